@@ -1,0 +1,147 @@
+"""What the control plane costs a trial, in CPU time of the whole process tree, beside Optuna in the same run.
+
+The objective is trivial (three parameters, random search, one value), so that all time is the system's own.
+
+    ./dev bench control_plane
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+SPACE = {"x": {"low": 0.0, "high": 1.0}, "y": {"low": 1e-5, "high": 0.1, "log": True}, "z": ["a", "b", "c"]}
+
+
+def tunewell_inline(folder: Path, trials: int) -> dict[str, float]:
+    """Search with the inline scheduler; also return the cost of late trials against early ones."""
+    import tunewell as tw
+
+    marks: list[float] = []
+
+    def objective(x: float, y: float, z: str) -> float:
+        marks.append(time.process_time())
+        return x + y + len(z)
+
+    tw.search(
+        objective,
+        SPACE,
+        goal="maximize",
+        algorithm="random",
+        max_trials=trials,
+        home=folder,
+        progress=False,
+        max_duration="10h",
+    )
+    window = min(500, trials // 4)
+    early = (marks[100 + window] - marks[100]) / window if trials > 100 + window else float("nan")
+    late = (marks[-1] - marks[-1 - window]) / window
+    return {"late_over_early": late / early}
+
+
+def tunewell_processes(folder: Path, trials: int) -> dict[str, float]:
+    """Search over a command: a fresh supervised process for each trial."""
+    spec = {
+        "name": "processes",
+        "command": [sys.executable, "-S", "-E", "-c", "print('objective=', {x})"],
+        "objective": {"metric": "objective", "goal": "maximize"},
+        "algorithm": "random",
+        "parameters": SPACE,
+        "max_trials": trials,
+        "max_concurrency": 2,
+    }
+    path = folder / "processes.yaml"
+    path.write_text(json.dumps(spec))
+    program = [sys.executable, "-m", "tunewell", "search", str(path), "--home", str(folder / "home"), "--json"]
+    subprocess.run([*program, "--no-details"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return {}
+
+
+def optuna_sqlite(folder: Path, trials: int) -> dict[str, float]:
+    """Search with Optuna's random sampler on SQLite, one process."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    sampler = optuna.samplers.RandomSampler(seed=0)
+    study = optuna.create_study(storage=f"sqlite:///{folder / 'optuna.db'}", sampler=sampler, direction="maximize")
+
+    def objective(trial: optuna.Trial) -> float:
+        x = trial.suggest_float("x", 0.0, 1.0)
+        y = trial.suggest_float("y", 1e-5, 0.1, log=True)
+        return x + y + len(trial.suggest_categorical("z", ["a", "b", "c"]))
+
+    study.optimize(objective, n_trials=trials)
+    return {}
+
+
+CASES = {"tunewell inline": tunewell_inline, "tunewell processes": tunewell_processes, "optuna sqlite": optuna_sqlite}
+
+
+def cpu_seconds(case: str, trials: int) -> tuple[float, float, dict[str, float]]:
+    """Run a case in a fresh process; return CPU seconds of its tree, wall seconds, and what it found out."""
+    before, started = _children_cpu(), time.monotonic()
+    done = subprocess.run(
+        [sys.executable, __file__, "--case", case, "--trials", str(trials)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return _children_cpu() - before, time.monotonic() - started, json.loads(done.stdout.splitlines()[-1])
+
+
+def _children_cpu() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def _adopt_orphans() -> None:
+    """Have supervisors, which leave their parents, counted as children of this process (Linux)."""
+    import ctypes
+
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+
+
+def _reap() -> None:
+    while True:
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
+
+
+def main() -> None:
+    """Print a table of cost a trial, each case less its own start-up."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--case", choices=list(CASES))
+    parser.add_argument("--trials", type=int, default=1000)
+    parser.add_argument("--many", type=int, default=10000, help="trials of the long inline search")
+    arguments = parser.parse_args()
+    if arguments.case:
+        _adopt_orphans()
+        with tempfile.TemporaryDirectory() as folder:
+            found = CASES[arguments.case](Path(folder), arguments.trials)
+        _reap()
+        print(json.dumps(found))
+        return
+    costs = {}
+    for case in CASES:
+        trials = arguments.trials if case != "tunewell processes" else arguments.trials // 4
+        (base, _, _), (full, wall, _) = cpu_seconds(case, 1), cpu_seconds(case, trials)
+        costs[case] = 1000 * (full - base) / (trials - 1)
+        print(f"{case:20} {costs[case]:8.2f} ms CPU a trial   {1000 * wall / trials:8.2f} ms wall   ({trials} trials)")
+    for case in ("tunewell inline", "tunewell processes"):
+        print(f"{case} / optuna sqlite: {costs[case] / costs['optuna sqlite']:.3f}")
+    if arguments.many:
+        _, _, found = cpu_seconds("tunewell inline", arguments.many)
+        print(f"cost at trial {arguments.many} / cost at trial 100: {found['late_over_early']:.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""Search algorithms on hpo-bench, 24 real tuning problems, beside Optuna's TPE: same problems, seeds and run.
+
+    ./dev bench tuners --seeds 5
+
+Needs the data folder `hpo-bench` (in TUNEWELL_SHARED, or `../shared`) and onnxruntime. Prints the mean normalised
+regret x 1000 after 10, 30, 50 and 100 trials, and the CPU time of a proposal with its outcome.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing import Pool
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+MARKS = (10, 30, 50, 100)
+TRIALS = 100
+
+
+def shared() -> Path:
+    """Return the folder with the problems; end with a message if it is not there."""
+    root = Path(__file__).resolve().parent.parent
+    folder = Path(os.environ.get("TUNEWELL_SHARED", root.parent / "shared")) / "hpo-bench"
+    if not folder.is_dir():
+        sys.exit(f"{folder}: the problems are not there; set TUNEWELL_SHARED to the folder that holds hpo-bench")
+    return folder
+
+
+def problems() -> list[Any]:
+    """Return all problems."""
+    sys.path.insert(0, str(shared()))
+    from hpo_bench import load_problems
+
+    return list(load_problems())
+
+
+def tunewell(problem: Any, seed: int, algorithm: str) -> Iterator[tuple[dict[str, Any], Callable[[float], None]]]:
+    """Yield configurations of a Tunewell tuner, each with the function that takes its loss."""
+    from tunewell.spec.space import Choice, Condition, Numeric, SearchSpace
+    from tunewell.tuners import create
+
+    parameters: list[Any] = []
+    for entry in problem.space:
+        when = tuple(Condition(parent, tuple(values)) for parent, values in entry.get("when", ()))
+        if entry["type"] in ("cat", "ord"):
+            values = tuple(entry.get("choices") or entry["values"])
+            parameters.append(Choice(entry["name"], values, entry["type"] == "ord", when))
+        else:
+            integer, log = entry["type"] == "int", bool(entry.get("log"))
+            parameters.append(Numeric(entry["name"], entry["low"], entry["high"], integer, log, None, when))
+    tuner = create(algorithm, SearchSpace(tuple(parameters)), goal="minimize", seed=seed, max_trials=TRIALS)
+    while True:
+        suggestion: Any = tuner.ask()
+        yield suggestion.parameters, lambda loss, s=suggestion: tuner.tell(s.outcome(loss))
+
+
+def optuna_tpe(problem: Any, seed: int, grouped: bool) -> Iterator[tuple[dict[str, Any], Callable[[float], None]]]:
+    """Yield configurations of Optuna's TPE sampler, each with the function that takes its loss."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    sampler = optuna.samplers.TPESampler(seed=seed, multivariate=grouped, group=grouped)
+    study = optuna.create_study(sampler=sampler)
+    while True:
+        trial = study.ask()
+        configuration: dict[str, Any] = {}
+        for entry in problem.space:
+            if all(configuration.get(parent) in values for parent, values in entry.get("when", ())):
+                configuration[entry["name"]] = _suggest(trial, entry)
+        yield configuration, lambda loss, t=trial: study.tell(t, loss)
+
+
+def _suggest(trial: Any, entry: dict[str, Any]) -> Any:
+    name, kind = entry["name"], entry["type"]
+    if kind == "cat":
+        return trial.suggest_categorical(name, list(entry["choices"]))
+    if kind == "ord":
+        return entry["values"][trial.suggest_int(name, 0, len(entry["values"]) - 1)]
+    suggest = trial.suggest_int if kind == "int" else trial.suggest_float
+    return suggest(name, entry["low"], entry["high"], log=bool(entry.get("log")))
+
+
+SEARCHES: dict[str, Callable[[Any, int], Iterator[Any]]] = {
+    "tunewell tpe": lambda problem, seed: tunewell(problem, seed, "tpe"),
+    "tunewell random": lambda problem, seed: tunewell(problem, seed, "random"),
+    "optuna tpe": lambda problem, seed: optuna_tpe(problem, seed, grouped=False),
+    "optuna tpe grouped": lambda problem, seed: optuna_tpe(problem, seed, grouped=True),
+}
+
+
+def run(task: tuple[str, int, int]) -> tuple[str, list[float], float]:
+    """Run one search on one problem; return its name, regrets at the marks, and CPU milliseconds a trial."""
+    import json
+    import warnings
+
+    warnings.simplefilter("ignore")
+    name, index, seed = task
+    problem = problems()[index]
+    reference = json.loads((shared() / "reference.json").read_text())[problem.id]
+    search, best, regrets, spent = SEARCHES[name](problem, seed), float("inf"), [], 0.0
+    for number in range(1, TRIALS + 1):
+        started = time.process_time()
+        configuration, tell = next(search)
+        spent += time.process_time() - started
+        loss = float(problem(configuration))
+        best = min(best, loss)
+        started = time.process_time()
+        tell(loss)
+        spent += time.process_time() - started
+        if number in MARKS:
+            regrets.append((best - reference["best"]) / (reference["median"] - reference["best"]))
+    return name, regrets, 1000 * spent / TRIALS
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--searches", default=",".join(SEARCHES), help="which, separated by commas")
+    arguments = parser.parse_args()
+    seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
+    names = arguments.searches.split(",")
+    tasks = [(name, index, seed) for name in names for index in range(len(problems())) for seed in seeds]
+    found: dict[str, list[tuple[list[float], float]]] = {name: [] for name in names}
+    with Pool(arguments.processes) as pool:
+        for name, regrets, milliseconds in pool.imap_unordered(run, tasks):
+            found[name].append((regrets, milliseconds))
+    print(f"{'search':20}" + "".join(f"{f'@{mark}':>8}" for mark in MARKS) + f"{'ms/trial':>10}")
+    for name, runs in found.items():
+        regrets = 1000 * np.mean([run[0] for run in runs], axis=0)
+        milliseconds = np.mean([run[1] for run in runs])
+        print(f"{name:20}" + "".join(f"{regret:8.1f}" for regret in regrets) + f"{milliseconds:10.2f}")
+
+
+if __name__ == "__main__":
+    main()

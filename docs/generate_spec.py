@@ -1,0 +1,337 @@
+"""Writes `docs/spec.md` from the models, the tasks and the tables of states and causes.
+
+.venv/bin/python docs/generate_spec.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from tunewell.spec.differences import BUDGET_FIELDS
+from tunewell.spec.errors import shown
+from tunewell.spec.experiment import Algorithm, ExperimentSpec, Objective, TrialResources
+from tunewell.spec.quantities import format_duration
+from tunewell.spec.space import Parameter, SearchSpace, describe
+from tunewell.spec.states import DETERMINISTIC_CAUSES, LOST_CAUSES, Cause, ExperimentState, TrialState
+from tunewell.tasks.catalogue import TASKS, task_for
+from tunewell.tasks.command import RESERVED
+from tunewell.tasks.contract import Network
+
+PAGE = Path(__file__).parent / "spec.md"
+
+INTRODUCTION = """\
+# The spec
+
+A spec says what is trained, what is optimised and what is searched. `tunewell check SPEC.yaml` says whether it is
+right, and starts nothing. Specs are YAML 1.2 (`1e-5` is a number, `yes` and `on` are texts) or JSON.
+
+```yaml
+# pictures, with a built-in task
+task: image-classification
+data: ./signs
+network: efficientnet-lite0
+objective: {metric: accuracy, target: 0.95}
+max_trials: 20
+```
+
+```yaml
+# any program
+command: [python, train.py, --lr, "{learning_rate}", --momentum, "{momentum}", --out, "{output_dir}"]
+objective: {metric: f1, goal: maximize}
+parameters:
+  learning_rate: {low: 1e-5, high: 1e-1, log: true}
+  layers: {low: 1, high: 5}
+  optimizer: [sgd, adamw]
+  momentum: {low: 0.5, high: 0.99, when: {optimizer: sgd}, default: 0.9}
+max_trials: 50
+max_duration: 8h
+```
+
+`tunewell.search(function, parameters, metric=…, goal=…, …)` takes the same fields as keywords.
+"""
+
+QUANTITIES = """\
+A **duration** is a text such as `24h`, `1h30m` or `90s` (units d, h, m, s, in this order), or a number of seconds. A
+**size** is a text such as `500M` or `8G` (K, M, G, T; K is 1024 bytes), or a number of bytes. A **share** is a number
+above 0 and up to 1, or a percentage such as `50%`. A field without a value (`null`) counts as left out.
+"""
+
+PARAMETERS = """\
+## Parameters
+
+| declaration | meaning |
+|---|---|
+| `{low: 1e-5, high: 1e-1, log: true}` | a float, both ends included, searched on a log scale |
+| `{low: 1, high: 5}` | an integer, because all numbers are written as whole ones |
+| `{low: 1, high: 5, type: float}` | a float all the same (`type: integer` says the opposite) |
+| `{low: 0, high: 1, step: 0.1}` | a float in steps, counted from `low`; integers may have steps, too |
+| `[sgd, adamw]` or `{choices: [sgd, adamw]}` | one of these, without order: texts, numbers, true, false |
+| `{ordinal: [32, 64, 128]}` | one of these, in this order |
+| `5` or `adamw` | a constant |
+
+Every mapping may have two more fields:
+
+- `default:` the value in the default configuration, which is the first trial (if all parameters have one).
+- `when: {optimizer: sgd}` or `when: {optimizer: [sgd, rmsprop], layers: 2}`: the parameter is active only while all the
+  named parents are active and have (one of) the values. Otherwise the trial does not get it. Parents need single
+  values: choices, integers or steps.
+
+For a built-in task, `parameters` overrides the network's own space: what a declaration leaves out (range, scale,
+default, condition) stays as it is, `learning_rate: {high: 0.01}` just lowers the upper end. A default that an override
+excludes moves to the nearest value; parameters that can never become active are dropped.
+
+Names have letters, digits, `_`, `-` and `.`, a letter or `_` first. In a command, these names are taken:
+"""
+
+COMMANDS = """\
+## Commands
+
+A command is a list of program and arguments, or one text that is split into them. No shell is involved;
+`[bash, -c, "…"]` runs one. `{name}` in an argument is replaced by a parameter's value or one of these:
+"""
+
+COMMAND_RULES = """\
+Only a name in single braces is a placeholder: other braces, as in JSON, stay as they are, and `{{name}}` is the text
+`{name}`. Floats are written so that they read back exactly, booleans as `true` and `false`. An argument with a
+parameter that is not active is dropped, together with an option in front of it whose value it is
+(`--momentum {momentum}`).
+In YAML, arguments with braces need quotes.
+
+## What a trial finds
+
+The trial runs in `working_directory`. In its environment are:
+"""
+
+METRICS = """\
+## How a trial reports
+
+- a **metric line** on standard output, by this rule: `name=number` or `name: number`, several in a line, such as
+  `epoch 3/10: loss=0.31, val/accuracy=0.91` or `{"step": 3, "accuracy": 0.91}`. A name is a word, in which `.`, `/`,
+  `-` and `@` may occur. A number that goes on as something else (`91%`, `12:30`, `3/10`, `1,024`) does not count. A
+  whole number after `step`, or else after `epoch` (`step=3`, `epoch: 3`, `Epoch [3/10]`), is the step. Of several
+  values for one name the first counts; colours are ignored; of a progress bar the last text counts.
+  `metric_pattern` replaces the rule: a regular expression with the groups `name` and `value`, and `step` if it likes.
+  `tunewell check SPEC.yaml --line "…"` tries it.
+- `tunewell report accuracy=0.9 step=3` on a shell.
+- `tunewell.report(accuracy=0.9, step=3)` in Python.
+- a line `{"step": 3, "metrics": {"accuracy": 0.9}}` appended to `$TUNEWELL_TRIAL_FOLDER/reports.jsonl`.
+
+Metric lines count until the program reports in one of the other ways. A report without a step has the last one + 1.
+The value of a trial is its objective at the last step. NaN or an infinity as the objective ends the trial with the
+cause `non_finite`.
+"""
+
+ENVIRONMENT = {
+    "TUNEWELL_PARAMETERS": "JSON file with the trial's parameters, active ones only",
+    "TUNEWELL_PARAMETER_…": "each parameter's value, its name in capitals and with `_` for all but letters and digits: "
+    "`TUNEWELL_PARAMETER_LEARNING_RATE`",
+    "TUNEWELL_EXPERIMENT": "name of the experiment",
+    "TUNEWELL_TRIAL": "number of the trial",
+    "TUNEWELL_ATTEMPT": "number of the attempt at the trial",
+    "TUNEWELL_TRIAL_FOLDER": "the attempt's own folder",
+    "TUNEWELL_OUTPUT_DIR": "folder for whatever is to be kept of the trial, such as models",
+    "TUNEWELL_CHECKPOINT_DIR": "folder of the trial's checkpoint; it holds the one to go on from, if there is any",
+    "TUNEWELL_METRIC": "name of the objective metric",
+    "TUNEWELL_GOAL": "`maximize` or `minimize`",
+    "TUNEWELL_TARGET": "the target, if there is one",
+    "TUNEWELL_SAMPLING": "share of the training data to use",
+    "TUNEWELL_FIDELITY": "share of the full training that the trial gets",
+    "TUNEWELL_SEED": "seed of the search",
+    "OMP_NUM_THREADS": "the trial's share of the cores, unless it is set already; so are the like of it "
+    "that numeric libraries look at",
+    "CUDA_VISIBLE_DEVICES": "the trial's GPUs, where the machine has any",
+}
+
+EXPERIMENT_STATES = {
+    ExperimentState.CREATED: "recorded, not yet started",
+    ExperimentState.RUNNING: "trials run or are about to",
+    ExperimentState.PAUSED: "interrupted; the same command goes on",
+    ExperimentState.STOPPING: "running trials are being ended",
+    ExperimentState.COMPLETED: "all trials have ended, or nothing is left to try",
+    ExperimentState.TARGET_REACHED: "a report reached `objective.target`",
+    ExperimentState.CONVERGED: "`max_trials_without_improvement` trials in a row brought no better value",
+    ExperimentState.STOPPED: "stopped by hand",
+    ExperimentState.TIMED_OUT: "`max_duration` has passed",
+    ExperimentState.FAILED: "more trials failed than `max_failed_trials` bears, or no trial has a result",
+}
+
+TRIAL_STATES = {
+    TrialState.WAITING: "to be started, for the first time or again",
+    TrialState.RUNNING: "being trained",
+    TrialState.SUCCEEDED: "ended well, with a value",
+    TrialState.STOPPED: "ended because the search did, or by hand; it may have a value",
+    TrialState.PRUNED: "ended early, as not worth going on",
+    TrialState.FAILED: "ended badly; the cause says how",
+}
+
+CAUSES = {
+    Cause.GPU_OOM: "the GPU's memory did not suffice",
+    Cause.HOST_OOM: "the memory did not suffice, or `resources.memory` was exceeded",
+    Cause.NON_FINITE: "the objective was NaN or infinite",
+    Cause.NO_METRIC: "the program ended well but never reported the objective",
+    Cause.TIMEOUT: "`max_trial_duration` has passed",
+    Cause.SILENT: "nothing was printed or reported for `max_trial_silence`",
+    Cause.CRASHED: "the program ended with an error",
+    Cause.KILLED: "something else killed the program",
+    Cause.NODE_LOST: "the machine, its disk or the supervisor went away",
+    Cause.INVALID_PARAMETERS: "the program said that these parameters can't be trained",
+    Cause.DATA_ERROR: "the data could not be read",
+}
+
+EXIT_CODES = {
+    "0": "the search ended with a result (any other command: done)",
+    "1": "the search ended without a result",
+    "2": "the input was wrong; the message says what, and how to mend it",
+    "130": "interrupted; the same command goes on",
+}
+
+# Where a required field is filled in by something else than the user.
+_DEFAULTS = {
+    (ExperimentSpec, "name"): "the file's name",
+    (ExperimentSpec, "objective"): "required; built-in tasks: their first metric",
+    (Objective, "goal"): "guessed",
+}
+
+# Annotation in the models → what a user calls it.
+_TYPES = {
+    "Text": "text",
+    "Goal": "`maximize` or `minimize`",
+    "Number": "number",
+    "Count": "whole number from 1",
+    "CountFromZero": "whole number from 0",
+    "CountOrShare": "whole number or share",
+    "Share": "share",
+    "Size": "size",
+    "Duration": "duration",
+    "Path": "path",
+    "Arguments": "list of texts, or a text",
+    "Declarations": "mapping",
+    "tuple[Declarations, ...]": "list of mappings",
+    "Variables": "mapping of texts",
+    "Objective": "[objective](#objective), or a metric's name",
+    "Algorithm": "[algorithm](#algorithm), or its name",
+    "TrialResources": "[resources](#resources)",
+}
+
+
+def page() -> str:
+    """Return the whole page."""
+    sections = [
+        INTRODUCTION,
+        "## Fields\n\n" + fields_table(ExperimentSpec) + "\n" + QUANTITIES,
+        "### objective\n\n" + fields_table(Objective),
+        "### algorithm\n\nFurther fields are the algorithm's own options, such as `{name: bayesian, …}`; "
+        "[Algorithms](algorithms.md) lists them.\n\n" + fields_table(Algorithm),
+        "### resources\n\n" + fields_table(TrialResources),
+        "### Changing a spec\n\nThe same command with the same spec continues an experiment. These fields may change "
+        "in between: " + ", ".join(f"`{name}`" for name in sorted(BUDGET_FIELDS)) + ". Any other change needs another "
+        "name, or `--new`.\n",
+        PARAMETERS.rstrip() + " " + ", ".join(f"`{name}`" for name in RESERVED) + ".\n",
+        COMMANDS + "\n" + table(("placeholder", "meaning"), ((f"`{{{n}}}`", text) for n, text in RESERVED.items())),
+        COMMAND_RULES + "\n" + table(("variable", "meaning"), ((f"`{n}`", text) for n, text in ENVIRONMENT.items())),
+        METRICS,
+        states_section(),
+        *(task_section(name) for name in TASKS),
+    ]
+    return "\n".join(section.rstrip() + "\n" for section in sections)
+
+
+def states_section() -> str:
+    """Return states, causes and exit codes."""
+    return "\n".join(
+        (
+            "## States\n\nof an experiment:\n",
+            table(("state", "meaning"), ((f"`{state}`", EXPERIMENT_STATES[state]) for state in ExperimentState)),
+            "of a trial:\n",
+            table(("state", "meaning"), ((f"`{state}`", TRIAL_STATES[state]) for state in TrialState)),
+            "## Causes of failure\n",
+            table(
+                ("cause", "meaning", "what follows"),
+                ((f"`{cause}`", CAUSES[cause], consequence(cause)) for cause in Cause),
+            ),
+            "`tunewell retry EXPERIMENT --cause CAUSE` runs failed trials again.\n",
+            "## Exit codes\n",
+            table(("code", "meaning"), EXIT_CODES.items()),
+        )
+    )
+
+
+def consequence(cause: Cause) -> str:
+    """Return what the search makes of a cause."""
+    if cause in LOST_CAUSES:
+        return "tried again, `max_attempts` in all"
+    return "the search keeps away from such parameters" if cause in DETERMINISTIC_CAUSES else ""
+
+
+def task_section(name: str) -> str:
+    """Return what a built-in task offers: its metrics, its networks, and their parameters."""
+    task: Any = task_for({"task": name})
+    metrics = ", ".join(f"`{metric}` ({goal})" for metric, goal in task.metrics.items())
+    networks = list(task.networks.values())
+    parts = [
+        f"## {name}\n\nMetrics: {metrics}. Networks:\n",
+        table(("network", "what it is", "weights"), ((f"`{n.name}`", n.description, n.weights) for n in networks)),
+    ]
+    for first, alike in _alike(networks).items():
+        names = ", ".join(f"`{network.name}`" for network in alike)
+        rows = ((f"`{p.name}`", default_text(p), domain_text(p), alike[0].sources.get(p.name, "")) for p in first)
+        parts.append(f"Parameters of {names}:\n")
+        parts.append(table(("parameter", "default", "range", "source"), rows))
+    return "\n".join(parts)
+
+
+def _alike(networks: Iterable[Network]) -> dict[SearchSpace, list[Network]]:
+    """Return the networks by their search space, in order."""
+    found: dict[SearchSpace, list[Network]] = {}
+    for network in networks:
+        found.setdefault(network.space, []).append(network)
+    return found
+
+
+def default_text(parameter: Parameter) -> str:
+    """Return a parameter's default; a constant is its own."""
+    default = parameter.from_unit(0.5) if parameter.size == 1 else parameter.default
+    return f"`{default if isinstance(default, str) else shown(default)}`" if default is not None else ""
+
+
+def domain_text(parameter: Parameter) -> str:
+    """Return a parameter's domain and condition."""
+    when = "; ".join(f"{c.parent} is {' or '.join(map(str, c.values))}" for c in parameter.when)
+    return (describe(parameter) if parameter.size != 1 else "fixed") + (f", when {when}" if when else "")
+
+
+def fields_table(model: type[BaseModel]) -> str:
+    """Return the fields of a model."""
+    rows = []
+    for name, field in model.model_fields.items():
+        kind = _TYPES[model.__annotations__[name].removesuffix(" | None")]
+        default = _DEFAULTS.get((model, name)) or _default(field.get_default(call_default_factory=True))
+        rows.append((f"`{name}`", kind, default, field.description or ""))
+    return table(("field", "type", "default", "meaning"), rows)
+
+
+def _default(value: Any) -> str:
+    if value is PydanticUndefined:
+        return "required"
+    if isinstance(value, Algorithm):
+        value = value.name
+    if isinstance(value, timedelta):
+        value = format_duration(value)
+    return f"`{value}`" if isinstance(value, str | int | float) else "–"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

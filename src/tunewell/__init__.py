@@ -1,0 +1,83 @@
+"""Tunewell finds good hyperparameters by itself.
+
+Inside a training script: `report`, `parameters`, `checkpoint_dir`, `output_dir`, `Pruned`.
+In a notebook or program: `search`, `load` and the parameter constructors `uniform`, `loguniform`, `integer`,
+`choice`, `ordinal`.
+
+Names are loaded on first use, so that `import tunewell` costs a training script next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tunewell.python_api import Result, load, search
+    from tunewell.spec.constructors import choice, integer, loguniform, ordinal, uniform
+    from tunewell.trial import (
+        Pruned,
+        Trial,
+        checkpoint_dir,
+        fail,
+        fidelity,
+        output_dir,
+        parameters,
+        report,
+        sampling,
+    )
+
+__version__: str
+
+_HOME_OF = {
+    "tunewell.python_api": ("Result", "load", "search"),
+    "tunewell.spec.constructors": ("choice", "integer", "loguniform", "ordinal", "uniform"),
+    "tunewell.trial": (
+        "Pruned",
+        "Trial",
+        "checkpoint_dir",
+        "fail",
+        "fidelity",
+        "output_dir",
+        "parameters",
+        "report",
+        "sampling",
+    ),
+}
+_MODULE_OF = {name: module for module, names in _HOME_OF.items() for name in names}
+
+__all__ = [
+    "Pruned",
+    "Result",
+    "Trial",
+    "checkpoint_dir",
+    "choice",
+    "fail",
+    "fidelity",
+    "integer",
+    "load",
+    "loguniform",
+    "ordinal",
+    "output_dir",
+    "parameters",
+    "report",
+    "sampling",
+    "search",
+    "uniform",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version  # slow to import
+
+        return version("tunewell")
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'tunewell' has no attribute {name!r}")
+    value = getattr(import_module(_MODULE_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,5 @@
+"""`python -m tunewell` is `tunewell`."""
+
+from tunewell.cli import main
+
+main()

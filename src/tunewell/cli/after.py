@@ -1,0 +1,123 @@
+"""Commands for the time after the search: evaluation, retraining, prediction, hand-over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from tunewell.cli.options import HOME, DatabaseOption, ExperimentArgument, HomeOption, JsonOption, existing, print_json
+from tunewell.reports.format import number
+from tunewell.service.service import Service
+from tunewell.spec.launch import Report
+
+ModelArgument = Annotated[str, typer.Argument(metavar="EXPERIMENT | MODEL", help="Experiment, or a model's folder.")]
+
+
+def evaluate(
+    experiment: ExperimentArgument, home: HomeOption = HOME, database: DatabaseOption = None, json_: JsonOption = False
+) -> None:
+    """Evaluate the five best trials in detail (built-in tasks) and write the report anew."""
+    with existing(home, database) as service:
+        console = Console(stderr=json_, highlight=False)
+        with console.status("Evaluating …"):
+            evaluations = service.evaluate(experiment)
+        report = service.report(experiment)
+    if json_:
+        print_json(evaluations)
+        return
+    if not evaluations:
+        console.print("This task has no detailed evaluation of its own; the report is written all the same.")
+    console.print(f"Report: {report}", soft_wrap=True)
+
+
+def retrain(
+    experiment: ExperimentArgument,
+    trial: Annotated[
+        int | None, typer.Option("--trial", help="With the parameters of this trial; default: the best.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder of the model; default: in the experiment.")
+    ] = None,
+    home: HomeOption = HOME,
+    database: DatabaseOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Train on all data with the best parameters found."""
+    with existing(home, database) as service:
+        console = Console(stderr=json_, highlight=False)
+        with console.status("Training on all data …") as status:
+
+            def note(report: Report) -> None:
+                metrics = "  ".join(f"{name} {number(value)}" for name, value in report.metrics.items())
+                status.update(f"Training on all data: step {report.step}  {metrics}")
+
+            folder, metrics = service.retrain(experiment, trial, output, note)
+    if json_:
+        print_json({"model": str(folder), "metrics": metrics})
+        return
+    figures = ", ".join(f"{name} {number(value)}" for name, value in metrics.items())
+    console.print(f"Trained on all data{': ' + figures if figures else ''}.")
+    console.print(f"Model: {folder}", soft_wrap=True)
+
+
+def predict(
+    model: ModelArgument,
+    inputs: Annotated[list[Path], typer.Argument(metavar="PICTURE...", help="Pictures, or folders of pictures.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="A .csv or .json file; default: a table.")
+    ] = None,
+    home: HomeOption = HOME,
+    database: DatabaseOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Use a model on new pictures."""
+    with _home_or_new(model, home, database) as service:
+        console = Console(stderr=json_, highlight=False)
+        with console.status("Predicting …"):
+            predictions = service.predict(model, inputs, output)
+    if json_:
+        print_json(predictions)
+        return
+    if output is not None:
+        console.print(f"{len(predictions)} predictions written to {output}.", soft_wrap=True)
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("file", overflow="fold")
+    table.add_column("label")
+    table.add_column("probability", justify="right")
+    for prediction in predictions:
+        if prediction.get("error"):
+            table.add_row(str(prediction["file"]), f"[red]{prediction['error']}[/]", "")
+        else:
+            table.add_row(str(prediction["file"]), str(prediction["label"]), number(prediction["probability"], 3))
+    console.print(table)
+
+
+def export_model(
+    model: ModelArgument,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The ONNX file.")] = Path("model.onnx"),
+    home: HomeOption = HOME,
+    database: DatabaseOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Write a model as ONNX that is checked to give the same predictions."""
+    with _home_or_new(model, home, database) as service:
+        console = Console(stderr=json_, highlight=False)
+        with console.status("Exporting …"):
+            facts = service.export_model(model, output)
+    if json_:
+        print_json(facts)
+        return
+    difference = number(facts["max_difference"], 2)
+    console.print(
+        f"{facts['path']}: opset {facts['opset']}, largest difference to the original {difference}.", soft_wrap=True
+    )
+
+
+def _home_or_new(model: str, home: Path, database: str | None) -> Service:
+    """Open the home; a model's folder needs none that exists."""
+    return Service(home, database) if (Path(model) / "model.json").is_file() else existing(home, database)

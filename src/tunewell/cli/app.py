@@ -1,0 +1,79 @@
+"""The program: its commands, and how errors leave it."""
+
+from __future__ import annotations
+
+import sys
+from importlib import metadata
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from tunewell.cli import after, demo, inspect, search
+from tunewell.service.jobs import JobFailed
+from tunewell.spec.errors import UserError
+
+#: Exit codes.
+DONE, NO_RESULT, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+app = typer.Typer(
+    name="tunewell",
+    help="Finds good hyperparameters by itself.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("demo")(demo.demo)
+app.command("search")(search.search)
+app.command("check")(search.check)
+app.command("list")(inspect.list_)
+app.command("show")(inspect.show)
+app.command("logs")(inspect.logs)
+app.command("stop")(inspect.stop)
+app.command("retry")(search.retry)
+app.command("export")(inspect.export)
+app.command("report")(inspect.report)
+app.command("tasks")(inspect.tasks)
+app.command("evaluate")(after.evaluate)
+app.command("retrain")(after.retrain)
+app.command("predict")(after.predict)
+app.command("export-model")(after.export_model)
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: bool = typer.Option(False, "--version", help="Print the version and end.", is_eager=True),
+) -> None:
+    if version:
+        print(f"tunewell {metadata.version('tunewell')}")
+        raise typer.Exit
+
+
+def run() -> int:
+    """Run the program on the process's arguments; return its exit code. Never a traceback for a user's mistake."""
+    try:
+        result = app(standalone_mode=False)
+    except UserError as error:
+        return _complain(str(error), WRONG_INPUT)
+    except JobFailed as error:
+        return _complain(str(error), NO_RESULT)
+    except typer.Exit as error:
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return NO_RESULT
+    except Exception as error:
+        if hasattr(error, "format_message"):  # a wrong option or argument, found by the parser
+            return _complain(error.format_message(), WRONG_INPUT)
+        raise
+    return result if isinstance(result, int) else DONE
+
+
+def _complain(message: str, code: int) -> int:
+    console = Console(stderr=True, soft_wrap=True)
+    console.print(Text("error: ", style="bold red") + Text(message, style=""), highlight=False)
+    return code

@@ -1,0 +1,286 @@
+"""Commands that look at experiments, and the one that stops them."""
+
+from __future__ import annotations
+
+import sys
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tunewell.cli.options import HOME, DatabaseOption, ExperimentArgument, HomeOption, JsonOption, existing, print_json
+from tunewell.cli.summary import print_summary
+from tunewell.display.wording import SIGNS, parameters_text
+from tunewell.reports.format import count, duration, moment, number
+from tunewell.service.export import to_csv
+from tunewell.service.service import Service
+from tunewell.spec.errors import DataError, NotFoundError, nearest
+from tunewell.spec.space import describe
+from tunewell.spec.states import TrialState
+from tunewell.store.rows import TrialRow
+from tunewell.tasks.catalogue import TASKS, task_for
+
+TrialArgument = Annotated[int, typer.Argument(metavar="TRIAL", help="Number of the trial.")]
+
+
+class Format(StrEnum):
+    """File formats of `export`."""
+
+    CSV = "csv"
+    JSON = "json"
+
+
+def list_(home: HomeOption = HOME, database: DatabaseOption = None, json_: JsonOption = False) -> None:
+    """List the experiments of a home, the newest first."""
+    with existing(home, database) as service:
+        results = [service.result(row.name) for row in service.experiments()]
+        running = {result.experiment: service.is_running(result.experiment) for result in results}
+    if json_:
+        print_json([{**result.to_json(), "running": running[result.experiment]} for result in results])
+        return
+    console = Console()
+    if not results:
+        console.print("No experiments yet. Start one: tunewell search SPEC.yaml", highlight=False)
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for column in ("experiment", "state", "trials", "failed", "metric", "best", "time"):
+        table.add_column(column, justify="right" if column in ("trials", "failed", "best", "time") else "left")
+    for result in results:
+        state = str(result.state)
+        if not result.state.final and not running[result.experiment]:
+            state = "interrupted"
+        table.add_row(
+            result.experiment,
+            state,
+            str(sum(result.counts.values())),
+            str(result.counts.get(TrialState.FAILED, 0)),
+            result.objective.metric,
+            number(result.best.value if result.best else None),
+            duration(result.elapsed_seconds),
+        )
+    console.print(table)
+
+
+def show(
+    experiment: ExperimentArgument,
+    trial: Annotated[int | None, typer.Argument(metavar="[TRIAL]", help="Show this trial only.")] = None,
+    home: HomeOption = HOME,
+    database: DatabaseOption = None,
+    json_: JsonOption = False,
+    after: Annotated[int, typer.Option("--after", help="List trials behind this number.")] = 0,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="List so many trials.")] = 50,
+) -> None:
+    """Show an experiment with its trials, or one trial."""
+    with existing(home, database) as service:
+        if trial is not None:
+            _show_trial(service, experiment, trial, json_)
+            return
+        result = service.result(experiment)
+        rows = service.store.trials(experiment, after=after, limit=limit)
+        if json_:
+            print_json({**result.to_json(), "running": service.is_running(experiment)})
+            return
+        console = Console()
+        print_summary(service, result, console)
+        console.print()
+        console.print(_trial_table(result.objective.metric, rows))
+        last = rows[-1].number if rows else after
+        if sum(result.counts.values()) > last:
+            console.print(f"More: tunewell show {experiment} --after {last}", style="dim", highlight=False)
+
+
+def _trial_table(metric: str, rows: list[TrialRow]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for column in ("trial", "state", metric, "time", "why proposed", "parameters"):
+        table.add_column(column, justify="right" if column in ("trial", metric, "time") else "left", overflow="fold")
+    for row in rows:
+        sign, style = SIGNS[row.state]
+        state = f"{sign} {row.cause}" if row.state is TrialState.FAILED else f"{sign} {row.state}"
+        if row.attempt > 1:
+            state += f" (attempt {row.attempt})"
+        table.add_row(
+            str(row.number),
+            Text(state, style=style),
+            number(row.value),
+            duration(row.cost_seconds) if row.ended_at else "",
+            row.origin,
+            parameters_text(row.parameters),
+        )
+    return table
+
+
+def _show_trial(service: Service, experiment: str, number_: int, json_: bool) -> None:
+    row = service.trial(experiment, number_)
+    reports = service.store.reports(experiment, number_)
+    if json_:
+        exported = next(t for t in service.export(experiment)["trials"] if t["number"] == number_)
+        print_json(exported)
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    sign, style = SIGNS[row.state]
+    console.print(
+        Text(f"Trial {row.number} of {experiment}: ", style="bold") + Text(f"{sign} {row.state}", style=style)
+    )
+    facts: list[tuple[str, Any]] = [
+        ("cause", f"{row.cause}: {row.detail}" if row.cause else row.detail),
+        ("value", number(row.value) if row.value is not None else ""),
+        ("why proposed", row.origin),
+        ("started", moment(row.started_at) if row.started_at else ""),
+        ("time", duration(row.cost_seconds) if row.ended_at else ""),
+        ("attempts", row.attempt),
+        ("parameters", parameters_text(row.parameters)),
+    ]
+    for name, value in facts:
+        if value not in ("", None):
+            console.print(f"  {name:<13}{value}", markup=False)
+    if reports:
+        console.print("  reports")
+        for report in reports[-20:]:
+            metrics = "  ".join(f"{name} {number(value)}" for name, value in report.metrics.items())
+            console.print(f"    step {report.step:<5} {metrics}", markup=False)
+    if row.attempt:
+        console.print(f"  log          {service.log_file(experiment, number_)}", markup=False)
+
+
+def logs(
+    experiment: ExperimentArgument,
+    trial: TrialArgument,
+    attempt: Annotated[int | None, typer.Option("--attempt", help="Of this attempt; default: the latest.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the trial has ended.")] = False,
+    home: HomeOption = HOME,
+    database: DatabaseOption = None,
+) -> None:
+    """Print the output of a trial."""
+    with existing(home, database) as service:
+        path = service.log_file(experiment, trial, attempt)
+        if not path.exists() and not follow:
+            raise NotFoundError(f"Trial {trial} of '{experiment}' has left no log ({path}).")
+        position = _copy_log(path, 0)
+        while follow:
+            ended = service.trial(experiment, trial).state.final
+            position = _copy_log(path, position)
+            if ended:
+                return
+            time.sleep(0.5)
+
+
+def _copy_log(path: Path, position: int) -> int:
+    try:
+        with path.open("rb") as file:
+            file.seek(position)
+            while chunk := file.read(1 << 16):
+                sys.stdout.buffer.write(chunk)
+            sys.stdout.buffer.flush()
+            return file.tell()
+    except FileNotFoundError:
+        return position
+
+
+def stop(
+    experiment: ExperimentArgument,
+    trial: Annotated[int | None, typer.Argument(metavar="[TRIAL]", help="Stop this trial only.")] = None,
+    home: HomeOption = HOME,
+    database: DatabaseOption = None,
+) -> None:
+    """Stop a running experiment for good, or one of its trials; what was reached stays."""
+    with existing(home, database) as service:
+        service.stop(experiment, trial)
+    what = f"Trial {trial} of '{experiment}'" if trial else f"Experiment '{experiment}'"
+    print(f"{what} is being stopped.")
+
+
+def export(
+    experiment: ExperimentArgument,
+    format_: Annotated[Format, typer.Option("--format", help="File format.")] = Format.CSV,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="File; default: standard output.")] = None,
+    home: HomeOption = HOME,
+    database: DatabaseOption = None,
+) -> None:
+    """Export every trial as CSV or JSON."""
+    with existing(home, database) as service:
+        exported = service.export(experiment)
+    if format_ is Format.JSON and output is None:
+        print_json(exported)
+        return
+    import json
+
+    text = to_csv(exported) if format_ is Format.CSV else json.dumps(exported, indent=2, allow_nan=False) + "\n"
+    if output is None:
+        sys.stdout.write(text)
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"{output}: the file can't be written ({error.strerror}).") from None
+    print(f"{count(len(exported['trials']), 'trial')} written to {output}.")
+
+
+def report(
+    experiment: Annotated[
+        str,
+        typer.Argument(
+            metavar="EXPERIMENT | NAME=NUMBER ...", help="Experiment; or, inside a trial, metrics to report."
+        ),
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File; default: in the experiment's folder.")
+    ] = None,
+    home: HomeOption = HOME,
+    database: DatabaseOption = None,
+) -> None:
+    """Write the HTML report of an experiment. Inside a trial: report metrics (accuracy=0.9 step=3)."""
+    with existing(home, database) as service:
+        print(service.report(experiment, output))
+
+
+def tasks(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[TASK | NETWORK]", help="A task, or one of its networks.")
+    ] = None,
+    json_: JsonOption = False,
+) -> None:
+    """List the built-in tasks, the networks of one, or the parameters of a network."""
+    catalogue = {task: dict(task_for({"task": task}).networks) for task in TASKS}  # type: ignore[attr-defined]
+    console = Console(highlight=False)
+    networks = {network: (task, entry) for task, of_task in catalogue.items() for network, entry in of_task.items()}
+    if name is None or name in catalogue:
+        chosen = [name] if name else list(catalogue)
+        if json_:
+            print_json({task: {n: e.description for n, e in catalogue[task].items()} for task in chosen})
+            return
+        for task in chosen:
+            console.print(Text(task, style="bold"))
+            table = Table(box=None, padding=(0, 2, 0, 2), show_header=False)
+            for network, entry in catalogue[task].items():
+                table.add_row(Text(network, style="cyan"), entry.description)
+            console.print(table)
+        console.print("Parameters of a network: tunewell tasks NETWORK", style="dim")
+        return
+    if name not in networks:
+        raise NotFoundError(f"There is no task or network '{name}'. {nearest(name, [*catalogue, *networks])}.")
+    task, entry = networks[name]
+    if json_:
+        parameters = {
+            p.name: {"domain": describe(p), "default": p.default, "source": entry.sources.get(p.name, "")}
+            for p in entry.space
+        }
+        print_json({"task": task, "network": name, "weights": entry.weights, "parameters": parameters})
+        return
+    console.print(Text(f"{name} ", style="bold") + Text(f"({task})", style="dim"))
+    console.print(entry.description)
+    if entry.weights:
+        console.print(f"Weights: {entry.weights}")
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for column in ("parameter", "default", "range", "when", "source"):
+        table.add_column(column, overflow="fold")
+    for parameter in entry.space:
+        default = parameter.default if parameter.default is not None else parameter.from_unit(0.5)
+        when = ", ".join(f"{c.parent}: {'|'.join(map(str, c.values))}" for c in parameter.when)
+        domain = "fixed" if parameter.size == 1 else describe(parameter)
+        table.add_row(parameter.name, str(default), domain, when, entry.sources.get(parameter.name, ""))
+    console.print(table)

@@ -1,0 +1,39 @@
+"""Options and arguments that several commands share."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tunewell.service.service import DEFAULT_HOME, Service
+from tunewell.spec.errors import NotFoundError
+
+HomeOption = Annotated[
+    Path,
+    typer.Option("--home", envvar="TUNEWELL_HOME", help="Folder of database, trials and caches.", show_default=True),
+]
+DatabaseOption = Annotated[
+    str | None, typer.Option("--database", envvar="TUNEWELL_DATABASE", help="URL of the database, if not in the home.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+ExperimentArgument = Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Name of the experiment.")]
+
+HOME = DEFAULT_HOME
+
+
+def existing(home: Path, database: str | None = None) -> Service:
+    """Open a home that is there already; raise `NotFoundError` otherwise, so that a typo makes no new one."""
+    if database is None and not (home / "tunewell.db").exists():
+        raise NotFoundError(
+            f"{home}: there is no Tunewell home here. Go to the folder where you started the search, "
+            "or name it with --home or TUNEWELL_HOME."
+        )
+    return Service(home, database)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON value."""
+    print(json.dumps(value, indent=2, allow_nan=False, default=str))

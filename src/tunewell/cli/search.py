@@ -1,0 +1,191 @@
+"""Commands that check and run searches."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from tunewell.cli.options import HOME, DatabaseOption, ExperimentArgument, HomeOption, JsonOption, existing, print_json
+from tunewell.cli.summary import print_summary
+from tunewell.controller.controller import Controller
+from tunewell.display.lines import ProgressLines, started_line
+from tunewell.display.live import LiveTable
+from tunewell.reports.format import count
+from tunewell.service.jobs import JobFailed
+from tunewell.service.service import Service
+from tunewell.service.submission import make_plan
+from tunewell.spec.files import read_spec_file
+from tunewell.spec.metric_line import parse_metrics
+from tunewell.spec.space import describe
+from tunewell.spec.states import Cause
+
+
+def search(
+    spec_file: Annotated[Path, typer.Argument(metavar="SPEC.yaml", help="The spec of the search.")],
+    home: HomeOption = HOME,
+    database: DatabaseOption = None,
+    new: Annotated[bool, typer.Option("--new", help="Start afresh, under a numbered name if need be.")] = False,
+    json_: JsonOption = False,
+    details: Annotated[
+        bool,
+        typer.Option("--details/--no-details", help="Evaluate the five best in detail at the end, write the report."),
+    ] = True,
+) -> int:
+    """Run a search to its end, or go on with an interrupted one."""
+    raw = read_spec_file(spec_file)
+    with Service(home, database) as service:
+        submission = service.submit(raw, new="always" if new else "never")
+        return run_search(service, submission.name, json_, finished=submission.kind == "finished", details=details)
+
+
+def run_search(service: Service, name: str, json_: bool, *, finished: bool = False, details: bool = True) -> int:
+    """Run a recorded experiment with progress on the terminal, then show what it brought; return the exit code."""
+    console = Console(stderr=json_)
+    ended = finished or _run(service, name, console)
+    if finished:
+        console.print(f"'{name}' has ended; this is its result. Raise max_trials to go on, or use --new.")
+    elif ended and details:
+        _finish(service, name, console)
+    result = service.result(name)
+    if json_:
+        print_json(result.to_json())
+    else:
+        print_summary(service, result, console)
+    if not ended:
+        return 130
+    return 0 if result.best else 1
+
+
+def _run(service: Service, name: str, console: Console) -> bool:
+    for row in (service.experiment(name),):
+        if row.started_at is not None:
+            console.print(f"Going on with '{name}'.", highlight=False)
+    if not console.is_terminal:
+        stream = sys.stderr if console.stderr else sys.stdout
+        print(started_line(service.snapshot(name, 1)), file=stream, flush=True)
+        lines = ProgressLines(service, name, stream)
+        ended = service.run(name, progress=_plain_progress(stream), on_step=lines.update)
+        lines.close()
+        return ended
+    with console.status("Preparing …") as status:
+        table = LiveTable(service, name, console)
+        shown = False
+
+        def step(controller: Controller) -> None:
+            nonlocal shown
+            if not shown:
+                status.stop()
+                table.__enter__()
+                shown = True
+            table.update(controller.problem, controller.interrupted)
+
+        try:
+            return service.run(
+                name, progress=lambda what, done, total: status.update(f"{what} {done}/{total}"), on_step=step
+            )
+        finally:
+            if shown:
+                table.__exit__(None, None, None)
+
+
+def _plain_progress(stream: Any) -> Any:
+    last: dict[str, int] = {}
+
+    def show(what: str, done: int, total: int) -> None:
+        tenth = 10 * done // max(1, total)
+        if last.get(what) != tenth:
+            last[what] = tenth
+            if tenth in (5, 10):
+                print(f"{what} {done}/{total}", file=stream, flush=True)
+
+    return show
+
+
+def _finish(service: Service, name: str, console: Console) -> None:
+    if service.result(name).best is None:
+        service.report(name)
+        return
+    try:
+        with console.status("Evaluating the best trials in detail …"):
+            service.evaluate(name)
+    except JobFailed as error:
+        console.print(f"The detailed evaluation failed: {error}", style="yellow", highlight=False)
+    service.report(name)
+
+
+def check(
+    spec_file: Annotated[Path, typer.Argument(metavar="SPEC.yaml", help="The spec of the search.")],
+    line: Annotated[
+        str | None, typer.Option("--line", help="A line of your program's output: which metrics are found in it?")
+    ] = None,
+    json_: JsonOption = False,
+) -> int:
+    """Check a spec, its data and program, and a line of output, if given; start nothing."""
+    plan = make_plan(read_spec_file(spec_file))
+    metrics: dict[str, Any] | None = None
+    if line is not None:
+        step, found = parse_metrics(line, plan.spec.metric_pattern)
+        metrics = {"step": step, "metrics": found}
+    if json_:
+        parameters = {parameter.name: describe(parameter) for parameter in plan.space}
+        print_json(
+            {
+                "experiment": plan.spec.name,
+                "algorithm": plan.choice.name,
+                "max_trials": plan.choice.max_trials,
+                "parameters": parameters,
+                "findings": plan.findings,
+                "line": metrics,
+            }
+        )
+        return 0
+    console = Console(soft_wrap=True, highlight=False)
+    for finding in plan.findings:
+        console.print(finding)
+    reason = f" ({plan.choice.reason})" if plan.choice.reason else ""
+    console.print(f"Algorithm: {plan.choice.name}{reason}, {count(plan.choice.max_trials, 'trial')}.")
+    console.print(f"Objective: {plan.spec.objective.goal} {plan.spec.objective.metric}.")
+    console.print("Parameters:")
+    width = max(len(name) for name in plan.space.names)
+    for parameter in plan.space:
+        default = f"   default {parameter.default}" if parameter.default is not None else ""
+        console.print(f"  {parameter.name:<{width}}  {describe(parameter)}{default}", markup=False)
+    if metrics is not None:
+        _print_line_check(console, plan.spec.objective.metric, metrics["metrics"])
+    console.print("The spec is right; nothing was started.", style="green")
+    return 0
+
+
+def _print_line_check(console: Console, metric: str, found: dict[str, float]) -> None:
+    if metric in found:
+        console.print(f"The line reports {metric} = {found[metric]}.", style="green")
+    elif found:
+        console.print(f"The line reports {', '.join(found)}, but not '{metric}'.", style="yellow")
+    else:
+        console.print(f"No metric is found in the line; write '{metric}=0.9', or set metric_pattern.", style="yellow")
+
+
+def retry(
+    experiment: ExperimentArgument,
+    trials: Annotated[
+        list[int] | None, typer.Argument(metavar="[TRIAL]...", help="Trials; default: all failed ones.")
+    ] = None,
+    cause: Annotated[Cause | None, typer.Option("--cause", help="Only trials that failed for this cause.")] = None,
+    home: HomeOption = HOME,
+    database: DatabaseOption = None,
+    json_: JsonOption = False,
+) -> int:
+    """Run failed trials again: named ones, all, or all of a cause. Goes on with the search if nobody runs it."""
+    with existing(home, database) as service:
+        numbers = service.retry(experiment, trials or (), cause)
+        console = Console(stderr=json_, highlight=False)
+        console.print(
+            f"{count(len(numbers), 'trial')} of '{experiment}' will run again: {', '.join(map(str, numbers))}."
+        )
+        if service.is_running(experiment):
+            return 0
+        return run_search(service, experiment, json_)

@@ -1,0 +1,77 @@
+"""What a search brought, at the end of the command that ran it."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tunewell.display.wording import best_text, counts_text, searched
+from tunewell.reports.format import duration, number, scalar
+from tunewell.service.results import SearchResult
+from tunewell.service.service import Service
+from tunewell.spec.declaration import parse_space
+
+
+def print_summary(service: Service, result: SearchResult, console: Console) -> None:
+    """Print state, best values, the five best, where the model and the report lie, and what to do next."""
+    console.print()
+    console.print(_headline(result), highlight=False, soft_wrap=True)
+    for note in result.notes:
+        console.print(Text(f"Note: {note}", style="dim"), soft_wrap=True)
+    if result.top:
+        console.print(_best_table(service, result, console.width))
+    _print_places(service, result, console)
+    _print_next(result, console)
+
+
+def _headline(result: SearchResult) -> Text:
+    metric = result.objective.metric
+    style = "bold green" if result.best else "bold red"
+    text = Text(f"{result.experiment}: ", style="bold")
+    text.append(f"{metric} {best_text(result)}" if result.best else "no trial has a result", style=style)
+    facts = f"{counts_text(result).capitalize()}; {duration(result.elapsed_seconds)}."
+    text.append("\n" + " ".join(part for part in (result.detail, facts) if part))
+    return text
+
+
+def _best_table(service: Service, result: SearchResult, width: int) -> Table:
+    names = searched(parse_space(service.experiment(result.experiment).space))
+    shown = names[: max(1, (width - 24) // 14)]
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", title=None)
+    table.add_column("best trials", justify="right")
+    table.add_column(result.objective.metric, justify="right")
+    for name in shown:
+        table.add_column(name, no_wrap=True)
+    if len(shown) < len(names):
+        table.add_column(f"+{len(names) - len(shown)} more", style="dim", no_wrap=True)
+    for trial in result.top:
+        cells = [scalar(trial.parameters[name]) if name in trial.parameters else "" for name in shown]
+        table.add_row(str(trial.number), number(trial.value), *cells)
+    return table
+
+
+def _print_places(service: Service, result: SearchResult, console: Console) -> None:
+    model = service.best_model(result.experiment)
+    if model is not None:
+        _place(console, "Best model", str(model))
+    report = service.home.experiment(result.experiment) / "report.html"
+    if report.exists():
+        _place(console, "Report", str(report))
+
+
+def _place(console: Console, what: str, path: str) -> None:
+    console.print(f"{what}:", Text(path, style="cyan"), highlight=False, soft_wrap=True)
+
+
+def _print_next(result: SearchResult, console: Console) -> None:
+    name = result.experiment
+    if result.best is None:
+        failed = next((state for state, count in result.counts.items() if state == "failed" and count), None)
+        hint = f"See why: tunewell show {name}, tunewell logs {name} 1" if failed else ""
+    elif result.state.final:
+        hint = f"Next: tunewell retrain {name}   tunewell show {name}"
+    else:
+        hint = "It was interrupted; the same command goes on."
+    if hint:
+        console.print(Text(hint, style="dim"), soft_wrap=True)

@@ -1,0 +1,1 @@
+"""The life of experiments: controller, trial manager, stop rules, recovery."""

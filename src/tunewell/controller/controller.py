@@ -1,0 +1,278 @@
+"""The experiment controller: owns the life cycle of experiments, any number of them in one process.
+
+One thread, one loop. Each step takes what the schedulers tell, lets each experiment advance, records all of
+it in one transaction, and only then acts on it. A controller that dies at any point leaves a store that a
+new one goes on from.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+
+from tunewell.controller.home import Home
+from tunewell.controller.recovery import recover
+from tunewell.controller.stop_rules import StopDecision, decide
+from tunewell.controller.trial_manager import Experiment, TrialManager
+from tunewell.schedulers.contract import Scheduler
+from tunewell.spec.errors import UserError
+from tunewell.spec.launch import Event
+from tunewell.spec.states import ExperimentState
+from tunewell.store.store import Store
+from tunewell.store.transaction import Transaction
+
+log = logging.getLogger(__name__)
+
+#: How often requests of other processes are looked for, and how often the running time is put on record.
+REQUEST_SECONDS = 0.5
+ELAPSED_SECONDS = 1.0
+#: Wait before the store is tried again after it refused to write (a full disk, say).
+RETRY_SECONDS = 2.0
+#: Longest time that reports wait for the end of a step (an inline trial runs within one).
+REPORT_SECONDS = 0.5
+
+
+@dataclass(slots=True)
+class _Active:
+    manager: TrialManager
+    lock: ExitStack
+    #: The rule that ends the search, once one holds.
+    decision: StopDecision | None = None
+    done: bool = False
+    state: ExperimentState = ExperimentState.CREATED
+    unrecorded_seconds: float = 0.0
+    requests: set[int] = field(default_factory=set)
+
+    @property
+    def time_is_due(self) -> bool:
+        return self.done or self.unrecorded_seconds >= ELAPSED_SECONDS
+
+    @property
+    def experiment(self) -> Experiment:
+        return self.manager.experiment
+
+
+class Controller:
+    """Runs experiments to their end."""
+
+    def __init__(
+        self,
+        store: Store,
+        home: Home,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Hold no experiment yet. `clock` gives dates, `monotonic` measures durations; both in seconds."""
+        self.store = store
+        self.home = home
+        self.clock = clock
+        self.monotonic = monotonic
+        #: What keeps the controller from working just now, for people; empty if nothing does.
+        self.problem = ""
+        self._active: dict[str, _Active] = {}
+        self._interrupts = 0
+        self._interrupts_obeyed = 0
+        self._last_step = monotonic()
+        self._last_requests = -REQUEST_SECONDS
+        self._last_record = self._last_step
+        self._hold_until = 0.0
+
+    # From outside -----------------------------------------------------------------------------------------
+
+    def add(self, experiment: Experiment, max_trials: int) -> None:
+        """Take an experiment of the store over: recover its trials and let it run.
+
+        Raises:
+            ConflictError: another controller runs it.
+        """
+        name = experiment.name
+        with ExitStack() as stack:
+            stack.enter_context(self.home.lock(name))
+            manager = recover(self.store, experiment, max_trials, self.clock)
+            active = _Active(manager, stack.pop_all())
+        self._active[name] = active
+        row = self.store.experiment(name)
+        active.state = row.state
+        if row.state is ExperimentState.STOPPING and row.stop_rule == "by_hand":
+            manager.progress.stopped_by_hand = True
+        if row.state is not ExperimentState.RUNNING:
+            self._set_state(active, ExperimentState.RUNNING, None, "")
+        self._take_requests(active, starting=True)
+        log.info("experiment '%s' taken over: %s, %d trials running", name, row.state, len(manager.running))
+
+    @property
+    def busy(self) -> bool:
+        """Whether any experiment is left to run."""
+        return bool(self._active)
+
+    def run(self, on_step: Callable[[], None] | None = None) -> None:
+        """Step until no experiment is left. KeyboardInterrupt is an orderly interruption, twice is now."""
+        while self.busy:
+            try:
+                self.step()
+                if on_step is not None:
+                    on_step()
+            except KeyboardInterrupt:
+                self.interrupt()
+
+    def interrupt(self) -> None:
+        """Begin no more trials and end the running ones so that the same search can go on later.
+
+        A second call ends them at once. Takes effect in the next step, so signal handlers may call it.
+        """
+        self._interrupts += 1
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether `interrupt` was called."""
+        return self._interrupts > 0
+
+    def step(self, timeout: float = 0.1) -> None:
+        """Do one round: events, requests, decisions, one transaction, effects. Waits at most `timeout` seconds."""
+        self._obey_interrupts()
+        schedulers = self._schedulers()
+        for scheduler in schedulers:
+            scheduler.poll(self._on_event, timeout / len(schedulers))
+        self._measure_time()
+        if self.monotonic() - self._last_requests >= REQUEST_SECONDS:
+            self._last_requests = self.monotonic()
+            for active in self._active.values():
+                self._take_requests(active)
+        for active in self._active.values():
+            self._advance(active)
+        self._launch()
+        self._record()
+        for name in [name for name, active in self._active.items() if active.done and not active.manager.writes]:
+            self._active.pop(name).lock.close()
+
+    # One step ---------------------------------------------------------------------------------------------
+
+    def _schedulers(self) -> list[Scheduler]:
+        unique = {id(active.experiment.scheduler): active.experiment.scheduler for active in self._active.values()}
+        return list(unique.values())
+
+    def _obey_interrupts(self) -> None:
+        if self._interrupts == self._interrupts_obeyed:
+            return
+        self._interrupts_obeyed = self._interrupts
+        for active in self._active.values():
+            active.manager.interrupt(grace_seconds=0.0 if self._interrupts > 1 else None)
+
+    def _on_event(self, event: Event) -> None:
+        active = self._active.get(event.key.experiment)
+        if active is None:
+            return
+        active.manager.on_event(event)
+        self._advance(active)  # a report may end an inline trial while it is being called
+        if self.monotonic() - self._last_record >= REPORT_SECONDS:
+            self._measure_time()
+            self._record()
+
+    def _measure_time(self) -> None:
+        now = self.monotonic()
+        passed, self._last_step = now - self._last_step, now
+        for active in self._active.values():
+            active.manager.progress.elapsed_seconds += passed
+            active.unrecorded_seconds += passed
+
+    def _take_requests(self, active: _Active, starting: bool = False) -> None:
+        name = active.experiment.name
+        for request in self.store.requests(name):
+            if request.id in active.requests:
+                continue
+            active.requests.add(request.id)
+            # A stop that comes after the end of a run was meant for that run, not for the next one.
+            if request.verb == "retry":
+                self._retry(active, (request.data or {}).get("trials", []))
+            elif request.verb == "stop" and not starting:
+                active.manager.progress.stopped_by_hand = True
+            elif request.verb == "stop_trial" and not starting and request.trial is not None:
+                active.manager.stop_trial(request.trial)
+            active.manager.writes.append(partial(Transaction.handle_request, request_id=request.id))
+
+    def _retry(self, active: _Active, numbers: list[int]) -> None:
+        for number in numbers:
+            row = self.store.trial(active.experiment.name, number)
+            if row.state in ("failed", "stopped"):
+                active.manager.retry(number, row.attempt, row.state)
+
+    def _advance(self, active: _Active) -> None:
+        manager = active.manager
+        if active.decision is None and not self.interrupted:
+            decision = active.decision = decide(active.experiment.spec, manager.progress)
+            if decision is not None:
+                manager.stop_all()
+                if manager.running:
+                    self._set_state(active, ExperimentState.STOPPING, decision.rule, decision.detail)
+        if manager.running or active.done:
+            return
+        if active.decision is not None:
+            self._set_state(active, active.decision.state, active.decision.rule, active.decision.detail)
+        elif self.interrupted:
+            self._set_state(active, ExperimentState.PAUSED, None, "It was interrupted.")
+        else:
+            return
+        active.done = True
+
+    def _set_state(self, active: _Active, new: ExperimentState, rule: str | None, detail: str) -> None:
+        name, old, now = active.experiment.name, active.state, self.clock()
+        active.state = new
+        active.manager.writes.append(
+            lambda tx: tx.set_experiment_state(name, old, new, stop_rule=rule, detail=detail, now=now)
+        )
+
+    def _launch(self) -> None:
+        if self.interrupted or self.problem:
+            return
+        reserved: dict[int, int] = {}
+        willing = [active for active in self._active.values() if active.decision is None]
+        while willing:
+            # One trial an experiment in turn, so that none starves the others.
+            willing = [active for active in willing if self._launch_one(active, reserved)]
+
+    def _launch_one(self, active: _Active, reserved: dict[int, int]) -> bool:
+        scheduler, resources = active.experiment.scheduler, active.experiment.resources
+        taken = reserved.get(id(scheduler), 0)
+        units = max(resources.cpus, resources.gpus)
+        free = scheduler.free(resources) * units
+        if free - taken < units or not active.manager.launch_next():
+            return False
+        reserved[id(scheduler)] = taken + units
+        return True
+
+    def _record(self) -> None:
+        now = self.monotonic()
+        if now < self._hold_until:
+            return
+        if not self._anything_to_record():
+            self.problem = ""
+            return
+        try:
+            with self.store.transaction() as tx:
+                for active in self._active.values():
+                    for write in active.manager.writes:
+                        write(tx)
+                    if active.time_is_due:
+                        tx.add_elapsed(active.experiment.name, active.unrecorded_seconds)
+        except UserError as error:
+            if str(error) != self.problem:
+                log.error("the store can't be written (%s); trying again", error)
+            self.problem = str(error)
+            self._hold_until = now + RETRY_SECONDS
+            return
+        self.problem = ""
+        self._last_record = now
+        for active in self._active.values():
+            if active.time_is_due:
+                active.unrecorded_seconds = 0.0
+            active.manager.writes.clear()
+            effects, active.manager.effects = active.manager.effects, []
+            for effect in effects:
+                effect()
+
+    def _anything_to_record(self) -> bool:
+        return any(active.manager.writes or active.time_is_due for active in self._active.values())

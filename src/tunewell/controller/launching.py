@@ -1,0 +1,129 @@
+"""From a suggestion to an attempt that a scheduler can start: environment, limits, folder, checkpoint."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from tunewell.controller.home import Home
+from tunewell.schedulers.contract import Scheduler
+from tunewell.spec.experiment import ExperimentSpec
+from tunewell.spec.launch import AttemptKey, Launch, Limits, Resources
+from tunewell.spec.space import Configuration, Value
+from tunewell.tasks.contract import Attempt, Task
+from tunewell.tuners.contract import Suggestion
+
+
+def plan_resources(spec: ExperimentSpec, scheduler: Scheduler) -> Resources:
+    """Return what each trial of an experiment gets on this scheduler.
+
+    GPUs: one a trial where there are any. Cores: all, divided among the trials that run at once.
+    """
+    cores = max(1, scheduler.slots(Resources(cpus=1)))
+    found = scheduler.slots(Resources(cpus=1, gpus=1))
+    gpus = spec.resources.gpus if spec.resources.gpus is not None else min(found, 1)
+    at_once = found // gpus if gpus else cores
+    at_once = max(1, min(at_once, spec.max_concurrency or at_once, cores))
+    return Resources(cpus=spec.resources.cpus or cores // at_once, gpus=gpus)
+
+
+def build_launch(
+    spec: ExperimentSpec,
+    task: Task,
+    home: Home,
+    resources: Resources,
+    suggestion: Suggestion,
+    number: int,
+    folder: Path | None = None,
+) -> Launch:
+    """Return the launch of attempt `number` at a suggestion. The same arguments give the same launch.
+
+    `folder` replaces the attempt's usual folder.
+    """
+    key = AttemptKey(spec.name, suggestion.number, number)
+    folder = folder or home.attempt(key)
+    attempt = Attempt(key, folder, suggestion.parameters, suggestion.fidelity)
+    program = task.program(spec, home.experiment(spec.name), attempt)
+    return Launch(
+        key=key,
+        folder=folder,
+        command=program.command,
+        entry=program.entry,
+        preload=program.preload,
+        environment={
+            **_environment(spec, suggestion.parameters, suggestion.fidelity),
+            **program.environment,
+            **spec.environment,
+        },
+        working_directory=program.working_directory,
+        parameters=suggestion.parameters,
+        resources=resources,
+        limits=_limits(spec),
+        metric_pattern=program.metric_pattern,
+    )
+
+
+def write_attempt_folder(home: Home, launch: Launch, suggestion: Suggestion) -> None:
+    """Make the attempt's folder with `parameters.json` and the checkpoint it starts from, if there is one.
+
+    An attempt goes on from the newest checkpoint of the attempts before it; a first attempt from the trial
+    that its suggestion names. Raises OSError if the disk refuses.
+    """
+    for part in ("artifacts", "checkpoint"):
+        (launch.folder / part).mkdir(parents=True, exist_ok=True)
+    write_json(launch.folder / "parameters.json", suggestion.parameters)
+    source = _newest_checkpoint(home, launch.key, launch.key.trial)
+    if source is None and suggestion.resume_from is not None:
+        source = _newest_checkpoint(home, launch.key, suggestion.resume_from)
+    if source is not None:
+        shutil.copytree(source, launch.folder / "checkpoint", dirs_exist_ok=True)
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write JSON so that a reader sees all of it or nothing."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+def _newest_checkpoint(home: Home, key: AttemptKey, trial: int) -> Path | None:
+    trial_folder = home.attempt(AttemptKey(key.experiment, trial, 1)).parent
+    attempts = sorted((int(path.name) for path in trial_folder.glob("[0-9]*")), reverse=True)
+    for attempt in attempts:
+        folder = trial_folder / str(attempt) / "checkpoint"
+        if (trial, attempt) != (key.trial, key.attempt) and folder.is_dir() and any(folder.iterdir()):
+            return folder
+    return None
+
+
+def _environment(spec: ExperimentSpec, parameters: Configuration, fidelity: float) -> Mapping[str, str]:
+    objective = spec.objective
+    environment = {
+        "TUNEWELL_METRIC": objective.metric,
+        "TUNEWELL_GOAL": objective.goal,
+        "TUNEWELL_FIDELITY": repr(fidelity),
+        "TUNEWELL_SAMPLING": repr(spec.sampling),
+        "TUNEWELL_SEED": str(spec.seed),
+    }
+    if objective.target is not None:
+        environment["TUNEWELL_TARGET"] = repr(objective.target)
+    for name, value in parameters.items():
+        variable = "".join(c if c.isalnum() else "_" for c in name.upper())
+        environment[f"TUNEWELL_PARAMETER_{variable}"] = _text(value)
+    return environment
+
+
+def _text(value: Value) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _limits(spec: ExperimentSpec) -> Limits:
+    wall, silence = spec.max_trial_duration, spec.max_trial_silence
+    return Limits(
+        wall_seconds=wall.total_seconds() if wall else None,
+        silence_seconds=silence.total_seconds() if silence else None,
+        memory_bytes=spec.resources.memory,
+    )

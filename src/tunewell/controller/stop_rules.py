@@ -1,0 +1,135 @@
+"""All rules that end a search, in one place. Pure: a spec and the progress in, a decision out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tunewell.spec.experiment import ExperimentSpec, Objective
+from tunewell.spec.quantities import format_duration
+from tunewell.spec.states import ExperimentState, TrialState
+
+#: A share of failures says nothing before so many trials have ended.
+MINIMUM_ENDED_FOR_SHARE = 5
+
+
+@dataclass(frozen=True, slots=True)
+class StopDecision:
+    """Which rule ends the search, and how."""
+
+    #: `max_trials`, `exhausted`, `max_duration`, `target`, `no_improvement`, `max_failed_trials` or `by_hand`.
+    rule: str
+    state: ExperimentState
+    #: One sentence for people.
+    detail: str
+
+
+@dataclass(slots=True)
+class Progress:
+    """What the rules look at. Kept up to date trial by trial, so that no rule has to read them all."""
+
+    max_trials: int
+    suggested: int = 0
+    ended: int = 0
+    failed: int = 0
+    best: float | None = None
+    ended_since_improvement: int = 0
+    elapsed_seconds: float = 0.0
+    exhausted: bool = False
+    #: (trial, value) of the report that reached the target.
+    target_reached: tuple[int, float] | None = None
+    stopped_by_hand: bool = False
+
+    def note_value(self, objective: Objective, trial: int, value: float) -> None:
+        """Take note of a finite objective value that a trial reported at some step."""
+        if self.target_reached is None and objective.reached(value):
+            self.target_reached = (trial, value)
+
+    def note_end(self, objective: Objective, state: TrialState, value: float | None) -> None:
+        """Take note of a trial that ended."""
+        self.ended += 1
+        self.failed += state is TrialState.FAILED
+        counts = value is not None and state in (TrialState.SUCCEEDED, TrialState.STOPPED)
+        if counts and value is not None and (self.best is None or objective.better(value, self.best)):
+            self.best = value
+            self.ended_since_improvement = 0
+        else:
+            self.ended_since_improvement += 1
+
+    def note_retry(self, state: TrialState) -> None:
+        """Take note that an ended trial runs again."""
+        self.ended -= 1
+        self.failed -= state is TrialState.FAILED
+
+
+def decide(spec: ExperimentSpec, progress: Progress) -> StopDecision | None:
+    """Return the rule that ends the search now, None if it goes on. The first that holds counts."""
+    if progress.stopped_by_hand:
+        return StopDecision("by_hand", ExperimentState.STOPPED, "It was stopped by hand.")
+    if progress.target_reached is not None:
+        trial, value = progress.target_reached
+        return StopDecision(
+            "target",
+            ExperimentState.TARGET_REACHED,
+            f"Trial {trial} reached the target: {spec.objective.metric} {value:.6g} "
+            f"({'at least' if spec.objective.goal == 'maximize' else 'at most'} {spec.objective.target:g} was asked).",
+        )
+    for rule in (_too_many_failures, _too_long, _no_improvement, _all_done):
+        decision = rule(spec, progress)
+        if decision is not None:
+            return decision
+    return None
+
+
+def _too_many_failures(spec: ExperimentSpec, progress: Progress) -> StopDecision | None:
+    limit = spec.max_failed_trials
+    if isinstance(limit, int):
+        if progress.failed <= limit:
+            return None
+        rule = f"{limit} were to be borne"
+    else:
+        if progress.ended < MINIMUM_ENDED_FOR_SHARE or progress.failed <= limit * progress.ended:
+            return None
+        rule = f"a share of {limit:.0%} was to be borne"
+    return StopDecision(
+        "max_failed_trials",
+        ExperimentState.FAILED,
+        f"{progress.failed} of {progress.ended} trials failed; {rule}.",
+    )
+
+
+def _too_long(spec: ExperimentSpec, progress: Progress) -> StopDecision | None:
+    if progress.elapsed_seconds < spec.max_duration.total_seconds():
+        return None
+    return StopDecision(
+        "max_duration",
+        ExperimentState.TIMED_OUT,
+        f"The maximum duration of {format_duration(spec.max_duration)} was reached.",
+    )
+
+
+def _no_improvement(spec: ExperimentSpec, progress: Progress) -> StopDecision | None:
+    patience = spec.max_trials_without_improvement
+    if patience is None or progress.best is None or progress.ended_since_improvement < patience:
+        return None
+    return StopDecision(
+        "no_improvement",
+        ExperimentState.CONVERGED,
+        f"The last {progress.ended_since_improvement} trials brought no better value.",
+    )
+
+
+def _all_done(spec: ExperimentSpec, progress: Progress) -> StopDecision | None:
+    del spec
+    if progress.ended < progress.suggested:
+        return None
+    if progress.suggested >= progress.max_trials:
+        rule, detail = "max_trials", f"All {progress.suggested} trials have ended."
+    elif progress.exhausted:
+        rule, detail = (
+            "exhausted",
+            f"Nothing is left to try: the space has been searched in {progress.suggested} trials.",
+        )
+    else:
+        return None
+    state = ExperimentState.COMPLETED if progress.best is not None else ExperimentState.FAILED
+    return StopDecision(rule, state, detail if progress.best is not None else f"{detail} None has a result.")

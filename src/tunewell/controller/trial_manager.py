@@ -1,0 +1,299 @@
+"""The trial manager: asks the tuner, hands trials to the scheduler, takes their reports and ends.
+
+It decides everything in memory and collects what must be recorded (`writes`) and done (`effects`). The
+controller records the writes of one step in one transaction, then carries out the effects: what is not in the
+store has not happened.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+from tunewell.controller.home import Home
+from tunewell.controller.launching import build_launch, write_attempt_folder
+from tunewell.controller.retention import Retention
+from tunewell.controller.stop_rules import Progress
+from tunewell.schedulers.contract import Scheduler
+from tunewell.spec.errors import nearest
+from tunewell.spec.experiment import ExperimentSpec
+from tunewell.spec.launch import Ended, Event, Exit, Launch, Report, Reported, Resources
+from tunewell.spec.states import LOST_CAUSES, Cause, TrialState
+from tunewell.store.transaction import Transaction
+from tunewell.tasks.contract import Task
+from tunewell.tuners.contract import Exhausted, Outcome, Suggestion, Tuner, Wait
+
+Write = Callable[[Transaction], object]
+
+
+@dataclass(slots=True)
+class RunningTrial:
+    """What is known of an attempt while it runs."""
+
+    suggestion: Suggestion
+    launch: Launch
+    started_at: float
+    #: Finite objective at each step.
+    curve: dict[int, float] = field(default_factory=dict)
+    #: Names of all metrics reported.
+    metrics: set[str] = field(default_factory=set)
+    #: Step and text of a non-finite objective, if one was reported.
+    non_finite: str | None = None
+    #: Why it was asked to end: `pruned`, `interrupted`, `stopped` or `non_finite`.
+    asked_to_end: str | None = None
+
+
+@dataclass(slots=True)
+class WaitingTrial:
+    """A trial that was lost or is to be tried again."""
+
+    suggestion: Suggestion
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """The fixed parts of an experiment that runs."""
+
+    spec: ExperimentSpec
+    task: Task
+    tuner: Tuner
+    scheduler: Scheduler
+    home: Home
+    resources: Resources
+
+    @property
+    def name(self) -> str:
+        """Name of the experiment."""
+        return self.spec.name
+
+
+class TrialManager:
+    """Owns the trials of one experiment."""
+
+    def __init__(self, experiment: Experiment, progress: Progress, clock: Callable[[], float]) -> None:
+        """Start with no trials; `recovery.recover` fills in what the store knows."""
+        self.experiment = experiment
+        self.progress = progress
+        self.clock = clock
+        self.running: dict[int, RunningTrial] = {}
+        self.waiting: deque[WaitingTrial] = deque()
+        #: How often each waiting or running trial was lost.
+        self.losses: dict[int, int] = {}
+        self.retention = Retention(experiment.spec, experiment.tuner.resumes)
+        self.writes: list[Write] = []
+        self.effects: list[Callable[[], None]] = []
+        self._tuner_waits = False
+
+    # Starting ---------------------------------------------------------------------------------------------
+
+    def launch_next(self) -> bool:
+        """Take the next trial on its way, if there is one and the limits allow; say whether there was."""
+        limits = (self.experiment.spec.max_concurrency, self.experiment.tuner.concurrency())
+        if any(limit is not None and len(self.running) >= limit for limit in limits):
+            return False
+        trial = self.waiting.popleft() if self.waiting else self._ask()
+        if trial is None:
+            return False
+        self._start(trial)
+        return True
+
+    def _ask(self) -> WaitingTrial | None:
+        if self._tuner_waits or self.progress.exhausted or self.progress.suggested >= self.progress.max_trials:
+            return None
+        answer = self.experiment.tuner.ask()
+        if isinstance(answer, Wait) and self.running:
+            self._tuner_waits = True
+            return None
+        if isinstance(answer, Exhausted | Wait):  # waiting for nothing would be for ever
+            self.progress.exhausted = True
+            return None
+        self.progress.suggested += 1
+        name, now = self.experiment.name, self.clock()
+        self.writes.append(
+            lambda tx: tx.add_trial(
+                name,
+                answer.number,
+                answer.parameters,
+                answer.origin,
+                answer.fidelity,
+                answer.resume_from,
+                now,
+            )
+        )
+        return WaitingTrial(answer, attempt=0)
+
+    def _start(self, trial: WaitingTrial) -> None:
+        e = self.experiment
+        suggestion = trial.suggestion
+        launch = build_launch(e.spec, e.task, e.home, e.resources, suggestion, trial.attempt + 1)
+        now = self.clock()
+        self.running[suggestion.number] = RunningTrial(suggestion, launch, now)
+        key = launch.key
+        self.writes.append(lambda tx: tx.start_attempt(key.experiment, key.trial, key.attempt, now))
+        self.effects.append(partial(self._carry_out_start, suggestion, launch))
+
+    def _carry_out_start(self, suggestion: Suggestion, launch: Launch) -> None:
+        scheduler = self.experiment.scheduler
+        if scheduler.needs_folder:
+            try:
+                write_attempt_folder(self.experiment.home, launch, suggestion)
+            except OSError as error:
+                detail = f"The trial's folder can't be written: {error}"
+                self.on_event(Ended(launch.key, Exit(Cause.NODE_LOST, detail)))
+                return
+        scheduler.start(launch)
+
+    # Events -----------------------------------------------------------------------------------------------
+
+    def on_event(self, event: Event) -> None:
+        """Take note of a report or an end. Those of attempts that are not the current one change nothing."""
+        trial = self.running.get(event.key.trial)
+        if trial is None or trial.launch.key != event.key:
+            return
+        if isinstance(event, Reported):
+            self._on_report(trial, event.report)
+        else:
+            self._on_end(trial, event.exit)
+
+    def _on_report(self, trial: RunningTrial, report: Report) -> None:
+        objective = self.experiment.spec.objective
+        self.writes.append(lambda tx: tx.add_reports(trial.launch.key, [report]))
+        trial.metrics.update(report.metrics)
+        value = report.metrics.get(objective.metric)
+        if value is None or report.step in trial.curve:
+            return
+        if not math.isfinite(value):
+            trial.non_finite = f"{objective.metric} was {value} at step {report.step}"
+            self.ask_to_end(trial.suggestion.number, "non_finite")
+            return
+        trial.curve[report.step] = value
+        self.progress.note_value(objective, trial.suggestion.number, value)
+        if self.experiment.tuner.judge(trial.suggestion.number, trial.curve) == "prune":
+            self.ask_to_end(trial.suggestion.number, "pruned")
+
+    def ask_to_end(self, number: int, reason: str, grace_seconds: float | None = None) -> None:
+        """Have a running trial end. The first reason counts; a later call can only shorten the grace time."""
+        trial = self.running.get(number)
+        if trial is None:
+            return
+        if trial.asked_to_end is None:
+            trial.asked_to_end = reason
+        self.experiment.scheduler.stop(trial.launch.key, grace_seconds)
+
+    def _on_end(self, trial: RunningTrial, exit_: Exit) -> None:
+        number = trial.suggestion.number
+        # Stopped, but not by this controller: by an interruption, or by one that is gone.
+        interrupted = exit_.stopped and trial.asked_to_end is None
+        if interrupted or (trial.asked_to_end == "interrupted" and (exit_.stopped or exit_.cause is not None)):
+            self._lose(trial, None, "The search was interrupted.")
+            return
+        if exit_.cause in LOST_CAUSES and not exit_.stopped and trial.asked_to_end is None:
+            self.losses[number] = self.losses.get(number, 0) + 1
+            if self.losses[number] < self.experiment.spec.max_attempts:
+                self._lose(trial, exit_.cause, exit_.detail)
+                return
+        state, cause, detail = self._judge_end(trial, exit_)
+        self._finish(trial, state, cause, detail, exit_)
+
+    def _judge_end(self, trial: RunningTrial, exit_: Exit) -> tuple[TrialState, Cause | None, str]:
+        metric = self.experiment.spec.objective.metric
+        if trial.non_finite is not None:
+            return TrialState.FAILED, Cause.NON_FINITE, trial.non_finite
+        ended_by_us = exit_.stopped or (trial.asked_to_end is not None and exit_.cause is not None)
+        if ended_by_us and trial.asked_to_end == "pruned" and trial.curve:
+            return TrialState.PRUNED, None, f"pruned after step {max(trial.curve)}"
+        if ended_by_us:
+            return TrialState.STOPPED, None, "stopped on request"
+        if exit_.cause is not None:
+            return TrialState.FAILED, exit_.cause, exit_.detail
+        if not trial.curve:
+            return TrialState.FAILED, Cause.NO_METRIC, _no_metric(metric, trial.metrics)
+        return TrialState.SUCCEEDED, None, ""
+
+    def _lose(self, trial: RunningTrial, cause: Cause | None, detail: str) -> None:
+        key, now = trial.launch.key, self.clock()
+        del self.running[key.trial]
+        self.waiting.append(WaitingTrial(trial.suggestion, key.attempt))
+        self.writes.append(lambda tx: tx.lose_attempt(key.experiment, key.trial, key.attempt, cause, detail, now))
+
+    def _finish(self, trial: RunningTrial, state: TrialState, cause: Cause | None, detail: str, exit_: Exit) -> None:
+        key, spec = trial.launch.key, self.experiment.spec
+        now = self.clock()
+        value = self._value(trial) if state is not TrialState.FAILED else None
+        del self.running[key.trial]
+        self.losses.pop(key.trial, None)
+        self._tuner_waits = False
+        self.writes.append(
+            lambda tx: tx.finish_trial(
+                key.experiment,
+                key.trial,
+                key.attempt,
+                state,
+                cause=cause,
+                detail=detail,
+                value=value,
+                exit_code=exit_.exit_code,
+                peak_memory_bytes=exit_.peak_memory_bytes,
+                now=now,
+            )
+        )
+        self.progress.note_end(spec.objective, state, value)
+        cost = max(0.0, now - trial.started_at)
+        self.experiment.tuner.tell(Outcome(key.trial, state, value, cause, cost, trial.curve))
+        for folder in self.retention.note_end(key.trial, trial.launch.folder, state, value):
+            self.effects.append(partial(shutil.rmtree, folder, ignore_errors=True))
+
+    def _value(self, trial: RunningTrial) -> float | None:
+        reached = self.progress.target_reached
+        if reached is not None and reached[0] == trial.suggestion.number:
+            return reached[1]
+        return trial.curve[max(trial.curve)] if trial.curve else None
+
+    # Requests ---------------------------------------------------------------------------------------------
+
+    def interrupt(self, grace_seconds: float | None = None) -> None:
+        """Have all running trials end and wait for the next time that the experiment runs."""
+        for number in list(self.running):
+            self.ask_to_end(number, "interrupted", grace_seconds)
+
+    def stop_all(self) -> None:
+        """Have all running trials end for good, and stop those that wait."""
+        for number in list(self.running):
+            self.ask_to_end(number, "stopped")
+        while self.waiting:
+            self._stop_waiting(self.waiting.popleft())
+
+    def stop_trial(self, number: int) -> None:
+        """Stop one trial, running or waiting; no effect on one that has ended."""
+        self.ask_to_end(number, "stopped")
+        for trial in [trial for trial in self.waiting if trial.suggestion.number == number]:
+            self.waiting.remove(trial)
+            self._stop_waiting(trial)
+
+    def _stop_waiting(self, trial: WaitingTrial) -> None:
+        name, now = self.experiment.name, self.clock()
+        number, state = trial.suggestion.number, TrialState.STOPPED
+        self.writes.append(lambda tx: tx.stop_waiting(name, number, now))
+        self.progress.note_end(self.experiment.spec.objective, state, None)
+        self.experiment.tuner.tell(Outcome(number, state))
+
+    def retry(self, number: int, attempt: int, state: TrialState) -> None:
+        """Let a trial that failed or was stopped run again, as attempt `attempt` + 1."""
+        name, now = self.experiment.name, self.clock()
+        self.writes.append(lambda tx: tx.retry_trial(name, number, now))
+        self.progress.note_retry(state)
+        self.waiting.append(WaitingTrial(self.experiment.tuner.suggestions[number], attempt))
+
+
+def _no_metric(metric: str, seen: set[str]) -> str:
+    if not seen:
+        return (
+            f"it ended without reporting '{metric}' or any other metric; report it with tunewell.report, "
+            f"`tunewell report {metric}=…` or a line '{metric}=…' on stdout"
+        )
+    return f"it never reported '{metric}', only {', '.join(sorted(seen))}. {nearest(metric, seen)}"

@@ -1,0 +1,1 @@
+"""How a search looks in a terminal: a live table, or plain lines where there is no terminal."""

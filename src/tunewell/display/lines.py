@@ -1,0 +1,95 @@
+"""A search as plain lines: for files, pipes, notebooks and logs."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TextIO
+
+from tunewell.controller.controller import Controller
+from tunewell.display.wording import best_text, counts_text, parameters_text, searched
+from tunewell.reports.format import count, duration, number
+from tunewell.service.service import Service
+from tunewell.service.snapshots import Snapshot
+from tunewell.spec.states import TrialState
+from tunewell.store.rows import TrialRow
+
+#: Least time between two looks; a look prints a line for each trial that has ended since the last one, …
+UPDATE_SECONDS = 0.5
+#: … or one line for all of them, if there are more than this.
+MOST_LINES = 10
+
+
+class ProgressLines:
+    """Prints what happens in one experiment, a line a trial."""
+
+    def __init__(self, service: Service, name: str, stream: TextIO | None = None) -> None:
+        """Print what happens from now on in experiment `name` (default: on standard output)."""
+        self._service = service
+        self._name = name
+        self._stream = stream
+        self._last = 0.0
+        self._problem = ""
+        snapshot = service.snapshot(name, recent=1)
+        self._ended = snapshot.ended_count
+
+    def update(self, controller: Controller) -> None:
+        """Print what is new, if the last look is long enough ago. For `Service.run(on_step=…)`."""
+        now = time.monotonic()
+        if controller.problem != self._problem:
+            self._problem = controller.problem
+            if self._problem:
+                self._print(f"waiting: {self._problem}")
+        if now - self._last >= UPDATE_SECONDS:
+            self._last = now
+            self._look()
+
+    def close(self) -> None:
+        """Print what is new and how the search ended."""
+        self._look()
+        result = self._service.result(self._name)
+        self._print(f"{result.state}: {result.detail} {_capital(best_text(result))}. {_capital(counts_text(result))}.")
+
+    def _look(self) -> None:
+        snapshot = self._service.snapshot(self._name, recent=MOST_LINES)
+        new = snapshot.ended_count - self._ended
+        self._ended = snapshot.ended_count
+        if new > MOST_LINES:
+            self._print(
+                f"{snapshot.ended_count}/{snapshot.max_trials} trials ended, {best_text(snapshot.result)}, "
+                f"{duration(snapshot.result.elapsed_seconds)}"
+            )
+            return
+        for trial in list(snapshot.ended[: max(0, new)])[::-1]:
+            self._print(trial_line(snapshot, trial))
+
+    def _print(self, text: str) -> None:
+        print(text, file=self._stream or sys.stdout, flush=True)
+
+
+def trial_line(snapshot: Snapshot, trial: TrialRow) -> str:
+    """Return one line about a trial that has ended."""
+    what = f"{snapshot.spec.objective.metric} {number(trial.value)}" if trial.value is not None else ""
+    if trial.state is TrialState.FAILED:
+        what = f"({trial.cause}) {trial.detail}".strip()
+    parts = [
+        f"trial {trial.number}/{snapshot.max_trials} {trial.state}",
+        what,
+        f"in {duration(trial.cost_seconds)}",
+        parameters_text(trial.parameters, searched(snapshot.space)),
+    ]
+    return "  ".join(part for part in parts if part)
+
+
+def started_line(snapshot: Snapshot) -> str:
+    """Return one line about what begins."""
+    spec = snapshot.spec
+    what = f"{spec.task} ({spec.network})" if spec.task else spec.function or " ".join(spec.command or ())
+    return (
+        f"{spec.name}: {what}; {spec.objective.goal} {spec.objective.metric}, {snapshot.algorithm} search, "
+        f"{count(snapshot.max_trials, 'trial')}"
+    )
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

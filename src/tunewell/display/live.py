@@ -1,0 +1,126 @@
+"""The live table of a search in a terminal."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from tunewell.display.wording import SIGNS, arrow, best_text, counts_text, searched
+from tunewell.reports.format import duration, number, scalar
+from tunewell.service.service import Service
+from tunewell.service.snapshots import Snapshot
+from tunewell.spec.quantities import format_duration
+from tunewell.spec.states import TrialState
+from tunewell.store.rows import TrialRow
+
+#: How often the table is made anew.
+UPDATE_SECONDS = 0.25
+#: Lines that the table's surroundings take.
+_SURROUNDINGS = 9
+_FIXED_WIDTH = 46
+_COLUMN_WIDTH = 13
+
+
+class LiveTable:
+    """Shows one experiment until it is closed. Use as a context manager and call `update` often."""
+
+    def __init__(self, service: Service, name: str, console: Console) -> None:
+        """Show experiment `name` on `console`."""
+        self._service = service
+        self._name = name
+        self._console = console
+        self._live = Live(console=console, auto_refresh=False, transient=True)
+        self._last = 0.0
+
+    def __enter__(self) -> LiveTable:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def update(self, problem: str = "", stopping: bool = False) -> None:
+        """Show the present state, if the last update is long enough ago."""
+        now = time.monotonic()
+        if now - self._last < UPDATE_SECONDS:
+            return
+        self._last = now
+        rows = max(3, self._console.height - _SURROUNDINGS)
+        view = render(self._service.snapshot(self._name, rows), self._console.width, rows, problem, stopping)
+        self._live.update(view, refresh=True)
+
+
+def render(snapshot: Snapshot, width: int, rows: int, problem: str = "", stopping: bool = False) -> RenderableType:
+    """Return the whole view of a search, at most `rows` trials, for a terminal `width` characters wide."""
+    parts: list[RenderableType] = [_title(snapshot), _progress(snapshot, width), Text(), _trials(snapshot, width, rows)]
+    if problem:
+        parts.append(Text(f"Waiting: {problem}", style="bold red"))
+    if stopping:
+        parts.append(Text("Stopping the running trials; Ctrl-C again kills them.", style="yellow"))
+    else:
+        parts.append(Text("Ctrl-C stops in order; the same command goes on later.", style="dim"))
+    return Group(*parts)
+
+
+def _title(snapshot: Snapshot) -> Text:
+    spec, result = snapshot.spec, snapshot.result
+    what = f"{spec.task} · {spec.network}" if spec.task else spec.function or " ".join(spec.command or ())
+    text = Text(spec.name, style="bold", no_wrap=True, overflow="ellipsis")
+    text.append(f"  {what} · {snapshot.algorithm}\n", style="dim")
+    text.append(f"{spec.objective.metric} {arrow(spec.objective)}  ", style="default not bold")
+    return text.append(best_text(result), style="green not bold")
+
+
+def _progress(snapshot: Snapshot, width: int) -> RenderableType:
+    result, spec = snapshot.result, snapshot.spec
+    bar = ProgressBar(total=snapshot.max_trials, completed=snapshot.ended_count, width=min(32, width // 3))
+    text = f" {snapshot.ended_count}/{snapshot.max_trials} trials · {counts_text(result)}"
+    time_text = f"{duration(result.elapsed_seconds)} of {format_duration(spec.max_duration)}"
+    if snapshot.remaining_seconds is not None:
+        time_text += f" · about {duration(snapshot.remaining_seconds)} left"
+    grid = Table.grid(padding=0)
+    grid.add_row(bar, Text(text, no_wrap=True, overflow="ellipsis"))
+    return Group(grid, Text(time_text, style="dim"))
+
+
+def _trials(snapshot: Snapshot, width: int, rows: int) -> Table:
+    names = searched(snapshot.space)
+    shown = names[: max(1, (width - _FIXED_WIDTH) // _COLUMN_WIDTH)]
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", expand=False)
+    for title in ("trial", "", snapshot.spec.objective.metric, "step", "time"):
+        table.add_column(title, justify="left" if title == "" else "right", no_wrap=True)
+    for name in shown:
+        table.add_column(name, no_wrap=True, max_width=_COLUMN_WIDTH + 5)
+    if len(shown) < len(names):
+        table.add_column(f"+{len(names) - len(shown)}", no_wrap=True)
+    unfinished = sorted(snapshot.unfinished, key=lambda trial: -trial.number)[: max(1, rows - 2)]
+    for trial in [*unfinished, *snapshot.ended][:rows]:
+        table.add_row(*_row(snapshot, trial, shown))
+    return table
+
+
+def _row(snapshot: Snapshot, trial: TrialRow, names: list[str]) -> list[RenderableType]:
+    sign, style = SIGNS[trial.state]
+    step, value = snapshot.latest.get(trial.number, (None, trial.value))
+    best = snapshot.result.best
+    emphasis = "bold green" if best and best.number == trial.number else ""
+    what = f"{sign} {trial.cause}" if trial.cause and trial.state is TrialState.FAILED else f"{sign} {trial.state}"
+    spent = trial.cost_seconds
+    if trial.state is TrialState.RUNNING and trial.started_at is not None:
+        spent = max(0.0, time.time() - trial.started_at)
+    cells: list[RenderableType] = [
+        str(trial.number),
+        Text(what, style=style),
+        Text(number(value), style=emphasis),
+        "" if step is None else str(step),
+        "" if trial.state is TrialState.WAITING else duration(spent),
+    ]
+    return cells + [Text(scalar(trial.parameters[n]) if n in trial.parameters else "", style="") for n in names]

@@ -1,0 +1,57 @@
+"""Words and signs that the live table, the plain lines and the summary share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tunewell.reports.format import number, scalar, signed
+from tunewell.service.results import SearchResult
+from tunewell.spec.experiment import Objective
+from tunewell.spec.space import SearchSpace, Value
+from tunewell.spec.states import TrialState
+
+#: State → (sign, rich style).
+SIGNS: Mapping[TrialState, tuple[str, str]] = {
+    TrialState.WAITING: ("…", "dim"),
+    TrialState.RUNNING: ("●", "cyan"),
+    TrialState.SUCCEEDED: ("✓", "green"),
+    TrialState.STOPPED: ("■", "yellow"),
+    TrialState.PRUNED: ("✂", "dim"),
+    TrialState.FAILED: ("✗", "red"),
+}
+
+
+def searched(space: SearchSpace) -> list[str]:
+    """Return the names of the parameters that have more than one value."""
+    return [parameter.name for parameter in space if parameter.size != 1]
+
+
+def parameters_text(parameters: Mapping[str, Value], names: list[str] | None = None) -> str:
+    """Return `learning_rate=0.00213 batch_size=32`, floats rounded; only `names`, if given."""
+    shown = parameters if names is None else {name: parameters[name] for name in names if name in parameters}
+    return " ".join(f"{name}={scalar(value)}" for name, value in shown.items())
+
+
+def arrow(objective: Objective) -> str:
+    """Return an arrow towards better values."""
+    return "↑" if objective.goal == "maximize" else "↓"
+
+
+def best_text(result: SearchResult) -> str:
+    """Return the best value and what the search gained over the default: one line."""
+    best = result.best
+    if best is None:
+        return "no result yet" if not result.state.final else "no result"
+    text = f"best {number(best.value)} (trial {best.number})"
+    if result.default is None or result.gain is None:
+        return text
+    if result.default.number == best.number:
+        return f"{text}, the default configuration"
+    difference = best.value - result.default.value
+    return f"{text}, default {number(result.default.value)}, {signed(difference)}"
+
+
+def counts_text(result: SearchResult) -> str:
+    """Return `12 succeeded, 1 failed, 2 running`: the states that occur."""
+    parts = [f"{count} {state}" for state in TrialState if (count := result.counts.get(state, 0))]
+    return ", ".join(parts) or "no trials yet"

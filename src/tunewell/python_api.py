@@ -1,0 +1,160 @@
+"""The Python front: search over a function, in a script or a notebook."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from tunewell.display.lines import ProgressLines
+from tunewell.service.results import SearchResult, TrialResult
+from tunewell.service.service import DEFAULT_HOME, Service
+from tunewell.spec.errors import SpecError
+from tunewell.spec.states import ExperimentState
+from tunewell.tasks.catalogue import describe_function
+
+SchedulerName = Literal["auto", "inline", "local"]
+
+
+class Result:
+    """What a search over a function, a script or a built-in task has brought."""
+
+    def __init__(self, home: Path, name: str, summary: SearchResult) -> None:
+        """Take the summary of experiment `name` in `home`; further figures are read on demand."""
+        self._home = home
+        self.name = name
+        self.summary = summary
+
+    @property
+    def state(self) -> ExperimentState:
+        """State of the experiment."""
+        return self.summary.state
+
+    @property
+    def best(self) -> TrialResult:
+        """The best trial; raises ValueError if no trial has a result."""
+        if self.summary.best is None:
+            raise ValueError(f"no trial of '{self.name}' has a result: {self.summary.detail}")
+        return self.summary.best
+
+    def top(self, number: int = 5) -> list[TrialResult]:
+        """Return the best `number` trials, best first."""
+        with Service(self._home) as service:
+            return service.top(self.name, number)
+
+    def trials(self) -> list[dict[str, Any]]:
+        """Return every trial with state, cause, parameters, value and reports: rows for a data frame."""
+        with Service(self._home) as service:
+            trials: list[dict[str, Any]] = service.export(self.name)["trials"]
+        return trials
+
+    def plot(self) -> Any:
+        """Return a Plotly figure of the search's history; a notebook shows it."""
+        from tunewell.reports.charts import history_over_trials
+
+        with Service(self._home) as service:
+            return history_over_trials(service.view(self.name)).figure
+
+    def report(self, path: str | Path | None = None) -> Path:
+        """Write the HTML report; return its path."""
+        with Service(self._home) as service:
+            return service.report(self.name, Path(path) if path else None)
+
+    def __repr__(self) -> str:
+        summary = self.summary
+        best = summary.best
+        value = f"{summary.objective.metric} {best.value:.6g} (trial {best.number})" if best else "no result"
+        ended = sum(count for state, count in summary.counts.items() if state.final)
+        return f"<Result of '{self.name}': {summary.state}, {ended} trials, {value}>"
+
+
+def search(  # noqa: PLR0913 - each is a thing that users set by name
+    function: Callable[..., Any],
+    parameters: Mapping[str, Any],
+    *,
+    metric: str = "objective",
+    goal: Literal["maximize", "minimize"] | None = None,
+    target: float | None = None,
+    name: str | None = None,
+    home: str | Path | None = None,
+    scheduler: SchedulerName = "auto",
+    progress: bool = True,
+    **fields: Any,
+) -> Result:
+    """Search for the parameters with which `function` gives the best objective.
+
+    The function is called as `function(trial, **parameters)`, or `function(**parameters)` if it takes no
+    `trial`. It returns the objective (or a mapping of metrics), or reports it with `trial.report`.
+
+    Args:
+        function: what is optimised.
+        parameters: name → declaration, by `tunewell.uniform`, `loguniform`, `integer`, `choice`, `ordinal`,
+            or as in a spec file.
+        metric: name of the objective metric.
+        goal: "maximize" or "minimize"; guessed for common metric names.
+        target: stop as soon as the objective is as good as this.
+        name: name of the experiment. A named one continues what was interrupted, and shows what has ended.
+            Without a name, an interrupted search of the same function and spec goes on; otherwise a new one
+            begins.
+        home: folder of database and trials; default: TUNEWELL_HOME, or `.tunewell`.
+        scheduler: "inline" calls the function in this thread; "local" in a process of its own for each trial,
+            supervised, several at once; "auto" is inline unless more than one trial at once or a limit that
+            only a supervisor can enforce is asked for.
+        progress: print a line a trial.
+        fields: any other field of the spec, such as `max_trials`, `algorithm`, `max_concurrency`, `seed`.
+
+    Raises:
+        UserError: something is wrong with the arguments; the message says what and how to mend it.
+    """
+    objective: dict[str, Any] = {"metric": metric}
+    if goal is not None:
+        objective["goal"] = goal
+    if target is not None:
+        objective["target"] = target
+    raw = {
+        **fields,
+        "name": name or describe_function(function)[0],
+        "function": describe_function(function)[1],
+        "objective": objective,
+        "parameters": dict(parameters),
+    }
+    inline = _inline(scheduler, fields)
+    folder = Path(home or os.environ.get("TUNEWELL_HOME") or DEFAULT_HOME)
+    with Service(folder) as service:
+        submission = service.submit(raw, function, new="if-ended" if name is None else "never")
+        if submission.kind != "finished":
+            line = ProgressLines(service, submission.name) if progress else None
+            ended = service.run(
+                submission.name,
+                function=function,
+                inline=inline,
+                on_step=line.update if line else lambda controller: None,
+            )
+            if line:
+                line.close()
+            if not ended:
+                raise KeyboardInterrupt(f"The search was interrupted; call it again to go on ('{submission.name}').")
+        return Result(folder, submission.name, service.result(submission.name))
+
+
+def load(name: str, home: str | Path | None = None) -> Result:
+    """Return the result so far of a recorded experiment; raises `NotFoundError`."""
+    folder = Path(home or os.environ.get("TUNEWELL_HOME") or DEFAULT_HOME)
+    with Service(folder) as service:
+        return Result(folder, name, service.result(name))
+
+
+def _inline(scheduler: str, fields: Mapping[str, Any]) -> bool:
+    if scheduler not in ("auto", "inline", "local"):
+        raise SpecError("scheduler", f"{scheduler!r} is none", "Known: auto, inline, local")
+    supervised = [
+        name for name in ("max_trial_duration", "max_trial_silence", "resources") if fields.get(name) is not None
+    ]
+    many = (fields.get("max_concurrency") or 1) > 1
+    if scheduler == "inline":
+        if supervised or many:
+            field = supervised[0] if supervised else "max_concurrency"
+            raise SpecError(field, "the inline scheduler can't keep to it", "Use scheduler='local'")
+        return True
+    return scheduler == "auto" and not supervised and not many

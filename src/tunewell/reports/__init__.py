@@ -1,0 +1,1 @@
+"""What a search brought, for people: charts and a one-file HTML report."""

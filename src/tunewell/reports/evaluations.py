@@ -1,0 +1,103 @@
+"""Detailed evaluations of trials, arranged for the report. Whatever a task leaves out is left out here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tunewell.reports import format
+from tunewell.reports.charts import Chart, confusion_matrix
+from tunewell.reports.view import ExperimentView, TrialView
+
+SPLIT_TITLES = {"val": "Validation", "test": "Test"}
+#: Most classes in the table; of more, those with the least F1 are shown.
+CLASS_ROWS = 30
+_ABBREVIATIONS = {"f1": "F1", "auroc": "AUROC", "map": "mAP", "iou": "IoU"}
+_PICTURES = ("data:image/png;base64,", "data:image/jpeg;base64,", "data:image/webp;base64,")
+
+
+@dataclass(frozen=True, slots=True)
+class SplitReport:
+    """How good one model is on one split of the data."""
+
+    title: str
+    count: int | None
+    matrix: Chart | None
+    #: name, precision, recall, f1, support of each class.
+    classes: Sequence[Mapping[str, Any]]
+    #: Number of classes that the table leaves out.
+    classes_left_out: int
+    #: true, predicted, count of each pair.
+    pairs: Sequence[Mapping[str, Any]]
+    #: path, true, predicted, probability, thumbnail (None: no picture) of each mistake.
+    mistakes: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class TrialReport:
+    """How good the model of one trial is."""
+
+    trial: TrialView
+    splits: Sequence[SplitReport]
+    #: Measure → its value on each of `splits`, formatted.
+    measures: Mapping[str, Sequence[str]]
+
+
+def evaluation_reports(view: ExperimentView) -> list[TrialReport]:
+    """Return the evaluations of the best trials, the best first."""
+    measured = [number for number in view.top if any(view.evaluations.get(number, {}).values())]
+    return [_trial_report(view.trial(number), view.evaluations[number]) for number in measured]
+
+
+def measure_on(view: ExperimentView, trial_number: int, split: str) -> float | None:
+    """Return the objective metric of a trial's model on a split; None if it was not measured."""
+    measured = view.evaluations.get(trial_number, {}).get(split)
+    return _scalars(measured).get(view.metric) if measured else None
+
+
+def _trial_report(trial: TrialView, evaluation: Mapping[str, Mapping[str, Any] | None]) -> TrialReport:
+    present = {split: measured for split in SPLIT_TITLES if (measured := evaluation.get(split))}
+    scalars = [_scalars(measured) for measured in present.values()]
+    names = dict.fromkeys(name for measured in scalars for name in measured)
+    measures = {_title(name): [format.number(measured.get(name)) for measured in scalars] for name in names}
+    return TrialReport(trial, [_split_report(split, measured) for split, measured in present.items()], measures)
+
+
+def _title(name: str) -> str:
+    """Return a measure's name for people: `macro_f1` → `macro F1`."""
+    return " ".join(_ABBREVIATIONS.get(word, word) for word in name.split("_"))
+
+
+def _scalars(measured: Mapping[str, Any]) -> dict[str, float]:
+    """Return the single numbers among the measures; those in a mapping are named `macro_f1`."""
+    found: dict[str, float] = {}
+    for name, value in measured.items():
+        if isinstance(value, Mapping):
+            found |= {f"{name}_{inner}": number for inner, number in _scalars(value).items()}
+        elif isinstance(value, int | float) and not isinstance(value, bool) and name != "count":
+            found[name] = float(value)
+    return found
+
+
+def _split_report(split: str, measured: Mapping[str, Any]) -> SplitReport:
+    classes = list(measured.get("classes") or ())
+    matrix = measured.get("confusion_matrix")
+    weakest = sorted(classes, key=lambda row: row["f1"] if row["f1"] is not None else -1.0)[:CLASS_ROWS]
+    return SplitReport(
+        title=SPLIT_TITLES[split],
+        count=measured.get("count"),
+        matrix=confusion_matrix(matrix, [str(row["name"]) for row in classes]) if matrix and classes else None,
+        classes=classes if len(classes) <= CLASS_ROWS else weakest,
+        classes_left_out=max(len(classes) - CLASS_ROWS, 0),
+        pairs=list(measured.get("confused_pairs") or ()),
+        mistakes=[_mistake(mistake) for mistake in measured.get("worst_mistakes") or ()],
+    )
+
+
+def _mistake(mistake: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the mistake without its thumbnail if that is anything but an embedded picture."""
+    thumbnail = mistake.get("thumbnail")
+    if isinstance(thumbnail, str) and thumbnail.startswith(_PICTURES):
+        return mistake
+    return {**mistake, "thumbnail": None}

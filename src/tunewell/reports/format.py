@@ -1,0 +1,92 @@
+"""Numbers, durations and moments as people read them."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+
+#: Stands where there is nothing to show.
+NOTHING = "–"
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """Return `value` with `digits` significant digits: `0.9841`, `12.5`, `123457`, `1.2e-05`; `–` for None.
+
+    Whole parts are never rounded below a million; trailing zeros are dropped.
+    """
+    if value is None:
+        return NOTHING
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    if value == 0:
+        return "0"
+    if not 1e-4 <= abs(value) < 1e6:
+        mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+        return f"{_trimmed(mantissa)}e{exponent}"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    return _trimmed(f"{value:.{decimals}f}")
+
+
+def scalar(value: object, digits: int = 3) -> str:
+    """Return a parameter's value: floats rounded, everything else as it is written in a spec."""
+    if value is None:
+        return NOTHING
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return number(value, digits)
+    return str(value)
+
+
+def signed(value: float, digits: int = 3) -> str:
+    """Return a difference with its sign: `+0.031`, `−2.5`, `0`."""
+    if value == 0:
+        return "0"
+    return ("+" if value > 0 else "−") + number(abs(value), digits)
+
+
+def percent(share: float) -> str:
+    """Return a share in percent: `3.3 %`, `42 %`, `0 %`."""
+    value = 100 * share
+    return f"{number(round(value, 1) if abs(value) < 10 else float(round(value)), 6)} %"
+
+
+def duration(seconds: float | None) -> str:
+    """Return a time in its two largest units: `0.42 s`, `12 s`, `3 m 5 s`, `2 h 10 m`; `–` for None."""
+    if seconds is None:
+        return NOTHING
+    if seconds < 10:
+        return f"{number(max(seconds, 0.0), 2)} s"
+    whole = round(seconds)
+    for name, size, smaller_name, smaller in (
+        ("d", 86400, "h", 3600),
+        ("h", 3600, "m", 60),
+        ("m", 60, "s", 1),
+    ):
+        if whole >= size:
+            rest = whole % size // smaller
+            return f"{whole // size} {name}" + (f" {rest} {smaller_name}" if rest else "")
+    return f"{whole} s"
+
+
+def moment(seconds: float | None) -> str:
+    """Return seconds since the epoch as `2026-03-01 14:05 UTC`; `–` for None."""
+    if seconds is None:
+        return NOTHING
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def count(amount: int, noun: str) -> str:
+    """Return `1 trial`, `20 trials`."""
+    return f"{amount} {noun}" + ("" if amount == 1 else "s")
+
+
+def shortened(text: str, length: int) -> str:
+    """Return `text` cut to `length` characters, the last being an ellipsis if anything was cut."""
+    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
+
+
+def _trimmed(text: str) -> str:
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -1,0 +1,179 @@
+"""The HTML report: one file that works offline, with everything about an experiment in it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+from ruamel.yaml import YAML
+
+from tunewell.reports import charts, format, summary
+from tunewell.reports.charts import Chart
+from tunewell.reports.evaluations import evaluation_reports, measure_on
+from tunewell.reports.importance import Importance, parameter_importances
+from tunewell.reports.view import ExperimentView, TrialView, ended_with_value, failures_by_cause, ranked
+from tunewell.spec.space import Parameter, describe
+
+#: Most rows in the table of all trials; of more trials, the best are listed.
+TRIAL_ROWS = 1000
+#: Most failed trials that are listed under one cause.
+FAILURE_ROWS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterRow:
+    """A parameter with its best value beside its default."""
+
+    name: str
+    best: str
+    default: str
+    #: Whether best and default differ.
+    changed: bool
+    domain: str
+    #: When it is active: `optimizer = sgd`; empty if always.
+    condition: str
+
+
+def render(view: ExperimentView) -> str:
+    """Return the report as one HTML document."""
+    importances = _importances(view)
+    template = _environment().get_template("report.html.j2")
+    plotly, script = _plotly_source(), _source("report.js")
+    return template.render(
+        view=view,
+        headline=summary.headline(view),
+        subject=summary.describe_subject(view),
+        key_figures=summary.key_figures(view),
+        steps=summary.next_steps(view),
+        parameter_rows=_parameter_rows(view),
+        searched=[parameter.name for parameter in view.space if parameter.size != 1],
+        best_trials=[view.trial(number) for number in view.top],
+        test_values={n: value for n in view.top if (value := measure_on(view, n, "test")) is not None},
+        has_values=bool(ended_with_value(view)),
+        progress=[charts.history_over_trials(view), charts.history_over_time(view)],
+        wide_charts=[charts.learning_curves(view), charts.parallel_coordinates(view, importances)],
+        importance=charts.importance(view, importances),
+        slices=charts.slices(view, importances),
+        resources=[charts.outcomes(view), charts.timeline(view)],
+        evaluations=evaluation_reports(view),
+        failures=failures_by_cause(view),
+        causes=summary.CAUSES,
+        failure_rows=FAILURE_ROWS,
+        trial_rows=_trial_rows(view),
+        spec_text=_yaml(view.spec),
+        style=Markup(_source("report.css")),
+        plotly=Markup(plotly),
+        script=Markup(script),
+        script_hashes=[_hash(plotly), _hash(script)],
+    )
+
+
+def write(view: ExperimentView, path: Path) -> None:
+    """Write the report to `path`; a reader sees the old file or the new one, never a part. Raises OSError."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(render(view), encoding="utf-8", newline="\n")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _importances(view: ExperimentView) -> Sequence[Importance] | None:
+    trials = ended_with_value(view)
+    values = [trial.value for trial in trials if trial.value is not None]
+    return parameter_importances(view.space, [trial.parameters for trial in trials], values, view.goal)
+
+
+def _parameter_rows(view: ExperimentView) -> list[ParameterRow]:
+    best = view.best.parameters if view.best else {}
+    default = view.default.parameters if view.default else view.space.default()
+    return [
+        ParameterRow(
+            name=parameter.name,
+            best=format.scalar(best.get(parameter.name)),
+            default=format.scalar((default or {}).get(parameter.name)),
+            changed=bool(best) and summary.differs(best, default, parameter.name),
+            domain="fixed" if parameter.size == 1 else describe(parameter),
+            condition=_condition(parameter),
+        )
+        for parameter in sorted(view.space, key=lambda parameter: parameter.size == 1)
+    ]
+
+
+def _condition(parameter: Parameter) -> str:
+    return " and ".join(
+        f"{condition.parent} = {' or '.join(format.scalar(value) for value in condition.values)}"
+        for condition in parameter.when
+    )
+
+
+def _trial_rows(view: ExperimentView) -> list[TrialView]:
+    if len(view.trials) <= TRIAL_ROWS:
+        return list(view.trials)
+    return sorted(ranked(view)[:TRIAL_ROWS], key=lambda trial: trial.number)
+
+
+def _yaml(spec: Mapping[str, Any]) -> str:
+    """Return the spec as a file that would start the same search; fields without a value are left out."""
+    yaml = YAML()
+    yaml.width = 1000
+    text = io.StringIO()
+    yaml.dump({name: value for name, value in spec.items() if value not in (None, (), [], {})}, text)
+    return text.getvalue()
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("tunewell.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": format.number,
+        "scalar": format.scalar,
+        "duration": format.duration,
+        "moment": format.moment,
+        "figure": _figure_json,
+        "breakable": _breakable,
+    }
+    environment.globals |= {"count": format.count}
+    return environment
+
+
+def _figure_json(chart: Chart) -> Markup:
+    """Return the figure as JSON for a `<script>` element: without `<`, so that nothing ends it early."""
+    assert chart.figure is not None
+    return Markup(chart.figure.to_json().replace("<", "\\u003c"))
+
+
+def _breakable(text: str) -> Markup:
+    """Return text whose lines may be broken after underscores: parameter names head narrow columns."""
+    return escape(text).replace("_", Markup("_<wbr>"))
+
+
+def _source(name: str) -> str:
+    return (Path(__file__).parent / "templates" / name).read_text(encoding="utf-8")
+
+
+@cache
+def _plotly_source() -> str:
+    from plotly.offline import get_plotlyjs
+
+    return str(get_plotlyjs()).replace("\r\n", "\n")
+
+
+def _hash(script: str) -> str:
+    """Return what a content security policy lets through: this very script and no other."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"

@@ -1,0 +1,199 @@
+"""The words of a report: the result in a sentence, the key figures, and what can be done next."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tunewell.reports.format import NOTHING, count, duration, number, percent, scalar, signed
+from tunewell.reports.view import (
+    ExperimentView,
+    TrialView,
+    best_so_far,
+    counts,
+    failures_by_cause,
+    gain,
+    is_result,
+    total_cost_seconds,
+)
+from tunewell.spec.states import Cause, ExperimentState, TrialState
+
+#: Causes of failure in words.
+CAUSES: Mapping[str, str] = {
+    Cause.GPU_OOM: "out of GPU memory",
+    Cause.HOST_OOM: "out of main memory",
+    Cause.NON_FINITE: "the metric was not a finite number",
+    Cause.NO_METRIC: "the metric was never reported",
+    Cause.TIMEOUT: "over the time limit",
+    Cause.SILENT: "silent for too long",
+    Cause.CRASHED: "crashed",
+    Cause.KILLED: "killed from outside",
+    Cause.NODE_LOST: "the machine was lost",
+    Cause.INVALID_PARAMETERS: "the parameters were refused",
+    Cause.DATA_ERROR: "the data could not be used",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFigure:
+    """One number at the top of the report."""
+
+    name: str
+    value: str
+    #: A few words below it.
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something to do next: a sentence, and the command for it."""
+
+    text: str
+    command: str
+
+
+def headline(view: ExperimentView) -> str:
+    """Return the result in one sentence, and how it came to its end in another."""
+    best = view.best
+    if best is None:
+        return f"{_no_result(view)} {_end(view)}".strip()
+    so_far = "" if view.state.final else " so far"
+    result = f"Best {view.metric}{so_far} {number(best.value)} (trial {best.number})"
+    return f"{result}{_compared(view, best)}. {_end(view)}".strip()
+
+
+def _compared(view: ExperimentView, best: TrialView) -> str:
+    """Return how the best trial compares with the default configuration, as the end of a sentence."""
+    default, gained = view.default, gain(view)
+    whose = "the network's default" if view.spec.get("network") else "the default"
+    if default is None:
+        return ""
+    if default.number == best.number:
+        rivals = sum(map(is_result, view.trials)) > 1
+        return f", with {whose} parameters" + (", which no other trial has beaten" if rivals else "")
+    if gained is None or default.value is None:
+        if default.state is TrialState.FAILED:
+            return f"; {whose} parameters failed ({_cause(default)}), so there is nothing to compare it with"
+        return f"; {whose} parameters have no value to compare it with"
+    if gained.absolute == 0:
+        return f", no better than {whose} parameters"
+    side = "above" if best.value is not None and best.value > default.value else "below"
+    return f", {number(abs(gained.absolute), 3)} {side} {whose} {number(default.value)}"
+
+
+def _cause(trial: TrialView) -> str:
+    return CAUSES.get(trial.cause, "for an unknown cause") if trial.cause else "for an unknown cause"
+
+
+def _no_result(view: ExperimentView) -> str:
+    if not view.trials:
+        return "It ended before any trial." if view.state.final else "No trial has started yet."
+    if counts(view)[TrialState.FAILED] == len(view.trials):
+        causes = failures_by_cause(view)
+        which = ", ".join(f"{len(trials)} {CAUSES.get(cause, cause)}" for cause, trials in causes.items())
+        return f"No result: {'all trials' if len(view.trials) > 1 else 'the only trial'} failed ({which})."
+    return "No result: no trial succeeded." if view.state.final else "No result yet."
+
+
+def _end(view: ExperimentView) -> str:
+    if view.state.final:
+        return view.stop_detail
+    ended = sum(trial.state.final for trial in view.trials)
+    if view.state is ExperimentState.PAUSED:
+        return f"The search is paused after {count(ended, 'ended trial')}."
+    if view.state is ExperimentState.CREATED:
+        return ""
+    return f"The search is still going on: {ended} of {count(len(view.trials), 'trial')} have ended."
+
+
+def key_figures(view: ExperimentView) -> list[KeyFigure]:
+    """Return the numbers at the top: result, gain, trials, time."""
+    figures = []
+    best, gained = view.best, gain(view)
+    if best is not None:
+        figures.append(KeyFigure(f"best {view.metric}", number(best.value), f"trial {best.number}"))
+    if view.default is not None and view.default.value is not None:
+        figures.append(KeyFigure("default parameters", number(view.default.value), f"trial {view.default.number}"))
+    if gained is not None and best is not None and view.default is not None and best.number != view.default.number:
+        change = gained.absolute if view.goal == "maximize" else -gained.absolute
+        relative = percent(abs(gained.relative)) if gained.relative is not None else ""
+        figures.append(KeyFigure("difference", signed(change), f"{relative} better" if gained.absolute else ""))
+    amounts = counts(view)
+    others = ", ".join(
+        f"{amounts[state]} {state}" for state in TrialState if amounts[state] and state is not TrialState.SUCCEEDED
+    )
+    figures.append(KeyFigure("succeeded trials", str(amounts[TrialState.SUCCEEDED]), others))
+    figures.append(KeyFigure("search time", duration(view.elapsed_seconds), _cost_note(view)))
+    found = _found_after(view)
+    if found is not None:
+        figures.append(KeyFigure("best found after", duration(found), "since the first trial started"))
+    return figures
+
+
+def _cost_note(view: ExperimentView) -> str:
+    cost = total_cost_seconds(view)
+    return f"{duration(cost)} in trials" if cost else ""
+
+
+def _found_after(view: ExperimentView) -> float | None:
+    """Return the seconds from the start of the first trial to the end of the best one."""
+    starts = [trial.started_at for trial in view.trials if trial.started_at is not None]
+    if view.best is None or view.best.ended_at is None or not starts or len(best_so_far(view.trials, view.goal)) < 2:
+        return None
+    return view.best.ended_at - min(starts)
+
+
+def next_steps(view: ExperimentView) -> list[Step]:
+    """Return the commands that use, repeat or continue the search."""
+    name = shlex.quote(view.name)
+    steps = []
+    best = view.best
+    if best is not None and not view.spec.get("function"):
+        trained = "on all data" if view.spec.get("task") else "again"
+        steps.append(
+            Step(
+                f"Train {trained} with the parameters of the best trial",
+                f"tunewell retrain {name} --trial {best.number}",
+            )
+        )
+    if best is not None and view.spec.get("task"):
+        steps.append(Step("Use the model on new pictures", f"tunewell predict {name} PICTURE_OR_FOLDER"))
+        steps.append(Step("Write the model as ONNX", f"tunewell export-model {name} --output model.onnx"))
+    if best is not None and view.spec.get("command"):
+        steps.append(
+            Step("Run the best trial's command by hand", filled_command(view.spec["command"], best.parameters))
+        )
+    if counts(view)[TrialState.FAILED]:
+        failed = next(trial for trial in view.trials if trial.state is TrialState.FAILED)
+        steps.append(Step("Read the log of a failed trial", f"tunewell logs {name} {failed.number}"))
+    steps.append(Step("Write all trials to a table", f"tunewell export {name} --format csv --output trials.csv"))
+    steps.append(Step("Write this report anew", f"tunewell report {name}"))
+    return steps
+
+
+def filled_command(command: Any, parameters: Mapping[str, Any]) -> str:
+    """Return a command line with the parameters in place of their placeholders; other placeholders stay."""
+    words = []
+    for word in command:
+        text = str(word)
+        for name, value in parameters.items():
+            text = text.replace("{" + name + "}", str(value))
+        words.append(shlex.quote(text) if "{" not in text else text)
+    return " ".join(words)
+
+
+def describe_subject(view: ExperimentView) -> str:
+    """Return what was trained: task and network, the command, or the function."""
+    spec = view.spec
+    if spec.get("task"):
+        return " · ".join(str(part) for part in (spec["task"], spec.get("network")) if part)
+    if spec.get("command"):
+        return " ".join(str(word) for word in spec["command"])
+    return f"Python function {spec['function']}" if spec.get("function") else NOTHING
+
+
+def differs(parameters: Mapping[str, Any], other: Mapping[str, Any] | None, name: str) -> bool:
+    """Whether a parameter's value is another one than in `other`, as far as a reader can tell."""
+    return other is not None and scalar(parameters.get(name)) != scalar(other.get(name))

@@ -1,0 +1,161 @@
+"""What a report is made of: plain data, filled in from the store, and the figures that follow from it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from tunewell.spec.space import Configuration, SearchSpace
+from tunewell.spec.states import Cause, ExperimentState, TrialState
+
+Goal = Literal["maximize", "minimize"]
+
+
+@dataclass(frozen=True, slots=True)
+class TrialView:
+    """One trial, as its last attempt left it."""
+
+    number: int
+    state: TrialState
+    #: Active parameters only.
+    parameters: Configuration
+    #: Why it was tried: `default`, `random`, `model`, …
+    origin: str
+    #: Why it failed, and one line about it; None and empty otherwise.
+    cause: Cause | None = None
+    detail: str = ""
+    #: Share of the full training, in (0, 1].
+    fidelity: float = 1.0
+    #: The finite objective; None if there is none.
+    value: float | None = None
+    #: Step → objective.
+    curve: Mapping[int, float] = field(default_factory=dict)
+    #: Last reported metrics.
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    attempts: int = 1
+    #: Seconds since the epoch.
+    started_at: float | None = None
+    ended_at: float | None = None
+    #: Wall time that all attempts took.
+    cost_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentView:
+    """One experiment with all of its trials."""
+
+    name: str
+    #: The spec as JSON types, with its defaults.
+    spec: Mapping[str, Any]
+    space: SearchSpace
+    metric: str
+    goal: Goal
+    #: Name of the algorithm for people, with the reason if it was chosen automatically.
+    algorithm: str
+    state: ExperimentState
+    #: Version of Tunewell that writes the report.
+    version: str
+    #: All trials, by number.
+    trials: tuple[TrialView, ...] = ()
+    #: Numbers of the best trials, best first; at most five.
+    top: tuple[int, ...] = ()
+    #: Number of the trial of the default configuration.
+    default_trial: int | None = None
+    target: float | None = None
+    #: Which rule ended it, and one sentence about the end; None and empty while it has not ended.
+    stop_rule: str | None = None
+    stop_detail: str = ""
+    notes: tuple[str, ...] = ()
+    #: Seconds since the epoch.
+    created_at: float | None = None
+    #: Time that the search ran, pauses left out.
+    elapsed_seconds: float = 0.0
+    #: Trial number → detailed evaluation: split (`val`, `test`) → its measures, None without such a split.
+    evaluations: Mapping[int, Mapping[str, Mapping[str, Any] | None]] = field(default_factory=dict)
+
+    def trial(self, number: int) -> TrialView:
+        """Return the trial with this number; raises KeyError."""
+        for trial in self.trials:
+            if trial.number == number:
+                return trial
+        raise KeyError(number)
+
+    @property
+    def best(self) -> TrialView | None:
+        """The best trial, None if no trial has a result."""
+        return self.trial(self.top[0]) if self.top else None
+
+    @property
+    def default(self) -> TrialView | None:
+        """The trial of the default configuration, None if there is none."""
+        return self.trial(self.default_trial) if self.default_trial is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """What the search gained over the default configuration; positive is better, whatever the goal."""
+
+    absolute: float
+    #: As a share of the default's size; None if that is 0.
+    relative: float | None
+
+
+def gain(view: ExperimentView) -> Gain | None:
+    """Return the gain of the best trial over the default's; None if one of them has no value."""
+    if view.best is None or view.best.value is None or view.default is None or view.default.value is None:
+        return None
+    difference = view.best.value - view.default.value
+    absolute = difference if view.goal == "maximize" else -difference
+    return Gain(absolute, absolute / abs(view.default.value) if view.default.value else None)
+
+
+def ended_with_value(view: ExperimentView) -> list[TrialView]:
+    """Return the ended trials that have a value, pruned ones included, failed ones not, by number."""
+    return [
+        trial
+        for trial in view.trials
+        if trial.value is not None and (is_result(trial) or trial.state is TrialState.PRUNED)
+    ]
+
+
+def is_result(trial: TrialView) -> bool:
+    """Whether the trial's value may be the result of the search: pruned trials are never the best."""
+    return trial.value is not None and trial.state in (TrialState.SUCCEEDED, TrialState.STOPPED)
+
+
+def ranked(view: ExperimentView) -> list[TrialView]:
+    """Return the trials whose value may be the result, best first, ties by number."""
+    sign = -1.0 if view.goal == "maximize" else 1.0
+    candidates = [(sign * trial.value, trial) for trial in view.trials if trial.value is not None and is_result(trial)]
+    return [trial for _, trial in sorted(candidates, key=lambda pair: (pair[0], pair[1].number))]
+
+
+def best_so_far(trials: Iterable[TrialView], goal: Goal) -> list[tuple[TrialView, float]]:
+    """Return each trial of `trials` that may be the result, with the best value up to and including it."""
+    series: list[tuple[TrialView, float]] = []
+    better = max if goal == "maximize" else min
+    for trial in trials:
+        if trial.value is not None and is_result(trial):
+            series.append((trial, better(series[-1][1], trial.value) if series else trial.value))
+    return series
+
+
+def counts(view: ExperimentView) -> Counter[TrialState]:
+    """Return the number of trials in each state."""
+    return Counter(trial.state for trial in view.trials)
+
+
+def failures_by_cause(view: ExperimentView) -> dict[str, list[TrialView]]:
+    """Return the failed trials under each cause, the most frequent cause first."""
+    groups: dict[str, list[TrialView]] = {}
+    for trial in view.trials:
+        if trial.state is TrialState.FAILED:
+            groups.setdefault(str(trial.cause or "unknown"), []).append(trial)
+    return dict(sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])))
+
+
+def total_cost_seconds(view: ExperimentView) -> float:
+    """Return the wall time that all trials took together."""
+    return sum(trial.cost_seconds for trial in view.trials)

@@ -1,0 +1,14 @@
+"""Where trials run: on this machine in processes of their own (`local`), or in the controller's thread (`inline`).
+
+::
+
+    LocalScheduler ── socket ──► launcher (one for each set of preloaded modules)
+          │                          │ fork
+          │ reads                    ▼
+          │                      supervisor (one for each attempt) ── fork ──► trial
+          ▼                          │                                           │
+    the attempt's folder  ◄──────────┴─────── launch.json, reports.jsonl, …  ◄───┘
+
+Scheduler and launcher may die at any time; supervisor and trial live on, and a later scheduler adopts them by
+what lies in the attempt's folder.
+"""

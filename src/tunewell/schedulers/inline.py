@@ -1,0 +1,180 @@
+"""Trials as function calls in the controller's own thread: for objectives that cost next to nothing."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from tunewell.schedulers.classify import classify_text, shorten
+from tunewell.schedulers.contract import Sink
+from tunewell.spec.launch import AttemptKey, Ended, Event, Exit, Launch, Report, Reported, Resources
+from tunewell.spec.states import Cause
+from tunewell.trial import files
+from tunewell.trial.function import call
+from tunewell.trial.trial import Failed, Pruned, Trial, made
+
+
+class InlineScheduler:
+    """Calls a function for each attempt, within `poll`. See `tunewell.schedulers.contract.Scheduler`.
+
+    One attempt at a time, no limits, and an attempt ends with the controller. A request to end takes effect at
+    the function's next report.
+    """
+
+    needs_folder = False
+
+    def __init__(self, function: Callable[..., Any], metric: str) -> None:
+        """Call `function` as `tunewell.trial.function.call` says; a number that it returns is `metric`."""
+        self._function = function
+        self._metric = metric
+        self._trial: InlineTrial | None = None
+        self._sink: Sink = _nowhere
+        self._sink_error: BaseException | None = None
+        #: Whether the function is at work: only an exception can end it then.
+        self.calling = False
+
+    def slots(self, resources: Resources) -> int:
+        """Return 1, or 0 if GPUs are asked for: nothing can be promised of them here."""
+        return 0 if resources.gpus else 1
+
+    def free(self, resources: Resources) -> int:
+        """Return 1 if no attempt waits for its call."""
+        return self.slots(resources) if self._trial is None else 0
+
+    def start(self, launch: Launch) -> None:
+        """Have the next `poll` call the function."""
+        self._trial = InlineTrial(launch, self._deliver)
+
+    def poll(self, sink: Sink, timeout: float) -> None:
+        """Call the function if an attempt waits for it.
+
+        Raises:
+            KeyboardInterrupt: it came during the call. The attempt's end, as stopped, has gone to `sink` before.
+        """
+        trial = self._trial
+        if trial is None:
+            time.sleep(timeout)
+            return
+        self._sink, self._sink_error = sink, None
+        interrupt = None
+        try:
+            exit_ = self._call(trial)
+        except KeyboardInterrupt as error:
+            interrupt, exit_ = error, Exit(stopped=True, ended_at=time.time())
+        finally:
+            self.calling = False
+            self._trial, self._sink = None, _nowhere
+        if self._sink_error is not None:
+            raise self._sink_error
+        sink(Ended(trial.key, exit_))
+        if interrupt is not None:
+            raise interrupt
+
+    def _call(self, trial: InlineTrial) -> Exit:
+        started_at = time.time()
+        cause, detail, stopped = None, "", trial.asked_to_end
+        try:
+            if not stopped:
+                self.calling = True
+                call(self._function, trial, self._metric)
+        except KeyboardInterrupt:
+            raise
+        except Pruned:
+            stopped = True
+        except BaseException as error:
+            self.calling = False
+            cause, detail = _explain(error)
+            if cause is not None and self._sink_error is None:
+                trial.leave_traceback()
+        return Exit(cause, detail, stopped=stopped, started_at=started_at, ended_at=time.time())
+
+    def _deliver(self, event: Event) -> None:
+        # What goes wrong in there is the controller's affair, not the function's.
+        self.calling = False
+        try:
+            self._sink(event)
+        except BaseException as error:
+            self._sink_error = error
+            raise
+        self.calling = True
+
+    def stop(self, key: AttemptKey, grace_seconds: float | None = None) -> None:
+        """Have the attempt end at its next report, or not begin at all."""
+        if self._trial is not None and self._trial.key == key:
+            self._trial.asked_to_end = True
+
+    def adopt(self, launch: Launch) -> Literal["alive", "ended", "unknown"]:
+        """Return "unknown": a call ends with its process."""
+        del launch
+        return "unknown"
+
+    def close(self) -> None:
+        """Do nothing; there is nothing to let go of."""
+
+
+class InlineTrial(Trial):
+    """The trial of a call: reports go to the controller at once."""
+
+    def __init__(self, launch: Launch, sink: Sink) -> None:
+        """Be the trial that `launch` describes; reports go to `sink`."""
+        environment = launch.environment
+        super().__init__(
+            launch.key.trial,
+            dict(launch.parameters),
+            float(environment.get("TUNEWELL_FIDELITY", 1.0)),
+            float(environment.get("TUNEWELL_SAMPLING", 1.0)),
+        )
+        self.key = launch.key
+        self.asked_to_end = False
+        self._folder = launch.folder
+        self._sink = sink
+        self._step = 0
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether the controller has asked this attempt to end."""
+        return self.asked_to_end
+
+    @property
+    def checkpoint_dir(self) -> Path:
+        """Folder of the checkpoint."""
+        return made(self._folder / files.CHECKPOINT)
+
+    @property
+    def output_dir(self) -> Path:
+        """Folder for whatever is to be kept."""
+        return made(self._folder / files.ARTIFACTS)
+
+    def leave_traceback(self) -> None:
+        """Write the exception that is being handled to the attempt's log, if that can be done."""
+        try:
+            with (made(self._folder) / files.OUTPUT).open("a", encoding="utf-8") as log:
+                traceback.print_exc(file=log)
+        except OSError:
+            pass
+
+    def _last_step(self) -> int:
+        return self._step
+
+    def _send(self, step: int, metrics: Mapping[str, float]) -> None:
+        self._step = step
+        self._sink(Reported(self.key, Report(step, metrics, time.time())))
+
+
+def _explain(error: BaseException) -> tuple[Cause | None, str]:
+    """Return cause and detail of an exception that a function raised."""
+    if isinstance(error, Failed):
+        return Cause(error.cause), shorten(error.detail)
+    if isinstance(error, SystemExit) and error.code in (None, 0):
+        return None, ""
+    detail = shorten(f"{type(error).__name__}: {error}".removesuffix(": "))
+    if isinstance(error, MemoryError):
+        return Cause.HOST_OOM, detail
+    return classify_text(detail) or Cause.CRASHED, detail
+
+
+def _nowhere(event: Event) -> None:
+    raise AssertionError(f"{event} came while no function was being called")

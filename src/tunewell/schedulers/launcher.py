@@ -1,0 +1,155 @@
+"""The launcher: a small process that forks a supervisor for each attempt that the scheduler asks for.
+
+Forking is its only work, so it has a single thread and little memory, which makes forking safe and cheap; and it
+has imported what the trials need, which saves each of them that time. There is one for each set of preloaded
+modules. It ends when the scheduler does; supervisors don't.
+
+Messages are JSON objects, one a line. First comes `{"path", "preload"}`, then `{"folder"}` for each attempt. The
+answers: `{"folder", "pid", "identity"}` for each, or a last `{"problem"}`.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NoReturn
+
+from tunewell.schedulers import processes
+from tunewell.schedulers.supervisor import supervise
+from tunewell.trial import files
+
+#: Libraries read these when they are loaded; threads that they start do not survive a fork.
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1")
+
+
+class Launcher:
+    """One launcher's life. `channel` is the socket to the scheduler."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        #: Environment of the controller, without what is set here for the imports.
+        self._environment = dict(os.environ)
+        self._supervisors: set[int] = set()
+        self._foreign: set[int] = set()
+        self._wake: tuple[int, int] = (-1, -1)
+
+    def run(self) -> None:
+        """Serve until the scheduler hangs up."""
+        messages = self._messages()
+        first = next(messages, None)
+        if first is None:
+            return
+        problem = self._preload(first["path"], first["preload"])
+        if problem is not None:
+            self._send({"problem": problem})
+            return
+        self._settle_down()
+        for message in messages:
+            self._launch(Path(message["folder"]))
+
+    def _preload(self, path: list[str], modules: list[str]) -> str | None:
+        """Import what trials need; return why that failed."""
+        sys.path[:] = path
+        os.environ.update(_ONE_THREAD)
+        for module in modules:
+            try:
+                import_module(module)
+            except BaseException as error:
+                return f"'{module}' can't be imported: {type(error).__name__}: {error}"
+        return None
+
+    def _settle_down(self) -> None:
+        # What the imports have made stays for good: the collector, looking at it, would only copy shared memory.
+        gc.collect()
+        gc.freeze()
+        processes.become_subreaper()
+        self._foreign = set(processes.descendants(os.getpid()))
+        read, write = os.pipe()
+        os.set_blocking(write, False)
+        self._wake = (read, write)
+        signal.signal(signal.SIGCHLD, lambda signum, frame: None)
+        signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+
+    def _messages(self) -> Iterator[Mapping[str, Any]]:
+        """Give each message of the scheduler; meanwhile, see to children that end."""
+        rest = b""
+        while True:
+            while b"\n" in rest:
+                line, _, rest = rest.partition(b"\n")
+                yield json.loads(line)
+            poll = select.poll()
+            for descriptor in (self._channel.fileno(), self._wake[0]):
+                poll.register(descriptor, select.POLLIN) if descriptor >= 0 else None
+            ready = dict(poll.poll())
+            if self._wake[0] in ready:
+                os.read(self._wake[0], 512)
+                self._reap()
+            if self._channel.fileno() in ready:
+                data = self._channel.recv(65536)
+                if not data:
+                    return
+                rest += data
+
+    def _reap(self) -> None:
+        killed = False
+        with suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    break
+                killed = killed or (pid in self._supervisors and os.WIFSIGNALED(status))
+                self._supervisors.discard(pid)
+        if killed:
+            # It leaves its orphans to this process, the next subreaper.
+            left = set(processes.descendants(os.getpid())) - self._foreign
+            kept = {pid for supervisor in self._supervisors for pid in (supervisor, *processes.descendants(supervisor))}
+            processes.kill(left - kept)
+
+    def _launch(self, folder: Path) -> None:
+        # Until it is ready for it, a request to end must not kill the supervisor.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        pid = os.fork()
+        if pid == 0:
+            self._become_supervisor(folder)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        self._supervisors.add(pid)
+        self._send({"folder": str(folder), "pid": pid, "identity": processes.identity(pid)})
+
+    def _become_supervisor(self, folder: Path) -> NoReturn:
+        try:
+            os.setsid()
+            signal.set_wakeup_fd(-1)
+            for descriptor in self._wake:
+                os.close(descriptor)
+            self._channel.close()
+            supervise(folder, self._environment)
+        except BaseException:
+            with (folder / files.OUTPUT).open("a", encoding="utf-8") as log:
+                traceback.print_exc(file=log)
+        finally:
+            os._exit(0)
+
+    def _send(self, message: Mapping[str, Any]) -> None:
+        self._channel.sendall(json.dumps(message).encode() + b"\n")
+
+
+def main() -> None:
+    """Run a launcher on the socket whose descriptor is the only argument."""
+    channel = socket.socket(fileno=int(sys.argv[1]))
+    channel.set_inheritable(False)
+    with suppress(OSError):  # the scheduler is gone
+        Launcher(channel).run()
+
+
+if __name__ == "__main__":
+    main()

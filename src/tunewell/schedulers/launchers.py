@@ -1,0 +1,117 @@
+"""The scheduler's side of a launcher."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from tunewell.schedulers.classify import shorten
+from tunewell.schedulers.records import Process
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """A supervisor was forked."""
+
+    folder: Path
+    supervisor: Process
+
+
+@dataclass(frozen=True, slots=True)
+class LauncherGone:
+    """The launcher is no more; what it has not answered it may have begun or not."""
+
+    #: Folders of the requests without an answer.
+    unanswered: tuple[Path, ...]
+    #: Why it could do nothing at all, such as a module that can't be imported; empty if it just died.
+    problem: str
+    #: How it ended, for people.
+    detail: str
+    #: Whether somebody from outside ended it.
+    killed: bool
+
+
+class LauncherProcess:
+    """One running launcher."""
+
+    def __init__(self, preload: tuple[str, ...]) -> None:
+        """Start a launcher that imports `preload`; raise OSError if no process can be started."""
+        self.preload = preload
+        self._unanswered: dict[Path, None] = {}
+        self._rest = b""
+        self._problem = ""
+        self._channel, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tunewell.schedulers.launcher", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,  # an interrupt from the terminal is for the controller alone
+            )
+        self._send({"path": [str(Path(part).absolute()) for part in sys.path], "preload": preload})
+        self._channel.setblocking(False)
+
+    def fileno(self) -> int:
+        """Return the descriptor that becomes readable when there are answers."""
+        return self._channel.fileno()
+
+    def request(self, folder: Path) -> None:
+        """Ask for a supervisor for the attempt in `folder`."""
+        self._unanswered[folder] = None
+        self._send({"folder": str(folder)})
+
+    def answers(self) -> Iterator[Launched | LauncherGone]:
+        """Give the answers that have come; after `LauncherGone` there is nothing to be done but `close`."""
+        while True:
+            try:
+                data = self._channel.recv(65536)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            *lines, self._rest = (self._rest + data).split(b"\n")
+            for message in map(json.loads, lines):
+                if "problem" in message:
+                    self._problem = message["problem"]
+                else:
+                    folder = Path(message["folder"])
+                    self._unanswered.pop(folder, None)
+                    yield Launched(folder, Process(message["pid"], message["identity"] or ""))
+            if not data:
+                code = self._exit_code()
+                yield LauncherGone(
+                    tuple(self._unanswered), shorten(self._problem), self._describe(code), code == -signal.SIGKILL
+                )
+                return
+
+    def close(self) -> None:
+        """Let the launcher end; supervisors live on."""
+        self._channel.close()
+        try:
+            self._process.wait(timeout=1.0)
+        except subprocess.TimeoutExpired:  # busy importing
+            self._process.kill()
+            self._process.wait()
+
+    def _send(self, message: object) -> None:
+        with suppress(OSError):  # it is gone, which `answers` will tell
+            self._channel.sendall(json.dumps(message).encode() + b"\n")
+
+    def _exit_code(self) -> int | None:
+        try:
+            return self._process.wait(timeout=1.0)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def _describe(self, code: int | None) -> str:
+        what = f" while importing {', '.join(self.preload)}" if self.preload else ""
+        return f"the process that starts trials ended with code {code}{what}"

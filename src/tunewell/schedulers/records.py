@@ -1,0 +1,134 @@
+"""What scheduler and supervisor tell each other through an attempt's folder.
+
+===================  ================================================================================
+launch.json          what to start, and on which GPUs; written by the scheduler
+supervisor.lock      locked by the supervisor as long as it lives: the proof of life
+supervisor.json      who the supervisor and the trial's first process are
+stop.json            the request to end; written by the scheduler
+exit.json            how the attempt ended. Nothing starts in a folder that has it
+===================  ================================================================================
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tunewell.spec.launch import AttemptKey, Exit, Launch, Limits, Resources
+from tunewell.spec.states import Cause
+from tunewell.trial import files
+
+LAUNCH = "launch.json"
+LOCK = "supervisor.lock"
+SUPERVISOR = "supervisor.json"
+EXIT = "exit.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process that can be told from a later one with the same number."""
+
+    pid: int
+    #: See `processes.identity`.
+    identity: str
+
+
+@dataclass(frozen=True, slots=True)
+class Supervised:
+    """The two processes of an attempt that every other one descends from."""
+
+    supervisor: Process
+    #: Leader of the trial's process group, in the session that the supervisor leads.
+    trial: Process
+
+
+def write_launch(launch: Launch, gpus: tuple[str, ...]) -> None:
+    """Write launch.json; `gpus` are the devices that the attempt occupies. Raises OSError."""
+    content = asdict(launch)
+    content["working_directory"] = str(launch.working_directory.absolute())
+    del content["folder"], content["parameters"]  # the one is where it lies, the other has a file of its own
+    files.write_json(launch.folder / LAUNCH, {"launch": content, "gpus": gpus})
+
+
+def read_launch(folder: Path) -> Launch | None:
+    """Return what is to be started in `folder`; None if there is no (sound) launch.json."""
+    record = files.read_json(folder / LAUNCH)
+    if record is None:
+        return None
+    content = record["launch"]
+    return Launch(
+        key=AttemptKey(**content["key"]),
+        folder=folder,
+        command=tuple(content["command"]) if content["command"] is not None else None,
+        entry=content["entry"],
+        preload=tuple(content["preload"]),
+        environment=content["environment"],
+        working_directory=Path(content["working_directory"]),
+        resources=Resources(**content["resources"]),
+        limits=Limits(**content["limits"]),
+        metric_pattern=content["metric_pattern"],
+    )
+
+
+def read_gpus(folder: Path) -> tuple[str, ...]:
+    """Return the GPUs that the attempt in `folder` occupies."""
+    record = files.read_json(folder / LAUNCH) or {}
+    return tuple(record.get("gpus", ()))
+
+
+def write_supervised(folder: Path, processes: Supervised) -> None:
+    """Write supervisor.json; raise OSError."""
+    files.write_json(folder / SUPERVISOR, asdict(processes))
+
+
+def read_supervised(folder: Path) -> Supervised | None:
+    """Return who supervises the attempt in `folder`; None if that is not known (yet)."""
+    record = files.read_json(folder / SUPERVISOR)
+    return Supervised(Process(**record["supervisor"]), Process(**record["trial"])) if record else None
+
+
+def write_stop(folder: Path, grace_seconds: float) -> None:
+    """Ask the attempt in `folder` to end; a later request replaces an earlier one. Raises OSError."""
+    files.write_json(folder / files.STOP, {"grace_seconds": grace_seconds})
+
+
+def read_stop(folder: Path) -> float | None:
+    """Return the grace time in seconds of a request to end; None if there is no request."""
+    record = files.read_json(folder / files.STOP)
+    return float(record.get("grace_seconds", 0.0)) if record is not None else None
+
+
+def write_exit(folder: Path, exit_: Exit) -> None:
+    """Write exit.json so that it outlives a power failure; raise OSError."""
+    files.write_json(folder / EXIT, asdict(exit_), durable=True)
+
+
+def read_exit(folder: Path) -> Exit | None:
+    """Return how the attempt in `folder` ended; None if it has not."""
+    record: Mapping[str, Any] | None = files.read_json(folder / EXIT)
+    if record is None:
+        return None
+    return Exit(**{**record, "cause": Cause(record["cause"]) if record["cause"] else None})
+
+
+@contextmanager
+def locked(folder: Path, wait: bool) -> Iterator[int | None]:
+    """Hold the attempt's lock; gives its descriptor, or None if a supervisor has it and we are not to `wait`.
+
+    The lock goes with the descriptor and all its copies, so a forked child must close it. Raises OSError.
+    """
+    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield None
+        else:
+            yield descriptor
+    finally:
+        os.close(descriptor)

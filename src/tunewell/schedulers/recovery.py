@@ -1,0 +1,86 @@
+"""The end of attempts whose supervisor did not record one."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import psutil
+
+from tunewell.schedulers import processes, records
+from tunewell.spec.launch import Exit
+from tunewell.spec.states import Cause
+from tunewell.trial import files
+
+#: Longest wait for killed processes to be gone.
+SWEEP_SECONDS = 5.0
+
+
+def settle(folder: Path, cause: Cause, detail: str) -> Exit | None:
+    """Make sure that nothing runs, or will ever run, in an attempt's folder; return how the attempt ended.
+
+    That is what its supervisor recorded. Where it did not come to that, every process of the attempt is killed,
+    and `cause` and `detail` are recorded. None: the supervisor lives, nothing was done.
+    """
+    try:
+        with records.locked(folder, wait=False) as lock:
+            if lock is None:
+                return None
+            recorded = records.read_exit(folder)
+            if recorded is not None:
+                return recorded
+            kill_leftovers(folder)
+            exit_ = Exit(cause, detail, ended_at=time.time())
+            _record(folder, exit_)
+            return exit_
+    except OSError:  # the folder is gone: nothing can start in it
+        kill_leftovers(folder)
+        return Exit(cause, detail, ended_at=time.time())
+
+
+def kill_leftovers(folder: Path) -> None:
+    """Kill the processes of an attempt that outlived its supervisor, and wait until they are gone."""
+    supervised = records.read_supervised(folder)
+    deadline = time.monotonic() + SWEEP_SECONDS
+    while (left := _leftovers(folder, supervised)) and time.monotonic() < deadline:
+        processes.kill(left)
+        time.sleep(0.01)
+
+
+def _record(folder: Path, exit_: Exit) -> None:
+    try:
+        records.write_exit(folder, exit_)
+    except OSError:  # on a full disk, taking away still works: nothing can start without a launch.json
+        (folder / records.LAUNCH).unlink(missing_ok=True)
+
+
+def _leftovers(folder: Path, supervised: records.Supervised | None) -> list[int]:
+    session = None
+    if supervised is not None and processes.is_of_this_boot(supervised.supervisor):
+        session = supervised.supervisor.pid
+    return [
+        process.pid
+        for process in psutil.process_iter()
+        if process.pid != os.getpid() and _belongs(process, folder, session)
+    ]
+
+
+def _belongs(process: psutil.Process, folder: Path, session: int | None) -> bool:
+    # A session's number is not given away while any process is in it, so the members are the trial's.
+    try:
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        if session is not None and os.getsid(process.pid) == session:
+            return True
+        if _prints_to(process.pid, os.path.realpath(folder / files.OUTPUT)):
+            return True
+        return process.environ().get("TUNEWELL_TRIAL_FOLDER") == str(folder)
+    except (OSError, psutil.Error):
+        return False
+
+
+def _prints_to(pid: int, log: str) -> bool:
+    """Whether the output of a process goes to `log` (Linux): so do forks that left the session as daemons do."""
+    links = [Path(f"/proc/{pid}/fd/{number}") for number in (1, 2)]
+    return processes.LINUX and any(str(link.readlink()) == log for link in links if link.is_symlink())

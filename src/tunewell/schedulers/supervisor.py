@@ -1,0 +1,300 @@
+"""The supervisor: a small process around each attempt that starts it, watches it and records its end.
+
+It lives in a session of its own, so neither controller nor launcher takes it along when it ends. It is the
+subreaper of everything that the trial starts (Linux), so nothing of the trial outlives it; should it be killed
+itself, the kernel kills the trial.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tunewell.schedulers import cgroups, processes, records
+from tunewell.schedulers.child import Surroundings, become_trial
+from tunewell.schedulers.classify import TAIL_BYTES, classify_exit, shorten
+from tunewell.schedulers.output import OutputMetrics
+from tunewell.spec.launch import Exit, Launch
+from tunewell.spec.states import Cause
+from tunewell.trial import files
+
+#: How often limits, requests and output are looked at.
+TICK_SECONDS = 0.1
+#: How often memory is measured; at every tick once half of what is allowed is taken.
+MEMORY_SECONDS = 0.5
+#: Longest wait for killed processes to be gone: one that hangs in the kernel can't be killed.
+REAP_SECONDS = 10.0
+#: How long the end of an attempt is tried to be written on a full disk.
+RECORD_SECONDS = 30.0
+
+
+def supervise(folder: Path, environment: Mapping[str, str]) -> None:
+    """Run the attempt that `launch.json` in `folder` describes, to its recorded end.
+
+    To be called in a process of its own with a single thread, with SIGTERM blocked. Does nothing in a folder
+    where an attempt has ended, or that has no (sound) launch.json.
+
+    Args:
+        folder: the attempt's folder, absolute.
+        environment: what the trial's environment is built upon.
+    """
+    with records.locked(folder, wait=True) as lock:
+        launch = records.read_launch(folder)
+        if lock is None or launch is None or (folder / records.EXIT).exists():
+            return
+        supervisor = Supervisor(launch)
+        try:
+            exit_ = supervisor.run(environment, lock)
+        except OSError as error:  # the output file can't be opened, no process can be forked
+            exit_ = Exit(Cause.NODE_LOST, f"it could not be started: {error}", ended_at=time.time())
+        _record(folder, exit_)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Why the supervisor has a trial end before it does so by itself."""
+
+    cause: Cause | None
+    detail: str = ""
+
+
+class Supervisor:
+    """Watches one trial. One instance lives as long as its process."""
+
+    def __init__(self, launch: Launch) -> None:
+        """Prepare to run `launch`."""
+        self.launch = launch
+        self.folder = launch.folder
+        self.limits = launch.limits
+        pattern = launch.metric_pattern
+        self._output = OutputMetrics(self.folder, pattern) if pattern is not None else None
+        self._wake = _Wake()
+        self._trial = 0
+        self._status: int | None = None
+        self._ending: Ending | None = None
+        self._kill_at = float("inf")
+        self._peak_bytes = 0
+        self._started = self._last_sign = self._last_measured = 0.0
+        self._seen_bytes = (-1, -1)
+
+    def run(self, environment: Mapping[str, str], lock: int) -> Exit:
+        """Start the trial, watch it to its end, and return how it ended.
+
+        `lock` is the descriptor of the attempt's lock, which the trial must not keep. Raises OSError if the trial
+        can't be started.
+        """
+        started_at = time.time()
+        if records.read_stop(self.folder) is not None:
+            return Exit(stopped=True, started_at=started_at, ended_at=started_at)
+        oom_kills = cgroups.oom_kills()
+        processes.become_subreaper()
+        problem = self._start(environment, lock)
+        try:
+            self._watch()
+            self._sweep()
+            if self._output is not None:
+                self._output.scan_rest()
+            exit_ = self._judge(_read_all(problem), cgroups.oom_kills() > oom_kills)
+        finally:
+            os.close(problem)
+        return replace(exit_, started_at=started_at, ended_at=time.time(), peak_memory_bytes=self._peak_bytes or None)
+
+    def _start(self, environment: Mapping[str, str], lock: int) -> int:
+        """Fork the trial; return the descriptor that tells why it could not be started, if so."""
+        output = os.open(self.folder / files.OUTPUT, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        problem, theirs = os.pipe()
+        os.set_blocking(problem, False)
+        me = os.getpid()
+        private = (lock, problem, *self._wake.descriptors)
+        self._trial = os.fork()
+        if self._trial == 0:
+            become_trial(self.launch, Surroundings(me, environment, output, theirs, private))
+        os.close(theirs)
+        os.close(output)
+        with suppress(OSError):  # the child does it, too: whoever comes first
+            os.setpgid(self._trial, self._trial)
+        self._started = self._last_sign = self._last_measured = time.monotonic()
+        pids = (records.Process(pid, processes.identity(pid) or "") for pid in (me, self._trial))
+        with suppress(OSError):  # a full disk; it is only missed if this process is killed
+            records.write_supervised(self.folder, records.Supervised(*pids))
+        return problem
+
+    # Watching ---------------------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        while True:
+            told_to_end = self._wake.wait(TICK_SECONDS)
+            self._reap()
+            now = time.monotonic()
+            if self._status is not None or now >= self._kill_at + REAP_SECONDS:
+                return
+            if self._output is not None:
+                self._output.scan()
+            self._heed_requests(now, told_to_end)
+            self._enforce_limits(now)
+            if now >= self._kill_at:
+                self._kill()
+
+    def _heed_requests(self, now: float, told_to_end: bool) -> None:
+        grace = records.read_stop(self.folder)
+        if grace is not None:
+            self._end(Ending(None), now, grace)
+        elif told_to_end:
+            detail = "its supervisor was ended by SIGTERM"
+            self._end(Ending(Cause.KILLED, detail), now, self.limits.grace_seconds)
+
+    def _enforce_limits(self, now: float) -> None:
+        limits = self.limits
+        if limits.wall_seconds is not None and now - self._started > limits.wall_seconds:
+            detail = f"it ran longer than {limits.wall_seconds:g} s"
+            self._end(Ending(Cause.TIMEOUT, detail), now, limits.grace_seconds)
+        if limits.silence_seconds is not None and now - self._last_sign_of_life(now) > limits.silence_seconds:
+            detail = f"it printed and reported nothing for {limits.silence_seconds:g} s"
+            self._end(Ending(Cause.SILENT, detail), now, limits.grace_seconds)
+        if now - self._last_measured >= MEMORY_SECONDS or 2 * self._peak_bytes > (limits.memory_bytes or 1 << 62):
+            self._last_measured = now
+            self._measure_memory(now)
+
+    def _measure_memory(self, now: float) -> None:
+        limit = self.limits.memory_bytes
+        used = processes.resident_bytes(processes.descendants(os.getpid()), limit)
+        self._peak_bytes = max(self._peak_bytes, used)
+        if limit is not None and used > limit:
+            detail = f"it took {used >> 20} MiB of memory, more than the {limit >> 20} MiB allowed"
+            self._end(Ending(Cause.HOST_OOM, detail), now, 0.0)
+
+    def _last_sign_of_life(self, now: float) -> float:
+        sizes = (_size(self.folder / files.OUTPUT), _size(self.folder / files.REPORTS))
+        if sizes != self._seen_bytes:
+            self._seen_bytes, self._last_sign = sizes, now
+        return self._last_sign
+
+    # Ending -----------------------------------------------------------------------------------------------
+
+    def _end(self, ending: Ending, now: float, grace: float) -> None:
+        """Have the trial end. The first reason counts; a later one can only shorten the grace time."""
+        if self._ending is None:
+            self._ending = ending
+            if grace > 0:
+                processes.signal_group(self._trial, signal.SIGTERM)
+        self._kill_at = min(self._kill_at, now + grace)
+
+    def _kill(self) -> None:
+        processes.signal_group(self._trial, signal.SIGKILL)
+        processes.kill(processes.descendants(os.getpid()))
+
+    def _reap(self) -> bool:
+        """Collect what has ended; say whether anything is left."""
+        try:
+            while True:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+                if pid == 0:
+                    return True
+                if pid == self._trial:
+                    self._status = status
+                    self._peak_bytes = max(self._peak_bytes, usage.ru_maxrss * _MAXRSS_UNIT)
+        except ChildProcessError:
+            return False
+
+    def _sweep(self) -> None:
+        """End whatever the trial has left behind."""
+        deadline = time.monotonic() + REAP_SECONDS
+        if not processes.LINUX:
+            processes.signal_group(self._trial, signal.SIGKILL)
+        while self._reap() and time.monotonic() < deadline:
+            processes.kill(processes.descendants(os.getpid()))
+            self._wake.wait(TICK_SECONDS)
+
+    def _judge(self, problem: str, oom_killed: bool) -> Exit:
+        if self._status is None:
+            ending = self._ending or Ending(Cause.KILLED)
+            return Exit(ending.cause, f"{ending.detail} (it hangs in the kernel and can't be killed)".strip())
+        code = os.waitstatus_to_exitcode(self._status)
+        if problem:
+            return Exit(Cause.CRASHED, shorten(problem), code)
+        if self._ending is None and code != 0 and (self.folder / files.STOP).exists():
+            # It saw the request itself, at a report, before this process could pass it on.
+            self._ending = Ending(None)
+        if self._ending is not None:
+            return Exit(self._ending.cause, self._ending.detail, code, stopped=self._ending.cause is None)
+        failure = files.read_json(self.folder / files.FAILURE)
+        if failure is not None:
+            return Exit(_cause(failure.get("cause")), shorten(str(failure.get("detail", ""))), code)
+        return Exit(*classify_exit(code, _tail(self.folder / files.OUTPUT), oom_killed), code)
+
+
+class _Wake:
+    """Turns SIGCHLD and SIGTERM into the end of a wait."""
+
+    def __init__(self) -> None:
+        read, write = os.pipe()
+        os.set_blocking(read, False)
+        os.set_blocking(write, False)
+        self.descriptors = (read, write)
+        self._poll = select.poll()
+        self._poll.register(read, select.POLLIN)
+        for number in (signal.SIGCHLD, signal.SIGTERM):
+            signal.signal(number, lambda signum, frame: None)
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for a signal; return whether SIGTERM was among those that came."""
+        if not self._poll.poll(seconds * 1000):
+            return False
+        return signal.SIGTERM in os.read(self.descriptors[0], 512)
+
+
+#: Linux counts in KiB, macOS in bytes.
+_MAXRSS_UNIT = 1024 if processes.LINUX else 1
+
+
+def _record(folder: Path, exit_: Exit) -> None:
+    deadline = time.monotonic() + RECORD_SECONDS
+    while True:
+        try:
+            records.write_exit(folder, exit_)
+            return
+        except OSError:
+            # A full disk may get room again; a folder that is gone does not come back.
+            if time.monotonic() > deadline or not folder.is_dir():
+                return
+            time.sleep(0.5)
+
+
+def _cause(text: object) -> Cause:
+    try:
+        return Cause(str(text))
+    except ValueError:
+        return Cause.CRASHED
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
+
+
+def _tail(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
+            return file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def _read_all(descriptor: int) -> str:
+    try:
+        return os.read(descriptor, 4096).decode("utf-8", "replace")
+    except BlockingIOError:
+        return ""

@@ -1,0 +1,1 @@
+"""The verbs of the product, the same for every front."""

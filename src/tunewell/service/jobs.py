@@ -1,0 +1,80 @@
+"""Jobs: what is done with an experiment besides its trials (evaluation, retraining, prediction, export).
+
+A job runs like a trial, in a supervised process of its own, so that it is limited, logged and classified in
+the same way. Its arguments lie in `job.json` in its folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tunewell.controller.home import Home
+from tunewell.controller.launching import write_json
+from tunewell.schedulers.local import LocalScheduler
+from tunewell.spec.errors import TunewellError
+from tunewell.spec.launch import AttemptKey, Ended, Event, Exit, Launch, Report, Resources
+
+#: Trial number under which jobs are started: no trial has it.
+JOB_TRIAL = 0
+
+OnReport = Callable[[Report], None]
+
+
+class JobFailed(TunewellError):
+    """A job ended without its result; the message says why and where its log lies."""
+
+
+def job_launch(home: Home, experiment: str, verb: str, arguments: Mapping[str, Any]) -> Launch:
+    """Make a job's folder with its arguments and return a launch that still lacks the program."""
+    jobs = home.experiment(experiment) / "jobs"
+    jobs.mkdir(parents=True, exist_ok=True)
+    number = 1 + max((int(path.name.split("-")[0]) for path in jobs.glob("[0-9]*-*")), default=0)
+    folder = jobs / f"{number}-{verb}"
+    for part in (folder, folder / "artifacts", folder / "checkpoint"):
+        part.mkdir()
+    write_json(folder / "job.json", dict(arguments))
+    write_json(folder / "parameters.json", arguments.get("parameters", {}))
+    return Launch(key=AttemptKey(experiment, JOB_TRIAL, number), folder=folder)
+
+
+def run_job(launch: Launch, on_report: OnReport = lambda report: None) -> Path:
+    """Run a job to its end with all cores and one GPU, if there is one; return its folder.
+
+    Raises:
+        JobFailed: it ended without success.
+    """
+    scheduler = LocalScheduler()
+    try:
+        gpus = min(1, scheduler.slots(Resources(cpus=1, gpus=1)))
+        resources = Resources(cpus=max(1, scheduler.slots(Resources(cpus=1))), gpus=gpus)
+        scheduler.start(replace(launch, resources=resources))
+        outcome = _wait(scheduler, launch, on_report)
+    finally:
+        scheduler.close()
+    if outcome.cause is not None or outcome.stopped:
+        log = launch.folder / "output.log"
+        raise JobFailed(f"{outcome.detail or outcome.cause} The whole log: {log}")
+    return launch.folder
+
+
+def _wait(scheduler: LocalScheduler, launch: Launch, on_report: OnReport) -> Exit:
+    ends: list[Exit] = []
+
+    def take(event: Event) -> None:
+        if isinstance(event, Ended):
+            ends.append(event.exit)
+        else:
+            on_report(event.report)
+
+    try:
+        while not ends:
+            scheduler.poll(take, 0.2)
+    except KeyboardInterrupt:
+        scheduler.stop(launch.key, 2.0)
+        while not ends:
+            scheduler.poll(take, 0.2)
+        raise
+    return ends[0]

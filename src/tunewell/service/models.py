@@ -1,0 +1,201 @@
+"""After the search: detailed evaluation of the best, retraining, prediction, hand-over of models."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tunewell.controller.home import Home
+from tunewell.controller.launching import build_launch, plan_resources, write_json
+from tunewell.schedulers.local import LocalScheduler
+from tunewell.service.jobs import OnReport, job_launch, run_job
+from tunewell.service.submission import recorded_plan
+from tunewell.spec.errors import ConflictError, NotFoundError, UserError
+from tunewell.spec.experiment import ExperimentSpec
+from tunewell.spec.launch import AttemptKey, Launch, Report
+from tunewell.store.rows import ExperimentRow, TrialRow
+from tunewell.store.store import Store
+from tunewell.tasks.catalogue import TASKS, task_for
+from tunewell.tasks.contract import Task
+from tunewell.tuners.contract import Suggestion
+
+
+def evaluate(store: Store, home: Home, name: str) -> dict[int, Any]:
+    """Evaluate the best trials in detail; return and record (`evaluation.json`) trial number → evaluation.
+
+    Trials that were evaluated before are not evaluated again. Empty for tasks without an evaluation.
+    """
+    row = store.experiment(name)
+    spec, task, _ = recorded_plan(row)
+    if "evaluate" not in task.jobs:
+        return {}
+    known = read_evaluations(home, name)
+    best = [trial for trial in store.top(name, spec.objective.goal) if _model_of(home, name, trial).is_dir()]
+    missing = [trial for trial in best if trial.number not in known]
+    if missing:
+        arguments = {
+            "task_file": str(home.experiment(name) / "task.json"),
+            "trials": [
+                {"number": trial.number, "folder": str(home.attempt(AttemptKey(name, trial.number, trial.attempt)))}
+                for trial in missing
+            ],
+        }
+        folder = run_job(_entry(job_launch(home, name, "evaluate", arguments), task, "evaluate"))
+        found = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))["trials"]
+        known |= {int(number): evaluation for number, evaluation in found.items()}
+    numbers = {trial.number for trial in best}
+    known = {number: evaluation for number, evaluation in known.items() if number in numbers}
+    write_json(home.experiment(name) / "evaluation.json", known)
+    return known
+
+
+def read_evaluations(home: Home, name: str) -> dict[int, Any]:
+    """Return the recorded evaluations, trial number → evaluation; empty if there are none."""
+    path = home.experiment(name) / "evaluation.json"
+    if not path.exists():
+        return {}
+    return {int(number): evaluation for number, evaluation in json.loads(path.read_text(encoding="utf-8")).items()}
+
+
+def retrain(
+    store: Store,
+    home: Home,
+    name: str,
+    number: int | None = None,
+    output: Path | None = None,
+    on_report: OnReport = lambda report: None,
+) -> tuple[Path, dict[str, float]]:
+    """Train on all data with the parameters of a trial (default: the best).
+
+    Returns:
+        The folder of the model (of the output, for a command), and the last reported metrics.
+    """
+    row = store.experiment(name)
+    spec, task, _ = recorded_plan(row)
+    trial = _chosen(store, name, spec, number)
+    arguments = {
+        "task_file": str(home.experiment(name) / "task.json"),
+        "parameters": trial.parameters,
+        "splits": ["train", "val"],
+        "trial": trial.number,
+    }
+    launch = job_launch(home, name, "retrain", arguments)
+    target = output.absolute() if output else home.experiment(name) / "model"
+    metrics: dict[str, float] = {}
+
+    def note(report: Report) -> None:
+        metrics.update(report.metrics)
+        on_report(report)
+
+    if "retrain" in task.jobs:
+        write_json(launch.folder / "job.json", {**arguments, "output": str(target)})
+        run_job(_entry(launch, task, "retrain"), note)
+        return target, metrics
+    if spec.command is None:
+        raise UserError(
+            f"Experiment '{name}' is over a Python function: call it with the parameters of trial {trial.number}."
+        )
+    run_job(_as_trial(home, spec, task, trial, launch), note)
+    return launch.folder / "artifacts", metrics
+
+
+def predict(
+    store: Store, home: Home, model: str, inputs: Sequence[Path], output: Path | None = None
+) -> list[dict[str, Any]]:
+    """Use a model (an experiment's name, or a model folder) on pictures; return a prediction a picture."""
+    folder, name = find_model(store, home, model)
+    missing = [path for path in inputs if not path.exists()]
+    if missing:
+        raise NotFoundError(f"{missing[0]}: there is no such file or folder.")
+    arguments = {
+        "model": str(folder),
+        "inputs": [str(path.absolute()) for path in inputs],
+        "output": str(output.absolute()) if output else None,
+    }
+    launch = job_launch(home, name, "predict", arguments)
+    done = run_job(_entry(launch, _task_of_model(folder), "predict"))
+    result: list[dict[str, Any]] = json.loads((done / "predictions.json").read_text(encoding="utf-8"))
+    return result
+
+
+def export_model(store: Store, home: Home, model: str, output: Path) -> dict[str, Any]:
+    """Write a model as ONNX, checked against the original; return what is known of the file."""
+    folder, name = find_model(store, home, model)
+    task_file = home.experiment(name) / "task.json"
+    arguments = {
+        "model": str(folder),
+        "output": str(output.absolute()),
+        "task_file": str(task_file) if task_file.exists() else None,
+    }
+    launch = job_launch(home, name, "export", arguments)
+    done = run_job(_entry(launch, _task_of_model(folder), "export-model"))
+    result: dict[str, Any] = json.loads((done / "export.json").read_text(encoding="utf-8"))
+    return result
+
+
+def find_model(store: Store, home: Home, model: str) -> tuple[Path, str]:
+    """Return the model's folder and the name under which its jobs run.
+
+    `model` is a model folder, or an experiment: then its retrained model, or else that of its best trial.
+    """
+    if (Path(model) / "model.json").is_file():
+        return Path(model).absolute(), "_models"
+    row = store.experiment(model)
+    retrained = home.experiment(model) / "model"
+    if (retrained / "model.json").is_file():
+        return retrained, model
+    best = best_model(store, home, row)
+    if best is None:
+        raise NotFoundError(f"Experiment '{model}' has no model (only built-in tasks with a result leave one).")
+    return best, model
+
+
+def best_model(store: Store, home: Home, row: ExperimentRow) -> Path | None:
+    """Return the folder of the best trial's model, None if there is none."""
+    for trial in store.top(row.name, row.spec["objective"]["goal"], 1):
+        folder = _model_of(home, row.name, trial)
+        if folder.is_dir():
+            return folder
+    return None
+
+
+def _model_of(home: Home, name: str, trial: TrialRow) -> Path:
+    return home.attempt(AttemptKey(name, trial.number, trial.attempt)) / "artifacts" / "model"
+
+
+def _chosen(store: Store, name: str, spec: ExperimentSpec, number: int | None) -> TrialRow:
+    if number is not None:
+        return store.trial(name, number)
+    best = store.top(name, spec.objective.goal, 1)
+    if not best:
+        raise ConflictError(f"Experiment '{name}' has no trial with a result yet. Name one with --trial.")
+    return best[0]
+
+
+def _entry(launch: Launch, task: Task, verb: str) -> Launch:
+    if verb not in task.jobs:
+        raise UserError(f"This task can't {verb}.")
+    return replace(launch, entry=task.jobs[verb], preload=task.preload)
+
+
+def _as_trial(home: Home, spec: ExperimentSpec, task: Task, trial: TrialRow, job: Launch) -> Launch:
+    whole = spec.model_copy(update={"sampling": 1.0})
+    scheduler = LocalScheduler()
+    try:
+        resources = plan_resources(whole, scheduler)
+    finally:
+        scheduler.close()
+    suggestion = Suggestion(trial.number, trial.parameters, "retrain")
+    launch = build_launch(whole, task, home, resources, suggestion, job.key.attempt, job.folder)
+    return replace(launch, key=job.key)
+
+
+def _task_of_model(folder: Path) -> Task:
+    config = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    name = config.get("task")
+    if name not in TASKS:
+        raise UserError(f"{folder / 'model.json'}: it names the unknown task {name!r}.")
+    return task_for({"task": name})

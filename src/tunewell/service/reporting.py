@@ -1,0 +1,93 @@
+"""From the store to a report: everything about an experiment as the plain data that reports are made of."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+
+from tunewell.controller.home import Home
+from tunewell.reports.view import ExperimentView, TrialView
+from tunewell.service.models import read_evaluations
+from tunewell.service.results import TOP
+from tunewell.spec.declaration import parse_space
+from tunewell.spec.errors import DataError
+from tunewell.spec.experiment import parse_spec
+from tunewell.store.rows import ExperimentRow
+from tunewell.store.store import Store
+
+
+def write_report(store: Store, home: Home, name: str, path: Path | None = None) -> Path:
+    """Write the HTML report of an experiment (default: into its folder); return its path.
+
+    Raises:
+        NotFoundError: there is no such experiment.
+        DataError: the file can't be written.
+    """
+    from tunewell.reports import html  # brings in Plotly, which no other verb should wait for
+
+    view = experiment_view(store, home, name)
+    target = (path or home.experiment(name) / "report.html").absolute()
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        html.write(view, target)
+    except OSError as error:
+        raise DataError(f"{target}: the report can't be written ({error.strerror or error}).") from None
+    return target
+
+
+def experiment_view(store: Store, home: Home, name: str) -> ExperimentView:
+    """Return an experiment with all of its trials, as reports show it; raises `NotFoundError`."""
+    row = store.experiment(name)
+    spec = parse_spec(row.spec)
+    trials = _trial_views(store, name, spec.objective.metric)
+    return ExperimentView(
+        name=name,
+        spec=row.spec,
+        space=parse_space(row.space),
+        metric=spec.objective.metric,
+        goal=spec.objective.goal,
+        target=spec.objective.target,
+        algorithm=algorithm_name(row),
+        state=row.state,
+        stop_rule=row.stop_rule,
+        stop_detail=row.detail,
+        notes=tuple(row.notes),
+        created_at=row.created_at,
+        elapsed_seconds=row.elapsed_seconds,
+        trials=trials,
+        top=tuple(trial.number for trial in store.top(name, spec.objective.goal, TOP)),
+        default_trial=next((trial.number for trial in trials if trial.origin == "default"), None),
+        evaluations=read_evaluations(home, name),
+        version=version("tunewell"),
+    )
+
+
+def algorithm_name(row: ExperimentRow) -> str:
+    """Return the algorithm's name for people, with the reason if it was chosen for them."""
+    name, reason = str(row.algorithm["name"]), row.algorithm.get("reason")
+    return f"{name} ({reason})" if reason else name
+
+
+def _trial_views(store: Store, name: str, metric: str) -> tuple[TrialView, ...]:
+    rows = list(store.iterate_trials(name))
+    curves = store.curves(name, metric)
+    metrics = store.last_metrics(name, [row.number for row in rows])
+    return tuple(
+        TrialView(
+            number=row.number,
+            state=row.state,
+            parameters=row.parameters,
+            origin=row.origin,
+            cause=row.cause,
+            detail=row.detail,
+            fidelity=row.fidelity,
+            value=row.value,
+            curve=curves.get(row.number, {}),
+            metrics={n: v for n, v in metrics.get(row.number, {}).items() if v is not None},
+            attempts=row.attempt,
+            started_at=row.started_at,
+            ended_at=row.ended_at,
+            cost_seconds=row.cost_seconds,
+        )
+        for row in rows
+    )

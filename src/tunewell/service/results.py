@@ -1,0 +1,110 @@
+"""What a search brought: the answer to every front."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tunewell.spec.experiment import Objective
+from tunewell.spec.space import Configuration
+from tunewell.spec.states import ExperimentState, TrialState
+from tunewell.store.rows import TrialRow
+from tunewell.store.store import Store
+
+TOP = 5
+
+
+@dataclass(frozen=True, slots=True)
+class TrialResult:
+    """One trial with a value."""
+
+    number: int
+    parameters: Configuration
+    value: float
+    origin: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return number, parameters and value."""
+        return {"number": self.number, "parameters": self.parameters, "value": self.value}
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """State of an experiment, and its best trials."""
+
+    experiment: str
+    state: ExperimentState
+    #: Which rule ended it (see `tunewell.controller.stop_rules`); None while it has not ended.
+    stop_rule: str | None
+    #: One sentence about the end.
+    detail: str
+    objective: Objective
+    #: The best trials, best first; at most five.
+    top: tuple[TrialResult, ...]
+    #: The trial of the default configuration, if it has a value.
+    default: TrialResult | None
+    counts: Mapping[TrialState, int]
+    elapsed_seconds: float
+    notes: tuple[str, ...]
+
+    @property
+    def best(self) -> TrialResult | None:
+        """The best trial, None if no trial has a value."""
+        return self.top[0] if self.top else None
+
+    @property
+    def gain(self) -> float | None:
+        """How much better the best trial is than the default configuration (never negative by goal)."""
+        if self.best is None or self.default is None:
+            return None
+        difference = self.best.value - self.default.value
+        return difference if self.objective.goal == "maximize" else -difference
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object that `--json` prints."""
+        return {
+            "experiment": self.experiment,
+            "state": str(self.state),
+            "stop_rule": self.stop_rule,
+            "detail": self.detail,
+            "objective": {"metric": self.objective.metric, "goal": self.objective.goal},
+            "best": self.best.to_json() if self.best else None,
+            "default": self.default.to_json() if self.default else None,
+            "top": [trial.to_json() for trial in self.top],
+            "trials": {str(state): self.counts.get(state, 0) for state in TrialState},
+            "elapsed_seconds": round(self.elapsed_seconds, 3),
+            "notes": list(self.notes),
+        }
+
+
+def search_result(store: Store, name: str) -> SearchResult:
+    """Return what an experiment has brought so far; raises `NotFoundError`."""
+    row = store.experiment(name)
+    objective = Objective.model_validate(row.spec["objective"])
+    top = best_trials(store, name, TOP)
+    first = next(iter(store.trials(name, limit=1)), None)
+    default = _trial_result(first) if first and first.origin == "default" and first.value is not None else None
+    return SearchResult(
+        experiment=name,
+        state=row.state,
+        stop_rule=row.stop_rule,
+        detail=row.detail or "",
+        objective=objective,
+        top=tuple(top),
+        default=default,
+        counts=store.counts(name),
+        elapsed_seconds=row.elapsed_seconds,
+        notes=tuple(row.notes),
+    )
+
+
+def best_trials(store: Store, name: str, number: int) -> list[TrialResult]:
+    """Return the best `number` trials of an experiment, best first; raises `NotFoundError`."""
+    goal = store.experiment(name).spec["objective"]["goal"]
+    return [_trial_result(trial) for trial in store.top(name, goal, number)]
+
+
+def _trial_result(row: TrialRow) -> TrialResult:
+    assert row.value is not None
+    return TrialResult(row.number, row.parameters, row.value, row.origin)

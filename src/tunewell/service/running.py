@@ -1,0 +1,86 @@
+"""Running an experiment in this process, to its end."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from tunewell.controller.controller import Controller
+from tunewell.controller.home import Home
+from tunewell.controller.launching import plan_resources
+from tunewell.controller.trial_manager import Experiment
+from tunewell.schedulers.contract import Scheduler
+from tunewell.schedulers.inline import InlineScheduler
+from tunewell.schedulers.local import LocalScheduler
+from tunewell.service.submission import Function, make_tuner, recorded_plan, trial_budget
+from tunewell.store.store import Store
+from tunewell.tasks.contract import Progress
+
+
+def run_experiment(
+    store: Store,
+    home: Home,
+    name: str,
+    *,
+    function: Function | None = None,
+    inline: bool = False,
+    progress: Progress = lambda what, done, total: None,
+    on_step: Callable[[Controller], None] = lambda controller: None,
+) -> bool:
+    """Prepare and run a recorded experiment until it has ended or is interrupted; return whether it has ended.
+
+    Args:
+        function: the Python function, for a search over one.
+        inline: call the function in this thread, instead of in a process a trial.
+        progress: told how far the preparation is.
+        on_step: called after each step of the controller.
+
+    Raises:
+        UserError: the data can't be used, or another process runs the experiment.
+    """
+    row = store.experiment(name)
+    spec, task, space = recorded_plan(row, function)
+    max_trials = trial_budget(spec, row)
+    tuner = make_tuner(spec, space, row.algorithm["name"], max_trials)
+    with home.lock(name):
+        pass  # say at once, before a lengthy preparation, that another process runs it
+    folder = home.experiment(name)
+    notes = [] if inline else task.prepare(spec, folder, home.cache, progress)
+    if notes != list(row.notes):
+        with store.transaction() as tx:
+            tx.set_notes(name, notes)
+    scheduler: Scheduler = InlineScheduler(function, spec.objective.metric) if inline and function else LocalScheduler()
+    controller = Controller(store, home)
+    try:
+        resources = plan_resources(spec, scheduler)
+        controller.add(Experiment(spec, task, tuner, scheduler, home, resources), max_trials)
+        with _interruptible(controller, scheduler):
+            controller.run(lambda: on_step(controller))
+    finally:
+        scheduler.close()
+    return not controller.interrupted
+
+
+@contextmanager
+def _interruptible(controller: Controller, scheduler: Scheduler) -> Iterator[None]:
+    """Turn SIGINT and SIGTERM into an orderly interruption (twice: at once), where this is the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(signum: int, frame: FrameType | None) -> None:
+        del signum, frame
+        # A function that runs in this very thread can only be ended by an exception.
+        if getattr(scheduler, "calling", False):
+            raise KeyboardInterrupt
+        controller.interrupt()
+
+    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,199 @@
+"""The verbs of the product, for every front: console, REST, CLI and Python alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tunewell.controller.controller import Controller
+from tunewell.controller.home import Home
+from tunewell.reports.view import ExperimentView
+from tunewell.service import models, reporting
+from tunewell.service.export import export_experiment
+from tunewell.service.jobs import OnReport
+from tunewell.service.results import SearchResult, TrialResult, best_trials, search_result
+from tunewell.service.running import run_experiment
+from tunewell.service.snapshots import Snapshot, snapshot
+from tunewell.service.submission import Fresh, Function, Submission, submit
+from tunewell.spec.errors import ConflictError, NotFoundError
+from tunewell.spec.launch import AttemptKey
+from tunewell.spec.states import Cause, TrialState
+from tunewell.store.rows import ExperimentRow, TrialRow
+from tunewell.store.store import Store
+from tunewell.tasks.contract import Progress
+
+DEFAULT_HOME = Path(".tunewell")
+
+
+class Service:
+    """All verbs on the experiments of one home. Use it as a context manager, or `close` it."""
+
+    def __init__(self, home: Path = DEFAULT_HOME, database: str | None = None) -> None:
+        """Open (or make) the home and its database.
+
+        Raises:
+            DataError: one of them can't be read or written.
+        """
+        self.home = Home(home)
+        self.home.create()
+        self.store = Store(database or self.home.database_url)
+
+    def __enter__(self) -> Service:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the database."""
+        self.store.close()
+
+    # Searching --------------------------------------------------------------------------------------------
+
+    def submit(self, raw: Mapping[str, Any], function: Function | None = None, new: Fresh = "never") -> Submission:
+        """Create or continue the experiment that a spec describes; see `submission.submit`."""
+        return submit(self.store, self.home, raw, function, new)
+
+    def run(
+        self,
+        name: str,
+        *,
+        function: Function | None = None,
+        inline: bool = False,
+        progress: Progress = lambda what, done, total: None,
+        on_step: Callable[[Controller], None] = lambda controller: None,
+    ) -> bool:
+        """Run a recorded experiment here; return whether it ended (False: it was interrupted)."""
+        return run_experiment(
+            self.store, self.home, name, function=function, inline=inline, progress=progress, on_step=on_step
+        )
+
+    def result(self, name: str) -> SearchResult:
+        """Return what an experiment has brought so far."""
+        return search_result(self.store, name)
+
+    def top(self, name: str, number: int) -> list[TrialResult]:
+        """Return the best `number` trials of an experiment, best first."""
+        return best_trials(self.store, name, number)
+
+    # Looking ----------------------------------------------------------------------------------------------
+
+    def experiments(self) -> list[ExperimentRow]:
+        """Return the newest experiments (100 at most)."""
+        return self.store.experiments()
+
+    def experiment(self, name: str) -> ExperimentRow:
+        """Return an experiment; raises `NotFoundError`."""
+        return self.store.experiment(name)
+
+    def is_running(self, name: str) -> bool:
+        """Whether a controller runs the experiment now."""
+        return self.home.is_running(name)
+
+    def trial(self, name: str, number: int) -> TrialRow:
+        """Return a trial; raises `NotFoundError`."""
+        self.store.experiment(name)
+        return self.store.trial(name, number)
+
+    def log_file(self, name: str, number: int, attempt: int | None = None) -> Path:
+        """Return the path of a trial's output (default: of its latest attempt); it may not exist yet.
+
+        Raises:
+            NotFoundError: no such experiment, trial or attempt, or the trial has not been started.
+        """
+        trial = self.trial(name, number)
+        chosen = trial.attempt if attempt is None else attempt
+        if not 1 <= chosen <= trial.attempt:
+            tried = f"it has been tried {trial.attempt} times" if trial.attempt else "it has not been started yet"
+            raise NotFoundError(f"Trial {number} of '{name}' has no attempt {attempt or 1}: {tried}.")
+        return self.home.attempt(AttemptKey(name, number, chosen)) / "output.log"
+
+    def export(self, name: str) -> dict[str, Any]:
+        """Return the experiment with all of its trials as JSON-able data."""
+        return export_experiment(self.store, name)
+
+    def snapshot(self, name: str, recent: int = 30) -> Snapshot:
+        """Return the experiment as it is now, with its `recent` last trials."""
+        return snapshot(self.store, name, recent)
+
+    # Commanding -------------------------------------------------------------------------------------------
+
+    def stop(self, name: str, trial: int | None = None, key: str | None = None) -> None:
+        """Ask the controller to stop an experiment, or one of its trials.
+
+        Raises:
+            ConflictError: no controller runs it, or the trial has ended.
+        """
+        row = self.store.experiment(name)
+        if trial is not None and self.store.trial(name, trial).state.final:
+            raise ConflictError(f"Trial {trial} of '{name}' has ended already.")
+        if not self.is_running(name):
+            raise ConflictError(f"Experiment '{name}' is not running (it is {row.state}).")
+        self.store.request(name, "stop" if trial is None else "stop_trial", trial=trial, key=key)
+
+    def retry(
+        self, name: str, numbers: Sequence[int] = (), cause: Cause | None = None, key: str | None = None
+    ) -> list[int]:
+        """Have failed trials run again: those named, those of a cause, or all; return their numbers.
+
+        A running controller takes them up at once, else the next run of the experiment does.
+
+        Raises:
+            ConflictError: a named trial has not failed, or none has.
+        """
+        self.store.experiment(name)
+        chosen = list(numbers)
+        for number in chosen:
+            state = self.store.trial(name, number).state
+            if state not in (TrialState.FAILED, TrialState.STOPPED):
+                raise ConflictError(f"Trial {number} of '{name}' is {state}: only failed and stopped ones are retried.")
+        if not chosen:
+            chosen = [trial.number for trial in self._failed(name, cause)]
+        if not chosen:
+            which = f" with cause {cause}" if cause else ""
+            raise ConflictError(f"Experiment '{name}' has no failed trial{which}.")
+        self.store.request(name, "retry", key=key, data={"trials": chosen})
+        return chosen
+
+    def _failed(self, name: str, cause: Cause | None) -> Iterator[TrialRow]:
+        after = 0
+        while page := self.store.trials(name, states=(TrialState.FAILED,), cause=cause, after=after):
+            yield from page
+            after = page[-1].number
+
+    # After the search -------------------------------------------------------------------------------------
+
+    def evaluate(self, name: str) -> dict[int, Any]:
+        """Evaluate the five best trials in detail; empty for tasks that have no evaluation."""
+        return models.evaluate(self.store, self.home, name)
+
+    def view(self, name: str) -> ExperimentView:
+        """Return everything that reports and charts are made of."""
+        return reporting.experiment_view(self.store, self.home, name)
+
+    def report(self, name: str, path: Path | None = None) -> Path:
+        """Write the HTML report (default: into the experiment's folder); return its path."""
+        return reporting.write_report(self.store, self.home, name, path)
+
+    def retrain(
+        self,
+        name: str,
+        trial: int | None = None,
+        output: Path | None = None,
+        on_report: OnReport = lambda report: None,
+    ) -> tuple[Path, dict[str, float]]:
+        """Train on all data with a trial's parameters (default: the best); see `models.retrain`."""
+        return models.retrain(self.store, self.home, name, trial, output, on_report)
+
+    def predict(self, model: str, inputs: Sequence[Path], output: Path | None = None) -> list[dict[str, Any]]:
+        """Use a model (experiment name or model folder) on pictures."""
+        return models.predict(self.store, self.home, model, inputs, output)
+
+    def export_model(self, model: str, output: Path) -> dict[str, Any]:
+        """Write a model (experiment name or model folder) as ONNX."""
+        return models.export_model(self.store, self.home, model, output)
+
+    def best_model(self, name: str) -> Path | None:
+        """Return the folder of the best trial's model, None if there is none."""
+        return models.best_model(self.store, self.home, self.store.experiment(name))

@@ -1,0 +1,144 @@
+"""From what a user wrote to an experiment in the store: completed, checked, created or continued."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from tunewell.controller.home import Home
+from tunewell.spec.declaration import declare, parse_space
+from tunewell.spec.differences import BUDGET_FIELDS, spec_differences
+from tunewell.spec.errors import ConflictError
+from tunewell.spec.experiment import ExperimentSpec, parse_spec
+from tunewell.spec.space import SearchSpace
+from tunewell.store.rows import ExperimentRow
+from tunewell.store.store import Store
+from tunewell.tasks.catalogue import complete_spec, task_for
+from tunewell.tasks.contract import Task
+from tunewell.tuners.catalogue import Choice, choose, create, initial_configurations
+from tunewell.tuners.contract import Tuner
+
+Function = Callable[..., Any]
+#: When to begin afresh under a numbered name although the name is taken: never, always, or if that experiment
+#: has ended or has another spec.
+Fresh = Literal["never", "always", "if-ended"]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A spec that has passed every check, with what follows from it. Nothing has been started or recorded."""
+
+    spec: ExperimentSpec
+    task: Task
+    space: SearchSpace
+    choice: Choice
+    #: What the check found, a line each.
+    findings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What became of a spec that was submitted."""
+
+    name: str
+    #: `new`: it was created; `continued`: it goes on; `finished`: it has ended, nothing is to be done.
+    kind: Literal["new", "continued", "finished"]
+
+
+def make_plan(raw: Mapping[str, Any], function: Function | None = None) -> Plan:
+    """Check everything that can be checked without starting anything.
+
+    Raises:
+        UserError: something is wrong; the message names it and the remedy.
+    """
+    spec = parse_spec(complete_spec(dict(raw), function))
+    task = task_for(spec, function)
+    space = task.space(spec)
+    choice = choose(spec.algorithm.name, space, max_trials=spec.max_trials, **spec.algorithm.options)
+    make_tuner(spec, space, choice.name, choice.max_trials)
+    return Plan(spec, task, space, choice, tuple(task.check(spec)))
+
+
+def make_tuner(spec: ExperimentSpec, space: SearchSpace, algorithm: str, max_trials: int) -> Tuner:
+    """Return the tuner of an experiment, without any history."""
+    return create(
+        algorithm,
+        space,
+        goal=spec.objective.goal,
+        seed=spec.seed,
+        max_trials=max_trials,
+        max_concurrency=spec.max_concurrency,
+        initial=initial_configurations(space, spec.initial),
+        **spec.algorithm.options,
+    )
+
+
+def submit(
+    store: Store, home: Home, raw: Mapping[str, Any], function: Function | None = None, new: Fresh = "never"
+) -> Submission:
+    """Create the experiment that `raw` describes, or continue the one that has its name.
+
+    `new` says when a taken name gets a number behind it instead. Otherwise, the spec must agree with the
+    recorded one in all but its budget; a larger budget continues a search that has ended.
+
+    Raises:
+        UserError: the spec is wrong, or differs from the recorded one.
+    """
+    plan = make_plan(raw, function)
+    if new != "never":
+        plan = _renamed(store, plan, new)
+    row = store.find_experiment(plan.spec.name)
+    if row is not None:
+        return _continue(store, home, row, plan.spec)
+    store.create_experiment(
+        plan.spec.name,
+        spec=plan.spec.model_dump(mode="json"),
+        space=declare(plan.space),
+        algorithm={
+            "name": plan.choice.name,
+            "reason": plan.choice.reason,
+            "version": plan.choice.version,
+            "max_trials": plan.choice.max_trials,
+        },
+    )
+    return Submission(plan.spec.name, "new")
+
+
+def recorded_plan(row: ExperimentRow, function: Function | None = None) -> tuple[ExperimentSpec, Task, SearchSpace]:
+    """Return spec, task and space of an experiment as they are on record."""
+    spec = parse_spec(row.spec)
+    return spec, task_for(spec, function), parse_space(row.space)
+
+
+def trial_budget(spec: ExperimentSpec, row: ExperimentRow) -> int:
+    """Return the number of trials that an experiment may make."""
+    return spec.max_trials or int(row.algorithm["max_trials"])
+
+
+def _renamed(store: Store, plan: Plan, new: Fresh) -> Plan:
+    for name in itertools.chain([plan.spec.name], (f"{plan.spec.name}-{n}" for n in itertools.count(2))):
+        spec = plan.spec.model_copy(update={"name": name})
+        row = store.find_experiment(name)
+        if row is None or (new == "if-ended" and not row.state.final and parse_spec(row.spec) == spec):
+            return replace(plan, spec=spec)
+    raise AssertionError("names never run out")
+
+
+def _continue(store: Store, home: Home, row: ExperimentRow, spec: ExperimentSpec) -> Submission:
+    differences = spec_differences(parse_spec(row.spec), spec)
+    fixed = [difference for difference in differences if difference.field not in BUDGET_FIELDS]
+    if fixed:
+        changes = "; ".join(f"{d.field}: {d.old!r} there, {d.new!r} here" for d in fixed)
+        raise ConflictError(
+            f"Experiment '{row.name}' exists with another spec ({changes}). "
+            "Give the new one another `name`, start it afresh with --new, or undo the change."
+        )
+    if differences:
+        with home.lock(row.name), store.transaction() as tx:
+            tx.set_spec(row.name, spec.model_dump(mode="json"))
+    waits = bool(store.requests(row.name)) and any(r.verb == "retry" for r in store.requests(row.name))
+    if row.state.final and not differences and not waits:
+        return Submission(row.name, "finished")
+    return Submission(row.name, "continued")

@@ -1,0 +1,307 @@
+"""How people declare parameters, in YAML, JSON and Python alike, and the way from there to a `SearchSpace`.
+
+==============================================  =======================================================
+``{low: 1e-5, high: 1e-1, log: true}``          a float; whole ends make an integer, `type: float` says otherwise
+``{low: 0, high: 1, step: 0.1}``                a float in steps
+``[sgd, adamw]`` or ``{choices: [sgd, adamw]}`` one of these, without order
+``{ordinal: [32, 64, 128]}``                    one of these, in this order
+``5`` or ``adamw``                              a constant
+==============================================  =======================================================
+
+Every mapping takes `default:` and `when: {parent: value or [values]}` as well.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Set
+from dataclasses import replace
+from typing import Any
+
+from tunewell.spec.errors import SpecError, nearest, shown
+from tunewell.spec.space import (
+    Choice,
+    Condition,
+    Numeric,
+    Parameter,
+    SearchSpace,
+    Value,
+    describe,
+    is_number,
+    same,
+)
+
+#: What a parameter may be called.
+PARAMETER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]*")
+
+_NUMERIC_FIELDS = {"low", "high", "log", "step", "type", "default", "when"}
+_CHOICE_FIELDS = {"choices", "ordinal", "default", "when"}
+#: Beyond it floats skip whole numbers.
+_LARGEST_INTEGER = 2**53
+
+
+def parse_space(declarations: Mapping[str, Any], base: SearchSpace | None = None) -> SearchSpace:
+    """Return the space that `declarations` (name → declaration) describe.
+
+    With a `base`, declarations override its parameters: what a declaration leaves out stays as in the base, and
+    parameters that only the base has are kept. A default of the base that an override excludes moves to the
+    nearest value that is left, and a parameter that can never be active any more is dropped.
+
+    Raises:
+        SpecError: a declaration breaks a rule; the message names the field, the value and the remedy.
+    """
+    if not isinstance(declarations, Mapping):
+        raise SpecError(
+            "parameters", f"{shown(declarations)} is not a mapping", "Write `name: {low: …, high: …}` lines"
+        )
+    known = {parameter.name: parameter for parameter in base or ()}
+    for name, declaration in declarations.items():
+        if base is None:
+            known[name] = parse_parameter(name, declaration)
+        elif name in known:
+            known[name] = _override(known[name], declaration)
+        else:
+            raise SpecError(f"parameters.{name}", "there is no such parameter here", nearest(str(name), known))
+    conditioned = {name for name, d in declarations.items() if isinstance(d, Mapping) and d.get("when")}
+    return _with_checked_conditions(SearchSpace(tuple(known.values())), conditioned)
+
+
+def parse_parameter(name: Any, declaration: Any) -> Parameter:
+    """Return the parameter that one declaration describes; raises `SpecError`."""
+    where = f"parameters.{name}"
+    if not isinstance(name, str) or not PARAMETER_NAME.fullmatch(name):
+        raise SpecError(
+            where,
+            f"{shown(name)} is no name for a parameter",
+            "Use letters, digits, '_', '-' and '.', a letter first",
+        )
+    if not isinstance(declaration, Mapping):
+        values = declaration if isinstance(declaration, list | tuple) else [declaration]
+        return Choice(name, _choice_values(where, values))
+    if "low" in declaration or "high" in declaration:
+        return _numeric(name, where, declaration)
+    if "choices" in declaration or "ordinal" in declaration:
+        return _choice(name, where, declaration)
+    _check_fields(where, declaration, _NUMERIC_FIELDS | _CHOICE_FIELDS)
+    raise SpecError(where, f"{shown(declaration)} says no domain", "Give `low` and `high`, or `choices`")
+
+
+def declare(space: SearchSpace) -> dict[str, Any]:
+    """Return declarations that `parse_space` turns into an equal space: the JSON form of a space."""
+    return {parameter.name: _declare(parameter) for parameter in space}
+
+
+def _declare(parameter: Parameter) -> dict[str, Any]:
+    declaration: dict[str, Any]
+    if isinstance(parameter, Numeric):
+        kind = int if parameter.integer else float
+        declaration = {
+            "low": kind(parameter.low),
+            "high": kind(parameter.high),
+            "type": "integer" if parameter.integer else "float",
+        }
+        if parameter.log:
+            declaration["log"] = True
+        if parameter.step is not None:
+            declaration["step"] = kind(parameter.step)
+    else:
+        declaration = {"ordinal" if parameter.ordered else "choices": list(parameter.values_)}
+    if parameter.default is not None:
+        declaration["default"] = parameter.default
+    if parameter.when:
+        declaration["when"] = {condition.parent: list(condition.values) for condition in parameter.when}
+    return declaration
+
+
+def _override(base: Parameter, declaration: Any) -> Parameter:
+    inherited = _declare(base)
+    default = inherited.pop("default", None)
+    if not isinstance(declaration, Mapping):
+        declaration = {"choices": declaration if isinstance(declaration, list | tuple) else [declaration]}
+    domain = {"choices", "ordinal"} if isinstance(base, Numeric) else {"choices", "ordinal", "low", "high"}
+    if not domain.isdisjoint(declaration):
+        inherited = {"when": inherited.get("when")}
+    parameter = parse_parameter(base.name, {**inherited, **declaration})
+    if isinstance(parameter, Choice) and isinstance(base, Choice) and base.ordered:
+        parameter = replace(parameter, ordered=True)
+    if default is None or "default" in declaration:
+        return parameter
+    return replace(parameter, default=_closest(parameter, default))
+
+
+def _closest(parameter: Parameter, value: Value) -> Value:
+    """Return the value of the domain that is nearest to `value`; the first one if nearness means nothing."""
+    if parameter.contains(value):
+        return parameter.canonical(value)
+    if isinstance(parameter, Choice):
+        numbers = [known for known in parameter.values_ if is_number(known)]
+        if not is_number(value) or not numbers:
+            return parameter.values_[0]
+        return min(numbers, key=lambda number: abs(number - value))
+    if not is_number(value) or (parameter.log and value <= 0):
+        return parameter.from_unit(0.0)
+    return parameter.from_unit(parameter.to_unit(value))
+
+
+def _numeric(name: str, where: str, declaration: Mapping[str, Any]) -> Numeric:
+    _check_fields(where, declaration, _NUMERIC_FIELDS)
+    low, high = (_end(where, declaration, end) for end in ("low", "high"))
+    if low > high:
+        raise SpecError(f"{where}.low", f"{low:g} is above high = {high:g}", "Exchange them")
+    if not math.isfinite(high - low):
+        raise SpecError(where, f"the range from {low:g} to {high:g} is too wide", "Narrow it")
+    integer = _is_integer(where, declaration, low, high)
+    log = _is_log(where, declaration, low)
+    step = _step(where, declaration, high - low, integer)
+    if log and step is not None:
+        raise SpecError(f"{where}.step", "a step and a log scale exclude each other", "Drop one of them")
+    parameter = Numeric(name, low, high, integer, log, step, _when(where, declaration))
+    return replace(parameter, default=_default(where, declaration, parameter))
+
+
+def _end(where: str, declaration: Mapping[str, Any], end: str) -> float:
+    if end not in declaration:
+        raise SpecError(f"{where}.{end}", "it is missing", "Give both `low` and `high`")
+    return _number(f"{where}.{end}", declaration[end])
+
+
+def _is_integer(where: str, declaration: Mapping[str, Any], low: float, high: float) -> bool:
+    kind = declaration.get("type")
+    if kind is None:
+        parts = (declaration.get(part) for part in ("low", "high", "step"))
+        integer = all(isinstance(part, int) for part in parts if part is not None)
+    elif kind in ("integer", "int", "float"):
+        integer = kind != "float"
+    else:
+        raise SpecError(f"{where}.type", f"{shown(kind)} is no type", "Write `integer` or `float`")
+    if not integer:
+        return False
+    for end, value in (("low", low), ("high", high)):
+        if value != int(value):
+            raise SpecError(f"{where}.{end}", f"{value:g} is not whole, but the type is integer", "Give a whole number")
+        if abs(value) > _LARGEST_INTEGER:
+            raise SpecError(
+                f"{where}.{end}",
+                f"{value:g} is too large for an integer",
+                "Add `type: float`, or narrow the range",
+            )
+    return True
+
+
+def _is_log(where: str, declaration: Mapping[str, Any], low: float) -> bool:
+    log = declaration.get("log", False)
+    if not isinstance(log, bool):
+        raise SpecError(f"{where}.log", f"{shown(log)} is neither true nor false", "Write `log: true`")
+    if log and low <= 0:
+        raise SpecError(f"{where}.low", f"a log scale can't reach {low:g}", "Give a low above 0, or write `log: false`")
+    return log
+
+
+def _step(where: str, declaration: Mapping[str, Any], width: float, integer: bool) -> float | None:
+    if declaration.get("step") is None:
+        return None
+    step = _number(f"{where}.step", declaration["step"])
+    if step <= 0:
+        raise SpecError(f"{where}.step", f"{step:g} is not above 0", "Give a positive step, or drop it")
+    if integer and step != int(step):
+        raise SpecError(f"{where}.step", f"{step:g} is not whole, but the parameter is", "Add `type: float`")
+    if step > width > 0:
+        raise SpecError(f"{where}.step", f"{step:g} is longer than the range", "Give a smaller one")
+    return step
+
+
+def _choice(name: str, where: str, declaration: Mapping[str, Any]) -> Choice:
+    _check_fields(where, declaration, _CHOICE_FIELDS)
+    if "choices" in declaration and "ordinal" in declaration:
+        raise SpecError(where, "it has both `choices` and `ordinal`", "Keep one of them")
+    kind = "ordinal" if "ordinal" in declaration else "choices"
+    values = _choice_values(f"{where}.{kind}", declaration[kind])
+    choice = Choice(name, values, kind == "ordinal", _when(where, declaration))
+    return replace(choice, default=_default(where, declaration, choice))
+
+
+def _choice_values(where: str, values: Any) -> tuple[Value, ...]:
+    if not isinstance(values, list | tuple) or not values:
+        raise SpecError(where, f"{shown(values)} is not a list of values", "Write it as [a, b, c]")
+    for place, value in enumerate(values):
+        if not isinstance(value, bool | str) and not is_number(value):
+            raise SpecError(
+                where, f"{shown(value)} can't be a choice", "Choices are finite numbers, texts, true and false"
+            )
+        if any(same(value, earlier) for earlier in values[:place]):
+            raise SpecError(where, f"{shown(value)} is there twice", "Name each value once")
+    return tuple(values)
+
+
+def _when(where: str, declaration: Mapping[str, Any]) -> tuple[Condition, ...]:
+    when = declaration.get("when")
+    if when is None:
+        return ()
+    if not isinstance(when, Mapping):
+        raise SpecError(f"{where}.when", f"{shown(when)} is not a mapping", "Write `when: {optimizer: sgd}`")
+    return tuple(
+        Condition(str(parent), tuple(values) if isinstance(values, list | tuple) else (values,))
+        for parent, values in when.items()
+    )
+
+
+def _default(where: str, declaration: Mapping[str, Any], parameter: Parameter) -> Value:
+    default = declaration.get("default")
+    if default is None:
+        return None
+    if not parameter.contains(default):
+        raise SpecError(f"{where}.default", f"{shown(default)} is outside {describe(parameter)}", "Give a value in it")
+    return parameter.canonical(default)
+
+
+def _with_checked_conditions(space: SearchSpace, declared: Set[str]) -> SearchSpace:
+    """Check the conditions of the parameters in `declared`, and fit those of the others to the space.
+
+    Where an override took a value from a parent, inherited conditions lose it too, and a parameter that can
+    never be active any more is dropped.
+    """
+    kept: dict[str, Parameter] = {}
+    for parameter in space:
+        conditions = parameter.when
+        if parameter.name not in declared:
+            conditions = tuple(
+                Condition(c.parent, tuple(v for v in c.values if c.parent in kept and kept[c.parent].contains(v)))
+                for c in conditions
+            )
+            if not all(condition.values for condition in conditions):
+                continue
+        checked = tuple(_checked_condition(parameter, condition, space) for condition in conditions)
+        kept[parameter.name] = replace(parameter, when=checked)
+    return SearchSpace(tuple(kept.values()))
+
+
+def _checked_condition(parameter: Parameter, condition: Condition, space: SearchSpace) -> Condition:
+    where = f"parameters.{parameter.name}.when.{condition.parent}"
+    parent = space[condition.parent]
+    if parent.size is None:
+        raise SpecError(where, f"'{parent.name}' is continuous", "Name a parent with single values")
+    if not condition.values:
+        raise SpecError(where, "it names no value, so that the parameter is never active", "Name one")
+    for value in condition.values:
+        if not parent.contains(value):
+            raise SpecError(
+                where,
+                f"{shown(value)} is outside {describe(parent)}",
+                f"Name values that '{parent.name}' can take",
+            )
+    return Condition(parent.name, tuple(parent.canonical(value) for value in condition.values))
+
+
+def _check_fields(where: str, declaration: Mapping[str, Any], known: set[str]) -> None:
+    for name in declaration:
+        if name not in known:
+            raise SpecError(f"{where}.{name}", "there is no such field", nearest(str(name), known))
+
+
+def _number(where: str, value: Any) -> float:
+    if isinstance(value, str):
+        raise SpecError(where, f"{value!r} is a text, not a number", "Write a number such as 0.1, without quotes")
+    if not is_number(value):
+        raise SpecError(where, f"{shown(value)} is not a finite number", "Write a number such as 0.1")
+    return float(value)

@@ -1,0 +1,47 @@
+"""What differs between two specs, and which of it may differ when an experiment is continued."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from tunewell.spec.experiment import ExperimentSpec
+
+#: Fields that may change when an experiment is continued: they say how far it goes, not what is searched.
+BUDGET_FIELDS = frozenset(
+    {
+        "max_trials",
+        "max_duration",
+        "max_concurrency",
+        "max_failed_trials",
+        "max_trials_without_improvement",
+        "max_attempts",
+        "objective.target",
+    }
+)
+
+
+class Difference(NamedTuple):
+    """One field that differs; a side where it is absent has None."""
+
+    #: Dotted path, such as `objective.target` or `parameters.learning_rate`.
+    field: str
+    #: Plain JSON values, as a spec file could hold them.
+    old: Any
+    new: Any
+
+
+def spec_differences(old: ExperimentSpec, new: ExperimentSpec) -> list[Difference]:
+    """Return the fields in which two specs differ, in the order of the spec's fields."""
+    return _compare("", old.model_dump(mode="json"), new.model_dump(mode="json"), depth=2)
+
+
+def _compare(prefix: str, old: Mapping[str, Any], new: Mapping[str, Any], depth: int) -> list[Difference]:
+    found: list[Difference] = []
+    for name in dict.fromkeys([*old, *new]):
+        before, after = old.get(name), new.get(name)
+        if depth > 1 and isinstance(before, Mapping) and isinstance(after, Mapping):
+            found += _compare(f"{prefix}{name}.", before, after, depth - 1)
+        elif before != after or isinstance(before, bool) != isinstance(after, bool):
+            found.append(Difference(prefix + name, before, after))
+    return found

@@ -1,0 +1,301 @@
+"""The experiment spec: what a user asks for. Every field has a default or is asked for by name."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from tunewell.spec.errors import SpecError, shown
+from tunewell.spec.quantities import CountOrShare, Duration, Number, Share, Size, WholeNumber
+from tunewell.spec.space import is_number
+from tunewell.spec.wording import spec_error
+
+Goal = Literal["maximize", "minimize"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}")
+# Words in the names of metrics; digits behind them don't count (`mAP50`).
+_MAXIMIZED = re.compile(
+    "acc|accuracy|ap|auc|auprc|auroc|bleu|correlation|dice|f|fscore|iou|kappa|map|mcc|miou|ndcg|pearson|precision|"
+    "psnr|r|recall|rewards?|roc|rouge|score|sensitivity|spearman|specificity|ssim"
+)
+_MINIMIZED = re.compile(
+    "brier|cer|costs?|duration|eer|err|errors?|fid|latency|logloss|loss|losses|mae|mape|mse|msle|nll|perplexity|ppl|"
+    "regret|rmse|rmsle|time|wer"
+)
+
+
+def guess_goal(metric: str) -> Goal | None:
+    """Return the goal that a metric's name implies (`val_acc`, `mAP50`, `RMSE`), None if it implies none or both."""
+    words = [word.lower() for word in re.split(r"[^A-Za-z]+|(?<=[a-z])(?=[A-Z][a-z])", metric)]
+    maximized = any(_MAXIMIZED.fullmatch(word) for word in words)
+    minimized = any(_MINIMIZED.fullmatch(word) for word in words)
+    if maximized == minimized:
+        return None
+    return "maximize" if maximized else "minimize"
+
+
+def _plain(value: Any) -> Any:
+    """Return `value` as JSON would give it back: lists for tuples, plain numbers for NumPy's."""
+    if isinstance(value, Mapping):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _plain_mapping(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        for name in value:
+            if not isinstance(name, str):
+                raise ValueError(f"the name {shown(name)} is not a text", "Put it in quotes")
+    return _plain(value)
+
+
+def _argument(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str) or is_number(value):
+        return str(value)
+    if isinstance(value, Mapping) and len(value) == 1:
+        remedy = f'Put placeholders in quotes: "{{{next(iter(value))}}}"'
+    else:
+        remedy = "Put it in quotes"
+    raise ValueError(f"{shown(value)} is not a text", remedy)
+
+
+def _arguments(value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            value = shlex.split(value)
+        except ValueError:
+            raise ValueError(f"{shown(value)} has a quote that is not closed", "Write it as a list") from None
+    if isinstance(value, list | tuple) and not value:
+        raise ValueError("it is empty", "Name a program and its arguments")
+    return value
+
+
+Argument = Annotated[str, BeforeValidator(_argument)]
+Arguments = Annotated[tuple[Argument, ...], BeforeValidator(_arguments)]
+Declarations = Annotated[dict[str, Any], BeforeValidator(_plain_mapping)]
+Variables = Annotated[dict[str, Argument], BeforeValidator(_plain_mapping)]
+Text = Annotated[str, Field(min_length=1)]
+Count = Annotated[WholeNumber, Field(ge=1)]
+CountFromZero = Annotated[WholeNumber, Field(ge=0)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Objective(_Model):
+    """What is optimised."""
+
+    metric: Text = Field(description="Name of the metric, as the trials report it.")
+    goal: Goal = Field(
+        description="Guessed from common names (accuracy: maximize, loss: minimize, …); required otherwise."
+    )
+    target: Number | None = Field(default=None, description="The search stops as soon as a report reaches this value.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, data: Any) -> Any:
+        if isinstance(data, str):
+            data = {"metric": data}
+        if not isinstance(data, Mapping):
+            raise ValueError(f"{shown(data)} is not the name of a metric", "Write it like `objective: accuracy`")
+        metric = data.get("metric")
+        if "goal" not in data and isinstance(metric, str) and guess_goal(metric):
+            return {**data, "goal": guess_goal(metric)}
+        return data
+
+    def reached(self, value: float) -> bool:
+        """Whether `value` is as good as the target."""
+        if self.target is None:
+            return False
+        return value >= self.target if self.goal == "maximize" else value <= self.target
+
+    def better(self, value: float, other: float) -> bool:
+        """Whether `value` is strictly better than `other`."""
+        return value > other if self.goal == "maximize" else value < other
+
+
+class Algorithm(_Model):
+    """How the search proposes hyperparameters. Further fields are the algorithm's own options."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    name: Text = Field(default="auto", description="`random`, `grid`, `bayesian`, `tpe` or `auto`.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, data: Any) -> Any:
+        if isinstance(data, str):
+            data = {"name": data}
+        if not isinstance(data, Mapping):
+            raise ValueError(f"{shown(data)} is not the name of an algorithm", "Write `algorithm: bayesian`")
+        return _plain_mapping(data)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The algorithm's own options."""
+        return dict(self.model_extra or {})
+
+
+class TrialResources(_Model):
+    """What one trial gets."""
+
+    cpus: Count | None = Field(
+        default=None, description="Cores; by default all cores are divided among the trials that run at once."
+    )
+    gpus: CountFromZero | None = Field(
+        default=None, description="Whole GPUs; by default 1 where the driver finds any, else 0."
+    )
+    memory: Size | None = Field(
+        default=None,
+        description="Largest memory of a trial with all its processes, such as 8G; default: no limit.",
+    )
+
+
+class ExperimentSpec(_Model):
+    """One hyperparameter search."""
+
+    name: Text = Field(description="Unique in its home; default: the spec file's name.")
+    task: Text | None = Field(
+        default=None,
+        description="A built-in task, such as image-classification. Exactly one of `task` and `command`.",
+    )
+    command: Arguments | None = Field(
+        default=None,
+        description="Program and arguments, with placeholders such as {learning_rate} and {output_dir}; no shell.",
+    )
+    function: Text | None = Field(
+        default=None, description="Set by `tunewell.search` for a Python function; not for spec files."
+    )
+    data: Path | None = Field(
+        default=None, description="Built-in tasks: folder of the data set, relative to the spec file."
+    )
+    network: Text | None = Field(
+        default=None, description="Built-in tasks: the network; default: the task's first choice."
+    )
+    weights: Text = Field(
+        default="auto",
+        description="Built-in tasks: `auto` (pretrained where they can be had), `none` (from scratch) or a file.",
+    )
+    objective: Objective = Field(description="Metric to optimise; a plain name will do. Built-in tasks have a default.")
+    algorithm: Algorithm = Field(
+        default_factory=Algorithm, description="Name of the search algorithm, or name with options."
+    )
+    parameters: Declarations = Field(
+        default_factory=dict,
+        description="The search space; for built-in tasks: overrides of the network's default space.",
+    )
+    initial: tuple[Declarations, ...] = Field(
+        default=(), description="Configurations to try first, after the default one."
+    )
+    max_trials: Count | None = Field(
+        default=None, description="Number of trials; default: 20, or all points of a grid."
+    )
+    max_concurrency: Count | None = Field(
+        default=None, description="Most trials at once; default: as many as there are slots."
+    )
+    max_duration: Duration = Field(
+        default=timedelta(hours=24), description="Longest time that the search runs, such as 90m or 24h."
+    )
+    max_failed_trials: CountOrShare = Field(
+        default=0.5,
+        description="Failures to bear: a count (5), or a share of the ended trials (0.5 or 50%), "
+        "looked at from 5 ended trials on.",
+    )
+    max_trials_without_improvement: Count | None = Field(
+        default=None,
+        description="The search stops when so many ended trials in a row brought no better value.",
+    )
+    max_trial_duration: Duration | None = Field(
+        default=None, description="Longest time of one trial; default: no limit."
+    )
+    max_trial_silence: Duration | None = Field(
+        default=None, description="Longest time a trial may print and report nothing; default: no limit."
+    )
+    max_attempts: Count = Field(default=3, description="Tries for a trial that is lost through no fault of its own.")
+    sampling: Share = Field(default=1.0, description="Share of the training data to search on, such as 0.5 or 50%.")
+    seed: CountFromZero = Field(default=0, description="Source of all randomness of the search.")
+    resources: TrialResources = Field(default_factory=TrialResources, description="What one trial gets.")
+    metric_pattern: Text | None = Field(
+        default=None,
+        description="Commands: regular expression with the groups `name` and `value` that replaces the rule for "
+        "metric lines.",
+    )
+    environment: Variables = Field(default_factory=dict, description="Commands: additional environment variables.")
+    working_directory: Path | None = Field(
+        default=None, description="Commands: where they run; default: the spec file's folder."
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> ExperimentSpec:
+        if not _NAME.fullmatch(self.name):
+            raise SpecError(
+                "name",
+                f"{shown(self.name)} is no name for an experiment",
+                "Use letters, digits, '_', '-' and '.', a letter or digit first, 100 at most",
+            )
+        given = [kind for kind in ("task", "command", "function") if getattr(self, kind)]
+        if not given:
+            raise SpecError("task", "it is missing", "Name a built-in `task`, or the `command` that trains")
+        if len(given) > 1:
+            raise SpecError(" and ".join(given), "exactly one of them says what is trained", f"Drop `{given[0]}`")
+        self._check_kind(given[0])
+        _check_pattern(self.metric_pattern)
+        return self
+
+    def _check_kind(self, kind: str) -> None:
+        if kind == "task" and self.data is None:
+            raise SpecError("data", "it is missing", "Point it at the data set's folder")
+        if kind != "task" and not self.parameters:
+            raise SpecError("parameters", "there is nothing to search", "Give at least one parameter")
+        foreign = {
+            "task": ("metric_pattern", "environment", "working_directory"),
+            "command": ("data", "network"),
+            "function": ("data", "network", "metric_pattern", "environment", "working_directory"),
+        }
+        for name in foreign[kind]:
+            if getattr(self, name):
+                owners = "commands take" if name in foreign["task"] else "built-in tasks take"
+                raise SpecError(name, f"only {owners} it, and this is a {kind}", "Drop it")
+
+
+def _check_pattern(pattern: str | None) -> None:
+    if pattern is None:
+        return
+    try:
+        groups = re.compile(pattern).groupindex
+    except re.error as error:
+        raise SpecError(
+            "metric_pattern", f"{shown(pattern)} is no regular expression ({error})", "Mend it, or drop it"
+        ) from None
+    missing = [name for name in ("name", "value") if name not in groups]
+    if missing:
+        remedy = {"name": r"(?P<name>\w+)", "value": r"(?P<value>[-+.\deE]+)"}[missing[0]]
+        raise SpecError("metric_pattern", f"{shown(pattern)} has no group `{missing[0]}`", f"Write {remedy} in it")
+
+
+def parse_spec(data: Any) -> ExperimentSpec:
+    """Return the validated spec; a field without a value (null) counts as left out.
+
+    Raises:
+        SpecError: a field is wrong; the message names the first one, its value and the remedy.
+    """
+    if not isinstance(data, Mapping):
+        raise SpecError("spec", f"{shown(data)} is not a mapping", "Write `field: value` lines")
+    for name in data:
+        if not isinstance(name, str):
+            raise SpecError("spec", f"{shown(name)} is not the name of a field", "Write `field: value` lines")
+    try:
+        return ExperimentSpec.model_validate({name: value for name, value in data.items() if value is not None})
+    except ValidationError as error:
+        raise spec_error(error, ExperimentSpec) from None

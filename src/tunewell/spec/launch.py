@@ -1,0 +1,116 @@
+"""What the controller hands to a scheduler, and what comes back: plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tunewell.spec.states import Cause
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class AttemptKey:
+    """Identity of one attempt. The attempt number is the fencing token: reports of an old one change nothing."""
+
+    experiment: str
+    trial: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the supervisor enforces; None means no limit."""
+
+    #: Longest life of the attempt.
+    wall_seconds: float | None = None
+    #: Longest time without a byte of output or a report.
+    silence_seconds: float | None = None
+    #: Largest resident memory of the whole process tree.
+    memory_bytes: int | None = None
+    #: Time between the request to stop (SIGTERM) and the kill (SIGKILL).
+    grace_seconds: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What one trial occupies while it runs."""
+
+    #: Processor cores; also the number of threads that numeric libraries are told to use.
+    cpus: int = 1
+    #: Whole GPUs.
+    gpus: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """One attempt to be started. Exactly one of `command` and `entry` is set."""
+
+    key: AttemptKey
+    #: The attempt's own folder; it exists and holds `parameters.json`.
+    folder: Path
+    #: Program and arguments, placeholders already filled in.
+    command: tuple[str, ...] | None = None
+    #: `package.module:function`, called in a fresh process with the attempt's folder (a Path) as its argument.
+    entry: str | None = None
+    #: Modules that are imported once, before the process of an `entry` is forked off.
+    preload: tuple[str, ...] = ()
+    #: Added to the trial's environment.
+    environment: Mapping[str, str] = field(default_factory=dict)
+    working_directory: Path = Path()
+    #: Hyperparameters, for schedulers that need no folder.
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    resources: Resources = Resources()
+    limits: Limits = Limits()
+    #: Regular expression that finds metrics in the output, with groups `name` and `value`; None: look for none.
+    metric_pattern: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Metrics of one attempt at one step. Identified by (attempt, step): twice is once."""
+
+    step: int
+    #: Metric name → number, NaN and infinities included, as the trial gave them.
+    metrics: Mapping[str, float]
+    #: Seconds since the epoch, by the trial's clock.
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How an attempt's process ended, as its supervisor saw it."""
+
+    #: None if the process ended well by itself.
+    cause: Cause | None = None
+    #: One line for people: the exception, the signal, the limit.
+    detail: str = ""
+    exit_code: int | None = None
+    #: Whether it ended because the controller asked for it (then `cause` is None).
+    stopped: bool = False
+    #: Seconds since the epoch.
+    started_at: float | None = None
+    ended_at: float | None = None
+    #: Largest resident memory seen, of the whole process tree.
+    peak_memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """Event: an attempt reported metrics."""
+
+    key: AttemptKey
+    report: Report
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Event: an attempt ended, all of its reports having been delivered before. Nothing follows it."""
+
+    key: AttemptKey
+    exit: Exit
+
+
+Event = Reported | Ended
+JsonObject = dict[str, Any]

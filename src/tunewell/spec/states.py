@@ -1,0 +1,127 @@
+"""States of experiments and trials, and the moves allowed between them.
+
+Experiment::
+
+    created ──► running ◄──► paused
+                  │  ▲          │
+                  ▼  └───┐      ▼
+               stopping ─┴─► completed | target_reached | converged | stopped | timed_out | failed
+
+A final experiment goes back to ``running`` when its budget is raised or a trial is retried.
+
+Trial::
+
+    waiting ──► running ──► succeeded | stopped | pruned | failed
+       ▲           │                                  │
+       └── lost ───┘  (attempts left)                 │
+       └──────────────────── retry ───────────────────┘
+
+``lost`` is how an attempt can end, not a state of its own: the trial waits again.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from tunewell.spec.errors import TransitionRefused
+
+
+class ExperimentState(StrEnum):
+    """Where an experiment is in its life."""
+
+    CREATED = "created"
+    RUNNING = "running"
+    PAUSED = "paused"
+    STOPPING = "stopping"
+    COMPLETED = "completed"
+    TARGET_REACHED = "target_reached"
+    CONVERGED = "converged"
+    STOPPED = "stopped"
+    TIMED_OUT = "timed_out"
+    FAILED = "failed"
+
+    @property
+    def final(self) -> bool:
+        """Whether the experiment has ended."""
+        return self in FINAL_EXPERIMENT_STATES
+
+
+class TrialState(StrEnum):
+    """Where a trial is in its life."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    STOPPED = "stopped"
+    PRUNED = "pruned"
+    FAILED = "failed"
+
+    @property
+    def final(self) -> bool:
+        """Whether the trial has ended."""
+        return self in FINAL_TRIAL_STATES
+
+
+class Cause(StrEnum):
+    """Why an attempt did not succeed."""
+
+    GPU_OOM = "gpu_oom"
+    HOST_OOM = "host_oom"
+    NON_FINITE = "non_finite"
+    NO_METRIC = "no_metric"
+    TIMEOUT = "timeout"
+    SILENT = "silent"
+    CRASHED = "crashed"
+    KILLED = "killed"
+    NODE_LOST = "node_lost"
+    INVALID_PARAMETERS = "invalid_parameters"
+    DATA_ERROR = "data_error"
+
+
+FINAL_EXPERIMENT_STATES = frozenset(
+    {
+        ExperimentState.COMPLETED,
+        ExperimentState.TARGET_REACHED,
+        ExperimentState.CONVERGED,
+        ExperimentState.STOPPED,
+        ExperimentState.TIMED_OUT,
+        ExperimentState.FAILED,
+    }
+)
+FINAL_TRIAL_STATES = frozenset({TrialState.SUCCEEDED, TrialState.STOPPED, TrialState.PRUNED, TrialState.FAILED})
+
+#: Causes that the same parameters would bring about again: the only ones that teach a tuner to keep away.
+DETERMINISTIC_CAUSES = frozenset({Cause.GPU_OOM, Cause.HOST_OOM, Cause.NON_FINITE, Cause.INVALID_PARAMETERS})
+#: Causes that say nothing about the parameters: the attempt is repeated while attempts are left.
+LOST_CAUSES = frozenset({Cause.KILLED, Cause.NODE_LOST})
+
+EXPERIMENT_TRANSITIONS: dict[ExperimentState, frozenset[ExperimentState]] = {
+    ExperimentState.CREATED: frozenset({ExperimentState.RUNNING, ExperimentState.STOPPING, ExperimentState.FAILED}),
+    ExperimentState.RUNNING: frozenset({ExperimentState.PAUSED, ExperimentState.STOPPING, *FINAL_EXPERIMENT_STATES}),
+    ExperimentState.PAUSED: frozenset({ExperimentState.RUNNING, ExperimentState.STOPPING}),
+    ExperimentState.STOPPING: frozenset({ExperimentState.PAUSED, ExperimentState.RUNNING, *FINAL_EXPERIMENT_STATES}),
+    **{state: frozenset({ExperimentState.RUNNING}) for state in FINAL_EXPERIMENT_STATES},
+}
+
+TRIAL_TRANSITIONS: dict[TrialState, frozenset[TrialState]] = {
+    TrialState.WAITING: frozenset({TrialState.RUNNING, TrialState.STOPPED}),
+    TrialState.RUNNING: frozenset({TrialState.WAITING, *FINAL_TRIAL_STATES}),
+    TrialState.SUCCEEDED: frozenset(),
+    TrialState.STOPPED: frozenset({TrialState.WAITING}),
+    TrialState.PRUNED: frozenset(),
+    TrialState.FAILED: frozenset({TrialState.WAITING}),
+}
+
+
+def check_experiment_transition(name: str, old: ExperimentState, new: ExperimentState) -> None:
+    """Raise `TransitionRefused` unless an experiment may go from `old` to `new`."""
+    if new not in EXPERIMENT_TRANSITIONS[old]:
+        allowed = ", ".join(sorted(EXPERIMENT_TRANSITIONS[old]))
+        raise TransitionRefused(f"experiment '{name}' is {old}: it can't become {new} (allowed: {allowed})")
+
+
+def check_trial_transition(number: int, old: TrialState, new: TrialState) -> None:
+    """Raise `TransitionRefused` unless a trial may go from `old` to `new`."""
+    if new not in TRIAL_TRANSITIONS[old]:
+        allowed = ", ".join(sorted(TRIAL_TRANSITIONS[old])) or "none, it is final"
+        raise TransitionRefused(f"trial {number} is {old}: it can't become {new} (allowed: {allowed})")

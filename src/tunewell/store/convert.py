@@ -1,0 +1,106 @@
+"""From database rows to what the store hands out."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from sqlalchemy import Row
+
+from tunewell.spec.states import Cause, ExperimentState, TrialState
+from tunewell.store.rows import (
+    AttemptRow,
+    EventRow,
+    ExperimentRow,
+    HistoryEntry,
+    ReportRow,
+    RequestRow,
+    TrialRow,
+)
+
+
+def _cause(value: str | None) -> Cause | None:
+    return None if value is None else Cause(value)
+
+
+def experiment_row(row: Row[Any]) -> ExperimentRow:
+    """Return a row of `experiment`."""
+    fields = dict(row._mapping)
+    return ExperimentRow(**fields | {"state": ExperimentState(row.state), "notes": tuple(row.notes)})
+
+
+def trial_row(row: Row[Any]) -> TrialRow:
+    """Return a row of `trial`."""
+    fields = dict(row._mapping)
+    del fields["experiment_id"]
+    return TrialRow(**fields | {"state": TrialState(row.state), "cause": _cause(row.cause)})
+
+
+def attempt_row(row: Row[Any]) -> AttemptRow:
+    """Return the attempt that a row of `event` tells the end of."""
+    facts = row.data
+    return AttemptRow(
+        attempt=row.attempt,
+        state=facts.get("state", "lost"),
+        cause=_cause(facts.get("cause")),
+        detail=facts.get("detail", ""),
+        value=facts.get("value"),
+        exit_code=facts.get("exit_code"),
+        peak_memory_bytes=facts.get("peak_memory_bytes"),
+        started_at=facts["started_at"],
+        ended_at=row.time,
+    )
+
+
+def running_attempt(trial: TrialRow) -> AttemptRow:
+    """Return the attempt that a running trial is at."""
+    assert trial.started_at is not None
+    return AttemptRow(
+        attempt=trial.attempt,
+        state="running",
+        cause=None,
+        detail="",
+        value=None,
+        exit_code=None,
+        peak_memory_bytes=None,
+        started_at=trial.started_at,
+        ended_at=None,
+    )
+
+
+def report_row(row: Row[Any]) -> ReportRow:
+    """Return a row of `report`."""
+    metrics = {name: math.nan if value is None else value for name, value in row.metrics.items()}
+    return ReportRow(row.attempt, row.step, metrics, row.time)
+
+
+def event_row(row: Row[Any]) -> EventRow:
+    """Return a row of `event`."""
+    return EventRow(row.id, row.time, row.kind, row.trial, row.attempt, row.data or {})
+
+
+def history_entry(row: Row[Any]) -> HistoryEntry:
+    """Return a row of `event` with its trial's parameters, origin, fidelity and resume_from."""
+    if row.kind == "suggested":
+        return HistoryEntry(
+            "suggested",
+            row.trial,
+            parameters=row.parameters,
+            origin=row.origin,
+            fidelity=row.fidelity,
+            resume_from=row.resume_from,
+        )
+    return HistoryEntry(
+        "ended",
+        row.trial,
+        state=TrialState(row.data["state"]),
+        value=row.data.get("value"),
+        cause=_cause(row.data.get("cause")),
+        cost_seconds=row.data["cost_seconds"],
+        attempt=row.attempt,
+    )
+
+
+def request_row(row: Row[Any]) -> RequestRow:
+    """Return a row of `request`."""
+    return RequestRow(row.id, row.verb, row.trial, row.key, row.data, row.created_at)

@@ -1,0 +1,266 @@
+"""Where SQLite and PostgreSQL differ: opening, durability, locks, backup, error messages. Nothing else may differ."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import URL, Connection, Engine, Table, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import ExceptionContext
+
+from tunewell.spec.errors import ConflictError, DataError, SpecError, UserError
+
+InsertFunction = Callable[[Table], sqlite.Insert | postgresql.Insert]
+
+#: How long a writer waits for another process to finish its transaction.
+LOCK_SECONDS = 30.0
+#: Any number that no other program on the same PostgreSQL server is likely to use.
+_UPGRADE_LOCK = 7_489_113_250_771
+
+_write_json = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+
+
+class Dialect(ABC):
+    """One kind of database, and the one database that a URL names."""
+
+    def __init__(self, url: URL) -> None:
+        """Take a URL of this kind."""
+        self.url = url
+
+    @property
+    @abstractmethod
+    def place(self) -> str:
+        """What error messages call the database: its file, or its URL without the password."""
+
+    def engine(self) -> Engine:
+        """Return an engine whose errors are explained to the user where `explain` can."""
+        try:
+            engine = sqlalchemy.create_engine(
+                self.url, json_serializer=_write_json, connect_args=self.connect_arguments()
+            )
+        except ModuleNotFoundError as error:
+            remedy = f"Install it: pip install '{error.name}[binary]'"
+            raise SpecError("database", f"the driver '{error.name}' is not installed", remedy) from None
+
+        @event.listens_for(engine, "handle_error")
+        def handle_error(context: ExceptionContext) -> None:
+            explained = self.explain(context.original_exception)
+            if explained is not None:
+                raise explained
+
+        return engine
+
+    @abstractmethod
+    def connect_arguments(self) -> dict[str, Any]:
+        """Return arguments for the driver."""
+
+    @property
+    @abstractmethod
+    def insert(self) -> InsertFunction:
+        """The function that makes inserts which know `on_conflict_do_nothing`."""
+
+    @abstractmethod
+    def begin(self, connection: Connection, durable: bool) -> None:
+        """Begin a writing transaction.
+
+        A `durable` one survives the loss of power. Any other survives the death of the process, and is never torn.
+        """
+
+    @abstractmethod
+    def begin_upgrade(self, connection: Connection) -> None:
+        """Begin the transaction that makes or changes the tables; only one process at a time gets beyond this."""
+
+    @abstractmethod
+    def back_up(self, version: str) -> None:
+        """Keep a copy of the database as it is at schema `version`, where that is ours to do."""
+
+    @abstractmethod
+    def explain(self, error: BaseException) -> UserError | None:
+        """Return what to tell the user about a driver's error, None if it is no user's matter."""
+
+
+class SQLite(Dialect):
+    """A file beside which SQLite keeps a write-ahead log, so that readers and the one writer don't wait."""
+
+    def __init__(self, url: URL) -> None:
+        """Take the URL; raise `SpecError` without a file name, `DataError` if its folder can't be made."""
+        if not url.database or url.database == ":memory:":
+            raise SpecError("database", f"'{url}' names no file", _EXAMPLE)
+        self.path = Path(url.database).absolute()
+        super().__init__(url.set(database=str(self.path)))
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataError(
+                f"{self.path.parent}: the folder of the database can't be made ({error.strerror}). {_ELSEWHERE}"
+            ) from None
+
+    @property
+    def place(self) -> str:
+        """The file."""
+        return str(self.path)
+
+    def connect_arguments(self) -> dict[str, Any]:
+        """Leave transactions to `begin`: reads outside of one see the newest commit and hold no lock."""
+        return {"timeout": LOCK_SECONDS, "isolation_level": None}
+
+    def engine(self) -> Engine:
+        """Return the engine; each connection checks foreign keys."""
+        engine = super().engine()
+
+        @event.listens_for(engine, "connect")
+        def connect(connection: sqlite3.Connection, record: object) -> None:
+            del record
+            connection.execute("PRAGMA foreign_keys=ON")
+
+        return engine
+
+    @property
+    def insert(self) -> InsertFunction:
+        """SQLite's."""
+        return sqlite.insert
+
+    def begin(self, connection: Connection, durable: bool) -> None:
+        """Take the writer's lock at once: a transaction that has begun can't fail for a lock later on."""
+        level = "FULL" if durable else "NORMAL"
+        if connection.info.get("synchronous") != level:
+            connection.exec_driver_sql(f"PRAGMA synchronous={level}")
+            connection.info["synchronous"] = level
+        _patiently(connection, "BEGIN IMMEDIATE")
+
+    def begin_upgrade(self, connection: Connection) -> None:
+        """Switch the file to write-ahead logging for good, and take the writer's lock.
+
+        Foreign keys stay unchecked on this connection, which is not used again: SQLite changes a table by making
+        another in its place.
+        """
+        connection.detach()
+        connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
+        _patiently(connection, "PRAGMA journal_mode=WAL")
+        self.begin(connection, durable=True)
+
+    def back_up(self, version: str) -> None:
+        """Copy the file to `<name>.backup-<version>` beside it."""
+        partial_copy = self.path.with_name(f"{self.path.name}.backup-partial")
+        source, target = sqlite3.connect(self.path), sqlite3.connect(partial_copy)
+        try:
+            source.backup(target)
+        finally:
+            source.close()
+            target.close()
+        partial_copy.replace(self.path.with_name(f"{self.path.name}.backup-{version}"))
+
+    def explain(self, error: BaseException) -> UserError | None:
+        """Map SQLite's result codes."""
+        code = getattr(error, "sqlite_errorname", "") or ""
+        for prefix, kind, problem in _SQLITE_ERRORS:
+            if code.startswith(prefix):
+                return kind(f"{self.place}: {problem}")
+        return None
+
+
+class Busy(ConflictError):
+    """Another process holds the database's lock."""
+
+
+_EXAMPLE = "Write it like sqlite:////folder/tunewell.db or postgresql://user:password@host/name"
+_ELSEWHERE = "Choose another folder with --home or TUNEWELL_HOME."
+_RESTORE = "Put a backup in its place, or move it away to start with an empty database."
+_SQLITE_ERRORS: tuple[tuple[str, type[UserError], str], ...] = (
+    ("SQLITE_BUSY", Busy, "another process has been writing to the database for too long. Try again, or end it."),
+    ("SQLITE_FULL", DataError, f"the disk is full. Free some space and try again. {_ELSEWHERE}"),
+    ("SQLITE_READONLY", DataError, f"the database can't be written (read-only). {_ELSEWHERE}"),
+    ("SQLITE_CANTOPEN", DataError, f"the database can't be opened or made (no permission?). {_ELSEWHERE}"),
+    ("SQLITE_PERM", DataError, f"the database can't be opened (no permission). {_ELSEWHERE}"),
+    ("SQLITE_IOERR", DataError, f"the disk can't be read or written. Is it sound, has it space? {_ELSEWHERE}"),
+    ("SQLITE_NOTADB", DataError, f"this is no SQLite database, or a damaged one. {_RESTORE}"),
+    ("SQLITE_CORRUPT", DataError, f"the database is damaged. {_RESTORE}"),
+)
+
+
+def _patiently(connection: Connection, statement: str) -> None:
+    """Execute a statement that takes a lock; not every kind of wait is covered by SQLite's own timeout."""
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            connection.exec_driver_sql(statement)
+            return
+        except Busy:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
+class PostgreSQL(Dialect):
+    """A database on a PostgreSQL server, reached through psycopg 3. Backups are its administrator's."""
+
+    @property
+    def place(self) -> str:
+        """The URL without the password."""
+        return self.url.render_as_string(hide_password=True)
+
+    def connect_arguments(self) -> dict[str, Any]:
+        """Bound every wait."""
+        return {"connect_timeout": int(LOCK_SECONDS)}
+
+    def engine(self) -> Engine:
+        """Return the engine; each connection waits for locks only so long."""
+        engine = super().engine()
+
+        @event.listens_for(engine, "connect")
+        def connect(connection: Any, record: object) -> None:
+            del record
+            connection.execute(f"SET lock_timeout = {int(LOCK_SECONDS * 1000)}")
+            connection.commit()
+
+        return engine
+
+    @property
+    def insert(self) -> InsertFunction:
+        """PostgreSQL's."""
+        return postgresql.insert
+
+    def begin(self, connection: Connection, durable: bool) -> None:
+        """Wait for the disk at commit only if `durable`."""
+        if not durable:
+            connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+
+    def begin_upgrade(self, connection: Connection) -> None:
+        """Take a lock that ends with the transaction."""
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})")
+
+    def back_up(self, version: str) -> None:
+        """Do nothing: a failed upgrade is rolled back as a whole."""
+
+    def explain(self, error: BaseException) -> UserError | None:
+        """Map SQLSTATE classes; an error without a state is one of the connection."""
+        state = getattr(error, "sqlstate", None)
+        if state in ("55P03", "40P01", "40001"):
+            return Busy(f"{self.place}: another process has been writing for too long. Try again, or end it.")
+        if state is not None and state.startswith("53"):
+            return DataError(f"{self.place}: the server has no room left ({error}).")
+        if type(error).__name__ == "OperationalError":
+            return DataError(f"{self.place}: the database can't be reached ({error}). Check the URL and the server.")
+        return None
+
+
+def dialect_of(url: str) -> Dialect:
+    """Return the dialect for a database URL; raise `SpecError` if it is none that the store knows."""
+    try:
+        parsed = sqlalchemy.make_url(url)
+    except sqlalchemy.exc.ArgumentError:
+        raise SpecError("database", f"'{url}' is no database URL", _EXAMPLE) from None
+    match parsed.get_backend_name():
+        case "sqlite":
+            return SQLite(parsed.set(drivername="sqlite+pysqlite"))
+        case "postgresql":
+            return PostgreSQL(parsed.set(drivername="postgresql+psycopg"))
+        case other:
+            raise SpecError("database", f"'{other}' is no kind of database that can be used", _EXAMPLE)

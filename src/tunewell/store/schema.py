@@ -1,0 +1,65 @@
+"""Bringing a database's tables up to date when it is opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, inspect
+
+from tunewell.spec.errors import DataError
+from tunewell.store.dialect import Dialect
+
+#: The newest migration in `SCRIPTS`.
+HEAD = "0001"
+SCRIPTS = Path(__file__).parent / "migrations"
+#: Not Alembic's usual name, so that a database of another program is not taken for ours.
+VERSION_TABLE = "tunewell_version"
+
+
+def prepare(engine: Engine, dialect: Dialect) -> None:
+    """Make or upgrade the tables if need be; safe while other processes do the same.
+
+    Raises `DataError` if the database is of a newer version, or belongs to another program. An upgrade that fails
+    leaves the database as it was.
+    """
+    with engine.connect() as connection:
+        if _version(connection, dialect) == HEAD:
+            return
+    with engine.connect() as connection:
+        dialect.begin_upgrade(connection)
+        version = _version(connection, dialect)
+        if version != HEAD:
+            _upgrade(connection, dialect, version)
+        connection.commit()
+
+
+def _version(connection: Connection, dialect: Dialect) -> str | None:
+    """Return the migration that the tables are at, None if there are no tables."""
+    tables = inspect(connection).get_table_names()
+    if VERSION_TABLE in tables:
+        return str(connection.exec_driver_sql(f"SELECT version_num FROM {VERSION_TABLE}").scalar_one())
+    if tables:
+        raise DataError(
+            f"{dialect.place}: this database holds the tables of another program ({', '.join(sorted(tables)[:3])}, …). "
+            "Give Tunewell one of its own with --home or --database."
+        )
+    return None
+
+
+def _upgrade(connection: Connection, dialect: Dialect, version: str | None) -> None:
+    # Alembic takes a fifth of a second to import, and is needed only once per version.
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if version is not None:
+        if version not in known:
+            raise DataError(
+                f"{dialect.place}: this database was written by a newer version of Tunewell (its tables are at "
+                f"{version}, this version knows up to {HEAD}). Upgrade Tunewell, or use another --home."
+            )
+        dialect.back_up(version)
+    command.upgrade(config, HEAD)

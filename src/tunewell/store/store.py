@@ -1,0 +1,288 @@
+"""The store: the only truth about experiments, trials and reports."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from sqlalchemy import Row, func, select
+
+from tunewell.spec.errors import NotFoundError, nearest
+from tunewell.spec.states import FINAL_TRIAL_STATES, Cause, TrialState
+from tunewell.store import convert, schema
+from tunewell.store.dialect import LOCK_SECONDS, Busy, dialect_of
+from tunewell.store.rows import (
+    AttemptRow,
+    EventRow,
+    ExperimentRow,
+    HistoryEntry,
+    JsonObject,
+    ReportRow,
+    RequestRow,
+    TrialRow,
+    Verb,
+)
+from tunewell.store.tables import event, experiment, report, request, trial
+from tunewell.store.transaction import Transaction
+
+_PAGE = 1000
+
+
+class Store:
+    """One database. Any thread may read; one thread at a time writes; several processes may have it open.
+
+    Reads see what has been committed, not what a transaction of the same thread holds open. Where nothing else is
+    said, an unknown experiment raises `NotFoundError`, and a database that can't be read or written `DataError`.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Open the database at `url`, such as `sqlite:////folder/tunewell.db`; make or upgrade it if need be.
+
+        Raises `SpecError` for a URL that can't be used, `DataError` for a database that can't be.
+        """
+        self._dialect = dialect_of(url)
+        self._engine = self._dialect.engine()
+        self._writing = threading.Lock()
+        # Names and ids are bound for good.
+        self._ids: dict[str, int] = {}
+        try:
+            schema.prepare(self._engine, self._dialect)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close all connections; twice is once."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Give a transaction that is committed when the block ends, and undone if it raises.
+
+        Raises `ConflictError` if another writer keeps it waiting for too long. Not to be nested.
+        """
+        if not self._writing.acquire(timeout=LOCK_SECONDS):
+            raise Busy(f"{self._dialect.place}: another thread has been writing for too long.")
+        try:
+            with self._engine.connect() as connection:
+                transaction = Transaction(connection, self._dialect, self._id)
+                yield transaction
+                transaction.flush()
+                connection.commit()
+        finally:
+            self._writing.release()
+
+    def create_experiment(
+        self, name: str, spec: JsonObject, space: JsonObject, algorithm: JsonObject, now: float | None = None
+    ) -> ExperimentRow:
+        """Add an experiment in state `created`; raise `ConflictError` if the name is taken."""
+        with self.transaction() as transaction:
+            transaction.create_experiment(name, spec, space, algorithm, now)
+        return self.experiment(name)
+
+    def request(
+        self,
+        name: str,
+        verb: Verb,
+        trial: int | None = None,
+        key: str | None = None,
+        data: JsonObject | None = None,
+        now: float | None = None,
+    ) -> int:
+        """Ask the controller of an experiment for something and return the request's id.
+
+        Asking again under the same `key` adds nothing; raises `ConflictError` if it is for something else.
+        """
+        with self.transaction() as transaction:
+            return transaction.add_request(name, verb, trial, key, data or {}, now)
+
+    def requests(self, name: str) -> list[RequestRow]:
+        """Return the requests that have not been handled yet, in order."""
+        open_ones = (request.c.experiment_id == self._id(name), request.c.handled_at.is_(None))
+        rows = self._read(select(request).where(*open_ones).order_by(request.c.id))
+        return [convert.request_row(row) for row in rows]
+
+    def experiment(self, name: str) -> ExperimentRow:
+        """Return an experiment."""
+        found = self.find_experiment(name)
+        if found is None:
+            raise self._no_experiment(name)
+        return found
+
+    def find_experiment(self, name: str) -> ExperimentRow | None:
+        """Return an experiment, None if there is none of this name."""
+        rows = self._read(select(experiment).where(experiment.c.name == name))
+        return convert.experiment_row(rows[0]) if rows else None
+
+    def experiments(self, limit: int = 100, after: str | None = None) -> list[ExperimentRow]:
+        """Return experiments, newest first, at most `limit`, beginning after (older than) the one named `after`."""
+        query = select(experiment).order_by(experiment.c.id.desc()).limit(limit)
+        if after is not None:
+            query = query.where(experiment.c.id < self._id(after))
+        return [convert.experiment_row(row) for row in self._read(query)]
+
+    def trial(self, name: str, number: int) -> TrialRow:
+        """Return a trial; raise `NotFoundError` if there is none of this number."""
+        this = (trial.c.experiment_id == self._id(name), trial.c.number == number)
+        rows = self._read(select(trial).where(*this))
+        if not rows:
+            raise NotFoundError(f"Experiment '{name}' has no trial {number}.")
+        return convert.trial_row(rows[0])
+
+    def trials(
+        self,
+        name: str,
+        *,
+        states: Iterable[TrialState] | None = None,
+        cause: Cause | None = None,
+        after: int = 0,
+        limit: int = 100,
+    ) -> list[TrialRow]:
+        """Return trials in the order of their numbers, at most `limit`, beginning after number `after`."""
+        query = select(trial).where(trial.c.experiment_id == self._id(name), trial.c.number > after)
+        if cause is not None:
+            query = query.where(trial.c.cause == cause)
+        query = query.order_by(trial.c.number).limit(limit)
+        if states is None:
+            return [convert.trial_row(row) for row in self._read(query)]
+        # State by state, each in the order of its index: several at once would be a walk through all trials.
+        rows = [row for state in set(states) for row in self._read(query.where(trial.c.state == state))]
+        return [convert.trial_row(row) for row in sorted(rows, key=lambda row: row.number)[:limit]]
+
+    def last_ended(self, name: str, limit: int) -> list[TrialRow]:
+        """Return the trials that ended last, the latest first."""
+        ended = (trial.c.experiment_id == self._id(name), trial.c.state.in_(list(FINAL_TRIAL_STATES)))
+        rows = self._read(
+            select(trial).where(*ended).order_by(trial.c.ended_at.desc(), trial.c.number.desc()).limit(limit)
+        )
+        return [convert.trial_row(row) for row in rows]
+
+    def iterate_trials(self, name: str) -> Iterator[TrialRow]:
+        """Yield all trials in the order of their numbers, reading a page at a time."""
+        after = 0
+        while page := self.trials(name, after=after, limit=_PAGE):
+            yield from page
+            after = page[-1].number
+
+    def top(self, name: str, goal: Literal["maximize", "minimize"], limit: int = 5) -> list[TrialRow]:
+        """Return the best of the succeeded and stopped trials that have a value, best first.
+
+        Those with the full training come before all others; of equal values the lower number comes first.
+        """
+        order = trial.c.value.desc() if goal == "maximize" else trial.c.value.asc()
+        ranked = (
+            select(trial)
+            .where(trial.c.experiment_id == self._id(name), trial.c.value.is_not(None))
+            .where(trial.c.state.in_([TrialState.SUCCEEDED, TrialState.STOPPED]))
+            .order_by(order, trial.c.number)
+        )
+        rows = self._read(ranked.where(trial.c.fidelity == 1.0).limit(limit))
+        if len(rows) < limit:
+            rows += self._read(ranked.where(trial.c.fidelity < 1.0).limit(limit - len(rows)))
+        return [convert.trial_row(row) for row in rows]
+
+    def counts(self, name: str) -> dict[TrialState, int]:
+        """Return how many trials are in each state, zeros included."""
+        counted = select(trial.c.state, func.count().label("trials")).where(trial.c.experiment_id == self._id(name))
+        found = {row.state: row.trials for row in self._read(counted.group_by(trial.c.state))}
+        return {state: found.get(state.value, 0) for state in TrialState}
+
+    def attempts(self, name: str, number: int) -> list[AttemptRow]:
+        """Return the attempts at a trial in their order; raise `NotFoundError` if there is no such trial."""
+        this = self.trial(name, number)
+        ends = select(event).where(event.c.experiment_id == self._id(name), event.c.trial == number)
+        ends = ends.where(event.c.kind.in_(["lost", "ended"])).order_by(event.c.id)
+        # A trial that was stopped while it waited ended without an attempt.
+        rows = [convert.attempt_row(row) for row in self._read(ends) if "started_at" in row.data]
+        if this.state is TrialState.RUNNING:
+            rows.append(convert.running_attempt(this))
+        return rows
+
+    def reports(self, name: str, number: int, attempt: int | None = None) -> list[ReportRow]:
+        """Return an attempt's reports in the order of steps; by default of the latest attempt that reported."""
+        this = (report.c.experiment_id == self._id(name), report.c.trial == number)
+        latest = select(func.max(report.c.attempt)).where(*this).scalar_subquery()
+        of_attempt = report.c.attempt == (latest if attempt is None else attempt)
+        rows = self._read(select(report).where(*this, of_attempt).order_by(report.c.step))
+        return [convert.report_row(row) for row in rows]
+
+    def curves(self, name: str, metric: str) -> dict[int, dict[int, float]]:
+        """Return trial number → step → finite value of a metric, each trial by its latest attempt that reported."""
+        query = select(report.c.trial, report.c.attempt, report.c.step, report.c.metrics)
+        query = query.where(report.c.experiment_id == self._id(name))
+        query = query.order_by(report.c.trial, report.c.attempt, report.c.step)
+        curves: dict[int, dict[int, float]] = {}
+        latest = (0, 0)
+        with self._engine.connect() as connection:
+            for row in connection.execute(query):
+                if (row.trial, row.attempt) != latest:
+                    latest = (row.trial, row.attempt)
+                    curves[row.trial] = {}
+                value = row.metrics.get(metric)
+                if value is not None:
+                    curves[row.trial][row.step] = value
+        return {number: curve for number, curve in curves.items() if curve}
+
+    def last_metrics(self, name: str, numbers: Iterable[int]) -> dict[int, Mapping[str, float | None]]:
+        """Return trial number → metrics at the last step of its latest attempt that reported, None for NaN.
+
+        Trials without a report are left out.
+        """
+        identity = self._id(name)
+        newest = (report.c.attempt.desc(), report.c.step.desc())
+        found: dict[int, Mapping[str, float | None]] = {}
+        with self._engine.connect() as connection:
+            for number in numbers:
+                this = (report.c.experiment_id == identity, report.c.trial == number)
+                query = select(report.c.metrics).where(*this).order_by(*newest).limit(1)
+                metrics = connection.execute(query).scalar()
+                if metrics is not None:
+                    found[number] = metrics
+        return found
+
+    def history(self, name: str) -> Iterator[HistoryEntry]:
+        """Yield the suggestions made and the outcomes of trials in their order, reading a page at a time."""
+        identity, after = self._id(name), 0
+        suggested = (trial.c.experiment_id == event.c.experiment_id) & (trial.c.number == event.c.trial)
+        facts = (trial.c.parameters, trial.c.origin, trial.c.fidelity, trial.c.resume_from)
+        query = select(event, *facts).join(trial, suggested)
+        query = query.where(event.c.experiment_id == identity, event.c.kind.in_(["suggested", "ended"]))
+        query = query.order_by(event.c.id).limit(_PAGE)
+        while page := self._read(query.where(event.c.id > after)):
+            yield from (convert.history_entry(row) for row in page)
+            after = page[-1].id
+
+    def events(self, name: str, after: int = 0, limit: int = 1000) -> list[EventRow]:
+        """Return the audit trail, at most `limit` entries, beginning after the one with id `after`."""
+        query = select(event).where(event.c.experiment_id == self._id(name), event.c.id > after)
+        return [convert.event_row(row) for row in self._read(query.order_by(event.c.id).limit(limit))]
+
+    def _read(self, query: Any) -> list[Row[Any]]:
+        with self._engine.connect() as connection:
+            return list(connection.execute(query))
+
+    def _id(self, name: str) -> int:
+        found = self._ids.get(name)
+        if found is None:
+            rows = self._read(select(experiment.c.id).where(experiment.c.name == name))
+            if not rows:
+                raise self._no_experiment(name)
+            found = self._ids[name] = rows[0].id
+        return found
+
+    def _no_experiment(self, name: str) -> NotFoundError:
+        query = select(experiment.c.name).order_by(experiment.c.id.desc()).limit(_PAGE)
+        names = [row.name for row in self._read(query)]
+        remedy = nearest(name, names) if names else "There is none yet"
+        return NotFoundError(f"There is no experiment '{name}'. {remedy}.")

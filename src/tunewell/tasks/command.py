@@ -1,0 +1,186 @@
+"""A command in any language as a task: placeholders filled in, no shell."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import ClassVar
+
+from tunewell.spec.declaration import PARAMETER_NAME, parse_space
+from tunewell.spec.errors import SpecError, nearest, shown
+from tunewell.spec.experiment import ExperimentSpec
+from tunewell.spec.metric_line import DEFAULT_METRIC_PATTERN, parse_metrics
+from tunewell.spec.space import SearchSpace, Value
+from tunewell.tasks.contract import Attempt, Program, Progress
+from tunewell.tasks.program_check import check_program
+
+#: Placeholders that every command may use, besides its parameters, and what they stand for.
+RESERVED: Mapping[str, str] = {
+    "output_dir": "folder for whatever is to be kept of the trial, such as models",
+    "checkpoint_dir": "folder of the trial's checkpoint; it holds the one to go on from, if there is any",
+    "trial_folder": "the attempt's own folder",
+    "parameters_file": "JSON file with the trial's parameters",
+    "trial": "number of the trial",
+    "attempt": "number of the attempt at the trial",
+    "experiment": "name of the experiment",
+    "sampling": "share of the training data to use",
+    "fidelity": "share of the full training that the trial gets",
+}
+
+# `{name}` is a placeholder, `{{name}}` the text `{name}`; other braces, as in JSON, are just text.
+_PLACEHOLDER = re.compile(rf"\{{\{{(?P<text>{PARAMETER_NAME.pattern})\}}\}}|\{{(?P<name>{PARAMETER_NAME.pattern})\}}")
+_SHELL_MARK = re.compile(r"\||\|\||&|&&|;|<|[12&]?>>?|2>&1")
+_BARE_OPTION = re.compile(r"--?[A-Za-z][\w\-.]*")
+
+
+class CommandTask:
+    """Runs a program with a trial's parameters in its arguments, its environment and a file."""
+
+    jobs: ClassVar[Mapping[str, str]] = {}
+    preload: ClassVar[tuple[str, ...]] = ()
+
+    def complete(self, spec: Mapping[str, object]) -> dict[str, object]:
+        """Return the spec as it is: a command has no defaults to add."""
+        return dict(spec)
+
+    def space(self, spec: ExperimentSpec) -> SearchSpace:
+        """Return the space that the spec declares."""
+        space = parse_space(spec.parameters)
+        for name in space.names:
+            if name in RESERVED:
+                raise SpecError(
+                    f"parameters.{name}", f"{{{name}}} stands for something else: {RESERVED[name]}", "Rename it"
+                )
+        return space
+
+    def check(self, spec: ExperimentSpec) -> list[str]:
+        """Look whether the program and its script are there, and whether the placeholders are right.
+
+        Raises:
+            SpecError: a placeholder is unknown, or the program can't be run.
+        """
+        command, space = spec.command or (), self.space(spec)
+        used = [name for argument in command for name in placeholders(argument)]
+        for name in used:
+            if name not in space and name not in RESERVED:
+                raise SpecError(
+                    "command",
+                    f"{{{name}}} is no parameter",
+                    nearest(name, [*space.names, *RESERVED]) + f"; write {{{{{name}}}}} to mean the text {{{name}}}",
+                )
+        program = command[0]
+        if any(name in space and space[name].when for name in placeholders(program)):
+            raise SpecError(
+                "command.0", f"{shown(program)} depends on a parameter that is not always active", "Change it"
+            )
+        found = check_program(command, working_directory(spec), spec.environment)
+        return [found, *_notes_on_shell(command), *_notes_on_placeholders(space, used), *_notes_on_metric(spec)]
+
+    def prepare(self, spec: ExperimentSpec, folder: Path, cache: Path, progress: Progress) -> list[str]:
+        """Do nothing: trials of a command share nothing."""
+        del spec, folder, cache, progress
+        return []
+
+    def program(self, spec: ExperimentSpec, folder: Path, attempt: Attempt) -> Program:
+        """Return the command with its placeholders filled in."""
+        del folder
+        values = {
+            **attempt.parameters,
+            "output_dir": str(attempt.folder / "artifacts"),
+            "checkpoint_dir": str(attempt.folder / "checkpoint"),
+            "trial_folder": str(attempt.folder),
+            "parameters_file": str(attempt.folder / "parameters.json"),
+            "trial": attempt.key.trial,
+            "attempt": attempt.key.attempt,
+            "experiment": spec.name,
+            "sampling": spec.sampling,
+            "fidelity": attempt.fidelity,
+        }
+        return Program(
+            command=fill_in(spec.command or (), values),
+            working_directory=working_directory(spec),
+            metric_pattern=spec.metric_pattern or DEFAULT_METRIC_PATTERN,
+        )
+
+
+def placeholders(argument: str) -> list[str]:
+    """Return the names of the placeholders in one argument, in order."""
+    return [match["name"] for match in _PLACEHOLDER.finditer(argument) if match["name"]]
+
+
+def fill_in(command: Sequence[str], values: Mapping[str, Value]) -> tuple[str, ...]:
+    """Return the command with placeholders replaced.
+
+    An argument with a placeholder that has no value (a parameter that is not active) is dropped, together with
+    an option in front of it that it is the value of: `--momentum {momentum}`.
+    """
+    filled: list[str] = []
+    for place, argument in enumerate(command):
+        if all(name in values for name in placeholders(argument)):
+            filled.append(_PLACEHOLDER.sub(lambda match: _replacement(match, values), argument))
+        elif place > 1 and not argument.startswith("-") and _BARE_OPTION.fullmatch(command[place - 1]):
+            filled.pop()
+    return tuple(filled)
+
+
+def _replacement(match: re.Match[str], values: Mapping[str, Value]) -> str:
+    return f"{{{match['text']}}}" if match["text"] else value_text(values[match["name"]])
+
+
+def value_text(value: Value) -> str:
+    """Return a parameter's value as a command gets it: floats read back exactly, booleans are true and false."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = value if isinstance(value, str) else repr(value)
+    if isinstance(value, float) and value < 0 and "e" in text:
+        return f"{Decimal(text):f}"  # parsers of arguments take `-1e-05` for an option
+    return text
+
+
+def working_directory(spec: ExperimentSpec) -> Path:
+    """Return the folder that a command runs in."""
+    return spec.working_directory or Path.cwd()
+
+
+def check_metric_line(spec: ExperimentSpec, line: str) -> str:
+    """Return a sentence on what the rule for metric lines finds in `line`."""
+    step, metrics = parse_metrics(line, spec.metric_pattern)
+    at = "" if step is None else f" at step {step}"
+    metric = spec.objective.metric
+    if not metrics:
+        rule = "metric_pattern" if spec.metric_pattern else "the rule"
+        return f"No metric: {rule} finds none in this line. Print `{metric}=0.5`, say, or set `metric_pattern`."
+    found = ", ".join(f"{name} = {value:g}" for name, value in metrics.items())
+    if metric in metrics:
+        return f"Found {found}{at}."
+    return f"Found {found}{at}, but not the objective '{metric}'. {nearest(metric, metrics)}."
+
+
+def _notes_on_shell(command: Sequence[str]) -> list[str]:
+    marks = [argument for argument in command if _SHELL_MARK.fullmatch(argument)]
+    if not marks:
+        return []
+    return [f"The program gets {marks[0]} as an argument, for no shell is involved; [bash, -c, '…'] runs one."]
+
+
+def _notes_on_placeholders(space: SearchSpace, used: Sequence[str]) -> list[str]:
+    unused = [name for name in space.names if name not in used]
+    if not unused:
+        return []
+    names = ", ".join(unused)
+    return [
+        f"Not in the command: {names}. The program must read {'it' if len(unused) == 1 else 'them'} from the file "
+        "$TUNEWELL_PARAMETERS or from the environment ($TUNEWELL_PARAMETER_…)."
+    ]
+
+
+def _notes_on_metric(spec: ExperimentSpec) -> list[str]:
+    metric = spec.objective.metric
+    if spec.metric_pattern or metric in parse_metrics(f"{metric}=0.5")[1]:
+        return []
+    return [
+        f"The metric's name '{metric}' is not found in lines of output. "
+        "Report it with tunewell.report, or set `metric_pattern`."
+    ]

@@ -1,0 +1,85 @@
+"""The task contract: what is trained, in terms that the controller and the schedulers understand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Protocol
+
+from tunewell.spec.experiment import ExperimentSpec
+from tunewell.spec.launch import AttemptKey
+from tunewell.spec.space import Configuration, SearchSpace
+
+#: Says how far a lengthy step is: (what, done, total).
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A model architecture of a built-in task, with its search space, whose defaults are its default parameters."""
+
+    name: str
+    #: One sentence: what it is and when to choose it.
+    description: str
+    space: SearchSpace
+    #: Parameter name → where its default and range come from.
+    sources: Mapping[str, str]
+    #: Where pretrained weights come from, for people; empty if there are none.
+    weights: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """How one trial is run. Exactly one of `command` and `entry` is set; see `tunewell.spec.launch.Launch`."""
+
+    command: tuple[str, ...] | None = None
+    entry: str | None = None
+    preload: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    working_directory: Path = Path()
+    metric_pattern: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt that is about to be started."""
+
+    key: AttemptKey
+    #: Its own folder; it exists and holds `parameters.json`.
+    folder: Path
+    #: Active parameters only.
+    parameters: Configuration
+    #: Share of the full training that it gets, in (0, 1].
+    fidelity: float = 1.0
+
+
+class Task(Protocol):
+    """One way to say what is trained."""
+
+    #: Verb (`evaluate`, `retrain`, `predict`, `export-model`) → entry that does it; a verb may be missing.
+    jobs: ClassVar[Mapping[str, str]]
+    #: Modules to import before trials and jobs are forked off.
+    preload: ClassVar[tuple[str, ...]]
+
+    def complete(self, spec: Mapping[str, object]) -> dict[str, object]:
+        """Return the raw spec with this task's defaults filled in (objective, network)."""
+
+    def space(self, spec: ExperimentSpec) -> SearchSpace:
+        """Return the search space; raise `SpecError` if the spec's parameters don't fit."""
+
+    def check(self, spec: ExperimentSpec) -> list[str]:
+        """Look at data and program without starting anything; return what was found, a line each.
+
+        Raises:
+            UserError: the experiment could not run; names what is wrong and the remedy.
+        """
+
+    def prepare(self, spec: ExperimentSpec, folder: Path, cache: Path, progress: Progress) -> list[str]:
+        """Do once what all trials share, into the experiment's `folder` and the home's `cache`.
+
+        Idempotent: a second call with the same spec is quick. Returns notes for the user.
+        """
+
+    def program(self, spec: ExperimentSpec, folder: Path, attempt: Attempt) -> Program:
+        """Return how to run one attempt. `folder` is the experiment's, prepared before."""

@@ -1,0 +1,180 @@
+"""A Python function as a task.
+
+The function is pickled into the experiment's folder, and every trial loads it in a process of its own. (The
+inline scheduler calls it directly and needs no pickle.)
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import pickle
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import cloudpickle
+
+from tunewell.spec.declaration import parse_space
+from tunewell.spec.errors import NotFoundError, SpecError, nearest
+from tunewell.spec.experiment import ExperimentSpec
+from tunewell.spec.space import SearchSpace
+from tunewell.tasks.contract import Attempt, Program, Progress
+from tunewell.trial.context import current
+from tunewell.trial.function import call, takes_trial
+
+_FILE = "function.pkl"
+_FILE_VARIABLE = "TUNEWELL_FUNCTION_FILE"
+
+
+class FunctionTask:
+    """Calls a function with a trial's parameters; see `tunewell.trial.function.call`."""
+
+    jobs: ClassVar[Mapping[str, str]] = {}
+    preload: ClassVar[tuple[str, ...]] = ("tunewell.tasks.function",)
+
+    def __init__(self, function: Callable[..., Any] | None = None) -> None:
+        """Take the function; without one, trials run the one that was pickled before."""
+        self.function = function
+
+    def complete(self, spec: Mapping[str, object]) -> dict[str, object]:
+        """Return the spec as it is: a function has no defaults to add."""
+        return dict(spec)
+
+    def space(self, spec: ExperimentSpec) -> SearchSpace:
+        """Return the space that the spec declares."""
+        return parse_space(spec.parameters)
+
+    def check(self, spec: ExperimentSpec) -> list[str]:
+        """Compare the function's arguments with the parameters.
+
+        Raises:
+            SpecError: the function can't be called with the parameters.
+        """
+        if self.function is not None:
+            _check_kind(self.function)
+            _check_arguments(self.function, self.space(spec))
+        return []
+
+    def prepare(self, spec: ExperimentSpec, folder: Path, cache: Path, progress: Progress) -> list[str]:
+        """Pickle the function into the experiment's folder.
+
+        Raises:
+            SpecError: it can't be pickled; names what in it can't.
+            NotFoundError: there is no function, neither given nor pickled before.
+        """
+        del cache, progress
+        path = folder / _FILE
+        if self.function is None:
+            if not path.exists():
+                raise NotFoundError(
+                    f"Experiment '{spec.name}' searches over the Python function {spec.function}, which is not at "
+                    "hand. Run the program that calls tunewell.search again."
+                )
+            return []
+        content = pickle.dumps((_import_path(), os.getcwd(), _pickled(self.function)))  # noqa: PTH109
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{_FILE}.{os.getpid()}")
+        temporary.write_bytes(content)
+        temporary.replace(path)
+        return []
+
+    def program(self, spec: ExperimentSpec, folder: Path, attempt: Attempt) -> Program:
+        """Return the entry that loads the function and calls it."""
+        del spec, attempt
+        return Program(
+            entry="tunewell.tasks.function:run",
+            preload=self.preload,
+            environment={_FILE_VARIABLE: str(folder / _FILE)},
+            working_directory=folder,
+        )
+
+
+def run(folder: Path) -> None:
+    """Call the pickled function for the attempt in `folder`, where and with what modules it was pickled."""
+    del folder  # the environment names it, too
+    path, working_directory, pickled = pickle.loads(Path(os.environ[_FILE_VARIABLE]).read_bytes())
+    sys.path[:0] = [entry for entry in path if entry not in sys.path]
+    os.chdir(working_directory)
+    call(pickle.loads(pickled), current(), os.environ["TUNEWELL_METRIC"])
+
+
+def _import_path() -> list[str]:
+    return [os.path.abspath(entry) for entry in sys.path]  # noqa: PTH100 ('' means the working directory)
+
+
+def _check_kind(function: Callable[..., Any]) -> None:
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise SpecError("function", "it is a generator", "Give a plain function that returns when training is over")
+    if inspect.iscoroutinefunction(function):
+        raise SpecError("function", "it is asynchronous", "Give a plain function that returns when training is over")
+
+
+def _check_arguments(function: Callable[..., Any], space: SearchSpace) -> None:
+    try:
+        arguments = dict(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        return  # written in C, perhaps: its first call will tell
+    if takes_trial(function):
+        arguments.pop("trial")
+        if "trial" in space:
+            raise SpecError("parameters.trial", "the function takes the trial itself by that name", "Rename it")
+    for name, argument in arguments.items():
+        if argument.kind is argument.POSITIONAL_ONLY:
+            raise SpecError("function", f"its argument '{name}' can't be given by name", "Drop the '/' behind it")
+    kinds = {argument.kind for argument in arguments.values()}
+    named = {
+        name: argument
+        for name, argument in arguments.items()
+        if argument.kind in (argument.POSITIONAL_OR_KEYWORD, argument.KEYWORD_ONLY)
+    }
+    for name in space.names:
+        if name not in named and inspect.Parameter.VAR_KEYWORD not in kinds:
+            remedy = nearest(name, named) or "Add it to the function's arguments"
+            raise SpecError(f"parameters.{name}", "the function takes no argument of that name", remedy)
+    for name, argument in named.items():
+        if argument.default is argument.empty:
+            _check_always_given(name, space)
+
+
+def _check_always_given(name: str, space: SearchSpace) -> None:
+    if name not in space:
+        raise SpecError(
+            "function",
+            f"its argument '{name}' is not among the parameters",
+            "Declare it in `parameters`, or give it a default",
+        )
+    if space[name].when:
+        raise SpecError(
+            "function",
+            f"its argument '{name}' is missing while the parameter is not active",
+            f"Give it a default, such as `{name}=None`",
+        )
+
+
+def _pickled(function: Callable[..., Any]) -> bytes:
+    try:
+        return bytes(cloudpickle.dumps(function))
+    except Exception as error:  # whatever an object's own __reduce__ raises
+        culprit = _culprit(function)
+        raise SpecError(
+            "function",
+            f"it can't be sent to another process, because of {culprit or error}",
+            "Make that inside the function, or use scheduler='inline'",
+        ) from None
+
+
+def _culprit(function: Callable[..., Any]) -> str:
+    if inspect.isfunction(function):
+        found = inspect.getclosurevars(function)
+        parts = {**found.globals, **found.nonlocals}
+    else:
+        parts = dict(getattr(function, "__dict__", {}))
+        parts.update(getattr(function, "keywords", {}))  # functools.partial
+    for name, value in parts.items():
+        try:
+            cloudpickle.dumps(value)
+        except Exception:
+            return f"'{name}' ({type(value).__name__})"
+    return ""

@@ -1,0 +1,1 @@
+"""Built-in task: one label a picture."""

@@ -1,0 +1,160 @@
+"""How good predictions are, in detail: metrics per class, confusions, calibration and the worst mistakes.
+
+Symbols: N pictures, C classes; `logits` (N, C) are a network's outputs, `probabilities` (N, C) their softmax;
+`labels` (N,) integers < C.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from tunewell.tasks.image_classification import metrics
+from tunewell.tasks.image_classification.pictures import PictureError, load_pixels
+
+#: Bins of the calibration error (Guo et al. 2017, arXiv:1706.04599, section 4.1).
+CALIBRATION_BINS = 15
+#: Pairs of classes and single mistakes that are listed.
+LISTED_PAIRS = 10
+LISTED_MISTAKES = 12
+#: Side of a mistake's picture in pixels.
+THUMBNAIL_SIDE = 96
+
+
+def measure(logits: np.ndarray, labels: np.ndarray, classes: Sequence[str], paths: Sequence[Path]) -> dict[str, Any]:
+    """Return all metrics of N > 0 pictures as JSON types, None where a metric is not defined (never NaN).
+
+    The metrics of the training (see `metrics`) come first. Macro and weighted means are scikit-learn's: over the
+    classes that occur as a label or a prediction, an undefined value counting as 0. In the table per class
+    undefined values are None. Rows of the confusion matrix are true classes, columns predicted ones.
+    The logits must be finite.
+    """
+    from sklearn.metrics import confusion_matrix
+
+    probabilities = softmax(logits)
+    matrix = confusion_matrix(labels, logits.argmax(axis=1), labels=range(len(classes)))
+    return {
+        "count": len(labels),
+        **metrics.measure(logits, labels),
+        "top_5_accuracy": _top_5_accuracy(labels, logits),
+        "macro": _means(labels, logits.argmax(axis=1), "macro"),
+        "weighted": _means(labels, logits.argmax(axis=1), "weighted"),
+        "auroc": _auroc(labels, probabilities),
+        "expected_calibration_error": _calibration_error(labels, probabilities),
+        "classes": _per_class(matrix, classes),
+        "confusion_matrix": matrix.tolist(),
+        "confused_pairs": _confused_pairs(matrix, classes),
+        "worst_mistakes": _worst_mistakes(labels, probabilities, classes, paths),
+    }
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Return the probabilities (N, C) in double precision."""
+    powers = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    result: np.ndarray = powers / powers.sum(axis=1, keepdims=True)
+    return result
+
+
+def _means(labels: np.ndarray, predicted: np.ndarray, average: str) -> dict[str, float]:
+    from sklearn.metrics import precision_recall_fscore_support
+
+    values = precision_recall_fscore_support(labels, predicted, average=average, zero_division=0)[:3]
+    return dict(zip(("precision", "recall", "f1"), map(float, values), strict=True))
+
+
+def _top_5_accuracy(labels: np.ndarray, logits: np.ndarray) -> float | None:
+    if logits.shape[1] <= 5:
+        return None
+    from sklearn.metrics import top_k_accuracy_score
+
+    return float(top_k_accuracy_score(labels, logits, k=5, labels=range(logits.shape[1])))
+
+
+def _auroc(labels: np.ndarray, probabilities: np.ndarray) -> float | None:
+    """Area under the ROC curve, one class against the rest, mean over the classes that have both."""
+    from sklearn.metrics import roc_auc_score
+
+    classes = [label for label in range(probabilities.shape[1]) if 0 < (labels == label).sum() < len(labels)]
+    if not classes:
+        return None
+    return float(np.mean([roc_auc_score(labels == label, probabilities[:, label]) for label in classes]))
+
+
+def _calibration_error(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Expected calibration error: Σ over bins of |bin| / N · |accuracy - mean confidence| (Guo et al., eq. 3)."""
+    confidence = probabilities.max(axis=1)
+    correct = probabilities.argmax(axis=1) == labels
+    bins = np.clip(np.ceil(confidence * CALIBRATION_BINS).astype(int) - 1, 0, CALIBRATION_BINS - 1)
+    # |bin| · (accuracy - confidence) is the sum of the differences in the bin.
+    differences = np.bincount(bins, weights=correct - confidence, minlength=CALIBRATION_BINS)
+    return float(np.abs(differences).sum() / len(labels))
+
+
+def _per_class(matrix: np.ndarray, classes: Sequence[str]) -> list[dict[str, Any]]:
+    """Precision, recall, F1 and number of pictures of each class from the confusion matrix (C, C)."""
+    rows = []
+    for label, name in enumerate(classes):
+        hits, support, predicted = matrix[label, label], matrix[label].sum(), matrix[:, label].sum()
+        rows.append(
+            {
+                "name": name,
+                "precision": _ratio(hits, predicted),
+                "recall": _ratio(hits, support),
+                "f1": _ratio(2 * hits, support + predicted),
+                "support": int(support),
+            }
+        )
+    return rows
+
+
+def _ratio(part: np.integer[Any], whole: np.integer[Any]) -> float | None:
+    return float(part / whole) if whole else None
+
+
+def _confused_pairs(matrix: np.ndarray, classes: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the largest numbers off the diagonal, the largest first."""
+    mistakes = matrix - np.diag(np.diag(matrix))
+    order = np.argsort(-mistakes, axis=None, kind="stable")[:LISTED_PAIRS]
+    pairs = [(int(index) // len(classes), int(index) % len(classes)) for index in order]
+    return [
+        {"true": classes[true], "predicted": classes[predicted], "count": int(mistakes[true, predicted])}
+        for true, predicted in pairs
+        if mistakes[true, predicted]
+    ]
+
+
+def _worst_mistakes(
+    labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str], paths: Sequence[Path]
+) -> list[dict[str, Any]]:
+    """Return the mistakes that the model was surest of, with a small picture each (a `data:` URI, or None)."""
+    predicted = probabilities.argmax(axis=1)
+    sureness = probabilities.max(axis=1)
+    wrong = np.flatnonzero(predicted != labels)
+    worst = wrong[np.argsort(-sureness[wrong], kind="stable")][:LISTED_MISTAKES]
+    return [
+        {
+            "path": str(paths[index]),
+            "true": classes[labels[index]],
+            "predicted": classes[predicted[index]],
+            "probability": float(sureness[index]),
+            "thumbnail": _thumbnail(paths[index]),
+        }
+        for index in worst.tolist()
+    ]
+
+
+def _thumbnail(path: Path) -> str | None:
+    """Return the picture as the network sees it, a square; None if it can't be read any more."""
+    try:
+        pixels = load_pixels(path, THUMBNAIL_SIDE)
+    except PictureError:
+        return None
+    data = io.BytesIO()
+    Image.fromarray(pixels).save(data, "JPEG", quality=80)
+    return "data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode()

@@ -1,0 +1,151 @@
+"""The job `export-model`: a model as one ONNX file, proven to give the same predictions.
+
+`job.json`: `{"model": model folder, "output": ONNX file, "task_file": the experiment's or null}`. Normalisation and
+softmax are part of the graph, so that a user has nothing to do but to resize::
+
+    images          float32 (batch, 3, S, S), RGB, pixels from 0 to 1, the whole picture resized to a square
+    probabilities   float32 (batch, C), rows that sum to 1, in the order of `classes`
+
+All that is needed to use the file stands in its metadata. Leaves `export.json`, facts about the file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from tunewell.tasks.image_classification.job import arguments_of
+from tunewell.tasks.image_classification.model import ModelConfig, load_model, preprocess
+from tunewell.tasks.image_classification.pictures import bombs_refused, load_pixels
+from tunewell.tasks.image_classification.prepared import Prepared
+from tunewell.trial import fail
+from tunewell.trial.files import write_json
+
+#: Version of the ONNX operators: that of ONNX 1.15 (2023).
+OPSET = 20
+#: Largest difference of a probability to the original that is accepted. Labels then agree, but for ties.
+TOLERANCE = 1e-4
+#: Pictures that original and export are compared on.
+COMPARED = 32
+
+Picture = Path | Image.Image
+
+
+def export(folder: Path) -> None:
+    """Write the ONNX file; end as failed, and leave no file, if it does not give the original's predictions."""
+    with arguments_of(folder) as arguments:
+        output = Path(arguments["output"])
+        output.parent.mkdir(parents=True, exist_ok=True)
+        module, config = load_model(Path(arguments["model"]))
+        pictures, origin = _pictures(arguments["task_file"], config.image_size)
+        unproven = output.with_name(f".{output.name}.part")
+        try:
+            write_onnx(module, config, unproven)
+            difference = _difference(unproven, module, config, pictures)
+            if not difference <= TOLERANCE:  # so that NaN is caught
+                fail("crashed", f"the export's probabilities differ by {difference:.2g}, more than {TOLERANCE:g}")
+            unproven.replace(output)
+        finally:
+            unproven.unlink(missing_ok=True)
+        facts = {"path": str(output), **_describe(config), "max_difference": difference}
+        write_json(folder / "export.json", {**facts, "compared_on": f"{len(pictures)} {origin}"})
+
+
+def write_onnx(module: nn.Module, config: ModelConfig, path: Path) -> None:
+    """Write the model with its normalisation and softmax, for any number of pictures at a time."""
+    import onnx
+
+    # Operations in place compute the same, but take twice as long to trace.
+    for layer in module.modules():
+        if hasattr(layer, "inplace"):
+            layer.inplace = False  # type: ignore[assignment]
+    size = config.image_size
+    torch.onnx.export(
+        _FromPixels(module, config).eval(),
+        (torch.zeros(2, 3, size, size),),
+        path,
+        dynamo=True,
+        external_data=False,
+        opset_version=OPSET,
+        input_names=["images"],
+        output_names=["probabilities"],
+        dynamic_shapes=({0: torch.export.Dim("batch")},),
+        verbose=False,
+    )
+    model = onnx.load(path)
+    facts = _describe(config)
+    onnx.helper.set_model_props(
+        model, {name: fact if isinstance(fact, str) else json.dumps(fact) for name, fact in facts.items()}
+    )
+    onnx.save(model, path)
+
+
+class _FromPixels(nn.Module):
+    """Pixels from 0 to 1 (B, 3, S, S) → probabilities (B, C)."""
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, module: nn.Module, config: ModelConfig) -> None:
+        super().__init__()
+        self.module = module
+        self.register_buffer("mean", torch.tensor(config.mean)[:, None, None])
+        self.register_buffer("std", torch.tensor(config.std)[:, None, None])
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        probabilities: torch.Tensor = self.module((images - self.mean) / self.std).softmax(dim=1)
+        return probabilities
+
+
+def _describe(config: ModelConfig) -> dict[str, Any]:
+    size = config.image_size
+    return {
+        "task": config.task,
+        "network": config.network,
+        "classes": config.classes,
+        "opset": OPSET,
+        "inputs": {"images": ["batch", 3, size, size]},
+        "outputs": {"probabilities": ["batch", len(config.classes)]},
+        "preprocessing": f"RGB, the whole picture resized to {size} x {size} (bicubic), divided by 255, channels first",
+        "image_size": size,
+        "normalization": "in the graph",
+        "mean": config.mean,
+        "std": config.std,
+    }
+
+
+def _pictures(task_file: str | None, size: int) -> tuple[Sequence[Picture], str]:
+    """Return pictures to compare on, and what they are: of the data set, or noise where it is not to be had."""
+    if task_file is not None:
+        manifest = Prepared.load(Path(task_file)).load_manifest()
+        positions = manifest.splits["val"]
+        chosen = [manifest.path(position) for position in positions[:: -(-len(positions) // COMPARED)]]
+        if all(path.exists() for path in chosen):
+            return chosen, "pictures of the data set"
+    pixels = np.random.default_rng(0).integers(0, 256, (COMPARED, size, size, 3), dtype=np.uint8)
+    return [Image.fromarray(array) for array in pixels], "random pictures"
+
+
+def _difference(path: Path, module: nn.Module, config: ModelConfig, pictures: Sequence[Picture]) -> float:
+    """Return the largest difference of a probability between the file and the model, for batches of 1, 2 and more.
+
+    The model goes the way of `predict`, the file that of its users.
+    """
+    import onnxruntime
+
+    with torch.inference_mode():
+        expected = module(preprocess(pictures, config)).softmax(dim=1).numpy()
+    with bombs_refused():
+        pixels = np.stack([load_pixels(picture, config.image_size) for picture in pictures])
+    images = (pixels / np.float32(255)).transpose(0, 3, 1, 2)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    batches = np.split(images, [1, 3])
+    given = [session.run(None, {"images": batch})[0] for batch in batches if len(batch)]
+    return float(np.abs(np.concatenate(given) - expected).max())

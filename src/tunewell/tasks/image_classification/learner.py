@@ -1,0 +1,209 @@
+"""A network in training: epochs over memory-mapped pictures, and predictions.
+
+Symbols: N pictures in a data set, B in a batch, S side in pixels, C classes, D features before the last layer.
+All randomness of epoch e derives from (seed, e), so that a training that goes on from a checkpoint ends where
+an uninterrupted one does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from tunewell.tasks.image_classification.augment import augment, mixup
+from tunewell.tasks.image_classification.hyperparameters import Hyperparameters
+from tunewell.tasks.image_classification.model import ModelConfig, last_layer, normalize
+from tunewell.tasks.image_classification.optimization import create_optimizer, rate_factor
+
+#: Gradients are scaled down to this norm: against rare spikes, not against ordinary steps.
+_MAX_GRADIENT_NORM = 5.0
+_PREDICTION_BATCH = 64
+#: Steps between two looks at the loss on a GPU, each of which waits for it.
+_STEPS_PER_LOOK = 20
+
+
+class NonFiniteLoss(Exception):
+    """The training loss became infinite or NaN."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """Decoded pictures with their labels."""
+
+    #: uint8 (N, S, S, 3); a memory map, usually.
+    pixels: np.ndarray
+    #: Integers (N,).
+    labels: np.ndarray
+
+    def batch(self, positions: np.ndarray, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return pixels (B, S, S, 3) uint8 and labels (B,) on the device."""
+        pixels, labels = torch.from_numpy(self.pixels[positions]), torch.from_numpy(self.labels[positions])
+        if device.type == "cuda":
+            pixels, labels = pixels.pin_memory(), labels.pin_memory()
+        return pixels.to(device, non_blocking=True), labels.to(device, non_blocking=True)
+
+
+class Learner:
+    """Trains a network, epoch by epoch. `epoch` counts those that are done."""
+
+    def __init__(
+        self,
+        module: nn.Module,
+        config: ModelConfig,
+        hyperparameters: Hyperparameters,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        """Take the module (which will be changed) to the device.
+
+        `hyperparameters.backbone` says whether all of it or only its last layer (`get_classifier`) is trained.
+        """
+        self.module = module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.config = config
+        self.hyperparameters = hyperparameters
+        self.seed = seed
+        self.device = device
+        self.epoch = 0
+        self.frozen = hyperparameters.backbone == "frozen"
+        if self.frozen:
+            self.module.requires_grad_(False)
+            last_layer(self.module).requires_grad_(True)
+        self.optimizer = create_optimizer(self.module, hyperparameters)
+        # Without random changes, the features of a frozen backbone are the same in every epoch.
+        self._fixed_features = self.frozen and not (
+            hyperparameters.augmentation > 0 or hyperparameters.horizontal_flip or hyperparameters.mixup > 0
+        )
+        self._features: dict[int, torch.Tensor] = {}
+
+    def train_epoch(
+        self, pictures: Pictures, positions: np.ndarray, on_step: Callable[[], None] = lambda: None
+    ) -> float:
+        """Train on each picture once (but for those that fill no batch); return the mean loss.
+
+        `on_step` is called before each step.
+
+        Raises:
+            NonFiniteLoss: the loss became infinite or NaN.
+            torch.cuda.OutOfMemoryError: as a rule in the very first step, since all batches are equally large.
+        """
+        torch.manual_seed(self._seed_of_epoch())
+        generator = np.random.default_rng((self.seed, self.epoch))
+        order = generator.permutation(positions)
+        size = min(self.hyperparameters.batch_size, len(order))
+        steps = len(order) // size
+        self.module.train(not self.frozen)
+        total = torch.zeros((), device=self.device)
+        for step in range(steps):
+            on_step()
+            self._set_rate((self.epoch + (step + 0.5) / steps) / self.hyperparameters.epochs)
+            total += self._step(pictures, order[step * size : (step + 1) * size], generator)
+            if self.device.type == "cpu" or (step + 1) % _STEPS_PER_LOOK == 0 or step + 1 == steps:
+                self._check_loss(total, step)
+        self.epoch += 1
+        return float(total) / steps
+
+    @torch.inference_mode()
+    def logits(self, pictures: Pictures, positions: np.ndarray) -> np.ndarray:
+        """Return the network's outputs (len(positions), C) float32 for pictures as they are."""
+        self.module.eval()
+        parts = []
+        for start in range(0, len(positions), _PREDICTION_BATCH):
+            inputs, _ = self._inputs(pictures, positions[start : start + _PREDICTION_BATCH])
+            parts.append(self._forward(inputs).float().cpu().numpy())
+        return np.concatenate(parts)
+
+    def state(self) -> dict[str, Any]:
+        """Return what `load_state` needs to go on from here: tensors and plain values only."""
+        return {
+            "epoch": self.epoch,
+            "module": self.module.state_dict(),
+            "optimizer": self.hyperparameters.optimizer,
+            "optimizer_state": self.optimizer.state_dict()["state"],
+            "frozen": self.frozen,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from `state`, which a learner with other hyperparameters may have left.
+
+        The optimiser's memory is taken over where it fits: same optimiser, same trained tensors.
+        """
+        self.epoch = state["epoch"]
+        self.module.load_state_dict(state["module"])
+        if state["optimizer"] == self.hyperparameters.optimizer and state["frozen"] == self.frozen:
+            groups = self.optimizer.state_dict()["param_groups"]
+            self.optimizer.load_state_dict({"state": state["optimizer_state"], "param_groups": groups})
+
+    def _step(self, pictures: Pictures, positions: np.ndarray, generator: np.random.Generator) -> torch.Tensor:
+        inputs, labels = self._inputs(pictures, positions)
+        chosen = self.hyperparameters
+        if not self._fixed_features:
+            inputs = augment(inputs, chosen.augmentation, chosen.horizontal_flip, generator)
+        partners, weight = labels, 1.0
+        if chosen.mixup > 0:
+            inputs, order, weight = mixup(inputs, chosen.mixup, generator)
+            partners = labels[order]
+        outputs = self._forward(inputs).float()
+        smoothing = chosen.label_smoothing
+        loss = weight * functional.cross_entropy(outputs, labels, label_smoothing=smoothing)
+        if weight < 1:
+            loss = loss + (1 - weight) * functional.cross_entropy(outputs, partners, label_smoothing=smoothing)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.module.parameters(), _MAX_GRADIENT_NORM)
+        self.optimizer.step()
+        return loss.detach()
+
+    def _inputs(self, pictures: Pictures, positions: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return what `_forward` takes, images (B, 3, S, S) or features (B, D), and labels (B,)."""
+        if not self._fixed_features:
+            pixels, labels = pictures.batch(positions, self.device)
+            return normalize(pixels, self.config), labels
+        unknown = [position for position in positions.tolist() if position not in self._features]
+        for start in range(0, len(unknown), _PREDICTION_BATCH):
+            part = unknown[start : start + _PREDICTION_BATCH]
+            pixels, _ = pictures.batch(np.asarray(part), self.device)
+            self._features.update(zip(part, self._backbone(normalize(pixels, self.config)), strict=True))
+        labels = torch.from_numpy(pictures.labels[positions]).to(self.device)
+        return torch.stack([self._features[position] for position in positions.tolist()]), labels
+
+    def _forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Images (B, 3, S, S), or features (B, D) if they are fixed → logits (B, C)."""
+        with self._precision():
+            if self.frozen:
+                features = inputs if self._fixed_features else self._backbone(inputs)
+                outputs: torch.Tensor = last_layer(self.module)(features)
+            else:
+                outputs = self.module(inputs)
+        return outputs
+
+    @torch.no_grad()
+    def _backbone(self, images: torch.Tensor) -> torch.Tensor:
+        """Images (B, 3, S, S) → features (B, D)."""
+        with self._precision():
+            maps = self.module.forward_features(images)
+            features: torch.Tensor = self.module.forward_head(maps, pre_logits=True)
+            return features
+
+    def _precision(self) -> torch.autocast:
+        """Mixed precision where the hardware computes with bfloat16, which needs no loss scaling."""
+        fast = self.device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=fast)
+
+    def _set_rate(self, progress: float) -> None:
+        factor = rate_factor(self.hyperparameters.schedule, min(progress, 1.0))
+        for group in self.optimizer.param_groups:
+            group["lr"] = factor * self.hyperparameters.learning_rate
+
+    def _check_loss(self, total: torch.Tensor, step: int) -> None:
+        if not math.isfinite(float(total)):
+            raise NonFiniteLoss(f"the loss is {float(total)} in step {step + 1} of epoch {self.epoch + 1}")
+
+    def _seed_of_epoch(self) -> int:
+        return int(np.random.SeedSequence((self.seed, self.epoch)).generate_state(1)[0])

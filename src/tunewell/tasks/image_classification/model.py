@@ -1,0 +1,133 @@
+"""A trained model on disk, and the way from pictures to its input.
+
+::
+
+    model/weights.safetensors    all tensors of the network
+    model/model.json             a `ModelConfig`: what is needed to use them
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from tunewell.spec.errors import DataError
+from tunewell.tasks.image_classification.networks import architecture
+from tunewell.tasks.image_classification.pictures import RESIZE_RULE, PictureError, bombs_refused, load_pixels
+
+TASK = "image-classification"
+_WEIGHTS = "weights.safetensors"
+_CONFIG = "model.json"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """What a saved model is and how it wants its pictures."""
+
+    network: str
+    #: Class names in the order of the outputs.
+    classes: tuple[str, ...]
+    #: Side of the square input in pixels.
+    image_size: int
+    #: Mean and standard deviation per channel (RGB, pixels from 0 to 1) that the input is normalised with.
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    #: Hyperparameters that the model was trained with.
+    parameters: dict[str, Any] = field(default_factory=dict)
+    #: Metrics at the end of the training.
+    metrics: dict[str, float] = field(default_factory=dict)
+    #: What it was trained and measured on, for people.
+    note: str = ""
+    task: str = TASK
+    #: How pictures become squares; see `pictures`.
+    resize: str = RESIZE_RULE
+    #: Versions of the libraries that trained it.
+    versions: dict[str, str] = field(default_factory=lambda: {name: version(name) for name in ("torch", "timm")})
+
+
+def save_model(folder: Path, module: nn.Module, config: ModelConfig) -> None:
+    """Write a model into `folder`, which is made if needed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    _replace(folder / _WEIGHTS, lambda path: save_file(tensors, path))
+    _replace(folder / _CONFIG, lambda path: path.write_text(json.dumps(asdict(config), indent=1)))
+
+
+def load_model(folder: Path) -> tuple[nn.Module, ModelConfig]:
+    """Return a saved model, in evaluation mode on the CPU, and its configuration.
+
+    Raises:
+        DataError: there is no (complete) model of this task in `folder`.
+    """
+    for name in (_CONFIG, _WEIGHTS):
+        if not (folder / name).is_file():
+            raise DataError(f"{folder}: it holds no model ({name} is missing).")
+    try:
+        config = _read_config(folder)
+        module = build_module(config.network, len(config.classes))
+        module.load_state_dict(load_file(folder / _WEIGHTS))
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        # PyTorch spreads its messages over lines.
+        raise DataError(f"{folder}: its model can't be read ({' '.join(str(error).split())}).") from None
+    return module.eval(), config
+
+
+def build_module(network: str, num_classes: int) -> nn.Module:
+    """Return a network with random weights; it has timm's `forward_features`, `forward_head`, `get_classifier`."""
+    return architecture(network).build(num_classes)
+
+
+def last_layer(module: nn.Module) -> nn.Module:
+    """Return the layer of a network that gives the logits."""
+    layer: nn.Module = module.get_classifier()  # type: ignore[operator]
+    return layer
+
+
+def normalize(pixels: torch.Tensor, config: ModelConfig) -> torch.Tensor:
+    """Return the network's input for pixels: (N, S, S, 3) uint8 → (N, 3, S, S) float, channels last in memory."""
+    mean = torch.tensor(config.mean, device=pixels.device)
+    std = torch.tensor(config.std, device=pixels.device)
+    return pixels.permute(0, 3, 1, 2).float().sub_(255 * mean[:, None, None]).div_(255 * std[:, None, None])
+
+
+def preprocess(pictures: Sequence[Path | str | PIL.Image.Image], config: ModelConfig) -> torch.Tensor:
+    """Return the network's input (N, 3, S, S) for pictures, equal to what the same files gave in training.
+
+    Raises:
+        DataError: a picture can't be read; the message names it.
+    """
+    arrays = []
+    with bombs_refused():
+        for picture in pictures:
+            try:
+                arrays.append(load_pixels(picture, config.image_size))
+            except PictureError as error:
+                raise DataError(f"{picture}: it can't be read as a picture ({error}).") from None
+    return normalize(torch.from_numpy(np.stack(arrays)), config)
+
+
+def _read_config(folder: Path) -> ModelConfig:
+    fields = json.loads((folder / _CONFIG).read_text())
+    if fields["task"] != TASK or fields["resize"] != RESIZE_RULE:
+        raise ValueError(f"it is made for {fields['task']} with the resize rule {fields['resize']}")
+    for name in ("classes", "mean", "std"):
+        fields[name] = tuple(fields[name])
+    return ModelConfig(**fields)
+
+
+def _replace(path: Path, write: Any) -> None:
+    """Write beside `path`, then rename: nobody ever reads half a file."""
+    beside = path.with_name(path.name + ".part")
+    write(beside)
+    beside.replace(path)

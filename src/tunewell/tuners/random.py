@@ -1,0 +1,41 @@
+"""Random search: uniform in each parameter's own scale, no configuration twice.
+
+Source: Bergstra, Bengio 2012, "Random Search for Hyper-Parameter Optimization", JMLR 13.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from tunewell.spec.space import Configuration, SearchSpace
+from tunewell.tuners.contract import Exhausted, Goal, Suggestion, Tuner, Wait
+from tunewell.tuners.fresh import Fresh
+
+
+class RandomTuner(Tuner):
+    """Draws each trial independently; all trials may run at once."""
+
+    name: ClassVar[str] = "random"
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        goal: Goal,
+        seed: int,
+        initial: Sequence[tuple[str, Configuration]] = (),
+        max_trials: int | None = None,
+        max_concurrency: int | None = None,
+    ) -> None:
+        """Set up an empty history; see `Tuner`."""
+        super().__init__(space, goal, seed, initial, max_trials, max_concurrency)
+        self._fresh = Fresh(space)
+
+    def propose(self, number: int) -> Suggestion | Wait | Exhausted:
+        """Draw a configuration that has not been suggested."""
+        configuration = self._fresh.draw(self.generator(number))
+        return Exhausted() if configuration is None else Suggestion(number, configuration, "random")
+
+    def accept(self, suggestion: Suggestion) -> None:
+        """Remember the configuration."""
+        self._fresh.note(suggestion.parameters)

@@ -1,0 +1,131 @@
+"""A user's mistake gets one clear error, exit code 2, no traceback, and nothing is left behind."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Run
+
+CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
+    "unknown field": ({"max_trial": 3}, ("max_trial", "max_trials")),
+    "wrong type": ({"max_trials": "many"}, ("max_trials", "many")),
+    "unknown algorithm": ({"algorithm": "baysian"}, ("algorithm", "baysian", "bayesian")),
+    "unknown option of an algorithm": ({"algorithm": {"name": "tpe", "population": 8}}, ("population",)),
+    "low above high": ({"parameters": {"x": {"low": 5, "high": 1}}}, ("parameters.x.low", "5", "1")),
+    "log scale through zero": ({"parameters": {"x": {"low": 0, "high": 1, "log": True}}}, ("parameters.x.low", "log")),
+    "unknown placeholder": ({"command": ["sh", "-c", "echo {y}"]}, ("{y}", "x")),
+    "program that is not there": ({"command": ["no-such-program", "{x}"]}, ("no-such-program",)),
+    "script that is not there": ({"command": ["python3", "no_such_script.py", "{x}"]}, ("no_such_script.py",)),
+    "goal that can't be guessed": ({"objective": {"metric": "zeta"}}, ("objective.goal", "maximize")),
+    "unknown task": ({"task": "image-clasification", "command": None, "data": "."}, ("image-classification",)),
+    "missing data folder": (
+        {"task": "image-classification", "command": None, "parameters": None, "data": "no/such", "objective": None},
+        ("no/such",),
+    ),
+    "unknown network": (
+        {
+            "task": "image-classification",
+            "network": "resnet19",
+            "command": None,
+            "parameters": None,
+            "data": ".",
+            "objective": None,
+        },
+        ("resnet19", "resnet18"),
+    ),
+    "initial configuration outside the space": ({"initial": [{"x": 1000}]}, ("initial", "1000")),
+    "negative duration": ({"max_duration": "-5s"}, ("max_duration", "-5s")),
+    "both task and command": ({"task": "image-classification", "data": "."}, ("task", "command")),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("command", ["check", "search"])
+def test_mistakes_in_specs(case: str, command: str, run: Run, write: Callable[..., Path], tmp_path: Path) -> None:
+    """The error names field, value and remedy; no experiment is created."""
+    fields, expected = CASES[case]
+    answer = run(command, write(**fields))
+    assert answer.code == 2, answer.out + answer.err
+    assert answer.err.startswith("error: ")
+    for part in expected:
+        assert part in answer.err
+    assert "Traceback" not in answer.err + answer.out
+    assert not (tmp_path / ".tunewell" / "experiments").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("search", "nowhere.yaml"), "nowhere.yaml"),
+        (("show", "x"), "no Tunewell home"),
+        (("frobnicate",), "frobnicate"),
+        (("search",), "SPEC"),
+        (("tasks", "resnet-18"), "resnet18"),
+    ],
+)
+def test_mistakes_on_the_command_line(arguments: tuple[str, ...], expected: str, run: Run, tmp_path: Path) -> None:
+    """Missing files, homes and commands are errors with exit code 2, and no home is made by a question."""
+    answer = run(*arguments)
+    assert answer.code == 2
+    assert expected in answer.err
+    assert "Traceback" not in answer.err
+    assert not (tmp_path / ".tunewell").exists()
+
+
+def test_unknown_names(run: Run, write: Callable[..., Path]) -> None:
+    """An unknown experiment gets the nearest right name; an unknown trial or attempt says what there is."""
+    run("search", write(max_trials=1))
+    assert "'quick'" in run("show", "quik").err
+    assert "no trial 9" in run("logs", "quick", 9).err
+    assert "no attempt 3" in run("logs", "quick", 1, "--attempt", 3).err
+    assert "ended already" in run("stop", "quick", 1).err
+    assert "is succeeded" in run("retry", "quick", 1).err
+
+
+def test_broken_yaml_names_the_line(run: Run, tmp_path: Path) -> None:
+    """YAML that can't be parsed gets an error with the line."""
+    (tmp_path / "bad.yaml").write_text("name: x\ncommand: [a, b\nmax_trials: 3\n")
+    answer = run("check", "bad.yaml")
+    assert answer.code == 2
+    assert "line" in answer.err
+
+
+def test_exponents_without_a_dot_are_numbers(run: Run, tmp_path: Path) -> None:
+    """`1e-5` in YAML is a number, in ranges and in lists."""
+    (tmp_path / "e.yaml").write_text(
+        'command: ["true"]\nobjective: {metric: loss}\n'
+        "parameters:\n  a: {low: 1e-5, high: 1e-1, log: true}\n  b: [1e-3, 1e-2]\n"
+    )
+    answer = run("check", "e.yaml", "--json")
+    assert answer.code == 0, answer.err
+    assert answer.json["parameters"] == {"a": "1e-05 … 0.1 (log)", "b": "0.001 | 0.01"}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
+def test_read_only_home(run: Run, write: Callable[..., Path], tmp_path: Path) -> None:
+    """A home that can't be written is an error that names it and the remedy."""
+    home = tmp_path / "locked"
+    home.mkdir(mode=0o500)
+    answer = run("search", write(), "--home", home)
+    assert answer.code == 2
+    assert "--home" in answer.err
+
+
+def test_home_that_is_a_file(run: Run, write: Callable[..., Path], tmp_path: Path) -> None:
+    """A file in the place of the home is an error that names it and the remedy."""
+    (tmp_path / "file").touch()
+    answer = run("search", write(), "--home", tmp_path / "file")
+    assert answer.code == 2
+    assert "--home" in answer.err
+
+
+def test_a_line_of_output_is_checked(run: Run, write: Callable[..., Path]) -> None:
+    """`check --line` says which metrics a line reports, and if the objective is missing."""
+    assert "score = 0.5" in run("check", write(), "--line", "epoch 3: score: 0.5").out
+    assert "not 'score'" in run("check", write(), "--line", "scor=0.5").out
+    assert "No metric" in run("check", write(), "--line", "hello").out

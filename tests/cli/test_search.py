@@ -1,0 +1,206 @@
+"""`tunewell search` and what can be asked about its outcome."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+from tests.cli.conftest import Run
+
+Write = Callable[..., Path]
+
+
+def test_search_runs_and_reports_its_result(run: Run, write: Write, tmp_path: Path) -> None:
+    """A search ends with exit code 0; its JSON names state, rule, best, five best and counts, all of them true."""
+    answer = run("search", write(max_trials=7), "--json")
+    assert answer.code == 0, answer.err
+    result = answer.json
+    assert result["experiment"] == "quick"
+    assert (result["state"], result["stop_rule"]) == ("completed", "max_trials")
+    assert result["trials"]["succeeded"] == 7
+    values = [trial["value"] for trial in result["top"]]
+    assert len(values) == 5
+    assert values == sorted(values, reverse=True)
+    assert all(trial["value"] == trial["parameters"]["x"] for trial in result["top"])
+    assert result["best"] == result["top"][0]
+    assert (tmp_path / ".tunewell" / "experiments" / "quick" / "report.html").stat().st_size > 100_000
+
+
+def test_plain_lines_tell_every_trial(run: Run, write: Write) -> None:
+    """Without a terminal there is a line a trial, and a summary that names best value, report and what to do next."""
+    answer = run("search", write())
+    for number in range(1, 5):
+        assert f"trial {number}/4 succeeded" in answer.out
+    assert "Report:" in answer.out
+    assert "tunewell show quick" in answer.out
+    assert "\x1b[" not in answer.out
+
+
+def test_finished_search_is_shown_and_not_repeated(run: Run, write: Write) -> None:
+    """The same command after the end shows the same result and starts nothing."""
+    spec = write()
+    first, second = run("search", spec, "--json").json, run("search", spec, "--json").json
+    assert second == first
+
+
+def test_more_trials_continue_a_finished_search(run: Run, write: Write) -> None:
+    """With a raised max_trials the search goes on behind its last trial, the earlier ones unchanged."""
+    run("search", write())
+    before = run("export", "quick", "--format", "json").json["trials"]
+    answer = run("search", write(max_trials=6), "--json")
+    after = run("export", "quick", "--format", "json").json["trials"]
+    assert answer.json["trials"]["succeeded"] == 6
+    assert after[:4] == before
+
+
+def test_new_starts_afresh(run: Run, write: Write) -> None:
+    """With --new a taken name gets a number, and the old experiment stays."""
+    spec = write()
+    run("search", spec)
+    assert run("search", spec, "--new", "--json").json["experiment"] == "quick-2"
+    assert [row["experiment"] for row in run("list", "--json").json] == ["quick-2", "quick"]
+
+
+def test_changed_spec_is_refused_with_the_difference(run: Run, write: Write) -> None:
+    """Another spec under the same name is an error that says what differs, and changes nothing."""
+    run("search", write())
+    answer = run("search", write(seed=5))
+    assert answer.code == 2
+    assert "seed" in answer.err
+    assert "--new" in answer.err
+    assert "Traceback" not in answer.err
+
+
+def test_no_result_is_exit_code_1(run: Run, write: Write) -> None:
+    """A search without any result ends with 1 and says where to look."""
+    answer = run("search", write(command=["sh", "-c", "echo broken >&2; exit 3"], max_trials=2))
+    assert answer.code == 1
+    assert "no trial has a result" in answer.out
+    assert "tunewell logs quick 1" in answer.out
+    assert "broken" in run("logs", "quick", 1).out
+
+
+def test_metric_that_never_appears(run: Run, write: Write) -> None:
+    """A script that ends well without the metric fails with no_metric, naming what it did report."""
+    run("search", write(command=["sh", "-c", "echo scor={x}"], max_trials=1))
+    trial = run("show", "quick", 1, "--json").json
+    assert trial["cause"] == "no_metric"
+    assert "scor" in trial["detail"]
+
+
+def test_nan_is_never_a_result(run: Run, write: Write) -> None:
+    """A NaN metric is a failure with that cause."""
+    run("search", write(command=["sh", "-c", "echo score=nan"], max_trials=1))
+    trial = run("show", "quick", 1, "--json").json
+    assert (trial["cause"], trial["value"]) == ("non_finite", None)
+
+
+def test_failures_are_retried_by_cause(run: Run, write: Write, tmp_path: Path) -> None:
+    """After the script was mended, `retry --cause` runs just the failed trials again, under their numbers."""
+    script = tmp_path / "train.sh"
+    script.write_text('[ "$TUNEWELL_TRIAL" -gt 2 ] && echo "score=$1" || exit 1')
+    spec = write(command=["sh", "train.sh", "{x}"], max_failed_trials=10)
+    assert run("search", spec, "--json").json["trials"]["failed"] == 2
+    script.write_text('echo "score=$1"')
+    assert "no failed trial" in run("retry", "quick", "--cause", "gpu_oom").err
+    answer = run("retry", "quick", "--cause", "crashed", "--json")
+    assert answer.code == 0, answer.err
+    assert answer.json["trials"]["succeeded"] == 4
+    trials = run("export", "quick", "--format", "json").json["trials"]
+    assert [trial["attempts"] for trial in trials] == [2, 2, 1, 1]
+
+
+def test_export_as_csv(run: Run, write: Write) -> None:
+    """The CSV has a row a trial with its value and a column a parameter."""
+    run("search", write())
+    rows = list(csv.DictReader(io.StringIO(run("export", "quick").out)))
+    assert [row["number"] for row in rows] == ["1", "2", "3", "4"]
+    assert all(float(row["value"]) == float(row["parameter:x"]) for row in rows)
+
+
+def start(spec: Path, *options: str) -> subprocess.Popen[str]:
+    """Start a search in the spec's folder."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "tunewell", "search", str(spec), "--json", "--no-details", *options],
+        cwd=spec.parent,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def wait_for(path: Path) -> None:
+    """Wait until a file exists."""
+    deadline = time.monotonic() + 30
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} never came"
+        time.sleep(0.02)
+
+
+def test_interrupt_stops_in_order_and_the_same_command_goes_on(run: Run, write: Write, tmp_path: Path) -> None:
+    """Ctrl-C ends the running trials, exits with 130 and leaves no process; the same command completes the search."""
+    script = tmp_path / "slow.sh"
+    script.write_text('touch begun; while [ ! -e go ]; do sleep 0.05; done; echo "score=$1"')
+    spec = write(command=["sh", "slow.sh", "{x}"], max_trials=2)
+    process = start(spec)
+    wait_for(tmp_path / "begun")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert '"state": "paused"' in out
+    left = [p.pid for p in psutil.process_iter() if "slow.sh" in " ".join(_command_line(p))]
+    assert left == []
+    (tmp_path / "go").touch()
+    assert run("search", spec, "--json").json["trials"]["succeeded"] == 2
+
+
+def test_stop_from_another_terminal(run: Run, write: Write, tmp_path: Path) -> None:
+    """`tunewell stop` ends a search that runs elsewhere, for good; a second controller is refused meanwhile."""
+    script = tmp_path / "slow.sh"
+    script.write_text('echo "score=$1"; touch begun; sleep 60')
+    spec = write(command=["sh", "slow.sh", "{x}"], max_trials=2)
+    process = start(spec)
+    wait_for(tmp_path / "begun")
+    refused = run("search", spec)
+    assert refused.code == 2
+    assert "is being run by process" in refused.err
+    assert run("stop", "quick").code == 0
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert '"stop_rule": "by_hand"' in out
+    assert "is not running" in run("stop", "quick").err
+
+
+def test_killed_trial_processes_are_tried_again(run: Run, write: Write, tmp_path: Path) -> None:
+    """A trial whose process is killed from outside is lost, not failed: it runs again under its number."""
+    script = tmp_path / "dies.sh"
+    script.write_text('[ "$TUNEWELL_ATTEMPT" = 1 ] && kill -9 $$; echo "score=$1"')
+    answer = run("search", write(command=["sh", "dies.sh", "{x}"], max_trials=1), "--json")
+    assert answer.json["trials"]["succeeded"] == 1
+    assert run("show", "quick", 1, "--json").json["attempts"] == 2
+
+
+def _command_line(process: psutil.Process) -> list[str]:
+    try:
+        return list(process.cmdline())
+    except psutil.Error:
+        return []
+
+
+def test_closed_output_is_no_crash(write: Write) -> None:
+    """Output into a pipe that nobody reads ends without a traceback."""
+    spec = write()
+    program = f"{sys.executable} -m tunewell search {spec.name} | true"
+    done = subprocess.run(
+        ["sh", "-c", program], cwd=spec.parent, capture_output=True, text=True, check=False, env=os.environ
+    )
+    assert "Traceback" not in done.stderr

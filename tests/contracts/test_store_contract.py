@@ -1,0 +1,494 @@
+"""What every database behind the store must do alike."""
+
+from __future__ import annotations
+
+import functools
+import math
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.store.backends import BACKENDS, new_database
+from tests.store.lives import NAME, add, create, finish, report, run, start
+from tests.store.trial_life import TrialLife
+from tunewell.spec.errors import ConflictError, NotFoundError, TransitionRefused
+from tunewell.spec.launch import AttemptKey, Report
+from tunewell.spec.states import Cause, ExperimentState, TrialState
+from tunewell.store import Store
+from tunewell.store.schema import VERSION_TABLE
+from tunewell.store.tables import metadata
+
+WAITING, RUNNING, SUCCEEDED, STOPPED, PRUNED, FAILED = TrialState
+
+
+@pytest.fixture(params=BACKENDS)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """URL of an empty database."""
+    with new_database(request.param, tmp_path) as url:
+        yield url
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Store]:
+    """A store with the experiment NAME in it."""
+    with Store(url) as store:
+        create(store)
+        yield store
+
+
+class TestExperiments:
+    def test_comes_back_as_it_was_given(self, store: Store) -> None:
+        """What is stored of an experiment is read back unchanged, also by another process later."""
+        spec = {"name": "größe", "list": [1, 2.5, None, True], "nested": {"z": 1, "a": "\0\u2028\udc80"}}
+        row = store.create_experiment("größe", spec, {"lr": {"low": 1e-5}}, {"name": "tpe", "version": 2}, now=12.5)
+        assert row == store.experiment("größe") == store.find_experiment("größe")
+        assert (row.spec, list(row.spec["nested"])) == (spec, ["z", "a"])
+        assert (row.space, row.algorithm) == ({"lr": {"low": 1e-5}}, {"name": "tpe", "version": 2})
+        assert (row.state, row.created_at, row.started_at, row.ended_at) == (ExperimentState.CREATED, 12.5, None, None)
+        assert (row.stop_rule, row.detail, row.notes, row.elapsed_seconds) == (None, "", (), 0.0)
+
+    def test_name_is_unique(self, store: Store) -> None:
+        """A second experiment of the same name is refused, and the first stays as it is."""
+        before = store.experiment(NAME)
+        with pytest.raises(ConflictError, match=f"'{NAME}' exists already"):
+            store.create_experiment(NAME, {"other": 1}, {}, {})
+        assert store.experiment(NAME) == before
+
+    def test_unknown_name(self, store: Store) -> None:
+        """An unknown name is answered with the nearest one, by reading and by writing."""
+        assert store.find_experiment("digit") is None
+        for question in (store.experiment, store.counts, store.requests):
+            with pytest.raises(NotFoundError, match=f"no experiment 'digit'. Did you mean '{NAME}'"):
+                question("digit")
+        with pytest.raises(NotFoundError), store.transaction() as tx:
+            tx.add_elapsed("digit", 1.0)
+
+    def test_listed_newest_first_in_pages(self, store: Store) -> None:
+        """Experiments are listed newest first, and a page goes on where the one before ended."""
+        for name in ("b", "a", "c"):
+            create(store, name)
+        assert [row.name for row in store.experiments()] == ["c", "a", "b", NAME]
+        assert [row.name for row in store.experiments(limit=2)] == ["c", "a"]
+        assert [row.name for row in store.experiments(limit=2, after="a")] == ["b", NAME]
+
+    def test_life(self, store: Store) -> None:
+        """Times, stop rule and detail follow the state: kept while it stops, cleared when it runs again."""
+        running, stopping, reached = ExperimentState.RUNNING, ExperimentState.STOPPING, ExperimentState.TARGET_REACHED
+        with store.transaction() as tx:
+            tx.set_experiment_state(NAME, ExperimentState.CREATED, running, now=10.0)
+            tx.add_elapsed(NAME, 1.5)
+            tx.set_experiment_state(NAME, running, stopping, stop_rule="target", detail="Reached.", now=20.0)
+            tx.add_elapsed(NAME, 2.0)
+            tx.set_experiment_state(NAME, stopping, reached, now=30.0)
+            tx.set_notes(NAME, ["One.", "Two."])
+        row = store.experiment(NAME)
+        assert (row.state, row.stop_rule, row.detail) == (reached, "target", "Reached.")
+        assert (row.started_at, row.ended_at, row.elapsed_seconds) == (10.0, 30.0, 3.5)
+        assert row.notes == ("One.", "Two.")
+        with store.transaction() as tx:
+            tx.set_experiment_state(NAME, reached, running, now=40.0)
+        row = store.experiment(NAME)
+        assert (row.state, row.stop_rule, row.detail) == (running, None, "")
+        assert (row.started_at, row.ended_at) == (10.0, None)
+
+    def test_stale_and_forbidden_moves_are_refused(self, store: Store) -> None:
+        """A move from a state that is no longer true, or one that the table does not have, changes nothing."""
+        before = store.experiment(NAME)
+        with pytest.raises(TransitionRefused, match=f"'{NAME}' is created"), store.transaction() as tx:
+            tx.set_experiment_state(NAME, ExperimentState.RUNNING, ExperimentState.PAUSED)
+        with pytest.raises(TransitionRefused, match="can't become completed"), store.transaction() as tx:
+            tx.set_experiment_state(NAME, ExperimentState.CREATED, ExperimentState.COMPLETED)
+        assert store.experiment(NAME) == before
+
+    def test_changed_spec(self, store: Store) -> None:
+        """A new spec replaces the old; the audit trail tells each changed field's old and new value."""
+        with store.transaction() as tx:
+            tx.set_spec(NAME, {"max_trials": 20, "seed": 1}, now=5.0)
+            tx.set_spec(NAME, {"max_trials": 20, "seed": 1}, now=6.0)
+        assert store.experiment(NAME).spec == {"max_trials": 20, "seed": 1}
+        told = [(e.time, e.data) for e in store.events(NAME) if e.kind == "spec"]
+        assert told == [(5.0, {"max_trials": [10, 20], "seed": [None, 1]})]
+
+
+class TestTrials:
+    def test_comes_back_as_it_was_given(self, store: Store) -> None:
+        """What is stored of a new trial is read back unchanged."""
+        parameters = {"lr": 1e-5, "layers": 3, "bias": True, "optimizer": "adamw"}
+        add(store, 1)
+        with store.transaction() as tx:
+            tx.add_trial(NAME, 2, parameters, "promoted from trial 1", 0.25, 1, now=7.0)
+        row = store.trial(NAME, 2)
+        assert (row.parameters, list(row.parameters)) == (parameters, list(parameters))
+        assert (row.number, row.state, row.attempt, row.created_at) == (2, WAITING, 0, 7.0)
+        assert (row.origin, row.fidelity, row.resume_from) == ("promoted from trial 1", 0.25, 1)
+        assert (row.value, row.cause, row.detail, row.cost_seconds) == (None, None, "", 0.0)
+        assert (row.started_at, row.ended_at, row.peak_memory_bytes) == (None, None, None)
+
+    def test_numbers_have_no_gap_and_no_double(self, store: Store) -> None:
+        """Only the next number is taken; the refusal names it."""
+        create(store, "other")
+        add(store, 1)
+        for wrong in (0, 1, 3):
+            with pytest.raises(TransitionRefused, match=f"can't get trial {wrong}: its next one is 2"):
+                add(store, wrong)
+        add(store, 2)
+        assert [row.number for row in store.trials(NAME)] == [1, 2]
+
+    def test_life_with_losses_and_a_retry(self, store: Store) -> None:
+        """A trial's row tells of its latest attempt, its attempts of each one; the cost adds up."""
+        add(store, 1)
+        start(store, 1, 1, now=100.0)
+        with store.transaction() as tx:
+            tx.lose_attempt(NAME, 1, 1, Cause.NODE_LOST, "no route", now=103.0)
+        row = store.trial(NAME, 1)
+        assert (row.state, row.attempt, row.cause, row.ended_at, row.cost_seconds) == (WAITING, 1, None, None, 3.0)
+        start(store, 1, 2, now=200.0)
+        finish(store, 1, FAILED, 2, cause=Cause.GPU_OOM, detail="CUDA", exit_code=1, peak_memory_bytes=2**40, now=210.0)
+        row = store.trial(NAME, 1)
+        assert (row.state, row.cause, row.detail, row.ended_at) == (FAILED, Cause.GPU_OOM, "CUDA", 210.0)
+        assert (row.started_at, row.cost_seconds, row.peak_memory_bytes) == (200.0, 13.0, 2**40)
+        with store.transaction() as tx:
+            tx.retry_trial(NAME, 1, now=300.0)
+        row = store.trial(NAME, 1)
+        assert (row.state, row.attempt, row.cause, row.detail, row.ended_at) == (WAITING, 2, None, "", None)
+        start(store, 1, 3, now=400.0)
+        running = store.attempts(NAME, 1)[-1]
+        assert (running.attempt, running.state, running.started_at, running.ended_at) == (3, "running", 400.0, None)
+        finish(store, 1, attempt=3, value=0.5, exit_code=0, now=401.0)
+        assert [
+            (a.attempt, a.state, a.cause, a.detail, a.value, a.exit_code, a.started_at, a.ended_at)
+            for a in store.attempts(NAME, 1)
+        ] == [
+            (1, "lost", Cause.NODE_LOST, "no route", None, None, 100.0, 103.0),
+            (2, "failed", Cause.GPU_OOM, "CUDA", None, 1, 200.0, 210.0),
+            (3, "succeeded", None, "", 0.5, 0, 400.0, 401.0),
+        ]
+        assert [a.peak_memory_bytes for a in store.attempts(NAME, 1)] == [None, 2**40, None]
+
+    def test_stopped_while_it_waits(self, store: Store) -> None:
+        """A trial that is stopped before it ran has no attempt, and can be retried."""
+        add(store, 1)
+        with store.transaction() as tx:
+            tx.stop_waiting(NAME, 1, now=50.0)
+        row = store.trial(NAME, 1)
+        assert (row.state, row.attempt, row.ended_at, store.attempts(NAME, 1)) == (STOPPED, 0, 50.0, [])
+        with store.transaction() as tx:
+            tx.retry_trial(NAME, 1)
+            tx.start_attempt(NAME, 1, 1)
+        assert store.trial(NAME, 1).state is RUNNING
+
+    def test_clock_set_back_costs_nothing(self, store: Store) -> None:
+        """An attempt that ends before it began, by a clock set back, never lowers the cost."""
+        add(store, 1)
+        start(store, 1, now=100.0)
+        finish(store, 1, now=40.0)
+        assert store.trial(NAME, 1).cost_seconds == 0.0
+
+    def test_refusal_names_trial_and_state(self, store: Store) -> None:
+        """A refusal says which trial, in which state at which attempt, and what was wanted."""
+        run(store, 1)
+        wanted = "trial 1 .* is succeeded, its latest attempt is 1: refused to start attempt 2"
+        with pytest.raises(TransitionRefused, match=wanted):
+            start(store, 1, 2)
+        with pytest.raises(TransitionRefused, match="no trial 9"):
+            start(store, 9)
+
+    def test_transaction_goes_on_after_a_refusal(self, store: Store) -> None:
+        """A refused call changes nothing, and the rest of its transaction is committed."""
+        add(store, 1)
+        with store.transaction() as tx:
+            tx.start_attempt(NAME, 1, 1)
+            with suppress(TransitionRefused):
+                tx.start_attempt(NAME, 1, 1)
+            with suppress(TransitionRefused):
+                tx.add_trial(NAME, 7, {}, "random", 1.0, None)
+            tx.add_trial(NAME, 2, {}, "random", 1.0, None)
+        assert [(row.number, row.state) for row in store.trials(NAME)] == [(1, RUNNING), (2, WAITING)]
+        assert [e.kind for e in store.events(NAME)] == ["created", "suggested", "started", "suggested"]
+
+    def test_odd_characters_in_a_detail(self, store: Store) -> None:
+        """A text that comes from a dying process is stored, whatever bytes it was made of."""
+        run(store, 1, state=FAILED, cause=Cause.CRASHED, detail="a\0b\udc80c “ü”")
+        assert store.trial(NAME, 1).detail == "a�b?c “ü”" == store.attempts(NAME, 1)[0].detail
+
+    def test_unknown_trial(self, store: Store) -> None:
+        """A trial that is not there is said to be not there."""
+        for question in (store.trial, store.attempts):
+            with pytest.raises(NotFoundError, match=f"'{NAME}' has no trial 3"):
+                question(NAME, 3)
+
+
+class TestListing:
+    def test_filters_and_pages(self, store: Store) -> None:
+        """Trials come in the order of numbers, filtered by states and cause, a page at a time."""
+        for number in range(1, 10):
+            add(store, number)
+            if number % 3:
+                start(store, number)
+            if number % 3 == 2:
+                finish(store, number, FAILED, cause=Cause.TIMEOUT if number == 5 else Cause.CRASHED)
+        create(store, "other")
+        add(store, 1, name="other")
+
+        def numbers(**filters: Any) -> list[int]:
+            return [row.number for row in store.trials(NAME, **filters)]
+
+        assert numbers() == [row.number for row in store.iterate_trials(NAME)] == list(range(1, 10))
+        assert numbers(after=4, limit=2) == [5, 6]
+        assert numbers(states=[FAILED]) == [2, 5, 8]
+        assert numbers(states=(RUNNING, WAITING), limit=4) == [1, 3, 4, 6]
+        assert numbers(states=(RUNNING, WAITING), after=4, limit=2) == [6, 7]
+        assert numbers(states=[]) == []
+        assert numbers(cause=Cause.TIMEOUT) == numbers(states=[FAILED, STOPPED], cause=Cause.TIMEOUT) == [5]
+        assert store.counts(NAME) == {WAITING: 3, RUNNING: 3, FAILED: 3, SUCCEEDED: 0, STOPPED: 0, PRUNED: 0}
+
+    def test_top(self, store: Store) -> None:
+        """The best values of succeeded and stopped trials, full training first, ties to the lower number."""
+        run(store, 1, 0.5)
+        run(store, 2, 0.9, state=PRUNED)
+        run(store, 3, 0.99, fidelity=0.5)
+        run(store, 4, 0.7, state=STOPPED)
+        run(store, 5, 0.7)
+        run(store, 6, None)
+        run(store, 7, 0.4, fidelity=0.25)
+        add(store, 8)
+        assert [row.number for row in store.top(NAME, "maximize")] == [4, 5, 1, 3, 7]
+        assert [row.number for row in store.top(NAME, "minimize")] == [1, 4, 5, 7, 3]
+        assert [row.number for row in store.top(NAME, "maximize", limit=1)] == [4]
+
+
+class TestReports:
+    def test_first_report_of_a_step_counts(self, store: Store) -> None:
+        """A step is stored once: the first report wins, within a batch and across transactions."""
+        add(store, 1)
+        start(store, 1)
+        report(store, 1, 1, (2, 0.2), (1, 0.1), (2, 0.9))
+        report(store, 1, 1, (1, 0.8), (3, 0.3))
+        assert [(r.step, r.metrics["loss"]) for r in store.reports(NAME, 1)] == [(1, 0.1), (2, 0.2), (3, 0.3)]
+
+    def test_only_the_running_attempt_reports(self, store: Store) -> None:
+        """Reports of an attempt that has ended, or has not begun, are ignored."""
+        add(store, 1)
+        report(store, 1, 1, (1, 0.1))
+        start(store, 1)
+        report(store, 1, 2, (1, 0.2))
+        with store.transaction() as tx:
+            tx.lose_attempt(NAME, 1, 1, Cause.KILLED, "")
+        report(store, 1, 1, (1, 0.3))
+        report(store, 9, 1, (1, 0.4))
+        start(store, 1, 2)
+        report(store, 1, 1, (1, 0.5))
+        assert store.reports(NAME, 1) == store.reports(NAME, 9) == []
+
+    def test_order_within_a_transaction(self, store: Store) -> None:
+        """A report before the end of its attempt counts, one after it does not, though both are one transaction."""
+        add(store, 1)
+        start(store, 1)
+        with store.transaction() as tx:
+            tx.add_reports(AttemptKey(NAME, 1, 1), [Report(1, {"loss": 0.1}, 5.0)])
+            tx.finish_trial(NAME, 1, 1, SUCCEEDED)
+            tx.add_reports(AttemptKey(NAME, 1, 1), [Report(2, {"loss": 0.2}, 6.0)])
+        assert [(r.step, r.time) for r in store.reports(NAME, 1)] == [(1, 5.0)]
+
+    def test_not_finite(self, store: Store) -> None:
+        """NaN and infinities are stored as nothing and read back as NaN; curves leave them out."""
+        add(store, 1)
+        start(store, 1)
+        report(store, 1, 1, (1, 0.1), (2, math.inf), (3, math.nan))
+        values = [r.metrics["loss"] for r in store.reports(NAME, 1)]
+        assert values[0] == 0.1
+        assert all(math.isnan(value) for value in values[1:])
+        assert store.curves(NAME, "loss") == {1: {1: 0.1}}
+        assert store.last_metrics(NAME, [1]) == {1: {"loss": None}}
+
+    def test_latest_attempt_that_reported(self, store: Store) -> None:
+        """Reports, curves and last metrics are those of the latest attempt with reports; others can be asked for."""
+        add(store, 1)
+        add(store, 2)
+        start(store, 1)
+        report(store, 1, 1, (1, 0.1), (2, 0.2), (3, 0.3))
+        with store.transaction() as tx:
+            tx.lose_attempt(NAME, 1, 1, Cause.KILLED, "")
+        start(store, 1, 2)
+        assert store.curves(NAME, "loss") == {1: {1: 0.1, 2: 0.2, 3: 0.3}}
+        report(store, 1, 2, (1, 0.5), (2, 0.6))
+        assert store.curves(NAME, "loss") == {1: {1: 0.5, 2: 0.6}}
+        assert store.last_metrics(NAME, [2, 1]) == {1: {"loss": 0.6}}
+        assert [r.step for r in store.reports(NAME, 1)] == [1, 2]
+        assert [r.step for r in store.reports(NAME, 1, attempt=1)] == [1, 2, 3]
+        assert store.curves(NAME, 'no "such" metric') == {}
+
+    @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(data=st.data())
+    def test_any_delivery_gives_the_same(self, store: Store, data: st.DataObject) -> None:
+        """Whatever the order, doubles and batches in which reports arrive, the stored ones are the same."""
+        name = f"delivery-{len(store.experiments())}"
+        create(store, name)
+        add(store, 1, name=name)
+        start(store, 1, name=name)
+        sent = [Report(step, {"loss": step / 7}, float(step)) for step in range(5)]
+        stream = data.draw(st.permutations(sent + data.draw(st.lists(st.sampled_from(sent), max_size=5))))
+        cut = data.draw(st.integers(0, len(stream)))
+        for batch in (stream[:cut], stream[cut:]):
+            with store.transaction() as tx:
+                tx.add_reports(AttemptKey(name, 1, 1), batch)
+        stored = store.reports(name, 1)
+        assert [Report(r.step, r.metrics, r.time) for r in stored] == sent
+
+
+class TestHistory:
+    def test_suggestions_and_outcomes_in_order(self, store: Store) -> None:
+        """A tuner can be rebuilt: every suggestion and every outcome, in the order in which they happened."""
+        add(store, 1)
+        add(store, 2, fidelity=0.5)
+        start(store, 2)
+        finish(store, 2, FAILED, cause=Cause.GPU_OOM)
+        start(store, 1)
+        finish(store, 1, value=0.75)
+        with store.transaction() as tx:
+            tx.retry_trial(NAME, 2)
+            tx.stop_waiting(NAME, 2)
+            tx.add_trial(NAME, 3, {"x": 0}, "promoted from trial 1", 1.0, 1)
+        suggested = [e for e in store.history(NAME) if e.kind == "suggested"]
+        assert [(e.number, e.parameters, e.origin, e.fidelity, e.resume_from) for e in suggested] == [
+            (1, {"x": 0.5}, "random", 1.0, None),
+            (2, {"x": 1.0}, "random", 0.5, None),
+            (3, {"x": 0}, "promoted from trial 1", 1.0, 1),
+        ]
+        ended = [e for e in store.history(NAME) if e.kind == "ended"]
+        assert [(e.number, e.state, e.value, e.cause, e.cost_seconds, e.attempt) for e in ended] == [
+            (2, FAILED, None, Cause.GPU_OOM, 10.0, 1),
+            (1, SUCCEEDED, 0.75, None, 10.0, 1),
+            (2, STOPPED, None, None, 10.0, 1),
+        ]
+        assert [e.number for e in store.history(NAME)] == [1, 2, 2, 1, 2, 3]
+
+    def test_pages(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Reading a page at a time leaves nothing out."""
+        for number in range(1, 6):
+            run(store, number)
+        whole = (list(store.history(NAME)), list(store.iterate_trials(NAME)))
+        monkeypatch.setattr("tunewell.store.store._PAGE", 2)
+        assert (list(store.history(NAME)), list(store.iterate_trials(NAME))) == whole
+        assert len(whole[0]) == 10
+
+    def test_audit_trail(self, store: Store) -> None:
+        """Every change leaves an event with its time; ids grow, and reading can go on after any of them."""
+        with store.transaction() as tx:
+            tx.set_experiment_state(NAME, ExperimentState.CREATED, ExperimentState.RUNNING, now=1.0)
+        add(store, 1)
+        start(store, 1, now=2.0)
+        with store.transaction() as tx:
+            tx.lose_attempt(NAME, 1, 1, Cause.KILLED, "gone", now=3.0)
+        start(store, 1, 2, now=4.0)
+        finish(store, 1, STOPPED, 2, now=5.0)
+        with store.transaction() as tx:
+            tx.retry_trial(NAME, 1, now=6.0)
+        events = store.events(NAME)
+        assert [(e.kind, e.trial, e.attempt, e.time) for e in events] == [
+            ("created", None, None, 0.0),
+            ("state", None, None, 1.0),
+            ("suggested", 1, None, 1.0),
+            ("started", 1, 1, 2.0),
+            ("lost", 1, 1, 3.0),
+            ("started", 1, 2, 4.0),
+            ("ended", 1, 2, 5.0),
+            ("retried", 1, 2, 6.0),
+        ]
+        assert events[1].data == {"old": "created", "new": "running"}
+        assert events[4].data["cause"] == "killed"
+        assert [e.id for e in events] == sorted({e.id for e in events})
+        assert store.events(NAME, after=events[2].id, limit=3) == events[3:6]
+
+
+class TestRequests:
+    def test_asked_and_handled_once(self, store: Store) -> None:
+        """Requests come in order until they are handled; handling one twice is refused."""
+        first = store.request(NAME, "stop_trial", trial=3, now=1.0)
+        second = store.request(NAME, "retry", data={"cause": "killed"})
+        open_ones = store.requests(NAME)
+        assert [(r.id, r.verb, r.trial, r.data) for r in open_ones] == [
+            (first, "stop_trial", 3, {}),
+            (second, "retry", None, {"cause": "killed"}),
+        ]
+        with store.transaction() as tx:
+            tx.handle_request(first)
+        assert [r.id for r in store.requests(NAME)] == [second]
+        with pytest.raises(TransitionRefused, match=f"request {first}"), store.transaction() as tx:
+            tx.handle_request(first)
+
+    def test_same_key_is_the_same_request(self, store: Store) -> None:
+        """Asking twice under a key adds nothing, even when it was handled; another wish under it is refused."""
+        first = store.request(NAME, "stop", key="k")
+        assert store.request(NAME, "stop", key="k") == first
+        with store.transaction() as tx:
+            tx.handle_request(first)
+        assert store.request(NAME, "stop", key="k") == first
+        assert store.requests(NAME) == []
+        with pytest.raises(ConflictError, match="Key 'k' was used for another request"):
+            store.request(NAME, "pause", key="k")
+        assert store.request(NAME, "stop") != store.request(NAME, "stop")
+
+
+class TestTogether:
+    def test_all_or_nothing(self, store: Store) -> None:
+        """An error in the middle undoes everything before it, events and reports included."""
+        add(store, 1)
+        start(store, 1)
+        before = (store.trials(NAME), store.events(NAME), store.experiment(NAME))
+        with pytest.raises(RuntimeError), store.transaction() as tx:
+            tx.add_reports(AttemptKey(NAME, 1, 1), [Report(1, {"loss": 0.1}, 0.0)])
+            tx.finish_trial(NAME, 1, 1, SUCCEEDED, value=1.0)
+            tx.add_trial(NAME, 2, {}, "random", 1.0, None)
+            tx.add_elapsed(NAME, 5.0)
+            raise RuntimeError
+        assert (store.trials(NAME), store.events(NAME), store.experiment(NAME)) == before
+        assert store.reports(NAME, 1) == []
+        add(store, 2)
+
+    def test_two_stores(self, url: str, store: Store) -> None:
+        """Of two that hold the same view, the second to move a trial is refused, and sees what the first did."""
+        with Store(url) as other:
+            add(store, 1)
+            start(other, 1)
+            with pytest.raises(TransitionRefused):
+                start(store, 1)
+            finish(store, 1, value=0.5)
+            assert other.trial(NAME, 1).value == 0.5
+
+    def test_reading_beside_a_transaction(self, store: Store) -> None:
+        """Another thread reads the last committed state while a transaction is open, without waiting."""
+        add(store, 1)
+        seen: list[TrialState] = []
+        with store.transaction() as tx:
+            tx.start_attempt(NAME, 1, 1)
+            reader = threading.Thread(target=lambda: seen.append(store.trial(NAME, 1).state))
+            reader.start()
+            reader.join(timeout=10)
+        assert (seen, store.trial(NAME, 1).state) == ([WAITING], RUNNING)
+
+    def test_life_of_trials(self, url: str) -> None:
+        """Any order of legal and illegal moves and of reports leaves what a simple model says."""
+        with Store(url) as store:
+            run_state_machine_as_test(
+                functools.partial(TrialLife, store, url),
+                settings=settings(max_examples=20, stateful_step_count=20, deadline=None),
+            )
+
+    def test_migrations_make_the_tables(self, url: str, store: Store) -> None:
+        """What the migrations make is what the queries are built from."""
+        engine = sqlalchemy.create_engine(url)
+        with engine.connect() as connection:
+            context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+            assert compare_metadata(context, metadata) == []
+        engine.dispose()

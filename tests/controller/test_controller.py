@@ -1,0 +1,417 @@
+"""The life of experiments under the controller."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.controller.fakes import Bench
+from tunewell.spec.errors import ConflictError, DataError
+from tunewell.spec.launch import Ended, Exit, Report, Reported
+from tunewell.spec.states import Cause, ExperimentState, TrialState
+from tunewell.tuners.contract import Suggestion, Wait
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    """A controller on an empty home, with two slots."""
+    bench = Bench(tmp_path)
+    yield bench
+    bench.store.close()
+
+
+def finish(bench: Bench, trial: int, value: float) -> None:
+    """Have a trial report and end well."""
+    bench.scheduler.report(trial, value)
+    bench.scheduler.end(trial)
+
+
+def test_a_search_runs_to_its_end(bench: Bench) -> None:
+    """Trials fill the slots, their values reach store and tuner, and the last end completes the search."""
+    bench.create(max_trials=3)
+    tuner = bench.add()
+    bench.step()
+    assert [key.trial for key in bench.scheduler.started] == [1, 2]
+    finish(bench, 1, 0.5)
+    finish(bench, 2, 0.7)
+    bench.step()
+    finish(bench, 3, 0.6)
+    bench.step()
+    row = bench.store.experiment("e")
+    assert (row.state, row.stop_rule) == (ExperimentState.COMPLETED, "max_trials")
+    assert [trial.value for trial in bench.store.trials("e")] == [0.5, 0.7, 0.6]
+    assert [tuner.outcomes[number].objective for number in (1, 2, 3)] == [0.5, 0.7, 0.6]
+    assert not bench.controller.busy
+
+
+def test_what_is_running_is_on_record_before_it_starts(bench: Bench) -> None:
+    """A trial is never started that the store does not know as running."""
+    bench.create(max_trials=5)
+    bench.add()
+    start = bench.scheduler.start
+    seen: list[TrialState] = []
+
+    def checked(launch) -> None:  # type: ignore[no-untyped-def]
+        seen.append(bench.store.trial("e", launch.key.trial).state)
+        start(launch)
+
+    bench.scheduler.start = checked  # type: ignore[method-assign]
+    bench.step(2)
+    assert seen == [TrialState.RUNNING, TrialState.RUNNING]
+
+
+def test_user_limit_and_tuner_limit_bound_concurrency(tmp_path: Path) -> None:
+    """Concurrency is the smallest of the user's limit, the algorithm's and the slots."""
+    for limit, algorithm, expected in ((3, None, 3), (None, 2, 2), (None, None, 4)):
+        bench = Bench(tmp_path / f"{limit}-{algorithm}", slots=4)
+        bench.create(max_trials=9, **({"max_concurrency": limit} if limit else {}))
+        bench.add().limit = algorithm
+        bench.step(2)
+        assert len(bench.scheduler.alive) == expected
+        bench.store.close()
+
+
+def test_experiments_share_the_slots(bench: Bench) -> None:
+    """Two experiments in one controller each get their turn, and end independently."""
+    bench.create("a", max_trials=2)
+    bench.create("b", max_trials=1)
+    bench.add("a")
+    bench.add("b")
+    bench.step()
+    assert sorted(key.experiment for key in bench.scheduler.started) == ["a", "b"]
+    finish_key = next(key for key in bench.scheduler.alive if key.experiment == "b")
+    bench.scheduler.events += [Reported(finish_key, Report(1, {"accuracy": 0.1}, 0.0)), Ended(finish_key, Exit())]
+    del bench.scheduler.alive[finish_key]
+    bench.step()
+    assert bench.store.experiment("b").state is ExperimentState.COMPLETED
+    assert bench.store.experiment("a").state is ExperimentState.RUNNING
+    assert len(bench.scheduler.alive) == 2
+
+
+def test_target_stops_the_search_by_an_intermediate_report(bench: Bench) -> None:
+    """A report that reaches the target ends all trials; the value on record is the one that reached it."""
+    bench.create(objective={"metric": "accuracy", "target": 0.9})
+    bench.add()
+    bench.step()
+    bench.scheduler.report(1, 0.92, step=1)
+    bench.scheduler.report(1, 0.5, step=2)
+    bench.step(3)
+    row = bench.store.experiment("e")
+    assert (row.state, row.stop_rule) == (ExperimentState.TARGET_REACHED, "target")
+    assert bench.store.top("e", "maximize")[0].value == 0.92
+    assert not bench.scheduler.alive
+    assert all(trial.state.final for trial in bench.store.trials("e"))
+
+
+def test_time_out_stops_running_trials_and_keeps_their_values(bench: Bench) -> None:
+    """At the maximum duration running trials are stopped; what they reported counts."""
+    bench.create(max_duration="10s")
+    bench.add()
+    bench.step()
+    bench.scheduler.report(1, 0.4)
+    bench.step(12)
+    assert bench.store.experiment("e").state is ExperimentState.TIMED_OUT
+    first, second = bench.store.trials("e")
+    assert (first.state, first.value) == (TrialState.STOPPED, 0.4)
+    assert (second.state, second.value) == (TrialState.STOPPED, None)
+
+
+def test_running_time_goes_on_after_a_crash(bench: Bench) -> None:
+    """The running time of earlier controllers counts towards the maximum duration."""
+    bench.create(max_duration="20s")
+    bench.add()
+    bench.step(12)
+    bench.crash()
+    bench.add()
+    bench.step(12)
+    assert bench.store.experiment("e").state is ExperimentState.TIMED_OUT
+
+
+def test_clean_end_without_the_metric_is_no_metric(bench: Bench) -> None:
+    """A trial that ends well but never reported the objective failed, and says what it did report."""
+    bench.create(max_trials=1, max_failed_trials=5)
+    bench.add()
+    bench.step()
+    bench.scheduler.report(1, 0.9, metric="acuracy")
+    bench.scheduler.end(1)
+    bench.step()
+    trial = bench.store.trial("e", 1)
+    assert trial.cause is Cause.NO_METRIC
+    assert "acuracy" in trial.detail
+    assert "Did you mean" in trial.detail
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_non_finite_objective_is_a_failure_at_once(bench: Bench, value: float) -> None:
+    """A NaN or infinite objective ends the trial with that cause, whatever came before, and is never a value."""
+    bench.create(max_trials=1, max_failed_trials=5)
+    bench.add()
+    bench.step()
+    bench.scheduler.report(1, 0.8, step=1)
+    bench.scheduler.report(1, value, step=2)
+    bench.step(3)
+    trial = bench.store.trial("e", 1)
+    assert (trial.state, trial.cause, trial.value) == (TrialState.FAILED, Cause.NON_FINITE, None)
+    assert "step 2" in trial.detail
+
+
+def test_the_last_step_is_the_value_in_any_order(bench: Bench) -> None:
+    """The value is the objective at the highest step; repeated and reordered reports change nothing."""
+    bench.create(max_trials=1)
+    bench.add()
+    bench.step()
+    for step, value in ((2, 0.6), (3, 0.55), (1, 0.9), (3, 0.99)):
+        bench.scheduler.report(1, value, step=step)
+    bench.scheduler.end(1)
+    bench.step()
+    assert bench.store.trial("e", 1).value == 0.55
+
+
+def test_lost_trials_run_again_until_attempts_are_used_up(bench: Bench) -> None:
+    """A trial whose process was killed from outside waits for another attempt; after max_attempts it has failed."""
+    bench.create(max_trials=1, max_attempts=2, max_failed_trials=5)
+    bench.add()
+    bench.step()
+    bench.scheduler.end(1, Cause.KILLED, "killed by signal 9")
+    bench.step(2)
+    assert bench.store.trial("e", 1).attempt == 2
+    bench.scheduler.end(1, Cause.NODE_LOST)
+    bench.step(2)
+    trial = bench.store.trial("e", 1)
+    assert (trial.state, trial.cause, trial.attempt) == (TrialState.FAILED, Cause.NODE_LOST, 2)
+    assert [attempt.state for attempt in bench.store.attempts("e", 1)] == ["lost", "failed"]
+
+
+def test_reports_of_an_old_attempt_change_nothing(bench: Bench) -> None:
+    """The attempt number fences: what an earlier attempt still sends is dropped."""
+    bench.create(max_trials=1)
+    bench.add()
+    bench.step()
+    old = bench.scheduler.key(1)
+    bench.scheduler.end(1, Cause.NODE_LOST)
+    bench.step(2)
+    bench.scheduler.events += [Reported(old, Report(9, {"accuracy": 1.0}, 0.0)), Ended(old, Exit())]
+    finish(bench, 1, 0.3)
+    bench.step()
+    assert bench.store.trial("e", 1).value == 0.3
+
+
+def test_deterministic_failures_are_not_repeated(bench: Bench) -> None:
+    """An out-of-memory trial fails at its first attempt and is told to the tuner with its cause."""
+    bench.create(max_trials=2, max_failed_trials=5)
+    tuner = bench.add()
+    bench.step()
+    bench.scheduler.end(1, Cause.GPU_OOM, "CUDA out of memory")
+    bench.step()
+    assert bench.store.trial("e", 1).state is TrialState.FAILED
+    assert tuner.outcomes[1].cause is Cause.GPU_OOM
+
+
+def test_pruning_by_the_tuner(bench: Bench) -> None:
+    """A trial that the tuner judges hopeless is stopped and recorded as pruned, its value kept apart from the best."""
+    bench.create(max_trials=2)
+    bench.add().judgement = lambda number, curve: "prune" if number == 1 and len(curve) == 2 else "keep"
+    bench.step()
+    bench.scheduler.report(1, 0.99, step=1)
+    bench.scheduler.report(1, 0.98, step=2)
+    bench.step(2)
+    assert bench.store.trial("e", 1).state is TrialState.PRUNED
+    finish(bench, 2, 0.5)
+    bench.step(2)
+    assert [trial.number for trial in bench.store.top("e", "maximize")] == [2]
+
+
+def test_a_waiting_tuner_is_asked_again_after_an_outcome(bench: Bench) -> None:
+    """While the tuner waits nothing starts; an outcome wakes it."""
+    bench.create(max_trials=3)
+    tuner = bench.add(answers=[1, Wait(), 3])
+    bench.step(3)
+    assert len(bench.scheduler.started) == 1
+    tuner.answers[1] = 2
+    finish(bench, 1, 0.1)
+    bench.step()
+    assert len(bench.scheduler.started) == 3
+
+
+def test_children_resume_from_their_parents(tmp_path: Path) -> None:
+    """A suggestion that resumes from another trial starts with that trial's checkpoint in its own folder."""
+    bench = Bench(tmp_path)
+    bench.scheduler.needs_folder = True
+    bench.create(max_trials=2, max_concurrency=1)
+    bench.add(answers=[1, Suggestion(2, {"x": 5}, "perturbed from trial 1", 1.0, resume_from=1)])
+    bench.step()
+    launch = bench.scheduler.alive[bench.scheduler.key(1)]
+    (launch.folder / "checkpoint" / "model.bin").write_bytes(b"weights")
+    finish(bench, 1, 0.5)
+    bench.step()
+    child = bench.scheduler.alive[bench.scheduler.key(2)].folder
+    assert (child / "checkpoint" / "model.bin").read_bytes() == b"weights"
+    assert bench.store.trial("e", 2).resume_from == 1
+    bench.store.close()
+
+
+def test_stop_by_hand_ends_everything(bench: Bench) -> None:
+    """A stop request from outside stops running trials for good and keeps the best value."""
+    bench.create()
+    bench.add()
+    bench.step()
+    finish(bench, 1, 0.7)
+    bench.step()
+    bench.store.request("e", "stop")
+    bench.step(3)
+    row = bench.store.experiment("e")
+    assert (row.state, row.stop_rule) == (ExperimentState.STOPPED, "by_hand")
+    assert bench.store.counts("e")[TrialState.STOPPED] == 2
+    assert bench.store.requests("e") == []
+
+
+def test_one_trial_is_stopped_by_hand(bench: Bench) -> None:
+    """Stopping one trial leaves the others and the search alone."""
+    bench.create(max_trials=3)
+    bench.add()
+    bench.step()
+    bench.store.request("e", "stop_trial", trial=1)
+    bench.step(2)
+    assert bench.store.trial("e", 1).state is TrialState.STOPPED
+    assert sorted(key.trial for key in bench.scheduler.alive) == [2, 3]
+
+
+def test_failed_trials_are_retried_on_request(bench: Bench) -> None:
+    """A retried trial keeps its number and parameters, and its later outcome is what counts."""
+    bench.create(max_trials=2, max_failed_trials=5)
+    tuner = bench.add()
+    bench.step()
+    bench.scheduler.end(1, Cause.CRASHED, "a bug")
+    bench.step()
+    bench.store.request("e", "retry", data={"trials": [1]})
+    bench.step()
+    assert bench.scheduler.key(1).attempt == 2
+    finish(bench, 1, 0.8)
+    finish(bench, 2, 0.1)
+    bench.step()
+    trial = bench.store.trial("e", 1)
+    assert (trial.state, trial.value, trial.parameters) == (TrialState.SUCCEEDED, 0.8, {"x": 0})
+    assert tuner.outcomes[1].objective == 0.8
+    assert bench.store.experiment("e").state is ExperimentState.COMPLETED
+
+
+def test_a_finished_search_goes_on_for_a_retry(bench: Bench) -> None:
+    """A retry asked for after the end is taken up by the next controller."""
+    bench.create(max_trials=1, max_failed_trials=5)
+    bench.add()
+    bench.step()
+    bench.scheduler.end(1, Cause.CRASHED)
+    bench.step()
+    assert bench.store.experiment("e").state is ExperimentState.FAILED
+    bench.store.request("e", "retry", data={"trials": [1]})
+    bench.add()
+    bench.step()
+    finish(bench, 1, 0.9)
+    bench.step()
+    assert bench.store.experiment("e").state is ExperimentState.COMPLETED
+    assert bench.store.trial("e", 1).value == 0.9
+
+
+def test_interruption_can_be_continued(bench: Bench) -> None:
+    """After an interruption nothing runs, the experiment is paused, and the next controller goes on with all trials."""
+    bench.create(max_trials=2)
+    bench.add()
+    bench.step()
+    bench.controller.interrupt()
+    bench.step(2)
+    assert not bench.controller.busy
+    assert bench.store.experiment("e").state is ExperimentState.PAUSED
+    assert [trial.state for trial in bench.store.trials("e")] == [TrialState.WAITING] * 2
+    bench.controller = bench._controller()
+    bench.add()
+    bench.step()
+    assert sorted((key.trial, key.attempt) for key in bench.scheduler.alive) == [(1, 2), (2, 2)]
+    finish(bench, 1, 0.1)
+    finish(bench, 2, 0.2)
+    bench.step()
+    assert bench.store.experiment("e").state is ExperimentState.COMPLETED
+
+
+def test_second_interruption_kills(bench: Bench) -> None:
+    """A second interruption takes the grace time away."""
+    bench.create()
+    bench.add()
+    bench.step()
+    stop = bench.scheduler.stop
+    asked: list[float | None] = []
+    bench.scheduler.stop = lambda key, grace=None: asked.append(grace)  # type: ignore[method-assign,misc,assignment]
+    bench.controller.interrupt()
+    bench.step()
+    bench.controller.interrupt()
+    bench.step()
+    assert asked == [None, None, 0.0, 0.0]
+    bench.scheduler.stop = stop  # type: ignore[method-assign]
+
+
+def test_a_crashed_controller_is_replaced_without_loss(bench: Bench) -> None:
+    """A new controller adopts what lives, takes note of what has ended meanwhile, and repeats what is gone."""
+    bench.scheduler.size = 3
+    bench.create(max_trials=4)
+    bench.add()
+    bench.step()
+    alive, ended, gone = (bench.scheduler.key(number) for number in (1, 2, 3))
+    bench.crash()
+    bench.scheduler.adoptable[ended] = [Reported(ended, Report(1, {"accuracy": 0.6}, 0.0)), Ended(ended, Exit())]
+    del bench.scheduler.alive[ended], bench.scheduler.alive[gone]
+    tuner = bench.add()
+    bench.step(2)
+    assert alive in bench.scheduler.alive
+    assert bench.store.trial("e", 2).value == 0.6
+    assert bench.scheduler.key(3).attempt == 2
+    assert bench.scheduler.key(4).attempt == 1
+    assert sorted(tuner.suggestions) == [1, 2, 3, 4]
+
+
+def test_a_replayed_tuner_equals_the_original(bench: Bench) -> None:
+    """After a crash the tuner has been shown the same suggestions and outcomes as before."""
+    bench.create(max_trials=5, max_failed_trials=5)
+    before = bench.add()
+    bench.step()
+    finish(bench, 1, 0.5)
+    bench.scheduler.end(2, Cause.NON_FINITE, "loss was nan")
+    bench.step()
+    bench.crash()
+    after = bench.add()
+    assert after.suggestions == before.suggestions
+    assert after.outcomes == before.outcomes
+    assert list(after.pending) == list(before.pending)
+
+
+def test_two_controllers_never_run_one_experiment(bench: Bench) -> None:
+    """The second controller is refused, with a message that names the first one's process."""
+    bench.create()
+    bench.add()
+    other = Bench.__new__(Bench)
+    other.__dict__.update(bench.__dict__)
+    other.controller = bench._controller()
+    with pytest.raises(ConflictError, match="is being run by process"):
+        other.add()
+
+
+def test_a_store_that_refuses_holds_everything_back(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the store can't be written nothing starts and nothing is lost; then the search goes on."""
+    bench.create(max_trials=2)
+    bench.add()
+    transaction = bench.store.transaction
+
+    def refuse() -> object:
+        raise DataError("tunewell.db: the disk is full.")
+
+    monkeypatch.setattr(bench.store, "transaction", refuse)
+    bench.step(3)
+    assert bench.controller.problem == "tunewell.db: the disk is full."
+    assert bench.scheduler.started == []
+    monkeypatch.setattr(bench.store, "transaction", transaction)
+    bench.step(4)
+    assert bench.controller.problem == ""
+    finish(bench, 1, 0.5)
+    finish(bench, 2, 0.6)
+    bench.step(4)
+    assert bench.store.experiment("e").state is ExperimentState.COMPLETED

@@ -1,0 +1,89 @@
+"""What a search looks like in a terminal and in plain lines."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from tests.controller.fakes import Bench
+from tunewell.display.lines import trial_line
+from tunewell.display.live import render
+from tunewell.display.wording import best_text, counts_text, parameters_text
+from tunewell.service.snapshots import snapshot
+from tunewell.spec.states import Cause
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    """A search in the middle: one trial succeeded, one failed, two run, one of them has reported."""
+    bench = Bench(tmp_path)
+    bench.create("signs", max_trials=20)
+    bench.add("signs")
+    bench.step()
+    bench.scheduler.report(1, 0.98765432)
+    bench.scheduler.end(1)
+    bench.scheduler.end(2, Cause.GPU_OOM, "CUDA out of memory")
+    bench.step()
+    bench.scheduler.report(3, 0.5, step=7)
+    bench.step()
+    yield bench
+    bench.store.close()
+
+
+def drawn(bench: Bench, width: int, rows: int = 10, **options: object) -> str:
+    """Return the live view as text."""
+    console = Console(file=io.StringIO(), width=width, height=40, force_terminal=False)
+    console.print(render(snapshot(bench.store, "signs"), width, rows, **options))  # type: ignore[arg-type]
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_live_view_shows_what_matters(bench: Bench) -> None:
+    """Name, best value, progress, causes, running trials with their last step and rounded numbers are there."""
+    text = drawn(bench, 100)
+    for part in ("signs", "best 0.9877 (trial 1)", "2/20 trials", "gpu_oom", "running", "0.5", "7", "of 24h", "Ctrl-C"):
+        assert part in text, text
+    assert "0.98765432" not in text
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_live_view_fits_the_terminal(bench: Bench, width: int) -> None:
+    """No line is wider than the terminal, and there are no more trials than rows."""
+    lines = drawn(bench, width, rows=3).splitlines()
+    assert max(len(line) for line in lines) <= width
+    assert sum("✓" in line or "✗" in line or "●" in line for line in lines) <= 3
+
+
+def test_live_view_says_what_it_waits_for(bench: Bench) -> None:
+    """A problem of the store and an interruption are told."""
+    assert "the disk is full" in drawn(bench, 100, problem="the disk is full")
+    assert "Ctrl-C again" in drawn(bench, 100, stopping=True)
+
+
+def test_live_view_before_anything_happened(tmp_path: Path) -> None:
+    """An experiment without a trial can be shown."""
+    bench = Bench(tmp_path)
+    bench.create("signs")
+    assert "no result yet" in drawn(bench, 80)
+    bench.store.close()
+
+
+def test_lines_tell_value_or_cause(bench: Bench) -> None:
+    """A trial's line has its value and parameters, or why it failed."""
+    now = snapshot(bench.store, "signs")
+    failed, good = (trial_line(now, trial) for trial in now.ended)
+    assert "trial 1/20 succeeded  accuracy 0.9877" in good
+    assert "x=0" in good
+    assert "(gpu_oom) CUDA out of memory" in failed
+
+
+def test_wording(bench: Bench) -> None:
+    """Counts name the states that occur; parameters are rounded."""
+    result = snapshot(bench.store, "signs").result
+    assert counts_text(result) == "2 running, 1 succeeded, 1 failed"
+    assert best_text(result) == "best 0.9877 (trial 1)"
+    assert parameters_text({"rate": 0.00212345, "flip": True, "name": "sgd"}) == "rate=0.00212 flip=true name=sgd"

@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests.reports import examples
+from tunewell.reports import html
+from tunewell.reports.view import ExperimentView
+
+PLANTED = "\"'><img src=x onerror=alert(1)></script><script>alert(2)</script>{{ 7 * 7 }}"
+
+
+class Page(HTMLParser):
+    """What a browser would make of a report (without the text of the chart library, which takes a second)."""
+
+    VOID = frozenset({"meta", "img", "br", "wbr", "link", "input"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.figures: list[dict[str, Any]] = []
+        self.open: list[str] = []
+        self.script_kind: str | None = None
+        self.feed(text.replace(html._plotly_source(), ""))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note an element."""
+        self.elements.append((tag, dict(attrs)))
+        self.script_kind = dict(attrs).get("type") if tag == "script" else None
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        """Check the nesting; what stands in separate elements is separate words."""
+        assert self.open.pop() == tag
+        self.texts.append(" ")
+
+    def handle_data(self, data: str) -> None:
+        """Note text and figures."""
+        if self.open and self.open[-1] == "script":
+            if self.script_kind == "application/json":
+                self.figures.append(json.loads(data))
+        elif self.open and self.open[-1] != "style":
+            self.texts.append(data)
+
+    @property
+    def text(self) -> str:
+        """All visible text, white space collapsed."""
+        return re.sub(r"\s+", " ", "".join(self.texts))
+
+    def count(self, tag: str) -> int:
+        """Number of elements of this kind."""
+        return sum(name == tag for name, _ in self.elements)
+
+
+@pytest.fixture(scope="module")
+def page() -> Page:
+    """The report of a finished search."""
+    return Page(html.render(examples.hand_signs()))
+
+
+@pytest.mark.parametrize("make", examples.EXAMPLES.values(), ids=examples.EXAMPLES)
+def test_every_experiment_has_a_well_formed_report(make: Callable[[], ExperimentView]) -> None:
+    """Whatever the state of the experiment, the report is well-formed and has its headings."""
+    rendered = Page(html.render(make()))
+    assert rendered.open == []
+    for heading in ("The search", "All trials", "What to do next", "Spec"):
+        assert heading in rendered.text
+
+
+def test_the_report_asks_nobody_for_anything(page: Page) -> None:
+    """No element refers to another file, and the browser is told to let nothing through but the two scripts."""
+    for tag, attributes in page.elements:
+        assert tag not in ("link", "iframe", "object", "embed", "base")
+        for name in ("src", "href", "action", "data", "srcset", "poster"):
+            assert (attributes.get(name) or "data:").startswith("data:")
+    (policy,) = [a["content"] for tag, a in page.elements if tag == "meta" and "http-equiv" in a]
+    assert policy is not None
+    assert policy.startswith("default-src 'none'; script-src 'sha256-")
+    assert "unsafe-inline" not in policy.split("style-src")[0]
+
+
+def test_plotly_is_there_once(page: Page) -> None:
+    """The chart library, the script and nothing else is executed."""
+    kinds = [attributes.get("type") for tag, attributes in page.elements if tag == "script"]
+    assert kinds.count(None) == 2
+    assert set(kinds) == {None, "application/json"}
+    assert len(html.render(examples.empty())) < 1.1 * len(html._plotly_source())
+
+
+def test_the_order_of_the_report(page: Page) -> None:
+    """Result first, then parameters, best trials, charts, evaluation, failures, all trials, and what helps later."""
+    places = [
+        page.text.index(part)
+        for part in (
+            "Best accuracy 0.9923 (trial 34), 0.0151 above the network's default 0.9772.",
+            "Best parameters",
+            "The 5 best trials",
+            "Progress over trials",
+            "Learning curves",
+            "Parameter importance",
+            "Outcomes",
+            "Detailed evaluation",
+            "Failures",
+            "All trials",
+            "What to do next",
+            "Spec",
+            "Notes",
+        )
+    ]
+    assert places == sorted(places)
+
+
+def test_best_parameters_stand_beside_the_defaults(page: Page) -> None:
+    """Each parameter shows best, default and range; constants are called fixed, conditions are named."""
+    assert "learning_rate 0.0109 0.001 1e-05 … 0.1 (log)" in page.text
+    assert "momentum – – 0.5 … 0.99 only with optimizer = sgd" in page.text
+    assert "epochs 12 12 fixed" in page.text
+
+
+def test_evaluations_show_both_splits(page: Page) -> None:
+    """The five best have measures on validation and test data, heat maps, classes and embedded pictures."""
+    assert page.text.count("Worst mistakes") == 10
+    assert page.text.count("By class") == 10
+    assert sum(figure["data"][0]["type"] == "heatmap" for figure in page.figures) == 10
+    splits = [measured for splits in examples.hand_signs().evaluations.values() for measured in splits.values()]
+    mistakes = [mistake for measured in splits if measured for mistake in measured["worst_mistakes"]]
+    assert page.count("img") == sum(mistake["thumbnail"] is not None for mistake in mistakes)
+    assert page.text.count("no picture") == sum(mistake["thumbnail"] is None for mistake in mistakes)
+    assert "measure validation test accuracy 0.9517 0.9651" in page.text
+    assert "Trial 38: accuracy 0.9825, on the test data 0.9755" in page.text
+
+
+def test_an_evaluation_may_lack_everything() -> None:
+    """A task that measures less, or a model that could not be measured, leaves out sections and breaks nothing."""
+    view = examples.hand_signs(3)
+    bare = replace(view, evaluations={view.top[0]: {"val": {"map": 0.5}, "test": None}, view.top[1]: {"val": None}})
+    text = Page(html.render(bare)).text
+    assert "mAP 0.5" in text
+    assert "Confusion matrix" not in text
+    assert text.count("Detailed evaluation") == 1
+    none = Page(html.render(replace(view, evaluations={}))).text
+    assert "Detailed evaluation" not in none
+
+
+def test_pictures_that_are_not_embedded_are_left_out() -> None:
+    """A thumbnail that refers to another place is not shown."""
+    view = examples.hand_signs(3)
+    number = view.top[0]
+    mistake = {"path": "a.jpg", "true": "a", "predicted": "b", "probability": 0.9, "thumbnail": "https://x.org/a.png"}
+    odd = replace(view, evaluations={number: {"val": {"worst_mistakes": [mistake]}, "test": None}})
+    assert Page(html.render(odd)).count("img") == 0
+
+
+def test_failures_are_told_by_cause_with_detail(page: Page) -> None:
+    """Each cause has a heading in words, the number of trials and what happened."""
+    assert "3 trials: out of GPU memory" in page.text
+    assert "2 trials: the metric was not a finite number" in page.text
+    assert "CUDA out of memory: 2.50 GiB were asked for" in page.text
+
+
+def test_no_result_is_told_plainly() -> None:
+    """Without a successful trial there are no empty charts, but the failures and their logs."""
+    text = Page(html.render(examples.no_success())).text
+    assert "No result: all trials failed" in text
+    assert "No trial has a value, so there is nothing to plot." in text
+    assert "Learning curves" not in text
+    assert "tunewell logs hand-signs 1" in text
+
+
+def test_nothing_of_a_user_is_taken_for_html() -> None:
+    """Text planted in any field of user, data or script makes no element, no template expression, no script."""
+    rendered = Page(html.render(examples.planted(PLANTED)))
+    plain = Page(html.render(examples.planted("plain")))
+    assert [tag for tag, _ in rendered.elements if tag != "wbr"] == [tag for tag, _ in plain.elements if tag != "wbr"]
+    assert not any(name.startswith("on") for _, attributes in rendered.elements for name in attributes)
+    assert rendered.text.count("{{ 7 * 7 }}") > 20
+    assert "49" not in {part.strip() for part in rendered.texts}
+
+
+def test_the_table_of_all_trials_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of very many trials the best are listed, in order, and the way to the others is named."""
+    monkeypatch.setattr(html, "TRIAL_ROWS", 10)
+    view = examples.thousand(60)
+    rendered = html.render(view)
+    assert "The 10 best of 60 trials" in Page(rendered).text
+    table = rendered[rendered.index('class="sortable"') :]
+    numbers = [int(number) for number in re.findall(r'<tr>\s*<td class="number" data-value="(\d+)"', table)]
+    assert len(numbers) == 10
+    assert numbers == sorted(numbers)
+    assert set(view.top) <= set(numbers)
+
+
+def test_the_spec_can_be_run_again(page: Page) -> None:
+    """The spec is shown as YAML that reads back to the same values, empty fields left out."""
+    view = examples.hand_signs()
+    rendered = html.render(view)
+    shown = rendered[rendered.index("<h2>Spec</h2>") :]
+    text = shown[shown.index("<pre>") + 5 : shown.index("</pre>")]
+    expected = {name: value for name, value in view.spec.items() if value not in (None, [])}
+    assert YAML(typ="safe").load(text) == expected
+
+
+def test_writing_replaces_the_file_whole(tmp_path: Path) -> None:
+    """The file is the rendered report, nothing else is left beside it, and a failure keeps the old one."""
+    path = tmp_path / "report.html"
+    view = examples.single_trial()
+    path.write_text("old")
+    broken = replace(view, top=(99,))
+    with pytest.raises(KeyError):
+        html.write(broken, path)
+    assert path.read_text() == "old"
+    html.write(view, path)
+    assert path.read_text(encoding="utf-8") == html.render(view)
+    assert list(tmp_path.iterdir()) == [path]

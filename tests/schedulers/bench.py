@@ -1,0 +1,134 @@
+"""A scheduler with a folder to work in, for tests: start, wait, look."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tunewell.schedulers.contract import Scheduler
+from tunewell.schedulers.local import LocalScheduler
+from tunewell.spec.launch import AttemptKey, Ended, Event, Exit, Launch, Report, Reported
+
+CHILDREN = Path(__file__).parent / "children"
+#: No wait of a test takes longer; on a busy machine everything takes its time.
+PATIENCE_SECONDS = 30.0
+
+
+def wait_until(condition: Callable[[], Any], meanwhile: Callable[[], Any] = lambda: time.sleep(0.005)) -> Any:
+    """Return the first true value of `condition`; fail if there is none in time."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "waited in vain"
+        meanwhile()
+    return value
+
+
+def script(name: str, *arguments: object) -> tuple[str, ...]:
+    """Return the command that runs one of the scripts in `children`."""
+    return (sys.executable, "-S", str(CHILDREN / f"{name}.py"), *map(str, arguments))
+
+
+def processes_of(folder: Path) -> list[psutil.Process]:
+    """Return the processes that the attempt in `folder` has started by executing a program, zombies left out."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("TUNEWELL_TRIAL_FOLDER") == str(folder):
+                found.append(process)
+        except psutil.Error:
+            pass
+    return found
+
+
+def has_ended(pid: int) -> bool:
+    """Whether there is no process `pid`, or only its zombie."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+class Bench:
+    """Starts attempts on a scheduler and collects what comes of them."""
+
+    def __init__(self, folder: Path, scheduler: Scheduler | None = None) -> None:
+        """Work in `folder`; by default with a local scheduler of four cores."""
+        self.folder = folder
+        self.scheduler = scheduler if scheduler is not None else LocalScheduler(cpus=4, gpus=())
+        self.events: list[Event] = []
+        #: Fields of every launch that says nothing else.
+        self.fields: dict[str, Any] = {}
+
+    def launch(self, number: int = 1, parameters: Mapping[str, Any] | None = None, **fields: Any) -> Launch:
+        """Return a launch with a folder that is ready for it."""
+        folder = self.folder / str(number) / "1"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "parameters.json").write_text(json.dumps(parameters or {}))
+        fields = {"working_directory": self.folder, "parameters": parameters or {}, **self.fields, **fields}
+        return Launch(key=AttemptKey("bench", number, 1), folder=folder, **fields)
+
+    def start(self, launch: Launch) -> Launch:
+        """Start an attempt."""
+        self.scheduler.start(launch)
+        return launch
+
+    def poll(self, timeout: float = 0.05) -> None:
+        """Collect events."""
+        self.scheduler.poll(self.events.append, timeout)
+
+    def wait_until(self, condition: Callable[[], Any]) -> Any:
+        """Poll until `condition` holds."""
+        return wait_until(condition, self.poll)
+
+    def exit_of(self, launch: Launch) -> Exit | None:
+        """Return how an attempt ended, None if that is not known yet."""
+        ends = [event for event in self.events if isinstance(event, Ended) and event.key == launch.key]
+        assert len(ends) <= 1, "an attempt ended twice"
+        return ends[0].exit if ends else None
+
+    def reports_of(self, launch: Launch) -> list[Report]:
+        """Return the reports of an attempt so far."""
+        return [event.report for event in self.events if isinstance(event, Reported) and event.key == launch.key]
+
+    def finish(self, launch: Launch) -> Exit:
+        """Wait for the end of an attempt."""
+        exit_ = self.wait_until(lambda: self.exit_of(launch))
+        assert isinstance(exit_, Exit)
+        return exit_
+
+    def run(self, launch: Launch) -> Exit:
+        """Start an attempt and wait for its end."""
+        return self.finish(self.start(launch))
+
+    def wait_for_output(self, launch: Launch, text: str = "ready") -> str:
+        """Wait until an attempt has printed `text`; return all that it has printed."""
+        log = launch.folder / "output.log"
+        self.wait_until(lambda: log.exists() and text in log.read_text(errors="replace"))
+        return log.read_text(errors="replace")
+
+    def supervisor_of(self, launch: Launch) -> dict[str, Any]:
+        """Wait for supervisor.json and return it."""
+        path = launch.folder / "supervisor.json"
+        self.wait_until(path.exists)
+        return dict(json.loads(path.read_text()))
+
+    def successor(self) -> Bench:
+        """Return a bench on the same folder with a scheduler that knows nothing yet."""
+        return Bench(self.folder)
+
+
+def with_environment(launch: Launch, **variables: str) -> Launch:
+    """Return the launch with more environment variables."""
+    return replace(launch, environment={**launch.environment, **variables})
+
+
+def open_descriptors() -> int:
+    """Return the number of this process's open descriptors."""
+    return len(list(Path("/proc/self/fd").iterdir()))

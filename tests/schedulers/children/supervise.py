@@ -1,0 +1,13 @@
+"""A supervisor without a launcher. Arguments: the attempt's folder, and a control group to join first, if given."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from tunewell.schedulers.supervisor import supervise
+
+if len(sys.argv) > 2:
+    Path(sys.argv[2], "cgroup.procs").write_text(str(os.getpid()))
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+supervise(Path(sys.argv[1]), dict(os.environ))

@@ -1,0 +1,106 @@
+"""Room on the machine, and what goes where."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.schedulers.bench import Bench, script, with_environment
+from tunewell.schedulers.local import LocalScheduler
+from tunewell.spec.launch import Ended, Event, Resources
+
+SHOW = ("sh", "-c", 'echo "${CUDA_VISIBLE_DEVICES-unset}"')
+
+
+@pytest.mark.parametrize(
+    ("resources", "slots"),
+    [
+        (Resources(cpus=1), 8),
+        (Resources(cpus=3), 2),
+        (Resources(cpus=9), 0),
+        (Resources(cpus=1, gpus=1), 3),
+        (Resources(cpus=1, gpus=2), 1),
+        (Resources(cpus=4, gpus=1), 2),
+        (Resources(cpus=1, gpus=4), 0),
+    ],
+)
+def test_slots(resources: Resources, slots: int) -> None:
+    """Slots are what cores and GPUs both allow."""
+    scheduler = LocalScheduler(cpus=8, gpus=("0", "1", "2"))
+    assert scheduler.slots(resources) == scheduler.free(resources) == slots
+    scheduler.close()
+
+
+def test_free_follows_the_attempts(bench: Bench) -> None:
+    """Cores are taken from the start of an attempt to its end."""
+    launch = bench.start(bench.launch(command=script("polite"), resources=Resources(cpus=3)))
+    assert bench.scheduler.free(Resources(cpus=1)) == 1
+    assert bench.scheduler.free(Resources(cpus=2)) == 0
+    bench.wait_for_output(launch)
+    bench.scheduler.stop(launch.key)
+    bench.finish(launch)
+    assert bench.scheduler.free(Resources(cpus=1)) == 4
+
+
+def test_gpus_are_exclusive(tmp_path: Path) -> None:
+    """Attempts at the same time see different GPUs; one without GPUs sees none; the user's own word wins."""
+    bench = Bench(tmp_path, LocalScheduler(cpus=8, gpus=("4", "GPU-5")))
+    launches = [
+        bench.launch(1, command=SHOW, resources=Resources(gpus=1)),
+        bench.launch(2, command=SHOW, resources=Resources(gpus=1)),
+        bench.launch(3, command=SHOW),
+        with_environment(bench.launch(4, command=SHOW), CUDA_VISIBLE_DEVICES="7"),
+    ]
+    for launch in launches:
+        bench.start(launch)
+    assert bench.scheduler.free(Resources(gpus=1)) == 0
+    for launch in launches:
+        bench.finish(launch)
+    shown = [(launch.folder / "output.log").read_text().strip() for launch in launches]
+    assert shown == ["4", "GPU-5", "", "7"]
+    assert bench.scheduler.free(Resources(gpus=2)) == 1
+    bench.scheduler.close()
+
+
+def test_no_gpus_no_variable(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine without GPUs CUDA_VISIBLE_DEVICES is left alone."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    launch = bench.launch(command=SHOW)
+    bench.run(launch)
+    assert (launch.folder / "output.log").read_text() == "unset\n"
+
+
+def test_relative_working_directory(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relative working directory means this process's, not the launcher's."""
+    bench.run(bench.launch(1, command=("true",)))
+    (bench.folder / "elsewhere").mkdir()
+    monkeypatch.chdir(bench.folder / "elsewhere")
+    launch = bench.launch(2, command=("pwd",), working_directory=Path())
+    bench.run(launch)
+    assert (launch.folder / "output.log").read_text() == f"{bench.folder}/elsewhere\n"
+
+
+def test_failing_sink_loses_no_event(bench: Bench) -> None:
+    """Events that a failing sink has not seen come with the next poll."""
+    launches = [bench.start(bench.launch(number, command=("true",))) for number in (1, 2)]
+
+    def fail(event: Event) -> None:
+        bench.events.append(event)
+        if isinstance(event, Ended):
+            raise RuntimeError("no room")
+
+    raised = 0
+    while not all(map(bench.exit_of, launches)):
+        try:
+            bench.scheduler.poll(fail, 0.05)
+        except RuntimeError:
+            raised += 1
+    assert raised == 2
+
+
+def test_secrets_are_private(bench: Bench) -> None:
+    """The file that holds an attempt's environment can be read by its owner alone."""
+    launch = with_environment(bench.launch(command=("true",)), TOKEN="secret")
+    bench.run(launch)
+    assert (launch.folder / "launch.json").stat().st_mode & 0o077 == 0

@@ -1,0 +1,281 @@
+"""Sudden deaths of supervisor, launcher and scheduler, and what the next scheduler makes of what is left."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.schedulers.bench import Bench, has_ended, open_descriptors, processes_of, script, wait_until
+from tunewell.schedulers import records
+from tunewell.schedulers.local import LocalScheduler
+from tunewell.spec.launch import Exit, Launch, Resources
+from tunewell.spec.metric_line import DEFAULT_METRIC_PATTERN
+from tunewell.spec.states import Cause
+
+ENTRIES = "tests.schedulers.children.entries"
+#: Trials with children that leave their session.
+BREEDERS: dict[str, Any] = {
+    "command": {"command": script("breeder", "stay")},
+    "entry": {"entry": f"{ENTRIES}:fork_and_wait"},
+}
+
+
+def launchers() -> list[psutil.Process]:
+    """Return this process's launchers."""
+    return [p for p in psutil.Process().children() if "tunewell.schedulers.launcher" in p.cmdline()]
+
+
+def children_in(log: str) -> list[int]:
+    """Return the process numbers that a trial has printed."""
+    return [int(line.split()[1]) for line in log.splitlines() if line.startswith("child")]
+
+
+def kill(pid: int) -> None:
+    """Kill without warning."""
+    os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("program", ["command", "entry"])
+def test_supervisor_killed(bench: Bench, program: str) -> None:
+    """The trial of a killed supervisor dies with all that it has started, and its attempt ends as killed."""
+    launch = bench.start(bench.launch(**BREEDERS[program]))
+    bench.wait_for_output(launch, "child")
+    log = bench.wait_for_output(launch)
+    pids = bench.supervisor_of(launch)
+    kill(pids["supervisor"]["pid"])
+    exit_ = bench.finish(launch)
+    assert (exit_.cause, exit_.detail, exit_.stopped) == (Cause.KILLED, "its supervisor was killed", False)
+    assert records.read_exit(launch.folder) == exit_
+    started = [pids["trial"]["pid"], *children_in(log)]
+    assert len(started) >= 2
+    wait_until(lambda: all(map(has_ended, started)))
+
+
+@pytest.mark.parametrize("program", ["command", "entry"])
+def test_supervisor_killed_without_a_scheduler(bench: Bench, program: str) -> None:
+    """Adopting an attempt whose supervisor died meanwhile leaves no process of it and never lets it begin."""
+    launch = bench.start(bench.launch(**BREEDERS[program]))
+    bench.wait_for_output(launch, "child")
+    log = bench.wait_for_output(launch)
+    supervisor = bench.supervisor_of(launch)["supervisor"]["pid"]
+    bench.scheduler.close()
+    kill(supervisor)
+    wait_until(lambda: has_ended(supervisor))
+    successor = bench.successor()
+    assert successor.scheduler.adopt(launch) == "unknown"
+    assert all(map(has_ended, children_in(log))) and processes_of(launch.folder) == []
+    recorded = records.read_exit(launch.folder)
+    assert recorded is not None and recorded.cause is Cause.NODE_LOST
+    assert successor.scheduler.free(Resources()) == successor.scheduler.slots(Resources())
+    successor.scheduler.close()
+
+
+def test_launcher_killed(bench: Bench) -> None:
+    """Attempts survive their launcher, and the next attempt gets a new one."""
+    first = bench.start(bench.launch(1, command=script("polite")))
+    bench.wait_for_output(first)
+    (launcher,) = launchers()
+    launcher.kill()
+    assert bench.run(bench.launch(2, command=("true",))).cause is None
+    bench.scheduler.stop(first.key)
+    exit_ = bench.finish(first)
+    assert exit_.stopped and exit_.exit_code == 0
+
+
+def test_launcher_killed_with_a_request(bench: Bench) -> None:
+    """A request that a launcher took along when it died is made again, and the attempt runs once."""
+    bench.run(bench.launch(1, command=("true",)))
+    (launcher,) = launchers()
+    launcher.suspend()
+    second = bench.start(bench.launch(2, command=("sh", "-c", "echo ran >> trace")))
+    launcher.kill()
+    assert bench.finish(second).cause is None
+    assert (bench.folder / "trace").read_text() == "ran\n"
+
+
+def test_launcher_ends_with_the_scheduler(bench: Bench) -> None:
+    """Closing a scheduler ends its launchers and leaves attempts alone."""
+    launch = bench.start(bench.launch(command=script("polite")))
+    bench.wait_for_output(launch)
+    (launcher,) = launchers()
+    trial = bench.supervisor_of(launch)["trial"]["pid"]
+    bench.scheduler.close()
+    assert has_ended(launcher.pid) and not has_ended(trial)
+
+
+@pytest.mark.parametrize("ending", ["after", "before"])
+def test_scheduler_killed(bench: Bench, ending: str) -> None:
+    """An attempt survives a SIGKILL of its scheduler; another process's gets all reports and the end."""
+    command = ("sh", "-c", "echo accuracy=0.5; while [ ! -e go ]; do sleep 0.02; done; echo accuracy=0.75; exit 3")
+    program = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+    controller = subprocess.Popen(
+        [sys.executable, "-c", program, Path(__file__).parent / "children/controller.py", bench.folder, *command],
+        cwd=Path(__file__).parents[2],
+    )
+    launch = replace(bench.launch(command=command), metric_pattern=DEFAULT_METRIC_PATTERN)
+    bench.wait_for_output(launch, "accuracy=0.5")
+    controller.kill()
+    controller.wait()
+    if ending == "before":
+        (bench.folder / "go").touch()
+        wait_until((launch.folder / "exit.json").exists)
+        supervisor = bench.supervisor_of(launch)["supervisor"]["pid"]
+        wait_until(lambda: has_ended(supervisor))
+    assert bench.scheduler.adopt(launch) == ("ended" if ending == "before" else "alive")
+    assert bench.scheduler.free(Resources()) < 4
+    (bench.folder / "go").touch()
+    exit_ = bench.finish(launch)
+    assert (exit_.cause, exit_.exit_code) == (Cause.CRASHED, 3)
+    assert [report.metrics["accuracy"] for report in bench.reports_of(launch)] == [0.5, 0.75]
+
+
+def test_adopted_attempt_can_be_stopped(bench: Bench) -> None:
+    """An adopting scheduler can stop what it has adopted."""
+    launch = bench.start(bench.launch(command=script("polite")))
+    bench.wait_for_output(launch)
+    bench.scheduler.close()
+    successor = bench.successor()
+    assert successor.scheduler.adopt(launch) == "alive"
+    successor.scheduler.stop(launch.key, 0.0)
+    assert successor.finish(launch).stopped
+    successor.scheduler.close()
+
+
+def test_adoption_restores_gpus(tmp_path: Path) -> None:
+    """The GPUs of an adopted attempt are occupied, and free again after its end."""
+    first = Bench(tmp_path, LocalScheduler(cpus=4, gpus=("0", "1", "2")))
+    filler = first.start(first.launch(1, command=script("polite"), resources=Resources(gpus=1)))
+    kept = first.start(first.launch(2, command=script("polite"), resources=Resources(gpus=1)))
+    for launch in (filler, kept):
+        first.wait_for_output(launch)
+    first.scheduler.close()
+    second = Bench(tmp_path, LocalScheduler(cpus=4, gpus=("0", "1", "2")))
+    assert second.scheduler.adopt(kept) == "alive"
+    assert second.scheduler.free(Resources(gpus=1)) == 2
+    program = ("sh", "-c", 'echo "<$CUDA_VISIBLE_DEVICES>"')
+    other = second.launch(3, command=program, resources=Resources(gpus=2))
+    second.run(other)
+    assert (other.folder / "output.log").read_text() == "<0,2>\n"
+    assert second.scheduler.adopt(filler) == "alive"
+    for launch in (filler, kept):
+        second.scheduler.stop(launch.key, 0.0)
+        second.finish(launch)
+    assert second.scheduler.free(Resources(gpus=1)) == 3
+    second.scheduler.close()
+
+
+@pytest.mark.parametrize("state", ["folder only", "launch written", "no folder"])
+def test_adopting_what_never_ran(bench: Bench, state: str) -> None:
+    """An attempt that never began is unknown, and a supervisor that comes late can't begin it."""
+    launch = bench.launch(command=("touch", "began"))
+    if state == "launch written":
+        records.write_launch(launch, ())
+    if state == "no folder":
+        shutil.rmtree(launch.folder)
+    assert bench.scheduler.adopt(launch) == "unknown"
+    if state != "no folder":
+        late = bench.successor()
+        late.scheduler.start(launch)
+        late.wait_until(lambda: late.exit_of(launch))
+        late.scheduler.close()
+    assert not (bench.folder / "began").exists()
+
+
+def test_adopting_twice(bench: Bench) -> None:
+    """What an earlier adoption found to be lost comes as an end, so it can't be missed."""
+    launch = bench.launch(command=("true",))
+    assert bench.scheduler.adopt(launch) == "unknown"
+    successor = bench.successor()
+    assert successor.scheduler.adopt(launch) == "ended"
+    assert successor.finish(launch).cause is Cause.NODE_LOST
+    successor.scheduler.close()
+
+
+def test_adopting_before_the_supervisor_is_known(bench: Bench) -> None:
+    """An attempt whose lock is held is alive, even while nothing tells by whom."""
+    launch = bench.launch(command=("true",))
+    with records.locked(launch.folder, wait=False):
+        assert bench.scheduler.adopt(launch) == "alive"
+        bench.poll()
+        assert bench.exit_of(launch) is None
+        records.write_exit(launch.folder, Exit())
+    assert bench.finish(launch) == Exit()
+
+
+def test_folder_vanishes(bench: Bench) -> None:
+    """A folder that is deleted under a running attempt harms neither `poll` nor the other attempts."""
+    doomed = bench.start(bench.launch(1, command=script("polite")))
+    other = bench.start(bench.launch(2, command=script("polite")))
+    for launch in (doomed, other):
+        bench.wait_for_output(launch)
+    pids = bench.supervisor_of(doomed)
+    shutil.rmtree(doomed.folder)
+    bench.scheduler.stop(doomed.key, 0.0)
+    bench.scheduler.stop(other.key)
+    assert bench.finish(other).stopped
+    assert bench.finish(doomed).cause is Cause.KILLED
+    assert has_ended(pids["trial"]["pid"])
+
+
+def test_start_in_a_folder_that_is_not_there(bench: Bench) -> None:
+    """An attempt whose folder can't be written ends at once, as lost."""
+    launch = bench.launch(command=("true",))
+    shutil.rmtree(launch.folder)
+    exit_ = bench.run(launch)
+    assert exit_.cause is Cause.NODE_LOST and "could not be started" in exit_.detail
+    assert bench.scheduler.free(Resources()) == 4
+
+
+def test_full_disk(bench: Bench) -> None:
+    """On a full disk attempts end with a cause, and `poll` goes on; with room again, all is well."""
+    disk = bench.folder / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", disk], capture_output=True).returncode:
+        pytest.skip("needs the right to mount a file system")
+    small = Bench(disk, bench.scheduler)
+    try:
+        running = small.start(small.launch(1, command=script("polite"), working_directory=bench.folder))
+        small.wait_for_output(running)
+        blocked = small.launch(2, command=("true",), working_directory=bench.folder)
+        with (disk / "filler").open("wb") as filler, pytest.raises(OSError, match="No space left"):
+            while True:
+                os.write(filler.fileno(), bytes(4096))
+        assert small.run(blocked).cause is Cause.NODE_LOST
+        small.scheduler.stop(running.key)
+        small.poll()
+        (disk / "filler").unlink()
+        exit_ = small.finish(running)
+        assert exit_.stopped or exit_.cause is Cause.KILLED
+        assert small.run(small.launch(3, command=("true",), working_directory=bench.folder)).cause is None
+    finally:
+        bench.scheduler.close()
+        wait_until(lambda: subprocess.run(["umount", disk], capture_output=True).returncode == 0)
+
+
+def test_nothing_leaks(bench: Bench) -> None:
+    """200 attempts leave neither descriptors nor processes behind."""
+
+    def run_some(numbers: range) -> None:
+        launches: list[Launch] = []
+        for number in numbers:
+            bench.wait_until(lambda: bench.scheduler.free(Resources()))
+            launches.append(bench.start(bench.launch(number, command=("true",))))
+        assert {bench.finish(launch).cause for launch in launches} == {None}
+
+    run_some(range(1, 11))
+    descriptors = open_descriptors()
+    (launcher,) = launchers()
+    held = launcher.num_fds()
+    run_some(range(11, 211))
+    assert open_descriptors() == descriptors
+    wait_until(lambda: launcher.children() == [])
+    assert launcher.num_fds() == held

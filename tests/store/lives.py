@@ -1,0 +1,47 @@
+"""Short ways to bring trials to where a test needs them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tunewell.spec.launch import AttemptKey, Report
+from tunewell.spec.states import TrialState
+from tunewell.store import Store
+
+NAME = "digits"
+
+
+def create(store: Store, name: str = NAME) -> None:
+    """Create an experiment at time 0."""
+    store.create_experiment(name, {"max_trials": 10}, {"x": {"low": 0, "high": 1}}, {"name": "random"}, now=0.0)
+
+
+def add(store: Store, number: int, *, fidelity: float = 1.0, name: str = NAME) -> None:
+    """Add a trial that waits."""
+    with store.transaction() as tx:
+        tx.add_trial(name, number, {"x": number / 2}, "random", fidelity, None, now=float(number))
+
+
+def start(store: Store, number: int, attempt: int = 1, *, now: float = 100.0, name: str = NAME) -> None:
+    """Start an attempt of a trial that waits."""
+    with store.transaction() as tx:
+        tx.start_attempt(name, number, attempt, now)
+
+
+def finish(store: Store, number: int, state: TrialState = TrialState.SUCCEEDED, attempt: int = 1, **facts: Any) -> None:
+    """End the running attempt of a trial."""
+    with store.transaction() as tx:
+        tx.finish_trial(NAME, number, attempt, state, **{"now": 110.0, **facts})
+
+
+def run(store: Store, number: int, value: float | None = None, *, fidelity: float = 1.0, **facts: Any) -> None:
+    """Add a trial, start it and end it."""
+    add(store, number, fidelity=fidelity)
+    start(store, number)
+    finish(store, number, value=value, **facts)
+
+
+def report(store: Store, number: int, attempt: int, *steps: tuple[int, float]) -> None:
+    """Report the metric `loss` at some steps."""
+    with store.transaction() as tx:
+        tx.add_reports(AttemptKey(NAME, number, attempt), [Report(step, {"loss": loss}, 0.0) for step, loss in steps])

@@ -1,0 +1,155 @@
+"""What survives the death of processes, and how processes bear with each other."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, event
+
+from tests.store import writers
+from tests.store.lives import NAME, add, create, report, start
+from tunewell.spec.errors import ConflictError
+from tunewell.spec.states import Cause, TrialState
+from tunewell.store import Store
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """URL of an empty database."""
+    return f"sqlite:///{tmp_path / 'tunewell.db'}"
+
+
+@contextmanager
+def process(what: str, *urls: str) -> Iterator[subprocess.Popen[str]]:
+    """Run one of `writers` in a process of its own; it doesn't outlive the block."""
+    command = [sys.executable, writers.__file__, what, *urls]
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with child:
+        try:
+            yield child
+        finally:
+            child.kill()
+
+
+def check_ledger(store: Store, name: str) -> int:
+    """Assert that all trials but the last succeeded with all that belongs to it; return the last one's number."""
+    trials = list(store.iterate_trials(name))
+    assert [row.number for row in trials] == list(range(1, len(trials) + 1))
+    *ended, last = trials
+    assert (last.state, last.value, store.reports(name, last.number)) == (TrialState.RUNNING, None, [])
+    assert all(row.state is TrialState.SUCCEEDED and row.value == row.number / 2 for row in ended)
+    assert store.curves(name, "loss") == {row.number: {1: row.number / 2} for row in ended}
+    told = [(entry.kind, entry.number) for entry in store.history(name)]
+    expected = [("suggested", 1)]
+    for row in ended:
+        expected += [("ended", row.number), ("suggested", row.number + 1)]
+    assert told == expected
+    return last.number
+
+
+def test_killed_between_transactions(url: str) -> None:
+    """Whatever was acknowledged before a SIGKILL at any moment is there afterwards, and nothing is half there."""
+    for acknowledged in (1, 7):
+        with process("write", url) as child:
+            assert child.stdout is not None
+            number = [int(child.stdout.readline()) for _ in range(acknowledged)][-1]
+        with Store(url) as store:
+            assert check_ledger(store, "steps") > number
+
+
+def test_killed_between_statements(url: str) -> None:
+    """A process killed before any statement of a transaction leaves all of it undone."""
+    with process("die", url) as child:
+        assert child.wait(timeout=60) == 0
+    with Store(url) as store:
+        last = {row.name: check_ledger(store, row.name) for row in store.experiments()}
+    survivor = f"dies-at-{len(last)}"
+    assert len(last) > 5
+    assert {name for name, number in last.items() if number == 2} == {survivor}
+
+
+def test_two_processes_write_at_once(url: str) -> None:
+    """Writers wait for each other: none fails, none loses anything."""
+    with Store(url) as store, process("write", url) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        writers.begin(store, "mine")
+        for number in range(1, 41):
+            writers.step(store, "mine", number)
+        theirs = int(child.stdout.readline())
+        child.kill()
+        child.wait()
+        assert check_ledger(store, "mine") == 41
+        assert check_ledger(store, "steps") > theirs
+
+
+def test_waits_for_a_lock_but_not_for_ever(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock that is held for too long is told as such, and changes nothing; when it is free, writing goes on."""
+    monkeypatch.setattr("tunewell.store.dialect.LOCK_SECONDS", 0.05)
+    with Store(url) as store:
+        create(store)
+        other = sqlite3.connect(tmp_path / "tunewell.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(ConflictError, match=r"tunewell\.db: another process has been writing .* for too long"):
+            add(store, 1)
+        other.execute("ROLLBACK")
+        other.close()
+        add(store, 1)
+        assert [row.number for row in store.trials(NAME)] == [1]
+
+
+def test_threads_write_in_turn(url: str) -> None:
+    """Threads of one process that write at once wait for each other."""
+    with Store(url) as store:
+        names = ["a", "b", "c"]
+
+        def write(name: str) -> None:
+            writers.begin(store, name)
+            for number in range(1, 11):
+                writers.step(store, name, number)
+
+        threads = [threading.Thread(target=write, args=[name]) for name in names]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert [check_ledger(store, name) for name in names] == [11, 11, 11]
+
+
+def test_transitions_wait_for_the_disk_and_reports_do_not(url: str) -> None:
+    """Transitions are written with full durability; a transaction of reports and elapsed time is cheaper."""
+    levels: list[str] = []
+
+    def note_level(connection: Any, *_: Any) -> None:
+        driver: sqlite3.Connection = connection.connection.driver_connection
+        if driver.in_transaction:
+            levels.append({1: "normal", 2: "full"}[driver.execute("PRAGMA synchronous").fetchone()[0]])
+
+    with Store(url) as store:
+        create(store)
+        add(store, 1)
+        event.listen(Engine, "before_cursor_execute", note_level)
+        try:
+            start(store, 1)
+            assert set(levels) == {"full"}
+            levels.clear()
+            report(store, 1, 1, (1, 0.5))
+            with store.transaction() as tx:
+                tx.add_elapsed(NAME, 1.0)
+            assert levels == ["normal", "normal"]
+            levels.clear()
+            with store.transaction() as tx:
+                tx.add_elapsed(NAME, 1.0)
+                tx.lose_attempt(NAME, 1, 1, Cause.KILLED, "")
+            assert set(levels) == {"full"}
+        finally:
+            event.remove(Engine, "before_cursor_execute", note_level)
+        assert sqlite3.connect(url.removeprefix("sqlite:///")).execute("PRAGMA journal_mode").fetchone() == ("wal",)

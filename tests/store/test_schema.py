@@ -1,0 +1,247 @@
+"""Opening databases: new, old, newer, foreign, damaged, out of reach."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import event
+from sqlalchemy.pool import Pool
+
+from tests.store import writers
+from tests.store.lives import NAME, add, create, report, run, start
+from tests.store.test_durability import process
+from tunewell.spec.errors import DataError, SpecError
+from tunewell.spec.states import TrialState
+from tunewell.store import Store, schema
+
+NEXT = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade():
+    with op.batch_alter_table("experiment", recreate="always") as table:
+        table.add_column(sa.Column("owner", sa.Text))
+    op.execute({statement!r})
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """File of a database that is not there yet, in a folder that is not there yet."""
+    return tmp_path / "home" / "tunewell.db"
+
+
+def open_store(path: Path) -> Store:
+    """Open the store in a file."""
+    return Store(f"sqlite:///{path}")
+
+
+def release_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, statement: str = "SELECT 1") -> None:
+    """Let there be a newer version with a further migration that ends with `statement`."""
+    scripts = tmp_path / "migrations"
+    shutil.copytree(schema.SCRIPTS, scripts)
+    (scripts / "versions" / "0002_owner.py").write_text(NEXT.format(statement=statement))
+    monkeypatch.setattr(schema, "SCRIPTS", scripts)
+    monkeypatch.setattr(schema, "HEAD", "0002")
+
+
+def read(path: Path, query: str) -> list[Any]:
+    """Read a file without the store."""
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(query).fetchall()
+
+
+class TestMigrations:
+    def test_the_newest_is_the_head(self) -> None:
+        """The version that the store compares with is that of the newest migration."""
+        config = Config()
+        config.set_main_option("script_location", str(schema.SCRIPTS))
+        assert ScriptDirectory.from_config(config).get_heads() == [schema.HEAD]
+
+    def test_upgrade_keeps_the_data_and_a_backup(
+        self, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """An older database is upgraded when it is opened, with all that is in it, and copied beside itself before."""
+        with open_store(path) as store:
+            create(store)
+            run(store, 1, 0.5)
+            add(store, 2)
+            start(store, 2)
+            report(store, 2, 1, (1, 0.25))
+            trials = store.trials(NAME)
+        release_next(tmp_path, monkeypatch)
+        with open_store(path) as store:
+            assert store.trials(NAME) == trials
+            assert store.curves(NAME, "loss") == {2: {1: 0.25}}
+            add(store, 3)
+        assert read(path, "SELECT owner FROM experiment") == [(None,)]
+        assert read(path, "PRAGMA foreign_key_check") == []
+        backup = path.with_name("tunewell.db.backup-0001")
+        assert read(backup, "SELECT count(*) FROM trial") == [(2,)]
+        assert read(backup, "SELECT version_num FROM tunewell_version") == [("0001",)]
+        assert sorted(file.name for file in path.parent.iterdir()) == ["tunewell.db", backup.name]
+
+    def test_new_database_has_no_backup(self, path: Path) -> None:
+        """Making a database copies nothing."""
+        open_store(path).close()
+        assert [file.name for file in path.parent.iterdir()] == ["tunewell.db"]
+
+    def test_failed_upgrade_leaves_all_as_it_was(
+        self, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """An upgrade that fails half-way is undone, and the older version goes on with the database."""
+        with open_store(path) as store:
+            create(store)
+        with monkeypatch.context() as newer:
+            release_next(tmp_path, newer, "SELECT nonsense")
+            with pytest.raises(Exception, match="nonsense"):
+                open_store(path)
+        assert "owner" not in [column[1] for column in read(path, "PRAGMA table_info(experiment)")]
+        with open_store(path) as store:
+            add(store, 1)
+
+    def test_newer_database_is_refused(self, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A database of a newer version is left alone; the error names both versions and the remedy."""
+        with monkeypatch.context() as newer:
+            release_next(tmp_path, newer)
+            open_store(path).close()
+        before = path.read_bytes()
+        with pytest.raises(DataError, match=r"tunewell\.db: .* newer version .* 0002, .* 0001.* Upgrade Tunewell"):
+            open_store(path)
+        assert path.read_bytes() == before
+
+    def test_database_of_another_program_is_refused(self, path: Path) -> None:
+        """Tables are never made among another program's."""
+        path.parent.mkdir()
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("CREATE TABLE alembic_version (version_num TEXT)")
+        with pytest.raises(DataError, match=r"tables of another program \(alembic_version"):
+            open_store(path)
+        assert read(path, "SELECT name FROM sqlite_master") == [("alembic_version",)]
+
+    def test_processes_open_a_new_home_at_once(self, path: Path) -> None:
+        """Several processes that find no database make one together."""
+        url = f"sqlite:///{path}"
+        with process("open", url) as one, process("open", url) as two, process("open", url) as three:
+            together = (one, two, three)
+            for child in together:
+                assert child.stdout is not None
+                child.stdout.readline()
+            for child in together:
+                assert child.stdin is not None
+                child.stdin.write("\n")
+                child.stdin.flush()
+            assert [child.wait(timeout=60) for child in together] == [0, 0, 0]
+        with open_store(path) as store:
+            assert {row.name for row in store.experiments()} == {f"by-{child.pid}" for child in together}
+
+    def test_up_to_date_database_opens_without_alembic(self, path: Path) -> None:
+        """Opening what needs no migration does not even import the tool for it."""
+        open_store(path).close()
+        script = (
+            "import sys; from tunewell.store import Store; Store(sys.argv[1]).close(); print('alembic' in sys.modules)"
+        )
+        command = [sys.executable, "-c", script, f"sqlite:///{path}"]
+        assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+class TestTrouble:
+    @pytest.mark.parametrize("url", ["nonsense", "mysql://host/db", "sqlite://", "sqlite:///:memory:", ""])
+    def test_url_that_is_none(self, url: str) -> None:
+        """A URL that can't be used is refused with an example of a right one."""
+        with pytest.raises(SpecError, match=r"database: .*Write it like sqlite:////folder/tunewell\.db"):
+            Store(url)
+
+    def test_missing_driver(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Without the driver for PostgreSQL the error names it."""
+        monkeypatch.setitem(sys.modules, "psycopg", None)
+        with pytest.raises(SpecError, match=r"driver 'psycopg' is not installed.*pip install 'psycopg\[binary\]'"):
+            Store("postgresql://host/db")
+
+    def test_password_is_not_told(self) -> None:
+        """An error message about a database that can't be reached or used does not contain the password."""
+        pytest.importorskip("psycopg", reason="the driver for PostgreSQL is not installed")
+        with pytest.raises(DataError, match="can't be reached") as caught:
+            Store("postgresql://user:geheim@127.0.0.1:1/db")
+        assert "geheim" not in str(caught.value)
+
+    @pytest.mark.parametrize("damage", ["header", "pages", "cut"])
+    def test_damaged_file(self, path: Path, damage: str) -> None:
+        """A damaged database is told as such, with its path and a remedy, not as a traceback of the driver."""
+        with open_store(path) as store:
+            create(store)
+        content = path.read_bytes()
+        broken = {
+            "header": b"\x00" * 100 + content[100:],
+            "pages": content[:4096] + b"\xff" * (len(content) - 4096),
+            "cut": content[:6000],
+        }
+        path.write_bytes(broken[damage])
+        with pytest.raises(DataError, match=r"tunewell\.db: .*(damaged|no SQLite).*Put a backup in its place"):  # noqa: SIM117
+            with open_store(path) as store:
+                store.experiments()
+
+    def test_folder_under_a_file(self, tmp_path: Path) -> None:
+        """A folder that can't be made is named, with the remedy."""
+        (tmp_path / "file").write_text("")
+        with pytest.raises(DataError, match=r"file/home: the folder .* can't be made \(.*--home"):
+            open_store(tmp_path / "file" / "home" / "tunewell.db")
+
+    @pytest.fixture
+    def locked_folder(self) -> Iterator[Path]:
+        """A folder, outside of those that only its owner may enter, in which nothing may be made."""
+        folder = Path(tempfile.mkdtemp())
+        open_store(folder / "present.db").close()
+        folder.chmod(0o555)
+        (folder / "present.db").chmod(0o444)
+        yield folder
+        folder.chmod(0o755)
+        shutil.rmtree(folder)
+
+    def test_read_only_folder(self, locked_folder: Path) -> None:
+        """In a read-only folder no database is made or opened; the error names the path and the remedy."""
+        names = ["new.db", "sub/new.db", "present.db"]
+        with process("unprivileged", *(f"sqlite:///{locked_folder / name}" for name in names)) as child:
+            told, _ = child.communicate(timeout=60)
+        for name, error in zip(names, told.splitlines(), strict=True):
+            assert error.startswith(f"DataError {(locked_folder / name).parent}")
+            assert error.endswith("Choose another folder with --home or TUNEWELL_HOME.")
+
+    def test_full_disk(self, path: Path) -> None:
+        """When the disk is full the error says so, nothing is half written, and with space writing goes on."""
+        with open_store(path) as store:
+            create(store)
+            writers.begin(store, "steps")
+
+        def limit(connection: sqlite3.Connection, _: object) -> None:
+            pages = path.stat().st_size // 4096
+            connection.execute(f"PRAGMA max_page_count={pages + 2}")
+
+        event.listen(Pool, "connect", limit)
+        try:
+            with open_store(path) as store:
+                with pytest.raises(DataError, match=r"tunewell\.db: the disk is full.*--home"):
+                    for number in range(1, 1000):
+                        writers.step(store, "steps", number)
+                written = store.counts("steps")
+        finally:
+            event.remove(Pool, "connect", limit)
+        with open_store(path) as store:
+            assert store.counts("steps") == written
+            assert written[TrialState.RUNNING] == 1
+            writers.step(store, "steps", sum(written.values()))

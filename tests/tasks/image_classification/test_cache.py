@@ -1,0 +1,118 @@
+"""Decoded pictures: right, built once, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tunewell.spec.errors import DataError
+from tunewell.tasks.image_classification import cache as cache_module
+from tunewell.tasks.image_classification.cache import Decoded, decode, load_cached_pixels
+from tunewell.tasks.image_classification.data import fingerprint, read_manifest
+from tunewell.tasks.image_classification.pictures import load_pixels
+
+
+def decode_folder(folder: Path, cache: Path, size: int = 16) -> tuple[Decoded, list[tuple[str, int, int]]]:
+    """Decode a data set; return the result and the progress that was told."""
+    manifest = read_manifest(folder, 0)
+    told: list[tuple[str, int, int]] = []
+    return decode(manifest, fingerprint(manifest), size, cache, lambda *step: told.append(step)), told
+
+
+def test_pixels_are_those_of_the_files(digits: Path, tmp_path: Path) -> None:
+    """Each row of the map is its picture, read-only; progress goes to the end."""
+    decoded, told = decode_folder(digits, tmp_path)
+    manifest = read_manifest(digits, 0)
+    pixels = load_cached_pixels(decoded.folder)
+    assert pixels.shape == (140, 16, 16, 3)
+    assert isinstance(pixels, np.memmap)
+    assert not pixels.flags.writeable
+    for position in range(0, 140, 7):
+        assert (pixels[position] == load_pixels(manifest.path(position), 16)).all()
+    assert told == [("decoding pictures at 16 px", done, 140) for done in range(1, 141)]
+
+
+def test_nothing_is_decoded_twice(digits: Path, tmp_path: Path) -> None:
+    """A second call for the same pictures and size finds the first one's result; another size is new."""
+    first, _ = decode_folder(digits, tmp_path)
+    assert decode_folder(digits, tmp_path) == (first, [])
+    other, told = decode_folder(digits, tmp_path, size=24)
+    assert other.folder != first.folder
+    assert told
+
+
+def test_a_changed_file_is_decoded_anew(own_digits: Path, tmp_path: Path) -> None:
+    """The cache is not used for pictures that changed since."""
+    first, _ = decode_folder(own_digits, tmp_path / "cache")
+    path = read_manifest(own_digits, 0).path(0)
+    path.write_bytes(read_manifest(own_digits, 0).path(5).read_bytes())
+    os.utime(path, ns=(1, 1))
+    second, told = decode_folder(own_digits, tmp_path / "cache")
+    assert told
+    pixels = load_cached_pixels(second.folder)
+    assert (pixels[0] == pixels[5]).all()
+    assert (load_cached_pixels(first.folder)[0] != pixels[0]).any()
+
+
+def test_broken_pictures_are_recorded(own_digits: Path, tmp_path: Path) -> None:
+    """A broken picture is noted with its problem, also by later calls, and the others stay in their places."""
+    manifest = read_manifest(own_digits, 0)
+    manifest.path(3).write_bytes(b"no picture at all")
+    for _ in range(2):
+        decoded, _ = decode_folder(own_digits, tmp_path / "cache")
+        assert decoded.broken == {3: "it is no picture, or damaged"}
+        assert [len(digest) > 0 for digest in decoded.digests] == [position != 3 for position in range(80)]
+        assert (load_cached_pixels(decoded.folder)[4] == load_pixels(manifest.path(4), 16)).all()
+
+
+def test_two_at_once(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two builders of the same cache both get the complete result, and no remains are left."""
+    both_built = threading.Barrier(2)
+    publish = cache_module._publish
+
+    def publish_together(part: Path, folder: Path) -> None:
+        both_built.wait(30)
+        publish(part, folder)
+
+    monkeypatch.setattr(cache_module, "_publish", publish_together)
+    found: list[Decoded] = []
+    threads = [threading.Thread(target=lambda: found.append(decode_folder(digits, tmp_path)[0])) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(found) == 2
+    assert found[0] == found[1]
+    assert [path.name for path in (tmp_path / "pictures").iterdir()] == [found[0].folder.name]
+
+
+def test_an_interruption_leaves_nothing(digits: Path, tmp_path: Path) -> None:
+    """A build that is interrupted leaves no cache that looks complete, and the next call builds it."""
+    manifest = read_manifest(digits, 0)
+
+    def interrupt(what: str, done: int, total: int) -> None:
+        if done == 50:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        decode(manifest, fingerprint(manifest), 16, tmp_path, interrupt)
+    assert list((tmp_path / "pictures").iterdir()) == []
+    assert decode_folder(digits, tmp_path)[1]
+
+
+def test_a_place_that_cannot_be_written(digits: Path, tmp_path: Path) -> None:
+    """A cache folder that can't be made is an error with a remedy."""
+    (tmp_path / "cache").write_text("a file")
+    with pytest.raises(DataError, match=r"cache/pictures: the cache can't be written .* another home with --home"):
+        decode_folder(digits, tmp_path / "cache")
+
+
+def test_a_disk_that_is_too_small(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Too little room is noticed before decoding, with both sizes."""
+    monkeypatch.setattr(cache_module.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 100})())
+    with pytest.raises(DataError, match=r"the decoded pictures need 0\.0 GB, 0\.0 GB are free"):
+        decode_folder(digits, tmp_path)

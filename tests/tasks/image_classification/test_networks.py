@@ -1,0 +1,56 @@
+"""Every network on offer keeps what its declaration promises."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from tunewell.spec.errors import SpecError
+from tunewell.tasks.image_classification.hyperparameters import Hyperparameters, check_domains
+from tunewell.tasks.image_classification.model import build_module
+from tunewell.tasks.image_classification.networks import ARCHITECTURES, architecture
+
+NAMES = ["small-cnn", "efficientnet-lite0", "mobilenetv3-small", "resnet18"]
+
+
+def test_the_list_is_complete() -> None:
+    """Each network on offer is tested here, under its own name."""
+    assert sorted(ARCHITECTURES) == sorted(NAMES)
+    assert all(name == item.network.name for name, item in ARCHITECTURES.items())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_declarations(name: str) -> None:
+    """Defaults are complete and in range, and each default and range has a source."""
+    design = architecture(name)
+    space = design.network.space
+    default = space.default()
+    assert default is not None
+    assert space.check(default) == default
+    assert set(design.network.sources) == set(space.names)
+    check_domains(space)
+    for seed in range(20):
+        Hyperparameters.from_configuration(space.sample(np.random.default_rng(seed)))
+    assert ("backbone" in space) == (design.timm_name is not None) == bool(design.network.weights)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_modules(name: str) -> None:
+    """Each network gives a logit a class at any size, is differentiable, and ends in the layer it says."""
+    torch.set_num_threads(1)
+    module = build_module(name, 3).eval()
+    for size in (32, 70):
+        images = torch.rand(2, 3, size, size)
+        logits = module(images)
+        assert logits.shape == (2, 3)
+        features = module.forward_head(module.forward_features(images), pre_logits=True)
+        torch.testing.assert_close(module.get_classifier()(features), logits)
+    logits.sum().backward()
+    assert all(tensor.grad is not None for tensor in module.parameters())
+
+
+def test_unknown_network() -> None:
+    """A wrong name is answered with the nearest right one."""
+    with pytest.raises(SpecError, match=r"network: there is no network 'resnet-18'\. Did you mean 'resnet18'"):
+        architecture("resnet-18")

@@ -1,0 +1,129 @@
+"""From any kind of picture file to RGB pixels."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tunewell.tasks.image_classification.pictures import PictureError, bombs_refused, load_pixels
+
+
+def encode(image: Image.Image, kind: str, **options: object) -> bytes:
+    """Return the picture as a file's content."""
+    data = BytesIO()
+    image.save(data, kind, **options)
+    return data.getvalue()
+
+
+def ramp(mode: str = "RGB") -> Image.Image:
+    """Return 40 x 20 pixels that grow brighter to the right."""
+    grey = np.tile(np.linspace(0, 255, 40).astype(np.uint8), (20, 1))
+    return Image.fromarray(grey).convert(mode)
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind"),
+    [
+        ("RGB", "PNG"),
+        ("RGB", "BMP"),
+        ("RGB", "WEBP"),
+        ("L", "PNG"),
+        ("L", "JPEG"),
+        ("P", "GIF"),
+        ("P", "PNG"),
+        ("1", "PNG"),
+        ("CMYK", "JPEG"),
+        ("CMYK", "TIFF"),
+        ("YCbCr", "JPEG"),
+        ("RGBA", "PNG"),
+        ("LA", "PNG"),
+    ],
+)
+def test_every_mode_becomes_rgb(mode: str, kind: str) -> None:
+    """The ramp keeps its dark left and its bright right whatever the file's colours and format."""
+    pixels = load_pixels(encode(ramp(mode), kind), 16)
+    assert pixels.shape == (16, 16, 3)
+    assert pixels.dtype == np.uint8
+    assert pixels[:, :3].mean() < 60
+    assert pixels[:, -3:].mean() > 195
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.tile(np.linspace(0, 65535, 40).astype(np.uint16), (20, 1)),
+        np.tile(np.linspace(0, 65535, 40).astype(np.int32), (20, 1)),
+        np.tile(np.linspace(0, 1, 40).astype(np.float32), (20, 1)),
+        np.tile(np.linspace(0, 255, 40).astype(np.float32), (20, 1)),
+    ],
+    ids=["16 bits", "16 of 32 bits", "fractions", "bytes as floats"],
+)
+def test_deep_pictures_are_scaled(values: np.ndarray) -> None:
+    """More than 8 bits a pixel are scaled down, not cut off."""
+    pixels = load_pixels(encode(Image.fromarray(values), "TIFF"), 40)
+    expected = np.linspace(0, 255, 40)
+    assert np.abs(pixels[10, :, 0] - expected).max() <= 4
+
+
+def test_transparency_becomes_white() -> None:
+    """Transparent parts look as on white paper."""
+    assert (load_pixels(encode(Image.new("RGBA", (8, 8), (0, 0, 0, 0)), "PNG"), 8) == 255).all()
+    palette = encode(Image.new("P", (8, 8), 0), "PNG", transparency=0)
+    assert (load_pixels(palette, 8) == 255).all()
+
+
+def test_orientation_is_applied() -> None:
+    """A photo taken with the camera turned is turned back."""
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    turned = load_pixels(encode(ramp(), "JPEG", exif=exif, quality=95), 16)
+    assert turned[:, :3].mean() > 195 > 60 > turned[:, -3:].mean()
+
+
+def test_the_whole_picture_is_kept() -> None:
+    """A wide picture is squeezed into the square: both of its ends are still there."""
+    wide = Image.new("RGB", (100, 20), "black")
+    wide.paste("red", (0, 0, 10, 20))
+    wide.paste("blue", (90, 0, 100, 20))
+    pixels = load_pixels(wide, 20)
+    assert pixels[10, 0].tolist() == [255, 0, 0]
+    assert pixels[10, -1].tolist() == [0, 0, 255]
+
+
+def test_path_bytes_and_image_give_the_same(tmp_path: Path) -> None:
+    """It does not matter how a picture is handed over, not even if it is large."""
+    path = tmp_path / "large.jpg"
+    noise = np.random.default_rng(0).integers(0, 256, (640, 480, 3), dtype=np.uint8)
+    Image.fromarray(noise).resize((480, 640)).save(path)
+    pixels = load_pixels(path, 32)
+    assert (load_pixels(path.read_bytes(), 32) == pixels).all()
+    with Image.open(path) as image:
+        assert (load_pixels(image, 32) == pixels).all()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "no picture"),
+        (b"<html>not found</html>", "no picture"),
+        (encode(ramp(), "JPEG")[:-80], "truncated"),
+        (encode(ramp(), "PNG")[:60], "truncated|Truncated"),
+    ],
+    ids=["empty", "other", "half a JPEG", "half a PNG"],
+)
+def test_broken_files(content: bytes, message: str) -> None:
+    """Truncated files and files that are no pictures are refused with a reason."""
+    with pytest.raises(PictureError, match=message):
+        load_pixels(content, 16)
+
+
+@pytest.mark.parametrize("limit", [500, 300])
+def test_decompression_bombs(monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
+    """A picture above the limit of pixels is refused, be it twice as large or just above."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+    with bombs_refused(), pytest.raises(PictureError, match=f"more than {limit} pixels"):
+        load_pixels(encode(ramp(), "PNG"), 16)

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import csv
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from tests.tasks.image_classification.trained import Trained, failure, run_job, train_digits
+
+from tunewell.tasks.image_classification.model import build_module, load_model, preprocess, save_model
+from tunewell.tasks.image_classification.predict import predict
+from tunewell.trial import Failed
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """An experiment with a model and 120 pictures that it has not learned from."""
+    return train_digits(tmp_path_factory.mktemp("trained"))
+
+
+def _predict(trained: Trained, folder: Path, *inputs: Path, output: Path | None = None) -> list[dict[str, Any]]:
+    run_job(predict, folder, model=trained.model, inputs=list(inputs), output=output)
+    found: list[dict[str, Any]] = json.loads((folder / "predictions.json").read_text())
+    return found
+
+
+def test_predictions_are_the_models(trained: Trained, tmp_path: Path) -> None:
+    """In a folder of folders, every picture gets the label, probability and top three of the model."""
+    found = _predict(trained, tmp_path / "job", trained.data / "test")
+    module, config = load_model(trained.model)
+    paths = sorted((trained.data / "test").rglob("*.png"))
+    with torch.inference_mode():
+        probabilities = module(preprocess(paths, config)).softmax(dim=1)
+    assert [prediction["file"] for prediction in found] == [str(path) for path in paths]
+    for prediction, row in zip(found, probabilities, strict=True):
+        values, order = row.topk(3)
+        assert [guess["label"] for guess in prediction["top"]] == [config.classes[index] for index in order]
+        assert [guess["probability"] for guess in prediction["top"]] == pytest.approx(values.tolist(), abs=1e-5)
+        assert prediction["label"] == prediction["top"][0]["label"]
+        assert prediction["probability"] == prediction["top"][0]["probability"]
+        assert prediction["error"] is None
+    right = sum(prediction["label"] == Path(prediction["file"]).parent.name for prediction in found)
+    assert right > 30  # of 60, where 6 are to be had by chance
+
+
+def test_broken_pictures_are_listed_and_hold_nothing_up(trained: Trained, tmp_path: Path) -> None:
+    """A truncated and an empty picture have an error in their place; the others get the labels they would get alone."""
+    good = sorted((trained.data / "val").rglob("*.png"))[:3]
+    mixed = tmp_path / "mixed"
+    (mixed / "deep").mkdir(parents=True)
+    for place, path in zip(("a.png", "deep/c.png", "e.png"), good, strict=True):
+        (mixed / place).write_bytes(path.read_bytes())
+    (mixed / "b.png").write_bytes(good[0].read_bytes()[:80])
+    (mixed / "d.JPG").touch()
+    (mixed / "notes.txt").write_text("no picture")
+    found = {Path(prediction["file"]).name: prediction for prediction in _predict(trained, tmp_path / "job", mixed)}
+    alone = _predict(trained, tmp_path / "alone", *good)
+    assert sorted(found) == ["a.png", "b.png", "c.png", "d.JPG", "e.png"]
+    for name in ("b.png", "d.JPG"):
+        assert found[name]["error"]
+        assert (found[name]["label"], found[name]["probability"], found[name]["top"]) == (None, None, [])
+    for name, expected in zip(("a.png", "c.png", "e.png"), alone, strict=True):
+        assert found[name]["label"] == expected["label"]
+        assert found[name]["probability"] == pytest.approx(expected["probability"], abs=1e-5)
+
+
+def test_all_broken_is_no_failure(trained: Trained, tmp_path: Path) -> None:
+    """A file that is no picture, named by itself, is listed with its error."""
+    (tmp_path / "text").write_text("no picture")
+    [prediction] = _predict(trained, tmp_path / "job", tmp_path / "text")
+    assert prediction["label"] is None
+    assert "no picture" in prediction["error"]
+
+
+def test_a_picture_that_is_named_twice_comes_once(trained: Trained, tmp_path: Path) -> None:
+    """A file and its folder as inputs give one prediction a picture, the file first."""
+    folder = trained.data / "val" / "3"
+    paths = sorted(folder.iterdir())
+    found = _predict(trained, tmp_path / "job", paths[-1], folder)
+    assert [prediction["file"] for prediction in found] == [str(paths[-1]), *map(str, paths[:-1])]
+
+
+def test_more_than_a_batch_is_reported_batch_by_batch(trained: Trained, tmp_path: Path) -> None:
+    """120 pictures take two batches; each report says how many are done."""
+    inputs = [trained.data / "val", trained.data / "test"]
+    reports = run_job(predict, tmp_path / "job", model=trained.model, inputs=inputs, output=None)
+    assert [report["predicted"] for report in reports] == [64, 120]
+    assert len(json.loads((tmp_path / "job" / "predictions.json").read_text())) == 120
+
+
+def test_csv_and_json_say_the_same(trained: Trained, tmp_path: Path) -> None:
+    """A CSV file has a row a picture with the three best labels; a JSON file is what the job returns."""
+    (tmp_path / "broken.png").touch()
+    inputs = [trained.data / "val" / "5", tmp_path / "broken.png"]
+    found = _predict(trained, tmp_path / "1", *inputs, output=tmp_path / "new" / "out.csv")
+    _predict(trained, tmp_path / "2", *inputs, output=tmp_path / "out.json")
+    assert json.loads((tmp_path / "out.json").read_text()) == found
+    with (tmp_path / "new" / "out.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["file"] for row in rows] == [prediction["file"] for prediction in found]
+    for row, prediction in zip(rows[:-1], found[:-1], strict=True):
+        guesses = [(row[f"label{rank}"], float(row[f"probability{rank}"])) for rank in ("", "_2", "_3")]
+        assert guesses == [(guess["label"], guess["probability"]) for guess in prediction["top"]]
+    assert (rows[-1]["label"], rows[-1]["probability_3"]) == ("", "")
+    assert rows[-1]["error"] == found[-1]["error"]
+
+
+def test_two_classes_have_a_top_two(trained: Trained, tmp_path: Path) -> None:
+    """A model with fewer than three classes gives as many labels as it has, in CSV too."""
+    _, config = load_model(trained.model)
+    save_model(tmp_path / "model", build_module("small-cnn", 2), replace(config, classes=("no", "yes")))
+    picture = next(trained.data.glob("val/1/*"))
+    run_job(predict, tmp_path / "job", model=tmp_path / "model", inputs=[picture], output=tmp_path / "out.csv")
+    [prediction] = json.loads((tmp_path / "job" / "predictions.json").read_text())
+    assert {guess["label"] for guess in prediction["top"]} == {"no", "yes"}
+    assert sum(guess["probability"] for guess in prediction["top"]) == pytest.approx(1)
+    assert (tmp_path / "out.csv").read_text().splitlines()[1].endswith(",,,")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "output", "message"),
+    [
+        ("gone", None, r"gone: there is no such file or folder\."),
+        ("empty", None, r"empty: there is no picture\."),
+        ("picture.png", "out.txt", r"output: 'out\.txt' is neither CSV nor JSON\..*\.csv or \.json"),
+        ("picture.png", "folder.csv", r"folder\.csv: it can't be read or written \(Is a directory\)\."),
+    ],
+)
+def test_wrong_arguments_are_one_clear_sentence(
+    trained: Trained, tmp_path: Path, inputs: str, output: str | None, message: str
+) -> None:
+    """Missing and empty folders, and an output of unknown kind or in the way, end the job with a sentence."""
+    for name in ("empty", "folder.csv"):
+        (tmp_path / name).mkdir()
+    Image.new("L", (32, 32)).save(tmp_path / "picture.png")
+    with pytest.raises(Failed):
+        _predict(trained, tmp_path / "job", tmp_path / inputs, output=tmp_path / output if output else None)
+    given = failure(tmp_path / "job")
+    assert given["cause"] == "data_error"
+    assert re.search(message, given["detail"])
+
+
+def test_a_folder_without_a_model_is_one_clear_sentence(trained: Trained, tmp_path: Path) -> None:
+    """A model folder that holds no model is named."""
+    with pytest.raises(Failed):
+        run_job(predict, tmp_path / "job", model=tmp_path, inputs=[trained.data], output=None)
+    assert f"{tmp_path}: it holds no model" in failure(tmp_path / "job")["detail"]

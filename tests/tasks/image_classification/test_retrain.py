@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+from tests.tasks.image_classification.trained import PARAMETERS, Trained, failure, run_job, train_digits
+
+from tunewell.tasks.image_classification.model import load_model, preprocess
+from tunewell.tasks.image_classification.retrain import retrain
+from tunewell.trial import Failed
+
+ALL = ("train", "val")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """An experiment with train, validation and test pictures."""
+    return train_digits(tmp_path_factory.mktemp("trained"))
+
+
+def _retrain(
+    trained: Trained, folder: Path, splits: tuple[str, ...] = ALL, **parameters: Any
+) -> tuple[Path, list[dict[str, Any]]]:
+    output = folder / "model"
+    chosen = {**PARAMETERS, **parameters}
+    reports = run_job(
+        retrain, folder / "job", task_file=trained.task_file, parameters=chosen, output=output, splits=splits
+    )
+    return output, reports
+
+
+def _accuracy(model: Path, pictures: Path) -> float:
+    """Accuracy of a model on the files in `pictures/CLASS`."""
+    paths = sorted(pictures.glob("*/*.png"))
+    module, config = load_model(model)
+    with torch.inference_mode():
+        predicted = module(preprocess(paths, config)).argmax(dim=1)
+    return float(np.mean([config.classes[i] == path.parent.name for i, path in zip(predicted, paths, strict=True)]))
+
+
+def _same_weights(one: Path, other: Path) -> bool:
+    left, right = load_file(one / "weights.safetensors"), load_file(other / "weights.safetensors")
+    return all(np.array_equal(left[name], right[name]) for name in left.keys() | right.keys())
+
+
+def test_training_on_the_same_pictures_gives_the_trials_model(trained: Trained, tmp_path: Path) -> None:
+    """Same seed, schedule and parameters: on `train` alone it is the trial's model, bit for bit; with `val` another."""
+    on_train, _ = _retrain(trained, tmp_path / "train", ("train",))
+    on_all, _ = _retrain(trained, tmp_path / "all")
+    assert _same_weights(on_train, trained.model)
+    assert not _same_weights(on_all, trained.model)
+
+
+def test_the_validation_pictures_are_learned_from(tmp_path: Path) -> None:
+    """Where nearly all pictures are in `val`, training on all data is what makes the model good."""
+    trained = train_digits(tmp_path, {"train": 20, "val": 200, "test": 60})
+    output, _ = _retrain(trained, tmp_path / "retrained", epochs=3)
+    assert _accuracy(trained.model, trained.data / "test") < 0.5
+    assert _accuracy(output, trained.data / "test") > 0.7
+
+
+def test_the_test_pictures_give_the_honest_figure(trained: Trained, tmp_path: Path) -> None:
+    """Every epoch is reported; the last report and the model hold the accuracy on the test files."""
+    output, reports = _retrain(trained, tmp_path)
+    assert [report["step"] for report in reports] == [1, 2]
+    assert reports[0].keys() == {"step", "train_loss"}
+    config = json.loads((output / "model.json").read_text())
+    assert config["metrics"] == {name: reports[1][name] for name in ("test_accuracy", "test_f1", "test_loss")}
+    assert config["metrics"]["test_accuracy"] == pytest.approx(_accuracy(output, trained.data / "test"))
+    assert config["note"] == "Trained on the 300 pictures of train and val. Measured on the 60 pictures of test."
+    assert config["parameters"] == PARAMETERS
+
+
+def test_the_test_pictures_are_not_learned_from(trained: Trained, tmp_path: Path) -> None:
+    """Whether there is a test split makes no difference to the weights; without one the model says so."""
+    without = train_digits(tmp_path / "without", {"train": 240, "val": 60})
+    output, reports = _retrain(without, tmp_path / "1")
+    assert _same_weights(output, _retrain(trained, tmp_path / "2")[0])
+    assert reports[-1].keys() == {"step", "train_loss"}
+    config = json.loads((output / "model.json").read_text())
+    assert config["metrics"] == {}
+    assert config["note"] == (
+        "Trained on the 300 pictures of train and val. "
+        "No test split: not measured on pictures that it has not learned from."
+    )
+
+
+def test_an_emptied_cache_is_filled_again_from_the_same_pictures_only(tmp_path: Path) -> None:
+    """Without the cache the pictures are decoded anew; once they have changed, that is refused."""
+    trained = train_digits(tmp_path, {"train": 40, "val": 40})
+    decoded = Path(next(iter(json.loads(trained.task_file.read_text())["pixels"].values())))
+    before, _ = _retrain(trained, tmp_path / "before")
+    decoded.rename(tmp_path / "elsewhere")
+    assert _same_weights(before, _retrain(trained, tmp_path / "after")[0])
+    decoded.rename(tmp_path / "elsewhere again")
+    picture = next(trained.data.glob("train/*/*.png"))
+    picture.write_bytes(picture.read_bytes() + b"changed")
+    with pytest.raises(Failed):
+        _retrain(trained, tmp_path / "changed")
+    given = failure(tmp_path / "changed" / "job")
+    assert given["cause"] == "data_error"
+    assert "the data set has changed since the experiment began. Restore it." in given["detail"]
+
+
+def test_a_training_that_diverges_leaves_no_model(trained: Trained, tmp_path: Path) -> None:
+    """A loss that is not finite ends the job with its cause, and an older model stays as it was."""
+    output, _ = _retrain(trained, tmp_path, epochs=1)
+    before = {path.name: path.read_bytes() for path in output.iterdir()}
+    with pytest.raises(Failed):
+        run_job(
+            retrain,
+            tmp_path / "diverging",
+            task_file=trained.task_file,
+            parameters={**PARAMETERS, "optimizer": "sgd", "learning_rate": 1e30},
+            output=output,
+            splits=ALL,
+        )
+    assert failure(tmp_path / "diverging")["cause"] == "non_finite"
+    assert {path.name: path.read_bytes() for path in output.iterdir()} == before
+
+
+def test_an_output_that_cannot_be_written_shows_before_the_training(trained: Trained, tmp_path: Path) -> None:
+    """A file where the model's folder should be ends the job at once, with the path."""
+    (tmp_path / "model").write_text("in the way")
+    with pytest.raises(Failed):
+        _retrain(trained, tmp_path)
+    given = failure(tmp_path / "job")
+    assert given == {
+        "cause": "data_error",
+        "detail": f"{tmp_path / 'model'}: it can't be read or written (File exists).",
+    }
+    assert not (tmp_path / "job" / "reports.jsonl").exists()

@@ -1,0 +1,237 @@
+"""The task as controller and service see it: complete, space, check, prepare, program."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tunewell.spec.errors import ConflictError, DataError, SpecError, UserError
+from tunewell.spec.experiment import ExperimentSpec, parse_spec
+from tunewell.spec.launch import AttemptKey
+from tunewell.tasks.contract import Attempt
+from tunewell.tasks.image_classification import task as module
+from tunewell.tasks.image_classification.data import Manifest
+from tunewell.tasks.image_classification.prepared import Prepared
+from tunewell.tasks.image_classification.task import ImageClassification
+
+TASK = ImageClassification()
+
+
+def raw(data: Path, **fields: Any) -> dict[str, Any]:
+    """Return a spec as a user writes it."""
+    return {"name": "e", "task": "image-classification", "data": str(data), **fields}
+
+
+def spec_of(data: Path, **fields: Any) -> ExperimentSpec:
+    """Return a complete spec, with the small network unless said otherwise."""
+    return parse_spec(TASK.complete(raw(data, **{"network": "small-cnn", **fields})))
+
+
+def prepare(spec: ExperimentSpec, home: Path) -> tuple[list[str], int]:
+    """Prepare an experiment; return its notes, and how often progress was told."""
+    told: list[int] = []
+    notes = TASK.prepare(spec, home / "e", home / "cache", lambda what, done, total: told.append(done))
+    return notes, len(told)
+
+
+# complete -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("objective", "completed"),
+    [
+        (None, {"metric": "accuracy", "goal": "maximize"}),
+        ("loss", {"metric": "loss", "goal": "minimize"}),
+        ({"metric": "f1", "target": 0.9}, {"metric": "f1", "goal": "maximize", "target": 0.9}),
+        ({"target": 0.9}, {"metric": "accuracy", "goal": "maximize", "target": 0.9}),
+    ],
+)
+def test_the_objective_is_completed(digits: Path, objective: Any, completed: dict[str, Any]) -> None:
+    """The default metric is accuracy, and each metric has its goal."""
+    fields = {} if objective is None else {"objective": objective}
+    assert TASK.complete(raw(digits, network="small-cnn", **fields))["objective"] == completed
+
+
+def test_unknown_metrics_and_networks(digits: Path) -> None:
+    """A metric that is never reported and a network that does not exist are refused at once."""
+    with pytest.raises(
+        SpecError, match=r"objective\.metric: this task does not report 'acuracy'. Did you mean 'accuracy'"
+    ):
+        TASK.complete(raw(digits, objective="acuracy"))
+    with pytest.raises(SpecError, match=r"network: there is no network 'resnet81'\. Did you mean 'resnet18'"):
+        TASK.complete(raw(digits, network="resnet81"))
+
+
+@pytest.mark.parametrize(("side", "network"), [(64, "small-cnn"), (100, "efficientnet-lite0")])
+def test_the_default_network_depends_on_the_pictures(tmp_path: Path, side: int, network: str) -> None:
+    """Small pictures get the small network, larger ones the pretrained one, one odd picture or not."""
+    for name in ("a", "b"):
+        for index in range(4):
+            (tmp_path / name).mkdir(exist_ok=True)
+            Image.new("RGB", (side, side // 2)).save(tmp_path / name / f"{index}.png")
+    Image.new("RGB", (500, 500)).save(tmp_path / "a" / "odd.png")
+    (tmp_path / "b" / "broken.png").write_text("")
+    assert TASK.complete(raw(tmp_path))["network"] == network
+
+
+def test_complete_leaves_the_rest_to_validation(tmp_path: Path) -> None:
+    """A spec without data, or with a malformed objective, is left for its validation to refuse."""
+    assert "network" not in TASK.complete({"name": "e", "task": "image-classification"})
+    assert TASK.complete(raw(tmp_path, network="resnet18", objective=["f1"]))["objective"] == ["f1"]
+    with pytest.raises(DataError, match="does not exist"):
+        TASK.complete(raw(tmp_path / "nowhere"))
+
+
+# space ----------------------------------------------------------------------------------------------------
+
+
+def test_overrides(digits: Path) -> None:
+    """Overrides replace domains; defaults outside of them move to the nearest value inside."""
+    overrides = {
+        "learning_rate": {"low": 1e-5, "high": 1e-4, "log": True},
+        "batch_size": [48, 64],
+        "mixup": {"low": 0.01, "high": 0.4, "log": True},
+        "epochs": {"low": 5, "high": 30},
+        "schedule": "cosine",
+    }
+    space = TASK.space(spec_of(digits, parameters=overrides))
+    default = space.default()
+    assert default is not None
+    assert space.check(default) == default
+    expected = {"learning_rate": 1e-4, "batch_size": 48, "mixup": 0.01, "epochs": 15, "schedule": "cosine"}
+    assert {name: default[name] for name in expected} == pytest.approx(expected)
+    assert default["image_size"] == 48
+
+
+def test_a_fixed_optimizer_drops_what_depends_on_it(digits: Path) -> None:
+    """Without SGD there is no momentum; with SGD alone it is always there."""
+    assert "momentum" not in TASK.space(spec_of(digits, parameters={"optimizer": "adamw"}))
+    space = TASK.space(spec_of(digits, parameters={"optimizer": "sgd"}))
+    assert (space.default() or {})["momentum"] == 0.9
+
+
+def test_no_frozen_backbone_without_weights(digits: Path) -> None:
+    """From scratch the backbone is not a parameter, and asking for a frozen one is an error."""
+    assert "backbone" in TASK.space(spec_of(digits, network="resnet18"))
+    assert "backbone" not in TASK.space(spec_of(digits, network="resnet18", weights="none"))
+    with pytest.raises(SpecError, match=r"parameters\.backbone: 'frozen' with `weights: none`"):
+        TASK.space(spec_of(digits, network="resnet18", weights="none", parameters={"backbone": "frozen"}))
+
+
+def test_unknown_and_wrong_parameters(digits: Path) -> None:
+    """An unknown parameter and a domain out of reach are refused."""
+    with pytest.raises(SpecError, match=r"parameters\.learning_rte: .* Did you mean 'learning_rate'"):
+        TASK.space(spec_of(digits, parameters={"learning_rte": 0.1}))
+    with pytest.raises(SpecError, match=r"parameters\.augmentation: 3 is outside 0 … 1"):
+        TASK.space(spec_of(digits, parameters={"augmentation": 3}))
+
+
+# check ----------------------------------------------------------------------------------------------------
+
+
+def test_check(digits: Path) -> None:
+    """What was found is said in a line; nothing is written."""
+    assert TASK.check(spec_of(digits)) == ["Pictures: 100 train, 40 val, in 10 classes. Network: small-cnn."]
+
+
+def test_check_refuses_missing_weights(digits: Path) -> None:
+    """A weights file that is not there is found before anything starts."""
+    with pytest.raises(DataError, match=r"weights: there is no file /no\.pth"):
+        TASK.check(spec_of(digits, weights="/no.pth"))
+
+
+def test_missing_libraries(digits: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the extra, the error holds the command that installs it."""
+    find = module.importlib.util.find_spec
+    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None if name == "timm" else find(name))
+    with pytest.raises(UserError, match=r"needs timm\. Install it with: pip install 'tunewell\[vision\]'"):
+        TASK.check(spec_of(digits))
+
+
+def test_the_task_is_light() -> None:
+    """Importing the task imports neither PyTorch nor Pillow: a base install can list and refuse it."""
+    program = (
+        "import sys, tunewell.tasks.image_classification.task; "
+        "sys.exit(any(name in sys.modules for name in ('torch', 'timm', 'PIL', 'safetensors', 'sklearn')))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+# prepare --------------------------------------------------------------------------------------------------
+
+
+def test_prepare_is_idempotent(digits: Path, tmp_path: Path) -> None:
+    """The first call decodes each size; the second changes nothing and says the same."""
+    spec = spec_of(digits, parameters={"image_size": [24, 32]}, sampling=0.5, seed=3)
+    notes, told = prepare(spec, tmp_path)
+    assert told == 2 * 140
+    assert notes == ["Weights: none, small-cnn is trained from scratch."]
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    assert prepare(spec, tmp_path) == (notes, 0)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+    prepared = Prepared.load(tmp_path / "e" / "task.json")
+    assert set(prepared.pixels) == {24, 32}
+    assert (prepared.network, prepared.seed, prepared.sampling, prepared.weights) == ("small-cnn", 3, 0.5, None)
+
+
+def test_a_second_experiment_decodes_nothing(digits: Path, tmp_path: Path) -> None:
+    """Experiments on the same pictures share the cache, whatever their network and seed."""
+    prepare(spec_of(digits, parameters={"image_size": 32}), tmp_path)
+    other = spec_of(digits, parameters={"image_size": 32}, network="resnet18", weights="none", seed=9)
+    assert TASK.prepare(other, tmp_path / "f", tmp_path / "cache", lambda *step: pytest.fail("decoded anew"))
+
+
+def test_a_lost_cache_is_made_again(digits: Path, tmp_path: Path) -> None:
+    """An experiment that goes on after its cache was deleted decodes again, into the same place."""
+    spec = spec_of(digits, parameters={"image_size": 32})
+    prepare(spec, tmp_path)
+    folder = Path(Prepared.load(tmp_path / "e" / "task.json").pixels[32])
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()
+    assert prepare(spec, tmp_path)[1] == 140
+    assert folder.is_dir()
+
+
+def test_changed_data_are_noticed(own_digits: Path, tmp_path: Path) -> None:
+    """An experiment does not go on with other pictures than it began with."""
+    spec = spec_of(own_digits, parameters={"image_size": 32})
+    prepare(spec, tmp_path)
+    os.utime(next(own_digits.rglob("*.png")), ns=(1, 1))
+    with pytest.raises(ConflictError, match="the data set has changed since experiment 'e' began"):
+        prepare(spec, tmp_path)
+
+
+def test_broken_and_doubled_pictures(own_digits: Path, tmp_path: Path) -> None:
+    """Few broken pictures are left out with a note, doubled ones are noted; many broken ones are an error."""
+    train, val = (sorted((own_digits / split).rglob("*.png")) for split in ("train", "val"))
+    train[0].write_bytes(b"")
+    val[-1].write_bytes(train[-1].read_bytes())
+    spec = spec_of(own_digits, parameters={"image_size": 32})
+    notes, _ = prepare(spec, tmp_path / "few")
+    assert any(note.startswith("Left out, because they can't be read: train/") for note in notes)
+    assert any(note.startswith("1 of 40 pictures of val are in train too") for note in notes)
+    assert len(Manifest.load(tmp_path / "few" / "e" / "manifest.json").splits["train"]) == 39
+    for path in train[1:4]:
+        path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(DataError, match="4 of 80 pictures can't be read, 3 would be left out: train/"):
+        prepare(spec, tmp_path / "many")
+
+
+# program --------------------------------------------------------------------------------------------------
+
+
+def test_program(digits: Path, tmp_path: Path) -> None:
+    """A trial runs the entry that trains, and finds what was prepared."""
+    attempt = Attempt(AttemptKey("e", 1, 1), tmp_path, {})
+    program = TASK.program(spec_of(digits), tmp_path, attempt)
+    assert program.entry == "tunewell.tasks.image_classification.train:train"
+    assert program.command is None
+    assert program.environment == {"TUNEWELL_TASK_FILE": str(tmp_path / "task.json")}
+    assert set(program.preload) >= {"torch", "timm"}

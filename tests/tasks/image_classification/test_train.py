@@ -1,0 +1,175 @@
+"""A whole trial: what it reports, what it leaves, how it goes on and how it fails."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tests.tasks.image_classification.trained import failure, run
+
+from tunewell.spec.experiment import parse_spec
+from tunewell.tasks.image_classification.data import Manifest
+from tunewell.tasks.image_classification.learner import Learner
+from tunewell.tasks.image_classification.metrics import measure
+from tunewell.tasks.image_classification.model import load_model, preprocess
+from tunewell.tasks.image_classification.task import ImageClassification
+from tunewell.tasks.image_classification.train import epochs_at, train, training_positions
+from tunewell.trial import Failed
+
+PARAMETERS: dict[str, Any] = {
+    "learning_rate": 0.01,
+    "batch_size": 16,
+    "optimizer": "adamw",
+    "weight_decay": 0.01,
+    "schedule": "one-cycle",
+    "augmentation": 0.3,
+    "epochs": 4,
+    "image_size": 32,
+}
+
+
+@pytest.fixture(scope="module")
+def experiment(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an experiment on digits with the small network, prepared."""
+    home = tmp_path_factory.mktemp("home")
+    task, raw = ImageClassification(), {"name": "e", "task": "image-classification", "data": str(digits)}
+    spec = parse_spec(task.complete({**raw, "network": "small-cnn", "parameters": {"image_size": [32, 48]}}))
+    task.prepare(spec, home / "e", home / "cache", lambda *step: None)
+    return home / "e"
+
+
+def run_trial(experiment: Path, folder: Path, parameters: dict[str, Any] = PARAMETERS, **environment: str) -> list[Any]:
+    """Run a trial in this process; return its reports as (step, metrics)."""
+    run(train, folder, parameters, TUNEWELL_TASK_FILE=str(experiment / "task.json"), **environment)
+    lines = map(json.loads, (folder / "reports.jsonl").read_text().splitlines())
+    return [(line["step"], line["metrics"]) for line in lines]
+
+
+def test_a_trial_reports_each_epoch_and_leaves_its_model(experiment: Path, tmp_path: Path) -> None:
+    """Each epoch is a report; model and predictions are those of the last one, and go with the pictures."""
+    reports = run_trial(experiment, tmp_path)
+    assert [step for step, _ in reports] == [1, 2, 3, 4]
+    assert all(set(metrics) == {"accuracy", "f1", "loss", "train_loss"} for _, metrics in reports)
+    last = reports[-1][1]
+    assert last["accuracy"] > 0.3
+    module, config = load_model(tmp_path / "artifacts" / "model")
+    assert config.parameters == PARAMETERS
+    assert config.metrics == {name: last[name] for name in ("accuracy", "f1", "loss")}
+    with np.load(tmp_path / "artifacts" / "predictions.npz") as left:
+        logits, labels, positions = left["logits"], left["labels"], left["positions"]
+    manifest = Manifest.load(experiment / "manifest.json")
+    assert tuple(positions) == manifest.splits["val"]
+    assert labels.tolist() == manifest.split_labels("val")
+    assert measure(logits, labels) == config.metrics
+    assert logits.dtype == np.float32
+    with torch.inference_mode():
+        again = module(preprocess([manifest.path(int(position)) for position in positions[:5]], config)).numpy()
+    np.testing.assert_allclose(logits[:5], again, atol=1e-4)
+
+
+def test_a_trial_goes_on_from_its_checkpoint(experiment: Path, tmp_path: Path) -> None:
+    """Half a training and its continuation report and leave what a whole one does."""
+    whole = run_trial(experiment, tmp_path / "whole")
+    half = run_trial(experiment, tmp_path / "half", TUNEWELL_FIDELITY="0.5")
+    assert half == whole[:2]
+    (tmp_path / "rest").mkdir()
+    (tmp_path / "half" / "checkpoint").rename(tmp_path / "rest" / "checkpoint")
+    assert run_trial(experiment, tmp_path / "rest") == whole[2:]
+    parts = [np.load(tmp_path / name / "artifacts" / "predictions.npz")["logits"] for name in ("whole", "rest")]
+    assert (parts[0] == parts[1]).all()
+
+
+def test_a_checkpoint_at_the_end_is_measured(experiment: Path, tmp_path: Path) -> None:
+    """An attempt that was lost after its last checkpoint is completed without more training."""
+    first = run_trial(experiment, tmp_path / "first", {**PARAMETERS, "epochs": 1})
+    (tmp_path / "second").mkdir()
+    (tmp_path / "first" / "checkpoint").rename(tmp_path / "second" / "checkpoint")
+    (step, metrics), *rest = run_trial(experiment, tmp_path / "second", {**PARAMETERS, "epochs": 1})
+    assert (step, rest) == (1, [])
+    assert metrics == {name: value for name, value in first[0][1].items() if name != "train_loss"}
+    assert (tmp_path / "second" / "artifacts" / "model" / "model.json").exists()
+
+
+def test_a_diverging_trial(experiment: Path, tmp_path: Path) -> None:
+    """A loss that is no number ends the trial with its cause."""
+    wild = {**PARAMETERS, "learning_rate": 1e30, "optimizer": "sgd", "schedule": "constant"}
+    with pytest.raises(Failed):
+        run_trial(experiment, tmp_path, wild)
+    assert failure(tmp_path)["cause"] == "non_finite"
+    assert "of epoch 1" in failure(tmp_path)["detail"]
+
+
+def test_a_gpu_without_memory(experiment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Running out of GPU memory ends the trial with its cause and one line."""
+
+    def exhaust(*arguments: object) -> float:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nmore lines")
+
+    monkeypatch.setattr(Learner, "train_epoch", exhaust)
+    with pytest.raises(Failed):
+        run_trial(experiment, tmp_path)
+    assert failure(tmp_path) == {"cause": "gpu_oom", "detail": "CUDA out of memory. Tried to allocate 2 GiB."}
+
+
+def test_sampling(experiment: Path, tmp_path: Path) -> None:
+    """A share of the training pictures is learned from; all validation pictures are looked at."""
+    manifest = Manifest.load(experiment / "manifest.json")
+    assert training_positions(manifest, 1.0, 0).tolist() == list(manifest.splits["train"])
+    some = training_positions(manifest, 0.5, 0)
+    assert 45 <= len(some) <= 55
+    assert set(some.tolist()) < set(manifest.splits["train"])
+    halved = run_trial(experiment, tmp_path, {**PARAMETERS, "epochs": 1}, TUNEWELL_SAMPLING="0.5")
+    assert len(np.load(tmp_path / "artifacts" / "predictions.npz")["labels"]) == 40
+    assert halved != run_trial(experiment, tmp_path / "all", {**PARAMETERS, "epochs": 1})
+
+
+@pytest.mark.parametrize(
+    ("fidelity", "epochs", "expected"), [(1.0, 15, 15), (1 / 9, 15, 2), (0.01, 15, 1), (0.5, 3, 2)]
+)
+def test_epochs_of_a_fidelity(fidelity: float, epochs: int, expected: int) -> None:
+    """A fidelity is the rounded share of the epochs, one at least."""
+    assert epochs_at(fidelity, epochs) == expected
+
+
+def test_a_forked_trial_starts_at_once(experiment: Path, tmp_path: Path) -> None:
+    """After the preload a forked trial imports nothing that takes time and soon begins its first step.
+
+    The limit leaves room for a busy machine: alone, it takes about 0.03 seconds.
+    """
+    (tmp_path / "parameters.json").write_text(json.dumps({**PARAMETERS, "epochs": 1}))
+    program = textwrap.dedent(
+        f"""
+        import importlib, json, os, sys, time
+        from pathlib import Path
+        from tunewell.tasks.image_classification.task import ImageClassification
+        for name in ImageClassification.preload:
+            importlib.import_module(name)
+        folder, known, started = Path({str(tmp_path)!r}), set(sys.modules), time.time()
+        if os.fork() == 0:
+            sys.modules["tunewell.tasks.image_classification.train"].train(folder)
+            timing = json.loads((folder / "timing.json").read_text())
+            new = sorted(set(sys.modules) - known)
+            print(json.dumps({{"seconds": timing["first_batch"] - started, "new": new}}), flush=True)
+            os._exit(0)
+        sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))
+        """
+    )
+    environment = {"TUNEWELL_TASK_FILE": str(experiment / "task.json"), "TUNEWELL_TRIAL_FOLDER": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**environment, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=True,
+    )
+    found = json.loads(done.stdout)
+    assert found["seconds"] < 1.0
+    assert len(found["new"]) < 20, found["new"]

@@ -1,0 +1,102 @@
+"""A small experiment on real pictures, for the tests of what comes after a search."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from tunewell.spec.experiment import parse_spec
+from tunewell.tasks.image_classification.task import ImageClassification
+from tunewell.tasks.image_classification.train import train
+
+PARAMETERS = {
+    "learning_rate": 0.01,
+    "batch_size": 16,
+    "optimizer": "adamw",
+    "weight_decay": 0.01,
+    "schedule": "one-cycle",
+    "epochs": 2,
+    "image_size": 32,
+}
+SPLITS = {"train": 240, "val": 60, "test": 60}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """An experiment with one trial that has ended."""
+
+    data: Path
+    #: The experiment's folder.
+    folder: Path
+
+    @property
+    def task_file(self) -> Path:
+        """What `prepare` left."""
+        return self.folder / "task.json"
+
+    @property
+    def attempt(self) -> Path:
+        """Folder of the trial's only attempt."""
+        return self.folder / "trials" / "1" / "1"
+
+    @property
+    def model(self) -> Path:
+        """The trial's model."""
+        return self.attempt / "artifacts" / "model"
+
+
+def write_pictures(folder: Path, splits: Mapping[str, int]) -> Path:
+    """Write scikit-learn's first digits as `SPLIT/CLASS/INDEX.png`, so many in each split."""
+    digits = load_digits()
+    index = 0
+    for split, count in splits.items():
+        for _ in range(count):
+            path = folder / split / str(digits.target[index]) / f"{index:04}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray((digits.images[index] * 15).astype("uint8")).resize((32, 32)).save(path)
+            index += 1
+    return folder
+
+
+def train_digits(folder: Path, splits: Mapping[str, int] = SPLITS) -> Trained:
+    """Prepare an experiment on digits and train its only trial."""
+    trained = Trained(write_pictures(folder / "digits", splits), folder / "experiment")
+    task = ImageClassification()
+    raw = {"name": "digits", "task": "image-classification", "data": str(trained.data), "network": "small-cnn"}
+    spec = parse_spec(task.complete({**raw, "weights": "none", "parameters": {"image_size": 32, "epochs": 2}}))
+    task.prepare(spec, trained.folder, folder / "cache", lambda what, done, total: None)
+    run(train, trained.attempt, PARAMETERS, TUNEWELL_TASK_FILE=str(trained.task_file))
+    return trained
+
+
+def run_job(entry: Callable[[Path], None], folder: Path, **arguments: Any) -> list[dict[str, Any]]:
+    """Run a job in `folder` as a supervisor would; return its reports, `step` and metrics."""
+    folder.mkdir(parents=True)
+    (folder / "job.json").write_text(json.dumps(arguments, default=str))
+    run(entry, folder, arguments.get("parameters", {}))
+    reports = folder / "reports.jsonl"
+    lines = reports.read_text().splitlines() if reports.exists() else []
+    return [{"step": report["step"], **report["metrics"]} for report in map(json.loads, lines)]
+
+
+def failure(folder: Path) -> dict[str, str]:
+    """Return cause and detail that a trial or job gave for its failure."""
+    given: dict[str, str] = json.loads((folder / "failure.json").read_text())
+    return given
+
+
+def run(entry: Callable[[Path], None], folder: Path, parameters: Mapping[str, Any], **environment: str) -> None:
+    """Call the entry of a trial or job in this process, with its parameters and environment."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "parameters.json").write_text(json.dumps(parameters))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**environment, "TUNEWELL_TRIAL_FOLDER": str(folder), "OMP_NUM_THREADS": "1"}.items():
+            patch.setenv(name, value)
+        entry(folder)

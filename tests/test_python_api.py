@@ -1,0 +1,221 @@
+"""`import tunewell as tw`, as a program or a notebook uses it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+import tunewell as tw
+from tunewell.spec.errors import ConflictError, SpecError
+from tunewell.spec.states import ExperimentState
+
+
+def test_public_names_can_be_imported() -> None:
+    """Every name in __all__ is there, and the list is what users have been told."""
+    assert all(getattr(tw, name) is not None for name in tw.__all__)
+    assert {"search", "load", "report", "uniform", "loguniform", "integer", "choice", "ordinal", "Pruned"} <= set(
+        tw.__all__
+    )
+
+
+def test_import_is_light() -> None:
+    """Importing tunewell and its trial functions brings in nothing but the standard library."""
+    code = (
+        "import sys; import tunewell; tunewell.report; "
+        "heavy = {'numpy', 'pydantic', 'sqlalchemy', 'torch', 'rich', 'typer', 'psutil'} & set(sys.modules); "
+        "sys.exit(', '.join(heavy) or None)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_search_over_a_cheap_function(tmp_path: Path) -> None:
+    """A returned number is the objective; best, top and trials are consistent with it."""
+    result = tw.search(
+        lambda x, n: x * n,
+        {"x": tw.uniform(0, 1), "n": tw.integer(1, 5)},
+        goal="maximize",
+        max_trials=25,
+        home=tmp_path,
+        progress=False,
+    )
+    assert result.state is ExperimentState.COMPLETED
+    trials = result.trials()
+    assert len(trials) == 25
+    assert all(trial["value"] == trial["parameters"]["x"] * trial["parameters"]["n"] for trial in trials)
+    assert result.best.value == max(trial["value"] for trial in trials)
+    assert [trial.value for trial in result.top(3)] == sorted((t["value"] for t in trials), reverse=True)[:3]
+
+
+def test_reports_are_kept_and_may_prune(tmp_path: Path) -> None:
+    """`trial.report` records a curve; reaching the target ends the search at that report."""
+    steps: list[int] = []
+
+    def train(trial: tw.Trial, rate: float) -> None:
+        for step in range(1, 11):
+            steps.append(step)
+            trial.report(accuracy=rate * step, step=step)
+
+    result = tw.search(
+        train,
+        {"rate": [1.0]},
+        metric="accuracy",
+        target=3.0,
+        home=tmp_path,
+        progress=False,
+    )
+    assert result.state is ExperimentState.TARGET_REACHED
+    assert result.best.value == 3.0
+    assert steps == [1, 2, 3]
+
+
+def test_exceptions_are_failures_and_the_search_goes_on(tmp_path: Path) -> None:
+    """A function that raises for some values costs these trials only; the cause is on record."""
+
+    def fragile(x: float) -> float:
+        if x < 0.3:
+            raise ValueError("too small")
+        return x
+
+    result = tw.search(
+        fragile,
+        {"x": tw.uniform(0, 1)},
+        goal="minimize",
+        max_trials=30,
+        algorithm="random",
+        home=tmp_path,
+        progress=False,
+    )
+    failed = [trial for trial in result.trials() if trial["state"] == "failed"]
+    assert failed
+    assert all(trial["cause"] == "crashed" and "too small" in trial["detail"] for trial in failed)
+    assert result.best.value >= 0.3
+
+
+def test_processes_of_their_own(tmp_path: Path) -> None:
+    """With several trials at once each runs in another process, closures included."""
+    import os
+
+    offset = 10
+
+    def where(x: float) -> dict[str, float]:
+        return {"objective": x + offset, "process": os.getpid()}
+
+    result = tw.search(
+        where,
+        {"x": tw.uniform(0, 1)},
+        goal="maximize",
+        algorithm="random",
+        max_trials=4,
+        max_concurrency=2,
+        home=tmp_path,
+        progress=False,
+    )
+    processes = {trial["reports"][-1]["metrics"]["process"] for trial in result.trials()}
+    assert len(processes) == 4
+    assert os.getpid() not in processes
+    assert result.best.value > offset
+
+
+def test_unnamed_searches_begin_anew_and_named_ones_go_on(tmp_path: Path) -> None:
+    """Running a cell twice gives two experiments; a named one is shown again instead."""
+
+    def f(x: int) -> int:
+        return x
+
+    space = {"x": tw.integer(0, 100)}
+
+    def again(**fields: object) -> tw.Result:
+        return tw.search(f, space, goal="maximize", max_trials=3, home=tmp_path, progress=False, **fields)
+
+    assert [again().name, again().name] == ["f", "f-2"]
+    first = again(name="mine")
+    assert again(name="mine").trials() == first.trials()
+    assert len(again(name="mine", seed=0).trials()) == 3
+    with pytest.raises(ConflictError, match="seed"):
+        again(name="mine", seed=1)
+
+
+def test_interrupted_search_goes_on(tmp_path: Path) -> None:
+    """Ctrl-C inside the function ends the search in order; calling it again goes on with the same trials."""
+    calls: list[int] = []
+
+    def f(trial: tw.Trial, x: int) -> int:
+        calls.append(trial.number)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return x
+
+    def again() -> tw.Result:
+        return tw.search(f, {"x": tw.integer(0, 100)}, goal="maximize", max_trials=5, home=tmp_path, progress=False)
+
+    with pytest.raises(KeyboardInterrupt):
+        again()
+    result = again()
+    assert result.name == "f"
+    assert calls == [1, 2, 3, 3, 4, 5]
+    assert [trial["state"] for trial in result.trials()] == ["succeeded"] * 5
+
+
+def test_a_thread_may_search(tmp_path: Path) -> None:
+    """Signal handlers are only for the main thread; a search elsewhere works all the same."""
+    results: list[tw.Result] = []
+
+    def work() -> None:
+        results.append(
+            tw.search(lambda x: x, {"x": [1, 2]}, goal="maximize", home=tmp_path, progress=False, name="thread")
+        )
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join(60)
+    assert results[0].best.value == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({"parameters": {"y": tw.uniform(0, 1)}}, "parameters.y"),
+        ({"parameters": {"x": tw.uniform(2, 1)}}, "parameters.x.low"),
+        ({"parameters": {}}, "parameters"),
+        ({"goal": None}, "objective.goal"),
+        ({"scheduler": "ray2"}, "scheduler"),
+        ({"scheduler": "inline", "max_concurrency": 4}, "max_concurrency"),
+        ({"max_trails": 3}, "max_trials"),
+    ],
+)
+def test_mistakes_are_named(arguments: dict[str, object], expected: str, tmp_path: Path) -> None:
+    """A wrong argument is a SpecError that names the field, and nothing is recorded."""
+    fields = {
+        "parameters": {"x": tw.uniform(0, 1)},
+        "goal": "maximize",
+        "home": tmp_path,
+        "progress": False,
+        **arguments,
+    }
+    with pytest.raises(SpecError, match=expected):
+        tw.search(lambda x: x, fields.pop("parameters"), **fields)  # type: ignore[arg-type]
+    assert not (tmp_path / "experiments").exists()
+
+
+def test_progress_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Progress names the best value at the end."""
+    tw.search(lambda x: x, {"x": [1, 2, 3]}, goal="maximize", algorithm="grid", home=tmp_path)
+    assert "completed" in capsys.readouterr().out
+
+
+def test_report_and_plot(tmp_path: Path) -> None:
+    """The result writes the HTML report and gives a figure."""
+    result = tw.search(lambda x: x, {"x": [1, 2, 3]}, goal="maximize", home=tmp_path, progress=False)
+    assert result.report().read_text().startswith("<!DOCTYPE html>")
+    assert type(result.plot()).__name__ == "Figure"
+
+
+def test_load_reads_what_is_recorded(tmp_path: Path) -> None:
+    """`load` gives the result of an earlier search by its name."""
+    result = tw.search(lambda x: x, {"x": [1, 2]}, goal="maximize", home=tmp_path, progress=False, name="kept")
+    assert tw.load("kept", tmp_path).best == result.best

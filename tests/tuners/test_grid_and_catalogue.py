@@ -1,0 +1,87 @@
+"""Grid search, the choice of an algorithm, and mistakes in its options."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tunewell.spec.declaration import parse_space
+from tunewell.spec.errors import SpecError
+from tunewell.tuners.catalogue import choose, create, initial_configurations
+from tunewell.tuners.contract import Suggestion
+from tunewell.tuners.grid import grid_size
+
+SPACE = parse_space({"rate": {"low": 1e-4, "high": 1.0, "log": True}, "k": ["a", "b"]})
+
+
+def test_grid_takes_evenly_spaced_values_in_scale() -> None:
+    """Five points of a log parameter are decades, each combined with each choice."""
+    subject = create("grid", SPACE, goal="minimize")
+    found = [subject.ask() for _ in range(10)]
+    pairs = {(round(s.parameters["rate"], 12), s.parameters["k"]) for s in found if isinstance(s, Suggestion)}
+    assert pairs == {(rate, k) for rate in (1e-4, 1e-3, 1e-2, 1e-1, 1.0) for k in "ab"}
+
+
+def test_grid_covers_the_space_early() -> None:
+    """The first tenth of a grid lies in every tenth of each parameter's range, roughly."""
+    space = parse_space({"x": {"low": 0.0, "high": 1.0}, "y": {"low": 0.0, "high": 1.0}})
+    subject = create("grid", space, goal="minimize", points=20)
+    first = [subject.ask() for _ in range(40)]
+    for name in ("x", "y"):
+        tenths = {int(s.parameters[name] * 9.999) for s in first if isinstance(s, Suggestion)}
+        assert len(tenths) >= 8
+
+
+def test_grid_size_counts_different_points() -> None:
+    """Points that an inactive parameter makes equal count once; it is the default number of trials."""
+    space = parse_space({"k": ["a", "b"], "m": {"low": 0.0, "high": 1.0, "when": {"k": "a"}}})
+    assert grid_size(space, 4) == 5
+    assert choose("grid", space, None, points=4).max_trials == 5
+
+
+def test_large_grids_are_not_laid_out() -> None:
+    """A grid of 5^20 points gives its first one at once."""
+    space = parse_space({f"x{i}": {"low": 0.0, "high": 1.0} for i in range(20)})
+    assert isinstance(create("grid", space, goal="minimize").ask(), Suggestion)
+
+
+def test_auto_chooses_by_size() -> None:
+    """A space that the trials can cover is searched by grid, a larger one by the Bayesian algorithm; both say why."""
+    small = parse_space({"a": [1, 2, 3]})
+    assert choose("auto", small).name == "grid"
+    assert choose("auto", small, 2).name == "bayesian"
+    assert choose("auto", SPACE).name == "bayesian"
+    assert "3 configurations" in choose("auto", small).reason
+    assert choose("random", SPACE).reason == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "expected"),
+    [
+        ("baysian", {}, "bayesian"),
+        ("tpe", {"initial_trials": 0}, "from 1 to 20"),
+        ("tpe", {"initial_trials": 2.5}, "from 1 to 20"),
+        ("tpe", {"candidate": 5}, "candidates"),
+        ("random", {"points": 3}, "no options"),
+        ("auto", {"points": 3}, "auto takes no options"),
+    ],
+)
+def test_mistakes_are_named(name: str, options: dict[str, Any], expected: str) -> None:
+    """Unknown algorithms and options, and values out of range, are errors with the remedy."""
+    with pytest.raises(SpecError, match=expected):
+        create(name, SPACE, goal="minimize", **options)
+
+
+def test_initial_configurations_are_checked() -> None:
+    """A configuration of the user's outside of the space is an error that names it."""
+    with pytest.raises(SpecError, match=r"initial\.0\.rate"):
+        initial_configurations(SPACE, [{"rate": 5.0, "k": "a"}])
+
+
+def test_spaces_may_be_declarations() -> None:
+    """`create` takes what a spec file would hold, for other people's loops."""
+    subject = create("bayesian", {"x": {"low": 0, "high": 3}}, goal="minimize")
+    suggestion = subject.ask()
+    assert isinstance(suggestion, Suggestion)
+    subject.tell(suggestion.failure("gpu_oom"))

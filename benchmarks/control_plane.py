@@ -40,9 +40,10 @@ def tunewell_inline(folder: Path, trials: int) -> dict[str, float]:
         progress=False,
         max_duration="10h",
     )
-    window = min(500, trials // 4)
-    early = (marks[100 + window] - marks[100]) / window if trials > 100 + window else float("nan")
-    late = (marks[-1] - marks[-1 - window]) / window
+    window = min(1000, trials // 4)
+    if trials <= 100 + window:
+        return {}
+    early, late = marks[100 + window] - marks[100], marks[-1] - marks[-1 - window]
     return {"late_over_early": late / early}
 
 

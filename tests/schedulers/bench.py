@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,14 +38,20 @@ def script(name: str, *arguments: object) -> tuple[str, ...]:
 
 def processes_of(folder: Path) -> list[psutil.Process]:
     """Return the processes that the attempt in `folder` has started by executing a program, zombies left out."""
-    found = []
+    return [process for process, of in _trial_processes() if of == folder]
+
+
+def processes_below(folder: Path) -> list[psutil.Process]:
+    """Return the processes that attempts anywhere in `folder` have started by executing a program."""
+    return [process for process, of in _trial_processes() if of.is_relative_to(folder)]
+
+
+def _trial_processes() -> Iterator[tuple[psutil.Process, Path]]:
     for process in psutil.process_iter():
-        try:
-            if process.environ().get("TUNEWELL_TRIAL_FOLDER") == str(folder):
-                found.append(process)
-        except psutil.Error:
-            pass
-    return found
+        with suppress(psutil.Error):
+            folder = process.environ().get("TUNEWELL_TRIAL_FOLDER")
+            if folder:
+                yield process, Path(folder)
 
 
 def has_ended(pid: int) -> bool:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.schedulers.bench import Bench, processes_of
+from tests.schedulers.bench import Bench, processes_below
 
 
 @pytest.fixture
@@ -14,6 +14,5 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     bench = Bench(tmp_path)
     yield bench
     bench.scheduler.close()
-    for attempt in tmp_path.glob("*/1"):
-        for process in processes_of(attempt):
-            process.kill()
+    for process in processes_below(tmp_path):
+        process.kill()

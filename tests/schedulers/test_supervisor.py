@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,17 +18,37 @@ from tests.schedulers.bench import (
     PATIENCE_SECONDS,
     Bench,
     has_ended,
+    processes_below,
     processes_of,
     script,
     wait_until,
     with_environment,
 )
 from tunewell.schedulers import records
+from tunewell.schedulers.local import LocalScheduler
 from tunewell.spec.launch import Exit, Launch, Limits, Resources
 from tunewell.spec.metric_line import DEFAULT_METRIC_PATTERN
 from tunewell.spec.states import Cause
 
 ENTRIES = "tests.schedulers.children.entries"
+
+
+@pytest.fixture(scope="module")
+def scheduler() -> Iterator[LocalScheduler]:
+    """One scheduler for all these tests: what they look at are supervisors."""
+    scheduler = LocalScheduler(cpus=4, gpus=())
+    yield scheduler
+    scheduler.close()
+
+
+@pytest.fixture
+def bench(tmp_path: Path, scheduler: LocalScheduler) -> Iterator[Bench]:
+    """A bench on that scheduler; whatever a test leaves running is ended."""
+    bench = Bench(tmp_path, scheduler)
+    yield bench
+    for process in processes_below(tmp_path):
+        process.kill()
+    bench.wait_until(lambda: scheduler.free(Resources()) == 4)
 
 
 def test_success(bench: Bench) -> None:

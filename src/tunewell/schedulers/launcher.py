@@ -13,7 +13,6 @@ from __future__ import annotations
 import gc
 import json
 import os
-import select
 import signal
 import socket
 import sys
@@ -39,9 +38,6 @@ class Launcher:
         self._channel = channel
         #: Environment of the controller, without what is set here for the imports.
         self._environment = dict(os.environ)
-        self._supervisors: set[int] = set()
-        self._foreign: set[int] = set()
-        self._wake: tuple[int, int] = (-1, -1)
 
     def run(self) -> None:
         """Serve until the scheduler hangs up."""
@@ -72,48 +68,12 @@ class Launcher:
         # What the imports have made stays for good: the collector, looking at it, would only copy shared memory.
         gc.collect()
         gc.freeze()
-        processes.become_subreaper()
-        self._foreign = set(processes.descendants(os.getpid()))
-        read, write = os.pipe()
-        os.set_blocking(write, False)
-        self._wake = (read, write)
-        signal.signal(signal.SIGCHLD, lambda signum, frame: None)
-        signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+        # Supervisors that end are reaped by the kernel: nobody asks for their exit codes.
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 
     def _messages(self) -> Iterator[Mapping[str, Any]]:
-        """Give each message of the scheduler; meanwhile, see to children that end."""
-        rest = b""
-        while True:
-            while b"\n" in rest:
-                line, _, rest = rest.partition(b"\n")
-                yield json.loads(line)
-            poll = select.poll()
-            for descriptor in (self._channel.fileno(), self._wake[0]):
-                poll.register(descriptor, select.POLLIN) if descriptor >= 0 else None
-            ready = dict(poll.poll())
-            if self._wake[0] in ready:
-                os.read(self._wake[0], 512)
-                self._reap()
-            if self._channel.fileno() in ready:
-                data = self._channel.recv(65536)
-                if not data:
-                    return
-                rest += data
-
-    def _reap(self) -> None:
-        killed = False
-        with suppress(ChildProcessError):
-            while True:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-                if pid == 0:
-                    break
-                killed = killed or (pid in self._supervisors and os.WIFSIGNALED(status))
-                self._supervisors.discard(pid)
-        if killed:
-            # It leaves its orphans to this process, the next subreaper.
-            left = set(processes.descendants(os.getpid())) - self._foreign
-            kept = {pid for supervisor in self._supervisors for pid in (supervisor, *processes.descendants(supervisor))}
-            processes.kill(left - kept)
+        with self._channel.makefile("rb") as lines:
+            yield from map(json.loads, lines)
 
     def _launch(self, folder: Path) -> None:
         # Until it is ready for it, a request to end must not kill the supervisor.
@@ -122,16 +82,12 @@ class Launcher:
         if pid == 0:
             self._become_supervisor(folder)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-        self._supervisors.add(pid)
         self._send({"folder": str(folder), "pid": pid, "identity": processes.identity(pid)})
 
     def _become_supervisor(self, folder: Path) -> NoReturn:
         try:
             os.setsid()
-            signal.set_wakeup_fd(-1)
-            for descriptor in self._wake:
-                os.close(descriptor)
-            self._channel.close()
+            os.close(self._channel.detach())
             supervise(folder, self._environment)
         except BaseException:
             with (folder / files.OUTPUT).open("a", encoding="utf-8") as log:

@@ -17,7 +17,7 @@ from tunewell.spec.space import SearchSpace
 from tunewell.spec.states import Cause
 from tunewell.store.store import Store
 from tunewell.tasks.contract import Attempt, Program
-from tunewell.tuners.contract import Exhausted, Suggestion, Tuner, Wait
+from tunewell.tuners.contract import Exhausted, Search, Suggestion, Tuner, Wait
 
 
 class FakeScheduler:
@@ -103,7 +103,7 @@ class ListTuner(Tuner):
 
     def __init__(self, space: SearchSpace, answers: list[Any], **hints: Any) -> None:
         """Take the answers, in order; after them nothing is left."""
-        super().__init__(space, "maximize", 0, **hints)
+        super().__init__(Search(space, "maximize", **hints))
         self.answers = answers
         self.judgement: Callable[[int, Mapping[int, float]], Literal["keep", "prune"]] = lambda n, c: "keep"
         self.limit: int | None = None

@@ -9,7 +9,7 @@ from typing import Any
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import SpecError, nearest
 from tunewell.spec.space import Configuration, SearchSpace
-from tunewell.tuners.contract import Goal, Tuner
+from tunewell.tuners.contract import Goal, Search, Tuner
 from tunewell.tuners.grid import DEFAULT_POINTS, GridTuner, grid_size
 from tunewell.tuners.random import RandomTuner
 from tunewell.tuners.tpe import TpeTuner
@@ -109,7 +109,7 @@ def create(
     if not isinstance(space, SearchSpace):
         space = parse_space(space)
     name = choose(algorithm, space, max_trials, **options).name
-    return ALGORITHMS[name](space, goal, seed, initial, max_trials, max_concurrency, **options)
+    return ALGORITHMS[name](Search(space, goal, seed, initial, max_trials, max_concurrency), **options)
 
 
 def initial_configurations(

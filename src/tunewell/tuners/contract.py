@@ -70,6 +70,23 @@ class Outcome:
     curve: Mapping[int, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What a tuner is told about the search that it serves."""
+
+    space: SearchSpace
+    #: Whether the objective is maximised or minimised.
+    goal: Goal
+    #: The only source of randomness.
+    seed: int = 0
+    #: (origin, configuration) pairs that are suggested first, in this order.
+    initial: Sequence[tuple[str, Configuration]] = ()
+    #: Hint: how many trials there will be.
+    max_trials: int | None = None
+    #: Hint: how many trials run at once.
+    max_concurrency: int | None = None
+
+
 class Tuner(ABC):
     """A search algorithm. Subclasses implement `propose`, and `accept` and `learn` if they keep state.
 
@@ -83,31 +100,11 @@ class Tuner(ABC):
     #: Whether suggestions may resume from other trials' checkpoints, so that these must be kept.
     resumes: ClassVar[bool] = False
 
-    def __init__(
-        self,
-        space: SearchSpace,
-        goal: Goal,
-        seed: int,
-        initial: Sequence[tuple[str, Configuration]] = (),
-        max_trials: int | None = None,
-        max_concurrency: int | None = None,
-    ) -> None:
-        """Set up an empty history.
-
-        Args:
-            space: the search space.
-            goal: whether the objective is maximised or minimised.
-            seed: the only source of randomness.
-            initial: (origin, configuration) pairs that are suggested first, in this order.
-            max_trials: hint, how many trials there will be.
-            max_concurrency: hint, how many trials run at once.
-        """
-        self.space = space
-        self.goal = goal
-        self.seed = seed
-        self.initial = tuple(initial)
-        self.max_trials = max_trials
-        self.max_concurrency = max_concurrency
+    def __init__(self, search: Search) -> None:
+        """Set up an empty history."""
+        self.search = search
+        self.space = search.space
+        self.initial = tuple(search.initial)
         #: Every suggestion made, by number.
         self.suggestions: dict[int, Suggestion] = {}
         #: The last outcome told, by number.
@@ -156,7 +153,7 @@ class Tuner(ABC):
 
     def generator(self, number: int, stream: int = 0) -> np.random.Generator:
         """Return the random generator of trial `number` (independent `stream`s for independent uses)."""
-        return np.random.default_rng([self.seed, number, stream])
+        return np.random.default_rng([self.search.seed, number, stream])
 
     @abstractmethod
     def propose(self, number: int) -> Suggestion | Wait | Exhausted:

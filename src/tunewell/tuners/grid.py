@@ -9,11 +9,10 @@ stopped early has seen the whole space coarsely, instead of one corner of it fin
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import ClassVar
 
 from tunewell.spec.space import Configuration, SearchSpace, key
-from tunewell.tuners.contract import Exhausted, Goal, Suggestion, Tuner, Wait
+from tunewell.tuners.contract import Exhausted, Search, Suggestion, Tuner, Wait
 from tunewell.tuners.fresh import Fresh, enumerate_space
 
 DEFAULT_POINTS = 5
@@ -27,25 +26,15 @@ class GridTuner(Tuner):
 
     name: ClassVar[str] = "grid"
 
-    def __init__(
-        self,
-        space: SearchSpace,
-        goal: Goal,
-        seed: int,
-        initial: Sequence[tuple[str, Configuration]] = (),
-        max_trials: int | None = None,
-        max_concurrency: int | None = None,
-        *,
-        points: int = DEFAULT_POINTS,
-    ) -> None:
+    def __init__(self, search: Search, *, points: int = DEFAULT_POINTS) -> None:
         """Set up the grid with `points` values of each continuous parameter; see `Tuner`."""
-        super().__init__(space, goal, seed, initial, max_trials, max_concurrency)
-        self._values = [parameter.values(max(points, parameter.size or 0)) for parameter in space]
+        super().__init__(search)
+        self._values = [parameter.values(max(points, parameter.size or 0)) for parameter in self.space]
         self._size = math.prod(len(values) for values in self._values)
         self._stride = _coprime_near(self._size * _GOLDEN, self._size)
         #: How many points of the visiting order are behind us.
         self._visited = 0
-        self._fresh = Fresh(space)
+        self._fresh = Fresh(self.space)
 
     def propose(self, number: int) -> Suggestion | Wait | Exhausted:
         """Return the next point that has not been suggested."""

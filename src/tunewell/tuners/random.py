@@ -5,11 +5,9 @@ Source: Bergstra, Bengio 2012, "Random Search for Hyper-Parameter Optimization",
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar
 
-from tunewell.spec.space import Configuration, SearchSpace
-from tunewell.tuners.contract import Exhausted, Goal, Suggestion, Tuner, Wait
+from tunewell.tuners.contract import Exhausted, Search, Suggestion, Tuner, Wait
 from tunewell.tuners.fresh import Fresh
 
 
@@ -18,18 +16,10 @@ class RandomTuner(Tuner):
 
     name: ClassVar[str] = "random"
 
-    def __init__(
-        self,
-        space: SearchSpace,
-        goal: Goal,
-        seed: int,
-        initial: Sequence[tuple[str, Configuration]] = (),
-        max_trials: int | None = None,
-        max_concurrency: int | None = None,
-    ) -> None:
+    def __init__(self, search: Search) -> None:
         """Set up an empty history; see `Tuner`."""
-        super().__init__(space, goal, seed, initial, max_trials, max_concurrency)
-        self._fresh = Fresh(space)
+        super().__init__(search)
+        self._fresh = Fresh(self.space)
 
     def propose(self, number: int) -> Suggestion | Wait | Exhausted:
         """Draw a configuration that has not been suggested."""

@@ -22,14 +22,13 @@ start is a Latin hypercube. More candidates (64 instead of 24) measured better o
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
 
-from tunewell.spec.space import Configuration, SearchSpace
+from tunewell.spec.space import Configuration
 from tunewell.spec.states import DETERMINISTIC_CAUSES
-from tunewell.tuners.contract import Exhausted, Goal, Outcome, Suggestion, Tuner, Wait
+from tunewell.tuners.contract import Exhausted, Outcome, Search, Suggestion, Tuner, Wait
 from tunewell.tuners.encoding import Array, Encoding
 from tunewell.tuners.fresh import Fresh
 
@@ -52,28 +51,17 @@ class TpeTuner(Tuner):
 
     name: ClassVar[str] = "tpe"
 
-    def __init__(
-        self,
-        space: SearchSpace,
-        goal: Goal,
-        seed: int,
-        initial: Sequence[tuple[str, Configuration]] = (),
-        max_trials: int | None = None,
-        max_concurrency: int | None = None,
-        *,
-        initial_trials: int = 10,
-        candidates: int = 64,
-    ) -> None:
+    def __init__(self, search: Search, *, initial_trials: int = 10, candidates: int = 64) -> None:
         """Set up an empty history; see `Tuner`.
 
         Args:
             initial_trials: size of the initial design, `initial` not counted.
             candidates: points drawn for a proposal.
         """
-        super().__init__(space, goal, seed, initial, max_trials, max_concurrency)
-        self._encoding = Encoding(space)
+        super().__init__(search)
+        self._encoding = Encoding(self.space)
         self._candidates = candidates
-        self._fresh = Fresh(space)
+        self._fresh = Fresh(self.space)
         self._points: dict[int, Array] = {}
         #: Trial number → loss to be minimised; infinite for failures that teach.
         self._losses: dict[int, float] = {}
@@ -104,7 +92,9 @@ class TpeTuner(Tuner):
         if outcome.cause in DETERMINISTIC_CAUSES:
             self._losses[suggestion.number] = math.inf
         elif outcome.objective is not None and math.isfinite(outcome.objective):
-            self._losses[suggestion.number] = outcome.objective if self.goal == "minimize" else -outcome.objective
+            self._losses[suggestion.number] = (
+                outcome.objective if self.search.goal == "minimize" else -outcome.objective
+            )
             self._finite += 1
 
     def _latin_hypercube(self, size: int) -> Array:

@@ -74,6 +74,17 @@ def test_a_trial_reports_each_epoch_and_leaves_its_model(experiment: Path, tmp_p
     np.testing.assert_allclose(logits[:5], again, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("goal", "metric", "target", "steps"), [("minimize", "loss", "100", 1), ("maximize", "accuracy", "2", 4)]
+)
+def test_a_trial_ends_where_it_reaches_the_target(
+    experiment: Path, tmp_path: Path, goal: str, metric: str, target: str, steps: int
+) -> None:
+    """The epoch that reaches the target is the last one, so that the model left is the one that reached it."""
+    variables = {"TUNEWELL_GOAL": goal, "TUNEWELL_METRIC": metric, "TUNEWELL_TARGET": target}
+    assert len(run_trial(experiment, tmp_path, **variables)) == steps
+
+
 def test_a_trial_goes_on_from_its_checkpoint(experiment: Path, tmp_path: Path) -> None:
     """Half a training and its continuation report and leave what a whole one does."""
     whole = run_trial(experiment, tmp_path / "whole")

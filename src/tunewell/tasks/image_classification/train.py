@@ -137,12 +137,20 @@ def _train_and_report(learner: Learner, pictures: Pictures, manifest: Manifest, 
             losses["train_loss"] = learner.train_epoch(pictures, positions, on_step)
         metrics = _validate_and_save(learner, pictures, manifest)
         report(step=learner.epoch, **metrics, **losses)
-        finished = learner.epoch >= last_epoch
+        finished = learner.epoch >= last_epoch or _reaches_target(metrics)
         if finished or time.monotonic() - saved >= _CHECKPOINT_SECONDS:
             _save_checkpoint(checkpoint, learner)
             saved = time.monotonic()
         if finished:
             return
+
+
+def _reaches_target(metrics: Mapping[str, float]) -> bool:
+    """Whether the search ends with this report: then the model on disk is to be the one that was reported."""
+    target, value = os.environ.get("TUNEWELL_TARGET"), metrics.get(os.environ.get("TUNEWELL_METRIC", ""))
+    if not target or value is None:
+        return False
+    return value >= float(target) if os.environ.get("TUNEWELL_GOAL") == "maximize" else value <= float(target)
 
 
 def _validate_and_save(learner: Learner, pictures: Pictures, manifest: Manifest) -> dict[str, float]:

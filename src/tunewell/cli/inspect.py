@@ -16,7 +16,7 @@ from rich.text import Text
 from tunewell.cli.options import HOME, DatabaseOption, ExperimentArgument, HomeOption, JsonOption, existing, print_json
 from tunewell.cli.summary import print_summary
 from tunewell.display.wording import SIGNS, parameters_text
-from tunewell.reports.format import count, duration, moment, number
+from tunewell.reports.format import count, duration, moment, number, scalar
 from tunewell.service.export import to_csv
 from tunewell.service.service import Service
 from tunewell.spec.errors import DataError, NotFoundError, nearest
@@ -282,5 +282,5 @@ def tasks(
         default = parameter.default if parameter.default is not None else parameter.from_unit(0.5)
         when = ", ".join(f"{c.parent}: {'|'.join(map(str, c.values))}" for c in parameter.when)
         domain = "fixed" if parameter.size == 1 else describe(parameter)
-        table.add_row(parameter.name, str(default), domain, when, entry.sources.get(parameter.name, ""))
+        table.add_row(parameter.name, scalar(default), domain, when, entry.sources.get(parameter.name, ""))
     console.print(table)

@@ -8,13 +8,15 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from tunewell.cli.options import HOME, DatabaseOption, ExperimentArgument, HomeOption, JsonOption, existing, print_json
 from tunewell.cli.summary import print_summary
 from tunewell.controller.controller import Controller
 from tunewell.display.lines import ProgressLines, started_line
 from tunewell.display.live import LiveTable
-from tunewell.reports.format import count
+from tunewell.reports.format import count, scalar
 from tunewell.service.jobs import JobFailed
 from tunewell.service.service import Service
 from tunewell.service.submission import make_plan
@@ -61,9 +63,8 @@ def run_search(service: Service, name: str, json_: bool, *, finished: bool = Fal
 
 
 def _run(service: Service, name: str, console: Console) -> bool:
-    for row in (service.experiment(name),):
-        if row.started_at is not None:
-            console.print(f"Going on with '{name}'.", highlight=False)
+    if service.experiment(name).started_at is not None:
+        console.print(f"Going on with '{name}'.", highlight=False)
     if not console.is_terminal:
         stream = sys.stderr if console.stderr else sys.stdout
         print(started_line(service.snapshot(name, 1)), file=stream, flush=True)
@@ -149,11 +150,13 @@ def check(
     reason = f" ({plan.choice.reason})" if plan.choice.reason else ""
     console.print(f"Algorithm: {plan.choice.name}{reason}, {count(plan.choice.max_trials, 'trial')}.")
     console.print(f"Objective: {plan.spec.objective.goal} {plan.spec.objective.metric}.")
-    console.print("Parameters:")
-    width = max(len(name) for name in plan.space.names)
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for column in ("parameter", "range", "default"):
+        table.add_column(column, overflow="fold")
     for parameter in plan.space:
-        default = f"   default {parameter.default}" if parameter.default is not None else ""
-        console.print(f"  {parameter.name:<{width}}  {describe(parameter)}{default}", markup=False)
+        default = scalar(parameter.default) if parameter.default is not None else ""
+        table.add_row(parameter.name, Text(describe(parameter)), default)
+    console.print(table)
     if metrics is not None:
         _print_line_check(console, plan.spec.objective.metric, metrics["metrics"])
     console.print("The spec is right; nothing was started.", style="green")

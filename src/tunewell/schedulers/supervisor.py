@@ -214,7 +214,8 @@ class Supervisor:
     def _judge(self, problem: str, oom_killed: bool) -> Exit:
         if self._status is None:
             ending = self._ending or Ending(Cause.KILLED)
-            return Exit(ending.cause, f"{ending.detail} (it hangs in the kernel and can't be killed)".strip())
+            detail = f"{ending.detail} (it hangs in the kernel and can't be killed)".strip()
+            return Exit(ending.cause, detail, stopped=ending.cause is None)
         code = os.waitstatus_to_exitcode(self._status)
         if problem:
             return Exit(Cause.CRASHED, shorten(problem), code)

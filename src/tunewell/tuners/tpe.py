@@ -51,7 +51,7 @@ class TpeTuner(Tuner):
 
     name: ClassVar[str] = "tpe"
 
-    def __init__(self, search: Search, *, initial_trials: int = 10, candidates: int = 64) -> None:
+    def __init__(self, search: Search, *, initial_trials: int = 8, candidates: int = 64) -> None:
         """Set up an empty history; see `Tuner`.
 
         Args:

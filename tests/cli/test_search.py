@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.cli.conftest import Run
 
@@ -102,6 +103,13 @@ def test_nan_is_never_a_result(run: Run, write: Write) -> None:
     run("search", write(command=["sh", "-c", "echo score=nan"], max_trials=1))
     trial = run("show", "quick", 1, "--json").json
     assert (trial["cause"], trial["value"]) == ("non_finite", None)
+
+
+@pytest.mark.parametrize(("limit", "cause"), [("max_trial_duration", "timeout"), ("max_trial_silence", "silent")])
+def test_limits_of_a_trial(run: Run, write: Write, limit: str, cause: str) -> None:
+    """A trial that goes on for too long, or says nothing for too long, is ended with that cause."""
+    run("search", write(command=["sh", "-c", "sleep 60; echo score={x}"], max_trials=1, **{limit: "0.5s"}))
+    assert run("show", "quick", 1, "--json").json["cause"] == cause
 
 
 def test_failures_are_retried_by_cause(run: Run, write: Write, tmp_path: Path) -> None:

@@ -66,10 +66,10 @@ def test_supervisor_killed_without_a_scheduler(bench: Bench, program: str) -> No
     launch = bench.start(bench.launch(**BREEDERS[program]))
     bench.wait_for_output(launch, "child")
     log = bench.wait_for_output(launch)
-    supervisor = bench.supervisor_of(launch)["supervisor"]["pid"]
+    pids = bench.supervisor_of(launch)
     bench.scheduler.close()
-    kill(supervisor)
-    wait_until(lambda: has_ended(supervisor))
+    kill(pids["supervisor"]["pid"])
+    wait_until(lambda: has_ended(pids["supervisor"]["pid"]) and has_ended(pids["trial"]["pid"]))
     successor = bench.successor()
     assert successor.scheduler.adopt(launch) == "unknown"
     assert all(map(has_ended, children_in(log))) and processes_of(launch.folder) == []

@@ -232,6 +232,13 @@ def test_memory_limit(bench: Bench) -> None:
     assert processes_of(launch.folder) == []
 
 
+def test_shared_memory_counts_once(bench: Bench) -> None:
+    """Memory that the processes of a trial share is not taken for more than it is."""
+    launch = bench.launch(command=script("sharing", 80), limits=Limits(memory_bytes=180 << 20))
+    exit_ = bench.run(launch)
+    assert exit_.cause is None, exit_.detail
+
+
 def test_no_orphans_after_the_end(bench: Bench) -> None:
     """Grandchildren that left the session don't outlive a trial that ends by itself."""
     launch = bench.launch(command=script("breeder"))
@@ -290,6 +297,13 @@ def test_garbage(bench: Bench) -> None:
     launch = bench.launch(command=script("noisy"), metric_pattern=DEFAULT_METRIC_PATTERN)
     assert bench.run(launch).cause is None
     assert [(r.step, r.metrics) for r in bench.reports_of(launch)] == [(1, {"accuracy": 0.5}), (3, {"accuracy": 0.75})]
+
+
+def test_all_reports_before_the_end(bench: Bench) -> None:
+    """However many reports a trial writes just before its end, all of them come before it, the last one too."""
+    launch = bench.launch(command=script("reporter", 20_000))
+    assert bench.run(launch).cause is None
+    assert [report.step for report in bench.reports_of(launch)] == list(range(1, 20_001))
 
 
 def test_traceback(bench: Bench) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import random
 import signal
 import sys
 import traceback
@@ -169,7 +168,7 @@ def _start_afresh(environment: Mapping[str, str], cpus: int) -> None:
     os.environ.update(environment)
     sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
     sys.stderr.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
-    random.seed()
+    # Python's own random numbers begin anew in every fork; those of other libraries don't.
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed()
     if torch is not None:

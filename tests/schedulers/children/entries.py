@@ -20,6 +20,7 @@ def describe(folder: Path) -> None:
     seen = {
         "state": state,
         "random": random.random(),
+        "numpy": sys.modules["numpy"].random.random() if "numpy" in sys.modules else None,
         "environment": dict(os.environ),
         "directory": str(Path.cwd()),
         "pid": os.getpid(),

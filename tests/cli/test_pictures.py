@@ -1,0 +1,77 @@
+"""From a folder of pictures to a model in hand, by commands alone."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+from tunewell.tasks.image_classification.digits import write_digits
+
+
+@pytest.fixture
+def digits(tmp_path: Path) -> Path:
+    """Return a folder of few handwritten digits: three classes, 20 pictures each to train on."""
+    whole, few = tmp_path / "whole", tmp_path / "digits"
+    write_digits(whole)
+    for split, number in (("train", 20), ("val", 8), ("test", 8)):
+        for name in "017":
+            (few / split / name).mkdir(parents=True)
+            for picture in sorted((whole / split / name).iterdir())[:number]:
+                shutil.copy(picture, few / split / name)
+    return few
+
+
+@pytest.mark.timeout(240)
+def test_search_retrain_predict_export(run: Run, digits: Path, tmp_path: Path) -> None:
+    """Search, detailed evaluation, report, retraining, prediction and ONNX follow one another, each true."""
+    spec = {
+        "name": "digits",
+        "task": "image-classification",
+        "data": str(digits),
+        "network": "small-cnn",
+        "max_trials": 2,
+        "parameters": {"epochs": 4, "image_size": 32, "batch_size": 16},
+    }
+    (tmp_path / "digits.yaml").write_text(json.dumps(spec))
+    found = run("search", "digits.yaml", "--json")
+    assert found.code == 0, found.err
+    assert found.json["default"]["number"] == 1
+    assert found.json["objective"] == {"metric": "accuracy", "goal": "maximize"}
+    experiment = tmp_path / ".tunewell" / "experiments" / "digits"
+    evaluation = json.loads((experiment / "evaluation.json").read_text())
+    assert {int(number) for number in evaluation} == {1, 2}
+    assert evaluation["1"]["val"]["accuracy"] == pytest.approx(found.json["default"]["value"])
+    assert sum(map(sum, evaluation["1"]["test"]["confusion_matrix"])) == 24
+    assert "onfusion" in (experiment / "report.html").read_text()
+
+    retrained = run("retrain", "digits", "--json")
+    assert retrained.code == 0, retrained.err
+    assert (Path(retrained.json["model"]) / "weights.safetensors").exists()
+    assert retrained.json["metrics"]["test_accuracy"] > 0.5
+
+    (digits / "test" / "0" / "broken.png").write_text("no picture")
+    predicted = run("predict", "digits", digits / "test" / "0", "--output", "predictions.csv")
+    assert predicted.code == 0, predicted.err
+    rows = list(csv.DictReader((tmp_path / "predictions.csv").read_text().splitlines()))
+    assert len(rows) == 9
+    assert sum(row["label"] == "0" for row in rows) >= 5
+
+    exported = run("export-model", "digits", "--output", "digits.onnx", "--json")
+    assert exported.code == 0, exported.err
+    assert exported.json["max_difference"] <= 1e-4
+    assert (tmp_path / "digits.onnx").stat().st_size > 10_000
+
+
+def test_data_mistakes_are_told_before_anything_starts(run: Run, digits: Path, tmp_path: Path) -> None:
+    """An empty class is an error that names its folder."""
+    (digits / "train" / "9").mkdir()
+    (tmp_path / "digits.yaml").write_text(json.dumps({"task": "image-classification", "data": str(digits)}))
+    answer = run("search", "digits.yaml")
+    assert answer.code == 2
+    assert "9" in answer.err
+    assert not (tmp_path / ".tunewell" / "experiments").exists()

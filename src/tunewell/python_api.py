@@ -132,7 +132,7 @@ def search(  # noqa: PLR0913 - each is a thing that users set by name
                 on_step=line.update if line else lambda controller: None,
             )
             if line:
-                line.close()
+                line.conclude()
             if not ended:
                 raise KeyboardInterrupt(f"The search was interrupted; call it again to go on ('{submission.name}').")
         return Result(folder, submission.name, service.result(submission.name))

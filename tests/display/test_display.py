@@ -45,7 +45,17 @@ def drawn(bench: Bench, width: int, rows: int = 10, **options: object) -> str:
 def test_live_view_shows_what_matters(bench: Bench) -> None:
     """Name, best value, progress, causes, running trials with their last step and rounded numbers are there."""
     text = drawn(bench, 100)
-    for part in ("signs", "best 0.9877 (trial 1)", "2/20 trials", "gpu_oom", "running", "0.5", "7", "of 24h", "Ctrl-C"):
+    for part in (
+        "signs",
+        "best accuracy 0.9877 (trial 1)",
+        "2/20 trials",
+        "gpu_oom",
+        "running",
+        "0.5",
+        "7",
+        "of 24h",
+        "Ctrl-C",
+    ):
         assert part in text, text
     assert "0.98765432" not in text
 
@@ -85,5 +95,5 @@ def test_wording(bench: Bench) -> None:
     """Counts name the states that occur; parameters are rounded."""
     result = snapshot(bench.store, "signs").result
     assert counts_text(result) == "2 running, 1 succeeded, 1 failed"
-    assert best_text(result) == "best 0.9877 (trial 1)"
+    assert best_text(result) == "best accuracy 0.9877 (trial 1)"
     assert parameters_text({"rate": 0.00212345, "flip": True, "name": "sgd"}) == "rate=0.00212 flip=true name=sgd"

@@ -26,10 +26,9 @@ def print_summary(service: Service, result: SearchResult, console: Console) -> N
 
 
 def _headline(result: SearchResult) -> Text:
-    metric = result.objective.metric
     style = "bold green" if result.best else "bold red"
     text = Text(f"{result.experiment}: ", style="bold")
-    text.append(f"{metric} {best_text(result)}" if result.best else "no trial has a result", style=style)
+    text.append(best_text(result) if result.best else "no trial has a result", style=style)
     facts = f"{counts_text(result).capitalize()}; {duration(result.elapsed_seconds)}."
     text.append("\n" + " ".join(part for part in (result.detail, facts) if part))
     return text
@@ -37,10 +36,10 @@ def _headline(result: SearchResult) -> Text:
 
 def _best_table(service: Service, result: SearchResult, width: int) -> Table:
     names = searched(parse_space(service.experiment(result.experiment).space))
-    shown = names[: max(1, (width - 24) // 14)]
+    shown = names[: max(1, (width - 32) // 16)]
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", title=None)
-    table.add_column("best trials", justify="right")
-    table.add_column(result.objective.metric, justify="right")
+    table.add_column("trial", justify="right", no_wrap=True)
+    table.add_column(result.objective.metric, justify="right", no_wrap=True)
     for name in shown:
         table.add_column(name, no_wrap=True)
     if len(shown) < len(names):

@@ -45,7 +45,11 @@ class ProgressLines:
             self._look()
 
     def close(self) -> None:
-        """Print what is new and how the search ended."""
+        """Print what is new."""
+        self._look()
+
+    def conclude(self) -> None:
+        """Print what is new, and how the search ended."""
         self._look()
         result = self._service.result(self._name)
         self._print(f"{result.state}: {result.detail} {_capital(best_text(result))}. {_capital(counts_text(result))}.")

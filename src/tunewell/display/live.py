@@ -75,7 +75,7 @@ def _title(snapshot: Snapshot) -> Text:
     what = f"{spec.task} · {spec.network}" if spec.task else spec.function or " ".join(spec.command or ())
     text = Text(spec.name, style="bold", no_wrap=True, overflow="ellipsis")
     text.append(f"  {what} · {snapshot.algorithm}\n", style="dim")
-    text.append(f"{spec.objective.metric} {arrow(spec.objective)}  ", style="default not bold")
+    text.append(f"{arrow(spec.objective)} ", style="default not bold")
     return text.append(best_text(result), style="green not bold")
 
 

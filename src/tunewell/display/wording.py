@@ -42,13 +42,13 @@ def best_text(result: SearchResult) -> str:
     best = result.best
     if best is None:
         return "no result yet" if not result.state.final else "no result"
-    text = f"best {number(best.value)} (trial {best.number})"
+    text = f"best {result.objective.metric} {number(best.value)} (trial {best.number})"
     if result.default is None or result.gain is None:
         return text
     if result.default.number == best.number:
         return f"{text}, the default configuration"
     difference = best.value - result.default.value
-    return f"{text}, default {number(result.default.value)}, {signed(difference)}"
+    return f"{text}, default {number(result.default.value)} ({signed(difference, 2)})"
 
 
 def counts_text(result: SearchResult) -> str:

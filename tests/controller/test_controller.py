@@ -415,3 +415,24 @@ def test_a_store_that_refuses_holds_everything_back(bench: Bench, monkeypatch: p
     finish(bench, 2, 0.6)
     bench.step(4)
     assert bench.store.experiment("e").state is ExperimentState.COMPLETED
+
+
+def test_an_interruption_ends_a_controller_that_can_record_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a full disk, Ctrl-C still ends the controller; the next one goes on with what was on record."""
+    bench.create(max_trials=3)
+    bench.add()
+    bench.step()
+    finish(bench, 1, 0.5)
+
+    def refuse() -> object:
+        raise DataError("tunewell.db: the disk is full.")
+
+    monkeypatch.setattr(bench.store, "transaction", refuse)
+    bench.step(2)
+    bench.controller.interrupt()
+    bench.step(2)
+    assert not bench.controller.busy
+    assert {key.trial for key, _ in bench.scheduler.stops} == {2}
+    assert bench.store.trial("e", 1).state is TrialState.RUNNING

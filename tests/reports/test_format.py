@@ -76,3 +76,9 @@ def test_differences_shares_moments_and_counts_read_well() -> None:
     assert moment(0.0) == "1970-01-01 00:00 UTC"
     assert (count(1, "trial"), count(0, "trial")) == ("1 trial", "0 trials")
     assert (shortened("learning_rate", 20), shortened("learning_rate", 9)) == ("learning_rate", "learning…")
+
+
+def test_control_characters_are_shown_and_not_obeyed() -> None:
+    """A value with a line break or an escape sequence stays on its line."""
+    assert scalar("a\nb\x1b[31m") == "a\\nb\\x1b[31m"
+    assert scalar("naïve – fine") == "naïve – fine"

@@ -118,3 +118,12 @@ def test_no_output_file(tmp_path: Path) -> None:
     output = OutputMetrics(tmp_path / "nowhere", DEFAULT_METRIC_PATTERN)
     output.scan()
     output.scan_rest()
+
+
+def test_a_pattern_that_takes_for_ever_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user's pattern with exponential time can't keep the supervisor busy; the output says what became of it."""
+    monkeypatch.setattr(module, "PATTERN_SECONDS", 0.1)
+    (tmp_path / "output.log").write_text("a" * 40 + "!\nb=1\n")
+    OutputMetrics(tmp_path, r"(?P<name>(a+)+)=(?P<value>.*)$").scan_rest()
+    assert "metric_pattern took longer" in (tmp_path / "output.log").read_text()
+    assert not (tmp_path / "reports.jsonl").exists()

@@ -61,7 +61,8 @@ def retrain(
         return
     figures = ", ".join(f"{name} {number(value)}" for name, value in metrics.items())
     console.print(f"Trained on all data{': ' + figures if figures else ''}.")
-    console.print(f"Model: {folder}", soft_wrap=True)
+    kind = "Model" if (folder / "model.json").exists() else "Output"
+    console.print(f"{kind}: {folder}", soft_wrap=True)
 
 
 def predict(

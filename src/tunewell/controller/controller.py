@@ -146,8 +146,11 @@ class Controller:
             self._advance(active)
         self._launch()
         self._record()
-        for name in [name for name, active in self._active.items() if active.done and not active.manager.writes]:
-            self._active.pop(name).lock.close()
+        # Interrupted while nothing can be recorded: the next controller finds out what became of the trials.
+        abandoned = self.interrupted and bool(self.problem)
+        for name, active in list(self._active.items()):
+            if abandoned or (active.done and not active.manager.writes):
+                self._active.pop(name).lock.close()
 
     # One step ---------------------------------------------------------------------------------------------
 

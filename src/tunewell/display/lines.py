@@ -7,7 +7,7 @@ import time
 from typing import TextIO
 
 from tunewell.controller.controller import Controller
-from tunewell.display.wording import best_text, counts_text, parameters_text, searched
+from tunewell.display.wording import best_text, command_text, counts_text, parameters_text, searched
 from tunewell.reports.format import count, duration, number
 from tunewell.service.service import Service
 from tunewell.service.snapshots import Snapshot
@@ -88,7 +88,7 @@ def trial_line(snapshot: Snapshot, trial: TrialRow) -> str:
 def started_line(snapshot: Snapshot) -> str:
     """Return one line about what begins."""
     spec = snapshot.spec
-    what = f"{spec.task} ({spec.network})" if spec.task else spec.function or " ".join(spec.command or ())
+    what = f"{spec.task} ({spec.network})" if spec.task else spec.function or command_text(spec)
     return (
         f"{spec.name}: {what}; {spec.objective.goal} {spec.objective.metric}, {snapshot.algorithm} search, "
         f"{count(snapshot.max_trials, 'trial')}"

@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from tunewell.display.wording import SIGNS, arrow, best_text, counts_text, searched
+from tunewell.display.wording import SIGNS, arrow, best_text, command_text, counts_text, searched
 from tunewell.reports.format import duration, number, scalar
 from tunewell.service.service import Service
 from tunewell.service.snapshots import Snapshot
@@ -72,7 +72,7 @@ def render(snapshot: Snapshot, width: int, rows: int, problem: str = "", stoppin
 
 def _title(snapshot: Snapshot) -> Text:
     spec, result = snapshot.spec, snapshot.result
-    what = f"{spec.task} · {spec.network}" if spec.task else spec.function or " ".join(spec.command or ())
+    what = f"{spec.task} · {spec.network}" if spec.task else spec.function or command_text(spec)
     text = Text(spec.name, style="bold", no_wrap=True, overflow="ellipsis")
     text.append(f"  {what} · {snapshot.algorithm}\n", style="dim")
     text.append(f"{arrow(spec.objective)} ", style="default not bold")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tunewell.reports.format import number, scalar, signed
+from tunewell.reports.format import number, scalar, shortened, signed
 from tunewell.service.results import SearchResult
-from tunewell.spec.experiment import Objective
+from tunewell.spec.experiment import ExperimentSpec, Objective
 from tunewell.spec.space import SearchSpace, Value
 from tunewell.spec.states import TrialState
 
+_COMMAND_LENGTH = 70
 #: State → (sign, rich style).
 SIGNS: Mapping[TrialState, tuple[str, str]] = {
     TrialState.WAITING: ("…", "dim"),
@@ -30,6 +31,11 @@ def parameters_text(parameters: Mapping[str, Value], names: list[str] | None = N
     """Return `learning_rate=0.00213 batch_size=32`, floats rounded; only `names`, if given."""
     shown = parameters if names is None else {name: parameters[name] for name in names if name in parameters}
     return " ".join(f"{name}={scalar(value)}" for name, value in shown.items())
+
+
+def command_text(spec: ExperimentSpec) -> str:
+    """Return the command in one line that is not too long."""
+    return shortened(" ".join(" ".join(spec.command or ()).split()), _COMMAND_LENGTH)
 
 
 def arrow(objective: Objective) -> str:

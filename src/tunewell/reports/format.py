@@ -37,7 +37,9 @@ def scalar(value: object, digits: int = 3) -> str:
         return str(value).lower()
     if isinstance(value, float):
         return number(value, digits)
-    return str(value)
+    text = str(value)
+    # A line break or a control character in a value must not break up a line or a table.
+    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
 
 
 def signed(value: float, digits: int = 3) -> str:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tunewell.spec.metric_line import DEFAULT_METRIC_PATTERN, LONGEST_LINE, parse_metrics
@@ -19,6 +22,9 @@ BACKLOG_BYTES = 4 << 20
 REPORTS_A_SCAN = 100
 #: Metric names whose steps are counted; the default rule finds names in all sorts of text.
 MOST_NAMES = 10_000
+
+#: Longest time that a user's own pattern may take for a line: some take exponential time.
+PATTERN_SECONDS = 1.0
 
 #: What a line must hold for the default rule to find anything in it, and is found a lot quicker.
 _PROMISING = re.compile(rb"[=:][ \t]*[-+.\dnNiI]")
@@ -39,6 +45,7 @@ class OutputMetrics:
         self._rest = b""
         self._steps: dict[str, int] = {}
         self._own_bytes = 0
+        self._too_slow = False
 
     def scan(self) -> None:
         """Report what the new lines hold; nothing happens if the files can't be read or written just now."""
@@ -95,11 +102,45 @@ class OutputMetrics:
         for step, metrics in reports:
             self._own_bytes += files.append_report(self._folder, step, metrics, time.time(), source="output")
 
+    def _parse(self, line: str) -> tuple[int | None, dict[str, float]]:
+        if self._pattern == DEFAULT_METRIC_PATTERN:
+            return parse_metrics(line, self._pattern)
+        if self._too_slow:
+            return None, {}
+        try:
+            with _time_limit(PATTERN_SECONDS):
+                return parse_metrics(line, self._pattern)
+        except TimeoutError:
+            self._too_slow = True
+            complaint = (
+                f"\ntunewell: metric_pattern took longer than {PATTERN_SECONDS:g} s on a line and is given up.\n"
+            )
+            with (self._folder / files.OUTPUT).open("ab") as log:
+                log.write(complaint.encode())
+            return None, {}
+
     def _find(self, line: bytes) -> tuple[int, dict[str, float]]:
-        step, metrics = parse_metrics(line.decode("utf-8", "replace"), self._pattern)
+        step, metrics = self._parse(line.decode("utf-8", "replace"))
         if len(self._steps) > MOST_NAMES:
             metrics = {name: value for name, value in metrics.items() if name in self._steps}
         if step is None:
             step = 1 + max((self._steps.get(name, 0) for name in metrics), default=0)
         self._steps.update(dict.fromkeys(metrics, step))
         return step, metrics
+
+
+@contextmanager
+def _time_limit(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError in this, the main, thread if the block takes longer. Matching looks for signals as it goes."""
+
+    def expire(signum: int, frame: object) -> None:
+        del signum, frame
+        raise TimeoutError
+
+    previous = signal.signal(signal.SIGALRM, expire)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)

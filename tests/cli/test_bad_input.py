@@ -126,6 +126,6 @@ def test_home_that_is_a_file(run: Run, write: Callable[..., Path], tmp_path: Pat
 
 def test_a_line_of_output_is_checked(run: Run, write: Callable[..., Path]) -> None:
     """`check --line` says which metrics a line reports, and if the objective is missing."""
-    assert "score = 0.5" in run("check", write(), "--line", "epoch 3: score: 0.5").out
-    assert "not 'score'" in run("check", write(), "--line", "scor=0.5").out
+    assert "score = 0.5 at step 3" in run("check", write(), "--line", "epoch 3: score: 0.5").out
+    assert "not the objective 'score'" in run("check", write(), "--line", "scor=0.5").out
     assert "No metric" in run("check", write(), "--line", "hello").out

@@ -42,7 +42,7 @@ def test_plain_lines_tell_every_trial(run: Run, write: Write) -> None:
     for number in range(1, 5):
         assert f"trial {number}/4 succeeded" in answer.out
     assert "Report:" in answer.out
-    assert "tunewell show quick" in answer.out
+    assert "tunewell retrain quick" in answer.out
     assert "\x1b[" not in answer.out
 
 
@@ -185,7 +185,45 @@ def test_stop_from_another_terminal(run: Run, write: Write, tmp_path: Path) -> N
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     assert '"stop_rule": "by_hand"' in out
-    assert "is not running" in run("stop", "quick").err
+    assert "has ended already" in run("stop", "quick").err
+
+
+def test_stop_of_an_interrupted_search_ends_its_trials(run: Run, write: Write, tmp_path: Path) -> None:
+    """Where the controller was killed, `tunewell stop` ends the trials that live on, and the search."""
+    script = tmp_path / "orphan.sh"
+    script.write_text('echo "score=$1"; touch begun; sleep 60')
+    spec = write(command=["sh", "orphan.sh", "{x}"], max_trials=2)
+    process = start(spec)
+    wait_for(tmp_path / "begun")
+    process.kill()
+    process.communicate()
+    stopped = run("stop", "quick")
+    assert stopped.code == 0, stopped.err
+    assert run("show", "quick", "--json").json["state"] == "stopped"
+    assert [p.pid for p in psutil.process_iter() if "orphan.sh" in " ".join(_command_line(p))] == []
+
+
+def test_the_search_goes_on_when_nobody_reads_its_lines(run: Run, write: Write) -> None:
+    """A reader of the progress that goes away is no end of the search."""
+    spec = write(command=["sh", "-c", "sleep 0.3; echo score={x}"], max_trials=8)
+    program = f"{sys.executable} -m tunewell search {spec.name} --no-details | head -n 1"
+    subprocess.run(["sh", "-c", program], cwd=spec.parent, capture_output=True, check=False, timeout=60)
+    deadline = time.monotonic() + 60
+    while run("show", "quick", "--json").json["trials"]["succeeded"] < 8:
+        assert time.monotonic() < deadline
+
+
+def test_metrics_of_one_step_come_together(run: Run, write: Write) -> None:
+    """A training line and, later, a validation line of the same epoch are one report with both metrics."""
+    lines = "echo 'epoch 1: loss: 0.7'; sleep 0.5; echo 'epoch 1: score: 0.5'"
+    run("search", write(command=["sh", "-c", lines + "; : {x}"], max_trials=1))
+    assert run("show", "quick", 1, "--json").json["reports"] == [{"step": 1, "metrics": {"loss": 0.7, "score": 0.5}}]
+
+
+def test_trials_find_tunewell_and_python(run: Run, write: Write) -> None:
+    """Where no environment is activated, a trial's shell still finds `tunewell report`, and `python` is this one."""
+    spec = write(command=["sh", "-c", "python -c 'import tunewell' && tunewell report score={x}"], max_trials=1)
+    assert run("search", spec, "--json", PATH="/usr/bin:/bin").json["trials"]["succeeded"] == 1
 
 
 def test_killed_trial_processes_are_tried_again(run: Run, write: Write, tmp_path: Path) -> None:

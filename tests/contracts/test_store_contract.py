@@ -269,12 +269,38 @@ class TestListing:
 
 class TestReports:
     def test_first_report_of_a_step_counts(self, store: Store) -> None:
-        """A step is stored once: the first report wins, within a batch and across transactions."""
+        """A value is stored once: the first report wins, within a batch and across transactions."""
         add(store, 1)
         start(store, 1)
         report(store, 1, 1, (2, 0.2), (1, 0.1), (2, 0.9))
         report(store, 1, 1, (1, 0.8), (3, 0.3))
         assert [(r.step, r.metrics["loss"]) for r in store.reports(NAME, 1)] == [(1, 0.1), (2, 0.2), (3, 0.3)]
+
+    def test_reports_of_one_step_are_one(self, store: Store) -> None:
+        """Metrics that come later at the same step are added to it, within a batch and across transactions."""
+        add(store, 1)
+        start(store, 1)
+        key = AttemptKey(NAME, 1, 1)
+        batches = [
+            [Report(1, {"loss": 3.0}, 0.0)],
+            [
+                Report(1, {"accuracy": 0.5, "loss": 9.0}, 1.0),
+                Report(2, {"loss": 2.0}, 2.0),
+                Report(2, {"f1": 0.1}, 3.0),
+            ],
+            [Report(1, {"loss": math.nan, "f1": math.nan}, 4.0)],
+        ]
+        for batch in batches:
+            with store.transaction() as tx:
+                tx.add_reports(key, batch)
+        first, second = (dict(r.metrics) for r in store.reports(NAME, 1))
+        assert math.isnan(first.pop("f1"))
+        assert first == {"loss": 3.0, "accuracy": 0.5}
+        assert second == {"loss": 2.0, "f1": 0.1}
+        with store.transaction() as tx:
+            tx.lose_attempt(NAME, 1, 1, Cause.KILLED, "")
+            tx.add_reports(key, [Report(2, {"late": 1.0}, 5.0)])
+        assert set(store.reports(NAME, 1, 1)[1].metrics) == {"loss", "f1"}
 
     def test_only_the_running_attempt_reports(self, store: Store) -> None:
         """Reports of an attempt that has ended, or has not begun, are ignored."""

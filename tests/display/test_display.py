@@ -53,7 +53,7 @@ def test_live_view_shows_what_matters(bench: Bench) -> None:
         "running",
         "0.5",
         "7",
-        "of 24h",
+        "CUDA out of memory",
         "Ctrl-C",
     ):
         assert part in text, text

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.reports import examples
-from tunewell.reports.summary import CAUSES, filled_command, headline, key_figures, next_steps
+from tunewell.reports.summary import CAUSES, headline, key_figures, next_steps
 from tunewell.reports.view import ExperimentView
 from tunewell.spec.states import Cause, ExperimentState, TrialState
 
@@ -61,8 +61,8 @@ def test_the_headline_says_why_nothing_is_compared() -> None:
         (replace(examples.hand_signs(3), top=(), state=ExperimentState.RUNNING), "No result yet. "),
         (replace(examples.hand_signs(3), top=()), "No result: no trial succeeded. "),
         (examples.running(), "Best accuracy so far 0.9811 (trial 2), "),
-        (examples.running(), "The search is still going on: 9 of 12 trials have ended."),
-        (replace(examples.running(), state=ExperimentState.PAUSED), "The search is paused after 9 ended trials."),
+        (replace(examples.running(), running=True), "The search is still going on, with 9 ended trials so far."),
+        (examples.running(), "The search was interrupted after 9 ended trials; the same command goes on."),
     ],
 )
 def test_every_state_is_put_into_words(view: ExperimentView, text: str) -> None:
@@ -89,13 +89,8 @@ def test_next_steps_fit_the_kind_of_experiment() -> None:
     assert task[0] == "tunewell retrain hand-signs --trial 34"
     assert any(command.startswith("tunewell predict hand-signs ") for command in task)
     assert "tunewell logs hand-signs 8" in task
-    command = [step.command for step in next_steps(examples.thousand(50))]
-    assert any(text.startswith("python train.py --lr 0.0") for text in command)
+    by_hand = ("python", "train.py", "--name", "a b")
+    command = [step.command for step in next_steps(replace(examples.thousand(50), best_command=by_hand))]
+    assert "python train.py --name 'a b'" in command
     assert not any("predict" in text for text in command)
     assert not any("retrain" in step.command for step in next_steps(examples.no_success()))
-
-
-def test_a_filled_command_can_be_pasted_into_a_shell() -> None:
-    """Placeholders of parameters are replaced and quoted where a shell needs it; others stay."""
-    command = ["python", "my script.py", "--name={name}", "--out", "{output_dir}"]
-    assert filled_command(command, {"name": "a b"}) == "python 'my script.py' '--name=a b' --out {output_dir}"

@@ -210,7 +210,7 @@ def test_default_configuration() -> None:
     [
         (
             {"optimzer": "sgd"},
-            "parameters.optimzer: there is no such parameter. Did you mean 'optimizer'.",
+            "parameters.optimzer: there is no such parameter. Did you mean 'optimizer'?",
         ),
         ({}, "parameters.optimizer: it is active here but has no value. Give it one."),
         (

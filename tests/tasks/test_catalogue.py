@@ -52,7 +52,7 @@ def test_commands_and_functions() -> None:
     [
         (
             {"task": "image-clasification"},
-            "task: there is no task 'image-clasification'. Did you mean 'image-classification'.",
+            "task: there is no task 'image-clasification'. Did you mean 'image-classification'?",
         ),
         ({"task": ["a"]}, "task: there is no task ['a']. Known: "),
         ({}, "task: it is missing. Name a built-in `task`, or the `command` that trains."),

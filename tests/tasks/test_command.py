@@ -212,9 +212,9 @@ def test_programs_that_are_there(code: Path, command: list[str], finding: str) -
     [
         (["no-such-program-xyz"], "command: there is no program 'no-such-program-xyz' on the PATH. Install it"),
         (["train.py"], "command: there is no program 'train.py' on the PATH. Write ./train.py for the file in"),
-        (["./rum.sh"], "there is no program './rum.sh' in {folder}. Did you mean 'run.sh'."),
+        (["./rum.sh"], "there is no program './rum.sh' in {folder}. Did you mean 'run.sh'?"),
         (["./deaf.sh"], "command: './deaf.sh' is not executable. Run `chmod +x {folder}/deaf.sh`, or name its"),
-        ([sys.executable, "trian.py"], "there is no file 'trian.py' in {folder}. Did you mean 'train.py'."),
+        ([sys.executable, "trian.py"], "there is no file 'trian.py' in {folder}. Did you mean 'train.py'?"),
         (["sh", "sub/x.sh"], "there is no file 'sub/x.sh' in {folder}. Give its path, relative to the working"),
         (
             ["echo", "--lr", "{learning}"],
@@ -309,7 +309,7 @@ def test_scripts_are_found_behind_interpreters(command: list[str], script: str |
     ("line", "answer"),
     [
         ("step=3 accuracy=0.5 loss=1e-3", "Found accuracy = 0.5, loss = 0.001 at step 3."),
-        ("Accuracy: 0.5", "Found Accuracy = 0.5, but not the objective 'accuracy'. Did you mean 'Accuracy'."),
+        ("Accuracy: 0.5", "Found Accuracy = 0.5, but not the objective 'accuracy'. Did you mean 'Accuracy'?"),
         ("accuracy 50%", "No metric: the rule finds none in this line. Print `accuracy=0.5`"),
     ],
 )

@@ -122,7 +122,7 @@ def positional(lr: float, /, optimizer: str, momentum: float = 0) -> float:
     [
         (
             lambda lr, optimiser, momentum=0: 0.0,
-            "parameters.optimizer: the function takes no argument of that name. Did you mean 'optimiser'.",
+            "parameters.optimizer: the function takes no argument of that name. Did you mean 'optimiser'?",
         ),
         (
             lambda: 0.0,

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from tunewell.cli.options import HOME, DatabaseOption, ExperimentArgument, HomeOption, JsonOption, existing, print_json
 from tunewell.reports.format import number
@@ -46,7 +47,7 @@ def retrain(
     database: DatabaseOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Train on all data with the best parameters found."""
+    """Train on all data with the best parameters found (a command: run it once more with them)."""
     with existing(home, database) as service:
         console = Console(stderr=json_, highlight=False)
         with console.status("Training on all data …") as status:
@@ -60,9 +61,10 @@ def retrain(
         print_json({"model": str(folder), "metrics": metrics})
         return
     figures = ", ".join(f"{name} {number(value)}" for name, value in metrics.items())
-    console.print(f"Trained on all data{': ' + figures if figures else ''}.")
-    kind = "Model" if (folder / "model.json").exists() else "Output"
-    console.print(f"{kind}: {folder}", soft_wrap=True)
+    is_model = (folder / "model.json").exists()
+    done = "Trained on all data" if is_model else "The command ran once more, on all data"
+    console.print(f"{done}{': ' + figures if figures else ''}.")
+    console.print(f"{'Model' if is_model else 'Output'}: {folder}", soft_wrap=True)
 
 
 def predict(
@@ -80,6 +82,7 @@ def predict(
         console = Console(stderr=json_, highlight=False)
         with console.status("Predicting …"):
             predictions = service.predict(model, inputs, output)
+        console.print(f"Model: {service.find_model(model)}", soft_wrap=True)
     if json_:
         print_json(predictions)
         return
@@ -91,11 +94,13 @@ def predict(
     table.add_column("label")
     table.add_column("probability", justify="right")
     for prediction in predictions:
-        if prediction.get("error"):
-            table.add_row(str(prediction["file"]), f"[red]{prediction['error']}[/]", "")
-        else:
-            table.add_row(str(prediction["file"]), str(prediction["label"]), number(prediction["probability"], 3))
+        if not prediction.get("error"):
+            table.add_row(prediction["file"], Text(prediction["label"]), number(prediction["probability"], 3))
     console.print(table)
+    for prediction in predictions:
+        if prediction.get("error"):
+            complaint = Text(f"{prediction['file']}: {prediction['error']}", style="yellow")
+            Console(stderr=True, soft_wrap=True).print(complaint, highlight=False)
 
 
 def export_model(

@@ -15,17 +15,22 @@ from rich.text import Text
 
 from tunewell.cli.options import HOME, DatabaseOption, ExperimentArgument, HomeOption, JsonOption, existing, print_json
 from tunewell.cli.summary import print_summary
-from tunewell.display.wording import SIGNS, parameters_text
+from tunewell.display.wording import SIGNS, conditions_text, parameters_text, searched
 from tunewell.reports.format import count, duration, moment, number, scalar
 from tunewell.service.export import to_csv
 from tunewell.service.service import Service
-from tunewell.spec.errors import DataError, NotFoundError, nearest
+from tunewell.spec.declaration import parse_space
+from tunewell.spec.errors import DataError, NotFoundError, ended, nearest
 from tunewell.spec.space import describe
 from tunewell.spec.states import TrialState
 from tunewell.store.rows import TrialRow
 from tunewell.tasks.catalogue import TASKS, task_for
 
 TrialArgument = Annotated[int, typer.Argument(metavar="TRIAL", help="Number of the trial.")]
+
+
+#: Terminals from this width on show where the parameters of a network come from.
+_WIDE = 120
 
 
 class Format(StrEnum):
@@ -88,16 +93,18 @@ def show(
         console = Console()
         print_summary(service, result, console)
         console.print()
-        console.print(_trial_table(result.objective.metric, rows))
+        names = searched(parse_space(service.experiment(experiment).space))
+        console.print(_trial_table(result.objective.metric, rows, names))
         last = rows[-1].number if rows else after
         if sum(result.counts.values()) > last:
             console.print(f"More: tunewell show {experiment} --after {last}", style="dim", highlight=False)
 
 
-def _trial_table(metric: str, rows: list[TrialRow]) -> Table:
+def _trial_table(metric: str, rows: list[TrialRow], names: list[str]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for column in ("trial", "state", metric, "time", "why proposed", "parameters"):
-        table.add_column(column, justify="right" if column in ("trial", metric, "time") else "left", overflow="fold")
+    for column in ("trial", "state", metric, "time", "why proposed"):
+        table.add_column(column, justify="right" if column in ("trial", metric, "time") else "left", no_wrap=True)
+    table.add_column("parameters", min_width=26, overflow="fold")
     for row in rows:
         sign, style = SIGNS[row.state]
         state = f"{sign} {row.cause}" if row.state is TrialState.FAILED else f"{sign} {row.state}"
@@ -109,7 +116,7 @@ def _trial_table(metric: str, rows: list[TrialRow]) -> Table:
             number(row.value),
             duration(row.cost_seconds) if row.ended_at else "",
             row.origin,
-            parameters_text(row.parameters),
+            parameters_text(row.parameters, names),
         )
     return table
 
@@ -161,6 +168,8 @@ def logs(
         if not path.exists() and not follow:
             raise NotFoundError(f"Trial {trial} of '{experiment}' has left no log ({path}).")
         position = _copy_log(path, 0)
+        if position == 0 and not follow:
+            print("The trial has printed nothing.", file=sys.stderr)
         while follow:
             ended = service.trial(experiment, trial).state.final
             position = _copy_log(path, position)
@@ -262,7 +271,7 @@ def tasks(
         console.print("Parameters of a network: tunewell tasks NETWORK", style="dim")
         return
     if name not in networks:
-        raise NotFoundError(f"There is no task or network '{name}'. {nearest(name, [*catalogue, *networks])}.")
+        raise NotFoundError(f"There is no task or network '{name}'. {ended(nearest(name, [*catalogue, *networks]))}")
     task, entry = networks[name]
     if json_:
         parameters = {
@@ -276,11 +285,14 @@ def tasks(
     if entry.weights:
         console.print(f"Weights: {entry.weights}")
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for column in ("parameter", "default", "range", "when", "source"):
+    wide = console.width >= _WIDE
+    for column in ("parameter", "default", "range", "only with", *(["source"] if wide else [])):
         table.add_column(column, overflow="fold")
     for parameter in entry.space:
         default = parameter.default if parameter.default is not None else parameter.from_unit(0.5)
-        when = ", ".join(f"{c.parent}: {'|'.join(map(str, c.values))}" for c in parameter.when)
+        source = entry.sources.get(parameter.name, "")
         domain = "fixed" if parameter.size == 1 else describe(parameter)
-        table.add_row(parameter.name, scalar(default), domain, when, entry.sources.get(parameter.name, ""))
+        table.add_row(parameter.name, scalar(default), domain, conditions_text(parameter), *([source] if wide else []))
     console.print(table)
+    if not wide:
+        console.print(f"Where they come from: widen the terminal to {_WIDE} columns, or use --json.", style="dim")

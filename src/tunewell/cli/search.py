@@ -16,6 +16,7 @@ from tunewell.cli.summary import print_summary
 from tunewell.controller.controller import Controller
 from tunewell.display.lines import ProgressLines, started_line
 from tunewell.display.live import LiveTable
+from tunewell.display.wording import conditions_text
 from tunewell.reports.format import count, scalar
 from tunewell.service.jobs import JobFailed
 from tunewell.service.service import Service
@@ -24,6 +25,7 @@ from tunewell.spec.files import read_spec_file
 from tunewell.spec.metric_line import parse_metrics
 from tunewell.spec.space import describe
 from tunewell.spec.states import Cause
+from tunewell.tasks.command import check_metric_line
 
 
 def search(
@@ -63,6 +65,7 @@ def run_search(service: Service, name: str, json_: bool, *, finished: bool = Fal
 
 
 def _run(service: Service, name: str, console: Console) -> bool:
+    service.check_idle(name)
     if service.experiment(name).started_at is not None:
         console.print(f"Going on with '{name}'.", highlight=False)
     if not console.is_terminal:
@@ -151,25 +154,16 @@ def check(
     console.print(f"Algorithm: {plan.choice.name}{reason}, {count(plan.choice.max_trials, 'trial')}.")
     console.print(f"Objective: {plan.spec.objective.goal} {plan.spec.objective.metric}.")
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for column in ("parameter", "range", "default"):
+    for column in ("parameter", "range", "default", "only with"):
         table.add_column(column, overflow="fold")
     for parameter in plan.space:
         default = scalar(parameter.default) if parameter.default is not None else ""
-        table.add_row(parameter.name, Text(describe(parameter)), default)
+        table.add_row(parameter.name, Text(describe(parameter)), default, conditions_text(parameter))
     console.print(table)
-    if metrics is not None:
-        _print_line_check(console, plan.spec.objective.metric, metrics["metrics"])
+    if line is not None:
+        console.print(check_metric_line(plan.spec, line))
     console.print("The spec is right; nothing was started.", style="green")
     return 0
-
-
-def _print_line_check(console: Console, metric: str, found: dict[str, float]) -> None:
-    if metric in found:
-        console.print(f"The line reports {metric} = {found[metric]}.", style="green")
-    elif found:
-        console.print(f"The line reports {', '.join(found)}, but not '{metric}'.", style="yellow")
-    else:
-        console.print(f"No metric is found in the line; write '{metric}=0.9', or set metric_pattern.", style="yellow")
 
 
 def retry(
@@ -190,5 +184,8 @@ def retry(
             f"{count(len(numbers), 'trial')} of '{experiment}' will run again: {', '.join(map(str, numbers))}."
         )
         if service.is_running(experiment):
+            return 0
+        if service.experiment(experiment).spec.get("function"):
+            console.print("Run the program that calls tunewell.search again to go on.")
             return 0
         return run_search(service, experiment, json_)

@@ -7,10 +7,11 @@ from rich.table import Table
 from rich.text import Text
 
 from tunewell.display.wording import best_text, counts_text, searched
-from tunewell.reports.format import duration, number, scalar
+from tunewell.reports.format import count, duration, number, scalar, shortened
 from tunewell.service.results import SearchResult
 from tunewell.service.service import Service
 from tunewell.spec.declaration import parse_space
+from tunewell.spec.states import TrialState
 
 
 def print_summary(service: Service, result: SearchResult, console: Console) -> None:
@@ -22,7 +23,8 @@ def print_summary(service: Service, result: SearchResult, console: Console) -> N
     if result.top:
         console.print(_best_table(service, result, console.width))
     _print_places(service, result, console)
-    _print_next(result, console)
+    _print_failures(service, result, console)
+    _print_next(service, result, console)
 
 
 def _headline(result: SearchResult) -> Text:
@@ -63,14 +65,29 @@ def _place(console: Console, what: str, path: str) -> None:
     console.print(f"{what}:", Text(path, style="cyan"), highlight=False, soft_wrap=True)
 
 
-def _print_next(result: SearchResult, console: Console) -> None:
+def _print_failures(service: Service, result: SearchResult, console: Console) -> None:
+    failed = result.counts.get(TrialState.FAILED, 0)
+    if not failed:
+        return
     name = result.experiment
-    if result.best is None:
-        failed = next((state for state, count in result.counts.items() if state == "failed" and count), None)
-        hint = f"See why: tunewell show {name}, tunewell logs {name} 1" if failed else ""
-    elif result.state.final:
-        hint = f"Next: tunewell retrain {name}   tunewell show {name}"
+    example = service.store.trials(name, states=(TrialState.FAILED,), limit=1)[0]
+    text = Text(f"{count(failed, 'trial')} failed, such as trial {example.number} ({example.cause}): ", style="red")
+    text.append(shortened(example.detail, 200), style="")
+    console.print(text, highlight=False, soft_wrap=True)
+    hint = f"See: tunewell logs {name} {example.number}   Again, once mended: tunewell retry {name}"
+    console.print(Text(hint, style="dim"), soft_wrap=True)
+
+
+def _print_next(service: Service, result: SearchResult, console: Console) -> None:
+    name = result.experiment
+    if service.is_running(name):
+        hint = f"It is running. Stop it: tunewell stop {name}"
+    elif not result.state.final:
+        hint = "Go on: the same command."
+    elif result.best is None or service.experiment(name).spec.get("function"):
+        hint = ""
     else:
-        hint = "It was interrupted; the same command goes on."
+        again = "" if service.experiment(name).spec.get("task") else " (runs the command once more, on all data)"
+        hint = f"Next: tunewell retrain {name}{again}"
     if hint:
         console.print(Text(hint, style="dim"), soft_wrap=True)

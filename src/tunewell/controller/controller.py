@@ -101,7 +101,7 @@ class Controller:
             manager.progress.stopped_by_hand = True
         if row.state is not ExperimentState.RUNNING:
             self._set_state(active, ExperimentState.RUNNING, None, "")
-        self._take_requests(active, starting=True)
+        self._take_requests(active, after_its_end=row.state.final)
         log.info("experiment '%s' taken over: %s, %d trials running", name, row.state, len(manager.running))
 
     @property
@@ -182,18 +182,18 @@ class Controller:
             active.manager.progress.elapsed_seconds += passed
             active.unrecorded_seconds += passed
 
-    def _take_requests(self, active: _Active, starting: bool = False) -> None:
+    def _take_requests(self, active: _Active, after_its_end: bool = False) -> None:
         name = active.experiment.name
         for request in self.store.requests(name):
             if request.id in active.requests:
                 continue
             active.requests.add(request.id)
-            # A stop that comes after the end of a run was meant for that run, not for the next one.
+            # A stop that nobody obeyed because the search had ended was not meant for the next run.
             if request.verb == "retry":
                 self._retry(active, (request.data or {}).get("trials", []))
-            elif request.verb == "stop" and not starting:
+            elif request.verb == "stop" and not after_its_end:
                 active.manager.progress.stopped_by_hand = True
-            elif request.verb == "stop_trial" and not starting and request.trial is not None:
+            elif request.verb == "stop_trial" and not after_its_end and request.trial is not None:
                 active.manager.stop_trial(request.trial)
             active.manager.writes.append(partial(Transaction.handle_request, request_id=request.id))
 

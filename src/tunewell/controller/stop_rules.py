@@ -85,15 +85,15 @@ def _too_many_failures(spec: ExperimentSpec, progress: Progress) -> StopDecision
     if isinstance(limit, int):
         if progress.failed <= limit:
             return None
-        rule = f"{limit} were to be borne"
+        rule = str(limit)
     else:
         if progress.ended < MINIMUM_ENDED_FOR_SHARE or progress.failed <= limit * progress.ended:
             return None
-        rule = f"a share of {limit:.0%} was to be borne"
+        rule = f"{limit:.0%}"
     return StopDecision(
         "max_failed_trials",
         ExperimentState.FAILED,
-        f"{progress.failed} of {progress.ended} trials failed; {rule}.",
+        f"{progress.failed} of {progress.ended} trials failed, more than max_failed_trials ({rule}) allows.",
     )
 
 
@@ -123,7 +123,8 @@ def _all_done(spec: ExperimentSpec, progress: Progress) -> StopDecision | None:
     if progress.ended < progress.suggested:
         return None
     if progress.suggested >= progress.max_trials:
-        rule, detail = "max_trials", f"All {progress.suggested} trials have ended."
+        all_ended = f"All {progress.suggested} trials have ended." if progress.suggested > 1 else "The trial has ended."
+        rule, detail = "max_trials", all_ended
     elif progress.exhausted:
         rule, detail = (
             "exhausted",

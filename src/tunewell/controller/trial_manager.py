@@ -19,7 +19,7 @@ from tunewell.controller.launching import build_launch, write_attempt_folder
 from tunewell.controller.retention import Retention
 from tunewell.controller.stop_rules import Progress
 from tunewell.schedulers.contract import Scheduler
-from tunewell.spec.errors import nearest
+from tunewell.spec.errors import ended, nearest
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.launch import Ended, Event, Exit, Launch, Report, Reported, Resources
 from tunewell.spec.states import LOST_CAUSES, Cause, TrialState
@@ -208,7 +208,9 @@ class TrialManager:
         if ended_by_us and trial.asked_to_end == "pruned" and trial.curve:
             return TrialState.PRUNED, None, f"pruned after step {max(trial.curve)}"
         if ended_by_us:
-            return TrialState.STOPPED, None, "stopped on request"
+            reached = self.progress.target_reached
+            by_target = reached is not None and reached[0] == trial.suggestion.number
+            return TrialState.STOPPED, None, "it reached the target" if by_target else "stopped on request"
         if exit_.cause is not None:
             return TrialState.FAILED, exit_.cause, exit_.detail
         if not trial.curve:
@@ -296,4 +298,4 @@ def _no_metric(metric: str, seen: set[str]) -> str:
             f"it ended without reporting '{metric}' or any other metric; report it with tunewell.report, "
             f"`tunewell report {metric}=…` or a line '{metric}=…' on stdout"
         )
-    return f"it never reported '{metric}', only {', '.join(sorted(seen))}. {nearest(metric, seen)}"
+    return f"it never reported '{metric}', only {', '.join(sorted(seen))}. {ended(nearest(metric, seen))}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import suppress
 from typing import TextIO
 
 from tunewell.controller.controller import Controller
@@ -68,7 +69,9 @@ class ProgressLines:
             self._print(trial_line(snapshot, trial))
 
     def _print(self, text: str) -> None:
-        print(text, file=self._stream or sys.stdout, flush=True)
+        # Whoever read the lines may be gone: no reason to end a search.
+        with suppress(BrokenPipeError):
+            print(text, file=self._stream or sys.stdout, flush=True)
 
 
 def trial_line(snapshot: Snapshot, trial: TrialRow) -> str:

@@ -15,6 +15,7 @@ from tunewell.display.wording import SIGNS, arrow, best_text, command_text, coun
 from tunewell.reports.format import duration, number, scalar
 from tunewell.service.service import Service
 from tunewell.service.snapshots import Snapshot
+from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.quantities import format_duration
 from tunewell.spec.states import TrialState
 from tunewell.store.rows import TrialRow
@@ -22,7 +23,7 @@ from tunewell.store.rows import TrialRow
 #: How often the table is made anew.
 UPDATE_SECONDS = 0.25
 #: Lines that the table's surroundings take.
-_SURROUNDINGS = 9
+_SURROUNDINGS = 10
 _FIXED_WIDTH = 46
 _COLUMN_WIDTH = 13
 
@@ -61,6 +62,10 @@ class LiveTable:
 def render(snapshot: Snapshot, width: int, rows: int, problem: str = "", stopping: bool = False) -> RenderableType:
     """Return the whole view of a search, at most `rows` trials, for a terminal `width` characters wide."""
     parts: list[RenderableType] = [_title(snapshot), _progress(snapshot, width), Text(), _trials(snapshot, width, rows)]
+    failure = next((trial for trial in snapshot.ended if trial.state is TrialState.FAILED), None)
+    if failure is not None:
+        why = f"trial {failure.number} failed ({failure.cause}): {failure.detail}"
+        parts.append(Text(why, style="red", no_wrap=True, overflow="ellipsis"))
     if problem:
         parts.append(Text(f"Waiting: {problem}", style="bold red"))
     if stopping:
@@ -83,7 +88,9 @@ def _progress(snapshot: Snapshot, width: int) -> RenderableType:
     result, spec = snapshot.result, snapshot.spec
     bar = ProgressBar(total=snapshot.max_trials, completed=snapshot.ended_count, width=min(32, width // 3))
     text = f" {snapshot.ended_count}/{snapshot.max_trials} trials · {counts_text(result)}"
-    time_text = f"{duration(result.elapsed_seconds)} of {format_duration(spec.max_duration)}"
+    time_text = duration(result.elapsed_seconds)
+    if spec.max_duration != ExperimentSpec.model_fields["max_duration"].default:
+        time_text += f" of {format_duration(spec.max_duration)}"
     if snapshot.remaining_seconds is not None:
         time_text += f" · about {duration(snapshot.remaining_seconds)} left"
     grid = Table.grid(padding=0)

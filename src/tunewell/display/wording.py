@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from tunewell.reports.format import number, scalar, shortened, signed
 from tunewell.service.results import SearchResult
 from tunewell.spec.experiment import ExperimentSpec, Objective
-from tunewell.spec.space import SearchSpace, Value
+from tunewell.spec.space import Parameter, SearchSpace, Value
 from tunewell.spec.states import TrialState
 
 _COMMAND_LENGTH = 70
@@ -36,6 +36,11 @@ def parameters_text(parameters: Mapping[str, Value], names: list[str] | None = N
 def command_text(spec: ExperimentSpec) -> str:
     """Return the command in one line that is not too long."""
     return shortened(" ".join(" ".join(spec.command or ()).split()), _COMMAND_LENGTH)
+
+
+def conditions_text(parameter: Parameter) -> str:
+    """Return when a parameter is active: `optimizer: sgd|lion`; empty if it always is."""
+    return ", ".join(f"{c.parent}: {'|'.join(map(scalar, c.values))}" for c in parameter.when)
 
 
 def arrow(objective: Objective) -> str:

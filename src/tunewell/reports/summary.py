@@ -100,12 +100,12 @@ def _no_result(view: ExperimentView) -> str:
 def _end(view: ExperimentView) -> str:
     if view.state.final:
         return view.stop_detail
-    ended = sum(trial.state.final for trial in view.trials)
-    if view.state is ExperimentState.PAUSED:
-        return f"The search is paused after {count(ended, 'ended trial')}."
+    ended = count(sum(trial.state.final for trial in view.trials), "ended trial")
+    if view.running:
+        return f"The search is still going on, with {ended} so far."
     if view.state is ExperimentState.CREATED:
         return ""
-    return f"The search is still going on: {ended} of {count(len(view.trials), 'trial')} have ended."
+    return f"The search was interrupted after {ended}; the same command goes on."
 
 
 def key_figures(view: ExperimentView) -> list[KeyFigure]:
@@ -161,27 +161,14 @@ def next_steps(view: ExperimentView) -> list[Step]:
     if best is not None and view.spec.get("task"):
         steps.append(Step("Use the model on new pictures", f"tunewell predict {name} PICTURE_OR_FOLDER"))
         steps.append(Step("Write the model as ONNX", f"tunewell export-model {name} --output model.onnx"))
-    if best is not None and view.spec.get("command"):
-        steps.append(
-            Step("Run the best trial's command by hand", filled_command(view.spec["command"], best.parameters))
-        )
+    if view.best_command:
+        steps.append(Step("Run the best trial's command by hand", shlex.join(view.best_command)))
     if counts(view)[TrialState.FAILED]:
         failed = next(trial for trial in view.trials if trial.state is TrialState.FAILED)
         steps.append(Step("Read the log of a failed trial", f"tunewell logs {name} {failed.number}"))
     steps.append(Step("Write all trials to a table", f"tunewell export {name} --format csv --output trials.csv"))
     steps.append(Step("Write this report anew", f"tunewell report {name}"))
     return steps
-
-
-def filled_command(command: Any, parameters: Mapping[str, Any]) -> str:
-    """Return a command line with the parameters in place of their placeholders; other placeholders stay."""
-    words = []
-    for word in command:
-        text = str(word)
-        for name, value in parameters.items():
-            text = text.replace("{" + name + "}", str(value))
-        words.append(shlex.quote(text) if "{" not in text else text)
-    return " ".join(words)
 
 
 def describe_subject(view: ExperimentView) -> str:

@@ -67,6 +67,10 @@ class ExperimentView:
     #: Which rule ended it, and one sentence about the end; None and empty while it has not ended.
     stop_rule: str | None = None
     stop_detail: str = ""
+    #: Whether a controller runs it at this moment.
+    running: bool = False
+    #: The command of the best trial, ready to be run by hand; empty if it is no command.
+    best_command: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     #: Seconds since the epoch.
     created_at: float | None = None

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from tunewell.schedulers import processes
-from tunewell.spec.launch import Launch
+from tunewell.spec.launch import Launch, with_own_programs
 from tunewell.trial import files
 from tunewell.trial.trial import ASKED_TO_END, Pruned
 
@@ -42,8 +42,9 @@ class Surroundings:
 def trial_environment(launch: Launch, base: Mapping[str, str]) -> dict[str, str]:
     """Return a trial's environment.
 
-    Thread counts follow the cores that the trial has, where neither the user's own environment nor the
-    experiment's says otherwise. Waiting threads sleep: spinning ruins everything where cores are shared.
+    The folder of `tunewell` itself ends the search path for programs. Thread counts follow the cores that the trial
+    has, where neither the user's own environment nor the experiment's says otherwise. Waiting threads sleep: spinning
+    ruins everything where cores are shared.
     """
     folder, key = launch.folder, launch.key
     return {
@@ -51,6 +52,7 @@ def trial_environment(launch: Launch, base: Mapping[str, str]) -> dict[str, str]
         "OMP_WAIT_POLICY": "PASSIVE",
         "PYTHONUNBUFFERED": "1",
         **base,
+        "PATH": with_own_programs(base.get("PATH", os.defpath)),
         "TUNEWELL_TRIAL_FOLDER": str(folder),
         "TUNEWELL_PARAMETERS": str(folder / files.PARAMETERS),
         "TUNEWELL_EXPERIMENT": key.experiment,

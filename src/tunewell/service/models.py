@@ -13,7 +13,7 @@ from tunewell.controller.launching import build_launch, plan_resources, write_js
 from tunewell.schedulers.local import LocalScheduler
 from tunewell.service.jobs import OnReport, job_launch, run_job
 from tunewell.service.submission import recorded_plan
-from tunewell.spec.errors import ConflictError, NotFoundError, UserError
+from tunewell.spec.errors import ConflictError, NotFoundError, SpecError, UserError
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.launch import AttemptKey, Launch, Report
 from tunewell.store.rows import ExperimentRow, TrialRow
@@ -94,6 +94,8 @@ def retrain(
         write_json(launch.folder / "job.json", {**arguments, "output": str(target)})
         run_job(_entry(launch, task, "retrain"), note)
         return target, metrics
+    if output is not None:
+        raise SpecError("--output", "a command decides itself where it writes", "Drop it")
     if spec.command is None:
         raise UserError(
             f"Experiment '{name}' is over a Python function: call it with the parameters of trial {trial.number}."

@@ -11,9 +11,10 @@ from tunewell.service.models import read_evaluations
 from tunewell.service.results import TOP
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import DataError
-from tunewell.spec.experiment import parse_spec
-from tunewell.store.rows import ExperimentRow
+from tunewell.spec.experiment import ExperimentSpec, parse_spec
+from tunewell.store.rows import ExperimentRow, TrialRow
 from tunewell.store.store import Store
+from tunewell.tasks.command import fill_in
 
 
 def write_report(store: Store, home: Home, name: str, path: Path | None = None) -> Path:
@@ -40,6 +41,7 @@ def experiment_view(store: Store, home: Home, name: str) -> ExperimentView:
     row = store.experiment(name)
     spec = parse_spec(row.spec)
     trials = _trial_views(store, name, spec.objective.metric)
+    top = store.top(name, spec.objective.goal, TOP)
     return ExperimentView(
         name=name,
         spec=row.spec,
@@ -55,11 +57,21 @@ def experiment_view(store: Store, home: Home, name: str) -> ExperimentView:
         created_at=row.created_at,
         elapsed_seconds=row.elapsed_seconds,
         trials=trials,
-        top=tuple(trial.number for trial in store.top(name, spec.objective.goal, TOP)),
+        top=tuple(trial.number for trial in top),
+        running=home.is_running(name),
+        best_command=_command_by_hand(spec, top[0]) if top and spec.command else (),
         default_trial=next((trial.number for trial in trials if trial.origin == "default"), None),
         evaluations=read_evaluations(home, name),
         version=version("tunewell"),
     )
+
+
+def _command_by_hand(spec: ExperimentSpec, trial: TrialRow) -> tuple[str, ...]:
+    """Return the command of a trial, writing into folders below the working directory."""
+    places = {"output_dir": "output", "checkpoint_dir": "checkpoint", "trial_folder": "."}
+    facts = {"trial": trial.number, "attempt": 1, "experiment": spec.name, "sampling": 1.0, "fidelity": 1.0}
+    values = {**trial.parameters, **places, **facts, "parameters_file": "parameters.json"}
+    return fill_in(spec.command or (), values)
 
 
 def algorithm_name(row: ExperimentRow) -> str:

@@ -45,8 +45,6 @@ def run_experiment(
     spec, task, space = recorded_plan(row, function)
     max_trials = trial_budget(spec, row)
     tuner = make_tuner(spec, space, row.algorithm["name"], max_trials)
-    with home.lock(name):
-        pass  # say at once, before a lengthy preparation, that another process runs it
     folder = home.experiment(name)
     notes = [] if inline else task.prepare(spec, folder, home.cache, progress)
     if notes != list(row.notes):

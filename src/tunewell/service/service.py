@@ -87,6 +87,11 @@ class Service:
         """Return an experiment; raises `NotFoundError`."""
         return self.store.experiment(name)
 
+    def check_idle(self, name: str) -> None:
+        """Raise `ConflictError` if another process runs the experiment now."""
+        with self.home.lock(name):
+            pass
+
     def is_running(self, name: str) -> bool:
         """Whether a controller runs the experiment now."""
         return self.home.is_running(name)
@@ -120,17 +125,22 @@ class Service:
     # Commanding -------------------------------------------------------------------------------------------
 
     def stop(self, name: str, trial: int | None = None, key: str | None = None) -> None:
-        """Ask the controller to stop an experiment, or one of its trials.
+        """Have an experiment, or one of its trials, stopped by its controller.
+
+        A search that was interrupted has none: then its trials that live on are ended here, and it is stopped.
+        (One over a Python function is stopped when its program runs next, and so is a single trial.)
 
         Raises:
-            ConflictError: no controller runs it, or the trial has ended.
+            ConflictError: the experiment, or the trial, has ended.
         """
         row = self.store.experiment(name)
+        if row.state.final:
+            raise ConflictError(f"Experiment '{name}' has ended already (it is {row.state}).")
         if trial is not None and self.store.trial(name, trial).state.final:
             raise ConflictError(f"Trial {trial} of '{name}' has ended already.")
-        if not self.is_running(name):
-            raise ConflictError(f"Experiment '{name}' is not running (it is {row.state}).")
         self.store.request(name, "stop" if trial is None else "stop_trial", trial=trial, key=key)
+        if trial is None and not self.is_running(name) and not row.spec.get("function"):
+            self.run(name)
 
     def retry(
         self, name: str, numbers: Sequence[int] = (), cause: Cause | None = None, key: str | None = None
@@ -193,6 +203,10 @@ class Service:
     def export_model(self, model: str, output: Path) -> dict[str, Any]:
         """Write a model (experiment name or model folder) as ONNX."""
         return models.export_model(self.store, self.home, model, output)
+
+    def find_model(self, model: str) -> Path:
+        """Return the folder of the model that `predict` and `export_model` use."""
+        return models.find_model(self.store, self.home, model)[0]
 
     def best_model(self, name: str) -> Path | None:
         """Return the folder of the best trial's model, None if there is none."""

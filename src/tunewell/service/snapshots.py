@@ -44,8 +44,9 @@ class Snapshot:
         """Estimate of the time to the last trial from the pace so far; None before a trial has ended."""
         if not self.ended_count or self.result.state.final:
             return None
-        left = self.max_trials - self.ended_count
-        return self.result.elapsed_seconds / self.ended_count * left
+        # A running trial is half done, on average.
+        done = self.ended_count + 0.5 * self.result.counts.get(TrialState.RUNNING, 0)
+        return self.result.elapsed_seconds / done * (self.max_trials - done)
 
 
 def snapshot(store: Store, name: str, recent: int = 30) -> Snapshot:

@@ -31,7 +31,7 @@ class SpecError(UserError):
     def __init__(self, field: str, problem: str, remedy: str = "") -> None:
         """`field` as the user wrote it (dotted path), `problem` with the value, `remedy` as an instruction."""
         self.field = field
-        super().__init__(f"{field}: {problem}." + (f" {remedy}." if remedy else ""))
+        super().__init__(f"{field}: {problem}." + (f" {ended(remedy)}" if remedy else ""))
 
 
 class DataError(UserError):
@@ -59,6 +59,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if close:
         return f"Did you mean '{close[0]}'"
     return "Known: " + ", ".join(candidates)
+
+
+def ended(remedy: str) -> str:
+    """Return a remedy as a whole sentence: with a question mark if it asks, else with a full stop."""
+    return remedy + ("?" if remedy.startswith("Did you mean") and ";" not in remedy else ".")
 
 
 def shown(value: Any) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -113,4 +115,12 @@ class Ended:
 
 
 Event = Reported | Ended
-JsonObject = dict[str, Any]
+
+
+def with_own_programs(path: str) -> str:
+    """Return a search path for programs (PATH) that ends with the folder of this Python and its `tunewell`.
+
+    So trials find both, even where no environment is activated, and the user's own programs come first.
+    """
+    own = str(Path(sys.executable).parent)
+    return path if own in path.split(os.pathsep) else os.pathsep.join(part for part in (path, own) if part)

@@ -62,7 +62,19 @@ def add_reports(insert: InsertFunction) -> Insert:
     given = {"experiment_id": "of_experiment", "trial": "of_trial", "attempt": "of_attempt"}
     names = [column.name for column in report.columns]
     new = select(*(bindparam(given.get(name, name), type_=report.c[name].type) for name in names)).where(_running)
-    return insert(report).from_select(names, new).on_conflict_do_nothing()
+    added = insert(report).from_select(names, new).on_conflict_do_nothing()
+    return added.execution_options(preserve_rowcount=True)
+
+
+_this_report = and_(
+    report.c.experiment_id == bindparam("of_experiment"),
+    report.c.trial == bindparam("of_trial"),
+    report.c.attempt == bindparam("of_attempt"),
+    report.c.step == bindparam("of_step"),
+)
+#: What the running attempt has reported at a step.
+REPORTED = select(report.c.metrics).where(_this_report, select(trial.c.number).where(_running).exists())
+SET_METRICS = update(report).where(_this_report).values(metrics=bindparam("merged", type_=report.c.metrics.type))
 
 
 #: A waiting trial's next attempt.

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 
 from sqlalchemy import Row, func, select
 
-from tunewell.spec.errors import NotFoundError, nearest
+from tunewell.spec.errors import NotFoundError, ended, nearest
 from tunewell.spec.states import FINAL_TRIAL_STATES, Cause, TrialState
 from tunewell.store import convert, schema
 from tunewell.store.dialect import LOCK_SECONDS, Busy, dialect_of
@@ -285,4 +285,4 @@ class Store:
         query = select(experiment.c.name).order_by(experiment.c.id.desc()).limit(_PAGE)
         names = [row.name for row in self._read(query)]
         remedy = nearest(name, names) if names else "There is none yet"
-        return NotFoundError(f"There is no experiment '{name}'. {remedy}.")
+        return NotFoundError(f"There is no experiment '{name}'. {ended(remedy)}")

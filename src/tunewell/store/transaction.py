@@ -219,8 +219,9 @@ class Transaction:
     def add_reports(self, key: AttemptKey, reports: Sequence[Report]) -> None:
         """Store reports of the attempt that runs.
 
-        Of two with the same step the first counts. Reports of any attempt but the one that runs at this point of the
-        transaction are ignored, so those of an attempt's last moments go before `finish_trial`.
+        Reports of the same step are one: of two values for a metric the first counts. Reports of any attempt but the
+        one that runs at this point of the transaction are ignored, so those of an attempt's last moments go before
+        `finish_trial`.
         """
         identity = self._identify(key.experiment)
         self._reports += [
@@ -287,9 +288,22 @@ class Transaction:
         return self._connection.execute(statement, values)
 
     def _write_reports(self) -> None:
-        if self._reports:
-            self._connection.execute(statements.add_reports(self._dialect.insert), self._reports)
-            self._reports = []
+        reports, self._reports = self._reports, []
+        if not reports:
+            return
+        added = self._connection.execute(statements.add_reports(self._dialect.insert), reports).rowcount
+        if added != len(reports):  # some steps were there already, or are none of the running attempt's
+            for report in reports:
+                self._add_metrics(report)
+
+    def _add_metrics(self, report: JsonObject) -> None:
+        place = {
+            **{name: report[name] for name in ("of_experiment", "of_trial", "of_attempt")},
+            "of_step": report["step"],
+        }
+        known = self._connection.execute(statements.REPORTED, place).scalar()
+        if known is not None and report["metrics"].keys() - known.keys():
+            self._connection.execute(statements.SET_METRICS, {**place, "merged": {**report["metrics"], **known}})
 
     def _add_event(
         self,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from tunewell.spec.declaration import PARAMETER_NAME, parse_space
-from tunewell.spec.errors import SpecError, nearest, shown
+from tunewell.spec.errors import SpecError, ended, nearest, shown
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.metric_line import DEFAULT_METRIC_PATTERN, parse_metrics
 from tunewell.spec.space import SearchSpace, Value
@@ -155,7 +155,7 @@ def check_metric_line(spec: ExperimentSpec, line: str) -> str:
     found = ", ".join(f"{name} = {value:g}" for name, value in metrics.items())
     if metric in metrics:
         return f"Found {found}{at}."
-    return f"Found {found}{at}, but not the objective '{metric}'. {nearest(metric, metrics)}."
+    return f"Found {found}{at}, but not the objective '{metric}'. {ended(nearest(metric, metrics))}"
 
 
 def _notes_on_shell(command: Sequence[str]) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tunewell.spec.errors import SpecError, nearest, shown
+from tunewell.spec.launch import with_own_programs
 
 # Interpreter → options with which it runs no script file, and options that take a value of their own.
 _INTERPRETERS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
@@ -39,7 +40,7 @@ def check_program(command: Sequence[str], folder: Path, environment: Mapping[str
         raise SpecError("working_directory", f"there is no folder '{folder}'", "Name one that exists")
     if _PLACEHOLDER_LIKE.search(command[0]):
         return f"Program: {command[0]}"
-    program = _find_program(command[0], folder, environment.get("PATH", os.environ.get("PATH", os.defpath)))
+    program = _find_program(command[0], folder, _search_path(environment))
     script = script_of(command)
     if script is None:
         return f"Program: {program}"
@@ -47,6 +48,11 @@ def check_program(command: Sequence[str], folder: Path, environment: Mapping[str
     if not path.is_file():
         raise SpecError("command", f"there is no file {shown(script)} in {folder}", _nearest_file(path))
     return f"Program: {program} {script}"
+
+
+def _search_path(environment: Mapping[str, str]) -> str:
+    """Return the PATH that a trial will have."""
+    return environment["PATH"] if "PATH" in environment else with_own_programs(os.environ.get("PATH", os.defpath))
 
 
 def script_of(command: Sequence[str]) -> str | None:

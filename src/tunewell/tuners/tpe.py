@@ -72,7 +72,7 @@ class TpeTuner(Tuner):
         """Take the next point of the initial design, or ask the model."""
         place = number - 1 - len(self.initial)
         configuration: Configuration | None = None
-        origin = "initial"
+        origin = "spread out"
         if place < len(self._design):
             configuration = self._encoding.decode(self._design[place])
         elif self._finite >= _FEWEST:

@@ -88,7 +88,8 @@ class ImageClassification:
         check_weights_file(spec.weights)
         manifest = read_manifest(_data_folder(spec), spec.seed)
         counts = ", ".join(f"{len(positions)} {split}" for split, positions in manifest.splits.items())
-        return [f"Pictures: {counts}, in {len(manifest.classes)} classes. Network: {spec.network}.", *manifest.notes]
+        found = f"Pictures: {counts}, in {len(manifest.classes)} classes; each is opened when the search begins."
+        return [found, f"Network: {spec.network}.", *manifest.notes]
 
     def prepare(self, spec: ExperimentSpec, folder: Path, cache: Path, progress: Progress) -> list[str]:
         """Decode the pictures at every image size of the space and fetch the weights, where that is still to do.

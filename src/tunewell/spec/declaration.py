@@ -37,6 +37,8 @@ PARAMETER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]*")
 
 _NUMERIC_FIELDS = {"low", "high", "log", "step", "type", "default", "when"}
 _CHOICE_FIELDS = {"choices", "ordinal", "default", "when"}
+#: Share of a step that rounding may add: 0.5 - 0.4 is a little less than 0.1.
+_ROUNDING = 1e-9
 #: Beyond it floats skip whole numbers.
 _LARGEST_INTEGER = 2**53
 
@@ -206,7 +208,7 @@ def _step(where: str, declaration: Mapping[str, Any], width: float, integer: boo
         raise SpecError(f"{where}.step", f"{step:g} is not above 0", "Give a positive step, or drop it")
     if integer and step != int(step):
         raise SpecError(f"{where}.step", f"{step:g} is not whole, but the parameter is", "Add `type: float`")
-    if step > width > 0:
+    if step * (1 - _ROUNDING) > width > 0:
         raise SpecError(f"{where}.step", f"{step:g} is longer than the range", "Give a smaller one")
     return step
 

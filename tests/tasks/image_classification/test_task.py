@@ -137,7 +137,10 @@ def test_unknown_and_wrong_parameters(digits: Path) -> None:
 
 def test_check(digits: Path) -> None:
     """What was found is said in a line; nothing is written."""
-    assert TASK.check(spec_of(digits)) == ["Pictures: 100 train, 40 val, in 10 classes. Network: small-cnn."]
+    assert TASK.check(spec_of(digits)) == [
+        "Pictures: 100 train, 40 val, in 10 classes; each is opened when the search begins.",
+        "Network: small-cnn.",
+    ]
 
 
 def test_check_refuses_missing_weights(digits: Path) -> None:

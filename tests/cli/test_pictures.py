@@ -61,6 +61,10 @@ def test_search_retrain_predict_export(run: Run, digits: Path, tmp_path: Path) -
     assert len(rows) == 9
     assert sum(row["label"] == "0" for row in rows) >= 5
 
+    unreadable = run("predict", "digits", digits / "test" / "0" / "broken.png", "--json")
+    assert unreadable.code == 1
+    assert unreadable.json[0]["error"]
+
     exported = run("export-model", "digits", "--output", "digits.onnx", "--json")
     assert exported.code == 0, exported.err
     assert exported.json["max_difference"] <= 1e-4

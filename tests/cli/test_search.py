@@ -250,3 +250,31 @@ def test_closed_output_is_no_crash(write: Write) -> None:
         ["sh", "-c", program], cwd=spec.parent, capture_output=True, text=True, check=False, env=os.environ
     )
     assert "Traceback" not in done.stderr
+
+
+def test_text_that_looks_like_markup_is_printed_as_it_is(run: Run, write: Write) -> None:
+    """Brackets and colons in names and messages are no commands to the terminal."""
+    choices = ["[red]", ":smile:", "[/]"]
+    spec = write(command=["sh", "-c", "echo score=1"], parameters={"x": choices}, initial=[{"x": "[red]"}])
+    answer = run("search", spec)
+    assert answer.code == 0, answer.err
+    shown = run("show", "quick")
+    assert shown.code == 0, shown.err
+    for value in choices:
+        assert value in shown.out
+    assert "[red]" in run("show", "quick", "1").out
+    assert "[red]" in run("check", spec).out
+
+
+def test_a_report_that_was_cut_off_is_written_by_the_next_call(run: Run, write: Write, tmp_path: Path) -> None:
+    """A search that was interrupted after its last trial gets evaluation and report by the same command."""
+    spec = write()
+    run("search", spec)
+    report = tmp_path / ".tunewell" / "experiments" / "quick" / "report.html"
+    report.unlink()
+    answer = run("search", spec)
+    assert answer.code == 0
+    assert report.exists()
+    written = report.stat().st_mtime_ns
+    run("search", spec)
+    assert report.stat().st_mtime_ns == written

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -436,3 +438,92 @@ def test_an_interruption_ends_a_controller_that_can_record_nothing(
     assert not bench.controller.busy
     assert {key.trial for key, _ in bench.scheduler.stops} == {2}
     assert bench.store.trial("e", 1).state is TrialState.RUNNING
+
+
+def test_a_retry_that_comes_while_the_search_ends_waits_for_the_next_run(bench: Bench) -> None:
+    """It is neither lost nor taken up by a search that is about to end."""
+    bench.create(max_trials=2, max_failed_trials=5)
+    bench.add()
+    bench.step()
+    bench.scheduler.end(1, Cause.CRASHED)
+    bench.step()
+    bench.scheduler.stop = lambda key, grace=None: None  # type: ignore[method-assign,misc,assignment]
+    bench.store.request("e", "stop")
+    bench.step()
+    assert bench.store.experiment("e").state is ExperimentState.STOPPING
+    bench.store.request("e", "retry", data={"trials": [1]})
+    bench.step(2)
+    bench.scheduler.end(2)
+    bench.step(2)
+    assert bench.store.experiment("e").state is ExperimentState.STOPPED
+    assert [request.verb for request in bench.store.requests("e")] == ["retry"]
+    bench.add()
+    bench.step()
+    assert bench.scheduler.key(1).attempt == 2
+
+
+def test_a_trial_is_retried_once_however_often_it_is_asked_for(bench: Bench) -> None:
+    """Two requests for the same trial give one more attempt, and the search goes on."""
+    bench.create(max_trials=2, max_failed_trials=5, max_concurrency=1)
+    bench.add()
+    bench.step()
+    bench.scheduler.end(1, Cause.CRASHED)
+    bench.store.request("e", "retry", data={"trials": [1, 1]})
+    bench.store.request("e", "retry", data={"trials": [1]})
+    bench.step(3)
+    finish(bench, 1, 0.5)
+    bench.step(2)
+    finish(bench, 2, 0.4)
+    bench.step(2)
+    assert not bench.controller.busy
+    assert bench.store.trial("e", 1).attempt == 2
+    assert bench.store.trial("e", 1).value == 0.5
+
+
+def test_what_the_store_refuses_does_not_hold_the_rest_back(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """A record that is no longer true is dropped and logged; the search goes on to its end."""
+    bench.create(max_trials=2)
+    bench.add()
+    bench.step()
+    with bench.store.transaction() as tx:  # somebody meddles
+        tx.finish_trial("e", 1, 1, TrialState.SUCCEEDED, value=0.3, now=0.0)
+    finish(bench, 1, 0.5)
+    finish(bench, 2, 0.6)
+    bench.step(2)
+    assert bench.store.trial("e", 2).value == 0.6
+    assert bench.store.experiment("e").state is ExperimentState.COMPLETED
+    assert "not recorded" in caplog.text
+
+
+def test_an_adopted_trial_ended_when_it_ended(bench: Bench) -> None:
+    """What ended while no controller ran is recorded with the time of its end, not with that of its adoption."""
+    bench.create(max_trials=2)
+    bench.add()
+    bench.step()
+    key = bench.scheduler.key(1)
+    ended_at = bench.now + 5.0
+    bench.crash()
+    bench.now += 1000.0
+    bench.scheduler.adoptable[key] = [
+        Reported(key, Report(1, {"accuracy": 0.6}, 0.0)),
+        Ended(key, Exit(ended_at=ended_at)),
+    ]
+    tuner = bench.add()
+    bench.step(2)
+    assert bench.store.trial("e", 1).ended_at == ended_at
+    assert tuner.outcomes[1].cost_seconds == 5.0
+
+
+def test_a_lock_that_is_only_looked_at_refuses_nobody(bench: Bench) -> None:
+    """Looking whether an experiment runs takes its lock for a moment; who wants to run it waits that long."""
+    bench.create()
+    looking = threading.Event()
+    path = bench.home.experiment("e") / "controller.lock"
+    path.parent.mkdir(parents=True)
+    with path.open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        opened = threading.Timer(0.1, lambda: (looking.set(), fcntl.flock(file, fcntl.LOCK_UN)))
+        opened.start()
+        with bench.home.lock("e"):
+            assert looking.is_set()
+        opened.join()

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from tests.schedulers.bench import Bench, has_ended, open_descriptors, processes_of, script, wait_until
-from tunewell.schedulers import records
+from tunewell.schedulers import local, records
 from tunewell.schedulers.local import LocalScheduler
 from tunewell.spec.launch import Exit, Launch, Resources
 from tunewell.spec.metric_line import DEFAULT_METRIC_PATTERN
@@ -58,6 +58,19 @@ def test_supervisor_killed(bench: Bench, program: str) -> None:
     started = [pids["trial"]["pid"], *children_in(log)]
     assert len(started) >= 2
     wait_until(lambda: all(map(has_ended, started)))
+
+
+def test_supervisor_hangs(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A supervisor that does not end its trial in time is killed, and its trial with it."""
+    monkeypatch.setattr(local, "OVERDUE_SECONDS", 0.2)
+    launch = bench.start(bench.launch(**BREEDERS["command"]))
+    bench.wait_for_output(launch, "child")
+    log = bench.wait_for_output(launch)
+    pids = bench.supervisor_of(launch)
+    os.kill(pids["supervisor"]["pid"], signal.SIGSTOP)
+    bench.scheduler.stop(launch.key, grace_seconds=0.1)
+    assert bench.finish(launch).cause is Cause.KILLED
+    wait_until(lambda: all(map(has_ended, [pids["trial"]["pid"], *children_in(log)])))
 
 
 @pytest.mark.parametrize("program", ["command", "entry"])

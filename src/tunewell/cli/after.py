@@ -6,12 +6,20 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tunewell.cli.options import HOME, DatabaseOption, ExperimentArgument, HomeOption, JsonOption, existing, print_json
-from tunewell.reports.format import number
+from tunewell.cli.options import (
+    HOME,
+    DatabaseOption,
+    ExperimentArgument,
+    HomeOption,
+    JsonOption,
+    existing,
+    print_json,
+    terminal,
+)
+from tunewell.reports.format import count, number
 from tunewell.service.service import Service
 from tunewell.spec.launch import Report
 
@@ -23,7 +31,7 @@ def evaluate(
 ) -> None:
     """Evaluate the five best trials in detail (built-in tasks) and write the report anew."""
     with existing(home, database) as service:
-        console = Console(stderr=json_, highlight=False)
+        console = terminal(stderr=json_)
         with console.status("Evaluating …"):
             evaluations = service.evaluate(experiment)
         report = service.report(experiment)
@@ -49,12 +57,12 @@ def retrain(
 ) -> None:
     """Train on all data with the best parameters found (a command: run it once more with them)."""
     with existing(home, database) as service:
-        console = Console(stderr=json_, highlight=False)
+        console = terminal(stderr=json_)
         with console.status("Training on all data …") as status:
 
             def note(report: Report) -> None:
                 metrics = "  ".join(f"{name} {number(value)}" for name, value in report.metrics.items())
-                status.update(f"Training on all data: step {report.step}  {metrics}")
+                status.update(Text(f"Training on all data: step {report.step}  {metrics}"))
 
             folder, metrics = service.retrain(experiment, trial, output, note)
     if json_:
@@ -76,19 +84,20 @@ def predict(
     home: HomeOption = HOME,
     database: DatabaseOption = None,
     json_: JsonOption = False,
-) -> None:
-    """Use a model on new pictures."""
+) -> int:
+    """Use a model on new pictures. Exit code 1: none of them could be read."""
     with _home_or_new(model, home, database) as service:
-        console = Console(stderr=json_, highlight=False)
+        console = terminal(stderr=json_)
         with console.status("Predicting …"):
             predictions = service.predict(model, inputs, output)
         console.print(f"Model: {service.find_model(model)}", soft_wrap=True)
+    code = 0 if any(not prediction.get("error") for prediction in predictions) else 1
     if json_:
         print_json(predictions)
-        return
+        return code
     if output is not None:
-        console.print(f"{len(predictions)} predictions written to {output}.", soft_wrap=True)
-        return
+        console.print(f"{count(len(predictions), 'prediction')} written to {output}.", soft_wrap=True)
+        return code
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("file", overflow="fold")
     table.add_column("label")
@@ -100,7 +109,8 @@ def predict(
     for prediction in predictions:
         if prediction.get("error"):
             complaint = Text(f"{prediction['file']}: {prediction['error']}", style="yellow")
-            Console(stderr=True, soft_wrap=True).print(complaint, highlight=False)
+            terminal(stderr=True, soft_wrap=True).print(complaint)
+    return code
 
 
 def export_model(
@@ -112,7 +122,7 @@ def export_model(
 ) -> None:
     """Write a model as ONNX that is checked to give the same predictions."""
     with _home_or_new(model, home, database) as service:
-        console = Console(stderr=json_, highlight=False)
+        console = terminal(stderr=json_)
         with console.status("Exporting …"):
             facts = service.export_model(model, output)
     if json_:

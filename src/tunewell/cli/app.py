@@ -6,10 +6,10 @@ import sys
 from importlib import metadata
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from tunewell.cli import after, demo, inspect, search
+from tunewell.cli.options import terminal
 from tunewell.service.jobs import JobFailed
 from tunewell.spec.errors import UserError
 
@@ -74,6 +74,6 @@ def run() -> int:
 
 
 def _complain(message: str, code: int) -> int:
-    console = Console(stderr=True, soft_wrap=True)
-    console.print(Text("error: ", style="bold red") + Text(message, style=""), highlight=False)
+    console = terminal(stderr=True, soft_wrap=True)
+    console.print(Text("error: ", style="bold red") + Text(message, style=""))
     return code

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from tunewell.cli.options import HOME, HomeOption, JsonOption
+from tunewell.cli.options import HOME, HomeOption, JsonOption, terminal
 from tunewell.cli.search import run_search
 from tunewell.service.service import Service
 from tunewell.spec.errors import UserError
@@ -24,7 +23,7 @@ def demo(
         from tunewell.tasks.image_classification.digits import write_digits
     except ImportError:
         raise UserError("The demo needs the vision extra: pip install 'tunewell[vision]'.") from None
-    console = Console(stderr=json_, highlight=False)
+    console = terminal(stderr=json_)
     data = Path(home) / "demo" / "digits"
     with Service(home) as service:
         write_digits(data)

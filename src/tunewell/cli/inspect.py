@@ -9,11 +9,19 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tunewell.cli.options import HOME, DatabaseOption, ExperimentArgument, HomeOption, JsonOption, existing, print_json
+from tunewell.cli.options import (
+    HOME,
+    DatabaseOption,
+    ExperimentArgument,
+    HomeOption,
+    JsonOption,
+    existing,
+    print_json,
+    terminal,
+)
 from tunewell.cli.summary import print_summary
 from tunewell.display.wording import SIGNS, conditions_text, parameters_text, searched
 from tunewell.reports.format import count, duration, moment, number, scalar
@@ -48,9 +56,9 @@ def list_(home: HomeOption = HOME, database: DatabaseOption = None, json_: JsonO
     if json_:
         print_json([{**result.to_json(), "running": running[result.experiment]} for result in results])
         return
-    console = Console()
+    console = terminal()
     if not results:
-        console.print("No experiments yet. Start one: tunewell search SPEC.yaml", highlight=False)
+        console.print("No experiments yet. Start one: tunewell search SPEC.yaml")
         return
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for column in ("experiment", "state", "trials", "failed", "metric", "best", "time"):
@@ -90,14 +98,14 @@ def show(
         if json_:
             print_json({**result.to_json(), "running": service.is_running(experiment)})
             return
-        console = Console()
+        console = terminal()
         print_summary(service, result, console)
         console.print()
         names = searched(parse_space(service.experiment(experiment).space))
         console.print(_trial_table(result.objective.metric, rows, names))
         last = rows[-1].number if rows else after
         if sum(result.counts.values()) > last:
-            console.print(f"More: tunewell show {experiment} --after {last}", style="dim", highlight=False)
+            console.print(f"More: tunewell show {experiment} --after {last}", style="dim")
 
 
 def _trial_table(metric: str, rows: list[TrialRow], names: list[str]) -> Table:
@@ -128,7 +136,7 @@ def _show_trial(service: Service, experiment: str, number_: int, json_: bool) ->
         exported = next(t for t in service.export(experiment)["trials"] if t["number"] == number_)
         print_json(exported)
         return
-    console = Console(highlight=False, soft_wrap=True)
+    console = terminal(soft_wrap=True)
     sign, style = SIGNS[row.state]
     console.print(
         Text(f"Trial {row.number} of {experiment}: ", style="bold") + Text(f"{sign} {row.state}", style=style)
@@ -144,14 +152,14 @@ def _show_trial(service: Service, experiment: str, number_: int, json_: bool) ->
     ]
     for name, value in facts:
         if value not in ("", None):
-            console.print(f"  {name:<13}{value}", markup=False)
+            console.print(f"  {name:<13}{value}")
     if reports:
         console.print("  reports")
         for report in reports[-20:]:
             metrics = "  ".join(f"{name} {number(value)}" for name, value in report.metrics.items())
-            console.print(f"    step {report.step:<5} {metrics}", markup=False)
+            console.print(f"    step {report.step:<5} {metrics}")
     if row.attempt:
-        console.print(f"  log          {service.log_file(experiment, number_)}", markup=False)
+        console.print(f"  log          {service.log_file(experiment, number_)}")
 
 
 def logs(
@@ -255,7 +263,7 @@ def tasks(
 ) -> None:
     """List the built-in tasks, the networks of one, or the parameters of a network."""
     catalogue = {task: dict(task_for({"task": task}).networks) for task in TASKS}  # type: ignore[attr-defined]
-    console = Console(highlight=False)
+    console = terminal()
     networks = {network: (task, entry) for task, of_task in catalogue.items() for network, entry in of_task.items()}
     if name is None or name in catalogue:
         chosen = [name] if name else list(catalogue)

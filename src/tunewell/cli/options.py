@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
 from tunewell.service.service import DEFAULT_HOME, Service
 from tunewell.spec.errors import NotFoundError
@@ -32,6 +33,11 @@ def existing(home: Path, database: str | None = None) -> Service:
             "or name it with --home or TUNEWELL_HOME."
         )
     return Service(home, database)
+
+
+def terminal(stderr: bool = False, soft_wrap: bool = False) -> Console:
+    """Return a console that prints text as it is: names and messages of users may look like markup."""
+    return Console(stderr=stderr, soft_wrap=soft_wrap, markup=False, highlight=False, emoji=False)
 
 
 def print_json(value: Any) -> None:

@@ -11,7 +11,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tunewell.cli.options import HOME, DatabaseOption, ExperimentArgument, HomeOption, JsonOption, existing, print_json
+from tunewell.cli.options import (
+    HOME,
+    DatabaseOption,
+    ExperimentArgument,
+    HomeOption,
+    JsonOption,
+    existing,
+    print_json,
+    terminal,
+)
 from tunewell.cli.summary import print_summary
 from tunewell.controller.controller import Controller
 from tunewell.display.lines import ProgressLines, started_line
@@ -48,11 +57,11 @@ def search(
 
 def run_search(service: Service, name: str, json_: bool, *, finished: bool = False, details: bool = True) -> int:
     """Run a recorded experiment with progress on the terminal, then show what it brought; return the exit code."""
-    console = Console(stderr=json_)
+    console = terminal(stderr=json_)
     ended = finished or _run(service, name, console)
     if finished:
         console.print(f"'{name}' has ended; this is its result. Raise max_trials to go on, or use --new.")
-    elif ended and details:
+    if ended and details and not (finished and _has_report(service, name)):
         _finish(service, name, console)
     result = service.result(name)
     if json_:
@@ -67,7 +76,7 @@ def run_search(service: Service, name: str, json_: bool, *, finished: bool = Fal
 def _run(service: Service, name: str, console: Console) -> bool:
     service.check_idle(name)
     if service.experiment(name).started_at is not None:
-        console.print(f"Going on with '{name}'.", highlight=False)
+        console.print(f"Going on with '{name}'.")
     if not console.is_terminal:
         stream = sys.stderr if console.stderr else sys.stdout
         print(started_line(service.snapshot(name, 1)), file=stream, flush=True)
@@ -89,7 +98,7 @@ def _run(service: Service, name: str, console: Console) -> bool:
 
         try:
             return service.run(
-                name, progress=lambda what, done, total: status.update(f"{what} {done}/{total}"), on_step=step
+                name, progress=lambda what, done, total: status.update(Text(f"{what} {done}/{total}")), on_step=step
             )
         finally:
             if shown:
@@ -109,6 +118,12 @@ def _plain_progress(stream: Any) -> Any:
     return show
 
 
+def _has_report(service: Service, name: str) -> bool:
+    """Whether the report was written after the search had ended (and not cut off by an interruption)."""
+    report = service.home.experiment(name) / "report.html"
+    return report.exists() and report.stat().st_mtime >= (service.experiment(name).ended_at or 0.0)
+
+
 def _finish(service: Service, name: str, console: Console) -> None:
     if service.result(name).best is None:
         service.report(name)
@@ -117,7 +132,7 @@ def _finish(service: Service, name: str, console: Console) -> None:
         with console.status("Evaluating the best trials in detail …"):
             service.evaluate(name)
     except JobFailed as error:
-        console.print(f"The detailed evaluation failed: {error}", style="yellow", highlight=False)
+        console.print(f"The detailed evaluation failed: {error}", style="yellow")
     service.report(name)
 
 
@@ -147,7 +162,7 @@ def check(
             }
         )
         return 0
-    console = Console(soft_wrap=True, highlight=False)
+    console = terminal(soft_wrap=True)
     for finding in plan.findings:
         console.print(finding)
     reason = f" ({plan.choice.reason})" if plan.choice.reason else ""
@@ -179,7 +194,7 @@ def retry(
     """Run failed trials again: named ones, all, or all of a cause. Goes on with the search if nobody runs it."""
     with existing(home, database) as service:
         numbers = service.retry(experiment, trials or (), cause)
-        console = Console(stderr=json_, highlight=False)
+        console = terminal(stderr=json_)
         console.print(
             f"{count(len(numbers), 'trial')} of '{experiment}' will run again: {', '.join(map(str, numbers))}."
         )

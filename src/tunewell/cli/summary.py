@@ -17,7 +17,7 @@ from tunewell.spec.states import TrialState
 def print_summary(service: Service, result: SearchResult, console: Console) -> None:
     """Print state, best values, the five best, where the model and the report lie, and what to do next."""
     console.print()
-    console.print(_headline(result), highlight=False, soft_wrap=True)
+    console.print(_headline(result), soft_wrap=True)
     for note in result.notes:
         console.print(Text(f"Note: {note}", style="dim"), soft_wrap=True)
     if result.top:
@@ -62,7 +62,7 @@ def _print_places(service: Service, result: SearchResult, console: Console) -> N
 
 
 def _place(console: Console, what: str, path: str) -> None:
-    console.print(f"{what}:", Text(path, style="cyan"), highlight=False, soft_wrap=True)
+    console.print(f"{what}:", Text(path, style="cyan"), soft_wrap=True)
 
 
 def _print_failures(service: Service, result: SearchResult, console: Console) -> None:
@@ -73,7 +73,7 @@ def _print_failures(service: Service, result: SearchResult, console: Console) ->
     example = service.store.trials(name, states=(TrialState.FAILED,), limit=1)[0]
     text = Text(f"{count(failed, 'trial')} failed, such as trial {example.number} ({example.cause}): ", style="red")
     text.append(shortened(example.detail, 200), style="")
-    console.print(text, highlight=False, soft_wrap=True)
+    console.print(text, soft_wrap=True)
     hint = f"See: tunewell logs {name} {example.number}   Again, once mended: tunewell retry {name}"
     console.print(Text(hint, style="dim"), soft_wrap=True)
 

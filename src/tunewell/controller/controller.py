@@ -17,9 +17,9 @@ from functools import partial
 from tunewell.controller.home import Home
 from tunewell.controller.recovery import recover
 from tunewell.controller.stop_rules import StopDecision, decide
-from tunewell.controller.trial_manager import Experiment, TrialManager
+from tunewell.controller.trial_manager import Experiment, TrialManager, Write
 from tunewell.schedulers.contract import Scheduler
-from tunewell.spec.errors import UserError
+from tunewell.spec.errors import TransitionRefused, UserError
 from tunewell.spec.launch import Event
 from tunewell.spec.states import ExperimentState
 from tunewell.store.store import Store
@@ -83,15 +83,21 @@ class Controller:
 
     # From outside -----------------------------------------------------------------------------------------
 
-    def add(self, experiment: Experiment, max_trials: int) -> None:
+    def add(self, experiment: Experiment, max_trials: int, lock: ExitStack | None = None) -> None:
         """Take an experiment of the store over: recover its trials and let it run.
+
+        Args:
+            experiment: its fixed parts, with a tuner that has no history yet.
+            max_trials: number of trials that it may make.
+            lock: its lock, if the caller holds it already; it is released with the experiment.
 
         Raises:
             ConflictError: another controller runs it.
         """
         name = experiment.name
-        with ExitStack() as stack:
-            stack.enter_context(self.home.lock(name))
+        with lock or ExitStack() as stack:
+            if lock is None:
+                stack.enter_context(self.home.lock(name))
             manager = recover(self.store, experiment, max_trials, self.clock)
             active = _Active(manager, stack.pop_all())
         self._active[name] = active
@@ -187,6 +193,8 @@ class Controller:
         for request in self.store.requests(name):
             if request.id in active.requests:
                 continue
+            if request.verb == "retry" and active.decision is not None:
+                continue  # too late for this run: the next one takes it up
             active.requests.add(request.id)
             # A stop that nobody obeyed because the search had ended was not meant for the next run.
             if request.verb == "retry":
@@ -198,10 +206,13 @@ class Controller:
             active.manager.writes.append(partial(Transaction.handle_request, request_id=request.id))
 
     def _retry(self, active: _Active, numbers: list[int]) -> None:
+        manager = active.manager
         for number in numbers:
+            if number in manager.running or any(trial.suggestion.number == number for trial in manager.waiting):
+                continue
             row = self.store.trial(active.experiment.name, number)
             if row.state in ("failed", "stopped"):
-                active.manager.retry(number, row.attempt, row.state)
+                manager.retry(number, row.attempt, row.state)
 
     def _advance(self, active: _Active) -> None:
         manager = active.manager
@@ -258,7 +269,7 @@ class Controller:
             with self.store.transaction() as tx:
                 for active in self._active.values():
                     for write in active.manager.writes:
-                        write(tx)
+                        _carry_out(write, tx, active.experiment.name)
                     if active.time_is_due:
                         tx.add_elapsed(active.experiment.name, active.unrecorded_seconds)
         except UserError as error:
@@ -279,3 +290,11 @@ class Controller:
 
     def _anything_to_record(self) -> bool:
         return any(active.manager.writes or active.time_is_due for active in self._active.values())
+
+
+def _carry_out(write: Write, tx: Transaction, name: str) -> None:
+    """Write; what the store refuses as no longer true is dropped, so that it doesn't hold all others back."""
+    try:
+        write(tx)
+    except TransitionRefused as error:
+        log.error("experiment '%s': not recorded: %s", name, error)

@@ -7,6 +7,7 @@
       cache/                             what experiments share (decoded pictures, weights)
       experiments/NAME/
         controller.lock                  held by the one controller that runs the experiment
+        retrain.lock                     held by the one process that retrains its model
         trials/NUMBER/ATTEMPT/           one attempt: parameters.json, reports.jsonl, output.log, …
         jobs/ID/                         one job after the search: evaluation, retraining, …
 """
@@ -15,12 +16,17 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from tunewell.spec.errors import ConflictError, DataError
 from tunewell.spec.launch import AttemptKey
+
+#: How long a lock is waited for: whoever only looks whether it is held has it for a moment.
+LOCK_SECONDS = 1.0
 
 
 class Home:
@@ -64,21 +70,14 @@ class Home:
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
         """Hold the right to run an experiment; raise `ConflictError` if another process has it."""
-        path = self.experiment(name) / "controller.lock"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                file.seek(0)
-                holder = file.read().strip() or "unknown"
-                raise ConflictError(
-                    f"Experiment '{name}' is being run by process {holder}. "
-                    f"Watch it with `tunewell show {name}`, or stop it with `tunewell stop {name}`."
-                ) from None
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
+        remedy = f"Watch it with `tunewell show {name}`, or stop it with `tunewell stop {name}`."
+        with _held(self.experiment(name) / "controller.lock", f"Experiment '{name}' is being run", remedy):
+            yield
+
+    @contextmanager
+    def retrain_lock(self, name: str) -> Iterator[None]:
+        """Hold the right to replace an experiment's model; raise `ConflictError` if another process has it."""
+        with _held(self.experiment(name) / "retrain.lock", f"Experiment '{name}' is being retrained", "Wait for it."):
             yield
 
     def is_running(self, name: str) -> bool:
@@ -91,3 +90,32 @@ class Home:
         except BlockingIOError:
             return True
         return False
+
+
+@contextmanager
+def _held(path: Path, what: str, remedy: str) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as file:
+        holder = _lock(file)
+        if holder is not None:
+            raise ConflictError(f"{what} by process {holder}. {remedy}")
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def _lock(file: TextIO) -> str | None:
+    """Lock an open file; return None, or what its holder wrote into it if it stays locked."""
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            holder = file.read().strip()
+            if time.monotonic() >= deadline:
+                return holder or "unknown"
+            time.sleep(0.02)
+        else:
+            return None

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tunewell.controller.home import Home
 from tunewell.schedulers.contract import Scheduler
+from tunewell.spec.errors import SpecError
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.launch import AttemptKey, Launch, Limits, Resources
 from tunewell.spec.space import Configuration, Value
@@ -21,13 +22,24 @@ def plan_resources(spec: ExperimentSpec, scheduler: Scheduler) -> Resources:
     """Return what each trial of an experiment gets on this scheduler.
 
     GPUs: one a trial where there are any. Cores: all, divided among the trials that run at once.
+
+    Raises:
+        SpecError: the spec asks for more than there is.
     """
     cores = max(1, scheduler.slots(Resources(cpus=1)))
     found = scheduler.slots(Resources(cpus=1, gpus=1))
     gpus = spec.resources.gpus if spec.resources.gpus is not None else min(found, 1)
     at_once = found // gpus if gpus else cores
     at_once = max(1, min(at_once, spec.max_concurrency or at_once, cores))
+    _check_there_is("cpus", spec.resources.cpus or 0, cores)
+    _check_there_is("gpus", gpus, found)
     return Resources(cpus=spec.resources.cpus or cores // at_once, gpus=gpus)
+
+
+def _check_there_is(what: str, wanted: int, found: int) -> None:
+    if wanted > found:
+        remedy = f"Give {found} at most" if found else "Drop it"
+        raise SpecError(f"resources.{what}", f"{wanted} a trial, but this machine offers trials {found}", remedy)
 
 
 def build_launch(

@@ -190,12 +190,12 @@ class TrialManager:
         # Stopped, but not by this controller: by an interruption, or by one that is gone.
         interrupted = exit_.stopped and trial.asked_to_end is None
         if interrupted or (trial.asked_to_end == "interrupted" and (exit_.stopped or exit_.cause is not None)):
-            self._lose(trial, None, "The search was interrupted.")
+            self._lose(trial, None, "The search was interrupted.", self._end_time(trial, exit_))
             return
         if exit_.cause in LOST_CAUSES and not exit_.stopped and trial.asked_to_end is None:
             self.losses[number] = self.losses.get(number, 0) + 1
             if self.losses[number] < self.experiment.spec.max_attempts:
-                self._lose(trial, exit_.cause, exit_.detail)
+                self._lose(trial, exit_.cause, exit_.detail, self._end_time(trial, exit_))
                 return
         state, cause, detail = self._judge_end(trial, exit_)
         self._finish(trial, state, cause, detail, exit_)
@@ -217,15 +217,15 @@ class TrialManager:
             return TrialState.FAILED, Cause.NO_METRIC, _no_metric(metric, trial.metrics)
         return TrialState.SUCCEEDED, None, ""
 
-    def _lose(self, trial: RunningTrial, cause: Cause | None, detail: str) -> None:
-        key, now = trial.launch.key, self.clock()
+    def _lose(self, trial: RunningTrial, cause: Cause | None, detail: str, ended_at: float) -> None:
+        key, now = trial.launch.key, ended_at
         del self.running[key.trial]
         self.waiting.append(WaitingTrial(trial.suggestion, key.attempt))
         self.writes.append(lambda tx: tx.lose_attempt(key.experiment, key.trial, key.attempt, cause, detail, now))
 
     def _finish(self, trial: RunningTrial, state: TrialState, cause: Cause | None, detail: str, exit_: Exit) -> None:
         key, spec = trial.launch.key, self.experiment.spec
-        now = self.clock()
+        now = self._end_time(trial, exit_)
         value = self._value(trial) if state is not TrialState.FAILED else None
         del self.running[key.trial]
         self.losses.pop(key.trial, None)
@@ -249,6 +249,10 @@ class TrialManager:
         self.experiment.tuner.tell(Outcome(key.trial, state, value, cause, cost, trial.curve))
         for folder in self.retention.note_end(key.trial, trial.launch.folder, state, value):
             self.effects.append(partial(shutil.rmtree, folder, ignore_errors=True))
+
+    def _end_time(self, trial: RunningTrial, exit_: Exit) -> float:
+        # An attempt that is adopted may have ended long before this controller began.
+        return max(trial.started_at, exit_.ended_at or self.clock())
 
     def _value(self, trial: RunningTrial) -> float | None:
         reached = self.progress.target_reached

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import selectors
 import time
 from collections import deque
@@ -25,6 +26,8 @@ from tunewell.spec.states import Cause
 TAIL_SECONDS = 0.1
 #: How often an attempt is asked for again after a launcher died before it answered.
 RELAUNCHES = 1
+#: How long after its grace time an attempt that was asked to end may still have a supervisor.
+OVERDUE_SECONDS = 15.0
 _KILLED = "its supervisor was killed"
 
 
@@ -39,6 +42,8 @@ class _Attempt:
     requested: bool = False
     #: How often the launcher died before it answered.
     launchers_lost: int = 0
+    #: When its supervisor must have ended it, on the monotonic clock.
+    deadline: float = math.inf
 
 
 class LocalScheduler:
@@ -99,6 +104,7 @@ class LocalScheduler:
         if attempt is None:
             return
         grace = attempt.launch.limits.grace_seconds if grace_seconds is None else grace_seconds
+        attempt.deadline = min(attempt.deadline, time.monotonic() + grace + OVERDUE_SECONDS)
         with suppress(OSError):  # a full disk: the nudge alone has the trial end, with its own grace time
             records.write_stop(attempt.launch.folder, grace)
         if attempt.supervisor is not None:
@@ -151,6 +157,8 @@ class LocalScheduler:
         ended = self._has_ended(attempt)
         self._add_reports(attempt, attempt.reader.read())
         if not ended:
+            if attempt.supervisor is not None and time.monotonic() > attempt.deadline:
+                attempt.supervisor.kill()  # it hangs; what it leaves behind is swept away when it is gone
             return
         exit_ = settle(attempt.launch.folder, Cause.KILLED, _KILLED)
         if exit_ is not None:

@@ -126,11 +126,18 @@ class Handle:
 
     def terminate(self) -> None:
         """Send SIGTERM if the process still exists."""
+        self._send(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Send SIGKILL if the process still exists."""
+        self._send(signal.SIGKILL)
+
+    def _send(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):
             if self._descriptor is not None:
-                signal.pidfd_send_signal(self._descriptor, signal.SIGTERM)
+                signal.pidfd_send_signal(self._descriptor, number)
             elif is_alive(self._process):
-                os.kill(self._process.pid, signal.SIGTERM)
+                os.kill(self._process.pid, number)
 
     def has_ended(self) -> bool:
         """Whether the process has ended, reaped or not."""

@@ -6,9 +6,14 @@ the same way. Its arguments lie in `job.json` in its folder.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from tunewell.controller.home import Home
@@ -22,6 +27,8 @@ JOB_TRIAL = 0
 
 OnReport = Callable[[Report], None]
 
+_JOB = re.compile(r"(\d+)-.*")
+
 
 class JobFailed(TunewellError):
     """A job ended without its result; the message says why and where its log lies."""
@@ -29,31 +36,39 @@ class JobFailed(TunewellError):
 
 def job_launch(home: Home, experiment: str, verb: str, arguments: Mapping[str, Any]) -> Launch:
     """Make a job's folder with its arguments and return a launch that still lacks the program."""
-    jobs = home.experiment(experiment) / "jobs"
-    jobs.mkdir(parents=True, exist_ok=True)
-    number = 1 + max((int(path.name.split("-")[0]) for path in jobs.glob("[0-9]*-*")), default=0)
-    folder = jobs / f"{number}-{verb}"
-    for part in (folder, folder / "artifacts", folder / "checkpoint"):
-        part.mkdir()
+    number, folder = _new_folder(home.experiment(experiment) / "jobs", verb)
+    for part in ("artifacts", "checkpoint"):
+        (folder / part).mkdir()
     write_json(folder / "job.json", dict(arguments))
     write_json(folder / "parameters.json", arguments.get("parameters", {}))
     return Launch(key=AttemptKey(experiment, JOB_TRIAL, number), folder=folder)
 
 
+def _new_folder(jobs: Path, verb: str) -> tuple[int, Path]:
+    """Make the folder `NUMBER-VERB` with the next number; return number and folder."""
+    jobs.mkdir(parents=True, exist_ok=True)
+    while True:
+        names = [_JOB.fullmatch(path.name) for path in jobs.iterdir()]
+        number = 1 + max((int(name[1]) for name in names if name), default=0)
+        folder = jobs / f"{number}-{verb}"
+        with suppress(FileExistsError):  # another process was faster
+            folder.mkdir()
+            return number, folder
+
+
 def run_job(launch: Launch, on_report: OnReport = lambda report: None) -> Path:
     """Run a job to its end with all cores and one GPU, if there is one; return its folder.
+
+    SIGTERM interrupts it as SIGINT does; the job is ended before `KeyboardInterrupt` is raised.
 
     Raises:
         JobFailed: it ended without success.
     """
-    scheduler = LocalScheduler()
-    try:
+    with closing(LocalScheduler()) as scheduler, _terminable():
         gpus = min(1, scheduler.slots(Resources(cpus=1, gpus=1)))
         resources = Resources(cpus=max(1, scheduler.slots(Resources(cpus=1))), gpus=gpus)
         scheduler.start(replace(launch, resources=resources))
         outcome = _wait(scheduler, launch, on_report)
-    finally:
-        scheduler.close()
     if outcome.cause is not None or outcome.stopped:
         log = launch.folder / "output.log"
         raise JobFailed(f"{outcome.detail or outcome.cause} The whole log: {log}")
@@ -78,3 +93,21 @@ def _wait(scheduler: LocalScheduler, launch: Launch, on_report: OnReport) -> Exi
             scheduler.poll(take, 0.2)
         raise
     return ends[0]
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Turn SIGTERM into KeyboardInterrupt, where this is the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

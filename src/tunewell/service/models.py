@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from tunewell.controller.home import Home
@@ -70,19 +72,18 @@ def retrain(
 ) -> tuple[Path, dict[str, float]]:
     """Train on all data with the parameters of a trial (default: the best).
 
+    A model of before is replaced once the new one is there, not earlier.
+
     Returns:
         The folder of the model (of the output, for a command), and the last reported metrics.
+
+    Raises:
+        UserError: there is no such trial, or the model can't be put there.
+        JobFailed: the training failed.
     """
     row = store.experiment(name)
     spec, task, _ = recorded_plan(row)
     trial = _chosen(store, name, spec, number)
-    arguments = {
-        "task_file": str(home.experiment(name) / "task.json"),
-        "parameters": trial.parameters,
-        "splits": ["train", "val"],
-        "trial": trial.number,
-    }
-    launch = job_launch(home, name, "retrain", arguments)
     target = output.absolute() if output else home.experiment(name) / "model"
     metrics: dict[str, float] = {}
 
@@ -91,8 +92,16 @@ def retrain(
         on_report(report)
 
     if "retrain" in task.jobs:
-        write_json(launch.folder / "job.json", {**arguments, "output": str(target)})
-        run_job(_entry(launch, task, "retrain"), note)
+        _check_replaceable(target)
+        arguments = {
+            "task_file": str(home.experiment(name) / "task.json"),
+            "parameters": trial.parameters,
+            "splits": ["train", "val"],
+            "trial": trial.number,
+        }
+        with home.retrain_lock(name):
+            folder = run_job(_entry(job_launch(home, name, "retrain", arguments), task, "retrain"), note)
+            _replace(target, folder / "artifacts" / "model")
         return target, metrics
     if output is not None:
         raise SpecError("--output", "a command decides itself where it writes", "Drop it")
@@ -100,14 +109,54 @@ def retrain(
         raise UserError(
             f"Experiment '{name}' is over a Python function: call it with the parameters of trial {trial.number}."
         )
+    launch = job_launch(home, name, "retrain", {"parameters": trial.parameters, "trial": trial.number})
     run_job(_as_trial(home, spec, task, trial, launch), note)
     return launch.folder / "artifacts", metrics
+
+
+def _check_replaceable(target: Path) -> None:
+    """Raise `SpecError` unless a model can be put at `target`: before hours of training, not after them."""
+    if target.exists() and not (target / "model.json").is_file() and (target.is_file() or any(target.iterdir())):
+        raise SpecError("--output", f"{target} is there, and is no model", "Name a new folder, or that of a model")
+    _check_folder(target.parent)
+
+
+def _check_file(output: Path) -> None:
+    """Raise `SpecError` unless a file can be written at `output`."""
+    if output.is_dir():
+        raise SpecError("--output", f"{output} is a folder", "Name a file")
+    _check_folder(output.absolute().parent)
+
+
+def _check_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise SpecError("--output", f"{folder} can't be written ({error.strerror})", "Name another place") from None
+
+
+def _replace(target: Path, source: Path) -> None:
+    """Put the folder `source` in the place of `target`, which is whole at any time, old or new."""
+    arriving, leaving = (target.with_name(f".{target.name}.{word}") for word in ("new", "old"))
+    for rest in (arriving, leaving):
+        shutil.rmtree(rest, ignore_errors=True)
+    shutil.move(source, arriving)
+    if target.exists():
+        target.rename(leaving)
+    arriving.rename(target)
+    shutil.rmtree(leaving, ignore_errors=True)
 
 
 def predict(
     store: Store, home: Home, model: str, inputs: Sequence[Path], output: Path | None = None
 ) -> list[dict[str, Any]]:
     """Use a model (an experiment's name, or a model folder) on pictures; return a prediction a picture."""
+    if output is not None:
+        if output.suffix.lower() not in (".csv", ".json"):
+            raise SpecError("--output", f"'{output.name}' is neither CSV nor JSON", "End its name in .csv or .json")
+        _check_file(output)
     folder, name = find_model(store, home, model)
     missing = [path for path in inputs if not path.exists()]
     if missing:
@@ -125,6 +174,7 @@ def predict(
 
 def export_model(store: Store, home: Home, model: str, output: Path) -> dict[str, Any]:
     """Write a model as ONNX, checked against the original; return what is known of the file."""
+    _check_file(output)
     folder, name = find_model(store, home, model)
     task_file = home.experiment(name) / "task.json"
     arguments = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from types import FrameType
 
 from tunewell.controller.controller import Controller
@@ -45,20 +45,19 @@ def run_experiment(
     spec, task, space = recorded_plan(row, function)
     max_trials = trial_budget(spec, row)
     tuner = make_tuner(spec, space, row.algorithm["name"], max_trials)
-    folder = home.experiment(name)
-    notes = [] if inline else task.prepare(spec, folder, home.cache, progress)
-    if notes != list(row.notes):
-        with store.transaction() as tx:
-            tx.set_notes(name, notes)
     scheduler: Scheduler = InlineScheduler(function, spec.objective.metric) if inline and function else LocalScheduler()
     controller = Controller(store, home)
-    try:
+    with closing(scheduler), ExitStack() as lock:
         resources = plan_resources(spec, scheduler)
-        controller.add(Experiment(spec, task, tuner, scheduler, home, resources), max_trials)
+        lock.enter_context(home.lock(name))
+        notes = [] if inline else task.prepare(spec, home.experiment(name), home.cache, progress)
+        if notes != list(row.notes):
+            with store.transaction() as tx:
+                tx.set_notes(name, notes)
+        experiment = Experiment(spec, task, tuner, scheduler, home, resources)
+        controller.add(experiment, max_trials, lock.pop_all())
         with _interruptible(controller, scheduler):
             controller.run(lambda: on_step(controller))
-    finally:
-        scheduler.close()
     return not controller.interrupted
 
 

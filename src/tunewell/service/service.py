@@ -153,7 +153,7 @@ class Service:
             ConflictError: a named trial has not failed, or none has.
         """
         self.store.experiment(name)
-        chosen = list(numbers)
+        chosen = list(dict.fromkeys(numbers))
         for number in chosen:
             state = self.store.trial(name, number).state
             if state not in (TrialState.FAILED, TrialState.STOPPED):

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from tunewell.controller.home import Home
+from tunewell.controller.launching import plan_resources
+from tunewell.schedulers.local import LocalScheduler
 from tunewell.spec.declaration import declare, parse_space
 from tunewell.spec.differences import BUDGET_FIELDS, spec_differences
 from tunewell.spec.errors import ConflictError
 from tunewell.spec.experiment import ExperimentSpec, parse_spec
 from tunewell.spec.space import SearchSpace
+from tunewell.spec.states import TrialState
 from tunewell.store.rows import ExperimentRow
 from tunewell.store.store import Store
 from tunewell.tasks.catalogue import complete_spec, task_for
@@ -58,6 +62,8 @@ def make_plan(raw: Mapping[str, Any], function: Function | None = None) -> Plan:
     space = task.space(spec)
     choice = choose(spec.algorithm.name, space, max_trials=spec.max_trials, **spec.algorithm.options)
     make_tuner(spec, space, choice.name, choice.max_trials)
+    with closing(LocalScheduler()) as scheduler:
+        plan_resources(spec, scheduler)
     return Plan(spec, task, space, choice, tuple(task.check(spec)))
 
 
@@ -100,7 +106,7 @@ def submit(
             "name": plan.choice.name,
             "reason": plan.choice.reason,
             "version": plan.choice.version,
-            "max_trials": plan.choice.max_trials,
+            "max_trials": default_trials(plan),
         },
     )
     return Submission(plan.spec.name, "new")
@@ -112,8 +118,13 @@ def recorded_plan(row: ExperimentRow, function: Function | None = None) -> tuple
     return spec, task_for(spec, function), parse_space(row.space)
 
 
+def default_trials(plan: Plan) -> int:
+    """Return the number of trials of the plan's algorithm where the spec gives none."""
+    return choose(plan.choice.name, plan.space, **plan.spec.algorithm.options).max_trials
+
+
 def trial_budget(spec: ExperimentSpec, row: ExperimentRow) -> int:
-    """Return the number of trials that an experiment may make."""
+    """Return the number of trials that an experiment may make: the spec's, or else the algorithm's default."""
     return spec.max_trials or int(row.algorithm["max_trials"])
 
 
@@ -138,7 +149,8 @@ def _continue(store: Store, home: Home, row: ExperimentRow, spec: ExperimentSpec
     if differences:
         with home.lock(row.name), store.transaction() as tx:
             tx.set_spec(row.name, spec.model_dump(mode="json"))
-    waits = bool(store.requests(row.name)) and any(r.verb == "retry" for r in store.requests(row.name))
-    if row.state.final and not differences and not waits:
+    waits = any(request.verb == "retry" for request in store.requests(row.name))
+    unfinished = waits or store.counts(row.name).get(TrialState.WAITING, 0) > 0
+    if row.state.final and not differences and not unfinished:
         return Submission(row.name, "finished")
     return Submission(row.name, "continued")

@@ -1,8 +1,9 @@
 """The job `retrain`: the model for use, trained on all data with the parameters that the search found.
 
-`job.json`: `{"task_file": …, "parameters": {…}, "splits": ["train", "val"], "output": model folder}`. Nothing is
-held out of these splits, so the only honest figure is that of the test split, where there is one: it is reported
-with the last epoch as `test_accuracy`, `test_f1` and `test_loss`, and kept with the model.
+`job.json`: `{"task_file": …, "parameters": {…}, "splits": ["train", "val"], …}`. The model goes into
+`artifacts/model` in the job's folder. Nothing is held out of these splits, so the only honest figure is that of the
+test split, where there is one: it is reported with the last epoch as `test_accuracy`, `test_f1` and `test_loss`, and
+kept with the model.
 """
 
 from __future__ import annotations
@@ -26,8 +27,6 @@ from tunewell.trial import report
 def retrain(folder: Path) -> None:
     """Train for all epochs, with the schedule and the seed of the search, and save the model."""
     with arguments_of(folder) as arguments:
-        output = Path(arguments["output"])
-        output.mkdir(parents=True, exist_ok=True)  # a place that can't be written shows before hours of training
         prepared = Prepared.load(Path(arguments["task_file"]))
         manifest = prepared.load_manifest()
         learner = create_learner(prepared, manifest.classes, arguments["parameters"])
@@ -36,7 +35,7 @@ def retrain(folder: Path) -> None:
         positions = np.sort(np.concatenate([manifest.splits[split] for split in splits]))
         metrics = _train(learner, pictures, positions, _test_positions(manifest, splits))
         note = f"Trained on the {len(positions)} pictures of {' and '.join(splits)}. {_figure(manifest, splits)}"
-        save_model(output, learner.module, replace(learner.config, metrics=metrics, note=note))
+        save_model(folder / "artifacts" / "model", learner.module, replace(learner.config, metrics=metrics, note=note))
         print(note)
 
 

@@ -1,0 +1,234 @@
+"""The verbs of the service where it decides itself: what is submitted, retried, retrained."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tunewell.service import models
+from tunewell.service.jobs import JobFailed, job_launch, run_job
+from tunewell.service.service import Service
+from tunewell.service.submission import trial_budget
+from tunewell.spec.errors import ConflictError, SpecError
+from tunewell.spec.experiment import parse_spec
+from tunewell.spec.launch import Launch
+from tunewell.spec.states import Cause, TrialState
+from tunewell.tasks.command import CommandTask
+
+SPEC: dict[str, Any] = {
+    "name": "e",
+    "command": ["sh", "-c", "echo accuracy={x}"],
+    "parameters": {"x": {"low": 0.0, "high": 1.0}},
+    "objective": {"metric": "accuracy"},
+    "max_trials": 2,
+}
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    """A service on an empty home."""
+    with Service(tmp_path / "home") as service:
+        yield service
+
+
+def failed(service: Service, number: int) -> None:
+    """Record a trial that has failed."""
+    with service.store.transaction() as tx:
+        tx.add_trial("e", number, {"x": 0.1}, "random", 1.0, None, 1.0)
+        tx.start_attempt("e", number, 1, 1.0)
+        tx.finish_trial("e", number, 1, TrialState.FAILED, cause=Cause.CRASHED, detail="a bug", now=2.0)
+
+
+def test_a_trial_named_twice_is_retried_once(service: Service) -> None:
+    """Numbers are taken once each, in their order."""
+    service.submit(SPEC)
+    failed(service, 1)
+    failed(service, 2)
+    assert service.retry("e", [2, 1, 2]) == [2, 1]
+    (request,) = service.store.requests("e")
+    assert request.data == {"trials": [2, 1]}
+
+
+def test_a_retried_search_that_was_killed_goes_on(service: Service) -> None:
+    """While a trial waits to run again, the search is not called finished, although its state is final."""
+    service.submit({**SPEC, "max_trials": 1})
+    failed(service, 1)
+    assert not service.run("e") or service.experiment("e").state.final
+    assert service.submit({**SPEC, "max_trials": 1}).kind == "finished"
+    with service.store.transaction() as tx:
+        tx.retry_trial("e", 1, 3.0)
+    assert service.submit({**SPEC, "max_trials": 1}).kind == "continued"
+
+
+def test_without_max_trials_the_default_counts_again(service: Service) -> None:
+    """A number that is taken out of the spec is not remembered."""
+    service.submit(SPEC)
+    row = service.experiment("e")
+    assert trial_budget(parse_spec(row.spec), row) == 2
+    service.submit({key: value for key, value in SPEC.items() if key != "max_trials"})
+    row = service.experiment("e")
+    assert trial_budget(parse_spec(row.spec), row) == 20
+
+
+@pytest.mark.parametrize("resources", [{"cpus": 4096}, {"gpus": 512}])
+def test_more_than_the_machine_has_is_refused_at_once(service: Service, resources: dict[str, int]) -> None:
+    """Resources that no trial can ever get are an error before anything is recorded."""
+    (what,) = resources
+    with pytest.raises(SpecError, match=rf"resources\.{what}: \d+ a trial, but this machine offers trials \d+"):
+        service.submit({**SPEC, "resources": resources})
+    assert service.experiments() == []
+
+
+def test_the_experiment_is_locked_while_it_is_prepared(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever looks during a long preparation finds the experiment running, and nobody else can run it."""
+    service.submit(SPEC)
+    seen: list[bool] = []
+    prepare = CommandTask.prepare
+
+    def look(*arguments: Any) -> list[str]:
+        seen.append(service.is_running("e"))
+        return prepare(*arguments)
+
+    monkeypatch.setattr(CommandTask, "prepare", look)
+    service.run("e")
+    assert seen == [True]
+    assert not service.is_running("e")
+
+
+# Jobs -----------------------------------------------------------------------------------------------------
+
+
+def test_jobs_that_begin_at_once_never_share_a_folder(service: Service) -> None:
+    """Each gets a number of its own."""
+    with ThreadPoolExecutor(8) as pool:
+        launches = list(pool.map(lambda _: job_launch(service.home, "e", "predict", {}), range(40)))
+    assert sorted(launch.key.attempt for launch in launches) == list(range(1, 41))
+
+
+def test_foreign_folders_among_the_jobs_do_not_matter(service: Service) -> None:
+    """Only what is named as jobs are named counts."""
+    jobs = service.home.experiment("e") / "jobs"
+    for name in ("notes", "2x-odd", "7-predict"):
+        (jobs / name).mkdir(parents=True)
+    assert job_launch(service.home, "e", "predict", {}).folder.name == "8-predict"
+
+
+def test_a_terminated_job_ends_with_its_processes(service: Service) -> None:
+    """SIGTERM ends the program of the job before it ends the caller."""
+    launch = job_launch(service.home, "e", "retrain", {})
+    launch = replace(launch, command=("sh", "-c", "echo $$ > pid; exec sleep 600"), working_directory=launch.folder)
+
+    def terminate() -> None:
+        while not (launch.folder / "pid").exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=terminate).start()
+    with pytest.raises(KeyboardInterrupt):
+        run_job(launch)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((launch.folder / "pid").read_text()), 0)
+
+
+# Retraining -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pictures(service: Service, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Launch], None]], None]:
+    """Record a search over pictures with one trial; return a function that sets what its retraining does."""
+    spec = {**SPEC, "task": "image-classification", "network": "small-cnn", "data": "/pictures"}
+    del spec["command"]
+    service.store.create_experiment("e", spec, {"x": 0.1}, {"name": "random", "max_trials": 1})
+    with service.store.transaction() as tx:
+        tx.add_trial("e", 1, {"x": 0.1}, "random", 1.0, None, 1.0)
+        tx.start_attempt("e", 1, 1, 1.0)
+        tx.finish_trial("e", 1, 1, TrialState.SUCCEEDED, value=0.9, now=2.0)
+
+    def set_training(train: Callable[[Launch], None]) -> None:
+        def run(launch: Launch, on_report: Any) -> Path:
+            train(launch)
+            return launch.folder
+
+        monkeypatch.setattr(models, "run_job", run)
+
+    return set_training
+
+
+def write_model(text: str) -> Callable[[Launch], None]:
+    """Return a training that leaves a model with this text."""
+
+    def train(launch: Launch) -> None:
+        (launch.folder / "artifacts" / "model").mkdir()
+        (launch.folder / "artifacts" / "model" / "model.json").write_text(text)
+
+    return train
+
+
+def test_a_model_is_replaced_by_a_whole_one_only(service: Service, pictures: Any) -> None:
+    """The older model stays until a training has ended well; then the new one takes its place, nothing beside it."""
+    pictures(write_model("old"))
+    folder, _ = service.retrain("e")
+    assert (folder / "model.json").read_text() == "old"
+
+    def fail(launch: Launch) -> None:
+        write_model("half")(launch)
+        raise JobFailed("out of memory")
+
+    pictures(fail)
+    with pytest.raises(JobFailed):
+        service.retrain("e")
+    assert (folder / "model.json").read_text() == "old"
+    pictures(write_model("new"))
+    service.retrain("e")
+    assert (folder / "model.json").read_text() == "new"
+    assert not list(folder.parent.glob(".model*"))
+
+
+def test_what_is_no_model_is_never_overwritten(service: Service, pictures: Any, tmp_path: Path) -> None:
+    """A file, or a folder with other things in it, is refused as the model's place before the training."""
+    pictures(lambda launch: pytest.fail("it was trained"))
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.txt").write_text("mine")
+    (tmp_path / "file").write_text("mine")
+    for name in ("thesis", "file"):
+        with pytest.raises(SpecError, match=r"--output: .* is there, and is no model"):
+            service.retrain("e", output=tmp_path / name)
+    with pytest.raises(SpecError, match=r"--output: .* can't be written"):
+        service.retrain("e", output=tmp_path / "file" / "model")
+
+
+def test_one_retraining_at_a_time(service: Service, pictures: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second one is told who is at it."""
+    monkeypatch.setattr("tunewell.controller.home.LOCK_SECONDS", 0.0)
+
+    def again(launch: Launch) -> None:
+        with pytest.raises(ConflictError, match=f"is being retrained by process {os.getpid()}"):
+            service.retrain("e")
+        write_model("first")(launch)
+
+    pictures(again)
+    folder, _ = service.retrain("e")
+    assert (folder / "model.json").read_text() == "first"
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"), [("labels.txt", "is neither CSV nor JSON"), ("folder.csv", "is a folder")]
+)
+def test_where_predictions_go_is_checked_first(
+    service: Service, pictures: Any, tmp_path: Path, name: str, complaint: str
+) -> None:
+    """An output that can't be written is an error before any picture is read."""
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(SpecError, match=rf"--output: .*{complaint}"):
+        service.predict("e", [tmp_path], tmp_path / name)
+    with pytest.raises(SpecError, match="is a folder"):
+        service.export_model("e", tmp_path / "folder.csv")

@@ -209,6 +209,7 @@ _TYPES = {
     "Share": "share",
     "Size": "size",
     "Duration": "duration",
+    "Flag": "`true` or `false`",
     "Path": "path",
     "Arguments": "list of texts, or a text",
     "Declarations": "mapping",

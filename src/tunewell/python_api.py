@@ -149,7 +149,9 @@ def _inline(scheduler: str, fields: Mapping[str, Any]) -> bool:
     if scheduler not in ("auto", "inline", "local"):
         raise SpecError("scheduler", f"{scheduler!r} is none", "Known: auto, inline, local")
     supervised = [
-        name for name in ("max_trial_duration", "max_trial_silence", "resources") if fields.get(name) is not None
+        name
+        for name in ("max_trial_duration", "max_trial_silence", "resources", "resumable")
+        if fields.get(name) not in (None, False)
     ]
     many = (fields.get("max_concurrency") or 1) > 1
     if scheduler == "inline":

@@ -71,7 +71,7 @@ def outcome(number: int, what: Any) -> Outcome:
 
 def tuner(name: str, space: SearchSpace, seed: int = 0, goal: Any = "maximize") -> Tuner:
     """Return a tuner with a short start, so that its model is reached."""
-    options = {"initial_trials": 3} if "initial_trials" in OPTIONS[ALGORITHMS[name]] else {}
+    options = {"initial_trials": 3} if "initial_trials" in OPTIONS[name] else {}
     return create(name, space, goal=goal, seed=seed, initial=initial_configurations(space), **options)
 
 

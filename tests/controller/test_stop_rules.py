@@ -53,8 +53,8 @@ def test_no_result_at_all_is_a_failure() -> None:
 
 def test_exhausted_space_completes() -> None:
     """A search ends when the tuner has nothing left, once its trials have ended."""
-    assert decide(spec(), progress(GOOD, suggested=2, exhausted=True)) is None
-    decision = decide(spec(), progress(GOOD, GOOD, exhausted=True))
+    assert decide(spec(), progress(GOOD, suggested=2, exhausted="the space has been searched")) is None
+    decision = decide(spec(), progress(GOOD, GOOD, exhausted="the space has been searched"))
     assert decision is not None
     assert (decision.rule, decision.state) == ("exhausted", ExperimentState.COMPLETED)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tunewell.controller.home import Home
 from tunewell.schedulers.contract import Scheduler
-from tunewell.spec.errors import SpecError
+from tunewell.spec.errors import DataError, SpecError
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.launch import AttemptKey, Launch, Limits, Resources
 from tunewell.spec.space import Configuration, Value
@@ -82,7 +82,11 @@ def write_attempt_folder(home: Home, launch: Launch, suggestion: Suggestion) -> 
     """Make the attempt's folder with `parameters.json` and the checkpoint it starts from, if there is one.
 
     An attempt goes on from the newest checkpoint of the attempts before it; a first attempt from the trial
-    that its suggestion names. Raises OSError if the disk refuses.
+    that its suggestion names.
+
+    Raises:
+        OSError: the disk refuses.
+        DataError: the trial to go on from has left no checkpoint.
     """
     for part in ("artifacts", "checkpoint"):
         (launch.folder / part).mkdir(parents=True, exist_ok=True)
@@ -90,6 +94,8 @@ def write_attempt_folder(home: Home, launch: Launch, suggestion: Suggestion) -> 
     source = _newest_checkpoint(home, launch.key, launch.key.trial)
     if source is None and suggestion.resume_from is not None:
         source = _newest_checkpoint(home, launch.key, suggestion.resume_from)
+        if source is None:
+            raise DataError(f"Trial {suggestion.resume_from} has left nothing in its checkpoint folder to go on from.")
     if source is not None:
         shutil.copytree(source, launch.folder / "checkpoint", dirs_exist_ok=True)
 

@@ -47,7 +47,7 @@ def _replay(store: Store, manager: TrialManager) -> None:
             manager.progress.note_retry(earlier.state)
         manager.progress.note_end(objective, event.state, event.objective)
         folder = e.home.experiment(e.name) / "trials" / str(event.number) / str(entry.attempt)
-        manager.retention.note_end(event.number, folder, event.state, event.objective)
+        manager.retention.note_end(event.number, folder, event.state, event.objective, e.tuner.checkpoints())
         if event.objective is not None:
             manager.progress.note_value(objective, event.number, event.objective)
 

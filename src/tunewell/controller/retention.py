@@ -6,6 +6,7 @@ tuner may resume from them. What a user's own program wrote is never touched.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from tunewell.spec.experiment import ExperimentSpec
@@ -17,18 +18,26 @@ KEPT_MODELS = 5
 class Retention:
     """Decides, trial by trial, which folders can go."""
 
-    def __init__(self, spec: ExperimentSpec, keep_checkpoints: bool) -> None:
+    def __init__(self, spec: ExperimentSpec) -> None:
         """Keep everything for anything but a built-in task."""
         self._applies = spec.task is not None
         self._sign = -1.0 if spec.objective.goal == "maximize" else 1.0
-        self._keep_checkpoints = keep_checkpoints
+        #: Trial number → checkpoint, of the ended trials that still have one.
+        self._checkpoints: dict[int, Path] = {}
         self._best: list[tuple[float, int, Path]] = []
 
-    def note_end(self, number: int, folder: Path, state: TrialState, value: float | None) -> list[Path]:
-        """Return the folders that are not needed any more now that this trial has ended."""
+    def note_end(
+        self, number: int, folder: Path, state: TrialState, value: float | None, wanted: Collection[int] | None
+    ) -> list[Path]:
+        """Return the folders that are not needed any more now that this trial has ended.
+
+        `wanted` are the trials that others may resume from; None: any.
+        """
         if not self._applies:
             return []
-        surplus = [] if self._keep_checkpoints else [folder / "checkpoint"]
+        self._checkpoints[number] = folder / "checkpoint"
+        unwanted = [] if wanted is None else [trial for trial in self._checkpoints if trial not in wanted]
+        surplus = [self._checkpoints.pop(trial) for trial in unwanted]
         if value is None or state not in (TrialState.SUCCEEDED, TrialState.STOPPED):
             return [*surplus, folder / "artifacts"]
         self._best = sorted([*self._best, (self._sign * value, number, folder)])

@@ -34,7 +34,8 @@ class Progress:
     best: float | None = None
     ended_since_improvement: int = 0
     elapsed_seconds: float = 0.0
-    exhausted: bool = False
+    #: Why the algorithm has nothing left to suggest; empty while it has.
+    exhausted: str = ""
     #: (trial, value) of the report that reached the target.
     target_reached: tuple[int, float] | None = None
     stopped_by_hand: bool = False
@@ -128,7 +129,7 @@ def _all_done(spec: ExperimentSpec, progress: Progress) -> StopDecision | None:
     elif progress.exhausted:
         rule, detail = (
             "exhausted",
-            f"Nothing is left to try: the space has been searched in {progress.suggested} trials.",
+            f"Nothing is left to try: {progress.exhausted} in {progress.suggested} trials.",
         )
     else:
         return None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -19,7 +19,7 @@ from tunewell.controller.launching import build_launch, write_attempt_folder
 from tunewell.controller.retention import Retention
 from tunewell.controller.stop_rules import Progress
 from tunewell.schedulers.contract import Scheduler
-from tunewell.spec.errors import ended, nearest
+from tunewell.spec.errors import DataError, ended, nearest
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.launch import Ended, Event, Exit, Launch, Report, Reported, Resources
 from tunewell.spec.states import LOST_CAUSES, Cause, TrialState
@@ -84,7 +84,7 @@ class TrialManager:
         self.waiting: deque[WaitingTrial] = deque()
         #: How often each waiting or running trial was lost.
         self.losses: dict[int, int] = {}
-        self.retention = Retention(experiment.spec, experiment.tuner.resumes)
+        self.retention = Retention(experiment.spec)
         self.writes: list[Write] = []
         self.effects: list[Callable[[], None]] = []
         self._tuner_waits = False
@@ -110,7 +110,7 @@ class TrialManager:
             self._tuner_waits = True
             return None
         if isinstance(answer, Exhausted | Wait):  # waiting for nothing would be for ever
-            self.progress.exhausted = True
+            self.progress.exhausted = answer.reason if isinstance(answer, Exhausted) else "the algorithm waits in vain"
             return None
         self.progress.suggested += 1
         name, now = self.experiment.name, self.clock()
@@ -145,6 +145,9 @@ class TrialManager:
             except OSError as error:
                 detail = f"The trial's folder can't be written: {error}"
                 self.on_event(Ended(launch.key, Exit(Cause.NODE_LOST, detail)))
+                return
+            except DataError as error:
+                self.on_event(Ended(launch.key, Exit(Cause.DATA_ERROR, str(error))))
                 return
         scheduler.start(launch)
 
@@ -247,8 +250,19 @@ class TrialManager:
         self.progress.note_end(spec.objective, state, value)
         cost = max(0.0, now - trial.started_at)
         self.experiment.tuner.tell(Outcome(key.trial, state, value, cause, cost, trial.curve))
-        for folder in self.retention.note_end(key.trial, trial.launch.folder, state, value):
+        for folder in self.retention.note_end(key.trial, trial.launch.folder, state, value, self.wanted_checkpoints()):
             self.effects.append(partial(shutil.rmtree, folder, ignore_errors=True))
+
+    def wanted_checkpoints(self) -> Collection[int] | None:
+        """Return the ended trials whose checkpoints may be resumed from, by new trials or by retried ones."""
+        tuner = self.experiment.tuner
+        wanted = tuner.checkpoints()
+        if not wanted:
+            return wanted
+        unfinished = {*self.running, *(trial.suggestion.number for trial in self.waiting)}
+        failed = {number for number, outcome in tuner.outcomes.items() if outcome.state is TrialState.FAILED}
+        parents = {tuner.suggestions[number].resume_from for number in unfinished | failed}
+        return {*wanted, *(parent for parent in parents if parent is not None)}
 
     def _end_time(self, trial: RunningTrial, exit_: Exit) -> float:
         # An attempt that is adopted may have ended long before this controller began.

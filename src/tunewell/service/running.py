@@ -44,7 +44,7 @@ def run_experiment(
     row = store.experiment(name)
     spec, task, space = recorded_plan(row, function)
     max_trials = trial_budget(spec, row)
-    tuner = make_tuner(spec, space, row.algorithm["name"], max_trials)
+    tuner = make_tuner(spec, task, space, row.algorithm["name"], max_trials, row.algorithm["options"])
     scheduler: Scheduler = InlineScheduler(function, spec.objective.metric) if inline and function else LocalScheduler()
     controller = Controller(store, home)
     with closing(scheduler), ExitStack() as lock:

@@ -60,14 +60,22 @@ def make_plan(raw: Mapping[str, Any], function: Function | None = None) -> Plan:
     spec = parse_spec(complete_spec(dict(raw), function))
     task = task_for(spec, function)
     space = task.space(spec)
-    choice = choose(spec.algorithm.name, space, max_trials=spec.max_trials, **spec.algorithm.options)
-    make_tuner(spec, space, choice.name, choice.max_trials)
+    epochs = _epochs(space)
+    choice = choose(spec.algorithm.name, space, spec.max_trials, task.resumable(spec), epochs, **spec.algorithm.options)
+    make_tuner(spec, task, space, choice.name, choice.max_trials, choice.options)
     with closing(LocalScheduler()) as scheduler:
         plan_resources(spec, scheduler)
     return Plan(spec, task, space, choice, tuple(task.check(spec)))
 
 
-def make_tuner(spec: ExperimentSpec, space: SearchSpace, algorithm: str, max_trials: int) -> Tuner:
+def make_tuner(
+    spec: ExperimentSpec,
+    task: Task,
+    space: SearchSpace,
+    algorithm: str,
+    max_trials: int,
+    options: Mapping[str, Any],
+) -> Tuner:
     """Return the tuner of an experiment, without any history."""
     return create(
         algorithm,
@@ -76,9 +84,19 @@ def make_tuner(spec: ExperimentSpec, space: SearchSpace, algorithm: str, max_tri
         seed=spec.seed,
         max_trials=max_trials,
         max_concurrency=spec.max_concurrency,
+        resumable=task.resumable(spec),
+        structural=task.structural,
         initial=initial_configurations(space, spec.initial),
-        **spec.algorithm.options,
+        **options,
     )
+
+
+def _epochs(space: SearchSpace) -> int | None:
+    """Return the length of a full training where a parameter `epochs` says so and is fixed."""
+    if "epochs" not in space or space["epochs"].size != 1:
+        return None
+    value = space["epochs"].values(1)[0]
+    return value if isinstance(value, int) else None
 
 
 def submit(
@@ -107,6 +125,7 @@ def submit(
             "reason": plan.choice.reason,
             "version": plan.choice.version,
             "max_trials": default_trials(plan),
+            "options": dict(plan.choice.options),
         },
     )
     return Submission(plan.spec.name, "new")
@@ -120,7 +139,7 @@ def recorded_plan(row: ExperimentRow, function: Function | None = None) -> tuple
 
 def default_trials(plan: Plan) -> int:
     """Return the number of trials of the plan's algorithm where the spec gives none."""
-    return choose(plan.choice.name, plan.space, **plan.spec.algorithm.options).max_trials
+    return choose(plan.choice.name, plan.space, **plan.choice.options).max_trials
 
 
 def trial_budget(spec: ExperimentSpec, row: ExperimentRow) -> int:

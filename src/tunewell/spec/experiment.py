@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from tunewell.spec.errors import SpecError, shown
-from tunewell.spec.quantities import CountOrShare, Duration, Number, Share, Size, WholeNumber
+from tunewell.spec.quantities import CountOrShare, Duration, Flag, Number, Share, Size, WholeNumber
 from tunewell.spec.space import is_number
 from tunewell.spec.wording import spec_error
 
@@ -130,7 +130,7 @@ class Algorithm(_Model):
     """How the search proposes hyperparameters. Further fields are the algorithm's own options."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
-    name: Text = Field(default="auto", description="`random`, `grid`, `bayesian`, `tpe` or `auto`.")
+    name: Text = Field(default="auto", description="`random`, `grid`, `bayesian`, `tpe`, `evolutionary` or `auto`.")
 
     @model_validator(mode="before")
     @classmethod
@@ -223,6 +223,11 @@ class ExperimentSpec(_Model):
         default=None, description="Longest time a trial may print and report nothing; default: no limit."
     )
     max_attempts: Count = Field(default=3, description="Tries for a trial that is lost through no fault of its own.")
+    resumable: Flag | None = Field(
+        default=None,
+        description="Commands and functions: whether a trial goes on from what lies in its checkpoint folder, and "
+        "trains as far as its fidelity says; default: whether the command has {checkpoint_dir} and {fidelity}.",
+    )
     sampling: Share = Field(default=1.0, description="Share of the training data to search on, such as 0.5 or 50%.")
     seed: CountFromZero = Field(default=0, description="Source of all randomness of the search.")
     resources: TrialResources = Field(default_factory=TrialResources, description="What one trial gets.")
@@ -259,12 +264,12 @@ class ExperimentSpec(_Model):
         if kind != "task" and not self.parameters:
             raise SpecError("parameters", "there is nothing to search", "Give at least one parameter")
         foreign = {
-            "task": ("metric_pattern", "environment", "working_directory"),
+            "task": ("metric_pattern", "environment", "working_directory", "resumable"),
             "command": ("data", "network"),
             "function": ("data", "network", "metric_pattern", "environment", "working_directory"),
         }
         for name in foreign[kind]:
-            if getattr(self, name):
+            if getattr(self, name) not in (None, {}):
                 owners = "commands take" if name in foreign["task"] else "built-in tasks take"
                 raise SpecError(name, f"only {owners} it, and this is a {kind}", "Drop it")
 

@@ -9,7 +9,7 @@ import re
 from datetime import timedelta
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, PlainSerializer
+from pydantic import BeforeValidator, PlainSerializer, StrictBool
 
 from tunewell.spec.errors import shown
 from tunewell.spec.space import is_number
@@ -117,6 +117,7 @@ def parse_count_or_share(value: Any) -> int | float:
 
 Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer(_exact_duration)]
 Size = Annotated[int, BeforeValidator(parse_size)]
+Flag = StrictBool
 WholeNumber = Annotated[int, BeforeValidator(parse_whole)]
 Number = Annotated[float, BeforeValidator(parse_number)]
 Share = Annotated[float, BeforeValidator(parse_share)]

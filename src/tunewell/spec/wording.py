@@ -23,6 +23,7 @@ _PROBLEMS = {
     "path_type": ("{value} is not a path", "Put it in quotes"),
     "model_type": ("{value} is not a mapping", "Write `field: value` lines"),
     "dict_type": ("{value} is not a mapping", "Write `name: value` lines"),
+    "bool_type": ("{value} is neither true nor false", "Write true or false"),
     "tuple_type": ("{value} is not a list", "Write it as [a, b, c]"),
     "invalid_key": ("{value} is not the name of a field", "Write `field: value` lines"),
     "greater_than_equal": ("{value} is below {ge}", "Write {ge} or more"),

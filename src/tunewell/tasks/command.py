@@ -40,6 +40,7 @@ class CommandTask:
 
     jobs: ClassVar[Mapping[str, str]] = {}
     preload: ClassVar[tuple[str, ...]] = ()
+    structural: ClassVar[tuple[str, ...]] = ()
 
     def complete(self, spec: Mapping[str, object]) -> dict[str, object]:
         """Return the spec as it is: a command has no defaults to add."""
@@ -54,6 +55,12 @@ class CommandTask:
                     f"parameters.{name}", f"{{{name}}} stands for something else: {RESERVED[name]}", "Rename it"
                 )
         return space
+
+    def resumable(self, spec: ExperimentSpec) -> bool:
+        """What the spec says, or else whether the command takes checkpoints and fidelity."""
+        if spec.resumable is not None:
+            return spec.resumable
+        return {"checkpoint_dir", "fidelity"} <= {name for text in spec.command or () for name in placeholders(text)}
 
     def check(self, spec: ExperimentSpec) -> list[str]:
         """Look whether the program and its script are there, and whether the placeholders are right.

@@ -61,12 +61,17 @@ class Task(Protocol):
     jobs: ClassVar[Mapping[str, str]]
     #: Modules to import before trials and jobs are forked off.
     preload: ClassVar[tuple[str, ...]]
+    #: Parameters that a training can't change when it goes on from a checkpoint.
+    structural: ClassVar[tuple[str, ...]]
 
     def complete(self, spec: Mapping[str, object]) -> dict[str, object]:
         """Return the raw spec with this task's defaults filled in (objective, network)."""
 
     def space(self, spec: ExperimentSpec) -> SearchSpace:
         """Return the search space; raise `SpecError` if the spec's parameters don't fit."""
+
+    def resumable(self, spec: ExperimentSpec) -> bool:
+        """Whether trials go on from the checkpoints of others, and train as far as their fidelity says."""
 
     def check(self, spec: ExperimentSpec) -> list[str]:
         """Look at data and program without starting anything; return what was found, a line each.

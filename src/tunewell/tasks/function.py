@@ -33,6 +33,7 @@ class FunctionTask:
 
     jobs: ClassVar[Mapping[str, str]] = {}
     preload: ClassVar[tuple[str, ...]] = ("tunewell.tasks.function",)
+    structural: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, function: Callable[..., Any] | None = None) -> None:
         """Take the function; without one, trials run the one that was pickled before."""
@@ -45,6 +46,10 @@ class FunctionTask:
     def space(self, spec: ExperimentSpec) -> SearchSpace:
         """Return the space that the spec declares."""
         return parse_space(spec.parameters)
+
+    def resumable(self, spec: ExperimentSpec) -> bool:
+        """What the spec says: a function doesn't show it."""
+        return bool(spec.resumable)
 
     def check(self, spec: ExperimentSpec) -> list[str]:
         """Compare the function's arguments with the parameters.

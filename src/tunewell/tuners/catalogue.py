@@ -2,41 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tunewell.spec.declaration import parse_space
-from tunewell.spec.errors import SpecError, nearest
+from tunewell.spec.errors import SpecError, nearest, shown
 from tunewell.spec.space import Configuration, SearchSpace
 from tunewell.tuners.contract import Goal, Search, Tuner
+from tunewell.tuners.evolution import EvolutionTuner
 from tunewell.tuners.grid import DEFAULT_POINTS, GridTuner, grid_size
+from tunewell.tuners.options import OneOf, Option, Real, WholeNumber
+from tunewell.tuners.population_based import PopulationBasedTuner
 from tunewell.tuners.random import RandomTuner
 from tunewell.tuners.tpe import TpeTuner
 
 #: Name → class. `auto` is not one of them: `choose` resolves it.
 ALGORITHMS: Mapping[str, type[Tuner]] = {
     "bayesian": TpeTuner,
+    "evolutionary": EvolutionTuner,
     "grid": GridTuner,
     "random": RandomTuner,
     "tpe": TpeTuner,
 }
+#: Name → class that takes over where trials can go on from one another's checkpoints.
+RESUMING: Mapping[str, type[Tuner]] = {"evolutionary": PopulationBasedTuner}
 AUTO = "auto"
 DEFAULT_MAX_TRIALS = 20
+#: Members and rounds of a population, where there is room for them, and the least of both.
+DEFAULT_POPULATION, DEFAULT_ROUNDS, LEAST_POPULATION, LEAST = 8, 10, 4, 2
+
+_TPE: Mapping[str, Option] = {"initial_trials": WholeNumber(1, 20), "candidates": WholeNumber(1, 10_000)}
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
-    """A whole-numbered option of an algorithm, with the least and the largest value."""
-
-    low: int
-    high: int
-
-
-OPTIONS: Mapping[type[Tuner], Mapping[str, Option]] = {
-    RandomTuner: {},
-    GridTuner: {"points": Option(1, 1000)},
-    TpeTuner: {"initial_trials": Option(1, 20), "candidates": Option(1, 10_000)},
+#: Name of an algorithm → its options.
+OPTIONS: Mapping[str, Mapping[str, Option]] = {
+    "bayesian": _TPE,
+    "evolutionary": {
+        "population_size": WholeNumber(2, 1000),
+        "rounds": WholeNumber(2, 1000),
+        "disturbance_ratio": Real(0.01, 0.5),
+        "random_probability": Real(0.0, 1.0),
+        "asynchronous": OneOf((True, False)),
+    },
+    "grid": {"points": WholeNumber(1, 1000)},
+    "random": {},
+    "tpe": _TPE,
 }
 
 
@@ -51,10 +62,27 @@ class Choice:
     version: int
     #: Number of trials, where the user gave none.
     max_trials: int
+    #: The algorithm's options: the user's, and those that follow from the number of trials.
+    options: Mapping[str, Any]
 
 
-def choose(name: str, space: SearchSpace, max_trials: int | None = None, **options: Any) -> Choice:
-    """Resolve an algorithm's name, `auto` above all, and the number of trials.
+def choose(
+    name: str,
+    space: SearchSpace,
+    max_trials: int | None = None,
+    resumable: bool = False,
+    epochs: int | None = None,
+    **options: Any,
+) -> Choice:
+    """Resolve an algorithm's name, `auto` above all, the number of trials and the options that follow from it.
+
+    Args:
+        name: a name in `ALGORITHMS`, or `auto`.
+        space: the search space.
+        max_trials: number of trials, if the user gave one.
+        resumable: whether trials can go on from the checkpoints of others.
+        epochs: length of a full training, if it is known and the same for all trials.
+        options: the algorithm's own options.
 
     Raises:
         SpecError: there is no such algorithm, or an option is wrong.
@@ -73,12 +101,51 @@ def choose(name: str, space: SearchSpace, max_trials: int | None = None, **optio
     if name not in ALGORITHMS:
         raise SpecError("algorithm", f"there is no algorithm {name!r}", nearest(name, [*ALGORITHMS, AUTO]))
     check_options(name, options)
+    if name == "evolutionary":
+        if resumable:
+            options |= population_options(max_trials, epochs, **options)
+        if max_trials is None and "rounds" in options:
+            max_trials = options.get("population_size", DEFAULT_POPULATION) * options["rounds"]
     if max_trials is None:
         max_trials = _grid_trials(space, **options) if name == "grid" else DEFAULT_MAX_TRIALS
-    return Choice(name, reason, ALGORITHMS[name].version, max_trials)
+    return Choice(name, reason, ALGORITHMS[name].version, max_trials, options)
 
 
-def create(
+def population_options(
+    max_trials: int | None, epochs: int | None, population_size: int | None = None, rounds: int | None = None, **_: Any
+) -> dict[str, int]:
+    """Return size and rounds of a population such that all of its rounds fit into `max_trials`.
+
+    A round is an epoch at least. Without any wishes: 8 members, 10 rounds.
+
+    Raises:
+        SpecError: they don't fit.
+    """
+    most_rounds = min(DEFAULT_ROUNDS, epochs or DEFAULT_ROUNDS)
+    if epochs is not None and (rounds or LEAST) > epochs:
+        raise SpecError(
+            "algorithm.rounds", f"{rounds or LEAST} are more than the epochs ({epochs})", "Give more epochs"
+        )
+    if max_trials is None:
+        return {
+            "population_size": population_size or DEFAULT_POPULATION,
+            "rounds": rounds or max(LEAST, most_rounds),
+        }
+    if rounds is None:
+        wanted = population_size or (LEAST_POPULATION if max_trials >= LEAST_POPULATION * LEAST else LEAST)
+        rounds = max(LEAST, min(most_rounds, max_trials // wanted))
+    if population_size is None:
+        population_size = max(LEAST, max_trials // rounds)
+    if population_size * rounds > max_trials:
+        raise SpecError(
+            "max_trials",
+            f"{max_trials} are too few for {population_size} members in {rounds} rounds, a trial each",
+            f"Give {population_size * rounds}, or a smaller population_size or fewer rounds",
+        )
+    return {"population_size": population_size, "rounds": rounds}
+
+
+def create(  # noqa: PLR0913 - each is a thing that users set by name
     algorithm: str,
     space: SearchSpace | Mapping[str, Any],
     *,
@@ -86,6 +153,8 @@ def create(
     seed: int = 0,
     max_trials: int | None = None,
     max_concurrency: int | None = None,
+    resumable: bool = False,
+    structural: Collection[str] = (),
     initial: Sequence[tuple[str, Configuration]] = (),
     **options: Any,
 ) -> Tuner:
@@ -98,6 +167,8 @@ def create(
         seed: the only source of randomness.
         max_trials: hint, how many trials there will be.
         max_concurrency: hint, how many trials run at once.
+        resumable: whether trials can go on from the checkpoints of others, and train as far as their fidelity says.
+        structural: parameters that a training can't change when it goes on from a checkpoint.
         initial: (origin, configuration) pairs to be suggested first.
         options: the algorithm's own options.
 
@@ -108,8 +179,10 @@ def create(
         raise SpecError("goal", f"{goal!r} is none", "Say maximize or minimize")
     if not isinstance(space, SearchSpace):
         space = parse_space(space)
-    name = choose(algorithm, space, max_trials, **options).name
-    return ALGORITHMS[name](Search(space, goal, seed, initial, max_trials, max_concurrency), **options)
+    choice = choose(algorithm, space, max_trials, resumable, **options)
+    kind = (RESUMING if resumable else {}).get(choice.name, ALGORITHMS[choice.name])
+    search = Search(space, goal, seed, initial, max_trials, max_concurrency, resumable, structural)
+    return kind(search, **choice.options)
 
 
 def initial_configurations(
@@ -132,14 +205,13 @@ def initial_configurations(
 
 def check_options(name: str, options: Mapping[str, Any]) -> None:
     """Raise `SpecError` unless the options are ones of the algorithm, with values in range."""
-    known = OPTIONS[ALGORITHMS[name]]
+    known = OPTIONS[name]
     for option, value in options.items():
         if option not in known:
             remedy = nearest(option, known) if known else f"'{name}' takes no options"
             raise SpecError(f"algorithm.{option}", f"'{name}' has no such option", remedy)
-        low, high = known[option].low, known[option].high
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise SpecError(f"algorithm.{option}", f"{value!r} is no whole number from {low} to {high}")
+        if not known[option].accepts(value):
+            raise SpecError(f"algorithm.{option}", f"{shown(value)} is not possible", f"Give {known[option]}")
 
 
 def _grid_trials(space: SearchSpace, points: int = DEFAULT_POINTS) -> int:

@@ -10,7 +10,7 @@ Every random number derives from (seed, trial number): see `Tuner.generator`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -54,6 +54,9 @@ class Wait:
 class Exhausted:
     """Nothing left to suggest, whatever the pending trials bring."""
 
+    #: Why, for people.
+    reason: str = "the space has been searched"
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -85,6 +88,10 @@ class Search:
     max_trials: int | None = None
     #: Hint: how many trials run at once.
     max_concurrency: int | None = None
+    #: Whether trials can go on from the checkpoints of others, and train as far as their fidelity says.
+    resumable: bool = False
+    #: Parameters that a training can't change when it goes on from a checkpoint.
+    structural: Collection[str] = ()
 
 
 class Tuner(ABC):
@@ -105,6 +112,8 @@ class Tuner(ABC):
         self.search = search
         self.space = search.space
         self.initial = tuple(search.initial)
+        #: Fidelity of the configurations in `initial`.
+        self.first_fidelity = 1.0
         #: Every suggestion made, by number.
         self.suggestions: dict[int, Suggestion] = {}
         #: The last outcome told, by number.
@@ -117,7 +126,7 @@ class Tuner(ABC):
         number = len(self.suggestions) + 1
         if number <= len(self.initial):
             origin, configuration = self.initial[number - 1]
-            answer: Suggestion | Wait | Exhausted = Suggestion(number, dict(configuration), origin)
+            answer: Suggestion | Wait | Exhausted = Suggestion(number, dict(configuration), origin, self.first_fidelity)
         else:
             answer = self.propose(number)
         if isinstance(answer, Suggestion):
@@ -150,6 +159,10 @@ class Tuner(ABC):
     def concurrency(self) -> int | None:
         """Most trials that this algorithm can use at once now; None: as many as there are slots."""
         return None
+
+    def checkpoints(self) -> Collection[int] | None:
+        """Return the ended trials that later suggestions may resume from; None: any may be. Without `resumes`, none."""
+        return None if self.resumes else ()
 
     def generator(self, number: int, stream: int = 0) -> np.random.Generator:
         """Return the random generator of trial `number` (independent `stream`s for independent uses)."""

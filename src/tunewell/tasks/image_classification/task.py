@@ -40,6 +40,7 @@ class ImageClassification:
     }
     # The optimisers would import torch._dynamo at their first use, in every trial anew.
     preload: ClassVar[tuple[str, ...]] = ("torch", "torch._dynamo", "timm", f"{_PACKAGE}.train")
+    structural: ClassVar[tuple[str, ...]] = ("backbone", "epochs", "optimizer")
     #: Every network on offer, by name.
     networks: ClassVar[Mapping[str, Network]] = {name: item.network for name, item in ARCHITECTURES.items()}
     #: Metric → goal; the first one is the default objective.
@@ -80,6 +81,11 @@ class ImageClassification:
                 "parameters.backbone", "'frozen' with `weights: none` would learn nothing", "Drop one of the two"
             )
         return space
+
+    def resumable(self, spec: ExperimentSpec) -> bool:
+        """True: every trial leaves a checkpoint."""
+        del spec
+        return True
 
     def check(self, spec: ExperimentSpec) -> list[str]:
         """Look at folders and files; pictures are decoded, and thereby checked, in `prepare`."""

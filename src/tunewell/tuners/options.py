@@ -1,0 +1,59 @@
+"""What the options of algorithms may be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from tunewell.spec.space import is_number, same
+
+
+class Option(Protocol):
+    """The values of one option. `str` says for people what they are."""
+
+    def accepts(self, value: Any) -> bool:
+        """Whether `value` is one of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class WholeNumber:
+    """The whole numbers from `low` to `high`."""
+
+    low: int
+    high: int
+
+    def accepts(self, value: Any) -> bool:
+        """Whether `value` is one of them."""
+        return isinstance(value, int) and not isinstance(value, bool) and self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        return f"a whole number from {self.low} to {self.high}"
+
+
+@dataclass(frozen=True, slots=True)
+class Real:
+    """The numbers from `low` to `high`."""
+
+    low: float
+    high: float
+
+    def accepts(self, value: Any) -> bool:
+        """Whether `value` is one of them."""
+        return is_number(value) and self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        return f"a number from {self.low:g} to {self.high:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """A few words, or true and false."""
+
+    values: tuple[str | bool, ...]
+
+    def accepts(self, value: Any) -> bool:
+        """Whether `value` is one of them (1 is not true)."""
+        return any(same(value, known) for known in self.values)
+
+    def __str__(self) -> str:
+        return " or ".join(value if isinstance(value, str) else str(value).lower() for value in self.values)

@@ -1,0 +1,146 @@
+"""Population-based training: members train in rounds, and the worst take over weights and values of the best.
+
+Source: Jaderberg et al. 2017, "Population Based Training of Neural Networks", arXiv:1711.09846.
+
+A round is an equal share of the full training. When a member has ended a round it goes on with the next: from its
+own checkpoint with its own values, unless it is among the worst of that round. Then it takes the checkpoint and the
+values of one of the best (exploit), and moves the values (explore). Each round of each member is a trial of its
+own, so that a lineage is a chain of trials that resume from one another, and the schedule of a model is what the
+trials of its lineage had.
+
+Deviations from the source: members are compared with those at the same round only, never with older or younger
+ones; values move in the scale of their parameter (see `explore`); members that fail are replaced as the worst are.
+The best are never changed (elitism).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Collection
+from typing import ClassVar
+
+import numpy as np
+
+from tunewell.spec.space import Configuration, SearchSpace
+from tunewell.tuners.contract import Exhausted, Outcome, Search, Suggestion, Tuner, Wait
+from tunewell.tuners.designs import latin_hypercube
+from tunewell.tuners.encoding import Encoding
+from tunewell.tuners.explore import perturb
+
+_DESIGN, _EXPLORE = 1, 2
+
+
+class PopulationBasedTuner(Tuner):
+    """Trains a population in rounds; a trial is one round of one member."""
+
+    name: ClassVar[str] = "evolutionary"
+    resumes: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        search: Search,
+        *,
+        population_size: int = 8,
+        rounds: int = 10,
+        disturbance_ratio: float = 0.25,
+        random_probability: float = 0.25,
+        asynchronous: bool = False,
+    ) -> None:
+        """Set up an empty history; see `Tuner`.
+
+        Args:
+            population_size: members; more if there are more configurations in `search.initial`.
+            rounds: parts of the full training; after each the population is compared.
+            disturbance_ratio: share of the population that is replaced, and share that it is replaced from.
+            random_probability: probability that a parameter is drawn anew instead of moved.
+            asynchronous: whether a member goes on as soon as it has ended a round, judged by those that have ended
+                it before, instead of waiting for all.
+        """
+        super().__init__(search)
+        self._size = max(population_size, len(self.initial))
+        self._rounds = rounds
+        self._ratio = disturbance_ratio
+        self._random_probability = random_probability
+        self._asynchronous = asynchronous
+        self._encoding = Encoding(self.space)
+        self._structural = _with_parents(self.space, search.structural)
+        self._design = latin_hypercube(self.generator(0, _DESIGN), self._size, len(self.space))
+        #: Trials that have ended their round and have no successor yet, in the order of their ends.
+        self._open: deque[int] = deque()
+        self._ended: set[int] = set()
+        self.first_fidelity = 1 / rounds
+
+    def propose(self, number: int) -> Suggestion | Wait | Exhausted:
+        """Begin a member, or let the one that has waited longest go on."""
+        if number <= self._size:
+            configuration = self._encoding.decode(self._design[number - 1])
+            return Suggestion(number, configuration, "spread out", self.first_fidelity)
+        if self._open:
+            return self._successor(number, self._open[0])
+        if any(self._round(trial) < self._rounds for trial in self.pending):
+            return Wait()
+        return Exhausted("the population has been trained to the end")
+
+    def accept(self, suggestion: Suggestion) -> None:
+        """Note that the member that waited longest has gone on."""
+        if suggestion.number > self._size:
+            self._open.popleft()
+
+    def learn(self, suggestion: Suggestion, outcome: Outcome) -> None:
+        """Let the member go on, unless this was its last round, or a retry of one that has gone on already."""
+        number = suggestion.number
+        if number not in self._ended:
+            self._ended.add(number)
+            if self._round(number) < self._rounds:
+                self._open.append(number)
+
+    def checkpoints(self) -> Collection[int] | None:
+        """Return the trials of all rounds that some member is still in, or is about to leave."""
+        rounds = {self._round(trial) for trial in (*self._open, *self.pending)}
+        return {trial for trial in self.outcomes if self._round(trial) in rounds}
+
+    def _round(self, trial: int) -> int:
+        return round(self.suggestions[trial].fidelity * self._rounds)
+
+    def _successor(self, number: int, predecessor: int) -> Suggestion | Wait:
+        """Return the next round of the member that `predecessor` was the last round of."""
+        before = self._round(predecessor)
+        ended = [trial for trial in self.outcomes if self._round(trial) == before]
+        if not self._asynchronous and len(ended) < self._size and self.pending:
+            return Wait()
+        fidelity = (before + 1) / self._rounds
+        ranked = sorted((trial for trial in ended if self._loss(trial) < math.inf), key=lambda t: (self._loss(t), t))
+        failed = [trial for trial in ended if self._loss(trial) == math.inf]
+        share = max(1, math.floor(len(ended) * self._ratio)) if len(ended) > 1 else 0
+        replaced = [*ranked, *failed][len(ended) - max(share, len(failed)) :]
+        if predecessor not in replaced:
+            parameters = self.suggestions[predecessor].parameters
+            return Suggestion(number, parameters, f"goes on from trial {predecessor}", fidelity, predecessor)
+        generator = self.generator(number, _EXPLORE)
+        best = [trial for trial in ranked[: max(1, share)] if trial != predecessor]
+        if not best:
+            return Suggestion(number, self.space.sample(generator), "random", fidelity)
+        chosen = best[generator.integers(len(best))]
+        return Suggestion(number, self._explore(chosen, generator), f"perturbed from trial {chosen}", fidelity, chosen)
+
+    def _explore(self, trial: int, generator: np.random.Generator) -> Configuration:
+        point = self._encoding.encode(self.suggestions[trial].parameters)
+        parameters = self.suggestions[trial].parameters
+        kept = {name: parameters[name] for name in self._structural if name in parameters}
+        return perturb(self._encoding, point, generator, resample=self._random_probability, kept=kept)
+
+    def _loss(self, trial: int) -> float:
+        value = self.outcomes[trial].objective
+        if value is None or not math.isfinite(value):
+            return math.inf
+        return value if self.search.goal == "minimize" else -value
+
+
+def _with_parents(space: SearchSpace, names: Collection[str]) -> set[str]:
+    """Return the names, and those of all parameters that decide whether they are active."""
+    found = set(names)
+    for parameter in reversed(space.parameters):  # parents come first
+        if parameter.name in found:
+            found |= {condition.parent for condition in parameter.when}
+    return found

@@ -1,0 +1,233 @@
+"""Population-based training: rounds, replacement, lineages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.contracts.test_tuner_contract import QUICK, course, spaces
+from tunewell.spec.declaration import parse_space
+from tunewell.spec.errors import SpecError
+from tunewell.spec.space import SearchSpace
+from tunewell.tuners.catalogue import choose, create, initial_configurations
+from tunewell.tuners.contract import Exhausted, Suggestion, Tuner, Wait
+
+SPACE = parse_space(
+    {
+        "rate": {"low": 1e-5, "high": 1e-1, "log": True, "default": 1e-3},
+        "width": {"choices": [8, 16, 32], "default": 16},
+        "layers": {"low": 1, "high": 9, "default": 3},
+    }
+)
+
+
+def population(size: int = 4, rounds: int = 5, space: SearchSpace = SPACE, **options: Any) -> Tuner:
+    """Return a population over trials that can go on from checkpoints."""
+    return create(
+        "evolutionary",
+        space,
+        goal="maximize",
+        resumable=True,
+        structural=("width",),
+        initial=initial_configurations(space),
+        population_size=size,
+        rounds=rounds,
+        **options,
+    )
+
+
+def asked(tuner: Tuner) -> Suggestion:
+    """Return the next suggestion."""
+    answer = tuner.ask()
+    assert isinstance(answer, Suggestion), answer
+    return answer
+
+
+def begin(tuner: Tuner, values: list[float | None]) -> list[Suggestion]:
+    """Run a round with these objectives (None: a failure); return its suggestions."""
+    members = [asked(tuner) for _ in values]
+    for member, value in zip(members, values, strict=True):
+        tuner.tell(member.failure("crashed") if value is None else member.outcome(value))
+    return members
+
+
+def test_the_worst_go_on_as_copies_of_the_best() -> None:
+    """Of four members one is replaced: it resumes from the best, moved; all others go on as they were."""
+    tuner = population()
+    first = begin(tuner, [0.5, 0.9, 0.1, 0.7])
+    assert [member.fidelity for member in first] == [0.2] * 4
+    assert all(member.resume_from is None for member in first)
+    second = [asked(tuner) for _ in range(4)]
+    assert [member.resume_from for member in second] == [1, 2, 2, 4]
+    assert [member.fidelity for member in second] == [0.4] * 4
+    assert [member.origin for member in second] == [
+        "goes on from trial 1",
+        "goes on from trial 2",
+        "perturbed from trial 2",
+        "goes on from trial 4",
+    ]
+    for member, before in zip(second, first, strict=True):
+        if member.number != 7:
+            assert member.parameters == before.parameters
+    assert second[2].parameters != first[1].parameters
+    assert second[2].parameters["width"] == first[1].parameters["width"]
+
+
+def test_a_round_waits_for_all_of_its_members() -> None:
+    """Nobody goes on before the last one has ended; then all do."""
+    tuner = population()
+    members = [asked(tuner) for _ in range(4)]
+    for member in members[1:]:
+        tuner.tell(member.outcome(0.5))
+        assert isinstance(tuner.ask(), Wait)
+    tuner.tell(members[0].outcome(0.1))
+    second = [asked(tuner) for _ in range(4)]
+    assert sorted(member.resume_from or 0 for member in second) != [1, 2, 3, 4]
+    assert isinstance(tuner.ask(), Wait)
+
+
+def test_asynchronous_members_do_not_wait() -> None:
+    """A member goes on when it has ended, judged by those that have ended the same round before."""
+    tuner = population(asynchronous=True)
+    members = [asked(tuner) for _ in range(4)]
+    tuner.tell(members[2].outcome(0.5))
+    assert asked(tuner).resume_from == 3
+    tuner.tell(members[0].outcome(0.1))
+    assert (asked(tuner).origin) == "perturbed from trial 3"
+    tuner.tell(members[1].outcome(0.9))
+    assert asked(tuner).resume_from == 2
+
+
+def test_failed_members_are_replaced() -> None:
+    """However many fail, each is replaced by a copy of one that did not; if all fail, by a fresh start."""
+    tuner = population()
+    begin(tuner, [None, 0.3, None, None])
+    second = begin(tuner, [None] * 4)
+    assert [member.resume_from for member in second] == [2, 2, 2, 2]
+    third = [asked(tuner) for _ in range(4)]
+    assert [(member.resume_from, member.fidelity, member.origin) for member in third] == [(None, 0.6, "random")] * 4
+    assert len({str(member.parameters) for member in third}) == 4
+
+
+def test_the_population_ends_after_its_rounds() -> None:
+    """After size × rounds trials at full fidelity nothing is left."""
+    tuner = population(size=3, rounds=2)
+    begin(tuner, [0.1, 0.2, 0.3])
+    last = begin(tuner, [0.1, 0.2, 0.3])
+    assert [member.fidelity for member in last] == [1.0] * 3
+    answer = tuner.ask()
+    assert isinstance(answer, Exhausted)
+    assert answer.reason == "the population has been trained to the end"
+
+
+def test_checkpoints_are_wanted_as_long_as_somebody_may_resume() -> None:
+    """While a member is still to leave a round, those of that round are kept; then they are not."""
+    tuner = population(size=3, rounds=4)
+    begin(tuner, [0.1, 0.2, 0.3])
+    assert set(tuner.checkpoints() or ()) == {1, 2, 3}
+    for _ in range(2):
+        asked(tuner)
+    assert set(tuner.checkpoints() or ()) == {1, 2, 3}
+    third = asked(tuner)
+    assert set(tuner.checkpoints() or ()) == set()
+    tuner.tell(third.outcome(0.3))
+    assert set(tuner.checkpoints() or ()) == {6}
+
+
+def test_a_retry_does_not_double_a_member() -> None:
+    """A failed trial that is tried again later changes its score only."""
+    tuner = population(size=2, rounds=2)
+    first = [asked(tuner), asked(tuner)]
+    tuner.tell(first[0].failure("crashed"))
+    tuner.tell(first[0].outcome(0.9))
+    tuner.tell(first[1].outcome(0.1))
+    assert [asked(tuner).resume_from for _ in range(2)] == [1, 1]
+    assert isinstance(tuner.ask(), Exhausted)
+
+
+@QUICK
+@given(space=spaces(), data=st.data(), asynchronous=st.booleans())
+def test_any_course_of_events(space: SearchSpace, data: st.DataObject, asynchronous: bool) -> None:
+    """Whatever ends how and when: suggestions are valid, lineages consistent, and replay goes on as the original."""
+
+    def make() -> Tuner:
+        return create(
+            "evolutionary",
+            space,
+            goal="minimize",
+            resumable=True,
+            structural=[space.names[0]],
+            population_size=3,
+            rounds=4,
+            asynchronous=asynchronous,
+        )
+
+    subject = make()
+    history = course(data, subject, 30)
+    assert len(subject.suggestions) <= 12
+    for suggestion in subject.suggestions.values():
+        assert space.check(suggestion.parameters) == suggestion.parameters
+        parent = subject.suggestions.get(suggestion.resume_from or 0)
+        if parent is not None:
+            assert parent.number < suggestion.number
+            assert suggestion.fidelity == pytest.approx(parent.fidelity + 0.25)
+            fixed = space.names[0]
+            assert suggestion.parameters.get(fixed) == parent.parameters.get(fixed)
+            assert subject.outcomes[parent.number].objective is not None
+    copy = make()
+    copy.replay(history)
+    for _ in range(3):
+        assert copy.ask() == subject.ask()
+
+
+@pytest.mark.parametrize(
+    ("max_trials", "epochs", "wishes", "expected"),
+    [
+        (None, None, {}, (8, 10)),
+        (None, 5, {}, (8, 5)),
+        (20, None, {}, (4, 5)),
+        (80, None, {}, (8, 10)),
+        (6, None, {}, (2, 3)),
+        (40, None, {"rounds": 5}, (8, 5)),
+        (40, None, {"population_size": 8}, (8, 5)),
+        (None, None, {"population_size": 5, "rounds": 7}, (5, 7)),
+    ],
+)
+def test_size_and_rounds_fit_into_the_trials(
+    max_trials: int | None, epochs: int | None, wishes: dict[str, int], expected: tuple[int, int]
+) -> None:
+    """What the user leaves open is chosen so that the population is trained to the end."""
+    choice = choose("evolutionary", SPACE, max_trials, resumable=True, epochs=epochs, **wishes)
+    assert (choice.options["population_size"], choice.options["rounds"]) == expected
+    assert choice.max_trials == (max_trials or expected[0] * expected[1])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wishes", "complaint"),
+    [
+        ({"max_trials": 3}, {}, "max_trials: 3 are too few for 2 members in 2 rounds"),
+        ({"max_trials": 20}, {"population_size": 8, "rounds": 10}, "max_trials: 20 are too few for 8 members"),
+        ({"epochs": 5}, {"rounds": 10}, "algorithm.rounds: 10 are more than the epochs"),
+        ({}, {"disturbance_ratio": 0.9}, "algorithm.disturbance_ratio: 0.9 is not possible. Give a number from"),
+        ({}, {"asynchronous": 1}, "algorithm.asynchronous: 1 is not possible. Give true or false"),
+    ],
+)
+def test_what_does_not_fit_is_refused(arguments: dict[str, int], wishes: dict[str, Any], complaint: str) -> None:
+    """The error names the field, the value and what would do."""
+    with pytest.raises(SpecError, match=complaint):
+        choose("evolutionary", SPACE, resumable=True, **arguments, **wishes)
+
+
+def test_without_checkpoints_full_trainings_evolve() -> None:
+    """Trials that can't resume are trained in full, and children come near their parents."""
+    tuner = create("evolutionary", SPACE, goal="maximize", population_size=4)
+    for _ in range(30):
+        suggestion = asked(tuner)
+        assert (suggestion.fidelity, suggestion.resume_from) == (1.0, None)
+        tuner.tell(suggestion.outcome(-abs(suggestion.parameters["layers"] - 7)))
+    late = [tuner.suggestions[number] for number in range(21, 31)]
+    assert sum(abs(suggestion.parameters["layers"] - 7) <= 2 for suggestion in late) >= 7
+    assert all("trial" in suggestion.origin or suggestion.origin == "random" for suggestion in late)

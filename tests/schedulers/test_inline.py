@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +196,42 @@ def test_interrupt(tmp_path: Path) -> None:
         scheduler.poll(events.append, 0.0)
     assert isinstance(events[0], Ended) and events[0].exit.stopped and events[0].exit.cause is None
     assert not scheduler.calling and scheduler.free(Resources()) == 1
+
+
+def test_threads_of_the_function_report(tmp_path: Path) -> None:
+    """Threads that the function starts report for its trial, one step after the other."""
+
+    def function() -> None:
+        with ThreadPoolExecutor(4) as pool:
+            for done in [pool.submit(tunewell.trial.report, score=1) for _ in range(100)]:
+                done.result()
+
+    reports, exit_ = run(function, tmp_path)
+    assert [step for step, _ in reports] == list(range(1, 101))
+    assert exit_.cause is None
+
+
+def test_a_thread_that_outlives_its_trial_reports_nothing(tmp_path: Path) -> None:
+    """What a left-behind thread reports is refused there, and disturbs neither the scheduler nor the next trial."""
+    trials: list[Trial] = []
+
+    def function(trial: Trial) -> float:
+        trials.append(trial)
+        if len(trials) > 1:
+            with pytest.raises(RuntimeError, match="trial 3 has ended"):
+                pool.submit(trials[0].report, score=9).result()
+        return 1.0
+
+    scheduler = InlineScheduler(function, "score")
+    events: list[Event] = []
+    with ThreadPoolExecutor(1) as pool:
+        for attempt in (1, 2):
+            scheduler.start(replace(launch(tmp_path), key=replace(KEY, attempt=attempt)))
+            scheduler.poll(events.append, 0.0)
+            with pytest.raises(RuntimeError, match="trial 3 has ended"):
+                pool.submit(trials[-1].report, score=9).result()
+    assert [type(event) for event in events] == [Reported, Ended] * 2
+    assert all(event.exit.cause is None for event in events if isinstance(event, Ended))
 
 
 def test_error_of_the_sink(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -33,6 +34,9 @@ class InlineScheduler:
         self._trial: InlineTrial | None = None
         self._sink: Sink = _nowhere
         self._sink_error: BaseException | None = None
+        # Held while an event is on its way: threads of the function may report, too, even when it has returned.
+        self._delivering = threading.RLock()
+        self._caller = 0
         #: Whether the function is at work: only an exception can end it then.
         self.calling = False
 
@@ -66,7 +70,8 @@ class InlineScheduler:
             interrupt, exit_ = error, Exit(stopped=True, ended_at=time.time())
         finally:
             self.calling = False
-            self._trial, self._sink = None, _nowhere
+            with self._delivering:
+                self._trial, self._sink = None, _nowhere
         if self._sink_error is not None:
             raise self._sink_error
         sink(Ended(trial.key, exit_))
@@ -78,6 +83,7 @@ class InlineScheduler:
         cause, detail, stopped = None, "", trial.asked_to_end
         try:
             if not stopped:
+                self._caller = threading.get_ident()
                 self.calling = True
                 call(self._function, trial, self._metric)
         except KeyboardInterrupt:
@@ -91,15 +97,22 @@ class InlineScheduler:
                 trial.leave_traceback()
         return Exit(cause, detail, stopped=stopped, started_at=started_at, ended_at=time.time())
 
-    def _deliver(self, event: Event) -> None:
-        # What goes wrong in there is the controller's affair, not the function's.
-        self.calling = False
-        try:
-            self._sink(event)
-        except BaseException as error:
-            self._sink_error = error
-            raise
-        self.calling = True
+    def _deliver(self, event: Reported) -> None:
+        with self._delivering:
+            if self._trial is None or self._trial.key != event.key:
+                raise RuntimeError(f"trial {event.key.trial} has ended: its function has returned")
+            # What goes wrong in there is the controller's affair, not the function's - which is at work all the same
+            # where another thread reports.
+            of_caller = threading.get_ident() == self._caller
+            if of_caller:
+                self.calling = False
+            try:
+                self._sink(event)
+            except BaseException as error:
+                self._sink_error = error
+                raise
+            if of_caller:
+                self.calling = True
 
     def stop(self, key: AttemptKey, grace_seconds: float | None = None) -> None:
         """Have the attempt end at its next report, or not begin at all."""
@@ -118,8 +131,8 @@ class InlineScheduler:
 class InlineTrial(Trial):
     """The trial of a call: reports go to the controller at once."""
 
-    def __init__(self, launch: Launch, sink: Sink) -> None:
-        """Be the trial that `launch` describes; reports go to `sink`."""
+    def __init__(self, launch: Launch, deliver: Callable[[Reported], None]) -> None:
+        """Be the trial that `launch` describes; reports go to `deliver`."""
         environment = launch.environment
         super().__init__(
             launch.key.trial,
@@ -130,7 +143,7 @@ class InlineTrial(Trial):
         self.key = launch.key
         self.asked_to_end = False
         self._folder = launch.folder
-        self._sink = sink
+        self._deliver = deliver
         self._step = 0
 
     @property
@@ -161,7 +174,7 @@ class InlineTrial(Trial):
 
     def _send(self, step: int, metrics: Mapping[str, float]) -> None:
         self._step = step
-        self._sink(Reported(self.key, Report(step, metrics, time.time())))
+        self._deliver(Reported(self.key, Report(step, metrics, time.time())))
 
 
 def _explain(error: BaseException) -> tuple[Cause | None, str]:

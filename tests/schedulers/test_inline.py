@@ -17,7 +17,7 @@ from tests.schedulers.bench import Bench, with_environment
 from tunewell.schedulers.inline import InlineScheduler
 from tunewell.spec.launch import AttemptKey, Ended, Event, Exit, Launch, Reported, Resources
 from tunewell.spec.states import Cause
-from tunewell.trial import Pruned, Trial
+from tunewell.trial import Failed, Pruned, Trial
 
 KEY = AttemptKey("inline", 3, 1)
 
@@ -180,6 +180,51 @@ def test_wrong_result(tmp_path: Path) -> None:
     """A result that is no number is a crash that says what to return."""
     _, exit_ = run(lambda: "0.5", tmp_path)
     assert exit_.cause is Cause.CRASHED and "return a number" in exit_.detail
+
+
+class Unspeakable(Exception):
+    """Can't say what it is."""
+
+    def __str__(self) -> str:
+        raise LookupError("no text")
+
+
+@pytest.mark.parametrize(
+    ("error", "detail"),
+    [
+        (Unspeakable(), "Unspeakable: (its text can't be had: LookupError)"),
+        (ValueError("caf\udce9"), "ValueError: caf\udce9"),
+        (Failed("no such cause", "why"), "Failed: 1"),
+    ],
+)
+def test_exceptions_that_are_hard_to_tell(error: BaseException, detail: str, tmp_path: Path) -> None:
+    """An exception without a text, or with one that is no Unicode, is a crash like any other, with a traceback."""
+
+    def function() -> None:
+        raise error
+
+    _, exit_ = run(function, tmp_path)
+    assert (exit_.cause, exit_.detail) == (Cause.CRASHED, detail)
+    log = (tmp_path / "never-made" / "output.log").read_text(encoding="utf-8")
+    assert log.startswith("Traceback") and type(error).__name__ in log
+
+
+class Unformattable(Exception):
+    """Fails while its traceback is being formatted."""
+
+    @property
+    def __notes__(self) -> list[str]:
+        raise LookupError("no notes")
+
+
+def test_a_traceback_that_cannot_be_made(tmp_path: Path) -> None:
+    """Where a traceback can't even be formatted, the trial is a crash all the same."""
+
+    def function() -> None:
+        raise Unformattable("bad")
+
+    _, exit_ = run(function, tmp_path)
+    assert (exit_.cause, exit_.detail) == (Cause.CRASHED, "Unformattable: bad")
 
 
 def test_interrupt(tmp_path: Path) -> None:

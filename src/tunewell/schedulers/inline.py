@@ -6,6 +6,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +16,7 @@ from tunewell.spec.launch import AttemptKey, Ended, Event, Exit, Launch, Report,
 from tunewell.spec.states import Cause
 from tunewell.trial import files
 from tunewell.trial.function import call
-from tunewell.trial.trial import Failed, Pruned, Trial, made
+from tunewell.trial.trial import CAUSES, Failed, Pruned, Trial, made
 
 
 class InlineScheduler:
@@ -163,11 +164,11 @@ class InlineTrial(Trial):
 
     def leave_traceback(self) -> None:
         """Write the exception that is being handled to the attempt's log, if that can be done."""
-        try:
-            with (made(self._folder) / files.OUTPUT).open("a", encoding="utf-8") as log:
-                traceback.print_exc(file=log)
-        except OSError:
-            pass
+        # The exception is the user's: whatever it is made of may fail while it is being formatted.
+        with suppress(Exception):
+            text = traceback.format_exc()
+            with (made(self._folder) / files.OUTPUT).open("a", encoding="utf-8", errors="backslashreplace") as log:
+                log.write(text)
 
     def _last_step(self) -> int:
         return self._step
@@ -179,14 +180,21 @@ class InlineTrial(Trial):
 
 def _explain(error: BaseException) -> tuple[Cause | None, str]:
     """Return cause and detail of an exception that a function raised."""
-    if isinstance(error, Failed):
-        return Cause(error.cause), shorten(error.detail)
+    if isinstance(error, Failed) and error.cause in CAUSES:
+        return Cause(error.cause), shorten(_text(error.detail))
     if isinstance(error, SystemExit) and error.code in (None, 0):
         return None, ""
-    detail = shorten(f"{type(error).__name__}: {error}".removesuffix(": "))
+    detail = shorten(f"{type(error).__name__}: {_text(error)}".removesuffix(": "))
     if isinstance(error, MemoryError):
         return Cause.HOST_OOM, detail
     return classify_text(detail) or Cause.CRASHED, detail
+
+
+def _text(given: object) -> str:
+    try:
+        return str(given)
+    except Exception as problem:
+        return f"(its text can't be had: {type(problem).__name__})"
 
 
 def _nowhere(event: Event) -> None:

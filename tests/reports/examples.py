@@ -19,7 +19,7 @@ import numpy as np
 from tunewell.reports import html
 from tunewell.reports.view import ExperimentView, TrialView, ranked
 from tunewell.spec.declaration import parse_space
-from tunewell.spec.space import Configuration, SearchSpace
+from tunewell.spec.space import Choice, Configuration, Numeric, SearchSpace
 from tunewell.spec.states import Cause, ExperimentState, TrialState
 
 START = 1_770_000_000.0
@@ -212,14 +212,13 @@ def thousand(amount: int = 1000) -> ExperimentView:
 
 def planted(text: str) -> ExperimentView:
     """An experiment with `text` in every field that a user, a data set or a training script can fill in."""
-    space = parse_space({"learning_rate": {"low": 1e-4, "high": 1e-1, "log": True}, "choice": [text, "other"]})
-    renamed = SearchSpace((space["learning_rate"], replace(space["choice"], name=text)))
+    space = SearchSpace((Numeric("learning_rate", 1e-4, 1e-1, log=True), Choice(text, (text, "other"))))
     generator = np.random.default_rng(0)
     trials = [
         replace(
             _ended(
                 number,
-                renamed.sample(generator),
+                space.sample(generator),
                 float(generator.random()),
                 START + 9 * number,
                 9.0,
@@ -236,7 +235,7 @@ def planted(text: str) -> ExperimentView:
         ExperimentView(
             name=text,
             spec={"name": text, "command": [text, "{learning_rate}"], "network": text, text: text},
-            space=renamed,
+            space=space,
             metric=text,
             goal="minimize",
             algorithm=text,

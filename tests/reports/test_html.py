@@ -222,3 +222,10 @@ def test_writing_replaces_the_file_whole(tmp_path: Path) -> None:
     html.write(view, path)
     assert path.read_text(encoding="utf-8") == html.render(view)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_names_that_are_no_utf8_are_written_as_escapes(tmp_path: Path) -> None:
+    """A lone surrogate in any field of user, data or script keeps no report from being written."""
+    path = tmp_path / "report.html"
+    html.write(examples.planted("caf\udce9"), path)
+    assert path.read_text(encoding="utf-8").count("caf\\udce9") > 20

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from tests.schedulers.bench import Bench, with_environment
 from tunewell.schedulers.inline import InlineScheduler
 from tunewell.spec.launch import AttemptKey, Ended, Event, Exit, Launch, Reported, Resources
 from tunewell.spec.states import Cause
-from tunewell.trial import Pruned, Trial
+from tunewell.trial import Failed, Pruned, Trial
 
 KEY = AttemptKey("inline", 3, 1)
 
@@ -180,6 +182,51 @@ def test_wrong_result(tmp_path: Path) -> None:
     assert exit_.cause is Cause.CRASHED and "return a number" in exit_.detail
 
 
+class Unspeakable(Exception):
+    """Can't say what it is."""
+
+    def __str__(self) -> str:
+        raise LookupError("no text")
+
+
+@pytest.mark.parametrize(
+    ("error", "detail"),
+    [
+        (Unspeakable(), "Unspeakable: (its text can't be had: LookupError)"),
+        (ValueError("caf\udce9"), "ValueError: caf\udce9"),
+        (Failed("no such cause", "why"), "Failed: 1"),
+    ],
+)
+def test_exceptions_that_are_hard_to_tell(error: BaseException, detail: str, tmp_path: Path) -> None:
+    """An exception without a text, or with one that is no Unicode, is a crash like any other, with a traceback."""
+
+    def function() -> None:
+        raise error
+
+    _, exit_ = run(function, tmp_path)
+    assert (exit_.cause, exit_.detail) == (Cause.CRASHED, detail)
+    log = (tmp_path / "never-made" / "output.log").read_text(encoding="utf-8")
+    assert log.startswith("Traceback") and type(error).__name__ in log
+
+
+class Unformattable(Exception):
+    """Fails while its traceback is being formatted."""
+
+    @property
+    def __notes__(self) -> list[str]:
+        raise LookupError("no notes")
+
+
+def test_a_traceback_that_cannot_be_made(tmp_path: Path) -> None:
+    """Where a traceback can't even be formatted, the trial is a crash all the same."""
+
+    def function() -> None:
+        raise Unformattable("bad")
+
+    _, exit_ = run(function, tmp_path)
+    assert (exit_.cause, exit_.detail) == (Cause.CRASHED, "Unformattable: bad")
+
+
 def test_interrupt(tmp_path: Path) -> None:
     """A keyboard interrupt goes on to the caller, the attempt's end having been told before."""
 
@@ -194,6 +241,42 @@ def test_interrupt(tmp_path: Path) -> None:
         scheduler.poll(events.append, 0.0)
     assert isinstance(events[0], Ended) and events[0].exit.stopped and events[0].exit.cause is None
     assert not scheduler.calling and scheduler.free(Resources()) == 1
+
+
+def test_threads_of_the_function_report(tmp_path: Path) -> None:
+    """Threads that the function starts report for its trial, one step after the other."""
+
+    def function() -> None:
+        with ThreadPoolExecutor(4) as pool:
+            for done in [pool.submit(tunewell.trial.report, score=1) for _ in range(100)]:
+                done.result()
+
+    reports, exit_ = run(function, tmp_path)
+    assert [step for step, _ in reports] == list(range(1, 101))
+    assert exit_.cause is None
+
+
+def test_a_thread_that_outlives_its_trial_reports_nothing(tmp_path: Path) -> None:
+    """What a left-behind thread reports is refused there, and disturbs neither the scheduler nor the next trial."""
+    trials: list[Trial] = []
+
+    def function(trial: Trial) -> float:
+        trials.append(trial)
+        if len(trials) > 1:
+            with pytest.raises(RuntimeError, match="trial 3 has ended"):
+                pool.submit(trials[0].report, score=9).result()
+        return 1.0
+
+    scheduler = InlineScheduler(function, "score")
+    events: list[Event] = []
+    with ThreadPoolExecutor(1) as pool:
+        for attempt in (1, 2):
+            scheduler.start(replace(launch(tmp_path), key=replace(KEY, attempt=attempt)))
+            scheduler.poll(events.append, 0.0)
+            with pytest.raises(RuntimeError, match="trial 3 has ended"):
+                pool.submit(trials[-1].report, score=9).result()
+    assert [type(event) for event in events] == [Reported, Ended] * 2
+    assert all(event.exit.cause is None for event in events if isinstance(event, Ended))
 
 
 def test_error_of_the_sink(tmp_path: Path) -> None:

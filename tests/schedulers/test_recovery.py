@@ -235,7 +235,8 @@ def test_folder_vanishes(bench: Bench) -> None:
     bench.scheduler.stop(doomed.key, 0.0)
     bench.scheduler.stop(other.key)
     assert bench.finish(other).stopped
-    assert bench.finish(doomed).cause is Cause.KILLED
+    exit_ = bench.finish(doomed)
+    assert (exit_.cause, exit_.detail) == (Cause.KILLED, "its folder was removed")
     assert has_ended(pids["trial"]["pid"])
 
 

@@ -168,3 +168,10 @@ def test_an_override_with_a_wrong_condition_is_refused() -> None:
     """A condition that the user wrote must fit the space."""
     with pytest.raises(SpecError, match=r"parameters\.momentum\.when\.optimizer: 'lion' is outside sgd \| adamw"):
         parse_space({"momentum": {"when": {"optimizer": "lion"}}}, BASE)
+
+
+@pytest.mark.parametrize("declaration", [["a", "caf\udce9"], {"ordinal": ["a", "caf\udce9"]}, "caf\udce9"])
+def test_choices_that_are_no_unicode_are_refused(declaration: Any) -> None:
+    """A lone surrogate in a choice could be stored and printed nowhere."""
+    with pytest.raises(SpecError, match=r"^parameters\.x\S*: 'caf\\udce9' is not valid Unicode"):
+        parse_parameter("x", declaration)

@@ -52,6 +52,8 @@ EVERYTHING: dict[str, Any] = {
     "environment": {"DEBUG": 1, "FAST": True},
     "working_directory": "/tmp",
 }
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=5)
+VARIABLE_NAMES = TEXTS.filter(lambda name: name and "=" not in name)
 
 
 def test_a_short_spec_is_enough() -> None:
@@ -132,7 +134,7 @@ def test_json_round_trip(raw: dict[str, Any]) -> None:
             "sampling": st.floats(0, 1, exclude_min=True),
             "max_trials": st.integers(1, 10**9),
             "seed": st.integers(0, 2**63),
-            "environment": st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3),
+            "environment": st.dictionaries(VARIABLE_NAMES, TEXTS, max_size=3),
         },
     ),
 )
@@ -240,3 +242,26 @@ def test_a_spec_is_a_mapping() -> None:
 def test_paths_are_paths() -> None:
     """Folders come out as paths."""
     assert parse_spec(EVERYTHING).working_directory == Path("/tmp")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"name": "caf\udce9"}, r"name: 'caf\udce9' is not valid Unicode. Write it, or rename the file, in UTF-8."),
+        ({"command": ["python3", "\udce9.py"]}, r"command: '\udce9.py' is not valid Unicode"),
+        ({"working_directory": Path("/caf\udce9")}, r"working_directory: '/caf\udce9' is not valid Unicode"),
+        ({"objective": {"metric": "\udce9", "goal": "minimize"}}, r"objective.metric: '\udce9' is not valid Unicode"),
+        ({"initial": [{"x": "\udce9"}]}, r"initial.x: '\udce9' is not valid Unicode"),
+        ({"environment": {"\udce9": "1"}}, r"environment: the name '\udce9' is not valid Unicode"),
+        ({"environment": {"A": "\udce9"}}, r"environment.A: '\udce9' is not valid Unicode"),
+        ({"environment": {"A": "b\0"}}, r"environment.A: 'b\x00' has a NUL character. Remove it."),
+        ({"environment": {"A\0": "b"}}, r"environment: the name 'A\x00' has a NUL character. Remove it."),
+        ({"parameters": {"x": ["a\0"]}}, r"parameters.x: 'a\x00' has a NUL character. Remove it."),
+    ],
+)
+def test_texts_that_nothing_can_take_are_refused(change: dict[str, Any], message: str) -> None:
+    """Lone surrogates and NUL are refused wherever there is text, in a message that can be printed."""
+    with pytest.raises(SpecError) as caught:
+        parse_spec({**MINIMAL, **change})
+    assert str(caught.value).startswith(message)
+    str(caught.value).encode()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from sqlalchemy import Engine, event
 
 from tests.store import writers
 from tests.store.lives import NAME, add, create, report, start
-from tunewell.spec.errors import ConflictError
+from tunewell.spec.errors import ConflictError, DataError
 from tunewell.spec.states import Cause, TrialState
 from tunewell.store import Store
 
@@ -153,3 +154,40 @@ def test_transitions_wait_for_the_disk_and_reports_do_not(url: str) -> None:
         finally:
             event.remove(Engine, "before_cursor_execute", note_level)
         assert sqlite3.connect(url.removeprefix("sqlite:///")).execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_file_that_was_moved_away_is_not_written_to(url: str, tmp_path: Path) -> None:
+    """A database file that is gone under an open store is told at the next write; put back, it is written on."""
+    path, aside = tmp_path / "tunewell.db", tmp_path / "aside.db"
+    with Store(url) as store:
+        create(store)
+        path.rename(aside)
+        with pytest.raises(DataError, match=r"tunewell\.db: the database file was removed or replaced"):
+            add(store, 1)
+        aside.rename(path)
+        add(store, 1)
+        assert [row.number for row in store.trials(NAME)] == [1]
+
+
+def test_a_file_that_was_replaced_is_not_written_to(url: str, tmp_path: Path) -> None:
+    """An open store writes neither to the file that it had nor to the one that took its place."""
+    path, other = tmp_path / "tunewell.db", tmp_path / "other.db"
+    Store(f"sqlite:///{other}").close()
+    with Store(url) as store:
+        create(store)
+        other.replace(path)
+        content = path.read_bytes()
+        with pytest.raises(DataError, match=r"tunewell\.db: the database file was removed or replaced"):
+            add(store, 1)
+        assert path.read_bytes() == content
+
+
+def test_no_empty_database_is_made_where_one_was_removed(url: str, tmp_path: Path) -> None:
+    """A new connection of an open store finds the same file as the first one, or says that it is gone."""
+    path = tmp_path / "tunewell.db"
+    with Store(url) as store, ThreadPoolExecutor() as pool:
+        create(store)
+        path.unlink()
+        with store._engine.connect(), pytest.raises(DataError, match="was removed or replaced"):
+            pool.submit(store.experiments).result()
+    assert not path.exists()

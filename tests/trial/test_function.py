@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -100,3 +102,40 @@ def test_current_trial(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="bad"):
         call(function, trial, "score")
     assert current() is not trial
+
+
+def test_threads_of_a_function_are_in_its_trial() -> None:
+    """A thread that the function starts finds the trial of the innermost call, and none when the call is over."""
+    inner, outer = ListTrial(), ListTrial()
+
+    with ThreadPoolExecutor(1) as pool:
+
+        def function() -> None:
+            assert pool.submit(current).result() is outer
+            call(lambda: pool.submit(current).result().report(score=1), inner, "score")
+            assert pool.submit(current).result() is outer
+
+        call(function, outer, "score")
+        assert pool.submit(current).result() not in (inner, outer)
+    assert (inner.sent, outer.sent) == ([(1, {"score": 1.0})], [])
+
+
+def test_threads_with_trials_of_their_own_are_not_mixed_up() -> None:
+    """Where several threads are in trials at once, each stays in its own, and a further thread is in none of them."""
+    trials = [ListTrial(), ListTrial()]
+    together = threading.Barrier(3, timeout=60)
+
+    def function() -> None:
+        mine = current()
+        together.wait()
+        mine.report(score=float(current() is mine))
+        together.wait()
+
+    with ThreadPoolExecutor(2) as pool:
+        calls = [pool.submit(call, function, trial, "score") for trial in trials]
+        together.wait()
+        assert current() not in trials
+        together.wait()
+        for done in calls:
+            done.result()
+    assert [trial.sent for trial in trials] == [[(1, {"score": 1.0})]] * 2

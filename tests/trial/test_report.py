@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -194,6 +196,34 @@ def test_many_writers(folder: Path) -> None:
     writers = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(3)]
     assert [writer.wait(FOREVER) for writer in writers] == [0, 0, 0]
     assert len(lines(folder)) == 600
+
+
+def test_many_threads(folder: Path) -> None:
+    """Reports of several threads at once are numbered one by one, from the first on."""
+    together = threading.Barrier(8, timeout=FOREVER)
+
+    def write() -> None:
+        together.wait()
+        for _ in range(50):
+            trial.report(a=1)
+
+    threads = [threading.Thread(target=write) for _ in range(8)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert steps(folder) == list(range(1, 401))
+
+
+def test_a_trial_can_be_sent_to_another_process(folder: Path) -> None:
+    """Training code may pass its trial on to workers that are spawned."""
+    there = pickle.loads(pickle.dumps(trial.current()))
+    assert (there.number, there.parameters) == (7, trial.parameters())
 
 
 def test_full_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,12 +8,20 @@ import sys
 
 def main() -> None:
     """Run the `tunewell` program."""
+    try:
+        code = _run()
+    except KeyboardInterrupt:  # while it was still being loaded
+        code = 130
+    sys.exit(code)
+
+
+def _run() -> int:
     arguments = sys.argv[1:]
     if arguments[:1] == ["report"] and any("=" in argument for argument in arguments[1:]):
         # A training script reports a metric, perhaps every second: nothing heavy is to be imported.
         from tunewell.trial.command import report_from_shell
 
-        sys.exit(report_from_shell(arguments[1:]))
+        return report_from_shell(arguments[1:])
     from tunewell.cli.app import run
 
-    sys.exit(run())
+    return run()

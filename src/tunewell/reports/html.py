@@ -78,10 +78,13 @@ def render(view: ExperimentView) -> str:
 
 
 def write(view: ExperimentView, path: Path) -> None:
-    """Write the report to `path`; a reader sees the old file or the new one, never a part. Raises OSError."""
+    """Write the report to `path`; a reader sees the old file or the new one, never a part. Raises OSError.
+
+    Names that are no UTF-8 (lone surrogates) come out as escapes.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(render(view), encoding="utf-8", newline="\n")
+        temporary.write_text(render(view), encoding="utf-8", errors="backslashreplace", newline="\n")
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +16,7 @@ from tunewell.spec.launch import AttemptKey, Ended, Event, Exit, Launch, Report,
 from tunewell.spec.states import Cause
 from tunewell.trial import files
 from tunewell.trial.function import call
-from tunewell.trial.trial import Failed, Pruned, Trial, made
+from tunewell.trial.trial import CAUSES, Failed, Pruned, Trial, made
 
 
 class InlineScheduler:
@@ -33,6 +35,9 @@ class InlineScheduler:
         self._trial: InlineTrial | None = None
         self._sink: Sink = _nowhere
         self._sink_error: BaseException | None = None
+        # Held while an event is on its way: threads of the function may report, too, even when it has returned.
+        self._delivering = threading.RLock()
+        self._caller = 0
         #: Whether the function is at work: only an exception can end it then.
         self.calling = False
 
@@ -66,7 +71,8 @@ class InlineScheduler:
             interrupt, exit_ = error, Exit(stopped=True, ended_at=time.time())
         finally:
             self.calling = False
-            self._trial, self._sink = None, _nowhere
+            with self._delivering:
+                self._trial, self._sink = None, _nowhere
         if self._sink_error is not None:
             raise self._sink_error
         sink(Ended(trial.key, exit_))
@@ -78,6 +84,7 @@ class InlineScheduler:
         cause, detail, stopped = None, "", trial.asked_to_end
         try:
             if not stopped:
+                self._caller = threading.get_ident()
                 self.calling = True
                 call(self._function, trial, self._metric)
         except KeyboardInterrupt:
@@ -91,15 +98,22 @@ class InlineScheduler:
                 trial.leave_traceback()
         return Exit(cause, detail, stopped=stopped, started_at=started_at, ended_at=time.time())
 
-    def _deliver(self, event: Event) -> None:
-        # What goes wrong in there is the controller's affair, not the function's.
-        self.calling = False
-        try:
-            self._sink(event)
-        except BaseException as error:
-            self._sink_error = error
-            raise
-        self.calling = True
+    def _deliver(self, event: Reported) -> None:
+        with self._delivering:
+            if self._trial is None or self._trial.key != event.key:
+                raise RuntimeError(f"trial {event.key.trial} has ended: its function has returned")
+            # What goes wrong in there is the controller's affair, not the function's - which is at work all the same
+            # where another thread reports.
+            of_caller = threading.get_ident() == self._caller
+            if of_caller:
+                self.calling = False
+            try:
+                self._sink(event)
+            except BaseException as error:
+                self._sink_error = error
+                raise
+            if of_caller:
+                self.calling = True
 
     def stop(self, key: AttemptKey, grace_seconds: float | None = None) -> None:
         """Have the attempt end at its next report, or not begin at all."""
@@ -118,8 +132,8 @@ class InlineScheduler:
 class InlineTrial(Trial):
     """The trial of a call: reports go to the controller at once."""
 
-    def __init__(self, launch: Launch, sink: Sink) -> None:
-        """Be the trial that `launch` describes; reports go to `sink`."""
+    def __init__(self, launch: Launch, deliver: Callable[[Reported], None]) -> None:
+        """Be the trial that `launch` describes; reports go to `deliver`."""
         environment = launch.environment
         super().__init__(
             launch.key.trial,
@@ -130,7 +144,7 @@ class InlineTrial(Trial):
         self.key = launch.key
         self.asked_to_end = False
         self._folder = launch.folder
-        self._sink = sink
+        self._deliver = deliver
         self._step = 0
 
     @property
@@ -150,30 +164,37 @@ class InlineTrial(Trial):
 
     def leave_traceback(self) -> None:
         """Write the exception that is being handled to the attempt's log, if that can be done."""
-        try:
-            with (made(self._folder) / files.OUTPUT).open("a", encoding="utf-8") as log:
-                traceback.print_exc(file=log)
-        except OSError:
-            pass
+        # The exception is the user's: whatever it is made of may fail while it is being formatted.
+        with suppress(Exception):
+            text = traceback.format_exc()
+            with (made(self._folder) / files.OUTPUT).open("a", encoding="utf-8", errors="backslashreplace") as log:
+                log.write(text)
 
     def _last_step(self) -> int:
         return self._step
 
     def _send(self, step: int, metrics: Mapping[str, float]) -> None:
         self._step = step
-        self._sink(Reported(self.key, Report(step, metrics, time.time())))
+        self._deliver(Reported(self.key, Report(step, metrics, time.time())))
 
 
 def _explain(error: BaseException) -> tuple[Cause | None, str]:
     """Return cause and detail of an exception that a function raised."""
-    if isinstance(error, Failed):
-        return Cause(error.cause), shorten(error.detail)
+    if isinstance(error, Failed) and error.cause in CAUSES:
+        return Cause(error.cause), shorten(_text(error.detail))
     if isinstance(error, SystemExit) and error.code in (None, 0):
         return None, ""
-    detail = shorten(f"{type(error).__name__}: {error}".removesuffix(": "))
+    detail = shorten(f"{type(error).__name__}: {_text(error)}".removesuffix(": "))
     if isinstance(error, MemoryError):
         return Cause.HOST_OOM, detail
     return classify_text(detail) or Cause.CRASHED, detail
+
+
+def _text(given: object) -> str:
+    try:
+        return str(given)
+    except Exception as problem:
+        return f"(its text can't be had: {type(problem).__name__})"
 
 
 def _nowhere(event: Event) -> None:

@@ -21,7 +21,8 @@ def settle(folder: Path, cause: Cause, detail: str) -> Exit | None:
     """Make sure that nothing runs, or will ever run, in an attempt's folder; return how the attempt ended.
 
     That is what its supervisor recorded. Where it did not come to that, every process of the attempt is killed,
-    and `cause` and `detail` are recorded. None: the supervisor lives, nothing was done.
+    and `cause` and `detail` are recorded; the detail is another one where the folder was removed. None: the
+    supervisor lives, nothing was done.
     """
     try:
         with records.locked(folder, wait=False) as lock:
@@ -34,9 +35,10 @@ def settle(folder: Path, cause: Cause, detail: str) -> Exit | None:
             exit_ = Exit(cause, detail, ended_at=time.time())
             _record(folder, exit_)
             return exit_
-    except OSError:  # the folder is gone: nothing can start in it
+    except OSError:  # the folder is gone, or closed to us: nothing can start in it
         kill_leftovers(folder)
-        return Exit(cause, detail, ended_at=time.time())
+        removed = not os.path.lexists(folder)
+        return Exit(cause, "its folder was removed" if removed else detail, ended_at=time.time())
 
 
 def kill_leftovers(folder: Path) -> None:

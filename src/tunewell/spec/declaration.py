@@ -31,6 +31,7 @@ from tunewell.spec.space import (
     is_number,
     same,
 )
+from tunewell.spec.text import check_text
 
 #: What a parameter may be called.
 PARAMETER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]*")
@@ -231,6 +232,7 @@ def _choice_values(where: str, values: Any) -> tuple[Value, ...]:
             raise SpecError(
                 where, f"{shown(value)} can't be a choice", "Choices are finite numbers, texts, true and false"
             )
+        check_text(where, value)
         if any(same(value, earlier) for earlier in values[:place]):
             raise SpecError(where, f"{shown(value)} is there twice", "Name each value once")
     return tuple(values)

@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from tunewell.spec.errors import SpecError, shown
 from tunewell.spec.quantities import CountOrShare, Duration, Flag, Number, Share, Size, WholeNumber
 from tunewell.spec.space import is_number
+from tunewell.spec.text import check_text
 from tunewell.spec.wording import spec_error
 
 Goal = Literal["maximize", "minimize"]
@@ -81,10 +82,18 @@ def _arguments(value: Any) -> Any:
     return value
 
 
+def _variables(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        for name in value:
+            if name == "" or "=" in str(name):
+                raise ValueError(f"{shown(name)} is no name for a variable", "Write `NAME: value`, without '=' in NAME")
+    return _plain_mapping(value)
+
+
 Argument = Annotated[str, BeforeValidator(_argument)]
 Arguments = Annotated[tuple[Argument, ...], BeforeValidator(_arguments)]
 Declarations = Annotated[dict[str, Any], BeforeValidator(_plain_mapping)]
-Variables = Annotated[dict[str, Argument], BeforeValidator(_plain_mapping)]
+Variables = Annotated[dict[str, Argument], BeforeValidator(_variables)]
 Text = Annotated[str, Field(min_length=1)]
 Count = Annotated[WholeNumber, Field(ge=1)]
 CountFromZero = Annotated[WholeNumber, Field(ge=0)]
@@ -300,6 +309,7 @@ def parse_spec(data: Any) -> ExperimentSpec:
     for name in data:
         if not isinstance(name, str):
             raise SpecError("spec", f"{shown(name)} is not the name of a field", "Write `field: value` lines")
+        check_text(name, data[name])
     try:
         return ExperimentSpec.model_validate({name: value for name, value in data.items() if value is not None})
     except ValidationError as error:

@@ -95,6 +95,8 @@ class SQLite(Dialect):
             raise SpecError("database", f"'{url}' names no file", _EXAMPLE)
         self.path = Path(url.database).absolute()
         super().__init__(url.set(database=str(self.path)))
+        #: Which file it is (device, inode), from the first connection on.
+        self._file: tuple[int, int] | None = None
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -112,15 +114,31 @@ class SQLite(Dialect):
         return {"timeout": LOCK_SECONDS, "isolation_level": None}
 
     def engine(self) -> Engine:
-        """Return the engine; each connection checks foreign keys."""
+        """Return the engine; each connection checks foreign keys, and all are to the same file."""
         engine = super().engine()
+
+        @event.listens_for(engine, "do_connect")
+        def before(*arguments: object) -> None:
+            del arguments
+            if self._file is not None:  # else SQLite would make an empty file where one was removed
+                self._check_file()
 
         @event.listens_for(engine, "connect")
         def connect(connection: sqlite3.Connection, record: object) -> None:
             del record
+            if self._file is None:
+                self._file = _identity(self.path)
             connection.execute("PRAGMA foreign_keys=ON")
 
         return engine
+
+    def _check_file(self) -> None:
+        """Raise `DataError` if the path no longer leads to the file that is open: what is written would be lost."""
+        if _identity(self.path) != self._file:
+            raise DataError(
+                f"{self.place}: the database file was removed or replaced while it was in use. Put it back, or start "
+                "again with what is there now."
+            )
 
     @property
     def insert(self) -> InsertFunction:
@@ -129,6 +147,7 @@ class SQLite(Dialect):
 
     def begin(self, connection: Connection, durable: bool) -> None:
         """Take the writer's lock at once: a transaction that has begun can't fail for a lock later on."""
+        self._check_file()
         level = "FULL" if durable else "NORMAL"
         if connection.info.get("synchronous") != level:
             connection.exec_driver_sql(f"PRAGMA synchronous={level}")
@@ -183,6 +202,15 @@ _SQLITE_ERRORS: tuple[tuple[str, type[UserError], str], ...] = (
     ("SQLITE_NOTADB", DataError, f"this is no SQLite database, or a damaged one. {_RESTORE}"),
     ("SQLITE_CORRUPT", DataError, f"the database is damaged. {_RESTORE}"),
 )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return device and inode of a file, None if there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _patiently(connection: Connection, statement: str) -> None:

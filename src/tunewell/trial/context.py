@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from threading import get_ident
 from typing import TYPE_CHECKING
 
 from tunewell.trial import files
@@ -17,28 +18,42 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _active: ContextVar[Trial | None] = ContextVar("tunewell_trial", default=None)
+#: What `activated` has made current, the latest last, each with the thread that did so: threads that user code
+#: starts inherit no `ContextVar`.
+_activations: list[tuple[int, Trial]] = []
 #: The trial of each folder that this process had in its environment (one, as a rule).
 _known: dict[str, Trial] = {}
 
 
 def current() -> Trial:
     """Return the trial that this code runs in: the activated one, that of the environment, or none at all."""
-    trial = _active.get()
+    trial = _active.get() or _activated_elsewhere()
     if trial is not None:
         return trial
     folder = os.environ.get("TUNEWELL_TRIAL_FOLDER", "")
     if folder not in _known:
-        _known[folder] = FolderTrial(folder) if folder else StandaloneTrial()
+        # Of several threads that come here at once, all get the trial of one.
+        _known.setdefault(folder, FolderTrial(folder) if folder else StandaloneTrial())
     return _known[folder]
+
+
+def _activated_elsewhere() -> Trial | None:
+    """Return the innermost activated trial, None where several threads activated one: any might be the wrong one."""
+    activations = tuple(_activations)
+    threads = {thread for thread, _ in activations}
+    return activations[-1][1] if len(threads) == 1 else None
 
 
 @contextmanager
 def activated(trial: Trial) -> Iterator[None]:
-    """Make `trial` the current one of this thread."""
+    """Make `trial` the current one of this thread, and of threads that have none of their own."""
+    activation = (get_ident(), trial)
     token = _active.set(trial)
+    _activations.append(activation)
     try:
         yield
     finally:
+        _activations.remove(activation)
         _active.reset(token)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping
+from threading import RLock
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 CAUSES = ("gpu_oom", "host_oom", "non_finite", "invalid_parameters", "data_error", "crashed")
 #: Exit code of a process that ends because the controller has asked it to.
 ASKED_TO_END = 3
+# Not the trial's own, which could not be pickled then. A signal handler may report in the midst of a report.
+_reporting = RLock()
 
 
 class Pruned(Exception):
@@ -62,11 +65,16 @@ class Trial:
             raise Pruned(f"trial {self.number} was asked to end")
 
     def record(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        """Report metrics of one step without looking whether to end; raise TypeError as `report` does."""
+        """Report metrics of one step without looking whether to end; raise TypeError as `report` does.
+
+        Threads report in turn: no two of them get the same step.
+        """
         if not metrics:
             raise TypeError("a report needs at least one metric, such as report(accuracy=0.9)")
         numbers = {_name(name): _number(name, value) for name, value in metrics.items()}
-        self._send(self._last_step() + 1 if step is None else _step(step), numbers)
+        given = None if step is None else _step(step)
+        with _reporting:
+            self._send(self._last_step() + 1 if given is None else given, numbers)
 
     def fail(self, cause: str, message: str) -> NoReturn:
         """End this trial as failed.

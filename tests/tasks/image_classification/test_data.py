@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 from collections import Counter
 from pathlib import Path
 
@@ -83,6 +84,43 @@ def test_linked_class_folders(tmp_path: Path) -> None:
     assert read_manifest(tmp_path / "data", 0).paths == ("a/1.png", "a/2.png", "b/1.png", "b/2.png")
 
 
+def test_only_files_are_pictures(tmp_path: Path) -> None:
+    """Pipes, sockets, folders and links to nowhere with the name of a picture are left out, and counted in a note."""
+    make(tmp_path, *(f"{name}/{i}.png" for name in "ab" for i in range(5)), "b/folder.png/6.png")
+    (tmp_path / "a" / "link.png").symlink_to(tmp_path / "b" / "0.png")
+    (tmp_path / "a" / "nowhere.png").symlink_to(tmp_path / "gone.png")
+    (tmp_path / "a" / "loop.png").symlink_to(tmp_path / "a" / "loop.png")
+    os.mkfifo(tmp_path / "b" / "pipe.jpg")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(os.path.relpath(tmp_path / "b" / "socket.gif"))  # absolute, it could be too long
+        manifest = read_manifest(tmp_path, 0)
+    assert {path for path in manifest.paths if not path[2:3].isdigit()} == {"a/link.png", "b/folder.png/6.png"}
+    assert len(manifest.paths) == 12
+    assert (
+        "Left out, being folders, pipes or links to nowhere with the name of a picture: 5, such as a/loop.png."
+        in manifest.notes
+    )
+
+
+def test_a_class_of_no_files_has_no_pictures(tmp_path: Path) -> None:
+    """A class whose pictures all are links to nowhere is refused like an empty one."""
+    make(tmp_path, "a/1.png", "a/2.png", "b/.keep")
+    (tmp_path / "b" / "1.png").symlink_to(tmp_path / "gone.png")
+    with pytest.raises(DataError, match="/b: this class has no picture"):
+        read_manifest(tmp_path, 0)
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9/1.png", b"a/caf\xe9.png", b"a/caf\xe9/1.png"])
+def test_names_that_are_not_utf8_are_refused(tmp_path: Path, name: bytes) -> None:
+    """The class folder or file is named, printably, with the remedy."""
+    make(tmp_path, "a/1.png", "b/2.png", os.fsdecode(name))
+    with pytest.raises(
+        DataError, match=r"/caf\\xe9\S*: this name is not valid UTF-8\. Rename the file or folder\.$"
+    ) as caught:
+        read_manifest(tmp_path, 0)
+    str(caught.value).encode()
+
+
 @pytest.mark.parametrize(
     ("files", "message"),
     [
@@ -146,6 +184,15 @@ def test_the_fingerprint_sees_changes(own_digits: Path) -> None:
     assert fingerprint(read_manifest(moved, 0)) == before
     os.utime(manifest.path(0), ns=(1, 1))
     assert fingerprint(manifest) != before
+
+
+def test_the_fingerprint_opens_no_pipe(tmp_path: Path) -> None:
+    """A picture that has become a pipe since the manifest was made is named; decoding it would wait for ever."""
+    manifest = read_manifest(make(tmp_path, *(f"{name}/{i}.png" for name in "ab" for i in range(2))), 0)
+    manifest.path(0).unlink()
+    os.mkfifo(manifest.path(0))
+    with pytest.raises(DataError, match=r"a/0\.png: this picture is no file any more"):
+        fingerprint(manifest)
 
 
 @given(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
 from tunewell.spec.errors import SpecError
+from tunewell.tasks.image_classification import augment
 from tunewell.tasks.image_classification.hyperparameters import Hyperparameters, check_domains
 from tunewell.tasks.image_classification.model import build_module
 from tunewell.tasks.image_classification.networks import ARCHITECTURES, architecture
@@ -33,6 +36,21 @@ def test_declarations(name: str) -> None:
     for seed in range(20):
         Hyperparameters.from_configuration(space.sample(np.random.default_rng(seed)))
     assert ("backbone" in space) == (design.timm_name is not None) == bool(design.network.weights)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_texts_are_for_users(name: str) -> None:
+    """What is said of a parameter refers to no code, and gives the reach of augmentation as it is."""
+    sources = architecture(name).network.sources
+    assert not any("`" in text for text in sources.values())
+    for reach in (
+        f"shifted by up to {augment._SHIFT:.0%}",
+        f"shrunk up to {math.exp(augment._LOG_SCALE):.3g} times",
+        f"rotated by up to {math.degrees(augment._ROTATION):.3g} degrees",
+        f"contrast by up to {augment._CONTRAST:.0%}",
+        f"brightness by up to {augment._BRIGHTNESS:g} ",
+    ):
+        assert reach in sources["augmentation"]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -75,6 +76,17 @@ def test_all_broken_is_no_failure(trained: Trained, tmp_path: Path) -> None:
     [prediction] = _predict(trained, tmp_path / "job", tmp_path / "text")
     assert prediction["label"] is None
     assert "no picture" in prediction["error"]
+
+
+def test_what_is_no_file_is_not_opened(trained: Trained, tmp_path: Path) -> None:
+    """A pipe as input is refused at once: reading from it would wait for ever. So is a name that no table can hold."""
+    pipe, odd = tmp_path / "pipe.png", tmp_path / os.fsdecode(b"caf\xe9.png")
+    os.mkfifo(pipe)
+    odd.touch()
+    for path, problem in ((pipe, "neither a file nor a folder"), (odd, "not valid UTF-8")):
+        with pytest.raises(Failed):
+            _predict(trained, tmp_path / problem, path)
+        assert problem in failure(tmp_path / problem)["detail"]
 
 
 def test_a_picture_that_is_named_twice_comes_once(trained: Trained, tmp_path: Path) -> None:

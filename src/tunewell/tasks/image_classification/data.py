@@ -6,7 +6,8 @@ Two layouts are known::
     DATA/CLASS/*.jpg                                                (divided 80/20 into train and val)
 
 `valid` and `validation` are other names of `val`. Without a `val`, `train` is divided. Class folders may have
-folders of their own; names that begin with `.` or `__` are left out. Nothing is decoded here.
+folders of their own; names that begin with `.` or `__` are left out, and so is whatever has the name of a picture
+but is no file: a folder, a pipe, a link to nowhere. Nothing is opened or decoded here.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -89,6 +91,16 @@ class Manifest:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a folder holds under the names of pictures, in no order."""
+
+    #: Files, links to files among them.
+    pictures: list[Path]
+    #: Whatever else: folders, pipes, sockets, devices, links to nowhere. Opening a pipe would wait for ever.
+    others: list[Path]
+
+
 def read_manifest(folder: Path, seed: int) -> Manifest:
     """Return what lies in `folder`; `seed` decides how an undivided set is divided.
 
@@ -104,30 +116,45 @@ def read_manifest(folder: Path, seed: int) -> Manifest:
     rows = sorted(
         (path.relative_to(folder).as_posix(), label_of[name], split)
         for split, by_class in found.items()
-        for name, paths in by_class.items()
-        for path in paths
+        for name, held in by_class.items()
+        for path in held.pictures
     )
     splits = {split: tuple(position for position, row in enumerate(rows) if row[2] == split) for split in found}
     manifest = Manifest(folder, classes, tuple(row[0] for row in rows), tuple(row[1] for row in rows), splits)
     if "val" not in found:
         manifest = _divide(manifest, seed)
-    return replace(manifest, notes=(*manifest.notes, *_imbalance(manifest)))
+    others = [path for by_class in found.values() for held in by_class.values() for path in held.others]
+    return replace(manifest, notes=(*manifest.notes, *_left_out(folder, others), *_imbalance(manifest)))
 
 
-def find_pictures(folder: Path) -> list[Path]:
-    """Return all pictures in a folder and in its folders, by their names' endings, in no order."""
-    found = []
+def find_pictures(folder: Path) -> Found:
+    """Return what has the name of a picture, by its ending, in a folder and in its folders.
+
+    Raises:
+        DataError: a name is not UTF-8.
+    """
+    found = Found([], [])
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not _is_hidden(name))
-        found += [
-            Path(parent, name)
-            for name in files
-            if not _is_hidden(name) and Path(name).suffix.lower() in PICTURE_SUFFIXES
-        ]
+        for name in (*folders, *files):
+            if Path(name).suffix.lower() in PICTURE_SUFFIXES and not _is_hidden(name):
+                path = Path(parent, name)
+                check_name(path)
+                # `Path.is_file` raises where a link leads into a folder that is closed to us.
+                (found.pictures if os.path.isfile(path) else found.others).append(path)  # noqa: PTH113
     return found
 
 
-def _find_splits(folder: Path) -> dict[str, dict[str, list[Path]]]:
+def check_name(path: Path) -> None:
+    """Raise `DataError` unless the path is UTF-8: no table and no report could be written with any other."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(path).decode("utf-8", "backslashreplace")
+        raise DataError(f"{shown}: this name is not valid UTF-8. Rename the file or folder.") from None
+
+
+def _find_splits(folder: Path) -> dict[str, dict[str, Found]]:
     """Return split → class → pictures; a set without splits is all `train`."""
     subfolders = _subfolders(folder)
     named = [sub for sub in subfolders if sub.name.lower() in _SPLIT_NAMES]
@@ -139,7 +166,7 @@ def _find_splits(folder: Path) -> dict[str, dict[str, list[Path]]]:
                 f"such as {named[0].name}/cat and {named[0].name}/dog."
             )
         return {"train": _read_classes(folder)}
-    found: dict[str, dict[str, list[Path]]] = {}
+    found: dict[str, dict[str, Found]] = {}
     for sub in named:
         split = _SPLIT_NAMES[sub.name.lower()]
         if split in found:
@@ -161,16 +188,19 @@ def _is_hidden(name: str) -> bool:
     return name.startswith((".", "__"))
 
 
-def _read_classes(folder: Path) -> dict[str, list[Path]]:
-    found = {sub.name: find_pictures(sub) for sub in _subfolders(folder)}
-    if not any(found.values()):
-        loose = len(find_pictures(folder))
+def _read_classes(folder: Path) -> dict[str, Found]:
+    subfolders = _subfolders(folder)
+    for sub in subfolders:
+        check_name(sub)
+    found = {sub.name: find_pictures(sub) for sub in subfolders}
+    if not any(held.pictures for held in found.values()):
+        loose = len(find_pictures(folder).pictures)
         if loose:
             raise DataError(f"{folder}: its {loose} pictures are in no class folder. Make one folder per class.")
         kinds = ", ".join(sorted(PICTURE_SUFFIXES))
         raise DataError(f"{folder}: there are no pictures in its class folders. Known endings: {kinds}.")
-    for name, paths in found.items():
-        if not paths:
+    for name, held in found.items():
+        if not held.pictures:
             raise DataError(f"{folder / name}: this class has no picture. Add some, or remove the folder.")
     return found
 
@@ -190,15 +220,21 @@ def stratified_share(labels: Sequence[int], share: float, seed: int) -> np.ndarr
 
 
 def fingerprint(manifest: Manifest) -> str:
-    """Return a digest of the pictures' names, sizes and modification times: what a cache is valid for."""
+    """Return a digest of the pictures' names, sizes and modification times: what a cache is valid for.
+
+    Raises:
+        DataError: a picture is no file any more.
+    """
     digest = hashlib.blake2b(digest_size=16)
     for path in manifest.paths:
         status = (manifest.folder / path).stat()
-        digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0".encode("utf-8", "surrogateescape"))
+        if not stat.S_ISREG(status.st_mode):
+            raise DataError(f"{manifest.folder / path}: this picture is no file any more. Restore it.")
+        digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
     return digest.hexdigest()
 
 
-def _common_classes(folder: Path, found: Mapping[str, Mapping[str, list[Path]]]) -> tuple[str, ...]:
+def _common_classes(folder: Path, found: Mapping[str, Mapping[str, Found]]) -> tuple[str, ...]:
     classes = tuple(sorted(found["train"]))
     if len(classes) < 2:
         raise DataError(f"{folder}: there is a single class, '{classes[0]}'. Telling apart needs two or more.")
@@ -226,6 +262,16 @@ def _divide(manifest: Manifest, seed: int) -> Manifest:
     note = f"Divided at random, class by class: {len(train)} pictures to train on, {len(val)} to validate on."
     rest = {name: split for name, split in manifest.splits.items() if name != "train"}
     return replace(manifest, splits={"train": tuple(train), "val": tuple(val), **rest}, notes=(note,))
+
+
+def _left_out(folder: Path, others: Sequence[Path]) -> list[str]:
+    if not others:
+        return []
+    example = min(others).relative_to(folder).as_posix()
+    return [
+        "Left out, being folders, pipes or links to nowhere with the name of a picture: "
+        f"{len(others)}, such as {example}."
+    ]
 
 
 def _imbalance(manifest: Manifest) -> list[str]:

@@ -55,7 +55,7 @@ _COMMON_SOURCES = {
     "momentum": "Sutskever et al. 2013 (ICML) use 0.9 to 0.99, Smith 2018, arXiv:1803.09820, 0.8 to 0.95.",
     "weight_decay": (
         "Default: Loshchilov, Hutter 2019 and PyTorch. The range spans that of AdamW and the smaller values of SGD "
-        "(Kornblith et al. 2019, arXiv:1805.08974: 1e-6 to 1e-2.5). Norms and biases are not decayed: He et al. "
+        "(Kornblith et al. 2019, arXiv:1805.08974: 1e-6 to 3e-3). Norms and biases are not decayed: He et al. "
         "2019, arXiv:1812.01187, section 3.1."
     ),
     "schedule": (
@@ -64,12 +64,14 @@ _COMMON_SOURCES = {
     ),
     "label_smoothing": "0.1: Szegedy et al. 2016, arXiv:1512.00567, section 7; 0 to 0.2 covers later recipes.",
     "mixup": (
-        "Zhang et al. 2018, arXiv:1710.09412: 0.1 to 0.4 on ImageNet. Off by default: it pays in long trainings "
-        "(He et al. 2019, arXiv:1812.01187, section 5.3), which these are not."
+        "Zhang et al. 2018, arXiv:1710.09412: 0.1 to 0.4 on ImageNet. Off by default: it pays in long training "
+        "(He et al. 2019, arXiv:1812.01187, section 5.3), which this is not."
     ),
     "augmentation": (
         "One strength for shift, scale, rotation, brightness and contrast, after RandAugment (Cubuk et al. 2020, "
-        "arXiv:1909.13719); 0.5 is the middle. Strength 1 in pixels and degrees: see `augment`."
+        "arXiv:1909.13719). 0 changes nothing. At 1 each picture is, at random, shifted by up to 20% of its side, "
+        "enlarged or shrunk up to 1.4 times, rotated by up to 30 degrees, and changed in contrast by up to 40% and in "
+        "brightness by up to 0.4 (pixels being normalised). 0.5, the default, has half that reach."
     ),
 }
 _PRETRAINED_SOURCES = {
@@ -78,20 +80,35 @@ _PRETRAINED_SOURCES = {
         "Default: AdamW's own (Kingma, Ba 2015, arXiv:1412.6980). High end: Kornblith et al. 2019, arXiv:1805.08974 "
         "(fine-tuning with SGD, 1e-4 to 1e-1)."
     ),
-    "horizontal_flip": "Krizhevsky et al. 2012 (NeurIPS), section 4.1. Search it where left and right may matter.",
+    "horizontal_flip": (
+        "On by default: Krizhevsky et al. 2012 (NeurIPS), section 4.1. Search it, or switch it off, where left and "
+        "right differ in meaning."
+    ),
     "image_size": (
-        "ImageNet networks are made for 224. Touvron et al. 2019, arXiv:1906.06423, and Wightman et al. 2021, "
-        "arXiv:2110.00476 (recipe A3, 160) train at 128 to 160 with little loss and a third of the time."
+        "Side in pixels that pictures are resized to. ImageNet networks are made for 224. Touvron et al. 2019, "
+        "arXiv:1906.06423, and Wightman et al. 2021, arXiv:2110.00476 (recipe A3, 160) train at 128 to 160 with little "
+        "loss and a third of the time."
     ),
     "backbone": "Fine-tuning beats a frozen backbone on most sets: Kornblith et al. 2019, arXiv:1805.08974, figure 2.",
-    "epochs": "Not searched by default. Fine-tuning with one-cycle mostly converges within 10 (Smith 2018).",
+    "epochs": (
+        "Passes over the training pictures, not searched by default. Fine-tuning with one-cycle mostly converges "
+        "within 10 (Smith 2018)."
+    ),
 }
 _FROM_SCRATCH_SOURCES = {
     **_COMMON_SOURCES,
     "learning_rate": "Default: fastai's 3e-3 with AdamW and one-cycle (Howard, Gugger 2020, arXiv:2002.04688).",
-    "horizontal_flip": "Off by default: digits, letters and signs are not symmetric. Search it, or set it, for photos.",
-    "image_size": "Small by purpose; 32 as in CIFAR (Krizhevsky 2009), 64 as in Tiny ImageNet.",
-    "epochs": "Not searched by default. One-cycle trains small networks in 10 to 30 epochs (Smith, Topin 2017).",
+    "horizontal_flip": (
+        "Off by default: digits, letters and signs are not symmetric. Search it, or switch it on, for photos."
+    ),
+    "image_size": (
+        "Side in pixels that pictures are resized to: 32 as in CIFAR (Krizhevsky 2009), 64 as in Tiny ImageNet. Larger "
+        "ones would be slow on the small machines that this network is for."
+    ),
+    "epochs": (
+        "Passes over the training pictures, not searched by default. One-cycle trains small networks in 10 to 30 "
+        "epochs (Smith, Topin 2017)."
+    ),
 }
 
 

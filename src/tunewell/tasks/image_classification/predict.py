@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from tunewell.spec.errors import DataError, SpecError
-from tunewell.tasks.image_classification.data import find_pictures
+from tunewell.tasks.image_classification.data import check_name, find_pictures
 from tunewell.tasks.image_classification.job import BATCH_SIZE, arguments_of, best_device
 from tunewell.tasks.image_classification.model import ModelConfig, load_model, normalize
 from tunewell.tasks.image_classification.pictures import PictureError, bombs_refused, load_pixels
@@ -55,13 +55,20 @@ def _collect(inputs: Sequence[Path]) -> list[Path]:
     """Return the files among the inputs and all pictures in the folders among them, each once.
 
     Raises:
-        DataError: an input is missing, or there is no picture at all.
+        DataError: an input is missing or is no file (a pipe, from which reading could wait for ever), or there is
+            no picture at all.
     """
     found: dict[Path, None] = {}
     for path in inputs:
         if not path.exists():
             raise DataError(f"{path}: there is no such file or folder.")
-        found |= dict.fromkeys(sorted(find_pictures(path)) if path.is_dir() else [path])
+        if path.is_dir():
+            found |= dict.fromkeys(sorted(find_pictures(path).pictures))
+        elif path.is_file():
+            check_name(path)
+            found[path] = None
+        else:
+            raise DataError(f"{path}: this is neither a file nor a folder. Give files and folders of pictures.")
     if not found:
         raise DataError(f"{', '.join(map(str, inputs))}: there is no picture.")
     return list(found)

@@ -7,17 +7,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunewell.spec.declaration import parse_space
-from tunewell.spec.errors import SpecError, nearest
-from tunewell.spec.space import Configuration, SearchSpace
+from tunewell.spec.errors import SpecError, nearest, shown
+from tunewell.spec.space import Configuration, SearchSpace, same
+from tunewell.tuners.cma_es import CmaEsTuner
 from tunewell.tuners.contract import Goal, Search, Tuner
 from tunewell.tuners.grid import DEFAULT_POINTS, GridTuner, grid_size
-from tunewell.tuners.random import RandomTuner
+from tunewell.tuners.pshe2 import Pshe2Tuner
+from tunewell.tuners.random import SEQUENCES, RandomTuner
 from tunewell.tuners.tpe import TpeTuner
 
 #: Name → class. `auto` is not one of them: `choose` resolves it.
 ALGORITHMS: Mapping[str, type[Tuner]] = {
     "bayesian": TpeTuner,
+    "cma-es": CmaEsTuner,
     "grid": GridTuner,
+    "pshe2": Pshe2Tuner,
     "random": RandomTuner,
     "tpe": TpeTuner,
 }
@@ -32,10 +36,33 @@ class Option:
     low: int
     high: int
 
+    def accepts(self, value: object) -> bool:
+        """Whether `value` is a whole number in range."""
+        return isinstance(value, int) and not isinstance(value, bool) and self.low <= value <= self.high
 
-OPTIONS: Mapping[type[Tuner], Mapping[str, Option]] = {
-    RandomTuner: {},
+    def __str__(self) -> str:
+        return f"a whole number from {self.low} to {self.high}"
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """An option of an algorithm with a few values: words, or true and false."""
+
+    values: tuple[str | bool, ...]
+
+    def accepts(self, value: object) -> bool:
+        """Whether `value` is one of them (1 is not true)."""
+        return any(same(value, known) for known in self.values)
+
+    def __str__(self) -> str:
+        return " or ".join(value if isinstance(value, str) else str(value).lower() for value in self.values)
+
+
+OPTIONS: Mapping[type[Tuner], Mapping[str, Option | OneOf]] = {
+    CmaEsTuner: {"population": Option(4, 1000)},
     GridTuner: {"points": Option(1, 1000)},
+    Pshe2Tuner: {"population": Option(2, 1000), "proposals": Option(1, 10_000), "faithful": OneOf((True, False))},
+    RandomTuner: {"sequence": OneOf(SEQUENCES)},
     TpeTuner: {"initial_trials": Option(1, 20), "candidates": Option(1, 10_000)},
 }
 
@@ -135,11 +162,9 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
     known = OPTIONS[ALGORITHMS[name]]
     for option, value in options.items():
         if option not in known:
-            remedy = nearest(option, known) if known else f"'{name}' takes no options"
-            raise SpecError(f"algorithm.{option}", f"'{name}' has no such option", remedy)
-        low, high = known[option].low, known[option].high
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise SpecError(f"algorithm.{option}", f"{value!r} is no whole number from {low} to {high}")
+            raise SpecError(f"algorithm.{option}", f"'{name}' has no such option", nearest(option, known))
+        if not known[option].accepts(value):
+            raise SpecError(f"algorithm.{option}", f"{shown(value)} is not possible", f"Give {known[option]}")
 
 
 def _grid_trials(space: SearchSpace, points: int = DEFAULT_POINTS) -> int:

@@ -22,8 +22,9 @@ class RandomTuner(Tuner):
     """Draws each trial without regard to outcomes; all trials may run at once."""
 
     name: ClassVar[str] = "random"
+    version: ClassVar[int] = 2
 
-    def __init__(self, search: Search, *, sequence: str = "uniform") -> None:
+    def __init__(self, search: Search, *, sequence: str = "sobol") -> None:
         """Set up an empty history with one of `SEQUENCES`; see `Tuner`."""
         super().__init__(search)
         self._sobol = sequence == "sobol"

@@ -96,4 +96,4 @@ def _log_improvement(z: Array) -> Array:
     below = np.array([_NORMAL.cdf(value) for value in near])
     exact = np.log(np.exp(-0.5 * near * near) / math.sqrt(2 * math.pi) + near * below)
     asymptote = -0.5 * (z * z + math.log(2 * math.pi)) - 2 * np.log(np.maximum(-z, 1))
-    return np.where(z > -5, exact, asymptote)
+    return np.asarray(np.where(z > -5, exact, asymptote))

@@ -1,4 +1,4 @@
-"""Search algorithms on hpo-bench, 24 real tuning problems, beside Optuna's and differential evolution: same run.
+"""Search algorithms on hpo-bench, 24 real tuning problems, beside Optuna's TPE: same problems, seeds and run.
 
     ./dev bench tuners --seeds 5
 
@@ -90,15 +90,12 @@ def differential_evolution(
         yield space.from_unit(dict(zip(space.names, trial.tolist(), strict=True))), tell
 
 
-def optuna_sampler(problem: Any, seed: int, kind: str) -> Iterator[tuple[dict[str, Any], Callable[[float], None]]]:
-    """Yield configurations of Optuna's sampler `tpe`, `grouped` or `cma-es`, as above."""
+def optuna_tpe(problem: Any, seed: int, grouped: bool) -> Iterator[tuple[dict[str, Any], Callable[[float], None]]]:
+    """Yield configurations of Optuna's TPE sampler, each with the function that takes its loss."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    if kind == "cma-es":
-        sampler: Any = optuna.samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
-    else:
-        sampler = optuna.samplers.TPESampler(seed=seed, multivariate=kind == "grouped", group=kind == "grouped")
+    sampler = optuna.samplers.TPESampler(seed=seed, multivariate=grouped, group=grouped)
     study = optuna.create_study(sampler=sampler)
     while True:
         trial = study.ask()
@@ -127,9 +124,8 @@ SEARCHES: dict[str, Callable[[Any, int], Iterator[Any]]] = {
     "tunewell random": lambda problem, seed: tunewell(problem, seed, "random"),
     "tunewell random uniform": lambda problem, seed: tunewell(problem, seed, "random", sequence="uniform"),
     "differential evolution": differential_evolution,
-    "optuna tpe": lambda problem, seed: optuna_sampler(problem, seed, "tpe"),
-    "optuna tpe grouped": lambda problem, seed: optuna_sampler(problem, seed, "grouped"),
-    "optuna cma-es": lambda problem, seed: optuna_sampler(problem, seed, "cma-es"),
+    "optuna tpe": lambda problem, seed: optuna_tpe(problem, seed, grouped=False),
+    "optuna tpe grouped": lambda problem, seed: optuna_tpe(problem, seed, grouped=True),
 }
 
 

@@ -37,7 +37,7 @@ FAITHFUL_POPULATION, POPULATION = 5, 10
 ALPHAS, EPSILONS, WEIGHTS = (0.1, 0.8), (0.0, 0.2), (0.0, 2.0)
 #: How likely a proposal keeps a coordinate of the best point.
 KEPT = 0.5
-#: The latest trials that proposals are screened by: bounds the work of a proposal, however long the search.
+#: The latest trials that proposals are screened by, beside the best one: bounds the work of a proposal, however long the search.
 MOST_OBSERVATIONS = 300
 #: Fewest observations that make a model.
 _FEWEST = 2
@@ -77,7 +77,7 @@ class Pshe2Tuner(Tuner):
         Args:
             population: number of particles, as long as no more trials are asked for at once; None: 10, or 5 if
                 `faithful`.
-            proposals: moves that are screened for one trial.
+            proposals: moves that are screened for one trial, unless `faithful`.
             faithful: take PaddleHub's constants and no screening.
         """
         super().__init__(search)
@@ -193,7 +193,9 @@ class Pshe2Tuner(Tuner):
 
     def _ranked(self, positions: Array) -> list[int]:
         """Return the places of positions (m, d), the most promising first; pending trials count as predicted."""
-        numbers = sorted(self._losses)[-MOST_OBSERVATIONS:]
+        best = self._best(self._losses)
+        latest = sorted(self._losses)[-MOST_OBSERVATIONS:]
+        numbers = latest if best is None or best in latest else [best, *latest]
         if len(positions) == 1 or len(numbers) < _FEWEST:
             return list(range(len(positions)))
         points = np.array([self._points[number] for number in numbers])

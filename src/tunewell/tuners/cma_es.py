@@ -4,7 +4,7 @@ A generation is λ = 4 + ⌊3 ln d⌋ outcomes, in the order in which they are t
 are all in come from the same distribution, as many as there are: parallel trials never wait.
 
 - Ordered parameters follow a Gaussian in the unit cube; discrete ones are rounded, with a margin (Hamano et al. 2022)
-  that keeps their other values possible. Points outside are clipped, and learned from as clipped.
+  that keeps their other values possible. Draws outside of the cube are tried on its boundary.
 - Categorical parameters follow independent probabilities (a simple form of CatCMA, Hamano et al. 2024).
 - Inactive parameters are drawn like the others and have no influence on the loss, so that selection is neutral to them.
 - Failures that the parameters brought about rank last; others are left out, and another trial takes the place.
@@ -29,7 +29,10 @@ from tunewell.tuners.encoding import Array, Encoding
 from tunewell.tuners.fresh import Fresh
 
 #: Standard deviation at the start, as a share of each parameter's range.
-SIGMA = 0.3
+SIGMA = 0.4
+#: How far outside of the cube draws are learned from. On the boundary itself, σ would shrink although the optimum is
+#: there; without a limit the distribution can drift away, since all points outside look like the nearest one inside.
+OUTSIDE = 0.25
 #: Largest standard deviation of a distribution that has converged.
 CONVERGED = 1e-3
 #: Draws before a configuration that has not been suggested is taken from anywhere.
@@ -148,7 +151,7 @@ class CmaEsTuner(Tuner):
         ranked = [self._draws[generation[place]] for place in np.argsort(losses, kind="stable")]
         gaussian = state.gaussian
         if len(self._ordered):
-            x = np.clip([draw.ordered for draw in ranked], 0, 1)
+            x = np.clip([draw.ordered for draw in ranked], -OUTSIDE, 1 + OUTSIDE)
             gaussian = self._with_margin(gaussian.updated(state.constants, x), state.constants.population)
         chosen = np.array([draw.chosen for draw in ranked])
         categories = state.categories.updated(state.constants, chosen)

@@ -22,7 +22,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from tunewell.spec.space import Configuration
 from tunewell.spec.states import DETERMINISTIC_CAUSES
 from tunewell.tuners.contract import Exhausted, Outcome, Search, Suggestion, Tuner, Wait
 from tunewell.tuners.designs import latin_hypercube
@@ -37,10 +36,12 @@ FAITHFUL_POPULATION, POPULATION = 5, 10
 ALPHAS, EPSILONS, WEIGHTS = (0.1, 0.8), (0.0, 0.2), (0.0, 2.0)
 #: How likely a proposal keeps a coordinate of the best point.
 KEPT = 0.5
-#: The latest trials that proposals are screened by, beside the best one: bounds the work of a proposal, however long the search.
+#: The latest trials that proposals are screened by, beside the best one: bounds the work of a proposal.
 MOST_OBSERVATIONS = 300
 #: Fewest observations that make a model.
 _FEWEST = 2
+#: Rounding errors of positions on their way through a configuration.
+_SAME = 1e-6
 #: Streams of random numbers.
 _DESIGN, _MOVE = 1, 2
 
@@ -53,15 +54,6 @@ class Particle:
     momentum: Array
     #: Its trials, in order; the last one may be pending.
     trials: list[int]
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """A configuration that a particle may try, and its momentum there."""
-
-    configuration: Configuration
-    momentum: Array
-    origin: str
 
 
 class Pshe2Tuner(Tuner):
@@ -91,40 +83,43 @@ class Pshe2Tuner(Tuner):
         self._losses: dict[int, float] = {}
         self._particles: list[Particle] = []
         self._design = latin_hypercube(self.generator(0, _DESIGN), self._population, len(self.space))
-        #: The last move proposed, by trial; worked out again if it isn't there.
-        self._proposed: dict[int, Move] = {}
 
     def propose(self, number: int) -> Suggestion | Wait | Exhausted:
         """Let the particle move that has waited for longest, or a new one begin."""
-        move = self._move(number)
-        if move is None:
-            return Exhausted()
-        self._proposed = {number: move}
-        return Suggestion(number, move.configuration, move.origin)
+        particle, best = self._turn(), self._best(self._losses)
+        if particle is None or best is None:
+            positions, origin = self._start(number), "spread out"
+        else:
+            positions, _ = self._moves(particle, best, number)
+            positions, origin = positions[self._ranked(positions)], "moved"
+        for position in positions:
+            configuration = self._encoding.decode(position)
+            if self._fresh.is_new(configuration):
+                return Suggestion(number, configuration, origin)
+        anything = self._fresh.draw(self.generator(number))
+        return Exhausted() if anything is None else Suggestion(number, anything, "random")
 
     def accept(self, suggestion: Suggestion) -> None:
-        """Put the particle where it is being tried; momentum is 0 where it did not move by the rules."""
-        number = suggestion.number
-        particle = self._turn()
-        position = self._encoding.encode(suggestion.parameters)
+        """Put the particle where it is being tried; its momentum is that of the move, 0 after any other change."""
+        number, position = suggestion.number, self._encoding.encode(suggestion.parameters)
+        particle, best = self._turn(), self._best(self._losses)
+        momentum = np.zeros(len(position))
         if particle is None:
-            self._particles.append(Particle(position, np.zeros(len(position)), [number]))
+            self._particles.append(Particle(position, momentum, [number]))
         else:
-            move = self._proposed.get(number) or self._move(number)
-            if move is None or move.configuration != suggestion.parameters:
-                momentum = np.zeros(len(position))
-            else:
-                momentum = np.where(np.isnan(position), 0.0, move.momentum)
+            if best is not None:
+                positions, momenta = self._moves(particle, best, number)
+                same = np.isclose(positions, position, rtol=0, atol=_SAME, equal_nan=True).all(axis=1)
+                if same.any():
+                    momentum = np.where(np.isnan(position), 0.0, momenta[same.argmax()])
             particle.position, particle.momentum = position, momentum
             particle.trials.append(number)
         self._points[number] = position
-        self._proposed = {}
         self._fresh.note(suggestion.parameters)
 
     def learn(self, suggestion: Suggestion, outcome: Outcome) -> None:
         """Take the objective as loss, or a failure that the parameters brought about as infinite loss."""
         self._losses.pop(suggestion.number, None)
-        self._proposed = {}
         if outcome.cause in DETERMINISTIC_CAUSES:
             self._losses[suggestion.number] = math.inf
         elif outcome.objective is not None and math.isfinite(outcome.objective):
@@ -143,25 +138,6 @@ class Pshe2Tuner(Tuner):
         finite = [number for number in numbers if math.isfinite(self._losses.get(number, math.inf))]
         return min(finite, key=lambda number: (self._losses[number], -number), default=None)
 
-    def _move(self, number: int) -> Move | None:
-        """Return the best new move of the particle whose turn it is; anything new if there is none."""
-        particle, best = self._turn(), self._best(self._losses)
-        if particle is None or best is None:
-            origin = "spread out"
-            positions = self._start(number)
-            momenta = np.zeros(positions.shape)
-        else:
-            origin = "moved"
-            positions, momenta = self._proposals_for(particle, best, number)
-            order = self._ranked(positions)
-            positions, momenta = positions[order], momenta[order]
-        for position, momentum in zip(positions, momenta, strict=True):
-            configuration = self._encoding.decode(position)
-            if self._fresh.is_new(configuration):
-                return Move(configuration, momentum, origin)
-        anything = self._fresh.draw(self.generator(number))
-        return None if anything is None else Move(anything, np.zeros(len(self.space)), "random")
-
     def _start(self, number: int) -> Array:
         """Return where a new particle begins (1, d): spread evenly, or, if `faithful`, around the default."""
         if self._faithful:
@@ -173,8 +149,8 @@ class Pshe2Tuner(Tuner):
             return self._design[place : place + 1]
         return self.generator(number, _MOVE).random((1, len(self.space)))
 
-    def _proposals_for(self, particle: Particle, best: int, number: int) -> tuple[Array, Array]:
-        """Return where the particle may go (m, d), snapped, and its momenta there (m, d)."""
+    def _moves(self, particle: Particle, best: int, number: int) -> tuple[Array, Array]:
+        """Return proposals for trial `number`: where the particle may go (m, d), snapped, and its momenta (m, d)."""
         generator = self.generator(number, _MOVE)
         m, d = 1 if self._faithful else self._proposals, len(self.space)
         own, leader = self._best(particle.trials), self._points[best]

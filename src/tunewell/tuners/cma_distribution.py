@@ -1,7 +1,7 @@
 """The distributions that CMA-ES draws from, and how they learn from a ranked generation; immutable.
 
 Source of the Gaussian, with the numbers of its equations: Hansen 2016, "The CMA Evolution Strategy: A Tutorial",
-arXiv:1604.00772. Source of the margin: Hamano et al. 2022, "CMA-ES with Margin", arXiv:2205.13482, section 4. Source of
+arXiv:1604.00772. Source of the margin: Hamano et al. 2022, "CMA-ES with Margin", arXiv:2205.13482. Source of
 the categories and of their margin: Hamano et al. 2024, "CatCMA", arXiv:2405.09962, with a fixed learning rate.
 
 Symbols: n ordered parameters, λ draws of a generation, μ the better half of them, m mean, σ step size, C covariance,
@@ -27,7 +27,7 @@ _ALMOST_HALF = 0.5 - 1e-9
 _LEAST_VARIANCE = 1e-14
 #: Share of the way η that category probabilities go towards the choices of a generation's better half.
 CATEGORY_RATE = 0.3
-#: How likely a draw may be at most to have its likeliest category in every parameter (CatCMA, section 4).
+#: How likely a draw may be at most to have its likeliest category in every parameter (CatCMA).
 _MOST_DECIDED = 0.73
 
 
@@ -107,7 +107,7 @@ class Gaussian:
         """Return the distribution after a generation x (λ, n), the best first: (41) to (47).
 
         Points that were not drawn from this very distribution are shortened to the length of usual draws, as in
-        Hansen 2011, "Injecting External Solutions Into CMA-ES", arXiv:1110.4181, equation (3).
+        Hansen 2011, "Injecting External Solutions Into CMA-ES", arXiv:1110.4181.
         """
         k, n = constants, len(self.mean)
         roots, basis = self.eigen

@@ -40,10 +40,22 @@ def problems() -> list[Any]:
     return list(load_problems())
 
 
-def tunewell(problem: Any, seed: int, algorithm: str) -> Iterator[tuple[dict[str, Any], Callable[[float], None]]]:
+def tunewell(
+    problem: Any, seed: int, algorithm: str, **options: Any
+) -> Iterator[tuple[dict[str, Any], Callable[[float], None]]]:
     """Yield configurations of a Tunewell tuner, each with the function that takes its loss."""
-    from tunewell.spec.space import Choice, Condition, Numeric, SearchSpace
     from tunewell.tuners import create
+
+    space = search_space(problem)
+    tuner = create(algorithm, space, goal="minimize", seed=seed, max_trials=TRIALS, **options)
+    while True:
+        suggestion: Any = tuner.ask()
+        yield suggestion.parameters, lambda loss, s=suggestion: tuner.tell(s.outcome(loss))
+
+
+def search_space(problem: Any) -> Any:
+    """Return the search space of a problem."""
+    from tunewell.spec.space import Choice, Condition, Numeric, SearchSpace
 
     parameters: list[Any] = []
     for entry in problem.space:
@@ -54,10 +66,28 @@ def tunewell(problem: Any, seed: int, algorithm: str) -> Iterator[tuple[dict[str
         else:
             integer, log = entry["type"] == "int", bool(entry.get("log"))
             parameters.append(Numeric(entry["name"], entry["low"], entry["high"], integer, log, None, when))
-    tuner = create(algorithm, SearchSpace(tuple(parameters)), goal="minimize", seed=seed, max_trials=TRIALS)
-    while True:
-        suggestion: Any = tuner.ask()
-        yield suggestion.parameters, lambda loss, s=suggestion: tuner.tell(s.outcome(loss))
+    return SearchSpace(tuple(parameters))
+
+
+def differential_evolution(
+    problem: Any, seed: int, population: int = 10
+) -> Iterator[tuple[dict[str, Any], Callable[[float], None]]]:
+    """Yield configurations of DE/rand/1/bin in the unit cube (Storn, Price 1997; F = 0.5, CR = 0.9), as above."""
+    space, generator = search_space(problem), np.random.default_rng(seed)
+    points, losses = generator.random((population, len(space))), np.full(population, np.inf)
+    for turn in range(sys.maxsize):
+        target, trial = turn % population, points[turn % population]
+        if turn >= population:
+            a, b, c = points[generator.choice(population, 3, replace=False)]
+            crossed = generator.random(len(space)) < 0.9
+            crossed[generator.integers(len(space))] = True
+            trial = np.where(crossed, np.clip(a + 0.5 * (b - c), 0, 1), trial)
+
+        def tell(loss: float, target: int = target, trial: Any = trial) -> None:
+            if loss <= losses[target]:
+                points[target], losses[target] = trial, loss
+
+        yield space.from_unit(dict(zip(space.names, trial.tolist(), strict=True))), tell
 
 
 def optuna_tpe(problem: Any, seed: int, grouped: bool) -> Iterator[tuple[dict[str, Any], Callable[[float], None]]]:
@@ -88,7 +118,12 @@ def _suggest(trial: Any, entry: dict[str, Any]) -> Any:
 
 SEARCHES: dict[str, Callable[[Any, int], Iterator[Any]]] = {
     "tunewell tpe": lambda problem, seed: tunewell(problem, seed, "tpe"),
+    "tunewell pshe2": lambda problem, seed: tunewell(problem, seed, "pshe2"),
+    "tunewell pshe2 faithful": lambda problem, seed: tunewell(problem, seed, "pshe2", faithful=True),
+    "tunewell cmaes": lambda problem, seed: tunewell(problem, seed, "cmaes"),
     "tunewell random": lambda problem, seed: tunewell(problem, seed, "random"),
+    "tunewell random sobol": lambda problem, seed: tunewell(problem, seed, "random", sequence="sobol"),
+    "differential evolution": differential_evolution,
     "optuna tpe": lambda problem, seed: optuna_tpe(problem, seed, grouped=False),
     "optuna tpe grouped": lambda problem, seed: optuna_tpe(problem, seed, grouped=True),
 }
@@ -133,11 +168,11 @@ def main() -> None:
     with Pool(arguments.processes) as pool:
         for name, regrets, milliseconds in pool.imap_unordered(run, tasks):
             found[name].append((regrets, milliseconds))
-    print(f"{'search':20}" + "".join(f"{f'@{mark}':>8}" for mark in MARKS) + f"{'ms/trial':>10}")
+    print(f"{'search':24}" + "".join(f"{f'@{mark}':>8}" for mark in MARKS) + f"{'ms/trial':>10}")
     for name, runs in found.items():
         regrets = 1000 * np.mean([run[0] for run in runs], axis=0)
         milliseconds = np.mean([run[1] for run in runs])
-        print(f"{name:20}" + "".join(f"{regret:8.1f}" for regret in regrets) + f"{milliseconds:10.2f}")
+        print(f"{name:24}" + "".join(f"{regret:8.1f}" for regret in regrets) + f"{milliseconds:10.2f}")
 
 
 if __name__ == "__main__":

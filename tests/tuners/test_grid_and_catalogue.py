@@ -63,7 +63,10 @@ def test_auto_chooses_by_size() -> None:
         ("tpe", {"initial_trials": 0}, "from 1 to 20"),
         ("tpe", {"initial_trials": 2.5}, "from 1 to 20"),
         ("tpe", {"candidate": 5}, "candidates"),
-        ("random", {"points": 3}, "no options"),
+        ("random", {"points": 3}, "sequence"),
+        ("random", {"sequence": "halton"}, "uniform or sobol"),
+        ("pshe2", {"faithful": 1}, "true or false"),
+        ("cmaes", {"population_size": 3}, "from 4 to 1000"),
         ("auto", {"points": 3}, "auto takes no options"),
     ],
 )

@@ -9,19 +9,23 @@ from typing import Any
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import SpecError, nearest, shown
 from tunewell.spec.space import Configuration, SearchSpace
+from tunewell.tuners.cma_es import CmaEsTuner
 from tunewell.tuners.contract import Goal, Search, Tuner
 from tunewell.tuners.evolution import EvolutionTuner
 from tunewell.tuners.grid import DEFAULT_POINTS, GridTuner, grid_size
 from tunewell.tuners.options import OneOf, Option, Real, WholeNumber
 from tunewell.tuners.population_based import PopulationBasedTuner
-from tunewell.tuners.random import RandomTuner
+from tunewell.tuners.pshe2 import Pshe2Tuner
+from tunewell.tuners.random import SEQUENCES, RandomTuner
 from tunewell.tuners.tpe import TpeTuner
 
 #: Name → class. `auto` is not one of them: `choose` resolves it.
 ALGORITHMS: Mapping[str, type[Tuner]] = {
     "bayesian": TpeTuner,
+    "cmaes": CmaEsTuner,
     "evolutionary": EvolutionTuner,
     "grid": GridTuner,
+    "pshe2": Pshe2Tuner,
     "random": RandomTuner,
     "tpe": TpeTuner,
 }
@@ -38,6 +42,7 @@ _TPE: Mapping[str, Option] = {"initial_trials": WholeNumber(1, 20), "candidates"
 #: Name of an algorithm → its options.
 OPTIONS: Mapping[str, Mapping[str, Option]] = {
     "bayesian": _TPE,
+    "cmaes": {"population_size": WholeNumber(4, 1000)},
     "evolutionary": {
         "population_size": WholeNumber(2, 1000),
         "rounds": WholeNumber(2, 1000),
@@ -46,7 +51,12 @@ OPTIONS: Mapping[str, Mapping[str, Option]] = {
         "asynchronous": OneOf((True, False)),
     },
     "grid": {"points": WholeNumber(1, 1000)},
-    "random": {},
+    "pshe2": {
+        "population_size": WholeNumber(2, 1000),
+        "proposals": WholeNumber(1, 10_000),
+        "faithful": OneOf((True, False)),
+    },
+    "random": {"sequence": OneOf(SEQUENCES)},
     "tpe": _TPE,
 }
 
@@ -208,8 +218,7 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
     known = OPTIONS[name]
     for option, value in options.items():
         if option not in known:
-            remedy = nearest(option, known) if known else f"'{name}' takes no options"
-            raise SpecError(f"algorithm.{option}", f"'{name}' has no such option", remedy)
+            raise SpecError(f"algorithm.{option}", f"'{name}' has no such option", nearest(option, known))
         if not known[option].accepts(value):
             raise SpecError(f"algorithm.{option}", f"{shown(value)} is not possible", f"Give {known[option]}")
 

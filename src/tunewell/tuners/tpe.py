@@ -29,6 +29,7 @@ import numpy as np
 from tunewell.spec.space import Configuration
 from tunewell.spec.states import DETERMINISTIC_CAUSES
 from tunewell.tuners.contract import Exhausted, Outcome, Search, Suggestion, Tuner, Wait
+from tunewell.tuners.designs import latin_hypercube
 from tunewell.tuners.encoding import Array, Encoding
 from tunewell.tuners.fresh import Fresh
 
@@ -66,7 +67,7 @@ class TpeTuner(Tuner):
         #: Trial number → loss to be minimised; infinite for failures that teach.
         self._losses: dict[int, float] = {}
         self._finite = 0
-        self._design = self._latin_hypercube(initial_trials)
+        self._design = latin_hypercube(self.generator(0, _DESIGN), initial_trials, len(self.space))
 
     def propose(self, number: int) -> Suggestion | Wait | Exhausted:
         """Take the next point of the initial design, or ask the model."""
@@ -96,12 +97,6 @@ class TpeTuner(Tuner):
                 outcome.objective if self.search.goal == "minimize" else -outcome.objective
             )
             self._finite += 1
-
-    def _latin_hypercube(self, size: int) -> Array:
-        """Return a design (size, d) with one point in each of `size` slices of every parameter (McKay et al. 1979)."""
-        generator = self.generator(0, _DESIGN)
-        slices = np.array([generator.permutation(size) for _ in self.space]).T.reshape(size, len(self.space))
-        return (slices + generator.random((size, len(self.space)))) / size
 
     def _from_model(self, number: int) -> Configuration | None:
         good, weights, bad = self._split()

@@ -87,6 +87,7 @@ def _suggest(trial: Any, entry: dict[str, Any]) -> Any:
 
 
 SEARCHES: dict[str, Callable[[Any, int], Iterator[Any]]] = {
+    "tunewell bayesian": lambda problem, seed: tunewell(problem, seed, "bayesian"),
     "tunewell tpe": lambda problem, seed: tunewell(problem, seed, "tpe"),
     "tunewell random": lambda problem, seed: tunewell(problem, seed, "random"),
     "optuna tpe": lambda problem, seed: optuna_tpe(problem, seed, grouped=False),

@@ -9,6 +9,7 @@ from typing import Any
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import SpecError, nearest
 from tunewell.spec.space import Configuration, SearchSpace
+from tunewell.tuners.bayesian import BayesianTuner
 from tunewell.tuners.contract import Goal, Search, Tuner
 from tunewell.tuners.grid import DEFAULT_POINTS, GridTuner, grid_size
 from tunewell.tuners.random import RandomTuner
@@ -16,7 +17,7 @@ from tunewell.tuners.tpe import TpeTuner
 
 #: Name → class. `auto` is not one of them: `choose` resolves it.
 ALGORITHMS: Mapping[str, type[Tuner]] = {
-    "bayesian": TpeTuner,
+    "bayesian": BayesianTuner,
     "grid": GridTuner,
     "random": RandomTuner,
     "tpe": TpeTuner,
@@ -34,6 +35,7 @@ class Option:
 
 
 OPTIONS: Mapping[type[Tuner], Mapping[str, Option]] = {
+    BayesianTuner: {"initial_trials": Option(1, 20)},
     RandomTuner: {},
     GridTuner: {"points": Option(1, 1000)},
     TpeTuner: {"initial_trials": Option(1, 20), "candidates": Option(1, 10_000)},

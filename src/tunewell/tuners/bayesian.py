@@ -90,19 +90,23 @@ class BayesianTuner(Tuner):
         hyper = self._hyper(points[:fit_n], losses[:fit_n])
         keep = _subset(losses, MOST_MODELLED)
         points, losses = points[keep], losses[keep]
-        y = warp(losses)
         features = Features(self._encoding)
-        model = GaussianProcess(features, hyper, points, y)
-        if self.pending:
-            model.believe(np.array([self._points[known] for known in self.pending]))
-        best = y.min() if BEST == "observed" else model.predict(points)[0].min()
         succeeded = np.isfinite(losses)
+        members = []
+        for weight, h, floor in hyper:
+            y = warp(losses, floor)[0]
+            model = GaussianProcess(features, h, points, y)
+            if self.pending:
+                model.believe(np.array([self._points[known] for known in self.pending]))
+            members.append((weight, model, y.min() if BEST == "observed" else model.predict(points)[0].min()))
 
         def score(candidates: Array) -> Array:
-            mean, deviation = model.predict(candidates)
-            value = log_expected_improvement(mean, deviation, best)
-            if not succeeded.all() and FEAS_POWER:
-                value = value + FEAS_POWER * log_feasibility(model.correlation(candidates, points), succeeded)
+            value = np.zeros(len(candidates))
+            for weight, model, best in members:
+                mean, deviation = model.predict(candidates)
+                value += weight * log_expected_improvement(mean, deviation, best)
+                if not succeeded.all() and FEAS_POWER:
+                    value += weight * FEAS_POWER * log_feasibility(model.correlation(candidates, points), succeeded)
             return value
 
         incumbents = points[np.argsort(losses, kind="stable")[:INCUMBENTS]]
@@ -119,7 +123,15 @@ class BayesianTuner(Tuner):
             return self._fitted[2]
         keep = _subset(losses, MOST_FITTED)
         features = Features(self._encoding)
-        hyper = fit(features, features(points[keep]), warp(losses[keep]))
+        fits = []
+        for floor in FLOORS:
+            z, jac = warp(losses[keep], floor)
+            h = fit(features, features(points[keep]), z)
+            fits.append((h.nlp + jac + FLOOR_PRIOR * math.log(floor / FLOORS[0]) , h, floor))
+        lowest = min(f[0] for f in fits)
+        w = np.exp(-TEMPER * (np.array([f[0] for f in fits]) - lowest))
+        w /= w.sum()
+        hyper = [(float(wk), h, fl) for wk, (_, h, fl) in zip(w, fits) if wk > 0.05]
         self._fitted = points, losses, hyper
         return hyper
 
@@ -133,33 +145,24 @@ def _round(n):
     return n - n % step if REFIT else n
 
 
-def warp(losses):
+FLOORS = (0.01, 0.1, 1.0)
+FLOOR_PRIOR = 0.0
+TEMPER = 1.0
+MID = True
+
+
+def warp(losses, floor):
     ok = np.isfinite(losses)
     if not ok.any():
-        return np.zeros(len(losses))
+        return np.zeros(len(losses)), 0.0
     losses = np.where(ok, losses, losses[ok].max())
     low, high, mid = losses.min(), losses.max(), np.median(losses)
     if low == high:
-        return np.zeros(len(losses))
-    if WARP == "log":
-        z = np.log((losses - low) / (high - low) + WARP_FLOOR)
-    elif WARP == "logmid":
-        s = (mid - low) or (high - low)
-        z = np.log((losses - low) / s + WARP_FLOOR)
-    elif WARP == "std":
-        z = losses
-    elif WARP == "halfrank":
-        z = losses.copy()
-        # upper half replaced by normal scores scaled by the spread of the better half
-        order = np.argsort(np.argsort(z))
-        from scipy.special import ndtri
-        n = len(z)
-        q = ndtri((order + 0.5) / n)
-        good = z <= mid
-        s = np.sqrt(np.mean((z[good] - mid) ** 2)) or 1
-        z = np.where(good, (z - mid) / s, q)
+        return np.zeros(len(losses)), 0.0
+    s = ((mid - low) if MID else 0) or (high - low)
+    z = np.log((losses - low) / s + floor)
     sd = z.std()
-    return (z - z.mean()) / (sd if sd > 0 else 1)
+    return (z - z.mean()) / sd, z.sum() + len(z) * math.log(sd)
 
 
 def _subset(losses, size):

@@ -74,6 +74,7 @@ class Hyperparameters:
     log_length_scales: Array
     #: log η.
     log_noise: float
+    nlp: float = 0.0
 
     @classmethod
     def prior_mode(cls, parameters: int) -> Hyperparameters:
@@ -105,7 +106,7 @@ def fit(features: Features, x: Array, y: Array) -> Hyperparameters:
         bounds=[_LENGTH_SCALE_RANGE] * features.parameters + [_NOISE_RANGE],
         options={"maxiter": _MOST_ITERATIONS, "ftol": 1e-5, "gtol": 1e-2},
     )
-    return Hyperparameters(found.x[:-1], float(found.x[-1]))
+    return Hyperparameters(found.x[:-1], float(found.x[-1]), float(found.fun))
 
 
 def _negative_log_posterior(

@@ -10,7 +10,6 @@ from scipy.stats import norm
 from tunewell.spec.declaration import parse_space
 from tunewell.tuners.acquisition import log_expected_improvement, neighbours, search
 from tunewell.tuners.encoding import Array, Encoding
-from tunewell.tuners.feasibility import log_feasibility
 
 SPACE = parse_space(
     {
@@ -71,10 +70,3 @@ def test_search_finds_a_peak() -> None:
     scores = score(found)
     assert (np.diff(scores) <= 0).all()
     assert scores[0] > -0.01
-
-
-def test_feasibility_is_a_vote_of_the_neighbours() -> None:
-    """One failure halves the odds beside it and is not felt far away; successes outvote it."""
-    correlation = np.array([[1.0, 0.0], [0.0, 0.0], [1.0, 1.0]])
-    found = np.exp(log_feasibility(correlation, np.array([False, True])))
-    assert found == pytest.approx([0.5, 0.75, 0.625])

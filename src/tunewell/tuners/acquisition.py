@@ -64,9 +64,7 @@ def search(
     """
     d = len(encoding.sizes)
     around = np.repeat(incumbents, math.ceil(PERTURBED_POINTS / max(len(incumbents), 1)), axis=0)
-    points = np.vstack(
-        [encoding.snap(generator.random((RANDOM_POINTS, d))), neighbours(encoding, around, generator)]
-    )
+    points = np.vstack([encoding.snap(generator.random((RANDOM_POINTS, d))), neighbours(encoding, around, generator)])
     scores = score(points)
     for _ in range(ROUNDS):
         best = np.argsort(-scores, kind="stable")[:STARTS]

@@ -1,179 +1,164 @@
-"""Bayesian optimisation with a Gaussian process over mixed and conditional spaces."""
+"""Bayesian optimisation over mixed and conditional spaces.
+
+Sources: Jones, Schonlau, Welch 1998, "Efficient Global Optimization of Expensive Black-Box Functions"; Snoek,
+Larochelle, Adams 2012, "Practical Bayesian Optimization of Machine Learning Algorithms".
+
+1. Start with a Latin hypercube that holds every value of a parameter on which others depend.
+2. Fit Gaussian processes to the outcomes (`surrogate`); failures that the parameters brought about count as the worst
+   loss, others not at all. Pending trials count as observed with the value that is predicted for them.
+3. Propose the point with the largest expected improvement that has not been suggested (`acquisition`). Now and then
+   propose at random instead: insurance against a model that is wrong about a whole region.
+
+No fit starts from an earlier one: hyperparameters are a function of the first outcomes that were told, so that a
+replayed search needs a single fit to go on exactly as it would have gone.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from tunewell.spec.space import Choice, Configuration, SearchSpace, key
+from tunewell.spec.space import Choice, Configuration, SearchSpace
 from tunewell.spec.states import DETERMINISTIC_CAUSES
 from tunewell.tuners.contract import Exhausted, Outcome, Search, Suggestion, Tuner, Wait
 from tunewell.tuners.encoding import Array, Encoding
-from tunewell.tuners.feasibility import log_feasibility
 from tunewell.tuners.fresh import Fresh
 
+if TYPE_CHECKING:
+    from tunewell.tuners.surrogate import Member
+
+#: Share of random trials after the start.
 RANDOM_SHARE = 0.07
+#: Best trials around which the acquisition's search begins.
 INCUMBENTS = 5
+#: Most trials that a prediction, and the fit of hyperparameters, take into account: bounds the work of a proposal.
 MOST_MODELLED = 400
 MOST_FITTED = 150
-WARP = "log"
-WARP_FLOOR = 1e-2
-FEAS_POWER = 1.0
-COVER = 1
-CENTRE = False
+#: Streams of random numbers.
 _DESIGN, _MODEL = 1, 2
 
 
 class BayesianTuner(Tuner):
+    """Proposes what promises the largest improvement on the best trial."""
+
     name: ClassVar[str] = "bayesian"
     version: ClassVar[int] = 2
 
     def __init__(self, search: Search, *, initial_trials: int = 8) -> None:
+        """Set up an empty history; see `Tuner`.
+
+        Args:
+            initial_trials: size of the start, `initial` not counted; hierarchies with more branches get a larger one.
+        """
         super().__init__(search)
-        self._space = _canonical(self.space)
-        self._encoding = Encoding(self._space)
-        self._fresh = Fresh(self._space)
+        space = _without_order_of_categories(self.space)
+        self._encoding = Encoding(space)
+        self._fresh = Fresh(space)
         self._points: dict[int, Array] = {}
+        #: Trial number → loss to be minimised, infinite for failures that teach; in the order of being told.
         self._losses: dict[int, float] = {}
         self._design = self._spread_out(initial_trials)
-        self._fitted = None
+        self._fitted: tuple[Array, Array, list[Member]] | None = None
 
     def propose(self, number: int) -> Suggestion | Wait | Exhausted:
+        """Take the next point of the start, ask the model, or draw at random."""
         place = number - 1 - len(self.initial)
+        generator = self.generator(number)
         configuration: Configuration | None = None
         origin = "spread out"
         if place < len(self._design):
             configuration = self._encoding.decode(self._design[place])
-        elif self._losses and self.generator(number).random() >= RANDOM_SHARE:
+        elif self._losses and generator.random() >= RANDOM_SHARE:
             configuration, origin = self._from_model(number), "model"
         if configuration is None or not self._fresh.is_new(configuration):
-            configuration, origin = self._fresh.draw(self.generator(number)), "random"
+            configuration, origin = self._fresh.draw(generator), "random"
         return Exhausted() if configuration is None else Suggestion(number, configuration, origin)
 
     def accept(self, suggestion: Suggestion) -> None:
+        """Remember the configuration."""
         self._fresh.note(suggestion.parameters)
         self._points[suggestion.number] = self._encoding.encode(suggestion.parameters)
 
     def learn(self, suggestion: Suggestion, outcome: Outcome) -> None:
+        """Take the objective as loss, or a failure that the parameters brought about as infinite loss."""
         self._losses.pop(suggestion.number, None)
         if outcome.cause in DETERMINISTIC_CAUSES:
             self._losses[suggestion.number] = math.inf
         elif outcome.objective is not None and math.isfinite(outcome.objective):
-            self._losses[suggestion.number] = (
-                outcome.objective if self.search.goal == "minimize" else -outcome.objective
-            )
+            sign = 1.0 if self.search.goal == "minimize" else -1.0
+            self._losses[suggestion.number] = sign * outcome.objective
 
     def _spread_out(self, size: int) -> Array:
+        """Return a Latin hypercube (size or more, d) in which each branch of the space occurs (McKay et al. 1979).
+
+        A parameter has the same offset in all of its slices: no value of a discrete parameter can be missed that way.
+        """
         generator = self.generator(0, _DESIGN)
-        d = len(self._space)
-        parents = {c.parent for p in self._space for c in p.when}
-        top = [self._space[n].size or 0 for n in parents if not self._space[n].when]
-        size = max([size, *(COVER * k for k in top)])
-        slices = np.array([generator.permutation(size) for _ in self._space]).T.reshape(size, d)
-        design = (slices + generator.random(d)) / size
-        if CENTRE:
-            design[0, ~self._encoding.categorical] = 0.5
-        return design
+        space = self._encoding.space
+        parents = {condition.parent for parameter in space for condition in parameter.when}
+        branches = [space[name].size or 0 for name in parents if not space[name].when]
+        size = max(size, *branches) if branches else size
+        slices = np.array([generator.permutation(size) for _ in space]).T.reshape(size, len(space))
+        return (slices + generator.random(len(space))) / size
 
     def _from_model(self, number: int) -> Configuration | None:
-        # SciPy takes half a second to import: commands that search nothing should not wait for it.
-        from tunewell.tuners.acquisition import log_expected_improvement, search
-        from tunewell.tuners.gaussian_process import Features, GaussianProcess
+        # SciPy takes half a second to import: commands that propose nothing should not wait for it.
+        from tunewell.tuners.acquisition import search
+        from tunewell.tuners.surrogate import Surrogate
 
-        generator = self.generator(number, _MODEL)
-        points = np.array([self._points[known] for known in self._losses])
+        points = np.array([self._points[told] for told in self._losses])
         losses = np.array(list(self._losses.values()))
-        fit_n = _round(len(losses))
-        hyper = self._hyper(points[:fit_n], losses[:fit_n])
-        keep = _subset(losses, MOST_MODELLED)
-        points, losses = points[keep], losses[keep]
-        features = Features(self._encoding)
-        succeeded = np.isfinite(losses)
-        members = []
-        for weight, h, floor in hyper:
-            y = warp(losses, floor)[0]
-            model = GaussianProcess(features, h, points, y)
-            if self.pending:
-                model.believe(np.array([self._points[known] for known in self.pending]))
-            members.append((weight, model, y.min() if BEST == "observed" else model.predict(points)[0].min()))
-
-        def score(candidates: Array) -> Array:
-            value = np.zeros(len(candidates))
-            for weight, model, best in members:
-                mean, deviation = model.predict(candidates)
-                value += weight * log_expected_improvement(mean, deviation, best)
-                if not succeeded.all() and FEAS_POWER:
-                    value += weight * FEAS_POWER * log_feasibility(model.correlation(candidates, points), succeeded)
-            return value
-
+        fitted = last_fit(len(losses))
+        members = self._members(points[:fitted], losses[:fitted])
+        kept = modelled(losses, MOST_MODELLED)
+        points, losses = points[kept], losses[kept]
+        pending = np.array([self._points[waiting] for waiting in self.pending]).reshape(-1, len(self.space))
+        surrogate = Surrogate(self._encoding, members, points, losses, pending)
         incumbents = points[np.argsort(losses, kind="stable")[:INCUMBENTS]]
-        for point in search(score, self._encoding, incumbents, generator):
+        for point in search(surrogate.log_improvement, self._encoding, incumbents, self.generator(number, _MODEL)):
             configuration = self._encoding.decode(point)
             if self._fresh.is_new(configuration):
                 return configuration
         return None
 
-    def _hyper(self, points, losses):
-        from tunewell.tuners.gaussian_process import Features, fit
+    def _members(self, points: Array, losses: Array) -> list[Member]:
+        """Return the models fitted to these outcomes; the last ones are remembered."""
+        from tunewell.tuners.surrogate import fit_members
 
-        if self._fitted is not None and np.array_equal(self._fitted[0], points, equal_nan=True) and np.array_equal(self._fitted[1], losses):
-            return self._fitted[2]
-        keep = _subset(losses, MOST_FITTED)
-        features = Features(self._encoding)
-        fits = []
-        for floor in FLOORS:
-            z, jac = warp(losses[keep], floor)
-            h = fit(features, features(points[keep]), z)
-            fits.append((h.nlp + jac + FLOOR_PRIOR * math.log(floor / FLOORS[0]) , h, floor))
-        lowest = min(f[0] for f in fits)
-        w = np.exp(-TEMPER * (np.array([f[0] for f in fits]) - lowest))
-        w /= w.sum()
-        hyper = [(float(wk), h, fl) for wk, (_, h, fl) in zip(w, fits) if wk > 0.05]
-        self._fitted = points, losses, hyper
-        return hyper
+        if self._fitted is not None:
+            known_points, known_losses, members = self._fitted
+            if np.array_equal(known_points, points, equal_nan=True) and np.array_equal(known_losses, losses):
+                return members
+        kept = modelled(losses, MOST_FITTED)
+        members = fit_members(self._encoding, points[kept], losses[kept])
+        self._fitted = points, losses, members
+        return members
 
 
-BEST = "observed"
-REFIT = 1.0
+def last_fit(told: int) -> int:
+    """Return to how many of the first outcomes hyperparameters are fitted: all up to 63, then multiples of 2, 4, …"""
+    return told - told % (1 << max(0, told.bit_length() - 6))
 
 
-def _round(n):
-    step = 1 << max(0, n.bit_length() - 6)   # n<64: 1, <128: 2, <256: 4
-    return n - n % step if REFIT else n
-
-
-FLOORS = (0.01, 0.1, 1.0)
-FLOOR_PRIOR = 0.0
-TEMPER = 1.0
-MID = True
-
-
-def warp(losses, floor):
-    ok = np.isfinite(losses)
-    if not ok.any():
-        return np.zeros(len(losses)), 0.0
-    losses = np.where(ok, losses, losses[ok].max())
-    low, high, mid = losses.min(), losses.max(), np.median(losses)
-    if low == high:
-        return np.zeros(len(losses)), 0.0
-    s = ((mid - low) if MID else 0) or (high - low)
-    z = np.log((losses - low) / s + floor)
-    sd = z.std()
-    return (z - z.mean()) / sd, z.sum() + len(z) * math.log(sd)
-
-
-def _subset(losses, size):
-    if len(losses) <= size:
+def modelled(losses: Array, most: int) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+    """Return the places, in order, of the losses (n,) to be modelled: half of them the best, the others the latest."""
+    best = np.argsort(losses, kind="stable")[: most // 2]
+    if len(losses) <= most:
         return np.arange(len(losses))
-    best = np.argsort(losses, kind="stable")[: size // 2]
-    rest = np.setdiff1d(np.arange(len(losses)), best)[-(size - len(best)) :]
-    return np.sort(np.append(best, rest))
+    others = np.setdiff1d(np.arange(len(losses)), best)
+    return np.sort(np.append(best, others[len(best) - most :]))
 
 
-def _canonical(space: SearchSpace) -> SearchSpace:
+def _without_order_of_categories(space: SearchSpace) -> SearchSpace:
+    """Return the space with categories in one order, however they were declared, so that it can't matter."""
     return SearchSpace(
-        tuple(replace(p, values_=tuple(sorted(p.values_, key=repr))) if isinstance(p, Choice) and not p.ordered else p for p in space)
+        tuple(
+            replace(parameter, values_=tuple(sorted(parameter.values_, key=repr)))
+            if isinstance(parameter, Choice) and not parameter.ordered
+            else parameter
+            for parameter in space
+        )
     )

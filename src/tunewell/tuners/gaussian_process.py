@@ -22,10 +22,13 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy.linalg import LinAlgError, cho_solve, cholesky, solve_triangular
 from scipy.optimize import minimize
 
 from tunewell.tuners.encoding import Array, Encoding
+
+Pairs = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
 
 #: Mean and standard deviation of log ℓ: positions in the unit cube, half of the range is a typical length.
 LENGTH_SCALE_PRIOR = (math.log(0.5), 1.0)
@@ -74,7 +77,6 @@ class Hyperparameters:
     log_length_scales: Array
     #: log η.
     log_noise: float
-    nlp: float = 0.0
 
     @classmethod
     def prior_mode(cls, parameters: int) -> Hyperparameters:
@@ -82,8 +84,10 @@ class Hyperparameters:
         return cls(np.full(parameters, LENGTH_SCALE_PRIOR[0]), NOISE_PRIOR[0])
 
 
-def fit(features: Features, x: Array, y: Array) -> Hyperparameters:
-    """Return the hyperparameters with the largest posterior density, by L-BFGS from the prior's mode.
+def fit(features: Features, x: Array, y: Array) -> tuple[Hyperparameters, float]:
+    """Return the hyperparameters with the largest posterior density, and its negative logarithm up to a constant.
+
+    L-BFGS from the prior's mode finds them.
 
     Args:
         features: the layout of the columns of `x`.
@@ -92,27 +96,36 @@ def fit(features: Features, x: Array, y: Array) -> Hyperparameters:
     """
     start = Hyperparameters.prior_mode(features.parameters)
     if len(y) < 2 or not features.parameters:
-        return start
+        return start, 0.0
     pairs = np.triu_indices(len(y), 1)
-    differences = (x[pairs[0]] - x[pairs[1]]) ** 2  # (n (n - 1) / 2, q)
-    first_columns = np.flatnonzero(np.diff(features.owner, prepend=-1))
-    distances = np.ascontiguousarray(np.add.reduceat(differences, first_columns, axis=1).T)  # δ, (p, n (n - 1) / 2)
     found = minimize(
-        _negative_log_posterior,
+        negative_log_posterior,
         np.append(start.log_length_scales, start.log_noise),
-        args=(distances, pairs, y),
+        args=(parameter_distances(features, x, pairs), pairs, y),
         jac=True,
         method="L-BFGS-B",
         bounds=[_LENGTH_SCALE_RANGE] * features.parameters + [_NOISE_RANGE],
         options={"maxiter": _MOST_ITERATIONS, "ftol": 1e-5, "gtol": 1e-2},
     )
-    return Hyperparameters(found.x[:-1], float(found.x[-1]), float(found.fun))
+    return Hyperparameters(found.x[:-1], float(found.x[-1])), float(found.fun)
 
 
-def _negative_log_posterior(
-    theta: Array, distances: Array, pairs: tuple[Array, Array], y: Array
-) -> tuple[float, Array]:
-    """Return the function that `fit` minimises and its gradient (p + 1,), at (log ℓ, log η)."""
+def parameter_distances(features: Features, x: Array, pairs: Pairs) -> Array:
+    """Return δ (p, k) of each parameter between k pairs of rows of x (n, q)."""
+    differences = (x[pairs[0]] - x[pairs[1]]) ** 2  # (k, q)
+    first_columns = np.flatnonzero(np.diff(features.owner, prepend=-1))
+    return np.ascontiguousarray(np.add.reduceat(differences, first_columns, axis=1).T)
+
+
+def negative_log_posterior(theta: Array, distances: Array, pairs: Pairs, y: Array) -> tuple[float, Array]:
+    """Return what `fit` minimises, -log p(y, ℓ, η) + const, and its gradient (p + 1,), at (log ℓ, log η).
+
+    Args:
+        theta: (log ℓ, log η), (p + 1,).
+        distances: δ (p, k) between all k = n (n - 1) / 2 pairs of observations.
+        pairs: the pairs, as indices of the upper triangle of an (n, n) matrix.
+        y: values (n,).
+    """
     n = len(y)
     weights = np.exp(-2.0 * theta[:-1])  # 1 / ℓ²
     noise = math.exp(theta[-1])
@@ -158,22 +171,28 @@ class GaussianProcess:
         #: Expected signal variance s².
         self.signal = (SIGNAL_PRIOR + 0.5 * float(y @ self._alpha)) / (shape - 1.0)
 
-    def believe(self, points: Array) -> None:
+    def believe(self, points: Array) -> Array:
         """Take what is predicted at points (m, d) for observed ("kriging believer", Ginsbourger et al. 2010).
 
         Predicted means stay as they are; there is less left to be learned around the points.
+
+        Returns:
+            The values (m,) that are believed.
         """
         if not len(points):
-            return
+            return np.zeros(0)
         x = self._features(points) * self._scale
         n, m = len(self._x), len(x)
-        cross = solve_triangular(self._factor, matern(self._x, x), lower=True, check_finite=False)  # (n, m)
+        covariance = matern(self._x, x)  # (n, m)
+        believed = covariance.T @ self._alpha
+        cross = solve_triangular(self._factor, covariance, lower=True, check_finite=False)
         corner = matern(x, x) + self._noise * np.eye(m) - cross.T @ cross
         extended = np.zeros((n + m, n + m))
         extended[:n, :n] = self._factor
         extended[n:, :n] = cross.T
         extended[n:, n:] = cholesky(corner, lower=True, check_finite=False)
         self._factor, self._x, self._alpha = extended, np.vstack([self._x, x]), np.append(self._alpha, np.zeros(m))
+        return np.asarray(believed)
 
     def predict(self, points: Array) -> tuple[Array, Array]:
         """Return mean (m,) and standard deviation (m,) of the noise-free function at points (m, d)."""
@@ -181,10 +200,6 @@ class GaussianProcess:
         solved = solve_triangular(self._factor, cross, lower=True, check_finite=False)
         variance = self.signal * np.maximum(1.0 - (solved * solved).sum(axis=0), 1e-12)
         return cross.T @ self._alpha, np.sqrt(variance)
-
-    def correlation(self, points: Array, others: Array) -> Array:
-        """Return k (m, o) between points (m, d) and others (o, d)."""
-        return matern(self._features(points) * self._scale, self._features(others) * self._scale)
 
 
 def matern(x: Array, z: Array) -> Array:

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import LinAlgError, cho_solve, cholesky, solve_triangular
+from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.optimize import minimize
 
 from tunewell.tuners.encoding import Array, Encoding
@@ -135,10 +135,7 @@ def negative_log_posterior(theta: Array, distances: Array, pairs: Pairs, y: Arra
     correlation[pairs] = (1.0 + r + r * r / 3.0) * decay
     correlation += correlation.T
     correlation[np.diag_indices(n)] = 1.0 + noise
-    try:
-        factor = cholesky(correlation, lower=True, check_finite=False)
-    except LinAlgError:
-        return math.inf, np.zeros_like(theta)
+    factor = cholesky(correlation, lower=True, check_finite=False)
     inverse = cho_solve((factor, True), np.eye(n), check_finite=False)
     alpha = inverse @ y
     misfit = SIGNAL_PRIOR + 0.5 * float(y @ alpha)

@@ -165,6 +165,16 @@ def test_replay_of_a_long_history_goes_on_the_same() -> None:
             assert copy.ask() == original.propose(number + 2)
 
 
+def test_luck_is_no_target() -> None:
+    """Under noise the search returns to good configurations, instead of giving up beating one lucky value."""
+    late = []
+    for seed in range(3):
+        subject, generator = bayesian(SQUARE, seed), np.random.default_rng(seed)
+        run(subject, lambda p, g=generator: bowl(p) + 0.1 * g.standard_normal(), 40)  # type: ignore[misc]
+        late += [bowl(subject.suggestions[number].parameters) for number in range(31, 41)]
+    assert np.mean(late) < 0.1
+
+
 @pytest.mark.parametrize(
     "objective",
     [

@@ -111,7 +111,7 @@ def test_believing_is_observing_what_is_predicted() -> None:
     model = GaussianProcess(FEATURES, hyperparameters, some, y)
     before = model.predict(others)
     predicted = model.predict(pending)[0]
-    assert model.believe(pending) == pytest.approx(predicted)
+    model.believe(pending)
     mean, deviation = model.predict(others)
     observed = GaussianProcess(FEATURES, hyperparameters, np.vstack([some, pending]), np.append(y, predicted))
     assert mean == pytest.approx(before[0])

@@ -168,28 +168,22 @@ class GaussianProcess:
         #: Expected signal variance s².
         self.signal = (SIGNAL_PRIOR + 0.5 * float(y @ self._alpha)) / (shape - 1.0)
 
-    def believe(self, points: Array) -> Array:
+    def believe(self, points: Array) -> None:
         """Take what is predicted at points (m, d) for observed ("kriging believer", Ginsbourger et al. 2010).
 
         Predicted means stay as they are; there is less left to be learned around the points.
-
-        Returns:
-            The values (m,) that are believed.
         """
         if not len(points):
-            return np.zeros(0)
+            return
         x = self._features(points) * self._scale
         n, m = len(self._x), len(x)
-        covariance = matern(self._x, x)  # (n, m)
-        believed = covariance.T @ self._alpha
-        cross = solve_triangular(self._factor, covariance, lower=True, check_finite=False)
+        cross = solve_triangular(self._factor, matern(self._x, x), lower=True, check_finite=False)  # (n, m)
         corner = matern(x, x) + self._noise * np.eye(m) - cross.T @ cross
         extended = np.zeros((n + m, n + m))
         extended[:n, :n] = self._factor
         extended[n:, :n] = cross.T
         extended[n:, n:] = cholesky(corner, lower=True, check_finite=False)
         self._factor, self._x, self._alpha = extended, np.vstack([self._x, x]), np.append(self._alpha, np.zeros(m))
-        return np.asarray(believed)
 
     def predict(self, points: Array) -> tuple[Array, Array]:
         """Return mean (m,) and standard deviation (m,) of the noise-free function at points (m, d)."""

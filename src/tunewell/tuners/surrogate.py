@@ -59,13 +59,15 @@ class Surrogate:
         self, encoding: Encoding, members: Sequence[Member], points: Array, losses: Array, pending: Array
     ) -> None:
         """Condition on losses (n,), infinite for failures, at points (n, d), believing in points (k, d) pending."""
-        features = Features(encoding)
+        features, tried = Features(encoding), np.vstack([points, pending])
         self._models: list[tuple[float, GaussianProcess, float]] = []
         for member in members:
             values, _ = warp(losses, member.floor)
             model = GaussianProcess(features, member.hyperparameters, points, values)
-            believed = model.believe(pending)
-            self._models.append((member.probability, model, float(np.append(values, believed).min())))
+            model.believe(pending)
+            # Not the lowest value: under noise that is luck, which no configuration would improve on.
+            best = float(model.predict(tried)[0].min())
+            self._models.append((member.probability, model, best))
 
     def log_improvement(self, candidates: Array) -> Array:
         """Return the averaged logarithm of the expected improvement (m,) at candidates (m, d)."""

@@ -117,6 +117,7 @@ def _suggest(trial: Any, entry: dict[str, Any]) -> Any:
 
 
 SEARCHES: dict[str, Callable[[Any, int], Iterator[Any]]] = {
+    "tunewell bayesian": lambda problem, seed: tunewell(problem, seed, "bayesian"),
     "tunewell tpe": lambda problem, seed: tunewell(problem, seed, "tpe"),
     "tunewell pshe2": lambda problem, seed: tunewell(problem, seed, "pshe2"),
     "tunewell pshe2 faithful": lambda problem, seed: tunewell(problem, seed, "pshe2", faithful=True),

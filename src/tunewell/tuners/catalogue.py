@@ -9,6 +9,7 @@ from typing import Any
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import SpecError, nearest, shown
 from tunewell.spec.space import Configuration, SearchSpace
+from tunewell.tuners.bayesian import BayesianTuner
 from tunewell.tuners.cma_es import CmaEsTuner
 from tunewell.tuners.contract import Goal, Search, Tuner
 from tunewell.tuners.evolution import EvolutionTuner
@@ -21,7 +22,7 @@ from tunewell.tuners.tpe import TpeTuner
 
 #: Name → class. `auto` is not one of them: `choose` resolves it.
 ALGORITHMS: Mapping[str, type[Tuner]] = {
-    "bayesian": TpeTuner,
+    "bayesian": BayesianTuner,
     "cmaes": CmaEsTuner,
     "evolutionary": EvolutionTuner,
     "grid": GridTuner,
@@ -36,12 +37,10 @@ DEFAULT_MAX_TRIALS = 20
 #: Members and rounds of a population, where there is room for them, and the least of both.
 DEFAULT_POPULATION, DEFAULT_ROUNDS, LEAST_POPULATION, LEAST = 8, 10, 4, 2
 
-_TPE: Mapping[str, Option] = {"initial_trials": WholeNumber(1, 20), "candidates": WholeNumber(1, 10_000)}
-
 
 #: Name of an algorithm → its options.
 OPTIONS: Mapping[str, Mapping[str, Option]] = {
-    "bayesian": _TPE,
+    "bayesian": {"initial_trials": WholeNumber(1, 20)},
     "cmaes": {"population_size": WholeNumber(4, 1000)},
     "evolutionary": {
         "population_size": WholeNumber(2, 1000),
@@ -57,7 +56,7 @@ OPTIONS: Mapping[str, Mapping[str, Option]] = {
         "faithful": OneOf((True, False)),
     },
     "random": {"sequence": OneOf(SEQUENCES)},
-    "tpe": _TPE,
+    "tpe": {"initial_trials": WholeNumber(1, 20), "candidates": WholeNumber(1, 10_000)},
 }
 
 

@@ -1,0 +1,164 @@
+"""Bayesian optimisation over mixed and conditional spaces.
+
+Sources: Jones, Schonlau, Welch 1998, "Efficient Global Optimization of Expensive Black-Box Functions"; Snoek,
+Larochelle, Adams 2012, "Practical Bayesian Optimization of Machine Learning Algorithms".
+
+1. Start with a Latin hypercube that holds every value of a parameter on which others depend.
+2. Fit Gaussian processes to the outcomes (`surrogate`); failures that the parameters brought about count as the worst
+   loss, others not at all. Pending trials count as observed with the value that is predicted for them.
+3. Propose the point with the largest expected improvement that has not been suggested (`acquisition`). Now and then
+   propose at random instead: insurance against a model that is wrong about a whole region.
+
+No fit starts from an earlier one: hyperparameters are a function of the first outcomes that were told, so that a
+replayed search needs a single fit to go on exactly as it would have gone.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from tunewell.spec.space import Choice, Configuration, SearchSpace
+from tunewell.spec.states import DETERMINISTIC_CAUSES
+from tunewell.tuners.contract import Exhausted, Outcome, Search, Suggestion, Tuner, Wait
+from tunewell.tuners.encoding import Array, Encoding
+from tunewell.tuners.fresh import Fresh
+
+if TYPE_CHECKING:
+    from tunewell.tuners.surrogate import Member
+
+#: Share of random trials after the start.
+RANDOM_SHARE = 0.07
+#: Best trials around which the acquisition's search begins.
+INCUMBENTS = 5
+#: Most trials that a prediction, and the fit of hyperparameters, take into account: bounds the work of a proposal.
+MOST_MODELLED = 400
+MOST_FITTED = 150
+#: Streams of random numbers.
+_DESIGN, _MODEL = 1, 2
+
+
+class BayesianTuner(Tuner):
+    """Proposes what promises the largest improvement on the best trial."""
+
+    name: ClassVar[str] = "bayesian"
+    version: ClassVar[int] = 2
+
+    def __init__(self, search: Search, *, initial_trials: int = 8) -> None:
+        """Set up an empty history; see `Tuner`.
+
+        Args:
+            initial_trials: size of the start, `initial` not counted; hierarchies with more branches get a larger one.
+        """
+        super().__init__(search)
+        space = _without_order_of_categories(self.space)
+        self._encoding = Encoding(space)
+        self._fresh = Fresh(space)
+        self._points: dict[int, Array] = {}
+        #: Trial number → loss to be minimised, infinite for failures that teach; in the order of being told.
+        self._losses: dict[int, float] = {}
+        self._design = self._spread_out(initial_trials)
+        self._fitted: tuple[Array, Array, list[Member]] | None = None
+
+    def propose(self, number: int) -> Suggestion | Wait | Exhausted:
+        """Take the next point of the start, ask the model, or draw at random."""
+        place = number - 1 - len(self.initial)
+        generator = self.generator(number)
+        configuration: Configuration | None = None
+        origin = "spread out"
+        if place < len(self._design):
+            configuration = self._encoding.decode(self._design[place])
+        elif self._losses and generator.random() >= RANDOM_SHARE:
+            configuration, origin = self._from_model(number), "model"
+        if configuration is None or not self._fresh.is_new(configuration):
+            configuration, origin = self._fresh.draw(generator), "random"
+        return Exhausted() if configuration is None else Suggestion(number, configuration, origin)
+
+    def accept(self, suggestion: Suggestion) -> None:
+        """Remember the configuration."""
+        self._fresh.note(suggestion.parameters)
+        self._points[suggestion.number] = self._encoding.encode(suggestion.parameters)
+
+    def learn(self, suggestion: Suggestion, outcome: Outcome) -> None:
+        """Take the objective as loss, or a failure that the parameters brought about as infinite loss."""
+        self._losses.pop(suggestion.number, None)
+        if outcome.cause in DETERMINISTIC_CAUSES:
+            self._losses[suggestion.number] = math.inf
+        elif outcome.objective is not None and math.isfinite(outcome.objective):
+            sign = 1.0 if self.search.goal == "minimize" else -1.0
+            self._losses[suggestion.number] = sign * outcome.objective
+
+    def _spread_out(self, size: int) -> Array:
+        """Return a Latin hypercube (size or more, d) in which each branch of the space occurs (McKay et al. 1979).
+
+        A parameter has the same offset in all of its slices: no value of a discrete parameter can be missed that way.
+        """
+        generator = self.generator(0, _DESIGN)
+        space = self._encoding.space
+        parents = {condition.parent for parameter in space for condition in parameter.when}
+        branches = [space[name].size or 0 for name in parents if not space[name].when]
+        size = max(size, *branches) if branches else size
+        slices = np.array([generator.permutation(size) for _ in space]).T.reshape(size, len(space))
+        return (slices + generator.random(len(space))) / size
+
+    def _from_model(self, number: int) -> Configuration | None:
+        # SciPy takes half a second to import: commands that propose nothing should not wait for it.
+        from tunewell.tuners.acquisition import search
+        from tunewell.tuners.surrogate import Surrogate
+
+        points = np.array([self._points[told] for told in self._losses])
+        losses = np.array(list(self._losses.values()))
+        fitted = last_fit(len(losses))
+        members = self._members(points[:fitted], losses[:fitted])
+        kept = modelled(losses, MOST_MODELLED)
+        points, losses = points[kept], losses[kept]
+        pending = np.array([self._points[waiting] for waiting in self.pending]).reshape(-1, len(self.space))
+        surrogate = Surrogate(self._encoding, members, points, losses, pending)
+        incumbents = points[np.argsort(losses, kind="stable")[:INCUMBENTS]]
+        for point in search(surrogate.log_improvement, self._encoding, incumbents, self.generator(number, _MODEL)):
+            configuration = self._encoding.decode(point)
+            if self._fresh.is_new(configuration):
+                return configuration
+        return None
+
+    def _members(self, points: Array, losses: Array) -> list[Member]:
+        """Return the models fitted to these outcomes; the last ones are remembered."""
+        from tunewell.tuners.surrogate import fit_members
+
+        if self._fitted is not None:
+            known_points, known_losses, members = self._fitted
+            if np.array_equal(known_points, points, equal_nan=True) and np.array_equal(known_losses, losses):
+                return members
+        kept = modelled(losses, MOST_FITTED)
+        members = fit_members(self._encoding, points[kept], losses[kept])
+        self._fitted = points, losses, members
+        return members
+
+
+def last_fit(told: int) -> int:
+    """Return to how many of the first outcomes hyperparameters are fitted: all up to 63, then multiples of 2, 4, …"""
+    return told - told % (1 << max(0, told.bit_length() - 6))
+
+
+def modelled(losses: Array, most: int) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+    """Return the places, in order, of the losses (n,) to be modelled: half of them the best, the others the latest."""
+    best = np.argsort(losses, kind="stable")[: most // 2]
+    if len(losses) <= most:
+        return np.arange(len(losses))
+    others = np.setdiff1d(np.arange(len(losses)), best)
+    return np.sort(np.append(best, others[len(best) - most :]))
+
+
+def _without_order_of_categories(space: SearchSpace) -> SearchSpace:
+    """Return the space with categories in one order, however they were declared, so that it can't matter."""
+    return SearchSpace(
+        tuple(
+            replace(parameter, values_=tuple(sorted(parameter.values_, key=repr)))
+            if isinstance(parameter, Choice) and not parameter.ordered
+            else parameter
+            for parameter in space
+        )
+    )

@@ -1,0 +1,200 @@
+"""Gaussian process regression over mixed and conditional spaces.
+
+Sources: Rasmussen, Williams 2006, "Gaussian Processes for Machine Learning" (chapters 2, 4 and 5); Levesque et al.
+2017, "Bayesian Optimization for Conditional Hyperparameter Spaces" (inactive parameters).
+
+Symbols: n observations, m points to be predicted, p parameters that vary, q features; X (n, q) features, y (n,)
+standardised values, ℓ (p,) length scales, η noise as a share of the signal variance s².
+
+The kernel is s² k(r), k the Matérn-5/2 function, r² = Σ_j δ_j / ℓ_j², where δ_j compares parameter j of two points:
+the squared difference of positions in the unit cube; for categories 0 or 1, "inactive" being one more category. An
+inactive ordered parameter stands in the middle of its range. Every δ_j is a squared Euclidean distance of `Features`,
+so the kernel is positive definite (Schoenberg 1938).
+
+The signal variance is integrated out: s² ~ InverseGamma(a, a) makes the values Student-t distributed, with
+-log p(y) = (a + n/2) log(a + yᵀC⁻¹y / 2) + ½ log|C| + const, C = k(X, X) + η I. Length scales and noise maximise this
+with the logs of ℓ and η normally distributed beforehand.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.optimize import minimize
+
+from tunewell.tuners.encoding import Array, Encoding
+
+Pairs = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
+
+#: Mean and standard deviation of log ℓ: positions in the unit cube, half of the range is a typical length.
+LENGTH_SCALE_PRIOR = (math.log(0.5), 1.0)
+#: Mean and standard deviation of log η.
+NOISE_PRIOR = (math.log(1e-3), 2.0)
+#: Shape and rate of the prior of the signal variance.
+SIGNAL_PRIOR = 2.0
+_LENGTH_SCALE_RANGE = (math.log(0.01), math.log(100.0))
+_NOISE_RANGE = (math.log(1e-6), math.log(1.0))
+_MOST_ITERATIONS = 40
+_SQRT5 = math.sqrt(5.0)
+
+
+class Features:
+    """Points of the unit cube as vectors whose squared distances are Σ_j δ_j."""
+
+    def __init__(self, encoding: Encoding) -> None:
+        """Lay out the columns: one for an ordered parameter, one for each value and "inactive" of a categorical one."""
+        self._encoding = encoding
+        self._varying = np.flatnonzero(encoding.sizes != 1).tolist()
+        widths = [int(encoding.sizes[place]) + 1 if encoding.categorical[place] else 1 for place in self._varying]
+        #: Place among the varying parameters that a column belongs to, (q,).
+        self.owner = np.repeat(np.arange(len(widths)), widths)
+        #: Number of varying parameters.
+        self.parameters = len(widths)
+
+    def __call__(self, points: Array) -> Array:
+        """Return the features (n, q) of points (n, d)."""
+        columns = [np.zeros((len(points), 0))]
+        for place in self._varying:
+            positions = points[:, place]
+            if self._encoding.categorical[place]:
+                size = int(self._encoding.sizes[place])
+                index = np.where(np.isnan(positions), size, np.floor(np.nan_to_num(positions) * size)).astype(int)
+                columns.append(np.eye(size + 1)[index] / math.sqrt(2.0))
+            else:
+                columns.append(np.where(np.isnan(positions), 0.5, positions)[:, None])
+        return np.hstack(columns)
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """What is fitted to the observations."""
+
+    #: log ℓ, (p,).
+    log_length_scales: Array
+    #: log η.
+    log_noise: float
+
+    @classmethod
+    def prior_mode(cls, parameters: int) -> Hyperparameters:
+        """Return the most probable hyperparameters of a space with so many varying parameters, without data."""
+        return cls(np.full(parameters, LENGTH_SCALE_PRIOR[0]), NOISE_PRIOR[0])
+
+
+def fit(features: Features, x: Array, y: Array) -> tuple[Hyperparameters, float]:
+    """Return the hyperparameters with the largest posterior density, and its negative logarithm up to a constant.
+
+    L-BFGS from the prior's mode finds them.
+
+    Args:
+        features: the layout of the columns of `x`.
+        x: features (n, q) of the observations.
+        y: values (n,).
+    """
+    start = Hyperparameters.prior_mode(features.parameters)
+    if len(y) < 2 or not features.parameters:
+        return start, 0.0
+    pairs = np.triu_indices(len(y), 1)
+    found = minimize(
+        negative_log_posterior,
+        np.append(start.log_length_scales, start.log_noise),
+        args=(parameter_distances(features, x, pairs), pairs, y),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[_LENGTH_SCALE_RANGE] * features.parameters + [_NOISE_RANGE],
+        options={"maxiter": _MOST_ITERATIONS, "ftol": 1e-5, "gtol": 1e-2},
+    )
+    return Hyperparameters(found.x[:-1], float(found.x[-1])), float(found.fun)
+
+
+def parameter_distances(features: Features, x: Array, pairs: Pairs) -> Array:
+    """Return δ (p, k) of each parameter between k pairs of rows of x (n, q)."""
+    differences = (x[pairs[0]] - x[pairs[1]]) ** 2  # (k, q)
+    first_columns = np.flatnonzero(np.diff(features.owner, prepend=-1))
+    return np.ascontiguousarray(np.add.reduceat(differences, first_columns, axis=1).T)
+
+
+def negative_log_posterior(theta: Array, distances: Array, pairs: Pairs, y: Array) -> tuple[float, Array]:
+    """Return what `fit` minimises, -log p(y, ℓ, η) + const, and its gradient (p + 1,), at (log ℓ, log η).
+
+    Args:
+        theta: (log ℓ, log η), (p + 1,).
+        distances: δ (p, k) between all k = n (n - 1) / 2 pairs of observations.
+        pairs: the pairs, as indices of the upper triangle of an (n, n) matrix.
+        y: values (n,).
+    """
+    n = len(y)
+    weights = np.exp(-2.0 * theta[:-1])  # 1 / ℓ²
+    noise = math.exp(theta[-1])
+    r = _SQRT5 * np.sqrt(weights @ distances)
+    decay = np.exp(-r)
+    correlation = np.zeros((n, n))
+    correlation[pairs] = (1.0 + r + r * r / 3.0) * decay
+    correlation += correlation.T
+    correlation[np.diag_indices(n)] = 1.0 + noise
+    factor = cholesky(correlation, lower=True, check_finite=False)
+    inverse = cho_solve((factor, True), np.eye(n), check_finite=False)
+    alpha = inverse @ y
+    misfit = SIGNAL_PRIOR + 0.5 * float(y @ alpha)
+    shape = SIGNAL_PRIOR + 0.5 * n
+    value = shape * math.log(misfit) + float(np.log(np.diag(factor)).sum())
+    outer = 0.5 * (inverse - (shape / misfit) * np.outer(alpha, alpha))  # dvalue / dC
+    slope = (10.0 / 3.0) * outer[pairs] * (1.0 + r) * decay  # both triangles; dk / dr² = -5/6 (1 + √5 r) exp(-√5 r)
+    gradient = np.append(weights * (distances @ slope), noise * np.trace(outer))
+    deviation = (theta[:-1] - LENGTH_SCALE_PRIOR[0]) / LENGTH_SCALE_PRIOR[1]
+    noise_deviation = (theta[-1] - NOISE_PRIOR[0]) / NOISE_PRIOR[1]
+    value += 0.5 * float(deviation @ deviation + noise_deviation**2)
+    gradient[:-1] += deviation / LENGTH_SCALE_PRIOR[1]
+    gradient[-1] += noise_deviation / NOISE_PRIOR[1]
+    return value, gradient
+
+
+class GaussianProcess:
+    """The posterior, given hyperparameters and observations."""
+
+    def __init__(self, features: Features, hyperparameters: Hyperparameters, points: Array, y: Array) -> None:
+        """Condition on values y (n,) at points (n, d)."""
+        self._features = features
+        self._noise = math.exp(hyperparameters.log_noise)
+        self._scale = np.exp(-hyperparameters.log_length_scales)[features.owner]  # (q,)
+        self._x = features(points) * self._scale
+        covariance = matern(self._x, self._x) + self._noise * np.eye(len(y))
+        self._factor = cholesky(covariance, lower=True, check_finite=False)
+        self._alpha = cho_solve((self._factor, True), y, check_finite=False)
+        shape = SIGNAL_PRIOR + 0.5 * len(y)
+        #: Expected signal variance s².
+        self.signal = (SIGNAL_PRIOR + 0.5 * float(y @ self._alpha)) / (shape - 1.0)
+
+    def believe(self, points: Array) -> None:
+        """Take what is predicted at points (m, d) for observed ("kriging believer", Ginsbourger et al. 2010).
+
+        Predicted means stay as they are; there is less left to be learned around the points.
+        """
+        if not len(points):
+            return
+        x = self._features(points) * self._scale
+        n, m = len(self._x), len(x)
+        cross = solve_triangular(self._factor, matern(self._x, x), lower=True, check_finite=False)  # (n, m)
+        corner = matern(x, x) + self._noise * np.eye(m) - cross.T @ cross
+        extended = np.zeros((n + m, n + m))
+        extended[:n, :n] = self._factor
+        extended[n:, :n] = cross.T
+        extended[n:, n:] = cholesky(corner, lower=True, check_finite=False)
+        self._factor, self._x, self._alpha = extended, np.vstack([self._x, x]), np.append(self._alpha, np.zeros(m))
+
+    def predict(self, points: Array) -> tuple[Array, Array]:
+        """Return mean (m,) and standard deviation (m,) of the noise-free function at points (m, d)."""
+        cross = matern(self._x, self._features(points) * self._scale)  # (n, m)
+        solved = solve_triangular(self._factor, cross, lower=True, check_finite=False)
+        variance = self.signal * np.maximum(1.0 - (solved * solved).sum(axis=0), 1e-12)
+        return cross.T @ self._alpha, np.sqrt(variance)
+
+
+def matern(x: Array, z: Array) -> Array:
+    """Return the Matérn-5/2 function (n, m) of the distances between rows of x (n, q) and z (m, q)."""
+    squares = (x * x).sum(axis=1)[:, None] + (z * z).sum(axis=1) - 2.0 * (x @ z.T)
+    r = _SQRT5 * np.sqrt(np.maximum(squares, 0.0))
+    return np.asarray((1.0 + r + r * r / 3.0) * np.exp(-r))

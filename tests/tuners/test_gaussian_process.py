@@ -1,0 +1,119 @@
+"""The Gaussian process against straightforward computations."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy.optimize import check_grad
+
+from tunewell.spec.declaration import parse_space
+from tunewell.tuners.encoding import Array, Encoding
+from tunewell.tuners.gaussian_process import (
+    Features,
+    GaussianProcess,
+    Hyperparameters,
+    fit,
+    matern,
+    negative_log_posterior,
+    parameter_distances,
+)
+
+SPACE = parse_space(
+    {
+        "rate": {"low": 1e-5, "high": 1e-1, "log": True},
+        "layers": {"low": 1, "high": 6},
+        "optimizer": ["sgd", "adamw", "lion"],
+        "momentum": {"low": 0.5, "high": 0.99, "when": {"optimizer": "sgd"}},
+        "kind": {"choices": ["plain", "amsgrad"], "when": {"optimizer": ["adamw", "lion"]}},
+        "size": {"ordinal": [32, 64, 128]},
+        "one": 1,
+    }
+)
+ENCODING = Encoding(SPACE)
+FEATURES = Features(ENCODING)
+
+
+def points(number: int, seed: int = 0) -> Array:
+    """Return random points of SPACE."""
+    generator = np.random.default_rng(seed)
+    return np.array([ENCODING.encode(SPACE.sample(generator)) for _ in range(number)])
+
+
+def distance(place: int, first: float, second: float) -> float:
+    """Return δ of one parameter by its definition."""
+    if ENCODING.categorical[place]:
+        return float(not (first == second or (math.isnan(first) and math.isnan(second))))
+    return float((np.nan_to_num(first, nan=0.5) - np.nan_to_num(second, nan=0.5)) ** 2)
+
+
+def test_features_give_the_distances_of_the_definition() -> None:
+    """Squared distances of features are Σ δ: squares for ordered parameters, 0 or 1 for categories."""
+    some = points(12)
+    features = FEATURES(some)
+    found = ((features[:, None] - features[None]) ** 2).sum(axis=2)
+    expected = [[sum(distance(place, a[place], b[place]) for place in range(len(SPACE))) for b in some] for a in some]
+    assert found == pytest.approx(np.array(expected))
+
+
+def test_kernel_is_positive_definite() -> None:
+    """The kernel matrix of different mixed and conditional points has positive eigenvalues only."""
+    features = FEATURES(points(60))
+    assert np.linalg.eigvalsh(matern(features, features)).min() > 0
+
+
+def test_gradient_of_the_posterior() -> None:
+    """The gradient that the fit follows agrees with differences."""
+    x, generator = FEATURES(points(15)), np.random.default_rng(1)
+    pairs, y = np.triu_indices(15, 1), generator.standard_normal(15)
+    arguments = (parameter_distances(FEATURES, x, pairs), pairs, y)
+    for _ in range(3):
+        theta = generator.normal(-1.0, 0.7, FEATURES.parameters + 1)
+        error = check_grad(
+            lambda t: negative_log_posterior(t, *arguments)[0],
+            lambda t: negative_log_posterior(t, *arguments)[1],
+            theta,
+        )
+        assert error < 1e-4
+
+
+def test_fit_tells_parameters_that_matter() -> None:
+    """A parameter that the values depend on gets a shorter length scale than those that they do not depend on."""
+    some = points(60)
+    place = SPACE.names.index("rate")
+    values = np.sin(6.0 * some[:, place])
+    hyperparameters, _ = fit(FEATURES, FEATURES(some), (values - values.mean()) / values.std())
+    assert np.argmin(hyperparameters.log_length_scales) == place
+    assert hyperparameters.log_noise < math.log(1e-2)
+
+
+def test_prediction_is_that_of_the_textbook() -> None:
+    """Mean and deviation agree with Rasmussen and Williams, equations 2.25 and 2.26."""
+    some, others, generator = points(20), points(7, 1), np.random.default_rng(2)
+    y = generator.standard_normal(20)
+    hyperparameters = Hyperparameters(generator.normal(-0.5, 0.3, FEATURES.parameters), math.log(0.01))
+    model = GaussianProcess(FEATURES, hyperparameters, some, y)
+    scale = np.exp(-hyperparameters.log_length_scales)[FEATURES.owner]
+    x, z = FEATURES(some) * scale, FEATURES(others) * scale
+    inverse = np.linalg.inv(matern(x, x) + 0.01 * np.eye(20))
+    mean, deviation = model.predict(others)
+    assert mean == pytest.approx(matern(z, x) @ inverse @ y)
+    variance = 1.0 - np.einsum("ij,jk,ik->i", matern(z, x), inverse, matern(z, x))
+    assert deviation**2 / model.signal == pytest.approx(variance)
+
+
+def test_believing_is_observing_what_is_predicted() -> None:
+    """Believed points leave predicted means alone and reduce deviations as observations would."""
+    some, pending, others = points(20), points(5, 1), points(9, 2)
+    y = np.random.default_rng(3).standard_normal(20)
+    hyperparameters = Hyperparameters.prior_mode(FEATURES.parameters)
+    model = GaussianProcess(FEATURES, hyperparameters, some, y)
+    before = model.predict(others)
+    predicted = model.predict(pending)[0]
+    model.believe(pending)
+    mean, deviation = model.predict(others)
+    observed = GaussianProcess(FEATURES, hyperparameters, np.vstack([some, pending]), np.append(y, predicted))
+    assert mean == pytest.approx(before[0])
+    assert (deviation < before[1]).all()
+    assert deviation**2 / model.signal == pytest.approx(observed.predict(others)[1] ** 2 / observed.signal)

@@ -79,3 +79,37 @@ def test_data_mistakes_are_told_before_anything_starts(run: Run, digits: Path, t
     assert answer.code == 2
     assert "9" in answer.err
     assert not (tmp_path / ".tunewell" / "experiments").exists()
+
+
+@pytest.mark.timeout(240)
+def test_evolution_inherits_weights(run: Run, digits: Path, tmp_path: Path) -> None:
+    """Members train on from checkpoints of others; old checkpoints go; the best lineage's schedule is retrained."""
+    spec = {
+        "name": "evolved",
+        "task": "image-classification",
+        "data": str(digits),
+        "network": "small-cnn",
+        "algorithm": {"name": "evolutionary", "population_size": 2, "rounds": 3, "disturbance_ratio": 0.5},
+        "parameters": {"epochs": 6, "image_size": 32, "batch_size": 16},
+    }
+    (tmp_path / "evolved.yaml").write_text(json.dumps(spec))
+    found = run("search", "evolved.yaml", "--json", "--no-details")
+    assert found.code == 0, found.err
+    trials = run("export", "evolved", "--format", "json").json["trials"]
+    assert [trial["fidelity"] for trial in trials] == pytest.approx([1 / 3] * 2 + [2 / 3] * 2 + [1.0] * 2)
+    for trial in trials:
+        steps = [report["step"] for report in trial["reports"]]
+        assert steps == [round(6 * trial["fidelity"]) - 1, round(6 * trial["fidelity"])]
+        assert (trial["resume_from"] is None) == (trial["number"] <= 2)
+    assert any(trial["origin"].startswith("perturbed from trial") for trial in trials[2:])
+    folder = tmp_path / ".tunewell" / "experiments" / "evolved" / "trials"
+    assert not list(folder.glob("[12]/*/checkpoint/*"))
+
+    lineage = [6]
+    while (parent := trials[lineage[0] - 1]["resume_from"]) is not None:
+        lineage.insert(0, parent)
+    assert " → ".join(map(str, lineage)) in run("show", "evolved", "6").out
+    retrained = run("retrain", "evolved", "--trial", "6", "--json")
+    assert retrained.code == 0, retrained.err
+    note = json.loads((Path(retrained.json["model"]) / "model.json").read_text())["note"]
+    assert note.endswith("the last of 3 parts of the training.")

@@ -278,3 +278,47 @@ def test_a_report_that_was_cut_off_is_written_by_the_next_call(run: Run, write: 
     written = report.stat().st_mtime_ns
     run("search", spec)
     assert report.stat().st_mtime_ns == written
+
+
+COUNTING = """
+import sys
+from pathlib import Path
+step = float(sys.argv[1])
+memory = Path(sys.argv[2], "total")
+total = float(memory.read_text()) if memory.exists() else 0.0
+total += step
+memory.write_text(str(total))
+Path(sys.argv[3], "model").write_text(str(total))
+print(f"score={total}")
+"""
+
+
+def test_commands_evolve_by_their_checkpoints(run: Run, write: Write, tmp_path: Path) -> None:
+    """A command with {checkpoint_dir} and {fidelity} goes on from where its parent was; retraining repeats it all."""
+    (tmp_path / "count.py").write_text(COUNTING)
+    spec = write(
+        command=[sys.executable, "count.py", "{x}", "{checkpoint_dir}", "{output_dir}", "{fidelity}"],
+        parameters={"x": {"low": 1.0, "high": 2.0, "type": "float"}},
+        algorithm={"name": "evolutionary", "population_size": 3, "rounds": 3},
+        max_trials=None,
+    )
+    answer = run("search", spec, "--json")
+    assert answer.code == 0, answer.err
+    trials = run("export", "quick", "--format", "json").json["trials"]
+    assert len(trials) == 9
+    for trial in trials:
+        before = trials[trial["resume_from"] - 1]["value"] if trial["resume_from"] else 0.0
+        assert trial["value"] == pytest.approx(before + trial["parameters"]["x"])
+    assert answer.json["best"]["value"] == max(trial["value"] for trial in trials)
+    retrained = run("retrain", "quick", "--json")
+    assert retrained.code == 0, retrained.err
+    assert float(Path(retrained.json["model"], "model").read_text()) == pytest.approx(answer.json["best"]["value"])
+
+
+def test_a_missing_checkpoint_is_a_named_failure(run: Run, write: Write) -> None:
+    """A program that was said to be resumable but leaves no checkpoint fails by name, and is never restarted."""
+    answer = run("search", write(algorithm="evolutionary", resumable=True, max_trials=4), "--json")
+    trials = run("export", "quick", "--format", "json").json["trials"]
+    assert answer.json["trials"]["failed"] == 2
+    assert [trial["cause"] for trial in trials[2:]] == ["data_error"] * 2
+    assert "has left nothing in its checkpoint folder" in trials[2]["detail"]

@@ -132,6 +132,7 @@ def _trial_table(metric: str, rows: list[TrialRow], names: list[str]) -> Table:
 def _show_trial(service: Service, experiment: str, number_: int, json_: bool) -> None:
     row = service.trial(experiment, number_)
     reports = service.store.reports(experiment, number_)
+    lineage = service.lineage(experiment, number_)
     if json_:
         exported = next(t for t in service.export(experiment)["trials"] if t["number"] == number_)
         print_json(exported)
@@ -145,6 +146,8 @@ def _show_trial(service: Service, experiment: str, number_: int, json_: bool) ->
         ("cause", f"{row.cause}: {row.detail}" if row.cause else row.detail),
         ("value", number(row.value) if row.value is not None else ""),
         ("why proposed", row.origin),
+        ("lineage", " → ".join(str(part.number) for part in lineage) if len(lineage) > 1 else ""),
+        ("trained", f"{row.fidelity:.3g} of the full training" if row.fidelity < 1 else ""),
         ("started", moment(row.started_at) if row.started_at else ""),
         ("time", duration(row.cost_seconds) if row.ended_at else ""),
         ("attempts", row.attempt),

@@ -70,7 +70,7 @@ def retrain(
     output: Path | None = None,
     on_report: OnReport = lambda report: None,
 ) -> tuple[Path, dict[str, float]]:
-    """Train on all data with the parameters of a trial (default: the best).
+    """Train on all data with the parameters of a trial (default: the best), or with all those of its lineage in turn.
 
     A model of before is replaced once the new one is there, not earlier.
 
@@ -95,7 +95,7 @@ def retrain(
         _check_replaceable(target)
         arguments = {
             "task_file": str(home.experiment(name) / "task.json"),
-            "parameters": trial.parameters,
+            "schedule": [_segment(part) for part in lineage(store, name, trial)],
             "splits": ["train", "val"],
             "trial": trial.number,
         }
@@ -109,9 +109,26 @@ def retrain(
         raise UserError(
             f"Experiment '{name}' is over a Python function: call it with the parameters of trial {trial.number}."
         )
-    launch = job_launch(home, name, "retrain", {"parameters": trial.parameters, "trial": trial.number})
-    run_job(_as_trial(home, spec, task, trial, launch), note)
-    return launch.folder / "artifacts", metrics
+    job: Path | None = None
+    for part in lineage(store, name, trial):
+        launch = job_launch(home, name, "retrain", {**_segment(part), "trial": part.number})
+        if job is not None:
+            shutil.copytree(job / "checkpoint", launch.folder / "checkpoint", dirs_exist_ok=True)
+        job = run_job(_as_trial(home, spec, task, part, launch), note)
+    assert job is not None, "a lineage has one trial at least"
+    return job / "artifacts", metrics
+
+
+def lineage(store: Store, name: str, trial: TrialRow) -> list[TrialRow]:
+    """Return the trials whose checkpoints led to this one, the first one first, and the trial itself."""
+    found = [trial]
+    while found[0].resume_from is not None:
+        found.insert(0, store.trial(name, found[0].resume_from))
+    return found
+
+
+def _segment(trial: TrialRow) -> dict[str, Any]:
+    return {"fidelity": trial.fidelity, "parameters": trial.parameters}
 
 
 def _check_replaceable(target: Path) -> None:
@@ -240,7 +257,7 @@ def _as_trial(home: Home, spec: ExperimentSpec, task: Task, trial: TrialRow, job
         resources = plan_resources(whole, scheduler)
     finally:
         scheduler.close()
-    suggestion = Suggestion(trial.number, trial.parameters, "retrain")
+    suggestion = Suggestion(trial.number, trial.parameters, "retrain", trial.fidelity)
     launch = build_launch(whole, task, home, resources, suggestion, job.key.attempt, job.folder)
     return replace(launch, key=job.key)
 

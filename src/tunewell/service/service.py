@@ -101,6 +101,10 @@ class Service:
         self.store.experiment(name)
         return self.store.trial(name, number)
 
+    def lineage(self, name: str, number: int) -> list[TrialRow]:
+        """Return the trials whose checkpoints led to a trial, the first one first, and the trial itself."""
+        return models.lineage(self.store, name, self.trial(name, number))
+
     def log_file(self, name: str, number: int, attempt: int | None = None) -> Path:
         """Return the path of a trial's output (default: of its latest attempt); it may not exist yet.
 

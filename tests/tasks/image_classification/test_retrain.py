@@ -27,7 +27,8 @@ def _retrain(
     trained: Trained, folder: Path, splits: tuple[str, ...] = ALL, **parameters: Any
 ) -> tuple[Path, list[dict[str, Any]]]:
     chosen = {**PARAMETERS, **parameters}
-    reports = run_job(retrain, folder / "job", task_file=trained.task_file, parameters=chosen, splits=splits)
+    schedule = [{"fidelity": 1.0, "parameters": chosen}]
+    reports = run_job(retrain, folder / "job", task_file=trained.task_file, schedule=schedule, splits=splits)
     return folder / "job" / "artifacts" / "model", reports
 
 
@@ -59,6 +60,24 @@ def test_the_validation_pictures_are_learned_from(tmp_path: Path) -> None:
     output, _ = _retrain(trained, tmp_path / "retrained", epochs=3)
     assert _accuracy(trained.model, trained.data / "test") < 0.5
     assert _accuracy(output, trained.data / "test") > 0.7
+
+
+def test_a_schedule_is_trained_part_by_part(trained: Trained, tmp_path: Path) -> None:
+    """Parts with the same parameters are one training; a part with others changes the model, and the note says so."""
+    whole, _ = _retrain(trained, tmp_path / "whole", epochs=4)
+    chosen = {**PARAMETERS, "epochs": 4}
+    results = {}
+    for name, second in (("same", chosen), ("changed", {**chosen, "learning_rate": 1e-5})):
+        schedule = [{"fidelity": 0.5, "parameters": chosen}, {"fidelity": 1.0, "parameters": second}]
+        folder = tmp_path / name
+        reports = run_job(retrain, folder, task_file=trained.task_file, schedule=schedule, splits=ALL)
+        assert [report["step"] for report in reports] == [1, 2, 3, 4]
+        results[name] = folder / "artifacts" / "model"
+    assert _same_weights(results["same"], whole)
+    assert not _same_weights(results["changed"], whole)
+    config = json.loads((results["changed"] / "model.json").read_text())
+    assert config["parameters"]["learning_rate"] == 1e-5
+    assert config["note"].endswith("The parameters are those of the last of 2 parts of the training.")
 
 
 def test_the_test_pictures_give_the_honest_figure(trained: Trained, tmp_path: Path) -> None:

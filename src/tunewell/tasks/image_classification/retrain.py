@@ -1,9 +1,9 @@
 """The job `retrain`: the model for use, trained on all data with the parameters that the search found.
 
-`job.json`: `{"task_file": …, "parameters": {…}, "splits": ["train", "val"], …}`. The model goes into
-`artifacts/model` in the job's folder. Nothing is held out of these splits, so the only honest figure is that of the
-test split, where there is one: it is reported with the last epoch as `test_accuracy`, `test_f1` and `test_loss`, and
-kept with the model.
+`job.json`: `{"task_file": …, "schedule": [{"fidelity": 0.5, "parameters": {…}}, …], "splits": ["train", "val"]}`. Each
+part of the schedule trains on from where the one before ended. The model goes into `artifacts/model` in the job's
+folder. Nothing is held out of these splits, so the only honest figure is that of the test split, where there is one:
+it is reported with the last epoch as `test_accuracy`, `test_f1` and `test_loss`, and kept with the model.
 """
 
 from __future__ import annotations
@@ -20,21 +20,28 @@ from tunewell.tasks.image_classification.learner import Learner, Pictures
 from tunewell.tasks.image_classification.metrics import measure
 from tunewell.tasks.image_classification.model import save_model
 from tunewell.tasks.image_classification.prepared import Prepared
-from tunewell.tasks.image_classification.train import create_learner
+from tunewell.tasks.image_classification.train import create_learner, epochs_at
 from tunewell.trial import report
 
 
 def retrain(folder: Path) -> None:
-    """Train for all epochs, with the schedule and the seed of the search, and save the model."""
+    """Train with each part of the schedule in turn, with the seed of the search, and save the model."""
     with arguments_of(folder) as arguments:
         prepared = Prepared.load(Path(arguments["task_file"]))
         manifest = prepared.load_manifest()
-        learner = create_learner(prepared, manifest.classes, arguments["parameters"])
-        pictures = shared_pictures(prepared, manifest, learner.config.image_size)
-        splits = arguments["splits"]
+        splits, schedule = arguments["splits"], arguments["schedule"]
         positions = np.sort(np.concatenate([manifest.splits[split] for split in splits]))
-        metrics = _train(learner, pictures, positions, _test_positions(manifest, splits))
+        test = _test_positions(manifest, splits)
+        learner, metrics = None, {}
+        for place, part in enumerate(schedule, start=1):
+            learner = _continued(learner, create_learner(prepared, manifest.classes, part["parameters"]))
+            pictures = shared_pictures(prepared, manifest, learner.config.image_size)
+            last_epoch = epochs_at(part["fidelity"], learner.hyperparameters.epochs)
+            metrics = _train(learner, pictures, positions, last_epoch, test if place == len(schedule) else None)
+        assert learner is not None, "an empty schedule"
         note = f"Trained on the {len(positions)} pictures of {' and '.join(splits)}. {_figure(manifest, splits)}"
+        if len(schedule) > 1:
+            note += f" The parameters are those of the last of {len(schedule)} parts of the training."
         save_model(folder / "artifacts" / "model", learner.module, replace(learner.config, metrics=metrics, note=note))
         print(note)
 
@@ -52,13 +59,26 @@ def _figure(manifest: Manifest, splits: Sequence[str]) -> str:
     return f"Measured on the {len(test)} pictures of test."
 
 
-def _train(learner: Learner, pictures: Pictures, positions: np.ndarray, test: np.ndarray | None) -> dict[str, float]:
-    """Train to the last epoch, report each one, return the metrics on `test` (none without it)."""
-    metrics: dict[str, float] = {}
-    while learner.epoch < learner.hyperparameters.epochs:
-        loss = learner.train_epoch(pictures, positions)
-        if test is not None and learner.epoch == learner.hyperparameters.epochs:
+def _continued(before: Learner | None, learner: Learner) -> Learner:
+    """Return `learner`, having it go on from where the one before has ended."""
+    if before is not None:
+        learner.load_state(before.state())
+    return learner
+
+
+def _train(
+    learner: Learner, pictures: Pictures, positions: np.ndarray, last_epoch: int, test: np.ndarray | None
+) -> dict[str, float]:
+    """Train to an epoch, report each one, return the metrics on `test` after the last (none without it)."""
+    while True:
+        losses: dict[str, float] = {}
+        metrics: dict[str, float] = {}
+        if learner.epoch < last_epoch:
+            losses["train_loss"] = learner.train_epoch(pictures, positions)
+        if test is not None and learner.epoch >= last_epoch:
             measured = measure(learner.logits(pictures, test), pictures.labels[test])
             metrics = {f"test_{name}": value for name, value in measured.items()}
-        report(step=learner.epoch, train_loss=loss, **metrics)
-    return metrics
+        if losses or metrics:
+            report(step=learner.epoch, **losses, **metrics)
+        if learner.epoch >= last_epoch:
+            return metrics

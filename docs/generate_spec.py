@@ -202,6 +202,7 @@ _DEFAULTS = {
 _TYPES = {
     "Text": "text",
     "Goal": "`maximize` or `minimize`",
+    "EarlyStoppingRule": "`halving`, `median` or `off`",
     "Number": "number",
     "Count": "whole number from 1",
     "CountFromZero": "whole number from 0",

@@ -322,3 +322,32 @@ def test_a_missing_checkpoint_is_a_named_failure(run: Run, write: Write) -> None
     assert answer.json["trials"]["failed"] == 2
     assert [trial["cause"] for trial in trials[2:]] == ["data_error"] * 2
     assert "has left nothing in its checkpoint folder" in trials[2]["detail"]
+
+
+CURVES = """
+import sys, time
+x = float(sys.argv[1])
+for step in range(1, 10):
+    print(f"step={step} score={x * (1 - 0.7 ** step)}", flush=True)
+    if x < 0.5 and step == 3:
+        time.sleep(600)
+"""
+
+
+def test_trials_that_promise_nothing_are_ended_early(run: Run, write: Write, tmp_path: Path) -> None:
+    """With five good trainings behind it, the search ends bad ones at an early step, says so, and never as a result."""
+    (tmp_path / "curves.py").write_text(CURVES)
+    good, bad = [0.9, 0.91, 0.92, 0.93, 0.94], [0.1, 0.2]
+    spec = write(
+        command=[sys.executable, "-S", "curves.py", "{x}"],
+        parameters={"x": {"low": 0.0, "high": 1.0}},
+        initial=[{"x": x} for x in good + bad],
+        max_trials=7,
+        max_concurrency=1,
+    )
+    answer = run("search", spec, "--json")
+    trials = run("export", "quick", "--format", "json").json["trials"]
+    assert [trial["state"] for trial in trials] == ["succeeded"] * 5 + ["pruned"] * 2, answer.err
+    assert all(len(trial["reports"]) == 3 for trial in trials[5:])
+    assert "pruned after step" in trials[5]["detail"]
+    assert answer.json["best"]["parameters"]["x"] == 0.94

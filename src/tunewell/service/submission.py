@@ -86,6 +86,7 @@ def make_tuner(
         max_concurrency=spec.max_concurrency,
         resumable=task.resumable(spec),
         structural=task.structural,
+        early_stopping=spec.early_stopping,
         initial=initial_configurations(space, spec.initial),
         **options,
     )

@@ -19,6 +19,7 @@ from tunewell.spec.text import check_text
 from tunewell.spec.wording import spec_error
 
 Goal = Literal["maximize", "minimize"]
+EarlyStoppingRule = Literal["off", "median", "halving"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}")
 # Words in the names of metrics; digits behind them don't count (`mAP50`).
@@ -199,6 +200,12 @@ class ExperimentSpec(_Model):
     objective: Objective = Field(description="Metric to optimise; a plain name will do. Built-in tasks have a default.")
     algorithm: Algorithm = Field(
         default_factory=Algorithm, description="Name of the search algorithm, or name with options."
+    )
+    early_stopping: EarlyStoppingRule = Field(
+        default="halving",
+        description="How trials that are not worth going on with are ended, judged by what they report at each step: "
+        "`halving` (only the best third goes on at a ninth and a third of the training), `median` or `off`. Not before "
+        "5 full trainings have ended, and not where early values say little about final ones.",
     )
     parameters: Declarations = Field(
         default_factory=dict,

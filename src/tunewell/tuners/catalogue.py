@@ -8,6 +8,7 @@ from typing import Any
 
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import SpecError, nearest, shown
+from tunewell.spec.experiment import EarlyStoppingRule
 from tunewell.spec.space import Configuration, SearchSpace
 from tunewell.tuners.bayesian import BayesianTuner
 from tunewell.tuners.cma_es import CmaEsTuner
@@ -164,6 +165,7 @@ def create(  # noqa: PLR0913 - each is a thing that users set by name
     max_concurrency: int | None = None,
     resumable: bool = False,
     structural: Collection[str] = (),
+    early_stopping: EarlyStoppingRule = "off",
     initial: Sequence[tuple[str, Configuration]] = (),
     **options: Any,
 ) -> Tuner:
@@ -178,6 +180,7 @@ def create(  # noqa: PLR0913 - each is a thing that users set by name
         max_concurrency: hint, how many trials run at once.
         resumable: whether trials can go on from the checkpoints of others, and train as far as their fidelity says.
         structural: parameters that a training can't change when it goes on from a checkpoint.
+        early_stopping: which rule ends trials early; see `tunewell.tuners.early_stopping`.
         initial: (origin, configuration) pairs to be suggested first.
         options: the algorithm's own options.
 
@@ -190,7 +193,7 @@ def create(  # noqa: PLR0913 - each is a thing that users set by name
         space = parse_space(space)
     choice = choose(algorithm, space, max_trials, resumable, **options)
     kind = (RESUMING if resumable else {}).get(choice.name, ALGORITHMS[choice.name])
-    search = Search(space, goal, seed, initial, max_trials, max_concurrency, resumable, structural)
+    search = Search(space, goal, seed, initial, max_trials, max_concurrency, resumable, early_stopping, structural)
     return kind(search, **choice.options)
 
 

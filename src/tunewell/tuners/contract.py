@@ -16,8 +16,10 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from tunewell.spec.experiment import EarlyStoppingRule
 from tunewell.spec.space import Configuration, SearchSpace
 from tunewell.spec.states import Cause, TrialState
+from tunewell.tuners.early_stopping import EarlyStopping
 
 Goal = Literal["maximize", "minimize"]
 
@@ -90,6 +92,8 @@ class Search:
     max_concurrency: int | None = None
     #: Whether trials can go on from the checkpoints of others, and train as far as their fidelity says.
     resumable: bool = False
+    #: Which rule ends trials early.
+    early_stopping: EarlyStoppingRule = "off"
     #: Parameters that a training can't change when it goes on from a checkpoint.
     structural: Collection[str] = ()
 
@@ -118,6 +122,7 @@ class Tuner(ABC):
         self.suggestions: dict[int, Suggestion] = {}
         #: The last outcome told, by number.
         self.outcomes: dict[int, Outcome] = {}
+        self._early_stopping = EarlyStopping(search.early_stopping, 1.0 if search.goal == "maximize" else -1.0)
         #: Numbers of suggestions without an outcome, in order.
         self.pending: dict[int, None] = {}
 
@@ -138,15 +143,19 @@ class Tuner(ABC):
         suggestion = self.suggestions[outcome.number]
         self.pending.pop(outcome.number, None)
         self.outcomes[outcome.number] = outcome
+        if suggestion.fidelity == 1 and suggestion.resume_from is None and outcome.state is not TrialState.FAILED:
+            finished = outcome.state is TrialState.SUCCEEDED
+            self._early_stopping.note_end(outcome.number, outcome.curve, finished)
         self.learn(suggestion, outcome)
 
     def judge(self, number: int, curve: Mapping[int, float]) -> Literal["keep", "prune"]:
         """Say whether a running trial with these objectives so far (step → value) is worth going on.
 
-        Called by the trial manager after each report. This default keeps all.
+        Called by the trial manager after each report. Parts of a training are never ended early.
         """
-        del number, curve
-        return "keep"
+        if self.suggestions[number].fidelity < 1 or self.suggestions[number].resume_from is not None:
+            return "keep"
+        return "keep" if self._early_stopping.is_worth_going_on(number, curve) else "prune"
 
     def replay(self, history: Iterable[Suggestion | Outcome]) -> None:
         """Rebuild the state from the suggestions made and outcomes told, in their order, without proposing anew."""

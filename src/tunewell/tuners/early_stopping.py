@@ -1,0 +1,114 @@
+"""Early stopping: which running trials are not worth going on with.
+
+Two rules, both silent until they know enough:
+
+- **median** (Golovin et al. 2017, "Google Vizier", section 3.2.2): a trial ends if its best objective so far is
+  worse than the median of what full trainings had as their best at that step.
+- **halving** (the stopping variant of asynchronous successive halving, Li et al. 2020, arXiv:1810.05934,
+  section 3): at steps a factor of η apart, a trial goes on only if it is among the best 1/η of all that came there.
+
+Knowing enough: so many full trainings have ended, and among them the order at this step was much the order at the
+end (Spearman's rank correlation). Where curves cross, as they do when learning-rate schedules differ, neither rule
+ends anything; nor does it where trials report once.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+
+import numpy as np
+
+from tunewell.spec.experiment import EarlyStoppingRule
+
+#: Full trainings before anything is ended.
+LEAST_FINISHED = 5
+#: Least rank correlation between the values at a step and the final ones.
+LEAST_CORRELATION = 0.6
+#: Share of the longest training in which nothing is ended: its warm-up.
+WARM_UP = 0.1
+#: Factor between the steps at which halving looks, and share that it keeps.
+ETA = 3
+#: Latest trials that are compared with: bounds the work of a report.
+MOST_COMPARED = 300
+
+
+@dataclass(frozen=True, slots=True)
+class _Curve:
+    """Steps of a trial in their order, and the best objective up to each; larger is better."""
+
+    steps: list[int]
+    best: list[float]
+
+    @classmethod
+    def of(cls, values: Mapping[int, float], sign: float) -> _Curve:
+        steps = sorted(values)
+        return cls(steps, list(accumulate((sign * values[step] for step in steps), max)))
+
+    def at(self, step: int) -> float:
+        place = bisect_right(self.steps, step)
+        return self.best[place - 1] if place else -math.inf
+
+
+@dataclass(slots=True)
+class EarlyStopping:
+    """Remembers learning curves and judges running trials by them."""
+
+    rule: EarlyStoppingRule
+    #: 1 if the objective is maximised, -1 if it is minimised.
+    sign: float
+    _finished: deque[_Curve] = field(default_factory=lambda: deque(maxlen=MOST_COMPARED))
+    _ended_early: deque[_Curve] = field(default_factory=lambda: deque(maxlen=MOST_COMPARED))
+    _running: dict[int, _Curve] = field(default_factory=dict)
+
+    def note_end(self, number: int, curve: Mapping[int, float], finished: bool) -> None:
+        """Take note of a trial that ended, as a full training (`finished`) or early."""
+        self._running.pop(number, None)
+        if self.rule != "off" and curve:
+            (self._finished if finished else self._ended_early).append(_Curve.of(curve, self.sign))
+
+    def is_worth_going_on(self, number: int, values: Mapping[int, float]) -> bool:
+        """Say whether a running trial with these objectives (step → value) is worth going on with."""
+        if self.rule == "off" or not values:
+            return True
+        curve = self._running[number] = _Curve.of(values, self.sign)
+        step, longest = curve.steps[-1], max((known.steps[-1] for known in self._finished), default=0)
+        if len(self._finished) < LEAST_FINISHED or not WARM_UP * longest < step < longest:
+            return True
+        if self.rule == "halving" and step not in rungs(longest):
+            return True
+        then = [known.at(step) for known in self._finished]
+        if rank_correlation(then, [known.best[-1] for known in self._finished]) < LEAST_CORRELATION:
+            return True
+        if self.rule == "median":
+            return curve.best[-1] >= float(np.median(then))
+        running = [known for trial, known in self._running.items() if trial != number]
+        then += [known.at(step) for known in (*self._ended_early, *running) if known.steps[-1] >= step]
+        return sum(value > curve.best[-1] for value in then) < math.ceil((len(then) + 1) / ETA)
+
+
+def rungs(longest: int) -> set[int]:
+    """Return the steps at which halving looks: the longest training divided by η, η², …"""
+    found: set[int] = set()
+    while longest > 1:
+        longest = max(1, round(longest / ETA))
+        found.add(longest)
+    return found
+
+
+def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
+    """Return Spearman's rank correlation, ties sharing their mean rank; 0 where one side is constant."""
+    deviations = [_ranks(side) for side in (first, second)]
+    norm = math.sqrt(float((deviations[0] ** 2).sum() * (deviations[1] ** 2).sum()))
+    return float((deviations[0] * deviations[1]).sum()) / norm if norm else 0.0
+
+
+def _ranks(values: Sequence[float]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    """Return the ranks less their mean."""
+    _, inverse, counts = np.unique(np.asarray(values), return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts + 1) / 2.0)[inverse]
+    return np.asarray(ranks - ranks.mean())

@@ -25,6 +25,7 @@ SEARCHES: dict[str, Any] = {
     "random": "random",
     "bayesian": "bayesian",
     "evolutionary": {"name": "evolutionary"},
+    "evolutionary pshe2": {"name": "evolutionary", "explore": "pshe2"},
     "evolutionary asynchronous": {"name": "evolutionary", "asynchronous": True},
 }
 

@@ -148,9 +148,35 @@ def test_a_retry_does_not_double_a_member() -> None:
     assert isinstance(tuner.ask(), Exhausted)
 
 
+def test_explore_by_pshe2_moves_between_the_member_and_the_best() -> None:
+    """Without the disturbance a replaced member would land between its own values and its new parent's."""
+    space = parse_space({"x": {"low": 0.0, "high": 1.0}})
+    found = []
+    for seed in range(40):
+        initial = [("initial", {"x": x}) for x in (0.1, 0.9)]
+        tuner = create(
+            "evolutionary",
+            space,
+            goal="maximize",
+            seed=seed,
+            resumable=True,
+            initial=initial,
+            population_size=2,
+            rounds=4,
+            explore="pshe2",
+        )
+        begin(tuner, [0.0, 1.0])
+        child = next(member for member in (asked(tuner), asked(tuner)) if member.origin == "moved from trial 2")
+        assert child.resume_from == 2
+        found.append(child.parameters["x"])
+    # (1): m = 0.5 (0.8 + 0.8); (2): x = 0.1 + 0.5 m = 0.5; (3) moves by 0.2 of the way to either end.
+    assert sum(found) / len(found) == pytest.approx(0.5, abs=0.03)
+    assert 0.4 <= min(found) < max(found) <= 0.6
+
+
 @QUICK
-@given(space=spaces(), data=st.data(), asynchronous=st.booleans())
-def test_any_course_of_events(space: SearchSpace, data: st.DataObject, asynchronous: bool) -> None:
+@given(space=spaces(), data=st.data(), asynchronous=st.booleans(), explore=st.sampled_from(["perturb", "pshe2"]))
+def test_any_course_of_events(space: SearchSpace, data: st.DataObject, asynchronous: bool, explore: str) -> None:
     """Whatever ends how and when: suggestions are valid, lineages consistent, and replay goes on as the original."""
 
     def make() -> Tuner:
@@ -163,6 +189,7 @@ def test_any_course_of_events(space: SearchSpace, data: st.DataObject, asynchron
             population_size=3,
             rounds=4,
             asynchronous=asynchronous,
+            explore=explore,
         )
 
     subject = make()

@@ -16,7 +16,7 @@ from tunewell.tuners.contract import Goal, Search, Tuner
 from tunewell.tuners.evolution import EvolutionTuner
 from tunewell.tuners.grid import DEFAULT_POINTS, GridTuner, grid_size
 from tunewell.tuners.options import OneOf, Option, Real, WholeNumber
-from tunewell.tuners.population_based import PopulationBasedTuner
+from tunewell.tuners.population_based import EXPLORE, PopulationBasedTuner
 from tunewell.tuners.pshe2 import Pshe2Tuner
 from tunewell.tuners.random import SEQUENCES, RandomTuner
 from tunewell.tuners.tpe import TpeTuner
@@ -48,6 +48,7 @@ OPTIONS: Mapping[str, Mapping[str, Option]] = {
         "rounds": WholeNumber(2, 1000),
         "disturbance_ratio": Real(0.01, 0.5),
         "random_probability": Real(0.0, 1.0),
+        "explore": OneOf(EXPLORE),
         "asynchronous": OneOf((True, False)),
     },
     "grid": {"points": WholeNumber(1, 1000)},

@@ -38,6 +38,7 @@ class EvolutionTuner(Tuner):
         rounds: int = 10,
         disturbance_ratio: float = 0.25,
         random_probability: float = 0.1,
+        explore: str = "perturb",
         asynchronous: bool = True,
     ) -> None:
         """Set up an empty history; see `Tuner`.
@@ -48,10 +49,11 @@ class EvolutionTuner(Tuner):
             rounds: no effect here: the number of trials follows from it before.
             disturbance_ratio: see `population_size`.
             random_probability: probability that a coordinate of a child is drawn anew.
+            explore: no effect here: there is no particle that could keep its momentum.
             asynchronous: no effect: no trial waits for others here.
         """
         super().__init__(search)
-        del rounds, asynchronous
+        del rounds, explore, asynchronous
         self._parents = max(2, math.floor(2 * population_size * disturbance_ratio))
         self._random_probability = random_probability
         self._encoding = Encoding(self.space)

@@ -28,23 +28,26 @@ def perturb(
     generator: np.random.Generator,
     *,
     resample: float,
+    step: float = STEP,
     kept: Configuration | None = None,
 ) -> Configuration:
     """Return a configuration near `point` (d,).
 
-    Each coordinate is drawn anew with probability `resample`; otherwise an ordered one moves by up to `STEP`, by at
-    least one value if it is discrete, and an unordered one stays. Parameters that become active are drawn.
+    Each coordinate is drawn anew with probability `resample`; otherwise an ordered one moves by up to `step` (by at
+    least one value if it is discrete and `step` is not 0), and an unordered one stays. Parameters that become active
+    are drawn.
 
     Args:
         encoding: of the search space.
         point: where to start from; NaN where inactive.
         generator: source of randomness.
         resample: probability in [0, 1].
+        step: share of the parameter's range.
         kept: parameters that have these values, whatever the point says.
     """
     drawn = generator.random(point.shape)
-    steps = generator.uniform(-STEP, STEP, point.shape)
-    least = np.where(encoding.sizes > 1, 1.0 / np.maximum(encoding.sizes, 1), 0.0)
+    steps = generator.uniform(-step, step, point.shape)
+    least = np.where((encoding.sizes > 1) & (step > 0), 1.0 / np.maximum(encoding.sizes, 1), 0.0)
     steps = np.where(np.abs(steps) < least, np.copysign(least, steps), steps)
     outwards = (point + steps < 0) | (point + steps > 1)
     moved = np.where(encoding.categorical, point, np.clip(point + np.where(outwards, -steps, steps), 0.0, 1.0))

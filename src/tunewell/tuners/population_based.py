@@ -25,9 +25,12 @@ import numpy as np
 from tunewell.spec.space import Configuration, SearchSpace
 from tunewell.tuners.contract import Exhausted, Outcome, Search, Suggestion, Tuner, Wait
 from tunewell.tuners.designs import latin_hypercube
-from tunewell.tuners.encoding import Encoding
+from tunewell.tuners.encoding import Array, Encoding
 from tunewell.tuners.explore import perturb
+from tunewell.tuners.hamiltonian import StepConstants, exchange_categories, hamiltonian_step
 
+#: How a replaced member's values change: from those of its new parent at random, or by a step of PSHE2.
+EXPLORE = ("perturb", "pshe2")
 _DESIGN, _EXPLORE = 1, 2
 
 
@@ -45,6 +48,7 @@ class PopulationBasedTuner(Tuner):
         rounds: int = 10,
         disturbance_ratio: float = 0.25,
         random_probability: float = 0.25,
+        explore: str = "perturb",
         asynchronous: bool = False,
     ) -> None:
         """Set up an empty history; see `Tuner`.
@@ -54,6 +58,7 @@ class PopulationBasedTuner(Tuner):
             rounds: parts of the full training; after each the population is compared.
             disturbance_ratio: share of the population that is replaced, and share that it is replaced from.
             random_probability: probability that a parameter is drawn anew instead of moved.
+            explore: one of `EXPLORE`.
             asynchronous: whether a member goes on as soon as it has ended a round, judged by those that have ended
                 it before, instead of waiting for all.
         """
@@ -62,6 +67,7 @@ class PopulationBasedTuner(Tuner):
         self._rounds = rounds
         self._ratio = disturbance_ratio
         self._random_probability = random_probability
+        self._hamiltonian = explore == "pshe2"
         self._asynchronous = asynchronous
         self._encoding = Encoding(self.space)
         self._structural = _with_parents(self.space, search.structural)
@@ -122,13 +128,34 @@ class PopulationBasedTuner(Tuner):
         if not best:
             return Suggestion(number, self.space.sample(generator), "random", fidelity)
         chosen = best[generator.integers(len(best))]
-        return Suggestion(number, self._explore(chosen, generator), f"perturbed from trial {chosen}", fidelity, chosen)
+        parameters = self._explore(chosen, predecessor, ranked[0], generator)
+        how = "moved" if self._hamiltonian else "perturbed"
+        return Suggestion(number, parameters, f"{how} from trial {chosen}", fidelity, chosen)
 
-    def _explore(self, trial: int, generator: np.random.Generator) -> Configuration:
-        point = self._encoding.encode(self.suggestions[trial].parameters)
-        parameters = self.suggestions[trial].parameters
+    def _explore(self, chosen: int, replaced: int, best: int, generator: np.random.Generator) -> Configuration:
+        """Return new values for the member that goes on from trial `chosen` instead of from `replaced`."""
+        parameters = self.suggestions[chosen].parameters
         kept = {name: parameters[name] for name in self._structural if name in parameters}
-        return perturb(self._encoding, point, generator, resample=self._random_probability, kept=kept)
+        if self._hamiltonian:
+            point = self._moved(chosen, replaced, best, generator)
+            return perturb(self._encoding, point, generator, step=0.0, resample=0.0, kept=kept)
+        return perturb(self._encoding, self._point(chosen), generator, resample=self._random_probability, kept=kept)
+
+    def _moved(self, chosen: int, replaced: int, best: int, generator: np.random.Generator) -> Array:
+        """Return where a step of PSHE2 takes the replaced member, drawn to its new parent and to the best.
+
+        Its momentum is what it has moved by in the last round, as equation (2) of `hamiltonian` has it.
+        """
+        position, parent = self._point(replaced), self.suggestions[replaced].resume_from
+        before = position if parent is None else self._point(parent)
+        momentum = np.nan_to_num((position - before) / StepConstants().alpha)
+        attractors, step = (self._point(chosen), self._point(best)), self._round(replaced)
+        moved, _ = hamiltonian_step(position, momentum, *attractors, step, generator.uniform(-1, 1, position.shape))
+        exchanged = exchange_categories(position, *attractors, step, generator)
+        return np.where(self._encoding.categorical, exchanged, moved)
+
+    def _point(self, trial: int) -> Array:
+        return self._encoding.encode(self.suggestions[trial].parameters)
 
     def _loss(self, trial: int) -> float:
         value = self.outcomes[trial].objective

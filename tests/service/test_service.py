@@ -104,6 +104,23 @@ def test_the_experiment_is_locked_while_it_is_prepared(service: Service, monkeyp
     assert not service.is_running("e")
 
 
+def test_a_population_is_compared_with_a_default_that_was_trained_in_full(service: Service) -> None:
+    """A first round is no full training: the default is what went on from it without a change, or nothing."""
+    service.submit({**SPEC, "parameters": {"x": {"low": 0.0, "high": 1.0, "default": 0.5}}})
+    rounds = [(0.5, None, 0.5, 0.1), (0.7, None, 0.5, 0.3), (0.5, 1, 1.0, 0.6), (0.8, 2, 1.0, 0.9)]
+    found = []
+    for number, (x, parent, fidelity, value) in enumerate(rounds, start=1):
+        with service.store.transaction() as tx:
+            tx.add_trial("e", number, {"x": x}, "default" if number == 1 else "random", fidelity, parent, 1.0)
+            tx.start_attempt("e", number, 1, 1.0)
+            tx.finish_trial("e", number, 1, TrialState.SUCCEEDED, value=value, now=2.0)
+        found.append(service.result("e").default)
+    assert found[:2] == [None, None]
+    assert [trial.number for trial in found[2:] if trial] == [3, 3]
+    assert service.result("e").gain == pytest.approx(0.3)
+    assert service.view("e").default_trial == 3
+
+
 # Jobs -----------------------------------------------------------------------------------------------------
 
 

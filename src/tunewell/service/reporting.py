@@ -8,7 +8,7 @@ from pathlib import Path
 from tunewell.controller.home import Home
 from tunewell.reports.view import ExperimentView, TrialView
 from tunewell.service.models import read_evaluations
-from tunewell.service.results import TOP
+from tunewell.service.results import TOP, default_trial
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import DataError
 from tunewell.spec.experiment import ExperimentSpec, parse_spec
@@ -42,6 +42,7 @@ def experiment_view(store: Store, home: Home, name: str) -> ExperimentView:
     spec = parse_spec(row.spec)
     trials = _trial_views(store, name, spec.objective.metric)
     top = store.top(name, spec.objective.goal, TOP)
+    default = default_trial(store, name)
     return ExperimentView(
         name=name,
         spec=row.spec,
@@ -60,7 +61,7 @@ def experiment_view(store: Store, home: Home, name: str) -> ExperimentView:
         top=tuple(trial.number for trial in top),
         running=home.is_running(name),
         best_command=_command_by_hand(spec, top[0]) if top and spec.command else (),
-        default_trial=next((trial.number for trial in trials if trial.origin == "default"), None),
+        default_trial=default.number if default else None,
         evaluations=read_evaluations(home, name),
         version=version("tunewell"),
     )

@@ -42,7 +42,7 @@ class SearchResult:
     objective: Objective
     #: The best trials, best first; at most five.
     top: tuple[TrialResult, ...]
-    #: The trial of the default configuration, if it has a value.
+    #: The trial that trained the default configuration in full, if it has a value.
     default: TrialResult | None
     counts: Mapping[TrialState, int]
     elapsed_seconds: float
@@ -83,8 +83,7 @@ def search_result(store: Store, name: str) -> SearchResult:
     row = store.experiment(name)
     objective = Objective.model_validate(row.spec["objective"])
     top = best_trials(store, name, TOP)
-    first = next(iter(store.trials(name, limit=1)), None)
-    default = _trial_result(first) if first and first.origin == "default" and first.value is not None else None
+    default = default_trial(store, name)
     return SearchResult(
         experiment=name,
         state=row.state,
@@ -92,11 +91,27 @@ def search_result(store: Store, name: str) -> SearchResult:
         detail=row.detail or "",
         objective=objective,
         top=tuple(top),
-        default=default,
+        default=_trial_result(default) if default else None,
         counts=store.counts(name),
         elapsed_seconds=row.elapsed_seconds,
         notes=tuple(row.notes),
     )
+
+
+def default_trial(store: Store, name: str) -> TrialRow | None:
+    """Return the trial that trained the default configuration in full; None if there is none with a value.
+
+    In a population that is the last of the trials that went on from the default one without a change.
+    """
+    trial = next(iter(store.trials(name, limit=1)), None)
+    if trial is None or trial.origin != "default":
+        return None
+    if trial.fidelity < 1:
+        for later in store.iterate_trials(name):
+            if later.resume_from == trial.number and later.parameters == trial.parameters:
+                trial = later
+    ended_well = trial.state in (TrialState.SUCCEEDED, TrialState.STOPPED)
+    return trial if ended_well and trial.fidelity == 1 and trial.value is not None else None
 
 
 def best_trials(store: Store, name: str, number: int) -> list[TrialResult]:

@@ -12,6 +12,7 @@ from tunewell.reports.view import (
     ExperimentView,
     TrialView,
     best_so_far,
+    comparable,
     counts,
     ended_with_value,
     failures_by_cause,
@@ -109,3 +110,13 @@ def test_trials_are_found_by_number() -> None:
     assert view.trial(1) is view.trials[0]
     with pytest.raises(KeyError):
         view.trial(2)
+
+
+def test_only_trials_of_the_full_training_are_compared() -> None:
+    """What had a part of the training says nothing about parameters beside what had all of it."""
+    trials = (
+        TrialView(1, TrialState.SUCCEEDED, {"x": 1}, "initial", value=0.1, fidelity=0.5),
+        TrialView(2, TrialState.SUCCEEDED, {"x": 2}, "initial", value=0.2),
+        TrialView(3, TrialState.PRUNED, {"x": 3}, "initial", value=0.3),
+    )
+    assert [trial.number for trial in comparable(replace(examples.empty(), trials=trials))] == [2, 3]

@@ -20,7 +20,7 @@ from tunewell.reports import charts, format, summary
 from tunewell.reports.charts import Chart
 from tunewell.reports.evaluations import evaluation_reports, measure_on
 from tunewell.reports.importance import Importance, parameter_importances
-from tunewell.reports.view import ExperimentView, TrialView, ended_with_value, failures_by_cause, ranked
+from tunewell.reports.view import ExperimentView, TrialView, comparable, ended_with_value, failures_by_cause, ranked
 from tunewell.spec.space import Parameter, describe
 
 #: Most rows in the table of all trials; of more trials, the best are listed.
@@ -91,7 +91,7 @@ def write(view: ExperimentView, path: Path) -> None:
 
 
 def _importances(view: ExperimentView) -> Sequence[Importance] | None:
-    trials = ended_with_value(view)
+    trials = comparable(view)
     values = [trial.value for trial in trials if trial.value is not None]
     return parameter_importances(view.space, [trial.parameters for trial in trials], values, view.goal)
 

@@ -124,6 +124,11 @@ def ended_with_value(view: ExperimentView) -> list[TrialView]:
     ]
 
 
+def comparable(view: ExperimentView) -> list[TrialView]:
+    """Return those of the ended trials with a value that were given the full training, however early they ended."""
+    return [trial for trial in ended_with_value(view) if trial.fidelity == 1]
+
+
 def is_result(trial: TrialView) -> bool:
     """Whether the trial's value may be the result of the search: pruned trials are never the best."""
     return trial.value is not None and trial.state in (TrialState.SUCCEEDED, TrialState.STOPPED)

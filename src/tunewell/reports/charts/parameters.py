@@ -21,7 +21,7 @@ from tunewell.reports.charts.theme import (
 )
 from tunewell.reports.format import count, percent
 from tunewell.reports.importance import MIN_TRIALS, Importance
-from tunewell.reports.view import ExperimentView, TrialView, ended_with_value
+from tunewell.reports.view import ExperimentView, TrialView, comparable
 from tunewell.spec.space import Choice, Parameter
 from tunewell.spec.states import TrialState
 
@@ -34,8 +34,8 @@ def importance(view: ExperimentView, importances: Sequence[Importance] | None) -
     """Return a bar with an interval for each parameter."""
     title = "Parameter importance"
     if importances is None:
-        amount = len(ended_with_value(view))
-        reason = f"It takes {MIN_TRIALS} trials with a value to tell the parameters apart; there are {amount}."
+        amount = len(comparable(view))
+        reason = f"It takes {MIN_TRIALS} comparable trials to tell the parameters apart; there are {amount}."
         return Chart(title, reason, None)
     rows = [row for row in importances if view.space[row.parameter].size != 1][:IMPORTANCE_ROWS]
     if not any(row.share for row in rows):
@@ -72,7 +72,7 @@ def importance(view: ExperimentView, importances: Sequence[Importance] | None) -
 
 def slices(view: ExperimentView, importances: Sequence[Importance] | None) -> list[Chart]:
     """Return the objective against each of the most important parameters (without importances: the first)."""
-    trials = ended_with_value(view)
+    trials = comparable(view)
     if len(trials) < 2:
         return []
     chosen = [name for name in by_importance(view, importances) if any(name in trial.parameters for trial in trials)]

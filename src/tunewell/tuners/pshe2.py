@@ -37,7 +37,7 @@ ALPHAS, EPSILONS, WEIGHTS = (0.1, 0.8), (0.0, 0.2), (0.0, 2.0)
 #: How likely a proposal keeps a coordinate of the best point.
 KEPT = 0.5
 #: The latest trials that proposals are screened by, beside the best one: bounds the work of a proposal.
-MOST_OBSERVATIONS = 300
+MOST_OBSERVATIONS = 150
 #: Fewest observations that make a model.
 _FEWEST = 2
 #: Rounding errors of positions on their way through a configuration.

@@ -166,7 +166,8 @@ def check(
     for finding in plan.findings:
         console.print(finding)
     reason = f" ({plan.choice.reason})" if plan.choice.reason else ""
-    console.print(f"Algorithm: {plan.choice.name}{reason}, {count(plan.choice.max_trials, 'trial')}.")
+    options = "".join(f", {name} {scalar(value)}" for name, value in plan.choice.options.items())
+    console.print(f"Algorithm: {plan.choice.name}{reason}{options}; {count(plan.choice.max_trials, 'trial')}.")
     console.print(f"Objective: {plan.spec.objective.goal} {plan.spec.objective.metric}.")
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for column in ("parameter", "range", "default", "only with"):

@@ -42,13 +42,17 @@ def _best_table(service: Service, result: SearchResult, width: int) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", title=None)
     table.add_column("trial", justify="right", no_wrap=True)
     table.add_column(result.objective.metric, justify="right", no_wrap=True)
+    parts = any(trial.fidelity < 1 for trial in result.top)
+    if parts:
+        table.add_column("trained", justify="right", no_wrap=True)
     for name in shown:
         table.add_column(name, no_wrap=True)
     if len(shown) < len(names):
         table.add_column(f"+{len(names) - len(shown)} more", style="dim", no_wrap=True)
     for trial in result.top:
         cells = [scalar(trial.parameters[name]) if name in trial.parameters else "" for name in shown]
-        table.add_row(str(trial.number), number(trial.value), *cells)
+        part = [f"{trial.fidelity:.0%}"] if parts else []
+        table.add_row(str(trial.number), number(trial.value), *part, *cells)
     return table
 
 

@@ -1,7 +1,7 @@
 """What is kept on disk of trials that have ended.
 
-Trials of built-in tasks leave models behind: those of the five best are kept. Checkpoints are kept while the
-tuner may resume from them. What a user's own program wrote is never touched.
+Trials of built-in tasks leave models behind: those of the five best are kept, full trainings before others.
+Checkpoints are kept while the tuner may resume from them. What a user's own program wrote is never touched.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.states import TrialState
+from tunewell.tuners.contract import Suggestion
 
 KEPT_MODELS = 5
 
@@ -24,10 +25,16 @@ class Retention:
         self._sign = -1.0 if spec.objective.goal == "maximize" else 1.0
         #: Trial number → checkpoint, of the ended trials that still have one.
         self._checkpoints: dict[int, Path] = {}
-        self._best: list[tuple[float, int, Path]] = []
+        #: (whether it had a part of the training only, loss, number, folder), the best first.
+        self._best: list[tuple[bool, float, int, Path]] = []
 
     def note_end(
-        self, number: int, folder: Path, state: TrialState, value: float | None, wanted: Collection[int] | None
+        self,
+        suggestion: Suggestion,
+        folder: Path,
+        state: TrialState,
+        value: float | None,
+        wanted: Collection[int] | None,
     ) -> list[Path]:
         """Return the folders that are not needed any more now that this trial has ended.
 
@@ -35,11 +42,12 @@ class Retention:
         """
         if not self._applies:
             return []
-        self._checkpoints[number] = folder / "checkpoint"
+        self._checkpoints[suggestion.number] = folder / "checkpoint"
         unwanted = [] if wanted is None else [trial for trial in self._checkpoints if trial not in wanted]
         surplus = [self._checkpoints.pop(trial) for trial in unwanted]
         if value is None or state not in (TrialState.SUCCEEDED, TrialState.STOPPED):
             return [*surplus, folder / "artifacts"]
-        self._best = sorted([*self._best, (self._sign * value, number, folder)])
+        rank = (suggestion.fidelity < 1, self._sign * value, suggestion.number, folder)
+        self._best = sorted([*self._best, rank])
         dropped, self._best = self._best[KEPT_MODELS:], self._best[:KEPT_MODELS]
-        return [*surplus, *(old / "artifacts" for _, _, old in dropped)]
+        return [*surplus, *(old / "artifacts" for *_, old in dropped)]

@@ -250,7 +250,9 @@ class TrialManager:
         self.progress.note_end(spec.objective, state, value)
         cost = max(0.0, now - trial.started_at)
         self.experiment.tuner.tell(Outcome(key.trial, state, value, cause, cost, trial.curve))
-        for folder in self.retention.note_end(key.trial, trial.launch.folder, state, value, self.wanted_checkpoints()):
+        for folder in self.retention.note_end(
+            trial.suggestion, trial.launch.folder, state, value, self.wanted_checkpoints()
+        ):
             self.effects.append(partial(shutil.rmtree, folder, ignore_errors=True))
 
     def wanted_checkpoints(self) -> Collection[int] | None:

@@ -23,10 +23,13 @@ class TrialResult:
     parameters: Configuration
     value: float
     origin: str
+    #: Share of the full training that it had, in (0, 1].
+    fidelity: float = 1.0
 
     def to_json(self) -> dict[str, Any]:
-        """Return number, parameters and value."""
-        return {"number": self.number, "parameters": self.parameters, "value": self.value}
+        """Return number, parameters and value, and the share of the training if it is not the full one."""
+        part = {} if self.fidelity == 1 else {"fidelity": self.fidelity}
+        return {"number": self.number, "parameters": self.parameters, "value": self.value, **part}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,4 +125,4 @@ def best_trials(store: Store, name: str, number: int) -> list[TrialResult]:
 
 def _trial_result(row: TrialRow) -> TrialResult:
     assert row.value is not None
-    return TrialResult(row.number, row.parameters, row.value, row.origin)
+    return TrialResult(row.number, row.parameters, row.value, row.origin, row.fidelity)

@@ -1,0 +1,61 @@
+"""What is kept on disk of ended trials."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tunewell.controller.retention import Retention
+from tunewell.spec.experiment import parse_spec
+from tunewell.spec.states import TrialState
+from tunewell.tuners.contract import Suggestion
+
+
+def retention(**fields: Any) -> Retention:
+    """Return the retention of a search over pictures, or of what `fields` say."""
+    what = fields or {"task": "image-classification", "data": "/pictures", "network": "small-cnn"}
+    return Retention(parse_spec({"name": "e", "objective": "accuracy", "parameters": {"x": [1, 2]}, **what}))
+
+
+def end(
+    subject: Retention, number: int, value: float | None, fidelity: float = 1.0, wanted: Any = (), failed: bool = False
+) -> set[str]:
+    """Note the end of a trial; return what may go, as NUMBER/PART."""
+    state = TrialState.FAILED if failed else TrialState.SUCCEEDED
+    suggestion = Suggestion(number, {"x": 1}, "random", fidelity)
+    gone = subject.note_end(suggestion, Path(str(number)), state, value, wanted)
+    return {str(path) for path in gone}
+
+
+def test_models_of_the_five_best_are_kept() -> None:
+    """Each further trial costs the worst its model, itself perhaps; failures leave none."""
+    subject = retention()
+    for number, value in enumerate([0.5, 0.6, 0.7, 0.8, 0.9], start=1):
+        assert end(subject, number, value) == {f"{number}/checkpoint"}
+    assert end(subject, 6, 0.65) == {"6/checkpoint", "1/artifacts"}
+    assert end(subject, 7, 0.1) == {"7/checkpoint", "7/artifacts"}
+    assert end(subject, 8, None, failed=True) == {"8/checkpoint", "8/artifacts"}
+
+
+def test_full_trainings_come_before_better_parts() -> None:
+    """The best trials are those that `show` lists: whatever a part of a training reached, full ones come first."""
+    subject = retention()
+    for number in range(1, 6):
+        end(subject, number, 0.9, fidelity=0.5)
+    assert "5/artifacts" in end(subject, 6, 0.2)
+
+
+def test_checkpoints_go_when_nobody_wants_them() -> None:
+    """They are kept as long as a trial may resume from them, then they go, whoever ends."""
+    subject = retention()
+    assert end(subject, 1, 0.5, wanted={1, 2}) == set()
+    assert end(subject, 2, 0.6, wanted={1, 2}) == set()
+    assert end(subject, 3, 0.7, wanted={2}) == {"1/checkpoint", "3/checkpoint"}
+    assert end(subject, 4, 0.7, wanted=None) == set()
+    assert end(subject, 5, 0.7, wanted=()) == {"2/checkpoint", "4/checkpoint", "5/checkpoint"}
+
+
+def test_what_a_command_wrote_is_its_own() -> None:
+    """Nothing of a user's own program is ever deleted."""
+    subject = retention(command=["train"])
+    assert end(subject, 1, None, failed=True) == set()

@@ -6,8 +6,9 @@ Larochelle, Adams 2012, "Practical Bayesian Optimization of Machine Learning Alg
 1. Start with a Latin hypercube that holds every value of a parameter on which others depend.
 2. Fit Gaussian processes to the outcomes (`surrogate`); failures that the parameters brought about count as the worst
    loss, others not at all. Pending trials count as observed with the value that is predicted for them.
-3. Propose the point with the largest expected improvement that has not been suggested (`acquisition`). Now and then
-   propose at random instead: insurance against a model that is wrong about a whole region.
+3. Propose the point with the largest expected improvement (`acquisition`), times the probability of not failing as
+   soon as there are failures (`feasibility`), that has not been suggested. Now and then propose at random instead:
+   insurance against a model that is wrong about a whole region.
 
 No fit starts from an earlier one: hyperparameters are a function of the first outcomes that were told, so that a
 replayed search needs a single fit to go on exactly as it would have gone.
@@ -28,6 +29,7 @@ from tunewell.tuners.encoding import Array, Encoding
 from tunewell.tuners.fresh import Fresh
 
 if TYPE_CHECKING:
+    from tunewell.tuners.feasibility import Feasibility
     from tunewell.tuners.surrogate import Member
 
 #: Share of random trials after the start.
@@ -45,7 +47,7 @@ class BayesianTuner(Tuner):
     """Proposes what promises the largest improvement on the best trial."""
 
     name: ClassVar[str] = "bayesian"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def __init__(self, search: Search, *, initial_trials: int = 8) -> None:
         """Set up an empty history; see `Tuner`.
@@ -117,12 +119,29 @@ class BayesianTuner(Tuner):
         points, losses = points[kept], losses[kept]
         pending = np.array([self._points[waiting] for waiting in self.pending]).reshape(-1, len(self.space))
         surrogate = Surrogate(self._encoding, members, points, losses, pending)
+        feasibility = self._feasibility(points, losses)
+
+        def score(candidates: Array) -> Array:
+            improvement = surrogate.log_improvement(candidates)
+            return improvement if feasibility is None else improvement + feasibility.log_probability(candidates)
+
         incumbents = points[np.argsort(losses, kind="stable")[:INCUMBENTS]]
-        for point in search(surrogate.log_improvement, self._encoding, incumbents, self.generator(number, _MODEL)):
+        for point in search(score, self._encoding, incumbents, self.generator(number, _MODEL)):
             configuration = self._encoding.decode(point)
             if self._fresh.is_new(configuration):
                 return configuration
         return None
+
+    def _feasibility(self, points: Array, losses: Array) -> Feasibility | None:
+        """Return the model of where trials don't fail; None as long as none has failed."""
+        succeeded = np.isfinite(losses)
+        if succeeded.all():
+            return None
+        from tunewell.tuners.feasibility import Feasibility, fit_labels
+
+        fitted = modelled(losses, MOST_FITTED)
+        hyperparameters = fit_labels(self._encoding, points[fitted], succeeded[fitted])
+        return Feasibility(self._encoding, hyperparameters, points, succeeded)
 
     def _members(self, points: Array, losses: Array) -> list[Member]:
         """Return the models fitted to these outcomes; the last ones are remembered."""

@@ -105,7 +105,7 @@ def test_a_search_stops_when_it_has_converged(tmp_path: Path, crash_after: int |
     assert (row.state, row.stop_rule) == (ExperimentState.CONVERGED, "converged")
     assert "brought no gain above 0.0" in row.detail
     assert "0.0%" in row.detail
-    assert sum(trial.value is not None for trial in bench.store.trials("e")) == 30
+    assert sum(trial.value is not None for trial in bench.store.trials("e")) == 35
     bench.store.close()
 
 

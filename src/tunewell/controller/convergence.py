@@ -22,7 +22,7 @@ FIRST = 10
 MOST_PROBABLE = 0.01
 #: Fewest ended trials, and ended trials without a gain: a number, and one for each parameter that varies.
 FEWEST_ENDED = (30, 4)
-FEWEST_WITHOUT_GAIN = (15, 2)
+FEWEST_WITHOUT_GAIN = (25, 3)
 #: Ended trials without a gain where the tuner has no estimate: a number, and as many as there were trials before.
 FEWEST_WITHOUT_GAIN_OR_MODEL = 50
 

@@ -235,7 +235,7 @@ class ExperimentSpec(_Model):
     stop_when_converged: Flag = Field(
         default=False,
         description="Whether the search stops when it has converged: at least 30 trials (4 a parameter) have ended, "
-        "the last 15 (2 a parameter) brought no gain worth speaking of, and the algorithm's model gives further gains "
+        "the last 25 (3 a parameter) brought no gain worth speaking of, and the algorithm's model gives further gains "
         "less than 1%; for algorithms without such a model: when the last 50, and half of all, brought none.",
     )
     max_trial_duration: Duration | None = Field(

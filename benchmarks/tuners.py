@@ -98,12 +98,18 @@ def optuna_tpe(problem: Any, seed: int, grouped: bool) -> Iterator[tuple[dict[st
     sampler = optuna.samplers.TPESampler(seed=seed, multivariate=grouped, group=grouped)
     study = optuna.create_study(sampler=sampler)
     while True:
-        trial = study.ask()
-        configuration: dict[str, Any] = {}
-        for entry in problem.space:
-            if all(configuration.get(parent) in values for parent, values in entry.get("when", ())):
-                configuration[entry["name"]] = _suggest(trial, entry)
+        trial, configuration = ask_optuna(study, problem)
         yield configuration, lambda loss, t=trial: study.tell(t, loss)
+
+
+def ask_optuna(study: Any, problem: Any) -> tuple[Any, dict[str, Any]]:
+    """Return the next trial of an Optuna study with its configuration of a problem."""
+    trial = study.ask()
+    configuration: dict[str, Any] = {}
+    for entry in problem.space:
+        if all(configuration.get(parent) in values for parent, values in entry.get("when", ())):
+            configuration[entry["name"]] = _suggest(trial, entry)
+    return trial, configuration
 
 
 def _suggest(trial: Any, entry: dict[str, Any]) -> Any:

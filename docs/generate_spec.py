@@ -155,7 +155,8 @@ EXPERIMENT_STATES = {
     ExperimentState.STOPPING: "running trials are being ended",
     ExperimentState.COMPLETED: "all trials have ended, or nothing is left to try",
     ExperimentState.TARGET_REACHED: "a report reached `objective.target`",
-    ExperimentState.CONVERGED: "`max_trials_without_improvement` trials in a row brought no better value",
+    ExperimentState.CONVERGED: "`max_trials_without_improvement` trials in a row brought no better value, or "
+    "`stop_when_converged` found no gain left",
     ExperimentState.STOPPED: "stopped by hand",
     ExperimentState.TIMED_OUT: "`max_duration` has passed",
     ExperimentState.FAILED: "more trials failed than `max_failed_trials` bears, or no trial has a result",

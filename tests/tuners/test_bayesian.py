@@ -241,3 +241,37 @@ def test_finds_the_best_branch_of_a_hierarchy() -> None:
         return float("dbca".index(learner) * 0.1 + (rate - 0.2) ** 2 + 0.01 * abs(size - 12))
 
     assert np.mean([min(run(bayesian(space, seed), loss, 40)) for seed in range(4)]) < 0.05
+
+
+def test_gain_is_improbable_once_the_optimum_is_known() -> None:
+    """While little is known a gain is probable; once the bowl's bottom was found, one worth speaking of is not."""
+    subject = bayesian(SQUARE)
+    run(subject, bowl, 9)
+    early = subject.probability_of_gain(1e-3)
+    run(subject, bowl, 30)
+    late = subject.probability_of_gain(1e-3)
+    assert early is not None
+    assert late is not None
+    assert late < 0.01 < early
+
+
+def test_probability_of_gain_is_replayed() -> None:
+    """A tuner to which the history was replayed estimates the same, and estimating changes no suggestion."""
+    original, copy = bayesian(MIXED), bayesian(MIXED)
+    for _ in range(14):
+        suggestion = ask(original)
+        told = suggestion.outcome(mixed(suggestion.parameters))
+        original.tell(told)
+        copy.replay([suggestion, told])
+    copy.replay([ask(original)])  # pending
+    assert copy.probability_of_gain(0.01) == original.probability_of_gain(0.01)
+    assert copy.ask() == original.ask()
+
+
+def test_no_gain_is_estimated_without_a_result() -> None:
+    """A search without any result has no estimate, nor has a tuner without a model."""
+    subject, plain = bayesian(SQUARE), create("random", SQUARE, goal="minimize")
+    subject.tell(ask(subject).failure("gpu_oom"))
+    run(plain, bowl, 5)
+    assert subject.probability_of_gain(0.1) is None
+    assert plain.probability_of_gain(0.1) is None

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from tunewell.tuners.output_warp import FLOORS, warp
+from tunewell.tuners.output_warp import FLOORS, drop, warp
 
 
 @pytest.mark.parametrize("floor", FLOORS)
@@ -57,3 +57,14 @@ def test_extreme_losses_stay_finite() -> None:
         values, log_jacobian = warp(np.array(losses), 0.01)
         assert np.isfinite(values).all()
         assert math.isfinite(log_jacobian)
+
+
+def test_drop_is_the_distance_between_warped_losses() -> None:
+    """The fall of a value is what the warp itself makes of a loss that is lower by the gain."""
+    losses, floor, gain = np.array([3.0, 1.0, 8.0, 2.0, np.inf]), 0.1, 0.05
+    median, unit = 2.0, 1.0 * floor * 2.0
+    assert median == float(np.median(np.minimum(losses, 8.0)) - 1.0)
+    deviation = float(np.log(np.minimum(losses, 8.0) - 1.0 + unit).std())
+    assert drop(losses, floor, gain) == pytest.approx(math.log(unit / (unit - gain)) / deviation)
+    assert drop(losses, floor, 1.0) == math.inf
+    assert drop(np.ones(4), floor, gain) == 0.0

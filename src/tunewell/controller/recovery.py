@@ -29,6 +29,7 @@ def recover(store: Store, experiment: Experiment, max_trials: int, clock: Callab
             manager.waiting.append(WaitingTrial(suggestion, row.attempt))
         else:
             _adopt(manager, suggestion, row)
+    manager.examine_convergence()
     return manager
 
 

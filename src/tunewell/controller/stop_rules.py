@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tunewell.controller.convergence import Convergence
 from tunewell.spec.experiment import ExperimentSpec, Objective
 from tunewell.spec.quantities import format_duration
 from tunewell.spec.states import ExperimentState, TrialState
@@ -16,7 +17,8 @@ MINIMUM_ENDED_FOR_SHARE = 5
 class StopDecision:
     """Which rule ends the search, and how."""
 
-    #: `max_trials`, `exhausted`, `max_duration`, `target`, `no_improvement`, `max_failed_trials` or `by_hand`.
+    #: `max_trials`, `exhausted`, `max_duration`, `target`, `no_improvement`, `converged`, `max_failed_trials` or
+    #: `by_hand`.
     rule: str
     state: ExperimentState
     #: One sentence for people.
@@ -39,6 +41,8 @@ class Progress:
     #: (trial, value) of the report that reached the target.
     target_reached: tuple[int, float] | None = None
     stopped_by_hand: bool = False
+    #: Set while the search counts as converged (`stop_when_converged`).
+    convergence: Convergence | None = None
 
     def note_value(self, objective: Objective, trial: int, value: float) -> None:
         """Take note of a finite objective value that a trial reported at some step."""
@@ -74,7 +78,7 @@ def decide(spec: ExperimentSpec, progress: Progress) -> StopDecision | None:
             f"Trial {trial} reached the target: {spec.objective.metric} {value:.6g} "
             f"({'at least' if spec.objective.goal == 'maximize' else 'at most'} {spec.objective.target:g} was asked).",
         )
-    for rule in (_too_many_failures, _too_long, _no_improvement, _all_done):
+    for rule in (_too_many_failures, _too_long, _no_improvement, _converged, _all_done):
         decision = rule(spec, progress)
         if decision is not None:
             return decision
@@ -116,6 +120,23 @@ def _no_improvement(spec: ExperimentSpec, progress: Progress) -> StopDecision | 
         "no_improvement",
         ExperimentState.CONVERGED,
         f"The last {progress.ended_since_improvement} trials brought no better value.",
+    )
+
+
+def _converged(spec: ExperimentSpec, progress: Progress) -> StopDecision | None:
+    figures = progress.convergence
+    if not spec.stop_when_converged or figures is None:
+        return None
+    expected = (
+        f", and the probability that a further trial brings one is {figures.probability:.1%}"
+        if figures.probability is not None
+        else ""
+    )
+    return StopDecision(
+        "converged",
+        ExperimentState.CONVERGED,
+        f"The last {figures.without_gain} of {figures.ended} trials brought no gain above "
+        f"{figures.least_gain:.3g}{expected}.",
     )
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import partial
 
+from tunewell.controller.convergence import examine
 from tunewell.controller.home import Home
 from tunewell.controller.launching import build_launch, write_attempt_folder
 from tunewell.controller.retention import Retention
@@ -26,6 +27,9 @@ from tunewell.spec.states import LOST_CAUSES, Cause, TrialState
 from tunewell.store.transaction import Transaction
 from tunewell.tasks.contract import Task
 from tunewell.tuners.contract import Exhausted, Outcome, Suggestion, Tuner, Wait
+
+#: States of ended trials whose value counts.
+RESULT_STATES = frozenset({TrialState.SUCCEEDED, TrialState.STOPPED})
 
 Write = Callable[[Transaction], object]
 
@@ -250,10 +254,24 @@ class TrialManager:
         self.progress.note_end(spec.objective, state, value)
         cost = max(0.0, now - trial.started_at)
         self.experiment.tuner.tell(Outcome(key.trial, state, value, cause, cost, trial.curve))
+        self.examine_convergence()
         for folder in self.retention.note_end(
             trial.suggestion, trial.launch.folder, state, value, self.wanted_checkpoints()
         ):
             self.effects.append(partial(shutil.rmtree, folder, ignore_errors=True))
+
+    def examine_convergence(self) -> None:
+        """Find out whether the search has converged, if it is to stop then; called whenever a trial has ended."""
+        spec, tuner = self.experiment.spec, self.experiment.tuner
+        if not spec.stop_when_converged:
+            return
+        sign = 1.0 if spec.objective.goal == "minimize" else -1.0
+        losses = [
+            sign * outcome.objective if outcome.objective is not None and outcome.state in RESULT_STATES else None
+            for outcome in tuner.outcomes.values()
+        ]
+        varying = sum(parameter.size != 1 for parameter in tuner.space)
+        self.progress.convergence = examine(losses, varying, tuner.probability_of_gain)
 
     def wanted_checkpoints(self) -> Collection[int] | None:
         """Return the ended trials whose checkpoints may be resumed from, by new trials or by retried ones."""
@@ -309,6 +327,7 @@ class TrialManager:
         name, now = self.experiment.name, self.clock()
         self.writes.append(lambda tx: tx.retry_trial(name, number, now))
         self.progress.note_retry(state)
+        self.progress.convergence = None
         self.waiting.append(WaitingTrial(self.experiment.tuner.suggestions[number], attempt))
 
 

@@ -16,6 +16,7 @@ BUDGET_FIELDS = frozenset(
         "max_failed_trials",
         "max_trials_without_improvement",
         "max_attempts",
+        "stop_when_converged",
         "objective.target",
     }
 )

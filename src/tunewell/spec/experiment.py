@@ -232,6 +232,12 @@ class ExperimentSpec(_Model):
         default=None,
         description="The search stops when so many ended trials in a row brought no better value.",
     )
+    stop_when_converged: Flag = Field(
+        default=False,
+        description="Whether the search stops when it has converged: at least 30 trials (4 a parameter) have ended, "
+        "the last 25 (3 a parameter) brought no gain worth speaking of, and the algorithm's model gives further gains "
+        "less than 1%; for algorithms without such a model: when the last 50, and half of all, brought none.",
+    )
     max_trial_duration: Duration | None = Field(
         default=None, description="Longest time of one trial; default: no limit."
     )

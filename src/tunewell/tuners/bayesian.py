@@ -6,8 +6,9 @@ Larochelle, Adams 2012, "Practical Bayesian Optimization of Machine Learning Alg
 1. Start with a Latin hypercube that holds every value of a parameter on which others depend.
 2. Fit Gaussian processes to the outcomes (`surrogate`); failures that the parameters brought about count as the worst
    loss, others not at all. Pending trials count as observed with the value that is predicted for them.
-3. Propose the point with the largest expected improvement that has not been suggested (`acquisition`). Now and then
-   propose at random instead: insurance against a model that is wrong about a whole region.
+3. Propose the point with the largest expected improvement (`acquisition`), times the probability of not failing as
+   soon as there are failures (`feasibility`), that has not been suggested. Now and then propose at random instead:
+   insurance against a model that is wrong about a whole region.
 
 No fit starts from an earlier one: hyperparameters are a function of the first outcomes that were told, so that a
 replayed search needs a single fit to go on exactly as it would have gone.
@@ -16,7 +17,7 @@ replayed search needs a single fit to go on exactly as it would have gone.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -28,7 +29,8 @@ from tunewell.tuners.encoding import Array, Encoding
 from tunewell.tuners.fresh import Fresh
 
 if TYPE_CHECKING:
-    from tunewell.tuners.surrogate import Member
+    from tunewell.tuners.feasibility import Feasibility
+    from tunewell.tuners.surrogate import Member, Surrogate
 
 #: Share of random trials after the start.
 RANDOM_SHARE = 0.07
@@ -37,15 +39,17 @@ INCUMBENTS = 5
 #: Most trials that a prediction, and the fit of hyperparameters, take into account: bounds the work of a proposal.
 MOST_MODELLED = 400
 MOST_FITTED = 150
+#: Points at which functions are drawn to tell whether any is better than the best trial.
+MOST_DRAWN = 150
 #: Streams of random numbers.
-_DESIGN, _MODEL = 1, 2
+_DESIGN, _MODEL, _GAIN = 1, 2, 3
 
 
 class BayesianTuner(Tuner):
     """Proposes what promises the largest improvement on the best trial."""
 
     name: ClassVar[str] = "bayesian"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def __init__(self, search: Search, *, initial_trials: int = 8) -> None:
         """Set up an empty history; see `Tuner`.
@@ -104,9 +108,33 @@ class BayesianTuner(Tuner):
         slices = np.array([generator.permutation(size) for _ in space]).T.reshape(size, len(space))
         return (slices + generator.random(len(space))) / size
 
-    def _from_model(self, number: int) -> Configuration | None:
-        # SciPy takes half a second to import: commands that propose nothing should not wait for it.
+    def probability_of_gain(self, least: float) -> float | None:
+        """Draw the modelled function at promising points, pending ones included: how often does it beat the best?"""
         from tunewell.tuners.acquisition import search
+
+        if not any(math.isfinite(loss) for loss in self._losses.values()):
+            return None
+        pending, nothing = self._pending_points(), np.zeros((0, len(self.space)))
+        model, generator = self._model(nothing), self.generator(len(self.outcomes), _GAIN)
+        found = search(model.score, self._encoding, model.incumbents, generator)[:MOST_DRAWN]
+        return model.surrogate.probability_of_gain(np.vstack([found, pending]), least, generator)
+
+    def _from_model(self, number: int) -> Configuration | None:
+        from tunewell.tuners.acquisition import search
+
+        model = self._model(self._pending_points())
+        for point in search(model.score, self._encoding, model.incumbents, self.generator(number, _MODEL)):
+            configuration = self._encoding.decode(point)
+            if self._fresh.is_new(configuration):
+                return configuration
+        return None
+
+    def _pending_points(self) -> Array:
+        return np.array([self._points[waiting] for waiting in self.pending]).reshape(-1, len(self.space))
+
+    def _model(self, pending: Array) -> _Model:
+        """Return what is known, with points (k, d) pending taken as observed."""
+        # SciPy takes half a second to import: commands that propose nothing should not wait for it.
         from tunewell.tuners.surrogate import Surrogate
 
         points = np.array([self._points[told] for told in self._losses])
@@ -115,14 +143,20 @@ class BayesianTuner(Tuner):
         members = self._members(points[:fitted], losses[:fitted])
         kept = modelled(losses, MOST_MODELLED)
         points, losses = points[kept], losses[kept]
-        pending = np.array([self._points[waiting] for waiting in self.pending]).reshape(-1, len(self.space))
         surrogate = Surrogate(self._encoding, members, points, losses, pending)
         incumbents = points[np.argsort(losses, kind="stable")[:INCUMBENTS]]
-        for point in search(surrogate.log_improvement, self._encoding, incumbents, self.generator(number, _MODEL)):
-            configuration = self._encoding.decode(point)
-            if self._fresh.is_new(configuration):
-                return configuration
-        return None
+        return _Model(surrogate, self._feasibility(points, losses), incumbents)
+
+    def _feasibility(self, points: Array, losses: Array) -> Feasibility | None:
+        """Return the model of where trials don't fail; None as long as none has failed."""
+        succeeded = np.isfinite(losses)
+        if succeeded.all():
+            return None
+        from tunewell.tuners.feasibility import Feasibility, fit_labels
+
+        fitted = modelled(losses, MOST_FITTED)
+        hyperparameters = fit_labels(self._encoding, points[fitted], succeeded[fitted])
+        return Feasibility(self._encoding, hyperparameters, points, succeeded)
 
     def _members(self, points: Array, losses: Array) -> list[Member]:
         """Return the models fitted to these outcomes; the last ones are remembered."""
@@ -136,6 +170,20 @@ class BayesianTuner(Tuner):
         members = fit_members(self._encoding, points[kept], losses[kept])
         self._fitted = points, losses, members
         return members
+
+
+@dataclass(frozen=True)
+class _Model:
+    surrogate: Surrogate
+    #: None as long as no trial has failed.
+    feasibility: Feasibility | None
+    #: Points (k, d) around which it pays to look.
+    incumbents: Array
+
+    def score(self, candidates: Array) -> Array:
+        """Return the logarithm of expected improvement times probability of success (m,) at candidates (m, d)."""
+        improvement = self.surrogate.log_improvement(candidates)
+        return improvement if self.feasibility is None else improvement + self.feasibility.log_probability(candidates)
 
 
 def last_fit(told: int) -> int:

@@ -169,6 +169,15 @@ class Tuner(ABC):
         """Most trials that this algorithm can use at once now; None: as many as there are slots."""
         return None
 
+    def probability_of_gain(self, least: float) -> float | None:
+        """Return the probability that some configuration is better than the best trial by more than `least`.
+
+        Called by the trial manager when trials have long brought nothing; a function of the history, like all else.
+        None: the algorithm has no model that could tell.
+        """
+        del least
+        return None
+
     def checkpoints(self) -> Collection[int] | None:
         """Return the ended trials that later suggestions may resume from; None: any may be. Without `resumes`, none."""
         return None if self.resumes else ()

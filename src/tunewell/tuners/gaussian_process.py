@@ -192,6 +192,20 @@ class GaussianProcess:
         variance = self.signal * np.maximum(1.0 - (solved * solved).sum(axis=0), 1e-12)
         return cross.T @ self._alpha, np.sqrt(variance)
 
+    @property
+    def noise_deviation(self) -> float:
+        """Standard deviation of the noise of an observation."""
+        return math.sqrt(self.signal * self._noise)
+
+    def sample(self, points: Array, draws: int, generator: np.random.Generator) -> Array:
+        """Return the noise-free function at points (m, d), drawn jointly so many times: (draws, m)."""
+        x = self._features(points) * self._scale
+        cross = matern(self._x, x)  # (n, m)
+        solved = solve_triangular(self._factor, cross, lower=True, check_finite=False)
+        values, vectors = np.linalg.eigh(matern(x, x) - solved.T @ solved)  # singular where points coincide
+        root = vectors * np.sqrt(self.signal * np.maximum(values, 0.0))
+        return np.asarray(cross.T @ self._alpha + generator.standard_normal((draws, len(x))) @ root.T)
+
 
 def matern(x: Array, z: Array) -> Array:
     """Return the Matérn-5/2 function (n, m) of the distances between rows of x (n, q) and z (m, q)."""

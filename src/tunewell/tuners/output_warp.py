@@ -28,14 +28,37 @@ def warp(losses: Array, floor: float) -> tuple[Array, float]:
             "floor padding").
         floor: the constant c.
     """
-    finite = losses[np.isfinite(losses)]
-    if not len(finite) or finite.min() == finite.max():
+    scaled = _scaled(losses)
+    if scaled is None:
         return np.zeros(len(losses)), 0.0
-    # Scaled first: differences between the ends of the range of floats would overflow.
-    scaled = np.minimum(losses, finite.max()) / np.abs(finite).max()
-    distance = scaled - scaled.min()
-    median = float(np.median(distance))
-    unit = median if median > _LEAST_UNIT else distance.max()
+    distance, unit, _ = scaled
     logs = np.log(distance + floor * unit)
     deviation = float(logs.std())
     return (logs - logs.mean()) / deviation, float(logs.sum()) + len(logs) * math.log(deviation)
+
+
+def drop(losses: Array, floor: float, gain: float) -> float:
+    """Return by how much a value falls if the lowest of the losses (n,) falls by `gain`; infinite if it can't.
+
+    0 where all losses are alike: their values have no scale.
+    """
+    scaled = _scaled(losses)
+    if scaled is None:
+        return 0.0
+    distance, unit, scale = scaled
+    left = floor * unit - gain / scale
+    deviation = float(np.log(distance + floor * unit).std())
+    return (math.log(floor * unit) - math.log(left)) / deviation if left > 0 else math.inf
+
+
+def _scaled(losses: Array) -> tuple[Array, float, float] | None:
+    """Return distances from the lowest loss (n,), their unit, and what both were divided by; None if all are alike."""
+    finite = losses[np.isfinite(losses)]
+    if not len(finite) or finite.min() == finite.max():
+        return None
+    # Scaled first: differences between the ends of the range of floats would overflow.
+    scale = float(np.abs(finite).max())
+    scaled = np.minimum(losses, finite.max()) / scale
+    distance = scaled - scaled.min()
+    median = float(np.median(distance))
+    return distance, median if median > _LEAST_UNIT else float(distance.max()), scale

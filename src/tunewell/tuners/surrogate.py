@@ -15,10 +15,12 @@ import numpy as np
 from tunewell.tuners.acquisition import log_expected_improvement
 from tunewell.tuners.encoding import Array, Encoding
 from tunewell.tuners.gaussian_process import Features, GaussianProcess, Hyperparameters, fit
-from tunewell.tuners.output_warp import FLOORS, warp
+from tunewell.tuners.output_warp import FLOORS, drop, warp
 
 #: Warps that are less probable than this are not worth the time.
 LEAST_PROBABILITY = 0.05
+#: Functions that are drawn to estimate a probability.
+DRAWS = 400
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Surrogate:
     ) -> None:
         """Condition on losses (n,), infinite for failures, at points (n, d), believing in points (k, d) pending."""
         features, tried = Features(encoding), np.vstack([points, pending])
+        self._losses, self._floors = losses, [member.floor for member in members]
         self._models: list[tuple[float, GaussianProcess, float]] = []
         for member in members:
             values, _ = warp(losses, member.floor)
@@ -76,3 +79,16 @@ class Surrogate:
             mean, deviation = model.predict(candidates)
             result += probability * log_expected_improvement(mean, deviation, best)
         return result
+
+    def probability_of_gain(self, candidates: Array, least: float, generator: np.random.Generator) -> float:
+        """Return the averaged probability that the function is better somewhere at candidates (m, d) than the best.
+
+        Better means by more than `least`, in units of the losses, and by more than the noise.
+        """
+        result = total = 0.0
+        for (probability, model, best), floor in zip(self._models, self._floors, strict=True):
+            margin = max(drop(self._losses, floor, least), model.noise_deviation)
+            lowest = model.sample(candidates, DRAWS, generator).min(axis=1)
+            result += probability * float(np.mean(lowest < best - margin))
+            total += probability
+        return result / total

@@ -28,6 +28,7 @@ from tunewell.tuners.encoding import Array, Encoding
 from tunewell.tuners.fresh import Fresh
 
 if TYPE_CHECKING:
+    from tunewell.tuners.prior import Prior
     from tunewell.tuners.surrogate import Member
 
 #: Share of random trials after the start.
@@ -37,6 +38,8 @@ INCUMBENTS = 5
 #: Most trials that a prediction, and the fit of hyperparameters, take into account: bounds the work of a proposal.
 MOST_MODELLED = 400
 MOST_FITTED = 150
+#: Share of the start that is left of it where there are earlier searches.
+OWN_SHARE = 0.25
 #: Streams of random numbers.
 _DESIGN, _MODEL = 1, 2
 
@@ -60,7 +63,8 @@ class BayesianTuner(Tuner):
         self._points: dict[int, Array] = {}
         #: Trial number → loss to be minimised, infinite for failures that teach; in the order of being told.
         self._losses: dict[int, float] = {}
-        self._design = self._spread_out(initial_trials)
+        self._design = self._spread_out(math.ceil(OWN_SHARE * initial_trials) if search.sources else initial_trials)
+        self._prior: Prior | None = None
         self._fitted: tuple[Array, Array, list[Member]] | None = None
 
     def propose(self, number: int) -> Suggestion | Wait | Exhausted:
@@ -107,16 +111,19 @@ class BayesianTuner(Tuner):
     def _from_model(self, number: int) -> Configuration | None:
         # SciPy takes half a second to import: commands that propose nothing should not wait for it.
         from tunewell.tuners.acquisition import search
+        from tunewell.tuners.prior import Prior
         from tunewell.tuners.surrogate import Surrogate
 
         points = np.array([self._points[told] for told in self._losses])
         losses = np.array(list(self._losses.values()))
         fitted = last_fit(len(losses))
-        members = self._members(points[:fitted], losses[:fitted])
+        if self._prior is None:
+            self._prior = Prior(self._encoding, self.search.sources)
+        members = self._members(self._prior, points[:fitted], losses[:fitted])
         kept = modelled(losses, MOST_MODELLED)
         points, losses = points[kept], losses[kept]
         pending = np.array([self._points[waiting] for waiting in self.pending]).reshape(-1, len(self.space))
-        surrogate = Surrogate(self._encoding, members, points, losses, pending)
+        surrogate = Surrogate(self._encoding, self._prior, members, points, losses, pending)
         incumbents = points[np.argsort(losses, kind="stable")[:INCUMBENTS]]
         for point in search(surrogate.log_improvement, self._encoding, incumbents, self.generator(number, _MODEL)):
             configuration = self._encoding.decode(point)
@@ -124,7 +131,7 @@ class BayesianTuner(Tuner):
                 return configuration
         return None
 
-    def _members(self, points: Array, losses: Array) -> list[Member]:
+    def _members(self, prior: Prior, points: Array, losses: Array) -> list[Member]:
         """Return the models fitted to these outcomes; the last ones are remembered."""
         from tunewell.tuners.surrogate import fit_members
 
@@ -133,7 +140,7 @@ class BayesianTuner(Tuner):
             if np.array_equal(known_points, points, equal_nan=True) and np.array_equal(known_losses, losses):
                 return members
         kept = modelled(losses, MOST_FITTED)
-        members = fit_members(self._encoding, points[kept], losses[kept])
+        members = fit_members(self._encoding, prior, points[kept], losses[kept])
         self._fitted = points, losses, members
         return members
 

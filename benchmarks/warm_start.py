@@ -40,9 +40,7 @@ def trials(problem: Any, algorithm: str, count: int, seed: int, sources: Any = (
 
     space = search_space(problem)
     initial = starts(space, sources, count)
-    tuner = create(
-        algorithm, space, goal="minimize", seed=seed, max_trials=count, initial=initial, sources=sources
-    )
+    tuner = create(algorithm, space, goal="minimize", seed=seed, max_trials=count, initial=initial, sources=sources)
     found: Trials = []
     for _ in range(count):
         suggestion: Any = tuner.ask()

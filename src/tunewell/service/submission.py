@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -11,6 +11,7 @@ from typing import Any, Literal
 from tunewell.controller.home import Home
 from tunewell.controller.launching import plan_resources
 from tunewell.schedulers.local import LocalScheduler
+from tunewell.service.warm_start import find_sources
 from tunewell.spec.declaration import declare, parse_space
 from tunewell.spec.differences import BUDGET_FIELDS, spec_differences
 from tunewell.spec.errors import ConflictError
@@ -23,6 +24,7 @@ from tunewell.tasks.catalogue import complete_spec, task_for
 from tunewell.tasks.contract import Task
 from tunewell.tuners.catalogue import Choice, choose, create, initial_configurations
 from tunewell.tuners.contract import Tuner
+from tunewell.tuners.sources import Source, starts
 
 Function = Callable[..., Any]
 #: When to begin afresh under a numbered name although the name is taken: never, always, or if that experiment
@@ -75,8 +77,11 @@ def make_tuner(
     algorithm: str,
     max_trials: int,
     options: Mapping[str, Any],
+    sources: Sequence[Source] = (),
 ) -> Tuner:
     """Return the tuner of an experiment, without any history."""
+    initial = initial_configurations(space, spec.initial)
+    initial += starts(space, sources, max_trials, [configuration for _, configuration in initial])
     return create(
         algorithm,
         space,
@@ -87,7 +92,8 @@ def make_tuner(
         resumable=task.resumable(spec),
         structural=task.structural,
         early_stopping=spec.early_stopping,
-        initial=initial_configurations(space, spec.initial),
+        initial=initial,
+        sources=sources,
         **options,
     )
 
@@ -117,6 +123,7 @@ def submit(
     row = store.find_experiment(plan.spec.name)
     if row is not None:
         return _continue(store, home, row, plan.spec)
+    sources = find_sources(store, plan.spec.name, plan.space, plan.spec.warm_start)
     store.create_experiment(
         plan.spec.name,
         spec=plan.spec.model_dump(mode="json"),
@@ -127,6 +134,7 @@ def submit(
             "version": plan.choice.version,
             "max_trials": default_trials(plan),
             "options": dict(plan.choice.options),
+            "sources": [source.to_json() for source in sources],
         },
     )
     return Submission(plan.spec.name, "new")
@@ -136,6 +144,11 @@ def recorded_plan(row: ExperimentRow, function: Function | None = None) -> tuple
     """Return spec, task and space of an experiment as they are on record."""
     spec = parse_spec(row.spec)
     return spec, task_for(spec, function), parse_space(row.space)
+
+
+def recorded_sources(row: ExperimentRow) -> list[Source]:
+    """Return the earlier searches that help an experiment, as they were when it was submitted."""
+    return [Source.from_json(data) for data in row.algorithm.get("sources", ())]
 
 
 def default_trials(plan: Plan) -> int:

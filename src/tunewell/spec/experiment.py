@@ -91,11 +91,16 @@ def _variables(value: Any) -> Any:
     return _plain_mapping(value)
 
 
+def _names(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
 Argument = Annotated[str, BeforeValidator(_argument)]
 Arguments = Annotated[tuple[Argument, ...], BeforeValidator(_arguments)]
 Declarations = Annotated[dict[str, Any], BeforeValidator(_plain_mapping)]
 Variables = Annotated[dict[str, Argument], BeforeValidator(_variables)]
 Text = Annotated[str, Field(min_length=1)]
+Names = Annotated[tuple[Text, ...], BeforeValidator(_names)]
 Count = Annotated[WholeNumber, Field(ge=1)]
 CountFromZero = Annotated[WholeNumber, Field(ge=0)]
 
@@ -213,6 +218,11 @@ class ExperimentSpec(_Model):
     )
     initial: tuple[Declarations, ...] = Field(
         default=(), description="Configurations to try first, after the default one."
+    )
+    warm_start: Names = Field(
+        default=(),
+        description="Experiments in the same home whose trials help this search, such as one on similar data; their "
+        "spaces need some parameters of the same name. What they know at submission counts.",
     )
     max_trials: Count | None = Field(
         default=None, description="Number of trials; default: 20, or all points of a grid."

@@ -27,6 +27,8 @@ from tunewell.tuners.contract import Tuner
 from tunewell.tuners.sources import Source, starts
 
 Function = Callable[..., Any]
+#: Name of the algorithm, and origin of the trials, of an experiment that was imported.
+IMPORTED = "imported"
 #: When to begin afresh under a numbered name although the name is taken: never, always, or if that experiment
 #: has ended or has another spec.
 Fresh = Literal["never", "always", "if-ended"]
@@ -151,6 +153,15 @@ def recorded_sources(row: ExperimentRow) -> list[Source]:
     return [Source.from_json(data) for data in row.algorithm.get("sources", ())]
 
 
+def check_searched(row: ExperimentRow) -> None:
+    """Raise `ConflictError` if an experiment was imported, so that it can't go on."""
+    if row.algorithm["name"] == IMPORTED:
+        raise ConflictError(
+            f"Experiment '{row.name}' was imported: it can't go on. "
+            f"Start a search under another `name`, with `warm_start: {row.name}`."
+        )
+
+
 def default_trials(plan: Plan) -> int:
     """Return the number of trials of the plan's algorithm where the spec gives none."""
     return choose(plan.choice.name, plan.space, **plan.choice.options).max_trials
@@ -171,6 +182,7 @@ def _renamed(store: Store, plan: Plan, new: Fresh) -> Plan:
 
 
 def _continue(store: Store, home: Home, row: ExperimentRow, spec: ExperimentSpec) -> Submission:
+    check_searched(row)
     differences = spec_differences(parse_spec(row.spec), spec)
     fixed = [difference for difference in differences if difference.field not in BUDGET_FIELDS]
     if fixed:

@@ -39,7 +39,7 @@ INCUMBENTS = 5
 MOST_MODELLED = 400
 MOST_FITTED = 150
 #: Share of the start that is left of it where there are earlier searches.
-OWN_SHARE = 0.25
+OWN_SHARE = 0.5
 #: Streams of random numbers.
 _DESIGN, _MODEL = 1, 2
 

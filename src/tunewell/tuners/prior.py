@@ -20,9 +20,9 @@ from tunewell.tuners.gaussian_process import Features, GaussianProcess, fit
 from tunewell.tuners.sources import Source, normal_scores
 
 #: So many observations halve what a correlation counts.
-CAUTION = 5.0
+CAUTION = 2.0
 #: Least standard deviation of a prediction over the observations that is told from none.
-_LEAST_DEVIATION = 0.3
+_LEAST_DEVIATION = 0.1
 
 
 @dataclass(frozen=True)

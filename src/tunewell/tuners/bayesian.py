@@ -6,6 +6,7 @@ Larochelle, Adams 2012, "Practical Bayesian Optimization of Machine Learning Alg
 1. Start with a Latin hypercube that holds every value of a parameter on which others depend.
 2. Fit Gaussian processes to the outcomes (`surrogate`); failures that the parameters brought about count as the worst
    loss, others not at all. Pending trials count as observed with the value that is predicted for them.
+   Earlier searches, where there are any, say what to expect beforehand (`prior`).
 3. Propose the point with the largest expected improvement that has not been suggested (`acquisition`). Now and then
    propose at random instead: insurance against a model that is wrong about a whole region.
 
@@ -38,7 +39,7 @@ INCUMBENTS = 5
 #: Most trials that a prediction, and the fit of hyperparameters, take into account: bounds the work of a proposal.
 MOST_MODELLED = 400
 MOST_FITTED = 150
-#: Share of the start that is left of it where there are earlier searches.
+#: Share of the start that is left of it where there are sources.
 OWN_SHARE = 0.5
 #: Streams of random numbers.
 _DESIGN, _MODEL = 1, 2
@@ -54,7 +55,8 @@ class BayesianTuner(Tuner):
         """Set up an empty history; see `Tuner`.
 
         Args:
-            initial_trials: size of the start, `initial` not counted; hierarchies with more branches get a larger one.
+            initial_trials: size of the start, `initial` not counted; half of it where there are sources. Hierarchies
+                with more branches get a larger one.
         """
         super().__init__(search)
         space = _without_order_of_categories(self.space)

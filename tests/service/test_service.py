@@ -291,3 +291,49 @@ def test_sources_that_do_not_help_are_refused(service: Service, changes: dict[st
         service.submit({**SPEC, **changes})
     assert str(caught.value) == f"warm_start: {message}"
     assert service.store.find_experiment("e") is None
+
+
+def test_a_single_trial_takes_the_best_parameters(service: Service) -> None:
+    """It trains once, whatever becomes of the earlier search; constants are those of the new spec."""
+    earlier = {**SPEC, "name": "earlier", "parameters": {**SPEC["parameters"], "k": 5}, "command": "echo {x} {k}"}
+    service.submit(earlier)
+    succeeded(service, "earlier", {0.1: 0.5, 0.2: 0.9, 0.3: 0.7})
+    spec = {
+        **SPEC,
+        "command": ["sh", "-c", "echo accuracy={x}", "{k}"],
+        "parameters": {**SPEC["parameters"], "k": 7},
+        "parameters_from": "earlier",
+        "max_trials": None,
+    }
+    service.submit(spec)
+    service.run("e")
+    (trial,) = service.store.trials("e")
+    assert (trial.parameters, trial.origin) == ({"x": 0.2, "k": 7}, "best of earlier, trial 2")
+    assert service.experiment("e").state.final
+    assert service.submit(spec).kind == "finished"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"parameters_from": "earlyer"}, "parameters_from: there is no experiment 'earlyer'. Did you mean 'earlier'?"),
+        ({"parameters_from": "e"}, "parameters_from: 'e' is this search itself. Name an earlier one."),
+        (
+            {"parameters_from": "earlier"},
+            "parameters_from: 'earlier' has no trial with a result. Name a search that has one.",
+        ),
+        (
+            {"parameters_from": "earlier", "max_trials": 3},
+            "max_trials: it is for searches, and `parameters_from` asks for a single trial. Drop one.",
+        ),
+    ],
+)
+def test_best_parameters_that_are_not_there_are_refused(
+    service: Service, changes: dict[str, Any], message: str
+) -> None:
+    """Each case has its message; nothing is recorded."""
+    service.submit({**SPEC, "name": "earlier"})
+    with pytest.raises(SpecError) as caught:
+        service.submit({**SPEC, "max_trials": None, **changes})
+    assert str(caught.value) == message
+    assert service.store.find_experiment("e") is None

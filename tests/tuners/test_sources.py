@@ -18,9 +18,10 @@ SPACE = parse_space(
         "optimizer": ["sgd", "adam"],
         "momentum": {"low": 0.0, "high": 1.0, "when": {"optimizer": "sgd"}},
         "batch": {"ordinal": [16, 32, 64], "default": 32},
+        "epochs": 7,
     }
 )
-COMPLETE: Configuration = {"rate": 1e-3, "layers": 2, "optimizer": "adam", "batch": 16}
+COMPLETE: Configuration = {"rate": 1e-3, "layers": 2, "optimizer": "adam", "batch": 16, "epochs": 7}
 
 
 @pytest.mark.parametrize(
@@ -31,6 +32,8 @@ COMPLETE: Configuration = {"rate": 1e-3, "layers": 2, "optimizer": "adam", "batc
         ({"rate": -3}, {"rate": 1e-4}),
         ({"layers": 2.6}, {"layers": 3}),
         ({"layers": 99}, {"layers": 5}),
+        ({"epochs": 3}, {}),
+        ({"epochs": "many"}, {}),
         ({"batch": 200}, {"batch": 64}),
         ({"batch": None}, {"batch": 32}),
         ({"layers": None}, {"layers": 3}),

@@ -11,12 +11,12 @@ from typing import Any, Literal
 from tunewell.controller.home import Home
 from tunewell.controller.launching import plan_resources
 from tunewell.schedulers.local import LocalScheduler
-from tunewell.service.warm_start import find_sources
+from tunewell.service.warm_start import find_best, find_sources
 from tunewell.spec.declaration import declare, parse_space
 from tunewell.spec.differences import BUDGET_FIELDS, spec_differences
 from tunewell.spec.errors import ConflictError
 from tunewell.spec.experiment import ExperimentSpec, parse_spec
-from tunewell.spec.space import SearchSpace
+from tunewell.spec.space import Configuration, SearchSpace
 from tunewell.spec.states import TrialState
 from tunewell.store.rows import ExperimentRow
 from tunewell.store.store import Store
@@ -66,6 +66,8 @@ def make_plan(raw: Mapping[str, Any], function: Function | None = None) -> Plan:
     space = task.space(spec)
     epochs = _epochs(space)
     choice = choose(spec.algorithm.name, space, spec.max_trials, task.resumable(spec), epochs, **spec.algorithm.options)
+    if spec.parameters_from is not None:
+        choice = replace(choose("random", space, 1), reason=f"a single trial, as good as {spec.parameters_from}")
     make_tuner(spec, task, space, choice.name, choice.max_trials, choice.options)
     with closing(LocalScheduler()) as scheduler:
         plan_resources(spec, scheduler)
@@ -80,9 +82,16 @@ def make_tuner(
     max_trials: int,
     options: Mapping[str, Any],
     sources: Sequence[Source] = (),
+    single: tuple[str, Configuration] | None = None,
 ) -> Tuner:
-    """Return the tuner of an experiment, without any history."""
-    initial = initial_configurations(space, spec.initial)
+    """Return the tuner of an experiment, without any history.
+
+    Args:
+        spec: its spec, and what follows from it: `task`, `space`, name and `options` of the `algorithm`, `max_trials`.
+        sources: earlier searches that help it.
+        single: origin and configuration of its only trial, if it makes a single one.
+    """
+    initial = [single] if single else initial_configurations(space, spec.initial)
     initial += starts(space, sources, max_trials, [configuration for _, configuration in initial])
     return create(
         algorithm,
@@ -126,6 +135,7 @@ def submit(
     if row is not None:
         return _continue(store, home, row, plan.spec)
     sources = find_sources(store, plan.spec.name, plan.space, plan.spec.warm_start)
+    single = find_best(store, plan.spec.name, plan.space, plan.spec.parameters_from)
     store.create_experiment(
         plan.spec.name,
         spec=plan.spec.model_dump(mode="json"),
@@ -137,6 +147,7 @@ def submit(
             "max_trials": default_trials(plan),
             "options": dict(plan.choice.options),
             "sources": [source.to_json() for source in sources],
+            "single": single,
         },
     )
     return Submission(plan.spec.name, "new")
@@ -153,6 +164,12 @@ def recorded_sources(row: ExperimentRow) -> list[Source]:
     return [Source.from_json(data) for data in row.algorithm.get("sources", ())]
 
 
+def recorded_single(row: ExperimentRow) -> tuple[str, Configuration] | None:
+    """Return origin and configuration of the only trial of an experiment that makes a single one."""
+    recorded = row.algorithm.get("single")
+    return (recorded[0], dict(recorded[1])) if recorded else None
+
+
 def check_searched(row: ExperimentRow) -> None:
     """Raise `ConflictError` if an experiment was imported, so that it can't go on."""
     if row.algorithm["name"] == IMPORTED:
@@ -164,6 +181,8 @@ def check_searched(row: ExperimentRow) -> None:
 
 def default_trials(plan: Plan) -> int:
     """Return the number of trials of the plan's algorithm where the spec gives none."""
+    if plan.spec.parameters_from is not None:
+        return 1
     return choose(plan.choice.name, plan.space, **plan.choice.options).max_trials
 
 

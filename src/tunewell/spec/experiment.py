@@ -224,6 +224,11 @@ class ExperimentSpec(_Model):
         description="Experiments in the same home whose trials help this search, such as one on similar data; their "
         "spaces need some parameters of the same name. What they know at submission counts.",
     )
+    parameters_from: Text | None = Field(
+        default=None,
+        description="An experiment in the same home: nothing is searched, a single trial trains with the parameters of "
+        "its best trial, as they are when this is submitted.",
+    )
     max_trials: Count | None = Field(
         default=None, description="Number of trials; default: 20, or all points of a grid."
     )
@@ -281,8 +286,14 @@ class ExperimentSpec(_Model):
         if len(given) > 1:
             raise SpecError(" and ".join(given), "exactly one of them says what is trained", f"Drop `{given[0]}`")
         self._check_kind(given[0])
+        self._check_single()
         _check_pattern(self.metric_pattern)
         return self
+
+    def _check_single(self) -> None:
+        for name in ("initial", "warm_start", "max_trials"):
+            if self.parameters_from is not None and getattr(self, name):
+                raise SpecError(name, "it is for searches, and `parameters_from` asks for a single trial", "Drop one")
 
     def _check_kind(self, kind: str) -> None:
         if kind == "task" and self.data is None:

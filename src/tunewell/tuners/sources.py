@@ -79,8 +79,9 @@ def make_source(name: str, space: SearchSpace, trials: Iterable[tuple[int, Mappi
 def map_into(space: SearchSpace, parameters: Mapping[str, Value]) -> Configuration | None:
     """Return the configuration of `space` that comes closest to parameters of another space.
 
-    Numbers outside a range are clipped; active parameters without a value get their default, or the middle of the
-    range; other parameters are left out. None if a value can't be brought into its domain: an unknown category.
+    Numbers outside a range are clipped; constants are this space's; active parameters without a value get their
+    default, or the middle of the range; other parameters are left out. None if a value can't be brought into its
+    domain: an unknown category.
     """
     configuration: Configuration = {}
     for parameter in space:
@@ -136,6 +137,8 @@ def _nearest(parameter: Parameter, value: Value) -> Value | None:
     """Return the value of `parameter` that is closest to `value`, None if there is no such thing."""
     if parameter.contains(value):
         return parameter.canonical(value)
+    if parameter.size == 1:
+        return parameter.from_unit(0.5)
     if not is_number(value):
         return None
     if isinstance(parameter, Numeric):

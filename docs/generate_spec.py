@@ -216,6 +216,7 @@ _TYPES = {
     "Arguments": "list of texts, or a text",
     "Declarations": "mapping",
     "tuple[Declarations, ...]": "list of mappings",
+    "Names": "list of names, or a name",
     "Variables": "mapping of texts",
     "Objective": "[objective](#objective), or a metric's name",
     "Algorithm": "[algorithm](#algorithm), or its name",

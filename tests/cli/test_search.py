@@ -351,3 +351,17 @@ def test_trials_that_promise_nothing_are_ended_early(run: Run, write: Write, tmp
     assert all(len(trial["reports"]) == 3 for trial in trials[5:])
     assert "pruned after step" in trials[5]["detail"]
     assert answer.json["best"]["parameters"]["x"] == 0.94
+
+
+def test_import(run: Run, write: Write, tmp_path: Path) -> None:
+    """A table becomes an experiment that can be shown; mistakes are told in a line."""
+    spec = write("old")
+    (tmp_path / "trials.csv").write_text("x,score\n7,0.5\n9,0.75\n")
+    answer = run("import", spec, "trials.csv")
+    assert answer.code == 0, answer.err
+    assert "Imported from trials.csv" in answer.out
+    assert run("show", "old", "--json").json["best"]["parameters"] == {"x": 9}
+    for arguments in (("import", spec), ("import", spec, "trials.csv", "--study", "s"), ("import", spec, "trials.csv")):
+        refused = run(*arguments)
+        assert refused.code == 2
+        assert refused.err.count("\n") == 1

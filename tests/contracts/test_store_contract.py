@@ -64,6 +64,22 @@ class TestExperiments:
             store.create_experiment(NAME, {"other": 1}, {}, {})
         assert store.experiment(NAME) == before
 
+    def test_is_filled_in_one_transaction(self, store: Store) -> None:
+        """A new experiment can get trials and states at once; if that fails, there is no experiment."""
+
+        def fill(number: int) -> None:
+            with store.transaction() as tx:
+                tx.create_experiment("new", {}, {}, {})
+                tx.set_experiment_state("new", ExperimentState.CREATED, ExperimentState.RUNNING)
+                tx.add_trial("new", number, {"x": 1}, "imported", 1.0, None)
+
+        with pytest.raises(TransitionRefused):
+            fill(2)
+        assert store.find_experiment("new") is None
+        fill(1)
+        assert store.experiment("new").state is ExperimentState.RUNNING
+        assert [trial.number for trial in store.trials("new")] == [1]
+
     def test_unknown_name(self, store: Store) -> None:
         """An unknown name is answered with the nearest one, by reading and by writing."""
         assert store.find_experiment("digit") is None

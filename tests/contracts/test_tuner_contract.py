@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from tunewell.spec.space import SearchSpace, key
 from tunewell.spec.states import Cause, TrialState
 from tunewell.tuners.catalogue import ALGORITHMS, OPTIONS, create, initial_configurations
 from tunewell.tuners.contract import Exhausted, Outcome, Suggestion, Tuner, Wait
+from tunewell.tuners.sources import make_source, starts
 
 NAMES = sorted(ALGORITHMS)
 QUICK = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -199,6 +201,34 @@ def test_goal_and_sign_mirror_each_other(name: str, goal: str) -> None:
             value = one.parameters["x"]
             first.tell(one.outcome(value))
             second.tell(two.outcome(-value))
+
+
+def warm_tuner(name: str, space: SearchSpace, seed: int) -> Tuner:
+    """Return a tuner with two sources: one that knows the goal, and one that knows the opposite."""
+    generator = np.random.default_rng(seed)
+    trials = [(number, space.sample(generator), float(number % 7)) for number in range(1, 13)]
+    opposite = [(number, parameters, -loss) for number, parameters, loss in trials[:5]]
+    sources = (make_source("a", space, trials), make_source("b", space, opposite))
+    options = {"initial_trials": 3} if "initial_trials" in OPTIONS[name] else {}
+    initial = initial_configurations(space)
+    initial += starts(space, sources, 20, [configuration for _, configuration in initial])
+    return create(name, space, goal="minimize", seed=seed, max_trials=20, initial=initial, sources=sources, **options)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@QUICK
+@given(space=spaces(), data=st.data(), seed=st.integers(0, 2**31))
+def test_all_holds_with_sources(name: str, space: SearchSpace, data: st.DataObject, seed: int) -> None:
+    """With earlier searches, suggestions are still valid and new, and replay goes on as the original does."""
+    subject = warm_tuner(name, space, seed)
+    history = course(data, subject, data.draw(st.integers(0, 20), label="steps"))
+    for suggestion in subject.suggestions.values():
+        assert space.check(suggestion.parameters) == suggestion.parameters
+    assert len({key(s.parameters) for s in subject.suggestions.values()}) == len(subject.suggestions)
+    copy = warm_tuner(name, space, seed)
+    copy.replay(history)
+    for _ in range(3):
+        assert copy.ask() == subject.ask()
 
 
 SCRIPT = """

@@ -249,3 +249,108 @@ def test_where_predictions_go_is_checked_first(
         service.predict("e", [tmp_path], tmp_path / name)
     with pytest.raises(SpecError, match="is a folder"):
         service.export_model("e", tmp_path / "folder.csv")
+
+
+# Warm start -----------------------------------------------------------------------------------------------
+
+
+def succeeded(service: Service, name: str, values: dict[float, float]) -> None:
+    """Record trials that have succeeded: x → value."""
+    for number, (x, value) in enumerate(values.items(), 1):
+        with service.store.transaction() as tx:
+            tx.add_trial(name, number, {"x": x}, "random", 1.0, None, 1.0)
+            tx.start_attempt(name, number, 1, 1.0)
+            tx.finish_trial(name, number, 1, TrialState.SUCCEEDED, value=value, now=2.0)
+
+
+def test_sources_are_recorded_as_they_were(service: Service) -> None:
+    """The record holds the source's trials, best first; what becomes of the source later changes nothing."""
+    service.submit({**SPEC, "name": "earlier"})
+    succeeded(service, "earlier", {0.1: 0.5, 0.2: 0.9, 0.3: 0.7})
+    spec = {**SPEC, "max_trials": 12, "warm_start": "earlier"}
+    service.submit(spec)
+    (source,) = service.experiment("e").algorithm["sources"]
+    assert source["name"] == "earlier"
+    assert [trial[:2] for trial in source["trials"]] == [[2, {"x": 0.2}], [3, {"x": 0.3}], [1, {"x": 0.1}]]
+    with service.store.transaction() as tx:
+        tx.add_trial("earlier", 4, {"x": 0.9}, "random", 1.0, None, 3.0)
+    assert service.submit(spec).kind == "continued"
+    assert service.experiment("e").algorithm["sources"] == [source]
+    service.run("e")
+    origins = [trial.origin for trial in service.store.trials("e")]
+    assert origins[:3] == [f"warm start: earlier, trial {number}" for number in (2, 1, 3)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"warm_start": ["earlyer"]}, "there is no experiment 'earlyer'. Did you mean 'earlier'?"),
+        ({"warm_start": ["e"]}, "'e' is this search itself. Name an earlier one."),
+        ({"warm_start": ["empty"]}, "'empty' has no finished trial. Name a search that has some."),
+        (
+            {"warm_start": ["earlier"], "command": "echo {z}", "parameters": {"z": [1, 2]}},
+            "'earlier' has no parameter in common with this search (x there). "
+            "Name a search over some of the same parameters.",
+        ),
+        (
+            {"warm_start": ["earlier"], "parameters": {"x": ["a", "b"]}},
+            "no trial of 'earlier' fits into this space: the values of x are others there. "
+            "Name a search over some of the same values.",
+        ),
+    ],
+)
+def test_sources_that_do_not_help_are_refused(service: Service, changes: dict[str, Any], message: str) -> None:
+    """Each case has its message; nothing is recorded."""
+    service.submit({**SPEC, "name": "earlier"})
+    service.submit({**SPEC, "name": "empty"})
+    succeeded(service, "earlier", {0.1: 0.5})
+    with pytest.raises(SpecError) as caught:
+        service.submit({**SPEC, **changes})
+    assert str(caught.value) == f"warm_start: {message}"
+    assert service.store.find_experiment("e") is None
+
+
+def test_a_single_trial_takes_the_best_parameters(service: Service) -> None:
+    """It trains once, whatever becomes of the earlier search; constants are those of the new spec."""
+    earlier = {**SPEC, "name": "earlier", "parameters": {**SPEC["parameters"], "k": 5}, "command": "echo {x} {k}"}
+    service.submit(earlier)
+    succeeded(service, "earlier", {0.1: 0.5, 0.2: 0.9, 0.3: 0.7})
+    spec = {
+        **SPEC,
+        "command": ["sh", "-c", "echo accuracy={x}", "{k}"],
+        "parameters": {**SPEC["parameters"], "k": 7},
+        "parameters_from": "earlier",
+        "max_trials": None,
+    }
+    service.submit(spec)
+    service.run("e")
+    (trial,) = service.store.trials("e")
+    assert (trial.parameters, trial.origin) == ({"x": 0.2, "k": 7}, "best of earlier, trial 2")
+    assert service.experiment("e").state.final
+    assert service.submit(spec).kind == "finished"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"parameters_from": "earlyer"}, "parameters_from: there is no experiment 'earlyer'. Did you mean 'earlier'?"),
+        ({"parameters_from": "e"}, "parameters_from: 'e' is this search itself. Name an earlier one."),
+        (
+            {"parameters_from": "earlier"},
+            "parameters_from: 'earlier' has no trial with a result. Name a search that has one.",
+        ),
+        (
+            {"parameters_from": "earlier", "max_trials": 3},
+            "max_trials: it is for searches, and `parameters_from` asks for a single trial. Drop one.",
+        ),
+    ],
+)
+def test_best_parameters_that_are_not_there_are_refused(
+    service: Service, changes: dict[str, Any], message: str
+) -> None:
+    """Each case has its message; nothing is recorded."""
+    service.submit({**SPEC, "name": "earlier"})
+    with pytest.raises(SpecError) as caught:
+        service.submit({**SPEC, "max_trials": None, **changes})
+    assert str(caught.value) == message
+    assert service.store.find_experiment("e") is None

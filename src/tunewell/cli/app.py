@@ -8,7 +8,7 @@ from importlib import metadata
 import typer
 from rich.text import Text
 
-from tunewell.cli import after, demo, inspect, search
+from tunewell.cli import after, demo, import_, inspect, search
 from tunewell.cli.options import terminal
 from tunewell.service.jobs import JobFailed
 from tunewell.spec.errors import UserError
@@ -28,6 +28,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("search")(search.search)
 app.command("check")(search.check)
+app.command("import")(import_.import_)
 app.command("list")(inspect.list_)
 app.command("show")(inspect.show)
 app.command("logs")(inspect.logs)

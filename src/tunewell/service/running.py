@@ -15,7 +15,14 @@ from tunewell.controller.trial_manager import Experiment
 from tunewell.schedulers.contract import Scheduler
 from tunewell.schedulers.inline import InlineScheduler
 from tunewell.schedulers.local import LocalScheduler
-from tunewell.service.submission import Function, make_tuner, recorded_plan, trial_budget
+from tunewell.service.submission import (
+    Function,
+    make_tuner,
+    recorded_plan,
+    recorded_single,
+    recorded_sources,
+    trial_budget,
+)
 from tunewell.store.store import Store
 from tunewell.tasks.contract import Progress
 
@@ -44,7 +51,8 @@ def run_experiment(
     row = store.experiment(name)
     spec, task, space = recorded_plan(row, function)
     max_trials = trial_budget(spec, row)
-    tuner = make_tuner(spec, task, space, row.algorithm["name"], max_trials, row.algorithm["options"])
+    algorithm, options = row.algorithm["name"], row.algorithm["options"]
+    tuner = make_tuner(spec, task, space, algorithm, max_trials, options, recorded_sources(row), recorded_single(row))
     scheduler: Scheduler = InlineScheduler(function, spec.objective.metric) if inline and function else LocalScheduler()
     controller = Controller(store, home)
     with closing(scheduler), ExitStack() as lock:

@@ -9,13 +9,15 @@ from typing import Any
 from tunewell.controller.controller import Controller
 from tunewell.controller.home import Home
 from tunewell.reports.view import ExperimentView
-from tunewell.service import models, reporting
+from tunewell.service import importing, models, reporting
 from tunewell.service.export import export_experiment
+from tunewell.service.import_study import read_study
+from tunewell.service.import_table import read_table
 from tunewell.service.jobs import OnReport
 from tunewell.service.results import SearchResult, TrialResult, best_trials, search_result
 from tunewell.service.running import run_experiment
 from tunewell.service.snapshots import Snapshot, snapshot
-from tunewell.service.submission import Fresh, Function, Submission, submit
+from tunewell.service.submission import Fresh, Function, Submission, check_searched, make_plan, submit
 from tunewell.spec.errors import ConflictError, NotFoundError
 from tunewell.spec.launch import AttemptKey
 from tunewell.spec.states import Cause, TrialState
@@ -54,6 +56,23 @@ class Service:
     def submit(self, raw: Mapping[str, Any], function: Function | None = None, new: Fresh = "never") -> Submission:
         """Create or continue the experiment that a spec describes; see `submission.submit`."""
         return submit(self.store, self.home, raw, function, new)
+
+    def import_table(self, raw: Mapping[str, Any], path: Path) -> str:
+        """Record the trials in a CSV file as a finished experiment, which a spec describes; return its name.
+
+        Raises:
+            UserError: spec or trials are wrong, or the name is taken; nothing was recorded.
+        """
+        plan = make_plan(raw)
+        trials = read_table(path, plan.space, plan.spec.objective.metric)
+        importing.record(self.store, plan, trials, str(path))
+        return plan.spec.name
+
+    def import_study(self, raw: Mapping[str, Any], storage: str, study: str | None = None) -> str:
+        """Record the trials of an Optuna study (default: the only one of its storage); as `import_table` does."""
+        plan = make_plan(raw)
+        importing.record(self.store, plan, read_study(storage, study, plan.space, plan.spec.objective), storage)
+        return plan.spec.name
 
     def run(
         self,
@@ -156,7 +175,7 @@ class Service:
         Raises:
             ConflictError: a named trial has not failed, or none has.
         """
-        self.store.experiment(name)
+        check_searched(self.store.experiment(name))
         chosen = list(dict.fromkeys(numbers))
         for number in chosen:
             state = self.store.trial(name, number).state

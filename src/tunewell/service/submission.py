@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -11,11 +11,12 @@ from typing import Any, Literal
 from tunewell.controller.home import Home
 from tunewell.controller.launching import plan_resources
 from tunewell.schedulers.local import LocalScheduler
+from tunewell.service.warm_start import find_best, find_sources
 from tunewell.spec.declaration import declare, parse_space
 from tunewell.spec.differences import BUDGET_FIELDS, spec_differences
 from tunewell.spec.errors import ConflictError
 from tunewell.spec.experiment import ExperimentSpec, parse_spec
-from tunewell.spec.space import SearchSpace
+from tunewell.spec.space import Configuration, SearchSpace
 from tunewell.spec.states import TrialState
 from tunewell.store.rows import ExperimentRow
 from tunewell.store.store import Store
@@ -23,8 +24,11 @@ from tunewell.tasks.catalogue import complete_spec, task_for
 from tunewell.tasks.contract import Task
 from tunewell.tuners.catalogue import Choice, choose, create, initial_configurations
 from tunewell.tuners.contract import Tuner
+from tunewell.tuners.sources import Source, starts
 
 Function = Callable[..., Any]
+#: Name of the algorithm, and origin of the trials, of an experiment that was imported.
+IMPORTED = "imported"
 #: When to begin afresh under a numbered name although the name is taken: never, always, or if that experiment
 #: has ended or has another spec.
 Fresh = Literal["never", "always", "if-ended"]
@@ -62,6 +66,8 @@ def make_plan(raw: Mapping[str, Any], function: Function | None = None) -> Plan:
     space = task.space(spec)
     epochs = _epochs(space)
     choice = choose(spec.algorithm.name, space, spec.max_trials, task.resumable(spec), epochs, **spec.algorithm.options)
+    if spec.parameters_from is not None:
+        choice = replace(choose("random", space, 1), reason=f"a single trial, as good as {spec.parameters_from}")
     make_tuner(spec, task, space, choice.name, choice.max_trials, choice.options)
     with closing(LocalScheduler()) as scheduler:
         plan_resources(spec, scheduler)
@@ -75,8 +81,18 @@ def make_tuner(
     algorithm: str,
     max_trials: int,
     options: Mapping[str, Any],
+    sources: Sequence[Source] = (),
+    single: tuple[str, Configuration] | None = None,
 ) -> Tuner:
-    """Return the tuner of an experiment, without any history."""
+    """Return the tuner of an experiment, without any history.
+
+    Args:
+        spec: its spec, and what follows from it: `task`, `space`, name and `options` of the `algorithm`, `max_trials`.
+        sources: earlier searches that help it.
+        single: origin and configuration of its only trial, if it makes a single one.
+    """
+    initial = [single] if single else initial_configurations(space, spec.initial)
+    initial += starts(space, sources, max_trials, [configuration for _, configuration in initial])
     return create(
         algorithm,
         space,
@@ -87,7 +103,8 @@ def make_tuner(
         resumable=task.resumable(spec),
         structural=task.structural,
         early_stopping=spec.early_stopping,
-        initial=initial_configurations(space, spec.initial),
+        initial=initial,
+        sources=sources,
         **options,
     )
 
@@ -117,6 +134,8 @@ def submit(
     row = store.find_experiment(plan.spec.name)
     if row is not None:
         return _continue(store, home, row, plan.spec)
+    sources = find_sources(store, plan.spec.name, plan.space, plan.spec.warm_start)
+    single = find_best(store, plan.spec.name, plan.space, plan.spec.parameters_from)
     store.create_experiment(
         plan.spec.name,
         spec=plan.spec.model_dump(mode="json"),
@@ -127,6 +146,8 @@ def submit(
             "version": plan.choice.version,
             "max_trials": default_trials(plan),
             "options": dict(plan.choice.options),
+            "sources": [source.to_json() for source in sources],
+            "single": single,
         },
     )
     return Submission(plan.spec.name, "new")
@@ -138,8 +159,30 @@ def recorded_plan(row: ExperimentRow, function: Function | None = None) -> tuple
     return spec, task_for(spec, function), parse_space(row.space)
 
 
+def recorded_sources(row: ExperimentRow) -> list[Source]:
+    """Return the earlier searches that help an experiment, as they were when it was submitted."""
+    return [Source.from_json(data) for data in row.algorithm.get("sources", ())]
+
+
+def recorded_single(row: ExperimentRow) -> tuple[str, Configuration] | None:
+    """Return origin and configuration of the only trial of an experiment that makes a single one."""
+    recorded = row.algorithm.get("single")
+    return (recorded[0], dict(recorded[1])) if recorded else None
+
+
+def check_searched(row: ExperimentRow) -> None:
+    """Raise `ConflictError` if an experiment was imported, so that it can't go on."""
+    if row.algorithm["name"] == IMPORTED:
+        raise ConflictError(
+            f"Experiment '{row.name}' was imported: it can't go on. "
+            f"Start a search under another `name`, with `warm_start: {row.name}`."
+        )
+
+
 def default_trials(plan: Plan) -> int:
     """Return the number of trials of the plan's algorithm where the spec gives none."""
+    if plan.spec.parameters_from is not None:
+        return 1
     return choose(plan.choice.name, plan.space, **plan.choice.options).max_trials
 
 
@@ -158,6 +201,7 @@ def _renamed(store: Store, plan: Plan, new: Fresh) -> Plan:
 
 
 def _continue(store: Store, home: Home, row: ExperimentRow, spec: ExperimentSpec) -> Submission:
+    check_searched(row)
     differences = spec_differences(parse_spec(row.spec), spec)
     fixed = [difference for difference in differences if difference.field not in BUDGET_FIELDS]
     if fixed:

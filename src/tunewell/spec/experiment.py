@@ -91,11 +91,16 @@ def _variables(value: Any) -> Any:
     return _plain_mapping(value)
 
 
+def _names(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
 Argument = Annotated[str, BeforeValidator(_argument)]
 Arguments = Annotated[tuple[Argument, ...], BeforeValidator(_arguments)]
 Declarations = Annotated[dict[str, Any], BeforeValidator(_plain_mapping)]
 Variables = Annotated[dict[str, Argument], BeforeValidator(_variables)]
 Text = Annotated[str, Field(min_length=1)]
+Names = Annotated[tuple[Text, ...], BeforeValidator(_names)]
 Count = Annotated[WholeNumber, Field(ge=1)]
 CountFromZero = Annotated[WholeNumber, Field(ge=0)]
 
@@ -214,6 +219,16 @@ class ExperimentSpec(_Model):
     initial: tuple[Declarations, ...] = Field(
         default=(), description="Configurations to try first, after the default one."
     )
+    warm_start: Names = Field(
+        default=(),
+        description="Experiments in the same home whose trials help this search, such as one on similar data; their "
+        "spaces need some parameters of the same name. What they know at submission counts.",
+    )
+    parameters_from: Text | None = Field(
+        default=None,
+        description="An experiment in the same home: nothing is searched, a single trial trains with the parameters of "
+        "its best trial, as they are when this is submitted.",
+    )
     max_trials: Count | None = Field(
         default=None, description="Number of trials; default: 20, or all points of a grid."
     )
@@ -277,8 +292,14 @@ class ExperimentSpec(_Model):
         if len(given) > 1:
             raise SpecError(" and ".join(given), "exactly one of them says what is trained", f"Drop `{given[0]}`")
         self._check_kind(given[0])
+        self._check_single()
         _check_pattern(self.metric_pattern)
         return self
+
+    def _check_single(self) -> None:
+        for name in ("initial", "warm_start", "max_trials"):
+            if self.parameters_from is not None and getattr(self, name):
+                raise SpecError(name, "it is for searches, and `parameters_from` asks for a single trial", "Drop one")
 
     def _check_kind(self, kind: str) -> None:
         if kind == "task" and self.data is None:

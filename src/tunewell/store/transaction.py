@@ -37,7 +37,9 @@ class Transaction:
         """Take a connection on which nothing has begun, and the function from experiments' names to ids."""
         self._connection = connection
         self._dialect = dialect
-        self._identify = identify
+        self._identify_committed = identify
+        # Experiments that this transaction has created.
+        self._created: dict[str, int] = {}
         self._begun = False
         self._reports: list[dict[str, Any]] = []
         # Written last, all in one statement: nothing within a transaction depends on these.
@@ -47,10 +49,7 @@ class Transaction:
     def create_experiment(
         self, name: str, spec: JsonObject, space: JsonObject, algorithm: JsonObject, now: float | None = None
     ) -> None:
-        """Add an experiment in state `created`; raise `ConflictError` if the name is taken.
-
-        The other methods know it only after this transaction.
-        """
+        """Add an experiment in state `created`; raise `ConflictError` if the name is taken."""
         now = _or_present(now)
         new = (
             self._dialect.insert(experiment)
@@ -62,6 +61,7 @@ class Transaction:
         identity = self._execute(new).scalar()
         if identity is None:
             raise ConflictError(f"An experiment named '{name}' exists already. Choose another name.")
+        self._created[name] = identity
         self._add_event(identity, "created", now)
 
     def set_experiment_state(
@@ -275,6 +275,9 @@ class Transaction:
             self._connection.execute(statements.ADD_ELAPSED, self._elapsed)
         if self._events:
             self._connection.execute(statements.ADD_EVENT, self._events)
+
+    def _identify(self, name: str) -> int:
+        return self._created.get(name) or self._identify_committed(name)
 
     def _begin(self, durable: bool) -> None:
         self._dialect.begin(self._connection, durable)

@@ -6,6 +6,7 @@ Larochelle, Adams 2012, "Practical Bayesian Optimization of Machine Learning Alg
 1. Start with a Latin hypercube that holds every value of a parameter on which others depend.
 2. Fit Gaussian processes to the outcomes (`surrogate`); failures that the parameters brought about count as the worst
    loss, others not at all. Pending trials count as observed with the value that is predicted for them.
+   Earlier searches, where there are any, say what to expect beforehand (`prior`).
 3. Propose the point with the largest expected improvement (`acquisition`), times the probability of not failing as
    soon as there are failures (`feasibility`), that has not been suggested. Now and then propose at random instead:
    insurance against a model that is wrong about a whole region.
@@ -30,6 +31,7 @@ from tunewell.tuners.fresh import Fresh
 
 if TYPE_CHECKING:
     from tunewell.tuners.feasibility import Feasibility
+    from tunewell.tuners.prior import Prior
     from tunewell.tuners.surrogate import Member, Surrogate
 
 #: Share of random trials after the start.
@@ -41,6 +43,8 @@ MOST_MODELLED = 400
 MOST_FITTED = 150
 #: Points at which functions are drawn to tell whether any is better than the best trial.
 MOST_DRAWN = 150
+#: Share of the start that is left of it where there are sources.
+OWN_SHARE = 0.5
 #: Streams of random numbers.
 _DESIGN, _MODEL, _GAIN = 1, 2, 3
 
@@ -55,7 +59,8 @@ class BayesianTuner(Tuner):
         """Set up an empty history; see `Tuner`.
 
         Args:
-            initial_trials: size of the start, `initial` not counted; hierarchies with more branches get a larger one.
+            initial_trials: size of the start, `initial` not counted; half of it where there are sources. Hierarchies
+                with more branches get a larger one.
         """
         super().__init__(search)
         space = _without_order_of_categories(self.space)
@@ -64,7 +69,8 @@ class BayesianTuner(Tuner):
         self._points: dict[int, Array] = {}
         #: Trial number → loss to be minimised, infinite for failures that teach; in the order of being told.
         self._losses: dict[int, float] = {}
-        self._design = self._spread_out(initial_trials)
+        self._design = self._spread_out(math.ceil(OWN_SHARE * initial_trials) if search.sources else initial_trials)
+        self._prior: Prior | None = None
         self._fitted: tuple[Array, Array, list[Member]] | None = None
 
     def propose(self, number: int) -> Suggestion | Wait | Exhausted:
@@ -135,15 +141,18 @@ class BayesianTuner(Tuner):
     def _model(self, pending: Array) -> _Model:
         """Return what is known, with points (k, d) pending taken as observed."""
         # SciPy takes half a second to import: commands that propose nothing should not wait for it.
+        from tunewell.tuners.prior import Prior
         from tunewell.tuners.surrogate import Surrogate
 
         points = np.array([self._points[told] for told in self._losses])
         losses = np.array(list(self._losses.values()))
         fitted = last_fit(len(losses))
-        members = self._members(points[:fitted], losses[:fitted])
+        if self._prior is None:
+            self._prior = Prior(self._encoding, self.search.sources)
+        members = self._members(self._prior, points[:fitted], losses[:fitted])
         kept = modelled(losses, MOST_MODELLED)
         points, losses = points[kept], losses[kept]
-        surrogate = Surrogate(self._encoding, members, points, losses, pending)
+        surrogate = Surrogate(self._encoding, self._prior, members, points, losses, pending)
         incumbents = points[np.argsort(losses, kind="stable")[:INCUMBENTS]]
         return _Model(surrogate, self._feasibility(points, losses), incumbents)
 
@@ -158,7 +167,7 @@ class BayesianTuner(Tuner):
         hyperparameters = fit_labels(self._encoding, points[fitted], succeeded[fitted])
         return Feasibility(self._encoding, hyperparameters, points, succeeded)
 
-    def _members(self, points: Array, losses: Array) -> list[Member]:
+    def _members(self, prior: Prior, points: Array, losses: Array) -> list[Member]:
         """Return the models fitted to these outcomes; the last ones are remembered."""
         from tunewell.tuners.surrogate import fit_members
 
@@ -167,7 +176,7 @@ class BayesianTuner(Tuner):
             if np.array_equal(known_points, points, equal_nan=True) and np.array_equal(known_losses, losses):
                 return members
         kept = modelled(losses, MOST_FITTED)
-        members = fit_members(self._encoding, points[kept], losses[kept])
+        members = fit_members(self._encoding, prior, points[kept], losses[kept])
         self._fitted = points, losses, members
         return members
 

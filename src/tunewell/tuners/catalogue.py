@@ -19,6 +19,7 @@ from tunewell.tuners.options import OneOf, Option, Real, WholeNumber
 from tunewell.tuners.population_based import EXPLORE, PopulationBasedTuner
 from tunewell.tuners.pshe2 import Pshe2Tuner
 from tunewell.tuners.random import SEQUENCES, RandomTuner
+from tunewell.tuners.sources import Source
 from tunewell.tuners.tpe import TpeTuner
 
 #: Name → class. `auto` is not one of them: `choose` resolves it.
@@ -168,6 +169,7 @@ def create(  # noqa: PLR0913 - each is a thing that users set by name
     structural: Collection[str] = (),
     early_stopping: EarlyStoppingRule = "off",
     initial: Sequence[tuple[str, Configuration]] = (),
+    sources: Sequence[Source] = (),
     **options: Any,
 ) -> Tuner:
     """Return a tuner with an empty history.
@@ -183,6 +185,7 @@ def create(  # noqa: PLR0913 - each is a thing that users set by name
         structural: parameters that a training can't change when it goes on from a checkpoint.
         early_stopping: which rule ends trials early; see `tunewell.tuners.early_stopping`.
         initial: (origin, configuration) pairs to be suggested first.
+        sources: earlier searches that help this one; see `tunewell.tuners.sources`.
         options: the algorithm's own options.
 
     Raises:
@@ -194,7 +197,9 @@ def create(  # noqa: PLR0913 - each is a thing that users set by name
         space = parse_space(space)
     choice = choose(algorithm, space, max_trials, resumable, **options)
     kind = (RESUMING if resumable else {}).get(choice.name, ALGORITHMS[choice.name])
-    search = Search(space, goal, seed, initial, max_trials, max_concurrency, resumable, early_stopping, structural)
+    search = Search(
+        space, goal, seed, initial, max_trials, max_concurrency, resumable, early_stopping, structural, sources
+    )
     return kind(search, **choice.options)
 
 

@@ -20,6 +20,7 @@ from tunewell.spec.experiment import EarlyStoppingRule
 from tunewell.spec.space import Configuration, SearchSpace
 from tunewell.spec.states import Cause, TrialState
 from tunewell.tuners.early_stopping import EarlyStopping
+from tunewell.tuners.sources import Source
 
 Goal = Literal["maximize", "minimize"]
 
@@ -96,6 +97,8 @@ class Search:
     early_stopping: EarlyStoppingRule = "off"
     #: Parameters that a training can't change when it goes on from a checkpoint.
     structural: Collection[str] = ()
+    #: Earlier searches that help this one.
+    sources: Sequence[Source] = ()
 
 
 class Tuner(ABC):

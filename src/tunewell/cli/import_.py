@@ -1,0 +1,48 @@
+"""The command that takes trials from elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tunewell.cli.options import HOME, DatabaseOption, HomeOption, JsonOption, print_json, terminal
+from tunewell.cli.summary import print_summary
+from tunewell.service.service import Service
+from tunewell.spec.errors import SpecError
+from tunewell.spec.files import read_spec_file
+
+
+def import_(
+    spec_file: Annotated[
+        Path, typer.Argument(metavar="SPEC.yaml", help="A spec that names space and objective of the trials.")
+    ],
+    table: Annotated[
+        Path | None, typer.Argument(metavar="[TRIALS.csv]", help="Trials, a row each, a column for each parameter.")
+    ] = None,
+    optuna: Annotated[
+        str | None, typer.Option("--optuna", help="Storage of an Optuna study instead, such as sqlite:///study.db.")
+    ] = None,
+    study: Annotated[str | None, typer.Option("--study", help="Its name, if there are several studies.")] = None,
+    home: HomeOption = HOME,
+    database: DatabaseOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Record trials made elsewhere as a finished experiment, for `show`, `report`, `export` and `warm_start`."""
+    raw = read_spec_file(spec_file)
+    if (table is None) == (optuna is None):
+        raise SpecError("import", "it takes either a CSV file or --optuna", "Give one of them")
+    if study is not None and optuna is None:
+        raise SpecError("--study", "it belongs to --optuna", "Give the storage with --optuna, too")
+    with Service(home, database) as service:
+        if table is not None:
+            name = service.import_table(raw, table)
+        else:
+            assert optuna is not None
+            name = service.import_study(raw, optuna, study)
+        result = service.result(name)
+        if json_:
+            print_json(result.to_json())
+            return
+        print_summary(service, result, terminal())

@@ -1,0 +1,143 @@
+"""Trials in CSV files: those that `tunewell export` writes, and any with a column per parameter and for the metric."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tunewell.service.importing import ImportedTrial, check_parameters
+from tunewell.spec.errors import DataError, ended, nearest, shown
+from tunewell.spec.space import Numeric, Parameter, SearchSpace, is_number
+from tunewell.spec.states import Cause, TrialState
+
+#: Columns of `tunewell export` that are read, where they are there.
+_STATE, _CAUSE, _FIDELITY, _COST, _VALUE = "state", "cause", "fidelity", "cost_seconds", "value"
+_PREFIX = "parameter:"
+
+Row = Mapping[str, str]
+Word = TypeVar("Word", TrialState, Cause)
+#: Key of what a row has beyond the header.
+_BEYOND = "\0"
+
+
+def read_table(path: Path, space: SearchSpace, metric: str) -> list[ImportedTrial]:
+    """Return the finished trials in a CSV file, a row each; those that wait or run are left out.
+
+    The columns are named like parameters and metric, or as `tunewell export` names them. Without a column `state`,
+    every row is a trial that succeeded.
+
+    Raises:
+        DataError: the file can't be read, a column is missing or a value is wrong; the message names row (the header is
+            row 1) and column.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, restkey=_BEYOND, restval="", strict=True)
+            columns = _columns(path, space, metric, list(reader.fieldnames or ()))
+            trials = [_trial(f"{path}, row {number}", row, columns, space) for number, row in enumerate(reader, 2)]
+    except OSError as error:
+        raise DataError(f"{path}: it can't be read ({error.strerror}). Give the path of a CSV file.") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: it is no text in UTF-8. Save it as CSV in UTF-8.") from None
+    except csv.Error as error:
+        raise DataError(f"{path}: it is no valid CSV ({error}). Mend it.") from None
+    return [trial for trial in trials if trial is not None]
+
+
+def _columns(path: Path, space: SearchSpace, metric: str, header: list[str]) -> dict[str, str]:
+    """Return name of parameter, or `value` for the metric → column."""
+    columns = {}
+    for parameter in space:
+        column = next((name for name in (_PREFIX + parameter.name, parameter.name) if name in header), None)
+        if column is not None:
+            columns[_PREFIX + parameter.name] = column
+        elif parameter.size != 1:
+            raise _missing(path, parameter.name, header)
+    column = next((name for name in (metric, _VALUE) if name in header and name not in columns.values()), None)
+    if column is None:
+        raise _missing(path, metric, header)
+    return {**columns, _VALUE: column}
+
+
+def _missing(path: Path, name: str, header: list[str]) -> DataError:
+    return DataError(
+        f"{path}: there is no column '{name}'. {ended(nearest(name, header) or 'The first row names them')}"
+    )
+
+
+def _trial(place: str, row: Row, columns: Mapping[str, str], space: SearchSpace) -> ImportedTrial | None:
+    if _BEYOND in row:
+        raise DataError(f"{place}: there are more values than columns. Put values with commas in quotes.")
+    state = _word(place, row, _STATE, TrialState, TrialState.SUCCEEDED)
+    if not state.final:
+        return None
+    given = {}
+    for parameter in space:
+        text = row.get(columns.get(_PREFIX + parameter.name, ""), "").strip()
+        given[parameter.name] = _value(parameter, text) if text else None
+    value = _number(place, row, columns[_VALUE])
+    if state is TrialState.SUCCEEDED and value is None:
+        raise DataError(f"{place}, column '{columns[_VALUE]}': there is no value. Give one, or drop the row.")
+    failed = state is TrialState.FAILED
+    fidelity = _number(place, row, _FIDELITY)
+    cost = _number(place, row, _COST)
+    if fidelity is not None and not 0 < fidelity <= 1:
+        raise DataError(f"{place}, column '{_FIDELITY}': {fidelity} is no share. Give one above 0 and up to 1.")
+    if cost is not None and cost < 0:
+        raise DataError(f"{place}, column '{_COST}': {cost} is negative. Give the seconds that the trial took.")
+    return ImportedTrial(
+        check_parameters(place, space, given),
+        state,
+        value,
+        _word(place, row, _CAUSE, Cause, Cause.CRASHED) if failed else None,
+        1.0 if fidelity is None else fidelity,
+        cost or 0.0,
+    )
+
+
+def _value(parameter: Parameter, text: str) -> Any:
+    """Return the parameter's value that a text stands for; the text itself if it stands for none."""
+    if isinstance(parameter, Numeric):
+        return _as_number(text)
+    number = _as_number(text)
+    for value in parameter.values_:
+        if isinstance(value, bool):
+            matches = text.lower() == str(value).lower()
+        else:
+            matches = number == value if is_number(value) else text == value
+        if matches:
+            return value
+    return text
+
+
+def _as_number(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _number(place: str, row: Row, column: str) -> float | None:
+    text = row.get(column, "").strip()
+    if not text:
+        return None
+    number = _as_number(text)
+    if isinstance(number, str) or not math.isfinite(number):
+        raise DataError(f"{place}, column '{column}': {shown(text)} is no finite number. Give one, or drop the row.")
+    return float(number)
+
+
+def _word(place: str, row: Row, column: str, kind: type[Word], default: Word) -> Word:
+    text = row.get(column, "").strip()
+    if not text:
+        return default
+    try:
+        return kind(text)
+    except ValueError:
+        remedy = ended(nearest(text, [str(member) for member in kind]))
+        raise DataError(f"{place}, column '{column}': {shown(text)} is none that there is. {remedy}") from None

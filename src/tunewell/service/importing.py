@@ -1,0 +1,92 @@
+"""Trials from elsewhere as a recorded, finished experiment."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tunewell.service.submission import IMPORTED, Plan
+from tunewell.spec.declaration import declare
+from tunewell.spec.errors import DataError, shown
+from tunewell.spec.launch import AttemptKey, Report
+from tunewell.spec.space import Configuration, SearchSpace, describe
+from tunewell.spec.states import Cause, ExperimentState, TrialState
+from tunewell.store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedTrial:
+    """A finished trial from elsewhere, checked against the space."""
+
+    parameters: Configuration
+    #: A final one.
+    state: TrialState
+    #: Finite value of the objective metric, in the metric's own scale; None if there is none.
+    value: float | None
+    cause: Cause | None = None
+    #: Share of the full training, in (0, 1].
+    fidelity: float = 1.0
+    #: Wall time that it took.
+    cost_seconds: float = 0.0
+    #: Finite values of the objective metric at each step: step → value.
+    curve: Mapping[int, float] = field(default_factory=dict)
+
+
+def record(store: Store, plan: Plan, trials: Sequence[ImportedTrial], origin: str) -> None:
+    """Record trials as a completed experiment, all or nothing.
+
+    Args:
+        store: where.
+        plan: says the experiment's name, space and objective.
+        trials: in the order in which they get numbers, from 1 on.
+        origin: where they come from, for people.
+
+    Raises:
+        DataError: there are no trials.
+        ConflictError: the name is taken.
+    """
+    if not trials:
+        raise DataError(f"{origin}: there is no finished trial. Nothing was imported.")
+    name, metric, now = plan.spec.name, plan.spec.objective.metric, time.time()
+    algorithm = {"name": IMPORTED, "reason": "", "version": 1, "max_trials": len(trials), "options": {}, "sources": []}
+    with store.transaction() as tx:
+        tx.create_experiment(name, plan.spec.model_dump(mode="json"), declare(plan.space), algorithm, now)
+        tx.set_experiment_state(name, ExperimentState.CREATED, ExperimentState.RUNNING, now=now)
+        for number, trial in enumerate(trials, 1):
+            started = now - trial.cost_seconds
+            tx.add_trial(name, number, trial.parameters, IMPORTED, trial.fidelity, None, started)
+            tx.start_attempt(name, number, 1, started)
+            reports = [Report(step, {metric: value}, now) for step, value in sorted(trial.curve.items())]
+            tx.add_reports(AttemptKey(name, number, 1), reports)
+            tx.finish_trial(name, number, 1, trial.state, cause=trial.cause, value=trial.value, now=now)
+        tx.add_elapsed(name, sum(trial.cost_seconds for trial in trials))
+        tx.set_experiment_state(
+            name, ExperimentState.RUNNING, ExperimentState.COMPLETED, detail=f"Imported from {origin}.", now=now
+        )
+
+
+def check_parameters(place: str, space: SearchSpace, given: Mapping[str, Any]) -> Configuration:
+    """Return the configuration of `space` in `given`; constants may be missing, inactive parameters are dropped.
+
+    Raises:
+        DataError: a value is missing or outside its domain; the message begins with `place`, such as `a.csv, row 3`.
+    """
+    configuration: Configuration = {}
+    for parameter in space:
+        if not space.is_active(parameter, configuration):
+            continue
+        value = given.get(parameter.name)
+        where = f"{place}, column '{parameter.name}'"
+        if value is None and parameter.size == 1:
+            value = parameter.from_unit(0.5)
+        if value is None:
+            raise DataError(f"{where}: there is no value, but the parameter is active here. Give one, or drop the row.")
+        if not parameter.contains(value):
+            raise DataError(
+                f"{where}: {shown(value)} is outside {describe(parameter)}. Widen the range in the spec, "
+                "or drop the row."
+            )
+        configuration[parameter.name] = parameter.canonical(value)
+    return configuration

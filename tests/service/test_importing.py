@@ -1,0 +1,245 @@
+"""Trials from elsewhere: what becomes of them, and what is wrong with them."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tunewell.service.export import to_csv
+from tunewell.service.service import Service
+from tunewell.spec.errors import ConflictError, DataError, UserError
+from tunewell.spec.states import Cause, ExperimentState, TrialState
+
+SPEC: dict[str, Any] = {
+    "name": "old",
+    "command": ["echo", "{lr}", "{opt}", "{momentum}"],
+    "objective": {"metric": "loss", "goal": "minimize"},
+    "parameters": {
+        "lr": {"low": 0.001, "high": 1.0, "log": True},
+        "opt": ["sgd", "adam"],
+        "momentum": {"low": 0.0, "high": 1.0, "when": {"opt": "sgd"}},
+        "nesterov": [True, False],
+        "layers": {"low": 1, "high": 4},
+        "fixed": 3,
+    },
+}
+HEADER = "lr,opt,momentum,nesterov,layers,loss"
+GOOD = "0.1,adam,,True,2,0.5"
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    """A service on an empty home."""
+    with Service(tmp_path / "home") as service:
+        yield service
+
+
+def table(tmp_path: Path, *rows: str) -> Path:
+    """Write a CSV file."""
+    path = tmp_path / "trials.csv"
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return path
+
+
+def test_any_table_becomes_an_experiment(service: Service, tmp_path: Path) -> None:
+    """Columns in any order, further ones ignored, constants filled in, inactive parameters dropped."""
+    path = table(
+        tmp_path, f"{HEADER},note", f'{GOOD},"good, but slow"', "1e-2,sgd,0.9,false,4.0,0.25,", "1,adam,7,TRUE,1,3,"
+    )
+    assert service.import_table(SPEC, path) == "old"
+    row = service.experiment("old")
+    assert row.state is ExperimentState.COMPLETED
+    assert row.detail == f"Imported from {path}."
+    first, second, third = service.store.trials("old")
+    assert first.parameters == {"lr": 0.1, "opt": "adam", "nesterov": True, "layers": 2, "fixed": 3}
+    assert second.parameters == {
+        "lr": 0.01, "opt": "sgd", "momentum": 0.9, "nesterov": False, "layers": 4, "fixed": 3
+    }  # fmt: skip
+    assert third.parameters == {"lr": 1.0, "opt": "adam", "nesterov": True, "layers": 1, "fixed": 3}
+    assert (first.value, first.state, first.origin) == (0.5, TrialState.SUCCEEDED, "imported")
+    best = service.result("old").best
+    assert best is not None
+    assert best.number == 2
+    assert service.report("old").exists()
+
+
+def test_an_export_comes_back_as_it_was(service: Service, tmp_path: Path) -> None:
+    """States, causes, values, parameters, fidelities and costs are those of the exported trials."""
+    service.submit({**SPEC, "name": "first"})
+    complete = {"lr": 0.1, "opt": "adam", "nesterov": True, "layers": 2, "fixed": 3}
+    ends = [
+        (TrialState.SUCCEEDED, None, 0.5),
+        (TrialState.FAILED, Cause.GPU_OOM, None),
+        (TrialState.PRUNED, None, 0.9),
+        (TrialState.STOPPED, None, None),
+    ]
+    with service.store.transaction() as tx:
+        for number, (state, cause, value) in enumerate(ends, 1):
+            tx.add_trial("first", number, {**complete, "lr": number / 10}, "model", 0.5, None, 1.0)
+            tx.start_attempt("first", number, 1, 1.0)
+            tx.finish_trial("first", number, 1, state, cause=cause, value=value, now=4.0)
+        tx.add_trial("first", 5, complete, "model", 1.0, None, 5.0)
+    exported = to_csv(service.export("first")).splitlines()
+    service.import_table(SPEC, table(tmp_path, *exported))
+    one, two = service.export("first")["trials"], service.export("old")["trials"]
+    assert len(two) == 4
+    kept = ("number", "state", "cause", "value", "parameters", "fidelity", "cost_seconds")
+    assert [[trial[key] for key in kept] for trial in two] == [
+        [pytest.approx(trial[key]) if key == "cost_seconds" else trial[key] for key in kept] for trial in one[:4]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([HEADER], "there is no finished trial. Nothing was imported."),
+        (["lr,opt,momentum,nesterov,layer,loss", GOOD], "there is no column 'layers'. Did you mean 'layer'?"),
+        (["lr,opt,momentum,nesterov,layers,los", GOOD], "there is no column 'loss'. Did you mean 'los'?"),
+        (
+            [HEADER, GOOD, "5,adam,,True,2,0.5"],
+            ", row 3, column 'lr': 5 is outside 0.001 … 1 (log). Widen the range in the spec, or drop the row.",
+        ),
+        (
+            [HEADER, "0.1,lion,,True,2,0.5"],
+            ", row 2, column 'opt': 'lion' is outside sgd | adam. Widen the range in the spec, or drop the row.",
+        ),
+        (
+            [HEADER, "0.1,sgd,,True,2,0.5"],
+            ", row 2, column 'momentum': there is no value, but the parameter is active here. Give one, or drop",
+        ),
+        (
+            [HEADER, "0.1,adam,,True,2.5,0.5"],
+            ", row 2, column 'layers': 2.5 is outside 1 … 4. Widen the range in the spec, or drop the row.",
+        ),
+        (
+            [HEADER, "0.1,adam,,True,2,nan"],
+            ", row 2, column 'loss': 'nan' is no finite number. Give one, or drop the row.",
+        ),
+        ([HEADER, "0.1,adam,,True,2,"], ", row 2, column 'loss': there is no value. Give one, or drop the row."),
+        ([HEADER, "0.1,adam"], ", row 2, column 'loss': there is no value. Give one, or drop the row."),
+        ([HEADER, GOOD + ",1"], ", row 2: there are more values than columns. Put values with commas in quotes."),
+        ([HEADER, '"0.1'], "it is no valid CSV (unexpected end of data). Mend it."),
+        (
+            [HEADER + ",state", GOOD + ",succeded"],
+            ", row 2, column 'state': 'succeded' is none that there is. Did you mean 'succeeded'?",
+        ),
+        ([HEADER + ",fidelity", GOOD + ",2"], ", row 2, column 'fidelity': 2.0 is no share."),
+        ([HEADER + ",cost_seconds", GOOD + ",-2"], ", row 2, column 'cost_seconds': -2.0 is negative."),
+    ],
+)
+def test_bad_tables_are_refused_as_a_whole(service: Service, tmp_path: Path, rows: list[str], message: str) -> None:
+    """The message names file, row, column, value and remedy; nothing is imported."""
+    with pytest.raises(DataError) as caught:
+        service.import_table(SPEC, table(tmp_path, *rows))
+    assert message in str(caught.value)
+    assert str(caught.value).startswith(str(tmp_path / "trials.csv"))
+    assert service.experiments() == []
+
+
+def test_missing_files_and_wrong_encodings_are_told(service: Service, tmp_path: Path) -> None:
+    """What can't be read is no table."""
+    with pytest.raises(DataError, match="can't be read"):
+        service.import_table(SPEC, tmp_path / "none.csv")
+    (tmp_path / "latin.csv").write_bytes(b"lr,\xe9\n")
+    with pytest.raises(DataError, match="UTF-8"):
+        service.import_table(SPEC, tmp_path / "latin.csv")
+
+
+def test_imported_experiments_do_not_go_on_but_help(service: Service, tmp_path: Path) -> None:
+    """They are neither continued, nor retried, nor imported into; a new search starts from them."""
+    path = table(tmp_path, HEADER + ",state", GOOD + ",", "0.2,adam,,True,1,,failed")
+    service.import_table(SPEC, path)
+    for attempt in (
+        lambda: service.import_table(SPEC, path),
+        lambda: service.submit({**SPEC, "max_trials": 30}),
+        lambda: service.retry("old"),
+    ):
+        with pytest.raises(ConflictError):
+            attempt()
+    service.submit({**SPEC, "name": "new", "warm_start": "old"})
+    (source,) = service.experiment("new").algorithm["sources"]
+    assert [trial[0] for trial in source["trials"]] == [1]
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Any:
+    """A study of Optuna in a file, and its URL as attribute `url`."""
+    optuna = pytest.importorskip("optuna")
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    url = f"sqlite:///{tmp_path}/study.db"
+    study = optuna.create_study(storage=url, study_name="s", direction="minimize")
+
+    def objective(trial: Any) -> float:
+        lr = trial.suggest_float("lr", 0.001, 1.0, log=True)
+        opt = trial.suggest_categorical("opt", ["sgd", "adam"])
+        momentum = trial.suggest_float("momentum", 0.0, 1.0) if opt == "sgd" else 0.0
+        trial.suggest_categorical("nesterov", [True, False])
+        trial.suggest_int("layers", 1, 4)
+        trial.report(2.0, 1)
+        if trial.number == 1:
+            raise optuna.TrialPruned
+        if trial.number == 2:
+            raise RuntimeError
+        return float(lr + momentum)
+
+    study.optimize(objective, n_trials=5, catch=RuntimeError)
+    study.set_user_attr("url", url)
+    return study
+
+
+def test_studies_become_experiments(service: Service, study: Any) -> None:
+    """Values, parameters, states and intermediate values are those of the study."""
+    service.import_study(SPEC, study.user_attrs["url"])
+    rows = service.store.trials("old")
+    assert [row.state for row in rows] == ["succeeded", "pruned", "failed", "succeeded", "succeeded"]
+    assert [row.value for row in rows] == [trial.value for trial in study.trials]
+    assert [row.parameters for row in rows] == [{**trial.params, "fixed": 3} for trial in study.trials]
+    assert service.store.curves("old", "loss")[1] == {1: 2.0}
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "message"),
+    [
+        ({}, "t", "there is no study 't'. Known: s."),
+        ({"objective": {"metric": "loss", "goal": "maximize"}}, "s", "Write `goal: minimize` in the spec's objective."),
+        (
+            {"parameters": {**SPEC["parameters"], "lr": {"low": 10.0, "high": 20.0}}},
+            None,
+            ", trial 0, column 'lr': ",
+        ),
+    ],
+)
+def test_studies_that_do_not_fit_are_refused(
+    service: Service, study: Any, changes: dict[str, Any], name: str | None, message: str
+) -> None:
+    """Each case has its message; nothing is imported."""
+    with pytest.raises(UserError) as caught:
+        service.import_study({**SPEC, **changes}, study.user_attrs["url"], name)
+    assert message in str(caught.value)
+    assert service.experiments() == []
+
+
+def test_missing_storages_are_not_made(service: Service, tmp_path: Path) -> None:
+    """A mistyped file name makes no new database."""
+    pytest.importorskip("optuna")
+    with pytest.raises(DataError, match="no such database file"):
+        service.import_study(SPEC, f"sqlite:///{tmp_path}/other.db")
+    assert not (tmp_path / "other.db").exists()
+
+
+def test_without_optuna_the_remedy_is_told(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Optuna is needed for its own studies only."""
+    real = builtins.__import__
+
+    def refuse(name: str, *arguments: Any) -> Any:
+        if name == "optuna":
+            raise ImportError(name)
+        return real(name, *arguments)
+
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    with pytest.raises(DataError, match="pip install optuna"):
+        service.import_study(SPEC, "sqlite:///s.db")

@@ -527,3 +527,22 @@ def test_a_lock_that_is_only_looked_at_refuses_nobody(bench: Bench) -> None:
         with bench.home.lock("e"):
             assert looking.is_set()
         opened.join()
+
+
+def test_checkpoints_are_kept_for_whatever_may_run_again(bench: Bench) -> None:
+    """A child that runs, failed or was stopped may be started from its parent again; one that succeeded may not."""
+    bench.create(max_trials=4, max_failed_trials=5)
+    children = [Suggestion(number, {"x": number}, "child", 1.0, 1) for number in (2, 3)]
+    bench.add(answers=[0, *children, Suggestion(4, {"x": 4}, "child", 1.0, 2)])
+    manager = bench.controller._active["e"].manager
+    bench.step()
+    finish(bench, 1, 0.5)
+    bench.step(2)
+    assert manager.wanted_checkpoints() == {1}
+    finish(bench, 2, 0.6)
+    bench.scheduler.end(3, Cause.CRASHED)
+    bench.step(2)
+    assert manager.wanted_checkpoints() == {1, 2}
+    finish(bench, 4, 0.6)
+    bench.step(2)
+    assert manager.wanted_checkpoints() == {1}

@@ -51,7 +51,7 @@ def test_checkpoints_go_when_nobody_wants_them() -> None:
     assert end(subject, 1, 0.5, wanted={1, 2}) == set()
     assert end(subject, 2, 0.6, wanted={1, 2}) == set()
     assert end(subject, 3, 0.7, wanted={2}) == {"1/checkpoint", "3/checkpoint"}
-    assert end(subject, 4, 0.7, wanted=None) == set()
+    assert end(subject, 4, 0.7, wanted={2, 4}) == set()
     assert end(subject, 5, 0.7, wanted=()) == {"2/checkpoint", "4/checkpoint", "5/checkpoint"}
 
 

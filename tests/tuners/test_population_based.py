@@ -127,14 +127,14 @@ def test_checkpoints_are_wanted_as_long_as_somebody_may_resume() -> None:
     """While a member is still to leave a round, those of that round are kept; then they are not."""
     tuner = population(size=3, rounds=4)
     begin(tuner, [0.1, 0.2, 0.3])
-    assert set(tuner.checkpoints() or ()) == {1, 2, 3}
+    assert set(tuner.checkpoints()) == {1, 2, 3}
     for _ in range(2):
         asked(tuner)
-    assert set(tuner.checkpoints() or ()) == {1, 2, 3}
+    assert set(tuner.checkpoints()) == {1, 2, 3}
     third = asked(tuner)
-    assert set(tuner.checkpoints() or ()) == set()
+    assert set(tuner.checkpoints()) == set()
     tuner.tell(third.outcome(0.3))
-    assert set(tuner.checkpoints() or ()) == {6}
+    assert set(tuner.checkpoints()) == {6}
 
 
 def test_a_retry_does_not_double_a_member() -> None:

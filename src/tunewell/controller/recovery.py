@@ -49,7 +49,7 @@ def _replay(store: Store, manager: TrialManager) -> None:
         manager.progress.note_end(objective, event.state, event.objective)
         suggestion = e.tuner.suggestions[event.number]
         folder = e.home.experiment(e.name) / "trials" / str(event.number) / str(entry.attempt)
-        manager.retention.note_end(suggestion, folder, event.state, event.objective, e.tuner.checkpoints())
+        manager.retention.note_end(suggestion, folder, event.state, event.objective, manager.wanted_checkpoints())
         if event.objective is not None:
             manager.progress.note_value(objective, event.number, event.objective)
 

@@ -34,16 +34,16 @@ class Retention:
         folder: Path,
         state: TrialState,
         value: float | None,
-        wanted: Collection[int] | None,
+        wanted: Collection[int],
     ) -> list[Path]:
         """Return the folders that are not needed any more now that this trial has ended.
 
-        `wanted` are the trials that others may resume from; None: any.
+        `wanted` are the trials that others may resume from.
         """
         if not self._applies:
             return []
         self._checkpoints[suggestion.number] = folder / "checkpoint"
-        unwanted = [] if wanted is None else [trial for trial in self._checkpoints if trial not in wanted]
+        unwanted = [trial for trial in self._checkpoints if trial not in wanted]
         surplus = [self._checkpoints.pop(trial) for trial in unwanted]
         if value is None or state not in (TrialState.SUCCEEDED, TrialState.STOPPED):
             return [*surplus, folder / "artifacts"]

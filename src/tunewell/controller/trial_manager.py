@@ -273,16 +273,12 @@ class TrialManager:
         varying = sum(parameter.size != 1 for parameter in tuner.space)
         self.progress.convergence = examine(losses, varying, tuner.probability_of_gain)
 
-    def wanted_checkpoints(self) -> Collection[int] | None:
+    def wanted_checkpoints(self) -> Collection[int]:
         """Return the ended trials whose checkpoints may be resumed from, by new trials or by retried ones."""
         tuner = self.experiment.tuner
-        wanted = tuner.checkpoints()
-        if not wanted:
-            return wanted
-        unfinished = {*self.running, *(trial.suggestion.number for trial in self.waiting)}
-        failed = {number for number, outcome in tuner.outcomes.items() if outcome.state is TrialState.FAILED}
-        parents = {tuner.suggestions[number].resume_from for number in unfinished | failed}
-        return {*wanted, *(parent for parent in parents if parent is not None)}
+        may_run_again = (None, TrialState.FAILED, TrialState.STOPPED)
+        states = {child: tuner.outcomes[child].state if child in tuner.outcomes else None for child in tuner.parents}
+        return {*tuner.checkpoints(), *(tuner.parents[child] for child in states if states[child] in may_run_again)}
 
     def _end_time(self, trial: RunningTrial, exit_: Exit) -> float:
         # An attempt that is adopted may have ended long before this controller began.

@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from tunewell.spec.space import Choice, Configuration, SearchSpace
-from tunewell.spec.states import DETERMINISTIC_CAUSES
 from tunewell.tuners.contract import Exhausted, Outcome, Search, Suggestion, Tuner, Wait
 from tunewell.tuners.encoding import Array, Encoding
 from tunewell.tuners.fresh import Fresh
@@ -95,11 +94,9 @@ class BayesianTuner(Tuner):
     def learn(self, suggestion: Suggestion, outcome: Outcome) -> None:
         """Take the objective as loss, or a failure that the parameters brought about as infinite loss."""
         self._losses.pop(suggestion.number, None)
-        if outcome.cause in DETERMINISTIC_CAUSES:
-            self._losses[suggestion.number] = math.inf
-        elif outcome.objective is not None and math.isfinite(outcome.objective):
-            sign = 1.0 if self.search.goal == "minimize" else -1.0
-            self._losses[suggestion.number] = sign * outcome.objective
+        loss = self.loss(outcome)
+        if loss is not None:
+            self._losses[suggestion.number] = loss
 
     def _spread_out(self, size: int) -> Array:
         """Return a Latin hypercube (size or more, d) in which each branch of the space occurs (McKay et al. 1979).

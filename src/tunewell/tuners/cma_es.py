@@ -22,7 +22,6 @@ from typing import ClassVar
 import numpy as np
 
 from tunewell.spec.space import Configuration, key
-from tunewell.spec.states import DETERMINISTIC_CAUSES
 from tunewell.tuners.cma_distribution import Categories, Constants, Gaussian
 from tunewell.tuners.contract import Exhausted, Outcome, Search, Suggestion, Tuner, Wait
 from tunewell.tuners.encoding import Array, Encoding
@@ -119,13 +118,10 @@ class CmaEsTuner(Tuner):
         """
         if suggestion.number not in self._draws:
             return
-        if outcome.cause in DETERMINISTIC_CAUSES:
-            self._losses[suggestion.number] = math.inf
-        elif outcome.objective is not None and math.isfinite(outcome.objective):
-            sign = 1 if self.search.goal == "minimize" else -1
-            self._losses[suggestion.number] = sign * outcome.objective
-        else:
-            self._losses.pop(suggestion.number, None)
+        self._losses.pop(suggestion.number, None)
+        loss = self.loss(outcome)
+        if loss is not None:
+            self._losses[suggestion.number] = loss
 
     def _learned(self) -> tuple[_State, list[int]]:
         """Return the state after all complete generations, and the trials that are done with."""

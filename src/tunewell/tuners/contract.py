@@ -9,6 +9,7 @@ Every random number derives from (seed, trial number): see `Tuner.generator`.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ import numpy as np
 
 from tunewell.spec.experiment import EarlyStoppingRule
 from tunewell.spec.space import Configuration, SearchSpace
-from tunewell.spec.states import Cause, TrialState
+from tunewell.spec.states import DETERMINISTIC_CAUSES, Cause, TrialState
 from tunewell.tuners.early_stopping import EarlyStopping
 from tunewell.tuners.sources import Source
 
@@ -111,8 +112,6 @@ class Tuner(ABC):
     name: ClassVar[str]
     #: Version of the algorithm's behaviour, stored with each experiment.
     version: ClassVar[int] = 1
-    #: Whether suggestions may resume from other trials' checkpoints, so that these must be kept.
-    resumes: ClassVar[bool] = False
 
     def __init__(self, search: Search) -> None:
         """Set up an empty history."""
@@ -128,6 +127,8 @@ class Tuner(ABC):
         self._early_stopping = EarlyStopping(search.early_stopping, 1.0 if search.goal == "maximize" else -1.0)
         #: Numbers of suggestions without an outcome, in order.
         self.pending: dict[int, None] = {}
+        #: Trial number → number of the trial that it resumes from, where it does.
+        self.parents: dict[int, int] = {}
 
     def ask(self) -> Suggestion | Wait | Exhausted:
         """Return the next suggestion and count it as pending, or say that there is none (now, or ever)."""
@@ -181,9 +182,17 @@ class Tuner(ABC):
         del least
         return None
 
-    def checkpoints(self) -> Collection[int] | None:
-        """Return the ended trials that later suggestions may resume from; None: any may be. Without `resumes`, none."""
-        return None if self.resumes else ()
+    def checkpoints(self) -> Collection[int]:
+        """Return the ended trials that later suggestions may resume from: their checkpoints must be kept."""
+        return ()
+
+    def loss(self, outcome: Outcome) -> float | None:
+        """Return what is minimised: infinite for a failure that the parameters brought about, None for no lesson."""
+        if outcome.cause in DETERMINISTIC_CAUSES:
+            return math.inf
+        if outcome.objective is None or not math.isfinite(outcome.objective):
+            return None
+        return outcome.objective if self.search.goal == "minimize" else -outcome.objective
 
     def generator(self, number: int, stream: int = 0) -> np.random.Generator:
         """Return the random generator of trial `number` (independent `stream`s for independent uses)."""
@@ -202,4 +211,6 @@ class Tuner(ABC):
     def _accept(self, suggestion: Suggestion) -> None:
         self.suggestions[suggestion.number] = suggestion
         self.pending[suggestion.number] = None
+        if suggestion.resume_from is not None:
+            self.parents[suggestion.number] = suggestion.resume_from
         self.accept(suggestion)

@@ -84,10 +84,9 @@ class EvolutionTuner(Tuner):
     def learn(self, suggestion: Suggestion, outcome: Outcome) -> None:
         """Take the objective as loss; trials without one have no children."""
         self._losses.pop(suggestion.number, None)
-        if outcome.objective is not None and math.isfinite(outcome.objective):
-            self._losses[suggestion.number] = (
-                outcome.objective if self.search.goal == "minimize" else -outcome.objective
-            )
+        loss = self.loss(outcome)
+        if loss is not None and math.isfinite(loss):
+            self._losses[suggestion.number] = loss
 
     def _child(self, number: int) -> Suggestion | None:
         generator = self.generator(number, _CHILD)

@@ -38,7 +38,6 @@ class PopulationBasedTuner(Tuner):
     """Trains a population in rounds; a trial is one round of one member."""
 
     name: ClassVar[str] = "evolutionary"
-    resumes: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -101,7 +100,7 @@ class PopulationBasedTuner(Tuner):
             if self._round(number) < self._rounds:
                 self._open.append(number)
 
-    def checkpoints(self) -> Collection[int] | None:
+    def checkpoints(self) -> Collection[int]:
         """Return the trials of all rounds that some member is still in, or is about to leave."""
         rounds = {self._round(trial) for trial in (*self._open, *self.pending)}
         return {trial for trial in self.outcomes if self._round(trial) in rounds}
@@ -158,10 +157,8 @@ class PopulationBasedTuner(Tuner):
         return self._encoding.encode(self.suggestions[trial].parameters)
 
     def _loss(self, trial: int) -> float:
-        value = self.outcomes[trial].objective
-        if value is None or not math.isfinite(value):
-            return math.inf
-        return value if self.search.goal == "minimize" else -value
+        loss = self.loss(self.outcomes[trial])
+        return math.inf if loss is None else loss
 
 
 def _with_parents(space: SearchSpace, names: Collection[str]) -> set[str]:

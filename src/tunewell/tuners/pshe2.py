@@ -22,7 +22,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from tunewell.spec.states import DETERMINISTIC_CAUSES
 from tunewell.tuners.contract import Exhausted, Outcome, Search, Suggestion, Tuner, Wait
 from tunewell.tuners.designs import latin_hypercube
 from tunewell.tuners.encoding import Array, Encoding
@@ -120,11 +119,9 @@ class Pshe2Tuner(Tuner):
     def learn(self, suggestion: Suggestion, outcome: Outcome) -> None:
         """Take the objective as loss, or a failure that the parameters brought about as infinite loss."""
         self._losses.pop(suggestion.number, None)
-        if outcome.cause in DETERMINISTIC_CAUSES:
-            self._losses[suggestion.number] = math.inf
-        elif outcome.objective is not None and math.isfinite(outcome.objective):
-            sign = 1 if self.search.goal == "minimize" else -1
-            self._losses[suggestion.number] = sign * outcome.objective
+        loss = self.loss(outcome)
+        if loss is not None:
+            self._losses[suggestion.number] = loss
 
     def _turn(self) -> Particle | None:
         """Return the idle particle with the fewest trials; None if a new one is to begin."""

@@ -27,7 +27,6 @@ from typing import ClassVar
 import numpy as np
 
 from tunewell.spec.space import Configuration
-from tunewell.spec.states import DETERMINISTIC_CAUSES
 from tunewell.tuners.contract import Exhausted, Outcome, Search, Suggestion, Tuner, Wait
 from tunewell.tuners.designs import latin_hypercube
 from tunewell.tuners.encoding import Array, Encoding
@@ -90,13 +89,10 @@ class TpeTuner(Tuner):
     def learn(self, suggestion: Suggestion, outcome: Outcome) -> None:
         """Take the objective as loss, or a failure that the parameters brought about as infinite loss."""
         self._finite -= math.isfinite(self._losses.pop(suggestion.number, math.inf))
-        if outcome.cause in DETERMINISTIC_CAUSES:
-            self._losses[suggestion.number] = math.inf
-        elif outcome.objective is not None and math.isfinite(outcome.objective):
-            self._losses[suggestion.number] = (
-                outcome.objective if self.search.goal == "minimize" else -outcome.objective
-            )
-            self._finite += 1
+        loss = self.loss(outcome)
+        if loss is not None:
+            self._losses[suggestion.number] = loss
+            self._finite += math.isfinite(loss)
 
     def _from_model(self, number: int) -> Configuration | None:
         good, weights, bad = self._split()

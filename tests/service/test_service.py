@@ -104,6 +104,33 @@ def test_the_experiment_is_locked_while_it_is_prepared(service: Service, monkeyp
     assert not service.is_running("e")
 
 
+def test_what_is_tried_first_is_on_record(service: Service) -> None:
+    """However many trials the search is later allowed, its first ones, those of a source among them, stay the same."""
+    service.submit({**SPEC, "max_trials": 5})
+    service.run("e")
+    spec = {
+        **SPEC,
+        "name": "warm",
+        "command": ["sh", "-c", "echo {fidelity} > {checkpoint_dir}/x; echo accuracy={x}"],
+        "algorithm": "evolutionary",
+        "warm_start": ["e"],
+        "max_trials": 12,
+    }
+    service.submit(spec)
+    recorded = service.experiment("warm").algorithm
+    assert recorded["options"] == {"population_size": 4, "rounds": 3}
+    assert len(recorded["initial"]) == 3
+    for max_trials, made in ((8, 8), (20, 12)):
+        service.submit({**spec, "max_trials": max_trials})
+        assert service.run("warm")
+        assert sum(service.result("warm").counts.values()) == made
+    assert service.experiment("warm").algorithm == recorded
+    trials = service.store.trials("warm")
+    assert [trial.origin for trial in trials[:3]] == [origin for origin, _ in recorded["initial"]]
+    assert [round(3 * trial.fidelity) for trial in trials] == [1] * 4 + [2] * 4 + [3] * 4
+    assert "the population has been trained to the end" in service.experiment("warm").detail
+
+
 def test_a_population_is_compared_with_a_default_that_was_trained_in_full(service: Service) -> None:
     """A first round is no full training: the default is what went on from it without a change, or nothing."""
     service.submit({**SPEC, "parameters": {"x": {"low": 0.0, "high": 1.0, "default": 0.5}}})

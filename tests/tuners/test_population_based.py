@@ -248,6 +248,39 @@ def test_what_does_not_fit_is_refused(arguments: dict[str, int], wishes: dict[st
         choose("evolutionary", SPACE, resumable=True, **arguments, **wishes)
 
 
+def test_a_recorded_population_keeps_its_size() -> None:
+    """Fewer or more trials than it was made for change nothing in it."""
+    for max_trials in (5, 500):
+        tuner = population(size=4, rounds=5, max_trials=max_trials)
+        assert [asked(tuner).fidelity for _ in range(4)] == [0.2] * 4
+        assert isinstance(tuner.ask(), Wait)
+
+
+def test_a_population_has_room_for_all_first_configurations() -> None:
+    """More of them than members are refused: a population that grew would not be trained to the end."""
+    with pytest.raises(SpecError, match="initial: 3 configurations, the default one among them, for 2 members"):
+        create(
+            "evolutionary",
+            SPACE,
+            goal="maximize",
+            resumable=True,
+            initial=initial_configurations(SPACE, [{"rate": 1e-4, "width": 8, "layers": n} for n in (1, 2)]),
+            population_size=2,
+            rounds=3,
+        )
+
+
+def test_options_of_populations_need_checkpoints() -> None:
+    """Without them they are refused, not ignored; `rounds` gives the number of trials; the reason says what is done."""
+    choice = choose("evolutionary", SPACE, population_size=4, rounds=6)
+    assert choice.max_trials == 24
+    assert choice.options == {"population_size": 4}
+    assert choice.reason.startswith("over full trainings")
+    for option in ({"explore": "pshe2"}, {"asynchronous": True}):
+        with pytest.raises(SpecError, match=r"algorithm\.\w+: the trials can't go on from one another's checkpoints"):
+            choose("evolutionary", SPACE, **option)  # type: ignore[arg-type]
+
+
 def test_without_checkpoints_full_trainings_evolve() -> None:
     """Trials that can't resume are trained in full, and children come near their parents."""
     tuner = create("evolutionary", SPACE, goal="maximize", population_size=4)

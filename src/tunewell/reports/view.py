@@ -69,7 +69,7 @@ class ExperimentView:
     stop_detail: str = ""
     #: Whether a controller runs it at this moment.
     running: bool = False
-    #: The command of the best trial, ready to be run by hand; empty if it is no command.
+    #: The command of the best trial, ready to be run by hand; empty if it is no command, or began from a checkpoint.
     best_command: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     #: Seconds since the epoch.

@@ -60,7 +60,7 @@ def experiment_view(store: Store, home: Home, name: str) -> ExperimentView:
         trials=trials,
         top=tuple(trial.number for trial in top),
         running=home.is_running(name),
-        best_command=_command_by_hand(spec, top[0]) if top and spec.command else (),
+        best_command=_command_by_hand(spec, top[0]) if top and spec.command and top[0].resume_from is None else (),
         default_trial=default.number if default else None,
         evaluations=read_evaluations(home, name),
         version=version("tunewell"),

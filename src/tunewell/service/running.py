@@ -19,8 +19,6 @@ from tunewell.service.submission import (
     Function,
     make_tuner,
     recorded_plan,
-    recorded_single,
-    recorded_sources,
     trial_budget,
 )
 from tunewell.store.store import Store
@@ -51,8 +49,7 @@ def run_experiment(
     row = store.experiment(name)
     spec, task, space = recorded_plan(row, function)
     max_trials = trial_budget(spec, row)
-    algorithm, options = row.algorithm["name"], row.algorithm["options"]
-    tuner = make_tuner(spec, task, space, algorithm, max_trials, options, recorded_sources(row), recorded_single(row))
+    tuner = make_tuner(spec, task, space, max_trials, row.algorithm)
     scheduler: Scheduler = InlineScheduler(function, spec.objective.metric) if inline and function else LocalScheduler()
     controller = Controller(store, home)
     with closing(scheduler), ExitStack() as lock:

@@ -22,7 +22,7 @@ from tunewell.store.rows import ExperimentRow
 from tunewell.store.store import Store
 from tunewell.tasks.catalogue import complete_spec, task_for
 from tunewell.tasks.contract import Task
-from tunewell.tuners.catalogue import Choice, choose, create, initial_configurations
+from tunewell.tuners.catalogue import RESUMING, Choice, choose, create, initial_configurations
 from tunewell.tuners.contract import Tuner
 from tunewell.tuners.sources import Source, starts
 
@@ -64,37 +64,25 @@ def make_plan(raw: Mapping[str, Any], function: Function | None = None) -> Plan:
     spec = parse_spec(complete_spec(dict(raw), function))
     task = task_for(spec, function)
     space = task.space(spec)
-    epochs = _epochs(space)
-    choice = choose(spec.algorithm.name, space, spec.max_trials, task.resumable(spec), epochs, **spec.algorithm.options)
+    resumable, options = task.resumable(spec), spec.algorithm.options
+    choice = choose(spec.algorithm.name, space, spec.max_trials, resumable, _epochs(space), **options)
     if spec.parameters_from is not None:
         choice = replace(choose("random", space, 1), reason=f"a single trial, as good as {spec.parameters_from}")
-    make_tuner(spec, task, space, choice.name, choice.max_trials, choice.options)
+    plan = Plan(spec, task, space, choice, findings=())
+    make_tuner(
+        spec, task, space, choice.max_trials, _algorithm_record(plan, initial_configurations(space, spec.initial))
+    )
     with closing(LocalScheduler()) as scheduler:
         plan_resources(spec, scheduler)
-    return Plan(spec, task, space, choice, tuple(task.check(spec)))
+    return replace(plan, findings=tuple(task.check(spec)))
 
 
 def make_tuner(
-    spec: ExperimentSpec,
-    task: Task,
-    space: SearchSpace,
-    algorithm: str,
-    max_trials: int,
-    options: Mapping[str, Any],
-    sources: Sequence[Source] = (),
-    single: tuple[str, Configuration] | None = None,
+    spec: ExperimentSpec, task: Task, space: SearchSpace, max_trials: int, algorithm: Mapping[str, Any]
 ) -> Tuner:
-    """Return the tuner of an experiment, without any history.
-
-    Args:
-        spec: its spec, and what follows from it: `task`, `space`, name and `options` of the `algorithm`, `max_trials`.
-        sources: earlier searches that help it.
-        single: origin and configuration of its only trial, if it makes a single one.
-    """
-    initial = [single] if single else initial_configurations(space, spec.initial)
-    initial += starts(space, sources, max_trials, [configuration for _, configuration in initial])
+    """Return the tuner of an experiment, without any history. `algorithm` is what is on record about it."""
     return create(
-        algorithm,
+        algorithm["name"],
         space,
         goal=spec.objective.goal,
         seed=spec.seed,
@@ -103,10 +91,41 @@ def make_tuner(
         resumable=task.resumable(spec),
         structural=task.structural,
         early_stopping=spec.early_stopping,
-        initial=initial,
-        sources=sources,
-        **options,
+        initial=[(origin, dict(configuration)) for origin, configuration in algorithm["initial"]],
+        sources=[Source.from_json(source) for source in algorithm["sources"]],
+        **algorithm["options"],
     )
+
+
+def _algorithm_record(
+    plan: Plan, initial: Sequence[tuple[str, Configuration]], sources: Sequence[Source] = ()
+) -> dict[str, Any]:
+    """Return what is recorded of the algorithm: all that its tuner is made of, whatever becomes of spec and sources."""
+    return {
+        "name": plan.choice.name,
+        "reason": plan.choice.reason,
+        "version": plan.choice.version,
+        "max_trials": _default_trials(plan),
+        "options": dict(plan.choice.options),
+        "initial": [[origin, configuration] for origin, configuration in initial],
+        "sources": [source.to_json() for source in sources],
+    }
+
+
+def _initial(plan: Plan, store: Store, sources: Sequence[Source]) -> list[tuple[str, Configuration]]:
+    """Return what the search tries first: default, the user's own and the sources' best, or just the best of another.
+
+    Raises:
+        SpecError: that other experiment does not exist, or has nothing that fits.
+    """
+    single = find_best(store, plan.spec.name, plan.space, plan.spec.parameters_from)
+    if single is not None:
+        return [single]
+    own = initial_configurations(plan.space, plan.spec.initial)
+    found = starts(plan.space, sources, plan.choice.max_trials, [configuration for _, configuration in own])
+    if plan.task.resumable(plan.spec) and plan.choice.name in RESUMING:
+        found = found[: plan.choice.options["population_size"] - len(own)]
+    return own + found
 
 
 def _epochs(space: SearchSpace) -> int | None:
@@ -135,20 +154,11 @@ def submit(
     if row is not None:
         return _continue(store, home, row, plan.spec)
     sources = find_sources(store, plan.spec.name, plan.space, plan.spec.warm_start)
-    single = find_best(store, plan.spec.name, plan.space, plan.spec.parameters_from)
     store.create_experiment(
         plan.spec.name,
         spec=plan.spec.model_dump(mode="json"),
         space=declare(plan.space),
-        algorithm={
-            "name": plan.choice.name,
-            "reason": plan.choice.reason,
-            "version": plan.choice.version,
-            "max_trials": default_trials(plan),
-            "options": dict(plan.choice.options),
-            "sources": [source.to_json() for source in sources],
-            "single": single,
-        },
+        algorithm=_algorithm_record(plan, _initial(plan, store, sources), sources),
     )
     return Submission(plan.spec.name, "new")
 
@@ -157,17 +167,6 @@ def recorded_plan(row: ExperimentRow, function: Function | None = None) -> tuple
     """Return spec, task and space of an experiment as they are on record."""
     spec = parse_spec(row.spec)
     return spec, task_for(spec, function), parse_space(row.space)
-
-
-def recorded_sources(row: ExperimentRow) -> list[Source]:
-    """Return the earlier searches that help an experiment, as they were when it was submitted."""
-    return [Source.from_json(data) for data in row.algorithm.get("sources", ())]
-
-
-def recorded_single(row: ExperimentRow) -> tuple[str, Configuration] | None:
-    """Return origin and configuration of the only trial of an experiment that makes a single one."""
-    recorded = row.algorithm.get("single")
-    return (recorded[0], dict(recorded[1])) if recorded else None
 
 
 def check_searched(row: ExperimentRow) -> None:
@@ -179,11 +178,12 @@ def check_searched(row: ExperimentRow) -> None:
         )
 
 
-def default_trials(plan: Plan) -> int:
+def _default_trials(plan: Plan) -> int:
     """Return the number of trials of the plan's algorithm where the spec gives none."""
     if plan.spec.parameters_from is not None:
         return 1
-    return choose(plan.choice.name, plan.space, **plan.choice.options).max_trials
+    options = {**plan.spec.algorithm.options, **plan.choice.options}
+    return choose(plan.choice.name, plan.space, None, plan.task.resumable(plan.spec), **options).max_trials
 
 
 def trial_budget(spec: ExperimentSpec, row: ExperimentRow) -> int:

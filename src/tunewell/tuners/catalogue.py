@@ -34,6 +34,8 @@ ALGORITHMS: Mapping[str, type[Tuner]] = {
 }
 #: Name → class that takes over where trials can go on from one another's checkpoints.
 RESUMING: Mapping[str, type[Tuner]] = {"evolutionary": PopulationBasedTuner}
+#: What `evolutionary` does elsewhere.
+FULL_TRAININGS = "over full trainings, because the trials can't go on from one another's checkpoints"
 AUTO = "auto"
 DEFAULT_MAX_TRIALS = 20
 #: Members and rounds of a population, where there is room for them, and the least of both.
@@ -68,7 +70,7 @@ class Choice:
     """The algorithm of an experiment."""
 
     name: str
-    #: Why it was chosen; empty if the user named it.
+    #: Why it was chosen, or what it is here; mostly empty if the user named it.
     reason: str
     #: Version of the algorithm's behaviour.
     version: int
@@ -118,9 +120,20 @@ def choose(
             options |= population_options(max_trials, epochs, **options)
         if max_trials is None and "rounds" in options:
             max_trials = options.get("population_size", DEFAULT_POPULATION) * options["rounds"]
+        if not resumable:
+            reason, options = FULL_TRAININGS, _options_of_full_trainings(options)
     if max_trials is None:
         max_trials = _grid_trials(space, **options) if name == "grid" else DEFAULT_MAX_TRIALS
     return Choice(name, reason, ALGORITHMS[name].version, max_trials, options)
+
+
+def _options_of_full_trainings(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options without `rounds`, which gives the number of trials only; refuse those of populations."""
+    for option in ("asynchronous", "explore"):
+        if option in options:
+            remedy = "Drop it, or see `resumable` in the spec reference"
+            raise SpecError(f"algorithm.{option}", "the trials can't go on from one another's checkpoints", remedy)
+    return {option: value for option, value in options.items() if option != "rounds"}
 
 
 def population_options(
@@ -195,7 +208,9 @@ def create(  # noqa: PLR0913 - each is a thing that users set by name
         raise SpecError("goal", f"{goal!r} is none", "Say maximize or minimize")
     if not isinstance(space, SearchSpace):
         space = parse_space(space)
-    choice = choose(algorithm, space, max_trials, resumable, **options)
+    # A population that is on record keeps its size, whatever becomes of the number of trials.
+    settled = {"population_size", "rounds"} <= options.keys()
+    choice = choose(algorithm, space, None if settled else max_trials, resumable, **options)
     kind = (RESUMING if resumable else {}).get(choice.name, ALGORITHMS[choice.name])
     search = Search(
         space, goal, seed, initial, max_trials, max_concurrency, resumable, early_stopping, structural, sources

@@ -35,26 +35,19 @@ class EvolutionTuner(Tuner):
         search: Search,
         *,
         population_size: int = 8,
-        rounds: int = 10,
         disturbance_ratio: float = 0.25,
         random_probability: float = 0.1,
-        explore: str = "perturb",
-        asynchronous: bool = True,
     ) -> None:
         """Set up an empty history; see `Tuner`.
 
         Args:
             population_size: trials that are spread out at first, `search.initial` among them; parents are the best
                 `disturbance_ratio` of twice as many.
-            rounds: no effect here: the number of trials follows from it before.
             disturbance_ratio: see `population_size`.
             random_probability: probability that a coordinate of a child is drawn anew.
-            explore: no effect here: there is no particle that could keep its momentum.
-            asynchronous: no effect: no trial waits for others here.
         """
         super().__init__(search)
-        del rounds, explore, asynchronous
-        self._parents = max(2, math.floor(2 * population_size * disturbance_ratio))
+        self._breeders = max(2, math.floor(2 * population_size * disturbance_ratio))
         self._random_probability = random_probability
         self._encoding = Encoding(self.space)
         self._fresh = Fresh(self.space)
@@ -90,7 +83,7 @@ class EvolutionTuner(Tuner):
 
     def _child(self, number: int) -> Suggestion | None:
         generator = self.generator(number, _CHILD)
-        best = sorted(self._losses, key=lambda trial: (self._losses[trial], trial))[: self._parents]
+        best = sorted(self._losses, key=lambda trial: (self._losses[trial], trial))[: self._breeders]
         for _ in range(_LITTERS):
             first, second = (best[place] for place in sorted(generator.integers(len(best), size=2)))
             point = cross(self._point(first), self._point(second), CROSSED, generator)

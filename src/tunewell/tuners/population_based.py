@@ -22,6 +22,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from tunewell.spec.errors import SpecError
 from tunewell.spec.space import Configuration, SearchSpace
 from tunewell.tuners.contract import Exhausted, Outcome, Search, Suggestion, Tuner, Wait
 from tunewell.tuners.designs import latin_hypercube
@@ -53,16 +54,22 @@ class PopulationBasedTuner(Tuner):
         """Set up an empty history; see `Tuner`.
 
         Args:
-            population_size: members; more if there are more configurations in `search.initial`.
+            population_size: members, those of `search.initial` among them.
             rounds: parts of the full training; after each the population is compared.
             disturbance_ratio: share of the population that is replaced, and share that it is replaced from.
             random_probability: probability that a parameter is drawn anew instead of moved.
             explore: one of `EXPLORE`.
             asynchronous: whether a member goes on as soon as it has ended a round, judged by those that have ended
                 it before, instead of waiting for all.
+
+        Raises:
+            SpecError: there are more configurations in `search.initial` than members.
         """
         super().__init__(search)
-        self._size = max(population_size, len(self.initial))
+        if len(self.initial) > population_size:
+            complaint = f"{len(self.initial)} configurations, the default one among them, for {population_size} members"
+            raise SpecError("initial", complaint, "Give fewer, or a larger population_size")
+        self._size = population_size
         self._rounds = rounds
         self._ratio = disturbance_ratio
         self._random_probability = random_probability

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.states import TrialState
 from tunewell.tuners.catalogue import create
 from tunewell.tuners.contract import Outcome, Suggestion, Tuner
-from tunewell.tuners.early_stopping import LEAST_FINISHED, EarlyStopping, rank_correlation, rungs
+from tunewell.tuners.early_stopping import LEAST_FINISHED, EarlyStopping, rungs
 
 SPACE = parse_space({"x": {"low": 0.0, "high": 1.0}})
 STEPS = 9
@@ -101,18 +98,3 @@ def test_a_tuner_prunes_by_the_rule_that_it_is_given() -> None:
 
     assert run("halving")[1] == ["keep"] * 6 + ["prune"] * 6
     assert run("off")[1] == ["keep"] * 12
-
-
-@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=2, max_size=20))
-def test_rank_correlation_is_spearmans(pairs: list[tuple[int, int]]) -> None:
-    """It is Pearson's correlation of mean ranks, within [-1, 1], 0 where a side is constant."""
-    first, second = ([float(pair[place]) for pair in pairs] for place in (0, 1))
-    found = rank_correlation(first, second)
-    ranks = [
-        [np.mean([place for place, other in enumerate(sorted(side)) if other == value]) for value in side]
-        for side in (first, second)
-    ]
-    if len(set(first)) == 1 or len(set(second)) == 1:
-        assert found == 0.0
-    else:
-        assert found == pytest.approx(np.corrcoef(ranks)[0, 1])

@@ -9,7 +9,8 @@ import pytest
 
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.space import Configuration, Value
-from tunewell.tuners.sources import MOST_TRIALS, Source, make_source, map_into, normal_scores, starts
+from tunewell.tuners.ranks import normal_scores
+from tunewell.tuners.sources import MOST_TRIALS, Source, make_source, map_into, starts
 
 SPACE = parse_space(
     {

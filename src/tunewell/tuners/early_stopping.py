@@ -17,13 +17,14 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
 
 import numpy as np
 
 from tunewell.spec.experiment import EarlyStoppingRule
+from tunewell.tuners.ranks import correlation, mean_ranks
 
 #: Full trainings before anything is ended.
 LEAST_FINISHED = 5
@@ -82,7 +83,8 @@ class EarlyStopping:
         if self.rule == "halving" and step not in rungs(longest):
             return True
         then = [known.at(step) for known in self._finished]
-        if rank_correlation(then, [known.best[-1] for known in self._finished]) < LEAST_CORRELATION:
+        final = [known.best[-1] for known in self._finished]
+        if correlation(mean_ranks(np.array(then)), mean_ranks(np.array(final))) < LEAST_CORRELATION:
             return True
         if self.rule == "median":
             return curve.best[-1] >= float(np.median(then))
@@ -98,17 +100,3 @@ def rungs(longest: int) -> set[int]:
         longest = max(1, round(longest / ETA))
         found.add(longest)
     return found
-
-
-def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
-    """Return Spearman's rank correlation, ties sharing their mean rank; 0 where one side is constant."""
-    deviations = [_ranks(side) for side in (first, second)]
-    norm = math.sqrt(float((deviations[0] ** 2).sum() * (deviations[1] ** 2).sum()))
-    return float((deviations[0] * deviations[1]).sum()) / norm if norm else 0.0
-
-
-def _ranks(values: Sequence[float]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    """Return the ranks less their mean."""
-    _, inverse, counts = np.unique(np.asarray(values), return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts + 1) / 2.0)[inverse]
-    return np.asarray(ranks - ranks.mean())

@@ -17,7 +17,8 @@ import numpy as np
 
 from tunewell.tuners.encoding import Array, Encoding
 from tunewell.tuners.gaussian_process import Features, GaussianProcess, fit
-from tunewell.tuners.sources import Source, normal_scores
+from tunewell.tuners.ranks import correlation, normal_scores
+from tunewell.tuners.sources import Source
 
 #: So many observations halve what a correlation counts.
 CAUTION = 2.0
@@ -62,20 +63,13 @@ def fit_trend(predictions: Array, values: Array) -> Trend:
     Their average, weighted by rank correlation, is regressed on the values, the slope shrunk: by the number of
     observations, and where predictions hardly differ.
     """
-    count = len(values)
-    correlations = np.array([max(0.0, rank_correlation(prediction, values)) for prediction in predictions])
+    count, scores = len(values), normal_scores(values)
+    correlations = np.array([max(0.0, correlation(normal_scores(p), scores)) for p in predictions])
     if not correlations.any():
         return Trend(np.zeros(len(predictions)), 0.0)
     shares = correlations / correlations.sum()
     average = shares @ predictions
     deviation = float(average.std())
-    slope = max(0.0, rank_correlation(average, values)) * float(values.std())
+    slope = max(0.0, correlation(normal_scores(average), scores)) * float(values.std())
     slope *= deviation / (deviation**2 + _LEAST_DEVIATION**2) * count / (count + CAUTION)
     return Trend(slope * shares, -slope * float(average.mean()))
-
-
-def rank_correlation(first: Array, second: Array) -> float:
-    """Return the correlation of the normal scores of two arrays (n,); 0 if one of them is constant."""
-    one, other = normal_scores(first), normal_scores(second)
-    norm = float(np.sqrt((one @ one) * (other @ other)))
-    return float(one @ other) / norm if norm > 0 else 0.0

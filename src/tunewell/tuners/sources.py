@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 
 from tunewell.spec.space import Configuration, Numeric, Parameter, SearchSpace, Value, is_number, key
 from tunewell.tuners.encoding import Array, Encoding
+from tunewell.tuners.ranks import normal_scores
 
 #: Most trials of a source that are kept.
 MOST_TRIALS = 150
@@ -92,14 +92,6 @@ def map_into(space: SearchSpace, parameters: Mapping[str, Value]) -> Configurati
             return None
         configuration[parameter.name] = value
     return configuration
-
-
-def normal_scores(losses: Array) -> Array:
-    """Return the standard normal quantiles (n,) of the ranks of losses (n,); equal losses share their mean rank."""
-    _, inverse, counts = np.unique(losses, return_inverse=True, return_counts=True)
-    ranks = np.cumsum(counts) - (counts + 1) / 2 + 0.5  # centres, from 0.5 to n - 0.5
-    quantile = NormalDist().inv_cdf
-    return np.array([quantile(rank / len(losses)) for rank in ranks.tolist()])[inverse]
 
 
 def starts(

@@ -11,9 +11,8 @@ import pytest
 from tunewell.spec.declaration import parse_space
 from tunewell.tuners.catalogue import create
 from tunewell.tuners.contract import Suggestion, Tuner
-from tunewell.tuners.encoding import Encoding
+from tunewell.tuners.gaussian_process import GaussianProcess
 from tunewell.tuners.hamiltonian import StepConstants, disturb, exchange_categories, hamiltonian_step
-from tunewell.tuners.screening import Screening
 
 NAN = math.nan
 SQUARE = {"x": {"low": 0.0, "high": 1.0}, "y": {"low": 0.0, "high": 1.0}}
@@ -194,22 +193,23 @@ def test_screening_pays_and_both_beat_random_search() -> None:
     assert screened < 0.3 * plain
 
 
-def test_screening_prefers_the_valley() -> None:
-    """The score is higher where the model expects improvement, and not where it already knows the loss."""
-    encoding = Encoding(parse_space(SQUARE))
-    points = np.random.default_rng(0).random((40, 2))
-    losses = ((points - 0.4) ** 2).sum(axis=1)
-    model = Screening(encoding, points, losses)
-    valley, corner, known = model.score(np.array([[0.4, 0.4], [0.95, 0.95], points[losses.argmax()]]))
-    assert valley > corner > known
-    mean, deviation = model.predict(points)
-    assert np.argsort(mean)[:5].tolist() == np.argsort(losses)[:5].tolist()
-    assert deviation.max() < 0.1
+def nearest_gap(seed: int) -> float:
+    """Return the mean distance to the nearest neighbour of eight trials that run at once, after 16 on a bowl."""
+    space = {"x": {"low": 0.0, "high": 1.0}, "y": {"low": 0.0, "high": 1.0}}
+    subject = create("pshe2", space, goal="minimize", seed=seed, population_size=8)
+    for number in range(1, 25):
+        suggestion = subject.ask()
+        assert isinstance(suggestion, Suggestion)
+        p = suggestion.parameters
+        if number <= 16:
+            subject.tell(suggestion.outcome((p["x"] - 0.4) ** 2 + (p["y"] - 0.4) ** 2))
+    together = np.array([[subject.suggestions[n].parameters[name] for name in "xy"] for n in range(17, 25)])
+    gaps = np.linalg.norm(together[:, None] - together[None], axis=2) + 9 * np.eye(8)
+    return float(gaps.min(axis=1).mean())
 
 
-def test_believed_points_lose_their_attraction() -> None:
-    """A point that is being tried is worth less than before, one far away as much."""
-    encoding = Encoding(parse_space({"x": {"low": 0.0, "high": 1.0}}))
-    model = Screening(encoding, np.array([[0.0], [0.2], [0.8], [1.0]]), array(3.0, 2.0, 2.1, 3.0))
-    there = np.array([[0.5]])
-    assert model.believing(there).score(there)[0] < model.score(there)[0] - 1
+def test_pending_trials_keep_others_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trials that run at once lie farther apart than they would if they were not believed to turn out as predicted."""
+    believing = np.mean([nearest_gap(seed) for seed in range(8)])
+    monkeypatch.setattr(GaussianProcess, "believe", lambda self, points: None)
+    assert believing > 1.5 * np.mean([nearest_gap(seed) for seed in range(8)])

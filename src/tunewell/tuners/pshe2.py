@@ -8,7 +8,8 @@ busy and one more trial is asked for, one more particle is born: parallel trials
 - A failure that the parameters brought about changes no best point and turns the particle's momentum round; after
   other failures the particle goes on as if nothing had been tried.
 - `faithful`: one proposal, with PaddleHub's constants. Else many proposals with varied constants, each keeping some
-  coordinates of the best point, of which the most promising is taken (see `screening`).
+  coordinates of the best point, of which the most promising is taken: that with the largest expected improvement under
+  the Gaussian process of Bayesian search, as it is before it was fitted.
 
 A particle knows its trials; its best point, the best of all and its age follow from their outcomes.
 """
@@ -27,7 +28,7 @@ from tunewell.tuners.designs import latin_hypercube
 from tunewell.tuners.encoding import Array, Encoding
 from tunewell.tuners.fresh import Fresh
 from tunewell.tuners.hamiltonian import StepConstants, disturb, exchange_categories, hamiltonian_step
-from tunewell.tuners.screening import Screening
+from tunewell.tuners.output_warp import warp
 
 #: Particles, of the faithful kind and of the other: measured.
 FAITHFUL_POPULATION, POPULATION = 5, 10
@@ -36,7 +37,9 @@ ALPHAS, EPSILONS, WEIGHTS = (0.1, 0.8), (0.0, 0.2), (0.0, 2.0)
 #: How likely a proposal keeps a coordinate of the best point.
 KEPT = 0.5
 #: The latest trials that proposals are screened by, beside the best one: bounds the work of a proposal.
-MOST_OBSERVATIONS = 150
+MOST_OBSERVATIONS = 300
+#: Constant of the losses' warp (see `output_warp`).
+FLOOR = 0.1
 #: Fewest observations that make a model.
 _FEWEST = 2
 #: Rounding errors of positions on their way through a configuration.
@@ -165,7 +168,14 @@ class Pshe2Tuner(Tuner):
         return self._encoding.snap(positions), momenta
 
     def _ranked(self, positions: Array) -> list[int]:
-        """Return the places of positions (m, d), the most promising first; pending trials count as predicted."""
+        """Return the places of positions (m, d), the most promising first; pending trials count as predicted.
+
+        Fitting the process at each proposal costs ten times as much and finds no better configurations.
+        """
+        # SciPy takes half a second to import: commands that propose nothing should not wait for it.
+        from tunewell.tuners.acquisition import log_expected_improvement
+        from tunewell.tuners.gaussian_process import Features, GaussianProcess, Hyperparameters
+
         best = self._best(self._losses)
         latest = sorted(self._losses)[-MOST_OBSERVATIONS:]
         numbers = latest if best is None or best in latest else [best, *latest]
@@ -174,8 +184,11 @@ class Pshe2Tuner(Tuner):
         points = np.array([self._points[number] for number in numbers])
         others = [number for number in self.pending if number in self._points][-MOST_OBSERVATIONS:]
         pending = np.array([self._points[number] for number in others]).reshape(-1, len(self.space))
-        model = Screening(self._encoding, points, np.array([self._losses[number] for number in numbers]))
-        score = model.believing(pending).score(positions)
+        features = Features(self._encoding)
+        values, _ = warp(np.array([self._losses[number] for number in numbers]), FLOOR)
+        model = GaussianProcess(features, Hyperparameters.prior_mode(features.parameters), points, values)
+        model.believe(pending)
+        score = log_expected_improvement(*model.predict(positions), float(values.min()))
         order: list[int] = np.argsort(-score, kind="stable").tolist()
         return order
 

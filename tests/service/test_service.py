@@ -17,7 +17,7 @@ import pytest
 from tunewell.service import models
 from tunewell.service.jobs import JobFailed, job_launch, run_job
 from tunewell.service.service import Service
-from tunewell.service.submission import trial_budget
+from tunewell.service.submission import make_plan, trial_budget
 from tunewell.spec.errors import ConflictError, SpecError
 from tunewell.spec.experiment import parse_spec
 from tunewell.spec.launch import Launch
@@ -381,3 +381,10 @@ def test_best_parameters_that_are_not_there_are_refused(
         service.submit({**SPEC, "max_trials": None, **changes})
     assert str(caught.value) == message
     assert service.store.find_experiment("e") is None
+
+
+def test_a_plan_says_what_it_did_not_look_up(service: Service) -> None:
+    """Names of earlier experiments are checked at submission only, and the findings of a check say so."""
+    del service
+    plan = make_plan({**SPEC, "warm_start": ["earlier"]})
+    assert plan.findings[-1] == "Earlier experiments, looked up when the search begins: 'earlier'."

@@ -161,7 +161,7 @@ def _show_trial(service: Service, experiment: str, number_: int, json_: bool) ->
         for report in reports[-20:]:
             metrics = "  ".join(f"{name} {number(value)}" for name, value in report.metrics.items())
             console.print(f"    step {report.step:<5} {metrics}")
-    if row.attempt:
+    if row.attempt and service.log_file(experiment, number_).exists():
         console.print(f"  log          {service.log_file(experiment, number_)}")
 
 

@@ -74,7 +74,13 @@ def make_plan(raw: Mapping[str, Any], function: Function | None = None) -> Plan:
     )
     with closing(LocalScheduler()) as scheduler:
         plan_resources(spec, scheduler)
-    return replace(plan, findings=tuple(task.check(spec)))
+    return replace(plan, findings=(*task.check(spec), *_findings_on_earlier(spec)))
+
+
+def _findings_on_earlier(spec: ExperimentSpec) -> list[str]:
+    earlier = [*spec.warm_start, *([spec.parameters_from] if spec.parameters_from is not None else [])]
+    names = ", ".join(f"'{name}'" for name in earlier)
+    return [f"Earlier experiments, looked up when the search begins: {names}."] if earlier else []
 
 
 def make_tuner(

@@ -229,3 +229,18 @@ def test_names_that_are_no_utf8_are_written_as_escapes(tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     html.write(examples.planted("caf\udce9"), path)
     assert path.read_text(encoding="utf-8").count("caf\\udce9") > 20
+
+
+def test_a_lineage_is_told_where_there_is_one() -> None:
+    """The best trial of a population names the trials that it went on from, and parts of trainings say so."""
+    view = examples.hand_signs(12)
+    best = view.top[0]
+    parents = [trial.number for trial in view.trials if trial.number != best][:2]
+    plain = "".join(Page(html.render(view)).texts)
+    assert "last part of the training" not in plain
+    assert "trained" not in plain.partition("best trials")[2].partition("origin")[0]
+    changes = {best: {"resume_from": parents[1]}, parents[1]: {"resume_from": parents[0], "fidelity": 0.5}}
+    trials = tuple(replace(trial, **changes.get(trial.number, {})) for trial in view.trials)
+    text = "".join(Page(html.render(replace(view, trials=trials, top=(best, parents[1])))).texts)
+    assert f"Its parts were the trials {parents[0]} → {parents[1]} → {best}" in text
+    assert "50%" in text

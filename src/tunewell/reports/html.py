@@ -55,6 +55,7 @@ def render(view: ExperimentView) -> str:
         key_figures=summary.key_figures(view),
         steps=summary.next_steps(view),
         parameter_rows=_parameter_rows(view),
+        lineage=view.lineage(view.best.number) if view.best else [],
         searched=[parameter.name for parameter in view.space if parameter.size != 1],
         best_trials=[view.trial(number) for number in view.top],
         test_values={n: value for n in view.top if (value := measure_on(view, n, "test")) is not None},

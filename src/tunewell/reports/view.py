@@ -28,6 +28,8 @@ class TrialView:
     detail: str = ""
     #: Share of the full training, in (0, 1].
     fidelity: float = 1.0
+    #: Number of the trial whose checkpoint it went on from.
+    resume_from: int | None = None
     #: The finite objective; None if there is none.
     value: float | None = None
     #: Step → objective.
@@ -85,6 +87,13 @@ class ExperimentView:
             if trial.number == number:
                 return trial
         raise KeyError(number)
+
+    def lineage(self, number: int) -> list[int]:
+        """Return the trials that went on from one another up to this one, the first one first."""
+        numbers = [number]
+        while (parent := self.trial(numbers[0]).resume_from) is not None:
+            numbers.insert(0, parent)
+        return numbers
 
     @property
     def best(self) -> TrialView | None:

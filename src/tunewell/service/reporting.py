@@ -94,6 +94,7 @@ def _trial_views(store: Store, name: str, metric: str) -> tuple[TrialView, ...]:
             cause=row.cause,
             detail=row.detail,
             fidelity=row.fidelity,
+            resume_from=row.resume_from,
             value=row.value,
             curve=curves.get(row.number, {}),
             metrics={n: v for n, v in metrics.get(row.number, {}).items() if v is not None},

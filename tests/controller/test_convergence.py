@@ -10,6 +10,7 @@ import pytest
 from tests.controller.fakes import Bench
 from tunewell.controller.convergence import Convergence, examine
 from tunewell.spec.states import Cause, ExperimentState
+from tunewell.tuners.contract import Suggestion
 
 FALLING = [float(20 - trial) for trial in range(20)]
 PLATEAU = [*FALLING, *[5.0] * 40]
@@ -128,4 +129,20 @@ def test_failures_alone_never_converge(tmp_path: Path) -> None:
         bench.scheduler.end(min(key.trial for key in bench.scheduler.alive), Cause.CRASHED)
         bench.step()
     assert bench.store.experiment("e").state is ExperimentState.FAILED
+    bench.store.close()
+
+
+def test_parts_of_trainings_never_converge(tmp_path: Path) -> None:
+    """However long they bring no gain, the full trainings that they are to become may still do so."""
+    bench = Bench(tmp_path)
+    bench.create(max_trials=60, stop_when_converged=True)
+    parts = [Suggestion(number, {"x": number}, "part", 0.5) for number in range(1, 61)]
+    bench.add(answers=parts).probability_of_gain = estimate(0.0)  # type: ignore[method-assign]
+    bench.step()
+    while bench.controller.busy:
+        trial = min(key.trial for key in bench.scheduler.alive)
+        bench.scheduler.report(trial, 1.0 / trial)
+        bench.scheduler.end(trial)
+        bench.step()
+    assert bench.store.experiment("e").stop_rule == "max_trials"
     bench.store.close()

@@ -265,10 +265,10 @@ class TrialManager:
         spec, tuner = self.experiment.spec, self.experiment.tuner
         if not spec.stop_when_converged:
             return
-        sign = 1.0 if spec.objective.goal == "minimize" else -1.0
         losses = [
-            sign * outcome.objective if outcome.objective is not None and outcome.state in RESULT_STATES else None
-            for outcome in tuner.outcomes.values()
+            tuner.loss(outcome) if outcome.state in RESULT_STATES else None
+            for number, outcome in tuner.outcomes.items()
+            if tuner.suggestions[number].fidelity == 1  # parts of a training say nothing about its end
         ]
         varying = sum(parameter.size != 1 for parameter in tuner.space)
         self.progress.convergence = examine(losses, varying, tuner.probability_of_gain)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import builtins
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -229,6 +231,24 @@ def test_missing_storages_are_not_made(service: Service, tmp_path: Path) -> None
     with pytest.raises(DataError, match="no such database file"):
         service.import_study(SPEC, f"sqlite:///{tmp_path}/other.db")
     assert not (tmp_path / "other.db").exists()
+
+
+def test_a_foreign_database_is_left_as_it_is(service: Service, tmp_path: Path) -> None:
+    """A database without studies is refused before Optuna makes its tables in it; a file that is none, too."""
+    pytest.importorskip("optuna")
+    database = service.home.folder / "tunewell.db"
+
+    def tables() -> list[Any]:
+        with closing(sqlite3.connect(database)) as connection:
+            return connection.execute("SELECT name FROM sqlite_master").fetchall()
+
+    before = tables()
+    with pytest.raises(DataError, match="there are no studies of Optuna in it"):
+        service.import_study({**SPEC, "name": "imported"}, f"sqlite:///{database}")
+    assert tables() == before
+    (tmp_path / "text.db").write_text("no database at all, but long enough to be looked at")
+    with pytest.raises(DataError, match="it can't be read"):
+        service.import_study({**SPEC, "name": "imported"}, f"sqlite:///{tmp_path / 'text.db'}")
 
 
 def test_without_optuna_the_remedy_is_told(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +48,8 @@ def _open(storage: str, name: str | None) -> Any:
         import optuna
     except ImportError:
         raise DataError("Optuna is not installed here. Install it (pip install optuna), or export CSV there.") from None
-    if storage.startswith("sqlite:///") and not Path(storage.removeprefix("sqlite:///")).is_file():
-        raise DataError(f"{storage}: there is no such database file. Give the URL of Optuna's storage.")
+    if storage.startswith("sqlite:///"):
+        _check_file(storage, Path(storage.removeprefix("sqlite:///")))
     try:
         names = optuna.get_all_study_names(storage)
     except Exception as error:  # whatever storage, database and driver raise
@@ -58,6 +60,21 @@ def _open(storage: str, name: str | None) -> Any:
     if name is not None and name not in names:
         raise DataError(f"{storage}: there is no study '{name}'. {ended(nearest(name, names) or 'There is none')}")
     return optuna.load_study(study_name=name or names[0], storage=storage)
+
+
+def _check_file(storage: str, path: Path) -> None:
+    """Raise `DataError` unless the file holds studies: Optuna would make its tables in any database that it opens."""
+    if not path.is_file():
+        raise DataError(f"{storage}: there is no such database file. Give the URL of Optuna's storage.")
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            found = connection.execute(
+                "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'studies'"
+            ).fetchone()
+    except sqlite3.Error as error:
+        raise DataError(f"{storage}: it can't be read ({error}). Give the URL of Optuna's storage.") from None
+    if found is None:
+        raise DataError(f"{storage}: there are no studies of Optuna in it. Give the URL of Optuna's storage.")
 
 
 def _trial(place: str, trial: Any, space: SearchSpace) -> ImportedTrial | None:

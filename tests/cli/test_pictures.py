@@ -82,6 +82,38 @@ def test_data_mistakes_are_told_before_anything_starts(run: Run, digits: Path, t
 
 
 @pytest.mark.timeout(240)
+def test_promotion_trains_the_best_further(run: Run, digits: Path, tmp_path: Path) -> None:
+    """The default trains in full, others an epoch, the best go on from their checkpoints; retraining is whole."""
+    spec = {
+        "name": "promoted",
+        "task": "image-classification",
+        "data": str(digits),
+        "network": "small-cnn",
+        "algorithm": "random",
+        "early_stopping": "promotion",
+        "max_trials": 6,
+        "max_concurrency": 1,
+        "parameters": {"epochs": 6, "image_size": 32, "batch_size": 16},
+    }
+    (tmp_path / "promoted.yaml").write_text(json.dumps(spec))
+    found = run("search", "promoted.yaml", "--json", "--no-details")
+    assert found.code == 0, found.err
+    assert found.json["default"]["number"] == 1
+    trials = run("export", "promoted", "--format", "json").json["trials"]
+    assert [trial["fidelity"] for trial in trials] == pytest.approx([1, 1 / 6, 1 / 6, 1 / 6, 1 / 3, 1])
+    promoted = trials[4:]
+    assert promoted[0]["parameters"] == promoted[1]["parameters"]
+    assert promoted[0]["origin"] == f"promoted from trial {promoted[0]['resume_from']}"
+    assert promoted[1]["resume_from"] == 5
+    assert [[report["step"] for report in trial["reports"]] for trial in promoted] == [[2], [3, 4, 5, 6]]
+    retrained = run("retrain", "promoted", "--trial", "5", "--json")
+    assert retrained.code == 0, retrained.err
+    model = json.loads((Path(retrained.json["model"]) / "model.json").read_text())
+    assert model["note"].startswith("Trained on the")
+    assert "parts" not in model["note"]
+
+
+@pytest.mark.timeout(240)
 def test_evolution_inherits_weights(run: Run, digits: Path, tmp_path: Path) -> None:
     """Members train on from checkpoints of others; old checkpoints go; the best lineage's schedule is retrained."""
     spec = {

@@ -315,6 +315,35 @@ def test_commands_evolve_by_their_checkpoints(run: Run, write: Write, tmp_path: 
     assert float(Path(retrained.json["model"], "model").read_text()) == pytest.approx(answer.json["best"]["value"])
 
 
+def test_commands_are_promoted_on_shares_of_the_data(run: Run, write: Write) -> None:
+    """`data-promotion`: {sampling} is the share of the data, times `sampling`; retraining takes all of the data."""
+    program = "import sys; print(f'score={float(sys.argv[1])}'); print(f'share={float(sys.argv[2])}')"
+    spec = write(
+        command=[sys.executable, "-S", "-c", program, "{x}", "{sampling}"],
+        early_stopping="data-promotion",
+        algorithm="random",
+        sampling=0.5,
+        max_trials=12,
+    )
+    answer = run("search", spec, "--json")
+    assert answer.code == 0, answer.err
+    trials = run("export", "quick", "--format", "json").json["trials"]
+    for trial in trials:
+        assert trial["reports"][-1]["metrics"]["share"] == pytest.approx(0.5 * trial["fidelity"])
+        assert trial["resume_from"] is None
+    by_parameters = {trial["parameters"]["x"]: trial["fidelity"] for trial in trials}
+    assert max(by_parameters.values()) == 1
+    assert len(by_parameters) < len(trials)
+    retrained = run("retrain", "quick", "--json")
+    assert retrained.json["metrics"]["share"] == 1
+
+    unused = write(name="unused", early_stopping="data-promotion", algorithm="random")
+    assert "{sampling}" in run("check", unused).out
+    plain = run("check", write(name="plain", early_stopping="promotion", algorithm="random"))
+    assert plain.code == 2
+    assert "early_stopping: 'promotion' needs trials that go on from a checkpoint" in plain.err
+
+
 def test_a_missing_checkpoint_is_a_named_failure(run: Run, write: Write) -> None:
     """A program that was said to be resumable but leaves no checkpoint fails by name, and is never restarted."""
     answer = run("search", write(algorithm="evolutionary", resumable=True, max_trials=4), "--json")

@@ -13,7 +13,7 @@ from tunewell.schedulers.contract import Scheduler
 from tunewell.spec.errors import DataError, SpecError
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.launch import AttemptKey, Launch, Limits, Resources
-from tunewell.spec.space import Configuration, Value
+from tunewell.spec.space import Value
 from tunewell.tasks.contract import Attempt, Task
 from tunewell.tuners.contract import Suggestion
 
@@ -57,7 +57,7 @@ def build_launch(
     """
     key = AttemptKey(spec.name, suggestion.number, number)
     folder = folder or home.attempt(key)
-    attempt = Attempt(key, folder, suggestion.parameters, suggestion.fidelity)
+    attempt = Attempt(key, folder, suggestion.parameters, *_shares(spec, suggestion))
     program = task.program(spec, home.experiment(spec.name), attempt)
     return Launch(
         key=key,
@@ -66,7 +66,7 @@ def build_launch(
         entry=program.entry,
         preload=program.preload,
         environment={
-            **_environment(spec, suggestion.parameters, suggestion.fidelity),
+            **_environment(spec, attempt),
             **program.environment,
             **spec.environment,
         },
@@ -117,18 +117,25 @@ def _newest_checkpoint(home: Home, key: AttemptKey, trial: int) -> Path | None:
     return None
 
 
-def _environment(spec: ExperimentSpec, parameters: Configuration, fidelity: float) -> Mapping[str, str]:
+def _shares(spec: ExperimentSpec, suggestion: Suggestion) -> tuple[float, float]:
+    """Return the shares of the full training, and of the data, that a suggestion stands for."""
+    if spec.early_stopping == "data-promotion":
+        return 1.0, spec.sampling * suggestion.fidelity
+    return suggestion.fidelity, spec.sampling
+
+
+def _environment(spec: ExperimentSpec, attempt: Attempt) -> Mapping[str, str]:
     objective = spec.objective
     environment = {
         "TUNEWELL_METRIC": objective.metric,
         "TUNEWELL_GOAL": objective.goal,
-        "TUNEWELL_FIDELITY": repr(fidelity),
-        "TUNEWELL_SAMPLING": repr(spec.sampling),
+        "TUNEWELL_FIDELITY": repr(attempt.fidelity),
+        "TUNEWELL_SAMPLING": repr(attempt.sampling),
         "TUNEWELL_SEED": str(spec.seed),
     }
     if objective.target is not None:
         environment["TUNEWELL_TARGET"] = repr(objective.target)
-    for name, value in parameters.items():
+    for name, value in attempt.parameters.items():
         variable = "".join(c if c.isalnum() else "_" for c in name.upper())
         environment[f"TUNEWELL_PARAMETER_{variable}"] = _text(value)
     return environment

@@ -55,7 +55,7 @@ def render(view: ExperimentView) -> str:
         key_figures=summary.key_figures(view),
         steps=summary.next_steps(view),
         parameter_rows=_parameter_rows(view),
-        lineage=view.lineage(view.best.number) if view.best else [],
+        schedule=_schedule(view),
         searched=[parameter.name for parameter in view.space if parameter.size != 1],
         best_trials=[view.trial(number) for number in view.top],
         test_values={n: value for n in view.top if (value := measure_on(view, n, "test")) is not None},
@@ -95,6 +95,15 @@ def _importances(view: ExperimentView) -> Sequence[Importance] | None:
     trials = comparable(view)
     values = [trial.value for trial in trials if trial.value is not None]
     return parameter_importances(view.space, [trial.parameters for trial in trials], values, view.goal)
+
+
+def _schedule(view: ExperimentView) -> list[int]:
+    """Return the trials whose values, in turn, the best one was trained with; none if all had the same."""
+    if view.best is None:
+        return []
+    lineage = view.lineage(view.best.number)
+    alike = all(view.trial(number).parameters == view.best.parameters for number in lineage)
+    return [] if alike else lineage
 
 
 def _parameter_rows(view: ExperimentView) -> list[ParameterRow]:

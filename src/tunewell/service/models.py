@@ -16,7 +16,7 @@ from tunewell.schedulers.local import LocalScheduler
 from tunewell.service.jobs import OnReport, job_launch, run_job
 from tunewell.service.submission import recorded_plan
 from tunewell.spec.errors import ConflictError, NotFoundError, SpecError, UserError
-from tunewell.spec.experiment import ExperimentSpec
+from tunewell.spec.experiment import PROMOTIONS, ExperimentSpec
 from tunewell.spec.launch import AttemptKey, Launch, Report
 from tunewell.store.rows import ExperimentRow, TrialRow
 from tunewell.store.store import Store
@@ -95,7 +95,7 @@ def retrain(
         _check_replaceable(target)
         arguments = {
             "task_file": str(home.experiment(name) / "task.json"),
-            "schedule": [_segment(part) for part in lineage(store, name, trial)],
+            "schedule": [_segment(part) for part in _schedule(store, spec, trial)],
             "splits": ["train", "val"],
             "trial": trial.number,
         }
@@ -110,7 +110,7 @@ def retrain(
             f"Experiment '{name}' is over a Python function: call it with the parameters of trial {trial.number}."
         )
     job: Path | None = None
-    for part in lineage(store, name, trial):
+    for part in _schedule(store, spec, trial):
         launch = job_launch(home, name, "retrain", {**_segment(part), "trial": part.number})
         if job is not None:
             shutil.copytree(job / "checkpoint", launch.folder / "checkpoint", dirs_exist_ok=True)
@@ -125,6 +125,13 @@ def lineage(store: Store, name: str, trial: TrialRow) -> list[TrialRow]:
     while found[0].resume_from is not None:
         found.insert(0, store.trial(name, found[0].resume_from))
     return found
+
+
+def _schedule(store: Store, spec: ExperimentSpec, trial: TrialRow) -> list[TrialRow]:
+    """Return the parts that the training for use has: what a promotion has spared a trial is made good."""
+    if spec.early_stopping in PROMOTIONS:
+        return [replace(trial, fidelity=1.0, resume_from=None)]
+    return lineage(store, spec.name, trial)
 
 
 def _segment(trial: TrialRow) -> dict[str, Any]:

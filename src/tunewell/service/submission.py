@@ -65,7 +65,16 @@ def make_plan(raw: Mapping[str, Any], function: Function | None = None) -> Plan:
     task = task_for(spec, function)
     space = task.space(spec)
     resumable, options = task.resumable(spec), spec.algorithm.options
-    choice = choose(spec.algorithm.name, space, spec.max_trials, resumable, _epochs(space), **options)
+    choice = choose(
+        spec.algorithm.name,
+        space,
+        spec.max_trials,
+        resumable,
+        _epochs(space),
+        spec.early_stopping,
+        spec.max_concurrency,
+        **options,
+    )
     if spec.parameters_from is not None:
         choice = replace(choose("random", space, 1), reason=f"a single trial, as good as {spec.parameters_from}")
     plan = Plan(spec, task, space, choice, findings=())
@@ -95,8 +104,9 @@ def make_tuner(
         max_trials=max_trials,
         max_concurrency=spec.max_concurrency,
         resumable=task.resumable(spec),
+        epochs=_epochs(space),
         structural=task.structural,
-        early_stopping=spec.early_stopping,
+        early_stopping="off" if spec.parameters_from is not None else spec.early_stopping,
         initial=[(origin, dict(configuration)) for origin, configuration in algorithm["initial"]],
         sources=[Source.from_json(source) for source in algorithm["sources"]],
         **algorithm["options"],
@@ -189,7 +199,8 @@ def _default_trials(plan: Plan) -> int:
     if plan.spec.parameters_from is not None:
         return 1
     options = {**plan.spec.algorithm.options, **plan.choice.options}
-    return choose(plan.choice.name, plan.space, None, plan.task.resumable(plan.spec), **options).max_trials
+    resumable, rule = plan.task.resumable(plan.spec), plan.spec.early_stopping
+    return choose(plan.choice.name, plan.space, None, resumable, early_stopping=rule, **options).max_trials
 
 
 def trial_budget(spec: ExperimentSpec, row: ExperimentRow) -> int:

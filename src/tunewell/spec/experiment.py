@@ -19,7 +19,9 @@ from tunewell.spec.text import check_text
 from tunewell.spec.wording import spec_error
 
 Goal = Literal["maximize", "minimize"]
-EarlyStoppingRule = Literal["off", "median", "halving"]
+EarlyStoppingRule = Literal["off", "median", "halving", "promotion", "data-promotion"]
+#: Rules under which trials train a part first, and only the best go on.
+PROMOTIONS: tuple[EarlyStoppingRule, ...] = ("promotion", "data-promotion")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}")
 # Words in the names of metrics; digits behind them don't count (`mAP50`).
@@ -208,9 +210,11 @@ class ExperimentSpec(_Model):
     )
     early_stopping: EarlyStoppingRule = Field(
         default="halving",
-        description="How trials that are not worth going on with are ended, judged by what they report at each step: "
-        "`halving` (only the best third goes on at a ninth and a third of the training), `median` or `off`. Not before "
-        "5 full trainings have ended, and not where early values say little about final ones.",
+        description="How training is saved on trials that promise little. By ending them, judged by what they report "
+        "at each step: `halving` (only the best third goes on at a ninth and a third of the training) or `median`; not "
+        "before 5 full trainings have ended, and not where early values say little about final ones. By promotion: "
+        "each configuration trains a 27th first, and only the best third goes on to a ninth, a third, all of the "
+        "training (`promotion`, from its checkpoint) or the data (`data-promotion`); each part is a trial. Or `off`.",
     )
     parameters: Declarations = Field(
         default_factory=dict,
@@ -230,7 +234,8 @@ class ExperimentSpec(_Model):
         "its best trial, as they are when this is submitted.",
     )
     max_trials: Count | None = Field(
-        default=None, description="Number of trials; default: 20, or all points of a grid."
+        default=None,
+        description="Number of trials; default: 20, 60 where trainings are promoted, all points of a grid.",
     )
     max_concurrency: Count | None = Field(
         default=None, description="Most trials at once; default: as many as there are slots."

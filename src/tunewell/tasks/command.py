@@ -83,7 +83,8 @@ class CommandTask:
                 "command.0", f"{shown(program)} depends on a parameter that is not always active", "Change it"
             )
         found = check_program(command, working_directory(spec), spec.environment)
-        return [found, *_notes_on_shell(command), *_notes_on_placeholders(space, used), *_notes_on_metric(spec)]
+        notes = [*_notes_on_shell(command), *_notes_on_placeholders(space, used), *_notes_on_sampling(spec, used)]
+        return [found, *notes, *_notes_on_metric(spec)]
 
     def prepare(self, spec: ExperimentSpec, folder: Path, cache: Path, progress: Progress) -> list[str]:
         """Do nothing: trials of a command share nothing."""
@@ -102,7 +103,7 @@ class CommandTask:
             "trial": attempt.key.trial,
             "attempt": attempt.key.attempt,
             "experiment": spec.name,
-            "sampling": spec.sampling,
+            "sampling": attempt.sampling,
             "fidelity": attempt.fidelity,
         }
         return Program(
@@ -180,6 +181,15 @@ def _notes_on_placeholders(space: SearchSpace, used: Sequence[str]) -> list[str]
     return [
         f"Not in the command: {names}. The program must read {'it' if len(unused) == 1 else 'them'} from the file "
         "$TUNEWELL_PARAMETERS or from the environment ($TUNEWELL_PARAMETER_…)."
+    ]
+
+
+def _notes_on_sampling(spec: ExperimentSpec, used: Sequence[str]) -> list[str]:
+    if spec.early_stopping != "data-promotion" or "sampling" in used:
+        return []
+    return [
+        "Not in the command: {sampling}. The program must train on the share of the data that the environment "
+        "($TUNEWELL_SAMPLING) says, else `early_stopping: data-promotion` saves nothing."
     ]
 
 

@@ -52,6 +52,8 @@ class Attempt:
     parameters: Configuration
     #: Share of the full training that it gets, in (0, 1].
     fidelity: float = 1.0
+    #: Share of the training data that it gets, in (0, 1].
+    sampling: float = 1.0
 
 
 class Task(Protocol):

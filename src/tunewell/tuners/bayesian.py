@@ -18,12 +18,13 @@ replayed search needs a single fit to go on exactly as it would have gone.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from tunewell.spec.space import Choice, Configuration, SearchSpace
+from tunewell.spec.space import Choice, Configuration, Numeric, SearchSpace
 from tunewell.tuners.contract import Exhausted, Outcome, Search, Suggestion, Tuner, Wait
 from tunewell.tuners.encoding import Array, Encoding
 from tunewell.tuners.fresh import Fresh
@@ -44,6 +45,8 @@ MOST_FITTED = 150
 MOST_DRAWN = 150
 #: Share of the start that is left of it where there are sources.
 OWN_SHARE = 0.5
+#: Column of a point that says how far it has been trained; no parameter can have this name.
+FIDELITY = "share of the training"
 #: Streams of random numbers.
 _DESIGN, _MODEL, _GAIN = 1, 2, 3
 
@@ -64,6 +67,8 @@ class BayesianTuner(Tuner):
         super().__init__(search)
         space = _without_order_of_categories(self.space)
         self._encoding = Encoding(space)
+        #: Of what is modelled: configurations and, where they are promoted, how far they have been trained.
+        self._modelled = Encoding(_with_fidelity(space, search.rungs))
         self._fresh = Fresh(space)
         self._points: dict[int, Array] = {}
         #: Trial number → loss to be minimised, infinite for failures that teach; in the order of being told.
@@ -74,7 +79,7 @@ class BayesianTuner(Tuner):
 
     def propose(self, number: int) -> Suggestion | Wait | Exhausted:
         """Take the next point of the start, ask the model, or draw at random."""
-        place = number - 1 - len(self.initial)
+        place = self.place(number)
         generator = self.generator(number)
         configuration: Configuration | None = None
         origin = "spread out"
@@ -89,7 +94,9 @@ class BayesianTuner(Tuner):
     def accept(self, suggestion: Suggestion) -> None:
         """Remember the configuration."""
         self._fresh.note(suggestion.parameters)
-        self._points[suggestion.number] = self._encoding.encode(suggestion.parameters)
+        self._points[suggestion.number] = self._modelled.encode(
+            {**suggestion.parameters, FIDELITY: suggestion.fidelity}
+        )
 
     def learn(self, suggestion: Suggestion, outcome: Outcome) -> None:
         """Take the objective as loss, or a failure that the parameters brought about as infinite loss."""
@@ -117,10 +124,12 @@ class BayesianTuner(Tuner):
 
         if not any(math.isfinite(loss) for loss in self._losses.values()):
             return None
-        pending, nothing = self._pending_points(), np.zeros((0, len(self.space)))
+        pending = self._pending_points()
+        nothing = pending[:0]
         model, generator = self._model(nothing), self.generator(len(self.outcomes), _GAIN)
         found = search(model.score, self._encoding, model.incumbents, generator)[:MOST_DRAWN]
-        return model.surrogate.probability_of_gain(np.vstack([found, pending]), least, generator)
+        candidates = np.vstack([found, pending[:, : len(self.space)]])
+        return model.surrogate.probability_of_gain(self._in_full(candidates), least, generator)
 
     def _from_model(self, number: int) -> Configuration | None:
         from tunewell.tuners.acquisition import search
@@ -133,7 +142,7 @@ class BayesianTuner(Tuner):
         return None
 
     def _pending_points(self) -> Array:
-        return np.array([self._points[waiting] for waiting in self.pending]).reshape(-1, len(self.space))
+        return np.array([self._points[waiting] for waiting in self.pending]).reshape(-1, len(self._modelled.sizes))
 
     def _model(self, pending: Array) -> _Model:
         """Return what is known, with points (k, d) pending taken as observed."""
@@ -141,17 +150,24 @@ class BayesianTuner(Tuner):
         from tunewell.tuners.prior import Prior
         from tunewell.tuners.surrogate import Surrogate
 
-        points = np.array([self._points[told] for told in self._losses])
-        losses = np.array(list(self._losses.values()))
+        points = np.array([self._points[told] for told in self._losses]).reshape(-1, len(self._modelled.sizes))
+        offsets = self.offsets()
+        losses = np.array([loss + offsets.get(told, 0.0) for told, loss in self._losses.items()])
         fitted = last_fit(len(losses))
         if self._prior is None:
             self._prior = Prior(self._encoding, self.search.sources)
         members = self._members(self._prior, points[:fitted], losses[:fitted])
         kept = modelled(losses, MOST_MODELLED)
         points, losses = points[kept], losses[kept]
-        surrogate = Surrogate(self._encoding, self._prior, members, points, losses, pending)
-        incumbents = points[np.argsort(losses, kind="stable")[:INCUMBENTS]]
-        return _Model(surrogate, self._feasibility(points, losses), incumbents)
+        tried = np.vstack([points, pending])
+        surrogate = Surrogate(self._modelled, self._prior, members, points, losses, pending, self._in_full(tried))
+        incumbents = points[np.argsort(losses, kind="stable")[:INCUMBENTS], : len(self.space)]
+        return _Model(surrogate, self._feasibility(points, losses), incumbents, self._in_full)
+
+    def _in_full(self, points: Array) -> Array:
+        """Return points (m, d or more) of the model, for these configurations trained in full."""
+        full = np.ones((len(points), len(self._modelled.sizes) - len(self.space)))
+        return np.hstack([points[:, : len(self.space)], full])
 
     def _feasibility(self, points: Array, losses: Array) -> Feasibility | None:
         """Return the model of where trials don't fail; None as long as none has failed."""
@@ -161,8 +177,8 @@ class BayesianTuner(Tuner):
         from tunewell.tuners.feasibility import Feasibility, fit_labels
 
         fitted = modelled(losses, MOST_FITTED)
-        hyperparameters = fit_labels(self._encoding, points[fitted], succeeded[fitted])
-        return Feasibility(self._encoding, hyperparameters, points, succeeded)
+        hyperparameters = fit_labels(self._modelled, points[fitted], succeeded[fitted])
+        return Feasibility(self._modelled, hyperparameters, points, succeeded)
 
     def _members(self, prior: Prior, points: Array, losses: Array) -> list[Member]:
         """Return the models fitted to these outcomes; the last ones are remembered."""
@@ -173,7 +189,7 @@ class BayesianTuner(Tuner):
             if np.array_equal(known_points, points, equal_nan=True) and np.array_equal(known_losses, losses):
                 return members
         kept = modelled(losses, MOST_FITTED)
-        members = fit_members(self._encoding, prior, points[kept], losses[kept])
+        members = fit_members(self._modelled, prior, points[kept], losses[kept])
         self._fitted = points, losses, members
         return members
 
@@ -185,11 +201,21 @@ class _Model:
     feasibility: Feasibility | None
     #: Points (k, d) around which it pays to look.
     incumbents: Array
+    #: From candidates (m, d) to points of the model.
+    in_full: Callable[[Array], Array]
 
     def score(self, candidates: Array) -> Array:
         """Return the logarithm of expected improvement times probability of success (m,) at candidates (m, d)."""
-        improvement = self.surrogate.log_improvement(candidates)
-        return improvement if self.feasibility is None else improvement + self.feasibility.log_probability(candidates)
+        points = self.in_full(candidates)
+        improvement = self.surrogate.log_improvement(points)
+        return improvement if self.feasibility is None else improvement + self.feasibility.log_probability(points)
+
+
+def _with_fidelity(space: SearchSpace, rungs: Sequence[float]) -> SearchSpace:
+    """Return the space with the share of the training as one more parameter, if there are several."""
+    if len(rungs) == 1:
+        return space
+    return SearchSpace((*space, Numeric(FIDELITY, rungs[0], 1.0, integer=False, log=True)))
 
 
 def last_fit(told: int) -> int:

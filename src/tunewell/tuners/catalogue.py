@@ -8,7 +8,7 @@ from typing import Any
 
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import SpecError, nearest, shown
-from tunewell.spec.experiment import EarlyStoppingRule
+from tunewell.spec.experiment import PROMOTIONS, EarlyStoppingRule
 from tunewell.spec.space import Configuration, SearchSpace
 from tunewell.tuners.bayesian import BayesianTuner
 from tunewell.tuners.cma_es import CmaEsTuner
@@ -17,6 +17,7 @@ from tunewell.tuners.evolution import EvolutionTuner
 from tunewell.tuners.grid import DEFAULT_POINTS, GridTuner, grid_size
 from tunewell.tuners.options import OneOf, Option, Real, WholeNumber
 from tunewell.tuners.population_based import EXPLORE, PopulationBasedTuner
+from tunewell.tuners.promotion import rungs
 from tunewell.tuners.pshe2 import Pshe2Tuner
 from tunewell.tuners.random import SEQUENCES, RandomTuner
 from tunewell.tuners.sources import Source
@@ -38,6 +39,10 @@ RESUMING: Mapping[str, type[Tuner]] = {"evolutionary": PopulationBasedTuner}
 FULL_TRAININGS = "over full trainings, because the trials can't go on from one another's checkpoints"
 AUTO = "auto"
 DEFAULT_MAX_TRIALS = 20
+#: Where trials are parts of trainings that are promoted; most of these parts are short.
+DEFAULT_MAX_PARTS = 60
+#: Algorithms whose configurations can be promoted.
+PROMOTING = ("bayesian", "grid", "random")
 #: Members and rounds of a population, where there is room for them, and the least of both.
 DEFAULT_POPULATION, DEFAULT_ROUNDS, LEAST_POPULATION, LEAST = 8, 10, 4, 2
 
@@ -86,6 +91,8 @@ def choose(
     max_trials: int | None = None,
     resumable: bool = False,
     epochs: int | None = None,
+    early_stopping: EarlyStoppingRule = "off",
+    max_concurrency: int | None = None,
     **options: Any,
 ) -> Choice:
     """Resolve an algorithm's name, `auto` above all, the number of trials and the options that follow from it.
@@ -96,10 +103,12 @@ def choose(
         max_trials: number of trials, if the user gave one.
         resumable: whether trials can go on from the checkpoints of others.
         epochs: length of a full training, if it is known and the same for all trials.
+        early_stopping: which rule saves training on trials that promise little.
+        max_concurrency: how many trials run at once, if the user said so.
         options: the algorithm's own options.
 
     Raises:
-        SpecError: there is no such algorithm, or an option is wrong.
+        SpecError: there is no such algorithm, an option is wrong, or `early_stopping` does not go with it.
     """
     reason = ""
     if name == AUTO:
@@ -107,14 +116,12 @@ def choose(
             raise SpecError(
                 f"algorithm.{next(iter(options))}", "auto takes no options", "Name the algorithm that you want"
             )
-        size = space.size()
-        if size is not None and size <= (max_trials or DEFAULT_MAX_TRIALS):
-            name, reason = "grid", f"chosen because all {size} configurations can be tried"
-        else:
-            name, reason = "bayesian", "chosen because the space is larger than the number of trials"
+        name, reason = _automatic(space, max_trials or _default_trials(early_stopping), max_concurrency)
     if name not in ALGORITHMS:
         raise SpecError("algorithm", f"there is no algorithm {name!r}", nearest(name, [*ALGORITHMS, AUTO]))
     check_options(name, options)
+    if early_stopping in PROMOTIONS:
+        _check_promotion(name, early_stopping, resumable, max_trials, _rungs(early_stopping, epochs))
     if name == "evolutionary":
         if resumable:
             options |= population_options(max_trials, epochs, **options)
@@ -123,8 +130,44 @@ def choose(
         if not resumable:
             reason, options = FULL_TRAININGS, _options_of_full_trainings(options)
     if max_trials is None:
-        max_trials = _grid_trials(space, **options) if name == "grid" else DEFAULT_MAX_TRIALS
+        max_trials = _grid_trials(space, **options) if name == "grid" else _default_trials(early_stopping)
     return Choice(name, reason, ALGORITHMS[name].version, max_trials, options)
+
+
+def _automatic(space: SearchSpace, max_trials: int, max_concurrency: int | None) -> tuple[str, str]:
+    """Return the algorithm to take, and why.
+
+    Checkpoints are no reason for `evolutionary`: on real training a population is not ahead of `bayesian` at an equal
+    total of epochs (see `docs/benchmarks.md`).
+    """
+    size = space.size()
+    if size is not None and size <= max_trials:
+        return "grid", f"chosen because all {size} configurations can be tried"
+    if max_concurrency is not None and max_concurrency >= max_trials:
+        return "random", "chosen because all trials run at once: none could learn from another"
+    return "bayesian", "chosen because the space is larger than the number of trials"
+
+
+def _default_trials(early_stopping: EarlyStoppingRule) -> int:
+    return DEFAULT_MAX_PARTS if early_stopping in PROMOTIONS else DEFAULT_MAX_TRIALS
+
+
+def _check_promotion(
+    name: str, early_stopping: EarlyStoppingRule, resumable: bool, max_trials: int | None, shares: Sequence[float]
+) -> None:
+    if name not in PROMOTING:
+        raise SpecError(
+            "early_stopping", f"'{early_stopping}' does not go with {name}", f"Take {', '.join(PROMOTING)}, or halving"
+        )
+    if early_stopping == "promotion" and not resumable:
+        raise SpecError(
+            "early_stopping",
+            "'promotion' needs trials that go on from a checkpoint",
+            "Take halving or data-promotion, or see `resumable` in the spec reference",
+        )
+    if max_trials is not None and max_trials < len(shares):
+        complaint = f"{max_trials} are too few: '{early_stopping}' trains a configuration in {len(shares)} trials"
+        raise SpecError("max_trials", complaint, "Give more, or drop `early_stopping`")
 
 
 def _options_of_full_trainings(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -179,6 +222,7 @@ def create(  # noqa: PLR0913 - each is a thing that users set by name
     max_trials: int | None = None,
     max_concurrency: int | None = None,
     resumable: bool = False,
+    epochs: int | None = None,
     structural: Collection[str] = (),
     early_stopping: EarlyStoppingRule = "off",
     initial: Sequence[tuple[str, Configuration]] = (),
@@ -195,8 +239,10 @@ def create(  # noqa: PLR0913 - each is a thing that users set by name
         max_trials: hint, how many trials there will be.
         max_concurrency: hint, how many trials run at once.
         resumable: whether trials can go on from the checkpoints of others, and train as far as their fidelity says.
+        epochs: length of a full training, if it is known and the same for all trials.
         structural: parameters that a training can't change when it goes on from a checkpoint.
-        early_stopping: which rule ends trials early; see `tunewell.tuners.early_stopping`.
+        early_stopping: which rule saves training on trials that promise little; see `tunewell.tuners.early_stopping`
+            and `tunewell.tuners.promotion`.
         initial: (origin, configuration) pairs to be suggested first.
         sources: earlier searches that help this one; see `tunewell.tuners.sources`.
         options: the algorithm's own options.
@@ -210,12 +256,31 @@ def create(  # noqa: PLR0913 - each is a thing that users set by name
         space = parse_space(space)
     # A population that is on record keeps its size, whatever becomes of the number of trials.
     settled = {"population_size", "rounds"} <= options.keys()
-    choice = choose(algorithm, space, None if settled else max_trials, resumable, **options)
+    choice = choose(
+        algorithm, space, None if settled else max_trials, resumable, early_stopping=early_stopping, **options
+    )
     kind = (RESUMING if resumable else {}).get(choice.name, ALGORITHMS[choice.name])
     search = Search(
-        space, goal, seed, initial, max_trials, max_concurrency, resumable, early_stopping, structural, sources
+        space=space,
+        goal=goal,
+        seed=seed,
+        initial=initial,
+        max_trials=max_trials,
+        max_concurrency=max_concurrency,
+        resumable=resumable,
+        early_stopping=early_stopping,
+        rungs=_rungs(early_stopping, epochs),
+        structural=structural,
+        sources=sources,
     )
     return kind(search, **choice.options)
+
+
+def _rungs(early_stopping: EarlyStoppingRule, epochs: int | None) -> tuple[float, ...]:
+    """Return the shares of the full training that configurations are promoted to."""
+    if early_stopping not in PROMOTIONS:
+        return (1.0,)
+    return rungs(epochs if early_stopping == "promotion" else None)
 
 
 def initial_configurations(

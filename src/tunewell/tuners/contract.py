@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -21,6 +21,7 @@ from tunewell.spec.experiment import EarlyStoppingRule
 from tunewell.spec.space import Configuration, SearchSpace
 from tunewell.spec.states import DETERMINISTIC_CAUSES, Cause, TrialState
 from tunewell.tuners.early_stopping import EarlyStopping
+from tunewell.tuners.promotion import Ladder
 from tunewell.tuners.sources import Source
 
 Goal = Literal["maximize", "minimize"]
@@ -96,6 +97,8 @@ class Search:
     resumable: bool = False
     #: Which rule ends trials early.
     early_stopping: EarlyStoppingRule = "off"
+    #: Shares of the full training that configurations are promoted to, ascending, the last one 1; see `promotion`.
+    rungs: Sequence[float] = (1.0,)
     #: Parameters that a training can't change when it goes on from a checkpoint.
     structural: Collection[str] = ()
     #: Earlier searches that help this one.
@@ -118,12 +121,15 @@ class Tuner(ABC):
         self.search = search
         self.space = search.space
         self.initial = tuple(search.initial)
-        #: Fidelity of the configurations in `initial`.
-        self.first_fidelity = 1.0
+        #: Fidelity of new configurations.
+        self.first_fidelity = search.rungs[0]
         #: Every suggestion made, by number.
         self.suggestions: dict[int, Suggestion] = {}
         #: The last outcome told, by number.
         self.outcomes: dict[int, Outcome] = {}
+        #: Whether promoted trials go on from a checkpoint.
+        self._goes_on = search.early_stopping == "promotion"
+        self._ladder = Ladder(search.rungs) if len(search.rungs) > 1 else None
         self._early_stopping = EarlyStopping(search.early_stopping, 1.0 if search.goal == "maximize" else -1.0)
         #: Numbers of suggestions without an outcome, in order.
         self.pending: dict[int, None] = {}
@@ -133,11 +139,16 @@ class Tuner(ABC):
     def ask(self) -> Suggestion | Wait | Exhausted:
         """Return the next suggestion and count it as pending, or say that there is none (now, or ever)."""
         number = len(self.suggestions) + 1
+        answer: Suggestion | Wait | Exhausted
         if number <= len(self.initial):
             origin, configuration = self.initial[number - 1]
-            answer: Suggestion | Wait | Exhausted = Suggestion(number, dict(configuration), origin, self.first_fidelity)
+            # What the search gains is measured against the default configuration, trained in full.
+            in_full = self._ladder is not None and origin == "default"
+            answer = Suggestion(number, dict(configuration), origin, 1.0 if in_full else self.first_fidelity)
         else:
-            answer = self.propose(number)
+            answer = self._promotion(self._trials_left(number)) or self._at_first_fidelity(self.propose(number))
+            if isinstance(answer, Exhausted) and self._ladder is not None:
+                answer = Wait() if self.pending else self._promotion(trials_left=0) or answer
         if isinstance(answer, Suggestion):
             self._accept(answer)
         return answer
@@ -150,6 +161,8 @@ class Tuner(ABC):
         if suggestion.fidelity == 1 and suggestion.resume_from is None and outcome.state is not TrialState.FAILED:
             finished = outcome.state is TrialState.SUCCEEDED
             self._early_stopping.note_end(outcome.number, outcome.curve, finished)
+        if self._ladder is not None:
+            self._ladder.note_end(outcome.number, self.loss(outcome))
         self.learn(suggestion, outcome)
 
     def judge(self, number: int, curve: Mapping[int, float]) -> Literal["keep", "prune"]:
@@ -184,7 +197,7 @@ class Tuner(ABC):
 
     def checkpoints(self) -> Collection[int]:
         """Return the ended trials that later suggestions may resume from: their checkpoints must be kept."""
-        return ()
+        return self._ladder.promotable() if self._ladder is not None and self._goes_on else ()
 
     def loss(self, outcome: Outcome) -> float | None:
         """Return what is minimised: infinite for a failure that the parameters brought about, None for no lesson."""
@@ -208,7 +221,34 @@ class Tuner(ABC):
     def learn(self, suggestion: Suggestion, outcome: Outcome) -> None:  # noqa: B027 - nor does every one learn
         """Take note of an outcome."""
 
+    def place(self, number: int) -> int:
+        """Return how many configurations were proposed before trial `number`; those in `initial` don't count."""
+        promotions = 0 if self._ladder is None else self._ladder.promotions
+        return number - 1 - len(self.initial) - promotions
+
+    def offsets(self) -> Mapping[int, float]:
+        """Return what must be added to the losses of trials that trained a part, to compare them with full ones."""
+        return {} if self._ladder is None else self._ladder.offsets()
+
+    def _trials_left(self, number: int) -> int | None:
+        return None if self.search.max_trials is None else self.search.max_trials - number + 1
+
+    def _promotion(self, trials_left: int | None) -> Suggestion | Wait | None:
+        found = None if self._ladder is None else self._ladder.next(trials_left)
+        if found is None or found == "wait":
+            return found and Wait()
+        number, parameters = len(self.suggestions) + 1, self.suggestions[found.trial].parameters
+        resume_from = found.trial if self._goes_on else None
+        return Suggestion(number, parameters, f"promoted from trial {found.trial}", found.share, resume_from)
+
+    def _at_first_fidelity(self, answer: Suggestion | Wait | Exhausted) -> Suggestion | Wait | Exhausted:
+        if self._ladder is None or not isinstance(answer, Suggestion):
+            return answer
+        return replace(answer, fidelity=self.first_fidelity)
+
     def _accept(self, suggestion: Suggestion) -> None:
+        if self._ladder is not None:
+            self._ladder.note_suggestion(suggestion.number, suggestion.parameters, suggestion.fidelity)
         self.suggestions[suggestion.number] = suggestion
         self.pending[suggestion.number] = None
         if suggestion.resume_from is not None:

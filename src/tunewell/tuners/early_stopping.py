@@ -59,6 +59,7 @@ class _Curve:
 class EarlyStopping:
     """Remembers learning curves and judges running trials by them."""
 
+    #: Nothing is ended early by rules other than `median` and `halving`.
     rule: EarlyStoppingRule
     #: 1 if the objective is maximised, -1 if it is minimised.
     sign: float
@@ -66,15 +67,19 @@ class EarlyStopping:
     _ended_early: deque[_Curve] = field(default_factory=lambda: deque(maxlen=MOST_COMPARED))
     _running: dict[int, _Curve] = field(default_factory=dict)
 
+    @property
+    def _judges(self) -> bool:
+        return self.rule in ("median", "halving")
+
     def note_end(self, number: int, curve: Mapping[int, float], finished: bool) -> None:
         """Take note of a trial that ended, as a full training (`finished`) or early."""
         self._running.pop(number, None)
-        if self.rule != "off" and curve:
+        if self._judges and curve:
             (self._finished if finished else self._ended_early).append(_Curve.of(curve, self.sign))
 
     def is_worth_going_on(self, number: int, values: Mapping[int, float]) -> bool:
         """Say whether a running trial with these objectives (step → value) is worth going on with."""
-        if self.rule == "off" or not values:
+        if not self._judges or not values:
             return True
         curve = self._running[number] = _Curve.of(values, self.sign)
         step, longest = curve.steps[-1], max((known.steps[-1] for known in self._finished), default=0)

@@ -58,7 +58,7 @@ class EvolutionTuner(Tuner):
 
     def propose(self, number: int) -> Suggestion | Wait | Exhausted:
         """Take the next point of the start, or breed."""
-        place = number - 1 - len(self.initial)
+        place = self.place(number)
         if place < len(self._design):
             configuration, origin = self._encoding.decode(self._design[place]), "spread out"
             if self._fresh.is_new(configuration):

@@ -45,6 +45,7 @@ class Prior:
     def __init__(self, encoding: Encoding, sources: Sequence[Source]) -> None:
         """Fit a Gaussian process to each source."""
         features = Features(encoding)
+        self._dimensions = len(encoding.sizes)
         self._models = []
         for source in sources:
             points = np.array([encoding.encode(trial.parameters) for trial in source.trials])
@@ -53,8 +54,9 @@ class Prior:
             self._models.append(GaussianProcess(features, hyperparameters, points, scores))
 
     def predict(self, points: Array) -> Array:
-        """Return the mean scores (S, m) that the sources expect at points (m, d)."""
-        return np.array([model.predict(points)[0] for model in self._models]).reshape(len(self._models), len(points))
+        """Return the mean scores (S, m) that the sources expect at points (m, d); further columns don't count."""
+        known = points[:, : self._dimensions]
+        return np.array([model.predict(known)[0] for model in self._models]).reshape(len(self._models), len(points))
 
 
 def fit_trend(predictions: Array, values: Array) -> Trend:

@@ -32,7 +32,7 @@ class RandomTuner(Tuner):
 
     def propose(self, number: int) -> Suggestion | Wait | Exhausted:
         """Take the sequence's next point, or draw one if that has been suggested."""
-        configuration = self._sobol_configuration(number - 1 - len(self.initial)) if self._sobol else None
+        configuration = self._sobol_configuration(self.place(number)) if self._sobol else None
         if configuration is not None and self._fresh.is_new(configuration):
             return Suggestion(number, configuration, "spread out")
         configuration = self._fresh.draw(self.generator(number))

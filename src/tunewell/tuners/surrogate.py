@@ -62,9 +62,19 @@ class Surrogate:
     """The averaged model, given fitted members and observations."""
 
     def __init__(
-        self, encoding: Encoding, prior: Prior, members: Sequence[Member], points: Array, losses: Array, pending: Array
+        self,
+        encoding: Encoding,
+        prior: Prior,
+        members: Sequence[Member],
+        points: Array,
+        losses: Array,
+        pending: Array,
+        goals: Array,
     ) -> None:
-        """Condition on losses (n,), infinite for failures, at points (n, d), believing in points (k, d) pending."""
+        """Condition on losses (n,), infinite for failures, at points (n, d), believing in points (k, d) pending.
+
+        Improvement counts from the best of `goals` (n + k, d): points and pending ones, trained in full.
+        """
         features, tried = Features(encoding), np.vstack([points, pending])
         predictions = prior.predict(tried)
         self._prior, self._losses = prior, losses
@@ -76,7 +86,7 @@ class Surrogate:
             model = GaussianProcess(features, member.hyperparameters, points, residuals)
             model.believe(pending)
             # Not the lowest value: under noise that is luck, which no configuration would improve on.
-            best = float((model.predict(tried)[0] + trend).min())
+            best = float((model.predict(goals)[0] + trend).min())
             self._models.append((member, model, best))
 
     def log_improvement(self, candidates: Array) -> Array:

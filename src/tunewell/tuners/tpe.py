@@ -70,7 +70,7 @@ class TpeTuner(Tuner):
 
     def propose(self, number: int) -> Suggestion | Wait | Exhausted:
         """Take the next point of the initial design, or ask the model."""
-        place = number - 1 - len(self.initial)
+        place = self.place(number)
         configuration: Configuration | None = None
         origin = "spread out"
         if place < len(self._design):

@@ -1,0 +1,184 @@
+"""Promotion: who is trained further, how far, and what is kept for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.contracts.test_tuner_contract import course, outcome, outcomes, spaces
+from tunewell.spec.declaration import parse_space
+from tunewell.spec.errors import SpecError
+from tunewell.spec.space import SearchSpace, key
+from tunewell.tuners.catalogue import DEFAULT_MAX_PARTS, PROMOTING, choose, create, initial_configurations
+from tunewell.tuners.contract import Exhausted, Suggestion, Tuner, Wait
+from tunewell.tuners.promotion import ETA, rungs
+
+SPACE = parse_space({"x": {"low": 0.0, "high": 1.0}})
+
+
+def tuner(name: str = "random", space: SearchSpace = SPACE, rule: Any = "promotion", **arguments: Any) -> Tuner:
+    """Return a tuner whose trials are promoted; the objective is maximised."""
+    if name == "bayesian":
+        arguments["initial_trials"] = 3
+    return create(name, space, goal="maximize", resumable=True, early_stopping=rule, **arguments)
+
+
+def ask(subject: Tuner) -> Suggestion:
+    """Return the next suggestion; there must be one."""
+    answer = subject.ask()
+    assert isinstance(answer, Suggestion)
+    return answer
+
+
+def test_rungs_are_thirds_of_the_training_and_an_epoch_at_least() -> None:
+    """Without knowledge of epochs: a 27th, a ninth, a third and all; short trainings have fewer rungs."""
+    assert rungs() == pytest.approx((1 / 27, 1 / 9, 1 / 3, 1))
+    assert rungs(27) == pytest.approx((1 / 27, 3 / 27, 9 / 27, 1))
+    assert rungs(8) == pytest.approx((1 / 8, 3 / 8, 1))
+    assert rungs(1) == (1,)
+
+
+@pytest.mark.parametrize("name", PROMOTING)
+def test_the_best_third_goes_on(name: str) -> None:
+    """Three trials make the best of them go on from its own checkpoint, as far as the next rung."""
+    subject = tuner(name, epochs=9)
+    values = {1: 0.1, 2: 0.9, 3: 0.5}
+    for number, value in values.items():
+        suggestion = ask(subject)
+        assert suggestion.fidelity == pytest.approx(1 / 9)
+        assert suggestion.number == number
+        subject.tell(suggestion.outcome(value))
+    promoted = ask(subject)
+    assert (promoted.origin, promoted.resume_from) == ("promoted from trial 2", 2)
+    assert promoted.parameters == subject.suggestions[2].parameters
+    assert promoted.fidelity == pytest.approx(1 / 3)
+    assert ask(subject).fidelity == pytest.approx(1 / 9)
+
+
+def test_a_share_of_the_data_is_trained_afresh() -> None:
+    """`data-promotion`: nothing goes on from a checkpoint made with less data, and none needs to be kept."""
+    subject = tuner(rule="data-promotion")
+    for _ in range(3):
+        subject.tell(ask(subject).outcome(0.5))
+    promoted = ask(subject)
+    assert promoted.origin == "promoted from trial 1"
+    assert promoted.resume_from is None
+    assert not subject.checkpoints()
+
+
+def test_the_default_configuration_is_trained_in_full() -> None:
+    """What a search gains is measured against it; the user's own configurations climb like all others."""
+    space = parse_space({"x": {"low": 0.0, "high": 1.0, "default": 0.5}})
+    subject = tuner(space=space, initial=initial_configurations(space, [{"x": 0.1}]))
+    assert [ask(subject).fidelity for _ in range(2)] == pytest.approx([1, 1 / 27])
+
+
+@pytest.mark.parametrize("concurrency", [1, 3])
+@pytest.mark.parametrize("max_trials", [5, 20, 60])
+def test_something_is_trained_in_full_before_the_trials_run_out(max_trials: int, concurrency: int) -> None:
+    """However few trials there are, the last ones take the best configuration to the end."""
+    subject = tuner(max_trials=max_trials)
+    running: list[Suggestion] = []
+    while len(subject.suggestions) < max_trials or running:
+        answer = subject.ask() if len(running) < concurrency and len(subject.suggestions) < max_trials else Wait()
+        if isinstance(answer, Suggestion):
+            running.append(answer)
+        else:
+            assert running, "waiting for nothing"
+            ended = running.pop(0)
+            subject.tell(ended.outcome(ended.parameters["x"]))
+    assert any(suggestion.fidelity == 1 for suggestion in subject.suggestions.values())
+
+
+def test_a_finite_space_ends_with_a_full_training() -> None:
+    """When all configurations have begun, the best one climbs to the top; then there is nothing left."""
+    subject = tuner("grid", parse_space({"k": ["a", "b", "c"]}))
+    answer = subject.ask()
+    while isinstance(answer, Suggestion):
+        subject.tell(answer.outcome({"a": 0.1, "b": 0.3, "c": 0.2}[str(answer.parameters["k"])]))
+        answer = subject.ask()
+    assert isinstance(answer, Exhausted)
+    full = [suggestion.parameters for suggestion in subject.suggestions.values() if suggestion.fidelity == 1]
+    assert full == [{"k": "b"}]
+
+
+@pytest.mark.parametrize("name", PROMOTING)
+@settings(max_examples=30, deadline=None)
+@given(space=spaces(), data=st.data(), most=st.none() | st.integers(4, 30))
+def test_whatever_happens(name: str, space: SearchSpace, data: st.DataObject, most: int | None) -> None:
+    """Configurations only climb, from trials that ended well and whose checkpoints were kept; replay agrees."""
+
+    def make() -> Tuner:
+        return tuner(name, space, epochs=12, max_trials=most)
+
+    subject, history, dropped = make(), [], set[int]()
+    for _ in range(30):
+        before = set(subject.checkpoints())
+        history += course(data, subject, 1)
+        dropped |= before - set(subject.checkpoints()) - set(subject.parents.values())
+    furthest: dict[object, float] = {}
+    for suggestion in subject.suggestions.values():
+        assert space.check(suggestion.parameters) == suggestion.parameters
+        assert suggestion.fidelity > furthest.get(key(suggestion.parameters), 0)
+        furthest[key(suggestion.parameters)] = suggestion.fidelity
+        if suggestion.resume_from is not None:
+            assert suggestion.resume_from not in dropped
+            assert subject.suggestions[suggestion.resume_from].parameters == suggestion.parameters
+            assert subject.outcomes[suggestion.resume_from].objective is not None
+    copy = make()
+    copy.replay(history)
+    assert set(copy.checkpoints()) == set(subject.checkpoints())
+    for _ in range(3):
+        assert copy.ask() == subject.ask()
+        if subject.pending:
+            told = outcome(min(subject.pending), data.draw(outcomes, label="what"))
+            subject.tell(told)
+            copy.tell(told)
+
+
+def test_no_more_than_the_best_are_promoted() -> None:
+    """After many trials, a third of each rung has gone on, the best ones (of equals the earlier ones)."""
+    subject = tuner(epochs=9)
+    while len(subject.suggestions) < 130:
+        suggestion = ask(subject)
+        subject.tell(suggestion.outcome(round(suggestion.parameters["x"], 2)))
+    lowest = [s for s in subject.suggestions.values() if s.fidelity < 0.2]
+    promoted = {s.resume_from for s in subject.suggestions.values()} & {s.number for s in lowest}
+    assert len(promoted) >= len(lowest) // ETA
+    best = sorted(lowest, key=lambda s: -s.parameters["x"])[: len(lowest) // ETA - 3]
+    assert sum(s.number in promoted for s in best) > 0.7 * len(best)
+
+
+def test_bayesian_learns_from_parts() -> None:
+    """Where a part tells what the whole would, the optimum is found, and trained in full, at little cost."""
+    subject = tuner("bayesian", seed=1, max_trials=40)
+    while len(subject.suggestions) < 40:
+        suggestion = ask(subject)
+        x = suggestion.parameters["x"]
+        subject.tell(suggestion.outcome(-((x - 0.7) ** 2) - 0.1 / suggestion.fidelity))
+    full = [suggestion.parameters["x"] for suggestion in subject.suggestions.values() if suggestion.fidelity == 1]
+    assert min(abs(x - 0.7) for x in full) < 0.02
+    assert sum(suggestion.fidelity for suggestion in subject.suggestions.values()) < 12
+
+
+def test_what_does_not_go_together_is_refused() -> None:
+    """Algorithms that compare full trainings, and trials that can't go on, are named with the remedy."""
+    with pytest.raises(SpecError, match="does not go with tpe"):
+        choose("tpe", SPACE, early_stopping="promotion", resumable=True)
+    with pytest.raises(SpecError, match="go on from a checkpoint"):
+        choose("random", SPACE, early_stopping="promotion")
+    with pytest.raises(SpecError, match="max_trials: 3 "):
+        choose("random", SPACE, 3, early_stopping="promotion", resumable=True)
+    assert choose("random", SPACE, 2, early_stopping="promotion", resumable=True, epochs=2).max_trials == 2
+    assert choose("random", SPACE, early_stopping="data-promotion").max_trials == DEFAULT_MAX_PARTS
+    assert choose("auto", SPACE, early_stopping="promotion", resumable=True).name == "bayesian"
+
+
+def test_auto_weighs_how_many_run_at_once() -> None:
+    """When all trials run at once there is nothing to learn from."""
+    choice = choose("auto", SPACE, 16, max_concurrency=16)
+    assert (choice.name, "at once" in choice.reason) == ("random", True)
+    assert choose("auto", SPACE, 16, max_concurrency=8).name == "bayesian"

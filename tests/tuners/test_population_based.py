@@ -14,6 +14,7 @@ from tunewell.spec.errors import SpecError
 from tunewell.spec.space import SearchSpace
 from tunewell.tuners.catalogue import choose, create, initial_configurations
 from tunewell.tuners.contract import Exhausted, Suggestion, Tuner, Wait
+from tunewell.tuners.population_based import EXPLORE
 
 SPACE = parse_space(
     {
@@ -148,6 +149,23 @@ def test_a_retry_does_not_double_a_member() -> None:
     assert isinstance(tuner.ask(), Exhausted)
 
 
+def test_explore_by_crossing_takes_values_of_both() -> None:
+    """A replaced member has some values near its own ones, others near its new parent's; no one changes the width."""
+    near_own = near_parent = 0
+    for seed in range(20):
+        tuner = population(explore="cross", random_probability=0.0, seed=seed)
+        first = begin(tuner, [0.5, 0.9, 0.1, 0.7])
+        child = [asked(tuner) for _ in range(4)][2]
+        assert (child.origin, child.resume_from) == ("child of trials 2 and 3", 2)
+        assert child.parameters["width"] == first[1].parameters["width"]
+        own, parent = (SPACE["rate"].to_unit(member.parameters["rate"]) for member in (first[2], first[1]))
+        distances = [abs(SPACE["rate"].to_unit(child.parameters["rate"]) - end) for end in (own, parent)]
+        assert min(distances) <= 0.2 + 1e-9
+        near_own += distances[0] <= distances[1]
+        near_parent += distances[1] <= distances[0]
+    assert min(near_own, near_parent) > 4
+
+
 def test_explore_by_pshe2_moves_between_the_member_and_the_best() -> None:
     """Without the disturbance a replaced member would land between its own values and its new parent's."""
     space = parse_space({"x": {"low": 0.0, "high": 1.0}})
@@ -175,7 +193,7 @@ def test_explore_by_pshe2_moves_between_the_member_and_the_best() -> None:
 
 
 @QUICK
-@given(space=spaces(), data=st.data(), asynchronous=st.booleans(), explore=st.sampled_from(["perturb", "pshe2"]))
+@given(space=spaces(), data=st.data(), asynchronous=st.booleans(), explore=st.sampled_from(EXPLORE))
 def test_any_course_of_events(space: SearchSpace, data: st.DataObject, asynchronous: bool, explore: str) -> None:
     """Whatever ends how and when: suggestions are valid, lineages consistent, and replay goes on as the original."""
 

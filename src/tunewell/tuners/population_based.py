@@ -27,11 +27,13 @@ from tunewell.spec.space import Configuration, SearchSpace
 from tunewell.tuners.contract import Exhausted, Outcome, Search, Suggestion, Tuner, Wait
 from tunewell.tuners.designs import latin_hypercube
 from tunewell.tuners.encoding import Array, Encoding
-from tunewell.tuners.explore import perturb
+from tunewell.tuners.explore import cross, perturb
 from tunewell.tuners.hamiltonian import StepConstants, exchange_categories, hamiltonian_step
 
-#: How a replaced member's values change: from those of its new parent at random, or by a step of PSHE2.
-EXPLORE = ("perturb", "pshe2")
+#: How a replaced member's values change: from those of its new parent at random, crossed with its own, or by PSHE2.
+EXPLORE = ("perturb", "cross", "pshe2")
+#: Share of its own values that a member keeps which is crossed with its new parent.
+CROSSED = 0.5
 _DESIGN, _EXPLORE = 1, 2
 
 
@@ -73,7 +75,7 @@ class PopulationBasedTuner(Tuner):
         self._rounds = rounds
         self._ratio = disturbance_ratio
         self._random_probability = random_probability
-        self._hamiltonian = explore == "pshe2"
+        self._how = explore
         self._asynchronous = asynchronous
         self._encoding = Encoding(self.space)
         self._structural = _with_parents(self.space, search.structural)
@@ -135,17 +137,24 @@ class PopulationBasedTuner(Tuner):
             return Suggestion(number, self.space.sample(generator), "random", fidelity)
         chosen = best[generator.integers(len(best))]
         parameters = self._explore(chosen, predecessor, ranked[0], generator)
-        how = "moved" if self._hamiltonian else "perturbed"
-        return Suggestion(number, parameters, f"{how} from trial {chosen}", fidelity, chosen)
+        return Suggestion(number, parameters, self._origin(chosen, predecessor), fidelity, chosen)
+
+    def _origin(self, chosen: int, replaced: int) -> str:
+        if self._how == "cross":
+            return f"child of trials {chosen} and {replaced}"
+        return f"{'moved' if self._how == 'pshe2' else 'perturbed'} from trial {chosen}"
 
     def _explore(self, chosen: int, replaced: int, best: int, generator: np.random.Generator) -> Configuration:
         """Return new values for the member that goes on from trial `chosen` instead of from `replaced`."""
         parameters = self.suggestions[chosen].parameters
         kept = {name: parameters[name] for name in self._structural if name in parameters}
-        if self._hamiltonian:
+        if self._how == "pshe2":
             point = self._moved(chosen, replaced, best, generator)
             return perturb(self._encoding, point, generator, step=0.0, resample=0.0, kept=kept)
-        return perturb(self._encoding, self._point(chosen), generator, resample=self._random_probability, kept=kept)
+        point = self._point(chosen)
+        if self._how == "cross":
+            point = cross(point, self._point(replaced), CROSSED, generator)
+        return perturb(self._encoding, point, generator, resample=self._random_probability, kept=kept)
 
     def _moved(self, chosen: int, replaced: int, best: int, generator: np.random.Generator) -> Array:
         """Return where a step of PSHE2 takes the replaced member, drawn to its new parent and to the best.

@@ -3,7 +3,8 @@
     ./dev bench evolution --seeds 5
 
 Needs the data set `sign_digits` (see `sign_digits.py`). Each search trains `--members` x `--epochs` epochs of the small
-network in all: the population a round an epoch, the others `--members` full trainings. Prints the best validation
+network in all: the population a round an epoch, the others `--members` full trainings. `--searches "evolutionary,ray
+population"` compares with Ray Tune's population-based training, if it is installed. Prints the best validation
 accuracy, and the accuracy of that trial's model on test pictures that no search saw.
 """
 
@@ -30,11 +31,13 @@ SEARCHES: dict[str, Any] = {
     "evolutionary pshe2": {"name": "evolutionary", "explore": "pshe2"},
     "evolutionary asynchronous": {"name": "evolutionary", "asynchronous": True},
 }
+#: Ray Tune's, which must be installed.
+PEER = "ray population"
 
 
 def run(data: Path, name: str, seed: int, arguments: argparse.Namespace) -> tuple[float, float, float]:
     """Run one search; return validation and test accuracy of its best trial, and its seconds."""
-    search, promoted = SEARCHES[name], name.endswith("promotion")
+    search, promoted = SEARCHES.get(name, "random"), name.endswith("promotion")
     populated = isinstance(search, dict)
     size = {"population_size": arguments.members, "rounds": arguments.epochs}
     spec = {
@@ -48,6 +51,10 @@ def run(data: Path, name: str, seed: int, arguments: argparse.Namespace) -> tupl
         "seed": seed,
         "parameters": {"epochs": arguments.epochs, "image_size": 32},
     }
+    if name == PEER:
+        from ray_population import run as run_peer
+
+        return run_peer(spec, seed, arguments)
     if not populated:
         spec["max_trials"] = promoted_trials(arguments) if promoted else arguments.members
     with tempfile.TemporaryDirectory() as folder:

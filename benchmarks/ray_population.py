@@ -24,12 +24,13 @@ class Member(tune.Trainable):
 
     def setup(self, config: dict[str, Any]) -> None:
         """Take up what the task has prepared, with these hyperparameters."""
-        from tunewell.tasks.image_classification.prepared import Prepared
-        from tunewell.tasks.image_classification.train import configure_torch
+        from tunewell.tasks.image_classification.data import Manifest
+        from tunewell.tasks.vision.prepared import Prepared
+        from tunewell.tasks.vision.training import configure_torch
 
         configure_torch()
         self._prepared = Prepared.load(Path(os.environ["TUNEWELL_TASK_FILE"]))
-        self._manifest = self._prepared.load_manifest()
+        self._manifest = Manifest.load(Path(self._prepared.manifest))
         self._build(config)
 
     def step(self) -> dict[str, float]:

@@ -131,7 +131,7 @@ def test_placeholders_are_found_in_order() -> None:
 def test_program(tmp_path: Path) -> None:
     """A trial's command has its parameters and all that is reserved filled in, and looks for metric lines."""
     spec = make_spec(["run", "{lr}", "{momentum}", *(f"{{{name}}}" for name in RESERVED)], tmp_path, sampling=0.5)
-    attempt = Attempt(AttemptKey("sweep", 7, 2), Path("/home/t/7/2"), {"lr": 1e-05, "optimizer": "adamw"}, 0.25)
+    attempt = Attempt(AttemptKey("sweep", 7, 2), Path("/home/t/7/2"), {"lr": 1e-05, "optimizer": "adamw"}, 0.25, 0.5)
     program = CommandTask().program(spec, tmp_path, attempt)
     assert program.command == (
         "run",

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from tunewell.spec.errors import DataError
-from tunewell.tasks.image_classification import cache as cache_module
-from tunewell.tasks.image_classification.cache import Decoded, decode, load_cached_pixels
-from tunewell.tasks.image_classification.data import fingerprint, read_manifest
-from tunewell.tasks.image_classification.pictures import load_pixels
+from tunewell.tasks.image_classification.data import read_manifest
+from tunewell.tasks.vision import cache as cache_module
+from tunewell.tasks.vision.cache import Decoded, decode, load_cached_pixels
+from tunewell.tasks.vision.picture_set import fingerprint
+from tunewell.tasks.vision.pictures import load_pixels
 
 
 def decode_folder(folder: Path, cache: Path, size: int = 16) -> tuple[Decoded, list[tuple[str, int, int]]]:

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunewell.spec.errors import DataError
-from tunewell.tasks.image_classification.data import Manifest, fingerprint, read_manifest, stratified_share
+from tunewell.tasks.image_classification.data import Manifest, check_classes_left, read_manifest, stratified_share
+from tunewell.tasks.vision.picture_set import fingerprint
 
 
 def make(folder: Path, *paths: str) -> Path:
@@ -207,3 +208,16 @@ def test_shares_are_stratified_and_nested(labels: list[int], share: float, seed:
     assert counts == {label: max(1, round(share * count)) for label, count in all_counts.items()}
     assert sorted(set(chosen.tolist())) == chosen.tolist()
     assert set(stratified_share(labels, share / 2, seed)) <= set(chosen)
+
+
+def test_a_class_without_readable_pictures() -> None:
+    """A split that loses a class with its broken pictures is refused."""
+    manifest = Manifest(
+        folder=Path("/data"),
+        classes=("a", "b"),
+        paths=tuple(f"{position}.png" for position in range(22)),
+        labels=tuple(position % 2 for position in range(22)),
+        splits={"train": tuple(range(20)), "val": (20, 21)},
+    )
+    with pytest.raises(DataError, match=r"no picture of class 'b' in val can be read: 21\.png"):
+        check_classes_left(manifest, manifest.without([21]), {21: "empty"})

@@ -9,8 +9,9 @@ import pytest
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import SpecError
 from tunewell.spec.space import SearchSpace
-from tunewell.tasks.image_classification.hyperparameters import Hyperparameters, check_domains, image_sizes
+from tunewell.tasks.image_classification.hyperparameters import Hyperparameters, check_domains
 from tunewell.tasks.image_classification.networks import ARCHITECTURES
+from tunewell.tasks.vision.domains import image_sizes
 
 BASE = ARCHITECTURES["efficientnet-lite0"].network.space
 

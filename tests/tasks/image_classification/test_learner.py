@@ -10,9 +10,10 @@ import torch
 from sklearn.datasets import load_digits
 
 from tunewell.tasks.image_classification.hyperparameters import Hyperparameters
-from tunewell.tasks.image_classification.learner import Learner, NonFiniteLoss, Pictures
+from tunewell.tasks.image_classification.learner import Learner, Pictures
 from tunewell.tasks.image_classification.metrics import measure
 from tunewell.tasks.image_classification.model import ModelConfig, build_module
+from tunewell.tasks.vision.training import NonFiniteLoss
 
 TRAIN, VAL = np.arange(300), np.arange(300, 400)
 USUAL: dict[str, Any] = {

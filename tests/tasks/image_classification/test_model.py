@@ -11,8 +11,7 @@ import pytest
 import torch
 
 from tunewell.spec.errors import DataError
-from tunewell.tasks.image_classification.cache import decode, load_cached_pixels
-from tunewell.tasks.image_classification.data import fingerprint, read_manifest
+from tunewell.tasks.image_classification.data import read_manifest
 from tunewell.tasks.image_classification.model import (
     ModelConfig,
     build_module,
@@ -21,6 +20,8 @@ from tunewell.tasks.image_classification.model import (
     preprocess,
     save_model,
 )
+from tunewell.tasks.vision.cache import decode, load_cached_pixels
+from tunewell.tasks.vision.picture_set import fingerprint
 
 CONFIG = ModelConfig(
     network="small-cnn",

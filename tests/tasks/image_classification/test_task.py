@@ -17,8 +17,8 @@ from tunewell.spec.launch import AttemptKey
 from tunewell.tasks.contract import Attempt
 from tunewell.tasks.image_classification import task as module
 from tunewell.tasks.image_classification.data import Manifest
-from tunewell.tasks.image_classification.prepared import Prepared
 from tunewell.tasks.image_classification.task import ImageClassification
+from tunewell.tasks.vision.prepared import Prepared
 
 TASK = ImageClassification()
 

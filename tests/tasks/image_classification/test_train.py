@@ -20,7 +20,8 @@ from tunewell.tasks.image_classification.learner import Learner
 from tunewell.tasks.image_classification.metrics import measure
 from tunewell.tasks.image_classification.model import load_model, preprocess
 from tunewell.tasks.image_classification.task import ImageClassification
-from tunewell.tasks.image_classification.train import epochs_at, train, training_positions
+from tunewell.tasks.image_classification.train import train, training_positions
+from tunewell.tasks.vision.training import epochs_at
 from tunewell.trial import Failed
 
 PARAMETERS: dict[str, Any] = {

@@ -12,58 +12,42 @@ but is no file: a folder, a pipe, a link to nowhere. Nothing is opened or decode
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import stat
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from tunewell.spec.errors import DataError
+from tunewell.tasks.vision.inspection import describe
+from tunewell.tasks.vision.picture_set import (
+    PICTURE_SUFFIXES,
+    SPLIT_NAMES,
+    VALIDATION_SHARE,
+    Found,
+    PictureSet,
+    check_name,
+    find_pictures,
+    listed,
+    note_left_out,
+    subfolders_of,
+)
 
-PICTURE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
-#: Share of a class that becomes validation data where the user has not made the split.
-VALIDATION_SHARE = 0.2
-_SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest(PictureSet):
+    """The pictures of a data set, their labels and splits."""
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """The pictures of a data set, their labels and splits. A picture's *position* is its index in `paths`."""
-
-    #: The data set's folder.
-    folder: Path
     #: Class names in sorted order; a label is an index into them.
     classes: tuple[str, ...]
-    #: Pictures relative to `folder`, '/' between the parts, sorted.
-    paths: tuple[str, ...]
     #: Label of each picture.
     labels: tuple[int, ...]
-    #: `train`, `val` and perhaps `test` → positions in ascending order.
-    splits: Mapping[str, tuple[int, ...]]
-    #: What the user should know, a sentence each.
-    notes: tuple[str, ...] = ()
-
-    def path(self, position: int) -> Path:
-        """Return where a picture lies."""
-        return self.folder / self.paths[position]
 
     def split_labels(self, split: str) -> list[int]:
         """Return the labels of a split's pictures, in the split's order."""
         return [self.labels[position] for position in self.splits[split]]
-
-    def without(self, broken: Iterable[int]) -> Manifest:
-        """Return a manifest whose splits leave these positions out; positions stay what they were."""
-        gone = set(broken)
-        splits = {
-            name: tuple(position for position in positions if position not in gone)
-            for name, positions in self.splits.items()
-        }
-        return replace(self, splits=splits)
 
     def save(self, path: Path) -> None:
         """Write the manifest as JSON."""
@@ -91,16 +75,6 @@ class Manifest:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a folder holds under the names of pictures, in no order."""
-
-    #: Files, links to files among them.
-    pictures: list[Path]
-    #: Whatever else: folders, pipes, sockets, devices, links to nowhere. Opening a pipe would wait for ever.
-    others: list[Path]
-
-
 def read_manifest(folder: Path, seed: int) -> Manifest:
     """Return what lies in `folder`; `seed` decides how an undivided set is divided.
 
@@ -120,46 +94,25 @@ def read_manifest(folder: Path, seed: int) -> Manifest:
         for path in held.pictures
     )
     splits = {split: tuple(position for position, row in enumerate(rows) if row[2] == split) for split in found}
-    manifest = Manifest(folder, classes, tuple(row[0] for row in rows), tuple(row[1] for row in rows), splits)
+    manifest = Manifest(
+        folder=folder,
+        classes=classes,
+        paths=tuple(row[0] for row in rows),
+        labels=tuple(row[1] for row in rows),
+        splits=splits,
+    )
     if "val" not in found:
         manifest = _divide(manifest, seed)
     others = [path for by_class in found.values() for held in by_class.values() for path in held.others]
-    return replace(manifest, notes=(*manifest.notes, *_left_out(folder, others), *_imbalance(manifest)))
-
-
-def find_pictures(folder: Path) -> Found:
-    """Return what has the name of a picture, by its ending, in a folder and in its folders.
-
-    Raises:
-        DataError: a name is not UTF-8.
-    """
-    found = Found([], [])
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not _is_hidden(name))
-        for name in (*folders, *files):
-            if Path(name).suffix.lower() in PICTURE_SUFFIXES and not _is_hidden(name):
-                path = Path(parent, name)
-                check_name(path)
-                # `Path.is_file` raises where a link leads into a folder that is closed to us.
-                (found.pictures if os.path.isfile(path) else found.others).append(path)  # noqa: PTH113
-    return found
-
-
-def check_name(path: Path) -> None:
-    """Raise `DataError` unless the path is UTF-8: no table and no report could be written with any other."""
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        shown = os.fsencode(path).decode("utf-8", "backslashreplace")
-        raise DataError(f"{shown}: this name is not valid UTF-8. Rename the file or folder.") from None
+    return replace(manifest, notes=(*manifest.notes, *note_left_out(folder, others), *_imbalance(manifest)))
 
 
 def _find_splits(folder: Path) -> dict[str, dict[str, Found]]:
     """Return split → class → pictures; a set without splits is all `train`."""
-    subfolders = _subfolders(folder)
-    named = [sub for sub in subfolders if sub.name.lower() in _SPLIT_NAMES]
+    subfolders = subfolders_of(folder)
+    named = [sub for sub in subfolders if sub.name.lower() in SPLIT_NAMES]
     # A class may be called `train` too: a split is a folder of folders.
-    if not any(_subfolders(sub) for sub in named):
+    if not any(subfolders_of(sub) for sub in named):
         if named and len(named) == len(subfolders):
             raise DataError(
                 f"{named[0]}: it holds no class folders. Sort its pictures into one folder per class, "
@@ -168,28 +121,17 @@ def _find_splits(folder: Path) -> dict[str, dict[str, Found]]:
         return {"train": _read_classes(folder)}
     found: dict[str, dict[str, Found]] = {}
     for sub in named:
-        split = _SPLIT_NAMES[sub.name.lower()]
+        split = SPLIT_NAMES[sub.name.lower()]
         if split in found:
             raise DataError(f"{sub}: there are two {split} folders. Keep one of them.")
         found[split] = _read_classes(sub)
     if "train" not in found:
-        raise DataError(f"{folder}: it has {_listed(found)} but no train folder. Add train/ with one folder per class.")
+        raise DataError(f"{folder}: it has {listed(found)} but no train folder. Add train/ with one folder per class.")
     return {split: found[split] for split in ("train", "val", "test") if split in found}
 
 
-def _subfolders(folder: Path) -> list[Path]:
-    try:
-        return sorted(path for path in folder.iterdir() if path.is_dir() and not _is_hidden(path.name))
-    except OSError as error:
-        raise DataError(f"{folder}: it can't be read ({error.strerror}).") from None
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith((".", "__"))
-
-
 def _read_classes(folder: Path) -> dict[str, Found]:
-    subfolders = _subfolders(folder)
+    subfolders = subfolders_of(folder)
     for sub in subfolders:
         check_name(sub)
     found = {sub.name: find_pictures(sub) for sub in subfolders}
@@ -203,6 +145,16 @@ def _read_classes(folder: Path) -> dict[str, Found]:
         if not held.pictures:
             raise DataError(f"{folder / name}: this class has no picture. Add some, or remove the folder.")
     return found
+
+
+def check_classes_left(manifest: Manifest, kept: Manifest, broken: Mapping[int, str]) -> None:
+    """Raise `DataError` if a split of `kept` has lost a class with the broken pictures (position → what is wrong)."""
+    for split in kept.splits:
+        for label in sorted(set(manifest.split_labels(split)) - set(kept.split_labels(split))):
+            raise DataError(
+                f"{manifest.folder}: no picture of class '{manifest.classes[label]}' in {split} can be read: "
+                f"{describe(manifest, broken)}. Repair or replace them."
+            )
 
 
 def stratified_share(labels: Sequence[int], share: float, seed: int) -> np.ndarray:
@@ -219,21 +171,6 @@ def stratified_share(labels: Sequence[int], share: float, seed: int) -> np.ndarr
     return np.sort(np.concatenate(chosen))
 
 
-def fingerprint(manifest: Manifest) -> str:
-    """Return a digest of the pictures' names, sizes and modification times: what a cache is valid for.
-
-    Raises:
-        DataError: a picture is no file any more.
-    """
-    digest = hashlib.blake2b(digest_size=16)
-    for path in manifest.paths:
-        status = (manifest.folder / path).stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise DataError(f"{manifest.folder / path}: this picture is no file any more. Restore it.")
-        digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
-    return digest.hexdigest()
-
-
 def _common_classes(folder: Path, found: Mapping[str, Mapping[str, Found]]) -> tuple[str, ...]:
     classes = tuple(sorted(found["train"]))
     if len(classes) < 2:
@@ -241,9 +178,9 @@ def _common_classes(folder: Path, found: Mapping[str, Mapping[str, Found]]) -> t
     for split, by_class in found.items():
         unknown, missing = sorted(set(by_class) - set(classes)), sorted(set(classes) - set(by_class))
         if unknown:
-            raise DataError(f"{folder}: {split} has classes that train lacks: {_listed(unknown)}. Make them agree.")
+            raise DataError(f"{folder}: {split} has classes that train lacks: {listed(unknown)}. Make them agree.")
         if missing:
-            raise DataError(f"{folder}: {split} lacks classes that train has: {_listed(missing)}. Make them agree.")
+            raise DataError(f"{folder}: {split} lacks classes that train has: {listed(missing)}. Make them agree.")
     return classes
 
 
@@ -264,16 +201,6 @@ def _divide(manifest: Manifest, seed: int) -> Manifest:
     return replace(manifest, splits={"train": tuple(train), "val": tuple(val), **rest}, notes=(note,))
 
 
-def _left_out(folder: Path, others: Sequence[Path]) -> list[str]:
-    if not others:
-        return []
-    example = min(others).relative_to(folder).as_posix()
-    return [
-        "Left out, being folders, pipes or links to nowhere with the name of a picture: "
-        f"{len(others)}, such as {example}."
-    ]
-
-
 def _imbalance(manifest: Manifest) -> list[str]:
     counts = Counter(manifest.split_labels("train"))
     (most, largest), (fewest, smallest) = counts.most_common()[0], counts.most_common()[-1]
@@ -283,9 +210,3 @@ def _imbalance(manifest: Manifest) -> list[str]:
         f"Unbalanced: {largest} training pictures of '{manifest.classes[most]}', {smallest} of "
         f"'{manifest.classes[fewest]}'. Consider `objective: f1`, which counts every class alike."
     ]
-
-
-def _listed(names: Iterable[str], limit: int = 5) -> str:
-    names = sorted(names)
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more

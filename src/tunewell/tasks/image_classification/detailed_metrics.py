@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from tunewell.tasks.image_classification import metrics
-from tunewell.tasks.image_classification.pictures import PictureError, load_pixels
+from tunewell.tasks.vision.pictures import PictureError, load_pixels
 
 #: Bins of the calibration error (Guo et al. 2017, arXiv:1706.04599, section 4.1).
 CALIBRATION_BINS = 15

@@ -19,10 +19,11 @@ from torch import nn
 
 from tunewell.tasks.image_classification.data import Manifest
 from tunewell.tasks.image_classification.detailed_metrics import measure
-from tunewell.tasks.image_classification.job import BATCH_SIZE, arguments_of, best_device, shared_pictures
-from tunewell.tasks.image_classification.learner import Pictures
+from tunewell.tasks.image_classification.learner import PREDICTION_BATCH, Pictures, labelled_pictures
 from tunewell.tasks.image_classification.model import ModelConfig, load_model, normalize
-from tunewell.tasks.image_classification.prepared import Prepared
+from tunewell.tasks.vision.job import arguments_of
+from tunewell.tasks.vision.prepared import Prepared
+from tunewell.tasks.vision.training import best_device
 from tunewell.trial import report
 from tunewell.trial.files import write_json
 
@@ -33,7 +34,7 @@ def evaluate(folder: Path) -> None:
     """Evaluate the trials that `job.json` names; report how many are done after each."""
     with arguments_of(folder) as arguments:
         prepared = Prepared.load(Path(arguments["task_file"]))
-        manifest = prepared.load_manifest()
+        manifest = Manifest.load(Path(prepared.manifest))
         found = {}
         for trial in arguments["trials"]:
             found[str(trial["number"])] = _evaluate_trial(Path(trial["folder"]) / "artifacts", prepared, manifest)
@@ -48,7 +49,7 @@ def _evaluate_trial(artifacts: Path, prepared: Prepared, manifest: Manifest) -> 
     if "test" in manifest.splits:
         module, config = load_model(artifacts / "model")
         positions = np.asarray(manifest.splits["test"])
-        pictures = shared_pictures(prepared, manifest, config.image_size)
+        pictures = labelled_pictures(prepared, manifest, config.image_size)
         test = _measure(_logits(module, config, pictures, positions), positions, manifest)
     return {"val": validation, "test": test}
 
@@ -66,7 +67,7 @@ def _logits(module: nn.Module, config: ModelConfig, pictures: Pictures, position
     device = best_device()
     module = module.to(device)
     parts = []
-    for start in range(0, len(positions), BATCH_SIZE):
-        pixels, _ = pictures.batch(positions[start : start + BATCH_SIZE], device)
+    for start in range(0, len(positions), PREDICTION_BATCH):
+        pixels, _ = pictures.batch(positions[start : start + PREDICTION_BATCH], device)
         parts.append(module(normalize(pixels, config)).cpu().numpy())
     return np.concatenate(parts)

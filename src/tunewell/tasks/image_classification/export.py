@@ -21,10 +21,11 @@ import torch
 from PIL import Image
 from torch import nn
 
-from tunewell.tasks.image_classification.job import arguments_of
+from tunewell.tasks.image_classification.data import Manifest
 from tunewell.tasks.image_classification.model import ModelConfig, load_model, preprocess
-from tunewell.tasks.image_classification.pictures import bombs_refused, load_pixels
-from tunewell.tasks.image_classification.prepared import Prepared
+from tunewell.tasks.vision.job import arguments_of
+from tunewell.tasks.vision.pictures import bombs_refused, load_pixels
+from tunewell.tasks.vision.prepared import Prepared
 from tunewell.trial import fail
 from tunewell.trial.files import write_json
 
@@ -124,7 +125,7 @@ def _describe(config: ModelConfig) -> dict[str, Any]:
 def _pictures(task_file: str | None, size: int) -> tuple[Sequence[Picture], str]:
     """Return pictures to compare on, and what they are: of the data set, or noise where it is not to be had."""
     if task_file is not None:
-        manifest = Prepared.load(Path(task_file)).load_manifest()
+        manifest = Manifest.load(Path(Prepared.load(Path(task_file)).manifest))
         positions = manifest.splits["val"]
         chosen = [manifest.path(position) for position in positions[:: -(-len(positions) // COMPARED)]]
         if all(path.exists() for path in chosen):

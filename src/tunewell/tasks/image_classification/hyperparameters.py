@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from tunewell.spec.errors import SpecError, nearest
-from tunewell.spec.space import Choice, Parameter, SearchSpace
+from tunewell.spec.space import SearchSpace
+from tunewell.tasks.vision import domains
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,58 +69,9 @@ _VALUES: dict[str, tuple[Any, ...]] = {
     "backbone": ("fine-tuned", "frozen"),
     "horizontal_flip": (False, True),
 }
-#: Each image size is a decoded copy of the data set.
-MAX_IMAGE_SIZES = 8
 
 
 def check_domains(space: SearchSpace) -> None:
     """Raise `SpecError` if a parameter's domain reaches where training can't follow."""
     assert {*_BOUNDS, *_VALUES} == {field.name for field in fields(Hyperparameters)}
-    for parameter in space:
-        if parameter.name in _VALUES:
-            _check_values(parameter, _VALUES[parameter.name])
-        else:
-            _check_bounds(parameter, *_BOUNDS[parameter.name])
-    image_sizes(space)
-
-
-def image_sizes(space: SearchSpace) -> list[int]:
-    """Return every image size in the space, ascending; raise `SpecError` if there are too many."""
-    parameter = space["image_size"]
-    if parameter.size is None or parameter.size > MAX_IMAGE_SIZES:
-        raise SpecError(
-            "parameters.image_size",
-            f"more than {MAX_IMAGE_SIZES} sizes, each of which needs a decoded copy of the pictures",
-            "List a few, such as {ordinal: [64, 96, 128]}",
-        )
-    return sorted({int(size) for size in parameter.values(MAX_IMAGE_SIZES)})
-
-
-def _check_values(parameter: Parameter, known: tuple[Any, ...]) -> None:
-    where = f"parameters.{parameter.name}"
-    if not isinstance(parameter, Choice):
-        raise SpecError(where, "it is no number", f"Known: {_listed(known)}")
-    reference = Choice(parameter.name, known)
-    for value in parameter.values_:
-        if not reference.contains(value):
-            texts = all(isinstance(item, str) for item in known)
-            remedy = nearest(str(value), known) if texts else f"Known: {_listed(known)}"
-            raise SpecError(where, f"{value!r} is not known", remedy)
-
-
-def _check_bounds(parameter: Parameter, lowest: float, highest: float) -> None:
-    where = f"parameters.{parameter.name}"
-    ends = parameter.values_ if isinstance(parameter, Choice) else (parameter.low, parameter.high)
-    for value in ends:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise SpecError(where, f"{value!r} is no number")
-        if not lowest <= value <= highest:
-            raise SpecError(where, f"{value:g} is outside {lowest:g} … {highest:g}")
-    if parameter.name in _WHOLE:
-        whole = all(value == int(value) for value in ends) if isinstance(parameter, Choice) else parameter.integer
-        if not whole:
-            raise SpecError(where, "it must be whole", "Write whole numbers")
-
-
-def _listed(values: tuple[Any, ...]) -> str:
-    return ", ".join(str(value).lower() for value in values)
+    domains.check_domains(space, _BOUNDS, _VALUES, _WHOLE)

@@ -18,19 +18,20 @@ from torch import nn
 from torch.nn import functional
 
 from tunewell.tasks.image_classification.augment import augment, mixup
+from tunewell.tasks.image_classification.data import Manifest
 from tunewell.tasks.image_classification.hyperparameters import Hyperparameters
 from tunewell.tasks.image_classification.model import ModelConfig, last_layer, normalize
-from tunewell.tasks.image_classification.optimization import create_optimizer, rate_factor
+from tunewell.tasks.vision.job import shared_pixels
+from tunewell.tasks.vision.optimization import create_optimizer, rate_factor
+from tunewell.tasks.vision.prepared import Prepared
+from tunewell.tasks.vision.training import NonFiniteLoss
 
 #: Gradients are scaled down to this norm: against rare spikes, not against ordinary steps.
 _MAX_GRADIENT_NORM = 5.0
-_PREDICTION_BATCH = 64
+#: Pictures that go through a network at a time when it is not trained.
+PREDICTION_BATCH = 64
 #: Steps between two looks at the loss on a GPU, each of which waits for it.
 _STEPS_PER_LOOK = 20
-
-
-class NonFiniteLoss(Exception):
-    """The training loss became infinite or NaN."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,12 @@ class Pictures:
         if device.type == "cuda":
             pixels, labels = pixels.pin_memory(), labels.pin_memory()
         return pixels.to(device, non_blocking=True), labels.to(device, non_blocking=True)
+
+
+def labelled_pictures(prepared: Prepared, manifest: Manifest, image_size: int) -> Pictures:
+    """Return the decoded pictures of the whole data set at a size that `prepare` decoded; see `job.shared_pixels`."""
+    pixels = shared_pixels(prepared, manifest, image_size)
+    return Pictures(pixels, np.asarray(manifest.labels, dtype=np.int64))
 
 
 class Learner:
@@ -114,8 +121,8 @@ class Learner:
         """Return the network's outputs (len(positions), C) float32 for pictures as they are."""
         self.module.eval()
         parts = []
-        for start in range(0, len(positions), _PREDICTION_BATCH):
-            inputs, _ = self._inputs(pictures, positions[start : start + _PREDICTION_BATCH])
+        for start in range(0, len(positions), PREDICTION_BATCH):
+            inputs, _ = self._inputs(pictures, positions[start : start + PREDICTION_BATCH])
             parts.append(self._forward(inputs).float().cpu().numpy())
         return np.concatenate(parts)
 
@@ -166,8 +173,8 @@ class Learner:
             pixels, labels = pictures.batch(positions, self.device)
             return normalize(pixels, self.config), labels
         unknown = [position for position in positions.tolist() if position not in self._features]
-        for start in range(0, len(unknown), _PREDICTION_BATCH):
-            part = unknown[start : start + _PREDICTION_BATCH]
+        for start in range(0, len(unknown), PREDICTION_BATCH):
+            part = unknown[start : start + PREDICTION_BATCH]
             pixels, _ = pictures.batch(np.asarray(part), self.device)
             self._features.update(zip(part, self._backbone(normalize(pixels, self.config)), strict=True))
         labels = torch.from_numpy(pictures.labels[positions]).to(self.device)

@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -18,17 +17,14 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import nn
 
 from tunewell.spec.errors import DataError
 from tunewell.tasks.image_classification.networks import architecture
-from tunewell.tasks.image_classification.pictures import RESIZE_RULE, PictureError, bombs_refused, load_pixels
+from tunewell.tasks.vision.model_files import model_in, write_model
+from tunewell.tasks.vision.pictures import SQUASH, PictureError, bombs_refused, load_pixels
 
 TASK = "image-classification"
-_WEIGHTS = "weights.safetensors"
-_CONFIG = "model.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +47,14 @@ class ModelConfig:
     note: str = ""
     task: str = TASK
     #: How pictures become squares; see `pictures`.
-    resize: str = RESIZE_RULE
+    resize: str = SQUASH
     #: Versions of the libraries that trained it.
     versions: dict[str, str] = field(default_factory=lambda: {name: version(name) for name in ("torch", "timm")})
 
 
 def save_model(folder: Path, module: nn.Module, config: ModelConfig) -> None:
     """Write a model into `folder`, which is made if needed."""
-    folder.mkdir(parents=True, exist_ok=True)
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
-    _replace(folder / _WEIGHTS, lambda path: save_file(tensors, path))
-    _replace(folder / _CONFIG, lambda path: path.write_text(json.dumps(asdict(config), indent=1)))
+    write_model(folder, module, asdict(config))
 
 
 def load_model(folder: Path) -> tuple[nn.Module, ModelConfig]:
@@ -70,16 +63,10 @@ def load_model(folder: Path) -> tuple[nn.Module, ModelConfig]:
     Raises:
         DataError: there is no (complete) model of this task in `folder`.
     """
-    for name in (_CONFIG, _WEIGHTS):
-        if not (folder / name).is_file():
-            raise DataError(f"{folder}: it holds no model ({name} is missing).")
-    try:
-        config = _read_config(folder)
+    with model_in(folder) as (fields, tensors):
+        config = _to_config(fields)
         module = build_module(config.network, len(config.classes))
-        module.load_state_dict(load_file(folder / _WEIGHTS))
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        # PyTorch spreads its messages over lines.
-        raise DataError(f"{folder}: its model can't be read ({' '.join(str(error).split())}).") from None
+        module.load_state_dict(tensors())
     return module.eval(), config
 
 
@@ -117,17 +104,9 @@ def preprocess(pictures: Sequence[Path | str | PIL.Image.Image], config: ModelCo
     return normalize(torch.from_numpy(np.stack(arrays)), config)
 
 
-def _read_config(folder: Path) -> ModelConfig:
-    fields = json.loads((folder / _CONFIG).read_text())
-    if fields["task"] != TASK or fields["resize"] != RESIZE_RULE:
+def _to_config(fields: dict[str, Any]) -> ModelConfig:
+    if fields["task"] != TASK or fields["resize"] != SQUASH:
         raise ValueError(f"it is made for {fields['task']} with the resize rule {fields['resize']}")
     for name in ("classes", "mean", "std"):
         fields[name] = tuple(fields[name])
     return ModelConfig(**fields)
-
-
-def _replace(path: Path, write: Any) -> None:
-    """Write beside `path`, then rename: nobody ever reads half a file."""
-    beside = path.with_name(path.name + ".part")
-    write(beside)
-    beside.replace(path)

@@ -21,10 +21,12 @@ import torch
 from torch import nn
 
 from tunewell.spec.errors import DataError, SpecError
-from tunewell.tasks.image_classification.data import check_name, find_pictures
-from tunewell.tasks.image_classification.job import BATCH_SIZE, arguments_of, best_device
+from tunewell.tasks.image_classification.learner import PREDICTION_BATCH
 from tunewell.tasks.image_classification.model import ModelConfig, load_model, normalize
-from tunewell.tasks.image_classification.pictures import PictureError, bombs_refused, load_pixels
+from tunewell.tasks.vision.job import arguments_of
+from tunewell.tasks.vision.picture_set import check_name, find_pictures
+from tunewell.tasks.vision.pictures import PictureError, bombs_refused, load_pixels
+from tunewell.tasks.vision.training import best_device
 from tunewell.trial import report
 from tunewell.trial.files import write_json
 
@@ -76,8 +78,8 @@ def _collect(inputs: Sequence[Path]) -> list[Path]:
 
 def _predict_all(module: nn.Module, config: ModelConfig, paths: Sequence[Path]) -> Iterator[list[Prediction]]:
     """Yield the predictions of a batch at a time."""
-    for start in range(0, len(paths), BATCH_SIZE):
-        chosen = paths[start : start + BATCH_SIZE]
+    for start in range(0, len(paths), PREDICTION_BATCH):
+        chosen = paths[start : start + PREDICTION_BATCH]
         pixels, problems = _load(chosen, config.image_size)
         rows = dict(zip(pixels, _probabilities(module, config, list(pixels.values())), strict=True))
         yield [

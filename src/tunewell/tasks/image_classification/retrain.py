@@ -15,12 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from tunewell.tasks.image_classification.data import Manifest
-from tunewell.tasks.image_classification.job import arguments_of, shared_pictures
-from tunewell.tasks.image_classification.learner import Learner, Pictures
+from tunewell.tasks.image_classification.learner import Learner, Pictures, labelled_pictures
 from tunewell.tasks.image_classification.metrics import measure
 from tunewell.tasks.image_classification.model import save_model
-from tunewell.tasks.image_classification.prepared import Prepared
-from tunewell.tasks.image_classification.train import create_learner, epochs_at
+from tunewell.tasks.image_classification.train import create_learner
+from tunewell.tasks.vision.job import arguments_of
+from tunewell.tasks.vision.prepared import Prepared
+from tunewell.tasks.vision.training import epochs_at
 from tunewell.trial import report
 
 
@@ -28,14 +29,14 @@ def retrain(folder: Path) -> None:
     """Train with each part of the schedule in turn, with the seed of the search, and save the model."""
     with arguments_of(folder) as arguments:
         prepared = Prepared.load(Path(arguments["task_file"]))
-        manifest = prepared.load_manifest()
+        manifest = Manifest.load(Path(prepared.manifest))
         splits, schedule = arguments["splits"], arguments["schedule"]
         positions = np.sort(np.concatenate([manifest.splits[split] for split in splits]))
         test = _test_positions(manifest, splits)
         learner, metrics = None, {}
         for place, part in enumerate(schedule, start=1):
             learner = _continued(learner, create_learner(prepared, manifest.classes, part["parameters"]))
-            pictures = shared_pictures(prepared, manifest, learner.config.image_size)
+            pictures = labelled_pictures(prepared, manifest, learner.config.image_size)
             last_epoch = epochs_at(part["fidelity"], learner.hyperparameters.epochs)
             metrics = _train(learner, pictures, positions, last_epoch, test if place == len(schedule) else None)
         assert learner is not None, "an empty schedule"

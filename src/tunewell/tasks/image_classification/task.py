@@ -13,12 +13,14 @@ from tunewell.spec.errors import ConflictError, SpecError, UserError, nearest
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.space import SearchSpace
 from tunewell.tasks.contract import Attempt, Network, Program, Progress
-from tunewell.tasks.image_classification.data import Manifest, fingerprint, read_manifest
-from tunewell.tasks.image_classification.hyperparameters import check_domains, image_sizes
-from tunewell.tasks.image_classification.inspection import inspect
+from tunewell.tasks.image_classification.data import Manifest, check_classes_left, read_manifest
+from tunewell.tasks.image_classification.hyperparameters import check_domains
 from tunewell.tasks.image_classification.networks import ARCHITECTURES, architecture
-from tunewell.tasks.image_classification.prepared import TASK_FILE_VARIABLE, Prepared
 from tunewell.tasks.image_classification.weights import check_weights_file, obtain_weights
+from tunewell.tasks.vision.domains import image_sizes
+from tunewell.tasks.vision.inspection import inspect
+from tunewell.tasks.vision.picture_set import fingerprint
+from tunewell.tasks.vision.prepared import TASK_FILE_VARIABLE, Prepared
 
 _PACKAGE = "tunewell.tasks.image_classification"
 _LIBRARIES = ("torch", "timm", "PIL", "safetensors")
@@ -184,8 +186,10 @@ def _decode(
     manifest: Manifest, state: str, sizes: list[int], cache: Path, progress: Progress
 ) -> tuple[dict[int, str], Manifest]:
     """Return image size → cache folder, and the manifest without broken pictures and with notes on the pictures."""
-    from tunewell.tasks.image_classification.cache import decode
+    from tunewell.tasks.vision.cache import decode
 
     decoded = {size: decode(manifest, state, size, cache, progress) for size in sizes}
     first = decoded[sizes[0]]
-    return {size: str(item.folder) for size, item in decoded.items()}, inspect(manifest, first.digests, first.broken)
+    kept = inspect(manifest, first.digests, first.broken)
+    check_classes_left(manifest, kept, first.broken)
+    return {size: str(item.folder) for size, item in decoded.items()}, kept

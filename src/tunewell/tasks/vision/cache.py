@@ -2,7 +2,7 @@
 
 ::
 
-    CACHE/pictures/KEY/pixels.npy      uint8 (N, S, S, 3), N = all pictures of the data set in manifest order
+    CACHE/pictures/KEY/pixels.npy      uint8 (N, S, S, 3), N = all pictures of the data set in their order
     CACHE/pictures/KEY/index.json      digest of each file's content; what is wrong with the broken ones
 
 KEY is a digest of names, sizes and modification times of the files, of S and of the resize rule. A folder
@@ -25,8 +25,8 @@ import numpy as np
 
 from tunewell.spec.errors import DataError
 from tunewell.tasks.contract import Progress
-from tunewell.tasks.image_classification.data import Manifest
-from tunewell.tasks.image_classification.pictures import RESIZE_RULE, PictureError, bombs_refused, load_pixels
+from tunewell.tasks.vision.picture_set import PictureSet
+from tunewell.tasks.vision.pictures import SQUASH, PictureError, ResizeRule, bombs_refused, load_pixels
 
 _MAX_THREADS = 8
 _CHUNK = 256
@@ -49,21 +49,23 @@ def load_cached_pixels(folder: Path) -> np.ndarray:
     return array
 
 
-def decode(manifest: Manifest, fingerprint: str, size: int, cache: Path, progress: Progress) -> Decoded:
-    """Return the pictures of `manifest` at `size` x `size` pixels, from the cache or into it.
+def decode(
+    pictures: PictureSet, fingerprint: str, size: int, cache: Path, progress: Progress, rule: ResizeRule = SQUASH
+) -> Decoded:
+    """Return the pictures at `size` x `size` pixels, from the cache or into it.
 
-    `fingerprint` is that of the manifest (`data.fingerprint`).
+    `fingerprint` is that of the pictures (`picture_set.fingerprint`).
 
     Raises:
         DataError: the cache can't be written, or the disk is too small.
     """
-    key = hashlib.blake2b(f"{fingerprint} {size} {RESIZE_RULE}".encode(), digest_size=16).hexdigest()
+    key = hashlib.blake2b(f"{fingerprint} {size} {rule}".encode(), digest_size=16).hexdigest()
     folder = cache / "pictures" / key
     try:
         if not (folder / "index.json").exists():
             folder.parent.mkdir(parents=True, exist_ok=True)
-            _check_space(folder.parent, len(manifest.paths) * size * size * 3)
-            _build(manifest, size, folder, progress)
+            _check_space(folder.parent, len(pictures.paths) * size * size * 3)
+            _build(pictures, size, rule, folder, progress)
     except OSError as error:
         raise DataError(
             f"{folder.parent}: the cache can't be written ({error.strerror or error}). Choose another home with --home."
@@ -82,19 +84,19 @@ def _check_space(folder: Path, needed: int) -> None:
         )
 
 
-def _build(manifest: Manifest, size: int, folder: Path, progress: Progress) -> None:
+def _build(pictures: PictureSet, size: int, rule: ResizeRule, folder: Path, progress: Progress) -> None:
     digests, broken = [], {}
     part = Path(tempfile.mkdtemp(prefix=".part-", dir=folder.parent))
     try:
-        shape = (len(manifest.paths), size, size, 3)
+        shape = (len(pictures.paths), size, size, 3)
         pixels = np.lib.format.open_memmap(part / "pixels.npy", mode="w+", dtype=np.uint8, shape=shape)
-        for position, (array, digest, problem) in enumerate(_decode_all(manifest, size)):
+        for position, (array, digest, problem) in enumerate(_decode_all(pictures, size, rule)):
             digests.append(digest)
             if array is None:
                 broken[position] = problem
             else:
                 pixels[position] = array
-            progress(f"decoding pictures at {size} px", position + 1, len(manifest.paths))
+            progress(f"decoding pictures at {size} px", position + 1, len(pictures.paths))
         pixels.flush()
         del pixels
         (part / "index.json").write_text(json.dumps({"digests": digests, "broken": broken}))
@@ -103,19 +105,19 @@ def _build(manifest: Manifest, size: int, folder: Path, progress: Progress) -> N
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _decode_all(manifest: Manifest, size: int) -> Iterator[tuple[np.ndarray | None, str, str]]:
+def _decode_all(pictures: PictureSet, size: int, rule: ResizeRule) -> Iterator[tuple[np.ndarray | None, str, str]]:
     """Yield (pixels, content digest, problem) of each picture in order, a chunk in memory at a time."""
 
     def decode_one(path: Path) -> tuple[np.ndarray | None, str, str]:
         try:
             content = path.read_bytes()
-            return load_pixels(content, size), hashlib.blake2b(content, digest_size=16).hexdigest(), ""
+            return load_pixels(content, size, rule), hashlib.blake2b(content, digest_size=16).hexdigest(), ""
         except PictureError as error:
             return None, "", str(error)
         except OSError as error:
             return None, "", f"it can't be read ({error.strerror or error})"
 
-    paths = [manifest.path(position) for position in range(len(manifest.paths))]
+    paths = [pictures.path(position) for position in range(len(pictures.paths))]
     with bombs_refused(), ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1)) as pool:
         for start in range(0, len(paths), _CHUNK):
             yield from pool.map(decode_one, paths[start : start + _CHUNK])

@@ -1,9 +1,12 @@
-"""From a picture file to S x S pixels: the one way, for training, validation and prediction alike.
+"""From a picture file to S x S pixels: the same way for training, validation and prediction.
 
-The whole picture is resized to a square ("squash"). The usual alternative, shorter side and centre crop, loses
+Rule *squash*: the whole picture is resized to a square. The usual alternative, shorter side and centre crop, loses
 up to a quarter of a 4:3 photo, and with it whatever the label is about if it lies at the edge. Networks bear the
 distortion: ImageNet training crops with aspect ratios between 3:4 and 4:3 and squashes these crops (Szegedy et
 al. 2015, "Going deeper with convolutions", section 6).
+
+Rule *letterbox*: it is scaled to S pixels on its longer side and lies in the middle of a grey square. Where shapes and
+sizes are what is learned, as with boxes, no distortion is welcome.
 """
 
 from __future__ import annotations
@@ -13,12 +16,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
-#: Names what `load_pixels` does; part of cache keys and of saved models.
-RESIZE_RULE = "squash-bicubic-1"
+#: Names of what `load_pixels` does; part of cache keys and of saved models.
+ResizeRule = Literal["squash-bicubic-1", "letterbox-bicubic-1"]
+SQUASH: ResizeRule = "squash-bicubic-1"
+LETTERBOX: ResizeRule = "letterbox-bicubic-1"
+_GREY = (128, 128, 128)
 
 #: What reading a broken picture may raise.
 _PROBLEMS = (OSError, ValueError, SyntaxError, EOFError, IndexError, MemoryError, OverflowError, TypeError)
@@ -40,7 +47,7 @@ def bombs_refused() -> Iterator[None]:
         yield
 
 
-def load_pixels(source: Path | str | bytes | Image.Image, size: int) -> np.ndarray:
+def load_pixels(source: Path | str | bytes | Image.Image, size: int, rule: ResizeRule = SQUASH) -> np.ndarray:
     """Return a picture (its path, its bytes, or itself) as uint8 array (size, size, 3) in RGB.
 
     Raises:
@@ -51,11 +58,29 @@ def load_pixels(source: Path | str | bytes | Image.Image, size: int) -> np.ndarr
         # JPEG only: decodes at a half, a quarter or an eighth of the size, never under twice of what is wanted.
         image.draft("RGB", (2 * size, 2 * size))
         image = _to_rgb(ImageOps.exif_transpose(image))
-        return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC))
+        return _letterboxed(image, size) if rule == LETTERBOX else _resized(image, size, size)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise PictureError(f"it has more than {Image.MAX_IMAGE_PIXELS} pixels") from None
     except _PROBLEMS as error:
         raise PictureError(f"{error}" or type(error).__name__) from None
+
+
+def letterbox_frame(width: int, height: int, size: int) -> tuple[int, int, int, int]:
+    """Return left, top, width and height of what a picture of this width and height takes up of its square."""
+    scale = size / max(width, height)
+    inner_width, inner_height = (min(size, max(1, round(scale * side))) for side in (width, height))
+    return (size - inner_width) // 2, (size - inner_height) // 2, inner_width, inner_height
+
+
+def _letterboxed(image: Image.Image, size: int) -> np.ndarray:
+    left, top, width, height = letterbox_frame(*image.size, size)
+    square = np.full((size, size, 3), _GREY, dtype=np.uint8)
+    square[top : top + height, left : left + width] = _resized(image, width, height)
+    return square
+
+
+def _resized(image: Image.Image, width: int, height: int) -> np.ndarray:
+    return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC))
 
 
 def _open(source: Path | str | bytes) -> ImageFile.ImageFile:

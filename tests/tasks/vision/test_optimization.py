@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunewell.tasks.image_classification.hyperparameters import Hyperparameters
-from tunewell.tasks.image_classification.optimization import create_optimizer, rate_factor
 from tunewell.tasks.image_classification.small_cnn import SmallCnn
+from tunewell.tasks.vision.optimization import create_optimizer, rate_factor
 
 
 def chosen(**values: Any) -> Hyperparameters:

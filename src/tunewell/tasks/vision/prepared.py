@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tunewell.tasks.image_classification.data import Manifest
-
 #: Environment variable of trials and jobs: path of the experiment's `task.json`.
 TASK_FILE_VARIABLE = "TUNEWELL_TASK_FILE"
 
@@ -18,9 +16,9 @@ class Prepared:
     """The part of an experiment that all of its trials share."""
 
     network: str
-    #: Safetensors file with the pretrained network but its last layer; None: from scratch.
+    #: Safetensors file with pretrained weights; None: from scratch.
     weights: str | None
-    #: File of the `Manifest`, broken pictures left out.
+    #: File of the data set as the task describes it, broken pictures left out.
     manifest: str
     #: Digest of the data set that this was made from.
     fingerprint: str
@@ -46,7 +44,3 @@ class Prepared:
         fields["notes"] = tuple(fields["notes"])
         fields["pixels"] = {int(size): folder for size, folder in fields["pixels"].items()}
         return cls(**fields)
-
-    def load_manifest(self) -> Manifest:
-        """Return the data set."""
-        return Manifest.load(Path(self.manifest))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tunewell.tasks.image_classification.pictures import PictureError, bombs_refused, load_pixels
+from tunewell.tasks.vision.pictures import LETTERBOX, PictureError, bombs_refused, letterbox_frame, load_pixels
 
 
 def encode(image: Image.Image, kind: str, **options: object) -> bytes:
@@ -127,3 +127,22 @@ def test_decompression_bombs(monkeypatch: pytest.MonkeyPatch, limit: int) -> Non
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
     with bombs_refused(), pytest.raises(PictureError, match=f"more than {limit} pixels"):
         load_pixels(encode(ramp(), "PNG"), 16)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "frame"), [(40, 20, (0, 8, 32, 16)), (10, 30, (10, 0, 11, 32)), (7, 7, (0, 0, 32, 32))]
+)
+def test_letterbox_keeps_the_shape(width: int, height: int, frame: tuple[int, int, int, int]) -> None:
+    """The picture fills its frame, the longer side the whole square; all else is grey."""
+    assert letterbox_frame(width, height, 32) == frame
+    pixels = load_pixels(Image.new("RGB", (width, height), "red"), 32, LETTERBOX)
+    left, top, inner_width, inner_height = frame
+    inside = np.zeros((32, 32), dtype=bool)
+    inside[top : top + inner_height, left : left + inner_width] = True
+    assert (pixels[inside] == (255, 0, 0)).all()
+    assert (pixels[~inside] == 128).all()
+
+
+def test_letterbox_of_a_line_keeps_a_pixel() -> None:
+    """However flat a picture is, something is left of it."""
+    assert letterbox_frame(10_000, 1, 32) == (0, 15, 32, 1)

@@ -3,29 +3,48 @@
 from __future__ import annotations
 
 import math
+from typing import Protocol
 
 from torch import nn, optim
-
-from tunewell.tasks.image_classification.hyperparameters import Hyperparameters
 
 _WARM_UP = 0.05
 _ONE_CYCLE_RISE = 0.25
 _ONE_CYCLE_START = 1 / 25
 
 
-def create_optimizer(module: nn.Module, hyperparameters: Hyperparameters) -> optim.Optimizer:
+class Settings(Protocol):
+    """What an optimiser needs to know of a configuration."""
+
+    @property
+    def optimizer(self) -> str:
+        """`adamw` or `sgd`."""
+
+    @property
+    def learning_rate(self) -> float:
+        """Peak learning rate of the schedule."""
+
+    @property
+    def weight_decay(self) -> float:
+        """Decoupled (adamw) or added to the gradient (sgd)."""
+
+    @property
+    def momentum(self) -> float:
+        """SGD's, with Nesterov's rule."""
+
+
+def create_optimizer(module: nn.Module, settings: Settings) -> optim.Optimizer:
     """Return the optimiser of all trainable tensors; weight decay spares norms and biases (arXiv:1812.01187, 3.1)."""
     trainable = [tensor for tensor in module.parameters() if tensor.requires_grad]
     groups = [
         {
             "params": [tensor for tensor in trainable if tensor.ndim > 1],
-            "weight_decay": hyperparameters.weight_decay,
+            "weight_decay": settings.weight_decay,
         },
         {"params": [tensor for tensor in trainable if tensor.ndim <= 1], "weight_decay": 0.0},
     ]
-    rate = hyperparameters.learning_rate
-    if hyperparameters.optimizer == "sgd":
-        return optim.SGD(groups, rate, momentum=hyperparameters.momentum, nesterov=hyperparameters.momentum > 0)
+    rate = settings.learning_rate
+    if settings.optimizer == "sgd":
+        return optim.SGD(groups, rate, momentum=settings.momentum, nesterov=settings.momentum > 0)
     return optim.AdamW(groups, rate)
 
 

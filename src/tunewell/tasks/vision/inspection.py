@@ -1,0 +1,64 @@
+"""What is known of a data set only after decoding it: broken pictures, and pictures that are in two splits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from tunewell.spec.errors import DataError
+from tunewell.tasks.vision.picture_set import PictureSet
+
+Pictures = TypeVar("Pictures", bound=PictureSet)
+
+#: Broken pictures that are skipped: this share of all, or this many if that is more.
+_BEARABLE_SHARE = 0.01
+_BEARABLE_COUNT = 3
+_LISTED = 5
+
+
+def inspect(pictures: Pictures, digests: Sequence[str], broken: Mapping[int, str]) -> Pictures:
+    """Return the data set without its broken pictures, with notes on them and on pictures in two splits.
+
+    Args:
+        pictures: the data set.
+        digests: digest of each file's content, by position.
+        broken: position → what is wrong with the picture.
+
+    Raises:
+        DataError: more pictures are broken than can be left out.
+    """
+    bearable = max(_BEARABLE_COUNT, int(_BEARABLE_SHARE * len(pictures.paths)))
+    if len(broken) > bearable:
+        raise DataError(
+            f"{pictures.folder}: {len(broken)} of {len(pictures.paths)} pictures can't be read, "
+            f"{bearable} would be left out: {describe(pictures, broken)}. Repair or remove them."
+        )
+    kept = pictures.without(broken)
+    notes = list(pictures.notes)
+    if broken:
+        notes.append(f"Left out, because they can't be read: {describe(pictures, broken)}.")
+    return replace(kept, notes=(*notes, *_in_two_splits(kept, digests)))
+
+
+def describe(pictures: PictureSet, broken: Mapping[int, str]) -> str:
+    """Return the broken pictures (position → what is wrong), the first ones by name."""
+    listed = [f"{pictures.paths[position]} ({problem})" for position, problem in list(broken.items())[:_LISTED]]
+    more = f" and {len(broken) - _LISTED} more" if len(broken) > _LISTED else ""
+    return ", ".join(listed) + more
+
+
+def _in_two_splits(pictures: PictureSet, digests: Sequence[str]) -> list[str]:
+    trained = {digests[position]: position for position in pictures.splits["train"]}
+    notes = []
+    for split in pictures.splits:
+        if split == "train":
+            continue
+        shared = [position for position in pictures.splits[split] if digests[position] in trained]
+        if shared:
+            example = pictures.paths[shared[0]]
+            notes.append(
+                f"{len(shared)} of {len(pictures.splits[split])} pictures of {split} are in train too, such as "
+                f"{example} = {pictures.paths[trained[digests[shared[0]]]]}: results on {split} will look too good."
+            )
+    return notes

@@ -203,7 +203,8 @@ _DEFAULTS = {
 _TYPES = {
     "Text": "text",
     "Goal": "`maximize` or `minimize`",
-    "EarlyStoppingRule": "`halving`, `median` or `off`",
+    "EarlyStoppingRule": "`halving`, `median`, `promotion`, `data-promotion` or `off`",
+    "Finalists": "`sample` or `full`",
     "Number": "number",
     "Count": "whole number from 1",
     "CountFromZero": "whole number from 0",

@@ -82,6 +82,42 @@ def test_data_mistakes_are_told_before_anything_starts(run: Run, digits: Path, t
 
 
 @pytest.mark.timeout(240)
+def test_finalists_are_trained_on_all_data(run: Run, digits: Path, tmp_path: Path) -> None:
+    """The best of a search on a quarter of the pictures are trained on all of them; what they reach there counts."""
+    spec = {
+        "name": "sampled",
+        "task": "image-classification",
+        "data": str(digits),
+        "network": "small-cnn",
+        "algorithm": "random",
+        "sampling": 0.25,
+        "finalists": "full",
+        "max_trials": 3,
+        "parameters": {"epochs": 2, "image_size": 32, "batch_size": 8},
+    }
+    (tmp_path / "sampled.yaml").write_text(json.dumps(spec))
+    found = run("search", "sampled.yaml", "--json")
+    assert found.code == 0, found.err
+    finalists = found.json["finalists"]
+    assert {one["number"] for one in finalists} == {1, 2, 3}
+    values = [one["value"] for one in finalists]
+    assert values == sorted(values, reverse=True)
+    assert found.json["rank_agreement"] is not None
+    home = tmp_path / ".tunewell" / "experiments" / "sampled"
+    for one in finalists:
+        assert (Path(one["folder"]) / "artifacts" / "model" / "model.json").is_file()
+    # The evaluated models are those trained on all data.
+    evaluation = json.loads((home / "evaluation.json").read_text())
+    assert evaluation[str(finalists[0]["number"])]["val"]["accuracy"] == pytest.approx(values[0])
+    assert "Trained on all data" in (home / "report.html").read_text()
+    again = run("search", "sampled.yaml")
+    assert "Trained on all data" in again.out
+    assert len(list((home / "jobs").glob("*-finalist"))) == 3
+    predicted = run("predict", "sampled", digits / "test" / "0", "--json")
+    assert predicted.code == 0, predicted.err
+
+
+@pytest.mark.timeout(240)
 def test_promotion_trains_the_best_further(run: Run, digits: Path, tmp_path: Path) -> None:
     """The default trains in full, others an epoch, the best go on from their checkpoints; retraining is whole."""
     spec = {

@@ -344,6 +344,27 @@ def test_commands_are_promoted_on_shares_of_the_data(run: Run, write: Write) -> 
     assert "early_stopping: 'promotion' needs trials that go on from a checkpoint" in plain.err
 
 
+def test_finalists_of_commands(run: Run, write: Write) -> None:
+    """Each of the best commands runs again with {sampling} 1; one that fails there is told, and is never the best."""
+    program = (
+        "import sys; x, share = map(float, sys.argv[1:]); assert x < 0.8 or share < 1; print(f'score={x * share}')"
+    )
+    command = [sys.executable, "-S", "-c", program, "{x}", "{sampling}"]
+    initial = [{"x": x} for x in (0.9, 0.7, 0.5, 0.3)]
+    parameters = {"x": {"low": 0.0, "high": 1.0}}
+    arguments = {"command": command, "sampling": 0.5, "initial": initial, "parameters": parameters}
+    first = run("search", write(**arguments), "--json")
+    assert first.json["finalists"] == []
+    answer = run("search", write(**arguments, finalists="full"), "--json")
+    assert answer.code == 0, answer.err
+    found = [(one["number"], one["sample_value"], one["value"]) for one in answer.json["finalists"]]
+    assert found == [(2, 0.35, 0.7), (3, 0.25, 0.5), (4, 0.15, 0.3), (1, 0.45, None)]
+    assert "AssertionError" in answer.json["finalists"][-1]["detail"]
+    text = run("search", write(**arguments, finalists="full")).out
+    assert "failed" in text
+    assert "much the same as on the sample" in text
+
+
 def test_a_missing_checkpoint_is_a_named_failure(run: Run, write: Write) -> None:
     """A program that was said to be resumable but leaves no checkpoint fails by name, and is never restarted."""
     answer = run("search", write(algorithm="evolutionary", resumable=True, max_trials=4), "--json")

@@ -128,6 +128,11 @@ def _finish(service: Service, name: str, console: Console) -> None:
     if service.result(name).best is None:
         service.report(name)
         return
+    with console.status("") as status:
+        service.train_finalists(
+            name,
+            lambda trial, done, total: status.update(f"Training trial {trial} on all data ({done + 1} of {total}) …"),
+        )
     try:
         with console.status("Evaluating the best trials in detail …"):
             service.evaluate(name)

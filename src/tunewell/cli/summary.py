@@ -6,8 +6,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tunewell.display.wording import best_text, counts_text, searched
+from tunewell.display.wording import agreement_text, best_text, counts_text, searched
 from tunewell.reports.format import count, duration, number, scalar, shortened
+from tunewell.service.finalists import rank_agreement
 from tunewell.service.results import SearchResult
 from tunewell.service.service import Service
 from tunewell.spec.declaration import parse_space
@@ -22,6 +23,7 @@ def print_summary(service: Service, result: SearchResult, console: Console) -> N
         console.print(Text(f"Note: {note}", style="dim"), soft_wrap=True)
     if result.top:
         console.print(_best_table(service, result, console.width))
+    _print_finalists(result, console)
     _print_places(service, result, console)
     _print_failures(service, result, console)
     _print_next(service, result, console)
@@ -54,6 +56,20 @@ def _best_table(service: Service, result: SearchResult, width: int) -> Table:
         part = [f"{trial.fidelity:.0%}"] if parts else []
         table.add_row(str(trial.number), number(trial.value), *part, *cells)
     return table
+
+
+def _print_finalists(result: SearchResult, console: Console) -> None:
+    if not result.finalists:
+        return
+    console.print(Text("\nTrained on all data:"))
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", title=None)
+    for column in ("trial", "on the sample", "on all data"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for one in result.finalists:
+        full = number(one.value) if one.value is not None else "failed"
+        table.add_row(str(one.number), number(one.sample_value), full)
+    console.print(table)
+    console.print(Text(agreement_text(rank_agreement(result.finalists)), style="dim"), soft_wrap=True)
 
 
 def _print_places(service: Service, result: SearchResult, console: Console) -> None:

@@ -11,6 +11,8 @@ from tunewell.spec.space import Parameter, SearchSpace, Value
 from tunewell.spec.states import TrialState
 
 _COMMAND_LENGTH = 70
+#: Rank correlation from which on two orders are called much the same.
+AGREES = 0.6
 #: State → (sign, rich style).
 SIGNS: Mapping[TrialState, tuple[str, str]] = {
     TrialState.WAITING: ("…", "dim"),
@@ -60,6 +62,14 @@ def best_text(result: SearchResult) -> str:
         return f"{text}, the default configuration"
     difference = best.value - result.default.value
     return f"{text}, default {number(result.default.value)} ({signed(difference, 2)})"
+
+
+def agreement_text(agreement: float | None) -> str:
+    """Return how far the order on all data is that on the sample: one sentence."""
+    if agreement is None:
+        return "Too few to say whether the sample ranks them as all data do."
+    verdict = "much the same as" if agreement >= AGREES else "another than"
+    return f"The order on all data is {verdict} on the sample (rank correlation {number(agreement, 2)})."
 
 
 def counts_text(result: SearchResult) -> str:

@@ -45,6 +45,17 @@ class TrialView:
 
 
 @dataclass(frozen=True, slots=True)
+class FinalistView:
+    """One of the best trials of a search on a sample, trained on all data."""
+
+    number: int
+    sample_value: float
+    #: None if that training failed, which `detail` explains.
+    value: float | None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ExperimentView:
     """One experiment with all of its trials."""
 
@@ -80,6 +91,11 @@ class ExperimentView:
     elapsed_seconds: float = 0.0
     #: Trial number → detailed evaluation: split (`val`, `test`) → its measures, None without such a split.
     evaluations: Mapping[int, Mapping[str, Mapping[str, Any] | None]] = field(default_factory=dict)
+
+    #: Best first.
+    finalists: tuple[FinalistView, ...] = ()
+    #: Spearman's correlation of their values on the sample and on all data.
+    rank_agreement: float | None = None
 
     def trial(self, number: int) -> TrialView:
         """Return the trial with this number; raises KeyError."""

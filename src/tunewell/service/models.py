@@ -11,18 +11,17 @@ from tempfile import TemporaryFile
 from typing import Any
 
 from tunewell.controller.home import Home
-from tunewell.controller.launching import build_launch, plan_resources, write_json
-from tunewell.schedulers.local import LocalScheduler
+from tunewell.controller.launching import write_json
+from tunewell.service.finalists import read_finalists
 from tunewell.service.jobs import OnReport, job_launch, run_job
 from tunewell.service.submission import recorded_plan
+from tunewell.service.training import schedule, train_again
 from tunewell.spec.errors import ConflictError, NotFoundError, SpecError, UserError
-from tunewell.spec.experiment import PROMOTIONS, ExperimentSpec
 from tunewell.spec.launch import AttemptKey, Launch, Report
 from tunewell.store.rows import ExperimentRow, TrialRow
 from tunewell.store.store import Store
 from tunewell.tasks.catalogue import TASKS, task_for
 from tunewell.tasks.contract import Task
-from tunewell.tuners.contract import Suggestion
 
 
 def evaluate(store: Store, home: Home, name: str) -> dict[int, Any]:
@@ -31,18 +30,17 @@ def evaluate(store: Store, home: Home, name: str) -> dict[int, Any]:
     Trials that were evaluated before are not evaluated again. Empty for tasks without an evaluation.
     """
     row = store.experiment(name)
-    spec, task, _ = recorded_plan(row)
+    _, task, _ = recorded_plan(row)
     if "evaluate" not in task.jobs:
         return {}
     known = read_evaluations(home, name)
-    best = [trial for trial in store.top(name, spec.objective.goal) if _model_of(home, name, trial).is_dir()]
+    best = [trial for trial in _ranked(store, home, row) if _model_of(home, name, trial).is_dir()]
     missing = [trial for trial in best if trial.number not in known]
     if missing:
         arguments = {
             "task_file": str(home.experiment(name) / "task.json"),
             "trials": [
-                {"number": trial.number, "folder": str(home.attempt(AttemptKey(name, trial.number, trial.attempt)))}
-                for trial in missing
+                {"number": trial.number, "folder": str(_model_of(home, name, trial).parent.parent)} for trial in missing
             ],
         }
         folder = run_job(_entry(job_launch(home, name, "evaluate", arguments), task, "evaluate"))
@@ -83,7 +81,7 @@ def retrain(
     """
     row = store.experiment(name)
     spec, task, _ = recorded_plan(row)
-    trial = _chosen(store, name, spec, number)
+    trial = _chosen(store, home, row, number)
     target = output.absolute() if output else home.experiment(name) / "model"
     metrics: dict[str, float] = {}
 
@@ -95,7 +93,9 @@ def retrain(
         _check_replaceable(target)
         arguments = {
             "task_file": str(home.experiment(name) / "task.json"),
-            "schedule": [_segment(part) for part in _schedule(store, spec, trial)],
+            "schedule": [
+                {"fidelity": part.fidelity, "parameters": part.parameters} for part in schedule(store, spec, trial)
+            ],
             "splits": ["train", "val"],
             "trial": trial.number,
         }
@@ -109,33 +109,8 @@ def retrain(
         raise UserError(
             f"Experiment '{name}' is over a Python function: call it with the parameters of trial {trial.number}."
         )
-    job: Path | None = None
-    for part in _schedule(store, spec, trial):
-        launch = job_launch(home, name, "retrain", {**_segment(part), "trial": part.number})
-        if job is not None:
-            shutil.copytree(job / "checkpoint", launch.folder / "checkpoint", dirs_exist_ok=True)
-        job = run_job(_as_trial(home, spec, task, part, launch), note)
-    assert job is not None, "a lineage has one trial at least"
+    job = train_again(store, home, spec, task, trial, "retrain", note)
     return job / "artifacts", metrics
-
-
-def lineage(store: Store, name: str, trial: TrialRow) -> list[TrialRow]:
-    """Return the trials whose checkpoints led to this one, the first one first, and the trial itself."""
-    found = [trial]
-    while found[0].resume_from is not None:
-        found.insert(0, store.trial(name, found[0].resume_from))
-    return found
-
-
-def _schedule(store: Store, spec: ExperimentSpec, trial: TrialRow) -> list[TrialRow]:
-    """Return the parts that the training for use has: what a promotion has spared a trial is made good."""
-    if spec.early_stopping in PROMOTIONS:
-        return [replace(trial, fidelity=1.0, resume_from=None)]
-    return lineage(store, spec.name, trial)
-
-
-def _segment(trial: TrialRow) -> dict[str, Any]:
-    return {"fidelity": trial.fidelity, "parameters": trial.parameters}
 
 
 def _check_replaceable(target: Path) -> None:
@@ -231,23 +206,33 @@ def find_model(store: Store, home: Home, model: str) -> tuple[Path, str]:
 
 def best_model(store: Store, home: Home, row: ExperimentRow) -> Path | None:
     """Return the folder of the best trial's model, None if there is none."""
-    for trial in store.top(row.name, row.spec["objective"]["goal"], 1):
+    for trial in _ranked(store, home, row)[:1]:
         folder = _model_of(home, row.name, trial)
         if folder.is_dir():
             return folder
     return None
 
 
+def _ranked(store: Store, home: Home, row: ExperimentRow) -> list[TrialRow]:
+    """Return the best trials, best first; those that were trained on all data lead, in the order that this gave."""
+    finalists = [one.number for one in read_finalists(home, row.name) if one.value is not None]
+    others = [trial for trial in store.top(row.name, row.spec["objective"]["goal"]) if trial.number not in finalists]
+    return [*(store.trial(row.name, number) for number in finalists), *others]
+
+
 def _model_of(home: Home, name: str, trial: TrialRow) -> Path:
+    for one in read_finalists(home, name):
+        if one.number == trial.number and one.value is not None:
+            return one.folder / "artifacts" / "model"
     return home.attempt(AttemptKey(name, trial.number, trial.attempt)) / "artifacts" / "model"
 
 
-def _chosen(store: Store, name: str, spec: ExperimentSpec, number: int | None) -> TrialRow:
+def _chosen(store: Store, home: Home, row: ExperimentRow, number: int | None) -> TrialRow:
     if number is not None:
-        return store.trial(name, number)
-    best = store.top(name, spec.objective.goal, 1)
+        return store.trial(row.name, number)
+    best = _ranked(store, home, row)
     if not best:
-        raise ConflictError(f"Experiment '{name}' has no trial with a result yet. Name one with --trial.")
+        raise ConflictError(f"Experiment '{row.name}' has no trial with a result yet. Name one with --trial.")
     return best[0]
 
 
@@ -255,18 +240,6 @@ def _entry(launch: Launch, task: Task, verb: str) -> Launch:
     if verb not in task.jobs:
         raise UserError(f"This task can't {verb}.")
     return replace(launch, entry=task.jobs[verb], preload=task.preload)
-
-
-def _as_trial(home: Home, spec: ExperimentSpec, task: Task, trial: TrialRow, job: Launch) -> Launch:
-    whole = spec.model_copy(update={"sampling": 1.0})
-    scheduler = LocalScheduler()
-    try:
-        resources = plan_resources(whole, scheduler)
-    finally:
-        scheduler.close()
-    suggestion = Suggestion(trial.number, trial.parameters, "retrain", trial.fidelity)
-    launch = build_launch(whole, task, home, resources, suggestion, job.key.attempt, job.folder)
-    return replace(launch, key=job.key)
 
 
 def _task_of_model(folder: Path) -> Task:

@@ -6,7 +6,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from tunewell.controller.home import Home
-from tunewell.reports.view import ExperimentView, TrialView
+from tunewell.reports.view import ExperimentView, FinalistView, TrialView
+from tunewell.service.finalists import rank_agreement, read_finalists
 from tunewell.service.models import read_evaluations
 from tunewell.service.results import TOP, default_trial
 from tunewell.spec.declaration import parse_space
@@ -43,6 +44,7 @@ def experiment_view(store: Store, home: Home, name: str) -> ExperimentView:
     trials = _trial_views(store, name, spec.objective.metric)
     top = store.top(name, spec.objective.goal, TOP)
     default = default_trial(store, name)
+    finalists = read_finalists(home, name)
     return ExperimentView(
         name=name,
         spec=row.spec,
@@ -64,6 +66,8 @@ def experiment_view(store: Store, home: Home, name: str) -> ExperimentView:
         default_trial=default.number if default else None,
         evaluations=read_evaluations(home, name),
         version=version("tunewell"),
+        finalists=tuple(FinalistView(one.number, one.sample_value, one.value, one.detail) for one in finalists),
+        rank_agreement=rank_agreement(finalists),
     )
 
 

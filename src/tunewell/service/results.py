@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tunewell.controller.home import Home
+from tunewell.service.finalists import Finalist, rank_agreement, read_finalists
 from tunewell.spec.experiment import Objective
 from tunewell.spec.space import Configuration
 from tunewell.spec.states import ExperimentState, TrialState
@@ -50,6 +52,8 @@ class SearchResult:
     counts: Mapping[TrialState, int]
     elapsed_seconds: float
     notes: tuple[str, ...]
+    #: The best trials of a search on a sample, trained on all data, best first.
+    finalists: tuple[Finalist, ...] = ()
 
     @property
     def best(self) -> TrialResult | None:
@@ -78,10 +82,12 @@ class SearchResult:
             "trials": {str(state): self.counts.get(state, 0) for state in TrialState},
             "elapsed_seconds": round(self.elapsed_seconds, 3),
             "notes": list(self.notes),
+            "finalists": [one.to_json() for one in self.finalists],
+            "rank_agreement": rank_agreement(self.finalists),
         }
 
 
-def search_result(store: Store, name: str) -> SearchResult:
+def search_result(store: Store, home: Home, name: str) -> SearchResult:
     """Return what an experiment has brought so far; raises `NotFoundError`."""
     row = store.experiment(name)
     objective = Objective.model_validate(row.spec["objective"])
@@ -98,6 +104,7 @@ def search_result(store: Store, name: str) -> SearchResult:
         counts=store.counts(name),
         elapsed_seconds=row.elapsed_seconds,
         notes=tuple(row.notes),
+        finalists=tuple(read_finalists(home, name)),
     )
 
 

@@ -11,6 +11,7 @@ from tunewell.controller.home import Home
 from tunewell.reports.view import ExperimentView
 from tunewell.service import importing, models, reporting
 from tunewell.service.export import export_experiment
+from tunewell.service.finalists import Finalist, train_finalists
 from tunewell.service.import_study import read_study
 from tunewell.service.import_table import read_table
 from tunewell.service.jobs import OnReport
@@ -18,6 +19,7 @@ from tunewell.service.results import SearchResult, TrialResult, best_trials, sea
 from tunewell.service.running import run_experiment
 from tunewell.service.snapshots import Snapshot, snapshot
 from tunewell.service.submission import Fresh, Function, Submission, check_searched, make_plan, submit
+from tunewell.service.training import lineage
 from tunewell.spec.errors import ConflictError, NotFoundError
 from tunewell.spec.launch import AttemptKey
 from tunewell.spec.states import Cause, TrialState
@@ -90,7 +92,7 @@ class Service:
 
     def result(self, name: str) -> SearchResult:
         """Return what an experiment has brought so far."""
-        return search_result(self.store, name)
+        return search_result(self.store, self.home, name)
 
     def top(self, name: str, number: int) -> list[TrialResult]:
         """Return the best `number` trials of an experiment, best first."""
@@ -122,7 +124,7 @@ class Service:
 
     def lineage(self, name: str, number: int) -> list[TrialRow]:
         """Return the trials whose checkpoints led to a trial, the first one first, and the trial itself."""
-        return models.lineage(self.store, name, self.trial(name, number))
+        return lineage(self.store, name, self.trial(name, number))
 
     def log_file(self, name: str, number: int, attempt: int | None = None) -> Path:
         """Return the path of a trial's output (default: of its latest attempt); it may not exist yet.
@@ -143,7 +145,7 @@ class Service:
 
     def snapshot(self, name: str, recent: int = 30) -> Snapshot:
         """Return the experiment as it is now, with its `recent` last trials."""
-        return snapshot(self.store, name, recent)
+        return snapshot(self.store, self.home, name, recent)
 
     # Commanding -------------------------------------------------------------------------------------------
 
@@ -196,6 +198,12 @@ class Service:
             after = page[-1].number
 
     # After the search -------------------------------------------------------------------------------------
+
+    def train_finalists(
+        self, name: str, on_step: Callable[[int, int, int], None] = lambda trial, done, total: None
+    ) -> list[Finalist]:
+        """Train the five best trials of a search on a sample on all data; see `finalists.train_finalists`."""
+        return train_finalists(self.store, self.home, name, on_step)
 
     def evaluate(self, name: str) -> dict[int, Any]:
         """Evaluate the five best trials in detail; empty for tasks that have no evaluation."""

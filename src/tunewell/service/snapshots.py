@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from tunewell.controller.home import Home
 from tunewell.service.results import SearchResult, search_result
 from tunewell.service.submission import trial_budget
 from tunewell.spec.declaration import parse_space
@@ -49,7 +50,7 @@ class Snapshot:
         return self.result.elapsed_seconds / done * (self.max_trials - done)
 
 
-def snapshot(store: Store, name: str, recent: int = 30) -> Snapshot:
+def snapshot(store: Store, home: Home, name: str, recent: int = 30) -> Snapshot:
     """Return the experiment as it is now, with its `recent` last trials; raises `NotFoundError`."""
     row = store.experiment(name)
     spec = parse_spec(row.spec)
@@ -68,7 +69,7 @@ def snapshot(store: Store, name: str, recent: int = 30) -> Snapshot:
         spec=spec,
         space=parse_space(row.space),
         algorithm=str(row.algorithm["name"]),
-        result=search_result(store, name),
+        result=search_result(store, home, name),
         max_trials=trial_budget(spec, row),
         unfinished=unfinished,
         ended=store.last_ended(name, recent),

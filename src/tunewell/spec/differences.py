@@ -17,6 +17,7 @@ BUDGET_FIELDS = frozenset(
         "max_trials_without_improvement",
         "max_attempts",
         "stop_when_converged",
+        "finalists",
         "objective.target",
     }
 )

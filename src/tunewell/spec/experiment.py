@@ -19,6 +19,7 @@ from tunewell.spec.text import check_text
 from tunewell.spec.wording import spec_error
 
 Goal = Literal["maximize", "minimize"]
+Finalists = Literal["sample", "full"]
 EarlyStoppingRule = Literal["off", "median", "halving", "promotion", "data-promotion"]
 #: Rules under which trials train a part first, and only the best go on.
 PROMOTIONS: tuple[EarlyStoppingRule, ...] = ("promotion", "data-promotion")
@@ -271,6 +272,11 @@ class ExperimentSpec(_Model):
         "trains as far as its fidelity says; default: whether the command has {checkpoint_dir} and {fidelity}.",
     )
     sampling: Share = Field(default=1.0, description="Share of the training data to search on, such as 0.5 or 50%.")
+    finalists: Finalists = Field(
+        default="sample",
+        description="With `sampling`: `full` trains the five best trials on all training data when the search has "
+        "ended; what they reach there decides which one is the best.",
+    )
     seed: CountFromZero = Field(default=0, description="Source of all randomness of the search.")
     resources: TrialResources = Field(default_factory=TrialResources, description="What one trial gets.")
     metric_pattern: Text | None = Field(
@@ -298,6 +304,7 @@ class ExperimentSpec(_Model):
             raise SpecError(" and ".join(given), "exactly one of them says what is trained", f"Drop `{given[0]}`")
         self._check_kind(given[0])
         self._check_single()
+        self._check_finalists(given[0])
         _check_pattern(self.metric_pattern)
         return self
 
@@ -305,6 +312,14 @@ class ExperimentSpec(_Model):
         for name in ("initial", "warm_start", "max_trials"):
             if self.parameters_from is not None and getattr(self, name):
                 raise SpecError(name, "it is for searches, and `parameters_from` asks for a single trial", "Drop one")
+
+    def _check_finalists(self, kind: str) -> None:
+        if self.finalists == "sample":
+            return
+        if self.sampling == 1.0:
+            raise SpecError("finalists", "'full' repeats trainings on all data", "Give `sampling`, such as 0.25")
+        if kind == "function":
+            raise SpecError("finalists", "'full' is not offered for functions", "Train the best ones yourself")
 
     def _check_kind(self, kind: str) -> None:
         if kind == "task" and self.data is None:

@@ -1,0 +1,104 @@
+"""The best trials of a search on a sample, trained on all data: what they are worth there, and in which order."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tunewell.controller.home import Home
+from tunewell.controller.launching import write_json
+from tunewell.service.jobs import JobFailed
+from tunewell.service.submission import recorded_plan
+from tunewell.service.training import train_again
+from tunewell.spec.experiment import ExperimentSpec
+from tunewell.spec.launch import Report
+from tunewell.store.store import Store
+from tunewell.tuners.ranks import correlation, mean_ranks
+
+_FILE = "finalists.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Finalist:
+    """One of the best trials, trained on all data."""
+
+    #: Number of the trial.
+    number: int
+    #: Its objective on the sample, and on all data; None if that training failed.
+    sample_value: float
+    value: float | None
+    #: Where the training on all data lies: `artifacts/`, `output.log`.
+    folder: Path
+    #: Why it failed.
+    detail: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `from_json` reads."""
+        fields = {"number": self.number, "sample_value": self.sample_value, "value": self.value}
+        return {**fields, "folder": str(self.folder), "detail": self.detail}
+
+
+def train_finalists(
+    store: Store, home: Home, name: str, on_step: Callable[[int, int, int], None] = lambda trial, done, total: None
+) -> list[Finalist]:
+    """Train the five best trials on all data, those that have not been yet; return all finalists, best first.
+
+    `on_step` is told the trial, and how many of how many are done. An interruption loses nothing but the training
+    that it interrupts.
+    """
+    row = store.experiment(name)
+    spec, task, _ = recorded_plan(row)
+    if spec.finalists != "full":
+        return []
+    known = {one.number: one for one in read_finalists(home, name)}
+    best = store.top(name, spec.objective.goal)
+    for done, trial in enumerate(best):
+        on_step(trial.number, done, len(best))
+        if trial.number in known or trial.value is None:
+            continue
+        values: list[float] = []
+
+        def note(report: Report, values: list[float] = values) -> None:
+            value = report.metrics.get(spec.objective.metric)
+            if value is not None and np.isfinite(value):
+                values.append(value)
+
+        try:
+            folder = train_again(store, home, spec, task, trial, "finalist", note)
+        except JobFailed as error:
+            known[trial.number] = Finalist(trial.number, trial.value, None, Path(), str(error))
+        else:
+            detail = "" if values else f"It reported no {spec.objective.metric}."
+            known[trial.number] = Finalist(trial.number, trial.value, values[-1] if values else None, folder, detail)
+        (home.experiment(name) / "evaluation.json").unlink(missing_ok=True)  # it is about models of the sample
+        write_json(home.experiment(name) / _FILE, [one.to_json() for one in _ranked(spec, list(known.values()))])
+    return read_finalists(home, name)
+
+
+def read_finalists(home: Home, name: str) -> list[Finalist]:
+    """Return the finalists of an experiment, best first; empty if there are none."""
+    path = home.experiment(name) / _FILE
+    if not path.exists():
+        return []
+    rows = json.loads(path.read_text(encoding="utf-8"))
+    return [Finalist(**{**row, "folder": Path(row["folder"])}) for row in rows]
+
+
+def rank_agreement(finalists: Sequence[Finalist]) -> float | None:
+    """Return Spearman's correlation of the values on the sample and on all data; None for fewer than three."""
+    pairs = np.array([(one.sample_value, one.value) for one in finalists if one.value is not None]).reshape(-1, 2)
+    return correlation(mean_ranks(pairs[:, 0]), mean_ranks(pairs[:, 1])) if len(pairs) > 2 else None
+
+
+def _ranked(spec: ExperimentSpec, finalists: Sequence[Finalist]) -> list[Finalist]:
+    sign = -1.0 if spec.objective.goal == "maximize" else 1.0
+
+    def place(one: Finalist) -> tuple[bool, float, int]:
+        return one.value is None, sign * (one.value or 0.0), one.number
+
+    return sorted(finalists, key=place)

@@ -37,6 +37,17 @@ def test_models_of_the_five_best_are_kept() -> None:
     assert end(subject, 8, None, failed=True) == {"8/checkpoint", "8/artifacts"}
 
 
+def test_the_default_configurations_model_is_kept() -> None:
+    """However bad it is, it is there to be compared with; the five best keep theirs besides."""
+    subject = retention()
+    suggestion = Suggestion(1, {"x": 1}, "default")
+    gone = subject.note_end(suggestion, Path("1"), TrialState.SUCCEEDED, 0.1, ())
+    assert {str(path) for path in gone} == {"1/checkpoint"}
+    for number in range(2, 7):
+        assert end(subject, number, 0.5) == {f"{number}/checkpoint"}
+    assert end(subject, 7, 0.6) == {"7/checkpoint", "6/artifacts"}
+
+
 def test_full_trainings_come_before_better_parts() -> None:
     """The best trials are those that `show` lists: whatever a part of a training reached, full ones come first."""
     subject = retention()

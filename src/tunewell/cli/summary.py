@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tunewell.display.wording import agreement_text, best_text, counts_text, searched
+from tunewell.display.wording import agreement_text, best_text, counts_text, searched, test_text
 from tunewell.reports.format import count, duration, number, scalar, shortened
 from tunewell.service.finalists import rank_agreement
 from tunewell.service.results import SearchResult
@@ -23,6 +23,8 @@ def print_summary(service: Service, result: SearchResult, console: Console) -> N
         console.print(Text(f"Note: {note}", style="dim"), soft_wrap=True)
     if result.top:
         console.print(_best_table(service, result, console.width))
+    if tested := test_text(result):
+        console.print(Text(tested), soft_wrap=True)
     _print_finalists(result, console)
     _print_places(service, result, console)
     _print_failures(service, result, console)

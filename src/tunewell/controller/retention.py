@@ -1,6 +1,7 @@
 """What is kept on disk of trials that have ended.
 
-Trials of built-in tasks leave models behind: those of the five best are kept, full trainings before others.
+Trials of built-in tasks leave models behind: those of the five best are kept, full trainings before others, and that
+of the default configuration, which the best ones are compared with on the test data.
 Checkpoints are kept while the tuner may resume from them. What a user's own program wrote is never touched.
 """
 
@@ -47,6 +48,8 @@ class Retention:
         surplus = [self._checkpoints.pop(trial) for trial in unwanted]
         if value is None or state not in (TrialState.SUCCEEDED, TrialState.STOPPED):
             return [*surplus, folder / "artifacts"]
+        if suggestion.origin == "default" and suggestion.fidelity == 1:
+            return surplus
         rank = (suggestion.fidelity < 1, self._sign * value, suggestion.number, folder)
         self._best = sorted([*self._best, rank])
         dropped, self._best = self._best[KEPT_MODELS:], self._best[:KEPT_MODELS]

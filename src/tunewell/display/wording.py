@@ -64,6 +64,21 @@ def best_text(result: SearchResult) -> str:
     return f"{text}, default {number(result.default.value)} ({signed(difference, 2)})"
 
 
+def test_text(result: SearchResult) -> str:
+    """Return whether the gain over the default carries over to the test data: a sentence, empty if nobody knows."""
+    best, default, measured = result.best, result.default, result.test_values
+    if best is None or best.number not in measured:
+        return ""
+    value = measured[best.number]
+    if default is None or default.number == best.number or default.number not in measured:
+        return f"On the test data: {number(value)}."
+    difference = value - measured[default.number]
+    figures = f"{number(value)} against {number(measured[default.number])} with the default ({signed(difference, 2)})"
+    if (difference if result.objective.goal == "maximize" else -difference) > 0:
+        return f"On the test data: {figures}."
+    return f"The gain does not carry over to the test data: {figures}."
+
+
 def agreement_text(agreement: float | None) -> str:
     """Return how far the order on all data is that on the sample: one sentence."""
     if agreement is None:

@@ -52,8 +52,13 @@ def evaluation_reports(view: ExperimentView) -> list[TrialReport]:
 
 def measure_on(view: ExperimentView, trial_number: int, split: str) -> float | None:
     """Return the objective metric of a trial's model on a split; None if it was not measured."""
-    measured = view.evaluations.get(trial_number, {}).get(split)
-    return _scalars(measured).get(view.metric) if measured else None
+    return measure_in(view.evaluations.get(trial_number, {}), split, view.metric)
+
+
+def measure_in(evaluation: Mapping[str, Mapping[str, Any] | None], split: str, metric: str) -> float | None:
+    """Return a metric of an evaluated model on a split; None if it was not measured."""
+    measured = evaluation.get(split)
+    return _scalars(measured).get(metric) if measured else None
 
 
 def _trial_report(trial: TrialView, evaluation: Mapping[str, Mapping[str, Any] | None]) -> TrialReport:

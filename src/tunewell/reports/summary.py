@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tunewell.reports.evaluations import measure_on
 from tunewell.reports.format import NOTHING, count, duration, number, percent, scalar, signed
 from tunewell.reports.view import (
     ExperimentView,
@@ -120,6 +121,7 @@ def key_figures(view: ExperimentView) -> list[KeyFigure]:
         change = gained.absolute if view.goal == "maximize" else -gained.absolute
         relative = percent(abs(gained.relative)) if gained.relative is not None else ""
         figures.append(KeyFigure("difference", signed(change), f"{relative} better" if gained.absolute else ""))
+    figures += _test_figure(view)
     amounts = counts(view)
     others = ", ".join(
         f"{amounts[state]} {state}" for state in TrialState if amounts[state] and state is not TrialState.SUCCEEDED
@@ -130,6 +132,20 @@ def key_figures(view: ExperimentView) -> list[KeyFigure]:
     if found is not None:
         figures.append(KeyFigure("best found after", duration(found), "since the first trial started"))
     return figures
+
+
+def _test_figure(view: ExperimentView) -> list[KeyFigure]:
+    """Return what the best trial reaches on the test data, and whether the gain over the default carries over."""
+    best, default = view.best, view.default
+    value = measure_on(view, best.number, "test") if best is not None else None
+    if best is None or value is None:
+        return []
+    other = measure_on(view, default.number, "test") if default is not None and default is not best else None
+    if other is None:
+        return [KeyFigure("on the test data", number(value))]
+    better = value > other if view.goal == "maximize" else value < other
+    note = f"default {number(other)}" + ("" if better else ": the gain does not carry over")
+    return [KeyFigure("on the test data", number(value), note)]
 
 
 def _cost_note(view: ExperimentView) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 from tunewell.controller.home import Home
 from tunewell.controller.launching import write_json
+from tunewell.service.evaluations import EVALUATION_FILE
 from tunewell.service.jobs import JobFailed
 from tunewell.service.submission import recorded_plan
 from tunewell.service.training import train_again
@@ -75,7 +76,7 @@ def train_finalists(
         else:
             detail = "" if values else f"It reported no {spec.objective.metric}."
             known[trial.number] = Finalist(trial.number, trial.value, values[-1] if values else None, folder, detail)
-        (home.experiment(name) / "evaluation.json").unlink(missing_ok=True)  # it is about models of the sample
+        (home.experiment(name) / EVALUATION_FILE).unlink(missing_ok=True)  # it is about models of the sample
         write_json(home.experiment(name) / _FILE, [one.to_json() for one in _ranked(spec, list(known.values()))])
     return read_finalists(home, name)
 

@@ -12,11 +12,14 @@ from typing import Any
 
 from tunewell.controller.home import Home
 from tunewell.controller.launching import write_json
+from tunewell.service.evaluations import EVALUATION_FILE, read_evaluations
 from tunewell.service.finalists import read_finalists
 from tunewell.service.jobs import OnReport, job_launch, run_job
+from tunewell.service.results import default_trial
 from tunewell.service.submission import recorded_plan
 from tunewell.service.training import schedule, train_again
 from tunewell.spec.errors import ConflictError, NotFoundError, SpecError, UserError
+from tunewell.spec.experiment import parse_spec
 from tunewell.spec.launch import AttemptKey, Launch, Report
 from tunewell.store.rows import ExperimentRow, TrialRow
 from tunewell.store.store import Store
@@ -25,7 +28,7 @@ from tunewell.tasks.contract import Task
 
 
 def evaluate(store: Store, home: Home, name: str) -> dict[int, Any]:
-    """Evaluate the best trials in detail; return and record (`evaluation.json`) trial number → evaluation.
+    """Evaluate the best trials, and the default one, in detail; return and record trial number → evaluation.
 
     Trials that were evaluated before are not evaluated again. Empty for tasks without an evaluation.
     """
@@ -34,7 +37,11 @@ def evaluate(store: Store, home: Home, name: str) -> dict[int, Any]:
     if "evaluate" not in task.jobs:
         return {}
     known = read_evaluations(home, name)
-    best = [trial for trial in _ranked(store, home, row) if _model_of(home, name, trial).is_dir()]
+    best = _ranked(store, home, row)
+    default = default_trial(store, name)
+    if default is not None and default.number not in {trial.number for trial in best}:
+        best.append(default)
+    best = [trial for trial in best if _model_of(home, name, trial).is_dir()]
     missing = [trial for trial in best if trial.number not in known]
     if missing:
         arguments = {
@@ -48,16 +55,8 @@ def evaluate(store: Store, home: Home, name: str) -> dict[int, Any]:
         known |= {int(number): evaluation for number, evaluation in found.items()}
     numbers = {trial.number for trial in best}
     known = {number: evaluation for number, evaluation in known.items() if number in numbers}
-    write_json(home.experiment(name) / "evaluation.json", known)
+    write_json(home.experiment(name) / EVALUATION_FILE, known)
     return known
-
-
-def read_evaluations(home: Home, name: str) -> dict[int, Any]:
-    """Return the recorded evaluations, trial number → evaluation; empty if there are none."""
-    path = home.experiment(name) / "evaluation.json"
-    if not path.exists():
-        return {}
-    return {int(number): evaluation for number, evaluation in json.loads(path.read_text(encoding="utf-8")).items()}
 
 
 def retrain(
@@ -216,7 +215,8 @@ def best_model(store: Store, home: Home, row: ExperimentRow) -> Path | None:
 def _ranked(store: Store, home: Home, row: ExperimentRow) -> list[TrialRow]:
     """Return the best trials, best first; those that were trained on all data lead, in the order that this gave."""
     finalists = [one.number for one in read_finalists(home, row.name) if one.value is not None]
-    others = [trial for trial in store.top(row.name, row.spec["objective"]["goal"]) if trial.number not in finalists]
+    goal = parse_spec(row.spec).objective.goal
+    others = [trial for trial in store.top(row.name, goal) if trial.number not in finalists]
     return [*(store.trial(row.name, number) for number in finalists), *others]
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from tunewell.controller.home import Home
 from tunewell.reports.view import ExperimentView, FinalistView, TrialView
+from tunewell.service.evaluations import read_evaluations
 from tunewell.service.finalists import rank_agreement, read_finalists
-from tunewell.service.models import read_evaluations
 from tunewell.service.results import TOP, default_trial
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import DataError

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tunewell.controller.home import Home
+from tunewell.reports.evaluations import measure_in
+from tunewell.service.evaluations import read_evaluations
 from tunewell.service.finalists import Finalist, rank_agreement, read_finalists
 from tunewell.spec.experiment import Objective
 from tunewell.spec.space import Configuration
@@ -52,6 +54,8 @@ class SearchResult:
     counts: Mapping[TrialState, int]
     elapsed_seconds: float
     notes: tuple[str, ...]
+    #: Trial number → objective on the test data, of the best trials and the default one, where it was measured.
+    test_values: Mapping[int, float] = field(default_factory=dict)
     #: The best trials of a search on a sample, trained on all data, best first.
     finalists: tuple[Finalist, ...] = ()
 
@@ -82,6 +86,7 @@ class SearchResult:
             "trials": {str(state): self.counts.get(state, 0) for state in TrialState},
             "elapsed_seconds": round(self.elapsed_seconds, 3),
             "notes": list(self.notes),
+            "test": dict(self.test_values),
             "finalists": [one.to_json() for one in self.finalists],
             "rank_agreement": rank_agreement(self.finalists),
         }
@@ -104,8 +109,14 @@ def search_result(store: Store, home: Home, name: str) -> SearchResult:
         counts=store.counts(name),
         elapsed_seconds=row.elapsed_seconds,
         notes=tuple(row.notes),
+        test_values=_test_values(home, name, objective.metric),
         finalists=tuple(read_finalists(home, name)),
     )
+
+
+def _test_values(home: Home, name: str, metric: str) -> dict[int, float]:
+    measured = {number: measure_in(found, "test", metric) for number, found in read_evaluations(home, name).items()}
+    return {number: value for number, value in measured.items() if value is not None}
 
 
 def default_trial(store: Store, name: str) -> TrialRow | None:

@@ -137,8 +137,8 @@ def choose(
 def _automatic(space: SearchSpace, max_trials: int, max_concurrency: int | None) -> tuple[str, str]:
     """Return the algorithm to take, and why.
 
-    Checkpoints are no reason for `evolutionary`: on real training a population is not ahead of `bayesian` at an equal
-    total of epochs (see `docs/benchmarks.md`).
+    Checkpoints are no reason for `evolutionary`: its trials are parts of trainings. At an equal total of epochs a
+    population can be ahead, but the user's budget counts trials, and equally many of these train far less.
     """
     size = space.size()
     if size is not None and size <= max_trials:

@@ -64,7 +64,7 @@ class Member(tune.Trainable):
         from tunewell.tasks.image_classification.train import create_learner, load_pictures
 
         configuration = {**config, "horizontal_flip": bool(config["horizontal_flip"])}
-        self._learner = create_learner(self._prepared, self._manifest.classes, configuration)
+        self._learner = create_learner(self._prepared, self._manifest, configuration)
         self._pictures = load_pictures(self._prepared, self._manifest, self._learner.config.image_size)
 
 

@@ -279,6 +279,9 @@ def task_section(name: str) -> str:
     task: Any = task_for({"task": name})
     metrics = ", ".join(f"`{metric}` ({goal})" for metric, goal in task.metrics.items())
     networks = list(task.networks.values())
+    same = next((other for other in TASKS if _networks_of(other) == task.networks), name)
+    if same != name:
+        return f"## {name}\n\nMetrics: {metrics}. Networks and their parameters: those of [{same}](#{same}).\n"
     parts = [
         f"## {name}\n\nMetrics: {metrics}. Networks:\n",
         table(("network", "what it is", "weights"), ((f"`{n.name}`", n.description, n.weights) for n in networks)),
@@ -289,6 +292,11 @@ def task_section(name: str) -> str:
         parts.append(f"Parameters of {names}:\n")
         parts.append(table(("parameter", "default", "range", "source"), rows))
     return "\n".join(parts)
+
+
+def _networks_of(task: str) -> Any:
+    found: Any = task_for({"task": task})
+    return found.networks
 
 
 def _alike(networks: Iterable[Network]) -> dict[SearchSpace, list[Network]]:

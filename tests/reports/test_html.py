@@ -152,6 +152,37 @@ def test_an_evaluation_may_lack_everything() -> None:
     assert "Detailed evaluation" not in none
 
 
+def test_curves_and_thresholds_of_several_labels() -> None:
+    """Where labels have thresholds, the table shows them; precision over recall and calibration are drawn."""
+    view = examples.hand_signs(3)
+    rows = [
+        {"name": "cat", "ap": 0.75, "precision": 0.5, "recall": 1, "f1": 2 / 3, "support": 4, "score_threshold": 0.31},
+        {
+            "name": "<b>",
+            "ap": None,
+            "precision": None,
+            "recall": None,
+            "f1": None,
+            "support": 0,
+            "score_threshold": 0.5,
+        },
+    ]
+    measured = {
+        "map": 0.75,
+        "classes": rows,
+        "precision_recall": {"recall": [0, 0.5, 1], "mean": [1, 0.8, 0.5], "classes": {"cat": [1, 0.8, 0.5]}},
+        "calibration": [{"probability": 0.1, "present": 0.2, "count": 9}],
+        "worst_mistakes": [
+            {"path": "a.jpg", "true": "cat", "predicted": "none", "label": "cat", "probability": 0.9, "thumbnail": None}
+        ],
+    }
+    page = Page(html.render(replace(view, evaluations={view.top[0]: {"val": measured, "test": None}})))
+    assert "class AP precision recall F1 pictures threshold cat 0.75 0.5 1 0.667 4 0.31" in page.text
+    assert "Precision and recall" in page.text
+    assert "Calibration" in page.text
+    assert "(cat: p = 0.9)" in page.text
+
+
 def test_pictures_that_are_not_embedded_are_left_out() -> None:
     """A thumbnail that refers to another place is not shown."""
     view = examples.hand_signs(3)

@@ -267,7 +267,10 @@ def tasks(
     """List the built-in tasks, the networks of one, or the parameters of a network."""
     catalogue = {task: dict(task_for({"task": task}).networks) for task in TASKS}  # type: ignore[attr-defined]
     console = terminal()
-    networks = {network: (task, entry) for task, of_task in catalogue.items() for network, entry in of_task.items()}
+    networks: dict[str, Any] = {}
+    for task, of_task in catalogue.items():
+        for network, entry in of_task.items():
+            networks.setdefault(network, ([], entry))[0].append(task)
     if name is None or name in catalogue:
         chosen = [name] if name else list(catalogue)
         if json_:
@@ -283,15 +286,15 @@ def tasks(
         return
     if name not in networks:
         raise NotFoundError(f"There is no task or network '{name}'. {ended(nearest(name, [*catalogue, *networks]))}")
-    task, entry = networks[name]
+    of_tasks, entry = networks[name]
     if json_:
         parameters = {
             p.name: {"domain": describe(p), "default": p.default, "source": entry.sources.get(p.name, "")}
             for p in entry.space
         }
-        print_json({"task": task, "network": name, "weights": entry.weights, "parameters": parameters})
+        print_json({"tasks": of_tasks, "network": name, "weights": entry.weights, "parameters": parameters})
         return
-    console.print(Text(f"{name} ", style="bold") + Text(f"({task})", style="dim"))
+    console.print(Text(f"{name} ", style="bold") + Text(f"({', '.join(of_tasks)})", style="dim"))
     console.print(entry.description)
     if entry.weights:
         console.print(f"Weights: {entry.weights}")

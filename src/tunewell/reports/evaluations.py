@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunewell.reports import format
-from tunewell.reports.charts import Chart, confusion_matrix
+from tunewell.reports.charts import Chart, calibration, confusion_matrix, precision_recall
 from tunewell.reports.view import ExperimentView, TrialView
 
 SPLIT_TITLES = {"val": "Validation", "test": "Test"}
@@ -23,8 +23,9 @@ class SplitReport:
 
     title: str
     count: int | None
-    matrix: Chart | None
-    #: name, precision, recall, f1, support of each class.
+    #: Confusion matrix, curves, calibration: what there is.
+    charts: Sequence[Chart]
+    #: name, precision, recall, f1, support of each class, and perhaps ap and score_threshold.
     classes: Sequence[Mapping[str, Any]]
     #: Number of classes that the table leaves out.
     classes_left_out: int
@@ -32,6 +33,11 @@ class SplitReport:
     pairs: Sequence[Mapping[str, Any]]
     #: path, true, predicted, probability, thumbnail (None: no picture) of each mistake.
     mistakes: Sequence[Mapping[str, Any]]
+
+    @property
+    def has_thresholds(self) -> bool:
+        """Whether classes have a threshold and an average precision of their own."""
+        return any("score_threshold" in row for row in self.classes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +93,28 @@ def _scalars(measured: Mapping[str, Any]) -> dict[str, float]:
 
 def _split_report(split: str, measured: Mapping[str, Any]) -> SplitReport:
     classes = list(measured.get("classes") or ())
-    matrix = measured.get("confusion_matrix")
     weakest = sorted(classes, key=lambda row: row["f1"] if row["f1"] is not None else -1.0)[:CLASS_ROWS]
     return SplitReport(
         title=SPLIT_TITLES[split],
         count=measured.get("count"),
-        matrix=confusion_matrix(matrix, [str(row["name"]) for row in classes]) if matrix and classes else None,
+        charts=_charts(measured),
         classes=classes if len(classes) <= CLASS_ROWS else weakest,
         classes_left_out=max(len(classes) - CLASS_ROWS, 0),
         pairs=list(measured.get("confused_pairs") or ()),
         mistakes=[_mistake(mistake) for mistake in measured.get("worst_mistakes") or ()],
     )
+
+
+def _charts(measured: Mapping[str, Any]) -> list[Chart]:
+    found = []
+    classes = list(measured.get("classes") or ())
+    if (matrix := measured.get("confusion_matrix")) and classes:
+        found.append(confusion_matrix(matrix, [str(row["name"]) for row in classes]))
+    if curves := measured.get("precision_recall"):
+        found.append(precision_recall(curves))
+    if bins := measured.get("calibration"):
+        found.append(calibration(bins))
+    return found
 
 
 def _mistake(mistake: Mapping[str, Any]) -> Mapping[str, Any]:

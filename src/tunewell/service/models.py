@@ -97,6 +97,7 @@ def retrain(
             ],
             "splits": ["train", "val"],
             "trial": trial.number,
+            "model": str(_model_of(home, name, trial)),
         }
         with home.retrain_lock(name):
             folder = run_job(_entry(job_launch(home, name, "retrain", arguments), task, "retrain"), note)

@@ -18,6 +18,7 @@ Function = Callable[..., Any]
 #: Built-in tasks: name → `module:class`. They are imported when they are first asked for.
 TASKS: Mapping[str, str] = {
     "image-classification": "tunewell.tasks.image_classification.task:ImageClassification",
+    "multilabel-classification": "tunewell.tasks.image_classification.task:MultilabelClassification",
 }
 
 

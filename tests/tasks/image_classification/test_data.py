@@ -158,7 +158,7 @@ def test_missing_folder(tmp_path: Path) -> None:
     """A path that is no folder is named."""
     with pytest.raises(DataError, match="nowhere: it does not exist"):
         read_manifest(tmp_path / "nowhere", 0)
-    with pytest.raises(DataError, match=r"file\.zip: it is not a folder"):
+    with pytest.raises(DataError, match=r"file\.zip: it is neither a folder nor a table"):
         read_manifest(make(tmp_path, "file.zip") / "file.zip", 0)
 
 

@@ -87,6 +87,7 @@ def test_a_user_gets_the_models_predictions_from_the_file_alone(trained: Trained
     assert np.mean([label == path.parent.name for label, path in zip(labels, paths, strict=True)]) > 0.5
 
 
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("network", sorted(ARCHITECTURES))
 def test_every_network_can_be_exported(network: str, tmp_path: Path) -> None:
     """The file of each network on offer agrees with it on batches of 1, 2 and 5, and is a single file."""

@@ -146,3 +146,81 @@ def test_the_rate_follows_the_schedule(pictures: Pictures) -> None:
     assert used[5:] == sorted(used[5:], reverse=True)
     assert max(used) == pytest.approx(trained.hyperparameters.learning_rate, rel=0.05)
     assert used[-1] < 0.01 * trained.hyperparameters.learning_rate
+
+
+def test_the_average_is_what_counts(pictures: Pictures) -> None:
+    """With an average of the weights, outputs and the result are the average's, before and after an interruption."""
+    whole, first, second = (learner(ema=0.9) for _ in range(3))
+    for _ in range(2):
+        whole.train_epoch(pictures, TRAIN)
+    first.train_epoch(pictures, TRAIN)
+    second.load_state(first.state())
+    second.train_epoch(pictures, TRAIN)
+    assert (second.logits(pictures, VAL) == whole.logits(pictures, VAL)).all()
+    assert not torch.equal(whole.result.classifier.weight, whole.module.classifier.weight)
+    assert accuracy(whole, pictures) > 0.3
+
+
+def test_an_average_may_begin_or_end_with_a_state(pictures: Pictures) -> None:
+    """A state without an average starts one, a state with one gives its weights to a learner without."""
+    plain, averaging = learner(), learner(ema=0.9)
+    plain.train_epoch(pictures, TRAIN)
+    averaging.load_state(plain.state())
+    assert (averaging.logits(pictures, VAL) == plain.logits(pictures, VAL)).all()
+    averaging.train_epoch(pictures, TRAIN)
+    plain.load_state(averaging.state())
+    assert plain.result is plain.module
+    assert torch.equal(plain.module.classifier.weight, averaging.module.classifier.weight)
+
+
+def test_balanced_classes_find_the_rare_one(pictures: Pictures) -> None:
+    """With weights, a class of few pictures is found more often than without."""
+    rare = np.concatenate([TRAIN[pictures.labels[TRAIN] != 3], TRAIN[pictures.labels[TRAIN] == 3][:3]])
+    found = {}
+    for choice in ("none", "balanced"):
+        trained = learner(class_weights=choice, epochs=3)
+        for _ in range(3):
+            trained.train_epoch(pictures, rare)
+        found[choice] = int((trained.logits(pictures, VAL).argmax(axis=1) == 3).sum())
+    assert found["balanced"] > found["none"]
+
+
+@pytest.mark.parametrize("values", [{}, {"optimizer": "sgd", "ema": 0.9, **CHANGING}, {"backbone": "frozen"}])
+def test_a_probe_changes_nothing(pictures: Pictures, values: dict[str, Any]) -> None:
+    """A training after a probe ends exactly where one without it does."""
+    outputs = []
+    for probed in (False, True):
+        trained = learner(**values)
+        if probed:
+            trained.probe(pictures, TRAIN)
+            assert all(tensor.grad is None for tensor in trained.module.parameters())
+        trained.train_epoch(pictures, TRAIN)
+        outputs.append(trained.logits(pictures, VAL))
+    assert (outputs[0] == outputs[1]).all()
+
+
+def test_earlier_layers_learn_slower(pictures: Pictures) -> None:
+    """With a layer decay the last layer has the full rate, each one before it a smaller one; states still fit."""
+    del pictures
+    config = ModelConfig("resnet18", tuple("abc"), 32, (0.5,) * 3, (0.5,) * 3)
+    module = build_module("resnet18", 3)
+    chosen = Hyperparameters(**{**USUAL, "layer_decay": 0.5})
+    trained = Learner(module, config, chosen, 0, torch.device("cpu"))
+    scales = {
+        name: group["scale"]
+        for group in trained.optimizer.param_groups
+        for name, tensor in module.named_parameters()
+        if any(tensor is other for other in group["params"])
+    }
+    assert scales["fc.weight"] == scales["fc.bias"] == 1
+    assert scales["layer4.1.conv1.weight"] == 0.5
+    assert scales["conv1.weight"] == min(scales.values()) < scales["layer1.0.conv1.weight"]
+    small = Pictures(np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8), np.arange(8) % 3)
+    trained.train_epoch(small, np.arange(8))
+    base = trained.optimizer.param_groups[0]["lr"] / trained.optimizer.param_groups[0]["scale"]
+    assert all(group["lr"] == pytest.approx(base * group["scale"]) for group in trained.optimizer.param_groups)
+    alike = Learner(build_module("resnet18", 3), config, Hyperparameters(**USUAL), 0, torch.device("cpu"))
+    alike.load_state(trained.state())
+    memory = [alike.optimizer.state[tensor]["exp_avg"] for tensor in alike.module.parameters()]
+    expected = [trained.optimizer.state[tensor]["exp_avg"] for tensor in trained.module.parameters()]
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(memory, expected, strict=True))

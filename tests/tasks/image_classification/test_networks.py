@@ -14,7 +14,17 @@ from tunewell.tasks.image_classification.hyperparameters import Hyperparameters,
 from tunewell.tasks.image_classification.model import build_module
 from tunewell.tasks.image_classification.networks import ARCHITECTURES, architecture
 
-NAMES = ["small-cnn", "efficientnet-lite0", "mobilenetv3-small", "resnet18"]
+NAMES = [
+    "small-cnn",
+    "efficientnet-lite0",
+    "mobilenetv3-small",
+    "mobilenetv3-large",
+    "resnet18",
+    "resnet50",
+    "efficientnetv2-s",
+    "convnext-tiny",
+    "deit-small",
+]
 
 
 def test_the_list_is_complete() -> None:

@@ -57,12 +57,13 @@ def test_a_trial_reports_each_epoch_and_leaves_its_model(experiment: Path, tmp_p
     """Each epoch is a report; model and predictions are those of the last one, and go with the pictures."""
     reports = run_trial(experiment, tmp_path)
     assert [step for step, _ in reports] == [1, 2, 3, 4]
-    assert all(set(metrics) == {"accuracy", "f1", "loss", "train_loss"} for _, metrics in reports)
+    names = {"accuracy", "f1", "loss", "top_5_accuracy", "auroc"}
+    assert all(set(metrics) == {*names, "train_loss"} for _, metrics in reports)
     last = reports[-1][1]
     assert last["accuracy"] > 0.3
     module, config = load_model(tmp_path / "artifacts" / "model")
     assert config.parameters == PARAMETERS
-    assert config.metrics == {name: last[name] for name in ("accuracy", "f1", "loss")}
+    assert config.metrics == {name: last[name] for name in names}
     with np.load(tmp_path / "artifacts" / "predictions.npz") as left:
         logits, labels, positions = left["logits"], left["labels"], left["positions"]
     manifest = Manifest.load(experiment / "manifest.json")

@@ -1,6 +1,6 @@
 """Plotly charts of an experiment: functions from an `ExperimentView` to a `Chart`."""
 
-from tunewell.reports.charts.evaluation import confusion_matrix
+from tunewell.reports.charts.evaluation import calibration, confusion_matrix, precision_recall
 from tunewell.reports.charts.history import history_over_time, history_over_trials
 from tunewell.reports.charts.parallel import parallel_coordinates
 from tunewell.reports.charts.parameters import importance, slices
@@ -9,6 +9,7 @@ from tunewell.reports.charts.theme import Chart
 
 __all__ = [
     "Chart",
+    "calibration",
     "confusion_matrix",
     "history_over_time",
     "history_over_trials",
@@ -16,6 +17,7 @@ __all__ = [
     "learning_curves",
     "outcomes",
     "parallel_coordinates",
+    "precision_recall",
     "slices",
     "timeline",
 ]

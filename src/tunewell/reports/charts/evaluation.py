@@ -1,17 +1,20 @@
-"""The confusion matrix as a heat map."""
+"""Charts of a model's evaluation: confusion matrix, precision over recall, calibration."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 
-from tunewell.reports.charts.theme import ACCENT, Chart, figure, label
+from tunewell.reports.charts.theme import ACCENT, FADED, HIGHLIGHT, Chart, figure, label
 
 #: Above this number of classes the cells are too small to be read: the list of confused pairs serves instead.
 HEATMAP_CLASSES = 100
 #: Up to this number of classes the counts stand in the cells.
 NUMBERED_CLASSES = 20
+#: Most classes whose curves are drawn, those of the least precision.
+DRAWN_CURVES = 30
 
 
 def confusion_matrix(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> Chart:
@@ -64,3 +67,58 @@ def confusion_matrix(matrix: Sequence[Sequence[int]], classes: Sequence[str]) ->
         plot,
         min_width=min(24 * amount + 120, 700),
     )
+
+
+def precision_recall(curves: Mapping[str, Any]) -> Chart:
+    """Return precision over recall of each class, and their mean.
+
+    Args:
+        curves: `recall`, the common recalls; `mean` and, in `classes`, for each name the precision at each of them.
+    """
+    title = "Precision and recall"
+    recalls, by_class = curves["recall"], curves["classes"]
+    if not by_class:
+        return Chart(title, "No class occurs.", None)
+    weakest = sorted(by_class, key=lambda name: sum(by_class[name]))[:DRAWN_CURVES]
+    plot = figure(320)
+    for name in weakest:
+        plot.add_scatter(
+            x=recalls,
+            y=by_class[name],
+            mode="lines",
+            showlegend=False,
+            line={"width": 1, "color": FADED},
+            hovertemplate=f"{label(name, 24)}: precision %{{y:.3f}} at recall %{{x:.2f}}<extra></extra>",
+        )
+    plot.add_scatter(
+        x=recalls,
+        y=curves["mean"],
+        mode="lines",
+        name="mean",
+        line={"width": 2.5, "color": ACCENT},
+        hovertemplate="mean: precision %{y:.3f} at recall %{x:.2f}<extra></extra>",
+    )
+    plot.update_xaxes(title_text="recall", range=[0, 1.02])
+    plot.update_yaxes(title_text="precision", range=[0, 1.03])
+    left_out = f" Of {len(by_class)} classes, the {len(weakest)} weakest." if len(weakest) < len(by_class) else ""
+    return Chart(title, f"Each class in grey; hover for its name.{left_out}", plot)
+
+
+def calibration(bins: Sequence[Mapping[str, float]]) -> Chart:
+    """Return how often what is predicted with a probability is so; each bin has `probability`, `present`, `count`."""
+    plot = figure(300)
+    plot.add_scatter(
+        x=[0, 1], y=[0, 1], mode="lines", showlegend=False, hoverinfo="skip", line={"dash": "dot", "color": FADED}
+    )
+    plot.add_scatter(
+        x=[item["probability"] for item in bins],
+        y=[item["present"] for item in bins],
+        mode="lines+markers",
+        showlegend=False,
+        line={"width": 2, "color": HIGHLIGHT},
+        text=[f"{item['count']:.0f}" for item in bins],
+        hovertemplate="probability %{x:.3f}: so in %{y:.1%} of %{text}<extra></extra>",
+    )
+    plot.update_xaxes(title_text="predicted probability", range=[0, 1.02])
+    plot.update_yaxes(title_text="share that is so", range=[0, 1.03])
+    return Chart("Calibration", "On the dotted line, probabilities are what they claim to be.", plot)

@@ -1,33 +1,35 @@
-"""What a folder of pictures is: its classes, its splits, and what is wrong with it.
+"""What a data set with one label a picture is: its classes, its splits, and what is wrong with it.
 
-Two layouts are known::
+Three layouts are known::
 
     DATA/train/CLASS/*.jpg   DATA/val/CLASS/*.jpg   [DATA/test/CLASS/*.jpg]
     DATA/CLASS/*.jpg                                                (divided 80/20 into train and val)
+    DATA/labels.csv          and pictures beside it or in folders; see `tables`
 
 `valid` and `validation` are other names of `val`. Without a `val`, `train` is divided. Class folders may have
 folders of their own; names that begin with `.` or `__` are left out, and so is whatever has the name of a picture
-but is no file: a folder, a pipe, a link to nowhere. Nothing is opened or decoded here.
+but is no file: a folder, a pipe, a link to nowhere. No picture is decoded here.
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from tunewell.spec.errors import DataError
+from tunewell.tasks.image_classification.manifest import Manifest
+from tunewell.tasks.image_classification.tables import Row, Table, read_tables, tables_in
+from tunewell.tasks.vision.duplicates import groups_of_copies
 from tunewell.tasks.vision.inspection import describe
 from tunewell.tasks.vision.picture_set import (
     PICTURE_SUFFIXES,
     SPLIT_NAMES,
     VALIDATION_SHARE,
     Found,
-    PictureSet,
     check_name,
     find_pictures,
     listed,
@@ -36,55 +38,73 @@ from tunewell.tasks.vision.picture_set import (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manifest(PictureSet):
-    """The pictures of a data set, their labels and splits."""
-
-    #: Class names in sorted order; a label is an index into them.
-    classes: tuple[str, ...]
-    #: Label of each picture.
-    labels: tuple[int, ...]
-
-    def split_labels(self, split: str) -> list[int]:
-        """Return the labels of a split's pictures, in the split's order."""
-        return [self.labels[position] for position in self.splits[split]]
-
-    def save(self, path: Path) -> None:
-        """Write the manifest as JSON."""
-        fields = {
-            "folder": str(self.folder),
-            "classes": self.classes,
-            "paths": self.paths,
-            "labels": self.labels,
-            "splits": dict(self.splits),
-            "notes": self.notes,
-        }
-        path.write_text(json.dumps(fields))
-
-    @classmethod
-    def load(cls, path: Path) -> Manifest:
-        """Return the manifest that `save` wrote."""
-        fields = json.loads(path.read_text())
-        return cls(
-            folder=Path(fields["folder"]),
-            classes=tuple(fields["classes"]),
-            paths=tuple(fields["paths"]),
-            labels=tuple(fields["labels"]),
-            splits={name: tuple(positions) for name, positions in fields["splits"].items()},
-            notes=tuple(fields["notes"]),
-        )
-
-
-def read_manifest(folder: Path, seed: int) -> Manifest:
-    """Return what lies in `folder`; `seed` decides how an undivided set is divided.
+def read_manifest(data: Path, seed: int) -> Manifest:
+    """Return what lies in a folder, or what a table says; `seed` decides how an undivided set is divided.
 
     Raises:
-        DataError: the folder is missing or no data set; the message says what is wrong with it and the remedy.
+        DataError: it is missing or no data set; the message says what is wrong with it and the remedy.
     """
-    if not folder.is_dir():
-        problem = "is not a folder" if folder.exists() else "does not exist"
-        raise DataError(f"{folder}: it {problem}. Point `data` at a folder with one folder per class.")
-    found = _find_splits(folder)
+    check_there(data)
+    tables, notes = tables_that_count(data)
+    manifest = _from_table(read_tables(tables, single=True), tables[0].parent) if tables else _from_folders(data)
+    if "val" not in manifest.splits:
+        manifest = _divide(manifest, seed)
+    return replace(manifest, notes=(*manifest.notes, *notes, *_imbalance(manifest)))
+
+
+def check_there(data: Path) -> None:
+    """Raise `DataError` unless `data` is a folder, or a file that may be a table."""
+    if not data.is_dir() and not (data.is_file() and data.suffix.lower() in (".csv", ".tsv")):
+        problem = "is neither a folder nor a table" if data.exists() else "does not exist"
+        raise DataError(f"{data}: it {problem}. Point `data` at a folder with one folder per class, or at a CSV file.")
+
+
+def tables_that_count(data: Path) -> tuple[list[Path], list[str]]:
+    """Return the tables that say the labels, none where the names of folders do, and a note on a table left out."""
+    if data.is_dir() and has_class_folders(data):
+        beside = [path.name for path in data.glob("*.csv")]
+        if not beside:
+            return [], []
+        return [], [f"Not read: {listed(beside)}; folders are the labels here. To use a table, point `data` at it."]
+    return tables_in(data), []
+
+
+def has_class_folders(folder: Path) -> bool:
+    """Whether a folder has pictures in folders of splits and classes, or in two folders or more."""
+    subfolders = subfolders_of(folder)
+    splits = [sub for sub in subfolders if sub.name.lower() in SPLIT_NAMES]
+    if any(find_pictures(inner).pictures for split in splits for inner in subfolders_of(split)):
+        return True
+    classes = [sub for sub in subfolders if find_pictures(sub).pictures]
+    return len(classes) > 1 and not (splits and all(sub in splits for sub in classes))
+
+
+def split_positions(splits: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """Return split → positions for the split of each position."""
+    return {
+        split: tuple(position for position, other in enumerate(splits) if other == split)
+        for split in ("train", "val", "test")
+        if split in splits
+    }
+
+
+def splits_of(rows: Sequence[Row], folder: Path) -> list[str]:
+    """Return the split of each row of a table: what it says, or the folder of its picture, or else `train`.
+
+    Raises:
+        DataError: no picture is for training.
+    """
+    splits = []
+    for row in rows:
+        first = row.path.relative_to(folder).parts[0].lower()
+        splits.append(row.split or SPLIT_NAMES.get(first, "train"))
+    if "train" not in splits:
+        raise DataError(f"{folder}: its table has no picture to train on. Mark some as train.")
+    return splits
+
+
+def _from_folders(folder: Path) -> Manifest:
+    found = find_class_folders(folder)
     classes = _common_classes(folder, found)
     label_of = {name: label for label, name in enumerate(classes)}
     rows = sorted(
@@ -93,22 +113,53 @@ def read_manifest(folder: Path, seed: int) -> Manifest:
         for name, held in by_class.items()
         for path in held.pictures
     )
-    splits = {split: tuple(position for position, row in enumerate(rows) if row[2] == split) for split in found}
-    manifest = Manifest(
+    others = [path for by_class in found.values() for held in by_class.values() for path in held.others]
+    return Manifest(
         folder=folder,
         classes=classes,
         paths=tuple(row[0] for row in rows),
         labels=tuple(row[1] for row in rows),
-        splits=splits,
+        splits=split_positions([row[2] for row in rows]),
+        notes=tuple(note_left_out(folder, others)),
     )
-    if "val" not in found:
-        manifest = _divide(manifest, seed)
-    others = [path for by_class in found.values() for held in by_class.values() for path in held.others]
-    return replace(manifest, notes=(*manifest.notes, *note_left_out(folder, others), *_imbalance(manifest)))
 
 
-def _find_splits(folder: Path) -> dict[str, dict[str, Found]]:
-    """Return split → class → pictures; a set without splits is all `train`."""
+def _from_table(table: Table, folder: Path) -> Manifest:
+    rows = sorted(table.rows, key=lambda row: row.path.relative_to(folder).as_posix())
+    splits = splits_of(rows, folder)
+    for row in rows:
+        if len(row.labels) > 1:
+            raise DataError(
+                f"{row.path}: its rows have {len(row.labels)} labels. Several a picture are the task "
+                "multilabel-classification."
+            )
+    held = {
+        split: {row.labels[0] for row, other in zip(rows, splits, strict=True) if other == split} for split in splits
+    }
+    classes = tuple(sorted(held["train"]))
+    _check_several(folder, classes)
+    notes = list(table.notes)
+    for split in ("val", "test"):
+        if unknown := held.get(split, set()) - held["train"]:
+            raise DataError(f"{folder}: {split} has classes that train lacks: {listed(unknown)}. Make them agree.")
+        if split in held and (missing := held["train"] - held[split]):
+            notes.append(f"Classes without a picture in {split}: {listed(missing)}.")
+    return Manifest(
+        folder=folder,
+        classes=classes,
+        paths=tuple(row.path.relative_to(folder).as_posix() for row in rows),
+        labels=tuple(classes.index(row.labels[0]) for row in rows),
+        splits=split_positions(splits),
+        notes=tuple(notes),
+    )
+
+
+def find_class_folders(folder: Path) -> dict[str, dict[str, Found]]:
+    """Return split → class → pictures; a set without splits is all `train`.
+
+    Raises:
+        DataError: there are no pictures in folders of classes.
+    """
     subfolders = subfolders_of(folder)
     named = [sub for sub in subfolders if sub.name.lower() in SPLIT_NAMES]
     # A class may be called `train` too: a split is a folder of folders.
@@ -173,8 +224,7 @@ def stratified_share(labels: Sequence[int], share: float, seed: int) -> np.ndarr
 
 def _common_classes(folder: Path, found: Mapping[str, Mapping[str, Found]]) -> tuple[str, ...]:
     classes = tuple(sorted(found["train"]))
-    if len(classes) < 2:
-        raise DataError(f"{folder}: there is a single class, '{classes[0]}'. Telling apart needs two or more.")
+    _check_several(folder, classes)
     for split, by_class in found.items():
         unknown, missing = sorted(set(by_class) - set(classes)), sorted(set(classes) - set(by_class))
         if unknown:
@@ -182,6 +232,11 @@ def _common_classes(folder: Path, found: Mapping[str, Mapping[str, Found]]) -> t
         if missing:
             raise DataError(f"{folder}: {split} lacks classes that train has: {listed(missing)}. Make them agree.")
     return classes
+
+
+def _check_several(folder: Path, classes: Sequence[str]) -> None:
+    if len(classes) < 2:
+        raise DataError(f"{folder}: there is a single class, '{classes[0]}'. Telling apart needs two or more.")
 
 
 def _divide(manifest: Manifest, seed: int) -> Manifest:
@@ -194,11 +249,22 @@ def _divide(manifest: Manifest, seed: int) -> Manifest:
                 "into train and val. Add pictures, remove the class, or make train/ and val/ folders yourself."
             )
     chosen = stratified_share(labels, VALIDATION_SHARE, seed)
+    copied = _copied(manifest, positions, chosen)
+    # Where all are copies, a look at them is better than none; `inspect` warns of it.
+    chosen = chosen if copied.all() else chosen[~copied]
     val = positions[chosen].tolist()
     train = np.delete(positions, chosen).tolist()
     note = f"Divided at random, class by class: {len(train)} pictures to train on, {len(val)} to validate on."
     rest = {name: split for name, split in manifest.splits.items() if name != "train"}
-    return replace(manifest, splits={"train": tuple(train), "val": tuple(val), **rest}, notes=(note,))
+    splits = {"train": tuple(train), "val": tuple(val), **rest}
+    return replace(manifest, splits=splits, notes=(*manifest.notes, note))
+
+
+def _copied(manifest: Manifest, positions: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Return which of the chosen positions have a copy that was not chosen, bool (len(chosen),)."""
+    groups = groups_of_copies([manifest.path(position) for position in positions.tolist()])
+    found: np.ndarray = np.isin(groups[chosen], np.delete(groups, chosen))
+    return found
 
 
 def _imbalance(manifest: Manifest) -> list[str]:

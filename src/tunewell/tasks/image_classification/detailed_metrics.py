@@ -37,15 +37,14 @@ def measure(logits: np.ndarray, labels: np.ndarray, classes: Sequence[str], path
     """
     from sklearn.metrics import confusion_matrix
 
-    probabilities = softmax(logits)
+    probabilities = metrics.softmax(logits)
     matrix = confusion_matrix(labels, logits.argmax(axis=1), labels=range(len(classes)))
     return {
         "count": len(labels),
+        **dict.fromkeys(("accuracy", "f1", "loss", "top_5_accuracy", "auroc")),
         **metrics.measure(logits, labels),
-        "top_5_accuracy": _top_5_accuracy(labels, logits),
         "macro": _means(labels, logits.argmax(axis=1), "macro"),
         "weighted": _means(labels, logits.argmax(axis=1), "weighted"),
-        "auroc": _auroc(labels, probabilities),
         "expected_calibration_error": _calibration_error(labels, probabilities),
         "classes": _per_class(matrix, classes),
         "confusion_matrix": matrix.tolist(),
@@ -54,36 +53,11 @@ def measure(logits: np.ndarray, labels: np.ndarray, classes: Sequence[str], path
     }
 
 
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Return the probabilities (N, C) in double precision."""
-    powers = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-    result: np.ndarray = powers / powers.sum(axis=1, keepdims=True)
-    return result
-
-
 def _means(labels: np.ndarray, predicted: np.ndarray, average: str) -> dict[str, float]:
     from sklearn.metrics import precision_recall_fscore_support
 
     values = precision_recall_fscore_support(labels, predicted, average=average, zero_division=0)[:3]
     return dict(zip(("precision", "recall", "f1"), map(float, values), strict=True))
-
-
-def _top_5_accuracy(labels: np.ndarray, logits: np.ndarray) -> float | None:
-    if logits.shape[1] <= 5:
-        return None
-    from sklearn.metrics import top_k_accuracy_score
-
-    return float(top_k_accuracy_score(labels, logits, k=5, labels=range(logits.shape[1])))
-
-
-def _auroc(labels: np.ndarray, probabilities: np.ndarray) -> float | None:
-    """Area under the ROC curve, one class against the rest, mean over the classes that have both."""
-    from sklearn.metrics import roc_auc_score
-
-    classes = [label for label in range(probabilities.shape[1]) if 0 < (labels == label).sum() < len(labels)]
-    if not classes:
-        return None
-    return float(np.mean([roc_auc_score(labels == label, probabilities[:, label]) for label in classes]))
 
 
 def _calibration_error(labels: np.ndarray, probabilities: np.ndarray) -> float:
@@ -143,13 +117,13 @@ def _worst_mistakes(
             "true": classes[labels[index]],
             "predicted": classes[predicted[index]],
             "probability": float(sureness[index]),
-            "thumbnail": _thumbnail(paths[index]),
+            "thumbnail": thumbnail(paths[index]),
         }
         for index in worst.tolist()
     ]
 
 
-def _thumbnail(path: Path) -> str | None:
+def thumbnail(path: Path) -> str | None:
     """Return the picture as the network sees it, a square; None if it can't be read any more."""
     try:
         pixels = load_pixels(path, THUMBNAIL_SIDE)

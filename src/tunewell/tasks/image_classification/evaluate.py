@@ -4,8 +4,8 @@
 
     {"trials": {"7": {"val": {…}, "test": {…} or null}, …}}
 
-with the metrics of `detailed_metrics.measure` for the validation set, from the predictions that the trial left,
-and for the test set, which nothing has looked at before.
+with the metrics of `detailed_metrics.measure` or `multilabel_details.measure` for the validation set, from the
+predictions that the trial left, and for the test set, which nothing has looked at before.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from tunewell.tasks.image_classification.data import Manifest
-from tunewell.tasks.image_classification.detailed_metrics import measure
 from tunewell.tasks.image_classification.learner import PREDICTION_BATCH, Pictures, labelled_pictures
+from tunewell.tasks.image_classification.manifest import LabelledPictures, load_manifest
 from tunewell.tasks.image_classification.model import ModelConfig, load_model, normalize
 from tunewell.tasks.vision.job import arguments_of
 from tunewell.tasks.vision.prepared import Prepared
@@ -34,7 +33,7 @@ def evaluate(folder: Path) -> None:
     """Evaluate the trials that `job.json` names; report how many are done after each."""
     with arguments_of(folder) as arguments:
         prepared = Prepared.load(Path(arguments["task_file"]))
-        manifest = Manifest.load(Path(prepared.manifest))
+        manifest = load_manifest(Path(prepared.manifest))
         found = {}
         for trial in arguments["trials"]:
             found[str(trial["number"])] = _evaluate_trial(Path(trial["folder"]) / "artifacts", prepared, manifest)
@@ -42,24 +41,28 @@ def evaluate(folder: Path) -> None:
         write_json(folder / "evaluation.json", {"trials": found})
 
 
-def _evaluate_trial(artifacts: Path, prepared: Prepared, manifest: Manifest) -> dict[str, Measures | None]:
+def _evaluate_trial(artifacts: Path, prepared: Prepared, manifest: LabelledPictures) -> dict[str, Measures | None]:
     with np.load(artifacts / "predictions.npz") as left:
-        validation = _measure(left["logits"], left["positions"], manifest)
+        logits, positions = left["logits"], left["positions"]
+    module, config = load_model(artifacts / "model")
+    validation = _measure(logits, positions, manifest, config)
     test = None
     if "test" in manifest.splits:
-        module, config = load_model(artifacts / "model")
         positions = np.asarray(manifest.splits["test"])
         pictures = labelled_pictures(prepared, manifest, config.image_size)
-        test = _measure(_logits(module, config, pictures, positions), positions, manifest)
+        test = _measure(_logits(module, config, pictures, positions), positions, manifest, config)
     return {"val": validation, "test": test}
 
 
-def _measure(logits: np.ndarray, positions: np.ndarray, manifest: Manifest) -> Measures | None:
+def _measure(
+    logits: np.ndarray, positions: np.ndarray, manifest: LabelledPictures, config: ModelConfig
+) -> Measures | None:
     """Return the metrics of pictures, None if the model does not even give finite numbers."""
     if not np.isfinite(logits).all():
         return None
-    labels = np.asarray(manifest.labels)[positions]
-    return measure(logits, labels, manifest.classes, [manifest.path(position) for position in positions.tolist()])
+    paths = [manifest.path(position) for position in positions.tolist()]
+    targets = manifest.targets()[positions]
+    return config.kind.measure_in_detail(logits, targets, config.thresholds, manifest.classes, paths)
 
 
 @torch.inference_mode()

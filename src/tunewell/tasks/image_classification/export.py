@@ -1,10 +1,10 @@
 """The job `export-model`: a model as one ONNX file, proven to give the same predictions.
 
 `job.json`: `{"model": model folder, "output": ONNX file, "task_file": the experiment's or null}`. Normalisation and
-softmax are part of the graph, so that a user has nothing to do but to resize::
+softmax (for several labels a picture: the sigmoid) are part of the graph, so that a user need only resize::
 
     images          float32 (batch, 3, S, S), RGB, pixels from 0 to 1, the whole picture resized to a square
-    probabilities   float32 (batch, C), rows that sum to 1, in the order of `classes`
+    probabilities   float32 (batch, C), in the order of `classes`; one label a picture: rows that sum to 1
 
 All that is needed to use the file stands in its metadata. Leaves `export.json`, facts about the file.
 """
@@ -21,7 +21,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from tunewell.tasks.image_classification.data import Manifest
+from tunewell.tasks.image_classification.manifest import load_manifest
 from tunewell.tasks.image_classification.model import ModelConfig, load_model, preprocess
 from tunewell.tasks.vision.job import arguments_of
 from tunewell.tasks.vision.pictures import bombs_refused, load_pixels
@@ -60,7 +60,7 @@ def export(folder: Path) -> None:
 
 
 def write_onnx(module: nn.Module, config: ModelConfig, path: Path) -> None:
-    """Write the model with its normalisation and softmax, for any number of pictures at a time."""
+    """Write the model with its normalisation and its softmax or sigmoid, for any number of pictures at a time."""
     import onnx
 
     # Operations in place compute the same, but take twice as long to trace.
@@ -97,12 +97,12 @@ class _FromPixels(nn.Module):
     def __init__(self, module: nn.Module, config: ModelConfig) -> None:
         super().__init__()
         self.module = module
+        self.kind = config.kind
         self.register_buffer("mean", torch.tensor(config.mean)[:, None, None])
         self.register_buffer("std", torch.tensor(config.std)[:, None, None])
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        probabilities: torch.Tensor = self.module((images - self.mean) / self.std).softmax(dim=1)
-        return probabilities
+        return self.kind.probabilities(self.module((images - self.mean) / self.std))
 
 
 def _describe(config: ModelConfig) -> dict[str, Any]:
@@ -111,6 +111,7 @@ def _describe(config: ModelConfig) -> dict[str, Any]:
         "task": config.task,
         "network": config.network,
         "classes": config.classes,
+        **({"thresholds": config.thresholds} if config.thresholds else {}),
         "opset": OPSET,
         "inputs": {"images": ["batch", 3, size, size]},
         "outputs": {"probabilities": ["batch", len(config.classes)]},
@@ -125,7 +126,7 @@ def _describe(config: ModelConfig) -> dict[str, Any]:
 def _pictures(task_file: str | None, size: int) -> tuple[Sequence[Picture], str]:
     """Return pictures to compare on, and what they are: of the data set, or noise where it is not to be had."""
     if task_file is not None:
-        manifest = Manifest.load(Path(Prepared.load(Path(task_file)).manifest))
+        manifest = load_manifest(Path(Prepared.load(Path(task_file)).manifest))
         positions = manifest.splits["val"]
         chosen = [manifest.path(position) for position in positions[:: -(-len(positions) // COMPARED)]]
         if all(path.exists() for path in chosen):
@@ -142,7 +143,7 @@ def _difference(path: Path, module: nn.Module, config: ModelConfig, pictures: Se
     import onnxruntime
 
     with torch.inference_mode():
-        expected = module(preprocess(pictures, config)).softmax(dim=1).numpy()
+        expected = config.kind.probabilities(module(preprocess(pictures, config))).numpy()
     with bombs_refused():
         pixels = np.stack([load_pixels(picture, config.image_size) for picture in pictures])
     images = (pixels / np.float32(255)).transpose(0, 3, 1, 2)

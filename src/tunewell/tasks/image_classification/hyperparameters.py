@@ -40,6 +40,12 @@ class Hyperparameters:
     backbone: str = "fine-tuned"
     #: SGD's, with Nesterov's rule.
     momentum: float = 0.9
+    #: `none`, or `balanced`: rare classes weigh more in the loss.
+    class_weights: str = "none"
+    #: Decay of the average of the weights over the steps, which is what is validated and saved; 0: off.
+    ema: float = 0.0
+    #: Each layer learns at this share of the rate of the next one; 1: all alike.
+    layer_decay: float = 1.0
 
     @classmethod
     def from_configuration(cls, configuration: Mapping[str, Any]) -> Hyperparameters:
@@ -62,12 +68,15 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "mixup": (0.0, 10.0),
     "augmentation": (0.0, 1.0),
     "momentum": (0.0, 0.999),
+    "ema": (0.0, 0.99999),
+    "layer_decay": (0.1, 1.0),
 }
 _VALUES: dict[str, tuple[Any, ...]] = {
     "optimizer": ("adamw", "sgd"),
     "schedule": ("one-cycle", "cosine", "constant"),
     "backbone": ("fine-tuned", "frozen"),
     "horizontal_flip": (False, True),
+    "class_weights": ("none", "balanced"),
 }
 
 

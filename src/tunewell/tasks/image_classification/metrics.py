@@ -6,20 +6,45 @@ import numpy as np
 
 
 def measure(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """Return accuracy, macro F1 and mean cross entropy of `logits` (N, C) against `labels` (N,).
+    """Return accuracy, macro F1, mean cross entropy and more of `logits` (N, C) against `labels` (N,).
 
-    Macro F1 is scikit-learn's: over the classes that occur as a label or a prediction.
+    Macro F1 is scikit-learn's: over the classes that occur as a label or a prediction. `auroc`, one class against the
+    rest, is the mean over the classes that some pictures have and some have not, and is left out if there is none;
+    `top_5_accuracy` is left out with five classes or fewer.
     """
     predicted = logits.argmax(axis=1)
     size = logits.shape[1]
     hits = np.bincount(labels[predicted == labels], minlength=size)  # (C,)
     occurrences = np.bincount(labels, minlength=size) + np.bincount(predicted, minlength=size)  # (C,)
     present = occurrences > 0
-    return {
+    found = {
         "accuracy": float((predicted == labels).mean()),
         "f1": float((2 * hits[present] / occurrences[present]).mean()),
         "loss": _cross_entropy(logits.astype(np.float64), labels),
     }
+    if size > 5:
+        own = np.take_along_axis(logits, labels[:, None], axis=1)  # (N, 1)
+        found["top_5_accuracy"] = float(((logits > own).sum(axis=1) < 5).mean())
+    areas = [_area(column, labels == label) for label, column in enumerate(softmax(logits).T)]
+    if defined := [area for area in areas if area is not None]:
+        found["auroc"] = float(np.mean(defined))
+    return found
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Return the probabilities (N, C) in double precision."""
+    powers = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    result: np.ndarray = powers / powers.sum(axis=1, keepdims=True)
+    return result
+
+
+def _area(scores: np.ndarray, positive: np.ndarray) -> float | None:
+    """Return the share of pairs (positive, negative) in the right order, ties counting half; None without pairs."""
+    others = np.sort(scores[~positive])
+    if not len(others) or not positive.any():
+        return None
+    ranks = np.searchsorted(others, scores[positive], "left") + np.searchsorted(others, scores[positive], "right")
+    return float(ranks.mean() / (2 * len(others)))
 
 
 def _cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:

@@ -20,11 +20,10 @@ import torch
 from torch import nn
 
 from tunewell.spec.errors import DataError
+from tunewell.tasks.image_classification.kinds import KINDS, Kind
 from tunewell.tasks.image_classification.networks import architecture
 from tunewell.tasks.vision.model_files import model_in, write_model
 from tunewell.tasks.vision.pictures import SQUASH, PictureError, bombs_refused, load_pixels
-
-TASK = "image-classification"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +44,18 @@ class ModelConfig:
     metrics: dict[str, float] = field(default_factory=dict)
     #: What it was trained and measured on, for people.
     note: str = ""
-    task: str = TASK
+    #: Probability from which on a label is given, for each class; empty where a picture has one label, the likeliest.
+    thresholds: tuple[float, ...] = ()
+    task: str = "image-classification"
     #: How pictures become squares; see `pictures`.
     resize: str = SQUASH
     #: Versions of the libraries that trained it.
     versions: dict[str, str] = field(default_factory=lambda: {name: version(name) for name in ("torch", "timm")})
+
+    @property
+    def kind(self) -> Kind:
+        """How its outputs are to be read."""
+        return KINDS[self.task]
 
 
 def save_model(folder: Path, module: nn.Module, config: ModelConfig) -> None:
@@ -68,6 +74,12 @@ def load_model(folder: Path) -> tuple[nn.Module, ModelConfig]:
         module = build_module(config.network, len(config.classes))
         module.load_state_dict(tensors())
     return module.eval(), config
+
+
+def read_config(folder: Path) -> ModelConfig:
+    """Return the configuration of a saved model alone; see `load_model`."""
+    with model_in(folder) as (fields, _):
+        return _to_config(fields)
 
 
 def build_module(network: str, num_classes: int) -> nn.Module:
@@ -105,8 +117,8 @@ def preprocess(pictures: Sequence[Path | str | PIL.Image.Image], config: ModelCo
 
 
 def _to_config(fields: dict[str, Any]) -> ModelConfig:
-    if fields["task"] != TASK or fields["resize"] != SQUASH:
+    if fields["task"] not in KINDS or fields["resize"] != SQUASH:
         raise ValueError(f"it is made for {fields['task']} with the resize rule {fields['resize']}")
-    for name in ("classes", "mean", "std"):
+    for name in ("classes", "mean", "std", "thresholds"):
         fields[name] = tuple(fields[name])
     return ModelConfig(**fields)

@@ -8,7 +8,7 @@ Valley", table 2, searches one range for SGD and Adam too).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _HALVES = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
+#: Not searched by default: each is worth a try on some data, none on all.
+_OPTIONS: dict[str, Any] = {
+    "class_weights": {"choices": ["none"], "default": "none"},
+    "ema": {"choices": [0.0], "default": 0.0},
+}
 _COMMON: dict[str, Any] = {
     "learning_rate": {"low": 1e-4, "high": 1e-1, "log": True, "default": 1e-3},
     "batch_size": {"ordinal": [16, 32, 64, 128], "default": 32},
@@ -40,6 +45,20 @@ _PRETRAINED: dict[str, Any] = {
     "image_size": {"ordinal": [96, 128, 160, 224], "default": 128},
     "backbone": {"choices": ["fine-tuned", "frozen"], "default": "fine-tuned"},
     "epochs": {"choices": [10], "default": 10},
+    "layer_decay": {"choices": [1.0], "default": 1.0},
+    **_OPTIONS,
+}
+_TRANSFORMER: dict[str, Any] = {
+    **_PRETRAINED,
+    "learning_rate": {"low": 1e-5, "high": 1e-2, "log": True, "default": 2e-4},
+    "weight_decay": {"low": 1e-3, "high": 0.3, "log": True, "default": 5e-2},
+    "image_size": {"ordinal": [128, 160, 224], "default": 224},
+    "layer_decay": {"low": 0.6, "high": 1.0, "default": 0.75, "type": "float"},
+}
+_CONVNEXT: dict[str, Any] = {
+    **_TRANSFORMER,
+    "image_size": _PRETRAINED["image_size"],
+    "layer_decay": {"low": 0.7, "high": 1.0, "default": 0.8, "type": "float"},
 }
 _FROM_SCRATCH: dict[str, Any] = {
     **_COMMON,
@@ -47,9 +66,20 @@ _FROM_SCRATCH: dict[str, Any] = {
     "horizontal_flip": {"choices": [False, True], "default": False},
     "image_size": {"ordinal": [32, 48, 64], "default": 48},
     "epochs": {"choices": [15], "default": 15},
+    **_OPTIONS,
 }
 
 _COMMON_SOURCES = {
+    "class_weights": (
+        "Not searched by default. balanced: rare classes weigh more in the loss, in inverse proportion to their number "
+        "(King, Zeng 2001, Political Analysis 9); with several labels a picture, a label that is there weighs as much "
+        "as those that are not. Search it where some classes are rare and count as much as others: [none, balanced]."
+    ),
+    "ema": (
+        "Not searched by default. Decay of an average of the weights over the steps, which is what is measured and "
+        "kept: Polyak, Juditsky 1992; 0.9999 in long training (Tan, Le 2019, arXiv:1905.11946), 0.99 to 0.999 in "
+        "short. 0 is off: one-cycle and cosine end at a rate of 0, which does much the same."
+    ),
     "batch_size": "32 generalises best on most sets in Masters, Luschi 2018, arXiv:1804.07612; larger ones are faster.",
     "optimizer": "AdamW: Loshchilov, Hutter 2019, arXiv:1711.05101. SGD is used with Nesterov momentum.",
     "momentum": "Sutskever et al. 2013 (ICML) use 0.9 to 0.99, Smith 2018, arXiv:1803.09820, 0.8 to 0.95.",
@@ -94,6 +124,38 @@ _PRETRAINED_SOURCES = {
         "Passes over the training pictures, not searched by default. Fine-tuning with one-cycle mostly converges "
         "within 10 (Smith 2018)."
     ),
+    "layer_decay": (
+        "Not searched by default: convolutional networks are mostly fine-tuned at one rate for all layers. Below 1, "
+        "each layer learns at this share of the rate of the next (Clark et al. 2020, arXiv:2003.10555): 0.8, say."
+    ),
+}
+_TRANSFORMER_SOURCES = {
+    **_PRETRAINED_SOURCES,
+    "learning_rate": (
+        "Default and range: fine-tuning at 5e-5 to 5e-4 (Liu et al. 2022, arXiv:2201.03545, table 5; He et al. 2022, "
+        "arXiv:2111.06377, table 9: 5e-4 with a layer decay of 0.75 for batches of 1024), where SGD takes 1e-3 to 1e-2 "
+        "(Dosovitskiy et al. 2021, arXiv:2010.11929, table 4)."
+    ),
+    "weight_decay": (
+        "Default: 0.05 (Touvron et al. 2021, arXiv:2012.12877, table 9; He et al. 2022, table 9). Norms, biases and "
+        "embeddings of positions are not decayed."
+    ),
+    "image_size": (
+        "Side in pixels that pictures are resized to. These networks are made for 224; embeddings of positions are "
+        "interpolated for others (Dosovitskiy et al. 2021, section 3.2). 128 and 160 are multiples of the patches."
+    ),
+    "layer_decay": (
+        "Each layer learns at this share of the rate of the next. 0.75: He et al. 2022, arXiv:2111.06377, table 9; "
+        "0.65 to 0.8 in Bao et al. 2022, arXiv:2106.08254, and Liu et al. 2022, arXiv:2201.03545; 1 is off."
+    ),
+}
+_CONVNEXT_SOURCES = {
+    **_TRANSFORMER_SOURCES,
+    "image_size": _PRETRAINED_SOURCES["image_size"],
+    "layer_decay": (
+        "Each layer learns at this share of the rate of the next. Liu et al. 2022, arXiv:2201.03545, table 5, have 0.7 "
+        "for groups of three blocks; 0.8 a layer comes to the same in all. 1 is off."
+    ),
 }
 _FROM_SCRATCH_SOURCES = {
     **_COMMON_SOURCES,
@@ -128,10 +190,10 @@ class Architecture:
     package: str | None = None
 
 
-def _build_timm(name: str, num_classes: int) -> nn.Module:
+def _build_timm(name: str, num_classes: int, **options: Any) -> nn.Module:
     import timm
 
-    return timm.create_model(name, num_classes=num_classes)
+    return timm.create_model(name, num_classes=num_classes, **options)
 
 
 def _build_small_cnn(num_classes: int) -> nn.Module:
@@ -146,10 +208,14 @@ def _pretrained(
     timm_name: str,
     statistics: tuple[tuple[float, float, float], tuple[float, float, float]],
     package: str | None = None,
+    *,
+    space: Mapping[str, Any] = _PRETRAINED,
+    sources: Mapping[str, str] = _PRETRAINED_SOURCES,
+    **options: Any,
 ) -> Architecture:
     origin = f"ImageNet-1k, from the installed package {package} or from timm" if package else "ImageNet-1k, from timm"
-    network = Network(name, description, parse_space(_PRETRAINED), _PRETRAINED_SOURCES, origin)
-    return Architecture(network, partial(_build_timm, timm_name), *statistics, timm_name, package)
+    network = Network(name, description, parse_space(space), sources, origin)
+    return Architecture(network, partial(_build_timm, timm_name, **options), *statistics, timm_name, package)
 
 
 _ALL = (
@@ -177,10 +243,46 @@ _ALL = (
         _IMAGENET,
     ),
     _pretrained(
+        "mobilenetv3-large",
+        "4 million parameters, pretrained: better than the small one, at twice the time (Howard et al. 2019).",
+        "mobilenetv3_large_100",
+        _IMAGENET,
+    ),
+    _pretrained(
         "resnet18",
         "11 million parameters, pretrained: the baseline of many papers (He et al. 2016); best on a GPU.",
         "resnet18",
         _IMAGENET,
+    ),
+    _pretrained(
+        "resnet50",
+        "24 million parameters, pretrained: the standard of transfer learning (He et al. 2016); for a GPU.",
+        "resnet50",
+        _IMAGENET,
+    ),
+    _pretrained(
+        "efficientnetv2-s",
+        "20 million parameters, pretrained: accurate for its time, made for 300 pixels (Tan, Le 2021); for a GPU.",
+        "tf_efficientnetv2_s",
+        _HALVES,
+    ),
+    _pretrained(
+        "convnext-tiny",
+        "28 million parameters, pretrained: convolutions in the manner of transformers (Liu et al. 2022); for a GPU.",
+        "convnext_tiny",
+        _IMAGENET,
+        space=_CONVNEXT,
+        sources=_CONVNEXT_SOURCES,
+    ),
+    _pretrained(
+        "deit-small",
+        "22 million parameters, pretrained: a transformer over patches of 16 pixels (Touvron et al. 2021); for a GPU.",
+        "deit_small_patch16_224",
+        _IMAGENET,
+        space=_TRANSFORMER,
+        sources=_TRANSFORMER_SOURCES,
+        dynamic_img_size=True,
+        dynamic_img_pad=True,
     ),
 )
 

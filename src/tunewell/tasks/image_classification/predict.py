@@ -5,7 +5,9 @@
 
     {"file": …, "label": "cat", "probability": 0.98, "top": [{"label": …, "probability": …}, …], "error": null}
 
-A picture that can't be read has an `error`, and null for label and probability.
+A picture that can't be read has an `error`, and null for label and probability. Where a picture has any number of
+labels, `labels` lists those that are given, `label` joins them with bars (empty: none), and `probability` is that of
+the likeliest label, given or not.
 """
 
 from __future__ import annotations
@@ -83,7 +85,7 @@ def _predict_all(module: nn.Module, config: ModelConfig, paths: Sequence[Path]) 
         pixels, problems = _load(chosen, config.image_size)
         rows = dict(zip(pixels, _probabilities(module, config, list(pixels.values())), strict=True))
         yield [
-            _prediction(path, rows[path], config.classes) if path in rows else _unreadable(path, problems[path])
+            _prediction(path, rows[path], config) if path in rows else _unreadable(path, problems[path])
             for path in chosen
         ]
 
@@ -106,14 +108,19 @@ def _probabilities(module: nn.Module, config: ModelConfig, pixels: Sequence[np.n
     if not pixels:
         return []
     inputs = normalize(torch.from_numpy(np.stack(pixels)).to(best_device()), config)
-    rows: list[list[float]] = module(inputs).double().softmax(dim=1).tolist()
+    rows: list[list[float]] = config.kind.probabilities(module(inputs).double()).tolist()
     return rows
 
 
-def _prediction(path: Path, probabilities: Sequence[float], classes: Sequence[str]) -> Prediction:
-    ranked = sorted(zip(probabilities, classes, strict=True), key=lambda pair: -pair[0])[:TOP]
+def _prediction(path: Path, probabilities: Sequence[float], config: ModelConfig) -> Prediction:
+    ranked = sorted(zip(probabilities, config.classes, strict=True), key=lambda pair: -pair[0])[:TOP]
     top = [{"label": label, "probability": probability} for probability, label in ranked]
-    return {"file": str(path), **top[0], "top": top, "error": None}
+    prediction = {"file": str(path), **top[0], "top": top, "error": None}
+    if config.thresholds:
+        decided = zip(config.classes, probabilities, config.thresholds, strict=True)
+        labels = [label for label, probability, threshold in decided if probability >= threshold]
+        prediction |= {"label": "|".join(labels), "labels": labels}
+    return prediction
 
 
 def _unreadable(path: Path, problem: str) -> Prediction:
@@ -130,13 +137,16 @@ def _write(predictions: Sequence[Prediction], output: Path) -> None:
 
 
 def _write_csv(predictions: Sequence[Prediction], file: TextIO) -> None:
-    """One row a picture: label and probability of the most likely classes side by side."""
+    """One row a picture: the most likely classes side by side; before them, of any number of labels, those given."""
     ranks = ["", *(f"_{rank}" for rank in range(2, TOP + 1))]
-    columns = ["file", *(f"{name}{rank}" for rank in ranks for name in ("label", "probability")), "error"]
-    writer = csv.DictWriter(file, columns)
+    several = any("labels" in prediction for prediction in predictions)
+    likeliest = [f"{name}{rank}" for rank in ranks for name in ("label", "probability")]
+    writer = csv.DictWriter(file, ["file", *(["labels"] if several else []), *likeliest, "error"])
     writer.writeheader()
     for prediction in predictions:
         row = {"file": prediction["file"], "error": prediction["error"]}
+        if several:
+            row["labels"] = prediction["label"]
         for rank, guess in zip(ranks, prediction["top"], strict=False):
             row |= {f"{name}{rank}": value for name, value in guess.items()}
         writer.writerow(row)

@@ -1,4 +1,4 @@
-"""The built-in task `image-classification`: one label a picture."""
+"""The built-in tasks `image-classification`, one label a picture, and `multilabel-classification`, any number."""
 
 from __future__ import annotations
 
@@ -9,30 +9,37 @@ from statistics import median
 from typing import ClassVar
 
 from tunewell.spec.declaration import parse_space
-from tunewell.spec.errors import ConflictError, SpecError, UserError, nearest
+from tunewell.spec.errors import ConflictError, DataError, SpecError, UserError, nearest
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.space import SearchSpace
 from tunewell.tasks.contract import Attempt, Network, Program, Progress
-from tunewell.tasks.image_classification.data import Manifest, check_classes_left, read_manifest
+from tunewell.tasks.image_classification.data import check_classes_left, read_manifest
 from tunewell.tasks.image_classification.hyperparameters import check_domains
+from tunewell.tasks.image_classification.manifest import (
+    LabelledPictures,
+    Manifest,
+    MultilabelManifest,
+    load_manifest,
+)
+from tunewell.tasks.image_classification.multilabel_data import read_multilabel
 from tunewell.tasks.image_classification.networks import ARCHITECTURES, architecture
 from tunewell.tasks.image_classification.weights import check_weights_file, obtain_weights
 from tunewell.tasks.vision.domains import image_sizes
-from tunewell.tasks.vision.inspection import inspect
+from tunewell.tasks.vision.inspection import describe, inspect
 from tunewell.tasks.vision.picture_set import fingerprint
 from tunewell.tasks.vision.prepared import TASK_FILE_VARIABLE, Prepared
 
 _PACKAGE = "tunewell.tasks.image_classification"
 _LIBRARIES = ("torch", "timm", "PIL", "safetensors")
-#: Metric → goal.
-_METRICS = {"accuracy": "maximize", "f1": "maximize", "loss": "minimize"}
 #: Pictures of at most this many pixels a side are small: there the network trained from scratch is the default.
 _SMALL_PICTURE = 64
 _SAMPLED_PICTURES = 20
+#: Classes whose pictures are counted in a line.
+_LISTED_CLASSES = 20
 
 
 class ImageClassification:
-    """Trains one of `networks` on a folder of pictures."""
+    """Trains one of `networks` to give each picture its label."""
 
     jobs: ClassVar[Mapping[str, str]] = {
         "evaluate": f"{_PACKAGE}.evaluate:evaluate",
@@ -43,13 +50,21 @@ class ImageClassification:
     # The optimisers would import torch._dynamo at their first use, in every trial anew.
     preload: ClassVar[tuple[str, ...]] = ("torch", "torch._dynamo", "timm", f"{_PACKAGE}.train")
     structural: ClassVar[tuple[str, ...]] = ("backbone", "epochs", "optimizer")
+    #: Name of the task.
+    name: ClassVar[str] = "image-classification"
     #: Every network on offer, by name.
     networks: ClassVar[Mapping[str, Network]] = {name: item.network for name, item in ARCHITECTURES.items()}
     #: Metric → goal; the first one is the default objective.
-    metrics: ClassVar[Mapping[str, str]] = _METRICS
+    metrics: ClassVar[Mapping[str, str]] = {
+        "accuracy": "maximize",
+        "f1": "maximize",
+        "auroc": "maximize",
+        "top_5_accuracy": "maximize",
+        "loss": "minimize",
+    }
 
     def complete(self, spec: Mapping[str, object]) -> dict[str, object]:
-        """Fill in the objective (accuracy) and the network.
+        """Fill in the objective (the first of `metrics`) and the network.
 
         The default network is small-cnn for pictures of up to 64 pixels a side, else efficientnet-lite0: it
         depends on the data alone, so the same spec means the same everywhere.
@@ -58,11 +73,11 @@ class ImageClassification:
             UserError: the metric or the network is unknown, or the data can't be read.
         """
         completed = dict(spec)
-        completed["objective"] = _complete_objective(spec.get("objective"))
+        completed["objective"] = self._complete_objective(spec.get("objective"))
         if completed.get("network") is not None:
             architecture(str(completed["network"]))
         elif isinstance(spec.get("data"), str | Path):
-            completed["network"] = _default_network(Path(str(spec["data"])))
+            completed["network"] = self._default_network(Path(str(spec["data"])))
         return completed
 
     def space(self, spec: ExperimentSpec) -> SearchSpace:
@@ -91,13 +106,14 @@ class ImageClassification:
 
     def check(self, spec: ExperimentSpec) -> list[str]:
         """Look at folders and files; pictures are decoded, and thereby checked, in `prepare`."""
-        _require_libraries()
+        self._require_libraries()
         architecture(str(spec.network))
         check_weights_file(spec.weights)
-        manifest = read_manifest(_data_folder(spec), spec.seed)
+        manifest = self.read(_data_folder(spec), spec.seed)
+        self._check_objective(spec, manifest)
         counts = ", ".join(f"{len(positions)} {split}" for split, positions in manifest.splits.items())
         found = f"Pictures: {counts}, in {len(manifest.classes)} classes; each is opened when the search begins."
-        return [found, f"Network: {spec.network}.", *manifest.notes]
+        return [found, _by_class(manifest), f"Network: {spec.network}.", *manifest.notes]
 
     def prepare(self, spec: ExperimentSpec, folder: Path, cache: Path, progress: Progress) -> list[str]:
         """Decode the pictures at every image size of the space and fetch the weights, where that is still to do.
@@ -106,18 +122,18 @@ class ImageClassification:
             DataError: too many pictures are broken, or the weights can't be used.
             ConflictError: the data set is no longer what the experiment began with.
         """
-        _require_libraries()
+        self._require_libraries()
         folder.mkdir(parents=True, exist_ok=True)
         task_file = folder / "task.json"
         known = Prepared.load(task_file) if task_file.exists() else None
-        manifest = read_manifest(_data_folder(spec), spec.seed)
+        manifest = self.read(_data_folder(spec), spec.seed)
         state = fingerprint(manifest)
-        if known is not None and known.fingerprint != state:
+        if known is not None and (known.fingerprint != state or _relabelled(Path(known.manifest), manifest)):
             raise ConflictError(
                 f"{spec.data}: the data set has changed since experiment '{spec.name}' began. "
                 "Restore it, or start afresh with --new."
             )
-        pixels, manifest = _decode(manifest, state, image_sizes(self.space(spec)), cache, progress)
+        pixels, manifest = self._decode(manifest, state, image_sizes(self.space(spec)), cache, progress)
         if known is not None and (known.weights is None or Path(known.weights).exists()):
             return list(known.notes)
         weights = obtain_weights(spec.weights, architecture(str(spec.network)), cache)
@@ -141,13 +157,95 @@ class ImageClassification:
         environment = {TASK_FILE_VARIABLE: str(folder / "task.json")}
         return Program(entry=f"{_PACKAGE}.train:train", preload=self.preload, environment=environment)
 
+    def read(self, data: Path, seed: int) -> LabelledPictures:
+        """Return the data set at `data`; raise `DataError` if it is none."""
+        return read_manifest(data, seed)
 
-def _require_libraries() -> None:
-    missing = [name for name in _LIBRARIES if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UserError(
-            f"The task image-classification needs {', '.join(missing)}. Install it with: pip install 'tunewell[vision]'"
-        )
+    def _check_left(self, manifest: LabelledPictures, kept: LabelledPictures, broken: Mapping[int, str]) -> None:
+        """Raise `DataError` if too little is left without the broken pictures."""
+        assert isinstance(manifest, Manifest)
+        assert isinstance(kept, Manifest)
+        check_classes_left(manifest, kept, broken)
+
+    def _check_objective(self, spec: ExperimentSpec, manifest: LabelledPictures) -> None:
+        """Raise `SpecError` if the objective is not defined for so few classes."""
+        if spec.objective.metric == "top_5_accuracy" and len(manifest.classes) <= 5:
+            raise SpecError("objective.metric", f"with {len(manifest.classes)} classes it is always 1", "Take accuracy")
+
+    def _require_libraries(self) -> None:
+        missing = [name for name in _LIBRARIES if importlib.util.find_spec(name) is None]
+        if missing:
+            raise UserError(
+                f"The task {self.name} needs {', '.join(missing)}. Install it with: pip install 'tunewell[vision]'"
+            )
+
+    def _complete_objective(self, objective: object) -> object:
+        default = next(iter(self.metrics))
+        if objective is None:
+            return {"metric": default, "goal": self.metrics[default]}
+        given = {"metric": objective} if isinstance(objective, str) else objective
+        if not isinstance(given, Mapping) or not isinstance(given.get("metric", default), str):
+            return objective  # for the spec's own validation to refuse
+        metric = given.get("metric", default)
+        if metric not in self.metrics:
+            raise SpecError("objective.metric", f"this task does not report '{metric}'", nearest(metric, self.metrics))
+        return {"metric": metric, "goal": self.metrics[metric], **given}
+
+    def _default_network(self, data: Path) -> str:
+        self._require_libraries()
+        from PIL import Image
+
+        manifest = self.read(data, 0)
+        sides = []
+        for position in range(0, len(manifest.paths), -(-len(manifest.paths) // _SAMPLED_PICTURES)):
+            try:
+                with Image.open(manifest.path(position)) as image:
+                    sides.append(max(image.size))
+            except (OSError, Image.DecompressionBombError):
+                continue  # `prepare` deals with broken pictures
+        return "small-cnn" if sides and median(sides) <= _SMALL_PICTURE else "efficientnet-lite0"
+
+    def _decode(
+        self, manifest: LabelledPictures, state: str, sizes: list[int], cache: Path, progress: Progress
+    ) -> tuple[dict[int, str], LabelledPictures]:
+        """Return image size → cache folder, and the manifest without broken pictures and with notes on the pictures."""
+        from tunewell.tasks.vision.cache import decode
+
+        decoded = {size: decode(manifest, state, size, cache, progress) for size in sizes}
+        first = decoded[sizes[0]]
+        kept = inspect(manifest, first.digests, first.broken)
+        self._check_left(manifest, kept, first.broken)
+        return {size: str(item.folder) for size, item in decoded.items()}, kept
+
+
+class MultilabelClassification(ImageClassification):
+    """Trains one of `networks` to give each picture all of its labels."""
+
+    name: ClassVar[str] = "multilabel-classification"
+    metrics: ClassVar[Mapping[str, str]] = {
+        "map": "maximize",
+        "f1_macro": "maximize",
+        "f1_micro": "maximize",
+        "subset_accuracy": "maximize",
+        "loss": "minimize",
+    }
+
+    def read(self, data: Path, seed: int) -> LabelledPictures:
+        """Return the data set at `data`; raise `DataError` if it is none."""
+        return read_multilabel(data, seed)
+
+    def _check_left(self, manifest: LabelledPictures, kept: LabelledPictures, broken: Mapping[int, str]) -> None:
+        """Raise `DataError` if a split has no picture left."""
+        assert isinstance(manifest, MultilabelManifest)
+        for split, positions in kept.splits.items():
+            if not positions:
+                raise DataError(
+                    f"{manifest.folder}: no picture of {split} can be read: {describe(manifest, broken)}. "
+                    "Repair or replace them."
+                )
+
+    def _check_objective(self, spec: ExperimentSpec, manifest: LabelledPictures) -> None:
+        """Every metric is defined for any number of labels."""
 
 
 def _data_folder(spec: ExperimentSpec) -> Path:
@@ -155,41 +253,21 @@ def _data_folder(spec: ExperimentSpec) -> Path:
     return spec.data
 
 
-def _complete_objective(objective: object) -> object:
-    if objective is None:
-        return {"metric": "accuracy", "goal": _METRICS["accuracy"]}
-    given = {"metric": objective} if isinstance(objective, str) else objective
-    if not isinstance(given, Mapping) or not isinstance(given.get("metric", "accuracy"), str):
-        return objective  # for the spec's own validation to refuse
-    metric = given.get("metric", "accuracy")
-    if metric not in _METRICS:
-        raise SpecError("objective.metric", f"this task does not report '{metric}'", nearest(metric, _METRICS))
-    return {"metric": metric, "goal": _METRICS[metric], **given}
+def _by_class(manifest: LabelledPictures) -> str:
+    """Return how many pictures of each split have each class, the most frequent classes first."""
+    counts = {split: manifest.counts(split) for split in manifest.splits}
+    order = sorted(range(len(manifest.classes)), key=lambda label: -counts["train"][label])
+    named = [
+        f"{manifest.classes[label]} {' + '.join(str(count[label]) for count in counts.values())}" for label in order
+    ]
+    more = f" and {len(named) - _LISTED_CLASSES} more" if len(named) > _LISTED_CLASSES else ""
+    return f"By class ({' + '.join(counts)}): {', '.join(named[:_LISTED_CLASSES])}{more}."
 
 
-def _default_network(data: Path) -> str:
-    _require_libraries()
-    from PIL import Image
-
-    manifest = read_manifest(data, 0)
-    sides = []
-    for position in range(0, len(manifest.paths), -(-len(manifest.paths) // _SAMPLED_PICTURES)):
-        try:
-            with Image.open(manifest.path(position)) as image:
-                sides.append(max(image.size))
-        except (OSError, Image.DecompressionBombError):
-            continue  # `prepare` deals with broken pictures
-    return "small-cnn" if sides and median(sides) <= _SMALL_PICTURE else "efficientnet-lite0"
-
-
-def _decode(
-    manifest: Manifest, state: str, sizes: list[int], cache: Path, progress: Progress
-) -> tuple[dict[int, str], Manifest]:
-    """Return image size → cache folder, and the manifest without broken pictures and with notes on the pictures."""
-    from tunewell.tasks.vision.cache import decode
-
-    decoded = {size: decode(manifest, state, size, cache, progress) for size in sizes}
-    first = decoded[sizes[0]]
-    kept = inspect(manifest, first.digests, first.broken)
-    check_classes_left(manifest, kept, first.broken)
-    return {size: str(item.folder) for size, item in decoded.items()}, kept
+def _relabelled(known: Path, manifest: LabelledPictures) -> bool:
+    """Whether a data set's pictures have other labels or splits than in the manifest that was saved."""
+    before = load_manifest(known)
+    same_labels = (before.classes, before.labels) == (manifest.classes, manifest.labels)  # type: ignore[attr-defined]
+    return not same_labels or any(
+        not set(positions) <= set(manifest.splits.get(split, ())) for split, positions in before.splits.items()
+    )

@@ -4,7 +4,7 @@ Reads the trial's parameters, and through `TUNEWELL_TASK_FILE` what `prepare` le
 folder, renewed before each report so that they belong to the last one wherever the trial ends::
 
     model/              see `model`
-    predictions.npz     validation set: logits (N, C) float32, labels (N,), positions (N,) in the manifest
+    predictions.npz     validation set: logits (N, C) float32, labels (N,) or (N, C), positions (N,) in the manifest
 
 and in the trial's folder `timing.json`: when the function was entered and when the first step began (seconds
 since the epoch).
@@ -24,10 +24,10 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from tunewell.tasks.image_classification.data import Manifest, stratified_share
+from tunewell.tasks.image_classification.data import stratified_share
 from tunewell.tasks.image_classification.hyperparameters import Hyperparameters
 from tunewell.tasks.image_classification.learner import Learner, Pictures
-from tunewell.tasks.image_classification.metrics import measure
+from tunewell.tasks.image_classification.manifest import LabelledPictures, load_manifest
 from tunewell.tasks.image_classification.model import ModelConfig, build_module, last_layer, save_model
 from tunewell.tasks.image_classification.networks import architecture
 from tunewell.tasks.vision.cache import load_cached_pixels
@@ -50,8 +50,8 @@ def train(folder: Path) -> None:
     entered = time.time()
     configure_torch()
     prepared = Prepared.load(Path(os.environ[TASK_FILE_VARIABLE]))
-    manifest = Manifest.load(Path(prepared.manifest))
-    learner = create_learner(prepared, manifest.classes, parameters())
+    manifest = load_manifest(Path(prepared.manifest))
+    learner = create_learner(prepared, manifest, parameters())
     pictures = load_pictures(prepared, manifest, learner.config.image_size)
     timing = folder / "timing.json"
 
@@ -61,6 +61,8 @@ def train(folder: Path) -> None:
 
     with failures_named():
         positions = training_positions(manifest, sampling(), learner.seed)
+        if learner.device.type == "cuda":
+            learner.probe(pictures, positions)
         train_and_report(
             learner,
             epochs_at(fidelity(), learner.hyperparameters.epochs),
@@ -69,7 +71,7 @@ def train(folder: Path) -> None:
         )
 
 
-def create_learner(prepared: Prepared, classes: tuple[str, ...], configuration: Mapping[str, Any]) -> Learner:
+def create_learner(prepared: Prepared, manifest: LabelledPictures, configuration: Mapping[str, Any]) -> Learner:
     """Return a learner at epoch 0, on the GPU if there is one, with pretrained weights if there are any.
 
     A frozen backbone of random weights would be no use: without weights it is fine-tuned.
@@ -77,7 +79,7 @@ def create_learner(prepared: Prepared, classes: tuple[str, ...], configuration: 
     hyperparameters = Hyperparameters.from_configuration(configuration)
     design = architecture(prepared.network)
     torch.manual_seed(prepared.seed)
-    module = build_module(prepared.network, len(classes))
+    module = build_module(prepared.network, len(manifest.classes))
     if prepared.weights is None:
         hyperparameters = replace(hyperparameters, backbone="fine-tuned")
     else:
@@ -88,37 +90,40 @@ def create_learner(prepared: Prepared, classes: tuple[str, ...], configuration: 
             torch.nn.init.zeros_(tensor)
     config = ModelConfig(
         network=prepared.network,
-        classes=classes,
+        classes=manifest.classes,
         image_size=hyperparameters.image_size,
         mean=design.mean,
         std=design.std,
         parameters=dict(configuration),
+        task=manifest.task,
     )
     return Learner(module, config, hyperparameters, prepared.seed, best_device())
 
 
-def load_pictures(prepared: Prepared, manifest: Manifest, image_size: int) -> Pictures:
+def load_pictures(prepared: Prepared, manifest: LabelledPictures, image_size: int) -> Pictures:
     """Return the decoded pictures of the whole data set at a size that `prepare` decoded."""
     pixels = load_cached_pixels(Path(prepared.pixels[image_size]))
-    return Pictures(pixels, np.asarray(manifest.labels, dtype=np.int64))
+    return Pictures(pixels, manifest.targets())
 
 
-def training_positions(manifest: Manifest, sampling: float, seed: int) -> np.ndarray:
+def training_positions(manifest: LabelledPictures, sampling: float, seed: int) -> np.ndarray:
     """Return the positions of the training pictures, or of a stratified share of them."""
     positions = np.asarray(manifest.splits["train"])
     if sampling >= 1:
         return positions
-    share: np.ndarray = positions[stratified_share(manifest.split_labels("train"), sampling, seed)]
+    share: np.ndarray = positions[stratified_share(manifest.strata("train"), sampling, seed)]
     return share
 
 
-def _validate_and_save(learner: Learner, pictures: Pictures, manifest: Manifest) -> dict[str, float]:
+def _validate_and_save(learner: Learner, pictures: Pictures, manifest: LabelledPictures) -> dict[str, float]:
     positions = np.asarray(manifest.splits["val"])
     labels = pictures.labels[positions]
     logits = learner.logits(pictures, positions)
-    metrics = measure(logits, labels)
+    kind = learner.config.kind
+    thresholds = kind.thresholds(logits, labels)
+    metrics = kind.measure(logits, labels, thresholds)
     output = output_dir()
-    save_model(output / "model", learner.module, replace(learner.config, metrics=metrics))
+    save_model(output / "model", learner.result, replace(learner.config, metrics=metrics, thresholds=thresholds))
     beside = output / ".predictions.npz"
     np.savez(beside, logits=logits, labels=labels, positions=positions)
     beside.replace(output / "predictions.npz")

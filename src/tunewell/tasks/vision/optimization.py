@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from collections.abc import Collection, Mapping
+from typing import Any, Protocol
 
 from torch import nn, optim
 
@@ -32,16 +33,49 @@ class Settings(Protocol):
         """SGD's, with Nesterov's rule."""
 
 
-def create_optimizer(module: nn.Module, settings: Settings) -> optim.Optimizer:
-    """Return the optimiser of all trainable tensors; weight decay spares norms and biases (arXiv:1812.01187, 3.1)."""
-    trainable = [tensor for tensor in module.parameters() if tensor.requires_grad]
-    groups = [
-        {
-            "params": [tensor for tensor in trainable if tensor.ndim > 1],
-            "weight_decay": settings.weight_decay,
-        },
-        {"params": [tensor for tensor in trainable if tensor.ndim <= 1], "weight_decay": 0.0},
+def create_optimizer(
+    module: nn.Module, settings: Settings, scales: Mapping[str, float] | None = None
+) -> optim.Optimizer:
+    """Return the optimiser of all trainable tensors; weight decay spares norms and biases (arXiv:1812.01187, 3.1).
+
+    `scales`, name of a tensor → share of the learning rate that it gets, are those of all trainable tensors (default:
+    1). `set_rate` applies them.
+    """
+    # Such as the position embeddings of transformers, which are matrices but no weights.
+    spared: Collection[str] = getattr(module, "no_weight_decay", tuple)()
+    groups: dict[tuple[bool, float], list[nn.Parameter]] = {(True, 1.0): [], (False, 1.0): []} if not scales else {}
+    for name, tensor in module.named_parameters():
+        if tensor.requires_grad:
+            key = (tensor.ndim > 1 and name not in spared, scales[name] if scales else 1.0)
+            groups.setdefault(key, []).append(tensor)
+    options = [
+        {"params": tensors, "weight_decay": settings.weight_decay if decayed else 0.0, "scale": scale}
+        for (decayed, scale), tensors in groups.items()
     ]
+    return _optimizer_of(options, settings)
+
+
+def set_rate(optimizer: optim.Optimizer, rate: float) -> None:
+    """Set the learning rate, times the scale of each group."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["scale"]
+
+
+def memory_of(optimizer: optim.Optimizer, module: nn.Module) -> dict[str, Any]:
+    """Return what the optimiser remembers of each tensor of the module, by name."""
+    names = {id(tensor): name for name, tensor in module.named_parameters()}
+    return {names[id(tensor)]: memory for tensor, memory in optimizer.state.items()}
+
+
+def restore_memory(optimizer: optim.Optimizer, module: nn.Module, memory: Mapping[str, Any]) -> None:
+    """Give the optimiser back what `memory_of` said, however it groups its tensors."""
+    names = {id(tensor): name for name, tensor in module.named_parameters()}
+    ordered = [names[id(tensor)] for group in optimizer.param_groups for tensor in group["params"]]
+    state = {place: memory[name] for place, name in enumerate(ordered) if name in memory}
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _optimizer_of(groups: list[dict[str, Any]], settings: Settings) -> optim.Optimizer:
     rate = settings.learning_rate
     if settings.optimizer == "sgd":
         return optim.SGD(groups, rate, momentum=settings.momentum, nesterov=settings.momentum > 0)

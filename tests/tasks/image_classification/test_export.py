@@ -17,8 +17,9 @@ from tunewell.tasks.image_classification.model import ModelConfig, build_module,
 from tunewell.tasks.image_classification.networks import ARCHITECTURES
 from tunewell.trial import Failed
 
-#: Networks of the same operators as others; exporting each takes long.
-LIKE_OTHERS = {"mobilenetv3-large", "resnet50", "efficientnetv2-s"}
+#: Networks of the same operators as others, and EfficientNetV2, which with random weights is so ill-conditioned that
+#: PyTorch's own results in single and double precision have nothing in common.
+LEFT_OUT = {"mobilenetv3-large", "resnet50", "efficientnetv2-s"}
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +92,7 @@ def test_a_user_gets_the_models_predictions_from_the_file_alone(trained: Trained
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("network", sorted(set(ARCHITECTURES) - LIKE_OTHERS))
+@pytest.mark.parametrize("network", sorted(set(ARCHITECTURES) - LEFT_OUT))
 def test_every_kind_of_network_can_be_exported(network: str, tmp_path: Path) -> None:
     """The file of each kind of network on offer agrees with it on batches of 1, 2 and 5, and is a single file."""
     size = 32 if network == "small-cnn" else 64

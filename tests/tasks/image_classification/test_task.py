@@ -122,6 +122,10 @@ def test_no_frozen_backbone_without_weights(digits: Path) -> None:
     assert "backbone" not in TASK.space(spec_of(digits, network="resnet18", weights="none"))
     with pytest.raises(SpecError, match=r"parameters\.backbone: 'frozen' with `weights: none`"):
         TASK.space(spec_of(digits, network="resnet18", weights="none", parameters={"backbone": "frozen"}))
+    assert "layer_decay" in TASK.space(spec_of(digits, network="deit-small"))
+    assert "layer_decay" not in TASK.space(spec_of(digits, network="deit-small", weights="none"))
+    with pytest.raises(SpecError, match=r"parameters\.layer_decay: with `weights: none` all layers"):
+        TASK.space(spec_of(digits, network="deit-small", weights="none", parameters={"layer_decay": [0.8, 1.0]}))
 
 
 def test_unknown_and_wrong_parameters(digits: Path) -> None:

@@ -86,16 +86,21 @@ class ImageClassification:
     def space(self, spec: ExperimentSpec) -> SearchSpace:
         """Return the network's space with the spec's overrides.
 
-        `backbone` is left out where there are no pretrained weights to freeze.
+        `backbone` and `layer_decay` are left out where there are no pretrained weights to keep.
 
         Raises:
             SpecError: an override is malformed, or training can't follow it.
         """
         base = architecture(str(spec.network)).network.space
-        if spec.weights == "none" and "backbone" not in spec.parameters:
-            base = SearchSpace(tuple(parameter for parameter in base if parameter.name != "backbone"))
+        if spec.weights == "none":
+            left_out = {"backbone", "layer_decay"} - set(spec.parameters)
+            base = SearchSpace(tuple(parameter for parameter in base if parameter.name not in left_out))
         space = parse_space(spec.parameters, base)
         check_domains(space)
+        if spec.weights == "none" and "layer_decay" in space and space["layer_decay"].size != 1:
+            raise SpecError(
+                "parameters.layer_decay", "with `weights: none` all layers learn at one rate", "Drop one of the two"
+            )
         if spec.weights == "none" and "backbone" in space and space["backbone"].contains("frozen"):
             raise SpecError(
                 "parameters.backbone", "'frozen' with `weights: none` would learn nothing", "Drop one of the two"

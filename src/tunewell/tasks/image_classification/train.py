@@ -74,14 +74,15 @@ def train(folder: Path) -> None:
 def create_learner(prepared: Prepared, manifest: LabelledPictures, configuration: Mapping[str, Any]) -> Learner:
     """Return a learner at epoch 0, on the GPU if there is one, with pretrained weights if there are any.
 
-    A frozen backbone of random weights would be no use: without weights it is fine-tuned.
+    A frozen backbone of random weights would be no use, nor lower rates for its layers: without weights all is trained
+    alike.
     """
     hyperparameters = Hyperparameters.from_configuration(configuration)
     design = architecture(prepared.network)
     torch.manual_seed(prepared.seed)
     module = build_module(prepared.network, len(manifest.classes))
     if prepared.weights is None:
-        hyperparameters = replace(hyperparameters, backbone="fine-tuned")
+        hyperparameters = replace(hyperparameters, backbone="fine-tuned", layer_decay=1.0)
     else:
         # Only the last layer is not in the file: `convert_weights` has seen to it. It starts from zero (Kolesnikov
         # et al. 2020, arXiv:1912.11370, section 3.3): random logits would upset the pretrained layers below.

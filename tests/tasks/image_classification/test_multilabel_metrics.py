@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, f1_score, log_loss
 
@@ -44,6 +44,7 @@ def test_agrees_with_scikit_learn(drawn: tuple[np.ndarray, np.ndarray]) -> None:
     assert measured["loss"] == pytest.approx(np.mean(losses), rel=1e-6)
 
 
+@settings(max_examples=25)
 @given(outputs())
 def test_no_threshold_is_better(drawn: tuple[np.ndarray, np.ndarray]) -> None:
     """No other threshold gives a label a higher F1 on the same pictures."""

@@ -284,7 +284,10 @@ def task_section(name: str) -> str:
         return f"## {name}\n\nMetrics: {metrics}. Networks and their parameters: those of [{same}](#{same}).\n"
     parts = [
         f"## {name}\n\nMetrics: {metrics}. Networks:\n",
-        table(("network", "what it is", "weights"), ((f"`{n.name}`", n.description, n.weights) for n in networks)),
+        table(
+            ("network", "what it is", "weights", "searched on GPUs"),
+            ((f"`{n.name}`", n.description, n.weights, n.on_gpus) for n in networks),
+        ),
     ]
     for first, alike in _alike(networks).items():
         names = ", ".join(f"`{network.name}`" for network in alike)

@@ -292,12 +292,22 @@ def tasks(
             p.name: {"domain": describe(p), "default": p.default, "source": entry.sources.get(p.name, "")}
             for p in entry.space
         }
-        print_json({"tasks": of_tasks, "network": name, "weights": entry.weights, "parameters": parameters})
+        print_json(
+            {
+                "tasks": of_tasks,
+                "network": name,
+                "weights": entry.weights,
+                "on_gpus": entry.on_gpus,
+                "parameters": parameters,
+            }
+        )
         return
     console.print(Text(f"{name} ", style="bold") + Text(f"({', '.join(of_tasks)})", style="dim"))
     console.print(entry.description)
     if entry.weights:
         console.print(f"Weights: {entry.weights}")
+    if entry.on_gpus:
+        console.print(f"On GPUs: {entry.on_gpus}")
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     wide = console.width >= _WIDE
     for column in ("parameter", "default", "range", "only with", *(["source"] if wide else [])):

@@ -27,6 +27,8 @@ class Network:
     sources: Mapping[str, str]
     #: Where pretrained weights come from, for people; empty if there are none.
     weights: str = ""
+    #: What is searched instead where a GPU's memory allows more or less, for people; empty if that makes no difference.
+    on_gpus: str = ""
 
 
 @dataclass(frozen=True, slots=True)

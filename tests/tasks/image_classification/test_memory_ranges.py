@@ -63,6 +63,15 @@ def test_ranges_enter_the_spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert task.complete({**raw, "resources": {"gpus": 0}})["parameters"] == {"batch_size": [4, 8]}
 
 
+def test_ranges_are_told() -> None:
+    """Every network says what is searched on GPUs of several sizes."""
+    for network in ImageClassification.networks.values():
+        assert [text.split(":")[0] for text in network.on_gpus.split("; ")] == ["8 GiB", "24 GiB", "80 GiB"]
+    assert ImageClassification.networks["resnet18"].on_gpus.endswith(
+        "80 GiB: image_size 96 to 288, batch_size 16 to 256"
+    )
+
+
 def test_hidden_gpus_do_not_count() -> None:
     """An empty CUDA_VISIBLE_DEVICES means that there is no GPU."""
     assert smallest_gpu({"CUDA_VISIBLE_DEVICES": ""}) is None

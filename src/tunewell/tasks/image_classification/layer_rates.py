@@ -1,6 +1,6 @@
 """Lower learning rates for earlier layers, whose pretrained features are general and need little change.
 
-Clark et al. 2020 (ELECTRA), arXiv:2003.10555, section A.2; Bao et al. 2022 (BEiT), arXiv:2106.08254, section 3.2: the
+Clark et al. 2020 (ELECTRA), arXiv:2003.10555, and Bao et al. 2022 (BEiT), arXiv:2106.08254: the
 last layer learns at the full rate, each layer before it at `decay` times the rate of the next.
 """
 

@@ -23,6 +23,8 @@ _STEP_FACTOR = 1.5
 _BYTES_PER_WEIGHT = 5 * 4
 #: Side of the pictures that `kept_mib` is about.
 _REFERENCE_SIDE = 224
+#: Memories of GPUs that are described, in GiB.
+_SHOWN_GIB = (8, 24, 80)
 _BATCH_SIZES = (16, 32, 64, 128, 256)
 #: Side that networks are mostly trained at on a GPU.
 _USUAL_SIDE = 224
@@ -45,6 +47,20 @@ def ranges_on(gpu: Gpu, design: Architecture, given: Mapping[str, Any]) -> dict[
     if "batch_size" not in given:
         found["batch_size"] = _batches(int(pixels // side**2))
     return found
+
+
+def describe_ranges(design: Architecture) -> str:
+    """Return what is searched on GPUs of usual sizes, for people."""
+    found = []
+    for gib in _SHOWN_GIB:
+        ranges = ranges_on(Gpu(gib << 30, True), design, {})
+        sides, batches = (ranges[name]["ordinal"] for name in ("image_size", "batch_size"))
+        found.append(f"{gib} GiB: image_size {_span(sides)}, batch_size {_span(batches)}")
+    return "; ".join(found)
+
+
+def _span(values: list[int]) -> str:
+    return f"{values[0]} to {values[-1]}" if len(values) > 1 else str(values[0])
 
 
 def _batches(room: int) -> dict[str, Any]:

@@ -78,7 +78,7 @@ _COMMON_SOURCES = {
     ),
     "ema": (
         "Not searched by default. Decay of an average of the weights over the steps, which is what is measured and "
-        "kept: Polyak, Juditsky 1992; 0.9999 in long training (Tan, Le 2019, arXiv:1905.11946), 0.99 to 0.999 in "
+        "kept: Polyak, Juditsky 1992; 0.9999 in long training (Tan, Le 2021, arXiv:2104.00298), 0.99 to 0.999 in "
         "short. 0 is off: one-cycle and cosine end at a rate of 0, which does much the same."
     ),
     "batch_size": "32 generalises best on most sets in Masters, Luschi 2018, arXiv:1804.07612; larger ones are faster.",
@@ -133,9 +133,9 @@ _PRETRAINED_SOURCES = {
 _TRANSFORMER_SOURCES = {
     **_PRETRAINED_SOURCES,
     "learning_rate": (
-        "Default and range: fine-tuning at 5e-5 to 5e-4 (Liu et al. 2022, arXiv:2201.03545, table 5; He et al. 2022, "
-        "arXiv:2111.06377, table 9: 5e-4 with a layer decay of 0.75 for batches of 1024), where SGD takes 1e-3 to 1e-2 "
-        "(Dosovitskiy et al. 2021, arXiv:2010.11929, table 4)."
+        "Default: AdamW at 1e-3 for 256 pictures a step, with a layer decay of 0.75 (He et al. 2022, arXiv:2111.06377, "
+        "table 9), comes to 1e-4 for 32; without it, less does (Liu et al. 2022, arXiv:2201.03545, appendix A.2: "
+        "5e-5). SGD takes 1e-3 and more (Dosovitskiy et al. 2021, arXiv:2010.11929, table 4)."
     ),
     "weight_decay": (
         "Default: 0.05 (Touvron et al. 2021, arXiv:2012.12877, table 9; He et al. 2022, table 9). Norms, biases and "
@@ -147,15 +147,15 @@ _TRANSFORMER_SOURCES = {
     ),
     "layer_decay": (
         "Each layer learns at this share of the rate of the next. 0.75: He et al. 2022, arXiv:2111.06377, table 9; "
-        "0.65 to 0.8 in Bao et al. 2022, arXiv:2106.08254, and Liu et al. 2022, arXiv:2201.03545; 1 is off."
+        "0.65 in Bao et al. 2022, arXiv:2106.08254, 0.8 in Clark et al. 2020, arXiv:2003.10555; 1 is off."
     ),
 }
 _CONVNEXT_SOURCES = {
     **_TRANSFORMER_SOURCES,
     "image_size": _PRETRAINED_SOURCES["image_size"],
     "layer_decay": (
-        "Each layer learns at this share of the rate of the next. Liu et al. 2022, arXiv:2201.03545, table 5, have 0.7 "
-        "for groups of three blocks; 0.8 a layer comes to the same in all. 1 is off."
+        "Each layer learns at this share of the rate of the next. Liu et al. 2022, arXiv:2201.03545, "
+        "appendix A.2, have 0.7 to 0.9 for groups of up to three blocks. 1 is off."
     ),
 }
 _FROM_SCRATCH_SOURCES = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import ClassVar
@@ -21,7 +22,7 @@ from tunewell.tasks.image_classification.manifest import (
     MultilabelManifest,
     load_manifest,
 )
-from tunewell.tasks.image_classification.memory_ranges import ranges_on
+from tunewell.tasks.image_classification.memory_ranges import describe_ranges, ranges_on
 from tunewell.tasks.image_classification.multilabel_data import read_multilabel
 from tunewell.tasks.image_classification.networks import ARCHITECTURES, architecture
 from tunewell.tasks.image_classification.weights import check_weights_file, obtain_weights
@@ -55,7 +56,9 @@ class ImageClassification:
     #: Name of the task.
     name: ClassVar[str] = "image-classification"
     #: Every network on offer, by name.
-    networks: ClassVar[Mapping[str, Network]] = {name: item.network for name, item in ARCHITECTURES.items()}
+    networks: ClassVar[Mapping[str, Network]] = {
+        name: replace(item.network, on_gpus=describe_ranges(item)) for name, item in ARCHITECTURES.items()
+    }
     #: Metric → goal; the first one is the default objective.
     metrics: ClassVar[Mapping[str, str]] = {
         "accuracy": "maximize",

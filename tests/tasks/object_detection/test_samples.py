@@ -1,0 +1,99 @@
+"""Random changes of pictures: boxes and masks move along."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tunewell.tasks.object_detection.samples import (
+    Changes,
+    Sample,
+    change,
+    crop,
+    mirror,
+    mosaic,
+    relight,
+    rescale,
+    resize,
+)
+
+
+def sample(height: int = 40, width: int = 60, box: tuple[int, int, int, int] = (10, 5, 30, 25)) -> Sample:
+    """A black picture with one white rectangle, its box and its mask."""
+    pixels, mask = np.zeros((height, width, 3), dtype=np.uint8), np.zeros((1, height, width), dtype=np.uint8)
+    x0, y0, x1, y1 = box
+    pixels[y0:y1, x0:x1] = 255
+    mask[0, y0:y1, x0:x1] = 1
+    return Sample(pixels, np.array([box], dtype=np.float32), np.array([1]), mask)
+
+
+def assert_consistent(changed: Sample, tolerance: float = 1.5) -> None:
+    """White pixels, boxes and masks must tell of the same rectangles."""
+    assert changed.masks is not None
+    assert changed.masks.shape == (len(changed.boxes), *changed.shape)
+    white = changed.pixels[:, :, 0] > 127
+    np.testing.assert_allclose(changed.masks.any(axis=0).sum(), white.sum(), atol=80)
+    for box, mask in zip(changed.boxes, changed.masks, strict=True):
+        rows, columns = np.nonzero(mask)
+        found = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+        np.testing.assert_allclose(box, found, atol=tolerance)
+
+
+@given(st.integers(0, 1000), st.floats(0, 0.5), st.booleans())
+def test_boxes_and_masks_follow_the_pixels(seed: int, jitter: float, flip: bool) -> None:
+    """However a picture is changed, boxes and masks are where the rectangle is."""
+    changes = Changes(horizontal_flip=flip, scale_jitter=jitter, color_jitter=0.1)
+    changed = change(sample(), changes, 60, np.random.default_rng(seed))
+    assert max(changed.shape) <= 60
+    assert_consistent(changed)
+
+
+def test_the_same_seed_changes_alike() -> None:
+    """Changes depend on the generator alone; no change gives the sample itself."""
+    changes = Changes(True, 0.5, 0.5)
+    one, other = (change(sample(), changes, 60, np.random.default_rng(4)) for _ in range(2))
+    np.testing.assert_array_equal(one.pixels, other.pixels)
+    same = change(sample(), Changes(), 60, np.random.default_rng(4))
+    np.testing.assert_array_equal(same.pixels, sample().pixels)
+
+
+def test_mirror() -> None:
+    """Left becomes right."""
+    mirrored = mirror(sample())
+    assert mirrored.boxes.tolist() == [[30, 5, 50, 25]]
+    assert_consistent(mirrored)
+
+
+def test_what_is_hardly_seen_is_dropped() -> None:
+    """An object stays while a quarter of it is in view."""
+    assert crop(sample(), 15, 0, 40, 45).boxes.tolist() == [[0, 5, 15, 25]]
+    assert len(crop(sample(), 26, 0, 40, 34).boxes) == 0
+
+
+def test_rescaling_cuts_at_the_limit() -> None:
+    """A picture that grows is cut, one that shrinks is not filled up."""
+    assert rescale(sample(), 1.5, 60, (0, 0)).shape == (60, 60)
+    assert rescale(sample(), 0.5, 60, (0, 0)).shape == (20, 30)
+    assert resize(sample(), (80, 120)).boxes.tolist() == [[20, 10, 60, 50]]
+
+
+def test_mosaic() -> None:
+    """Four pictures lie around the centre at half their size; their objects lie in them."""
+    four = [sample(40, 60), sample(60, 40), sample(), replace(sample(), labels=np.array([0]))]
+    whole = mosaic(four, 60)
+    assert whole.shape == (60, 60)
+    assert whole.labels.tolist() == [1, 1, 1, 0]
+    assert whole.boxes[0].tolist() == [5, 12.5, 15, 22.5]
+    assert_consistent(replace(whole, pixels=np.where(whole.pixels == 128, 0, whole.pixels)))
+
+
+@pytest.mark.parametrize(("factors", "expected"), [((1, 1, 1), (100, 50, 0)), ((2, 1, 1), (200, 100, 0))])
+def test_relight(factors: tuple[float, float, float], expected: tuple[int, int, int]) -> None:
+    """Factors of 1 change nothing; brightness multiplies; no saturation leaves grey."""
+    pixels = np.full((4, 4, 3), (100, 50, 0), dtype=np.uint8)
+    assert relight(pixels, *factors)[0, 0].tolist() == list(expected)
+    assert len(set(relight(pixels, 1, 1, 0)[0, 0].tolist())) == 1

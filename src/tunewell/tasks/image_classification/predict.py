@@ -22,11 +22,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from tunewell.spec.errors import DataError, SpecError
+from tunewell.spec.errors import SpecError
 from tunewell.tasks.image_classification.learner import PREDICTION_BATCH
 from tunewell.tasks.image_classification.model import ModelConfig, load_model, normalize
 from tunewell.tasks.vision.job import arguments_of
-from tunewell.tasks.vision.picture_set import check_name, find_pictures
+from tunewell.tasks.vision.picture_set import collect_pictures
 from tunewell.tasks.vision.pictures import PictureError, bombs_refused, load_pixels
 from tunewell.tasks.vision.training import best_device
 from tunewell.trial import report
@@ -45,7 +45,7 @@ def predict(folder: Path) -> None:
         if output is not None and output.suffix.lower() not in (".csv", ".json"):
             raise SpecError("output", f"'{output.name}' is neither CSV nor JSON", "End its name in .csv or .json")
         module, config = load_model(Path(arguments["model"]))
-        paths = _collect([Path(path) for path in arguments["inputs"]])
+        paths = collect_pictures([Path(path) for path in arguments["inputs"]])
         predictions: list[Prediction] = []
         for batch in _predict_all(module.to(best_device()), config, paths):
             predictions += batch
@@ -53,29 +53,6 @@ def predict(folder: Path) -> None:
         write_json(folder / "predictions.json", predictions)
         if output is not None:
             _write(predictions, output)
-
-
-def _collect(inputs: Sequence[Path]) -> list[Path]:
-    """Return the files among the inputs and all pictures in the folders among them, each once.
-
-    Raises:
-        DataError: an input is missing or is no file (a pipe, from which reading could wait for ever), or there is
-            no picture at all.
-    """
-    found: dict[Path, None] = {}
-    for path in inputs:
-        if not path.exists():
-            raise DataError(f"{path}: there is no such file or folder.")
-        if path.is_dir():
-            found |= dict.fromkeys(sorted(find_pictures(path).pictures))
-        elif path.is_file():
-            check_name(path)
-            found[path] = None
-        else:
-            raise DataError(f"{path}: this is neither a file nor a folder. Give files and folders of pictures.")
-    if not found:
-        raise DataError(f"{', '.join(map(str, inputs))}: there is no picture.")
-    return list(found)
 
 
 def _predict_all(module: nn.Module, config: ModelConfig, paths: Sequence[Path]) -> Iterator[list[Prediction]]:

@@ -25,12 +25,13 @@ from tunewell.tasks.image_classification.manifest import (
 from tunewell.tasks.image_classification.memory_ranges import describe_ranges, ranges_on
 from tunewell.tasks.image_classification.multilabel_data import read_multilabel
 from tunewell.tasks.image_classification.networks import ARCHITECTURES, architecture
-from tunewell.tasks.image_classification.weights import check_weights_file, obtain_weights
+from tunewell.tasks.image_classification.weights import obtain_weights
 from tunewell.tasks.vision.domains import image_sizes
 from tunewell.tasks.vision.gpus import smallest_gpu
 from tunewell.tasks.vision.inspection import describe, inspect
 from tunewell.tasks.vision.picture_set import fingerprint
 from tunewell.tasks.vision.prepared import TASK_FILE_VARIABLE, Prepared
+from tunewell.tasks.vision.weights import check_weights_file
 
 _PACKAGE = "tunewell.tasks.image_classification"
 _LIBRARIES = ("torch", "timm", "PIL", "safetensors")

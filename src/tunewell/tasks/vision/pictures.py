@@ -26,6 +26,9 @@ ResizeRule = Literal["squash-bicubic-1", "letterbox-bicubic-1"]
 SQUASH: ResizeRule = "squash-bicubic-1"
 LETTERBOX: ResizeRule = "letterbox-bicubic-1"
 _GREY = (128, 128, 128)
+#: EXIF tag, and its values in which width and height change places.
+_ORIENTATION = 0x0112
+_SIDEWAYS = {5, 6, 7, 8}
 
 #: What reading a broken picture may raise.
 _PROBLEMS = (OSError, ValueError, SyntaxError, EOFError, IndexError, MemoryError, OverflowError, TypeError)
@@ -63,6 +66,23 @@ def load_pixels(source: Path | str | bytes | Image.Image, size: int, rule: Resiz
         raise PictureError(f"it has more than {Image.MAX_IMAGE_PIXELS} pixels") from None
     except _PROBLEMS as error:
         raise PictureError(f"{error}" or type(error).__name__) from None
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """Return width and height of a picture, turned upright, from its header alone.
+
+    Raises:
+        PictureError: it is no picture, or too large.
+    """
+    try:
+        with _open(path) as image:
+            width, height = image.size
+            sideways = image.getexif().get(_ORIENTATION) in _SIDEWAYS
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise PictureError(f"it has more than {Image.MAX_IMAGE_PIXELS} pixels") from None
+    except _PROBLEMS as error:
+        raise PictureError(f"{error}" or type(error).__name__) from None
+    return (height, width) if sideways else (width, height)
 
 
 def letterbox_frame(width: int, height: int, size: int) -> tuple[int, int, int, int]:

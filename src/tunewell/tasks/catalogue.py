@@ -19,6 +19,8 @@ Function = Callable[..., Any]
 TASKS: Mapping[str, str] = {
     "image-classification": "tunewell.tasks.image_classification.task:ImageClassification",
     "multilabel-classification": "tunewell.tasks.image_classification.task:MultilabelClassification",
+    "object-detection": "tunewell.tasks.object_detection.task:ObjectDetection",
+    "instance-segmentation": "tunewell.tasks.object_detection.task:InstanceSegmentation",
 }
 
 

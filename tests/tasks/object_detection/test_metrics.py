@@ -28,7 +28,14 @@ def truth(masks: bool = False, crowd: bool = False) -> AnnotatedPictures:
         (square(0), square(30)) if masks else None,
     )
     second = Objects(np.array([[10, 0, 30, 20.0]]), np.array([1]), np.array([crowd]), (square(10),) if masks else None)
-    return AnnotatedPictures(Path(), ("a", "b"), ("1", "2"), (SIZE, SIZE), (first, second), {"val": (0, 1)})
+    return AnnotatedPictures(
+        folder=Path(),
+        paths=("a", "b"),
+        splits={"val": (0, 1)},
+        classes=("1", "2"),
+        sizes=(SIZE, SIZE),
+        objects=(first, second),
+    )
 
 
 def detections(boxes: list[list[float]], scores: list[float], labels: list[int], masks: bool = False) -> Detections:

@@ -6,13 +6,16 @@ Boxes are `x0, y0, x1, y1` in pixels of the original picture as it is shown (tur
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from tunewell.tasks.vision.picture_set import PictureSet
 
 #: A mask as in COCO: polygons, each `[x, y, x, y, …]`, or a run-length encoding `{"size": [h, w], "counts": …}`.
 Mask = list[list[float]] | dict[str, Any]
@@ -43,33 +46,21 @@ class Objects:
         return Objects(self.boxes[keep], self.labels[keep], self.crowd[keep], masks)
 
 
-@dataclass(frozen=True, slots=True)
-class AnnotatedPictures:
-    """A data set: pictures, their objects and splits. A picture's *position* is its index in `paths`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnnotatedPictures(PictureSet):
+    """A data set: pictures, their objects and splits."""
 
-    #: The data set's folder.
-    folder: Path
     #: Class names; a label is an index into them.
     classes: tuple[str, ...]
-    #: Pictures relative to `folder`, '/' between the parts, sorted.
-    paths: tuple[str, ...]
     #: Width and height of each picture.
     sizes: tuple[tuple[int, int], ...]
     #: What is in each picture.
     objects: tuple[Objects, ...]
-    #: `train`, `val` and perhaps `test` → positions in ascending order.
-    splits: Mapping[str, tuple[int, ...]]
-    #: What the user should know, a sentence each.
-    notes: tuple[str, ...] = ()
 
     @property
     def has_masks(self) -> bool:
         """Whether objects have masks."""
         return bool(self.objects) and self.objects[0].masks is not None
-
-    def path(self, position: int) -> Path:
-        """Return where a picture lies."""
-        return self.folder / self.paths[position]
 
     def presence(self, positions: Sequence[int]) -> np.ndarray:
         """Return which classes occur in each of the pictures, bool (len(positions), classes)."""
@@ -86,27 +77,13 @@ class AnnotatedPictures:
             total += np.bincount(objects.labels[~objects.crowd], minlength=len(self.classes))
         return total
 
-    def without(self, broken: Iterable[int]) -> AnnotatedPictures:
-        """Return the set with splits that leave these positions out; positions stay what they were."""
-        gone = set(broken)
-        splits = {
-            name: tuple(position for position in positions if position not in gone)
-            for name, positions in self.splits.items()
-        }
-        return replace(self, splits=splits)
-
     def save(self, path: Path) -> None:
         """Write it as JSON."""
-        fields = {
-            "folder": str(self.folder),
-            "classes": self.classes,
-            "paths": self.paths,
-            "sizes": self.sizes,
-            "objects": [_to_json(objects) for objects in self.objects],
-            "splits": dict(self.splits),
-            "notes": self.notes,
-        }
-        path.write_text(json.dumps(fields))
+        path.write_text(json.dumps({**self._content(), "folder": str(self.folder), "notes": self.notes}))
+
+    def digest(self) -> str:
+        """Return a digest of what the pictures show and which splits they are in."""
+        return hashlib.blake2b(json.dumps(self._content()).encode(), digest_size=16).hexdigest()
 
     @classmethod
     def load(cls, path: Path) -> AnnotatedPictures:
@@ -121,6 +98,15 @@ class AnnotatedPictures:
             splits={name: tuple(positions) for name, positions in fields["splits"].items()},
             notes=tuple(fields["notes"]),
         )
+
+    def _content(self) -> dict[str, Any]:
+        return {
+            "classes": self.classes,
+            "paths": self.paths,
+            "sizes": self.sizes,
+            "objects": [_to_json(objects) for objects in self.objects],
+            "splits": dict(self.splits),
+        }
 
 
 def _to_json(objects: Objects) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from tunewell.spec.errors import DataError
-from tunewell.tasks.image_classification.pictures import PictureError
 from tunewell.tasks.object_detection.layouts.markings import MarkedObject, MarkedPicture, Markings
 from tunewell.tasks.object_detection.layouts.picture_index import PictureIndex
+from tunewell.tasks.vision.pictures import PictureError
 
 #: Flaws of a kind that are borne: this share, or this many if that is more.
 BEARABLE_SHARE = 0.01

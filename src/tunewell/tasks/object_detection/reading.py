@@ -14,8 +14,6 @@ from pathlib import Path
 import numpy as np
 
 from tunewell.spec.errors import DataError
-from tunewell.tasks.image_classification.data import VALIDATION_SHARE
-from tunewell.tasks.image_classification.pictures import bombs_refused
 from tunewell.tasks.object_detection.annotations import AnnotatedPictures, Mask, Objects
 from tunewell.tasks.object_detection.checking import UsablePicture, check_flaws, check_pictures, flaw_notes, listed
 from tunewell.tasks.object_detection.layouts.coco import find_coco_files, read_coco
@@ -24,6 +22,8 @@ from tunewell.tasks.object_detection.layouts.picture_index import PictureIndex
 from tunewell.tasks.object_detection.layouts.voc import find_voc_files, read_voc
 from tunewell.tasks.object_detection.layouts.yolo import find_yolo_names, read_yolo
 from tunewell.tasks.object_detection.splitting import stratified_choice
+from tunewell.tasks.vision.picture_set import VALIDATION_SHARE
+from tunewell.tasks.vision.pictures import bombs_refused
 
 _SPLITS = ("train", "val", "test")
 

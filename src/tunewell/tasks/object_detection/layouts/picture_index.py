@@ -6,16 +6,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from PIL import Image
-
 from tunewell.spec.errors import DataError
-from tunewell.tasks.image_classification.data import find_pictures
-from tunewell.tasks.image_classification.pictures import PictureError
 from tunewell.tasks.object_detection.layouts.markings import split_of_path
-
-_ORIENTATION = 0x0112
-#: EXIF orientations in which width and height change places.
-_SIDEWAYS = {5, 6, 7, 8}
+from tunewell.tasks.vision.picture_set import find_pictures
+from tunewell.tasks.vision.pictures import picture_size
 
 
 class PictureIndex:
@@ -63,7 +57,7 @@ class PictureIndex:
             PictureError: it is no picture.
         """
         if path not in self._sizes:
-            self._sizes[path] = _read_size(self.folder / path)
+            self._sizes[path] = picture_size(self.folder / path)
         return self._sizes[path]
 
 
@@ -87,15 +81,3 @@ def _choose(candidates: Sequence[str], parts: Sequence[str], near: str, split: s
 def _common_length(first: Sequence[str], second: Sequence[str]) -> int:
     differences = (place for place, (one, other) in enumerate(zip(first, second, strict=False)) if one != other)
     return next(differences, min(len(first), len(second)))
-
-
-def _read_size(path: Path) -> tuple[int, int]:
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            sideways = image.getexif().get(_ORIENTATION) in _SIDEWAYS
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise PictureError(f"it has more than {Image.MAX_IMAGE_PIXELS} pixels") from None
-    except Exception as error:  # Pillow's readers raise whatever a damaged header leads to
-        raise PictureError(str(error) or type(error).__name__) from None
-    return (height, width) if sideways else (width, height)

@@ -21,10 +21,10 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from tunewell.spec.errors import DataError
-from tunewell.tasks.image_classification.pictures import PictureError
 from tunewell.tasks.object_detection.layouts.markings import MarkedObject, MarkedPicture, Markings, split_of_path
 from tunewell.tasks.object_detection.layouts.picture_index import PictureIndex
 from tunewell.tasks.object_detection.masks import mask_box
+from tunewell.tasks.vision.pictures import PictureError
 
 _NAME = "YOLO text"
 _CLASS_FILES = ("classes.txt", "obj.names", "_darknet.labels", "labels/classes.txt")

@@ -1,0 +1,80 @@
+"""Decoded pictures with their objects, at the size that a network gets them.
+
+The cache holds each picture letterboxed: scaled to S pixels on its longer side, in the middle of S x S pixels. Networks
+get it without that border.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tunewell.tasks.object_detection.annotations import AnnotatedPictures
+from tunewell.tasks.object_detection.masks import draw
+from tunewell.tasks.object_detection.samples import Sample
+from tunewell.tasks.vision.cache import load_cached_pixels
+from tunewell.tasks.vision.job import shared_pixels
+from tunewell.tasks.vision.pictures import LETTERBOX, letterbox_frame, load_pixels, picture_size
+from tunewell.tasks.vision.prepared import Prepared
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedPictures:
+    """All pictures of a data set at one size."""
+
+    #: uint8 (N, S, S, 3); a memory map, usually.
+    pixels: np.ndarray
+    annotated: AnnotatedPictures
+
+    @property
+    def size(self) -> int:
+        """Return S."""
+        return int(self.pixels.shape[1])
+
+    def picture(self, position: int) -> np.ndarray:
+        """Return the pixels of a picture without its border, uint8 (H, W, 3)."""
+        left, top, width, height = letterbox_frame(*self.annotated.sizes[position], self.size)
+        pixels: np.ndarray = self.pixels[position, top : top + height, left : left + width]
+        return pixels
+
+    def sample(self, position: int) -> Sample:
+        """Return a picture with the objects that can be learned: crowds are left out."""
+        pixels = np.ascontiguousarray(self.picture(position))
+        height, width = pixels.shape[:2]
+        original = self.annotated.sizes[position]
+        objects = self.annotated.objects[position]
+        objects = objects.chosen(~objects.crowd)
+        scale = np.array([width / original[0], height / original[1]] * 2)
+        masks = None
+        if objects.masks is not None:
+            masks = np.zeros((len(objects), height, width), dtype=np.uint8)
+            for place, mask in enumerate(objects.masks):
+                masks[place] = draw(mask, original, (height, width))
+        return Sample(pixels, (objects.boxes * scale).astype(np.float32), objects.labels, masks)
+
+
+def load_pictures(prepared: Prepared, annotated: AnnotatedPictures, image_size: int) -> DecodedPictures:
+    """Return the decoded pictures of the whole data set at a size that `prepare` decoded."""
+    return DecodedPictures(load_cached_pixels(Path(prepared.pixels[image_size])), annotated)
+
+
+def shared_pictures(prepared: Prepared, annotated: AnnotatedPictures, image_size: int) -> DecodedPictures:
+    """Return the same; they are decoded anew if the cache was emptied.
+
+    Raises:
+        UserError: the data set has changed meanwhile, or the cache can't be written.
+    """
+    return DecodedPictures(shared_pixels(prepared, annotated, image_size, LETTERBOX), annotated)
+
+
+def load_frame(source: Path, size: int) -> tuple[np.ndarray, tuple[int, int]]:
+    """Return a picture as networks get it, uint8 (H, W, 3), and its own width and height.
+
+    Raises:
+        PictureError: it is no picture, truncated, or too large.
+    """
+    original = picture_size(source)
+    left, top, width, height = letterbox_frame(*original, size)
+    return load_pixels(source, size, LETTERBOX)[top : top + height, left : left + width], original

@@ -1,0 +1,101 @@
+"""Pictures with boxes, masks and names drawn into them."""
+
+from __future__ import annotations
+
+import base64
+import colorsys
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from tunewell.tasks.object_detection.annotations import Mask, Objects
+from tunewell.tasks.object_detection.detections import Detections
+from tunewell.tasks.object_detection.masks import draw
+
+#: How strongly masks cover the picture.
+_MASK_STRENGTH = 0.4
+#: Hues of neighbouring classes are the golden section apart, so that any number of them differs.
+_GOLDEN_SECTION = 0.618034
+#: Names are written where pictures have room for them.
+_NAMED_SIDE = 160
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One thing to draw, in pixels of the original picture."""
+
+    box: Sequence[float]
+    label: int
+    text: str
+    mask: Mask | None = None
+
+
+def marks_of_objects(objects: Objects, classes: Sequence[str]) -> list[Mark]:
+    """Return what is marked in a picture, to be drawn."""
+    return [
+        Mark(box, label, classes[label], objects.masks[place] if objects.masks else None)
+        for place, (box, label) in enumerate(zip(objects.boxes.tolist(), objects.labels.tolist(), strict=True))
+    ]
+
+
+def marks_of_detections(found: Detections, classes: Sequence[str]) -> list[Mark]:
+    """Return what was found in a picture, with scores, to be drawn."""
+    rows: Any = zip(found.boxes.tolist(), found.labels.tolist(), found.scores.tolist(), strict=True)
+    return [
+        Mark(box, label, f"{classes[label]} {score:.2f}", found.masks[place] if found.masks else None)
+        for place, (box, label, score) in enumerate(rows)
+    ]
+
+
+def drawn(pixels: np.ndarray, size: tuple[int, int], marks: Sequence[Mark]) -> Image.Image:
+    """Return the picture with the marks drawn.
+
+    Args:
+        pixels: the picture at any size, uint8 (H, W, 3).
+        size: width and height of the original, in whose pixels the marks are.
+        marks: what to draw.
+    """
+    height, width = pixels.shape[:2]
+    values = pixels.astype(np.float32)
+    for mark in marks:
+        if mark.mask is not None:
+            covered = draw(mark.mask, size, (height, width)).astype(bool)
+            values[covered] += _MASK_STRENGTH * (np.array(colour(mark.label), dtype=np.float32) - values[covered])
+    image = Image.fromarray(values.round().astype(np.uint8))
+    pen = ImageDraw.Draw(image)
+    line = max(1, round(max(height, width) / 300))
+    for mark in reversed(marks):  # the surest on top
+        x0, y0, x1, y1 = (
+            value * scale for value, scale in zip(mark.box, [width / size[0], height / size[1]] * 2, strict=True)
+        )
+        pen.rectangle((x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)), outline=colour(mark.label), width=line)
+        if min(height, width) >= _NAMED_SIDE:
+            place = (x0 + line + 1, max(0.0, y0 - 11))
+            pen.rectangle(pen.textbbox(place, mark.text), fill=colour(mark.label))
+            pen.text(place, mark.text, fill="white")
+    return image
+
+
+def beside(left: Image.Image, right: Image.Image, gap: int = 4) -> Image.Image:
+    """Return two pictures of the same size side by side."""
+    both = Image.new("RGB", (left.width + gap + right.width, left.height), "white")
+    both.paste(left, (0, 0))
+    both.paste(right, (left.width + gap, 0))
+    return both
+
+
+def colour(label: int) -> tuple[int, int, int]:
+    """Return the colour of a class."""
+    red, green, blue = colorsys.hsv_to_rgb((0.6 + label * _GOLDEN_SECTION) % 1, 0.85, 0.85)
+    return round(255 * red), round(255 * green), round(255 * blue)
+
+
+def data_uri(image: Image.Image) -> str:
+    """Return a picture as a `data:` URI."""
+    data = io.BytesIO()
+    image.save(data, "JPEG", quality=80)
+    return "data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode()

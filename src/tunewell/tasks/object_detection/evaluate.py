@@ -1,0 +1,57 @@
+"""The job `evaluate`: how good the models of trials are, in detail.
+
+`job.json`: `{"task_file": …, "trials": [{"number": 7, "folder": attempt folder}, …]}`. Leaves `evaluation.json`::
+
+    {"trials": {"7": {"val": {…}, "test": {…} or null}, …}}
+
+with the metrics of `detailed_metrics.measure_in_detail` for the validation set, from the detections that the trial
+left, and for the test set, which nothing has looked at before.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tunewell.tasks.object_detection.annotations import AnnotatedPictures
+from tunewell.tasks.object_detection.dataset import DecodedPictures, shared_pictures
+from tunewell.tasks.object_detection.detailed_metrics import measure_in_detail
+from tunewell.tasks.object_detection.detections import Detections, are_finite, load_detections
+from tunewell.tasks.object_detection.finding import find_all
+from tunewell.tasks.object_detection.model import load_model
+from tunewell.tasks.vision.job import arguments_of
+from tunewell.tasks.vision.prepared import Prepared
+from tunewell.tasks.vision.training import best_device
+from tunewell.trial import report
+from tunewell.trial.files import write_json
+
+Measures = dict[str, Any]
+
+
+def evaluate(folder: Path) -> None:
+    """Evaluate the trials that `job.json` names; report how many are done after each."""
+    with arguments_of(folder) as arguments:
+        prepared = Prepared.load(Path(arguments["task_file"]))
+        annotated = AnnotatedPictures.load(Path(prepared.manifest))
+        found = {}
+        for trial in arguments["trials"]:
+            found[str(trial["number"])] = _evaluate_trial(Path(trial["folder"]) / "artifacts", prepared, annotated)
+            report(step=len(found), evaluated=len(found))
+        write_json(folder / "evaluation.json", {"trials": found})
+
+
+def _evaluate_trial(artifacts: Path, prepared: Prepared, annotated: AnnotatedPictures) -> dict[str, Measures | None]:
+    module, config = load_model(artifacts / "model")
+    pictures = shared_pictures(prepared, annotated, config.image_size)
+    validation = _measure(load_detections(artifacts / "detections.json"), pictures)
+    test = None
+    if "test" in annotated.splits:
+        device = best_device()
+        found = find_all(module.to(device), config, pictures, annotated.splits["test"], device)
+        test = _measure(found, pictures)
+    return {"val": validation, "test": test}
+
+
+def _measure(found: dict[int, Detections], pictures: DecodedPictures) -> Measures | None:
+    """Return the metrics of detections, None if the model does not even give finite numbers."""
+    return measure_in_detail(found, pictures) if are_finite(list(found.values())) else None

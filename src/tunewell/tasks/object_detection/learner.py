@@ -1,0 +1,172 @@
+"""A detector in training: epochs over memory-mapped pictures, and detections.
+
+Symbols: N pictures in a data set, B in a batch, S longest side in pixels, n objects in a picture. All randomness of
+epoch e derives from (seed, e), so that a training that goes on from a checkpoint ends where an uninterrupted one does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from tunewell.tasks.object_detection.building import batch_norms, freeze
+from tunewell.tasks.object_detection.dataset import DecodedPictures
+from tunewell.tasks.object_detection.detections import Detections
+from tunewell.tasks.object_detection.finding import find_all, to_input
+from tunewell.tasks.object_detection.hyperparameters import Hyperparameters
+from tunewell.tasks.object_detection.model import ModelConfig
+from tunewell.tasks.object_detection.networks import architecture
+from tunewell.tasks.object_detection.samples import Changes, Sample, change, mosaic
+from tunewell.tasks.vision.optimization import create_optimizer, rate_factor
+from tunewell.tasks.vision.training import NonFiniteLoss
+
+#: Gradients are scaled down to this norm: detectors start with large ones.
+_MAX_GRADIENT_NORM = 10.0
+#: Steps between two looks at the loss on a GPU, each of which waits for it.
+_STEPS_PER_LOOK = 20
+_MOSAIC_PICTURES = 4
+
+
+class Learner:
+    """Trains a network, epoch by epoch. `epoch` counts those that are done."""
+
+    def __init__(
+        self,
+        module: nn.Module,
+        config: ModelConfig,
+        hyperparameters: Hyperparameters,
+        seed: int,
+        device: torch.device,
+        pretrained: bool,
+    ) -> None:
+        """Take the module (which will be changed) to the device.
+
+        A pretrained one keeps its batch normalisations, and as many of its stages as the hyperparameters say.
+        """
+        self.module = module.to(device)
+        self.config = config
+        self.hyperparameters = hyperparameters
+        self.seed = seed
+        self.device = device
+        self.epoch = 0
+        self._fixed: Sequence[nn.Module] = batch_norms(module) if pretrained else ()
+        if pretrained:
+            freeze(module, hyperparameters.frozen_stages)
+        self._first_label = int(architecture(config.network).has_background)
+        self.optimizer = create_optimizer(self.module, hyperparameters)
+
+    def train_epoch(
+        self, pictures: DecodedPictures, positions: np.ndarray, on_step: Callable[[], None] = lambda: None
+    ) -> float:
+        """Train on each picture once (but for those that fill no batch); return the mean loss.
+
+        `on_step` is called before each step.
+
+        Raises:
+            NonFiniteLoss: the loss became infinite or NaN.
+            torch.cuda.OutOfMemoryError: as a rule in one of the first steps, since all batches are about equally large.
+        """
+        torch.manual_seed(self._seed_of_epoch())
+        generator = np.random.default_rng((self.seed, self.epoch))
+        order = generator.permutation(positions)
+        size = min(self.hyperparameters.batch_size, len(order))
+        steps = len(order) // size
+        self.module.train()
+        for part in self._fixed:
+            part.eval()
+        total = torch.zeros((), device=self.device)
+        for step in range(steps):
+            on_step()
+            self._set_rate((self.epoch + (step + 0.5) / steps) / self.hyperparameters.epochs)
+            chosen = order[step * size : (step + 1) * size]
+            total += self._step(list(self._samples(pictures, chosen, positions, generator)))
+            if self.device.type == "cpu" or (step + 1) % _STEPS_PER_LOOK == 0 or step + 1 == steps:
+                self._check_loss(total, step)
+        self.epoch += 1
+        return float(total) / steps
+
+    def detect(self, pictures: DecodedPictures, positions: np.ndarray) -> dict[int, Detections]:
+        """Return what the network finds in the pictures at these positions, as they are."""
+        self.module.eval()
+        with self._precision():
+            return find_all(self.module, self.config, pictures, positions.tolist(), self.device)
+
+    def state(self) -> dict[str, Any]:
+        """Return what `load_state` needs to go on from here: tensors and plain values only."""
+        return {
+            "epoch": self.epoch,
+            "module": self.module.state_dict(),
+            "optimizer": self.hyperparameters.optimizer,
+            "optimizer_state": self.optimizer.state_dict()["state"],
+            "frozen_stages": self.hyperparameters.frozen_stages,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from `state`, which a learner with other hyperparameters may have left.
+
+        The optimiser's memory is taken over where it fits: same optimiser, same trained tensors.
+        """
+        self.epoch = state["epoch"]
+        self.module.load_state_dict(state["module"])
+        own = self.hyperparameters
+        if (state["optimizer"], state["frozen_stages"]) == (own.optimizer, own.frozen_stages):
+            groups = self.optimizer.state_dict()["param_groups"]
+            self.optimizer.load_state_dict({"state": state["optimizer_state"], "param_groups": groups})
+
+    def _samples(
+        self, pictures: DecodedPictures, chosen: np.ndarray, positions: np.ndarray, generator: np.random.Generator
+    ) -> Iterator[Sample]:
+        """Yield changed samples, each a picture or a mosaic of it with three others."""
+        own = self.hyperparameters
+        changes = Changes(own.horizontal_flip, own.color_jitter, own.scale_jitter)
+        for position in chosen.tolist():
+            if own.mosaic > 0 and generator.uniform() < own.mosaic:
+                others = generator.choice(positions, _MOSAIC_PICTURES - 1).tolist()
+                four = [pictures.sample(one) for one in (position, *others)]
+                sample = mosaic([four[place] for place in generator.permutation(len(four))], pictures.size)
+            else:
+                sample = pictures.sample(position)
+            yield change(sample, changes, pictures.size, generator)
+
+    def _step(self, samples: Sequence[Sample]) -> torch.Tensor:
+        images = [to_input(sample.pixels, self.device) for sample in samples]
+        targets = [self._target(sample) for sample in samples]
+        with self._precision():
+            losses = self.module(images, targets)
+            loss = torch.stack([part.float() for part in losses.values()]).sum()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.module.parameters(), _MAX_GRADIENT_NORM)
+        self.optimizer.step()
+        return loss.detach()
+
+    def _target(self, sample: Sample) -> dict[str, torch.Tensor]:
+        target = {
+            "boxes": torch.from_numpy(sample.boxes).to(self.device),
+            "labels": torch.from_numpy(sample.labels + self._first_label).to(self.device),
+        }
+        if sample.masks is not None:
+            target["masks"] = torch.from_numpy(np.ascontiguousarray(sample.masks)).to(self.device)
+        return target
+
+    def _precision(self) -> torch.autocast:
+        """Mixed precision where the hardware computes with bfloat16, which needs no loss scaling."""
+        fast = self.device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=fast)
+
+    def _set_rate(self, progress: float) -> None:
+        factor = rate_factor(self.hyperparameters.schedule, min(progress, 1.0))
+        for group in self.optimizer.param_groups:
+            group["lr"] = factor * self.hyperparameters.learning_rate
+
+    def _check_loss(self, total: torch.Tensor, step: int) -> None:
+        if not math.isfinite(float(total)):
+            raise NonFiniteLoss(f"the loss is {float(total)} in step {step + 1} of epoch {self.epoch + 1}")
+
+    def _seed_of_epoch(self) -> int:
+        return int(np.random.SeedSequence((self.seed, self.epoch)).generate_state(1)[0])

@@ -1,0 +1,89 @@
+"""A trained detector on disk.
+
+::
+
+    model/weights.safetensors    all tensors of the network
+    model/model.json             a `ModelConfig`: what is needed to use them
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from tunewell.tasks.object_detection.building import build_module
+from tunewell.tasks.object_detection.networks import architecture
+from tunewell.tasks.vision.model_files import model_in, write_model
+from tunewell.tasks.vision.pictures import LETTERBOX
+
+TASKS = ("object-detection", "instance-segmentation")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """What a saved model is and how it wants its pictures."""
+
+    network: str
+    #: Class names in the order of the labels.
+    classes: tuple[str, ...]
+    #: Longer side of the input in pixels.
+    image_size: int
+    #: Factor of the anchors' sizes, and ratio of the sides of those that are no squares.
+    anchor_scale: float = 1.0
+    anchor_ratio: float = 2.0
+    #: Detections below it are left out of predictions: the score with the best F1 on the validation data.
+    score_threshold: float = 0.5
+    #: Hyperparameters that the model was trained with.
+    parameters: dict[str, Any] = field(default_factory=dict)
+    #: Metrics at the end of the training.
+    metrics: dict[str, float] = field(default_factory=dict)
+    #: What it was trained and measured on, for people.
+    note: str = ""
+    #: `object-detection` or `instance-segmentation`.
+    task: str = TASKS[0]
+    #: How pictures are resized; see `pictures`.
+    resize: str = LETTERBOX
+    #: Versions of the libraries that trained it.
+    versions: dict[str, str] = field(
+        default_factory=lambda: {name: version(name) for name in ("torch", "torchvision", "timm")}
+    )
+
+
+def save_model(folder: Path, module: nn.Module, config: ModelConfig) -> None:
+    """Write a model into `folder`, which is made if needed."""
+    write_model(folder, module, asdict(config))
+
+
+def load_model(folder: Path) -> tuple[nn.Module, ModelConfig]:
+    """Return a saved model, in evaluation mode on the CPU, and its configuration.
+
+    Raises:
+        DataError: there is no (complete) model of these tasks in `folder`.
+    """
+    with model_in(folder) as (fields, tensors):
+        config = _to_config(fields)
+        module = module_for(config)
+        module.load_state_dict(tensors())
+    return module.eval(), config
+
+
+def module_for(config: ModelConfig) -> nn.Module:
+    """Return the network that a model is of, with random weights."""
+    return build_module(
+        config.network, len(config.classes), config.image_size, config.anchor_scale, config.anchor_ratio
+    )
+
+
+def task_of(network: str) -> str:
+    """Return the task that a network is of."""
+    return TASKS[architecture(network).has_masks]
+
+
+def _to_config(fields: dict[str, Any]) -> ModelConfig:
+    if fields["task"] not in TASKS or fields["resize"] != LETTERBOX:
+        raise ValueError(f"it is made for {fields['task']} with the resize rule {fields['resize']}")
+    return ModelConfig(**{**fields, "classes": tuple(fields["classes"])})

@@ -1,0 +1,117 @@
+"""The trial: train one configuration, report after each epoch, leave the model.
+
+Reads the trial's parameters, and through `TUNEWELL_TASK_FILE` what `prepare` left. Leaves in the trial's output
+folder, renewed before each report so that they belong to the last one wherever the trial ends::
+
+    model/             see `model`
+    detections.json    what was found in the validation set; see `detections`
+
+and in the trial's folder `timing.json`: when the function was entered and when the first step began (seconds
+since the epoch).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from tunewell.tasks.object_detection.annotations import AnnotatedPictures
+from tunewell.tasks.object_detection.dataset import DecodedPictures, load_pictures
+from tunewell.tasks.object_detection.detections import save_detections
+from tunewell.tasks.object_detection.hyperparameters import Hyperparameters
+from tunewell.tasks.object_detection.learner import Learner
+from tunewell.tasks.object_detection.metrics import measure
+from tunewell.tasks.object_detection.model import ModelConfig, module_for, save_model, task_of
+from tunewell.tasks.object_detection.splitting import stratified_choice
+from tunewell.tasks.object_detection.thresholds import best_score
+from tunewell.tasks.vision.prepared import TASK_FILE_VARIABLE, Prepared
+from tunewell.tasks.vision.training import (
+    best_device,
+    configure_torch,
+    epochs_at,
+    failures_named,
+    train_and_report,
+)
+from tunewell.trial import fidelity, output_dir, parameters, sampling
+
+
+def train(folder: Path) -> None:
+    """Train the configuration of the trial in `folder` as far as its fidelity says.
+
+    Ends with the cause `non_finite` or `gpu_oom` if the training fails that way.
+    """
+    entered = time.time()
+    configure_torch()
+    prepared = Prepared.load(Path(os.environ[TASK_FILE_VARIABLE]))
+    annotated = AnnotatedPictures.load(Path(prepared.manifest))
+    learner = create_learner(prepared, annotated.classes, parameters())
+    pictures = load_pictures(prepared, annotated, learner.config.image_size)
+    timing = folder / "timing.json"
+
+    def note_first_step() -> None:
+        if not timing.exists():
+            timing.write_text(json.dumps({"entered": entered, "first_batch": time.time()}))
+
+    with failures_named():
+        positions = training_positions(annotated, sampling(), learner.seed)
+        train_and_report(
+            learner,
+            epochs_at(fidelity(), learner.hyperparameters.epochs),
+            lambda: learner.train_epoch(pictures, positions, note_first_step),
+            lambda: _validate_and_save(learner, pictures),
+        )
+
+
+def create_learner(prepared: Prepared, classes: tuple[str, ...], configuration: Mapping[str, Any]) -> Learner:
+    """Return a learner at epoch 0, on the GPU if there is one, with pretrained weights if there are any.
+
+    Frozen stages of random weights would be no use: without weights everything is trained.
+    """
+    hyperparameters = Hyperparameters.from_configuration(configuration)
+    config = ModelConfig(
+        network=prepared.network,
+        classes=classes,
+        image_size=hyperparameters.image_size,
+        anchor_scale=hyperparameters.anchor_scale,
+        anchor_ratio=hyperparameters.anchor_ratio,
+        parameters=dict(configuration),
+        task=task_of(prepared.network),
+    )
+    torch.manual_seed(prepared.seed)
+    module = module_for(config)
+    if prepared.weights is None:
+        hyperparameters = replace(hyperparameters, frozen_stages=0)
+    else:
+        # What depends on the classes is not in the file: `convert_weights` has seen to it.
+        module.load_state_dict(load_file(prepared.weights), strict=False)
+    pretrained = prepared.weights is not None
+    return Learner(module, config, hyperparameters, prepared.seed, best_device(), pretrained)
+
+
+def training_positions(annotated: AnnotatedPictures, sampling: float, seed: int) -> np.ndarray:
+    """Return the positions of the training pictures, or of a share of them with about that share of each class."""
+    positions = np.asarray(annotated.splits["train"])
+    if sampling >= 1:
+        return positions
+    chosen = stratified_choice(annotated.presence(positions.tolist()), sampling, seed)
+    share: np.ndarray = positions[chosen] if len(chosen) else positions[:1]
+    return share
+
+
+def _validate_and_save(learner: Learner, pictures: DecodedPictures) -> dict[str, float]:
+    found = learner.detect(pictures, np.asarray(pictures.annotated.splits["val"]))
+    metrics = measure(found, pictures.annotated)
+    output = output_dir()
+    config = replace(learner.config, metrics=metrics, score_threshold=best_score(found, pictures.annotated))
+    save_model(output / "model", learner.module, config)
+    save_detections(output / "detections.json", found)
+    return metrics

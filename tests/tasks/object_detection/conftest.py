@@ -1,0 +1,20 @@
+"""Experiments that several tests look at."""
+
+from __future__ import annotations
+
+import pytest
+from tests.tasks.object_detection.trained import Trained, prepare, run_trial
+
+
+@pytest.fixture(scope="session", params=["object-detection", "instance-segmentation"])
+def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """An experiment of each task with a trial that has ended. To be read only."""
+    experiment = prepare(tmp_path_factory.mktemp("home"), request.param)
+    run_trial(experiment, experiment.attempt)
+    return experiment
+
+
+@pytest.fixture(scope="session")
+def boxes(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """An experiment of object detection, prepared. To be read only."""
+    return prepare(tmp_path_factory.mktemp("home"))

@@ -1,0 +1,142 @@
+"""What is done after the search: detailed evaluation, prediction, export, retraining."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.tasks.object_detection.scenes import SIZE
+from tests.tasks.object_detection.trained import PARAMETERS, Trained, failure, run_job
+
+from tunewell.tasks.object_detection.evaluate import evaluate
+from tunewell.tasks.object_detection.export import export
+from tunewell.tasks.object_detection.model import load_model
+from tunewell.tasks.object_detection.predict import predict
+from tunewell.tasks.object_detection.retrain import retrain
+from tunewell.trial import Failed
+
+
+def has_masks(trained: Trained) -> bool:
+    """Whether the experiment is one of instance segmentation."""
+    return load_model(trained.model)[1].task == "instance-segmentation"
+
+
+def test_evaluation(trained: Trained, tmp_path: Path) -> None:
+    """Validation and test set have all metrics, of JSON types; pictures are embedded."""
+    reports = run_job(
+        evaluate, tmp_path / "job", task_file=trained.task_file, trials=[{"number": 7, "folder": trained.attempt}]
+    )
+    assert reports == [{"step": 1, "evaluated": 1}]
+    splits = json.loads((tmp_path / "job" / "evaluation.json").read_text())["trials"]["7"]
+    assert (splits["val"]["count"], splits["test"]["count"]) == (4, 3)
+    _, config = load_model(trained.model)
+    assert splits["val"]["map"] == pytest.approx(config.metrics["map"], abs=1e-3)
+    for measured in splits.values():
+        assert {"map", "map50", "precision_recall", "confused_pairs", "worst_mistakes"} <= set(measured)
+        assert [row["name"] for row in measured["classes"]] == ["disc", "square"]
+        assert np.shape(measured["confusion_matrix"]) == (3, 3)
+        assert measured["confusion_classes"][-1] == "background"
+        # Every object is found, taken for another, or missed.
+        objects = [row["support"] for row in measured["classes"]]
+        assert np.sum(measured["confusion_matrix"], axis=1)[:2].tolist() == objects
+        assert all(item["picture"].startswith("data:image/jpeg;base64,") for item in measured["pictures"])
+
+
+def test_prediction(trained: Trained, tmp_path: Path) -> None:
+    """Files and folders become predictions in order; broken pictures have an error; pictures are drawn."""
+    pictures = trained.data / "images"
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no picture")
+    output, place = tmp_path / "found.csv", tmp_path / "drawn"
+    arguments = {"model": trained.model, "inputs": [pictures, broken], "output": output, "drawn": place}
+    run_job(predict, tmp_path / "job", **arguments)
+    predictions = json.loads((tmp_path / "job" / "predictions.json").read_text())
+    assert [Path(item["file"]).name for item in predictions] == [
+        *sorted(p.name for p in pictures.iterdir()),
+        broken.name,
+    ]
+    assert predictions[-1]["error"] and not predictions[-1]["objects"]
+    _, config = load_model(trained.model)
+    masks = config.task == "instance-segmentation"
+    objects = [item for prediction in predictions for item in prediction["objects"]]
+    assert objects and all(item["score"] >= config.score_threshold for item in objects)
+    for item in objects:
+        x0, y0, x1, y1 = item["box"]
+        assert 0 <= x0 < x1 <= SIZE[0] + 0.01 and 0 <= y0 < y1 <= SIZE[1] + 0.01
+        assert ("mask" in item) == masks
+        assert item.get("mask", {"size": [SIZE[1], SIZE[0]]})["size"] == [SIZE[1], SIZE[0]]
+    rows = list(csv.DictReader(output.read_text().splitlines()))
+    assert len(rows) == sum(max(1, len(item["objects"])) for item in predictions)
+    assert len(list(place.iterdir())) == len(predictions) - 1
+    with Image.open(place / "val0.jpg") as image:
+        assert image.size == (64, 48)
+
+
+def test_export(trained: Trained, tmp_path: Path) -> None:
+    """The ONNX file finds the same objects, takes pictures of other sizes, and says how to be used."""
+    import onnxruntime
+
+    output = tmp_path / "model.onnx"
+    run_job(export, tmp_path / "job", model=trained.model, output=output, task_file=trained.task_file)
+    facts = json.loads((tmp_path / "job" / "export.json").read_text())
+    assert facts["agreement"] >= 0.97
+    assert facts["compared_on"].endswith("in 4 pictures of the data set")
+    assert output.with_suffix(".safetensors").is_file()
+    session = onnxruntime.InferenceSession(output)
+    described = session.get_modelmeta().custom_metadata_map
+    assert json.loads(described["classes"]) == ["disc", "square"]
+    results = session.run(None, {"image": np.zeros((3, 40, 56), dtype=np.float32)})
+    names = [item.name for item in session.get_outputs()]
+    assert names == ["boxes", "labels", "scores", *(["masks"] if has_masks(trained) else [])]
+    assert len({len(result) for result in results}) == 1
+    if has_masks(trained):
+        assert results[3].shape[1:] == (40, 56)
+
+
+@pytest.mark.parametrize("trained", ["object-detection"], indirect=True)
+def test_an_export_that_differs_is_no_export(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the agreement that is due no file is left."""
+    monkeypatch.setattr("tunewell.tasks.object_detection.export.LEAST_AGREEMENT", 1.1)
+    with pytest.raises(Failed):
+        run_job(export, tmp_path / "job", model=trained.model, output=tmp_path / "m.onnx", task_file=None)
+    assert failure(tmp_path / "job")["cause"] == "crashed"
+    assert not list(tmp_path.glob("*m.onnx*"))
+
+
+def test_retraining(trained: Trained, tmp_path: Path) -> None:
+    """All parts of a schedule are trained on all data; the test set alone is measured."""
+    schedule = [
+        {"fidelity": 0.5, "parameters": PARAMETERS},
+        {"fidelity": 1.0, "parameters": {**PARAMETERS, "learning_rate": 5e-4}},
+    ]
+    reports = run_job(
+        retrain, tmp_path / "job", task_file=trained.task_file, schedule=schedule, splits=["train", "val"], trial=1
+    )
+    assert [report["step"] for report in reports] == [1, 2]
+    assert "test_map" in reports[-1] and "test_map" not in reports[0]
+    _, config = load_model(tmp_path / "job" / "artifacts" / "model")
+    assert config.parameters["learning_rate"] == 5e-4
+    assert config.note.startswith("Trained on the 12 pictures of train and val. Measured on the 3 pictures of test.")
+    assert config.metrics["test_map"] == reports[-1]["test_map"]
+
+
+@pytest.mark.parametrize("trained", ["object-detection"], indirect=True)
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"inputs": ["nowhere"]}, "there is no such file or folder"),
+        ({"output": "a.txt"}, "is neither CSV nor JSON"),
+        ({"model": "nowhere"}, "it holds no model"),
+    ],
+)
+def test_bad_predictions(trained: Trained, tmp_path: Path, arguments: dict[str, Any], message: str) -> None:
+    """A user's mistake ends the job with one sentence."""
+    right = {"model": trained.model, "inputs": [trained.data], "output": None}
+    with pytest.raises(Failed):
+        run_job(predict, tmp_path / "job", **{**right, **arguments})
+    assert message in failure(tmp_path / "job")["detail"]

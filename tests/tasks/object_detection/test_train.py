@@ -1,0 +1,94 @@
+"""A whole trial: what it reports, what it leaves, how it goes on and how it fails."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tests.tasks.object_detection.trained import PARAMETERS, Trained, failure, run_trial
+
+from tunewell.tasks.object_detection.annotations import AnnotatedPictures
+from tunewell.tasks.object_detection.detections import load_detections
+from tunewell.tasks.object_detection.learner import Learner
+from tunewell.tasks.object_detection.metrics import measure
+from tunewell.tasks.object_detection.model import load_model
+from tunewell.tasks.object_detection.train import training_positions
+from tunewell.trial import Failed
+
+
+def test_a_trial_reports_each_epoch_and_leaves_its_model(trained: Trained) -> None:
+    """Each epoch is a report; model and detections are those of the last one."""
+    lines = (trained.attempt / "reports.jsonl").read_text().splitlines()
+    reports = [json.loads(line) for line in lines]
+    annotated = AnnotatedPictures.load(trained.folder / "manifest.json")
+    boxes = {"box_map", "box_map50"} if annotated.has_masks else set()
+    assert [report["step"] for report in reports] == [1, 2]
+    assert all(set(r["metrics"]) == {"map", "map50", "map75", "train_loss"} | boxes for r in reports)
+    assert reports[1]["metrics"]["train_loss"] < reports[0]["metrics"]["train_loss"]
+    _, config = load_model(trained.model)
+    assert config.parameters == PARAMETERS
+    assert config.task == ("instance-segmentation" if annotated.has_masks else "object-detection")
+    found = load_detections(trained.attempt / "artifacts" / "detections.json")
+    assert tuple(found) == annotated.splits["val"]
+    metrics = {name: value for name, value in reports[-1]["metrics"].items() if name != "train_loss"}
+    assert config.metrics == metrics
+    assert measure(found, annotated) == pytest.approx(metrics, abs=1e-3)
+    assert 0 <= config.score_threshold <= 1
+
+
+def test_a_target_ends_the_trial(boxes: Trained, tmp_path: Path) -> None:
+    """A trial ends with the report that reaches the target."""
+    environment = {"TUNEWELL_METRIC": "map", "TUNEWELL_GOAL": "maximize", "TUNEWELL_TARGET": "0"}
+    assert len(run_trial(boxes, tmp_path, **environment)) == 1
+
+
+def test_going_on_is_as_good_as_never_stopping(boxes: Trained, tmp_path: Path) -> None:
+    """Half a training, gone on with from its checkpoint, ends where a whole one does."""
+    whole = run_trial(boxes, tmp_path / "whole")
+    half = run_trial(boxes, tmp_path / "half", TUNEWELL_FIDELITY="0.5")
+    assert half == whole[:1]
+    (tmp_path / "rest").mkdir()
+    (tmp_path / "half" / "checkpoint").rename(tmp_path / "rest" / "checkpoint")
+    assert run_trial(boxes, tmp_path / "rest") == whole[1:]
+
+
+def test_other_hyperparameters_go_on_from_a_checkpoint(boxes: Trained, tmp_path: Path) -> None:
+    """A child of an evolutionary search may have another learning rate, batch and picture size than its parent."""
+    run_trial(boxes, tmp_path / "parent", TUNEWELL_FIDELITY="0.5")
+    (tmp_path / "child").mkdir()
+    (tmp_path / "parent" / "checkpoint").rename(tmp_path / "child" / "checkpoint")
+    changes = {"learning_rate": 3e-4, "batch_size": 2, "image_size": 48, "mosaic": 0.0}
+    assert [step for step, _ in run_trial(boxes, tmp_path / "child", changes)] == [2]
+
+
+def test_divergence_has_its_cause(boxes: Trained, tmp_path: Path) -> None:
+    """A loss that is no number ends the trial with `non_finite`."""
+    with pytest.raises(Failed):
+        run_trial(boxes, tmp_path, {"learning_rate": 1e30, "optimizer": "sgd", "momentum": 0.9, "batch_size": 2})
+    assert failure(tmp_path)["cause"] == "non_finite"
+
+
+def test_too_little_memory_has_its_cause(boxes: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU without enough memory ends the trial with `gpu_oom`."""
+
+    def train_epoch(*arguments: Any) -> float:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nMore.")
+
+    monkeypatch.setattr(Learner, "train_epoch", train_epoch)
+    with pytest.raises(Failed):
+        run_trial(boxes, tmp_path)
+    assert failure(tmp_path) == {"cause": "gpu_oom", "detail": "CUDA out of memory. Tried to allocate 2 GiB."}
+
+
+def test_sampling_takes_some_of_each_class(boxes: Trained) -> None:
+    """Half of the data is about half of the pictures, the same for the same seed; all of it is all."""
+    annotated = AnnotatedPictures.load(boxes.folder / "manifest.json")
+    half = training_positions(annotated, 0.5, 0)
+    assert len(half) == 4
+    np.testing.assert_array_equal(half, training_positions(annotated, 0.5, 0))
+    assert annotated.presence(half.tolist()).any(axis=0).all()
+    assert training_positions(annotated, 1.0, 0).tolist() == list(annotated.splits["train"])

@@ -1,0 +1,102 @@
+"""A small experiment on generated pictures, for the tests of trials and of what comes after a search."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.tasks.object_detection.scenes import make_scenes, write_coco
+
+from tunewell.spec.experiment import parse_spec
+from tunewell.tasks.catalogue import task_for
+from tunewell.tasks.object_detection.train import train
+
+SPLITS = {"train": 8, "val": 4, "test": 3}
+NETWORKS = {"object-detection": "faster-rcnn-lite0", "instance-segmentation": "mask-rcnn-lite0"}
+PARAMETERS: dict[str, Any] = {
+    "learning_rate": 1e-3,
+    "batch_size": 4,
+    "optimizer": "adamw",
+    "weight_decay": 1e-4,
+    "schedule": "one-cycle",
+    "horizontal_flip": True,
+    "color_jitter": 0.1,
+    "scale_jitter": 0.1,
+    "mosaic": 0.2,
+    "anchor_scale": 0.8,
+    "anchor_ratio": 1.5,
+    "image_size": 64,
+    "epochs": 2,
+}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """An experiment with one trial that has ended."""
+
+    data: Path
+    #: The experiment's folder.
+    folder: Path
+
+    @property
+    def task_file(self) -> Path:
+        """What `prepare` left."""
+        return self.folder / "task.json"
+
+    @property
+    def attempt(self) -> Path:
+        """Folder of the trial's only attempt."""
+        return self.folder / "trials" / "1" / "1"
+
+    @property
+    def model(self) -> Path:
+        """The trial's model."""
+        return self.attempt / "artifacts" / "model"
+
+
+def prepare(home: Path, task: str = "object-detection", data: Path | None = None, **fields: Any) -> Trained:
+    """Write small pictures and prepare an experiment on them in the folder `home`."""
+    data = data or write_coco(home / "data", make_scenes(SPLITS))
+    raw = {"name": "e", "task": task, "data": str(data), "weights": "none", "parameters": {"image_size": [64, 48]}}
+    spec = parse_spec(task_for(raw).complete({**raw, **fields}))
+    task_for(raw).prepare(spec, home / "e", home / "cache", lambda what, done, total: None)
+    return Trained(data, home / "e")
+
+
+def run_trial(
+    trained: Trained, folder: Path, changes: Mapping[str, Any] | None = None, **environment: str
+) -> list[Any]:
+    """Run a trial in this process; return its reports as (step, metrics)."""
+    run(train, folder, {**PARAMETERS, **(changes or {})}, TUNEWELL_TASK_FILE=str(trained.task_file), **environment)
+    lines = map(json.loads, (folder / "reports.jsonl").read_text().splitlines())
+    return [(line["step"], line["metrics"]) for line in lines]
+
+
+def run_job(entry: Callable[[Path], None], folder: Path, **arguments: Any) -> list[dict[str, Any]]:
+    """Run a job in `folder` as a supervisor would; return its reports, `step` and metrics."""
+    folder.mkdir(parents=True)
+    (folder / "job.json").write_text(json.dumps(arguments, default=str))
+    run(entry, folder, arguments.get("parameters", {}))
+    reports = folder / "reports.jsonl"
+    lines = reports.read_text().splitlines() if reports.exists() else []
+    return [{"step": report["step"], **report["metrics"]} for report in map(json.loads, lines)]
+
+
+def failure(folder: Path) -> dict[str, str]:
+    """Return cause and detail that a trial or job gave for its failure."""
+    given: dict[str, str] = json.loads((folder / "failure.json").read_text())
+    return given
+
+
+def run(entry: Callable[[Path], None], folder: Path, parameters: Mapping[str, Any], **environment: str) -> None:
+    """Call the entry of a trial or job in this process, with its parameters and environment."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "parameters.json").write_text(json.dumps(parameters))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**environment, "TUNEWELL_TRIAL_FOLDER": str(folder), "OMP_NUM_THREADS": "1"}.items():
+            patch.setenv(name, value)
+        entry(folder)

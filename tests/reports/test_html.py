@@ -183,6 +183,33 @@ def test_curves_and_thresholds_of_several_labels() -> None:
     assert "(cat: p = 0.9)" in page.text
 
 
+def test_detections_are_shown_beside_the_truth() -> None:
+    """What finds objects has its average precision, its curves, the background among the confused, and pictures."""
+    view = examples.hand_signs(3)
+    row = {"name": "cat", "ap": 0.4321, "precision": 0.9, "recall": 0.8, "f1": 0.85, "support": 77}
+    measured = {
+        "map": 0.4,
+        "map50": 0.7,
+        "support_of": "objects",
+        "classes": [row],
+        "precision_recall": {"recall": [0, 1], "mean": [1, 0], "classes": {"cat": [1, 0]}},
+        "confusion_matrix": [[62, 15], [8, 0]],
+        "confusion_classes": ["cat", "background"],
+        "pictures": [
+            {"path": "a.jpg", "f1": 0.5, "picture": examples.picture(1)},
+            {"path": "b.jpg", "f1": 0.5, "picture": "https://x.org/b.png"},
+        ],
+    }
+    page = Page(html.render(replace(view, evaluations={view.top[0]: {"val": measured, "test": None}})))
+    assert "mAP50 0.7" in page.text
+    assert "class AP precision recall F1 objects cat 0.432" in page.text
+    assert "Precision and recall" in page.text
+    assert "Found beside true" in page.text
+    assert page.count("img") == 1
+    [heat_map] = [figure for figure in page.figures if figure["data"][0]["type"] == "heatmap"]
+    assert heat_map["layout"]["xaxis"]["ticktext"] == ["cat", "background"]
+
+
 def test_pictures_that_are_not_embedded_are_left_out() -> None:
     """A thumbnail that refers to another place is not shown."""
     view = examples.hand_signs(3)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -81,6 +83,9 @@ def predict(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="A .csv or .json file; default: a table.")
     ] = None,
+    drawn: Annotated[
+        Path | None, typer.Option("--drawn", help="Folder for pictures with the objects found drawn in.")
+    ] = None,
     home: HomeOption = HOME,
     database: DatabaseOption = None,
     json_: JsonOption = False,
@@ -89,7 +94,7 @@ def predict(
     with _home_or_new(model, home, database) as service:
         console = terminal(stderr=json_)
         with console.status("Predicting …"):
-            predictions = service.predict(model, inputs, output)
+            predictions = service.predict(model, inputs, output, drawn)
         console.print(f"Model: {service.find_model(model)}", soft_wrap=True)
     code = 0 if any(not prediction.get("error") for prediction in predictions) else 1
     if json_:
@@ -98,14 +103,7 @@ def predict(
     if output is not None:
         console.print(f"{count(len(predictions), 'prediction')} written to {output}.", soft_wrap=True)
         return code
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("file", overflow="fold")
-    table.add_column("label")
-    table.add_column("probability", justify="right")
-    for prediction in predictions:
-        if not prediction.get("error"):
-            table.add_row(prediction["file"], Text(prediction["label"] or "none"), number(prediction["probability"], 3))
-    console.print(table)
+    console.print(_table(predictions))
     for prediction in predictions:
         if prediction.get("error"):
             complaint = Text(f"{prediction['file']}: {prediction['error']}", style="yellow")
@@ -132,6 +130,27 @@ def export_model(
     console.print(
         f"{facts['path']}: opset {facts['opset']}, largest difference to the original {difference}.", soft_wrap=True
     )
+
+
+def _table(predictions: Sequence[Mapping[str, Any]]) -> Table:
+    """Return the predictions that there are, a row a picture: its label, or how many objects of each class."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("file", overflow="fold")
+    finds_objects = any("objects" in prediction for prediction in predictions)
+    table.add_column("objects" if finds_objects else "label")
+    if not finds_objects:
+        table.add_column("probability", justify="right")
+    for prediction in predictions:
+        if prediction.get("error"):
+            continue
+        if finds_objects:
+            counts = Counter(item["label"] for item in prediction["objects"]).most_common()
+            table.add_row(
+                prediction["file"], Text(", ".join(f"{amount} {label}" for label, amount in counts) or "none")
+            )
+        else:
+            table.add_row(prediction["file"], Text(prediction["label"] or "none"), number(prediction["probability"], 3))
+    return table
 
 
 def _home_or_new(model: str, home: Path, database: str | None) -> Service:

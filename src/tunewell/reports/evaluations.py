@@ -13,7 +13,7 @@ from tunewell.reports.view import ExperimentView, TrialView
 SPLIT_TITLES = {"val": "Validation", "test": "Test"}
 #: Most classes in the table; of more, those with the least F1 are shown.
 CLASS_ROWS = 30
-_ABBREVIATIONS = {"f1": "F1", "auroc": "AUROC", "map": "mAP", "iou": "IoU"}
+_ABBREVIATIONS = {"f1": "F1", "auroc": "AUROC", "map": "mAP", "map50": "mAP50", "map75": "mAP75", "iou": "IoU"}
 _PICTURES = ("data:image/png;base64,", "data:image/jpeg;base64,", "data:image/webp;base64,")
 
 
@@ -27,17 +27,26 @@ class SplitReport:
     charts: Sequence[Chart]
     #: name, precision, recall, f1, support of each class, and perhaps ap and score_threshold.
     classes: Sequence[Mapping[str, Any]]
+    #: What `support` counts.
+    support_of: str
     #: Number of classes that the table leaves out.
     classes_left_out: int
     #: true, predicted, count of each pair.
     pairs: Sequence[Mapping[str, Any]]
     #: path, true, predicted, probability, thumbnail (None: no picture) of each mistake.
     mistakes: Sequence[Mapping[str, Any]]
+    #: path, picture of pictures with what was found drawn beside what is there.
+    pictures: Sequence[Mapping[str, Any]]
 
     @property
     def has_thresholds(self) -> bool:
-        """Whether classes have a threshold and an average precision of their own."""
+        """Whether classes have a threshold of their own."""
         return any("score_threshold" in row for row in self.classes)
+
+    @property
+    def has_average_precision(self) -> bool:
+        """Whether classes have an average precision."""
+        return any("ap" in row for row in self.classes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,17 +108,20 @@ def _split_report(split: str, measured: Mapping[str, Any]) -> SplitReport:
         count=measured.get("count"),
         charts=_charts(measured),
         classes=classes if len(classes) <= CLASS_ROWS else weakest,
+        support_of=str(measured.get("support_of", "pictures")),
         classes_left_out=max(len(classes) - CLASS_ROWS, 0),
         pairs=list(measured.get("confused_pairs") or ()),
         mistakes=[_mistake(mistake) for mistake in measured.get("worst_mistakes") or ()],
+        pictures=[item for item in measured.get("pictures") or () if _is_embedded(item.get("picture"))],
     )
 
 
 def _charts(measured: Mapping[str, Any]) -> list[Chart]:
     found = []
-    classes = list(measured.get("classes") or ())
-    if (matrix := measured.get("confusion_matrix")) and classes:
-        found.append(confusion_matrix(matrix, [str(row["name"]) for row in classes]))
+    # Tasks that find objects have a row and a column for the background.
+    names = measured.get("confusion_classes") or [row["name"] for row in measured.get("classes") or ()]
+    if (matrix := measured.get("confusion_matrix")) and names:
+        found.append(confusion_matrix(matrix, [str(name) for name in names]))
     if curves := measured.get("precision_recall"):
         found.append(precision_recall(curves))
     if bins := measured.get("calibration"):
@@ -119,7 +131,8 @@ def _charts(measured: Mapping[str, Any]) -> list[Chart]:
 
 def _mistake(mistake: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the mistake without its thumbnail if that is anything but an embedded picture."""
-    thumbnail = mistake.get("thumbnail")
-    if isinstance(thumbnail, str) and thumbnail.startswith(_PICTURES):
-        return mistake
-    return {**mistake, "thumbnail": None}
+    return mistake if _is_embedded(mistake.get("thumbnail")) else {**mistake, "thumbnail": None}
+
+
+def _is_embedded(picture: Any) -> bool:
+    return isinstance(picture, str) and picture.startswith(_PICTURES)

@@ -149,9 +149,17 @@ def _replace(target: Path, source: Path) -> None:
 
 
 def predict(
-    store: Store, home: Home, model: str, inputs: Sequence[Path], output: Path | None = None
+    store: Store,
+    home: Home,
+    model: str,
+    inputs: Sequence[Path],
+    output: Path | None = None,
+    drawn: Path | None = None,
 ) -> list[dict[str, Any]]:
-    """Use a model (an experiment's name, or a model folder) on pictures; return a prediction a picture."""
+    """Use a model (an experiment's name, or a model folder) on pictures; return a prediction a picture.
+
+    Tasks that find objects draw them into pictures in the folder `drawn`, if one is named.
+    """
     if output is not None:
         if output.suffix.lower() not in (".csv", ".json"):
             raise SpecError("--output", f"'{output.name}' is neither CSV nor JSON", "End its name in .csv or .json")
@@ -164,9 +172,10 @@ def predict(
         "model": str(folder),
         "inputs": [str(path.absolute()) for path in inputs],
         "output": str(output.absolute()) if output else None,
+        "drawn": str(drawn.absolute()) if drawn else None,
     }
     launch = job_launch(home, name, "predict", arguments)
-    done = run_job(_entry(launch, _task_of_model(folder), "predict"))
+    done = run_job(_entry(launch, _task_of_model(folder), "draw" if drawn else "predict"))
     result: list[dict[str, Any]] = json.loads((done / "predictions.json").read_text(encoding="utf-8"))
     return result
 

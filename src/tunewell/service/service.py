@@ -227,9 +227,11 @@ class Service:
         """Train on all data with a trial's parameters (default: the best); see `models.retrain`."""
         return models.retrain(self.store, self.home, name, trial, output, on_report)
 
-    def predict(self, model: str, inputs: Sequence[Path], output: Path | None = None) -> list[dict[str, Any]]:
-        """Use a model (experiment name or model folder) on pictures."""
-        return models.predict(self.store, self.home, model, inputs, output)
+    def predict(
+        self, model: str, inputs: Sequence[Path], output: Path | None = None, drawn: Path | None = None
+    ) -> list[dict[str, Any]]:
+        """Use a model (experiment name or model folder) on pictures; see `models.predict`."""
+        return models.predict(self.store, self.home, model, inputs, output, drawn)
 
     def export_model(self, model: str, output: Path) -> dict[str, Any]:
         """Write a model (experiment name or model folder) as ONNX."""

@@ -61,7 +61,7 @@ class Attempt:
 class Task(Protocol):
     """One way to say what is trained."""
 
-    #: Verb (`evaluate`, `retrain`, `predict`, `export-model`) → entry that does it; a verb may be missing.
+    #: Verb (`evaluate`, `retrain`, `predict`, `draw`, `export-model`) → entry that does it; a verb may be missing.
     jobs: ClassVar[Mapping[str, str]]
     #: Modules to import before trials and jobs are forked off.
     preload: ClassVar[tuple[str, ...]]

@@ -89,7 +89,7 @@ def _per_class(
             "ap50": _defined(float(loose[label])),
             **rates(matches.hits[own & (matches.scores >= threshold)], objects),
             "support": objects,
-            "score_threshold": best_threshold(matches.scores[own], matches.hits[own], objects),
+            "best_score_threshold": best_threshold(matches.scores[own], matches.hits[own], objects),
         }
         rows.append(row)
     return rows

@@ -37,6 +37,7 @@ class ObjectDetection:
     jobs: ClassVar[Mapping[str, str]] = {
         "evaluate": f"{_PACKAGE}.evaluate:evaluate",
         "predict": f"{_PACKAGE}.predict:predict",
+        "draw": f"{_PACKAGE}.predict:predict",
         "export-model": f"{_PACKAGE}.export:export",
         "retrain": f"{_PACKAGE}.retrain:retrain",
     }

@@ -39,19 +39,23 @@ THUMBNAIL_SIDE = 96
 _MARGIN = 0.5
 
 
-def measure_in_detail(found: Mapping[int, Detections], pictures: DecodedPictures) -> dict[str, Any]:
+def measure_in_detail(
+    found: Mapping[int, Detections], pictures: DecodedPictures, threshold: float | None = None
+) -> dict[str, Any]:
     """Return all metrics of the pictures at these positions as JSON types, None where one is not defined (never NaN).
 
     The metrics of the training (see `metrics`) come first; `map_small` and so on are COCO's for objects under 32² and
-    96² pixels and above. `score_threshold` is the one with the best F1 over all classes; precision, recall, F1 and
-    confusions are those of detections above it, at an overlap of 0.5. Rows of the confusion matrix are true classes,
-    columns found ones; the last row and column are the background: what is not there, and what was missed.
+    96² pixels and above. `score_threshold` is the one given, or the one with the best F1 over all classes; precision,
+    recall, F1 and confusions are those of detections above it, at an overlap of 0.5. Rows of the confusion matrix are
+    true classes, columns found ones; the last row and column are the background: what is not there, and what was
+    missed.
     """
     annotated = pictures.annotated
     evaluated = evaluate(found, annotated, "segm" if annotated.has_masks else "bbox")
     matched = match_all(found, annotated)
     matches = gather(found, matched, annotated)
-    threshold = best_threshold(matches.scores, matches.hits, int(matches.objects.sum()))
+    if threshold is None:
+        threshold = best_threshold(matches.scores, matches.hits, int(matches.objects.sum()))
     matrix = _confusion_matrix(found, matched, annotated, threshold)
     small, medium, large = (_defined(value) for value in evaluated.by_size)
     names = [*annotated.classes, BACKGROUND]

@@ -5,7 +5,7 @@
     {"trials": {"7": {"val": {…}, "test": {…} or null}, …}}
 
 with the metrics of `detailed_metrics.measure_in_detail` for the validation set, from the detections that the trial
-left, and for the test set, which nothing has looked at before.
+left, and for the test set, which nothing has looked at before; its score threshold is that of the model.
 """
 
 from __future__ import annotations
@@ -48,10 +48,12 @@ def _evaluate_trial(artifacts: Path, prepared: Prepared, annotated: AnnotatedPic
     if "test" in annotated.splits:
         device = best_device()
         found = find_all(module.to(device), config, pictures, annotated.splits["test"], device)
-        test = _measure(found, pictures)
+        test = _measure(found, pictures, config.score_threshold)
     return {"val": validation, "test": test}
 
 
-def _measure(found: dict[int, Detections], pictures: DecodedPictures) -> Measures | None:
+def _measure(
+    found: dict[int, Detections], pictures: DecodedPictures, threshold: float | None = None
+) -> Measures | None:
     """Return the metrics of detections, None if the model does not even give finite numbers."""
-    return measure_in_detail(found, pictures) if are_finite(list(found.values())) else None
+    return measure_in_detail(found, pictures, threshold) if are_finite(list(found.values())) else None

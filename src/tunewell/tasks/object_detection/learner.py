@@ -17,12 +17,13 @@ from torch import nn
 from tunewell.tasks.object_detection.building import batch_norms, freeze
 from tunewell.tasks.object_detection.dataset import DecodedPictures
 from tunewell.tasks.object_detection.detections import Detections
-from tunewell.tasks.object_detection.finding import find_all, to_input
+from tunewell.tasks.object_detection.finding import BATCH_SIZE, find_all, to_input
 from tunewell.tasks.object_detection.hyperparameters import Hyperparameters
 from tunewell.tasks.object_detection.model import ModelConfig
 from tunewell.tasks.object_detection.networks import architecture
 from tunewell.tasks.object_detection.samples import Changes, Sample, change, mosaic
-from tunewell.tasks.vision.optimization import create_optimizer, rate_factor
+from tunewell.tasks.vision.averaging import WeightAverage
+from tunewell.tasks.vision.optimization import create_optimizer, memory_of, rate_factor, restore_memory, set_rate
 from tunewell.tasks.vision.training import NonFiniteLoss
 
 #: Gradients are scaled down to this norm: detectors start with large ones.
@@ -59,6 +60,38 @@ class Learner:
             freeze(module, hyperparameters.frozen_stages)
         self._first_label = int(architecture(config.network).has_background)
         self.optimizer = create_optimizer(self.module, hyperparameters)
+        self._average = WeightAverage(self.module, hyperparameters.ema) if hyperparameters.ema > 0 else None
+
+    @property
+    def result(self) -> nn.Module:
+        """The network that is validated and saved: the one in training, or the average of its weights."""
+        return self.module if self._average is None else self._average.module
+
+    def probe(self, pictures: DecodedPictures, positions: np.ndarray) -> None:
+        """Compute, and throw away, what takes the most memory: a step on the pictures with the most objects.
+
+        Changes nothing.
+
+        Raises:
+            torch.cuda.OutOfMemoryError: the batch is too large for the device.
+        """
+        kept = {name: buffer.clone() for name, buffer in self.module.named_buffers()}
+        counts = [len(pictures.annotated.objects[position]) for position in positions.tolist()]
+        crowded = positions[np.argsort(counts)[::-1][: self.hyperparameters.batch_size]].tolist()
+        self._start_training()
+        self._loss([pictures.sample(position) for position in crowded]).backward()  # type: ignore[no-untyped-call]
+        memory = [
+            torch.empty_like(tensor)
+            for tensor in self.module.parameters()
+            if tensor.grad is not None
+            for _ in range(2 if self.hyperparameters.optimizer == "adamw" else 1)
+        ]
+        del memory
+        self.optimizer.zero_grad(set_to_none=True)
+        with torch.no_grad():
+            for name, buffer in self.module.named_buffers():
+                buffer.copy_(kept[name])
+        self.detect(pictures, np.asarray(crowded[:BATCH_SIZE]))
 
     def train_epoch(
         self, pictures: DecodedPictures, positions: np.ndarray, on_step: Callable[[], None] = lambda: None
@@ -76,15 +109,15 @@ class Learner:
         order = generator.permutation(positions)
         size = min(self.hyperparameters.batch_size, len(order))
         steps = len(order) // size
-        self.module.train()
-        for part in self._fixed:
-            part.eval()
+        self._start_training()
         total = torch.zeros((), device=self.device)
         for step in range(steps):
             on_step()
             self._set_rate((self.epoch + (step + 0.5) / steps) / self.hyperparameters.epochs)
             chosen = order[step * size : (step + 1) * size]
             total += self._step(list(self._samples(pictures, chosen, positions, generator)))
+            if self._average is not None:
+                self._average.update(self.module)
             if self.device.type == "cpu" or (step + 1) % _STEPS_PER_LOOK == 0 or step + 1 == steps:
                 self._check_loss(total, step)
         self.epoch += 1
@@ -92,9 +125,9 @@ class Learner:
 
     def detect(self, pictures: DecodedPictures, positions: np.ndarray) -> dict[int, Detections]:
         """Return what the network finds in the pictures at these positions, as they are."""
-        self.module.eval()
+        module = self.result.eval()
         with self._precision():
-            return find_all(self.module, self.config, pictures, positions.tolist(), self.device)
+            return find_all(module, self.config, pictures, positions.tolist(), self.device)
 
     def state(self) -> dict[str, Any]:
         """Return what `load_state` needs to go on from here: tensors and plain values only."""
@@ -102,21 +135,27 @@ class Learner:
             "epoch": self.epoch,
             "module": self.module.state_dict(),
             "optimizer": self.hyperparameters.optimizer,
-            "optimizer_state": self.optimizer.state_dict()["state"],
-            "frozen_stages": self.hyperparameters.frozen_stages,
+            "optimizer_memory": memory_of(self.optimizer, self.module),
+            "average": self._average.state() if self._average is not None else None,
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from `state`, which a learner with other hyperparameters may have left.
 
-        The optimiser's memory is taken over where it fits: same optimiser, same trained tensors.
+        The memory of the same optimiser is taken over, for the tensors that both train.
         """
         self.epoch = state["epoch"]
         self.module.load_state_dict(state["module"])
-        own = self.hyperparameters
-        if (state["optimizer"], state["frozen_stages"]) == (own.optimizer, own.frozen_stages):
-            groups = self.optimizer.state_dict()["param_groups"]
-            self.optimizer.load_state_dict({"state": state["optimizer_state"], "param_groups": groups})
+        if state["optimizer"] == self.hyperparameters.optimizer:
+            restore_memory(self.optimizer, self.module, state["optimizer_memory"])
+        if self._average is not None:
+            # Where nothing was averaged before, the average begins here.
+            self._average.load_state(state["average"] or {"module": state["module"], "steps": 0})
+
+    def _start_training(self) -> None:
+        self.module.train()
+        for part in self._fixed:
+            part.eval()
 
     def _samples(
         self, pictures: DecodedPictures, chosen: np.ndarray, positions: np.ndarray, generator: np.random.Generator
@@ -133,12 +172,15 @@ class Learner:
                 sample = pictures.sample(position)
             yield change(sample, changes, pictures.size, generator)
 
-    def _step(self, samples: Sequence[Sample]) -> torch.Tensor:
+    def _loss(self, samples: Sequence[Sample]) -> torch.Tensor:
         images = [to_input(sample.pixels, self.device) for sample in samples]
         targets = [self._target(sample) for sample in samples]
         with self._precision():
             losses = self.module(images, targets)
-            loss = torch.stack([part.float() for part in losses.values()]).sum()
+            return torch.stack([part.float() for part in losses.values()]).sum()
+
+    def _step(self, samples: Sequence[Sample]) -> torch.Tensor:
+        loss = self._loss(samples)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.module.parameters(), _MAX_GRADIENT_NORM)
@@ -161,8 +203,7 @@ class Learner:
 
     def _set_rate(self, progress: float) -> None:
         factor = rate_factor(self.hyperparameters.schedule, min(progress, 1.0))
-        for group in self.optimizer.param_groups:
-            group["lr"] = factor * self.hyperparameters.learning_rate
+        set_rate(self.optimizer, factor * self.hyperparameters.learning_rate)
 
     def _check_loss(self, total: torch.Tensor, step: int) -> None:
         if not math.isfinite(float(total)):

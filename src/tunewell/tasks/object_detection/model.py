@@ -71,6 +71,12 @@ def load_model(folder: Path) -> tuple[nn.Module, ModelConfig]:
     return module.eval(), config
 
 
+def read_config(folder: Path) -> ModelConfig:
+    """Return the configuration of a saved model; raise `DataError` if there is none."""
+    with model_in(folder) as (fields, _):
+        return _to_config(fields)
+
+
 def module_for(config: ModelConfig) -> nn.Module:
     """Return the network that a model is of, with random weights."""
     return build_module(

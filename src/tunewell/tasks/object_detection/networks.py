@@ -32,6 +32,7 @@ _COMMON: dict[str, Any] = {
     "color_jitter": {"low": 0.0, "high": 0.5, "type": "float", "default": 0.1},
     "scale_jitter": {"low": 0.0, "high": 0.5, "type": "float", "default": 0.0},
     "mosaic": {"low": 0.0, "high": 1.0, "type": "float", "default": 0.0},
+    "ema": {"choices": [0.0], "default": 0.0},
 }
 _ANCHORS: dict[str, Any] = {
     "anchor_scale": {"low": 0.5, "high": 2.0, "log": True, "default": 1.0},
@@ -82,6 +83,11 @@ _COMMON_SOURCES = {
     "mosaic": (
         "Probability that four pictures are put together at half their size: Bochkovskiy et al. 2020, "
         "arXiv:2004.10934. Off by default: it pays in long training."
+    ),
+    "ema": (
+        "Not searched by default. Decay of an average of the weights over the steps, which is what is measured and "
+        "kept: Polyak, Juditsky 1992; 0.9998 and more in long training of detectors (Tan et al. 2020, "
+        "arXiv:1911.09070), 0.99 in short. 0 is off: one-cycle and cosine end at a rate of 0, which does much the same."
     ),
 }
 _ANCHOR_SOURCES = {

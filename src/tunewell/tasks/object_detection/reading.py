@@ -5,8 +5,7 @@ Headers of pictures are read here, their pixels when they are decoded.
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,9 +20,10 @@ from tunewell.tasks.object_detection.layouts.markings import MarkedObject, Marki
 from tunewell.tasks.object_detection.layouts.picture_index import PictureIndex
 from tunewell.tasks.object_detection.layouts.voc import find_voc_files, read_voc
 from tunewell.tasks.object_detection.layouts.yolo import find_yolo_names, read_yolo
-from tunewell.tasks.object_detection.splitting import stratified_choice
+from tunewell.tasks.vision.duplicates import groups_of_copies
 from tunewell.tasks.vision.picture_set import VALIDATION_SHARE
 from tunewell.tasks.vision.pictures import bombs_refused
+from tunewell.tasks.vision.splitting import stratified_choice
 
 _SPLITS = ("train", "val", "test")
 
@@ -126,7 +126,7 @@ def _objects(marked: Sequence[MarkedObject], label_of: dict[str, int], with_mask
 
 def _divide(found: AnnotatedPictures, seed: int) -> AnnotatedPictures:
     positions = np.asarray(found.splits["train"])
-    groups = _identical_files([found.path(position) for position in positions.tolist()])
+    groups = groups_of_copies([found.path(position) for position in positions.tolist()])
     chosen = stratified_choice(found.presence(positions.tolist()), VALIDATION_SHARE, seed, groups)
     if not 0 < len(chosen) < len(positions):
         raise DataError(
@@ -137,21 +137,6 @@ def _divide(found: AnnotatedPictures, seed: int) -> AnnotatedPictures:
     note = f"Divided at random, class by class: {len(train)} pictures to train on, {len(val)} to validate on."
     rest = {name: split for name, split in found.splits.items() if name != "train"}
     return replace(found, splits={"train": tuple(train), "val": tuple(val), **rest}, notes=(*found.notes, note))
-
-
-def _identical_files(paths: Sequence[Path]) -> np.ndarray:
-    """Return a number for each file; files of the same content have the same. Only equally long ones are read."""
-    by_length = defaultdict(list)
-    for number, path in enumerate(paths):
-        by_length[path.stat().st_size].append(number)
-    groups = np.arange(len(paths))
-    for numbers in by_length.values():
-        first: dict[bytes, int] = {}
-        for number in numbers if len(numbers) > 1 else ():
-            with paths[number].open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").digest()
-            groups[number] = first.setdefault(digest, number)
-    return groups
 
 
 def _class_notes(found: AnnotatedPictures) -> list[str]:

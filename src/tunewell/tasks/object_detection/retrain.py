@@ -1,9 +1,14 @@
 """The job `retrain`: the model for use, trained on all data with the parameters that the search found.
 
-`job.json`: `{"task_file": …, "schedule": [{"fidelity": 0.5, "parameters": {…}}, …], "splits": ["train", "val"]}`. Each
-part of the schedule trains on from where the one before ended. The model goes into `artifacts/model` in the job's
+`job.json`::
+
+    {"task_file": …, "schedule": [{"fidelity": 0.5, "parameters": {…}}, …], "splits": ["train", "val"],
+     "model": model folder of the trial}
+
+Each part of the schedule trains on from where the one before ended. The model goes into `artifacts/model` in the job's
 folder. Nothing is held out of these splits, so the only honest figures are those of the test split, where there is
-one: they are reported with the last epoch as `test_map` and so on, and kept with the model.
+one: they are reported with the last epoch as `test_map` and so on, and kept with the model. The score threshold is that
+of the trial's model, which had the validation set to find it.
 """
 
 from __future__ import annotations
@@ -18,8 +23,7 @@ from tunewell.tasks.object_detection.annotations import AnnotatedPictures
 from tunewell.tasks.object_detection.dataset import DecodedPictures, shared_pictures
 from tunewell.tasks.object_detection.learner import Learner
 from tunewell.tasks.object_detection.metrics import measure
-from tunewell.tasks.object_detection.model import save_model
-from tunewell.tasks.object_detection.thresholds import best_score
+from tunewell.tasks.object_detection.model import read_config, save_model
 from tunewell.tasks.object_detection.train import create_learner
 from tunewell.tasks.vision.job import arguments_of
 from tunewell.tasks.vision.prepared import Prepared
@@ -35,22 +39,27 @@ def retrain(folder: Path) -> None:
         splits, schedule = arguments["splits"], arguments["schedule"]
         positions = np.sort(np.concatenate([annotated.splits[split] for split in splits]))
         test = _test_positions(annotated, splits)
-        learner, pictures, metrics = None, None, {}
+        threshold = _threshold(arguments.get("model"))
+        learner, metrics = None, {}
         for place, part in enumerate(schedule, start=1):
             learner = _continued(learner, create_learner(prepared, annotated.classes, part["parameters"]))
             pictures = shared_pictures(prepared, annotated, learner.config.image_size)
             last_epoch = epochs_at(part["fidelity"], learner.hyperparameters.epochs)
             metrics = _train(learner, pictures, positions, last_epoch, test if place == len(schedule) else None)
-        assert learner is not None and pictures is not None, "an empty schedule"
+        assert learner is not None, "an empty schedule"
         note = f"Trained on the {len(positions)} pictures of {' and '.join(splits)}. {_figure(annotated, splits)}"
         if len(schedule) > 1:
             note += f" The parameters are those of the last of {len(schedule)} parts of the training."
-        # The threshold is that of pictures it has learned from, on which scores are higher, if there are no others.
-        seen = learner.detect(pictures, np.asarray(annotated.splits["val"]))
-        threshold = best_score(seen, annotated)
         config = replace(learner.config, metrics=metrics, note=note, score_threshold=threshold)
-        save_model(folder / "artifacts" / "model", learner.module, config)
+        save_model(folder / "artifacts" / "model", learner.result, config)
         print(note)
+
+
+def _threshold(model: str | None) -> float:
+    """Return the score threshold of the trial's model; one half where that is gone."""
+    if model is None or not (Path(model) / "model.json").is_file():
+        return 0.5
+    return read_config(Path(model)).score_threshold
 
 
 def _test_positions(annotated: AnnotatedPictures, splits: Sequence[str]) -> np.ndarray | None:

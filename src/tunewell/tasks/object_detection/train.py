@@ -31,9 +31,9 @@ from tunewell.tasks.object_detection.hyperparameters import Hyperparameters
 from tunewell.tasks.object_detection.learner import Learner
 from tunewell.tasks.object_detection.metrics import measure
 from tunewell.tasks.object_detection.model import ModelConfig, module_for, save_model, task_of
-from tunewell.tasks.object_detection.splitting import stratified_choice
 from tunewell.tasks.object_detection.thresholds import best_score
 from tunewell.tasks.vision.prepared import TASK_FILE_VARIABLE, Prepared
+from tunewell.tasks.vision.splitting import stratified_choice
 from tunewell.tasks.vision.training import (
     best_device,
     configure_torch,
@@ -63,6 +63,8 @@ def train(folder: Path) -> None:
 
     with failures_named():
         positions = training_positions(annotated, sampling(), learner.seed)
+        if learner.device.type == "cuda":
+            learner.probe(pictures, positions)
         train_and_report(
             learner,
             epochs_at(fidelity(), learner.hyperparameters.epochs),
@@ -112,6 +114,6 @@ def _validate_and_save(learner: Learner, pictures: DecodedPictures) -> dict[str,
     metrics = measure(found, pictures.annotated)
     output = output_dir()
     config = replace(learner.config, metrics=metrics, score_threshold=best_score(found, pictures.annotated))
-    save_model(output / "model", learner.module, config)
+    save_model(output / "model", learner.result, config)
     save_detections(output / "detections.json", found)
     return metrics

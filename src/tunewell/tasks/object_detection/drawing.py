@@ -18,10 +18,10 @@ from tunewell.tasks.object_detection.masks import draw
 
 #: How strongly masks cover the picture.
 _MASK_STRENGTH = 0.4
+#: How far above a box its name is written, in pixels.
+_TEXT_HEIGHT = 12
 #: Hues of neighbouring classes are the golden section apart, so that any number of them differs.
 _GOLDEN_SECTION = 0.618034
-#: Names are written where pictures have room for them.
-_NAMED_SIDE = 160
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +73,10 @@ def drawn(pixels: np.ndarray, size: tuple[int, int], marks: Sequence[Mark]) -> I
             value * scale for value, scale in zip(mark.box, [width / size[0], height / size[1]] * 2, strict=True)
         )
         pen.rectangle((x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)), outline=colour(mark.label), width=line)
-        if min(height, width) >= _NAMED_SIDE:
-            place = (x0 + line + 1, max(0.0, y0 - 11))
-            pen.rectangle(pen.textbbox(place, mark.text), fill=colour(mark.label))
+        place = (x0 + line, max(0.0, y0 - _TEXT_HEIGHT))
+        covered_by_text = pen.textbbox(place, mark.text)
+        if covered_by_text[2] <= x1:  # names wider than their boxes would hide what there is to see
+            pen.rectangle(covered_by_text, fill=colour(mark.label))
             pen.text(place, mark.text, fill="white")
     return image
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 import json
 import shutil
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,8 @@ from tunewell.tasks.object_detection.annotations import AnnotatedPictures
 from tunewell.tasks.object_detection.building import AsIs
 from tunewell.tasks.object_detection.dataset import load_frame
 from tunewell.tasks.object_detection.detections import Detections
-from tunewell.tasks.object_detection.finding import find
+from tunewell.tasks.object_detection.finding import MASK_THRESHOLD, find
+from tunewell.tasks.object_detection.masks import decode
 from tunewell.tasks.object_detection.model import ModelConfig, load_model
 from tunewell.tasks.object_detection.networks import architecture
 from tunewell.tasks.vision.job import arguments_of
@@ -47,7 +48,7 @@ from tunewell.trial.files import write_json
 OPSET = 18
 #: Pictures that original and export are compared on.
 COMPARED = 16
-#: Overlap, and largest difference of the score, at which two detections are the same.
+#: Overlap of boxes and of masks, and largest difference of the score, at which two detections are the same.
 SAME_OVERLAP = 0.9
 SAME_SCORE = 0.01
 #: Share of the original's detections that the export must find. Near ties may be settled in either way.
@@ -192,30 +193,42 @@ def _compare(
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
     same = count = 0
     largest = 0.0
     for pixels in pictures:
         height, width = pixels.shape[:2]
         original = find(module, config, [pixels], [(width, height)], torch.device("cpu"))[0]
         image = (pixels / np.float32(255)).transpose(2, 0, 1)
-        boxes, labels, scores = session.run(["boxes", "labels", "scores"], {"image": image})
+        given = dict(zip(names, session.run(names, {"image": image}), strict=True))
         sure = original.above(config.score_threshold)
         sure = sure if len(sure) else original.above(float(original.scores[:5].min(initial=1.0)))
-        for difference in _differences(sure, boxes, labels, scores):
+        for difference in _differences(sure, given):
             count += 1
             same += difference is not None
             largest = max(largest, difference or 0.0)
     return (same / count if count else 1.0), largest, count
 
 
-def _differences(found: Detections, boxes: np.ndarray, labels: np.ndarray, scores: np.ndarray) -> list[float | None]:
+def _differences(found: Detections, given: Mapping[str, np.ndarray]) -> list[float | None]:
     """Return the difference in score to the same detection in the file's results, None where there is no such."""
+    boxes = given["boxes"]
     differences: list[float | None] = []
-    for box, label, score in zip(found.boxes, found.labels, found.scores, strict=True):
+    for place, (box, label, score) in enumerate(zip(found.boxes, found.labels, found.scores, strict=True)):
         corner, opposite = np.maximum(boxes[:, :2], box[:2]), np.minimum(boxes[:, 2:], box[2:])
         shared = np.clip(opposite - corner, 0, None).prod(axis=1)
         areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) + (box[2:] - box[:2]).prod() - shared
-        apart = np.abs(scores - score)
-        alike = (labels == label) & (shared >= SAME_OVERLAP * areas) & (apart <= SAME_SCORE)
+        apart = np.abs(given["scores"] - score)
+        alike = (given["labels"] == label) & (shared >= SAME_OVERLAP * areas) & (apart <= SAME_SCORE)
+        if found.masks is not None:
+            alike[alike] = _same_mask(decode(found.masks[place]), given["masks"][alike])
         differences.append(float(apart[alike].min()) if alike.any() else None)
     return differences
+
+
+def _same_mask(mask: np.ndarray, given: np.ndarray) -> np.ndarray:
+    """Return which of the masks (n, H, W), from 0 to 1, cover the same pixels as `mask` (H, W)."""
+    drawn = given >= MASK_THRESHOLD
+    shared, covered = (drawn & (mask > 0)).sum(axis=(1, 2)), (drawn | (mask > 0)).sum(axis=(1, 2))
+    same: np.ndarray = shared >= SAME_OVERLAP * covered
+    return same

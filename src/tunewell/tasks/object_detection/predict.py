@@ -35,6 +35,8 @@ from tunewell.tasks.vision.training import best_device
 from tunewell.trial import report
 from tunewell.trial.files import write_json
 
+#: Longer side of the largest drawn pictures, in pixels.
+_LARGEST_DRAWN = 1280
 _COLUMNS = ("file", "label", "score", "x0", "y0", "x1", "y1", "error")
 
 Prediction = dict[str, Any]
@@ -73,7 +75,7 @@ def _predict_all(
         rows = {path: item.above(config.score_threshold) for path, item in zip(loaded, found, strict=True)}
         if place is not None:
             for path, item in rows.items():
-                _draw(place / names[path], loaded[path], item, config.classes)
+                _draw(path, place / names[path], loaded[path][1], item, config.classes)
         yield [
             _prediction(path, rows[path], config.classes) if path in rows else _unreadable(path, problems[path])
             for path in chosen
@@ -106,12 +108,13 @@ def _drawn_names(paths: Sequence[Path]) -> dict[Path, str]:
     return names
 
 
-def _draw(path: Path, loaded: Loaded, found: Detections, classes: Sequence[str]) -> None:
+def _draw(source: Path, target: Path, size: tuple[int, int], found: Detections, classes: Sequence[str]) -> None:
+    pixels, _ = load_frame(source, min(max(size), _LARGEST_DRAWN))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        drawn(*loaded, marks_of_detections(found, classes)).save(path, quality=90)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        drawn(pixels, size, marks_of_detections(found, classes)).save(target, quality=90)
     except OSError as error:
-        raise DataError(f"{path}: it can't be written ({error.strerror or error}). Name another folder.") from None
+        raise DataError(f"{target}: it can't be written ({error.strerror or error}). Name another folder.") from None
 
 
 def _prediction(path: Path, found: Detections, classes: Sequence[str]) -> Prediction:

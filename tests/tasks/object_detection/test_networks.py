@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tunewell.spec.errors import SpecError
+from tunewell.tasks.object_detection import building
 from tunewell.tasks.object_detection.building import batch_norms, build_module, freeze, paste, stages
 from tunewell.tasks.object_detection.hyperparameters import BOUNDS, VALUES, WHOLE, Hyperparameters
 from tunewell.tasks.object_detection.networks import ARCHITECTURES, DETECTORS, SEGMENTERS, architecture
@@ -96,6 +97,25 @@ def test_anchors_are_scaled_and_stretched(name: str) -> None:
     assert len(areas(1, 3)) == len(areas(1, 2))
     states = [build_module(name, 3, 64, scale).state_dict() for scale in (1.0, 2.0)]
     assert {key: value.shape for key, value in states[0].items()} == {k: v.shape for k, v in states[1].items()}
+
+
+@pytest.mark.parametrize("name", ["faster-rcnn-lite0", "fcos-resnet50"])
+def test_mixed_precision_ends_before_the_heads(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Backbones may compute in bfloat16, but coordinates are float32; results are nearly the same."""
+    torch.manual_seed(0)
+    module = build_module(name, 3, 64).eval()
+    images = torch.rand(1, 3, 64, 64)
+    with torch.inference_mode():
+        exact = module.backbone(images)  # type: ignore[operator]
+        monkeypatch.setattr(building, "mixed_precision", lambda device: torch.autocast("cpu", torch.bfloat16))
+        mixed = module.backbone(images)  # type: ignore[operator]
+        found = module([images[0]])[0]
+    assert list(mixed) == list(exact)
+    for level in exact:
+        assert mixed[level].dtype == torch.float32
+        assert not torch.equal(mixed[level], exact[level])
+        torch.testing.assert_close(mixed[level], exact[level], rtol=0.1, atol=0.1 * float(exact[level].abs().max()))
+    assert found["boxes"].dtype == torch.float32
 
 
 def test_unknown_networks() -> None:

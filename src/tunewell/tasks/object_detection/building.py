@@ -56,23 +56,31 @@ class AsIs(GeneralizedRCNNTransform):  # type: ignore[misc]  # torchvision has n
         return result
 
 
-class LightBackbone(nn.Module):
-    """A backbone of timm with a feature pyramid: (N, 3, H, W) → levels `0`, `1`, `2`, `pool`, 64 channels each."""
+class PyramidBackbone(nn.Module):
+    """A backbone with a feature pyramid: (N, 3, H, W) → name of a level → (N, channels, H / stride, W / stride).
 
-    out_channels = _CHANNELS
+    This is where most of the work is, so it has mixed precision where the hardware computes with bfloat16. The heads
+    have not: they would reckon coordinates in it, which beyond 256 pixels are steps of 2.
+    """
 
-    def __init__(self, timm_name: str) -> None:
+    def __init__(self, body: nn.Module, fpn: nn.Module, out_channels: int) -> None:
         super().__init__()
-        import timm
-
-        body: Any = timm.create_model(timm_name, features_only=True, out_indices=(2, 3, 4))
         self.body = body
-        self.fpn = FeaturePyramidNetwork(body.feature_info.channels(), _CHANNELS, extra_blocks=LastLevelMaxPool())
+        self.fpn = fpn
+        self.out_channels = out_channels
 
     def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Return the levels at strides 8, 16, 32 and 64."""
-        levels: dict[str, torch.Tensor] = self.fpn(dict(zip("012", self.body(images), strict=True)))
-        return levels
+        """Return the levels, float32."""
+        with mixed_precision(images.device):
+            levels = self.body(images)
+            levels = dict(zip("012", levels, strict=True)) if isinstance(levels, list) else levels
+            return {name: level.float() for name, level in self.fpn(levels).items()}
+
+
+def mixed_precision(device: torch.device) -> torch.autocast:
+    """Return a context with mixed precision where the hardware computes with bfloat16, which needs no loss scaling."""
+    fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.autocast(device.type, torch.bfloat16, enabled=fast)
 
 
 def build_module(
@@ -102,12 +110,11 @@ def build_module(
 def stages(module: nn.Module) -> list[list[nn.Module]]:
     """Return the parts of the backbone, by the five strides from 2 to 32."""
     backbone: Any = module.backbone
-    if isinstance(backbone, LightBackbone):
-        body: Any = backbone.body
+    body: Any = getattr(backbone, "body", None)
+    if hasattr(body, "conv_stem"):  # EfficientNet
         blocks = body.blocks
         return [[body.conv_stem, body.bn1, blocks[0]], [blocks[1]], [blocks[2]], [*blocks[3:5]], [*blocks[5:7]]]
-    if hasattr(backbone, "body"):  # ResNet-50
-        body = backbone.body
+    if body is not None:  # ResNet
         return [[body.conv1, body.bn1], [body.layer1], [body.layer2], [body.layer3], [body.layer4]]
     first = list(backbone.features[0])  # MobileNetV3 of SSDLite: 0 and 1 have stride 2, 2 and 3 have 4, 4 to 6 have 8
     return [first[:2], first[2:4], first[4:7], first[7:], [backbone.features[1]]]
@@ -133,9 +140,17 @@ def paste(masks: torch.Tensor, boxes: torch.Tensor, size: tuple[int, int]) -> to
     return pasted
 
 
+def _light_backbone(timm_name: str) -> PyramidBackbone:
+    """Return levels `0`, `1`, `2` and `pool` at strides 8, 16, 32 and 64."""
+    import timm
+
+    body: Any = timm.create_model(timm_name, features_only=True, out_indices=(2, 3, 4))
+    fpn = FeaturePyramidNetwork(body.feature_info.channels(), _CHANNELS, extra_blocks=LastLevelMaxPool())
+    return PyramidBackbone(body, fpn, _CHANNELS)
+
+
 def _build_light(design: Architecture, labels: int) -> Any:
-    assert design.timm_name is not None
-    backbone = LightBackbone(design.timm_name)
+    backbone = _light_backbone(str(design.timm_name))
     limits: dict[str, Any] = {"detections_per_img": MOST_DETECTIONS, "score_thresh": SCORE_THRESHOLD}
     if design.kind == "fcos":
         anchors = AnchorGenerator(tuple((stride,) for stride in _STRIDES), ((1.0,),) * len(_STRIDES))
@@ -171,13 +186,16 @@ def _build_light(design: Architecture, labels: int) -> Any:
     )
 
 
-def _build_full(design: Architecture, labels: int) -> nn.Module:
+def _build_full(design: Architecture, labels: int) -> Any:
     assert design.torchvision_name is not None
     build = getattr(detection, design.torchvision_name)
     names = ("score_thresh", "detections_per_img")
     prefix = "box_" if design.kind in ("faster-rcnn", "mask-rcnn") else ""
     limits = {prefix + names[0]: SCORE_THRESHOLD, prefix + names[1]: MOST_DETECTIONS}
-    module: nn.Module = build(weights=None, weights_backbone=None, num_classes=labels, **limits)
+    module = build(weights=None, weights_backbone=None, num_classes=labels, **limits)
+    if design.kind != "ssd":
+        own = module.backbone
+        module.backbone = PyramidBackbone(own.body, own.fpn, own.out_channels)
     return module
 
 

@@ -125,9 +125,7 @@ class Learner:
 
     def detect(self, pictures: DecodedPictures, positions: np.ndarray) -> dict[int, Detections]:
         """Return what the network finds in the pictures at these positions, as they are."""
-        module = self.result.eval()
-        with self._precision():
-            return find_all(module, self.config, pictures, positions.tolist(), self.device)
+        return find_all(self.result.eval(), self.config, pictures, positions.tolist(), self.device)
 
     def state(self) -> dict[str, Any]:
         """Return what `load_state` needs to go on from here: tensors and plain values only."""
@@ -175,9 +173,8 @@ class Learner:
     def _loss(self, samples: Sequence[Sample]) -> torch.Tensor:
         images = [to_input(sample.pixels, self.device) for sample in samples]
         targets = [self._target(sample) for sample in samples]
-        with self._precision():
-            losses = self.module(images, targets)
-            return torch.stack([part.float() for part in losses.values()]).sum()
+        losses = self.module(images, targets)
+        return torch.stack(list(losses.values())).sum()
 
     def _step(self, samples: Sequence[Sample]) -> torch.Tensor:
         loss = self._loss(samples)
@@ -195,11 +192,6 @@ class Learner:
         if sample.masks is not None:
             target["masks"] = torch.from_numpy(np.ascontiguousarray(sample.masks)).to(self.device)
         return target
-
-    def _precision(self) -> torch.autocast:
-        """Mixed precision where the hardware computes with bfloat16, which needs no loss scaling."""
-        fast = self.device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=fast)
 
     def _set_rate(self, progress: float) -> None:
         factor = rate_factor(self.hyperparameters.schedule, min(progress, 1.0))

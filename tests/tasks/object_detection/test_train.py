@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from tests.tasks.object_detection.trained import PARAMETERS, Trained, failure, r
 from tunewell.tasks.object_detection.annotations import AnnotatedPictures
 from tunewell.tasks.object_detection.dataset import load_pictures
 from tunewell.tasks.object_detection.detections import load_detections
-from tunewell.tasks.object_detection.learner import Learner
+from tunewell.tasks.object_detection.learner import Learner, ahead
 from tunewell.tasks.object_detection.metrics import measure
 from tunewell.tasks.object_detection.model import load_model
 from tunewell.tasks.object_detection.train import create_learner, training_positions
@@ -84,6 +85,22 @@ def test_too_little_memory_has_its_cause(boxes: Trained, tmp_path: Path, monkeyp
     with pytest.raises(Failed):
         run_trial(boxes, tmp_path)
     assert failure(tmp_path) == {"cause": "gpu_oom", "detail": "CUDA out of memory. Tried to allocate 2 GiB."}
+
+
+def test_batches_made_ahead_are_the_same() -> None:
+    """All batches come, in order; what goes wrong in making one is raised."""
+    batches: list[Any] = [[1], [2], [3]]
+    assert list(ahead(iter(batches))) == batches
+    assert list(ahead(iter([]))) == []
+
+    def broken() -> Iterator[Any]:
+        yield [1]
+        raise ValueError("no second")
+
+    taken = ahead(broken())
+    assert next(taken) == [1]
+    with pytest.raises(ValueError, match="no second"):
+        next(taken)
 
 
 def test_a_probe_changes_nothing(boxes: Trained) -> None:

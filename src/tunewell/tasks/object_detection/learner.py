@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -111,11 +112,15 @@ class Learner:
         steps = len(order) // size
         self._start_training()
         total = torch.zeros((), device=self.device)
-        for step in range(steps):
+        batches = (
+            list(self._samples(pictures, order[step * size : (step + 1) * size], positions, generator))
+            for step in range(steps)
+        )
+        # A GPU needs not wait for its pictures; without one there is no core to spare.
+        for step, samples in enumerate(batches if self.device.type == "cpu" else ahead(batches)):
             on_step()
             self._set_rate((self.epoch + (step + 0.5) / steps) / self.hyperparameters.epochs)
-            chosen = order[step * size : (step + 1) * size]
-            total += self._step(list(self._samples(pictures, chosen, positions, generator)))
+            total += self._step(samples)
             if self._average is not None:
                 self._average.update(self.module)
             if self.device.type == "cpu" or (step + 1) % _STEPS_PER_LOOK == 0 or step + 1 == steps:
@@ -203,3 +208,12 @@ class Learner:
 
     def _seed_of_epoch(self) -> int:
         return int(np.random.SeedSequence((self.seed, self.epoch)).generate_state(1)[0])
+
+
+def ahead(batches: Iterator[list[Sample]]) -> Iterator[list[Sample]]:
+    """Yield the same batches, each one made in another thread while the one before is used."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = pool.submit(next, batches, None)
+            yield batch

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +59,16 @@ def test_bad_specs(fields: dict[str, Any], message: str) -> None:
 def test_masks_have_metrics_of_their_own() -> None:
     """Segmentation may be searched by the boxes too."""
     assert spec(task="instance-segmentation", objective="box_map").objective.goal == "maximize"
+
+
+def test_listing_needs_no_libraries() -> None:
+    """Importing the task imports neither PyTorch nor Pillow: a base install can list and refuse it."""
+    code = (
+        "import sys, tunewell.tasks.object_detection.task; "
+        "names = ('torch', 'torchvision', 'timm', 'PIL', 'safetensors', 'faster_coco_eval'); "
+        "sys.exit(any(name in sys.modules for name in names))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_a_check_describes_the_data(tmp_path: Path) -> None:

@@ -15,12 +15,10 @@ from tunewell.tasks.contract import Attempt, Network, Program, Progress
 from tunewell.tasks.object_detection.annotations import AnnotatedPictures
 from tunewell.tasks.object_detection.hyperparameters import BOUNDS, VALUES, WHOLE
 from tunewell.tasks.object_detection.networks import DETECTORS, SEGMENTERS, Architecture, architecture
-from tunewell.tasks.object_detection.reading import read_annotations
 from tunewell.tasks.object_detection.weights import obtain_weights
 from tunewell.tasks.vision.domains import check_domains, image_sizes
 from tunewell.tasks.vision.inspection import inspect
 from tunewell.tasks.vision.picture_set import fingerprint
-from tunewell.tasks.vision.pictures import LETTERBOX
 from tunewell.tasks.vision.prepared import TASK_FILE_VARIABLE, Prepared
 from tunewell.tasks.vision.weights import check_weights_file
 
@@ -144,6 +142,8 @@ class ObjectDetection:
         return architecture(str(name), self.with_masks)
 
     def _read(self, spec: ExperimentSpec) -> AnnotatedPictures:
+        from tunewell.tasks.object_detection.reading import read_annotations
+
         assert spec.data is not None  # every spec with a task has one
         return read_annotations(spec.data, spec.seed, self.with_masks)
 
@@ -205,6 +205,7 @@ def _decode(
 ) -> tuple[dict[int, str], AnnotatedPictures]:
     """Return image size → cache folder, and the set without broken pictures and with notes on the pictures."""
     from tunewell.tasks.vision.cache import decode
+    from tunewell.tasks.vision.pictures import LETTERBOX
 
     decoded = {size: decode(annotated, state, size, cache, progress, LETTERBOX) for size in sizes}
     first = decoded[sizes[0]]

@@ -40,7 +40,14 @@ class ObjectDetection:
         "retrain": f"{_PACKAGE}.retrain:retrain",
     }
     # The optimisers would import torch._dynamo at their first use, in every trial anew.
-    preload: ClassVar[tuple[str, ...]] = ("torch", "torch._dynamo", "torchvision", "timm", f"{_PACKAGE}.train")
+    preload: ClassVar[tuple[str, ...]] = (
+        "torch",
+        "torch._dynamo",
+        "torchvision",
+        "timm",
+        "faster_coco_eval",
+        f"{_PACKAGE}.train",
+    )
     structural: ClassVar[tuple[str, ...]] = ("anchor_ratio", "anchor_scale", "epochs", "frozen_stages", "optimizer")
     #: Name of the task.
     name: ClassVar[str] = "object-detection"

@@ -282,13 +282,10 @@ def task_section(name: str) -> str:
     same = next((other for other in TASKS if _networks_of(other) == task.networks), name)
     if same != name:
         return f"## {name}\n\nMetrics: {metrics}. Networks and their parameters: those of [{same}](#{same}).\n"
-    parts = [
-        f"## {name}\n\nMetrics: {metrics}. Networks:\n",
-        table(
-            ("network", "what it is", "weights", "searched on GPUs"),
-            ((f"`{n.name}`", n.description, n.weights, n.on_gpus) for n in networks),
-        ),
-    ]
+    heads = ("network", "what it is", "weights", "searched on GPUs")
+    shown = len(heads) if any(network.on_gpus for network in networks) else len(heads) - 1
+    about = ((f"`{n.name}`", n.description, n.weights, n.on_gpus)[:shown] for n in networks)
+    parts = [f"## {name}\n\nMetrics: {metrics}. Networks:\n", table(heads[:shown], about)]
     for first, alike in _alike(networks).items():
         names = ", ".join(f"`{network.name}`" for network in alike)
         rows = ((f"`{p.name}`", default_text(p), domain_text(p), alike[0].sources.get(p.name, "")) for p in first)

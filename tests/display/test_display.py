@@ -37,7 +37,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 def drawn(bench: Bench, width: int, rows: int = 10, **options: object) -> str:
     """Return the live view as text."""
     console = Console(file=io.StringIO(), width=width, height=40, force_terminal=False)
-    console.print(render(snapshot(bench.store, "signs"), width, rows, **options))  # type: ignore[arg-type]
+    console.print(render(snapshot(bench.store, bench.home, "signs"), width, rows, **options))  # type: ignore[arg-type]
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -84,7 +84,7 @@ def test_live_view_before_anything_happened(tmp_path: Path) -> None:
 
 def test_lines_tell_value_or_cause(bench: Bench) -> None:
     """A trial's line has its value and parameters, or why it failed."""
-    now = snapshot(bench.store, "signs")
+    now = snapshot(bench.store, bench.home, "signs")
     failed, good = (trial_line(now, trial) for trial in now.ended)
     assert "trial 1/20 succeeded  accuracy 0.9877" in good
     assert "x=0" in good
@@ -93,7 +93,7 @@ def test_lines_tell_value_or_cause(bench: Bench) -> None:
 
 def test_wording(bench: Bench) -> None:
     """Counts name the states that occur; parameters are rounded."""
-    result = snapshot(bench.store, "signs").result
+    result = snapshot(bench.store, bench.home, "signs").result
     assert counts_text(result) == "2 running, 1 succeeded, 1 failed"
     assert best_text(result) == "best accuracy 0.9877 (trial 1)"
     assert parameters_text({"rate": 0.00212345, "flip": True, "name": "sgd"}) == "rate=0.00212 flip=true name=sgd"

@@ -6,7 +6,6 @@ Needs Ray Tune, which is no part of the development environment: `pip install 'r
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import tempfile
 import time
@@ -29,7 +28,7 @@ class Member(tune.Trainable):
         from tunewell.tasks.vision.training import configure_torch
 
         configure_torch()
-        self._prepared = Prepared.load(Path(os.environ["TUNEWELL_TASK_FILE"]))
+        self._prepared = Prepared.load(Path(config["task_file"]))
         self._manifest = Manifest.load(Path(self._prepared.manifest))
         self._build(config)
 
@@ -63,7 +62,8 @@ class Member(tune.Trainable):
     def _build(self, config: dict[str, Any]) -> None:
         from tunewell.tasks.image_classification.train import create_learner, load_pictures
 
-        configuration = {**config, "horizontal_flip": bool(config["horizontal_flip"])}
+        configuration = {name: value for name, value in config.items() if name != "task_file"}
+        configuration["horizontal_flip"] = bool(config["horizontal_flip"])
         self._learner = create_learner(self._prepared, self._manifest, configuration)
         self._pictures = load_pictures(self._prepared, self._manifest, self._learner.config.image_size)
 
@@ -91,9 +91,10 @@ def run(spec: dict[str, Any], seed: int, arguments: argparse.Namespace) -> tuple
     with tempfile.TemporaryDirectory() as folder:
         experiment = Path(folder) / "experiment"
         plan.task.prepare(plan.spec, experiment, Path(folder) / "cache", lambda what, done, total: None)
-        os.environ["TUNEWELL_TASK_FILE"] = str(experiment / "task.json")
         space = mutations(plan.space)
-        fixed = {parameter.name: parameter.values(1)[0] for parameter in plan.space if parameter.size == 1}
+        # Ray's workers outlive a search, and with them their environment.
+        fixed: dict[str, Any] = {"task_file": str(experiment / "task.json")}
+        fixed |= {parameter.name: parameter.values(1)[0] for parameter in plan.space if parameter.size == 1}
         scheduler = PopulationBasedTraining(
             time_attr="training_iteration", perturbation_interval=1, hyperparam_mutations=space
         )

@@ -57,7 +57,7 @@ def straightforward(data: Path, arguments: argparse.Namespace) -> tuple[float, f
     def objective(trial: Any) -> float:
         chosen: dict[str, Any] = {}
         for parameter in space:
-            if parameter.name == "epochs" or not space.is_active(parameter, chosen):
+            if parameter.size == 1 or not space.is_active(parameter, chosen):  # off by default, or given below
                 continue
             if parameter.size is not None:
                 chosen[parameter.name] = trial.suggest_categorical(parameter.name, parameter.values(parameter.size))

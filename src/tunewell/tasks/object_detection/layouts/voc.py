@@ -1,12 +1,17 @@
 """Pascal VOC: one XML file a picture (Everingham et al. 2010, IJCV 88).
 
-Splits come from `ImageSets/Main/{train,val,test}.txt`, one name a line, or else from the folders' names. Coordinates
-are taken as they stand: whether they begin at 0 or, as in the VOC challenge itself, at 1 is not written in the files.
-Objects marked `difficult` are neither learned nor missed when not found, as in the challenge.
+Splits come from `ImageSets/Main/{train,val,test}.txt`, one name a line, or else from the folders' names. Objects
+marked `difficult` are neither learned nor missed when not found, as in the challenge.
+
+The challenge counts pixels from 1 and boxes include their last ones, so that `xmin - 1, ymin - 1, xmax, ymax` are the
+box's edges; Detectron2 reads every set so. Converters, however, write edges counted from 0. Files don't say which, but
+a set in which any box begins below 1 can't count from 1: its coordinates are taken as edges.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
 from xml.parsers import expat
@@ -65,6 +70,7 @@ def read_voc(files: list[Path], index: PictureIndex) -> Markings:
             markings.missing.append(name or path.stem)
         else:
             markings.pictures.append(MarkedPicture(picture, split, objects, size))
+    markings.pictures = _counted_from_0(markings.pictures)
     markings.classes = sorted({item.class_name for picture in markings.pictures for item in picture.objects})
     if listed_out:
         markings.notes.append(f"Left out, being in no list of ImageSets/Main: {listed_out} annotation files.")
@@ -143,6 +149,18 @@ def _object(element: ElementTree.Element) -> MarkedObject:
             raise ValueError(f"an object's {side} is no number") from None
     difficult = (element.findtext("difficult") or "0").strip() == "1"
     return MarkedObject(name, (corners[0], corners[1], corners[2], corners[3]), crowd=difficult)
+
+
+def _counted_from_0(pictures: list[MarkedPicture]) -> list[MarkedPicture]:
+    """Return the pictures with edges of boxes counted from 0, whichever way the set counts."""
+    if any(min(item.box[:2]) < 1 for picture in pictures for item in picture.objects):
+        return pictures
+    return [replace(picture, objects=_moved(picture.objects)) for picture in pictures]
+
+
+def _moved(objects: Sequence[MarkedObject]) -> list[MarkedObject]:
+    """Return objects whose boxes have their upper left pixel counted from 0."""
+    return [replace(item, box=(item.box[0] - 1, item.box[1] - 1, *item.box[2:])) for item in objects]
 
 
 def _stated_size(root: ElementTree.Element) -> tuple[int, int] | None:

@@ -15,6 +15,7 @@ from tunewell.tasks.object_detection.samples import (
     change,
     crop,
     mirror,
+    mixup,
     mosaic,
     relight,
     rescale,
@@ -89,6 +90,22 @@ def test_mosaic() -> None:
     assert whole.labels.tolist() == [1, 1, 1, 0]
     assert whole.boxes[0].tolist() == [5, 12.5, 15, 22.5]
     assert_consistent(replace(whole, pixels=np.where(whole.pixels == 128, 0, whole.pixels)))
+
+
+@given(st.floats(0.2, 0.8))
+def test_mixup(share: float) -> None:
+    """Both pictures shine through by their shares; all objects stay where they were, masks with them."""
+    one, other = sample(40, 60), replace(sample(60, 40, (5, 30, 25, 50)), labels=np.array([0]))
+    both = mixup(one, other, share)
+    assert both.shape == (60, 60)
+    assert both.boxes.tolist() == [[10, 5, 30, 25], [5, 30, 25, 50]]
+    assert both.labels.tolist() == [1, 0]
+    assert both.masks is not None and both.masks.sum(axis=(1, 2)).tolist() == [400, 400]
+    assert both.masks[0, 5:25, 10:30].all() and both.masks[1, 30:50, 5:25].all()
+    assert both.pixels[10, 20, 0] == pytest.approx(255 * share, abs=1)
+    assert both.pixels[45, 10, 0] == pytest.approx(255 * (1 - share) + 128 * share, abs=1)
+    assert both.pixels[59, 59].tolist() == [128] * 3
+    assert mixup(replace(one, masks=None), replace(other, masks=None), share).masks is None
 
 
 @pytest.mark.parametrize(("factors", "expected"), [((1, 1, 1), (100, 50, 0)), ((2, 1, 1), (200, 100, 0))])

@@ -68,6 +68,17 @@ def test_other_hyperparameters_go_on_from_a_checkpoint(boxes: Trained, tmp_path:
     assert [step for step, _ in run_trial(boxes, tmp_path / "child", changes)] == [2]
 
 
+@pytest.mark.parametrize("name", ["mosaic", "mixup"])
+def test_pictures_are_put_together(name: str, boxes: Trained, tmp_path: Path) -> None:
+    """With probability 1 other pictures are learned from than with probability 0."""
+    plain = {"mosaic": 0.0, "mixup": 0.0, "epochs": 1, "image_size": 48}
+    losses = [
+        run_trial(boxes, tmp_path / str(probability), {**plain, name: probability})[0][1]["train_loss"]
+        for probability in (0.0, 1.0)
+    ]
+    assert losses[0] != losses[1]
+
+
 def test_divergence_has_its_cause(boxes: Trained, tmp_path: Path) -> None:
     """A loss that is no number ends the trial with `non_finite`."""
     with pytest.raises(Failed):

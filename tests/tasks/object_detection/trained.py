@@ -27,6 +27,7 @@ PARAMETERS: dict[str, Any] = {
     "color_jitter": 0.1,
     "scale_jitter": 0.1,
     "mosaic": 0.2,
+    "mixup": 0.2,
     "anchor_scale": 0.8,
     "anchor_ratio": 1.5,
     "image_size": 64,

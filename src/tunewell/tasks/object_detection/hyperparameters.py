@@ -35,6 +35,8 @@ class Hyperparameters:
     scale_jitter: float = 0.0
     #: Probability that four pictures are put together.
     mosaic: float = 0.0
+    #: Probability that two pictures are blended.
+    mixup: float = 0.0
     #: Decay of the average of the weights over the steps; 0: off.
     ema: float = 0.0
     #: Factor of the anchors' sizes.
@@ -66,6 +68,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "color_jitter": (0.0, 1.0),
     "scale_jitter": (0.0, 2.0),
     "mosaic": (0.0, 1.0),
+    "mixup": (0.0, 1.0),
     "ema": (0.0, 0.99999),
     "anchor_scale": (0.05, 20.0),
     "anchor_ratio": (1.0, 20.0),

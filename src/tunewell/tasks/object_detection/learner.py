@@ -22,7 +22,7 @@ from tunewell.tasks.object_detection.finding import BATCH_SIZE, find_all, to_inp
 from tunewell.tasks.object_detection.hyperparameters import Hyperparameters
 from tunewell.tasks.object_detection.model import ModelConfig
 from tunewell.tasks.object_detection.networks import architecture
-from tunewell.tasks.object_detection.samples import Changes, Sample, change, mosaic
+from tunewell.tasks.object_detection.samples import Changes, Sample, change, mixup, mosaic
 from tunewell.tasks.vision.averaging import WeightAverage
 from tunewell.tasks.vision.optimization import create_optimizer, memory_of, rate_factor, restore_memory, set_rate
 from tunewell.tasks.vision.training import NonFiniteLoss
@@ -32,6 +32,8 @@ _MAX_GRADIENT_NORM = 10.0
 #: Steps between two looks at the loss on a GPU, each of which waits for it.
 _STEPS_PER_LOOK = 20
 _MOSAIC_PICTURES = 4
+#: Shares of blended pictures follow Beta(this, this): Zhang et al. 2019, arXiv:1902.04103, section 3.1.
+_MIXUP_ALPHA = 1.5
 
 
 class Learner:
@@ -163,17 +165,27 @@ class Learner:
     def _samples(
         self, pictures: DecodedPictures, chosen: np.ndarray, positions: np.ndarray, generator: np.random.Generator
     ) -> Iterator[Sample]:
-        """Yield changed samples, each a picture or a mosaic of it with three others."""
+        """Yield changed samples, each a picture or a mosaic of several, or two such things blended."""
+        for position in chosen.tolist():
+            sample = self._sample(pictures, position, positions, generator)
+            if self.hyperparameters.mixup > 0 and generator.uniform() < self.hyperparameters.mixup:
+                other = self._sample(pictures, int(generator.choice(positions)), positions, generator)
+                sample = mixup(sample, other, generator.beta(_MIXUP_ALPHA, _MIXUP_ALPHA))
+            yield sample
+
+    def _sample(
+        self, pictures: DecodedPictures, position: int, positions: np.ndarray, generator: np.random.Generator
+    ) -> Sample:
+        """Return a changed picture, or mosaic of it with three others."""
         own = self.hyperparameters
         changes = Changes(own.horizontal_flip, own.color_jitter, own.scale_jitter)
-        for position in chosen.tolist():
-            if own.mosaic > 0 and generator.uniform() < own.mosaic:
-                others = generator.choice(positions, _MOSAIC_PICTURES - 1).tolist()
-                four = [pictures.sample(one) for one in (position, *others)]
-                sample = mosaic([four[place] for place in generator.permutation(len(four))], pictures.size)
-            else:
-                sample = pictures.sample(position)
-            yield change(sample, changes, pictures.size, generator)
+        if own.mosaic > 0 and generator.uniform() < own.mosaic:
+            others = generator.choice(positions, _MOSAIC_PICTURES - 1).tolist()
+            four = [pictures.sample(one) for one in (position, *others)]
+            sample = mosaic([four[place] for place in generator.permutation(len(four))], pictures.size)
+        else:
+            sample = pictures.sample(position)
+        return change(sample, changes, pictures.size, generator)
 
     def _loss(self, samples: Sequence[Sample]) -> torch.Tensor:
         images = [to_input(sample.pixels, self.device) for sample in samples]

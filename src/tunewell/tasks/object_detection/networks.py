@@ -32,6 +32,7 @@ _COMMON: dict[str, Any] = {
     "color_jitter": {"low": 0.0, "high": 0.5, "type": "float", "default": 0.1},
     "scale_jitter": {"low": 0.0, "high": 0.5, "type": "float", "default": 0.0},
     "mosaic": {"low": 0.0, "high": 1.0, "type": "float", "default": 0.0},
+    "mixup": {"low": 0.0, "high": 1.0, "type": "float", "default": 0.0},
     "ema": {"choices": [0.0], "default": 0.0},
 }
 _ANCHORS: dict[str, Any] = {
@@ -83,6 +84,10 @@ _COMMON_SOURCES = {
     "mosaic": (
         "Probability that four pictures are put together at half their size: Bochkovskiy et al. 2020, "
         "arXiv:2004.10934. Off by default: it pays in long training."
+    ),
+    "mixup": (
+        "Probability that a picture is blended with another one, by a share from Beta(1.5, 1.5), all objects kept: "
+        "Zhang et al. 2019, arXiv:1902.04103. Off by default: it pays in long training."
     ),
     "ema": (
         "Not searched by default. Decay of an average of the weights over the steps, which is what is measured and "

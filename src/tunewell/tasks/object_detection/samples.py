@@ -143,6 +143,33 @@ def mosaic(samples: Sequence[Sample], side: int) -> Sample:
     return visible(Sample(pixels, np.concatenate(boxes), np.concatenate(labels), whole))
 
 
+def mixup(first: Sample, second: Sample, share: float) -> Sample:
+    """Return a sample that shows `share` of the first one's light and the rest of the second one's, with all objects.
+
+    Zhang et al. 2019, arXiv:1902.04103, section 3.1: both keep their shapes and meet in the upper left corner. Unlike
+    there, all objects weigh alike, as in YOLOX (Ge et al. 2021, arXiv:2107.08430).
+    """
+    height, width = (max(sides) for sides in zip(first.shape, second.shape, strict=True))
+    one, other = (fill_up(sample, height, width) for sample in (first, second))
+    masks = None
+    if one.masks is not None and other.masks is not None:
+        masks = np.concatenate([one.masks, other.masks])
+    return Sample(
+        (share * one.pixels + (1 - share) * other.pixels + 0.5).astype(np.uint8),
+        np.concatenate([one.boxes, other.boxes]),
+        np.concatenate([one.labels, other.labels]),
+        masks,
+    )
+
+
+def fill_up(sample: Sample, height: int, width: int) -> Sample:
+    """Return the sample in the upper left corner of a grey picture of this size."""
+    below, right = height - sample.shape[0], width - sample.shape[1]
+    pixels = np.pad(sample.pixels, ((0, below), (0, right), (0, 0)), constant_values=GREY)
+    masks = None if sample.masks is None else np.pad(sample.masks, ((0, 0), (0, below), (0, right)))
+    return Sample(pixels, sample.boxes, sample.labels, masks)
+
+
 def visible(sample: Sample) -> Sample:
     """Return the sample with boxes cut to the picture, without those of which too little is left."""
     height, width = sample.shape

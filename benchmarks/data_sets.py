@@ -32,10 +32,18 @@ class DataSet:
     network: str
     epochs: int
     parameters: dict[str, Any] = field(default_factory=dict)
+    #: Fraction of the training pictures.
+    sampling: float = 1.0
+    seeds: int = 1
+    #: Of the data set; None: as the row is called.
+    folder: str | None = None
 
 
 SETS = {
-    "sign_digits": DataSet("image-classification", "small-cnn", 6, {"image_size": 32}),
+    "sign_digits": DataSet("image-classification", "small-cnn", 6, {"image_size": 32}, seeds=3),
+    "a quarter of sign_digits": DataSet(
+        "image-classification", "small-cnn", 8, {"image_size": 32}, sampling=0.25, seeds=3, folder="sign_digits"
+    ),
     "playing_cards_multilabel": DataSet("multilabel-classification", "efficientnet-lite0", 4, {"image_size": 128}),
     "bccd": DataSet("object-detection", "faster-rcnn-lite0", 2, {"image_size": 224}),
     "playing_cards": DataSet("object-detection", "faster-rcnn-lite0", 4, {"image_size": 224}),
@@ -66,6 +74,7 @@ def search(data: Path, chosen: DataSet, algorithm: str, seed: int, trials: int) 
         "algorithm": {"name": algorithm, **({"population_size": trials, "rounds": chosen.epochs} if populated else {})},
         "early_stopping": "off",
         "seed": seed,
+        "sampling": chosen.sampling,
         "parameters": {"epochs": chosen.epochs, **chosen.parameters},
         **({} if populated else {"max_trials": trials}),
     }
@@ -91,7 +100,7 @@ def main() -> None:
     parser.add_argument("--sets", default=",".join(SETS), help="which, separated by commas")
     parser.add_argument("--searches", default=",".join(SEARCHES), help="which, separated by commas")
     parser.add_argument("--trials", type=int, default=8)
-    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--seeds", type=int, help="how many (default: by data set, more where it is quick)")
     parser.add_argument("--chart", type=Path)
     arguments = parser.parse_args()
     root = Path(__file__).resolve().parent.parent
@@ -103,8 +112,10 @@ def main() -> None:
     print(f"{'data set':26}{'search':14}{heads}")
     for name in arguments.sets.split(","):
         for algorithm in arguments.searches.split(","):
-            data, seeds = folder / name, range(arguments.seeds)
-            found = [search(data, SETS[name], algorithm, seed, arguments.trials) for seed in seeds]
+            chosen = SETS[name]
+            seeds = range(arguments.seeds or chosen.seeds)
+            data = folder / (chosen.folder or name)
+            found = [search(data, chosen, algorithm, seed, arguments.trials) for seed in seeds]
             default, best = (statistics.mean(one) for one in zip(*((f.default, f.best) for f in found), strict=True))
             tests = [_mean([f.test_default for f in found]), _mean([f.test_best for f in found])]
             seconds = statistics.mean(f.seconds for f in found)
@@ -114,8 +125,8 @@ def main() -> None:
                 flush=True,
             )
             rows.append((name, algorithm, default, best))
-    if arguments.chart:
-        arguments.chart.write_text(chart(rows))
+            if arguments.chart:
+                arguments.chart.write_text(chart(rows))
 
 
 def _mean(values: list[float | None]) -> str:

@@ -77,6 +77,23 @@ def test_the_worst_go_on_as_copies_of_the_best() -> None:
     assert second[2].parameters["width"] == first[1].parameters["width"]
 
 
+@pytest.mark.parametrize("asynchronous", [False, True])
+@pytest.mark.parametrize("size", [2, 4])
+def test_the_default_configuration_is_trained_to_the_end(asynchronous: bool, size: int) -> None:
+    """Though it is always the worst: the best has something to be compared with. Another one is replaced."""
+    tuner = population(size=size, asynchronous=asynchronous)
+    lineage, replaced = 1, 0
+    for value in range(5):
+        members = begin(tuner, [0.0, *(0.5 + value + 0.01 * place for place in range(size - 1))])
+        default = members[0]
+        assert default.parameters == SPACE.default()
+        assert default.resume_from == (None if value == 0 else lineage)
+        lineage = default.number
+        replaced += sum("perturbed" in member.origin for member in members)
+    assert tuner.suggestions[lineage].fidelity == 1.0
+    assert bool(replaced) == (size > 2)
+
+
 def test_a_round_waits_for_all_of_its_members() -> None:
     """Nobody goes on before the last one has ended; then all do."""
     tuner = population()
@@ -96,10 +113,10 @@ def test_asynchronous_members_do_not_wait() -> None:
     members = [asked(tuner) for _ in range(4)]
     tuner.tell(members[2].outcome(0.5))
     assert asked(tuner).resume_from == 3
-    tuner.tell(members[0].outcome(0.1))
+    tuner.tell(members[1].outcome(0.1))
     assert (asked(tuner).origin) == "perturbed from trial 3"
-    tuner.tell(members[1].outcome(0.9))
-    assert asked(tuner).resume_from == 2
+    tuner.tell(members[3].outcome(0.9))
+    assert asked(tuner).resume_from == 4
 
 
 def test_failed_members_are_replaced() -> None:

@@ -10,7 +10,8 @@ trials of its lineage had.
 
 Deviations from the source: members are compared with those at the same round only, never with older or younger
 ones; values move in the scale of their parameter (see `explore`); members that fail are replaced as the worst are.
-The best are never changed (elitism).
+The best are never changed (elitism). The member of the default configuration goes on as it is to the end, so that
+the best has something to be compared with.
 """
 
 from __future__ import annotations
@@ -83,6 +84,8 @@ class PopulationBasedTuner(Tuner):
         #: Trials that have ended their round and have no successor yet, in the order of their ends.
         self._open: deque[int] = deque()
         self._ended: set[int] = set()
+        #: Trials of the member that has the default configuration.
+        self._reference: set[int] = set()
         self.first_fidelity = 1 / rounds
 
     def propose(self, number: int) -> Suggestion | Wait | Exhausted:
@@ -99,7 +102,11 @@ class PopulationBasedTuner(Tuner):
     def accept(self, suggestion: Suggestion) -> None:
         """Note that the member that waited longest has gone on."""
         if suggestion.number > self._size:
-            self._open.popleft()
+            predecessor = self._open.popleft()
+            if predecessor in self._reference and suggestion.resume_from == predecessor:
+                self._reference.add(suggestion.number)
+        elif suggestion.origin == "default":
+            self._reference.add(suggestion.number)
 
     def learn(self, suggestion: Suggestion, outcome: Outcome) -> None:
         """Let the member go on, unless this was its last round, or a retry of one that has gone on already."""
@@ -127,8 +134,9 @@ class PopulationBasedTuner(Tuner):
         ranked = sorted((trial for trial in ended if self._loss(trial) < math.inf), key=lambda t: (self._loss(t), t))
         failed = [trial for trial in ended if self._loss(trial) == math.inf]
         share = max(1, math.floor(len(ended) * self._ratio)) if len(ended) > 1 else 0
-        replaced = [*ranked, *failed][len(ended) - max(share, len(failed)) :]
-        if predecessor not in replaced:
+        replaceable = [trial for trial in ranked[share:] if trial not in self._reference]
+        worst = replaceable[len(replaceable) - max(0, share - len(failed)) :]
+        if predecessor not in {*worst, *failed}:
             parameters = self.suggestions[predecessor].parameters
             return Suggestion(number, parameters, f"goes on from trial {predecessor}", fidelity, predecessor)
         generator = self.generator(number, _EXPLORE)

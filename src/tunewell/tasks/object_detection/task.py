@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,6 +19,7 @@ from tunewell.tasks.object_detection.networks import DETECTORS, SEGMENTERS, Arch
 from tunewell.tasks.object_detection.weights import obtain_weights
 from tunewell.tasks.vision.domains import check_domains, image_sizes
 from tunewell.tasks.vision.inspection import inspect
+from tunewell.tasks.vision.memory_ranges import describe_ranges, fit_to_gpu
 from tunewell.tasks.vision.picture_set import fingerprint
 from tunewell.tasks.vision.prepared import TASK_FILE_VARIABLE, Prepared
 from tunewell.tasks.vision.weights import check_weights_file
@@ -27,6 +29,11 @@ _LIBRARIES = ("torch", "torchvision", "timm", "PIL", "safetensors", "faster_coco
 #: Most classes that a check lists.
 _LISTED_CLASSES = 20
 _BOX_METRICS = {"map": "maximize", "map50": "maximize", "map75": "maximize"}
+
+
+def _listed(designs: Mapping[str, Architecture]) -> dict[str, Network]:
+    """Return networks by name, with what is searched on GPUs."""
+    return {name: replace(item.network, on_gpus=describe_ranges(item.needs)) for name, item in designs.items()}
 
 
 class ObjectDetection:
@@ -54,23 +61,24 @@ class ObjectDetection:
     #: Whether objects have masks.
     with_masks: ClassVar[bool] = False
     #: Every network on offer, by name; the first one is the default.
-    networks: ClassVar[Mapping[str, Network]] = {name: item.network for name, item in DETECTORS.items()}
+    networks: ClassVar[Mapping[str, Network]] = _listed(DETECTORS)
     #: Metric → goal; the first one is the default objective.
     metrics: ClassVar[Mapping[str, str]] = _BOX_METRICS
 
     def complete(self, spec: Mapping[str, object]) -> dict[str, object]:
         """Fill in the objective (COCO's mean average precision) and the network, a light one.
 
+        Where trials get a GPU, image and batch sizes that the spec leaves open are those that its memory holds; see
+        `memory_ranges`.
+
         Raises:
             UserError: the metric or the network is unknown.
         """
         completed = dict(spec)
         completed["objective"] = self._complete_objective(spec.get("objective"))
-        if completed.get("network") is not None:
-            self._architecture(completed["network"])
-        else:
+        if completed.get("network") is None:
             completed["network"] = next(iter(self.networks))
-        return completed
+        return fit_to_gpu(completed, self._architecture(completed["network"]).needs)
 
     def space(self, spec: ExperimentSpec) -> SearchSpace:
         """Return the network's space with the spec's overrides.
@@ -179,7 +187,7 @@ class InstanceSegmentation(ObjectDetection):
 
     name: ClassVar[str] = "instance-segmentation"
     with_masks: ClassVar[bool] = True
-    networks: ClassVar[Mapping[str, Network]] = {name: item.network for name, item in SEGMENTERS.items()}
+    networks: ClassVar[Mapping[str, Network]] = _listed(SEGMENTERS)
     metrics: ClassVar[Mapping[str, str]] = {**_BOX_METRICS, "box_map": "maximize", "box_map50": "maximize"}
 
 

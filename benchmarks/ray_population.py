@@ -90,7 +90,7 @@ def run(spec: dict[str, Any], seed: int, arguments: argparse.Namespace) -> tuple
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         experiment = Path(folder) / "experiment"
-        plan.task.prepare(plan.spec, experiment, Path(folder) / "cache", lambda what, done, total: None)
+        plan.task.prepare(plan.spec, plan.space, experiment, Path(folder) / "cache", lambda what, done, total: None)
         space = mutations(plan.space)
         # Ray's workers outlive a search, and with them their environment.
         fixed: dict[str, Any] = {"task_file": str(experiment / "task.json")}

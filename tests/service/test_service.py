@@ -23,6 +23,9 @@ from tunewell.spec.experiment import parse_spec
 from tunewell.spec.launch import Launch
 from tunewell.spec.states import Cause, TrialState
 from tunewell.tasks.command import CommandTask
+from tunewell.tasks.image_classification.task import ImageClassification
+from tunewell.tasks.vision import memory_ranges
+from tunewell.tasks.vision.gpus import Gpu
 
 SPEC: dict[str, Any] = {
     "name": "e",
@@ -77,6 +80,22 @@ def test_without_max_trials_the_default_counts_again(service: Service) -> None:
     service.submit({key: value for key, value in SPEC.items() if key != "max_trials"})
     row = service.experiment("e")
     assert trial_budget(parse_spec(row.spec), row) == 20
+
+
+def test_a_search_goes_on_where_there_is_another_gpu(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a GPU decided when the search began stays as it was, and is no change of the spec."""
+    raw = {"name": "e", "task": "image-classification", "data": str(tmp_path), "network": "resnet18"}
+    monkeypatch.setattr(ImageClassification, "check", lambda task, spec: [])
+    monkeypatch.setattr(memory_ranges, "smallest_gpu", lambda: Gpu(80 << 30, bfloat16=True))
+    service.submit(raw)
+    space = service.experiment("e").space
+    assert space["image_size"]["ordinal"][-1] == 288
+    for gpu in (Gpu(2 << 30, bfloat16=False), None):
+        monkeypatch.setattr(memory_ranges, "smallest_gpu", lambda gpu=gpu: gpu)
+        assert service.submit({**raw, "max_trials": 30}).kind == "continued"
+        assert service.experiment("e").space == space
 
 
 @pytest.mark.parametrize("resources", [{"cpus": 4096}, {"gpus": 512}])

@@ -42,7 +42,8 @@ def make_spec(parameters: dict[str, Any] | None = None) -> ExperimentSpec:
 
 def prepare(function: Callable[..., Any] | None, folder: Path) -> None:
     """Prepare an experiment over `function` in `folder`."""
-    FunctionTask(function).prepare(make_spec(), folder, folder, lambda what, done, total: None)
+    task, spec = FunctionTask(function), make_spec()
+    task.prepare(spec, task.space(spec), folder, folder, lambda what, done, total: None)
 
 
 def run_trial(folder: Path, parameters: dict[str, Any], *, where: Path) -> list[dict[str, Any]]:

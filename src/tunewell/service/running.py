@@ -55,7 +55,7 @@ def run_experiment(
     with closing(scheduler), ExitStack() as lock:
         resources = plan_resources(spec, scheduler)
         lock.enter_context(home.lock(name))
-        notes = [] if inline else task.prepare(spec, home.experiment(name), home.cache, progress)
+        notes = [] if inline else task.prepare(spec, space, home.experiment(name), home.cache, progress)
         if notes != list(row.notes):
             with store.transaction() as tx:
                 tx.set_notes(name, notes)

@@ -86,9 +86,11 @@ class CommandTask:
         notes = [*_notes_on_shell(command), *_notes_on_placeholders(space, used), *_notes_on_sampling(spec, used)]
         return [found, *notes, *_notes_on_metric(spec)]
 
-    def prepare(self, spec: ExperimentSpec, folder: Path, cache: Path, progress: Progress) -> list[str]:
+    def prepare(
+        self, spec: ExperimentSpec, space: SearchSpace, folder: Path, cache: Path, progress: Progress
+    ) -> list[str]:
         """Do nothing: trials of a command share nothing."""
-        del spec, folder, cache, progress
+        del spec, space, folder, cache, progress
         return []
 
     def program(self, spec: ExperimentSpec, folder: Path, attempt: Attempt) -> Program:

@@ -84,8 +84,10 @@ class Task(Protocol):
             UserError: the experiment could not run; names what is wrong and the remedy.
         """
 
-    def prepare(self, spec: ExperimentSpec, folder: Path, cache: Path, progress: Progress) -> list[str]:
-        """Do once what all trials share, into the experiment's `folder` and the home's `cache`.
+    def prepare(
+        self, spec: ExperimentSpec, space: SearchSpace, folder: Path, cache: Path, progress: Progress
+    ) -> list[str]:
+        """Do once what all trials of a search over `space` share, into the experiment's `folder` and the `cache`.
 
         Idempotent: a second call with the same spec is quick. Returns notes for the user.
         """

@@ -62,7 +62,9 @@ class FunctionTask:
             _check_arguments(self.function, self.space(spec))
         return []
 
-    def prepare(self, spec: ExperimentSpec, folder: Path, cache: Path, progress: Progress) -> list[str]:
+    def prepare(
+        self, spec: ExperimentSpec, space: SearchSpace, folder: Path, cache: Path, progress: Progress
+    ) -> list[str]:
         """Pickle the function into the experiment's folder.
 
         Raises:

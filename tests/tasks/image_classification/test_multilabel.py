@@ -40,7 +40,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """An experiment with one trial that has ended."""
     folder = tmp_path_factory.mktemp("multilabel")
     found = Trained(write_squares(folder / "data"), folder / "experiment")
-    TASK.prepare(spec_of(found.data), found.folder, folder / "cache", lambda *step: None)
+    spec = spec_of(found.data)
+    TASK.prepare(spec, TASK.space(spec), found.folder, folder / "cache", lambda *step: None)
     run(train, found.attempt, {**PARAMETERS, "epochs": 6, "mixup": 0.2}, TUNEWELL_TASK_FILE=str(found.task_file))
     return found
 
@@ -153,8 +154,9 @@ def test_a_share_of_the_pictures_is_a_part_of_a_larger_one(trained: Trained) -> 
 def test_changed_labels_are_noticed(tmp_path: Path) -> None:
     """An experiment does not go on with other labels than it began with, though the pictures are the same."""
     data = write_squares(tmp_path / "data", 20)
-    TASK.prepare(spec_of(data), tmp_path / "e", tmp_path / "cache", lambda *step: None)
+    spec = spec_of(data)
+    TASK.prepare(spec, TASK.space(spec), tmp_path / "e", tmp_path / "cache", lambda *step: None)
     table = data / "labels.csv"
     table.write_text(table.read_text().replace("000.png,train,", "000.png,train,red|blue|green|"))
     with pytest.raises(ConflictError, match="the data set has changed since experiment 'e' began"):
-        TASK.prepare(spec_of(data), tmp_path / "e", tmp_path / "cache", lambda *step: None)
+        TASK.prepare(spec, TASK.space(spec), tmp_path / "e", tmp_path / "cache", lambda *step: None)

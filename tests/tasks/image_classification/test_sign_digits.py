@@ -20,7 +20,7 @@ def train_default(data: Path, home: Path, network: str, **changed: Any) -> list[
     task = ImageClassification()
     raw = {"name": "e", "task": "image-classification", "data": str(data), "network": network, "parameters": changed}
     spec = parse_spec(task.complete(raw))
-    task.prepare(spec, home / "e", home / "cache", lambda *step: None)
+    task.prepare(spec, task.space(spec), home / "e", home / "cache", lambda *step: None)
     parameters = task.space(spec).default()
     assert parameters is not None
     run(train, home / "trial", parameters, TUNEWELL_TASK_FILE=str(home / "e" / "task.json"))

@@ -36,7 +36,9 @@ def spec_of(data: Path, **fields: Any) -> ExperimentSpec:
 def prepare(spec: ExperimentSpec, home: Path) -> tuple[list[str], int]:
     """Prepare an experiment; return its notes, and how often progress was told."""
     told: list[int] = []
-    notes = TASK.prepare(spec, home / "e", home / "cache", lambda what, done, total: told.append(done))
+    notes = TASK.prepare(
+        spec, TASK.space(spec), home / "e", home / "cache", lambda what, done, total: told.append(done)
+    )
     return notes, len(told)
 
 
@@ -193,7 +195,9 @@ def test_a_second_experiment_decodes_nothing(digits: Path, tmp_path: Path) -> No
     """Experiments on the same pictures share the cache, whatever their network and seed."""
     prepare(spec_of(digits, parameters={"image_size": 32}), tmp_path)
     other = spec_of(digits, parameters={"image_size": 32}, network="resnet18", weights="none", seed=9)
-    assert TASK.prepare(other, tmp_path / "f", tmp_path / "cache", lambda *step: pytest.fail("decoded anew"))
+    assert TASK.prepare(
+        other, TASK.space(other), tmp_path / "f", tmp_path / "cache", lambda *step: pytest.fail("decoded anew")
+    )
 
 
 def test_a_lost_cache_is_made_again(digits: Path, tmp_path: Path) -> None:

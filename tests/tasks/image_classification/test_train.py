@@ -42,7 +42,7 @@ def experiment(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
     task, raw = ImageClassification(), {"name": "e", "task": "image-classification", "data": str(digits)}
     spec = parse_spec(task.complete({**raw, "network": "small-cnn", "parameters": {"image_size": [32, 48]}}))
-    task.prepare(spec, home / "e", home / "cache", lambda *step: None)
+    task.prepare(spec, task.space(spec), home / "e", home / "cache", lambda *step: None)
     return home / "e"
 
 

@@ -71,7 +71,7 @@ def train_digits(folder: Path, splits: Mapping[str, int] = SPLITS) -> Trained:
     task = ImageClassification()
     raw = {"name": "digits", "task": "image-classification", "data": str(trained.data), "network": "small-cnn"}
     spec = parse_spec(task.complete({**raw, "weights": "none", "parameters": {"image_size": 32, "epochs": 2}}))
-    task.prepare(spec, trained.folder, folder / "cache", lambda what, done, total: None)
+    task.prepare(spec, task.space(spec), trained.folder, folder / "cache", lambda what, done, total: None)
     run(train, trained.attempt, PARAMETERS, TUNEWELL_TASK_FILE=str(trained.task_file))
     return trained
 

@@ -24,7 +24,7 @@ def train_default(task: str, data: str, home: Path, **changed: Any) -> dict[str,
     """Prepare an experiment, train its default configuration with some changes; return the last metrics."""
     raw = {"name": "e", "task": task, "data": str(shared_data(data)), "parameters": changed}
     spec = parse_spec(task_for(raw).complete(raw))
-    task_for(raw).prepare(spec, home / "e", home / "cache", lambda *step: None)
+    task_for(raw).prepare(spec, task_for(raw).space(spec), home / "e", home / "cache", lambda *step: None)
     parameters = task_for(raw).space(spec).default()
     assert parameters is not None
     run(train, home / "trial", parameters, TUNEWELL_TASK_FILE=str(home / "e" / "task.json"))

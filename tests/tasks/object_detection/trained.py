@@ -64,7 +64,7 @@ def prepare(home: Path, task: str = "object-detection", data: Path | None = None
     data = data or write_coco(home / "data", make_scenes(SPLITS))
     raw = {"name": "e", "task": task, "data": str(data), "weights": "none", "parameters": {"image_size": [64, 48]}}
     spec = parse_spec(task_for(raw).complete({**raw, **fields}))
-    task_for(raw).prepare(spec, home / "e", home / "cache", lambda what, done, total: None)
+    task_for(raw).prepare(spec, task_for(raw).space(spec), home / "e", home / "cache", lambda what, done, total: None)
     return Trained(data, home / "e")
 
 

@@ -70,21 +70,22 @@ def test_what_is_kept_of_a_picture_of_any_size_counts() -> None:
 
 
 @pytest.mark.parametrize("task", TOLD)
-def test_ranges_enter_the_spec(task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a GPU the completed spec holds the ranges, and is valid; without one, or without use for it, it does not."""
+def test_ranges_enter_the_space(task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a GPU the space holds what the spec leaves open; without one, or without use for it, the network's own."""
     raw: dict[str, Any] = {"name": "e", "task": task, "data": str(tmp_path), "network": TOLD[task][0]}
     raw |= {"weights": "none", "parameters": {"batch_size": [4, 8]}}
     own = task_for(raw)
+    spec, without = (parse_spec(own.complete({**raw, **more})) for more in ({}, {"resources": {"gpus": 0}}))
     monkeypatch.setattr(memory_ranges, "smallest_gpu", lambda: None)
-    assert own.complete(raw)["parameters"] == {"batch_size": [4, 8]}
+    small = own.space(spec)
     monkeypatch.setattr(memory_ranges, "smallest_gpu", lambda: Gpu(80 * GIB, True))
-    spec = parse_spec(own.complete(raw))
     offer = NEEDS[TOLD[task][0]].offer
     assert own.space(spec)["image_size"].default == offer.usual_side
     assert own.space(spec)["image_size"].values(9) == list(offer.sides)
-    assert own.space(spec)["batch_size"].values(9) == [4, 8]
-    assert parse_spec(own.complete(own.complete(raw))).parameters == spec.parameters
-    assert own.complete({**raw, "resources": {"gpus": 0}})["parameters"] == {"batch_size": [4, 8]}
+    assert small["image_size"].values(9) == own.networks[TOLD[task][0]].space["image_size"].values(9)
+    assert own.space(spec)["batch_size"].values(9) == small["batch_size"].values(9) == [4, 8]
+    assert own.space(without) == small
+    assert parse_spec(own.complete(raw)) == spec
 
 
 @pytest.mark.parametrize("task", TOLD)

@@ -27,7 +27,7 @@ from tunewell.tasks.image_classification.networks import ARCHITECTURES, architec
 from tunewell.tasks.image_classification.weights import obtain_weights
 from tunewell.tasks.vision.domains import image_sizes
 from tunewell.tasks.vision.inspection import describe, inspect
-from tunewell.tasks.vision.memory_ranges import describe_ranges, fit_to_gpu
+from tunewell.tasks.vision.memory_ranges import describe_ranges, fitted_parameters
 from tunewell.tasks.vision.picture_set import fingerprint
 from tunewell.tasks.vision.prepared import TASK_FILE_VARIABLE, Prepared
 from tunewell.tasks.vision.weights import check_weights_file
@@ -72,8 +72,7 @@ class ImageClassification:
         """Fill in the objective (the first of `metrics`) and the network.
 
         The default network is small-cnn for pictures of up to 64 pixels a side, else efficientnet-lite0: it
-        depends on the data alone. Where trials get a GPU, image and batch sizes that the spec leaves open are those
-        that its memory holds; see `memory_ranges`.
+        depends on the data alone.
 
         Raises:
             UserError: the metric or the network is unknown, or the data can't be read.
@@ -84,23 +83,22 @@ class ImageClassification:
             architecture(str(completed["network"]))
         elif isinstance(spec.get("data"), str | Path):
             completed["network"] = self._default_network(Path(str(spec["data"])))
-        if completed.get("network") is None:
-            return completed
-        return fit_to_gpu(completed, architecture(str(completed["network"])).needs)
+        return completed
 
     def space(self, spec: ExperimentSpec) -> SearchSpace:
-        """Return the network's space with the spec's overrides.
+        """Return the network's space with the spec's overrides, and sizes for the GPU; see `memory_ranges`.
 
         `backbone` and `layer_decay` are left out where there are no pretrained weights to keep.
 
         Raises:
             SpecError: an override is malformed, or training can't follow it.
         """
-        base = architecture(str(spec.network)).network.space
+        design = architecture(str(spec.network))
+        base = design.network.space
         if spec.weights == "none":
             left_out = {"backbone", "layer_decay"} - set(spec.parameters)
             base = SearchSpace(tuple(parameter for parameter in base if parameter.name not in left_out))
-        space = parse_space(spec.parameters, base)
+        space = parse_space(fitted_parameters(spec, design.needs), base)
         check_domains(space)
         if spec.weights == "none" and "layer_decay" in space and space["layer_decay"].size != 1:
             raise SpecError(
@@ -128,7 +126,9 @@ class ImageClassification:
         found = f"Pictures: {counts}, in {len(manifest.classes)} classes; each is opened when the search begins."
         return [found, _by_class(manifest), f"Network: {spec.network}.", *manifest.notes]
 
-    def prepare(self, spec: ExperimentSpec, folder: Path, cache: Path, progress: Progress) -> list[str]:
+    def prepare(
+        self, spec: ExperimentSpec, space: SearchSpace, folder: Path, cache: Path, progress: Progress
+    ) -> list[str]:
         """Decode the pictures at every image size of the space and fetch the weights, where that is still to do.
 
         Raises:
@@ -146,7 +146,7 @@ class ImageClassification:
                 f"{spec.data}: the data set has changed since experiment '{spec.name}' began. "
                 "Restore it, or start afresh with --new."
             )
-        pixels, manifest = self._decode(manifest, state, image_sizes(self.space(spec)), cache, progress)
+        pixels, manifest = self._decode(manifest, state, image_sizes(space), cache, progress)
         if known is not None and (known.weights is None or Path(known.weights).exists()):
             return list(known.notes)
         weights = obtain_weights(spec.weights, architecture(str(spec.network)), cache)

@@ -19,7 +19,7 @@ from tunewell.tasks.object_detection.networks import DETECTORS, SEGMENTERS, Arch
 from tunewell.tasks.object_detection.weights import obtain_weights
 from tunewell.tasks.vision.domains import check_domains, image_sizes
 from tunewell.tasks.vision.inspection import inspect
-from tunewell.tasks.vision.memory_ranges import describe_ranges, fit_to_gpu
+from tunewell.tasks.vision.memory_ranges import describe_ranges, fitted_parameters
 from tunewell.tasks.vision.picture_set import fingerprint
 from tunewell.tasks.vision.prepared import TASK_FILE_VARIABLE, Prepared
 from tunewell.tasks.vision.weights import check_weights_file
@@ -68,9 +68,6 @@ class ObjectDetection:
     def complete(self, spec: Mapping[str, object]) -> dict[str, object]:
         """Fill in the objective (COCO's mean average precision) and the network, a light one.
 
-        Where trials get a GPU, image and batch sizes that the spec leaves open are those that its memory holds; see
-        `memory_ranges`.
-
         Raises:
             UserError: the metric or the network is unknown.
         """
@@ -78,24 +75,26 @@ class ObjectDetection:
         completed["objective"] = self._complete_objective(spec.get("objective"))
         if completed.get("network") is None:
             completed["network"] = next(iter(self.networks))
-        return fit_to_gpu(completed, self._architecture(completed["network"]).needs)
+        self._architecture(completed["network"])
+        return completed
 
     def space(self, spec: ExperimentSpec) -> SearchSpace:
-        """Return the network's space with the spec's overrides.
+        """Return the network's space with the spec's overrides, and sizes for the GPU; see `memory_ranges`.
 
         `frozen_stages` is left out where there are no pretrained weights to keep.
 
         Raises:
             SpecError: an override is malformed, or training can't follow it.
         """
-        base = self._architecture(spec.network).network.space
+        design = self._architecture(spec.network)
+        base = design.network.space
         if spec.weights == "none":
             if "frozen_stages" in spec.parameters:
                 raise SpecError(
                     "parameters.frozen_stages", "with `weights: none` there is nothing to keep", "Drop one of the two"
                 )
             base = SearchSpace(tuple(parameter for parameter in base if parameter.name != "frozen_stages"))
-        space = parse_space(spec.parameters, base)
+        space = parse_space(fitted_parameters(spec, design.needs), base)
         check_domains(space, BOUNDS, VALUES, WHOLE)
         return space
 
@@ -112,7 +111,9 @@ class ObjectDetection:
         annotated = self._read(spec)
         return [*describe(annotated), f"Network: {spec.network}.", *annotated.notes]
 
-    def prepare(self, spec: ExperimentSpec, folder: Path, cache: Path, progress: Progress) -> list[str]:
+    def prepare(
+        self, spec: ExperimentSpec, space: SearchSpace, folder: Path, cache: Path, progress: Progress
+    ) -> list[str]:
         """Decode the pictures at every image size of the space and fetch the weights, where that is still to do.
 
         Raises:
@@ -127,7 +128,7 @@ class ObjectDetection:
         state = fingerprint(annotated)
         if known is not None and known.fingerprint != state:
             raise _changed(spec)
-        pixels, annotated = _decode(annotated, state, image_sizes(self.space(spec)), cache, progress)
+        pixels, annotated = _decode(annotated, state, image_sizes(space), cache, progress)
         if known is not None and AnnotatedPictures.load(Path(known.manifest)).digest() != annotated.digest():
             raise _changed(spec)
         if known is not None and (known.weights is None or Path(known.weights).exists()):

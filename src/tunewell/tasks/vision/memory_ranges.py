@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tunewell.spec.experiment import ExperimentSpec
 from tunewell.tasks.vision.gpus import Gpu, smallest_gpu
 
 #: Share of the memory that is planned with, and what CUDA and its libraries take of it, in bytes.
@@ -54,15 +55,13 @@ class Needs:
     fixed_mib: float = 0.0
 
 
-def fit_to_gpu(spec: Mapping[str, object], needs: Needs) -> dict[str, object]:
-    """Return a raw spec with image and batch sizes for the GPU where it leaves them open, if trials get one."""
-    parameters, resources = spec.get("parameters") or {}, spec.get("resources") or {}
-    if not isinstance(parameters, Mapping) or not isinstance(resources, Mapping):
-        return dict(spec)  # for the spec's own validation to refuse
-    gpu = None if resources.get("gpus") == 0 else smallest_gpu()
-    if gpu is None:
-        return dict(spec)
-    return {**spec, "parameters": {**ranges_on(gpu, needs, parameters), **parameters}}
+def fitted_parameters(spec: ExperimentSpec, needs: Needs) -> dict[str, Any]:
+    """Return a spec's parameters, with image and batch sizes for the GPU where it leaves them open and trials get one.
+
+    They are no part of the spec, so that an experiment can go on where there is another GPU.
+    """
+    gpu = None if spec.resources.gpus == 0 else smallest_gpu()
+    return {**({} if gpu is None else ranges_on(gpu, needs, spec.parameters)), **spec.parameters}
 
 
 def ranges_on(gpu: Gpu, needs: Needs, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -42,6 +42,9 @@ def test_search_retrain_predict_export(run: Run, tmp_path: Path) -> None:
     assert "objects" in predicted.out
     assert len(list((tmp_path / "drawn").iterdir())) == 13
 
-    exported = run("export-model", "shapes", "--output", "shapes.onnx", "--json")
+    exported = run("export-model", "shapes", "--output", "handed over", "--json")
     assert exported.code == 0, exported.err
     assert exported.json["agreement"] >= 0.97
+    assert "| disc (objects) |" in (tmp_path / "handed over" / "README.md").read_text()
+    again = run("predict", "handed over", tmp_path / "shapes" / "images", "--json")
+    assert again.json == run("predict", "shapes", tmp_path / "shapes" / "images", "--json").json

@@ -66,10 +66,24 @@ def test_search_retrain_predict_export(run: Run, digits: Path, tmp_path: Path) -
     assert unreadable.code == 1
     assert unreadable.json[0]["error"]
 
-    exported = run("export-model", "digits", "--output", "digits.onnx", "--json")
+    exported = run("export-model", "digits", "--output", "handed over", "--json")
     assert exported.code == 0, exported.err
     assert exported.json["max_difference"] <= 1e-4
-    assert (tmp_path / "digits.onnx").stat().st_size > 10_000
+    folder = tmp_path / "handed over"
+    assert {path.name for path in folder.iterdir()} == {"README.md", "model.json", "model.onnx", "weights.safetensors"}
+    best = found.json["best"]["number"]
+    card = (folder / "README.md").read_text()
+    assert f"The search found its parameters: trial {best} of 2." in card
+    assert "| 0 | 20 | 8 | 8 |" in card
+    (tmp_path / "again.yaml").write_text(card.split("```yaml\n")[1].split("```")[0])
+    assert run("search", "again.yaml").code == 0, "the card's spec is that of the search, which has ended"
+
+    again = run("predict", folder, digits / "test" / "0", "--output", "again.csv")
+    assert again.code == 0, again.err
+    assert (tmp_path / "again.csv").read_text() == (tmp_path / "predictions.csv").read_text()
+    elsewhere = run("export-model", folder, "--output", "once more", "--json")
+    assert elsewhere.code == 0, elsewhere.err
+    assert elsewhere.json["compared_on"] == "32 random pictures"
 
 
 @pytest.mark.timeout(240)

@@ -293,7 +293,8 @@ def test_where_predictions_go_is_checked_first(
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(SpecError, match=rf"--output: .*{complaint}"):
         service.predict("e", [tmp_path], tmp_path / name)
-    with pytest.raises(SpecError, match="is a folder"):
+    (tmp_path / "folder.csv" / "notes.txt").touch()
+    with pytest.raises(SpecError, match=r"--output: .* is there, and is no model"):
         service.export_model("e", tmp_path / "folder.csv")
 
 

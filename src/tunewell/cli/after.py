@@ -113,12 +113,12 @@ def predict(
 
 def export_model(
     model: ModelArgument,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The ONNX file.")] = Path("model.onnx"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write.")] = Path("model"),
     home: HomeOption = HOME,
     database: DatabaseOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Write a model as ONNX that is checked to give the same predictions."""
+    """Write a folder to hand over: weights, ONNX that is checked to give the same predictions, and a model card."""
     with _home_or_new(model, home, database) as service:
         console = terminal(stderr=json_)
         with console.status("Exporting …"):
@@ -126,10 +126,8 @@ def export_model(
     if json_:
         print_json(facts)
         return
-    difference = number(facts["max_difference"], 2)
-    console.print(
-        f"{facts['path']}: opset {facts['opset']}, largest difference to the original {difference}.", soft_wrap=True
-    )
+    console.print(f"{facts['path']}: weights, model.onnx (opset {facts['opset']}; {facts['batch']}), and a model card.")
+    console.print(facts["checked"])
 
 
 def _table(predictions: Sequence[Mapping[str, Any]]) -> Table:

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
-from ruamel.yaml import YAML
 
 from tunewell.reports import charts, format, summary
 from tunewell.reports.charts import Chart
 from tunewell.reports.evaluations import evaluation_reports, measure_on
 from tunewell.reports.importance import Importance, parameter_importances
 from tunewell.reports.view import ExperimentView, TrialView, comparable, ended_with_value, failures_by_cause, ranked
+from tunewell.spec.files import to_yaml
 from tunewell.spec.space import Parameter, describe
 
 #: Most rows in the table of all trials; of more trials, the best are listed.
@@ -70,7 +68,7 @@ def render(view: ExperimentView) -> str:
         causes=summary.CAUSES,
         failure_rows=FAILURE_ROWS,
         trial_rows=_trial_rows(view),
-        spec_text=_yaml(view.spec),
+        spec_text=to_yaml(view.spec),
         style=Markup(_source("report.css")),
         plotly=Markup(plotly),
         script=Markup(script),
@@ -133,15 +131,6 @@ def _trial_rows(view: ExperimentView) -> list[TrialView]:
     if len(view.trials) <= TRIAL_ROWS:
         return list(view.trials)
     return sorted(ranked(view)[:TRIAL_ROWS], key=lambda trial: trial.number)
-
-
-def _yaml(spec: Mapping[str, Any]) -> str:
-    """Return the spec as a file that would start the same search; fields without a value are left out."""
-    yaml = YAML()
-    yaml.width = 1000
-    text = io.StringIO()
-    yaml.dump({name: value for name, value in spec.items() if value not in (None, (), [], {})}, text)
-    return text.getvalue()
 
 
 @cache

@@ -15,11 +15,12 @@ from tunewell.controller.launching import write_json
 from tunewell.service.evaluations import EVALUATION_FILE, read_evaluations
 from tunewell.service.finalists import read_finalists
 from tunewell.service.jobs import OnReport, job_launch, run_job
-from tunewell.service.results import default_trial
+from tunewell.service.results import default_trial, search_result
 from tunewell.service.submission import recorded_plan
 from tunewell.service.training import schedule, train_again
 from tunewell.spec.errors import ConflictError, NotFoundError, SpecError, UserError
 from tunewell.spec.experiment import parse_spec
+from tunewell.spec.files import to_yaml
 from tunewell.spec.launch import AttemptKey, Launch, Report
 from tunewell.store.rows import ExperimentRow, TrialRow
 from tunewell.store.store import Store
@@ -181,19 +182,45 @@ def predict(
 
 
 def export_model(store: Store, home: Home, model: str, output: Path) -> dict[str, Any]:
-    """Write a model as ONNX, checked against the original; return what is known of the file."""
-    _check_file(output)
+    """Write a folder to hand over: the model, the same as ONNX, checked against it, and a card; return facts about it.
+
+    A model that was there is replaced once the new one is complete.
+    """
+    _check_replaceable(output.absolute())
     folder, name = find_model(store, home, model)
     task_file = home.experiment(name) / "task.json"
     arguments = {
         "model": str(folder),
-        "output": str(output.absolute()),
         "task_file": str(task_file) if task_file.exists() else None,
+        "search": _search_of(store, home, name, folder) if name == model else None,
     }
     launch = job_launch(home, name, "export", arguments)
     done = run_job(_entry(launch, _task_of_model(folder), "export-model"))
-    result: dict[str, Any] = json.loads((done / "export.json").read_text(encoding="utf-8"))
-    return result
+    _replace(output.absolute(), done / "artifacts" / "model")
+    facts = json.loads((done / "export.json").read_text(encoding="utf-8"))
+    return {"path": str(output), **facts}
+
+
+def _search_of(store: Store, home: Home, name: str, folder: Path) -> dict[str, Any]:
+    """Return what a model card says of the search that a model comes from; see `model_card.Search`."""
+    retrained = folder == home.experiment(name) / "model"
+    result = search_result(store, home, name)
+    known = json.loads((folder / "model.json").read_text(encoding="utf-8"))["trial"] if retrained else None
+    trial = _chosen(store, home, store.experiment(name), known)
+    default = result.default
+    objective = {
+        "validation": [trial.value, default.value if default else None],
+        "test": [result.test_values.get(one.number) if one else None for one in (trial, default)],
+    }
+    return {
+        "experiment": name,
+        "spec": to_yaml(store.experiment(name).spec),
+        "metric": result.objective.metric,
+        "trial": trial.number,
+        "trials": sum(result.counts.values()),
+        "retrained": retrained,
+        "objective": {kind: values for kind, values in objective.items() if any(value is not None for value in values)},
+    }
 
 
 def find_model(store: Store, home: Home, model: str) -> tuple[Path, str]:

@@ -234,7 +234,7 @@ class Service:
         return models.predict(self.store, self.home, model, inputs, output, drawn)
 
     def export_model(self, model: str, output: Path) -> dict[str, Any]:
-        """Write a model (experiment name or model folder) as ONNX."""
+        """Write a folder to hand over of a model (experiment name or model folder); see `models.export_model`."""
         return models.export_model(self.store, self.home, model, output)
 
     def find_model(self, model: str) -> Path:

@@ -1,8 +1,10 @@
-"""Reading spec files."""
+"""Reading and writing spec files."""
 
 from __future__ import annotations
 
+import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,15 @@ def read_spec_file(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise SpecError(str(path), "it holds no mapping", "Write `field: value` lines")
     return complete_paths(data, path.resolve().parent, path.stem)
+
+
+def to_yaml(spec: Mapping[str, Any]) -> str:
+    """Return a spec as a file that would start the same search; fields without a value are left out."""
+    yaml = YAML()
+    yaml.width = 1000
+    text = io.StringIO()
+    yaml.dump({name: value for name, value in spec.items() if value not in (None, (), [], {})}, text)
+    return text.getvalue()
 
 
 def complete_paths(data: dict[str, Any], base: Path, name: str) -> dict[str, Any]:

@@ -11,7 +11,8 @@ import pytest
 import torch
 from PIL import Image
 from sklearn.metrics import classification_report, confusion_matrix, log_loss, roc_auc_score
-from tests.tasks.image_classification.trained import PARAMETERS, Trained, failure, run, run_job, train_digits
+from tests.tasks.image_classification.trained import PARAMETERS, Trained, train_digits
+from tests.tasks.supervised import failure, run, run_job
 
 from tunewell.tasks.image_classification.evaluate import evaluate
 from tunewell.tasks.image_classification.model import load_model, preprocess

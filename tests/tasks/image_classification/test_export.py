@@ -9,7 +9,8 @@ import onnxruntime
 import pytest
 import torch
 from PIL import Image
-from tests.tasks.image_classification.trained import Trained, failure, run_job, train_digits
+from tests.tasks.image_classification.trained import Trained, train_digits
+from tests.tasks.supervised import failure, hand_over, use_as_told
 
 from tunewell.tasks.image_classification import export as export_module
 from tunewell.tasks.image_classification.export import export
@@ -28,8 +29,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     return train_digits(tmp_path_factory.mktemp("trained"))
 
 
-def _export(folder: Path, model: Path, output: Path, task_file: Path | None = None) -> dict[str, Any]:
-    assert run_job(export, folder, model=model, output=output, task_file=task_file) == []
+def _facts(folder: Path) -> dict[str, Any]:
     facts: dict[str, Any] = json.loads((folder / "export.json").read_text())
     return facts
 
@@ -71,9 +71,8 @@ def _lively(config: ModelConfig) -> torch.nn.Module:
 
 def test_a_user_gets_the_models_predictions_from_the_file_alone(trained: Trained, tmp_path: Path) -> None:
     """Pictures prepared as the metadata say give the labels and probabilities of `predict`, at any batch size."""
-    output = tmp_path / "new folder" / "digits.onnx"
-    facts = _export(tmp_path / "job", trained.model, output, trained.task_file)
-    assert facts["path"] == str(output)
+    folder = hand_over(export, tmp_path / "job", trained.model, trained.task_file)
+    output, facts = folder / "model.onnx", _facts(tmp_path / "job")
     assert facts["max_difference"] <= 1e-4
     assert facts["compared_on"] == "30 pictures of the data set"
     metadata = onnxruntime.InferenceSession(output).get_modelmeta().custom_metadata_map
@@ -89,6 +88,7 @@ def test_a_user_gets_the_models_predictions_from_the_file_alone(trained: Trained
     labels = [classes[index] for index in given.argmax(axis=1)]
     assert labels == [config.classes[index] for index in expected.argmax(axis=1)]
     assert np.mean([label == path.parent.name for label, path in zip(labels, paths, strict=True)]) > 0.5
+    assert use_as_told(folder, paths[0]) == f"{labels[0]} {float(given[0].max())}\n"
 
 
 @pytest.mark.timeout(240)
@@ -99,35 +99,30 @@ def test_every_kind_of_network_can_be_exported(network: str, tmp_path: Path) -> 
     design = ARCHITECTURES[network]
     config = ModelConfig(network, tuple("abcde"), size, design.mean, design.std)
     save_model(tmp_path / "model", _lively(config), config)
-    facts = _export(tmp_path / "job", tmp_path / "model", tmp_path / "out" / "model.onnx")
-    assert facts["compared_on"] == "32 random pictures"
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["model.onnx"]
+    folder = hand_over(export, tmp_path / "job", tmp_path / "model")
+    assert _facts(tmp_path / "job")["compared_on"] == "32 random pictures"
+    assert [path.name for path in folder.glob("*onnx*")] == ["model.onnx"]
     module, _ = load_model(tmp_path / "model")
     for count in (1, 2, 5):
         pixels = _patchwork(count, size)
         with torch.inference_mode():
             expected = module(preprocess([Image.fromarray(array) for array in pixels], config)).softmax(dim=1).numpy()
-        given = _probabilities(tmp_path / "out" / "model.onnx", _channels_first(pixels))
+        given = _probabilities(folder / "model.onnx", _channels_first(pixels))
         assert np.abs(given - expected).max() <= 1e-4
         assert count == 1 or np.ptp(expected, axis=0).max() > 0.1, "the outputs must depend on the picture"
 
 
-def test_a_file_that_disagrees_is_not_left_behind(
+def test_a_file_that_disagrees_is_not_handed_over(
     trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If the graph computes something else, the job fails with the difference, and an older file stays as it was."""
+    """If the graph computes something else, the job fails with the difference, and says nothing of a file."""
 
     def without_mean(self: Any, images: torch.Tensor) -> torch.Tensor:
         return self.module(images / self.std).softmax(dim=1)
 
     monkeypatch.setattr(export_module._FromPixels, "forward", without_mean)
-    output = tmp_path / "out" / "model.onnx"
-    output.parent.mkdir()
-    output.write_text("older")
     with pytest.raises(Failed):
-        _export(tmp_path / "job", trained.model, output, trained.task_file)
+        hand_over(export, tmp_path / "job", trained.model, trained.task_file)
     assert "the export's probabilities differ by 0." in failure(tmp_path / "job")["detail"]
     assert "more than 0.0001" in failure(tmp_path / "job")["detail"]
-    assert [path.name for path in output.parent.iterdir()] == ["model.onnx"]
-    assert output.read_text() == "older"
     assert not (tmp_path / "job" / "export.json").exists()

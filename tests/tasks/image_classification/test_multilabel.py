@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import json
 from pathlib import Path
@@ -12,7 +13,8 @@ import onnxruntime
 import pytest
 from PIL import Image
 from tests.tasks.image_classification.squares import COLOURS, write_squares
-from tests.tasks.image_classification.trained import PARAMETERS, Trained, run, run_job
+from tests.tasks.image_classification.trained import PARAMETERS, Trained
+from tests.tasks.supervised import hand_over, run, run_job, use_as_told
 
 from tunewell.spec.errors import ConflictError, SpecError
 from tunewell.spec.experiment import parse_spec
@@ -116,9 +118,8 @@ def test_predictions_are_the_labels_above_their_thresholds(trained: Trained, tmp
 
 def test_the_exported_file_gives_each_label_its_probability(trained: Trained, tmp_path: Path) -> None:
     """The graph ends in a sigmoid, and the file's metadata hold the thresholds."""
-    arguments = {"model": trained.model, "output": tmp_path / "model.onnx", "task_file": trained.task_file}
-    run_job(export, tmp_path / "job", **arguments)
-    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    folder = hand_over(export, tmp_path / "job", trained.model, trained.task_file)
+    session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
     module, config = load_model(trained.model)
     path = trained.data / "images" / "000.png"
     image = np.asarray(Image.open(path), dtype=np.float32).transpose(2, 0, 1)[None] / 255
@@ -126,12 +127,18 @@ def test_the_exported_file_gives_each_label_its_probability(trained: Trained, tm
     assert given == pytest.approx(module(preprocess([path], config)).sigmoid().detach().numpy(), abs=1e-4)
     metadata = session.get_modelmeta().custom_metadata_map
     assert json.loads(metadata["thresholds"]) == pytest.approx(list(config.thresholds))
+    told = dict(ast.literal_eval(use_as_told(folder, path)))
+    above = given[0] >= config.thresholds
+    assert told == pytest.approx(
+        {name: p for name, p, sure in zip(config.classes, given[0], above, strict=True) if sure}
+    )
+    assert "A label is given from this probability on:" in (folder / "README.md").read_text()
 
 
 def test_retraining_keeps_the_thresholds(trained: Trained, tmp_path: Path) -> None:
     """The model trained on all data decides as the search found best, and is measured on the test set."""
     schedule = [{"fidelity": 1.0, "parameters": {**PARAMETERS, "epochs": 1}}]
-    arguments = {"task_file": trained.task_file, "schedule": schedule, "splits": ["train", "val"]}
+    arguments = {"task_file": trained.task_file, "schedule": schedule, "splits": ["train", "val"], "trial": 1}
     for number, (model, expected) in enumerate(
         [(trained.model, load_model(trained.model)[1].thresholds), (tmp_path / "gone", (0.5, 0.5, 0.5))]
     ):

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from tests.tasks.image_classification.trained import Trained, failure, run_job, train_digits
+from tests.tasks.image_classification.trained import Trained, train_digits
+from tests.tasks.supervised import failure, run_job
 
 from tunewell.tasks.image_classification.model import build_module, load_model, preprocess, save_model
 from tunewell.tasks.image_classification.predict import predict

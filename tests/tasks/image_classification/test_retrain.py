@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
-from tests.tasks.image_classification.trained import PARAMETERS, Trained, failure, run_job, train_digits
+from tests.tasks.image_classification.trained import PARAMETERS, Trained, train_digits
+from tests.tasks.supervised import failure, run_job
 
 from tunewell.tasks.image_classification.model import load_model, preprocess
 from tunewell.tasks.image_classification.retrain import retrain
 from tunewell.trial import Failed
 
 ALL = ("train", "val")
+#: The trial whose parameters are taken; its model is gone.
+OF_TRIAL = {"trial": 1, "model": "/nowhere"}
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +31,9 @@ def _retrain(
 ) -> tuple[Path, list[dict[str, Any]]]:
     chosen = {**PARAMETERS, **parameters}
     schedule = [{"fidelity": 1.0, "parameters": chosen}]
-    reports = run_job(retrain, folder / "job", task_file=trained.task_file, schedule=schedule, splits=splits)
+    reports = run_job(
+        retrain, folder / "job", task_file=trained.task_file, schedule=schedule, splits=splits, **OF_TRIAL
+    )
     return folder / "job" / "artifacts" / "model", reports
 
 
@@ -70,7 +75,7 @@ def test_a_schedule_is_trained_part_by_part(trained: Trained, tmp_path: Path) ->
     for name, second in (("same", chosen), ("changed", {**chosen, "learning_rate": 1e-5})):
         schedule = [{"fidelity": 0.5, "parameters": chosen}, {"fidelity": 1.0, "parameters": second}]
         folder = tmp_path / name
-        reports = run_job(retrain, folder, task_file=trained.task_file, schedule=schedule, splits=ALL)
+        reports = run_job(retrain, folder, task_file=trained.task_file, schedule=schedule, splits=ALL, **OF_TRIAL)
         assert [report["step"] for report in reports] == [1, 2, 3, 4]
         results[name] = folder / "artifacts" / "model"
     assert _same_weights(results["same"], whole)

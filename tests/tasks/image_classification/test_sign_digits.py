@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.tasks.image_classification.trained import run
+from tests.tasks.supervised import run
 
 from tunewell.spec.experiment import parse_spec
 from tunewell.tasks.image_classification.task import ImageClassification

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.tasks.image_classification.trained import failure, run
+from tests.tasks.supervised import failure, run
 
 from tunewell.spec.experiment import parse_spec
 from tunewell.tasks.image_classification.data import Manifest

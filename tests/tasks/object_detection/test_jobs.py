@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 from tests.tasks.object_detection.scenes import SIZE
-from tests.tasks.object_detection.trained import PARAMETERS, Trained, failure, run_job
+from tests.tasks.object_detection.trained import PARAMETERS, Trained
+from tests.tasks.supervised import failure, hand_over, run_job, use_as_told
 
 from tunewell.tasks.object_detection.evaluate import evaluate
 from tunewell.tasks.object_detection.export import export
@@ -81,13 +82,12 @@ def test_export(trained: Trained, tmp_path: Path) -> None:
     """The ONNX file finds the same objects, takes pictures of other sizes, and says how to be used."""
     import onnxruntime
 
-    output = tmp_path / "model.onnx"
-    run_job(export, tmp_path / "job", model=trained.model, output=output, task_file=trained.task_file)
+    picture = sorted((trained.data / "images").iterdir())[0]
+    folder = hand_over(export, tmp_path / "job", trained.model, trained.task_file)
     facts = json.loads((tmp_path / "job" / "export.json").read_text())
     assert facts["agreement"] >= 0.97
     assert facts["compared_on"].endswith("in 4 pictures of the data set")
-    assert output.with_suffix(".safetensors").is_file()
-    session = onnxruntime.InferenceSession(output)
+    session = onnxruntime.InferenceSession(folder / "model.onnx")
     described = session.get_modelmeta().custom_metadata_map
     assert json.loads(described["classes"]) == ["disc", "square"]
     results = session.run(None, {"image": np.zeros((3, 40, 56), dtype=np.float32)})
@@ -96,16 +96,21 @@ def test_export(trained: Trained, tmp_path: Path) -> None:
     assert len({len(result) for result in results}) == 1
     if has_masks(trained):
         assert results[3].shape[1:] == (40, 56)
+    assert load_model(folder)[1] == load_model(trained.model)[1]
+    run_job(predict, tmp_path / "predict", model=folder, inputs=[picture], output=None, drawn=None)
+    [predicted] = json.loads((tmp_path / "predict" / "predictions.json").read_text())
+    told = [line.split()[0] for line in use_as_told(folder, picture).splitlines()]
+    assert told == [item["label"] for item in predicted["objects"]]
 
 
 @pytest.mark.parametrize("trained", ["object-detection"], indirect=True)
 def test_an_export_that_differs_is_no_export(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the agreement that is due no file is left."""
+    """Without the agreement that is due the job fails."""
     monkeypatch.setattr("tunewell.tasks.object_detection.export.LEAST_AGREEMENT", 1.1)
     with pytest.raises(Failed):
-        run_job(export, tmp_path / "job", model=trained.model, output=tmp_path / "m.onnx", task_file=None)
+        hand_over(export, tmp_path / "job", trained.model)
     assert failure(tmp_path / "job")["cause"] == "crashed"
-    assert not list(tmp_path.glob("*m.onnx*"))
+    assert not (tmp_path / "job" / "export.json").exists()
 
 
 def test_retraining(trained: Trained, tmp_path: Path) -> None:
@@ -117,6 +122,7 @@ def test_retraining(trained: Trained, tmp_path: Path) -> None:
     reports = run_job(
         retrain,
         tmp_path / "job",
+        trial=1,
         task_file=trained.task_file,
         schedule=schedule,
         splits=["train", "val"],

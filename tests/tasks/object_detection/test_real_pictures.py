@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.tasks.object_detection.trained import run
 from tests.tasks.shared_data import shared_data
+from tests.tasks.supervised import run
 
 from tunewell.spec.experiment import parse_spec
 from tunewell.tasks.catalogue import task_for

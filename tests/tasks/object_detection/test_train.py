@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.tasks.object_detection.trained import PARAMETERS, Trained, failure, run_trial
+from tests.tasks.object_detection.trained import PARAMETERS, Trained, run_trial
+from tests.tasks.supervised import failure
 
 from tunewell.tasks.object_detection.annotations import AnnotatedPictures
 from tunewell.tasks.object_detection.dataset import load_pictures

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
 from tests.tasks.object_detection.scenes import make_scenes, write_coco
+from tests.tasks.supervised import run
 
 from tunewell.spec.experiment import parse_spec
 from tunewell.tasks.catalogue import task_for
@@ -75,29 +75,3 @@ def run_trial(
     run(train, folder, {**PARAMETERS, **(changes or {})}, TUNEWELL_TASK_FILE=str(trained.task_file), **environment)
     lines = map(json.loads, (folder / "reports.jsonl").read_text().splitlines())
     return [(line["step"], line["metrics"]) for line in lines]
-
-
-def run_job(entry: Callable[[Path], None], folder: Path, **arguments: Any) -> list[dict[str, Any]]:
-    """Run a job in `folder` as a supervisor would; return its reports, `step` and metrics."""
-    folder.mkdir(parents=True)
-    (folder / "job.json").write_text(json.dumps(arguments, default=str))
-    run(entry, folder, arguments.get("parameters", {}))
-    reports = folder / "reports.jsonl"
-    lines = reports.read_text().splitlines() if reports.exists() else []
-    return [{"step": report["step"], **report["metrics"]} for report in map(json.loads, lines)]
-
-
-def failure(folder: Path) -> dict[str, str]:
-    """Return cause and detail that a trial or job gave for its failure."""
-    given: dict[str, str] = json.loads((folder / "failure.json").read_text())
-    return given
-
-
-def run(entry: Callable[[Path], None], folder: Path, parameters: Mapping[str, Any], **environment: str) -> None:
-    """Call the entry of a trial or job in this process, with its parameters and environment."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "parameters.json").write_text(json.dumps(parameters))
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {**environment, "TUNEWELL_TRIAL_FOLDER": str(folder), "OMP_NUM_THREADS": "1"}.items():
-            patch.setenv(name, value)
-        entry(folder)

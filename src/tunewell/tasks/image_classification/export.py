@@ -1,12 +1,12 @@
-"""The job `export-model`: a model as one ONNX file, proven to give the same predictions.
+"""The job `export-model`: a model as a folder to hand over; see `handover`.
 
-`job.json`: `{"model": model folder, "output": ONNX file, "task_file": the experiment's or null}`. Normalisation and
-softmax (for several labels a picture: the sigmoid) are part of the graph, so that a user need only resize::
+Normalisation and softmax (for several labels a picture: the sigmoid) are part of the ONNX graph, so that a user need
+only resize::
 
     images          float32 (batch, 3, S, S), RGB, pixels from 0 to 1, the whole picture resized to a square
     probabilities   float32 (batch, C), in the order of `classes`; one label a picture: rows that sum to 1
 
-All that is needed to use the file stands in its metadata. Leaves `export.json`, facts about the file.
+All that is needed to use the file stands in its metadata, too.
 """
 
 from __future__ import annotations
@@ -21,13 +21,12 @@ import torch
 from PIL import Image
 from torch import nn
 
-from tunewell.tasks.image_classification.manifest import load_manifest
+from tunewell.tasks.image_classification.manifest import LabelledPictures, load_manifest
 from tunewell.tasks.image_classification.model import ModelConfig, load_model, preprocess
-from tunewell.tasks.vision.job import arguments_of
+from tunewell.tasks.vision.handover import Export, hand_over
+from tunewell.tasks.vision.model_card import DataSummary
 from tunewell.tasks.vision.pictures import bombs_refused, load_pixels
-from tunewell.tasks.vision.prepared import Prepared
 from tunewell.trial import fail
-from tunewell.trial.files import write_json
 
 #: Version of the ONNX operators: that of ONNX 1.15 (2023).
 OPSET = 20
@@ -40,23 +39,38 @@ Picture = Path | Image.Image
 
 
 def export(folder: Path) -> None:
-    """Write the ONNX file; end as failed, and leave no file, if it does not give the original's predictions."""
-    with arguments_of(folder) as arguments:
-        output = Path(arguments["output"])
-        output.parent.mkdir(parents=True, exist_ok=True)
-        module, config = load_model(Path(arguments["model"]))
-        pictures, origin = _pictures(arguments["task_file"], config.image_size)
-        unproven = output.with_name(f".{output.name}.part")
-        try:
-            write_onnx(module, config, unproven)
-            difference = _difference(unproven, module, config, pictures)
-            if not difference <= TOLERANCE:  # so that NaN is caught
-                fail("crashed", f"the export's probabilities differ by {difference:.2g}, more than {TOLERANCE:g}")
-            unproven.replace(output)
-        finally:
-            unproven.unlink(missing_ok=True)
-        facts = {"path": str(output), **_describe(config), "max_difference": difference}
-        write_json(folder / "export.json", {**facts, "compared_on": f"{len(pictures)} {origin}"})
+    """Write the model's folder; end as failed if the ONNX file does not give the original's predictions."""
+    hand_over(folder, _write, lambda manifest: summarize(load_manifest(manifest)))
+
+
+def summarize(manifest: LabelledPictures) -> DataSummary:
+    """Return how many pictures of each class the data set holds."""
+    counts = np.stack([manifest.counts(split) for split in manifest.splits], axis=1)
+    return DataSummary(
+        folder=str(manifest.folder),
+        pictures={split: len(positions) for split, positions in manifest.splits.items()},
+        counted="pictures",
+        counts=dict(zip(manifest.classes, counts.tolist(), strict=True)),
+        notes=manifest.notes,
+    )
+
+
+def _write(model: Path, output: Path, manifest: Path | None) -> Export:
+    module, config = load_model(model)
+    pictures, origin = _pictures(manifest, config.image_size)
+    write_onnx(module, config, output)
+    difference = _difference(output, module, config, pictures)
+    if not difference <= TOLERANCE:  # so that NaN is caught
+        fail("crashed", f"the export's probabilities differ by {difference:.2g}, more than {TOLERANCE:g}")
+    compared_on = f"{len(pictures)} {origin}"
+    facts = {
+        **_describe(config),
+        "batch": "any number of pictures at a time",
+        "max_difference": difference,
+        "compared_on": compared_on,
+        "checked": f"Its probabilities differ from PyTorch's by {difference:.1g} at most, on {compared_on}.",
+    }
+    return Export(facts, _usage(config))
 
 
 def write_onnx(module: nn.Module, config: ModelConfig, path: Path) -> None:
@@ -123,10 +137,33 @@ def _describe(config: ModelConfig) -> dict[str, Any]:
     }
 
 
-def _pictures(task_file: str | None, size: int) -> tuple[Sequence[Picture], str]:
+def _usage(config: ModelConfig) -> str:
+    size, thresholds = config.image_size, list(config.thresholds)
+    if thresholds:
+        answer = """thresholds = model["thresholds"]
+print([(name, float(p)) for name, p, least in zip(model["classes"], probabilities, thresholds) if p >= least])"""
+    else:
+        answer = 'print(model["classes"][probabilities.argmax()], float(probabilities.max()))'
+    return f"""
+import json
+
+import numpy as np
+import onnxruntime
+from PIL import Image, ImageOps
+
+model = json.load(open("model.json"))
+session = onnxruntime.InferenceSession("model.onnx")
+picture = ImageOps.exif_transpose(Image.open("picture.jpg")).convert("RGB")
+pixels = np.asarray(picture.resize(({size}, {size}), Image.Resampling.BICUBIC), dtype=np.float32) / 255
+probabilities = session.run(["probabilities"], {{"images": pixels.transpose(2, 0, 1)[None]}})[0][0]
+{answer}
+"""
+
+
+def _pictures(manifest_file: Path | None, size: int) -> tuple[Sequence[Picture], str]:
     """Return pictures to compare on, and what they are: of the data set, or noise where it is not to be had."""
-    if task_file is not None:
-        manifest = load_manifest(Path(Prepared.load(Path(task_file)).manifest))
+    if manifest_file is not None:
+        manifest = load_manifest(manifest_file)
         positions = manifest.splits["val"]
         chosen = [manifest.path(position) for position in positions[:: -(-len(positions) // COMPARED)]]
         if all(path.exists() for path in chosen):

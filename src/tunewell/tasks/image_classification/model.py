@@ -44,6 +44,8 @@ class ModelConfig:
     metrics: dict[str, float] = field(default_factory=dict)
     #: What it was trained and measured on, for people.
     note: str = ""
+    #: Trial whose parameters it was trained again with; None: it is a trial's own model.
+    trial: int | None = None
     #: Probability from which on a label is given, for each class; empty where a picture has one label, the likeliest.
     thresholds: tuple[float, ...] = ()
     task: str = "image-classification"

@@ -1,7 +1,6 @@
-"""The job `export-model`: a model as one ONNX file, proven to find the same objects.
+"""The job `export-model`: a model as a folder to hand over; see `handover`.
 
-`job.json`: `{"model": model folder, "output": ONNX file, "task_file": the experiment's or null}`. One picture goes in
-at a time, of any size, but best of the size that the network was trained with::
+One picture goes into the ONNX graph at a time, of any size, but best of the size that the network was trained with::
 
     image    float32 (3, H, W), RGB, pixels from 0 to 1, the whole picture resized to S pixels on its longer side
     boxes    float32 (n, 4): x0, y0, x1, y1 in pixels of that input
@@ -9,8 +8,7 @@ at a time, of any size, but best of the size that the network was trained with::
     scores   float32 (n,)
     masks    float32 (n, H, W), from 0 to 1; only of networks that give masks
 
-All that is needed to use the file stands in its metadata. Beside it the weights are left as safetensors. Leaves
-`export.json`, facts about the file.
+All that is needed to use the file stands in its metadata, too.
 
 PyTorch's newer exporter can't trace torchvision's detectors (pytorch/vision issue 9321), so the older one is used.
 """
@@ -18,7 +16,6 @@ PyTorch's newer exporter can't trace torchvision's detectors (pytorch/vision iss
 from __future__ import annotations
 
 import json
-import shutil
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -37,12 +34,10 @@ from tunewell.tasks.object_detection.finding import MASK_THRESHOLD, find
 from tunewell.tasks.object_detection.masks import decode
 from tunewell.tasks.object_detection.model import ModelConfig, load_model
 from tunewell.tasks.object_detection.networks import architecture
-from tunewell.tasks.vision.job import arguments_of
-from tunewell.tasks.vision.model_files import WEIGHTS
+from tunewell.tasks.vision.handover import Export, hand_over
+from tunewell.tasks.vision.model_card import DataSummary
 from tunewell.tasks.vision.pictures import PictureError, bombs_refused
-from tunewell.tasks.vision.prepared import Prepared
 from tunewell.trial import fail
-from tunewell.trial.files import write_json
 
 #: Version of the ONNX operators: the newest that the older exporter knows.
 OPSET = 18
@@ -59,35 +54,40 @@ Picture = np.ndarray
 
 
 def export(folder: Path) -> None:
-    """Write the ONNX file; end as failed, and leave no file, if it does not find the original's objects."""
-    with arguments_of(folder) as arguments:
-        output = Path(arguments["output"])
-        output.parent.mkdir(parents=True, exist_ok=True)
-        model = Path(arguments["model"])
-        module, config = load_model(model)
-        pictures, origin = _pictures(arguments["task_file"], config)
-        unproven = output.with_name(f".{output.name}.part")
-        try:
-            write_onnx(module, config, unproven)
-            agreement, difference, count = _compare(unproven, load_model(model)[0], config, pictures)
-            if not agreement >= LEAST_AGREEMENT:
-                fail(
-                    "crashed",
-                    f"the export finds {agreement:.1%} of the original's objects, {LEAST_AGREEMENT:.0%} are due",
-                )
-            unproven.replace(output)
-        finally:
-            unproven.unlink(missing_ok=True)
-        shutil.copyfile(model / WEIGHTS, output.with_suffix(".safetensors"))
-        facts = {
-            "path": str(output),
-            "weights": str(output.with_suffix(".safetensors")),
-            **_describe(config),
-            "agreement": agreement,
-            "max_difference": difference,
-            "compared_on": f"{count} detections in {len(pictures)} {origin}",
-        }
-        write_json(folder / "export.json", facts)
+    """Write the model's folder; end as failed if the ONNX file does not find the original's objects."""
+    hand_over(folder, _write, lambda manifest: summarize(AnnotatedPictures.load(manifest)))
+
+
+def summarize(annotated: AnnotatedPictures) -> DataSummary:
+    """Return how many objects of each class the data set holds."""
+    counts = [annotated.class_counts(split) for split in annotated.splits]
+    return DataSummary(
+        folder=str(annotated.folder),
+        pictures={split: len(positions) for split, positions in annotated.splits.items()},
+        counted="objects",
+        counts=dict(zip(annotated.classes, np.stack(counts, axis=1).tolist(), strict=True)),
+        notes=annotated.notes,
+    )
+
+
+def _write(model: Path, output: Path, manifest: Path | None) -> Export:
+    module, config = load_model(model)
+    pictures, origin = _pictures(manifest, config)
+    write_onnx(module, config, output)
+    agreement, difference, count = _compare(output, load_model(model)[0], config, pictures)
+    if not agreement >= LEAST_AGREEMENT:
+        fail("crashed", f"the export finds {agreement:.1%} of the original's objects, {LEAST_AGREEMENT:.0%} are due")
+    compared_on = f"{count} detections in {len(pictures)} {origin}"
+    facts = {
+        **_describe(config),
+        "batch": "one picture of any size at a time",
+        "agreement": agreement,
+        "max_difference": difference,
+        "compared_on": compared_on,
+        "checked": f"It finds {agreement:.1%} of what PyTorch finds, on {compared_on}; scores differ by "
+        f"{difference:.1g} at most.",
+    }
+    return Export(facts, _usage(config))
 
 
 def write_onnx(module: nn.Module, config: ModelConfig, path: Path) -> None:
@@ -166,10 +166,32 @@ def _describe(config: ModelConfig) -> dict[str, Any]:
     }
 
 
-def _pictures(task_file: str | None, config: ModelConfig) -> tuple[Sequence[Picture], str]:
+def _usage(config: ModelConfig) -> str:
+    names = "boxes, labels, scores, masks" if architecture(config.network).has_masks else "boxes, labels, scores"
+    return f"""
+import json
+
+import numpy as np
+import onnxruntime
+from PIL import Image, ImageOps
+
+model = json.load(open("model.json"))
+session = onnxruntime.InferenceSession("model.onnx")
+picture = ImageOps.exif_transpose(Image.open("picture.jpg")).convert("RGB")
+scale = {config.image_size} / max(picture.size)
+width, height = (max(1, round(scale * side)) for side in picture.size)
+pixels = np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC), dtype=np.float32) / 255
+{names} = session.run(None, {{"image": pixels.transpose(2, 0, 1)}})
+for box, label, score in zip(boxes / scale, labels, scores):
+    if score >= model["score_threshold"]:
+        print(model["classes"][label], float(score), box.tolist())
+"""
+
+
+def _pictures(manifest: Path | None, config: ModelConfig) -> tuple[Sequence[Picture], str]:
     """Return pictures to compare on, and what they are: of the data set, or noise where it is not to be had."""
-    if task_file is not None:
-        annotated = AnnotatedPictures.load(Path(Prepared.load(Path(task_file)).manifest))
+    if manifest is not None:
+        annotated = AnnotatedPictures.load(manifest)
         positions = annotated.splits["val"]
         chosen = [annotated.path(position) for position in positions[:: -(-len(positions) // COMPARED)]]
         try:

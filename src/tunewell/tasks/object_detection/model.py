@@ -43,6 +43,8 @@ class ModelConfig:
     metrics: dict[str, float] = field(default_factory=dict)
     #: What it was trained and measured on, for people.
     note: str = ""
+    #: Trial whose parameters it was trained again with; None: it is a trial's own model.
+    trial: int | None = None
     #: `object-detection` or `instance-segmentation`.
     task: str = TASKS[0]
     #: How pictures are resized; see `pictures`.

@@ -1,0 +1,69 @@
+"""What the jobs `export-model` share: a folder with all that is needed to use a model elsewhere.
+
+`job.json`: `{"model": model folder, "task_file": the experiment's or null, "search": a `model_card.Search` or null}`.
+Leaves `artifacts/model`::
+
+    README.md              the model card
+    model.json             how to use the tensors
+    weights.safetensors    the tensors
+    model.onnx             the same network, proven to give the same predictions
+
+and `export.json`, facts about the ONNX file.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tunewell.tasks.vision.job import arguments_of
+from tunewell.tasks.vision.model_card import DataSummary, Search, model_card
+from tunewell.tasks.vision.model_files import CONFIG, WEIGHTS
+from tunewell.tasks.vision.prepared import Prepared
+from tunewell.trial.files import write_json
+
+#: Name of the network in the folder.
+ONNX = "model.onnx"
+CARD = "README.md"
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """An ONNX file that was written and checked."""
+
+    #: Facts about it, for `export.json` and the card; see `model_card`.
+    facts: Mapping[str, Any]
+    #: Python that uses it on `picture.jpg`.
+    usage: str
+
+
+def hand_over(
+    folder: Path,
+    write: Callable[[Path, Path, Path | None], Export],
+    summarize: Callable[[Path], DataSummary],
+) -> None:
+    """Fill the folder of a job `export-model`.
+
+    Args:
+        folder: the job's.
+        write: writes the ONNX file of a model folder, checks it on the pictures of a manifest, if there is one, and
+            ends the job as failed if it gives other predictions.
+        summarize: returns what the data set of a manifest holds.
+    """
+    with arguments_of(folder) as arguments:
+        model, target = Path(arguments["model"]), folder / "artifacts" / "model"
+        task_file = arguments["task_file"]
+        manifest = Path(Prepared.load(Path(task_file)).manifest) if task_file else None
+        target.mkdir(parents=True)
+        for name in (CONFIG, WEIGHTS):
+            shutil.copyfile(model / name, target / name)
+        export = write(model, target / ONNX, manifest)
+        data = summarize(manifest) if manifest else None
+        search = Search(**arguments["search"]) if arguments["search"] else None
+        config = json.loads((model / CONFIG).read_text(encoding="utf-8"))
+        (target / CARD).write_text(model_card(config, export.usage, export.facts, data, search), encoding="utf-8")
+        write_json(folder / "export.json", export.facts)

@@ -1,0 +1,163 @@
+"""The model card: what a model is, what it learned from, how good it is, how to use it and how to get it again.
+
+After Mitchell et al. 2019, "Model Cards for Model Reporting", arXiv:1810.03993, as far as a machine can know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+#: Classes that are listed one by one.
+_LISTED = 50
+
+
+@dataclass(frozen=True, slots=True)
+class DataSummary:
+    """What a data set holds."""
+
+    folder: str
+    #: Split → number of pictures.
+    pictures: Mapping[str, int]
+    #: `pictures` or `objects`: what is counted for each class.
+    counted: str
+    #: Class → its number in each split, in the order of `pictures`.
+    counts: Mapping[str, Sequence[int]]
+    #: What is odd about it, a sentence each.
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """The search that a model comes from."""
+
+    experiment: str
+    #: A spec that begins the same search, as YAML.
+    spec: str
+    #: The objective.
+    metric: str
+    #: The trial whose parameters the model has.
+    trial: int
+    #: Number of trials in all.
+    trials: int
+    #: Whether the model was trained on all data with these parameters; else it is the trial's own.
+    retrained: bool
+    #: Row → objective of this trial and of the default parameters; None where there is none.
+    objective: Mapping[str, Sequence[float | None]]
+
+
+def model_card(
+    config: Mapping[str, Any],
+    usage: str,
+    onnx: Mapping[str, Any],
+    data: DataSummary | None,
+    search: Search | None,
+) -> str:
+    """Return the card as Markdown.
+
+    Args:
+        config: content of `model.json`.
+        usage: Python that uses the ONNX file on `picture.jpg`.
+        onnx: facts about the ONNX file: `opset`, `inputs`, `outputs`, `preprocessing`, `batch`, `checked`.
+        data: the data set, where it is still to be had.
+        search: where the model comes from, if that is known.
+    """
+    parts = [
+        f"# {search.experiment if search else config['network']}",
+        f"A {config['network']} for {config['task'].replace('-', ' ')} with {len(config['classes'])} classes, "
+        f"by Tunewell {version('tunewell')}.",
+        _files(),
+        f"## Use\n\n```sh\ntunewell predict . PICTURES\n```\n\nWithout Tunewell, with ONNX Runtime:\n\n"
+        f"```python\n{usage.strip()}\n```",
+        _onnx(onnx),
+        _quality(config, search),
+        _data(data, config),
+        _training(config),
+        _again(config, search),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _files() -> str:
+    rows = [
+        ["`model.onnx`", "the model with its normalisation, for ONNX Runtime and its like"],
+        ["`weights.safetensors`", "the weights, for PyTorch and `tunewell predict`"],
+        ["`model.json`", "network, classes, size of the input, thresholds, parameters, metrics, versions"],
+    ]
+    return _table(["file", "what it is"], rows)
+
+
+def _onnx(onnx: Mapping[str, Any]) -> str:
+    shapes = [
+        [f"`{name}`", way, " × ".join(map(str, shape))]
+        for way, tensors in (("in", onnx["inputs"]), ("out", onnx["outputs"]))
+        for name, shape in tensors.items()
+    ]
+    return (
+        f"## ONNX\n\n{_table(['tensor', '', 'shape'], shapes)}\n\n"
+        f"Opset {onnx['opset']}; {onnx['batch']}. Input: {onnx['preprocessing']}. {onnx['checked']}"
+    )
+
+
+def _quality(config: Mapping[str, Any], search: Search | None) -> str:
+    lines = ["## Quality"]
+    if config["note"]:
+        lines.append(config["note"])
+    if config["metrics"]:
+        lines.append(_table(["metric", "value"], [[name, _number(value)] for name, value in config["metrics"].items()]))
+    if search is not None:
+        whose = "The search found its parameters" if search.retrained else "It is the model of a search"
+        lines.append(f"{whose}: trial {search.trial} of {search.trials}.")
+        rows = [[name, *map(_number, values)] for name, values in search.objective.items()]
+        lines.append(_table([search.metric, "this trial", "default parameters"], rows))
+    thresholds = config.get("thresholds")
+    if thresholds:
+        rows = [[name, _number(value)] for name, value in zip(config["classes"], thresholds, strict=True)]
+        lines += ["A label is given from this probability on:", _table(["label", "threshold"], rows)]
+    if "score_threshold" in config:
+        lines.append(f"Objects with a score of {_number(config['score_threshold'])} or more are reported.")
+    return "\n\n".join(lines)
+
+
+def _data(data: DataSummary | None, config: Mapping[str, Any]) -> str:
+    if data is None:
+        return "## Data\n\nClasses: " + ", ".join(config["classes"]) + "."
+    rows = [["pictures", *map(str, data.pictures.values())]]
+    kind = "" if data.counted == "pictures" else f" ({data.counted})"
+    listed = list(data.counts.items())[:_LISTED]
+    rows += [[name + kind, *map(str, counts)] for name, counts in listed]
+    left = len(data.counts) - len(listed)
+    more = f"\n\n… and {left} more classes." if left else ""
+    notes = "".join(f"\n- {note}" for note in data.notes)
+    return f"## Data\n\n`{data.folder}`\n\n{_table(['', *data.pictures], rows)}{more}" + (f"\n{notes}" if notes else "")
+
+
+def _training(config: Mapping[str, Any]) -> str:
+    rows = [[f"`{name}`", _number(value)] for name, value in config["parameters"].items()]
+    return f"## Hyperparameters\n\n{_table(['parameter', 'value'], rows)}" if rows else ""
+
+
+def _again(config: Mapping[str, Any], search: Search | None) -> str:
+    versions = ", ".join(f"{name} {number}" for name, number in config["versions"].items())
+    if search is None:
+        return f"## Versions\n\n{versions}."
+    retrain = f"tunewell retrain {search.experiment} --trial {search.trial}\n" if search.retrained else ""
+    return (
+        f"## Reproduce\n\nWith the same data, this file as `spec.yaml`, and {versions}:\n\n"
+        f"```sh\ntunewell search spec.yaml\n{retrain}```\n\n```yaml\n{search.spec.rstrip()}\n```\n\n"
+        "Other hardware, and another order in which trials that run at once end, can lead elsewhere."
+    )
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    escaped = ([cell.replace("|", r"\|") for cell in line] for line in lines)
+    return "\n".join(f"| {' | '.join(line)} |" for line in escaped)
+
+
+def _number(value: Any) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

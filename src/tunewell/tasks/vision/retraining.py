@@ -1,0 +1,106 @@
+"""What the jobs `retrain` share: the model for use, trained on all data with the parameters that the search found.
+
+`job.json`::
+
+    {"task_file": …, "schedule": [{"fidelity": 0.5, "parameters": {…}}, …], "splits": ["train", "val"],
+     "trial": number of the trial, "model": its model folder}
+
+Each part of the schedule trains on from where the one before ended. The model goes into `artifacts/model` in the job's
+folder. Nothing is held out of these splits, so the only honest figure is that of the test split, where there is one:
+it is reported with the last epoch as `test_accuracy` and the like, and kept with the model. The thresholds from which
+on labels or objects are given are those that the trial found on the validation set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+
+from tunewell.tasks.vision.picture_set import PictureSet
+from tunewell.tasks.vision.training import Trainee, epochs_at
+from tunewell.trial import report
+
+
+class Learner(Trainee, Protocol):
+    """A network in training, with what it is (`ModelConfig`) and how it is trained (`Hyperparameters`) in its task."""
+
+    config: Any
+    hyperparameters: Any
+
+    def train_epoch(self, pictures: Any, positions: np.ndarray) -> float:
+        """Train on each of the decoded pictures at `positions` once; return the mean loss."""
+
+
+Trained = TypeVar("Trained", bound=Learner)
+
+
+def train_again(
+    arguments: Mapping[str, Any],
+    pictures: PictureSet,
+    create: Callable[[Mapping[str, Any]], Trained],
+    decode: Callable[[int], Any],
+    measure: Callable[[Trained, Any, np.ndarray], Mapping[str, float]],
+) -> tuple[Trained, dict[str, Any]]:
+    """Train with each part of the schedule in turn, with the seed of the search; report each epoch.
+
+    Args:
+        arguments: content of `job.json`.
+        pictures: the data set.
+        create: parameters → a learner that has learned nothing.
+        decode: image size → the decoded pictures of the whole data set.
+        measure: learner, decoded pictures, positions of the test set → metrics.
+
+    Returns:
+        The last learner, and what its configuration is to say of the training: `metrics`, `note`, `trial`.
+    """
+    splits, schedule = arguments["splits"], arguments["schedule"]
+    positions = np.sort(np.concatenate([pictures.splits[split] for split in splits]))
+    test = None if "test" in splits or "test" not in pictures.splits else np.asarray(pictures.splits["test"])
+    learner: Trained | None = None
+    metrics: dict[str, float] = {}
+    for number, part in enumerate(schedule, start=1):
+        before, learner = learner, create(part["parameters"])
+        if before is not None:
+            learner.load_state(before.state())
+        tested = test if number == len(schedule) else None
+        metrics = _train(learner, decode(learner.config.image_size), positions, part["fidelity"], tested, measure)
+    assert learner is not None, "an empty schedule"
+    note = _note(len(positions), splits, len(schedule), None if test is None else len(test))
+    print(note)
+    return learner, {"metrics": metrics, "note": note, "trial": arguments["trial"]}
+
+
+def _train(
+    learner: Trained,
+    decoded: Any,
+    positions: np.ndarray,
+    fidelity: float,
+    test: np.ndarray | None,
+    measure: Callable[[Trained, Any, np.ndarray], Mapping[str, float]],
+) -> dict[str, float]:
+    """Train as far as this share of a full training goes; return the metrics on `test` after it (none without it)."""
+    last_epoch = epochs_at(fidelity, learner.hyperparameters.epochs)
+    metrics: dict[str, float] = {}
+    while True:
+        losses: dict[str, float] = {}
+        if learner.epoch < last_epoch:
+            losses["train_loss"] = learner.train_epoch(decoded, positions)
+        if test is not None and learner.epoch >= last_epoch:
+            metrics = {f"test_{name}": value for name, value in measure(learner, decoded, test).items()}
+        if losses or metrics:
+            report(step=learner.epoch, **losses, **metrics)
+        if learner.epoch >= last_epoch:
+            return metrics
+
+
+def _note(trained: int, splits: Sequence[str], parts: int, tested: int | None) -> str:
+    sentences = [f"Trained on the {trained} pictures of {' and '.join(splits)}."]
+    if tested is None:
+        sentences.append("No test split: not measured on pictures that it has not learned from.")
+    else:
+        sentences.append(f"Measured on the {tested} pictures of test.")
+    if parts > 1:
+        sentences.append(f"The parameters are those of the last of {parts} parts of the training.")
+    return " ".join(sentences)

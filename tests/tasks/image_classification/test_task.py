@@ -18,6 +18,7 @@ from tunewell.tasks.contract import Attempt
 from tunewell.tasks.image_classification import task as module
 from tunewell.tasks.image_classification.data import Manifest
 from tunewell.tasks.image_classification.task import ImageClassification
+from tunewell.tasks.vision import sampling
 from tunewell.tasks.vision.prepared import Prepared
 
 TASK = ImageClassification()
@@ -149,6 +150,14 @@ def test_check(digits: Path) -> None:
         "4 8 + 6, 8 8 + 6.",
         "Network: small-cnn.",
     ]
+
+
+def test_check_advises_a_sample(digits: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where enough is left of a sample, the last line says how to search on it."""
+    monkeypatch.setattr(sampling, "_LEAST_PICTURES", 2)
+    monkeypatch.setattr(sampling, "_LEAST_OF_A_CLASS", 1)
+    assert TASK.check(spec_of(digits))[-1].startswith("Advice: `sampling: 0.")
+    assert not TASK.check(spec_of(digits, sampling=0.9))[-1].startswith("Advice")
 
 
 def test_check_refuses_missing_weights(digits: Path) -> None:

@@ -30,6 +30,7 @@ from tunewell.tasks.vision.inspection import describe, inspect
 from tunewell.tasks.vision.memory_ranges import describe_ranges, fitted_parameters
 from tunewell.tasks.vision.picture_set import fingerprint
 from tunewell.tasks.vision.prepared import TASK_FILE_VARIABLE, Prepared
+from tunewell.tasks.vision.sampling import advise_sampling
 from tunewell.tasks.vision.weights import check_weights_file
 
 _PACKAGE = "tunewell.tasks.image_classification"
@@ -124,7 +125,8 @@ class ImageClassification:
         self._check_objective(spec, manifest)
         counts = ", ".join(f"{len(positions)} {split}" for split, positions in manifest.splits.items())
         found = f"Pictures: {counts}, in {len(manifest.classes)} classes; each is opened when the search begins."
-        return [found, _by_class(manifest), f"Network: {spec.network}.", *manifest.notes]
+        advice = _advice(spec, manifest)
+        return [found, _by_class(manifest), f"Network: {spec.network}.", *manifest.notes, *advice]
 
     def prepare(
         self, spec: ExperimentSpec, space: SearchSpace, folder: Path, cache: Path, progress: Progress
@@ -159,7 +161,7 @@ class ImageClassification:
             pixels=pixels,
             seed=spec.seed,
             sampling=spec.sampling,
-            notes=(*manifest.notes, weights.origin),
+            notes=(*manifest.notes, weights.origin, *_advice(spec, manifest)),
         )
         prepared.save(task_file)
         return list(prepared.notes)
@@ -264,6 +266,10 @@ class MultilabelClassification(ImageClassification):
 def _data_folder(spec: ExperimentSpec) -> Path:
     assert spec.data is not None  # every spec with a task has one
     return spec.data
+
+
+def _advice(spec: ExperimentSpec, manifest: LabelledPictures) -> list[str]:
+    return advise_sampling(spec.sampling, len(manifest.splits["train"]), manifest.counts("train").tolist())
 
 
 def _by_class(manifest: LabelledPictures) -> str:

@@ -22,6 +22,7 @@ from tunewell.tasks.vision.inspection import inspect
 from tunewell.tasks.vision.memory_ranges import describe_ranges, fitted_parameters
 from tunewell.tasks.vision.picture_set import fingerprint
 from tunewell.tasks.vision.prepared import TASK_FILE_VARIABLE, Prepared
+from tunewell.tasks.vision.sampling import advise_sampling
 from tunewell.tasks.vision.weights import check_weights_file
 
 _PACKAGE = "tunewell.tasks.object_detection"
@@ -109,7 +110,7 @@ class ObjectDetection:
         self._architecture(spec.network)
         check_weights_file(spec.weights)
         annotated = self._read(spec)
-        return [*describe(annotated), f"Network: {spec.network}.", *annotated.notes]
+        return [*describe(annotated), f"Network: {spec.network}.", *annotated.notes, *_advice(spec, annotated)]
 
     def prepare(
         self, spec: ExperimentSpec, space: SearchSpace, folder: Path, cache: Path, progress: Progress
@@ -143,7 +144,7 @@ class ObjectDetection:
             pixels=pixels,
             seed=spec.seed,
             sampling=spec.sampling,
-            notes=(*annotated.notes, weights.origin),
+            notes=(*annotated.notes, weights.origin, *_advice(spec, annotated)),
         )
         prepared.save(task_file)
         return list(prepared.notes)
@@ -199,7 +200,8 @@ def describe(annotated: AnnotatedPictures) -> list[str]:
     kind = "Objects with masks" if annotated.has_masks else "Objects"
     counts = {split: annotated.class_counts(split) for split in annotated.splits}
     totals = ", ".join(f"{int(count.sum())} {split}" for split, count in counts.items())
-    lines.append(f"{kind}: {totals}, in {len(annotated.classes)} classes.")
+    classes = "1 class" if len(annotated.classes) == 1 else f"{len(annotated.classes)} classes"
+    lines.append(f"{kind}: {totals}, in {classes}.")
     shown = sorted(range(len(annotated.classes)), key=lambda label: -counts["train"][label])
     named = [
         f"{annotated.classes[label]} {' + '.join(str(count[label]) for count in counts.values())}" for label in shown
@@ -207,6 +209,10 @@ def describe(annotated: AnnotatedPictures) -> list[str]:
     more = f" and {len(named) - _LISTED_CLASSES} more" if len(named) > _LISTED_CLASSES else ""
     lines.append(f"By class ({' + '.join(counts)}): {', '.join(named[:_LISTED_CLASSES])}{more}.")
     return lines
+
+
+def _advice(spec: ExperimentSpec, annotated: AnnotatedPictures) -> list[str]:
+    return advise_sampling(spec.sampling, len(annotated.splits["train"]), annotated.class_counts("train").tolist())
 
 
 def _changed(spec: ExperimentSpec) -> ConflictError:

@@ -66,7 +66,7 @@ def model_card(
     """
     parts = [
         f"# {search.experiment if search else config['network']}",
-        f"A {config['network']} for {config['task'].replace('-', ' ')} with {len(config['classes'])} classes, "
+        f"A {config['network']} for {config['task'].replace('-', ' ')}, classes: {len(config['classes'])}; "
         f"by Tunewell {version('tunewell')}.",
         _files(),
         f"## Use\n\n```sh\ntunewell predict . PICTURES\n```\n\nWithout Tunewell, with ONNX Runtime:\n\n"

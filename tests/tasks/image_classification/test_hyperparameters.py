@@ -9,9 +9,9 @@ import pytest
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import SpecError
 from tunewell.spec.space import SearchSpace
-from tunewell.tasks.image_classification.hyperparameters import Hyperparameters, check_domains
+from tunewell.tasks.image_classification.hyperparameters import Hyperparameters
 from tunewell.tasks.image_classification.networks import ARCHITECTURES
-from tunewell.tasks.vision.domains import image_sizes
+from tunewell.tasks.vision.domains import check_domains, image_sizes
 
 BASE = ARCHITECTURES["efficientnet-lite0"].network.space
 
@@ -38,7 +38,7 @@ def test_domains_that_training_cannot_follow(declarations: dict[str, Any], messa
     base = SearchSpace(tuple(parameter for parameter in BASE if parameter.name != "momentum"))
     space = parse_space(declarations, BASE if "momentum" in declarations else base)
     with pytest.raises(SpecError) as caught:
-        check_domains(space)
+        check_domains(space, Hyperparameters)
     assert str(caught.value).startswith(message)
 
 

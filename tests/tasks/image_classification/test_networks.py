@@ -10,10 +10,11 @@ import torch
 
 from tunewell.spec.errors import SpecError
 from tunewell.tasks.image_classification import augment
-from tunewell.tasks.image_classification.hyperparameters import Hyperparameters, check_domains
+from tunewell.tasks.image_classification.hyperparameters import Hyperparameters
 from tunewell.tasks.image_classification.learner import Learner, Pictures
 from tunewell.tasks.image_classification.model import ModelConfig, build_module
 from tunewell.tasks.image_classification.networks import ARCHITECTURES, architecture
+from tunewell.tasks.vision.domains import check_domains
 
 NAMES = [
     "small-cnn",
@@ -43,7 +44,7 @@ def test_declarations(name: str) -> None:
     assert default is not None
     assert space.check(default) == default
     assert set(design.network.sources) == set(space.names)
-    check_domains(space)
+    check_domains(space, Hyperparameters)
     for seed in range(20):
         Hyperparameters.from_configuration(space.sample(np.random.default_rng(seed)))
     assert ("backbone" in space) == (design.timm_name is not None) == bool(design.network.weights)

@@ -8,7 +8,7 @@ import torch
 from tunewell.spec.errors import SpecError
 from tunewell.tasks.object_detection import building
 from tunewell.tasks.object_detection.building import batch_norms, build_module, freeze, paste, stages
-from tunewell.tasks.object_detection.hyperparameters import BOUNDS, VALUES, WHOLE, Hyperparameters
+from tunewell.tasks.object_detection.hyperparameters import Hyperparameters
 from tunewell.tasks.object_detection.networks import ARCHITECTURES, DETECTORS, SEGMENTERS, architecture
 
 LIGHT = [name for name, design in ARCHITECTURES.items() if not name.endswith("resnet50")]
@@ -42,10 +42,10 @@ def test_every_default_has_a_source_and_can_be_used(name: str) -> None:
     """Each parameter names its source; default values make hyperparameters; parameters are of known kinds."""
     network = architecture(name).network
     assert {parameter.name for parameter in network.space} == set(network.sources)
-    assert all(parameter.name in {**BOUNDS, **VALUES} for parameter in network.space)
+    assert all(parameter.name in {**Hyperparameters.bounds, **Hyperparameters.values} for parameter in network.space)
     defaults = {parameter.name: parameter.default for parameter in network.space if parameter.name != "momentum"}
     chosen = Hyperparameters.from_configuration(defaults)
-    assert all(isinstance(getattr(chosen, field), int) for field in WHOLE)
+    assert all(isinstance(getattr(chosen, field), int) for field in Hyperparameters.whole())
     assert ("anchor_scale" in defaults) == architecture(name).has_anchors
 
 

@@ -15,7 +15,7 @@ from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.space import SearchSpace
 from tunewell.tasks.contract import Attempt, Network, Program, Progress
 from tunewell.tasks.image_classification.data import check_classes_left, read_manifest
-from tunewell.tasks.image_classification.hyperparameters import check_domains
+from tunewell.tasks.image_classification.hyperparameters import Hyperparameters
 from tunewell.tasks.image_classification.manifest import (
     LabelledPictures,
     Manifest,
@@ -25,7 +25,7 @@ from tunewell.tasks.image_classification.manifest import (
 from tunewell.tasks.image_classification.multilabel_data import read_multilabel
 from tunewell.tasks.image_classification.networks import ARCHITECTURES, architecture
 from tunewell.tasks.image_classification.weights import obtain_weights
-from tunewell.tasks.vision.domains import image_sizes
+from tunewell.tasks.vision.domains import check_domains, image_sizes
 from tunewell.tasks.vision.inspection import describe, inspect
 from tunewell.tasks.vision.memory_ranges import describe_ranges, fitted_parameters
 from tunewell.tasks.vision.picture_set import fingerprint
@@ -100,7 +100,7 @@ class ImageClassification:
             left_out = {"backbone", "layer_decay"} - set(spec.parameters)
             base = SearchSpace(tuple(parameter for parameter in base if parameter.name not in left_out))
         space = parse_space(fitted_parameters(spec, design.needs), base)
-        check_domains(space)
+        check_domains(space, Hyperparameters)
         if spec.weights == "none" and "layer_decay" in space and space["layer_decay"].size != 1:
             raise SpecError(
                 "parameters.layer_decay", "with `weights: none` all layers learn at one rate", "Drop one of the two"

@@ -14,7 +14,7 @@ from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.space import SearchSpace
 from tunewell.tasks.contract import Attempt, Network, Program, Progress
 from tunewell.tasks.object_detection.annotations import AnnotatedPictures
-from tunewell.tasks.object_detection.hyperparameters import BOUNDS, VALUES, WHOLE
+from tunewell.tasks.object_detection.hyperparameters import Hyperparameters
 from tunewell.tasks.object_detection.networks import DETECTORS, SEGMENTERS, Architecture, architecture
 from tunewell.tasks.object_detection.weights import obtain_weights
 from tunewell.tasks.vision.domains import check_domains, image_sizes
@@ -96,7 +96,7 @@ class ObjectDetection:
                 )
             base = SearchSpace(tuple(parameter for parameter in base if parameter.name != "frozen_stages"))
         space = parse_space(fitted_parameters(spec, design.needs), base)
-        check_domains(space, BOUNDS, VALUES, WHOLE)
+        check_domains(space, Hyperparameters)
         return space
 
     def resumable(self, spec: ExperimentSpec) -> bool:

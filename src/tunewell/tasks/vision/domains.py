@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
 from typing import Any
 
 from tunewell.spec.errors import SpecError, nearest
 from tunewell.spec.space import Choice, Parameter, SearchSpace
+from tunewell.tasks.vision.hyperparameters import TrainingHyperparameters
 
 #: Each image size is a decoded copy of the data set.
 MAX_IMAGE_SIZES = 8
 
 
-def check_domains(
-    space: SearchSpace,
-    bounds: Mapping[str, tuple[float, float]],
-    values: Mapping[str, tuple[Any, ...]],
-    whole: Collection[str],
-) -> None:
-    """Raise `SpecError` if a parameter's domain reaches where training can't follow.
-
-    Args:
-        space: a search space whose parameters are all in `bounds` or `values`, `image_size` among them.
-        bounds: parameter → (lowest, highest) value that makes sense.
-        values: parameter → the values that it may have.
-        whole: parameters that must be whole numbers.
-    """
+def check_domains(space: SearchSpace, hyperparameters: type[TrainingHyperparameters]) -> None:
+    """Raise `SpecError` if a parameter's domain reaches where training with these hyperparameters can't follow."""
+    whole = hyperparameters.whole()
     for parameter in space:
-        if parameter.name in values:
-            _check_values(parameter, values[parameter.name])
+        if parameter.name in hyperparameters.values:
+            _check_values(parameter, hyperparameters.values[parameter.name])
         else:
-            _check_bounds(parameter, *bounds[parameter.name], parameter.name in whole)
+            _check_bounds(parameter, *hyperparameters.bounds[parameter.name], parameter.name in whole)
     image_sizes(space)
 
 

@@ -4,37 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from torch import nn, optim
+
+from tunewell.tasks.vision.hyperparameters import TrainingHyperparameters
 
 _WARM_UP = 0.05
 _ONE_CYCLE_RISE = 0.25
 _ONE_CYCLE_START = 1 / 25
 
 
-class Settings(Protocol):
-    """What an optimiser needs to know of a configuration."""
-
-    @property
-    def optimizer(self) -> str:
-        """`adamw` or `sgd`."""
-
-    @property
-    def learning_rate(self) -> float:
-        """Peak learning rate of the schedule."""
-
-    @property
-    def weight_decay(self) -> float:
-        """Decoupled (adamw) or added to the gradient (sgd)."""
-
-    @property
-    def momentum(self) -> float:
-        """SGD's, with Nesterov's rule."""
-
-
 def create_optimizer(
-    module: nn.Module, settings: Settings, scales: Mapping[str, float] | None = None
+    module: nn.Module, chosen: TrainingHyperparameters, scales: Mapping[str, float] | None = None
 ) -> optim.Optimizer:
     """Return the optimiser of all trainable tensors; weight decay spares norms and biases (arXiv:1812.01187, 3.1).
 
@@ -49,10 +31,10 @@ def create_optimizer(
             key = (tensor.ndim > 1 and name not in spared, scales[name] if scales else 1.0)
             groups.setdefault(key, []).append(tensor)
     options = [
-        {"params": tensors, "weight_decay": settings.weight_decay if decayed else 0.0, "scale": scale}
+        {"params": tensors, "weight_decay": chosen.weight_decay if decayed else 0.0, "scale": scale}
         for (decayed, scale), tensors in groups.items()
     ]
-    return _optimizer_of(options, settings)
+    return _optimizer_of(options, chosen)
 
 
 def set_rate(optimizer: optim.Optimizer, rate: float) -> None:
@@ -75,10 +57,10 @@ def restore_memory(optimizer: optim.Optimizer, module: nn.Module, memory: Mappin
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-def _optimizer_of(groups: list[dict[str, Any]], settings: Settings) -> optim.Optimizer:
-    rate = settings.learning_rate
-    if settings.optimizer == "sgd":
-        return optim.SGD(groups, rate, momentum=settings.momentum, nesterov=settings.momentum > 0)
+def _optimizer_of(groups: list[dict[str, Any]], chosen: TrainingHyperparameters) -> optim.Optimizer:
+    rate = chosen.learning_rate
+    if chosen.optimizer == "sgd":
+        return optim.SGD(groups, rate, momentum=chosen.momentum, nesterov=chosen.momentum > 0)
     return optim.AdamW(groups, rate)
 
 

@@ -27,6 +27,7 @@ from tunewell.display.lines import ProgressLines, started_line
 from tunewell.display.live import LiveTable
 from tunewell.display.wording import conditions_text
 from tunewell.reports.format import count, scalar
+from tunewell.service.data_page import write_data_page
 from tunewell.service.jobs import JobFailed
 from tunewell.service.service import Service
 from tunewell.service.submission import make_plan
@@ -146,10 +147,16 @@ def check(
     line: Annotated[
         str | None, typer.Option("--line", help="A line of your program's output: which metrics are found in it?")
     ] = None,
+    pictures: Annotated[
+        Path | None, typer.Option("--pictures", help="Open every picture, and write a page about the data (HTML).")
+    ] = None,
     json_: JsonOption = False,
 ) -> int:
     """Check a spec, its data and program, and a line of output, if given; start nothing."""
     plan = make_plan(read_spec_file(spec_file))
+    if pictures is not None:
+        with terminal(stderr=True).status("Opening every picture …"):
+            write_data_page(plan, pictures)
     metrics: dict[str, Any] | None = None
     if line is not None:
         step, found = parse_metrics(line, plan.spec.metric_pattern)
@@ -183,6 +190,8 @@ def check(
     console.print(table)
     if line is not None:
         console.print(check_metric_line(plan.spec, line))
+    if pictures is not None:
+        console.print(f"About the data: {pictures}")
     console.print("The spec is right; nothing was started.", style="green")
     return 0
 

@@ -86,6 +86,10 @@ class CommandTask:
         notes = [*_notes_on_shell(command), *_notes_on_placeholders(space, used), *_notes_on_sampling(spec, used)]
         return [found, *notes, *_notes_on_metric(spec)]
 
+    def view(self, spec: ExperimentSpec, progress: Progress) -> None:
+        """Return nothing: the data are a matter of the program."""
+        del spec, progress
+
     def prepare(
         self, spec: ExperimentSpec, space: SearchSpace, folder: Path, cache: Path, progress: Progress
     ) -> list[str]:

@@ -10,6 +10,7 @@ from typing import ClassVar, Protocol
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.launch import AttemptKey
 from tunewell.spec.space import Configuration, SearchSpace
+from tunewell.tasks.data_view import DataView
 
 #: Says how far a lengthy step is: (what, done, total).
 Progress = Callable[[str, int, int], None]
@@ -82,6 +83,13 @@ class Task(Protocol):
 
         Raises:
             UserError: the experiment could not run; names what is wrong and the remedy.
+        """
+
+    def view(self, spec: ExperimentSpec, progress: Progress) -> DataView | None:
+        """Return the data set, every picture of which is decoded, for people; None if the task has none.
+
+        Raises:
+            UserError: it can't be read.
         """
 
     def prepare(

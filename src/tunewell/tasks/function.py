@@ -62,6 +62,10 @@ class FunctionTask:
             _check_arguments(self.function, self.space(spec))
         return []
 
+    def view(self, spec: ExperimentSpec, progress: Progress) -> None:
+        """Return nothing: the data are a matter of the program."""
+        del spec, progress
+
     def prepare(
         self, spec: ExperimentSpec, space: SearchSpace, folder: Path, cache: Path, progress: Progress
     ) -> list[str]:

@@ -6,8 +6,6 @@ Symbols: N pictures, C classes; `logits` (N, C) are a network's outputs, `probab
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from tunewell.tasks.image_classification import metrics
-from tunewell.tasks.vision.pictures import PictureError, load_pixels
+from tunewell.tasks.vision.pictures import PictureError, data_uri, load_pixels
 
 #: Bins of the calibration error (Guo et al. 2017, arXiv:1706.04599, section 4.1).
 CALIBRATION_BINS = 15
@@ -129,6 +127,4 @@ def thumbnail(path: Path) -> str | None:
         pixels = load_pixels(path, THUMBNAIL_SIDE)
     except PictureError:
         return None
-    data = io.BytesIO()
-    Image.fromarray(pixels).save(data, "JPEG", quality=80)
-    return "data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode()
+    return data_uri(Image.fromarray(pixels))

@@ -21,10 +21,9 @@ import torch
 from PIL import Image
 from torch import nn
 
-from tunewell.tasks.image_classification.manifest import LabelledPictures, load_manifest
+from tunewell.tasks.image_classification.manifest import load_manifest
 from tunewell.tasks.image_classification.model import ModelConfig, load_model, preprocess
 from tunewell.tasks.vision.handover import Export, hand_over
-from tunewell.tasks.vision.model_card import DataSummary
 from tunewell.tasks.vision.pictures import bombs_refused, load_pixels
 from tunewell.trial import fail
 
@@ -40,19 +39,7 @@ Picture = Path | Image.Image
 
 def export(folder: Path) -> None:
     """Write the model's folder; end as failed if the ONNX file does not give the original's predictions."""
-    hand_over(folder, _write, lambda manifest: summarize(load_manifest(manifest)))
-
-
-def summarize(manifest: LabelledPictures) -> DataSummary:
-    """Return how many pictures of each class the data set holds."""
-    counts = np.stack([manifest.counts(split) for split in manifest.splits], axis=1)
-    return DataSummary(
-        folder=str(manifest.folder),
-        pictures={split: len(positions) for split, positions in manifest.splits.items()},
-        counted="pictures",
-        counts=dict(zip(manifest.classes, counts.tolist(), strict=True)),
-        notes=manifest.notes,
-    )
+    hand_over(folder, _write, lambda manifest: load_manifest(manifest).summary())
 
 
 def _write(model: Path, output: Path, manifest: Path | None) -> Export:

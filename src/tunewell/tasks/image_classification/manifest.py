@@ -10,6 +10,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from tunewell.tasks.data_view import DataSummary
+from tunewell.tasks.vision.inspection import summarize
 from tunewell.tasks.vision.picture_set import PictureSet
 
 
@@ -35,6 +37,15 @@ class LabelledPictures(PictureSet):
         """Return how many pictures of a split have each class, (C,)."""
         found: np.ndarray = self.presence(split).sum(axis=0)
         return found
+
+    def summary(self) -> DataSummary:
+        """Return what the data set holds."""
+        return summarize(self, self.classes, self.counts, "pictures")
+
+    def of_class(self) -> dict[str, list[int]]:
+        """Return class → positions of its training pictures."""
+        presence, positions = self.presence("train"), np.asarray(self.splits["train"])
+        return {name: positions[presence[:, label]].tolist() for label, name in enumerate(self.classes)}
 
     @abstractmethod
     def strata(self, split: str) -> list[int]:

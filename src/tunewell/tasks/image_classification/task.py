@@ -9,11 +9,14 @@ from pathlib import Path
 from statistics import median
 from typing import ClassVar
 
+import numpy as np
+
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import ConflictError, DataError, SpecError, UserError, nearest
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.space import SearchSpace
 from tunewell.tasks.contract import Attempt, Network, Program, Progress
+from tunewell.tasks.data_view import DataView
 from tunewell.tasks.image_classification.data import check_classes_left, read_manifest
 from tunewell.tasks.image_classification.hyperparameters import Hyperparameters
 from tunewell.tasks.image_classification.manifest import (
@@ -38,6 +41,8 @@ _LIBRARIES = ("torch", "timm", "PIL", "safetensors")
 #: Pictures of at most this many pixels a side are small: there the network trained from scratch is the default.
 _SMALL_PICTURE = 64
 _SAMPLED_PICTURES = 20
+#: Side of the examples of each class.
+_VIEW_SIDE = 112
 #: Classes whose pictures are counted in a line.
 _LISTED_CLASSES = 20
 
@@ -127,6 +132,20 @@ class ImageClassification:
         found = f"Pictures: {counts}, in {len(manifest.classes)} classes; each is opened when the search begins."
         advice = _advice(spec, manifest)
         return [found, _by_class(manifest), f"Network: {spec.network}.", *manifest.notes, *advice]
+
+    def view(self, spec: ExperimentSpec, progress: Progress) -> DataView:
+        """Return the data set with examples of each class, as a network would see them."""
+        self._require_libraries()
+        from tunewell.tasks.vision.viewing import view_data
+
+        manifest = self.read(_data_folder(spec), spec.seed)
+
+        def draw(position: int) -> np.ndarray:
+            from tunewell.tasks.vision.pictures import load_pixels
+
+            return load_pixels(manifest.path(position), _VIEW_SIDE)
+
+        return view_data(manifest, manifest.summary(), manifest.of_class(), draw, progress)
 
     def prepare(
         self, spec: ExperimentSpec, space: SearchSpace, folder: Path, cache: Path, progress: Progress

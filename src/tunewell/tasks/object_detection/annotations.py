@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from tunewell.tasks.data_view import DataSummary
+from tunewell.tasks.vision.inspection import summarize
 from tunewell.tasks.vision.picture_set import PictureSet
 
 #: A mask as in COCO: polygons, each `[x, y, x, y, …]`, or a run-length encoding `{"size": [h, w], "counts": …}`.
@@ -76,6 +78,16 @@ class AnnotatedPictures(PictureSet):
             objects = self.objects[position]
             total += np.bincount(objects.labels[~objects.crowd], minlength=len(self.classes))
         return total
+
+    def summary(self) -> DataSummary:
+        """Return what the data set holds."""
+        return summarize(self, self.classes, self.class_counts, "objects")
+
+    def of_class(self) -> dict[str, list[int]]:
+        """Return class → positions of the training pictures that have it."""
+        positions = np.asarray(self.splits["train"])
+        presence = self.presence(positions.tolist())
+        return {name: positions[presence[:, label]].tolist() for label, name in enumerate(self.classes)}
 
     def save(self, path: Path) -> None:
         """Write it as JSON."""

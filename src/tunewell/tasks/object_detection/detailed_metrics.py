@@ -16,7 +16,6 @@ from tunewell.tasks.object_detection.detections import Detections
 from tunewell.tasks.object_detection.drawing import (
     Mark,
     beside,
-    data_uri,
     drawn,
     marks_of_detections,
     marks_of_objects,
@@ -24,6 +23,7 @@ from tunewell.tasks.object_detection.drawing import (
 from tunewell.tasks.object_detection.matching import IGNORED, Matched
 from tunewell.tasks.object_detection.metrics import Evaluated, evaluate, measure
 from tunewell.tasks.object_detection.thresholds import Matches, best_threshold, gather, match_all, rates
+from tunewell.tasks.vision.pictures import data_uri
 
 BACKGROUND = "background"
 #: Confusions, single mistakes and pictures that are listed.

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import colorsys
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -93,10 +91,3 @@ def colour(label: int) -> tuple[int, int, int]:
     """Return the colour of a class."""
     red, green, blue = colorsys.hsv_to_rgb((0.6 + label * _GOLDEN_SECTION) % 1, 0.85, 0.85)
     return round(255 * red), round(255 * green), round(255 * blue)
-
-
-def data_uri(image: Image.Image) -> str:
-    """Return a picture as a `data:` URI."""
-    data = io.BytesIO()
-    image.save(data, "JPEG", quality=80)
-    return "data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode()

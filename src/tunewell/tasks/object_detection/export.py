@@ -35,7 +35,6 @@ from tunewell.tasks.object_detection.masks import decode
 from tunewell.tasks.object_detection.model import ModelConfig, load_model
 from tunewell.tasks.object_detection.networks import architecture
 from tunewell.tasks.vision.handover import Export, hand_over
-from tunewell.tasks.vision.model_card import DataSummary
 from tunewell.tasks.vision.pictures import PictureError, bombs_refused
 from tunewell.trial import fail
 
@@ -55,19 +54,7 @@ Picture = np.ndarray
 
 def export(folder: Path) -> None:
     """Write the model's folder; end as failed if the ONNX file does not find the original's objects."""
-    hand_over(folder, _write, lambda manifest: summarize(AnnotatedPictures.load(manifest)))
-
-
-def summarize(annotated: AnnotatedPictures) -> DataSummary:
-    """Return how many objects of each class the data set holds."""
-    counts = [annotated.class_counts(split) for split in annotated.splits]
-    return DataSummary(
-        folder=str(annotated.folder),
-        pictures={split: len(positions) for split, positions in annotated.splits.items()},
-        counted="objects",
-        counts=dict(zip(annotated.classes, np.stack(counts, axis=1).tolist(), strict=True)),
-        notes=annotated.notes,
-    )
+    hand_over(folder, _write, lambda manifest: AnnotatedPictures.load(manifest).summary())
 
 
 def _write(model: Path, output: Path, manifest: Path | None) -> Export:

@@ -8,11 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
+
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import ConflictError, SpecError, UserError, nearest
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.space import SearchSpace
 from tunewell.tasks.contract import Attempt, Network, Program, Progress
+from tunewell.tasks.data_view import DataView
 from tunewell.tasks.object_detection.annotations import AnnotatedPictures
 from tunewell.tasks.object_detection.hyperparameters import Hyperparameters
 from tunewell.tasks.object_detection.networks import DETECTORS, SEGMENTERS, Architecture, architecture
@@ -29,6 +32,8 @@ _PACKAGE = "tunewell.tasks.object_detection"
 _LIBRARIES = ("torch", "torchvision", "timm", "PIL", "safetensors", "faster_coco_eval")
 #: Most classes that a check lists.
 _LISTED_CLASSES = 20
+#: Longer side of the examples of each class.
+_VIEW_SIDE = 288
 _BOX_METRICS = {"map": "maximize", "map50": "maximize", "map75": "maximize"}
 
 
@@ -111,6 +116,22 @@ class ObjectDetection:
         check_weights_file(spec.weights)
         annotated = self._read(spec)
         return [*describe(annotated), f"Network: {spec.network}.", *annotated.notes, *_advice(spec, annotated)]
+
+    def view(self, spec: ExperimentSpec, progress: Progress) -> DataView:
+        """Return the data set with examples of each class, their objects drawn."""
+        self._require_libraries()
+        from tunewell.tasks.object_detection.dataset import load_frame
+        from tunewell.tasks.object_detection.drawing import drawn, marks_of_objects
+        from tunewell.tasks.vision.viewing import view_data
+
+        annotated = self._read(spec)
+
+        def draw(position: int) -> np.ndarray:
+            marks = marks_of_objects(annotated.objects[position], annotated.classes)
+            frame, size = load_frame(annotated.path(position), _VIEW_SIDE)
+            return np.asarray(drawn(frame, size, marks))
+
+        return view_data(annotated, annotated.summary(), annotated.of_class(), draw, progress)
 
     def prepare(
         self, spec: ExperimentSpec, space: SearchSpace, folder: Path, cache: Path, progress: Progress

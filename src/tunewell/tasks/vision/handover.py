@@ -20,8 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tunewell.tasks.data_view import DataSummary
 from tunewell.tasks.vision.job import arguments_of
-from tunewell.tasks.vision.model_card import DataSummary, Search, model_card
+from tunewell.tasks.vision.model_card import Search, model_card
 from tunewell.tasks.vision.model_files import CONFIG, WEIGHTS
 from tunewell.tasks.vision.prepared import Prepared
 from tunewell.trial.files import write_json

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+import numpy as np
+
 from tunewell.spec.errors import DataError
+from tunewell.tasks.data_view import DataSummary
 from tunewell.tasks.vision.picture_set import PictureSet
 
 Pictures = TypeVar("Pictures", bound=PictureSet)
@@ -48,17 +51,42 @@ def describe(pictures: PictureSet, broken: Mapping[int, str]) -> str:
     return ", ".join(listed) + more
 
 
-def _in_two_splits(pictures: PictureSet, digests: Sequence[str]) -> list[str]:
+def copies_in_train(pictures: PictureSet, digests: Sequence[str], split: str) -> list[tuple[int, int]]:
+    """Return the positions of a split's pictures that are in train too, each with that of its copy there."""
     trained = {digests[position]: position for position in pictures.splits["train"]}
+    positions = pictures.splits[split]
+    return [(position, trained[digests[position]]) for position in positions if digests[position] in trained]
+
+
+def summarize(
+    pictures: PictureSet, classes: Sequence[str], counts: Callable[[str], np.ndarray], counted: str
+) -> DataSummary:
+    """Return what a data set holds.
+
+    Args:
+        pictures: the data set.
+        classes: its C classes.
+        counts: split → how often each class occurs, (C,).
+        counted: what is counted so, `pictures` or `objects`.
+    """
+    numbers = np.stack([counts(split) for split in pictures.splits], axis=1)
+    return DataSummary(
+        folder=str(pictures.folder),
+        pictures={split: len(positions) for split, positions in pictures.splits.items()},
+        counted=counted,
+        counts=dict(zip(classes, numbers.tolist(), strict=True)),
+        notes=pictures.notes,
+    )
+
+
+def _in_two_splits(pictures: PictureSet, digests: Sequence[str]) -> list[str]:
     notes = []
     for split in pictures.splits:
-        if split == "train":
-            continue
-        shared = [position for position in pictures.splits[split] if digests[position] in trained]
-        if shared:
-            example = pictures.paths[shared[0]]
+        copies = copies_in_train(pictures, digests, split) if split != "train" else []
+        if copies:
+            example, original = (pictures.paths[position] for position in copies[0])
             notes.append(
-                f"{len(shared)} of {len(pictures.splits[split])} pictures of {split} are in train too, such as "
-                f"{example} = {pictures.paths[trained[digests[shared[0]]]]}: results on {split} will look too good."
+                f"{len(copies)} of {len(pictures.splits[split])} pictures of {split} are in train too, such as "
+                f"{example} = {original}: results on {split} will look too good."
             )
     return notes

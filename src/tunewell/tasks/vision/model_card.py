@@ -10,23 +10,10 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
+from tunewell.tasks.data_view import DataSummary
+
 #: Classes that are listed one by one.
 _LISTED = 50
-
-
-@dataclass(frozen=True, slots=True)
-class DataSummary:
-    """What a data set holds."""
-
-    folder: str
-    #: Split → number of pictures.
-    pictures: Mapping[str, int]
-    #: `pictures` or `objects`: what is counted for each class.
-    counted: str
-    #: Class → its number in each split, in the order of `pictures`.
-    counts: Mapping[str, Sequence[int]]
-    #: What is odd about it, a sentence each.
-    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ sizes are what is learned, as with boxes, no distortion is welcome.
 
 from __future__ import annotations
 
+import base64
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -90,6 +91,13 @@ def letterbox_frame(width: int, height: int, size: int) -> tuple[int, int, int, 
     scale = size / max(width, height)
     inner_width, inner_height = (min(size, max(1, round(scale * side))) for side in (width, height))
     return (size - inner_width) // 2, (size - inner_height) // 2, inner_width, inner_height
+
+
+def data_uri(image: Image.Image) -> str:
+    """Return a picture as a `data:` URI."""
+    data = BytesIO()
+    image.save(data, "JPEG", quality=80)
+    return "data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode()
 
 
 def _letterboxed(image: Image.Image, size: int) -> np.ndarray:

@@ -1,0 +1,24 @@
+"""A page about the data of a plan, before anything is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tunewell.reports.data_page import render
+from tunewell.service.submission import Plan
+from tunewell.spec.errors import SpecError
+
+
+def write_data_page(plan: Plan, path: Path) -> None:
+    """Open every picture of the plan's data, and write what was found as HTML.
+
+    Raises:
+        UserError: the task has no data that it knows, or the data can't be read, or the page can't be written.
+    """
+    view = plan.task.view(plan.spec, lambda what, done, total: None)
+    if view is None:
+        raise SpecError("--pictures", "only built-in tasks know their data", "Drop it")
+    try:
+        path.write_text(render(view), encoding="utf-8")
+    except OSError as error:
+        raise SpecError("--pictures", f"{path} can't be written ({error.strerror})", "Name another place") from None

@@ -1,0 +1,70 @@
+"""A look at every picture of a data set before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from PIL import Image
+
+from tunewell.tasks.contract import Progress
+from tunewell.tasks.data_view import DataSummary, DataView, ShownPicture
+from tunewell.tasks.vision.cache import decode
+from tunewell.tasks.vision.inspection import copies_in_train
+from tunewell.tasks.vision.picture_set import PictureSet
+from tunewell.tasks.vision.pictures import data_uri
+
+#: Side in pixels at which every picture is decoded to see whether it can be: enough to find truncated ones.
+_SIDE = 16
+#: Pictures that are shown of each class, classes that are shown, and copies.
+_EXAMPLES = 6
+_CLASSES = 50
+_COPIES = 12
+
+
+def view_data(
+    pictures: PictureSet,
+    summary: DataSummary,
+    of_class: Mapping[str, Sequence[int]],
+    draw: Callable[[int], np.ndarray],
+    progress: Progress,
+) -> DataView:
+    """Decode every picture, and show some.
+
+    Args:
+        pictures: the data set.
+        summary: what it holds.
+        of_class: class → positions of its training pictures, of which the first are shown that were not before.
+        draw: position → the picture, with what is known of it, uint8 (H, W, 3).
+        progress: told how far it is.
+    """
+    with TemporaryDirectory() as folder:
+        decoded = decode(pictures, "view", _SIDE, Path(folder), progress)
+
+    def shown(position: int, where: str = "") -> ShownPicture:
+        return ShownPicture(where + pictures.paths[position], data_uri(Image.fromarray(draw(position))))
+
+    chosen: dict[str, list[int]] = {}
+    used = set(decoded.broken)
+    for name, positions in list(of_class.items())[:_CLASSES]:
+        chosen[name] = [position for position in positions if position not in used][:_EXAMPLES]
+        used.update(chosen[name])
+    kept = pictures.without(decoded.broken)
+    copies = [
+        (split, *pair)
+        for split in kept.splits
+        if split != "train"
+        for pair in copies_in_train(kept, decoded.digests, split)
+    ]
+    return DataView(
+        summary=summary,
+        broken={pictures.paths[position]: problem for position, problem in decoded.broken.items()},
+        copies=[
+            (shown(position, f"{split}: "), shown(original, "train: "))
+            for split, position, original in copies[:_COPIES]
+        ],
+        copied=len(copies),
+        examples={name: [shown(position) for position in positions] for name, positions in chosen.items()},
+    )

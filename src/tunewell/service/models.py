@@ -206,19 +206,25 @@ def _search_of(store: Store, home: Home, name: str, folder: Path) -> dict[str, A
     retrained = folder == home.experiment(name) / "model"
     result = search_result(store, home, name)
     known = json.loads((folder / "model.json").read_text(encoding="utf-8"))["trial"] if retrained else None
-    trial = _chosen(store, home, store.experiment(name), known)
+    row = store.experiment(name)
+    trial = _chosen(store, home, row, known)
     default = result.default
+    values = {one.number: one.value for one in result.finalists if one.value is not None}
+    on_all_data = trial.number in values  # then what the default reached on the sample is no comparison
+    if not on_all_data:
+        values = {one.number: one.value for one in (trial, default) if one and one.value is not None}
     objective = {
-        "validation": [trial.value, default.value if default else None],
+        "validation": [values.get(one.number) if one else None for one in (trial, default)],
         "test": [result.test_values.get(one.number) if one else None for one in (trial, default)],
     }
     return {
         "experiment": name,
-        "spec": to_yaml(store.experiment(name).spec),
+        "spec": to_yaml(row.spec),
         "metric": result.objective.metric,
         "trial": trial.number,
         "trials": sum(result.counts.values()),
         "retrained": retrained,
+        "sampling": 1.0 if on_all_data else parse_spec(row.spec).sampling,
         "objective": {kind: values for kind, values in objective.items() if any(value is not None for value in values)},
     }
 

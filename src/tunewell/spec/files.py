@@ -44,8 +44,14 @@ def to_yaml(spec: Mapping[str, Any]) -> str:
     yaml = YAML()
     yaml.width = 1000
     text = io.StringIO()
-    yaml.dump({name: value for name, value in spec.items() if value not in (None, (), [], {})}, text)
+    yaml.dump(_given(spec), text)
     return text.getvalue()
+
+
+def _given(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that have a value, those of nested mappings too."""
+    found = {name: _given(value) if isinstance(value, Mapping) else value for name, value in fields.items()}
+    return {name: value for name, value in found.items() if value not in (None, (), [], {})}
 
 
 def complete_paths(data: dict[str, Any], base: Path, name: str) -> dict[str, Any]:

@@ -29,8 +29,11 @@ class Search:
     trial: int
     #: Number of trials in all.
     trials: int
-    #: Whether the model was trained on all data with these parameters; else it is the trial's own.
+    #: Whether the model was trained again with these parameters, on training and validation data; else it is the
+    #: trial's own.
     retrained: bool
+    #: Share of the training data that the trial had.
+    sampling: float
     #: Row → objective of this trial and of the default parameters; None where there is none.
     objective: Mapping[str, Sequence[float | None]]
 
@@ -53,8 +56,8 @@ def model_card(
     """
     parts = [
         f"# {search.experiment if search else config['network']}",
-        f"A {config['network']} for {config['task'].replace('-', ' ')}, classes: {len(config['classes'])}; "
-        f"by Tunewell {version('tunewell')}.",
+        f"`{config['network']}` for {config['task'].replace('-', ' ')}, classes: {len(config['classes'])}. "
+        f"Trained with Tunewell {version('tunewell')}.",
         _files(),
         f"## Use\n\n```sh\ntunewell predict . PICTURES\n```\n\nWithout Tunewell, with ONNX Runtime:\n\n"
         f"```python\n{usage.strip()}\n```",
@@ -96,7 +99,9 @@ def _quality(config: Mapping[str, Any], search: Search | None) -> str:
         lines.append(_table(["metric", "value"], [[name, _number(value)] for name, value in config["metrics"].items()]))
     if search is not None:
         whose = "The search found its parameters" if search.retrained else "It is the model of a search"
-        lines.append(f"{whose}: trial {search.trial} of {search.trials}.")
+        share = "train" if search.sampling == 1 else f"{search.sampling:.0%} of train"
+        trained = "The trial was trained" if search.retrained else "It was trained"
+        lines.append(f"{whose}: trial {search.trial} of {search.trials}. {trained} on {share} and measured on val.")
         rows = [[name, *map(_number, values)] for name, values in search.objective.items()]
         lines.append(_table([search.metric, "this trial", "default parameters"], rows))
     thresholds = config.get("thresholds")
@@ -132,7 +137,7 @@ def _again(config: Mapping[str, Any], search: Search | None) -> str:
         return f"## Versions\n\n{versions}."
     retrain = f"tunewell retrain {search.experiment} --trial {search.trial}\n" if search.retrained else ""
     return (
-        f"## Reproduce\n\nWith the same data, this file as `spec.yaml`, and {versions}:\n\n"
+        f"## Reproduce\n\nWith the same data, the spec below as `spec.yaml`, and {versions}:\n\n"
         f"```sh\ntunewell search spec.yaml\n{retrain}```\n\n```yaml\n{search.spec.rstrip()}\n```\n\n"
         "Other hardware, and another order in which trials that run at once end, can lead elsewhere."
     )

@@ -48,6 +48,17 @@ def test_the_default_configurations_model_is_kept() -> None:
     assert end(subject, 7, 0.6) == {"7/checkpoint", "6/artifacts"}
 
 
+def test_the_default_configurations_model_is_kept_in_a_population() -> None:
+    """There it is that of the last round, to which the default configuration went on without a change."""
+    subject = retention()
+    for number, parent, x, fidelity in ((1, None, 1, 0.5), (2, None, 2, 0.5), (3, 1, 1, 1.0), (4, 1, 3, 1.0)):
+        suggestion = Suggestion(number, {"x": x}, "random" if number > 1 else "default", fidelity, parent)
+        subject.note_end(suggestion, Path(str(number)), TrialState.SUCCEEDED, 0.1, ())
+    gone = [end(subject, number, 0.5) for number in range(5, 11)]
+    assert {"1/artifacts", "2/artifacts", "4/artifacts"} <= set().union(*gone)
+    assert "3/artifacts" not in set().union(*gone)
+
+
 def test_full_trainings_come_before_better_parts() -> None:
     """The best trials are those that `show` lists: whatever a part of a training reached, full ones come first."""
     subject = retention()

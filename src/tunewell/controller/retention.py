@@ -24,6 +24,8 @@ class Retention:
         """Keep everything for anything but a built-in task."""
         self._applies = spec.task is not None
         self._sign = -1.0 if spec.objective.goal == "maximize" else 1.0
+        #: The last trial of the default configuration.
+        self._default: Suggestion | None = None
         #: Trial number → checkpoint, of the ended trials that still have one.
         self._checkpoints: dict[int, Path] = {}
         #: (whether it had a part of the training only, loss, number, folder), the best first.
@@ -48,9 +50,19 @@ class Retention:
         surplus = [self._checkpoints.pop(trial) for trial in unwanted]
         if value is None or state not in (TrialState.SUCCEEDED, TrialState.STOPPED):
             return [*surplus, folder / "artifacts"]
-        if suggestion.origin == "default" and suggestion.fidelity == 1:
+        if self._is_default(suggestion) and suggestion.fidelity == 1:
             return surplus
         rank = (suggestion.fidelity < 1, self._sign * value, suggestion.number, folder)
         self._best = sorted([*self._best, rank])
         dropped, self._best = self._best[KEPT_MODELS:], self._best[:KEPT_MODELS]
         return [*surplus, *(old / "artifacts" for *_, old in dropped)]
+
+    def _is_default(self, suggestion: Suggestion) -> bool:
+        """Whether a trial has the default configuration, or goes on with it."""
+        before = self._default
+        if suggestion.origin != "default" and (
+            before is None or (suggestion.resume_from, suggestion.parameters) != (before.number, before.parameters)
+        ):
+            return False
+        self._default = suggestion
+        return True

@@ -310,6 +310,10 @@ def test_commands_evolve_by_their_checkpoints(run: Run, write: Write, tmp_path: 
         before = trials[trial["resume_from"] - 1]["value"] if trial["resume_from"] else 0.0
         assert trial["value"] == pytest.approx(before + trial["parameters"]["x"])
     assert answer.json["best"]["value"] == max(trial["value"] for trial in trials)
+    lineage = [9]
+    while (parent := trials[lineage[0] - 1]["resume_from"]) is not None:
+        lineage.insert(0, parent)
+    assert " → ".join(map(str, lineage)) in run("show", "quick", 9).out
     retrained = run("retrain", "quick", "--json")
     assert retrained.code == 0, retrained.err
     assert float(Path(retrained.json["model"], "model").read_text()) == pytest.approx(answer.json["best"]["value"])
@@ -361,6 +365,7 @@ def test_finalists_of_commands(run: Run, write: Write) -> None:
     assert found == [(2, 0.35, 0.7), (3, 0.25, 0.5), (4, 0.15, 0.3), (1, 0.45, None)]
     assert "AssertionError" in answer.json["finalists"][-1]["detail"]
     text = run("search", write(**arguments, finalists="full")).out
+    assert "Trained on all data" in text
     assert "failed" in text
     assert "much the same as on the sample" in text
 

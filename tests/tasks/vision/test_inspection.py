@@ -54,6 +54,14 @@ def test_the_limit(count: int, broken: int, refused: bool) -> None:
         inspect(manifest, distinct(count), problems)
 
 
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_split_must_keep_pictures(split: str) -> None:
+    """However few pictures are broken, there must be some to train on and some to validate on."""
+    pictures = pictures_of(3, 3)
+    with pytest.raises(DataError, match=rf"/data: no picture of {split} can be read: \d\.png \(empty\), "):
+        inspect(pictures, distinct(6), dict.fromkeys(pictures.splits[split], "empty"))
+
+
 def test_pictures_in_two_splits() -> None:
     """The same content in train and another split is noted with a count and an example; elsewhere it is not."""
     digests = distinct(30)

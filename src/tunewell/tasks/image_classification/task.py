@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 
 from tunewell.spec.declaration import parse_space
-from tunewell.spec.errors import ConflictError, DataError, SpecError, UserError, nearest
+from tunewell.spec.errors import ConflictError, SpecError, UserError, nearest
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.space import SearchSpace
 from tunewell.tasks.contract import Attempt, Network, Program, Progress
@@ -22,14 +22,13 @@ from tunewell.tasks.image_classification.hyperparameters import Hyperparameters
 from tunewell.tasks.image_classification.manifest import (
     LabelledPictures,
     Manifest,
-    MultilabelManifest,
     load_manifest,
 )
 from tunewell.tasks.image_classification.multilabel_data import read_multilabel
 from tunewell.tasks.image_classification.networks import ARCHITECTURES, architecture
 from tunewell.tasks.image_classification.weights import pretrained_weights
 from tunewell.tasks.vision.domains import check_domains, image_sizes
-from tunewell.tasks.vision.inspection import describe, inspect
+from tunewell.tasks.vision.inspection import inspect
 from tunewell.tasks.vision.memory_ranges import describe_ranges, fitted_parameters
 from tunewell.tasks.vision.picture_set import fingerprint
 from tunewell.tasks.vision.prepared import TASK_FILE_VARIABLE, Prepared
@@ -196,7 +195,7 @@ class ImageClassification:
         return read_manifest(data, seed)
 
     def _check_left(self, manifest: LabelledPictures, kept: LabelledPictures, broken: Mapping[int, str]) -> None:
-        """Raise `DataError` if too little is left without the broken pictures."""
+        """Raise `DataError` if a class has lost all of its pictures in a split."""
         assert isinstance(manifest, Manifest)
         assert isinstance(kept, Manifest)
         check_classes_left(manifest, kept, broken)
@@ -269,14 +268,7 @@ class MultilabelClassification(ImageClassification):
         return read_multilabel(data, seed)
 
     def _check_left(self, manifest: LabelledPictures, kept: LabelledPictures, broken: Mapping[int, str]) -> None:
-        """Raise `DataError` if a split has no picture left."""
-        assert isinstance(manifest, MultilabelManifest)
-        for split, positions in kept.splits.items():
-            if not positions:
-                raise DataError(
-                    f"{manifest.folder}: no picture of {split} can be read: {describe(manifest, broken)}. "
-                    "Repair or replace them."
-                )
+        """A class needs no picture in any split."""
 
     def _check_objective(self, spec: ExperimentSpec, manifest: LabelledPictures) -> None:
         """Every metric is defined for any number of labels."""

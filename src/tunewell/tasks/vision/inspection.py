@@ -29,7 +29,7 @@ def inspect(pictures: Pictures, digests: Sequence[str], broken: Mapping[int, str
         broken: position → what is wrong with the picture.
 
     Raises:
-        DataError: more pictures are broken than can be left out.
+        DataError: more pictures are broken than can be left out, or all of a split.
     """
     bearable = max(_BEARABLE_COUNT, int(_BEARABLE_SHARE * len(pictures.paths)))
     if len(broken) > bearable:
@@ -37,6 +37,12 @@ def inspect(pictures: Pictures, digests: Sequence[str], broken: Mapping[int, str
             f"{pictures.folder}: {len(broken)} of {len(pictures.paths)} pictures can't be read, "
             f"{bearable} would be left out: {describe(pictures, broken)}. Repair or remove them."
         )
+    for split, positions in pictures.splits.items():
+        if positions and broken.keys() >= set(positions):
+            raise DataError(
+                f"{pictures.folder}: no picture of {split} can be read: "
+                f"{describe(pictures, {position: broken[position] for position in positions})}. Repair or replace them."
+            )
     kept = pictures.without(broken)
     notes = list(pictures.notes)
     if broken:

@@ -1,0 +1,37 @@
+"""A GPU with room for few pictures a step. Trials see it if their launcher has imported this module."""
+
+from __future__ import annotations
+
+from types import ModuleType, SimpleNamespace
+from typing import Any, NoReturn
+
+import torch
+
+from tunewell.tasks.image_classification import train as classification
+from tunewell.tasks.object_detection import train as detection
+
+#: Pictures of a step that fit.
+ROOM = 8
+MESSAGE = "CUDA out of memory. Tried to allocate 2.00 GiB."
+
+
+def install(trial: ModuleType) -> None:
+    """Have the probe of larger steps, by which a trial on a GPU begins, run out of memory."""
+    create_learner = trial.create_learner
+
+    def create(*arguments: Any) -> Any:
+        learner = create_learner(*arguments)
+        if learner.hyperparameters.batch_size > ROOM:
+            learner.device, learner.probe = SimpleNamespace(type="cuda"), exhaust
+        return learner
+
+    trial.create_learner = create  # type: ignore[attr-defined]
+
+
+def exhaust(*arguments: object) -> NoReturn:
+    """Fail as PyTorch does."""
+    raise torch.cuda.OutOfMemoryError(f"{MESSAGE}\nmore lines")
+
+
+for module in (classification, detection):
+    install(module)

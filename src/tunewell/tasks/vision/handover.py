@@ -60,9 +60,9 @@ def hand_over(
         task_file = arguments["task_file"]
         manifest = Path(Prepared.load(Path(task_file)).manifest) if task_file else None
         target.mkdir(parents=True)
+        export = write(model, target / ONNX, manifest)
         for name in (CONFIG, WEIGHTS):
             shutil.copyfile(model / name, target / name)
-        export = write(model, target / ONNX, manifest)
         data = summarize(manifest) if manifest else None
         search = Search(**arguments["search"]) if arguments["search"] else None
         config = json.loads((model / CONFIG).read_text(encoding="utf-8"))

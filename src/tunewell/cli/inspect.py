@@ -37,10 +37,6 @@ from tunewell.tasks.catalogue import TASKS, task_for
 TrialArgument = Annotated[int, typer.Argument(metavar="TRIAL", help="Number of the trial.")]
 
 
-#: Terminals from this width on show where the parameters of a network come from.
-_WIDE = 120
-
-
 class Format(StrEnum):
     """File formats of `export`."""
 
@@ -307,16 +303,18 @@ def tasks(
     if entry.weights:
         console.print(f"Weights: {entry.weights}")
     if entry.on_gpus:
-        console.print(f"On GPUs: {entry.on_gpus}")
+        console.print(f"On GPUs, as far as the estimated memory of a step allows: {entry.on_gpus}")
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    wide = console.width >= _WIDE
-    for column in ("parameter", "default", "range", "only with", *(["source"] if wide else [])):
+    sources = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for column in ("parameter", "default", "range", "only with"):
         table.add_column(column, overflow="fold")
+    for column in ("parameter", "where default and range come from"):
+        sources.add_column(column, overflow="fold")
     for parameter in entry.space:
         default = parameter.default if parameter.default is not None else parameter.from_unit(0.5)
-        source = entry.sources.get(parameter.name, "")
         domain = "fixed" if parameter.size == 1 else describe(parameter)
-        table.add_row(parameter.name, scalar(default), domain, conditions_text(parameter), *([source] if wide else []))
+        table.add_row(parameter.name, scalar(default), domain, conditions_text(parameter))
+        sources.add_row(parameter.name, Text(entry.sources.get(parameter.name, "")))
     console.print(table)
-    if not wide:
-        console.print(f"Where they come from: widen the terminal to {_WIDE} columns, or use --json.", style="dim")
+    console.print()
+    console.print(sources)

@@ -3,9 +3,10 @@
 Two rules, both silent until they know enough:
 
 - **median** (Golovin et al. 2017, "Google Vizier", section 3.2.2): a trial ends if its best objective so far is
-  worse than the median of what full trainings had as their best at that step.
-- **halving** (the stopping variant of asynchronous successive halving, Li et al. 2020, arXiv:1810.05934,
-  section 3): at steps a factor of η apart, a trial goes on only if it is among the best 1/η of all that came there.
+  worse than the median of what full trainings had as their best at that step (there: of their averages up to it).
+- **halving** (asynchronous successive halving, Li et al. 2020, arXiv:1810.05934, in the form that stops trials instead
+  of promoting them, as in Ray Tune): at steps a factor of η apart, a trial goes on only if it is among the best 1/η
+  of all that came there.
 
 Knowing enough: so many full trainings have ended, and among them the order at this step was much the order at the
 end (Spearman's rank correlation). Where curves cross, as they do when learning-rate schedules differ, neither rule

@@ -2,7 +2,7 @@
 
 Source: Rasmussen, Williams 2006, "Gaussian Processes for Machine Learning", section 6.5 (least-squares classification,
 squashed by a normal distribution function); Gelbart, Snoek, Adams 2014, "Bayesian Optimization with Unknown
-Constraints", equation 6 (expected improvement times the probability of success).
+Constraints", arXiv:1403.5607 (expected improvement times the probability of success).
 
 Symbols: n observations, m points to be judged, d parameters. Labels are 1 (success) and -1 (failure); a Gaussian
 process of its own models how they deviate from their prior mean: the parameters that decide on failure are not those

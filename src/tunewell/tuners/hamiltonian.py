@@ -1,10 +1,11 @@
 """The move of PSHE2: Hamiltonian dynamics of particles that are drawn to good points, without a gradient.
 
 Sources: PSHE2 of PaddleHub 1.8, `paddlehub/autofinetune/autoft.py` (no paper is known); Su, Boyd, Candès 2016, "A
-Differential Equation for Modeling Nesterov's Accelerated Gradient Method", JMLR 17 (the friction r/τ).
+Differential Equation for Modeling Nesterov's Accelerated Gradient Method", JMLR 17 (friction that falls with time).
 
 A particle at x moves in the potential ½|x−p|² + ½|x−g|² (p: the best point that it has been at, g: the best of all)
-under friction 3/t, discretised by symplectic Euler steps of size α; then a random disturbance ε is added:
+under friction 3/t, discretised by symplectic Euler steps of size α; then a random disturbance ε is added. (t counts
+steps. Nesterov's friction is 3/τ, τ = αt being the time that has passed: here it is α times that, a weaker one.)
 
     m ← (1 − 3α/t) m − α (x − p) − α (x − g)                                                           (1)
     x ← x + α m                                                                                        (2)

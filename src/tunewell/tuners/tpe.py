@@ -1,8 +1,8 @@
 """Multivariate tree-structured Parzen estimator (TPE).
 
 Sources: Bergstra et al. 2011, "Algorithms for Hyper-Parameter Optimization" (NeurIPS), section 4; Falkner et al.
-2018, "BOHB", appendix (multivariate kernels); Watanabe 2023, "Tree-Structured Parzen Estimator: Understanding Its
-Algorithm Components", arXiv:2304.11127 (the choices below).
+2018, "BOHB", arXiv:1807.01774 (multivariate kernels); Watanabe 2023, "Tree-Structured Parzen Estimator: Understanding
+Its Algorithm Components", arXiv:2304.11127 (γ, weights, prior, least bandwidth).
 
 Symbols: n observations, d parameters, m candidates; points lie in the unit cube (see `encoding`), NaN = inactive.
 
@@ -10,13 +10,15 @@ Symbols: n observations, d parameters, m candidates; points lie in the unit cube
 2. Good ones weigh by their improvement over the best bad one (expected-improvement weights), bad ones equally.
 3. Both sets become mixtures l(x) and g(x) of product kernels around their points, plus one uniform kernel, the
    prior: truncated Gaussians for ordered parameters, integrated over the cell of a discrete value; for categories
-   the observed value with probability 1 − b. Bandwidth σ = max(0.03, 0.2 n^(−1/(d+4))) (Scott's rule).
+   the observed value with probability 1 − b. Bandwidth σ = max(0.03, 0.2 n^(−1/(d+4))), n of the set.
 4. Draw m candidates from l; propose the one with the largest l(x)/g(x) that has not been suggested.
 
 Deviations: pending trials belong to the bad set only, which keeps parallel proposals apart and lets no guess count
 as good. Failures with a deterministic cause belong there, too, from the first on; other failures are left out. A
 kernel says nothing (density 1) about a parameter that is inactive in its observation or in the candidate. The
-start is a Latin hypercube. More candidates (64 instead of 24) measured better on mixed spaces.
+start is a Latin hypercube. The bandwidth shrinks by Scott's rule, from 0.2 instead of the observations' deviation; the
+source recommends hyperopt's, distances between neighbours. More candidates (64 instead of 24) measured better on mixed
+spaces.
 """
 
 from __future__ import annotations

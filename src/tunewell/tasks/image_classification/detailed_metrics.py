@@ -16,7 +16,7 @@ from PIL import Image
 from tunewell.tasks.image_classification import metrics
 from tunewell.tasks.vision.pictures import PictureError, data_uri, load_pixels
 
-#: Bins of the calibration error (Guo et al. 2017, arXiv:1706.04599, section 4.1).
+#: Bins of the calibration error (Guo et al. 2017, arXiv:1706.04599, table 1).
 CALIBRATION_BINS = 15
 #: Pairs of classes and single mistakes that are listed.
 LISTED_PAIRS = 10

@@ -85,7 +85,7 @@ def create_learner(prepared: Prepared, manifest: LabelledPictures, configuration
         hyperparameters = replace(hyperparameters, backbone="fine-tuned", layer_decay=1.0)
     else:
         # Only the last layer is not in the file: `convert_weights` has seen to it. It starts from zero (Kolesnikov
-        # et al. 2020, arXiv:1912.11370, section 3.3): random logits would upset the pretrained layers below.
+        # et al. 2020, arXiv:1912.11370, BiT): random logits would upset the pretrained layers below.
         module.load_state_dict(load_file(prepared.weights), strict=False)
         for tensor in last_layer(module).parameters():
             torch.nn.init.zeros_(tensor)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tests.tasks.supervised import run
 
 from tunewell.spec.experiment import parse_spec
 from tunewell.tasks.catalogue import task_for
+from tunewell.tasks.object_detection.annotations import AnnotatedPictures
 from tunewell.tasks.object_detection.train import train
 
 needs_weights = pytest.mark.skipif(
@@ -20,33 +22,40 @@ needs_weights = pytest.mark.skipif(
 )
 
 
-def train_default(task: str, data: str, home: Path, **changed: Any) -> dict[str, float]:
-    """Prepare an experiment, train its default configuration with some changes; return the last metrics."""
-    raw = {"name": "e", "task": task, "data": str(shared_data(data)), "parameters": changed}
+#: Pictures that are validated on.
+FEW = 10
+
+
+def train_default(task: str, data: str, home: Path, share: float, **changed: Any) -> dict[str, float]:
+    """Train a network's default configuration, with some changes, for an epoch; return the metrics.
+
+    It learns from a share of the training pictures, and is validated on few.
+    """
+    parameters = {"epochs": 1, **changed}
+    raw = {"name": "e", "task": task, "data": str(shared_data(data)), "parameters": parameters}
     spec = parse_spec(task_for(raw).complete(raw))
-    task_for(raw).prepare(spec, task_for(raw).space(spec), home / "e", home / "cache", lambda *step: None)
-    parameters = task_for(raw).space(spec).default()
-    assert parameters is not None
-    run(train, home / "trial", parameters, TUNEWELL_TASK_FILE=str(home / "e" / "task.json"))
-    lines = (home / "trial" / "reports.jsonl").read_text().splitlines()
-    metrics: dict[str, float] = json.loads(lines[-1])["metrics"]
+    space = task_for(raw).space(spec)
+    task_for(raw).prepare(spec, space, home / "e", home / "cache", lambda *step: None)
+    manifest = home / "e" / "manifest.json"
+    annotated = AnnotatedPictures.load(manifest)
+    replace(annotated, splits={**annotated.splits, "val": annotated.splits["val"][:FEW]}).save(manifest)
+    environment = {"TUNEWELL_TASK_FILE": str(home / "e" / "task.json"), "TUNEWELL_SAMPLING": str(share)}
+    run(train, home / "trial", space.default() or {}, **environment)
+    (line,) = (home / "trial" / "reports.jsonl").read_text().splitlines()
+    metrics: dict[str, float] = json.loads(line)["metrics"]
     return metrics
 
 
 @needs_weights
-@pytest.mark.timeout(300)
 def test_blood_cells(tmp_path: Path) -> None:
-    """One epoch of small pictures is enough to find many cells."""
-    metrics = train_default("object-detection", "bccd", tmp_path, image_size=160, epochs=1)
-    assert metrics["map50"] >= 0.35
+    """Small pictures, a hundred of them, are enough to find many cells."""
+    metrics = train_default("object-detection", "bccd", tmp_path, 0.4, image_size=160, batch_size=2)
+    assert metrics["map50"] >= 0.3
 
 
 @needs_weights
-@pytest.mark.timeout(300)
 def test_nuclei(tmp_path: Path) -> None:
-    """Two epochs of small pictures are enough to outline some nuclei."""
-    metrics = train_default(
-        "instance-segmentation", "nuclei_fluo", tmp_path, image_size=160, epochs=2, batch_size=2, learning_rate=2e-3
-    )
-    assert metrics["map50"] >= 0.12
-    assert metrics["box_map50"] >= 0.12
+    """Some forty pictures are enough to outline some nuclei."""
+    metrics = train_default("instance-segmentation", "nuclei_fluo", tmp_path, 0.4, image_size=224, batch_size=1)
+    assert metrics["map50"] >= 0.1
+    assert metrics["box_map50"] >= 0.1

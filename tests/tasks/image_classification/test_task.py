@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -15,7 +16,6 @@ from tunewell.spec.errors import ConflictError, DataError, SpecError, UserError
 from tunewell.spec.experiment import ExperimentSpec, parse_spec
 from tunewell.spec.launch import AttemptKey
 from tunewell.tasks.contract import Attempt
-from tunewell.tasks.image_classification import task as module
 from tunewell.tasks.image_classification.data import Manifest
 from tunewell.tasks.image_classification.task import ImageClassification
 from tunewell.tasks.vision import sampling
@@ -168,8 +168,8 @@ def test_check_refuses_missing_weights(digits: Path) -> None:
 
 def test_missing_libraries(digits: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the extra, the error holds the command that installs it."""
-    find = module.importlib.util.find_spec
-    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None if name == "timm" else find(name))
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "timm" else find(name))
     with pytest.raises(UserError, match=r"needs timm\. Install it with: pip install 'tunewell\[vision\]'"):
         TASK.check(spec_of(digits))
 

@@ -155,7 +155,7 @@ def test_an_undivided_set_is_divided(tmp_path: Path) -> None:
     one, other = read(tmp_path), read(tmp_path)
     assert one.splits == other.splits
     assert 6 <= len(one.splits["val"]) <= 10
-    shares = one.class_counts("val") / (one.class_counts("val") + one.class_counts("train"))
+    shares = one.counts("val") / (one.counts("val") + one.counts("train"))
     assert ((shares > 0.1) & (shares < 0.3)).all()
     assert "Divided at random, class by class: " in " ".join(one.notes)
     assert read_annotations(tmp_path, 1, with_masks=False).splits != one.splits

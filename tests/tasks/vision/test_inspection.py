@@ -7,17 +7,19 @@ from pathlib import Path
 import pytest
 
 from tunewell.spec.errors import DataError
+from tunewell.tasks.image_classification.manifest import Manifest
 from tunewell.tasks.vision.inspection import inspect
-from tunewell.tasks.vision.picture_set import PictureSet
 
 
-def pictures_of(train: int, val: int) -> PictureSet:
+def pictures_of(train: int, val: int) -> Manifest:
     """Return a set with so many pictures in its splits."""
     count = train + val
-    return PictureSet(
+    return Manifest(
         folder=Path("/data"),
         paths=tuple(f"{position}.png" for position in range(count)),
         splits={"train": tuple(range(train)), "val": tuple(range(train, count))},
+        classes=("a",),
+        labels=(0,) * count,
         notes=("a note",),
     )
 

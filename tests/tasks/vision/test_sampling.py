@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tunewell.tasks.data_view import DataSummary
 from tunewell.tasks.vision.sampling import advise_sampling
 
 
@@ -20,8 +21,10 @@ from tunewell.tasks.vision.sampling import advise_sampling
 )
 def test_a_sample_is_advised_where_enough_is_left(pictures: int, counts: list[int], share: str | None) -> None:
     """The smallest share that leaves a thousand pictures and fifty of each class; none where nothing does."""
-    advice = advise_sampling(1.0, pictures, counts)
-    assert advise_sampling(0.5, pictures, counts) == [], "it is sampled already"
+    splits = {"val": 1, "train": pictures}
+    data = DataSummary("data", splits, "pictures", {str(label): (0, count) for label, count in enumerate(counts)})
+    advice = advise_sampling(1.0, data)
+    assert advise_sampling(0.5, data) == [], "it is sampled already"
     if share is None:
         assert advice == []
     else:

@@ -31,6 +31,7 @@ from tunewell.tasks.vision.picture_set import (
     SPLIT_NAMES,
     VALIDATION_SHARE,
     Found,
+    PictureSet,
     check_name,
     find_pictures,
     is_hidden,
@@ -209,10 +210,10 @@ def _read_classes(folder: Path) -> dict[str, Found]:
     return found
 
 
-def check_classes_left(manifest: Manifest, kept: Manifest, broken: Mapping[int, str]) -> None:
+def check_classes_left(manifest: PictureSet, kept: PictureSet, broken: Mapping[int, str]) -> None:
     """Raise `DataError` if a split of `kept` has lost a class with the broken pictures (position → what is wrong)."""
     for split in kept.splits:
-        for label in sorted(set(manifest.split_labels(split)) - set(kept.split_labels(split))):
+        for label in np.flatnonzero((manifest.counts(split) > 0) & (kept.counts(split) == 0)):
             raise DataError(
                 f"{manifest.folder}: no picture of class '{manifest.classes[label]}' in {split} can be read: "
                 f"{describe(manifest, broken)}. Repair or replace them."

@@ -39,7 +39,7 @@ Picture = Path | Image.Image
 
 def export(folder: Path) -> None:
     """Write the model's folder; end as failed if the ONNX file does not give the original's predictions."""
-    hand_over(folder, _write, lambda manifest: load_manifest(manifest).summary())
+    hand_over(folder, _write, load_manifest)
 
 
 def _write(model: Path, output: Path, manifest: Path | None) -> Export:

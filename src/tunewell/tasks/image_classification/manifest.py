@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,58 +9,27 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from tunewell.tasks.data_view import DataSummary
-from tunewell.tasks.vision.inspection import summarize
-from tunewell.tasks.vision.picture_set import PictureSet
+from tunewell.tasks.vision.picture_set import PictureSet, saved_fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelledPictures(PictureSet):
-    """The pictures of a data set, their splits and their labels."""
+    """The pictures of a data set, their splits and their labels. Classes are in sorted order."""
 
     #: Task that such labels are for.
     task: ClassVar[str]
-
-    #: Class names in sorted order; a label is an index into them.
-    classes: tuple[str, ...]
 
     @abstractmethod
     def targets(self) -> np.ndarray:
         """Return what a network learns of each picture: labels int64 (N,), or their presence float32 (N, C)."""
 
     @abstractmethod
-    def presence(self, split: str) -> np.ndarray:
-        """Return which classes the pictures of a split have, bool (pictures, C), in the split's order."""
-
-    def counts(self, split: str) -> np.ndarray:
-        """Return how many pictures of a split have each class, (C,)."""
-        found: np.ndarray = self.presence(split).sum(axis=0)
-        return found
-
-    def summary(self) -> DataSummary:
-        """Return what the data set holds."""
-        return summarize(self, self.classes, self.counts, "pictures")
-
-    def of_class(self) -> dict[str, list[int]]:
-        """Return class → positions of its training pictures."""
-        presence, positions = self.presence("train"), np.asarray(self.splits["train"])
-        return {name: positions[presence[:, label]].tolist() for label, name in enumerate(self.classes)}
-
-    @abstractmethod
     def strata(self, split: str) -> list[int]:
         """Return a class of each picture of a split such that a share of each is a fair share of all."""
 
-    def save(self, path: Path) -> None:
-        """Write the manifest as JSON."""
-        fields = {
-            "folder": str(self.folder),
-            "classes": self.classes,
-            "paths": self.paths,
-            "labels": self.labels,  # type: ignore[attr-defined]
-            "splits": dict(self.splits),
-            "notes": self.notes,
-        }
-        path.write_text(json.dumps(fields))
+    def content(self) -> dict[str, Any]:
+        """Return the labels."""
+        return {"labels": self.labels}  # type: ignore[attr-defined]
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -134,10 +102,6 @@ def load_manifest(path: Path) -> Manifest | MultilabelManifest:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    fields: dict[str, Any] = json.loads(path.read_text())
-    fields["folder"] = Path(fields["folder"])
+    fields = saved_fields(path)
     fields["labels"] = tuple(tuple(item) if isinstance(item, list) else item for item in fields["labels"])
-    for name in ("classes", "paths", "notes"):
-        fields[name] = tuple(fields[name])
-    fields["splits"] = {name: tuple(positions) for name, positions in fields["splits"].items()}
     return fields

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,28 +11,29 @@ from typing import ClassVar
 import numpy as np
 
 from tunewell.spec.declaration import parse_space
-from tunewell.spec.errors import ConflictError, SpecError, UserError, nearest
+from tunewell.spec.errors import SpecError
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.space import SearchSpace
 from tunewell.tasks.contract import Attempt, Network, Program, Progress
 from tunewell.tasks.data_view import DataView
 from tunewell.tasks.image_classification.data import check_classes_left, read_manifest
 from tunewell.tasks.image_classification.hyperparameters import Hyperparameters
-from tunewell.tasks.image_classification.manifest import (
-    LabelledPictures,
-    Manifest,
-    load_manifest,
-)
+from tunewell.tasks.image_classification.manifest import LabelledPictures, load_manifest
 from tunewell.tasks.image_classification.multilabel_data import read_multilabel
 from tunewell.tasks.image_classification.networks import ARCHITECTURES, architecture
 from tunewell.tasks.image_classification.weights import pretrained_weights
 from tunewell.tasks.vision.domains import check_domains, image_sizes
-from tunewell.tasks.vision.inspection import inspect
 from tunewell.tasks.vision.memory_ranges import describe_ranges, fitted_parameters
-from tunewell.tasks.vision.picture_set import fingerprint
-from tunewell.tasks.vision.prepared import TASK_FILE_VARIABLE, Prepared
+from tunewell.tasks.vision.preparation import (
+    DecodedSet,
+    decode_set,
+    known_preparation,
+    trial_program,
+    write_preparation,
+)
 from tunewell.tasks.vision.sampling import advise_sampling
-from tunewell.tasks.vision.weights import check_weights_file, obtain_weights
+from tunewell.tasks.vision.specs import by_class, complete_objective, data_folder, require_libraries
+from tunewell.tasks.vision.weights import check_weights_file
 
 _PACKAGE = "tunewell.tasks.image_classification"
 _LIBRARIES = ("torch", "timm", "PIL", "safetensors")
@@ -42,8 +42,6 @@ _SMALL_PICTURE = 64
 _SAMPLED_PICTURES = 20
 #: Side of the examples of each class.
 _VIEW_SIDE = 112
-#: Classes whose pictures are counted in a line.
-_LISTED_CLASSES = 20
 
 
 class ImageClassification:
@@ -83,7 +81,7 @@ class ImageClassification:
             UserError: the metric or the network is unknown, or the data can't be read.
         """
         completed = dict(spec)
-        completed["objective"] = self._complete_objective(spec.get("objective"))
+        completed["objective"] = complete_objective(spec.get("objective"), self.metrics)
         if completed.get("network") is not None:
             architecture(str(completed["network"]))
         elif isinstance(spec.get("data"), str | Path):
@@ -122,29 +120,30 @@ class ImageClassification:
 
     def check(self, spec: ExperimentSpec) -> list[str]:
         """Look at folders and files; pictures are decoded, and thereby checked, in `prepare`."""
-        self._require_libraries()
+        require_libraries(self.name, _LIBRARIES)
         architecture(str(spec.network))
         check_weights_file(spec.weights)
-        manifest = self.read(_data_folder(spec), spec.seed)
+        manifest = self.read(data_folder(spec), spec.seed)
         self._check_objective(spec, manifest)
         counts = ", ".join(f"{len(positions)} {split}" for split, positions in manifest.splits.items())
         found = f"Pictures: {counts}, in {len(manifest.classes)} classes; each is opened when the search begins."
-        advice = _advice(spec, manifest)
-        return [found, _by_class(manifest), f"Network: {spec.network}.", *manifest.notes, *advice]
+        data = manifest.summary()
+        advice = advise_sampling(spec.sampling, data)
+        return [found, by_class(data), f"Network: {spec.network}.", *manifest.notes, *advice]
 
     def view(self, spec: ExperimentSpec, progress: Progress) -> DataView:
         """Return the data set with examples of each class, as a network would see them."""
-        self._require_libraries()
+        require_libraries(self.name, _LIBRARIES)
         from tunewell.tasks.vision.viewing import view_data
 
-        manifest = self.read(_data_folder(spec), spec.seed)
+        manifest = self.read(data_folder(spec), spec.seed)
 
         def draw(position: int) -> np.ndarray:
             from tunewell.tasks.vision.pictures import load_pixels
 
             return load_pixels(manifest.path(position), _VIEW_SIDE)
 
-        return view_data(manifest, manifest.summary(), manifest.of_class(), draw, progress)
+        return view_data(manifest, draw, progress)
 
     def prepare(
         self, spec: ExperimentSpec, space: SearchSpace, folder: Path, cache: Path, progress: Progress
@@ -155,77 +154,36 @@ class ImageClassification:
             DataError: too many pictures are broken, or the weights can't be used.
             ConflictError: the data set is no longer what the experiment began with.
         """
-        self._require_libraries()
-        folder.mkdir(parents=True, exist_ok=True)
-        task_file = folder / "task.json"
-        known = Prepared.load(task_file) if task_file.exists() else None
-        manifest = self.read(_data_folder(spec), spec.seed)
-        state = fingerprint(manifest)
-        if known is not None and (known.fingerprint != state or _relabelled(Path(known.manifest), manifest)):
-            raise ConflictError(
-                f"{spec.data}: the data set has changed since experiment '{spec.name}' began. "
-                "Restore it, or start afresh with --new."
-            )
-        pixels, manifest = self._decode(manifest, state, image_sizes(space), cache, progress)
-        if known is not None and (known.weights is None or Path(known.weights).exists()):
-            return list(known.notes)
-        weights = obtain_weights(spec.weights, pretrained_weights(architecture(str(spec.network))), cache)
-        manifest.save(folder / "manifest.json")
-        prepared = Prepared(
-            network=str(spec.network),
-            weights=str(weights.path) if weights.path else None,
-            manifest=str(folder / "manifest.json"),
-            fingerprint=state,
-            pixels=pixels,
-            seed=spec.seed,
-            sampling=spec.sampling,
-            notes=(*manifest.notes, weights.origin, *_advice(spec, manifest)),
-        )
-        prepared.save(task_file)
-        return list(prepared.notes)
+        require_libraries(self.name, _LIBRARIES)
+        from tunewell.tasks.vision.pictures import SQUASH
+
+        manifest = self.read(data_folder(spec), spec.seed)
+        known = known_preparation(spec, folder, manifest, load_manifest)
+        decoded = decode_set(manifest, image_sizes(space), cache, progress, SQUASH)
+        self._check_left(manifest, decoded)
+        pretrained = pretrained_weights(architecture(str(spec.network)))
+        return write_preparation(spec, folder, known, decoded, pretrained, cache)
 
     def program(self, spec: ExperimentSpec, folder: Path, attempt: Attempt) -> Program:
         """Return the entry that trains one configuration."""
         del spec, attempt
-        environment = {TASK_FILE_VARIABLE: str(folder / "task.json")}
-        return Program(entry=f"{_PACKAGE}.train:train", preload=self.preload, environment=environment)
+        return trial_program(_PACKAGE, self.preload, folder)
 
     def read(self, data: Path, seed: int) -> LabelledPictures:
         """Return the data set at `data`; raise `DataError` if it is none."""
         return read_manifest(data, seed)
 
-    def _check_left(self, manifest: LabelledPictures, kept: LabelledPictures, broken: Mapping[int, str]) -> None:
+    def _check_left(self, manifest: LabelledPictures, decoded: DecodedSet[LabelledPictures]) -> None:
         """Raise `DataError` if a class has lost all of its pictures in a split."""
-        assert isinstance(manifest, Manifest)
-        assert isinstance(kept, Manifest)
-        check_classes_left(manifest, kept, broken)
+        check_classes_left(manifest, decoded.pictures, decoded.broken)
 
     def _check_objective(self, spec: ExperimentSpec, manifest: LabelledPictures) -> None:
         """Raise `SpecError` if the objective is not defined for so few classes."""
         if spec.objective.metric == "top_5_accuracy" and len(manifest.classes) <= 5:
             raise SpecError("objective.metric", f"with {len(manifest.classes)} classes it is always 1", "Take accuracy")
 
-    def _require_libraries(self) -> None:
-        missing = [name for name in _LIBRARIES if importlib.util.find_spec(name) is None]
-        if missing:
-            raise UserError(
-                f"The task {self.name} needs {', '.join(missing)}. Install it with: pip install 'tunewell[vision]'"
-            )
-
-    def _complete_objective(self, objective: object) -> object:
-        default = next(iter(self.metrics))
-        if objective is None:
-            return {"metric": default, "goal": self.metrics[default]}
-        given = {"metric": objective} if isinstance(objective, str) else objective
-        if not isinstance(given, Mapping) or not isinstance(given.get("metric", default), str):
-            return objective  # for the spec's own validation to refuse
-        metric = given.get("metric", default)
-        if metric not in self.metrics:
-            raise SpecError("objective.metric", f"this task does not report '{metric}'", nearest(metric, self.metrics))
-        return {"metric": metric, "goal": self.metrics[metric], **given}
-
     def _default_network(self, data: Path) -> str:
-        self._require_libraries()
+        require_libraries(self.name, _LIBRARIES)
         from PIL import Image
 
         manifest = self.read(data, 0)
@@ -237,18 +195,6 @@ class ImageClassification:
             except (OSError, Image.DecompressionBombError):
                 continue  # `prepare` deals with broken pictures
         return "small-cnn" if sides and median(sides) <= _SMALL_PICTURE else "efficientnet-lite0"
-
-    def _decode(
-        self, manifest: LabelledPictures, state: str, sizes: list[int], cache: Path, progress: Progress
-    ) -> tuple[dict[int, str], LabelledPictures]:
-        """Return image size → cache folder, and the manifest without broken pictures and with notes on the pictures."""
-        from tunewell.tasks.vision.cache import decode
-
-        decoded = {size: decode(manifest, state, size, cache, progress) for size in sizes}
-        first = decoded[sizes[0]]
-        kept = inspect(manifest, first.digests, first.broken)
-        self._check_left(manifest, kept, first.broken)
-        return {size: str(item.folder) for size, item in decoded.items()}, kept
 
 
 class MultilabelClassification(ImageClassification):
@@ -267,37 +213,8 @@ class MultilabelClassification(ImageClassification):
         """Return the data set at `data`; raise `DataError` if it is none."""
         return read_multilabel(data, seed)
 
-    def _check_left(self, manifest: LabelledPictures, kept: LabelledPictures, broken: Mapping[int, str]) -> None:
+    def _check_left(self, manifest: LabelledPictures, decoded: DecodedSet[LabelledPictures]) -> None:
         """A class needs no picture in any split."""
 
     def _check_objective(self, spec: ExperimentSpec, manifest: LabelledPictures) -> None:
         """Every metric is defined for any number of labels."""
-
-
-def _data_folder(spec: ExperimentSpec) -> Path:
-    assert spec.data is not None  # every spec with a task has one
-    return spec.data
-
-
-def _advice(spec: ExperimentSpec, manifest: LabelledPictures) -> list[str]:
-    return advise_sampling(spec.sampling, len(manifest.splits["train"]), manifest.counts("train").tolist())
-
-
-def _by_class(manifest: LabelledPictures) -> str:
-    """Return how many pictures of each split have each class, the most frequent classes first."""
-    counts = {split: manifest.counts(split) for split in manifest.splits}
-    order = sorted(range(len(manifest.classes)), key=lambda label: -counts["train"][label])
-    named = [
-        f"{manifest.classes[label]} {' + '.join(str(count[label]) for count in counts.values())}" for label in order
-    ]
-    more = f" and {len(named) - _LISTED_CLASSES} more" if len(named) > _LISTED_CLASSES else ""
-    return f"By class ({' + '.join(counts)}): {', '.join(named[:_LISTED_CLASSES])}{more}."
-
-
-def _relabelled(known: Path, manifest: LabelledPictures) -> bool:
-    """Whether a data set's pictures have other labels or splits than in the manifest that was saved."""
-    before = load_manifest(known)
-    same_labels = (before.classes, before.labels) == (manifest.classes, manifest.labels)  # type: ignore[attr-defined]
-    return not same_labels or any(
-        not set(positions) <= set(manifest.splits.get(split, ())) for split, positions in before.splits.items()
-    )

@@ -6,18 +6,14 @@ Boxes are `x0, y0, x1, y1` in pixels of the original picture as it is shown (tur
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from tunewell.tasks.data_view import DataSummary
-from tunewell.tasks.vision.inspection import summarize
-from tunewell.tasks.vision.picture_set import PictureSet
+from tunewell.tasks.vision.picture_set import PictureSet, saved_fields
 
 #: A mask as in COCO: polygons, each `[x, y, x, y, …]`, or a run-length encoding `{"size": [h, w], "counts": …}`.
 Mask = list[list[float]] | dict[str, Any]
@@ -52,8 +48,8 @@ class Objects:
 class AnnotatedPictures(PictureSet):
     """A data set: pictures, their objects and splits."""
 
-    #: Class names; a label is an index into them.
-    classes: tuple[str, ...]
+    counted: ClassVar[str] = "objects"
+
     #: Width and height of each picture.
     sizes: tuple[tuple[int, int], ...]
     #: What is in each picture.
@@ -64,61 +60,32 @@ class AnnotatedPictures(PictureSet):
         """Whether objects have masks."""
         return bool(self.objects) and self.objects[0].masks is not None
 
-    def presence(self, positions: Sequence[int]) -> np.ndarray:
-        """Return which classes occur in each of the pictures, bool (len(positions), classes)."""
-        found = np.zeros((len(positions), len(self.classes)), dtype=bool)
-        for row, position in enumerate(positions):
+    def presence(self, split: str) -> np.ndarray:
+        """Return which classes occur in the pictures of a split, bool (pictures, C)."""
+        found = np.zeros((len(self.splits[split]), len(self.classes)), dtype=bool)
+        for row, position in enumerate(self.splits[split]):
             found[row, self.objects[position].labels] = True
         return found
 
-    def class_counts(self, split: str) -> np.ndarray:
-        """Return the number of objects of each class in a split, crowds left out, (classes,)."""
+    def counts(self, split: str) -> np.ndarray:
+        """Return the number of objects of each class in a split, crowds left out, (C,)."""
         total = np.zeros(len(self.classes), dtype=np.int64)
         for position in self.splits[split]:
             objects = self.objects[position]
             total += np.bincount(objects.labels[~objects.crowd], minlength=len(self.classes))
         return total
 
-    def summary(self) -> DataSummary:
-        """Return what the data set holds."""
-        return summarize(self, self.classes, self.class_counts, "objects")
-
-    def of_class(self) -> dict[str, list[int]]:
-        """Return class → positions of the training pictures that have it."""
-        positions = np.asarray(self.splits["train"])
-        presence = self.presence(positions.tolist())
-        return {name: positions[presence[:, label]].tolist() for label, name in enumerate(self.classes)}
-
-    def save(self, path: Path) -> None:
-        """Write it as JSON."""
-        path.write_text(json.dumps({**self._content(), "folder": str(self.folder), "notes": self.notes}))
-
-    def digest(self) -> str:
-        """Return a digest of what the pictures show and which splits they are in."""
-        return hashlib.blake2b(json.dumps(self._content()).encode(), digest_size=16).hexdigest()
-
     @classmethod
     def load(cls, path: Path) -> AnnotatedPictures:
         """Return what `save` wrote."""
-        fields = json.loads(path.read_text())
-        return cls(
-            folder=Path(fields["folder"]),
-            classes=tuple(fields["classes"]),
-            paths=tuple(fields["paths"]),
-            sizes=tuple((width, height) for width, height in fields["sizes"]),
-            objects=tuple(_from_json(objects) for objects in fields["objects"]),
-            splits={name: tuple(positions) for name, positions in fields["splits"].items()},
-            notes=tuple(fields["notes"]),
-        )
+        fields = saved_fields(path)
+        fields["sizes"] = tuple((width, height) for width, height in fields["sizes"])
+        fields["objects"] = tuple(_from_json(objects) for objects in fields["objects"])
+        return cls(**fields)
 
-    def _content(self) -> dict[str, Any]:
-        return {
-            "classes": self.classes,
-            "paths": self.paths,
-            "sizes": self.sizes,
-            "objects": [_to_json(objects) for objects in self.objects],
-            "splits": dict(self.splits),
-        }
+    def content(self) -> dict[str, Any]:
+        """Return sizes and objects."""
+        return {"sizes": self.sizes, "objects": [_to_json(objects) for objects in self.objects]}
 
 
 def _to_json(objects: Objects) -> dict[str, Any]:

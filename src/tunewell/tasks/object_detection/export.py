@@ -54,7 +54,7 @@ Picture = np.ndarray
 
 def export(folder: Path) -> None:
     """Write the model's folder; end as failed if the ONNX file does not find the original's objects."""
-    hand_over(folder, _write, lambda manifest: AnnotatedPictures.load(manifest).summary())
+    hand_over(folder, _write, AnnotatedPictures.load)
 
 
 def _write(model: Path, output: Path, manifest: Path | None) -> Export:

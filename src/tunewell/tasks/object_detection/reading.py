@@ -127,7 +127,7 @@ def _objects(marked: Sequence[MarkedObject], label_of: dict[str, int], with_mask
 def _divide(found: AnnotatedPictures, seed: int) -> AnnotatedPictures:
     positions = np.asarray(found.splits["train"])
     groups = groups_of_copies([found.path(position) for position in positions.tolist()])
-    chosen = stratified_choice(found.presence(positions.tolist()), VALIDATION_SHARE, seed, groups)
+    chosen = stratified_choice(found.presence("train"), VALIDATION_SHARE, seed, groups)
     if not 0 < len(chosen) < len(positions):
         raise DataError(
             f"{found.folder}: {len(positions)} pictures are too few to divide into train and val. Add pictures, or "
@@ -142,9 +142,9 @@ def _divide(found: AnnotatedPictures, seed: int) -> AnnotatedPictures:
 def _class_notes(found: AnnotatedPictures) -> list[str]:
     """Return notes on imbalance, on classes that train lacks, and on pictures without objects."""
     notes = []
-    trained = found.class_counts("train")
+    trained = found.counts("train")
     for split in found.splits:
-        untaught = [found.classes[label] for label in np.flatnonzero((found.class_counts(split) > 0) & (trained == 0))]
+        untaught = [found.classes[label] for label in np.flatnonzero((found.counts(split) > 0) & (trained == 0))]
         if untaught:
             notes.append(f"Classes in {split} that train lacks, which can't be learned: {listed(untaught)}.")
     most, fewest = int(trained.argmax()), int(np.where(trained > 0, trained, trained.max() + 1).argmin())

@@ -104,7 +104,7 @@ def training_positions(annotated: AnnotatedPictures, sampling: float, seed: int)
     positions = np.asarray(annotated.splits["train"])
     if sampling >= 1:
         return positions
-    chosen = stratified_choice(annotated.presence(positions.tolist()), sampling, seed)
+    chosen = stratified_choice(annotated.presence("train"), sampling, seed)
     share: np.ndarray = positions[chosen] if len(chosen) else positions[:1]
     return share
 

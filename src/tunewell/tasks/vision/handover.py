@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunewell.tasks.data_view import DataSummary
 from tunewell.tasks.vision.job import arguments_of
 from tunewell.tasks.vision.model_card import Search, model_card
 from tunewell.tasks.vision.model_files import CONFIG, WEIGHTS
+from tunewell.tasks.vision.picture_set import PictureSet
 from tunewell.tasks.vision.prepared import Prepared
 from tunewell.trial.files import write_json
 
@@ -45,7 +45,7 @@ class Export:
 def hand_over(
     folder: Path,
     write: Callable[[Path, Path, Path | None], Export],
-    summarize: Callable[[Path], DataSummary],
+    load: Callable[[Path], PictureSet],
 ) -> None:
     """Fill the folder of a job `export-model`.
 
@@ -53,7 +53,7 @@ def hand_over(
         folder: the job's.
         write: writes the ONNX file of a model folder, checks it on the pictures of a manifest, if there is one, and
             ends the job as failed if it gives other predictions.
-        summarize: returns what the data set of a manifest holds.
+        load: returns the data set of a manifest.
     """
     with arguments_of(folder) as arguments:
         model, target = Path(arguments["model"]), folder / "artifacts" / "model"
@@ -63,7 +63,7 @@ def hand_over(
         export = write(model, target / ONNX, manifest)
         for name in (CONFIG, WEIGHTS):
             shutil.copyfile(model / name, target / name)
-        data = summarize(manifest) if manifest else None
+        data = load(manifest).summary() if manifest else None
         search = Search(**arguments["search"]) if arguments["search"] else None
         config = json.loads((model / CONFIG).read_text(encoding="utf-8"))
         (target / CARD).write_text(model_card(config, export.usage, export.facts, data, search), encoding="utf-8")

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-import numpy as np
-
 from tunewell.spec.errors import DataError
-from tunewell.tasks.data_view import DataSummary
 from tunewell.tasks.vision.picture_set import PictureSet
 
 Pictures = TypeVar("Pictures", bound=PictureSet)
@@ -62,27 +59,6 @@ def copies_in_train(pictures: PictureSet, digests: Sequence[str], split: str) ->
     trained = {digests[position]: position for position in pictures.splits["train"]}
     positions = pictures.splits[split]
     return [(position, trained[digests[position]]) for position in positions if digests[position] in trained]
-
-
-def summarize(
-    pictures: PictureSet, classes: Sequence[str], counts: Callable[[str], np.ndarray], counted: str
-) -> DataSummary:
-    """Return what a data set holds.
-
-    Args:
-        pictures: the data set.
-        classes: its C classes.
-        counts: split → how often each class occurs, (C,).
-        counted: what is counted so, `pictures` or `objects`.
-    """
-    numbers = np.stack([counts(split) for split in pictures.splits], axis=1)
-    return DataSummary(
-        folder=str(pictures.folder),
-        pictures={split: len(positions) for split, positions in pictures.splits.items()},
-        counted=counted,
-        counts=dict(zip(classes, numbers.tolist(), strict=True)),
-        notes=pictures.notes,
-    )
 
 
 def _in_two_splits(pictures: PictureSet, digests: Sequence[str]) -> list[str]:

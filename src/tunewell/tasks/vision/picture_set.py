@@ -7,14 +7,19 @@ pipe, a link to nowhere. Nothing is opened or decoded here.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import stat
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, ClassVar, Self
+
+import numpy as np
 
 from tunewell.spec.errors import DataError
+from tunewell.tasks.data_view import DataSummary
 
 PICTURE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 #: Share of the pictures that become validation data where the user has not made the split.
@@ -25,10 +30,13 @@ SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "va
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PictureSet:
-    """The pictures of a data set and their splits. A picture's *position* is its index in `paths`.
+    """The pictures of a data set, their splits and classes. A picture's *position* is its index in `paths`.
 
     Each task extends it with what it knows of the pictures: labels, boxes.
     """
+
+    #: What `counts` counts: `pictures` or `objects`.
+    counted: ClassVar[str] = "pictures"
 
     #: The data set's folder.
     folder: Path
@@ -36,8 +44,39 @@ class PictureSet:
     paths: tuple[str, ...]
     #: `train`, `val` and perhaps `test` → positions in ascending order.
     splits: Mapping[str, tuple[int, ...]]
+    #: Class names, C of them; a label is an index into them.
+    classes: tuple[str, ...]
     #: What the user should know, a sentence each.
     notes: tuple[str, ...] = ()
+
+    @abstractmethod
+    def content(self) -> dict[str, Any]:
+        """Return the fields that say what the pictures show, fit for JSON."""
+
+    @abstractmethod
+    def presence(self, split: str) -> np.ndarray:
+        """Return which classes the pictures of a split have, bool (pictures, C), in the split's order."""
+
+    def counts(self, split: str) -> np.ndarray:
+        """Return how often each class occurs in a split, (C,)."""
+        found: np.ndarray = self.presence(split).sum(axis=0)
+        return found
+
+    def summary(self) -> DataSummary:
+        """Return what the data set holds."""
+        counts = np.stack([self.counts(split) for split in self.splits], axis=1)
+        return DataSummary(
+            folder=str(self.folder),
+            pictures={split: len(positions) for split, positions in self.splits.items()},
+            counted=self.counted,
+            counts=dict(zip(self.classes, counts.tolist(), strict=True)),
+            notes=self.notes,
+        )
+
+    def of_class(self) -> dict[str, list[int]]:
+        """Return class → positions of the training pictures that have it."""
+        presence, positions = self.presence("train"), np.asarray(self.splits["train"])
+        return {name: positions[presence[:, label]].tolist() for label, name in enumerate(self.classes)}
 
     def path(self, position: int) -> Path:
         """Return where a picture lies."""
@@ -51,6 +90,35 @@ class PictureSet:
             for name, positions in self.splits.items()
         }
         return replace(self, splits=splits)
+
+    def continues(self, before: Self) -> bool:
+        """Whether these pictures show what they did before, in the same splits; broken ones were left out then."""
+        same = json.dumps([self.classes, self.content()]) == json.dumps([before.classes, before.content()])
+        return same and all(
+            set(positions) <= set(self.splits.get(split, ())) for split, positions in before.splits.items()
+        )
+
+    def save(self, path: Path) -> None:
+        """Write it as JSON."""
+        fields = {
+            "folder": str(self.folder),
+            "classes": self.classes,
+            "paths": self.paths,
+            **self.content(),
+            "splits": dict(self.splits),
+            "notes": self.notes,
+        }
+        path.write_text(json.dumps(fields))
+
+
+def saved_fields(path: Path) -> dict[str, Any]:
+    """Return the fields of a `PictureSet` that `save` wrote; those of `content` are as JSON has them."""
+    fields: dict[str, Any] = json.loads(path.read_text())
+    fields["folder"] = Path(fields["folder"])
+    for name in ("classes", "paths", "notes"):
+        fields[name] = tuple(fields[name])
+    fields["splits"] = {name: tuple(positions) for name, positions in fields["splits"].items()}
+    return fields
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ On a part of the data configurations rank much as on all of it, and trainings ta
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from tunewell.tasks.data_view import DataSummary
 
 #: Shares that are advised, the smallest that leaves enough.
 _SHARES = (0.1, 0.25, 0.5)
@@ -15,15 +15,10 @@ _LEAST_PICTURES = 1000
 _LEAST_OF_A_CLASS = 50
 
 
-def advise_sampling(sampling: float, pictures: int, counts: Iterable[int]) -> list[str]:
-    """Return a sentence for the user if sampling is worth it and is not asked for, else nothing.
-
-    Args:
-        sampling: the spec's.
-        pictures: number of training pictures.
-        counts: of each class, how often it occurs among them.
-    """
-    share = _share(pictures, min(counts, default=0))
+def advise_sampling(sampling: float, data: DataSummary) -> list[str]:
+    """Return a sentence for the user if sampling is worth it and is not asked for (the spec's is 1), else nothing."""
+    pictures, train = data.pictures["train"], list(data.pictures).index("train")
+    share = _share(pictures, min((counts[train] for counts in data.counts.values()), default=0))
     if sampling < 1 or share is None:
         return []
     return [

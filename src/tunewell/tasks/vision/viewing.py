@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from tunewell.tasks.contract import Progress
-from tunewell.tasks.data_view import DataSummary, DataView, ShownPicture
+from tunewell.tasks.data_view import DataView, ShownPicture
 from tunewell.tasks.vision.cache import decode
 from tunewell.tasks.vision.inspection import copies_in_train
 from tunewell.tasks.vision.picture_set import PictureSet
@@ -26,17 +26,13 @@ _COPIES = 12
 
 def view_data(
     pictures: PictureSet,
-    summary: DataSummary,
-    of_class: Mapping[str, Sequence[int]],
     draw: Callable[[int], np.ndarray],
     progress: Progress,
 ) -> DataView:
-    """Decode every picture, and show some.
+    """Decode every picture, and show some: of each class the first in train that were not shown before.
 
     Args:
         pictures: the data set.
-        summary: what it holds.
-        of_class: class → positions of its training pictures, of which the first are shown that were not before.
         draw: position → the picture, with what is known of it, uint8 (H, W, 3).
         progress: told how far it is.
     """
@@ -48,7 +44,7 @@ def view_data(
 
     chosen: dict[str, list[int]] = {}
     used = set(decoded.broken)
-    for name, positions in list(of_class.items())[:_CLASSES]:
+    for name, positions in list(pictures.of_class().items())[:_CLASSES]:
         chosen[name] = [position for position in positions if position not in used][:_EXAMPLES]
         used.update(chosen[name])
     kept = pictures.without(decoded.broken)
@@ -59,7 +55,7 @@ def view_data(
         for pair in copies_in_train(kept, decoded.digests, split)
     ]
     return DataView(
-        summary=summary,
+        summary=pictures.summary(),
         broken={pictures.paths[position]: problem for position, problem in decoded.broken.items()},
         copies=[
             (shown(position, f"{split}: "), shown(original, "train: "))

@@ -1,0 +1,111 @@
+"""What `prepare` does for all tasks over pictures: compare with what is known, decode, write down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic
+
+from tunewell.spec.errors import ConflictError
+from tunewell.spec.experiment import ExperimentSpec
+from tunewell.tasks.contract import Program, Progress
+from tunewell.tasks.vision.inspection import Pictures, inspect
+from tunewell.tasks.vision.picture_set import fingerprint
+from tunewell.tasks.vision.prepared import TASK_FILE_VARIABLE, Prepared
+from tunewell.tasks.vision.sampling import advise_sampling
+from tunewell.tasks.vision.weights import Pretrained, obtain_weights
+
+if TYPE_CHECKING:  # it needs Pillow, and a base install can list the tasks
+    from tunewell.tasks.vision.pictures import ResizeRule
+
+_TASK_FILE, _MANIFEST = "task.json", "manifest.json"
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedSet(Generic[Pictures]):
+    """A data set all pictures of which were decoded."""
+
+    #: Without the broken ones, with notes on what was found.
+    pictures: Pictures
+    #: Position of a broken picture → what is wrong with it.
+    broken: Mapping[int, str]
+    #: Image size → folder of the decoded pictures; see `cache`.
+    pixels: Mapping[int, str]
+    #: See `picture_set.fingerprint`.
+    fingerprint: str
+
+
+def known_preparation(
+    spec: ExperimentSpec, folder: Path, pictures: Pictures, load: Callable[[Path], Pictures]
+) -> Prepared | None:
+    """Return what an earlier call left in the experiment's folder, which is made if needed; None: there was none.
+
+    Raises:
+        ConflictError: the data set is no longer what the experiment began with.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / _TASK_FILE).exists():
+        return None
+    known = Prepared.load(folder / _TASK_FILE)
+    if known.fingerprint != fingerprint(pictures) or not pictures.continues(load(Path(known.manifest))):
+        raise ConflictError(
+            f"{spec.data}: the data set has changed since experiment '{spec.name}' began. "
+            "Restore it, or start afresh with --new."
+        )
+    return known
+
+
+def decode_set(
+    pictures: Pictures, sizes: Sequence[int], cache: Path, progress: Progress, rule: ResizeRule
+) -> DecodedSet[Pictures]:
+    """Return the pictures decoded at all sizes, from the cache or into it.
+
+    Raises:
+        DataError: too many pictures are broken, or the cache can't be written.
+    """
+    from tunewell.tasks.vision.cache import decode
+
+    state = fingerprint(pictures)
+    decoded = {size: decode(pictures, state, size, cache, progress, rule) for size in sizes}
+    first = decoded[sizes[0]]
+    kept = inspect(pictures, first.digests, first.broken)
+    return DecodedSet(kept, first.broken, {size: str(item.folder) for size, item in decoded.items()}, state)
+
+
+def write_preparation(
+    spec: ExperimentSpec,
+    folder: Path,
+    known: Prepared | None,
+    decoded: DecodedSet[Pictures],
+    pretrained: Pretrained,
+    cache: Path,
+) -> list[str]:
+    """Fetch the weights and write what trials need, where that is still to do; return notes for the user.
+
+    Raises:
+        DataError: the weights can't be used.
+    """
+    if known is not None and (known.weights is None or Path(known.weights).exists()):
+        return list(known.notes)
+    weights = obtain_weights(spec.weights, pretrained, cache)
+    pictures = decoded.pictures
+    pictures.save(folder / _MANIFEST)
+    prepared = Prepared(
+        network=str(spec.network),
+        weights=str(weights.path) if weights.path else None,
+        manifest=str(folder / _MANIFEST),
+        fingerprint=decoded.fingerprint,
+        pixels=decoded.pixels,
+        seed=spec.seed,
+        sampling=spec.sampling,
+        notes=(*pictures.notes, weights.origin, *advise_sampling(spec.sampling, pictures.summary())),
+    )
+    prepared.save(folder / _TASK_FILE)
+    return list(prepared.notes)
+
+
+def trial_program(package: str, preload: tuple[str, ...], folder: Path) -> Program:
+    """Return the entry that trains one configuration of the experiment in `folder`: `train` of a task's package."""
+    environment = {TASK_FILE_VARIABLE: str(folder / _TASK_FILE)}
+    return Program(entry=f"{package}.train:train", preload=preload, environment=environment)

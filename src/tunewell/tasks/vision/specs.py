@@ -1,0 +1,55 @@
+"""What all tasks over pictures make of a spec: libraries that it needs, its objective, a description of its data."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tunewell.spec.errors import SpecError, UserError, nearest
+from tunewell.spec.experiment import ExperimentSpec
+from tunewell.tasks.data_view import DataSummary
+
+#: Most classes that a check lists.
+_LISTED_CLASSES = 20
+
+
+def require_libraries(task: str, libraries: Sequence[str]) -> None:
+    """Raise `UserError` if a library that a task needs is not installed."""
+    missing = [name for name in libraries if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UserError(f"The task {task} needs {', '.join(missing)}. Install it with: pip install 'tunewell[vision]'")
+
+
+def complete_objective(objective: object, metrics: Mapping[str, str]) -> object:
+    """Return a spec's objective with metric and goal filled in.
+
+    Args:
+        objective: as the user wrote it; what is malformed is left for the spec's own validation to refuse.
+        metrics: metric → goal, of all that the task reports; the first one is the default.
+
+    Raises:
+        SpecError: the task does not report the metric.
+    """
+    default = next(iter(metrics))
+    given = {} if objective is None else {"metric": objective} if isinstance(objective, str) else objective
+    if not isinstance(given, Mapping) or not isinstance(metric := given.get("metric", default), str):
+        return objective
+    if metric not in metrics:
+        raise SpecError("objective.metric", f"this task does not report '{metric}'", nearest(metric, metrics))
+    return {"metric": metric, "goal": metrics[metric], **given}
+
+
+def data_folder(spec: ExperimentSpec) -> Path:
+    """Return where a spec's data set lies: every spec with a task has one."""
+    assert spec.data is not None
+    return spec.data
+
+
+def by_class(data: DataSummary) -> str:
+    """Return how often each class occurs in each split, in a line, the most frequent classes first."""
+    train = list(data.pictures).index("train")
+    order = sorted(data.counts, key=lambda name: -data.counts[name][train])
+    named = [f"{name} {' + '.join(map(str, data.counts[name]))}" for name in order[:_LISTED_CLASSES]]
+    more = f" and {len(order) - _LISTED_CLASSES} more" if len(order) > _LISTED_CLASSES else ""
+    return f"By class ({' + '.join(data.pictures)}): {', '.join(named)}{more}."

@@ -11,7 +11,7 @@ import pytest
 from tests.reports import examples
 from tunewell.reports import charts
 from tunewell.reports.charts import Chart
-from tunewell.reports.charts.theme import MOST_POINTS, axis_range
+from tunewell.reports.charts.theme import MOST_POINTS, axis_range, parameter_axis
 from tunewell.reports.importance import Importance, parameter_importances
 from tunewell.reports.view import ExperimentView, ended_with_value
 from tunewell.spec.space import Numeric
@@ -105,6 +105,22 @@ def test_slices_use_the_scale_of_the_parameter() -> None:
         assert chart.figure is not None
         is_log = chart.figure.layout.xaxis.type == "log"
         assert is_log == (isinstance(parameter, Numeric) and parameter.log)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "marks"),
+    [(1e-4, 0.1, ["0.0001", "0.001", "0.01", "0.1"]), (2e-4, 3e-3, ["0.0002", "0.0005", "0.001", "0.002"])],
+)
+def test_log_axes_have_round_marks(low: float, high: float, marks: list[str]) -> None:
+    """Powers of ten mark a log axis; a short one has their doubles and fivefolds, too, written in full."""
+    assert parameter_axis(Numeric("rate", low=low, high=high, log=True))["ticktext"] == marks
+
+
+def test_a_single_class_has_one_curve() -> None:
+    """The mean of one class would be that class: it is drawn once, under its name."""
+    chart = charts.precision_recall({"recall": [0, 1], "mean": [1, 0], "classes": {"cell": [1, 0]}})
+    assert set(traces(chart)) == {"cell"}
+    assert not chart.caption
 
 
 def test_conditional_parameters_show_where_they_are_active() -> None:

@@ -177,10 +177,10 @@ def test_curves_and_thresholds_of_several_labels() -> None:
         ],
     }
     page = Page(html.render(replace(view, evaluations={view.top[0]: {"val": measured, "test": None}})))
-    assert "class AP precision recall F1 pictures threshold cat 0.75 0.5 1 0.667 4 0.31" in page.text
+    assert "class AP precision recall F1 pictures threshold cat 0.750 0.500 1.000 0.667 4 0.310" in page.text
     assert "Precision and recall" in page.text
     assert "Calibration" in page.text
-    assert "(cat: p = 0.9)" in page.text
+    assert "(cat: p = 0.900)" in page.text
 
 
 def test_detections_are_shown_beside_the_truth() -> None:
@@ -195,6 +195,7 @@ def test_detections_are_shown_beside_the_truth() -> None:
         "precision_recall": {"recall": [0, 1], "mean": [1, 0], "classes": {"cat": [1, 0]}},
         "confusion_matrix": [[62, 15], [8, 0]],
         "confusion_classes": ["cat", "background"],
+        "worst_mistakes": [{"path": "a.jpg", "true": "background", "predicted": "cat", "probability": 0.9}],
         "pictures": [
             {"path": "a.jpg", "f1": 0.5, "picture": examples.picture(1)},
             {"path": "b.jpg", "f1": 0.5, "picture": "https://x.org/b.png"},
@@ -202,12 +203,24 @@ def test_detections_are_shown_beside_the_truth() -> None:
     }
     page = Page(html.render(replace(view, evaluations={view.top[0]: {"val": measured, "test": None}})))
     assert "mAP50 0.7" in page.text
+    assert "cat that fits no object" in page.text
     assert "class AP precision recall F1 objects cat 0.432" in page.text
     assert "Precision and recall" in page.text
     assert "Found beside true" in page.text
     assert page.count("img") == 1
     [heat_map] = [figure for figure in page.figures if figure["data"][0]["type"] == "heatmap"]
     assert heat_map["layout"]["xaxis"]["ticktext"] == ["cat", "background"]
+
+
+def test_the_fullest_split_orders_the_measures() -> None:
+    """A measure that one split lacks stands where the other one has it."""
+    view = examples.hand_signs(3)
+    measured = {
+        "val": {"map_small": 0.1, "map_large": None, "f1": 0.5},
+        "test": {"map_small": 0.1, "map_large": 0.2, "f1": 0.5},
+    }
+    page = Page(html.render(replace(view, evaluations={view.top[0]: measured})))
+    assert "mAP small 0.1 0.1 mAP large – 0.2 F1 0.5 0.5" in page.text
 
 
 def test_pictures_that_are_not_embedded_are_left_out() -> None:

@@ -33,6 +33,8 @@ class SplitReport:
     classes_left_out: int
     #: true, predicted, count of each pair.
     pairs: Sequence[Mapping[str, Any]]
+    #: What stands for `true` in a mistake where nothing is; None for tasks that find no objects.
+    nothing: str | None
     #: path, true, predicted, probability, thumbnail (None: no picture) of each mistake.
     mistakes: Sequence[Mapping[str, Any]]
     #: path, picture of pictures with what was found drawn beside what is there.
@@ -79,7 +81,8 @@ def measure_in(evaluation: Mapping[str, Mapping[str, Any] | None], split: str, m
 def _trial_report(trial: TrialView, evaluation: Mapping[str, Mapping[str, Any] | None]) -> TrialReport:
     present = {split: measured for split in SPLIT_TITLES if (measured := evaluation.get(split))}
     scalars = [_scalars(measured) for measured in present.values()]
-    names = dict.fromkeys(name for measured in scalars for name in measured)
+    # The fullest split sets the order: another one may lack some, such as large objects.
+    names = dict.fromkeys(name for measured in sorted(scalars, key=len, reverse=True) for name in measured)
     measures = {_title(name): [format.number(measured.get(name)) for measured in scalars] for name in names}
     return TrialReport(trial, [_split_report(split, measured) for split, measured in present.items()], measures)
 
@@ -111,6 +114,7 @@ def _split_report(split: str, measured: Mapping[str, Any]) -> SplitReport:
         support_of=str(measured.get("support_of", "pictures")),
         classes_left_out=max(len(classes) - CLASS_ROWS, 0),
         pairs=list(measured.get("confused_pairs") or ()),
+        nothing=_nothing(measured),
         mistakes=[_mistake(mistake) for mistake in measured.get("worst_mistakes") or ()],
         pictures=[item for item in measured.get("pictures") or () if _is_embedded(item.get("picture"))],
     )
@@ -127,6 +131,11 @@ def _charts(measured: Mapping[str, Any]) -> list[Chart]:
     if bins := measured.get("calibration"):
         found.append(calibration(bins))
     return found
+
+
+def _nothing(measured: Mapping[str, Any]) -> str | None:
+    names = measured.get("confusion_classes")
+    return str(names[-1]) if names else None
 
 
 def _mistake(mistake: Mapping[str, Any]) -> Mapping[str, Any]:

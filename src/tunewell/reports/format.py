@@ -29,6 +29,11 @@ def number(value: float | None, digits: int = 4) -> str:
     return _trimmed(f"{value:.{decimals}f}")
 
 
+def share(value: float | None) -> str:
+    """Return a number from 0 to 1 with three decimals, so that columns line up: `0.984`, `1.000`; `–` for None."""
+    return NOTHING if value is None else f"{value:.3f}"
+
+
 def scalar(value: object, digits: int = 3) -> str:
     """Return a parameter's value: floats rounded, everything else as it is written in a spec."""
     if value is None:

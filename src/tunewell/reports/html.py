@@ -144,6 +144,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "number": format.number,
+        "share": format.share,
         "scalar": format.scalar,
         "duration": format.duration,
         "moment": format.moment,

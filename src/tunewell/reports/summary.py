@@ -116,7 +116,7 @@ def key_figures(view: ExperimentView) -> list[KeyFigure]:
     if best is not None:
         figures.append(KeyFigure(f"best {view.metric}", number(best.value), f"trial {best.number}"))
     if view.default is not None and view.default.value is not None:
-        figures.append(KeyFigure("default parameters", number(view.default.value), f"trial {view.default.number}"))
+        figures.append(KeyFigure("default", number(view.default.value), f"trial {view.default.number}"))
     if gained is not None and best is not None and view.default is not None and best.number != view.default.number:
         change = gained.absolute if view.goal == "maximize" else -gained.absolute
         relative = percent(abs(gained.relative)) if gained.relative is not None else ""
@@ -176,7 +176,9 @@ def next_steps(view: ExperimentView) -> list[Step]:
         )
     if best is not None and view.spec.get("task"):
         steps.append(Step("Use the model on new pictures", f"tunewell predict {name} PICTURE_OR_FOLDER"))
-        steps.append(Step("Write the model as ONNX", f"tunewell export-model {name} --output model.onnx"))
+        folder = shlex.quote(f"{view.name}-model/")
+        hand_over = "Write a folder to hand over: weights, ONNX and a model card"
+        steps.append(Step(hand_over, f"tunewell export-model {name} --output {folder}"))
     if view.best_command:
         steps.append(Step("Run the best trial's command by hand", shlex.join(view.best_command)))
     if counts(view)[TrialState.FAILED]:

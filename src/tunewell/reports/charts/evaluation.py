@@ -79,7 +79,9 @@ def precision_recall(curves: Mapping[str, Any]) -> Chart:
     recalls, by_class = curves["recall"], curves["classes"]
     if not by_class:
         return Chart(title, "No class occurs.", None)
-    weakest = sorted(by_class, key=lambda name: sum(by_class[name]))[:DRAWN_CURVES]
+    # A single class is its own mean.
+    drawn = by_class if len(by_class) > 1 else ()
+    weakest = sorted(drawn, key=lambda name: sum(by_class[name]))[:DRAWN_CURVES]
     plot = figure(320)
     for name in weakest:
         plot.add_scatter(
@@ -94,14 +96,15 @@ def precision_recall(curves: Mapping[str, Any]) -> Chart:
         x=recalls,
         y=curves["mean"],
         mode="lines",
-        name="mean",
+        showlegend=True,
+        name="mean" if weakest else label(next(iter(by_class)), 24),
         line={"width": 2.5, "color": ACCENT},
-        hovertemplate="mean: precision %{y:.3f} at recall %{x:.2f}<extra></extra>",
+        hovertemplate="precision %{y:.3f} at recall %{x:.2f}<extra></extra>",
     )
     plot.update_xaxes(title_text="recall", range=[0, 1.02])
     plot.update_yaxes(title_text="precision", range=[0, 1.03])
-    left_out = f" Of {len(by_class)} classes, the {len(weakest)} weakest." if len(weakest) < len(by_class) else ""
-    return Chart(title, f"Each class in grey; hover for its name.{left_out}", plot)
+    left_out = f" Of {len(by_class)} classes, the {len(weakest)} weakest." if len(weakest) < len(drawn) else ""
+    return Chart(title, f"Each class in grey; hover for its name.{left_out}" if weakest else "", plot)
 
 
 def calibration(bins: Sequence[Mapping[str, float]]) -> Chart:

@@ -155,6 +155,15 @@ def time_unit(span_seconds: float) -> tuple[float, str]:
     return 1.0, "seconds"
 
 
+def _log_marks(low: float, high: float) -> list[float]:
+    """Return the powers of ten from 10 ** low to 10 ** high; where they are few, their doubles and fivefolds, too."""
+    powers = range(math.floor(low), math.floor(high + 1e-9) + 1)
+    marks = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
+    marks = [mark for mark in marks if low - 1e-9 <= math.log10(mark) <= high + 1e-9]
+    tens = [mark for mark in marks if math.log10(mark).is_integer()]
+    return tens if len(tens) > 2 else marks
+
+
 def parameter_axis(parameter: Parameter) -> dict[str, Any]:
     """Return the settings of an x axis for a parameter; a choice's values stand at 0, 1, 2, …"""
     title = {"text": label(parameter.name), "standoff": 10}
@@ -166,9 +175,9 @@ def parameter_axis(parameter: Parameter) -> dict[str, Any]:
         low, high = math.log10(parameter.low), math.log10(parameter.high)
         margin = 0.04 * (high - low) or 0.1
         settings: dict[str, Any] = {"title": title, "type": "log", "range": [low - margin, high + margin]}
-        powers = [10.0**power for power in range(math.ceil(low - 1e-9), math.floor(high + 1e-9) + 1)]
-        if len(powers) > 2:
-            settings |= {"tickvals": powers, "ticktext": [scalar(power) for power in powers]}
+        marks = _log_marks(low, high)
+        if len(marks) > 2:
+            settings |= {"tickvals": marks, "ticktext": [scalar(mark) for mark in marks]}
         return settings
     margin = 0.04 * (parameter.high - parameter.low) or 0.5
     settings = {"title": title, "range": [parameter.low - margin, parameter.high + margin], "nticks": 6}

@@ -29,7 +29,7 @@ def measure(
     """Return all metrics of N > 0 pictures as JSON types, None where a metric is not defined (never NaN).
 
     The metrics of the training (see `multilabel_metrics`) come first. `thresholds`, one a label, decide what is given.
-    A mistake is one label too many or missing in one picture. The logits must be finite.
+    A mistake is a picture with a label too many or missing. The logits must be finite.
     """
     present = presence.astype(bool)
     probabilities = sigmoid(logits)
@@ -121,12 +121,17 @@ def _curves(present: np.ndarray, logits: np.ndarray, classes: Sequence[str]) -> 
 def _worst_mistakes(
     present: np.ndarray, chosen: np.ndarray, probabilities: np.ndarray, classes: Sequence[str], paths: Sequence[Path]
 ) -> list[dict[str, Any]]:
-    """Return the wrong decisions that the model was surest of, with a small picture each (a `data:` URI, or None)."""
-    sureness = np.where(chosen, probabilities, 1 - probabilities)
-    wrong = np.flatnonzero((chosen != present).ravel())
-    worst = wrong[np.argsort(-sureness.ravel()[wrong], kind="stable")][:LISTED_MISTAKES]
+    """Return the pictures with the wrong decisions that the model was surest of, a picture once, by its worst decision.
+
+    `thumbnail` is the picture made small (a `data:` URI, or None).
+    """
+    wrong = chosen != present
+    sureness = np.where(wrong, np.where(chosen, probabilities, 1 - probabilities), -1.0)
+    mistaken = np.flatnonzero(wrong.any(axis=1))
+    worst = mistaken[np.argsort(-sureness.max(axis=1)[mistaken], kind="stable")][:LISTED_MISTAKES]
     mistakes = []
-    for index, label in (divmod(place, len(classes)) for place in worst.tolist()):
+    for index in worst.tolist():
+        label = int(sureness[index].argmax())
         mistakes.append(
             {
                 "path": str(paths[index]),

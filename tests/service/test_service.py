@@ -18,7 +18,7 @@ from tunewell.service import models
 from tunewell.service.jobs import JobFailed, job_launch, run_job
 from tunewell.service.service import Service
 from tunewell.service.submission import make_plan, trial_budget
-from tunewell.spec.errors import ConflictError, SpecError
+from tunewell.spec.errors import ConflictError, SpecError, UserError
 from tunewell.spec.experiment import parse_spec
 from tunewell.spec.launch import Launch
 from tunewell.spec.states import Cause, TrialState
@@ -296,6 +296,17 @@ def test_where_predictions_go_is_checked_first(
     (tmp_path / "folder.csv" / "notes.txt").touch()
     with pytest.raises(SpecError, match=r"--output: .* is there, and is no model"):
         service.export_model("e", tmp_path / "folder.csv")
+
+
+def test_a_model_that_is_cut_off_is_told(service: Service, tmp_path: Path) -> None:
+    """Half a `model.json` is no traceback, whatever is asked of the model."""
+    (tmp_path / "model.json").write_text('{"task": "image-cl')
+    for act in (
+        lambda: service.predict(str(tmp_path), [tmp_path]),
+        lambda: service.export_model(str(tmp_path), tmp_path),
+    ):
+        with pytest.raises(UserError, match=r"model\.json: it can't be read as the configuration of a model"):
+            act()
 
 
 # Warm start -----------------------------------------------------------------------------------------------

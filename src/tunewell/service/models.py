@@ -188,6 +188,7 @@ def export_model(store: Store, home: Home, model: str, output: Path) -> dict[str
     """
     _check_replaceable(output.absolute())
     folder, name = find_model(store, home, model)
+    task = _task_of_model(folder)
     task_file = home.experiment(name) / "task.json"
     arguments = {
         "model": str(folder),
@@ -195,7 +196,7 @@ def export_model(store: Store, home: Home, model: str, output: Path) -> dict[str
         "search": _search_of(store, home, name, folder) if name == model else None,
     }
     launch = job_launch(home, name, "export", arguments)
-    done = run_job(_entry(launch, _task_of_model(folder), "export-model"))
+    done = run_job(_entry(launch, task, "export-model"))
     _replace(output.absolute(), done / "artifacts" / "model")
     facts = json.loads((done / "export.json").read_text(encoding="utf-8"))
     return {"path": str(output), **facts}
@@ -286,8 +287,11 @@ def _entry(launch: Launch, task: Task, verb: str) -> Launch:
 
 
 def _task_of_model(folder: Path) -> Task:
-    config = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-    name = config.get("task")
+    path = folder / "model.json"
+    try:
+        name = json.loads(path.read_text(encoding="utf-8")).get("task")
+    except (OSError, ValueError, AttributeError):
+        raise UserError(f"{path}: it can't be read as the configuration of a model. Take the folder anew.") from None
     if name not in TASKS:
-        raise UserError(f"{folder / 'model.json'}: it names the unknown task {name!r}.")
+        raise UserError(f"{path}: it names the unknown task {name!r}.")
     return task_for({"task": name})

@@ -67,6 +67,10 @@ def test_unknown_metrics_and_networks(digits: Path) -> None:
         SpecError, match=r"objective\.metric: this task does not report 'acuracy'. Did you mean 'accuracy'"
     ):
         TASK.complete(raw(digits, objective="acuracy"))
+    with pytest.raises(
+        SpecError, match=r"objective\.target: accuracy never gets above 1, let alone to 95\. Write 0\.95"
+    ):
+        TASK.complete(raw(digits, objective={"metric": "accuracy", "target": 95}))
     with pytest.raises(SpecError, match=r"network: there is no network 'resnet81'\. Did you mean 'resnet18'"):
         TASK.complete(raw(digits, network="resnet81"))
 

@@ -301,6 +301,7 @@ BAD = [
         "annotations can't be read, 3 would be left out: instances_train.json: annotation 1 (there is",
     ),
     (_all(bbox=["a", 1, 2, 3]), "annotations can't be read"),
+    (_all(bbox=[10**400, 1, 2, 3]), "annotations can't be read"),
     (_without_pictures, "annotated pictures are not there, such as train0.png"),
     (_twice, "images/train0.png is annotated twice (in train and val). Keep one."),
     (_damaged_json, "instances_val.json: it can't be read as JSON"),

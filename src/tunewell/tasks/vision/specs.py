@@ -29,7 +29,7 @@ def complete_objective(objective: object, metrics: Mapping[str, str]) -> object:
         metrics: metric → goal, of all that the task reports; the first one is the default.
 
     Raises:
-        SpecError: the task does not report the metric.
+        SpecError: the task does not report the metric, or it can't reach the target.
     """
     default = next(iter(metrics))
     given = {} if objective is None else {"metric": objective} if isinstance(objective, str) else objective
@@ -37,6 +37,11 @@ def complete_objective(objective: object, metrics: Mapping[str, str]) -> object:
         return objective
     if metric not in metrics:
         raise SpecError("objective.metric", f"this task does not report '{metric}'", nearest(metric, metrics))
+    target = given.get("target")
+    if metrics[metric] == "maximize" and isinstance(target, int | float) and target > 1:
+        raise SpecError(
+            "objective.target", f"{metric} never gets above 1, let alone to {target:g}", "Write 0.95 for 95 %"
+        )
     return {"metric": metric, "goal": metrics[metric], **given}
 
 

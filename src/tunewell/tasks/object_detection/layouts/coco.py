@@ -91,7 +91,7 @@ def _read_file(path: Path, split: str, index: PictureIndex, markings: Markings) 
             if image_id in absent:
                 continue
             objects[image_id].append(_object(annotation, names, places[image_id][1]))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             markings.unreadable.append(_complaint(path, annotation, error))
     for image_id, (found, size) in places.items():
         markings.pictures.append(MarkedPicture(found, split, objects[image_id], size))

@@ -40,6 +40,7 @@ def test_search_retrain_predict_export(run: Run, tmp_path: Path) -> None:
     predicted = run("predict", "shapes", tmp_path / "shapes" / "images", "--drawn", "drawn")
     assert predicted.code == 0, predicted.err
     assert "objects" in predicted.out
+    assert "Drawn: drawn" in predicted.out
     assert len(list((tmp_path / "drawn").iterdir())) == 13
 
     exported = run("export-model", "shapes", "--output", "handed over", "--json")

@@ -60,6 +60,9 @@ def test_search_retrain_predict_export(run: Run, digits: Path, tmp_path: Path) -
     assert predicted.code == 0, predicted.err
     rows = list(csv.DictReader((tmp_path / "predictions.csv").read_text().splitlines()))
     assert len(rows) == 9
+    assert "broken.png: it is no picture" in predicted.err
+    undrawable = run("predict", "digits", digits / "test" / "0", "--drawn", "drawn")
+    assert (undrawable.code, "no objects that could be drawn" in undrawable.err) == (2, True)
     assert sum(row["label"] == "0" for row in rows) >= 5
 
     unreadable = run("predict", "digits", digits / "test" / "0" / "broken.png", "--json")
@@ -75,6 +78,7 @@ def test_search_retrain_predict_export(run: Run, digits: Path, tmp_path: Path) -
     card = (folder / "README.md").read_text()
     assert f"The search found its parameters: trial {best} of 2. The trial was trained on train" in card
     assert "| 0 | 20 | 8 | 8 |" in card
+    assert "Weights: none" in card
     (tmp_path / "again.yaml").write_text(card.split("```yaml\n")[1].split("```")[0])
     assert run("search", "again.yaml").code == 0, "the card's spec is that of the search, which has ended"
 
@@ -108,6 +112,7 @@ def test_several_labels(run: Run, tmp_path: Path) -> None:
     assert retrained.code == 0, retrained.err
     assert 0 < retrained.json["metrics"]["test_map"] <= 1
     models = [Path(retrained.json["model"]), next(experiment.glob("trials/1/*/artifacts/model"))]
+    assert "likeliest" in run("predict", "squares", data).out
     thresholds = [json.loads((model / "model.json").read_text())["thresholds"] for model in models]
     assert thresholds[0] == thresholds[1] != [0.5, 0.5, 0.5]
 

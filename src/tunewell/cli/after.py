@@ -101,9 +101,11 @@ def predict(
         print_json(predictions)
         return code
     if output is not None:
-        console.print(f"{count(len(predictions), 'prediction')} written to {output}.", soft_wrap=True)
-        return code
-    console.print(_table(predictions))
+        console.print(f"Predictions for {count(len(predictions), 'picture')} written to {output}.", soft_wrap=True)
+    else:
+        console.print(_table(predictions))
+    if drawn is not None:
+        console.print(f"Drawn: {drawn}", soft_wrap=True)
     for prediction in predictions:
         if prediction.get("error"):
             complaint = Text(f"{prediction['file']}: {prediction['error']}", style="yellow")
@@ -131,13 +133,14 @@ def export_model(
 
 
 def _table(predictions: Sequence[Mapping[str, Any]]) -> Table:
-    """Return the predictions that there are, a row a picture: its label, or how many objects of each class."""
+    """Return the predictions that there are, a row a picture: its labels, or how many objects of each class."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("file", overflow="fold")
     finds_objects = any("objects" in prediction for prediction in predictions)
-    table.add_column("objects" if finds_objects else "label")
+    several = any("labels" in prediction for prediction in predictions)
+    table.add_column("objects" if finds_objects else "labels" if several else "label")
     if not finds_objects:
-        table.add_column("probability", justify="right")
+        table.add_column("likeliest" if several else "probability", justify="right")
     for prediction in predictions:
         if prediction.get("error"):
             continue
@@ -147,7 +150,10 @@ def _table(predictions: Sequence[Mapping[str, Any]]) -> Table:
                 prediction["file"], Text(", ".join(f"{amount} {label}" for label, amount in counts) or "none")
             )
         else:
-            table.add_row(prediction["file"], Text(prediction["label"] or "none"), number(prediction["probability"], 3))
+            # Of several labels, the likeliest need not be among those given: each has a threshold of its own.
+            likeliest = f"{prediction['top'][0]['label']} " if several else ""
+            probability = Text(likeliest + number(prediction["probability"], 3))
+            table.add_row(prediction["file"], Text(prediction["label"] or "none"), probability)
     return table
 
 

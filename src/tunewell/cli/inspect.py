@@ -140,7 +140,10 @@ def _show_trial(service: Service, experiment: str, number_: int, json_: bool) ->
     )
     facts: list[tuple[str, Any]] = [
         ("cause", f"{row.cause}: {row.detail}" if row.cause else row.detail),
-        ("value", number(row.value) if row.value is not None else ""),
+        (
+            service.experiment(experiment).spec["objective"]["metric"],
+            number(row.value) if row.value is not None else "",
+        ),
         ("why proposed", row.origin),
         ("lineage", " → ".join(str(part.number) for part in lineage) if len(lineage) > 1 else ""),
         ("trained", f"{row.fidelity:.3g} of the full training" if row.fidelity < 1 else ""),
@@ -151,7 +154,7 @@ def _show_trial(service: Service, experiment: str, number_: int, json_: bool) ->
     ]
     for name, value in facts:
         if value not in ("", None):
-            console.print(f"  {name:<13}{value}")
+            console.print(f"  {name:<12} {value}")
     if reports:
         console.print("  reports")
         for report in reports[-20:]:

@@ -186,7 +186,8 @@ def check(
         table.add_column(column, overflow="fold")
     for parameter in plan.space:
         default = scalar(parameter.default) if parameter.default is not None else ""
-        table.add_row(parameter.name, Text(describe(parameter)), default, conditions_text(parameter))
+        domain = "fixed" if parameter.size == 1 and default else describe(parameter)
+        table.add_row(parameter.name, Text(domain), default, conditions_text(parameter))
     console.print(table)
     if line is not None:
         console.print(check_metric_line(plan.spec, line))

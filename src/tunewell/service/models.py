@@ -176,7 +176,10 @@ def predict(
         "drawn": str(drawn.absolute()) if drawn else None,
     }
     launch = job_launch(home, name, "predict", arguments)
-    done = run_job(_entry(launch, _task_of_model(folder), "draw" if drawn else "predict"))
+    task = _task_of_model(folder)
+    if drawn and "draw" not in task.jobs:
+        raise SpecError("--drawn", "this model finds no objects that could be drawn", "Leave it out")
+    done = run_job(_entry(launch, task, "draw" if drawn else "predict"))
     result: list[dict[str, Any]] = json.loads((done / "predictions.json").read_text(encoding="utf-8"))
     return result
 
@@ -226,6 +229,7 @@ def _search_of(store: Store, home: Home, name: str, folder: Path) -> dict[str, A
         "trials": sum(result.counts.values()),
         "retrained": retrained,
         "sampling": 1.0 if on_all_data else parse_spec(row.spec).sampling,
+        "notes": list(result.notes),
         "objective": {kind: values for kind, values in objective.items() if any(value is not None for value in values)},
     }
 

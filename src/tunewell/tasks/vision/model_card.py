@@ -34,6 +34,8 @@ class Search:
     retrained: bool
     #: Share of the training data that the trial had.
     sampling: float
+    #: What the search noted, such as where its weights came from.
+    notes: Sequence[str]
     #: Row → objective of this trial and of the default parameters; None where there is none.
     objective: Mapping[str, Sequence[float | None]]
 
@@ -64,7 +66,7 @@ def model_card(
         _onnx(onnx),
         _quality(config, search),
         _data(data, config),
-        _training(config),
+        _training(config, [note for note in search.notes if not data or note not in data.notes] if search else []),
         _again(config, search),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -126,9 +128,10 @@ def _data(data: DataSummary | None, config: Mapping[str, Any]) -> str:
     return f"## Data\n\n`{data.folder}`\n\n{_table(['', *data.pictures], rows)}{more}" + (f"\n{notes}" if notes else "")
 
 
-def _training(config: Mapping[str, Any]) -> str:
+def _training(config: Mapping[str, Any], notes: Sequence[str]) -> str:
     rows = [[f"`{name}`", _number(value)] for name, value in config["parameters"].items()]
-    return f"## Hyperparameters\n\n{_table(['parameter', 'value'], rows)}" if rows else ""
+    table = [_table(["parameter", "value"], rows)] if rows else []
+    return "\n\n".join(["## Training", *notes, *table]) if notes or table else ""
 
 
 def _again(config: Mapping[str, Any], search: Search | None) -> str:
@@ -152,4 +155,6 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _number(value: Any) -> str:
     if value is None:
         return "–"
+    if isinstance(value, bool):
+        return str(value).lower()  # as in a spec
     return f"{value:.4g}" if isinstance(value, float) else str(value)

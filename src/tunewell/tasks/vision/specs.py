@@ -55,6 +55,6 @@ def by_class(data: DataSummary) -> str:
     """Return how often each class occurs in each split, in a line, the most frequent classes first."""
     train = list(data.pictures).index("train")
     order = sorted(data.counts, key=lambda name: -data.counts[name][train])
-    named = [f"{name} {' + '.join(map(str, data.counts[name]))}" for name in order[:_LISTED_CLASSES]]
+    named = [f"{name}: {' + '.join(map(str, data.counts[name]))}" for name in order[:_LISTED_CLASSES]]
     more = f" and {len(order) - _LISTED_CLASSES} more" if len(order) > _LISTED_CLASSES else ""
     return f"By class ({' + '.join(data.pictures)}): {', '.join(named)}{more}."

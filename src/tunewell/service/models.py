@@ -229,7 +229,7 @@ def _search_of(store: Store, home: Home, name: str, folder: Path) -> dict[str, A
         "trials": sum(result.counts.values()),
         "retrained": retrained,
         "sampling": 1.0 if on_all_data else parse_spec(row.spec).sampling,
-        "notes": list(result.notes),
+        "notes": [note for note in result.notes if not note.startswith("Advice")],
         "objective": {kind: values for kind, values in objective.items() if any(value is not None for value in values)},
     }
 

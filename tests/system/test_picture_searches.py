@@ -27,7 +27,7 @@ from tunewell.tasks.object_detection.task import ObjectDetection
 
 pytestmark = pytest.mark.timeout(240)
 
-PRELOAD = tuple(dict.fromkeys([*ImageClassification.preload, *ObjectDetection.preload, "tests.system.small_gpu"]))
+PRELOAD = tuple(dict.fromkeys([*ImageClassification.preload, *ObjectDetection.preload, "tests.system.on_small_gpu"]))
 
 
 def write_digits(folder: Path) -> Path:

@@ -62,7 +62,7 @@ def test_check_counts_labels(trained: Trained) -> None:
     counts = " + ".join(str(manifest.counts(split)[0]) for split in ("train", "val", "test"))
     found = TASK.check(spec_of(trained.data))
     assert found[0] == "Pictures: 120 train, 40 val, 40 test, in 3 classes; each is opened when the search begins."
-    assert f"blue {counts}" in found[1]
+    assert f"blue: {counts}" in found[1]
 
 
 def test_a_trial_learns_all_labels(trained: Trained) -> None:

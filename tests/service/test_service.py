@@ -296,6 +296,10 @@ def test_where_predictions_go_is_checked_first(
     (tmp_path / "folder.csv" / "notes.txt").touch()
     with pytest.raises(SpecError, match=r"--output: .* is there, and is no model"):
         service.export_model("e", tmp_path / "folder.csv")
+    (tmp_path / "folder.csv" / "model.json").touch()
+    with pytest.raises(SpecError, match=r"--output: .* holds more than a model \(notes\.txt\)"):
+        service.export_model("e", tmp_path / "folder.csv")
+    assert (tmp_path / "folder.csv" / "notes.txt").exists()
 
 
 def test_a_model_that_is_cut_off_is_told(service: Service, tmp_path: Path) -> None:
@@ -303,7 +307,7 @@ def test_a_model_that_is_cut_off_is_told(service: Service, tmp_path: Path) -> No
     (tmp_path / "model.json").write_text('{"task": "image-cl')
     for act in (
         lambda: service.predict(str(tmp_path), [tmp_path]),
-        lambda: service.export_model(str(tmp_path), tmp_path),
+        lambda: service.export_model(str(tmp_path), tmp_path / "out"),
     ):
         with pytest.raises(UserError, match=r"model\.json: it can't be read as the configuration of a model"):
             act()

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
+from tunewell.reports.pages import source, templates
 from tunewell.tasks.data_view import DataView
 
 #: Width of the examples in pixels; objects need room.
@@ -24,17 +22,10 @@ class _ClassRow:
 
 def render(view: DataView) -> str:
     """Return the page as HTML in one file."""
-    environment = Environment(
-        loader=PackageLoader("tunewell.reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     summary = view.summary
-    most = max((counts[0] for counts in summary.counts.values()), default=0)
-    rows = [_ClassRow(name, counts, 100 * counts[0] / max(most, 1)) for name, counts in summary.counts.items()]
-    style = Path(__file__).parent.joinpath("templates", "report.css").read_text(encoding="utf-8")
-    page = environment.get_template("data.html.j2")
+    train = list(summary.pictures).index("train")
+    most = max((counts[train] for counts in summary.counts.values()), default=0)
+    rows = [_ClassRow(name, counts, 100 * counts[train] / max(most, 1)) for name, counts in summary.counts.items()]
+    page = templates().get_template("data.html.j2")
     width = _COLUMNS[summary.counted]
-    return page.render(view=view, summary=summary, rows=rows, style=style, width=width)
+    return page.render(view=view, summary=summary, rows=rows, style=source("report.css"), width=width)

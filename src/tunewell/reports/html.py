@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup, escape
 
 from tunewell.reports import charts, format, summary
 from tunewell.reports.charts import Chart
 from tunewell.reports.evaluations import evaluation_reports, measure_on
 from tunewell.reports.importance import Importance, parameter_importances
+from tunewell.reports.pages import source, templates
 from tunewell.reports.view import ExperimentView, TrialView, comparable, ended_with_value, failures_by_cause, ranked
 from tunewell.spec.files import to_yaml
 from tunewell.spec.space import Parameter, describe
@@ -45,7 +46,7 @@ def render(view: ExperimentView) -> str:
     """Return the report as one HTML document."""
     importances = _importances(view)
     template = _environment().get_template("report.html.j2")
-    plotly, script = _plotly_source(), _source("report.js")
+    plotly, script = _plotly_source(), source("report.js")
     return template.render(
         view=view,
         headline=summary.headline(view),
@@ -69,7 +70,7 @@ def render(view: ExperimentView) -> str:
         failure_rows=FAILURE_ROWS,
         trial_rows=_trial_rows(view),
         spec_text=to_yaml(view.spec),
-        style=Markup(_source("report.css")),
+        style=Markup(source("report.css")),
         plotly=Markup(plotly),
         script=Markup(script),
         script_hashes=[_hash(plotly), _hash(script)],
@@ -135,13 +136,7 @@ def _trial_rows(view: ExperimentView) -> list[TrialView]:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("tunewell.reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates()
     environment.filters |= {
         "number": format.number,
         "share": format.share,
@@ -164,10 +159,6 @@ def _figure_json(chart: Chart) -> Markup:
 def _breakable(text: str) -> Markup:
     """Return text whose lines may be broken after underscores: parameter names head narrow columns."""
     return escape(text).replace("_", Markup("_<wbr>"))
-
-
-def _source(name: str) -> str:
-    return (Path(__file__).parent / "templates" / name).read_text(encoding="utf-8")
 
 
 @cache

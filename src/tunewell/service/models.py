@@ -27,6 +27,9 @@ from tunewell.store.store import Store
 from tunewell.tasks.catalogue import TASKS, task_for
 from tunewell.tasks.contract import Task
 
+#: What a model folder holds; after `export-model`, all of it.
+_MODEL_FILES = {"model.json", "weights.safetensors", "model.onnx", "README.md"}
+
 
 def evaluate(store: Store, home: Home, name: str) -> dict[int, Any]:
     """Evaluate the best trials, and the default one, in detail; return and record trial number → evaluation.
@@ -115,9 +118,18 @@ def retrain(
 
 
 def _check_replaceable(target: Path) -> None:
-    """Raise `SpecError` unless a model can be put at `target`: before hours of training, not after them."""
-    if target.exists() and not (target / "model.json").is_file() and (target.is_file() or any(target.iterdir())):
+    """Raise `SpecError` unless a model can be put at `target`: before hours of training, not after them.
+
+    What is there goes, so it may be a model, or an empty folder, but must not hold anything else.
+    """
+    if target.exists() and not target.is_dir():
         raise SpecError("--output", f"{target} is there, and is no model", "Name a new folder, or that of a model")
+    held = sorted(path.name for path in target.iterdir()) if target.exists() else []
+    if held and "model.json" not in held:
+        raise SpecError("--output", f"{target} is there, and is no model", "Name a new folder, or that of a model")
+    others = [name for name in held if name not in _MODEL_FILES]
+    if others:
+        raise SpecError("--output", f"{target} holds more than a model ({others[0]})", "Name a new folder, or move it")
     _check_folder(target.parent)
 
 

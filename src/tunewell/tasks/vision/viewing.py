@@ -9,12 +9,13 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from PIL import Image
 
+from tunewell.spec.errors import DataError
 from tunewell.tasks.contract import Progress
 from tunewell.tasks.data_view import DataView, ShownPicture
 from tunewell.tasks.vision.cache import decode
 from tunewell.tasks.vision.inspection import copies_in_train
 from tunewell.tasks.vision.picture_set import PictureSet
-from tunewell.tasks.vision.pictures import data_uri
+from tunewell.tasks.vision.pictures import PictureError, data_uri
 
 #: Side in pixels at which every picture is decoded to see whether it can be: enough to find truncated ones.
 _SIDE = 16
@@ -35,12 +36,19 @@ def view_data(
         pictures: the data set.
         draw: position → the picture, with what is known of it, uint8 (H, W, 3).
         progress: told how far it is.
+
+    Raises:
+        DataError: a picture could be decoded, but can't be shown.
     """
     with TemporaryDirectory() as folder:
         decoded = decode(pictures, "view", _SIDE, Path(folder), progress)
 
     def shown(position: int, where: str = "") -> ShownPicture:
-        return ShownPicture(where + pictures.paths[position], data_uri(Image.fromarray(draw(position))))
+        try:
+            image = Image.fromarray(draw(position))
+        except PictureError as error:  # at this size only, or since a moment ago
+            raise DataError(f"{pictures.path(position)}: it can't be read ({error}). Repair or remove it.") from None
+        return ShownPicture(where + pictures.paths[position], data_uri(image))
 
     chosen: dict[str, list[int]] = {}
     used = set(decoded.broken)

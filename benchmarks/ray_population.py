@@ -24,8 +24,8 @@ class Member(tune.Trainable):
     def setup(self, config: dict[str, Any]) -> None:
         """Take up what the task has prepared, with these hyperparameters."""
         from tunewell.tasks.image_classification.data import Manifest
+        from tunewell.tasks.vision.device import configure_torch
         from tunewell.tasks.vision.prepared import Prepared
-        from tunewell.tasks.vision.training import configure_torch
 
         configure_torch()
         self._prepared = Prepared.load(Path(config["task_file"]))

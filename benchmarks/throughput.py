@@ -28,18 +28,18 @@ from torch.nn import functional
 from tunewell.spec.space import Configuration, SearchSpace
 from tunewell.tasks.image_classification import networks as classification
 from tunewell.tasks.image_classification.hyperparameters import Hyperparameters
-from tunewell.tasks.image_classification.learner import Learner, Pictures
+from tunewell.tasks.image_classification.learner import ClassificationLearner, Pictures
 from tunewell.tasks.image_classification.model import ModelConfig, build_module, normalize
 from tunewell.tasks.object_detection import networks as detection
 from tunewell.tasks.object_detection.annotations import AnnotatedPictures, Objects
 from tunewell.tasks.object_detection.dataset import DecodedPictures
 from tunewell.tasks.object_detection.finding import to_input
 from tunewell.tasks.object_detection.hyperparameters import Hyperparameters as DetectionHyperparameters
-from tunewell.tasks.object_detection.learner import Learner as DetectionLearner
+from tunewell.tasks.object_detection.learner import DetectionLearner
 from tunewell.tasks.object_detection.model import ModelConfig as DetectionConfig
 from tunewell.tasks.object_detection.model import module_for, task_of
+from tunewell.tasks.vision.device import best_device, configure_torch, mixed_precision
 from tunewell.tasks.vision.optimization import create_optimizer
-from tunewell.tasks.vision.training import best_device, configure_torch
 
 CLASSES = tuple("abcdefghij")
 OBJECTS = 10
@@ -68,7 +68,7 @@ def classification_contest(network: str, arguments: argparse.Namespace, device: 
         hyperparameters = replace(hyperparameters, augmentation=0.0, horizontal_flip=False, mixup=0.0)
     labels = np.arange(batch * steps) % len(CLASSES)
     config = ModelConfig(network=network, classes=CLASSES, image_size=size, mean=design.mean, std=design.std)
-    learner = Learner(build_module(network, len(CLASSES)), config, hyperparameters, 0, device)
+    learner = ClassificationLearner(build_module(network, len(CLASSES)), config, hyperparameters, 0, device)
     module = build_module(network, len(CLASSES)).to(device, memory_format=torch.channels_last).train()
     optimizer = create_optimizer(module, hyperparameters)
     pixels = random_pixels(batch * steps, size)
@@ -76,7 +76,7 @@ def classification_contest(network: str, arguments: argparse.Namespace, device: 
     targets = torch.from_numpy(labels[:batch]).to(device)
 
     def bare() -> None:
-        with learner._precision():
+        with mixed_precision(device):
             outputs = module(images)
         loss = functional.cross_entropy(outputs.float(), targets, label_smoothing=hyperparameters.label_smoothing)
         step(optimizer, loss)

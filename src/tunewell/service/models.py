@@ -183,7 +183,8 @@ def predict(
         raise NotFoundError(f"{missing[0]}: there is no such file or folder.")
     arguments = {
         "model": str(folder),
-        "inputs": [str(path.absolute()) for path in inputs],
+        "inputs": [str(path) for path in inputs],
+        "directory": str(Path.cwd()),
         "output": str(output.absolute()) if output else None,
         "drawn": str(drawn.absolute()) if drawn else None,
     }

@@ -10,10 +10,10 @@ import torch
 from sklearn.datasets import load_digits
 
 from tunewell.tasks.image_classification.hyperparameters import Hyperparameters
-from tunewell.tasks.image_classification.learner import Learner, Pictures
+from tunewell.tasks.image_classification.learner import ClassificationLearner, Pictures
 from tunewell.tasks.image_classification.metrics import measure
 from tunewell.tasks.image_classification.model import ModelConfig, build_module
-from tunewell.tasks.vision.training import NonFiniteLoss
+from tunewell.tasks.vision.learner import NonFiniteLoss
 
 TRAIN, VAL = np.arange(300), np.arange(300, 400)
 USUAL: dict[str, Any] = {
@@ -37,15 +37,15 @@ def pictures() -> Pictures:
     return Pictures(pixels[..., None].repeat(3, axis=3), digits.target[:400].astype(np.int64))
 
 
-def learner(seed: int = 0, **values: Any) -> Learner:
+def learner(seed: int = 0, **values: Any) -> ClassificationLearner:
     """Return a new learner."""
     torch.manual_seed(0)
     config = ModelConfig("small-cnn", tuple("0123456789"), 16, (0.5,) * 3, (0.5,) * 3)
     chosen = Hyperparameters(**{**USUAL, **values})
-    return Learner(build_module("small-cnn", 10), config, chosen, seed, torch.device("cpu"))
+    return ClassificationLearner(build_module("small-cnn", 10), config, chosen, seed, torch.device("cpu"))
 
 
-def accuracy(trained: Learner, pictures: Pictures) -> float:
+def accuracy(trained: ClassificationLearner, pictures: Pictures) -> float:
     """Return the accuracy on pictures it has not seen."""
     return measure(trained.logits(pictures, VAL), pictures.labels[VAL])["accuracy"]
 
@@ -205,7 +205,7 @@ def test_earlier_layers_learn_slower(pictures: Pictures) -> None:
     config = ModelConfig("resnet18", tuple("abc"), 32, (0.5,) * 3, (0.5,) * 3)
     module = build_module("resnet18", 3)
     chosen = Hyperparameters(**{**USUAL, "layer_decay": 0.5})
-    trained = Learner(module, config, chosen, 0, torch.device("cpu"))
+    trained = ClassificationLearner(module, config, chosen, 0, torch.device("cpu"))
     scales = {
         name: group["scale"]
         for group in trained.optimizer.param_groups
@@ -219,7 +219,7 @@ def test_earlier_layers_learn_slower(pictures: Pictures) -> None:
     trained.train_epoch(small, np.arange(8))
     base = trained.optimizer.param_groups[0]["lr"] / trained.optimizer.param_groups[0]["scale"]
     assert all(group["lr"] == pytest.approx(base * group["scale"]) for group in trained.optimizer.param_groups)
-    alike = Learner(build_module("resnet18", 3), config, Hyperparameters(**USUAL), 0, torch.device("cpu"))
+    alike = ClassificationLearner(build_module("resnet18", 3), config, Hyperparameters(**USUAL), 0, torch.device("cpu"))
     alike.load_state(trained.state())
     memory = [alike.optimizer.state[tensor]["exp_avg"] for tensor in alike.module.parameters()]
     expected = [trained.optimizer.state[tensor]["exp_avg"] for tensor in trained.module.parameters()]

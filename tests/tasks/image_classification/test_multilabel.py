@@ -97,7 +97,7 @@ def test_the_test_set_is_judged_by_thresholds_of_the_validation_set(trained: Tra
 def test_predictions_are_the_labels_above_their_thresholds(trained: Trained, tmp_path: Path) -> None:
     """JSON lists the labels given, CSV joins them; most of them are right."""
     paths = sorted((trained.data / "images").iterdir())[160:]
-    run_job(predict, tmp_path / "job", model=trained.model, inputs=paths, output=tmp_path / "out.csv")
+    run_job(predict, tmp_path / "job", model=trained.model, inputs=paths, directory="/", output=tmp_path / "out.csv")
     found = json.loads((tmp_path / "job" / "predictions.json").read_text())
     _, config = load_model(trained.model)
     thresholds = dict(zip(config.classes, config.thresholds, strict=True))

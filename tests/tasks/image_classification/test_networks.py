@@ -11,7 +11,7 @@ import torch
 from tunewell.spec.errors import SpecError
 from tunewell.tasks.image_classification import augment
 from tunewell.tasks.image_classification.hyperparameters import Hyperparameters
-from tunewell.tasks.image_classification.learner import Learner, Pictures
+from tunewell.tasks.image_classification.learner import ClassificationLearner, Pictures
 from tunewell.tasks.image_classification.model import ModelConfig, build_module
 from tunewell.tasks.image_classification.networks import ARCHITECTURES, architecture
 from tunewell.tasks.vision.domains import check_domains
@@ -90,7 +90,7 @@ def test_a_step_with_everything_on(name: str) -> None:
     assert default is not None
     chosen = Hyperparameters.from_configuration({**default, "ema": 0.9, "class_weights": "balanced", "mixup": 0.2})
     config = ModelConfig(name, tuple("abc"), 32, design.mean, design.std)
-    learner = Learner(build_module(name, 3), config, chosen, 0, torch.device("cpu"))
+    learner = ClassificationLearner(build_module(name, 3), config, chosen, 0, torch.device("cpu"))
     before = learner.module.get_classifier().weight.detach().clone()
     pictures = Pictures(np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), dtype=np.uint8), np.arange(6) % 3)
     assert math.isfinite(learner.train_epoch(pictures, np.arange(6)))

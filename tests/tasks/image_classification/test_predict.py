@@ -26,7 +26,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 
 def _predict(trained: Trained, folder: Path, *inputs: Path, output: Path | None = None) -> list[dict[str, Any]]:
-    run_job(predict, folder, model=trained.model, inputs=list(inputs), output=output)
+    run_job(predict, folder, model=trained.model, inputs=list(inputs), directory="/", output=output)
     found: list[dict[str, Any]] = json.loads((folder / "predictions.json").read_text())
     return found
 
@@ -98,10 +98,20 @@ def test_a_picture_that_is_named_twice_comes_once(trained: Trained, tmp_path: Pa
     assert [prediction["file"] for prediction in found] == [str(paths[-1]), *map(str, paths[:-1])]
 
 
+def test_pictures_are_called_as_they_were_named(trained: Trained, tmp_path: Path) -> None:
+    """Relative inputs are found in the folder of the caller and keep their names."""
+    first, one, five = (sorted((trained.data / "val" / label).iterdir())[0] for label in ("3", "1", "5"))
+    inputs = ["val/3", f"val/../val/1/{one.name}", str(five)]
+    run_job(predict, tmp_path / "job", model=trained.model, inputs=inputs, directory=trained.data, output=None)
+    found = [prediction["file"] for prediction in json.loads((tmp_path / "job" / "predictions.json").read_text())]
+    assert found[0] == f"val/3/{first.name}"
+    assert found[-2:] == inputs[1:]
+
+
 def test_more_than_a_batch_is_reported_batch_by_batch(trained: Trained, tmp_path: Path) -> None:
     """120 pictures take two batches; each report says how many are done."""
     inputs = [trained.data / "val", trained.data / "test"]
-    reports = run_job(predict, tmp_path / "job", model=trained.model, inputs=inputs, output=None)
+    reports = run_job(predict, tmp_path / "job", model=trained.model, inputs=inputs, directory="/", output=None)
     assert [report["predicted"] for report in reports] == [64, 120]
     assert len(json.loads((tmp_path / "job" / "predictions.json").read_text())) == 120
 
@@ -128,7 +138,14 @@ def test_two_classes_have_a_top_two(trained: Trained, tmp_path: Path) -> None:
     _, config = load_model(trained.model)
     save_model(tmp_path / "model", build_module("small-cnn", 2), replace(config, classes=("no", "yes")))
     picture = next(trained.data.glob("val/1/*"))
-    run_job(predict, tmp_path / "job", model=tmp_path / "model", inputs=[picture], output=tmp_path / "out.csv")
+    run_job(
+        predict,
+        tmp_path / "job",
+        model=tmp_path / "model",
+        inputs=[picture],
+        directory="/",
+        output=tmp_path / "out.csv",
+    )
     [prediction] = json.loads((tmp_path / "job" / "predictions.json").read_text())
     assert {guess["label"] for guess in prediction["top"]} == {"no", "yes"}
     assert sum(guess["probability"] for guess in prediction["top"]) == pytest.approx(1)
@@ -161,5 +178,5 @@ def test_wrong_arguments_are_one_clear_sentence(
 def test_a_folder_without_a_model_is_one_clear_sentence(trained: Trained, tmp_path: Path) -> None:
     """A model folder that holds no model is named."""
     with pytest.raises(Failed):
-        run_job(predict, tmp_path / "job", model=tmp_path, inputs=[trained.data], output=None)
+        run_job(predict, tmp_path / "job", model=tmp_path, inputs=[trained.data], directory="/", output=None)
     assert f"{tmp_path}: it holds no model" in failure(tmp_path / "job")["detail"]

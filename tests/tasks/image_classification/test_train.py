@@ -16,7 +16,7 @@ from tests.tasks.supervised import failure, run
 
 from tunewell.spec.experiment import parse_spec
 from tunewell.tasks.image_classification.data import Manifest
-from tunewell.tasks.image_classification.learner import Learner
+from tunewell.tasks.image_classification.learner import ClassificationLearner
 from tunewell.tasks.image_classification.metrics import measure
 from tunewell.tasks.image_classification.model import load_model, preprocess
 from tunewell.tasks.image_classification.task import ImageClassification
@@ -125,7 +125,7 @@ def test_a_gpu_without_memory(experiment: Path, tmp_path: Path, monkeypatch: pyt
     def exhaust(*arguments: object) -> float:
         raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nmore lines")
 
-    monkeypatch.setattr(Learner, "train_epoch", exhaust)
+    monkeypatch.setattr(ClassificationLearner, "train_epoch", exhaust)
     with pytest.raises(Failed):
         run_trial(experiment, tmp_path)
     assert failure(tmp_path) == {"cause": "gpu_oom", "detail": "CUDA out of memory. Tried to allocate 2 GiB."}

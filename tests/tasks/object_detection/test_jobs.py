@@ -55,7 +55,7 @@ def test_prediction(trained: Trained, tmp_path: Path) -> None:
     broken.write_bytes(b"no picture")
     output, place = tmp_path / "found.csv", tmp_path / "drawn"
     arguments = {"model": trained.model, "inputs": [pictures, broken], "output": output, "drawn": place}
-    run_job(predict, tmp_path / "job", **arguments)
+    run_job(predict, tmp_path / "job", directory="/", **arguments)
     predictions = json.loads((tmp_path / "job" / "predictions.json").read_text())
     assert [Path(item["file"]).name for item in predictions] == [
         *sorted(p.name for p in pictures.iterdir()),
@@ -97,7 +97,7 @@ def test_export(trained: Trained, tmp_path: Path) -> None:
     if has_masks(trained):
         assert results[3].shape[1:] == (40, 56)
     assert load_model(folder)[1] == load_model(trained.model)[1]
-    run_job(predict, tmp_path / "predict", model=folder, inputs=[picture], output=None, drawn=None)
+    run_job(predict, tmp_path / "predict", model=folder, inputs=[picture], directory="/", output=None, drawn=None)
     [predicted] = json.loads((tmp_path / "predict" / "predictions.json").read_text())
     told = [line.split()[0] for line in use_as_told(folder, picture).splitlines()]
     assert told == [item["label"] for item in predicted["objects"]]
@@ -150,5 +150,5 @@ def test_bad_predictions(trained: Trained, tmp_path: Path, arguments: dict[str, 
     """A user's mistake ends the job with one sentence."""
     right = {"model": trained.model, "inputs": [trained.data], "output": None}
     with pytest.raises(Failed):
-        run_job(predict, tmp_path / "job", **{**right, **arguments})
+        run_job(predict, tmp_path / "job", directory="/", **{**right, **arguments})
     assert message in failure(tmp_path / "job")["detail"]

@@ -16,7 +16,7 @@ from tests.tasks.supervised import failure
 from tunewell.tasks.object_detection.annotations import AnnotatedPictures
 from tunewell.tasks.object_detection.dataset import load_pictures
 from tunewell.tasks.object_detection.detections import load_detections
-from tunewell.tasks.object_detection.learner import Learner, ahead
+from tunewell.tasks.object_detection.learner import DetectionLearner, ahead
 from tunewell.tasks.object_detection.metrics import measure
 from tunewell.tasks.object_detection.model import load_model
 from tunewell.tasks.object_detection.train import create_learner, training_positions
@@ -93,7 +93,7 @@ def test_too_little_memory_has_its_cause(boxes: Trained, tmp_path: Path, monkeyp
     def train_epoch(*arguments: Any) -> float:
         raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nMore.")
 
-    monkeypatch.setattr(Learner, "train_epoch", train_epoch)
+    monkeypatch.setattr(DetectionLearner, "train_epoch", train_epoch)
     with pytest.raises(Failed):
         run_trial(boxes, tmp_path)
     assert failure(tmp_path) == {"cause": "gpu_oom", "detail": "CUDA out of memory. Tried to allocate 2 GiB."}

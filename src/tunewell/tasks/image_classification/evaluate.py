@@ -20,9 +20,9 @@ from torch import nn
 from tunewell.tasks.image_classification.learner import PREDICTION_BATCH, Pictures, labelled_pictures
 from tunewell.tasks.image_classification.manifest import LabelledPictures, load_manifest
 from tunewell.tasks.image_classification.model import ModelConfig, load_model, normalize
+from tunewell.tasks.vision.device import best_device
 from tunewell.tasks.vision.job import arguments_of
 from tunewell.tasks.vision.prepared import Prepared
-from tunewell.tasks.vision.training import best_device
 from tunewell.trial import report
 from tunewell.trial.files import write_json
 

@@ -1,16 +1,13 @@
-"""A network in training: epochs over memory-mapped pictures, and predictions.
+"""A classifier in training: epochs over memory-mapped pictures, and predictions.
 
 Symbols: N pictures in a data set, B in a batch, S side in pixels, C classes, D features before the last layer.
-All randomness of epoch e derives from (seed, e), so that a training that goes on from a checkpoint ends where
-an uninterrupted one does.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -21,18 +18,13 @@ from tunewell.tasks.image_classification.hyperparameters import Hyperparameters
 from tunewell.tasks.image_classification.layer_rates import layer_scales
 from tunewell.tasks.image_classification.manifest import LabelledPictures
 from tunewell.tasks.image_classification.model import ModelConfig, last_layer, normalize
-from tunewell.tasks.vision.averaging import WeightAverage
+from tunewell.tasks.vision.device import mixed_precision
 from tunewell.tasks.vision.job import shared_pixels
-from tunewell.tasks.vision.optimization import create_optimizer, memory_of, rate_factor, restore_memory, set_rate
+from tunewell.tasks.vision.learner import Learner
 from tunewell.tasks.vision.prepared import Prepared
-from tunewell.tasks.vision.training import NonFiniteLoss
 
-#: Gradients are scaled down to this norm: against rare spikes, not against ordinary steps.
-_MAX_GRADIENT_NORM = 5.0
 #: Pictures that go through a network at a time when it is not trained.
 PREDICTION_BATCH = 64
-#: Steps between two looks at the loss on a GPU, each of which waits for it.
-_STEPS_PER_LOOK = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +49,27 @@ def labelled_pictures(prepared: Prepared, manifest: LabelledPictures, image_size
     return Pictures(shared_pixels(prepared, manifest, image_size), manifest.targets())
 
 
-class Learner:
-    """Trains a network, epoch by epoch. `epoch` counts those that are done."""
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one step learns from."""
+
+    #: Images (B, 3, S, S), or features (B, D) where those are fixed.
+    inputs: torch.Tensor
+    #: (B,) or (B, C).
+    labels: torch.Tensor
+    #: Labels of what is blended into each picture; the same where nothing is.
+    partners: torch.Tensor
+    #: Share of the picture itself; 1 where nothing is blended in.
+    share: float
+    #: Weights (C,) of the classes; None: all count alike.
+    class_weights: torch.Tensor | None
+
+
+class ClassificationLearner(Learner[Pictures, Batch]):
+    """Trains a classifier."""
+
+    # Against rare spikes, not against ordinary steps.
+    max_gradient_norm: ClassVar[float] = 5.0
 
     def __init__(
         self,
@@ -72,86 +83,19 @@ class Learner:
 
         `hyperparameters.backbone` says whether all of it or only its last layer (`get_classifier`) is trained.
         """
-        self.module = module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.config = config
-        self.hyperparameters = hyperparameters
-        self.seed = seed
-        self.device = device
-        self.epoch = 0
+        module = module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.frozen = hyperparameters.backbone == "frozen"
         if self.frozen:
-            self.module.requires_grad_(False)
-            last_layer(self.module).requires_grad_(True)
-        self.optimizer = create_optimizer(
-            self.module, hyperparameters, layer_scales(self.module, hyperparameters.layer_decay)
-        )
-        self._average = WeightAverage(self.module, hyperparameters.ema) if hyperparameters.ema > 0 else None
+            module.requires_grad_(False)
+            last_layer(module).requires_grad_(True)
+        super().__init__(module, hyperparameters, seed, device, layer_scales(module, hyperparameters.layer_decay))
+        self.config = config
+        self.hyperparameters = hyperparameters
         # Without random changes, the features of a frozen backbone are the same in every epoch.
         self._fixed_features = self.frozen and not (
             hyperparameters.augmentation > 0 or hyperparameters.horizontal_flip or hyperparameters.mixup > 0
         )
         self._features: dict[int, torch.Tensor] = {}
-
-    @property
-    def result(self) -> nn.Module:
-        """The network that is validated and saved: the one in training, or the average of its weights."""
-        return self.module if self._average is None else self._average.module
-
-    def probe(self, pictures: Pictures, positions: np.ndarray) -> None:
-        """Compute, and throw away, what takes the most memory: a step's gradients and the optimiser's memory.
-
-        Changes nothing. An epoch's first step would do, but for what the optimiser allocates after it, and for all
-        that comes before it in a large set.
-
-        Raises:
-            torch.cuda.OutOfMemoryError: the batch is too large for the device.
-        """
-        kept = {name: buffer.clone() for name, buffer in self.module.named_buffers()}
-        size = min(self.hyperparameters.batch_size, len(positions))
-        self.module.train(not self.frozen)
-        inputs, labels = self._inputs(pictures, positions[:size])
-        outputs = self._forward(inputs).float()
-        self.config.kind.loss(outputs, labels, self.hyperparameters.label_smoothing, None).backward()  # type: ignore[no-untyped-call]
-        memory = [
-            torch.empty_like(tensor)
-            for tensor in self.module.parameters()
-            if tensor.grad is not None
-            for _ in range(2 if self.hyperparameters.optimizer == "adamw" else 1)
-        ]
-        del inputs, labels, outputs, memory
-        self.optimizer.zero_grad(set_to_none=True)
-        with torch.no_grad():
-            for name, buffer in self.module.named_buffers():
-                buffer.copy_(kept[name])
-        self.logits(pictures, positions[:PREDICTION_BATCH])
-
-    def train_epoch(
-        self, pictures: Pictures, positions: np.ndarray, on_step: Callable[[], None] = lambda: None
-    ) -> float:
-        """Train on each picture once (but for those that fill no batch); return the mean loss.
-
-        `on_step` is called before each step.
-
-        Raises:
-            NonFiniteLoss: the loss became infinite or NaN.
-            torch.cuda.OutOfMemoryError: as a rule in the very first step, since all batches are equally large.
-        """
-        torch.manual_seed(self._seed_of_epoch())
-        generator = np.random.default_rng((self.seed, self.epoch))
-        order = generator.permutation(positions)
-        size = min(self.hyperparameters.batch_size, len(order))
-        steps = len(order) // size
-        self.module.train(not self.frozen)
-        weights = self._class_weights(pictures.labels[positions])
-        total = torch.zeros((), device=self.device)
-        for step in range(steps):
-            on_step()
-            self._set_rate((self.epoch + (step + 0.5) / steps) / self.hyperparameters.epochs)
-            total += self._step(pictures, order[step * size : (step + 1) * size], generator, weights)
-            if self.device.type == "cpu" or (step + 1) % _STEPS_PER_LOOK == 0 or step + 1 == steps:
-                self._check_loss(total, step)
-        self.epoch += 1
-        return float(total) / steps
 
     @torch.inference_mode()
     def logits(self, pictures: Pictures, positions: np.ndarray) -> np.ndarray:
@@ -163,59 +107,38 @@ class Learner:
             parts.append(self._forward(inputs, self.result).float().cpu().numpy())
         return np.concatenate(parts)
 
-    def state(self) -> dict[str, Any]:
-        """Return what `load_state` needs to go on from here: tensors and plain values only."""
-        return {
-            "epoch": self.epoch,
-            "module": self.module.state_dict(),
-            "optimizer": self.hyperparameters.optimizer,
-            "optimizer_memory": memory_of(self.optimizer, self.module),
-            "frozen": self.frozen,
-            "average": None if self._average is None else self._average.state(),
-        }
+    def _start_training(self) -> None:
+        self.module.train(not self.frozen)
 
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from `state`, which a learner with other hyperparameters may have left.
+    def _batches(
+        self, pictures: Pictures, chosen: np.ndarray, positions: np.ndarray, generator: np.random.Generator
+    ) -> Iterator[Batch]:
+        own = self.hyperparameters
+        weights = self._class_weights(pictures.labels[positions])
+        for part in chosen:
+            inputs, labels = self._inputs(pictures, part)
+            if not self._fixed_features:
+                inputs = augment(inputs, own.augmentation, own.horizontal_flip, generator)
+            partners, share = labels, 1.0
+            if own.mixup > 0:
+                inputs, order, share = mixup(inputs, own.mixup, generator)
+                partners = labels[order]
+            yield Batch(inputs, labels, partners, share, weights)
 
-        The optimiser's memory is taken over where it fits: same optimiser, same trained tensors.
-        """
-        self.epoch = state["epoch"]
-        self.module.load_state_dict(state["module"])
-        if state["optimizer"] == self.hyperparameters.optimizer and state["frozen"] == self.frozen:
-            restore_memory(self.optimizer, self.module, state["optimizer_memory"])
-        if self._average is not None:
-            if state["average"] is not None:
-                self._average.load_state(state["average"])
-            else:
-                self._average = WeightAverage(self.module, self.hyperparameters.ema)
+    def _loss(self, batch: Batch) -> torch.Tensor:
+        outputs = self._forward(batch.inputs).float()
+        smoothing, kind = self.hyperparameters.label_smoothing, self.config.kind
+        loss = batch.share * kind.loss(outputs, batch.labels, smoothing, batch.class_weights)
+        if batch.share < 1:
+            loss = loss + (1 - batch.share) * kind.loss(outputs, batch.partners, smoothing, batch.class_weights)
+        return loss
 
-    def _step(
-        self,
-        pictures: Pictures,
-        positions: np.ndarray,
-        generator: np.random.Generator,
-        weights: torch.Tensor | None,
-    ) -> torch.Tensor:
-        inputs, labels = self._inputs(pictures, positions)
-        chosen = self.hyperparameters
-        if not self._fixed_features:
-            inputs = augment(inputs, chosen.augmentation, chosen.horizontal_flip, generator)
-        partners, weight = labels, 1.0
-        if chosen.mixup > 0:
-            inputs, order, weight = mixup(inputs, chosen.mixup, generator)
-            partners = labels[order]
-        outputs = self._forward(inputs).float()
-        smoothing, kind = chosen.label_smoothing, self.config.kind
-        loss = weight * kind.loss(outputs, labels, smoothing, weights)
-        if weight < 1:
-            loss = loss + (1 - weight) * kind.loss(outputs, partners, smoothing, weights)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.module.parameters(), _MAX_GRADIENT_NORM)
-        self.optimizer.step()
-        if self._average is not None:
-            self._average.update(self.module)
-        return loss.detach()
+    def _largest_batch(self, pictures: Pictures, positions: np.ndarray) -> Batch:
+        inputs, labels = self._inputs(pictures, positions[: self.hyperparameters.batch_size])
+        return Batch(inputs, labels, labels, 1.0, None)
+
+    def _predict_largest(self, pictures: Pictures, positions: np.ndarray) -> None:
+        self.logits(pictures, positions[:PREDICTION_BATCH])
 
     def _class_weights(self, labels: np.ndarray) -> torch.Tensor | None:
         """Return the weights (C,) of the classes of training pictures with these labels, None if all count alike."""
@@ -240,7 +163,7 @@ class Learner:
     def _forward(self, inputs: torch.Tensor, module: nn.Module | None = None) -> torch.Tensor:
         """Images (B, 3, S, S), or features (B, D) if they are fixed → logits (B, C)."""
         module = module or self.module
-        with self._precision():
+        with mixed_precision(self.device):
             if self.frozen:
                 features = inputs if self._fixed_features else self._backbone(inputs)
                 outputs: torch.Tensor = last_layer(module)(features)
@@ -251,23 +174,8 @@ class Learner:
     @torch.no_grad()
     def _backbone(self, images: torch.Tensor) -> torch.Tensor:
         """Images (B, 3, S, S) → features (B, D)."""
-        with self._precision():
-            maps = self.module.forward_features(images)
-            features: torch.Tensor = self.module.forward_head(maps, pre_logits=True)
+        module: Any = self.module  # timm's, which says nothing of these methods' types
+        with mixed_precision(self.device):
+            maps = module.forward_features(images)
+            features: torch.Tensor = module.forward_head(maps, pre_logits=True)
             return features
-
-    def _precision(self) -> torch.autocast:
-        """Mixed precision where the hardware computes with bfloat16, which needs no loss scaling."""
-        fast = self.device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=fast)
-
-    def _set_rate(self, progress: float) -> None:
-        factor = rate_factor(self.hyperparameters.schedule, min(progress, 1.0))
-        set_rate(self.optimizer, factor * self.hyperparameters.learning_rate)
-
-    def _check_loss(self, total: torch.Tensor, step: int) -> None:
-        if not math.isfinite(float(total)):
-            raise NonFiniteLoss(f"the loss is {float(total)} in step {step + 1} of epoch {self.epoch + 1}")
-
-    def _seed_of_epoch(self) -> int:
-        return int(np.random.SeedSequence((self.seed, self.epoch)).generate_state(1)[0])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tunewell.tasks.image_classification.learner import Learner, Pictures, labelled_pictures
+from tunewell.tasks.image_classification.learner import ClassificationLearner, Pictures, labelled_pictures
 from tunewell.tasks.image_classification.manifest import LabelledPictures, load_manifest
 from tunewell.tasks.image_classification.model import read_config, save_model
 from tunewell.tasks.image_classification.train import create_learner
@@ -43,6 +43,6 @@ def _thresholds(model: Path, manifest: LabelledPictures) -> tuple[float, ...]:
 
 
 def _measure(
-    thresholds: Sequence[float], learner: Learner, pictures: Pictures, test: np.ndarray
+    thresholds: Sequence[float], learner: ClassificationLearner, pictures: Pictures, test: np.ndarray
 ) -> Mapping[str, float]:
     return learner.config.kind.measure(learner.logits(pictures, test), pictures.labels[test], thresholds)

@@ -5,18 +5,13 @@ folder, renewed before each report so that they belong to the last one wherever 
 
     model/              see `model`
     predictions.npz     validation set: logits (N, C) float32, labels (N,) or (N, C), positions (N,) in the manifest
-
-and in the trial's folder `timing.json`: when the function was entered and when the first step began (seconds
-since the epoch).
 """
 
 from __future__ import annotations
 
-import json
-import os
-import time
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,52 +21,33 @@ from safetensors.torch import load_file
 
 from tunewell.tasks.image_classification.data import stratified_share
 from tunewell.tasks.image_classification.hyperparameters import Hyperparameters
-from tunewell.tasks.image_classification.learner import Learner, Pictures
+from tunewell.tasks.image_classification.learner import ClassificationLearner, Pictures
 from tunewell.tasks.image_classification.manifest import LabelledPictures, load_manifest
 from tunewell.tasks.image_classification.model import ModelConfig, build_module, last_layer, save_model
 from tunewell.tasks.image_classification.networks import architecture
 from tunewell.tasks.vision.cache import load_cached_pixels
-from tunewell.tasks.vision.prepared import TASK_FILE_VARIABLE, Prepared
-from tunewell.tasks.vision.training import (
-    best_device,
-    configure_torch,
-    epochs_at,
-    failures_named,
-    train_and_report,
-)
-from tunewell.trial import fidelity, output_dir, parameters, sampling
+from tunewell.tasks.vision.device import best_device
+from tunewell.tasks.vision.prepared import Prepared
+from tunewell.tasks.vision.training import Training, run_trial
+from tunewell.trial import output_dir, parameters, sampling
 
 
 def train(folder: Path) -> None:
-    """Train the configuration of the trial in `folder` as far as its fidelity says.
+    """Train the configuration of the trial in `folder`; see `run_trial`."""
+    run_trial(folder, _begin)
 
-    Ends with the cause `non_finite` or `gpu_oom` if the training fails that way.
-    """
-    entered = time.time()
-    configure_torch()
-    prepared = Prepared.load(Path(os.environ[TASK_FILE_VARIABLE]))
+
+def _begin(prepared: Prepared) -> Training:
     manifest = load_manifest(Path(prepared.manifest))
     learner = create_learner(prepared, manifest, parameters())
-    pictures = load_pictures(prepared, manifest, learner.config.image_size)
-    timing = folder / "timing.json"
-
-    def note_first_step() -> None:
-        if not timing.exists():
-            timing.write_text(json.dumps({"entered": entered, "first_batch": time.time()}))
-
-    with failures_named():
-        positions = training_positions(manifest, sampling(), learner.seed)
-        if learner.device.type == "cuda":
-            learner.probe(pictures, positions)
-        train_and_report(
-            learner,
-            epochs_at(fidelity(), learner.hyperparameters.epochs),
-            lambda: learner.train_epoch(pictures, positions, note_first_step),
-            lambda: _validate_and_save(learner, pictures, manifest),
-        )
+    pictures = load_pictures(prepared, manifest, learner.image_size)
+    positions = training_positions(manifest, sampling(), learner.seed)
+    return Training(learner, pictures, positions, partial(_validate_and_save, learner, pictures, manifest))
 
 
-def create_learner(prepared: Prepared, manifest: LabelledPictures, configuration: Mapping[str, Any]) -> Learner:
+def create_learner(
+    prepared: Prepared, manifest: LabelledPictures, configuration: Mapping[str, Any]
+) -> ClassificationLearner:
     """Return a learner at epoch 0, on the GPU if there is one, with pretrained weights if there are any.
 
     A frozen backbone of random weights would be no use, nor lower rates for its layers: without weights all is trained
@@ -98,7 +74,7 @@ def create_learner(prepared: Prepared, manifest: LabelledPictures, configuration
         parameters=dict(configuration),
         task=manifest.task,
     )
-    return Learner(module, config, hyperparameters, prepared.seed, best_device())
+    return ClassificationLearner(module, config, hyperparameters, prepared.seed, best_device())
 
 
 def load_pictures(prepared: Prepared, manifest: LabelledPictures, image_size: int) -> Pictures:
@@ -116,7 +92,9 @@ def training_positions(manifest: LabelledPictures, sampling: float, seed: int) -
     return share
 
 
-def _validate_and_save(learner: Learner, pictures: Pictures, manifest: LabelledPictures) -> dict[str, float]:
+def _validate_and_save(
+    learner: ClassificationLearner, pictures: Pictures, manifest: LabelledPictures
+) -> dict[str, float]:
     positions = np.asarray(manifest.splits["val"])
     labels = pictures.labels[positions]
     logits = learner.logits(pictures, positions)

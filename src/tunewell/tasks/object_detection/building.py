@@ -23,6 +23,7 @@ from torchvision.ops import MultiScaleRoIAlign
 from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastLevelMaxPool
 
 from tunewell.tasks.object_detection.networks import Architecture, architecture
+from tunewell.tasks.vision.device import mixed_precision
 
 #: Detections below this score are not given: what torchvision's Faster R-CNN has.
 SCORE_THRESHOLD = 0.05
@@ -75,12 +76,6 @@ class PyramidBackbone(nn.Module):
             levels = self.body(images)
             levels = dict(zip("012", levels, strict=True)) if isinstance(levels, list) else levels
             return {name: level.float() for name, level in self.fpn(levels).items()}
-
-
-def mixed_precision(device: torch.device) -> torch.autocast:
-    """Return a context with mixed precision where the hardware computes with bfloat16, which needs no loss scaling."""
-    fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.autocast(device.type, torch.bfloat16, enabled=fast)
 
 
 def build_module(

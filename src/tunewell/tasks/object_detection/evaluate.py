@@ -19,9 +19,9 @@ from tunewell.tasks.object_detection.detailed_metrics import measure_in_detail
 from tunewell.tasks.object_detection.detections import Detections, are_finite, load_detections
 from tunewell.tasks.object_detection.finding import find_all
 from tunewell.tasks.object_detection.model import load_model
+from tunewell.tasks.vision.device import best_device
 from tunewell.tasks.vision.job import arguments_of
 from tunewell.tasks.vision.prepared import Prepared
-from tunewell.tasks.vision.training import best_device
 from tunewell.trial import report
 from tunewell.trial.files import write_json
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from tunewell.tasks.object_detection.annotations import AnnotatedPictures
 from tunewell.tasks.object_detection.dataset import DecodedPictures, shared_pictures
-from tunewell.tasks.object_detection.learner import Learner
+from tunewell.tasks.object_detection.learner import DetectionLearner
 from tunewell.tasks.object_detection.metrics import measure
 from tunewell.tasks.object_detection.model import read_config, save_model
 from tunewell.tasks.object_detection.train import create_learner
@@ -42,5 +42,5 @@ def _threshold(model: Path) -> float:
     return read_config(model).score_threshold if (model / "model.json").is_file() else 0.5
 
 
-def _measure(learner: Learner, pictures: DecodedPictures, test: np.ndarray) -> Mapping[str, float]:
+def _measure(learner: DetectionLearner, pictures: DecodedPictures, test: np.ndarray) -> Mapping[str, float]:
     return measure(learner.detect(pictures, test), pictures.annotated)

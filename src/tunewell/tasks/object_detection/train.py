@@ -5,18 +5,13 @@ folder, renewed before each report so that they belong to the last one wherever 
 
     model/             see `model`
     detections.json    what was found in the validation set; see `detections`
-
-and in the trial's folder `timing.json`: when the function was entered and when the first step began (seconds
-since the epoch).
 """
 
 from __future__ import annotations
 
-import json
-import os
-import time
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,52 +23,31 @@ from tunewell.tasks.object_detection.annotations import AnnotatedPictures
 from tunewell.tasks.object_detection.dataset import DecodedPictures, load_pictures
 from tunewell.tasks.object_detection.detections import save_detections
 from tunewell.tasks.object_detection.hyperparameters import Hyperparameters
-from tunewell.tasks.object_detection.learner import Learner
+from tunewell.tasks.object_detection.learner import DetectionLearner
 from tunewell.tasks.object_detection.metrics import measure
 from tunewell.tasks.object_detection.model import ModelConfig, module_for, save_model, task_of
 from tunewell.tasks.object_detection.thresholds import best_score
-from tunewell.tasks.vision.prepared import TASK_FILE_VARIABLE, Prepared
+from tunewell.tasks.vision.device import best_device
+from tunewell.tasks.vision.prepared import Prepared
 from tunewell.tasks.vision.splitting import stratified_choice
-from tunewell.tasks.vision.training import (
-    best_device,
-    configure_torch,
-    epochs_at,
-    failures_named,
-    train_and_report,
-)
-from tunewell.trial import fidelity, output_dir, parameters, sampling
+from tunewell.tasks.vision.training import Training, run_trial
+from tunewell.trial import output_dir, parameters, sampling
 
 
 def train(folder: Path) -> None:
-    """Train the configuration of the trial in `folder` as far as its fidelity says.
+    """Train the configuration of the trial in `folder`; see `run_trial`."""
+    run_trial(folder, _begin)
 
-    Ends with the cause `non_finite` or `gpu_oom` if the training fails that way.
-    """
-    entered = time.time()
-    configure_torch()
-    prepared = Prepared.load(Path(os.environ[TASK_FILE_VARIABLE]))
+
+def _begin(prepared: Prepared) -> Training:
     annotated = AnnotatedPictures.load(Path(prepared.manifest))
     learner = create_learner(prepared, annotated.classes, parameters())
-    pictures = load_pictures(prepared, annotated, learner.config.image_size)
-    timing = folder / "timing.json"
-
-    def note_first_step() -> None:
-        if not timing.exists():
-            timing.write_text(json.dumps({"entered": entered, "first_batch": time.time()}))
-
-    with failures_named():
-        positions = training_positions(annotated, sampling(), learner.seed)
-        if learner.device.type == "cuda":
-            learner.probe(pictures, positions)
-        train_and_report(
-            learner,
-            epochs_at(fidelity(), learner.hyperparameters.epochs),
-            lambda: learner.train_epoch(pictures, positions, note_first_step),
-            lambda: _validate_and_save(learner, pictures),
-        )
+    pictures = load_pictures(prepared, annotated, learner.image_size)
+    positions = training_positions(annotated, sampling(), learner.seed)
+    return Training(learner, pictures, positions, partial(_validate_and_save, learner, pictures))
 
 
-def create_learner(prepared: Prepared, classes: tuple[str, ...], configuration: Mapping[str, Any]) -> Learner:
+def create_learner(prepared: Prepared, classes: tuple[str, ...], configuration: Mapping[str, Any]) -> DetectionLearner:
     """Return a learner at epoch 0, on the GPU if there is one, with pretrained weights if there are any.
 
     Frozen stages of random weights would be no use: without weights everything is trained.
@@ -96,7 +70,7 @@ def create_learner(prepared: Prepared, classes: tuple[str, ...], configuration: 
         # What depends on the classes is not in the file: `convert_weights` has seen to it.
         module.load_state_dict(load_file(prepared.weights), strict=False)
     pretrained = prepared.weights is not None
-    return Learner(module, config, hyperparameters, prepared.seed, best_device(), pretrained)
+    return DetectionLearner(module, config, hyperparameters, prepared.seed, best_device(), pretrained)
 
 
 def training_positions(annotated: AnnotatedPictures, sampling: float, seed: int) -> np.ndarray:
@@ -109,7 +83,7 @@ def training_positions(annotated: AnnotatedPictures, sampling: float, seed: int)
     return share
 
 
-def _validate_and_save(learner: Learner, pictures: DecodedPictures) -> dict[str, float]:
+def _validate_and_save(learner: DetectionLearner, pictures: DecodedPictures) -> dict[str, float]:
     found = learner.detect(pictures, np.asarray(pictures.annotated.splits["val"]))
     metrics = measure(found, pictures.annotated)
     output = output_dir()

@@ -12,10 +12,11 @@ import numpy as np
 
 from tunewell.spec.errors import UserError
 from tunewell.tasks.vision.cache import decode, load_cached_pixels
+from tunewell.tasks.vision.device import configure_torch
 from tunewell.tasks.vision.picture_set import PictureSet, fingerprint
 from tunewell.tasks.vision.pictures import SQUASH, ResizeRule
 from tunewell.tasks.vision.prepared import Prepared
-from tunewell.tasks.vision.training import configure_torch, failures_named
+from tunewell.tasks.vision.training import failures_named
 from tunewell.trial import fail
 
 

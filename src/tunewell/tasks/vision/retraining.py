@@ -14,26 +14,16 @@ on labels or objects are given are those that the trial found on the validation 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
+from tunewell.tasks.vision.learner import Learner
 from tunewell.tasks.vision.picture_set import PictureSet
-from tunewell.tasks.vision.training import Trainee, epochs_at
+from tunewell.tasks.vision.training import epochs_at
 from tunewell.trial import report
 
-
-class Learner(Trainee, Protocol):
-    """A network in training, with what it is (`ModelConfig`) and how it is trained (`Hyperparameters`) in its task."""
-
-    config: Any
-    hyperparameters: Any
-
-    def train_epoch(self, pictures: Any, positions: np.ndarray) -> float:
-        """Train on each of the decoded pictures at `positions` once; return the mean loss."""
-
-
-Trained = TypeVar("Trained", bound=Learner)
+Trained = TypeVar("Trained", bound=Learner[Any, Any])
 
 
 def train_again(
@@ -65,7 +55,7 @@ def train_again(
         if before is not None:
             learner.load_state(before.state())
         tested = test if number == len(schedule) else None
-        metrics = _train(learner, decode(learner.config.image_size), positions, part["fidelity"], tested, measure)
+        metrics = _train(learner, decode(learner.image_size), positions, part["fidelity"], tested, measure)
     assert learner is not None, "an empty schedule"
     note = _note(len(positions), splits, len(schedule), None if test is None else len(test))
     print(note)
@@ -81,7 +71,7 @@ def _train(
     measure: Callable[[Trained, Any, np.ndarray], Mapping[str, float]],
 ) -> dict[str, float]:
     """Train as far as this share of a full training goes; return the metrics on `test` after it (none without it)."""
-    last_epoch = epochs_at(fidelity, learner.hyperparameters.epochs)
+    last_epoch = epochs_at(fidelity, learner.epochs)
     metrics: dict[str, float] = {}
     while True:
         losses: dict[str, float] = {}

@@ -1,54 +1,43 @@
-"""The outer loop of a trial: go on from a checkpoint, train, validate, report, leave checkpoints; and how it fails."""
+"""A trial of any picture task: go on from a checkpoint, train, validate, report, leave checkpoints; and how it fails.
+
+Leaves in the trial's folder `timing.json`: when the trial was entered and when the first step began (seconds since
+the epoch).
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+import numpy as np
 import torch
 
-from tunewell.trial import checkpoint_dir, fail, report
+from tunewell.tasks.vision.device import configure_torch
+from tunewell.tasks.vision.learner import Learner, NonFiniteLoss
+from tunewell.tasks.vision.prepared import TASK_FILE_VARIABLE, Prepared
+from tunewell.trial import checkpoint_dir, fail, fidelity, report
 
 #: Shortest time between two checkpoints, but for the last one.
 _CHECKPOINT_SECONDS = 20.0
 
 
-class NonFiniteLoss(Exception):
-    """The training loss became infinite or NaN."""
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What a trial trains, and on what."""
 
-
-class Trainee(Protocol):
-    """A network in training that can be interrupted."""
-
-    #: Epochs that are done.
-    epoch: int
-    device: torch.device
-
-    def state(self) -> dict[str, Any]:
-        """Return what `load_state` needs to go on from here: tensors and plain values only."""
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from `state`."""
-
-
-def configure_torch() -> None:
-    """Make this process's computations repeatable, on as many threads as it was given.
-
-    Must run before any other operation: a forked process has none of its parent's threads and would wait for
-    them forever.
-    """
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", torch.get_num_threads())))
-    torch.backends.cudnn.deterministic = True
-    torch.backends.cudnn.benchmark = False
-
-
-def best_device() -> torch.device:
-    """Return the GPU if there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    learner: Learner[Any, Any]
+    #: The decoded pictures of the whole data set.
+    pictures: Any
+    #: Positions of the training pictures.
+    positions: np.ndarray
+    #: Returns the metrics, having written the model, so that the two belong together.
+    validate_and_save: Callable[[], Mapping[str, float]]
 
 
 @contextmanager
@@ -67,34 +56,48 @@ def epochs_at(fidelity: float, epochs: int) -> int:
     return max(1, round(fidelity * epochs))
 
 
-def train_and_report(
-    trainee: Trainee,
-    last_epoch: int,
-    train_epoch: Callable[[], float],
-    validate_and_save: Callable[[], Mapping[str, float]],
-) -> None:
-    """Train to an epoch, from the checkpoint if there is one, and report after each.
+def run_trial(folder: Path, begin: Callable[[Prepared], Training]) -> None:
+    """Train the configuration of the trial in `folder` as far as its fidelity says.
+
+    Ends with the cause `non_finite` or `gpu_oom` if the training fails that way.
 
     Args:
-        trainee: what is trained.
-        last_epoch: where this training ends.
-        train_epoch: trains an epoch and returns the mean loss.
-        validate_and_save: returns the metrics, having written the model, so that the two belong together.
+        folder: the trial's.
+        begin: makes, of what `prepare` left (`TUNEWELL_TASK_FILE`), what is to be trained.
     """
+    entered = time.time()
+    configure_torch()
+    timing = folder / "timing.json"
+
+    def note_first_step() -> None:
+        if not timing.exists():
+            timing.write_text(json.dumps({"entered": entered, "first_batch": time.time()}))
+
+    with failures_named():
+        training = begin(Prepared.load(Path(os.environ[TASK_FILE_VARIABLE])))
+        if training.learner.device.type == "cuda":
+            training.learner.probe(training.pictures, training.positions)
+        _train_and_report(training, note_first_step)
+
+
+def _train_and_report(training: Training, on_step: Callable[[], None]) -> None:
+    """Train, from the checkpoint if there is one, and report after each epoch."""
+    learner = training.learner
+    last_epoch = epochs_at(fidelity(), learner.epochs)
     checkpoint = checkpoint_dir() / "checkpoint.pt"
     if checkpoint.exists():
-        trainee.load_state(torch.load(checkpoint, map_location=trainee.device, weights_only=True))
+        learner.load_state(torch.load(checkpoint, map_location=learner.device, weights_only=True))
     saved = time.monotonic()
     while True:
         losses = {}
         # A checkpoint may already be where this training ends: then its quality is all that is wanted.
-        if trainee.epoch < last_epoch:
-            losses["train_loss"] = train_epoch()
-        metrics = validate_and_save()
-        report(step=trainee.epoch, **metrics, **losses)
-        finished = trainee.epoch >= last_epoch or _reaches_target(metrics)
+        if learner.epoch < last_epoch:
+            losses["train_loss"] = learner.train_epoch(training.pictures, training.positions, on_step)
+        metrics = training.validate_and_save()
+        report(step=learner.epoch, **metrics, **losses)
+        finished = learner.epoch >= last_epoch or _reaches_target(metrics)
         if finished or time.monotonic() - saved >= _CHECKPOINT_SECONDS:
-            _save_checkpoint(checkpoint, trainee)
+            _save_checkpoint(checkpoint, learner.state())
             saved = time.monotonic()
         if finished:
             return
@@ -108,8 +111,8 @@ def _reaches_target(metrics: Mapping[str, float]) -> bool:
     return value >= float(target) if os.environ.get("TUNEWELL_GOAL") == "maximize" else value <= float(target)
 
 
-def _save_checkpoint(path: Path, trainee: Trainee) -> None:
+def _save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write the state, whole or not at all."""
     beside = path.with_suffix(".part")
-    torch.save(trainee.state(), beside)
+    torch.save(state, beside)
     beside.replace(path)

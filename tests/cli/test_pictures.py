@@ -54,6 +54,9 @@ def test_search_retrain_predict_export(run: Run, digits: Path, tmp_path: Path) -
     assert retrained.code == 0, retrained.err
     assert (Path(retrained.json["model"]) / "weights.safetensors").exists()
     assert retrained.json["metrics"]["test_accuracy"] > 0.5
+    shown = run("show", "digits").out
+    assert f"Trained on all data: {retrained.json['model']}" in shown
+    assert ("tunewell predict digits" in shown, "tunewell retrain" in shown) == (True, False)
 
     (digits / "test" / "0" / "broken.png").write_text("no picture")
     predicted = run("predict", "digits", digits / "test" / "0", "--output", "predictions.csv")

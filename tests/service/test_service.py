@@ -256,6 +256,28 @@ def test_a_model_is_replaced_by_a_whole_one_only(service: Service, pictures: Any
     assert not list(folder.parent.glob(".model*"))
 
 
+def test_a_kill_while_a_model_is_replaced_loses_none(
+    service: Service, pictures: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the old model has left its place and the new one has not come, it comes at the next use."""
+    pictures(write_model("old"))
+    folder, _ = service.retrain("e")
+    rename = Path.rename
+
+    def killed_before_the_second(path: Path, target: Path) -> Path:
+        if path.name == ".model.new":
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    pictures(write_model("new"))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "rename", killed_before_the_second)
+        service.retrain("e")
+    assert not folder.exists()
+    assert service.find_model("e") == folder
+    assert (folder / "model.json").read_text() == "new"
+
+
 def test_what_is_no_model_is_never_overwritten(service: Service, pictures: Any, tmp_path: Path) -> None:
     """A file, or a folder with other things in it, is refused as the model's place before the training."""
     pictures(lambda launch: pytest.fail("it was trained"))

@@ -78,6 +78,9 @@ def _print_places(service: Service, result: SearchResult, console: Console) -> N
     model = service.best_model(result.experiment)
     if model is not None:
         _place(console, "Best model", str(model))
+    retrained = service.retrained_model(result.experiment)
+    if retrained is not None:
+        _place(console, "Trained on all data", str(retrained))
     report = service.home.experiment(result.experiment) / "report.html"
     if report.exists():
         _place(console, "Report", str(report))
@@ -108,6 +111,8 @@ def _print_next(service: Service, result: SearchResult, console: Console) -> Non
         hint = "Go on: the same command."
     elif result.best is None or service.experiment(name).spec.get("function"):
         hint = ""
+    elif service.retrained_model(name) is not None:
+        hint = f"Next: tunewell predict {name} PICTURES   To hand it over: tunewell export-model {name} -o FOLDER"
     else:
         again = "" if service.experiment(name).spec.get("task") else " (runs the command once more, on all data)"
         hint = f"Next: tunewell retrain {name}{again}"

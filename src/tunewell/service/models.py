@@ -122,6 +122,7 @@ def _check_replaceable(target: Path) -> None:
 
     What is there goes, so it may be a model, or an empty folder, but must not hold anything else.
     """
+    _complete_replacement(target)
     if target.exists() and not target.is_dir():
         raise SpecError("--output", f"{target} is there, and is no model", "Name a new folder, or that of a model")
     held = sorted(path.name for path in target.iterdir()) if target.exists() else []
@@ -150,8 +151,12 @@ def _check_folder(folder: Path) -> None:
 
 
 def _replace(target: Path, source: Path) -> None:
-    """Put the folder `source` in the place of `target`, which is whole at any time, old or new."""
-    arriving, leaving = (target.with_name(f".{target.name}.{word}") for word in ("new", "old"))
+    """Put the folder `source` in the place of `target`.
+
+    A kill leaves `target` as it was, as it is to be, or absent for `_complete_replacement`, which mends that.
+    """
+    _complete_replacement(target)
+    arriving, leaving = _beside(target)
     for rest in (arriving, leaving):
         shutil.rmtree(rest, ignore_errors=True)
     shutil.move(source, arriving)
@@ -159,6 +164,18 @@ def _replace(target: Path, source: Path) -> None:
         target.rename(leaving)
     arriving.rename(target)
     shutil.rmtree(leaving, ignore_errors=True)
+
+
+def _complete_replacement(target: Path) -> None:
+    """Put the new folder in its place, if a kill came when the old one had left it."""
+    arriving, leaving = _beside(target)
+    if leaving.is_dir() and arriving.is_dir() and not target.exists():
+        arriving.rename(target)
+
+
+def _beside(target: Path) -> tuple[Path, Path]:
+    """Return where a folder lies before it gets to `target`, and after it has left."""
+    return target.with_name(f".{target.name}.new"), target.with_name(f".{target.name}.old")
 
 
 def predict(
@@ -242,7 +259,6 @@ def _search_of(store: Store, home: Home, name: str, folder: Path) -> dict[str, A
         "trials": sum(result.counts.values()),
         "retrained": retrained,
         "sampling": 1.0 if on_all_data else parse_spec(row.spec).sampling,
-        "notes": [note for note in result.notes if not note.startswith("Advice")],
         "objective": {kind: values for kind, values in objective.items() if any(value is not None for value in values)},
     }
 
@@ -255,13 +271,20 @@ def find_model(store: Store, home: Home, model: str) -> tuple[Path, str]:
     if (Path(model) / "model.json").is_file():
         return Path(model).absolute(), "_models"
     row = store.experiment(model)
-    retrained = home.experiment(model) / "model"
-    if (retrained / "model.json").is_file():
+    retrained = retrained_model(store, home, model)
+    if retrained is not None:
         return retrained, model
     best = best_model(store, home, row)
     if best is None:
         raise NotFoundError(f"Experiment '{model}' has no model (only built-in tasks with a result leave one).")
     return best, model
+
+
+def retrained_model(store: Store, home: Home, name: str) -> Path | None:
+    """Return the folder of the model that was trained on all data, None if there is none."""
+    folder = home.experiment(store.experiment(name).name) / "model"
+    _complete_replacement(folder)
+    return folder if (folder / "model.json").is_file() else None
 
 
 def best_model(store: Store, home: Home, row: ExperimentRow) -> Path | None:

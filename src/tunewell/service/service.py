@@ -241,6 +241,10 @@ class Service:
         """Return the folder of the model that `predict` and `export_model` use."""
         return models.find_model(self.store, self.home, model)[0]
 
+    def retrained_model(self, name: str) -> Path | None:
+        """Return the folder of the model that was trained on all data, None if there is none."""
+        return models.retrained_model(self.store, self.home, name)
+
     def best_model(self, name: str) -> Path | None:
         """Return the folder of the best trial's model, None if there is none."""
         return models.best_model(self.store, self.home, self.store.experiment(name))

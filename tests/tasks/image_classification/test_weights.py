@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import pickle
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import torch
@@ -61,6 +64,23 @@ def test_no_connection_means_no_weights(tmp_path: Path, monkeypatch: pytest.Monk
     assert found.path is None
     assert f"none could be had (no connection to {NOWHERE}), so resnet18 is trained from scratch" in found.origin
     assert not any(tmp_path.rglob("*.safetensors"))
+
+
+def test_a_download_that_fails_is_not_called_a_missing_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the host answers but has no such weights, the sentence says what went wrong."""
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        host = f"http://127.0.0.1:{server.server_port}"
+        monkeypatch.setenv("HF_ENDPOINT", host)
+        monkeypatch.setenv("HF_HOME", str(tmp_path / "empty"))
+        found = obtain_weights("auto", pretrained_weights(architecture("resnet18")), tmp_path)
+        server.shutdown()
+    assert found.path is None
+    assert "its weights can't be used for resnet18" in found.origin
+    assert "no connection" not in found.origin
 
 
 def test_networks_without_pretrained_weights(tmp_path: Path) -> None:

@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tunewell.tasks.vision.pictures import LETTERBOX, PictureError, bombs_refused, letterbox_frame, load_pixels
+from tunewell.tasks.vision.pictures import (
+    LETTERBOX,
+    PictureError,
+    bombs_refused,
+    letterbox_frame,
+    load_pixels,
+    picture_size,
+)
 
 
 def encode(image: Image.Image, kind: str, **options: object) -> bytes:
@@ -82,6 +89,24 @@ def test_orientation_is_applied() -> None:
     exif[0x0112] = 3  # upside down
     turned = load_pixels(encode(ramp(), "JPEG", exif=exif, quality=95), 16)
     assert turned[:, :3].mean() > 195 > 60 > turned[:, -3:].mean()
+
+
+@pytest.mark.parametrize("behind", [False, True])
+def test_the_size_is_that_of_the_picture_turned_upright(tmp_path: Path, behind: bool) -> None:
+    """A PNG may give its orientation before its pixels or behind them; most give none."""
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter
+    path = tmp_path / "turned.png"
+    content = encode(ramp(), "PNG", exif=exif)
+    if behind:
+        place = content.index(b"eXIf") - 4
+        end = place + 12 + int.from_bytes(content[place : place + 4], "big")
+        last = content.index(b"IEND") - 4
+        content = content[:place] + content[end:last] + content[place:end] + content[last:]
+    path.write_bytes(content)
+    assert picture_size(path) == (20, 40)
+    path.write_bytes(encode(ramp(), "PNG"))
+    assert picture_size(path) == (40, 20)
 
 
 def test_the_whole_picture_is_kept() -> None:

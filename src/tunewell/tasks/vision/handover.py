@@ -57,8 +57,8 @@ def hand_over(
     """
     with arguments_of(folder) as arguments:
         model, target = Path(arguments["model"]), folder / "artifacts" / "model"
-        task_file = arguments["task_file"]
-        manifest = Path(Prepared.load(Path(task_file)).manifest) if task_file else None
+        prepared = Prepared.load(Path(arguments["task_file"])) if arguments["task_file"] else None
+        manifest = Path(prepared.manifest) if prepared else None
         target.mkdir(parents=True)
         export = write(model, target / ONNX, manifest)
         for name in (CONFIG, WEIGHTS):
@@ -66,5 +66,7 @@ def hand_over(
         data = load(manifest).summary() if manifest else None
         search = Search(**arguments["search"]) if arguments["search"] else None
         config = json.loads((model / CONFIG).read_text(encoding="utf-8"))
-        (target / CARD).write_text(model_card(config, export.usage, export.facts, data, search), encoding="utf-8")
+        notes = prepared.notes if prepared else ()
+        card = model_card(config, export.usage, export.facts, data, notes, search)
+        (target / CARD).write_text(card, encoding="utf-8")
         write_json(folder / "export.json", export.facts)

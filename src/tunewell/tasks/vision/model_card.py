@@ -34,8 +34,6 @@ class Search:
     retrained: bool
     #: Share of the training data that the trial had.
     sampling: float
-    #: What the search noted, such as where its weights came from.
-    notes: Sequence[str]
     #: Row → objective of this trial and of the default parameters; None where there is none.
     objective: Mapping[str, Sequence[float | None]]
 
@@ -45,6 +43,7 @@ def model_card(
     usage: str,
     onnx: Mapping[str, Any],
     data: DataSummary | None,
+    notes: Sequence[str],
     search: Search | None,
 ) -> str:
     """Return the card as Markdown.
@@ -54,6 +53,7 @@ def model_card(
         usage: Python that uses the ONNX file on `picture.jpg`.
         onnx: facts about the ONNX file: `opset`, `inputs`, `outputs`, `preprocessing`, `batch`, `checked`.
         data: the data set, where it is still to be had.
+        notes: what is known of the data and of the weights that the training began with.
         search: where the model comes from, if that is known.
     """
     parts = [
@@ -66,7 +66,7 @@ def model_card(
         _onnx(onnx),
         _quality(config, search),
         _data(data, config),
-        _training(config, [note for note in search.notes if not data or note not in data.notes] if search else []),
+        _training(config, [note for note in notes if not data or note not in data.notes]),
         _again(config, search),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"

@@ -30,6 +30,8 @@ _GREY = (128, 128, 128)
 #: EXIF tag, and its values in which width and height change places.
 _ORIENTATION = 0x0112
 _SIDEWAYS = {5, 6, 7, 8}
+#: One of these is in every PNG with an orientation, perhaps behind the pixels, which Pillow decodes to get there.
+_PNG_ORIENTATIONS = (b"eXIf", b"Raw profile type", b"adobe.xmp")
 
 #: What reading a broken picture may raise.
 _PROBLEMS = (OSError, ValueError, SyntaxError, EOFError, IndexError, MemoryError, OverflowError, TypeError)
@@ -70,7 +72,7 @@ def load_pixels(source: Path | str | bytes | Image.Image, size: int, rule: Resiz
 
 
 def picture_size(path: Path) -> tuple[int, int]:
-    """Return width and height of a picture, turned upright, from its header alone.
+    """Return width and height of a picture, turned upright, without decoding it.
 
     Raises:
         PictureError: it is no picture, or too large.
@@ -78,7 +80,8 @@ def picture_size(path: Path) -> tuple[int, int]:
     try:
         with _open(path) as image:
             width, height = image.size
-            sideways = image.getexif().get(_ORIENTATION) in _SIDEWAYS
+            turned = image.format != "PNG" or any(mark in path.read_bytes() for mark in _PNG_ORIENTATIONS)
+            sideways = turned and image.getexif().get(_ORIENTATION) in _SIDEWAYS
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise PictureError(f"it has more than {Image.MAX_IMAGE_PIXELS} pixels") from None
     except _PROBLEMS as error:

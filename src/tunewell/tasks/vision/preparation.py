@@ -87,7 +87,7 @@ def write_preparation(
         DataError: the weights can't be used.
     """
     if known is not None and (known.weights is None or Path(known.weights).exists()):
-        return list(known.notes)
+        return [*known.notes, *known.advice]
     weights = obtain_weights(spec.weights, pretrained, cache)
     pictures = decoded.pictures
     pictures.save(folder / _MANIFEST)
@@ -99,10 +99,11 @@ def write_preparation(
         pixels=decoded.pixels,
         seed=spec.seed,
         sampling=spec.sampling,
-        notes=(*pictures.notes, weights.origin, *advise_sampling(spec.sampling, pictures.summary())),
+        notes=(*pictures.notes, weights.origin),
+        advice=tuple(advise_sampling(spec.sampling, pictures.summary())),
     )
     prepared.save(folder / _TASK_FILE)
-    return list(prepared.notes)
+    return [*prepared.notes, *prepared.advice]
 
 
 def trial_program(package: str, preload: tuple[str, ...], folder: Path) -> Program:

@@ -28,8 +28,10 @@ class Prepared:
     seed: int
     #: Share of the training pictures that trials learn from.
     sampling: float
-    #: What the user should know, a sentence each.
+    #: What is to be known of the data and the weights, a sentence each.
     notes: tuple[str, ...]
+    #: What the user could do better, a sentence each.
+    advice: tuple[str, ...] = ()
 
     def save(self, path: Path) -> None:
         """Write it as JSON, whole or not at all."""
@@ -41,6 +43,6 @@ class Prepared:
     def load(cls, path: Path) -> Prepared:
         """Return what `save` wrote."""
         fields = json.loads(path.read_text())
-        fields["notes"] = tuple(fields["notes"])
+        fields |= {name: tuple(fields[name]) for name in ("notes", "advice")}
         fields["pixels"] = {int(size): folder for size, folder in fields["pixels"].items()}
         return cls(**fields)

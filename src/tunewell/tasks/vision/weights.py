@@ -85,13 +85,15 @@ def obtain_weights(choice: str, pretrained: Pretrained, cache: Path) -> Weights:
         return Weights(path, f"Weights: {pretrained.content}, from the installed package {package}.")
     if download is None:
         return Weights(None, f"Weights: none, {name} is trained from scratch.")
-    downloaded = _download(pretrained, download, Path(f"{stem}-{download.library}.safetensors"))
-    if downloaded is not None:
-        return Weights(downloaded, f"Weights: {pretrained.content}, {download.name} of {download.library}.")
+    try:
+        path = _download(pretrained, download, Path(f"{stem}-{download.library}.safetensors"))
+        return Weights(path, f"Weights: {pretrained.content}, {download.name} of {download.library}.")
+    except DataError as error:
+        problem = str(error).rstrip(".")
     remedy = f"Install {package}, or give" if package else "Give"
     return Weights(
         None,
-        f"Weights: none could be had (no connection to {download.host}), so {name} is trained from scratch, all "
+        f"Weights: none could be had ({problem}), so {name} is trained from scratch, all "
         f"layers{pretrained.without}. {remedy} a file in `weights`{pretrained.alternative}.",
     )
 
@@ -107,14 +109,16 @@ def huggingface_url() -> str:
     return os.environ.get("HF_ENDPOINT", "https://huggingface.co")
 
 
-def _download(pretrained: Pretrained, download: Download, target: Path) -> Path | None:
-    """Return None if there is nothing in the library's own cache and no connection."""
+def _download(pretrained: Pretrained, download: Download, target: Path) -> Path:
+    """Return the weights that the library has in its own cache, or downloads; raise `DataError` if it can't."""
     offline = not target.exists() and not _is_reachable(download.host)
     environment = {"HF_HUB_OFFLINE": "1", OFFLINE_VARIABLE: "1"} if offline else {}
     try:
         return _convert(pretrained, download.library, download.name, target, environment)
     except DataError:
-        return None
+        if offline:
+            raise DataError(f"no connection to {download.host}") from None
+        raise
 
 
 def _convert(

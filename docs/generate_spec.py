@@ -282,6 +282,7 @@ def task_section(name: str) -> str:
     same = next((other for other in TASKS if _networks_of(other) == task.networks), name)
     if same != name:
         return f"## {name}\n\nMetrics: {metrics}. Networks and their parameters: those of [{same}](#{same}).\n"
+    metrics += f". Network, where none is named: {task.default_network}"
     heads = ("network", "what it is", "weights", "searched on GPUs")
     shown = len(heads) if any(network.on_gpus for network in networks) else len(heads) - 1
     about = ((f"`{n.name}`", n.description, n.weights, n.on_gpus)[:shown] for n in networks)

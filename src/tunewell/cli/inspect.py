@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -275,12 +277,14 @@ def tasks(
         if json_:
             print_json({task: {n: e.description for n, e in catalogue[task].items()} for task in chosen})
             return
-        for task in chosen:
-            console.print(Text(task, style="bold"))
+        for alike in _with_equal_networks(chosen, catalogue):
+            console.print(Text(", ".join(alike), style="bold"))
             table = Table(box=None, padding=(0, 2, 0, 2), show_header=False)
-            for network, entry in catalogue[task].items():
+            for network, entry in catalogue[alike[0]].items():
                 table.add_row(Text(network, style="cyan"), entry.description)
             console.print(table)
+            default = task_for({"task": alike[0]}).default_network  # type: ignore[attr-defined]
+            console.print(Padding(f"Where none is named: {default}", (0, 0, 1, 2)))
         console.print("Parameters of a network: tunewell tasks NETWORK", style="dim")
         return
     if name not in networks:
@@ -321,3 +325,15 @@ def tasks(
     console.print(table)
     console.print()
     console.print(sources)
+
+
+def _with_equal_networks(tasks: list[str], catalogue: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
+    """Return the tasks in groups that have the same networks."""
+    groups: list[list[str]] = []
+    for task in tasks:
+        same = next((group for group in groups if catalogue[group[0]] == catalogue[task]), None)
+        if same is None:
+            groups.append([task])
+        else:
+            same.append(task)
+    return groups

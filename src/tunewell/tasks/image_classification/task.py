@@ -62,6 +62,10 @@ class ImageClassification:
     networks: ClassVar[Mapping[str, Network]] = {
         name: replace(item.network, on_gpus=describe_ranges(item.needs)) for name, item in ARCHITECTURES.items()
     }
+    #: Which network is taken where none is named, for people; see `complete`.
+    default_network: ClassVar[str] = (
+        f"small-cnn for pictures of up to {_SMALL_PICTURE} pixels a side, else efficientnet-lite0"
+    )
     #: Metric → goal; the first one is the default objective.
     metrics: ClassVar[Mapping[str, str]] = {
         "accuracy": "maximize",
@@ -74,8 +78,7 @@ class ImageClassification:
     def complete(self, spec: Mapping[str, object]) -> dict[str, object]:
         """Fill in the objective (the first of `metrics`) and the network.
 
-        The default network is small-cnn for pictures of up to 64 pixels a side, else efficientnet-lite0: it
-        depends on the data alone.
+        Which network depends on the data alone; see `default_network`.
 
         Raises:
             UserError: the metric or the network is unknown, or the data can't be read.

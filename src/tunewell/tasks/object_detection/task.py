@@ -62,8 +62,10 @@ class ObjectDetection:
     name: ClassVar[str] = "object-detection"
     #: Whether objects have masks.
     with_masks: ClassVar[bool] = False
-    #: Every network on offer, by name; the first one is the default.
+    #: Every network on offer, by name.
     networks: ClassVar[Mapping[str, Network]] = _listed(DETECTORS)
+    #: Which network is taken where none is named.
+    default_network: ClassVar[str] = next(iter(DETECTORS))
     #: Metric → goal; the first one is the default objective.
     metrics: ClassVar[Mapping[str, str]] = _BOX_METRICS
 
@@ -76,7 +78,7 @@ class ObjectDetection:
         completed = dict(spec)
         completed["objective"] = complete_objective(spec.get("objective"), self.metrics)
         if completed.get("network") is None:
-            completed["network"] = next(iter(self.networks))
+            completed["network"] = self.default_network
         self._architecture(completed["network"])
         return completed
 
@@ -168,6 +170,7 @@ class InstanceSegmentation(ObjectDetection):
     name: ClassVar[str] = "instance-segmentation"
     with_masks: ClassVar[bool] = True
     networks: ClassVar[Mapping[str, Network]] = _listed(SEGMENTERS)
+    default_network: ClassVar[str] = next(iter(SEGMENTERS))
     metrics: ClassVar[Mapping[str, str]] = {**_BOX_METRICS, "box_map": "maximize", "box_map50": "maximize"}
 
 

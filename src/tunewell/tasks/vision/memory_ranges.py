@@ -82,12 +82,12 @@ def ranges_on(gpu: Gpu, needs: Needs, given: Mapping[str, Any]) -> dict[str, Any
 
 def describe_ranges(needs: Needs) -> str:
     """Return what is searched on GPUs of usual sizes, for people."""
-    found = []
+    found: dict[str, list[int]] = {}
     for gib in _SHOWN_GIB:
         ranges = ranges_on(Gpu(gib << 30, True), needs, {})
         sides, batches = (ranges[name]["ordinal"] for name in ("image_size", "batch_size"))
-        found.append(f"{gib} GiB: image_size {_span(sides)}, batch_size {_span(batches)}")
-    return "; ".join(found)
+        found.setdefault(f"image_size {_span(sides)}, batch_size {_span(batches)}", []).append(gib)
+    return "; ".join(f"{_span(sizes)} GiB: {ranges}" for ranges, sizes in found.items())
 
 
 def _span(values: list[int]) -> str:

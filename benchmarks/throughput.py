@@ -38,7 +38,7 @@ from tunewell.tasks.object_detection.hyperparameters import Hyperparameters as D
 from tunewell.tasks.object_detection.learner import DetectionLearner
 from tunewell.tasks.object_detection.model import ModelConfig as DetectionConfig
 from tunewell.tasks.object_detection.model import module_for, task_of
-from tunewell.tasks.vision.device import best_device, configure_torch, mixed_precision
+from tunewell.tasks.vision.device import best_device, configure_torch, mixed_precision, on_device
 from tunewell.tasks.vision.optimization import create_optimizer
 
 CLASSES = tuple("abcdefghij")
@@ -69,7 +69,7 @@ def classification_contest(network: str, arguments: argparse.Namespace, device: 
     labels = np.arange(batch * steps) % len(CLASSES)
     config = ModelConfig(network=network, classes=CLASSES, image_size=size, mean=design.mean, std=design.std)
     learner = ClassificationLearner(build_module(network, len(CLASSES)), config, hyperparameters, 0, device)
-    module = build_module(network, len(CLASSES)).to(device, memory_format=torch.channels_last).train()
+    module = on_device(build_module(network, len(CLASSES)), device).train()
     optimizer = create_optimizer(module, hyperparameters)
     pixels = random_pixels(batch * steps, size)
     images = normalize(torch.from_numpy(pixels[:batch]).to(device), config)
@@ -104,7 +104,7 @@ def detection_contest(network: str, arguments: argparse.Namespace, device: torch
     with_masks = config.task == "instance-segmentation"
     pictures = DecodedPictures(random_pixels(batch * steps, size), random_objects(batch * steps, size, with_masks))
     learner = DetectionLearner(module_for(config), config, hyperparameters, 0, device, pretrained=False)
-    module = module_for(config).to(device).train()
+    module = on_device(module_for(config), device).train()
     optimizer = create_optimizer(module, hyperparameters)
     samples = [pictures.sample(position) for position in range(batch)]
     images = [to_input(sample.pixels, device) for sample in samples]

@@ -20,7 +20,7 @@ from torch import nn
 from tunewell.tasks.image_classification.learner import PREDICTION_BATCH, Pictures, labelled_pictures
 from tunewell.tasks.image_classification.manifest import LabelledPictures, load_manifest
 from tunewell.tasks.image_classification.model import ModelConfig, load_model, normalize
-from tunewell.tasks.vision.device import best_device
+from tunewell.tasks.vision.device import best_device, on_device
 from tunewell.tasks.vision.job import arguments_of
 from tunewell.tasks.vision.prepared import Prepared
 from tunewell.trial import report
@@ -68,7 +68,7 @@ def _measure(
 @torch.inference_mode()
 def _logits(module: nn.Module, config: ModelConfig, pictures: Pictures, positions: np.ndarray) -> np.ndarray:
     device = best_device()
-    module = module.to(device)
+    module = on_device(module, device)
     parts = []
     for start in range(0, len(positions), PREDICTION_BATCH):
         pixels, _ = pictures.batch(positions[start : start + PREDICTION_BATCH], device)

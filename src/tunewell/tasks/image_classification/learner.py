@@ -18,7 +18,7 @@ from tunewell.tasks.image_classification.hyperparameters import Hyperparameters
 from tunewell.tasks.image_classification.layer_rates import layer_scales
 from tunewell.tasks.image_classification.manifest import LabelledPictures
 from tunewell.tasks.image_classification.model import ModelConfig, last_layer, normalize
-from tunewell.tasks.vision.device import mixed_precision
+from tunewell.tasks.vision.device import mixed_precision, on_device
 from tunewell.tasks.vision.job import shared_pixels
 from tunewell.tasks.vision.learner import Learner
 from tunewell.tasks.vision.prepared import Prepared
@@ -83,7 +83,7 @@ class ClassificationLearner(Learner[Pictures, Batch]):
 
         `hyperparameters.backbone` says whether all of it or only its last layer (`get_classifier`) is trained.
         """
-        module = module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        module = on_device(module, device)
         self.frozen = hyperparameters.backbone == "frozen"
         if self.frozen:
             module.requires_grad_(False)

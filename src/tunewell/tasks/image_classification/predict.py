@@ -21,7 +21,7 @@ from torch import nn
 
 from tunewell.tasks.image_classification.learner import PREDICTION_BATCH
 from tunewell.tasks.image_classification.model import ModelConfig, load_model, normalize
-from tunewell.tasks.vision.device import best_device
+from tunewell.tasks.vision.device import best_device, on_device
 from tunewell.tasks.vision.pictures import load_pixels
 from tunewell.tasks.vision.predicting import Prediction, load_each, predict_pictures
 
@@ -37,7 +37,7 @@ def predict(folder: Path) -> None:
 def _begin(arguments: Mapping[str, Any], paths: Sequence[Path]) -> Callable[[Sequence[Path]], list[Prediction]]:
     del paths
     module, config = load_model(Path(arguments["model"]))
-    return partial(_predict, module.to(best_device()), config)
+    return partial(_predict, on_device(module, best_device()), config)
 
 
 def _predict(module: nn.Module, config: ModelConfig, paths: Sequence[Path]) -> list[Prediction]:

@@ -19,7 +19,7 @@ from tunewell.tasks.object_detection.detailed_metrics import measure_in_detail
 from tunewell.tasks.object_detection.detections import Detections, are_finite, load_detections
 from tunewell.tasks.object_detection.finding import find_all
 from tunewell.tasks.object_detection.model import load_model
-from tunewell.tasks.vision.device import best_device
+from tunewell.tasks.vision.device import best_device, on_device
 from tunewell.tasks.vision.job import arguments_of
 from tunewell.tasks.vision.prepared import Prepared
 from tunewell.trial import report
@@ -47,7 +47,7 @@ def _evaluate_trial(artifacts: Path, prepared: Prepared, annotated: AnnotatedPic
     test = None
     if "test" in annotated.splits:
         device = best_device()
-        found = find_all(module.to(device), config, pictures, annotated.splits["test"], device)
+        found = find_all(on_device(module, device), config, pictures, annotated.splits["test"], device)
         test = _measure(found, pictures, config.score_threshold)
     return {"val": validation, "test": test}
 

@@ -21,6 +21,7 @@ from tunewell.tasks.object_detection.hyperparameters import Hyperparameters
 from tunewell.tasks.object_detection.model import ModelConfig
 from tunewell.tasks.object_detection.networks import architecture
 from tunewell.tasks.object_detection.samples import Changes, Sample, change, mixup, mosaic
+from tunewell.tasks.vision.device import on_device
 from tunewell.tasks.vision.learner import Learner
 
 _MOSAIC_PICTURES = 4
@@ -50,7 +51,7 @@ class DetectionLearner(Learner[DecodedPictures, Sequence[Sample]]):
         self._fixed: Sequence[nn.Module] = batch_norms(module) if pretrained else ()
         if pretrained:
             freeze(module, hyperparameters.frozen_stages)
-        super().__init__(module.to(device), hyperparameters, seed, device)
+        super().__init__(on_device(module, device), hyperparameters, seed, device)
         self.config = config
         self.hyperparameters = hyperparameters
         self._first_label = int(architecture(config.network).has_background)

@@ -25,7 +25,7 @@ from tunewell.tasks.object_detection.detections import Detections
 from tunewell.tasks.object_detection.drawing import drawn, marks_of_detections
 from tunewell.tasks.object_detection.finding import BATCH_SIZE, find
 from tunewell.tasks.object_detection.model import ModelConfig, load_model
-from tunewell.tasks.vision.device import best_device
+from tunewell.tasks.vision.device import best_device, on_device
 from tunewell.tasks.vision.predicting import Prediction, load_each, predict_pictures
 
 #: Longer side of the largest drawn pictures, in pixels.
@@ -73,7 +73,7 @@ def _begin(arguments: Mapping[str, Any], paths: Sequence[Path]) -> _Predictor:
     place = arguments.get("drawn")
     drawn = {path: Path(place) / name for path, name in _drawn_names(paths).items()} if place else {}
     module, config = load_model(Path(arguments["model"]))
-    return _Predictor(module.to(best_device()), config, drawn)
+    return _Predictor(on_device(module, best_device()), config, drawn)
 
 
 def _drawn_names(paths: Sequence[Path]) -> dict[Path, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import torch
+from torch import nn
 
 
 def configure_torch() -> None:
@@ -21,6 +22,12 @@ def configure_torch() -> None:
 def best_device() -> torch.device:
     """Return the GPU if there is one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def on_device(module: nn.Module, device: torch.device) -> nn.Module:
+    """Take a network to the device, its weights in the order in which convolutions are fastest; return it."""
+    moved: nn.Module = module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return moved
 
 
 def mixed_precision(device: torch.device) -> torch.autocast:

@@ -65,7 +65,7 @@ def test_an_undivided_set_is_divided_label_by_label(tmp_path: Path) -> None:
     assert first <= set(manifest.splits["train"]) or first <= set(manifest.splits["val"])
     assert read_multilabel(tmp_path, 3) == manifest
     assert read_multilabel(tmp_path, 4).splits != manifest.splits
-    assert manifest.notes[0].startswith("Divided at random, label by label:")
+    assert manifest.notes[0].startswith("Divided at random, class by class:")
 
 
 def test_what_cannot_be_learned_is_said(tmp_path: Path) -> None:

@@ -266,7 +266,6 @@ def _check_several(folder: Path, classes: Sequence[str]) -> None:
 
 
 def _divide(manifest: Manifest, seed: int) -> Manifest:
-    positions = np.asarray(manifest.splits["train"])
     labels = manifest.split_labels("train")
     for label, count in Counter(labels).items():
         if count < 2:
@@ -274,16 +273,11 @@ def _divide(manifest: Manifest, seed: int) -> Manifest:
                 f"{manifest.folder}: class '{manifest.classes[label]}' has a single picture, too few to divide "
                 "into train and val. Add pictures, remove the class, or make train/ and val/ folders yourself."
             )
-    groups = groups_of_copies([manifest.path(position) for position in positions.tolist()])
+    groups = groups_of_copies([manifest.path(position) for position in manifest.splits["train"]])
     chosen = stratified_share(labels, VALIDATION_SHARE, seed, groups)
     if not len(chosen):  # all are copies: a look at them is better than none, and `inspect` warns of it
         chosen = stratified_share(labels, VALIDATION_SHARE, seed)
-    val = positions[chosen].tolist()
-    train = np.delete(positions, chosen).tolist()
-    note = f"Divided at random, class by class: {len(train)} pictures to train on, {len(val)} to validate on."
-    rest = {name: split for name, split in manifest.splits.items() if name != "train"}
-    splits = {"train": tuple(train), "val": tuple(val), **rest}
-    return replace(manifest, splits=splits, notes=(*manifest.notes, note))
+    return manifest.divided(chosen)
 
 
 def _imbalance(manifest: Manifest) -> list[str]:

@@ -27,8 +27,8 @@ from tunewell.tasks.image_classification.data import (
 from tunewell.tasks.image_classification.manifest import MultilabelManifest
 from tunewell.tasks.image_classification.tables import Row, Table, read_tables
 from tunewell.tasks.vision.duplicates import groups_of_copies
-from tunewell.tasks.vision.picture_set import VALIDATION_SHARE, listed, note_left_out
-from tunewell.tasks.vision.splitting import stratified_choice
+from tunewell.tasks.vision.picture_set import listed, note_left_out
+from tunewell.tasks.vision.splitting import divide
 
 
 def read_multilabel(data: Path, seed: int) -> MultilabelManifest:
@@ -55,7 +55,7 @@ def read_multilabel(data: Path, seed: int) -> MultilabelManifest:
         notes=(*table.notes, *notes),
     )
     if "val" not in manifest.splits:
-        manifest = _divide(manifest, seed)
+        manifest = divide(manifest, seed)
     return replace(manifest, notes=(*manifest.notes, *_lacking(manifest), *_imbalance(manifest)))
 
 
@@ -90,22 +90,6 @@ def _check_copies(copies: Sequence[tuple[Path, Path]]) -> None:
                 f"{first} and {second} have the same name but are different pictures. Give each picture a name of its "
                 "own; a picture with several tags lies in several folders under the same name."
             )
-
-
-def _divide(manifest: MultilabelManifest, seed: int) -> MultilabelManifest:
-    positions = np.asarray(manifest.splits["train"])
-    groups = groups_of_copies([manifest.path(position) for position in positions.tolist()])
-    chosen = stratified_choice(manifest.presence("train"), VALIDATION_SHARE, seed, groups)
-    if not 0 < len(chosen) < len(positions):
-        raise DataError(
-            f"{manifest.folder}: {len(positions)} pictures are too few to divide into train and val. Add pictures, or "
-            "make the splits yourself."
-        )
-    val, train = positions[chosen].tolist(), np.delete(positions, chosen).tolist()
-    note = f"Divided at random, label by label: {len(train)} pictures to train on, {len(val)} to validate on."
-    rest = {name: split for name, split in manifest.splits.items() if name != "train"}
-    splits = {"train": tuple(train), "val": tuple(val), **rest}
-    return replace(manifest, splits=splits, notes=(*manifest.notes, note))
 
 
 def _lacking(manifest: MultilabelManifest) -> list[str]:

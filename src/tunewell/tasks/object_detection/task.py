@@ -24,7 +24,7 @@ from tunewell.tasks.vision.memory_ranges import describe_ranges, fitted_paramete
 from tunewell.tasks.vision.preparation import decode_set, known_preparation, trial_program, write_preparation
 from tunewell.tasks.vision.sampling import advise_sampling
 from tunewell.tasks.vision.specs import by_class, complete_objective, data_folder, require_libraries
-from tunewell.tasks.vision.weights import check_weights_file
+from tunewell.tasks.vision.weights import foresee_weights
 
 _PACKAGE = "tunewell.tasks.object_detection"
 _LIBRARIES = ("torch", "torchvision", "timm", "PIL", "safetensors", "faster_coco_eval")
@@ -110,11 +110,10 @@ class ObjectDetection:
     def check(self, spec: ExperimentSpec) -> list[str]:
         """Look at annotations and at the headers of pictures; pixels are decoded, and thereby checked, in `prepare`."""
         require_libraries(self.name, _LIBRARIES)
-        self._architecture(spec.network)
-        check_weights_file(spec.weights)
+        weights = foresee_weights(spec.weights, pretrained_weights(self._architecture(spec.network)))
         annotated = self._read(spec)
         advice = advise_sampling(spec.sampling, annotated.summary())
-        return [*describe(annotated), f"Network: {spec.network}.", *annotated.notes, *advice]
+        return [*describe(annotated), f"Network: {spec.network}.", weights, *annotated.notes, *advice]
 
     def view(self, spec: ExperimentSpec, progress: Progress) -> DataView:
         """Return the data set with examples of each class, their objects drawn."""

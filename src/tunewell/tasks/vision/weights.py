@@ -77,7 +77,7 @@ def obtain_weights(choice: str, pretrained: Pretrained, cache: Path) -> Weights:
     if choice == "none":
         return Weights(None, "Weights: none, trained from scratch as asked for.")
     if choice != "auto":
-        check_weights_file(choice)
+        _check_file(choice)
         target = Path(f"{stem}-{_file_digest(Path(choice))}.safetensors")
         return Weights(_convert(pretrained, "file", choice, target), f"Weights: {choice}.")
     if package and importlib.util.find_spec(package):
@@ -98,9 +98,31 @@ def obtain_weights(choice: str, pretrained: Pretrained, cache: Path) -> Weights:
     )
 
 
-def check_weights_file(choice: str) -> None:
-    """Raise `DataError` unless `choice` is `auto`, `none` or a file that exists."""
-    if choice not in ("auto", "none") and not Path(choice).is_file():
+def foresee_weights(choice: str, pretrained: Pretrained) -> str:
+    """Return a sentence on what `obtain_weights` will come to, without converting or downloading anything.
+
+    Raises:
+        DataError: the file named is not there.
+    """
+    name, package, download = pretrained.network, pretrained.package, pretrained.download
+    if choice not in ("auto", "none"):
+        _check_file(choice)
+        return f"Weights: {choice}."
+    if choice == "none" or (download is None and package is None):
+        return f"Weights: none, {name} is trained from scratch."
+    if package and importlib.util.find_spec(package):
+        return f"Weights: {pretrained.content}, from the installed package {package}."
+    assert download is not None
+    if _is_reachable(download.host):
+        return f"Weights: {pretrained.content}, {download.name} of {download.library}, had when the search begins."
+    return (
+        f"Weights: there is no connection to {download.host}. Unless {download.library} has {download.name} in its "
+        f"cache, {name} is trained from scratch, all layers{pretrained.without}."
+    )
+
+
+def _check_file(choice: str) -> None:
+    if not Path(choice).is_file():
         raise DataError(f"weights: there is no file {choice}. Name one, or write auto or none.")
 
 

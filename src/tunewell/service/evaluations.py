@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from tunewell.controller.home import Home
+from tunewell.trial.files import read_json
 
 EVALUATION_FILE = "evaluation.json"
 
 
 def read_evaluations(home: Home, name: str) -> dict[int, Any]:
-    """Return the recorded evaluations, trial number → evaluation; empty if there are none."""
-    path = home.experiment(name) / EVALUATION_FILE
-    if not path.exists():
-        return {}
-    return {int(number): evaluation for number, evaluation in json.loads(path.read_text(encoding="utf-8")).items()}
+    """Return the recorded evaluations, trial number → evaluation; empty if there are none, or the file is damaged.
+
+    Whoever wants them can have them anew: they follow from what the trials have left.
+    """
+    found = read_json(home.experiment(name) / EVALUATION_FILE) or {}
+    return {int(number): evaluation for number, evaluation in found.items()}

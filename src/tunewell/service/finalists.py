@@ -16,6 +16,7 @@ from tunewell.service.evaluations import EVALUATION_FILE
 from tunewell.service.jobs import JobFailed
 from tunewell.service.submission import recorded_plan
 from tunewell.service.training import train_again
+from tunewell.spec.errors import DataError
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.launch import Report
 from tunewell.store.store import Store
@@ -82,11 +83,21 @@ def train_finalists(
 
 
 def read_finalists(home: Home, name: str) -> list[Finalist]:
-    """Return the finalists of an experiment, best first; empty if there are none."""
+    """Return the finalists of an experiment, best first; empty if there are none.
+
+    Raises:
+        DataError: the file is damaged. Without it, the order of the best would be that on the sample.
+    """
     path = home.experiment(name) / _FILE
     if not path.exists():
         return []
-    rows = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise DataError(
+            f"{path}: this record of the best trials, trained on all data, is damaged. Remove it and the report.html "
+            "beside it, and give the command of the search again: the best are then trained anew."
+        ) from None
     return [Finalist(**{**row, "folder": Path(row["folder"])}) for row in rows]
 
 

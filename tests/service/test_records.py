@@ -1,0 +1,36 @@
+"""Files about an experiment that are damaged: what can be had again is, the rest is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tunewell.controller.home import Home
+from tunewell.service.evaluations import read_evaluations
+from tunewell.service.finalists import read_finalists
+from tunewell.spec.errors import DataError
+
+DAMAGED = ["", '{"1": {"val"', "\0" * 40]
+
+
+def write(home: Path, name: str, content: str) -> Home:
+    """Write a file of the experiment `e`."""
+    folder = Home(home).experiment("e")
+    folder.mkdir(parents=True)
+    (folder / name).write_text(content)
+    return Home(home)
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_damaged_evaluations_are_none(tmp_path: Path, content: str) -> None:
+    """Evaluations that can't be read are made again, like those that never were."""
+    assert read_evaluations(write(tmp_path, "evaluation.json", content), "e") == {}
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_damaged_finalists_are_refused(tmp_path: Path, content: str) -> None:
+    """Without its finalists a search would name another trial as the best: they are missed, with a remedy."""
+    home = write(tmp_path, "finalists.json", content)
+    with pytest.raises(DataError, match=r"finalists\.json: this record .* is damaged\. Remove it"):
+        read_finalists(home, "e")

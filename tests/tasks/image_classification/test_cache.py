@@ -12,7 +12,7 @@ import pytest
 from tunewell.spec.errors import DataError
 from tunewell.tasks.image_classification.data import read_manifest
 from tunewell.tasks.vision import cache as cache_module
-from tunewell.tasks.vision.cache import Decoded, decode, load_cached_pixels
+from tunewell.tasks.vision.cache import Decoded, decode, is_intact, load_cached_pixels
 from tunewell.tasks.vision.picture_set import fingerprint
 from tunewell.tasks.vision.pictures import load_pixels
 
@@ -70,25 +70,59 @@ def test_broken_pictures_are_recorded(own_digits: Path, tmp_path: Path) -> None:
         assert (load_cached_pixels(decoded.folder)[4] == load_pixels(manifest.path(4), 16)).all()
 
 
-def test_two_at_once(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two builders of the same cache both get the complete result, and no remains are left."""
-    both_built = threading.Barrier(2)
-    publish = cache_module._publish
-
-    def publish_together(part: Path, folder: Path) -> None:
-        both_built.wait(30)
-        publish(part, folder)
-
-    monkeypatch.setattr(cache_module, "_publish", publish_together)
+def test_two_at_once(digits: Path, tmp_path: Path) -> None:
+    """Of two that want the same cache one builds it, the other waits and says so; no remains are left."""
+    manifest = read_manifest(digits, 0)
+    told: list[tuple[str, int, int]] = []
     found: list[Decoded] = []
-    threads = [threading.Thread(target=lambda: found.append(decode_folder(digits, tmp_path)[0])) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert len(found) == 2
-    assert found[0] == found[1]
-    assert [path.name for path in (tmp_path / "pictures").iterdir()] == [found[0].folder.name]
+    second = threading.Thread(target=lambda: found.append(decode(manifest, "f", 16, tmp_path, waiting)))
+    waits = threading.Event()
+
+    def waiting(what: str, done: int, total: int) -> None:
+        told.append((what, done, total))
+        waits.set()
+
+    def building(what: str, done: int, total: int) -> None:
+        if done == 1:
+            second.start()
+            assert waits.wait(30)
+
+    first = decode(manifest, "f", 16, tmp_path, building)
+    second.join(60)
+    assert found == [first]
+    assert told == [("waiting for a search that decodes pictures", 0, 140)]
+    assert [path.name for path in (tmp_path / "pictures").iterdir()] == [first.folder.name]
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"), [("pixels.npy", 0), ("pixels.npy", 200), ("pixels.npy", 50_000), ("index.json", 0)]
+)
+@pytest.mark.parametrize("length", ["short", "filled up with zeros", "missing"])
+def test_damage_is_mended(digits: Path, tmp_path: Path, name: str, kept: int, length: str) -> None:
+    """A cache with a file that is gone, cut off or full of zeros is found out, and built anew."""
+    manifest = read_manifest(digits, 0)
+    decoded, _ = decode_folder(digits, tmp_path)
+    pixels, file = np.array(load_cached_pixels(decoded.folder)), decoded.folder / name
+    content = file.read_bytes()
+    file.unlink()
+    if length != "missing":
+        file.write_bytes(content[:kept] + (b"" if length == "short" else bytes(len(content) - kept)))
+    assert not is_intact(decoded.folder, manifest, 16)
+    again, told = decode_folder(digits, tmp_path)
+    assert again == decoded
+    assert told
+    assert (load_cached_pixels(decoded.folder) == pixels).all()
+    assert is_intact(decoded.folder, manifest, 16)
+    assert [path.name for path in (tmp_path / "pictures").iterdir()] == [decoded.folder.name]
+
+
+def test_what_a_killed_build_left_is_removed(digits: Path, tmp_path: Path) -> None:
+    """The half-built cache of a process that was killed takes up room only until the next is built."""
+    rest = tmp_path / "pictures" / ".part-abc"
+    rest.mkdir(parents=True)
+    (rest / "pixels.npy").write_bytes(bytes(100))
+    decoded, _ = decode_folder(digits, tmp_path)
+    assert [path.name for path in (tmp_path / "pictures").iterdir()] == [decoded.folder.name]
 
 
 def test_an_interruption_leaves_nothing(digits: Path, tmp_path: Path) -> None:

@@ -10,15 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 
 from tunewell.spec.errors import ConflictError, DataError, SpecError, UserError
 from tunewell.spec.experiment import ExperimentSpec, parse_spec
 from tunewell.spec.launch import AttemptKey
 from tunewell.tasks.contract import Attempt
+from tunewell.tasks.image_classification import convert_weights
 from tunewell.tasks.image_classification.data import Manifest
+from tunewell.tasks.image_classification.model import build_module
 from tunewell.tasks.image_classification.task import ImageClassification
-from tunewell.tasks.vision import sampling
+from tunewell.tasks.vision import sampling, weights
 from tunewell.tasks.vision.prepared import Prepared
 
 TASK = ImageClassification()
@@ -232,6 +235,50 @@ def test_changed_data_are_noticed(own_digits: Path, tmp_path: Path) -> None:
     prepare(spec, tmp_path)
     os.utime(next(own_digits.rglob("*.png")), ns=(1, 1))
     with pytest.raises(ConflictError, match="the data set has changed since experiment 'e' began"):
+        prepare(spec, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["task.json", "manifest.json"])
+@pytest.mark.parametrize("damage", ["missing", "half", "zeros"])
+def test_a_damaged_record_is_not_replaced(digits: Path, tmp_path: Path, name: str, damage: str) -> None:
+    """Without the record of what trials have learned from, nobody knows whether the data are the same: no going on."""
+    spec = spec_of(digits, parameters={"image_size": 32})
+    prepare(spec, tmp_path)
+    (tmp_path / "e" / "trials").mkdir()
+    record = tmp_path / "e" / name
+    size = record.stat().st_size
+    if damage == "missing":
+        record.unlink()
+    elif damage == "half":
+        os.truncate(record, size // 2)
+    else:
+        record.write_bytes(bytes(size))
+    with pytest.raises(DataError, match=rf"{name}: this record .* is missing or damaged\. Restore it, or start afresh"):
+        prepare(spec, tmp_path)
+
+
+def test_lost_weights_are_only_replaced_by_the_same(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Damaged converted weights are made again from the file that they came from, but not from another one."""
+
+    def convert_here(module: str, arguments: list[str], environment: object) -> str:
+        convert_weights.convert(*arguments[:3], Path(arguments[3]))
+        return ""
+
+    monkeypatch.setattr(weights, "_run_converter", convert_here)
+    file = tmp_path / "own.pth"
+    torch.save(build_module("small-cnn", 3).state_dict(), file)
+    spec = spec_of(digits, parameters={"image_size": 32}, weights=str(file))
+    prepare(spec, tmp_path)
+    converted = Path(str(Prepared.load(tmp_path / "e" / "task.json").weights))
+    content = converted.read_bytes()
+    os.truncate(converted, len(content) // 2)
+    prepare(spec, tmp_path)
+    assert converted.read_bytes() == content
+    converted.unlink()
+    torch.save(build_module("small-cnn", 3).state_dict(), file)
+    with pytest.raises(DataError, match="the weights that experiment 'e' began with are gone or damaged"):
         prepare(spec, tmp_path)
 
 

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from tunewell.tasks.image_classification.metrics import measure
 from tunewell.tasks.image_classification.model import load_model, preprocess
 from tunewell.tasks.image_classification.task import ImageClassification
 from tunewell.tasks.image_classification.train import train, training_positions
+from tunewell.tasks.vision.prepared import Prepared
 from tunewell.tasks.vision.training import epochs_at
 from tunewell.trial import Failed
 
@@ -36,14 +38,18 @@ PARAMETERS: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="module")
-def experiment(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of an experiment on digits with the small network, prepared."""
-    home = tmp_path_factory.mktemp("home")
-    task, raw = ImageClassification(), {"name": "e", "task": "image-classification", "data": str(digits)}
+def prepared_experiment(data: Path, home: Path) -> Path:
+    """Return the folder of an experiment on digits with the small network, prepared."""
+    task, raw = ImageClassification(), {"name": "e", "task": "image-classification", "data": str(data)}
     spec = parse_spec(task.complete({**raw, "network": "small-cnn", "parameters": {"image_size": [32, 48]}}))
     task.prepare(spec, task.space(spec), home / "e", home / "cache", lambda *step: None)
     return home / "e"
+
+
+@pytest.fixture(scope="module")
+def experiment(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an experiment that these tests share and don't change."""
+    return prepared_experiment(digits, tmp_path_factory.mktemp("home"))
 
 
 def run_trial(experiment: Path, folder: Path, parameters: dict[str, Any] = PARAMETERS, **environment: str) -> list[Any]:
@@ -108,6 +114,30 @@ def test_a_checkpoint_at_the_end_is_measured(experiment: Path, tmp_path: Path) -
     assert (step, rest) == (1, [])
     assert metrics == {name: value for name, value in first[0][1].items() if name != "train_loss"}
     assert (tmp_path / "second" / "artifacts" / "model" / "model.json").exists()
+
+
+def test_a_trial_outlives_a_damaged_cache(digits: Path, tmp_path: Path) -> None:
+    """Pictures whose cache was emptied or damaged while the search runs are decoded anew, to the same result."""
+    experiment = prepared_experiment(digits, tmp_path)
+    pixels = Path(Prepared.load(experiment / "task.json").pixels[32]) / "pixels.npy"
+    before = run_trial(experiment, tmp_path / "1", {**PARAMETERS, "epochs": 1})
+    pixels.write_bytes(bytes(pixels.stat().st_size))
+    assert run_trial(experiment, tmp_path / "2", {**PARAMETERS, "epochs": 1}) == before
+
+
+def test_a_trial_without_its_weights(digits: Path, tmp_path: Path) -> None:
+    """Pretrained weights that are gone or damaged end the trial with one sentence."""
+    experiment = prepared_experiment(digits, tmp_path)
+    lost = tmp_path / "w.safetensors"
+    replace(Prepared.load(experiment / "task.json"), weights=str(lost)).save(experiment / "task.json")
+    for number, content in enumerate((None, b"damaged", bytes(100))):
+        if content is not None:
+            lost.write_bytes(content)
+        with pytest.raises(Failed):
+            run_trial(experiment, tmp_path / str(number))
+        given = failure(tmp_path / str(number))
+        assert given["cause"] == "data_error"
+        assert "these weights, from which the trials start, are gone or damaged" in given["detail"]
 
 
 def test_a_diverging_trial(experiment: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from tests.tasks.object_detection.trained import PARAMETERS, Trained, run_trial
 from tests.tasks.supervised import failure
 
 from tunewell.tasks.object_detection.annotations import AnnotatedPictures
-from tunewell.tasks.object_detection.dataset import load_pictures
+from tunewell.tasks.object_detection.dataset import shared_pictures
 from tunewell.tasks.object_detection.detections import load_detections
 from tunewell.tasks.object_detection.learner import DetectionLearner, ahead
 from tunewell.tasks.object_detection.metrics import measure
@@ -121,7 +121,7 @@ def test_a_probe_changes_nothing(boxes: Trained) -> None:
     annotated = AnnotatedPictures.load(Path(prepared.manifest))
     learner = create_learner(prepared, annotated.classes, PARAMETERS)
     before = {name: tensor.clone() for name, tensor in learner.module.state_dict().items()}
-    learner.probe(load_pictures(prepared, annotated, 64), np.asarray(annotated.splits["train"]))
+    learner.probe(shared_pictures(prepared, annotated, 64), np.asarray(annotated.splits["train"]))
     torch.testing.assert_close(dict(learner.module.state_dict()), before, rtol=0, atol=0)
     assert learner.epoch == 0
 

@@ -17,16 +17,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 
 from tunewell.tasks.image_classification.data import stratified_share
 from tunewell.tasks.image_classification.hyperparameters import Hyperparameters
-from tunewell.tasks.image_classification.learner import ClassificationLearner, Pictures
+from tunewell.tasks.image_classification.learner import ClassificationLearner, Pictures, labelled_pictures
 from tunewell.tasks.image_classification.manifest import LabelledPictures, load_manifest
 from tunewell.tasks.image_classification.model import ModelConfig, build_module, last_layer, save_model
 from tunewell.tasks.image_classification.networks import architecture
-from tunewell.tasks.vision.cache import load_cached_pixels
 from tunewell.tasks.vision.device import best_device
+from tunewell.tasks.vision.foreign_weights import load_into
 from tunewell.tasks.vision.prepared import Prepared
 from tunewell.tasks.vision.training import Training, run_trial
 from tunewell.trial import output_dir, parameters, sampling
@@ -40,7 +39,7 @@ def train(folder: Path) -> None:
 def _begin(prepared: Prepared) -> Training:
     manifest = load_manifest(Path(prepared.manifest))
     learner = create_learner(prepared, manifest, parameters())
-    pictures = load_pictures(prepared, manifest, learner.image_size)
+    pictures = labelled_pictures(prepared, manifest, learner.image_size)
     positions = training_positions(manifest, sampling(), learner.seed)
     return Training(learner, pictures, positions, partial(_validate_and_save, learner, pictures, manifest))
 
@@ -62,7 +61,7 @@ def create_learner(
     else:
         # Only the last layer is not in the file: `convert_weights` has seen to it. It starts from zero (Kolesnikov
         # et al. 2020, arXiv:1912.11370, BiT): random logits would upset the pretrained layers below.
-        module.load_state_dict(load_file(prepared.weights), strict=False)
+        load_into(module, prepared.weights)
         for tensor in last_layer(module).parameters():
             torch.nn.init.zeros_(tensor)
     config = ModelConfig(
@@ -75,12 +74,6 @@ def create_learner(
         task=manifest.task,
     )
     return ClassificationLearner(module, config, hyperparameters, prepared.seed, best_device())
-
-
-def load_pictures(prepared: Prepared, manifest: LabelledPictures, image_size: int) -> Pictures:
-    """Return the decoded pictures of the whole data set at a size that `prepare` decoded."""
-    pixels = load_cached_pixels(Path(prepared.pixels[image_size]))
-    return Pictures(pixels, manifest.targets())
 
 
 def training_positions(manifest: LabelledPictures, sampling: float, seed: int) -> np.ndarray:

@@ -14,7 +14,6 @@ import numpy as np
 from tunewell.tasks.object_detection.annotations import AnnotatedPictures
 from tunewell.tasks.object_detection.masks import draw
 from tunewell.tasks.object_detection.samples import Sample
-from tunewell.tasks.vision.cache import load_cached_pixels
 from tunewell.tasks.vision.job import shared_pixels
 from tunewell.tasks.vision.pictures import LETTERBOX, letterbox_frame, load_pixels, picture_size
 from tunewell.tasks.vision.prepared import Prepared
@@ -55,17 +54,8 @@ class DecodedPictures:
         return Sample(pixels, (objects.boxes * scale).astype(np.float32), objects.labels, masks)
 
 
-def load_pictures(prepared: Prepared, annotated: AnnotatedPictures, image_size: int) -> DecodedPictures:
-    """Return the decoded pictures of the whole data set at a size that `prepare` decoded."""
-    return DecodedPictures(load_cached_pixels(Path(prepared.pixels[image_size])), annotated)
-
-
 def shared_pictures(prepared: Prepared, annotated: AnnotatedPictures, image_size: int) -> DecodedPictures:
-    """Return the same; they are decoded anew if the cache was emptied.
-
-    Raises:
-        UserError: the data set has changed meanwhile, or the cache can't be written.
-    """
+    """Return the decoded pictures of the whole data set at a size that `prepare` decoded; see `job.shared_pixels`."""
     return DecodedPictures(shared_pixels(prepared, annotated, image_size, LETTERBOX), annotated)
 
 

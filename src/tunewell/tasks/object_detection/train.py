@@ -17,10 +17,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 
 from tunewell.tasks.object_detection.annotations import AnnotatedPictures
-from tunewell.tasks.object_detection.dataset import DecodedPictures, load_pictures
+from tunewell.tasks.object_detection.dataset import DecodedPictures, shared_pictures
 from tunewell.tasks.object_detection.detections import save_detections
 from tunewell.tasks.object_detection.hyperparameters import Hyperparameters
 from tunewell.tasks.object_detection.learner import DetectionLearner
@@ -28,6 +27,7 @@ from tunewell.tasks.object_detection.metrics import measure
 from tunewell.tasks.object_detection.model import ModelConfig, module_for, save_model, task_of
 from tunewell.tasks.object_detection.thresholds import best_score
 from tunewell.tasks.vision.device import best_device
+from tunewell.tasks.vision.foreign_weights import load_into
 from tunewell.tasks.vision.prepared import Prepared
 from tunewell.tasks.vision.splitting import stratified_choice
 from tunewell.tasks.vision.training import Training, run_trial
@@ -42,7 +42,7 @@ def train(folder: Path) -> None:
 def _begin(prepared: Prepared) -> Training:
     annotated = AnnotatedPictures.load(Path(prepared.manifest))
     learner = create_learner(prepared, annotated.classes, parameters())
-    pictures = load_pictures(prepared, annotated, learner.image_size)
+    pictures = shared_pictures(prepared, annotated, learner.image_size)
     positions = training_positions(annotated, sampling(), learner.seed)
     return Training(learner, pictures, positions, partial(_validate_and_save, learner, pictures))
 
@@ -68,7 +68,7 @@ def create_learner(prepared: Prepared, classes: tuple[str, ...], configuration: 
         hyperparameters = replace(hyperparameters, frozen_stages=0)
     else:
         # What depends on the classes is not in the file: `convert_weights` has seen to it.
-        module.load_state_dict(load_file(prepared.weights), strict=False)
+        load_into(module, prepared.weights)
     pretrained = prepared.weights is not None
     return DetectionLearner(module, config, hyperparameters, prepared.seed, best_device(), pretrained)
 

@@ -3,21 +3,26 @@
 ::
 
     CACHE/pictures/KEY/pixels.npy      uint8 (N, S, S, 3), N = all pictures of the data set in their order
-    CACHE/pictures/KEY/index.json      digest of each file's content; what is wrong with the broken ones
+    CACHE/pictures/KEY/index.json      digest of each file's content; what is wrong with the broken ones; checksums
+    CACHE/pictures.lock                held by the one process that decodes
 
 KEY is a digest of names, sizes and modification times of the files, of S and of the resize rule. A folder
-appears by renaming, complete: two processes may build the same one, the second result is thrown away.
+appears by renaming, complete. One that is damaged is built anew.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +35,10 @@ from tunewell.tasks.vision.pictures import SQUASH, PictureError, ResizeRule, bom
 
 _MAX_THREADS = 8
 _CHUNK = 256
+#: Begins the name of a folder that is being built.
+_PART = ".part-"
+#: Pictures whose checksums are compared before a cache is used. All of a large set would take minutes.
+_COMPARED = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +70,58 @@ def decode(
     """
     key = hashlib.blake2b(f"{fingerprint} {size} {rule}".encode(), digest_size=16).hexdigest()
     folder = cache / "pictures" / key
+    shape = (len(pictures.paths), size, size, 3)
     try:
-        if not (folder / "index.json").exists():
+        found = _read(folder, shape)
+        if found is None:
             folder.parent.mkdir(parents=True, exist_ok=True)
-            _check_space(folder.parent, len(pictures.paths) * size * size * 3)
-            _build(pictures, size, rule, folder, progress)
+            with _alone(folder.parent, lambda: progress("waiting for a search that decodes pictures", 0, shape[0])):
+                if _read(folder, shape) is None:  # nobody was faster
+                    _check_space(folder.parent, math.prod(shape))
+                    _build(pictures, size, rule, folder, progress)
+            found = _read(folder, shape)
     except OSError as error:
         raise DataError(
             f"{folder.parent}: the cache can't be written ({error.strerror or error}). Choose another home with --home."
         ) from None
-    index = json.loads((folder / "index.json").read_text())
-    broken = {int(position): problem for position, problem in index["broken"].items()}
-    return Decoded(folder, tuple(index["digests"]), broken)
+    if found is None:
+        raise DataError(f"{folder}: what was just written there reads differently. Check the disk.")
+    return found
+
+
+def is_intact(folder: Path, pictures: PictureSet, size: int) -> bool:
+    """Whether `folder` holds these pictures decoded at `size` x `size` pixels, complete and undamaged."""
+    return _read(folder, (len(pictures.paths), size, size, 3)) is not None
+
+
+def _read(folder: Path, shape: tuple[int, ...]) -> Decoded | None:
+    """Return a complete folder of pixels of this shape; None if there is none, or one that is damaged."""
+    try:
+        index = json.loads((folder / "index.json").read_text())
+        broken = {int(position): problem for position, problem in index["broken"].items()}
+        pixels, digests, checksums = load_cached_pixels(folder), tuple(index["digests"]), index["checksums"]
+    except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError):
+        return None
+    if pixels.shape != shape or len(digests) != len(checksums) != shape[0]:
+        return None
+    compared = np.linspace(0, shape[0] - 1, min(shape[0], _COMPARED)).astype(int).tolist()
+    if any(zlib.crc32(pixels[position]) != checksums[position] for position in compared):
+        return None
+    return Decoded(folder, digests, broken)
+
+
+@contextmanager
+def _alone(folder: Path, wait: Callable[[], None]) -> Iterator[None]:
+    """Call `wait` if another process decodes, and wait for it; remove what one that was killed has left in `folder`."""
+    with folder.with_suffix(".lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            wait()
+            fcntl.flock(file, fcntl.LOCK_EX)
+        for part in folder.glob(f"{_PART}*"):
+            shutil.rmtree(part, ignore_errors=True)
+        yield
 
 
 def _check_space(folder: Path, needed: int) -> None:
@@ -85,8 +134,8 @@ def _check_space(folder: Path, needed: int) -> None:
 
 
 def _build(pictures: PictureSet, size: int, rule: ResizeRule, folder: Path, progress: Progress) -> None:
-    digests, broken = [], {}
-    part = Path(tempfile.mkdtemp(prefix=".part-", dir=folder.parent))
+    digests, checksums, broken = [], [], {}
+    part = Path(tempfile.mkdtemp(prefix=_PART, dir=folder.parent))
     try:
         shape = (len(pictures.paths), size, size, 3)
         pixels = np.lib.format.open_memmap(part / "pixels.npy", mode="w+", dtype=np.uint8, shape=shape)
@@ -96,13 +145,18 @@ def _build(pictures: PictureSet, size: int, rule: ResizeRule, folder: Path, prog
                 broken[position] = problem
             else:
                 pixels[position] = array
+            checksums.append(zlib.crc32(pixels[position]))
             progress(f"decoding pictures at {size} px", position + 1, len(pictures.paths))
         pixels.flush()
         del pixels
-        (part / "index.json").write_text(json.dumps({"digests": digests, "broken": broken}))
-        _publish(part, folder)
+        index = {"digests": digests, "checksums": checksums, "broken": broken}
+        (part / "index.json").write_text(json.dumps(index))
+        if folder.exists():  # damaged; whoever has mapped it keeps what he has
+            folder.rename(part.with_name(f"{part.name}-damaged"))
+        part.rename(folder)
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        for rest in folder.parent.glob(f"{part.name}*"):
+            shutil.rmtree(rest, ignore_errors=True)
 
 
 def _decode_all(pictures: PictureSet, size: int, rule: ResizeRule) -> Iterator[tuple[np.ndarray | None, str, str]]:
@@ -121,12 +175,3 @@ def _decode_all(pictures: PictureSet, size: int, rule: ResizeRule) -> Iterator[t
     with bombs_refused(), ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1)) as pool:
         for start in range(0, len(paths), _CHUNK):
             yield from pool.map(decode_one, paths[start : start + _CHUNK])
-
-
-def _publish(part: Path, folder: Path) -> None:
-    try:
-        part.rename(folder)
-    except OSError:
-        # Another process was faster: its result is as good.
-        if not (folder / "index.json").exists():
-            raise

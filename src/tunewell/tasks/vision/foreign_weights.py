@@ -14,6 +14,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from tunewell.spec.errors import DataError
+
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 
 
@@ -70,6 +72,21 @@ def write_tensors(tensors: dict[str, torch.Tensor], target: Path) -> None:
     beside = target.with_name(f".{target.name}.{os.getpid()}")
     save_file(tensors, beside)
     beside.replace(target)
+
+
+def load_into(module: nn.Module, file: str) -> None:
+    """Give a module the tensors that `write_tensors` wrote; its others stay as they are.
+
+    Raises:
+        DataError: the file is gone or damaged.
+    """
+    try:
+        module.load_state_dict(load_file(file), strict=False)
+    except (OSError, SafetensorError):
+        raise DataError(
+            f"{file}: these weights, from which the trials start, are gone or damaged. Restore them, or go on with the "
+            "search (with a larger `max_trials` if it has ended), which obtains them anew."
+        ) from None
 
 
 def run(convert: Callable[[str, str, str, Path], None]) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from tunewell.spec.errors import UserError
-from tunewell.tasks.vision.cache import decode, load_cached_pixels
+from tunewell.spec.errors import DataError
+from tunewell.tasks.vision.cache import decode, is_intact, load_cached_pixels
 from tunewell.tasks.vision.device import configure_torch
 from tunewell.tasks.vision.picture_set import PictureSet, fingerprint
 from tunewell.tasks.vision.pictures import SQUASH, ResizeRule
@@ -27,8 +27,6 @@ def arguments_of(folder: Path) -> Iterator[dict[str, Any]]:
     try:
         with failures_named():
             yield json.loads((folder / "job.json").read_text(encoding="utf-8"))
-    except UserError as error:
-        fail("data_error", str(error))
     except OSError as error:
         if error.filename is None:
             raise
@@ -36,15 +34,15 @@ def arguments_of(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def shared_pixels(prepared: Prepared, pictures: PictureSet, image_size: int, rule: ResizeRule = SQUASH) -> np.ndarray:
-    """Return the decoded pictures of the whole data set; they are decoded anew if the cache was emptied.
+    """Return the decoded pictures of the whole data set; they are decoded anew if the cache was emptied or damaged.
 
     Raises:
-        UserError: the data set has changed meanwhile, or the cache can't be written.
+        DataError: the data set has changed meanwhile, or the cache can't be written.
     """
     folder = Path(prepared.pixels[image_size])
-    if not folder.exists():
+    if not is_intact(folder, pictures, image_size):
         if fingerprint(pictures) != prepared.fingerprint:
-            raise UserError(f"{pictures.folder}: the data set has changed since the experiment began. Restore it.")
+            raise DataError(f"{pictures.folder}: the data set has changed since the experiment began. Restore it.")
         cache = folder.parent.parent
         decode(pictures, prepared.fingerprint, image_size, cache, lambda what, done, total: None, rule)
     return load_cached_pixels(folder)

@@ -20,6 +20,8 @@ import numpy as np
 
 from tunewell.spec.errors import DataError
 from tunewell.tasks.data_view import DataSummary
+from tunewell.tasks.vision.prepared import read_fields
+from tunewell.trial.files import write_json
 
 PICTURE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 #: Share of the pictures that become validation data where the user has not made the split.
@@ -116,7 +118,7 @@ class PictureSet:
         )
 
     def save(self, path: Path) -> None:
-        """Write it as JSON."""
+        """Write it as JSON, whole or not at all, whatever happens afterwards."""
         fields = {
             "folder": str(self.folder),
             "classes": self.classes,
@@ -125,12 +127,16 @@ class PictureSet:
             "splits": dict(self.splits),
             "notes": self.notes,
         }
-        path.write_text(json.dumps(fields))
+        write_json(path, fields, durable=True)
 
 
 def saved_fields(path: Path) -> dict[str, Any]:
-    """Return the fields of a `PictureSet` that `save` wrote; those of `content` are as JSON has them."""
-    fields: dict[str, Any] = json.loads(path.read_text())
+    """Return the fields of a `PictureSet` that `save` wrote; those of `content` are as JSON has them.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    fields = read_fields(path)
     fields["folder"] = Path(fields["folder"])
     for name in ("classes", "paths", "notes"):
         fields[name] = tuple(fields[name])
@@ -220,7 +226,10 @@ def fingerprint(pictures: PictureSet) -> str:
     """
     digest = hashlib.blake2b(digest_size=16)
     for path in pictures.paths:
-        status = (pictures.folder / path).stat()
+        try:
+            status = (pictures.folder / path).stat()
+        except OSError as error:
+            raise DataError(f"{pictures.folder / path}: it can't be found ({error.strerror}). Restore it.") from None
         if not stat.S_ISREG(status.st_mode):
             raise DataError(f"{pictures.folder / path}: this picture is no file any more. Restore it.")
         digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())

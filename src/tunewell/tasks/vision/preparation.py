@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic
 
-from tunewell.spec.errors import ConflictError
+from tunewell.spec.errors import ConflictError, DataError
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.tasks.contract import Program, Progress
 from tunewell.tasks.vision.inspection import Pictures, inspect
 from tunewell.tasks.vision.picture_set import fingerprint
 from tunewell.tasks.vision.prepared import TASK_FILE_VARIABLE, Prepared
 from tunewell.tasks.vision.sampling import advise_sampling
-from tunewell.tasks.vision.weights import Pretrained, obtain_weights
+from tunewell.tasks.vision.weights import Pretrained, is_whole, obtain_weights
 
 if TYPE_CHECKING:  # it needs Pillow, and a base install can list the tasks
     from tunewell.tasks.vision.pictures import ResizeRule
@@ -43,9 +43,10 @@ def known_preparation(
 
     Raises:
         ConflictError: the data set is no longer what the experiment began with.
+        DataError: it can't be told whether it is, after trials that have begun.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / _TASK_FILE).exists():
+    if not (folder / _TASK_FILE).exists() and not (folder / "trials").exists():
         return None
     known = Prepared.load(folder / _TASK_FILE)
     if known.fingerprint != fingerprint(pictures) or not pictures.continues(load(Path(known.manifest))):
@@ -84,11 +85,16 @@ def write_preparation(
     """Fetch the weights and write what trials need, where that is still to do; return notes for the user.
 
     Raises:
-        DataError: the weights can't be used.
+        DataError: the weights can't be used, or are no longer those that the experiment began with.
     """
-    if known is not None and (known.weights is None or Path(known.weights).exists()):
+    if known is not None and (known.weights is None or is_whole(Path(known.weights))):
         return [*known.notes, *known.advice]
     weights = obtain_weights(spec.weights, pretrained, cache)
+    if known is not None and (weights.path is None or weights.path.name != Path(str(known.weights)).name):
+        raise DataError(
+            f"{known.weights}: the weights that experiment '{spec.name}' began with are gone or damaged, and there are "
+            f"no such any more. {weights.origin} Restore them, or start afresh with --new."
+        )
     pictures = decoded.pictures
     pictures.save(folder / _MANIFEST)
     prepared = Prepared(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
+
+from tunewell.spec.errors import DataError
+from tunewell.trial.files import read_json, write_json
 
 #: Environment variable of trials and jobs: path of the experiment's `task.json`.
 TASK_FILE_VARIABLE = "TUNEWELL_TASK_FILE"
@@ -34,15 +37,28 @@ class Prepared:
     advice: tuple[str, ...] = ()
 
     def save(self, path: Path) -> None:
-        """Write it as JSON, whole or not at all."""
-        beside = path.with_suffix(".part")
-        beside.write_text(json.dumps(asdict(self), indent=1))
-        beside.replace(path)
+        """Write it as JSON, whole or not at all, whatever happens afterwards."""
+        write_json(path, asdict(self), durable=True)
 
     @classmethod
     def load(cls, path: Path) -> Prepared:
-        """Return what `save` wrote."""
-        fields = json.loads(path.read_text())
+        """Return what `save` wrote; raise `DataError` if the file is missing or damaged."""
+        fields = read_fields(path)
         fields |= {name: tuple(fields[name]) for name in ("notes", "advice")}
         fields["pixels"] = {int(size): folder for size, folder in fields["pixels"].items()}
         return cls(**fields)
+
+
+def read_fields(path: Path) -> dict[str, Any]:
+    """Return the content of a file that `prepare` wrote.
+
+    Raises:
+        DataError: it is missing or damaged. Writing it anew from the data set of today would mix results of two.
+    """
+    fields = read_json(path)
+    if fields is None:
+        raise DataError(
+            f"{path}: this record of the data that the experiment began with is missing or damaged. "
+            "Restore it, or start afresh with `tunewell search SPEC.yaml --new`."
+        )
+    return fields

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from tunewell.spec.errors import UserError
 from tunewell.tasks.vision.device import configure_torch
 from tunewell.tasks.vision.learner import Learner, NonFiniteLoss
 from tunewell.tasks.vision.prepared import TASK_FILE_VARIABLE, Prepared
@@ -42,9 +43,11 @@ class Training:
 
 @contextmanager
 def failures_named() -> Iterator[None]:
-    """End the trial or job with the cause `non_finite` or `gpu_oom` if the block fails that way."""
+    """End the trial or job with the cause `non_finite`, `gpu_oom` or `data_error` if the block fails that way."""
     try:
         yield
+    except UserError as error:
+        fail("data_error", str(error))
     except NonFiniteLoss as error:
         fail("non_finite", str(error))
     except torch.cuda.OutOfMemoryError as error:
@@ -59,7 +62,7 @@ def epochs_at(fidelity: float, epochs: int) -> int:
 def run_trial(folder: Path, begin: Callable[[Prepared], Training]) -> None:
     """Train the configuration of the trial in `folder` as far as its fidelity says.
 
-    Ends with the cause `non_finite` or `gpu_oom` if the training fails that way.
+    Ends with the cause `non_finite`, `gpu_oom` or `data_error` if the training fails that way.
 
     Args:
         folder: the trial's.

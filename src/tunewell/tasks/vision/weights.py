@@ -126,6 +126,17 @@ def _check_file(choice: str) -> None:
         raise DataError(f"weights: there is no file {choice}. Name one, or write auto or none.")
 
 
+def is_whole(file: Path) -> bool:
+    """Whether there is a safetensors file, of the length that its header says."""
+    from safetensors import SafetensorError, safe_open  # no part of a base install, which can list the networks
+
+    try:
+        with safe_open(file, framework="numpy"):
+            return True
+    except (OSError, SafetensorError):
+        return False
+
+
 def huggingface_url() -> str:
     """Return the host that timm downloads from."""
     return os.environ.get("HF_ENDPOINT", "https://huggingface.co")
@@ -133,7 +144,7 @@ def huggingface_url() -> str:
 
 def _download(pretrained: Pretrained, download: Download, target: Path) -> Path:
     """Return the weights that the library has in its own cache, or downloads; raise `DataError` if it can't."""
-    offline = not target.exists() and not _is_reachable(download.host)
+    offline = not is_whole(target) and not _is_reachable(download.host)
     environment = {"HF_HUB_OFFLINE": "1", OFFLINE_VARIABLE: "1"} if offline else {}
     try:
         return _convert(pretrained, download.library, download.name, target, environment)
@@ -146,7 +157,7 @@ def _download(pretrained: Pretrained, download: Download, target: Path) -> Path:
 def _convert(
     pretrained: Pretrained, kind: str, source: str, target: Path, environment: Mapping[str, str] | None = None
 ) -> Path:
-    if not target.exists():
+    if not is_whole(target):
         arguments = [kind, pretrained.network, source, str(target)]
         problem = _run_converter(pretrained.converter, arguments, environment or {})
         if problem:

@@ -60,12 +60,13 @@ class Member(tune.Trainable):
         return True
 
     def _build(self, config: dict[str, Any]) -> None:
-        from tunewell.tasks.image_classification.train import create_learner, load_pictures
+        from tunewell.tasks.image_classification.learner import labelled_pictures
+        from tunewell.tasks.image_classification.train import create_learner
 
         configuration = {name: value for name, value in config.items() if name != "task_file"}
         configuration["horizontal_flip"] = bool(config["horizontal_flip"])
         self._learner = create_learner(self._prepared, self._manifest, configuration)
-        self._pictures = load_pictures(self._prepared, self._manifest, self._learner.config.image_size)
+        self._pictures = labelled_pictures(self._prepared, self._manifest, self._learner.image_size)
 
 
 def mutations(space: Any) -> dict[str, Any]:

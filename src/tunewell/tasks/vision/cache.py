@@ -102,7 +102,7 @@ def _read(folder: Path, shape: tuple[int, ...]) -> Decoded | None:
         pixels, digests, checksums = load_cached_pixels(folder), tuple(index["digests"]), index["checksums"]
     except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError):
         return None
-    if pixels.shape != shape or len(digests) != len(checksums) != shape[0]:
+    if pixels.shape != shape or not len(digests) == len(checksums) == shape[0]:
         return None
     compared = np.linspace(0, shape[0] - 1, min(shape[0], _COMPARED)).astype(int).tolist()
     if any(zlib.crc32(pixels[position]) != checksums[position] for position in compared):

@@ -6,6 +6,7 @@ the same way. Its arguments lie in `job.json` in its folder.
 
 from __future__ import annotations
 
+import fcntl
 import re
 import signal
 import threading
@@ -18,6 +19,7 @@ from typing import Any
 
 from tunewell.controller.home import Home
 from tunewell.controller.launching import write_json
+from tunewell.schedulers import records
 from tunewell.schedulers.local import LocalScheduler
 from tunewell.spec.errors import TunewellError
 from tunewell.spec.launch import AttemptKey, Ended, Event, Exit, Launch, Report, Resources
@@ -27,6 +29,8 @@ JOB_TRIAL = 0
 
 OnReport = Callable[[Report], None]
 
+#: What a job that is stopped has to end by itself.
+_GRACE_SECONDS = 2.0
 _JOB = re.compile(r"(\d+)-.*")
 
 
@@ -59,12 +63,14 @@ def _new_folder(jobs: Path, verb: str) -> tuple[int, Path]:
 def run_job(launch: Launch, on_report: OnReport = lambda report: None) -> Path:
     """Run a job to its end with all cores and one GPU, if there is one; return its folder.
 
-    SIGTERM interrupts it as SIGINT does; the job is ended before `KeyboardInterrupt` is raised.
+    SIGTERM interrupts it as SIGINT does; the job is ended before `KeyboardInterrupt` is raised. One that lives on
+    because its caller was killed is ended by the next one of the experiment.
 
     Raises:
         JobFailed: it ended without success.
     """
-    with closing(LocalScheduler()) as scheduler, _terminable():
+    with _called(launch.folder), closing(LocalScheduler()) as scheduler, _terminable():
+        _end_forsaken(launch.folder.parent)
         gpus = min(1, scheduler.slots(Resources(cpus=1, gpus=1)))
         resources = Resources(cpus=max(1, scheduler.slots(Resources(cpus=1))), gpus=gpus)
         scheduler.start(replace(launch, resources=resources))
@@ -73,6 +79,30 @@ def run_job(launch: Launch, on_report: OnReport = lambda report: None) -> Path:
         log = launch.folder / "output.log"
         raise JobFailed(f"{outcome.detail or outcome.cause} The whole log: {log}")
     return launch.folder
+
+
+@contextmanager
+def _called(job: Path) -> Iterator[bool]:
+    """Hold the lock that shows that somebody waits for the job; give False where another one has it."""
+    with (job / "caller.lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def _end_forsaken(jobs: Path) -> None:
+    """End the jobs that nobody waits for any more: their results go nowhere, but they hold memory and GPU."""
+    for folder in jobs.iterdir():
+        launch = records.read_launch(folder)
+        if launch is None or records.read_exit(folder) is not None:
+            continue
+        with _called(folder) as forsaken, closing(LocalScheduler()) as scheduler:
+            if forsaken and scheduler.adopt(launch) == "alive":
+                scheduler.stop(launch.key, _GRACE_SECONDS)
+                _wait(scheduler, launch, lambda report: None)
 
 
 def _wait(scheduler: LocalScheduler, launch: Launch, on_report: OnReport) -> Exit:
@@ -88,7 +118,7 @@ def _wait(scheduler: LocalScheduler, launch: Launch, on_report: OnReport) -> Exi
         while not ends:
             scheduler.poll(take, 0.2)
     except KeyboardInterrupt:
-        scheduler.stop(launch.key, 2.0)
+        scheduler.stop(launch.key, _GRACE_SECONDS)
         while not ends:
             scheduler.poll(take, 0.2)
         raise

@@ -41,7 +41,8 @@ def evaluate(
         print_json(evaluations)
         return
     if not evaluations:
-        console.print("This task has no detailed evaluation of its own; the report is written all the same.")
+        missing = "either no trial has a result and a model yet, or the task has no evaluation of its own"
+        console.print(f"Nothing to evaluate in detail: {missing}. The report is written all the same.")
     console.print(f"Report: {report}", soft_wrap=True)
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,19 @@ def test_a_model_that_gives_no_numbers_has_no_metrics(trained: Trained) -> None:
     found = json.loads((folder / "evaluation.json").read_text())["trials"]["2"]
     assert found["val"] is None
     assert found["test"]["count"] == 60
+
+
+@pytest.mark.parametrize("content", [b"", bytes(500), b"PK\x03\x04 and no more"])
+def test_damaged_predictions_are_one_clear_sentence(trained: Trained, tmp_path: Path, content: bytes) -> None:
+    """Predictions that can't be read end the job with the cause and the file's name."""
+    attempt = tmp_path / "attempt"
+    shutil.copytree(trained.attempt, attempt)
+    (attempt / "artifacts" / "predictions.npz").write_bytes(content)
+    with pytest.raises(Failed):
+        run_job(evaluate, tmp_path / "job", task_file=trained.task_file, trials=[{"number": 3, "folder": attempt}])
+    given = failure(tmp_path / "job")
+    assert given["cause"] == "data_error"
+    assert "predictions.npz: these predictions of a trial are damaged" in given["detail"]
 
 
 def test_a_missing_model_is_one_clear_sentence(trained: Trained, tmp_path: Path) -> None:

@@ -105,6 +105,21 @@ def test_a_trial_goes_on_from_its_checkpoint(experiment: Path, tmp_path: Path) -
     assert (parts[0] == parts[1]).all()
 
 
+@pytest.mark.parametrize("kept", [0, 100, 0.5])
+def test_a_damaged_checkpoint(experiment: Path, tmp_path: Path, kept: float) -> None:
+    """A checkpoint that can't be read ends the trial with its name: it does not begin anew in silence."""
+    run_trial(experiment, tmp_path, {**PARAMETERS, "epochs": 1})
+    checkpoint = tmp_path / "checkpoint" / "checkpoint.pt"
+    size = checkpoint.stat().st_size
+    length = int(kept if kept > 1 else kept * size)
+    checkpoint.write_bytes(checkpoint.read_bytes()[:length] + bytes(size - length))
+    with pytest.raises(Failed):
+        run_trial(experiment, tmp_path)
+    given = failure(tmp_path)
+    assert given["cause"] == "data_error"
+    assert "checkpoint.pt: the checkpoint that this training goes on from is damaged" in given["detail"]
+
+
 def test_a_checkpoint_at_the_end_is_measured(experiment: Path, tmp_path: Path) -> None:
     """An attempt that was lost after its last checkpoint is completed without more training."""
     first = run_trial(experiment, tmp_path / "first", {**PARAMETERS, "epochs": 1})

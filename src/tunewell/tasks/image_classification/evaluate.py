@@ -10,6 +10,8 @@ predictions that the trial left, and for the test set, which nothing has looked 
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from tunewell.spec.errors import DataError
 from tunewell.tasks.image_classification.learner import PREDICTION_BATCH, Pictures, labelled_pictures
 from tunewell.tasks.image_classification.manifest import LabelledPictures, load_manifest
 from tunewell.tasks.image_classification.model import ModelConfig, load_model, normalize
@@ -42,8 +45,7 @@ def evaluate(folder: Path) -> None:
 
 
 def _evaluate_trial(artifacts: Path, prepared: Prepared, manifest: LabelledPictures) -> dict[str, Measures | None]:
-    with np.load(artifacts / "predictions.npz") as left:
-        logits, positions = left["logits"], left["positions"]
+    logits, positions = _left_predictions(artifacts / "predictions.npz")
     module, config = load_model(artifacts / "model")
     validation = _measure(logits, positions, manifest, config)
     test = None
@@ -52,6 +54,15 @@ def _evaluate_trial(artifacts: Path, prepared: Prepared, manifest: LabelledPictu
         pictures = labelled_pictures(prepared, manifest, config.image_size)
         test = _measure(_logits(module, config, pictures, positions), positions, manifest, config)
     return {"val": validation, "test": test}
+
+
+def _left_predictions(file: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Return the logits and positions that the trial left; raise `DataError` if the file is damaged."""
+    try:
+        with file.open("rb") as stream, np.load(stream) as left:
+            return left["logits"], left["positions"]
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError):
+        raise DataError(f"{file}: these predictions of a trial are damaged. Restore them.") from None
 
 
 def _measure(

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from tunewell.spec.errors import DataError
+
 
 @dataclass(frozen=True, slots=True)
 class Detections:
@@ -52,8 +54,11 @@ def save_detections(path: Path, found: Mapping[int, Detections]) -> None:
 
 
 def load_detections(path: Path) -> dict[int, Detections]:
-    """Return what `save_detections` wrote."""
-    return {int(position): _from_json(fields) for position, fields in json.loads(path.read_text()).items()}
+    """Return what `save_detections` wrote; raise `DataError` if the file is damaged."""
+    try:
+        return {int(position): _from_json(fields) for position, fields in json.loads(path.read_text()).items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise DataError(f"{path}: these detections of a trial are damaged. Restore them.") from None
 
 
 def are_finite(found: Sequence[Detections]) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tunewell.spec.errors import UserError
+from tunewell.spec.errors import DataError, UserError
 from tunewell.tasks.vision.device import configure_torch
 from tunewell.tasks.vision.learner import Learner, NonFiniteLoss
 from tunewell.tasks.vision.prepared import TASK_FILE_VARIABLE, Prepared
@@ -89,7 +90,7 @@ def _train_and_report(training: Training, on_step: Callable[[], None]) -> None:
     last_epoch = epochs_at(fidelity(), learner.epochs)
     checkpoint = checkpoint_dir() / "checkpoint.pt"
     if checkpoint.exists():
-        learner.load_state(torch.load(checkpoint, map_location=learner.device, weights_only=True))
+        learner.load_state(_load_checkpoint(checkpoint, learner.device))
     saved = time.monotonic()
     while True:
         losses = {}
@@ -112,6 +113,17 @@ def _reaches_target(metrics: Mapping[str, float]) -> bool:
     if not target or value is None:
         return False
     return value >= float(target) if os.environ.get("TUNEWELL_GOAL") == "maximize" else value <= float(target)
+
+
+def _load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
+    """Return the state; raise `DataError` if it is damaged: from the start, this would be another training."""
+    try:
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    except torch.cuda.OutOfMemoryError:
+        raise
+    except (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError):
+        raise DataError(f"{path}: the checkpoint that this training goes on from is damaged.") from None
+    return state
 
 
 def _save_checkpoint(path: Path, state: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -67,6 +68,17 @@ def test_mirror() -> None:
     mirrored = mirror(sample())
     assert mirrored.boxes.tolist() == [[30, 5, 50, 25]]
     assert_consistent(mirrored)
+
+
+def test_mirrored_arrays_fit_pytorch() -> None:
+    """Also a picture a single pixel wide, or without objects, can become a tensor when it is mirrored."""
+    narrow = sample(40, 1, (0, 5, 1, 25))
+    empty = replace(narrow, boxes=narrow.boxes[:0], labels=narrow.labels[:0], masks=np.zeros((0, 40, 1), np.uint8))
+    for one in (narrow, empty):
+        mirrored = mirror(one)
+        assert mirrored.masks is not None
+        for array in (mirrored.pixels, mirrored.masks):
+            assert torch.from_numpy(np.ascontiguousarray(array)).shape == array.shape
 
 
 def test_what_is_hardly_seen_is_dropped() -> None:

@@ -71,8 +71,9 @@ def mirror(sample: Sample) -> Sample:
     width = sample.shape[1]
     boxes = sample.boxes[:, [2, 1, 0, 3]] * np.array([-1, 1, -1, 1], dtype=np.float32)
     boxes[:, [0, 2]] += width
-    masks = None if sample.masks is None else sample.masks[:, :, ::-1]
-    return Sample(sample.pixels[:, ::-1], boxes, sample.labels, masks)
+    # Copied: NumPy calls a view a single pixel wide contiguous, and PyTorch refuses its negative stride.
+    masks = None if sample.masks is None else sample.masks[:, :, ::-1].copy()
+    return Sample(sample.pixels[:, ::-1].copy(), boxes, sample.labels, masks)
 
 
 def relight(pixels: np.ndarray, brightness: float, contrast: float, saturation: float) -> np.ndarray:

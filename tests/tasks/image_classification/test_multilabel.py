@@ -65,6 +65,16 @@ def test_check_counts_labels(trained: Trained) -> None:
     assert f"blue: {counts}" in found[1]
 
 
+def test_an_objective_that_is_always_zero_is_refused(tmp_path: Path) -> None:
+    """Where no picture of val has a label, only metrics that count what is not given tell configurations apart."""
+    table = write_squares(tmp_path / "squares", 20) / "labels.csv"
+    rows = [line.split(",") for line in table.read_text().splitlines()]
+    table.write_text("\n".join(",".join([*row[:2], "" if row[1] == "val" else row[2]]) for row in rows))
+    with pytest.raises(SpecError, match=r"objective\.metric: no picture of val has a label, so map is always 0"):
+        TASK.check(spec_of(table))
+    assert TASK.check(spec_of(table, objective="loss"))
+
+
 def test_a_trial_learns_all_labels(trained: Trained) -> None:
     """The last report is what the model left gives on the validation pictures, and far better than chance."""
     reports = [json.loads(line) for line in (trained.attempt / "reports.jsonl").read_text().splitlines()]

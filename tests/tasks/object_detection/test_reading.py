@@ -324,6 +324,15 @@ def test_bad_sets_are_refused(spoil: Callable[[Path], None], message: str, tmp_p
     assert str(caught.value).endswith(".")
 
 
+@pytest.mark.parametrize(("split", "purpose"), [("train", "learn"), ("val", "measure")])
+def test_a_split_without_any_object_is_refused(split: str, purpose: str, tmp_path: Path) -> None:
+    """Where train or val shows no object at all, every configuration would be worth 0."""
+    scenes = make_scenes()
+    scenes[split] = [(name, []) for name, _ in scenes[split]]
+    with pytest.raises(DataError, match=rf"no picture of {split} shows an object, so there is nothing to {purpose}"):
+        read(write_coco(tmp_path, scenes))
+
+
 def test_masks_are_needed_for_segmentation(tmp_path: Path) -> None:
     """A set of boxes alone is refused for segmentation, with the task that it is for."""
     with pytest.raises(DataError, match=r"have a box but no mask.*use the task object-detection\.$"):

@@ -219,4 +219,11 @@ class MultilabelClassification(ImageClassification):
         """A class needs no picture in any split."""
 
     def _check_objective(self, spec: ExperimentSpec, manifest: LabelledPictures) -> None:
-        """Every metric is defined for any number of labels."""
+        """Raise `SpecError` if the objective would be 0 whatever is learned."""
+        metric = spec.objective.metric
+        if metric in ("map", "f1_macro", "f1_micro") and not manifest.counts("val").any():
+            raise SpecError(
+                "objective.metric",
+                f"no picture of val has a label, so {metric} is always 0",
+                "Add some to val, or take loss",
+            )

@@ -49,6 +49,12 @@ def read_annotations(folder: Path, seed: int, with_masks: bool) -> AnnotatedPict
     notes = [*markings.notes, *flaw_notes(markings), *flaws]
     if "val" not in found.splits:
         found = divide(found, seed)
+    for split, purpose in (("train", "learn"), ("val", "measure")):
+        if not found.counts(split).any():
+            raise DataError(
+                f"{folder}: no picture of {split} shows an object, so there is nothing to {purpose}. "
+                "Mark some there, or move pictures with objects there."
+            )
     return replace(found, notes=(*notes, *found.notes, *_class_notes(found)))
 
 

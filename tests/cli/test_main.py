@@ -7,8 +7,10 @@ from types import ModuleType
 from typing import NoReturn
 
 import pytest
+from typer.testing import CliRunner
 
 from tunewell import cli
+from tunewell.cli.app import app
 
 
 class Interrupted(ModuleType):
@@ -29,3 +31,11 @@ def test_interrupted_while_loading(arguments: list[str], module: str, monkeypatc
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 130
+
+
+def test_every_command_is_described_in_a_line() -> None:
+    """On a usual terminal no description of a command in the list of all is cut off."""
+    shown = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "80"}, catch_exceptions=False).output
+    _, commands = shown.split("Commands:\n")
+    assert len(commands.splitlines()) == len(app.registered_commands)
+    assert all(line.endswith(".") and not line.endswith("...") for line in commands.splitlines())

@@ -36,6 +36,23 @@ def test_search_runs_and_reports_its_result(run: Run, write: Write, tmp_path: Pa
     assert (tmp_path / ".tunewell" / "experiments" / "quick" / "report.html").stat().st_size > 100_000
 
 
+def test_a_trial_fits_a_narrow_terminal(run: Run, write: Write) -> None:
+    """Parameters and metrics go on below themselves where a line is too short for them."""
+    names = [f"parameter_{place}" for place in range(9)]
+    run(
+        "search",
+        write(
+            max_trials=1,
+            parameters={name: {"low": 0, "high": 9} for name in names},
+            command=["echo", "score=1", *(f"{{{name}}}" for name in names)],
+        ),
+    )
+    lines = run("show", "quick", 1, COLUMNS="60").out.splitlines()
+    first = next(place for place, line in enumerate(lines) if line.startswith("  parameters   parameter_0="))
+    assert lines[first + 1].startswith(" " * 15 + "parameter_")
+    assert all(len(line) <= 60 for line in lines if not line.startswith("  log"))
+
+
 def test_plain_lines_tell_every_trial(run: Run, write: Write) -> None:
     """Without a terminal there is a line a trial, and a summary that names best value, report and what to do next."""
     answer = run("search", write())

@@ -31,7 +31,7 @@ ModelArgument = Annotated[str, typer.Argument(metavar="EXPERIMENT | MODEL", help
 def evaluate(
     experiment: ExperimentArgument, home: HomeOption = HOME, database: DatabaseOption = None, json_: JsonOption = False
 ) -> None:
-    """Evaluate the five best trials in detail (built-in tasks) and write the report anew."""
+    """Evaluate the five best trials in detail. Built-in tasks only; the report is written anew."""
     with existing(home, database) as service:
         console = terminal(stderr=json_)
         with console.status("Evaluating …"):
@@ -58,7 +58,7 @@ def retrain(
     database: DatabaseOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Train on all data with the best parameters found (a command: run it once more with them)."""
+    """Train on all data with the best parameters found. A command is run once more with them."""
     with existing(home, database) as service:
         console = terminal(stderr=json_)
         with console.status("Training on all data …") as status:
@@ -121,7 +121,7 @@ def export_model(
     database: DatabaseOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Write a folder to hand over: weights, ONNX that is checked to give the same predictions, and a model card."""
+    """Write a folder to hand over: weights, ONNX, a model card. ONNX is checked to give the same predictions."""
     with _home_or_new(model, home, database) as service:
         console = terminal(stderr=json_)
         with console.status("Exporting …"):

@@ -18,7 +18,7 @@ def demo(
     max_trials: Annotated[int, typer.Option("--max-trials", min=1, help="Number of trials.")] = 12,
     json_: JsonOption = False,
 ) -> int:
-    """Search on handwritten digits: 1,797 real scans that scikit-learn ships."""
+    """Search on handwritten digits: 1,797 real, small scans."""
     try:
         from tunewell.tasks.image_classification.digits import write_digits
     except ImportError:

@@ -29,7 +29,10 @@ def import_(
     database: DatabaseOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Record trials made elsewhere as a finished experiment, for `show`, `report`, `export` and `warm_start`."""
+    """Record trials made elsewhere as a finished experiment.
+
+    It serves `show`, `report`, `export` and `warm_start`.
+    """
     raw = read_spec_file(spec_file)
     if (table is None) == (optuna is None):
         raise SpecError("import", "it takes either a CSV file or --optuna", "Give one of them")

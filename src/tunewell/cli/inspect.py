@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -156,14 +157,24 @@ def _show_trial(service: Service, experiment: str, number_: int, json_: bool) ->
     ]
     for name, value in facts:
         if value not in ("", None):
-            console.print(f"  {name:<12} {value}")
+            _print_beside(console, f"  {name:<12} ", str(value))
     if reports:
         console.print("  reports")
         for report in reports[-20:]:
-            metrics = "  ".join(f"{name} {number(value)}" for name, value in report.metrics.items())
-            console.print(f"    step {report.step:<5} {metrics}")
+            # A name stays with its number where the line is broken.
+            metrics = "  ".join(f"{name}\N{NO-BREAK SPACE}{number(value)}" for name, value in report.metrics.items())
+            _print_beside(console, f"    step {report.step:<5} ", metrics)
     if row.attempt and service.log_file(experiment, number_).exists():
         console.print(f"  log          {service.log_file(experiment, number_)}")
+
+
+def _print_beside(console: Console, name: str, text: str) -> None:
+    """Print text behind its name; lines that the terminal is too narrow for go on below the text."""
+    table = Table.grid()
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row(name, Text(text))
+    console.print(table)
 
 
 def logs(
@@ -208,7 +219,7 @@ def stop(
     home: HomeOption = HOME,
     database: DatabaseOption = None,
 ) -> None:
-    """Stop a running experiment for good, or one of its trials; what was reached stays."""
+    """Stop a running experiment for good, or one of its trials. What was reached stays."""
     with existing(home, database) as service:
         service.stop(experiment, trial)
     what = f"Trial {trial} of '{experiment}'" if trial else f"Experiment '{experiment}'"
@@ -265,7 +276,7 @@ def tasks(
     ] = None,
     json_: JsonOption = False,
 ) -> None:
-    """List the built-in tasks, the networks of one, or the parameters of a network."""
+    """List the tasks and networks, or a network's parameters."""
     catalogue = {task: dict(task_for({"task": task}).networks) for task in TASKS}  # type: ignore[attr-defined]
     console = terminal()
     networks: dict[str, Any] = {}

@@ -152,7 +152,7 @@ def check(
     ] = None,
     json_: JsonOption = False,
 ) -> int:
-    """Check a spec, its data and program, and a line of output, if given; start nothing."""
+    """Check a spec, its data and program; start nothing."""
     plan = make_plan(read_spec_file(spec_file))
     if pictures is not None:
         with terminal(stderr=True).status("Opening every picture …"):
@@ -182,12 +182,13 @@ def check(
     console.print(f"Algorithm: {plan.choice.name}{reason}{options}; {count(plan.choice.max_trials, 'trial')}.")
     console.print(f"Objective: {plan.spec.objective.goal} {plan.spec.objective.metric}.")
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for column in ("parameter", "range", "default", "only with"):
+    conditions = [conditions_text(parameter) for parameter in plan.space]
+    for column in ("parameter", "range", "default", *(["only with"] if any(conditions) else [])):
         table.add_column(column, overflow="fold")
-    for parameter in plan.space:
+    for parameter, condition in zip(plan.space, conditions, strict=True):
         default = scalar(parameter.default) if parameter.default is not None else ""
         domain = "fixed" if parameter.size == 1 and default else describe(parameter)
-        table.add_row(parameter.name, Text(domain), default, conditions_text(parameter))
+        table.add_row(parameter.name, Text(domain), default, *([condition] if any(conditions) else []))
     console.print(table)
     if line is not None:
         console.print(check_metric_line(plan.spec, line))
@@ -207,7 +208,7 @@ def retry(
     database: DatabaseOption = None,
     json_: JsonOption = False,
 ) -> int:
-    """Run failed trials again: named ones, all, or all of a cause. Goes on with the search if nobody runs it."""
+    """Run failed trials again: some, all, or those of a cause. Goes on with the search if nobody runs it."""
     with existing(home, database) as service:
         numbers = service.retry(experiment, trials or (), cause)
         console = terminal(stderr=json_)

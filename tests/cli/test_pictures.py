@@ -68,6 +68,9 @@ def test_search_retrain_predict_export(run: Run, digits: Path, tmp_path: Path) -
     assert (undrawable.code, "no objects that could be drawn" in undrawable.err) == (2, True)
     assert sum(row["label"] == "0" for row in rows) >= 5
 
+    (tmp_path / "empty").mkdir()
+    empty = run("predict", "digits", "empty")
+    assert (empty.code, "empty: there is no picture" in empty.err, "log" in empty.err) == (2, True, False)
     unreadable = run("predict", "digits", digits / "test" / "0" / "broken.png", "--json")
     assert unreadable.code == 1
     assert unreadable.json[0]["error"]

@@ -12,6 +12,7 @@ from tunewell.cli import after, demo, import_, inspect, search
 from tunewell.cli.options import terminal
 from tunewell.service.jobs import JobFailed
 from tunewell.spec.errors import UserError
+from tunewell.spec.states import Cause
 
 #: Exit codes.
 DONE, NO_RESULT, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -59,7 +60,7 @@ def run() -> int:
     except UserError as error:
         return _complain(str(error), WRONG_INPUT)
     except JobFailed as error:
-        return _complain(str(error), NO_RESULT)
+        return _complain(str(error), WRONG_INPUT if error.cause is Cause.DATA_ERROR else NO_RESULT)
     except typer.Exit as error:
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):

@@ -23,6 +23,7 @@ from tunewell.schedulers import records
 from tunewell.schedulers.local import LocalScheduler
 from tunewell.spec.errors import TunewellError
 from tunewell.spec.launch import AttemptKey, Ended, Event, Exit, Launch, Report, Resources
+from tunewell.spec.states import Cause
 
 #: Trial number under which jobs are started: no trial has it.
 JOB_TRIAL = 0
@@ -35,7 +36,11 @@ _JOB = re.compile(r"(\d+)-.*")
 
 
 class JobFailed(TunewellError):
-    """A job ended without its result; the message says why and where its log lies."""
+    """A job ended without its result; the message says why and, unless the input was wrong, where its log lies."""
+
+    def __init__(self, message: str, cause: Cause | None = None) -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 def job_launch(home: Home, experiment: str, verb: str, arguments: Mapping[str, Any]) -> Launch:
@@ -76,8 +81,9 @@ def run_job(launch: Launch, on_report: OnReport = lambda report: None) -> Path:
         scheduler.start(replace(launch, resources=resources))
         outcome = _wait(scheduler, launch, on_report)
     if outcome.cause is not None or outcome.stopped:
-        log = launch.folder / "output.log"
-        raise JobFailed(f"{outcome.detail or outcome.cause} The whole log: {log}")
+        why = outcome.detail or str(outcome.cause)
+        log = "" if outcome.cause is Cause.DATA_ERROR else f" The whole log: {launch.folder / 'output.log'}"
+        raise JobFailed(why + log, outcome.cause)
     return launch.folder
 
 

@@ -206,7 +206,7 @@ def _read_classes(folder: Path) -> dict[str, Found]:
         raise DataError(f"{folder}: there are no pictures in its class folders. Known endings: {kinds}.")
     for name, held in found.items():
         if not held.pictures:
-            raise DataError(f"{folder / name}: this class has no picture. Add some, or remove the folder.")
+            raise DataError(f"{folder / name}: this class has no picture. Add some, or move the folder elsewhere.")
     return found
 
 

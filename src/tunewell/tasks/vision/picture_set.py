@@ -192,7 +192,8 @@ def collect_pictures(inputs: Sequence[Path]) -> list[Path]:
         else:
             raise DataError(f"{path}: this is neither a file nor a folder. Give files and folders of pictures.")
     if not found:
-        raise DataError(f"{', '.join(map(str, inputs))}: there is no picture.")
+        kinds = ", ".join(sorted(PICTURE_SUFFIXES))
+        raise DataError(f"{', '.join(map(str, inputs))}: there is no picture. Known endings: {kinds}.")
     return list(found)
 
 

@@ -63,17 +63,33 @@ def test_broken_and_copied_pictures_are_shown(colours: Path, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("task", ["object-detection", "instance-segmentation"])
 def test_objects_are_drawn(task: str, tmp_path: Path) -> None:
-    """Examples of each class, none twice, bear their marks; a sound data set is said to be sound."""
+    """Examples of each class bear their marks; a sound data set is said to be sound."""
     data = write_coco(tmp_path / "data", make_scenes({"train": 8, "val": 3}))
     found = view({"task": task, "data": str(data), "weights": "none"})
     assert found.summary.counted == "objects"
     assert not found.broken and not found.copied
-    captions = [picture.caption for pictures in found.examples.values() for picture in pictures]
-    assert captions and len(set(captions)) == len(captions)
+    assert all(pictures and len(set(pictures)) == len(pictures) for pictures in found.examples.values())
     page = render(found)
     assert "Every picture can be read." in page
     assert "No picture is in train and in another split." in page
     assert json.dumps(found.summary.pictures) == '{"train": 8, "val": 3}'
+
+
+def test_pictures_with_several_labels_name_them(tmp_path: Path) -> None:
+    """They are examples of each label, behind those that were not shown before, and their captions tell all labels."""
+    rows = ["image,labels,split"]
+    for place in range(8):
+        labels, split = ("a" if place == 0 else "b|a" if place < 7 else "b"), "train"
+        rows.append(f"{place}.png,{labels},{split}")
+        Image.fromarray(np.full((8, 8, 3), 30 * place, dtype=np.uint8)).save(tmp_path / f"{place}.png")
+    rows += ["8.png,a,val", "9.png,b,val"]
+    for place in (8, 9):
+        Image.fromarray(np.full((8, 8), 5 * place, dtype=np.uint8)).save(tmp_path / f"{place}.png")
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    found = view({"task": "multilabel-classification", "data": str(tmp_path), "network": "small-cnn"})
+    captions = {name: [picture.caption for picture in pictures] for name, pictures in found.examples.items()}
+    assert captions["a"] == ["0.png", *(f"{place}.png (a, b)" for place in range(1, 6))]
+    assert captions["b"] == [*(f"{place}.png (a, b)" for place in (1, 2, 3, 4, 6)), "7.png"]
 
 
 def test_what_has_no_pictures(tmp_path: Path) -> None:

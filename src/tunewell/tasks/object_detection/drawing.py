@@ -66,11 +66,11 @@ def drawn(pixels: np.ndarray, size: tuple[int, int], marks: Sequence[Mark]) -> I
     image = Image.fromarray(values.round().astype(np.uint8))
     pen = ImageDraw.Draw(image)
     line = max(1, round(max(height, width) / 300))
-    for mark in reversed(marks):  # the surest on top
-        x0, y0, x1, y1 = (
-            value * scale for value, scale in zip(mark.box, [width / size[0], height / size[1]] * 2, strict=True)
-        )
+    scale = np.array([width / size[0], height / size[1]] * 2)
+    scaled = [(mark, *(np.asarray(mark.box) * scale).tolist()) for mark in reversed(marks)]  # the surest on top
+    for mark, x0, y0, x1, y1 in scaled:
         pen.rectangle((x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)), outline=colour(mark.label), width=line)
+    for mark, x0, y0, x1, _ in scaled:  # after all boxes, whose lines would cross them out
         place = (x0 + line, max(0.0, y0 - _TEXT_HEIGHT))
         covered_by_text = pen.textbbox(place, mark.text)
         if covered_by_text[2] <= x1:  # names wider than their boxes would hide what there is to see

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -30,7 +30,7 @@ def view_data(
     draw: Callable[[int], np.ndarray],
     progress: Progress,
 ) -> DataView:
-    """Decode every picture, and show some: of each class the first in train that were not shown before.
+    """Decode every picture, and show some: of each class the first in train, best such as were not shown before.
 
     Args:
         pictures: the data set.
@@ -43,18 +43,21 @@ def view_data(
     with TemporaryDirectory() as folder:
         decoded = decode(pictures, "view", _SIDE, Path(folder), progress)
 
-    def shown(position: int, where: str = "") -> ShownPicture:
+    def shown(position: int, where: str = "", what: str = "") -> ShownPicture:
         try:
             image = Image.fromarray(draw(position))
         except PictureError as error:  # at this size only, or since a moment ago
             raise DataError(f"{pictures.path(position)}: it can't be read ({error}). Repair or remove it.") from None
-        return ShownPicture(where + pictures.paths[position], data_uri(image))
+        return ShownPicture(where + pictures.paths[position] + what, data_uri(image))
 
+    of_class = pictures.of_class()
     chosen: dict[str, list[int]] = {}
-    used = set(decoded.broken)
-    for name, positions in list(pictures.of_class().items())[:_CLASSES]:
-        chosen[name] = [position for position in positions if position not in used][:_EXAMPLES]
+    used: set[int] = set()
+    for name, positions in list(of_class.items())[:_CLASSES]:
+        whole = [position for position in positions if position not in decoded.broken]
+        chosen[name] = sorted(sorted(whole, key=used.__contains__)[:_EXAMPLES])
         used.update(chosen[name])
+    labels = {position: _labels(pictures, of_class, position) for position in used}
     kept = pictures.without(decoded.broken)
     copies = [
         (split, *pair)
@@ -70,5 +73,14 @@ def view_data(
             for split, position, original in copies[:_COPIES]
         ],
         copied=len(copies),
-        examples={name: [shown(position) for position in positions] for name, positions in chosen.items()},
+        examples={
+            name: [shown(position, what=labels[position]) for position in positions]
+            for name, positions in chosen.items()
+        },
     )
+
+
+def _labels(pictures: PictureSet, of_class: Mapping[str, Sequence[int]], position: int) -> str:
+    """Return the labels of a picture that has several, for its caption; objects are named in the picture."""
+    names = [name for name, positions in of_class.items() if position in positions]
+    return f" ({', '.join(names)})" if pictures.counted == "pictures" and len(names) > 1 else ""

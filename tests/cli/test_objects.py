@@ -31,7 +31,7 @@ def test_search_retrain_predict_export(run: Run, tmp_path: Path) -> None:
     assert found.code == 0, found.err
     assert found.json["objective"] == {"metric": "map", "goal": "maximize"}
     experiment = tmp_path / ".tunewell" / "experiments" / "shapes"
-    assert "Found beside true" in (experiment / "report.html").read_text()
+    assert "Marked beside found" in (experiment / "report.html").read_text()
 
     retrained = run("retrain", "shapes", "--json")
     assert retrained.code == 0, retrained.err

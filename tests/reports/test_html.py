@@ -206,7 +206,7 @@ def test_detections_are_shown_beside_the_truth() -> None:
     assert "cat that fits no object" in page.text
     assert "class AP precision recall F1 objects cat 0.432" in page.text
     assert "Precision and recall" in page.text
-    assert "Found beside true" in page.text
+    assert "Marked beside found" in page.text
     assert page.count("img") == 1
     [heat_map] = [figure for figure in page.figures if figure["data"][0]["type"] == "heatmap"]
     assert heat_map["layout"]["xaxis"]["ticktext"] == ["cat", "background"]

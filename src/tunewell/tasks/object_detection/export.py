@@ -71,7 +71,7 @@ def _write(model: Path, output: Path, manifest: Path | None) -> Export:
         "agreement": agreement,
         "max_difference": difference,
         "compared_on": compared_on,
-        "checked": f"It finds {agreement:.1%} of what PyTorch finds, on {compared_on}; scores differ by "
+        "checked": f"It finds {100 * agreement:.4g} % of what PyTorch finds, on {compared_on}; scores differ by "
         f"{difference:.1g} at most.",
     }
     return Export(facts, _usage(config))
@@ -154,7 +154,11 @@ def _describe(config: ModelConfig) -> dict[str, Any]:
 
 
 def _usage(config: ModelConfig) -> str:
-    names = "boxes, labels, scores, masks" if architecture(config.network).has_masks else "boxes, labels, scores"
+    outputs, items = "boxes, labels, scores", "box, label, score"
+    covered = ""
+    if architecture(config.network).has_masks:
+        outputs, items = f"{outputs}, masks", f"{items}, mask"
+        covered = f"\n        covered = mask >= {MASK_THRESHOLD}  # its pixels (height x width) in the resized picture"
     return f"""
 import json
 
@@ -168,10 +172,10 @@ picture = ImageOps.exif_transpose(Image.open("picture.jpg")).convert("RGB")
 scale = {config.image_size} / max(picture.size)
 width, height = (max(1, round(scale * side)) for side in picture.size)
 pixels = np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC), dtype=np.float32) / 255
-{names} = session.run(None, {{"image": pixels.transpose(2, 0, 1)}})
-for box, label, score in zip(boxes / scale, labels, scores):
+{outputs} = session.run(None, {{"image": pixels.transpose(2, 0, 1)}})
+for {items} in zip({outputs.replace("boxes", "boxes / scale")}):
     if score >= model["score_threshold"]:
-        print(model["classes"][label], float(score), box.tolist())
+        print(model["classes"][label], float(score), box.tolist()){covered}
 """
 
 

@@ -63,6 +63,7 @@ def test_mistakes_in_specs(case: str, command: str, run: Run, write: Callable[..
     [
         (("search", "nowhere.yaml"), "nowhere.yaml"),
         (("show", "x"), "no Tunewell home"),
+        (("show", "x", "first"), "Given: 'first'"),
         (("frobnicate",), "frobnicate"),
         (("search",), "SPEC"),
         (("tasks", "resnet-18"), "resnet18"),

@@ -151,11 +151,18 @@ def _table(predictions: Sequence[Mapping[str, Any]]) -> Table:
                 prediction["file"], Text(", ".join(f"{amount} {label}" for label, amount in counts) or "none")
             )
         else:
-            # Of several labels, the likeliest need not be among those given: each has a threshold of its own.
-            likeliest = f"{prediction['top'][0]['label']} " if several else ""
-            probability = Text(likeliest + number(prediction["probability"], 3))
-            table.add_row(prediction["file"], Text(prediction["label"] or "none"), probability)
+            labels, probability = _labels(prediction)
+            table.add_row(prediction["file"], Text(labels), Text(probability))
     return table
+
+
+def _labels(prediction: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the label with its probability; or all labels given, and the likeliest one with its probability."""
+    if "labels" not in prediction:
+        return prediction["label"], number(prediction["probability"], 3)
+    # The likeliest need not be among those given: each has a threshold of its own.
+    likeliest, probability = max(prediction["probabilities"].items(), key=lambda pair: pair[1])
+    return ", ".join(prediction["labels"]) or "none", f"{likeliest} {number(probability, 3)}"
 
 
 def _home_or_new(model: str, home: Path, database: str | None) -> Service:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 from importlib import metadata
+from typing import Any
 
 import typer
+from pydantic import ValidationError
 from rich.text import Text
 
 from tunewell.cli import after, demo, import_, inspect, search
@@ -70,9 +72,16 @@ def run() -> int:
         return NO_RESULT
     except Exception as error:
         if hasattr(error, "format_message"):  # a wrong option or argument, found by the parser
-            return _complain(error.format_message(), WRONG_INPUT)
+            return _complain(_with_value(error), WRONG_INPUT)
         raise
     return result if isinstance(result, int) else DONE
+
+
+def _with_value(error: Any) -> str:
+    """Return what the parser says, and the value that it was said of, which it leaves out where it asked Pydantic."""
+    cause = error.__cause__
+    given = f". Given: {cause.errors()[0]['input']!r}." if isinstance(cause, ValidationError) else ""
+    return f"{error.format_message()}{given}"
 
 
 def _complain(message: str, code: int) -> int:

@@ -143,6 +143,11 @@ def test_names_that_are_not_utf8_are_refused(tmp_path: Path, name: bytes) -> Non
         (["a/1.txt", "b/2.txt"], "{folder}: there are no pictures in its class folders. "),
         (["a/1.jpg", "a/2.jpg"], "{folder}: there is a single class, 'a'. Telling apart needs two or more."),
         (["a/1.jpg", "b/readme"], "{folder}/b: this class has no picture. Add some, or move the folder elsewhere."),
+        (
+            ["a/1.jpg", "b/coco.json"],
+            "{folder}/b: this class has no picture. Add some, or move the folder elsewhere. Annotations of objects are "
+            "for the tasks object-detection and instance-segmentation.",
+        ),
         (["train/1.jpg", "val/2.jpg"], "{folder}/train: it holds no class folders. "),
         (["val/a/1.jpg", "val/b/1.jpg"], "{folder}: it has val but no train folder. "),
         (["a/1.jpg", "b/1.jpg", "b/2.jpg"], "{folder}: class 'a' has a single picture, too few to divide "),

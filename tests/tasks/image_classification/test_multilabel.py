@@ -61,7 +61,10 @@ def test_check_counts_labels(trained: Trained) -> None:
     manifest = load_manifest(trained.folder / "manifest.json")
     counts = " + ".join(str(manifest.counts(split)[0]) for split in ("train", "val", "test"))
     found = TASK.check(spec_of(trained.data))
-    assert found[0] == "Pictures: 120 train, 40 val, 40 test, in 3 classes; each is opened when the search begins."
+    assert (
+        found[0]
+        == "Pictures: 120 train, 40 val, 40 test, in 3 classes; each is opened by --pictures, and when the search begins."
+    )
     assert f"blue: {counts}" in found[1]
 
 
@@ -112,11 +115,13 @@ def test_predictions_are_the_labels_above_their_thresholds(trained: Trained, tmp
     _, config = load_model(trained.model)
     thresholds = dict(zip(config.classes, config.thresholds, strict=True))
     for prediction in found:
-        probabilities = {guess["label"]: guess["probability"] for guess in prediction["top"]}
+        probabilities = prediction["probabilities"]
         assert prediction["labels"] == [name for name in thresholds if probabilities[name] >= thresholds[name]]
-        assert prediction["label"] == "|".join(prediction["labels"])
     with (tmp_path / "out.csv").open(newline="") as file:
-        assert [row["labels"] for row in csv.DictReader(file)] == [prediction["label"] for prediction in found]
+        rows = list(csv.DictReader(file))
+    for row, prediction in zip(rows, found, strict=True):
+        assert row["labels"] == "|".join(prediction["labels"])
+        assert {name: float(row[f"probability_{name}"]) for name in thresholds} == prediction["probabilities"]
     truth = {line.split(",")[0]: line.split(",")[2] for line in (trained.data / "labels.csv").read_text().split()[1:]}
     decisions = [
         (name in prediction["labels"]) == (name in truth[Path(prediction["file"]).name])

@@ -152,7 +152,7 @@ def test_unknown_and_wrong_parameters(digits: Path) -> None:
 def test_check(digits: Path) -> None:
     """What was found is said in a line; nothing is written."""
     assert TASK.check(spec_of(digits)) == [
-        "Pictures: 100 train, 40 val, in 10 classes; each is opened when the search begins.",
+        "Pictures: 100 train, 40 val, in 10 classes; each is opened by --pictures, and when the search begins.",
         "By class (train + val): 1: 12 + 2, 3: 12 + 2, 0: 11 + 3, 6: 11 + 3, 2: 10 + 4, 7: 10 + 4, 5: 9 + 5, "
         "9: 9 + 5, 4: 8 + 6, 8: 8 + 6.",
         "Network: small-cnn.",

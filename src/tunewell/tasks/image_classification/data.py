@@ -206,8 +206,17 @@ def _read_classes(folder: Path) -> dict[str, Found]:
         raise DataError(f"{folder}: there are no pictures in its class folders. Known endings: {kinds}.")
     for name, held in found.items():
         if not held.pictures:
-            raise DataError(f"{folder / name}: this class has no picture. Add some, or move the folder elsewhere.")
+            raise DataError(
+                f"{folder / name}: this class has no picture. Add some, or move the folder elsewhere."
+                f"{_hint_at_objects(folder / name)}"
+            )
     return found
+
+
+def _hint_at_objects(folder: Path) -> str:
+    if not any(path.suffix.lower() in (".json", ".xml") for path in folder.iterdir()):
+        return ""
+    return " Annotations of objects are for the tasks object-detection and instance-segmentation."
 
 
 def check_classes_left(manifest: PictureSet, kept: PictureSet, broken: Mapping[int, str]) -> None:

@@ -2,9 +2,11 @@
 
     {"file": …, "label": "cat", "probability": 0.98, "top": [{"label": …, "probability": …}, …], "error": null}
 
-Of one that can't be read, label and probability are null. Where a picture has any number of labels, `labels` lists
-those that are given, `label` joins them with bars (empty: none), `probability` is that of the likeliest label, given
-or not, and `top` has all labels.
+Of one that can't be read, label and probability are null. Where a picture has any number of labels::
+
+    {"file": …, "labels": ["cat", …], "probabilities": {"cat": 0.98, …}, "error": null}
+
+with the labels that are given, none for one that can't be read, and the probability of every label.
 """
 
 from __future__ import annotations
@@ -43,7 +45,8 @@ def _begin(arguments: Mapping[str, Any], paths: Sequence[Path]) -> Callable[[Seq
 def _predict(module: nn.Module, config: ModelConfig, paths: Sequence[Path]) -> list[Prediction]:
     pixels, problems = load_each(paths, partial(load_pixels, size=config.image_size))
     rows = dict(zip(pixels, _probabilities(module, config, list(pixels.values())), strict=True))
-    return [_prediction(rows[path], config) if path in rows else _unreadable(problems[path]) for path in paths]
+    prediction = _labels if config.thresholds else _label
+    return [prediction(config, rows.get(path), problems.get(path)) for path in paths]
 
 
 @torch.inference_mode()
@@ -56,31 +59,45 @@ def _probabilities(module: nn.Module, config: ModelConfig, pixels: Sequence[np.n
     return rows
 
 
-def _prediction(probabilities: Sequence[float], config: ModelConfig) -> Prediction:
-    ranked = sorted(zip(probabilities, config.classes, strict=True), key=lambda pair: -pair[0])
+def _label(config: ModelConfig, probabilities: Sequence[float] | None, problem: str | None) -> Prediction:
+    """Return the likeliest label; of a picture that can't be read there is a problem, but no probabilities."""
+    if probabilities is None:
+        return {"label": None, "probability": None, "top": [], "error": problem}
+    ranked = sorted(zip(probabilities, config.classes, strict=True), key=lambda pair: -pair[0])[:TOP]
     top = [{"label": label, "probability": probability} for probability, label in ranked]
-    if not config.thresholds:
-        return {**top[0], "top": top[:TOP], "error": None}
-    decided = zip(config.classes, probabilities, config.thresholds, strict=True)
-    labels = [label for label, probability, threshold in decided if probability >= threshold]
-    return {**top[0], "top": top, "error": None, "label": "|".join(labels), "labels": labels}
+    return {**top[0], "top": top, "error": None}
 
 
-def _unreadable(problem: str) -> Prediction:
-    return {"label": None, "probability": None, "top": [], "error": problem}
+def _labels(config: ModelConfig, probabilities: Sequence[float] | None, problem: str | None) -> Prediction:
+    """Return every label whose probability reaches its threshold."""
+    if probabilities is None:
+        return {"labels": [], "probabilities": {}, "error": problem}
+    of = dict(zip(config.classes, probabilities, strict=True))
+    labels = [name for name, threshold in zip(of, config.thresholds, strict=True) if of[name] >= threshold]
+    return {"labels": labels, "probabilities": of, "error": None}
 
 
 def _write_csv(predictions: Sequence[Prediction], file: TextIO) -> None:
-    """One row a picture: the most likely classes side by side; before them, of any number of labels, those given."""
+    """One row a picture: the likeliest labels side by side; or those given, and the probability of each label."""
+    if "labels" in predictions[0]:
+        _write_labels(predictions, file)
+        return
     ranks = ["", *(f"_{rank}" for rank in range(2, TOP + 1))]
-    several = any("labels" in prediction for prediction in predictions)
-    likeliest = [f"{name}{rank}" for rank in ranks for name in ("label", "probability")]
-    writer = csv.DictWriter(file, ["file", *(["labels"] if several else []), *likeliest, "error"])
+    writer = csv.DictWriter(
+        file, ["file", *(f"{name}{rank}" for rank in ranks for name in ("label", "probability")), "error"]
+    )
     writer.writeheader()
     for prediction in predictions:
         row = {"file": prediction["file"], "error": prediction["error"]}
-        if several:
-            row["labels"] = prediction["label"]
         for rank, guess in zip(ranks, prediction["top"], strict=False):
             row |= {f"{name}{rank}": value for name, value in guess.items()}
         writer.writerow(row)
+
+
+def _write_labels(predictions: Sequence[Prediction], file: TextIO) -> None:
+    names = next((list(one["probabilities"]) for one in predictions if one["probabilities"]), [])
+    writer = csv.writer(file)
+    writer.writerow(["file", "labels", *(f"probability_{name}" for name in names), "error"])
+    for one in predictions:
+        probabilities = [one["probabilities"].get(name) for name in names]
+        writer.writerow([one["file"], "|".join(one["labels"]), *probabilities, one["error"]])

@@ -128,7 +128,8 @@ class ImageClassification:
         manifest = self.read(data_folder(spec), spec.seed)
         self._check_objective(spec, manifest)
         counts = ", ".join(f"{len(positions)} {split}" for split, positions in manifest.splits.items())
-        found = f"Pictures: {counts}, in {len(manifest.classes)} classes; each is opened when the search begins."
+        opened = "each is opened by --pictures, and when the search begins"
+        found = f"Pictures: {counts}, in {len(manifest.classes)} classes; {opened}."
         data = manifest.summary()
         advice = advise_sampling(spec.sampling, data)
         return [found, by_class(data), f"Network: {spec.network}.", weights, *manifest.notes, *advice]

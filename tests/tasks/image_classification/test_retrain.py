@@ -108,7 +108,7 @@ def test_the_test_pictures_are_not_learned_from(trained: Trained, tmp_path: Path
     assert config["metrics"] == {}
     assert config["note"] == (
         "Trained on the 300 pictures of train and val. "
-        "No test split: not measured on pictures that it has not learned from."
+        "Nothing to test on: not measured on pictures that it has not learned from."
     )
 
 

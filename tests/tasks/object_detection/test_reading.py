@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,19 @@ def edit(path: Path, change: Callable[[Any], None]) -> None:
     content = json.loads(path.read_text())
     change(content)
     path.write_text(json.dumps(content))
+
+
+def test_pictures_without_objects_are_no_test(tmp_path: Path) -> None:
+    """Of test pictures that show nothing every model would find all there is, which is nothing: none is measured."""
+    found = read(write_coco(tmp_path))
+    positions = found.test_positions()
+    assert positions is not None
+    assert positions.tolist() == list(found.splits["test"])
+    bare = [
+        one.chosen(np.zeros(len(one), dtype=bool)) if place in found.splits["test"] else one
+        for place, one in enumerate(found.objects)
+    ]
+    assert replace(found, objects=tuple(bare)).test_positions() is None
 
 
 @pytest.mark.parametrize("writer", WRITERS.values(), ids=WRITERS)

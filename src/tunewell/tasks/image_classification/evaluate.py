@@ -49,10 +49,10 @@ def _evaluate_trial(artifacts: Path, prepared: Prepared, manifest: LabelledPictu
     module, config = load_model(artifacts / "model")
     validation = _measure(logits, positions, manifest, config)
     test = None
-    if "test" in manifest.splits:
-        positions = np.asarray(manifest.splits["test"])
+    tested = manifest.test_positions()
+    if tested is not None:
         pictures = labelled_pictures(prepared, manifest, config.image_size)
-        test = _measure(_logits(module, config, pictures, positions), positions, manifest, config)
+        test = _measure(_logits(module, config, pictures, tested), tested, manifest, config)
     return {"val": validation, "test": test}
 
 

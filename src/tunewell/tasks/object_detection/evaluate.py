@@ -45,9 +45,10 @@ def _evaluate_trial(artifacts: Path, prepared: Prepared, annotated: AnnotatedPic
     pictures = shared_pictures(prepared, annotated, config.image_size)
     validation = _measure(load_detections(artifacts / "detections.json"), pictures)
     test = None
-    if "test" in annotated.splits:
+    tested = annotated.test_positions()
+    if tested is not None:
         device = best_device()
-        found = find_all(on_device(module, device), config, pictures, annotated.splits["test"], device)
+        found = find_all(on_device(module, device), config, pictures, tested.tolist(), device)
         test = _measure(found, pictures, config.score_threshold)
     return {"val": validation, "test": test}
 

@@ -64,6 +64,12 @@ class PictureSet:
         found: np.ndarray = self.presence(split).sum(axis=0)
         return found
 
+    def test_positions(self) -> np.ndarray | None:
+        """Return the positions of the test pictures; None if there are none, or none shows anything to be found."""
+        if "test" not in self.splits or not self.counts("test").any():
+            return None
+        return np.asarray(self.splits["test"])
+
     def summary(self) -> DataSummary:
         """Return what the data set holds."""
         counts = np.stack([self.counts(split) for split in self.splits], axis=1)

@@ -47,7 +47,7 @@ def train_again(
     """
     splits, schedule = arguments["splits"], arguments["schedule"]
     positions = np.sort(np.concatenate([pictures.splits[split] for split in splits]))
-    test = None if "test" in splits or "test" not in pictures.splits else np.asarray(pictures.splits["test"])
+    test = None if "test" in splits else pictures.test_positions()
     learner: Trained | None = None
     metrics: dict[str, float] = {}
     for number, part in enumerate(schedule, start=1):
@@ -88,7 +88,7 @@ def _train(
 def _note(trained: int, splits: Sequence[str], parts: int, tested: int | None) -> str:
     sentences = [f"Trained on the {trained} pictures of {' and '.join(splits)}."]
     if tested is None:
-        sentences.append("No test split: not measured on pictures that it has not learned from.")
+        sentences.append("Nothing to test on: not measured on pictures that it has not learned from.")
     else:
         sentences.append(f"Measured on the {tested} pictures of test.")
     if parts > 1:

@@ -53,7 +53,9 @@ SETS = {
         seeds=3,
         folder="sign_digits",
     ),
-    "playing_cards_multilabel": DataSet("multilabel-classification", "efficientnet-lite0", 4, {"image_size": 128}),
+    "playing_cards_multilabel": DataSet(
+        "multilabel-classification", "efficientnet-lite0", 4, {"image_size": 128}, seeds=3
+    ),
     "bccd": DataSet("object-detection", "faster-rcnn-lite0", 2, {"image_size": 224}),
     "playing_cards": DataSet("object-detection", "faster-rcnn-lite0", 4, {"image_size": 224}),
     "nuclei_fluo": DataSet("instance-segmentation", "mask-rcnn-lite0", 3, {"image_size": 224}),

@@ -278,6 +278,28 @@ def test_a_kill_while_a_model_is_replaced_loses_none(
     assert (folder / "model.json").read_text() == "new"
 
 
+def test_a_model_is_found_while_it_is_replaced(
+    service: Service, pictures: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever looks for the model between the two renames puts the new one in its place; the retraining ends well."""
+    pictures(write_model("old"))
+    folder, _ = service.retrain("e")
+    rename, found = Path.rename, []
+
+    def looked_for(path: Path, target: Path) -> Path:
+        if path.name == ".model.new" and not found:
+            found.append(True)
+            assert service.find_model("e") == folder
+        return rename(path, target)
+
+    pictures(write_model("new"))
+    monkeypatch.setattr(Path, "rename", looked_for)
+    service.retrain("e")
+    assert found
+    assert (folder / "model.json").read_text() == "new"
+    assert not list(folder.parent.glob(".model*"))
+
+
 def test_what_is_no_model_is_never_overwritten(service: Service, pictures: Any, tmp_path: Path) -> None:
     """A file, or a folder with other things in it, is refused as the model's place before the training."""
     pictures(lambda launch: pytest.fail("it was trained"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -162,7 +163,7 @@ def _replace(target: Path, source: Path) -> None:
     shutil.move(source, arriving)
     if target.exists():
         target.rename(leaving)
-    arriving.rename(target)
+    _arrive(arriving, target)
     shutil.rmtree(leaving, ignore_errors=True)
 
 
@@ -170,6 +171,12 @@ def _complete_replacement(target: Path) -> None:
     """Put the new folder in its place, if a kill came when the old one had left it."""
     arriving, leaving = _beside(target)
     if leaving.is_dir() and arriving.is_dir() and not target.exists():
+        _arrive(arriving, target)
+
+
+def _arrive(arriving: Path, target: Path) -> None:
+    """Put the new folder in its place; whoever looks for the model at that moment may do so first."""
+    with suppress(FileNotFoundError):
         arriving.rename(target)
 
 

@@ -108,13 +108,15 @@ def foresee_weights(choice: str, pretrained: Pretrained) -> str:
     if choice not in ("auto", "none"):
         _check_file(choice)
         return f"Weights: {choice}."
-    if choice == "none" or (download is None and package is None):
-        return f"Weights: none, {name} is trained from scratch."
+    none = f"Weights: none, {name} is trained from scratch."
+    if choice == "none":
+        return none
     if package and importlib.util.find_spec(package):
         return f"Weights: {pretrained.content}, from the installed package {package}."
-    assert download is not None
+    if download is None:
+        return none
     if _is_reachable(download.host):
-        return f"Weights: {pretrained.content}, {download.name} of {download.library}, had when the search begins."
+        return f"Weights: {pretrained.content}, {download.name} of {download.library}, fetched when the search begins."
     return (
         f"Weights: there is no connection to {download.host}. Unless {download.library} has {download.name} in its "
         f"cache, {name} is trained from scratch, all layers{pretrained.without}."

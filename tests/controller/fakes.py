@@ -134,6 +134,7 @@ class Bench:
         self.home = Home(folder)
         self.home.create()
         self.store = Store(self.home.database_url)
+        self.home = Home(folder, self.store)
         self.scheduler = FakeScheduler(slots)
         self.now = 1000.0
         self.tuners: dict[str, ListTuner] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.controller.fakes import Bench
+from tunewell.schedulers import records
 from tunewell.spec.errors import ConflictError, DataError
-from tunewell.spec.launch import Ended, Exit, Report, Reported
+from tunewell.spec.launch import AttemptKey, Ended, Exit, Report, Reported
 from tunewell.spec.states import Cause, ExperimentState, TrialState
 from tunewell.tuners.contract import Suggestion, Wait
 
@@ -251,6 +253,51 @@ def test_children_resume_from_their_parents(tmp_path: Path) -> None:
     child = bench.scheduler.alive[bench.scheduler.key(2)].folder
     assert (child / "checkpoint" / "model.bin").read_bytes() == b"weights"
     assert bench.store.trial("e", 2).resume_from == 1
+    bench.store.close()
+
+
+def test_another_life_makes_way(tmp_path: Path) -> None:
+    """What lies where an attempt begins is set aside; processes that work there are asked to end, and waited for."""
+    bench = Bench(tmp_path)
+    bench.scheduler.needs_folder = True
+    bench.create(max_trials=1)
+    place = bench.home.place(AttemptKey("e", 1, 1))
+    bench.add()
+    records.make_folder(place, "1" * 32)
+    (place / "checkpoint").mkdir()
+    with records.locked(place, wait=False):
+        bench.step(2)
+        assert records.read_stop(place) is not None
+        assert not bench.scheduler.started
+        assert "was asked to end" in bench.controller.problem
+    bench.step(3)
+    launch = bench.scheduler.alive[bench.scheduler.key(1)]
+    assert records.identity_of(launch.folder) == launch.identity == bench.store.trial("e", 1).identity
+    assert not records.read_stop(place)
+    assert bench.store.trial("e", 1).attempt == 1
+    assert bench.controller.problem == ""
+    assert "set-aside" in " ".join(bench.store.experiment("e").notes)
+    bench.store.close()
+
+
+def test_checkpoints_of_another_life_are_not_gone_on_from(tmp_path: Path) -> None:
+    """A lost trial begins anew where the folder of its last attempt is another life's, whatever lies beside it."""
+    bench = Bench(tmp_path)
+    bench.scheduler.needs_folder = True
+    bench.create(max_trials=1)
+    bench.add()
+    bench.step()
+    folder = bench.scheduler.alive[bench.scheduler.key(1)].folder
+    (folder / "checkpoint" / "model.bin").write_bytes(b"other")
+    records.make_folder(folder, "1" * 32)
+    for stray in ("1.bak", "01", "\u0661", "1 (copy)"):
+        shutil.copytree(folder, folder.with_name(stray))
+    folder.with_name("3").write_text("a file")
+    bench.scheduler.end(1, Cause.KILLED)
+    bench.step(2)
+    folder = bench.scheduler.alive[bench.scheduler.key(1)].folder
+    assert folder.name == "2"
+    assert not any((folder / "checkpoint").iterdir())
     bench.store.close()
 
 

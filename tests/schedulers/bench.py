@@ -13,10 +13,13 @@ from typing import Any
 
 import psutil
 
+from tunewell.schedulers import records
 from tunewell.schedulers.contract import Scheduler
 from tunewell.schedulers.local import LocalScheduler
 from tunewell.spec.launch import AttemptKey, Ended, Event, Exit, Launch, Report, Reported
 
+#: What the folders of all attempts here bear.
+IDENTITY = "0" * 32
 CHILDREN = Path(__file__).parent / "children"
 #: No wait of a test takes longer; on a busy machine everything takes its time.
 PATIENCE_SECONDS = 30.0
@@ -76,10 +79,10 @@ class Bench:
     def launch(self, number: int = 1, parameters: Mapping[str, Any] | None = None, **fields: Any) -> Launch:
         """Return a launch with a folder that is ready for it."""
         folder = self.folder / str(number) / "1"
-        folder.mkdir(parents=True, exist_ok=True)
+        records.make_folder(folder, IDENTITY)
         (folder / "parameters.json").write_text(json.dumps(parameters or {}))
         fields = {"working_directory": self.folder, "parameters": parameters or {}, **self.fields, **fields}
-        return Launch(key=AttemptKey("bench", number, 1), folder=folder, **fields)
+        return Launch(key=AttemptKey("bench", number, 1), folder=folder, identity=IDENTITY, **fields)
 
     def start(self, launch: Launch) -> Launch:
         """Start an attempt."""

@@ -203,6 +203,46 @@ def test_adopting_what_never_ran(bench: Bench, state: str) -> None:
     assert not (bench.folder / "began").exists()
 
 
+@pytest.mark.parametrize("state", ["alive", "ended"])
+def test_the_attempt_of_another_life_is_left_alone(bench: Bench, state: str) -> None:
+    """An attempt in a folder that bears another identity is not this one: nothing of it is told, ended or changed."""
+    other = bench.start(bench.launch(command=script("polite")))
+    bench.wait_for_output(other)
+    pids = bench.supervisor_of(other)
+    if state == "ended":
+        bench.scheduler.stop(other.key, 0.0)
+        bench.finish(other)
+    bench.scheduler.close()
+    successor = bench.successor()
+    before = sorted(path.name for path in other.folder.iterdir())
+    assert successor.scheduler.adopt(replace(other, identity="1" * 32)) == "unknown"
+    successor.poll()
+    assert successor.events == []
+    assert sorted(path.name for path in other.folder.iterdir()) == before
+    if state == "alive":
+        assert not has_ended(pids["trial"]["pid"])
+        assert successor.scheduler.adopt(other) == "alive"
+        successor.scheduler.stop(other.key, 0.0)
+        successor.finish(other)
+    successor.scheduler.close()
+
+
+def test_a_copied_folder_ends_no_process_of_its_original(bench: Bench) -> None:
+    """What was copied while it ran is lost in the copy, and runs on where it was copied from."""
+    launch = bench.start(bench.launch(command=script("polite")))
+    bench.wait_for_output(launch)
+    pids = bench.supervisor_of(launch)
+    copy = bench.folder / "copy" / "1"
+    shutil.copytree(launch.folder, copy)
+    successor = bench.successor()
+    assert successor.scheduler.adopt(replace(launch, folder=copy)) == "unknown"
+    assert records.read_exit(copy) is not None
+    assert not any(has_ended(process["pid"]) for process in (pids["supervisor"], pids["trial"]))
+    bench.scheduler.stop(launch.key, 0.0)
+    assert bench.finish(launch).stopped
+    successor.scheduler.close()
+
+
 def test_adopting_twice(bench: Bench) -> None:
     """What an earlier adoption found to be lost comes as an end, so it can't be missed."""
     launch = bench.launch(command=("true",))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,17 @@ from tunewell.controller.home import Home
 from tunewell.service.evaluations import read_evaluations
 from tunewell.service.finalists import read_finalists
 from tunewell.spec.errors import DataError
+from tunewell.store import Store
 
 DAMAGED = ["", '{"1": {"val"', "\0" * 40]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """A store with the experiment `e`."""
+    with Store(f"sqlite:///{tmp_path / 'tunewell.db'}") as store:
+        store.create_experiment("e", {}, {}, {})
+        yield store
 
 
 def write(home: Path, name: str, content: str) -> Home:
@@ -23,14 +33,14 @@ def write(home: Path, name: str, content: str) -> Home:
 
 
 @pytest.mark.parametrize("content", DAMAGED)
-def test_damaged_evaluations_are_none(tmp_path: Path, content: str) -> None:
+def test_damaged_evaluations_are_none(store: Store, tmp_path: Path, content: str) -> None:
     """Evaluations that can't be read are made again, like those that never were."""
-    assert read_evaluations(write(tmp_path, "evaluation.json", content), "e") == {}
+    assert read_evaluations(store, write(tmp_path, "evaluation.json", content), "e") == {}
 
 
 @pytest.mark.parametrize("content", DAMAGED)
-def test_damaged_finalists_are_refused(tmp_path: Path, content: str) -> None:
+def test_damaged_finalists_are_refused(store: Store, tmp_path: Path, content: str) -> None:
     """Without its finalists a search would name another trial as the best: they are missed, with a remedy."""
     home = write(tmp_path, "finalists.json", content)
     with pytest.raises(DataError, match=r"finalists\.json: this record .* is damaged\. Remove it"):
-        read_finalists(home, "e")
+        read_finalists(store, home, "e")

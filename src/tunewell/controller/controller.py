@@ -71,8 +71,8 @@ class Controller:
         self.home = home
         self.clock = clock
         self.monotonic = monotonic
-        #: What keeps the controller from working just now, for people; empty if nothing does.
-        self.problem = ""
+        #: Why the store can't be written just now; empty if it can.
+        self._refusal = ""
         self._active: dict[str, _Active] = {}
         self._interrupts = 0
         self._interrupts_obeyed = 0
@@ -98,7 +98,7 @@ class Controller:
         with lock or ExitStack() as stack:
             if lock is None:
                 stack.enter_context(self.home.lock(name))
-            manager = recover(self.store, experiment, max_trials, self.clock)
+            manager = recover(self.store, experiment, max_trials, self.clock, self.monotonic)
             active = _Active(manager, stack.pop_all())
         self._active[name] = active
         row = self.store.experiment(name)
@@ -109,6 +109,12 @@ class Controller:
             self._set_state(active, ExperimentState.RUNNING, None, "")
         self._take_requests(active, after_its_end=row.state.final)
         log.info("experiment '%s' taken over: %s, %d trials running", name, row.state, len(manager.running))
+
+    @property
+    def problem(self) -> str:
+        """What keeps the controller, or a trial, from going on just now, for people; empty if nothing does."""
+        problems = (active.manager.problem for active in self._active.values())
+        return self._refusal or next(filter(None, problems), "")
 
     @property
     def busy(self) -> bool:
@@ -153,7 +159,7 @@ class Controller:
         self._launch()
         self._record()
         # Interrupted while nothing can be recorded: the next controller finds out what became of the trials.
-        abandoned = self.interrupted and bool(self.problem)
+        abandoned = self.interrupted and bool(self._refusal)
         for name, active in list(self._active.items()):
             if abandoned or (active.done and not active.manager.writes):
                 self._active.pop(name).lock.close()
@@ -240,7 +246,7 @@ class Controller:
         )
 
     def _launch(self) -> None:
-        if self.interrupted or self.problem:
+        if self.interrupted or self._refusal:
             return
         reserved: dict[int, int] = {}
         willing = [active for active in self._active.values() if active.decision is None]
@@ -263,7 +269,7 @@ class Controller:
         if now < self._hold_until:
             return
         if not self._anything_to_record():
-            self.problem = ""
+            self._refusal = ""
             return
         try:
             with self.store.transaction() as tx:
@@ -273,12 +279,12 @@ class Controller:
                     if active.time_is_due:
                         tx.add_elapsed(active.experiment.name, active.unrecorded_seconds)
         except UserError as error:
-            if str(error) != self.problem:
+            if str(error) != self._refusal:
                 log.error("the store can't be written (%s); trying again", error)
-            self.problem = str(error)
+            self._refusal = str(error)
             self._hold_until = now + RETRY_SECONDS
             return
-        self.problem = ""
+        self._refusal = ""
         self._last_record = now
         for active in self._active.values():
             if active.time_is_due:

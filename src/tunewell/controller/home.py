@@ -6,35 +6,53 @@
       tunewell.db                        the store
       cache/                             what experiments share (decoded pictures, weights)
       experiments/NAME/
+        identity.json                    which experiment it belongs to, and of which database
         controller.lock                  held by the one controller that runs the experiment
         retrain.lock                     held by the one process that retrains its model
-        trials/NUMBER/ATTEMPT/           one attempt: parameters.json, reports.jsonl, output.log, …
+        trials/NUMBER/ATTEMPT/           one attempt: identity.json, parameters.json, reports.jsonl, output.log, …
         jobs/ID/                         one job after the search: evaluation, retraining, …
+      set-aside/NUMBER/experiments/…     what was found where something of another identity belongs
+
+A name is no proof: a database can be moved away, put back from an older copy, or be one of several beside the same
+home. So the folders of experiments and attempts bear random identities, which the store knows. One that bears another
+identity is another life's: nothing is read from it, and where its place is needed it is set aside as a whole.
 """
 
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from tunewell.schedulers.records import IDENTITY, identity_of, make_folder
+from tunewell.schedulers.recovery import living
 from tunewell.spec.errors import ConflictError, DataError
 from tunewell.spec.launch import AttemptKey
+from tunewell.store.store import Store
+from tunewell.trial.files import read_json
 
 #: How long a lock is waited for: whoever only looks whether it is held has it for a moment.
 LOCK_SECONDS = 1.0
+_CONTROLLER, _RETRAIN = "controller.lock", "retrain.lock"
+#: Folder of the home for what is set aside.
+SET_ASIDE = "set-aside"
 
 
 class Home:
-    """Paths below one home folder."""
+    """Paths below one home folder, and whose they are."""
 
-    def __init__(self, folder: Path) -> None:
-        """Take the folder as home; it is made when something is first written."""
+    def __init__(self, folder: Path, store: Store | None = None) -> None:
+        """Take the folder as home; it is made when something is first written.
+
+        `store` knows the identities of experiments; without it, the folder of a name is the experiment's.
+        """
         self.folder = folder.absolute()
+        self._store = store
 
     @property
     def database_url(self) -> str:
@@ -45,14 +63,6 @@ class Home:
     def cache(self) -> Path:
         """Folder of what experiments share."""
         return self.folder / "cache"
-
-    def experiment(self, name: str) -> Path:
-        """Folder of an experiment."""
-        return self.folder / "experiments" / name
-
-    def attempt(self, key: AttemptKey) -> Path:
-        """Folder of one attempt."""
-        return self.experiment(key.experiment) / "trials" / str(key.trial) / str(key.attempt)
 
     def create(self) -> None:
         """Make the folder; raise `DataError` if it can't be written."""
@@ -67,23 +77,140 @@ class Home:
                 "Choose another with --home or TUNEWELL_HOME."
             ) from None
 
+    # Whose folders ----------------------------------------------------------------------------------------
+
+    def experiment(self, name: str) -> Path:
+        """Folder of an experiment: its place, or where it was set aside; with nothing in it if it has left none."""
+        place = _place_of_experiment(name)
+        identity = self._identity(name)
+        if identity is None or self._is_unclaimed(self.folder / place):
+            return self.folder / place
+        return self._find(place, identity)
+
+    def attempt(self, key: AttemptKey, identity: str | None) -> Path:
+        """Folder of an attempt that was started, found as `experiment` finds."""
+        return self._find(_place_of_attempt(key), identity)
+
+    def place(self, key: AttemptKey) -> Path:
+        """Where an attempt's folder belongs, whatever lies there."""
+        return self.folder / _place_of_attempt(key)
+
+    def claim(self, name: str) -> None:
+        """Make sure that the place of an experiment's folder is its own, for something that is to be written there.
+
+        Raises:
+            ConflictError: an experiment of this name in another database is at work there.
+        """
+        if not self._is_own(name):
+            with self.lock(name):
+                pass
+
+    def set_aside(self, place: Path) -> Path:
+        """Move a folder away, to where nothing takes it for what its place says; return where it is now."""
+        relative = place.relative_to(self.folder)
+        for number in itertools.count(1):
+            target = self.folder / SET_ASIDE / str(number) / relative
+            if not os.path.lexists(target):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                place.rename(target)
+                return target
+        raise AssertionError("numbers never run out")
+
+    def _identity(self, name: str) -> str | None:
+        return self._store.identity(name) if self._store is not None else None
+
+    def _find(self, place: Path, identity: str | None) -> Path:
+        found = self._find_all(place, identity)
+        there = self.folder / place
+        nowhere = self.folder / SET_ASIDE / "none" / place
+        return next(found, nowhere if os.path.lexists(there) else there)
+
+    def _find_all(self, place: Path, identity: str | None) -> Iterator[Path]:
+        for folder in (self.folder / place, *self.folder.glob(f"{SET_ASIDE}/*/{place}")):
+            if identity is not None and identity_of(folder) == identity:
+                yield folder
+
+    def _is_own(self, name: str) -> bool:
+        identity = self._identity(name)
+        return identity is None or identity_of(self.folder / _place_of_experiment(name)) == identity
+
+    def _is_unclaimed(self, folder: Path) -> bool:
+        """Whether a folder is not there, or nobody has left anything in it."""
+        return not folder.exists() or {path.name for path in folder.iterdir()} <= {_CONTROLLER, _RETRAIN}
+
+    def _take(self, name: str) -> bool:
+        """Have the place of an experiment's folder, whose lock is held, bear its identity; False: it is another's."""
+        folder, identity = self.folder / _place_of_experiment(name), self._identity(name)
+        if self._is_own(name):
+            return True
+        if identity is None or self._store is None or not self._is_unclaimed(folder):
+            return False
+        make_folder(folder, identity, database=self._store.place)
+        return True
+
+    def _make_way(self, name: str) -> None:
+        """Set the folder of another experiment aside, whose lock is held, and put the own one back, if there is one."""
+        place = self.folder / _place_of_experiment(name)
+        busy = living([*place.glob("trials/*/*"), *place.glob("jobs/*")])
+        if busy is not None:
+            raise ConflictError(
+                f"{place}: this is the folder of another experiment '{name}'{_of_database(place)}, and processes that "
+                f"it started still run ({busy}). Wait for their end, or choose another `name` or --home."
+            )
+        own = self._find_all(_place_of_experiment(name), self._identity(name))
+        target = self.set_aside(place)
+        found = next(own, None)
+        if found is not None:
+            found.rename(place)
+        if self._store is not None:
+            self._store.add_note(
+                name,
+                f"Its folder was that of another experiment of this name{_of_database(target)}, which was set aside: "
+                f"{target}.",
+            )
+
+    # Locks ------------------------------------------------------------------------------------------------
+
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
-        """Hold the right to run an experiment; raise `ConflictError` if another process has it."""
+        """Hold the right to run an experiment, in a folder of its own.
+
+        Raises:
+            ConflictError: another process has it, or runs an experiment of this name in another database.
+        """
+        place = self.folder / _place_of_experiment(name)
         remedy = f"Watch it with `tunewell show {name}`, or stop it with `tunewell stop {name}`."
-        with _held(self.experiment(name) / "controller.lock", f"Experiment '{name}' is being run", remedy):
-            yield
+
+        def explain(holder: str) -> str:
+            if self._is_own(name):
+                return f"Experiment '{name}' is being run by process {holder}. {remedy}"
+            return (
+                f"{place}: process {holder} runs another experiment '{name}'{_of_database(place)} there. Wait for it, "
+                "or choose another `name` or --home."
+            )
+
+        while True:
+            with _held(place / _CONTROLLER, explain):
+                if self._take(name):
+                    yield
+                    return
+                self._make_way(name)
 
     @contextmanager
     def retrain_lock(self, name: str) -> Iterator[None]:
         """Hold the right to replace an experiment's model; raise `ConflictError` if another process has it."""
-        with _held(self.experiment(name) / "retrain.lock", f"Experiment '{name}' is being retrained", "Wait for it."):
+
+        def explain(holder: str) -> str:
+            return f"Experiment '{name}' is being retrained by process {holder}. Wait for it."
+
+        self.claim(name)
+        with _held(self.folder / _place_of_experiment(name) / _RETRAIN, explain):
             yield
 
     def is_running(self, name: str) -> bool:
         """Whether a controller runs the experiment now."""
         try:
-            with (self.experiment(name) / "controller.lock").open("r+") as file:
+            with (self.experiment(name) / _CONTROLLER).open("r+") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except FileNotFoundError:
             return False
@@ -92,17 +219,41 @@ class Home:
         return False
 
 
+def _place_of_experiment(name: str) -> Path:
+    return Path("experiments", name)
+
+
+def _place_of_attempt(key: AttemptKey) -> Path:
+    return _place_of_experiment(key.experiment) / "trials" / str(key.trial) / str(key.attempt)
+
+
+def _of_database(folder: Path) -> str:
+    database = (read_json(folder / IDENTITY) or {}).get("database")
+    return f" (database: {database})" if database else ""
+
+
 @contextmanager
-def _held(path: Path, what: str, remedy: str) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as file:
-        holder = _lock(file)
-        if holder is not None:
-            raise ConflictError(f"{what} by process {holder}. {remedy}")
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
+def _held(path: Path, explain: Callable[[str], str]) -> Iterator[None]:
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a+") as file:
+            holder = _lock(file)
+            if holder is not None:
+                raise ConflictError(explain(holder))
+            if not _is_at(file, path):  # its folder was set aside meanwhile
+                continue
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            yield
+            return
+
+
+def _is_at(file: TextIO, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _lock(file: TextIO) -> str | None:

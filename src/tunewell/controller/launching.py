@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tunewell.controller.checkpoints import copy_checkpoint
 from tunewell.controller.home import Home
 from tunewell.schedulers.contract import Scheduler
-from tunewell.spec.errors import DataError, SpecError
+from tunewell.schedulers.records import make_folder
+from tunewell.spec.errors import SpecError
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.launch import AttemptKey, Launch, Limits, Resources
 from tunewell.spec.space import Value
+from tunewell.store.rows import AttemptRow
 from tunewell.tasks.contract import Attempt, Task
 from tunewell.tuners.contract import Suggestion
 
@@ -49,6 +52,7 @@ def build_launch(
     resources: Resources,
     suggestion: Suggestion,
     number: int,
+    identity: str,
     folder: Path | None = None,
 ) -> Launch:
     """Return the launch of attempt `number` at a suggestion. The same arguments give the same launch.
@@ -56,12 +60,13 @@ def build_launch(
     `folder` replaces the attempt's usual folder.
     """
     key = AttemptKey(spec.name, suggestion.number, number)
-    folder = folder or home.attempt(key)
+    folder = folder or home.place(key)
     attempt = Attempt(key, folder, suggestion.parameters, *_shares(spec, suggestion))
     program = task.program(spec, home.experiment(spec.name), attempt)
     return Launch(
         key=key,
         folder=folder,
+        identity=identity,
         command=program.command,
         entry=program.entry,
         preload=program.preload,
@@ -78,26 +83,25 @@ def build_launch(
     )
 
 
-def write_attempt_folder(home: Home, launch: Launch, suggestion: Suggestion) -> None:
-    """Make the attempt's folder with `parameters.json` and the checkpoint it starts from, if there is one.
+def prepare_folder(staged: Path, launch: Launch, suggestion: Suggestion, checkpoint: Path | None) -> None:
+    """Make, at `staged`, the folder that an attempt is to have, with `parameters.json` and a checkpoint to go on from.
 
-    An attempt goes on from the newest checkpoint of the attempts before it; a first attempt from the trial
-    that its suggestion names.
+    Once it is complete it can be moved to where the attempt's folder belongs. What lay at `staged` before goes.
 
     Raises:
-        OSError: the disk refuses.
-        DataError: the trial to go on from has left no checkpoint.
+        OSError: the checkpoint can't be read, or the disk refuses; nothing is left at `staged`.
     """
-    for part in ("artifacts", "checkpoint"):
-        (launch.folder / part).mkdir(parents=True, exist_ok=True)
-    write_json(launch.folder / "parameters.json", suggestion.parameters)
-    source = _newest_checkpoint(home, launch.key, launch.key.trial)
-    if source is None and suggestion.resume_from is not None:
-        source = _newest_checkpoint(home, launch.key, suggestion.resume_from)
-        if source is None:
-            raise DataError(f"Trial {suggestion.resume_from} has left nothing in its checkpoint folder to go on from.")
-    if source is not None:
-        shutil.copytree(source, launch.folder / "checkpoint", dirs_exist_ok=True)
+    shutil.rmtree(staged, ignore_errors=True)
+    try:
+        make_folder(staged, launch.identity)
+        write_json(staged / "parameters.json", suggestion.parameters)
+        for part in ("artifacts", "checkpoint"):
+            (staged / part).mkdir()
+        if checkpoint is not None:
+            copy_checkpoint(checkpoint, staged / "checkpoint")
+    except OSError:
+        shutil.rmtree(staged, ignore_errors=True)
+        raise
 
 
 def write_json(path: Path, content: object) -> None:
@@ -107,12 +111,11 @@ def write_json(path: Path, content: object) -> None:
     temporary.replace(path)
 
 
-def _newest_checkpoint(home: Home, key: AttemptKey, trial: int) -> Path | None:
-    trial_folder = home.attempt(AttemptKey(key.experiment, trial, 1)).parent
-    attempts = sorted((int(path.name) for path in trial_folder.glob("[0-9]*")), reverse=True)
-    for attempt in attempts:
-        folder = trial_folder / str(attempt) / "checkpoint"
-        if (trial, attempt) != (key.trial, key.attempt) and folder.is_dir() and any(folder.iterdir()):
+def newest_checkpoint(home: Home, experiment: str, trial: int, attempts: Sequence[AttemptRow]) -> Path | None:
+    """Return the last checkpoint that the attempts at a trial have left, None if there is none."""
+    for attempt in reversed(attempts):
+        folder = home.attempt(AttemptKey(experiment, trial, attempt.attempt), attempt.identity) / "checkpoint"
+        if folder.is_dir() and any(folder.iterdir()):
             return folder
     return None
 

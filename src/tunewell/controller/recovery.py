@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 from tunewell.controller.launching import build_launch
 from tunewell.controller.stop_rules import Progress
 from tunewell.controller.trial_manager import Experiment, RunningTrial, TrialManager, WaitingTrial
-from tunewell.spec.launch import Ended, Exit
+from tunewell.spec.launch import AttemptKey, Ended, Exit
 from tunewell.spec.states import LOST_CAUSES, Cause, TrialState
 from tunewell.store.rows import HistoryEntry, TrialRow
 from tunewell.store.store import Store
 from tunewell.tuners.contract import Outcome, Suggestion
 
 
-def recover(store: Store, experiment: Experiment, max_trials: int, clock: Callable[[], float]) -> TrialManager:
+def recover(
+    store: Store,
+    experiment: Experiment,
+    max_trials: int,
+    clock: Callable[[], float],
+    monotonic: Callable[[], float],
+) -> TrialManager:
     """Return the manager of an experiment, new or known, with each unfinished trial adopted or requeued."""
     name = experiment.name
     progress = Progress(max_trials=max_trials, elapsed_seconds=store.experiment(name).elapsed_seconds)
-    manager = TrialManager(experiment, progress, clock)
+    manager = TrialManager(experiment, progress, partial(store.attempts, name), clock, monotonic)
     _replay(store, manager)
     for row in _unfinished(store, name):
         suggestion = experiment.tuner.suggestions[row.number]
@@ -48,7 +55,7 @@ def _replay(store: Store, manager: TrialManager) -> None:
             manager.progress.note_retry(earlier.state)
         manager.progress.note_end(objective, event.state, event.objective)
         suggestion = e.tuner.suggestions[event.number]
-        folder = e.home.experiment(e.name) / "trials" / str(event.number) / str(entry.attempt)
+        folder = e.home.attempt(AttemptKey(e.name, event.number, entry.attempt), entry.identity)
         manager.retention.note_end(suggestion, folder, event.state, event.objective, manager.wanted_checkpoints())
         if event.objective is not None:
             manager.progress.note_value(objective, event.number, event.objective)
@@ -73,7 +80,7 @@ def _unfinished(store: Store, name: str) -> Iterator[TrialRow]:
 
 def _adopt(manager: TrialManager, suggestion: Suggestion, row: TrialRow) -> None:
     e = manager.experiment
-    launch = build_launch(e.spec, e.task, e.home, e.resources, suggestion, row.attempt)
+    launch = build_launch(e.spec, e.task, e.home, e.resources, suggestion, row.attempt, row.identity or "")
     started_at = row.started_at if row.started_at is not None else manager.clock()
     manager.running[row.number] = RunningTrial(suggestion, launch, started_at)
     if e.scheduler.adopt(launch) == "unknown":

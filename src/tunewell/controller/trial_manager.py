@@ -8,28 +8,37 @@ store has not happened.
 from __future__ import annotations
 
 import math
+import os
 import shutil
+import uuid
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 from tunewell.controller.convergence import examine
-from tunewell.controller.home import Home
-from tunewell.controller.launching import build_launch, write_attempt_folder
+from tunewell.controller.home import SET_ASIDE, Home
+from tunewell.controller.launching import build_launch, newest_checkpoint, prepare_folder
 from tunewell.controller.retention import Retention
 from tunewell.controller.stop_rules import Progress
 from tunewell.schedulers.contract import Scheduler
-from tunewell.spec.errors import DataError, ended, nearest
+from tunewell.schedulers.records import identity_of
+from tunewell.schedulers.recovery import ask_to_end, settle
+from tunewell.spec.errors import ended, nearest
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.launch import Ended, Event, Exit, Launch, Report, Reported, Resources
 from tunewell.spec.states import LOST_CAUSES, Cause, TrialState
+from tunewell.store.rows import AttemptRow
 from tunewell.store.transaction import Transaction
 from tunewell.tasks.contract import Task
 from tunewell.tuners.contract import Exhausted, Outcome, Suggestion, Tuner, Wait
 
 #: States of ended trials whose value counts.
 RESULT_STATES = frozenset({TrialState.SUCCEEDED, TrialState.STOPPED})
+
+#: Wait before a trial that could not be started is tried again; it doubles with each time, up to the longest.
+RETRY_SECONDS, LONGEST_RETRY_SECONDS = 2.0, 60.0
 
 Write = Callable[[Transaction], object]
 
@@ -53,10 +62,16 @@ class RunningTrial:
 
 @dataclass(slots=True)
 class WaitingTrial:
-    """A trial that was lost or is to be tried again."""
+    """A trial that is to be started."""
 
     suggestion: Suggestion
+    #: Number of its latest attempt; 0: there was none.
     attempt: int
+    #: Why its next attempt could not be started, for people; empty if nothing has kept it.
+    problem: str = ""
+    #: How often that was so, and when it is tried again, on the monotonic clock.
+    refusals: int = 0
+    retry_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +94,28 @@ class Experiment:
 class TrialManager:
     """Owns the trials of one experiment."""
 
-    def __init__(self, experiment: Experiment, progress: Progress, clock: Callable[[], float]) -> None:
-        """Start with no trials; `recovery.recover` fills in what the store knows."""
+    def __init__(
+        self,
+        experiment: Experiment,
+        progress: Progress,
+        attempts: Callable[[int], Sequence[AttemptRow]],
+        clock: Callable[[], float],
+        monotonic: Callable[[], float],
+    ) -> None:
+        """Start with no trials; `recovery.recover` fills in what the store knows.
+
+        Args:
+            experiment: its fixed parts.
+            progress: what the stop rules look at.
+            attempts: trial number → the attempts at it that are on record.
+            clock: gives dates, in seconds since the epoch.
+            monotonic: measures durations, in seconds.
+        """
         self.experiment = experiment
         self.progress = progress
+        self.attempts = attempts
         self.clock = clock
+        self.monotonic = monotonic
         self.running: dict[int, RunningTrial] = {}
         self.waiting: deque[WaitingTrial] = deque()
         #: How often each waiting or running trial was lost.
@@ -97,20 +129,29 @@ class TrialManager:
 
     def launch_next(self) -> bool:
         """Take the next trial on its way, if there is one and the limits allow; say whether there was."""
-        limits = (self.experiment.spec.max_concurrency, self.experiment.tuner.concurrency())
-        if any(limit is not None and len(self.running) >= limit for limit in limits):
+        e, now = self.experiment, self.monotonic()
+        # A trial that can't be started keeps its place: else a full disk would have all trials suggested, one by one.
+        busy = len(self.running) + sum(trial.retry_at > now for trial in self.waiting)
+        limits = (e.spec.max_concurrency, e.tuner.concurrency(), e.scheduler.slots(e.resources))
+        if any(limit is not None and busy >= limit for limit in limits):
             return False
-        trial = self.waiting.popleft() if self.waiting else self._ask()
-        if trial is None:
-            return False
-        self._start(trial)
-        return True
+        trial = next((trial for trial in self.waiting if trial.retry_at <= now), None)
+        if trial is not None:
+            self.waiting.remove(trial)
+        else:
+            trial = self._ask()
+        return trial is not None and self._start(trial)
+
+    @property
+    def problem(self) -> str:
+        """What keeps a trial from being started just now, for people; empty if nothing does."""
+        return next((trial.problem for trial in self.waiting if trial.problem), "")
 
     def _ask(self) -> WaitingTrial | None:
         if self._tuner_waits or self.progress.exhausted or self.progress.suggested >= self.progress.max_trials:
             return None
         answer = self.experiment.tuner.ask()
-        if isinstance(answer, Wait) and self.running:
+        if isinstance(answer, Wait) and (self.running or self.waiting):
             self._tuner_waits = True
             return None
         if isinstance(answer, Exhausted | Wait):  # waiting for nothing would be for ever
@@ -131,28 +172,88 @@ class TrialManager:
         )
         return WaitingTrial(answer, attempt=0)
 
-    def _start(self, trial: WaitingTrial) -> None:
-        e = self.experiment
-        suggestion = trial.suggestion
-        launch = build_launch(e.spec, e.task, e.home, e.resources, suggestion, trial.attempt + 1)
+    def _start(self, trial: WaitingTrial) -> bool:
+        """Have the next attempt at a trial started; False: that can't be done now, and the trial waits on."""
+        e, suggestion = self.experiment, trial.suggestion
+        identity = uuid.uuid4().hex
+        launch = build_launch(e.spec, e.task, e.home, e.resources, suggestion, trial.attempt + 1, identity)
+        try:
+            self._make_way(launch)
+            missing = self._prepare(launch, suggestion)
+        except OSError as error:
+            self._hold(trial, error)
+            return False
         now = self.clock()
         self.running[suggestion.number] = RunningTrial(suggestion, launch, now)
         key = launch.key
-        self.writes.append(lambda tx: tx.start_attempt(key.experiment, key.trial, key.attempt, now))
-        self.effects.append(partial(self._carry_out_start, suggestion, launch))
+        self.writes.append(lambda tx: tx.start_attempt(key.experiment, key.trial, key.attempt, now, identity))
+        self.effects.append(partial(self._carry_out_start, launch, missing))
+        return True
 
-    def _carry_out_start(self, suggestion: Suggestion, launch: Launch) -> None:
+    def _make_way(self, launch: Launch) -> None:
+        """Set aside what lies where the folder of a new attempt belongs: it can only be another life's.
+
+        Raises OSError if it can't be moved, or the processes that work in it have to end first.
+        """
+        place, home = launch.folder, self.experiment.home
+        if not os.path.lexists(place):
+            return
+        if identity_of(place) is not None:
+            detail = "another life of its search has taken its place"
+            if settle(place, Cause.NODE_LOST, detail) is None:
+                ask_to_end(place, launch.limits.grace_seconds)
+                raise BlockingIOError(f"{place}: an attempt that is not on record runs there; it was asked to end")
+        home.set_aside(place)
+        self._note(
+            "Where trials of this search begin lay folders of attempts that are not on record, as when an older copy "
+            f"of the database was put back. They were set aside, to {home.folder / SET_ASIDE}."
+        )
+
+    def _prepare(self, launch: Launch, suggestion: Suggestion) -> str:
+        """Prepare the folder of a new attempt beside its place; return what is missing for it, for people.
+
+        An attempt goes on from the newest checkpoint of the attempts before it, or else from that of the trial that
+        its suggestion names. Raises OSError.
+        """
+        e, source = self.experiment, suggestion.resume_from
+        if not e.scheduler.needs_folder:
+            return ""
+        checkpoint = self._checkpoint(suggestion.number) if launch.key.attempt > 1 else None
+        if checkpoint is None and source is not None:
+            checkpoint = self._checkpoint(source)
+        prepare_folder(_staged(launch), launch, suggestion, checkpoint)
+        if checkpoint is None and source is not None:
+            return f"Trial {source} has left nothing in its checkpoint folder to go on from."
+        return ""
+
+    def _checkpoint(self, trial: int) -> Path | None:
+        return newest_checkpoint(self.experiment.home, self.experiment.name, trial, self.attempts(trial))
+
+    def _hold(self, trial: WaitingTrial, error: OSError) -> None:
+        """Have a trial wait for a while that can't be started; that costs no attempt."""
+        number = trial.suggestion.number
+        trial.problem = f"Trial {number} can't be started: {error}"
+        wait = min(RETRY_SECONDS * 2**trial.refusals, LONGEST_RETRY_SECONDS)
+        trial.refusals += 1
+        trial.retry_at = self.monotonic() + wait
+        self.waiting.appendleft(trial)
+        self._note(f"Trial {number} had to wait before it could be started: {error}")
+
+    def _note(self, note: str) -> None:
+        self.writes.append(lambda tx: tx.add_notes(self.experiment.name, [note]))
+
+    def _carry_out_start(self, launch: Launch, missing: str) -> None:
         scheduler = self.experiment.scheduler
         if scheduler.needs_folder:
             try:
-                write_attempt_folder(self.experiment.home, launch, suggestion)
+                _staged(launch).rename(launch.folder)
             except OSError as error:
-                detail = f"The trial's folder can't be written: {error}"
+                detail = f"The trial's folder can't be put in its place: {error}"
                 self.on_event(Ended(launch.key, Exit(Cause.NODE_LOST, detail)))
                 return
-            except DataError as error:
-                self.on_event(Ended(launch.key, Exit(Cause.DATA_ERROR, str(error))))
-                return
+        if missing:
+            self.on_event(Ended(launch.key, Exit(Cause.DATA_ERROR, missing)))
+            return
         scheduler.start(launch)
 
     # Events -----------------------------------------------------------------------------------------------
@@ -325,6 +426,11 @@ class TrialManager:
         self.progress.note_retry(state)
         self.progress.convergence = None
         self.waiting.append(WaitingTrial(self.experiment.tuner.suggestions[number], attempt))
+
+
+def _staged(launch: Launch) -> Path:
+    """Return where an attempt's folder lies until the attempt is on record: no attempt has such a name."""
+    return launch.folder.with_name(".next")
 
 
 def _no_metric(metric: str, seen: set[str]) -> str:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
+from tunewell.schedulers import records
 from tunewell.schedulers.classify import classify_text, shorten
 from tunewell.schedulers.contract import Sink
 from tunewell.spec.launch import AttemptKey, Ended, Event, Exit, Launch, Report, Reported, Resources
@@ -143,7 +144,7 @@ class InlineTrial(Trial):
         )
         self.key = launch.key
         self.asked_to_end = False
-        self._folder = launch.folder
+        self._launch = launch
         self._deliver = deliver
         self._step = 0
 
@@ -155,20 +156,26 @@ class InlineTrial(Trial):
     @property
     def checkpoint_dir(self) -> Path:
         """Folder of the checkpoint."""
-        return made(self._folder / files.CHECKPOINT)
+        return self._made(files.CHECKPOINT)
 
     @property
     def output_dir(self) -> Path:
         """Folder for whatever is to be kept."""
-        return made(self._folder / files.ARTIFACTS)
+        return self._made(files.ARTIFACTS)
 
     def leave_traceback(self) -> None:
         """Write the exception that is being handled to the attempt's log, if that can be done."""
         # The exception is the user's: whatever it is made of may fail while it is being formatted.
         with suppress(Exception):
             text = traceback.format_exc()
-            with (made(self._folder) / files.OUTPUT).open("a", encoding="utf-8", errors="backslashreplace") as log:
+            with (self._made() / files.OUTPUT).open("a", encoding="utf-8", errors="backslashreplace") as log:
                 log.write(text)
+
+    def _made(self, *parts: str) -> Path:
+        """Return a folder within the attempt's, having made both."""
+        if not self._launch.folder.exists():
+            records.make_folder(self._launch.folder, self._launch.identity)
+        return made(self._launch.folder, *parts)
 
     def _last_step(self) -> int:
         return self._step

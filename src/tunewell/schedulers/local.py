@@ -113,7 +113,10 @@ class LocalScheduler:
     def adopt(self, launch: Launch) -> Literal["alive", "ended", "unknown"]:
         """Take over an attempt that an earlier scheduler started, by what lies in its folder."""
         launch = replace(launch, folder=launch.folder.absolute())
-        ended_before = records.read_exit(launch.folder) is not None
+        identity = records.identity_of(launch.folder)
+        if identity not in (launch.identity, None):  # another attempt's, of which nothing may be read or ended
+            return "unknown"
+        ended_before = identity is not None and records.read_exit(launch.folder) is not None
         lost = "it did not live on when its machine or supervisor went away"
         exit_ = settle(launch.folder, Cause.NODE_LOST, lost)
         if exit_ is not None and not ended_before:

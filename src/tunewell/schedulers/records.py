@@ -1,9 +1,10 @@
 """What scheduler and supervisor tell each other through an attempt's folder.
 
 ===================  ================================================================================
+identity.json        whose folder it is; written first
 launch.json          what to start, and on which GPUs; written by the scheduler
 supervisor.lock      locked by the supervisor as long as it lives: the proof of life
-supervisor.json      who the supervisor and the trial's first process are
+supervisor.json      who the supervisor and the trial's first process are, and of which folder
 stop.json            the request to end; written by the scheduler
 exit.json            how the attempt ended. Nothing starts in a folder that has it
 ===================  ================================================================================
@@ -23,6 +24,7 @@ from tunewell.spec.launch import AttemptKey, Exit, Launch, Limits, Resources
 from tunewell.spec.states import Cause
 from tunewell.trial import files
 
+IDENTITY = "identity.json"
 LAUNCH = "launch.json"
 LOCK = "supervisor.lock"
 SUPERVISOR = "supervisor.json"
@@ -47,6 +49,17 @@ class Supervised:
     trial: Process
 
 
+def make_folder(folder: Path, identity: str, **facts: str) -> None:
+    """Make a folder that bears an identity, and further facts for people; raise OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files.write_json(folder / IDENTITY, {"identity": identity, **facts})
+
+
+def identity_of(folder: Path) -> str | None:
+    """Return the identity that a folder bears; None if there is no such folder, or it bears none."""
+    return (files.read_json(folder / IDENTITY) or {}).get("identity")
+
+
 def write_launch(launch: Launch, gpus: tuple[str, ...]) -> None:
     """Write launch.json; `gpus` are the devices that the attempt occupies. Raises OSError."""
     content = asdict(launch)
@@ -64,6 +77,7 @@ def read_launch(folder: Path) -> Launch | None:
     return Launch(
         key=AttemptKey(**content["key"]),
         folder=folder,
+        identity=content["identity"],
         command=tuple(content["command"]) if content["command"] is not None else None,
         entry=content["entry"],
         preload=tuple(content["preload"]),
@@ -83,13 +97,18 @@ def read_gpus(folder: Path) -> tuple[str, ...]:
 
 def write_supervised(folder: Path, processes: Supervised) -> None:
     """Write supervisor.json; raise OSError."""
-    files.write_json(folder / SUPERVISOR, asdict(processes))
+    files.write_json(folder / SUPERVISOR, {**asdict(processes), "folder": _inode(folder)})
 
 
 def read_supervised(folder: Path) -> Supervised | None:
-    """Return who supervises the attempt in `folder`; None if that is not known (yet)."""
+    """Return who supervises the attempt in `folder`; None if that is not known (yet).
+
+    The processes that a copied folder tells of are those of its original, and nobody's here.
+    """
     record = files.read_json(folder / SUPERVISOR)
-    return Supervised(Process(**record["supervisor"]), Process(**record["trial"])) if record else None
+    if record is None or record["folder"] != _inode(folder):
+        return None
+    return Supervised(Process(**record["supervisor"]), Process(**record["trial"]))
 
 
 def write_stop(folder: Path, grace_seconds: float) -> None:
@@ -132,3 +151,12 @@ def locked(folder: Path, wait: bool) -> Iterator[int | None]:
             yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _inode(folder: Path) -> list[int] | None:
+    """Return what tells a folder from its copies, and is kept when it is moved; None if it is not there."""
+    try:
+        status = folder.stat()
+    except OSError:
+        return None
+    return [status.st_dev, status.st_ino]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterable
+from contextlib import closing, suppress
 from pathlib import Path
 
 import psutil
@@ -39,6 +41,30 @@ def settle(folder: Path, cause: Cause, detail: str) -> Exit | None:
         kill_leftovers(folder)
         removed = not os.path.lexists(folder)
         return Exit(cause, "its folder was removed" if removed else detail, ended_at=time.time())
+
+
+def ask_to_end(folder: Path, grace_seconds: float) -> None:
+    """Ask the attempt in `folder`, which nobody follows, to end; raise OSError."""
+    records.write_stop(folder, grace_seconds)
+    supervised = records.read_supervised(folder)
+    if supervised is not None:
+        with closing(processes.Handle(supervised.supervisor)) as supervisor:
+            supervisor.terminate()
+
+
+def living(folders: Iterable[Path]) -> Path | None:
+    """Return one of the folders of attempts whose processes live; None if all of them are still."""
+    folders = set(folders)
+    for folder in folders:
+        with suppress(OSError), records.locked(folder, wait=False) as lock:
+            if lock is None:
+                return folder
+    for process in psutil.process_iter():  # what has outlived its supervisor
+        with suppress(OSError, psutil.Error):
+            folder = Path(process.environ().get("TUNEWELL_TRIAL_FOLDER", ""))
+            if folder in folders:
+                return folder
+    return None
 
 
 def kill_leftovers(folder: Path) -> None:

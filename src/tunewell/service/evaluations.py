@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from tunewell.controller.home import Home
+from tunewell.controller.launching import write_json
+from tunewell.store.store import Store
 from tunewell.trial.files import read_json
 
 EVALUATION_FILE = "evaluation.json"
 
 
-def read_evaluations(home: Home, name: str) -> dict[int, Any]:
+def read_evaluations(store: Store, home: Home, name: str) -> dict[int, Any]:
     """Return the recorded evaluations, trial number → evaluation; empty if there are none, or the file is damaged.
 
-    Whoever wants them can have them anew: they follow from what the trials have left.
+    Those of attempts that the store does not know are left out. Whoever wants them can have them anew: they follow
+    from what the trials have left.
     """
     found = read_json(home.experiment(name) / EVALUATION_FILE) or {}
-    return {int(number): evaluation for number, evaluation in found.items()}
+    return {
+        int(number): record["evaluation"]
+        for number, record in found.items()
+        if store.has_attempt(name, int(number), record["attempt"])
+    }
+
+
+def write_evaluations(store: Store, home: Home, name: str, evaluations: Mapping[int, Any]) -> None:
+    """Replace the recorded evaluations, trial number → evaluation."""
+    records = {
+        number: {"attempt": store.trial(name, number).identity, "evaluation": evaluation}
+        for number, evaluation in evaluations.items()
+    }
+    write_json(home.experiment(name) / EVALUATION_FILE, records)

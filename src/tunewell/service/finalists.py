@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,9 @@ _FILE = "finalists.json"
 class Finalist:
     """One of the best trials, trained on all data."""
 
-    #: Number of the trial.
+    #: Number of the trial, and identity of the attempt whose value on the sample it is.
     number: int
+    attempt: str | None
     #: Its objective on the sample, and on all data; None if that training failed.
     sample_value: float
     value: float | None
@@ -41,8 +42,7 @@ class Finalist:
 
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` reads."""
-        fields = {"number": self.number, "sample_value": self.sample_value, "value": self.value}
-        return {**fields, "folder": str(self.folder), "detail": self.detail}
+        return {**asdict(self), "folder": str(self.folder)}
 
 
 def train_finalists(
@@ -57,7 +57,7 @@ def train_finalists(
     spec, task, _ = recorded_plan(row)
     if spec.finalists != "full":
         return []
-    known = {one.number: one for one in read_finalists(home, name)}
+    known = {one.number: one for one in read_finalists(store, home, name)}
     best = store.top(name, spec.objective.goal)
     for done, trial in enumerate(best):
         on_step(trial.number, done, len(best))
@@ -73,17 +73,20 @@ def train_finalists(
         try:
             folder = train_again(store, home, spec, task, trial, "finalist", note)
         except JobFailed as error:
-            known[trial.number] = Finalist(trial.number, trial.value, None, Path(), str(error))
+            known[trial.number] = Finalist(trial.number, trial.identity, trial.value, None, Path(), str(error))
         else:
             detail = "" if values else f"It reported no {spec.objective.metric}."
-            known[trial.number] = Finalist(trial.number, trial.value, values[-1] if values else None, folder, detail)
+            value = values[-1] if values else None
+            known[trial.number] = Finalist(trial.number, trial.identity, trial.value, value, folder, detail)
         (home.experiment(name) / EVALUATION_FILE).unlink(missing_ok=True)  # it is about models of the sample
         write_json(home.experiment(name) / _FILE, [one.to_json() for one in _ranked(spec, list(known.values()))])
-    return read_finalists(home, name)
+    return read_finalists(store, home, name)
 
 
-def read_finalists(home: Home, name: str) -> list[Finalist]:
+def read_finalists(store: Store, home: Home, name: str) -> list[Finalist]:
     """Return the finalists of an experiment, best first; empty if there are none.
+
+    Those of attempts that the store does not know are left out.
 
     Raises:
         DataError: the file is damaged. Without it, the order of the best would be that on the sample.
@@ -98,7 +101,8 @@ def read_finalists(home: Home, name: str) -> list[Finalist]:
             f"{path}: this record of the best trials, trained on all data, is damaged. Remove it and the report.html "
             "beside it, and give the command of the search again: the best are then trained anew."
         ) from None
-    return [Finalist(**{**row, "folder": Path(row["folder"])}) for row in rows]
+    found = [Finalist(**{**row, "folder": Path(row["folder"])}) for row in rows]
+    return [one for one in found if store.has_attempt(name, one.number, one.attempt)]
 
 
 def rank_agreement(finalists: Sequence[Finalist]) -> float | None:

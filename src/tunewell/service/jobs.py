@@ -10,6 +10,7 @@ import fcntl
 import re
 import signal
 import threading
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
@@ -32,7 +33,7 @@ OnReport = Callable[[Report], None]
 
 #: What a job that is stopped has to end by itself.
 _GRACE_SECONDS = 2.0
-_JOB = re.compile(r"(\d+)-.*")
+_JOB = re.compile(r"([0-9]+)-[a-z-]+")
 
 
 class JobFailed(TunewellError):
@@ -45,12 +46,15 @@ class JobFailed(TunewellError):
 
 def job_launch(home: Home, experiment: str, verb: str, arguments: Mapping[str, Any]) -> Launch:
     """Make a job's folder with its arguments and return a launch that still lacks the program."""
+    home.claim(experiment)
     number, folder = _new_folder(home.experiment(experiment) / "jobs", verb)
+    identity = uuid.uuid4().hex
+    records.make_folder(folder, identity)
     for part in ("artifacts", "checkpoint"):
         (folder / part).mkdir()
     write_json(folder / "job.json", dict(arguments))
     write_json(folder / "parameters.json", arguments.get("parameters", {}))
-    return Launch(key=AttemptKey(experiment, JOB_TRIAL, number), folder=folder)
+    return Launch(key=AttemptKey(experiment, JOB_TRIAL, number), folder=folder, identity=identity)
 
 
 def _new_folder(jobs: Path, verb: str) -> tuple[int, Path]:
@@ -102,7 +106,7 @@ def _called(job: Path) -> Iterator[bool]:
 def _end_forsaken(jobs: Path) -> None:
     """End the jobs that nobody waits for any more: their results go nowhere, but they hold memory and GPU."""
     for folder in jobs.iterdir():
-        launch = records.read_launch(folder)
+        launch = records.read_launch(folder) if _JOB.fullmatch(folder.name) else None
         if launch is None or records.read_exit(folder) is not None:
             continue
         with _called(folder) as forsaken, closing(LocalScheduler()) as scheduler:

@@ -13,7 +13,7 @@ from typing import Any
 
 from tunewell.controller.home import Home
 from tunewell.controller.launching import write_json
-from tunewell.service.evaluations import EVALUATION_FILE, read_evaluations
+from tunewell.service.evaluations import read_evaluations, write_evaluations
 from tunewell.service.finalists import read_finalists
 from tunewell.service.jobs import OnReport, job_launch, run_job
 from tunewell.service.results import default_trial, search_result
@@ -27,9 +27,12 @@ from tunewell.store.rows import ExperimentRow, TrialRow
 from tunewell.store.store import Store
 from tunewell.tasks.catalogue import TASKS, task_for
 from tunewell.tasks.contract import Task
+from tunewell.trial.files import read_json
 
 #: What a model folder holds; after `export-model`, all of it.
 _MODEL_FILES = {"model.json", "weights.safetensors", "model.onnx", "README.md"}
+#: Beside an experiment's model: with the parameters of which attempt it was trained.
+_RETRAINED_FILE = "retrained.json"
 
 
 def evaluate(store: Store, home: Home, name: str) -> dict[int, Any]:
@@ -41,18 +44,20 @@ def evaluate(store: Store, home: Home, name: str) -> dict[int, Any]:
     _, task, _ = recorded_plan(row)
     if "evaluate" not in task.jobs:
         return {}
-    known = read_evaluations(home, name)
+    home.claim(name)
+    known = read_evaluations(store, home, name)
     best = _ranked(store, home, row)
     default = default_trial(store, name)
     if default is not None and default.number not in {trial.number for trial in best}:
         best.append(default)
-    best = [trial for trial in best if _model_of(home, name, trial).is_dir()]
+    best = [trial for trial in best if _model_of(store, home, name, trial).is_dir()]
     missing = [trial for trial in best if trial.number not in known]
     if missing:
         arguments = {
             "task_file": str(home.experiment(name) / "task.json"),
             "trials": [
-                {"number": trial.number, "folder": str(_model_of(home, name, trial).parent.parent)} for trial in missing
+                {"number": trial.number, "folder": str(_model_of(store, home, name, trial).parent.parent)}
+                for trial in missing
             ],
         }
         folder = run_job(_entry(job_launch(home, name, "evaluate", arguments), task, "evaluate"))
@@ -60,7 +65,7 @@ def evaluate(store: Store, home: Home, name: str) -> dict[int, Any]:
         known |= {int(number): evaluation for number, evaluation in found.items()}
     numbers = {trial.number for trial in best}
     known = {number: evaluation for number, evaluation in known.items() if number in numbers}
-    write_json(home.experiment(name) / EVALUATION_FILE, known)
+    write_evaluations(store, home, name, known)
     return known
 
 
@@ -86,6 +91,7 @@ def retrain(
     row = store.experiment(name)
     spec, task, _ = recorded_plan(row)
     trial = _chosen(store, home, row, number)
+    home.claim(name)
     target = output.absolute() if output else home.experiment(name) / "model"
     metrics: dict[str, float] = {}
 
@@ -102,10 +108,12 @@ def retrain(
             ],
             "splits": ["train", "val"],
             "trial": trial.number,
-            "model": str(_model_of(home, name, trial)),
+            "model": str(_model_of(store, home, name, trial)),
         }
         with home.retrain_lock(name):
             folder = run_job(_entry(job_launch(home, name, "retrain", arguments), task, "retrain"), note)
+            if output is None:
+                write_json(home.experiment(name) / _RETRAINED_FILE, {"trial": trial.number, "attempt": trial.identity})
             _replace(target, folder / "artifacts" / "model")
         return target, metrics
     if output is not None:
@@ -278,6 +286,7 @@ def find_model(store: Store, home: Home, model: str) -> tuple[Path, str]:
     if (Path(model) / "model.json").is_file():
         return Path(model).absolute(), "_models"
     row = store.experiment(model)
+    home.claim(model)
     retrained = retrained_model(store, home, model)
     if retrained is not None:
         return retrained, model
@@ -289,7 +298,11 @@ def find_model(store: Store, home: Home, model: str) -> tuple[Path, str]:
 
 def retrained_model(store: Store, home: Home, name: str) -> Path | None:
     """Return the folder of the model that was trained on all data, None if there is none."""
-    folder = home.experiment(store.experiment(name).name) / "model"
+    experiment = home.experiment(store.experiment(name).name)
+    known = read_json(experiment / _RETRAINED_FILE)
+    if known is None or not store.has_attempt(name, known["trial"], known["attempt"]):
+        return None
+    folder = experiment / "model"
     _complete_replacement(folder)
     return folder if (folder / "model.json").is_file() else None
 
@@ -297,7 +310,7 @@ def retrained_model(store: Store, home: Home, name: str) -> Path | None:
 def best_model(store: Store, home: Home, row: ExperimentRow) -> Path | None:
     """Return the folder of the best trial's model, None if there is none."""
     for trial in _ranked(store, home, row)[:1]:
-        folder = _model_of(home, row.name, trial)
+        folder = _model_of(store, home, row.name, trial)
         if folder.is_dir():
             return folder
     return None
@@ -305,17 +318,17 @@ def best_model(store: Store, home: Home, row: ExperimentRow) -> Path | None:
 
 def _ranked(store: Store, home: Home, row: ExperimentRow) -> list[TrialRow]:
     """Return the best trials, best first; those that were trained on all data lead, in the order that this gave."""
-    finalists = [one.number for one in read_finalists(home, row.name) if one.value is not None]
+    finalists = [one.number for one in read_finalists(store, home, row.name) if one.value is not None]
     goal = parse_spec(row.spec).objective.goal
     others = [trial for trial in store.top(row.name, goal) if trial.number not in finalists]
     return [*(store.trial(row.name, number) for number in finalists), *others]
 
 
-def _model_of(home: Home, name: str, trial: TrialRow) -> Path:
-    for one in read_finalists(home, name):
+def _model_of(store: Store, home: Home, name: str, trial: TrialRow) -> Path:
+    for one in read_finalists(store, home, name):
         if one.number == trial.number and one.value is not None:
             return one.folder / "artifacts" / "model"
-    return home.attempt(AttemptKey(name, trial.number, trial.attempt)) / "artifacts" / "model"
+    return home.attempt(AttemptKey(name, trial.number, trial.attempt), trial.identity) / "artifacts" / "model"
 
 
 def _chosen(store: Store, home: Home, row: ExperimentRow, number: int | None) -> TrialRow:

@@ -28,6 +28,8 @@ def write_report(store: Store, home: Home, name: str, path: Path | None = None) 
     from tunewell.reports import html  # brings in Plotly, which no other verb should wait for
 
     view = experiment_view(store, home, name)
+    if path is None:
+        home.claim(name)
     target = (path or home.experiment(name) / "report.html").absolute()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -44,7 +46,7 @@ def experiment_view(store: Store, home: Home, name: str) -> ExperimentView:
     trials = _trial_views(store, name, spec.objective.metric)
     top = store.top(name, spec.objective.goal, TOP)
     default = default_trial(store, name)
-    finalists = read_finalists(home, name)
+    finalists = read_finalists(store, home, name)
     return ExperimentView(
         name=name,
         spec=row.spec,
@@ -64,7 +66,7 @@ def experiment_view(store: Store, home: Home, name: str) -> ExperimentView:
         running=home.is_running(name),
         best_command=_command_by_hand(spec, top[0]) if top and spec.command and top[0].resume_from is None else (),
         default_trial=default.number if default else None,
-        evaluations=read_evaluations(home, name),
+        evaluations=read_evaluations(store, home, name),
         version=version("tunewell"),
         finalists=tuple(FinalistView(one.number, one.sample_value, one.value, one.detail) for one in finalists),
         rank_agreement=rank_agreement(finalists),

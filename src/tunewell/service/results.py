@@ -109,13 +109,14 @@ def search_result(store: Store, home: Home, name: str) -> SearchResult:
         counts=store.counts(name),
         elapsed_seconds=row.elapsed_seconds,
         notes=tuple(row.notes),
-        test_values=_test_values(home, name, objective.metric),
-        finalists=tuple(read_finalists(home, name)),
+        test_values=_test_values(store, home, name, objective.metric),
+        finalists=tuple(read_finalists(store, home, name)),
     )
 
 
-def _test_values(home: Home, name: str, metric: str) -> dict[int, float]:
-    measured = {number: measure_in(found, "test", metric) for number, found in read_evaluations(home, name).items()}
+def _test_values(store: Store, home: Home, name: str, metric: str) -> dict[int, float]:
+    evaluations = read_evaluations(store, home, name)
+    measured = {number: measure_in(found, "test", metric) for number, found in evaluations.items()}
     return {number: value for number, value in measured.items() if value is not None}
 
 

@@ -56,9 +56,8 @@ def run_experiment(
         resources = plan_resources(spec, scheduler)
         lock.enter_context(home.lock(name))
         notes = [] if inline else task.prepare(spec, space, home.experiment(name), home.cache, progress)
-        if notes != list(row.notes):
-            with store.transaction() as tx:
-                tx.set_notes(name, notes)
+        with store.transaction() as tx:
+            tx.add_notes(name, notes)
         experiment = Experiment(spec, task, tuner, scheduler, home, resources)
         controller.add(experiment, max_trials, lock.pop_all())
         with _interruptible(controller, scheduler):

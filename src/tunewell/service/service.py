@@ -39,9 +39,10 @@ class Service:
         Raises:
             DataError: one of them can't be read or written.
         """
-        self.home = Home(home)
-        self.home.create()
-        self.store = Store(database or self.home.database_url)
+        place = Home(home)
+        place.create()
+        self.store = Store(database or place.database_url)
+        self.home = Home(home, self.store)
 
     def __enter__(self) -> Service:
         return self
@@ -134,10 +135,11 @@ class Service:
         """
         trial = self.trial(name, number)
         chosen = trial.attempt if attempt is None else attempt
-        if not 1 <= chosen <= trial.attempt:
+        identities = {known.attempt: known.identity for known in self.store.attempts(name, number)}
+        if chosen not in identities:
             tried = f"it has been tried {trial.attempt} times" if trial.attempt else "it has not been started yet"
             raise NotFoundError(f"Trial {number} of '{name}' has no attempt {attempt or 1}: {tried}.")
-        return self.home.attempt(AttemptKey(name, number, chosen)) / "output.log"
+        return self.home.attempt(AttemptKey(name, number, chosen), identities[chosen]) / "output.log"
 
     def export(self, name: str) -> dict[str, Any]:
         """Return the experiment with all of its trials as JSON-able data."""

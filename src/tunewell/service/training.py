@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
+from tunewell.controller.checkpoints import copy_checkpoint
 from tunewell.controller.home import Home
 from tunewell.controller.launching import build_launch, plan_resources
 from tunewell.schedulers.local import LocalScheduler
@@ -46,7 +46,7 @@ def train_again(
         arguments = {"fidelity": part.fidelity, "parameters": part.parameters, "trial": part.number}
         launch = job_launch(home, spec.name, verb, arguments)
         if job is not None:
-            shutil.copytree(job / "checkpoint", launch.folder / "checkpoint", dirs_exist_ok=True)
+            copy_checkpoint(job / "checkpoint", launch.folder / "checkpoint")
         job = run_job(_as_trial(home, spec, task, part, launch), on_report)
     assert job is not None, "a schedule has one part at least"
     return job
@@ -60,5 +60,5 @@ def _as_trial(home: Home, spec: ExperimentSpec, task: Task, trial: TrialRow, job
     finally:
         scheduler.close()
     suggestion = Suggestion(trial.number, trial.parameters, "retrain", trial.fidelity)
-    launch = build_launch(whole, task, home, resources, suggestion, job.key.attempt, job.folder)
+    launch = build_launch(whole, task, home, resources, suggestion, job.key.attempt, job.identity, job.folder)
     return replace(launch, key=job.key)

@@ -52,6 +52,8 @@ class Launch:
     key: AttemptKey
     #: The attempt's own folder; it exists and holds `parameters.json`.
     folder: Path
+    #: Random; the folder bears it, and one that bears another is not this attempt's.
+    identity: str = ""
     #: Program and arguments, placeholders already filled in.
     command: tuple[str, ...] | None = None
     #: `package.module:function`, called in a fresh process with the attempt's folder (a Path) as its argument.

@@ -41,6 +41,7 @@ def attempt_row(row: Row[Any]) -> AttemptRow:
     facts = row.data
     return AttemptRow(
         attempt=row.attempt,
+        identity=facts["identity"],
         state=facts.get("state", "lost"),
         cause=_cause(facts.get("cause")),
         detail=facts.get("detail", ""),
@@ -54,9 +55,10 @@ def attempt_row(row: Row[Any]) -> AttemptRow:
 
 def running_attempt(trial: TrialRow) -> AttemptRow:
     """Return the attempt that a running trial is at."""
-    assert trial.started_at is not None
+    assert trial.started_at is not None and trial.identity is not None
     return AttemptRow(
         attempt=trial.attempt,
+        identity=trial.identity,
         state="running",
         cause=None,
         detail="",
@@ -98,6 +100,7 @@ def history_entry(row: Row[Any]) -> HistoryEntry:
         cause=_cause(row.data.get("cause")),
         cost_seconds=row.data["cost_seconds"],
         attempt=row.attempt,
+        identity=row.data.get("identity"),
     )
 
 

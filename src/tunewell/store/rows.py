@@ -24,6 +24,8 @@ class ExperimentRow:
 
     id: int
     name: str
+    #: Random; tells it from an experiment of the same name in another database.
+    identity: str
     spec: JsonObject
     space: JsonObject
     algorithm: JsonObject
@@ -55,6 +57,8 @@ class TrialRow:
     detail: str
     #: Number of the latest attempt; 0: none was started yet.
     attempt: int
+    #: Random identity of the latest attempt, which its folder bears; None: none was started yet.
+    identity: str | None
     #: Active parameters only.
     parameters: JsonObject
     #: Why the tuner suggested it.
@@ -80,6 +84,8 @@ class AttemptRow:
     """One try at running a trial."""
 
     attempt: int
+    #: Random; its folder bears it, if it has one.
+    identity: str
     #: `running`, `lost`, or the final state that it gave the trial.
     state: str
     cause: Cause | None
@@ -137,6 +143,7 @@ class HistoryEntry:
     cause: Cause | None = None
     cost_seconds: float = 0.0
     attempt: int = 0
+    identity: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

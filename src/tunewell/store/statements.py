@@ -84,17 +84,18 @@ START_ATTEMPT = (
     .values(
         state=TrialState.RUNNING.value,
         attempt=bindparam("next_attempt"),
+        identity=bindparam("new_identity"),
         started_at=_now,
         peak_memory_bytes=None,
     )
 )
 
-#: Back to waiting; returns when the attempt started, and what the trial's attempts have cost together.
+#: Back to waiting; returns when the attempt started, its identity, and what all attempts have cost together.
 LOSE_ATTEMPT = (
     update(trial)
     .where(_running)
     .values(state=TrialState.WAITING.value, cost_seconds=_cost)
-    .returning(trial.c.started_at, trial.c.cost_seconds)
+    .returning(trial.c.started_at, trial.c.cost_seconds, trial.c.identity)
 )
 
 #: The end of the running attempt and its trial; returns what `LOSE_ATTEMPT` does.
@@ -110,7 +111,7 @@ FINISH_TRIAL = (
         ended_at=_now,
         cost_seconds=_cost,
     )
-    .returning(trial.c.started_at, trial.c.cost_seconds)
+    .returning(trial.c.started_at, trial.c.cost_seconds, trial.c.identity)
 )
 
 #: The end of a trial that waits; returns its latest attempt and its cost.

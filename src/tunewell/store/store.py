@@ -46,8 +46,9 @@ class Store:
         self._dialect = dialect_of(url)
         self._engine = self._dialect.engine()
         self._writing = threading.Lock()
-        # Names and ids are bound for good.
+        # Names, ids and identities are bound for good.
         self._ids: dict[str, int] = {}
+        self._identities: dict[str, str] = {}
         try:
             schema.prepare(self._engine, self._dialect)
         except BaseException:
@@ -124,6 +125,23 @@ class Store:
         """Return an experiment, None if there is none of this name."""
         rows = self._read(select(experiment).where(experiment.c.name == name))
         return convert.experiment_row(rows[0]) if rows else None
+
+    @property
+    def place(self) -> str:
+        """What people call the database: its file, or its URL without the password."""
+        return self._dialect.place
+
+    def identity(self, name: str) -> str | None:
+        """Return the random identity of an experiment, None if there is none of this name."""
+        found = self._identities.get(name)
+        if found is None and (row := self.find_experiment(name)) is not None:
+            found = self._identities[name] = row.identity
+        return found
+
+    def add_note(self, name: str, note: str) -> None:
+        """Add a note for people to an experiment, if it is not there yet."""
+        with self.transaction() as transaction:
+            transaction.add_notes(name, [note])
 
     def experiments(self, limit: int = 100, after: str | None = None) -> list[ExperimentRow]:
         """Return experiments, newest first, at most `limit`, beginning after (older than) the one named `after`."""
@@ -208,6 +226,12 @@ class Store:
         if this.state is TrialState.RUNNING:
             rows.append(convert.running_attempt(this))
         return rows
+
+    def has_attempt(self, name: str, number: int, identity: str | None) -> bool:
+        """Whether an attempt of this identity is on record at the trial of this number."""
+        this = (event.c.experiment_id == self._id(name), event.c.trial == number, event.c.kind == "started")
+        started = self._read(select(event.c.data).where(*this))
+        return identity is not None and any((row.data or {}).get("identity") == identity for row in started)
 
     def reports(self, name: str, number: int, attempt: int | None = None) -> list[ReportRow]:
         """Return an attempt's reports in the order of steps; by default of the latest attempt that reported."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -53,7 +54,7 @@ class Transaction:
         now = _or_present(now)
         new = (
             self._dialect.insert(experiment)
-            .values(name=name, spec=spec, space=space, algorithm=algorithm, created_at=now)
+            .values(name=name, identity=uuid.uuid4().hex, spec=spec, space=space, algorithm=algorithm, created_at=now)
             .values(state=ExperimentState.CREATED, detail="", notes=[], elapsed_seconds=0.0)
             .on_conflict_do_nothing()
             .returning(experiment.c.id)
@@ -110,10 +111,13 @@ class Transaction:
             self._execute(update(experiment).where(this).values(spec=spec))
             self._add_event(identity, "spec", _or_present(now), data=changed)
 
-    def set_notes(self, name: str, notes: Sequence[str]) -> None:
-        """Replace the notes."""
+    def add_notes(self, name: str, notes: Sequence[str]) -> None:
+        """Add notes for people, each once however often it is added."""
         this = experiment.c.id == self._identify(name)
-        self._execute(update(experiment).where(this).values(notes=[_clean(note) for note in notes]))
+        known = self._execute(select(experiment.c.notes).where(this).with_for_update()).scalar_one()
+        together = list(dict.fromkeys([*known, *map(_clean, notes)]))
+        if together != known:
+            self._execute(update(experiment).where(this).values(notes=together))
 
     def add_elapsed(self, name: str, seconds: float) -> None:
         """Add to the time that the experiment has been running; as durable as reports."""
@@ -146,13 +150,20 @@ class Transaction:
             raise TransitionRefused(f"experiment '{name}' can't get trial {number}: its next one is {following}")
         self._add_event(identity, "suggested", now, number)
 
-    def start_attempt(self, name: str, number: int, attempt: int, now: float | None = None) -> None:
-        """Move a trial from waiting to running; `attempt` must be the one after its last (the first is 1)."""
-        identity, now = self._identify(name), _or_present(now)
-        values = {"of_experiment": identity, "of_trial": number, "next_attempt": attempt, "now": now}
+    def start_attempt(
+        self, name: str, number: int, attempt: int, now: float | None = None, identity: str | None = None
+    ) -> None:
+        """Move a trial from waiting to running; `attempt` must be the one after its last (the first is 1).
+
+        `identity` is what the attempt's folder bears; default: a new one.
+        """
+        identity = identity or uuid.uuid4().hex
+        experiment_id, now = self._identify(name), _or_present(now)
+        this = {"of_experiment": experiment_id, "of_trial": number}
+        values = {**this, "next_attempt": attempt, "new_identity": identity, "now": now}
         if self._execute(statements.START_ATTEMPT, values).rowcount != 1:
             raise self._refusal(name, number, f"to start attempt {attempt}")
-        self._add_event(identity, "started", now, number, attempt)
+        self._add_event(experiment_id, "started", now, number, attempt, {"identity": identity})
 
     def lose_attempt(
         self, name: str, number: int, attempt: int, cause: Cause | None, detail: str, now: float | None = None

@@ -1,0 +1,118 @@
+"""Whose the folders in a home are, where several databases have stood beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tunewell.controller.home import Home
+from tunewell.schedulers import records
+from tunewell.spec.errors import ConflictError
+from tunewell.spec.launch import AttemptKey
+from tunewell.store import Store
+
+KEY = AttemptKey("e", 1, 1)
+
+
+@pytest.fixture
+def homes(tmp_path: Path) -> Iterator[tuple[Home, Home]]:
+    """One home as two databases see it, each with an experiment `e`."""
+    with ExitStack() as stack:
+        stores = [stack.enter_context(Store(f"sqlite:///{tmp_path / name}.db")) for name in ("a", "b")]
+        for store in stores:
+            store.create_experiment("e", {}, {}, {})
+        first, second = (Home(tmp_path / "home", store) for store in stores)
+        yield first, second
+
+
+def notes(home: Home) -> str:
+    """Return the notes of experiment `e`."""
+    assert home._store is not None
+    return " ".join(home._store.experiment("e").notes)
+
+
+def leave(home: Home, text: str) -> Path:
+    """Leave a file in the folder of experiment `e`, as a run does; return it."""
+    with home.lock("e"):
+        file = home.experiment("e") / "left.txt"
+        file.write_text(text)
+    return file
+
+
+def test_nothing_of_another_experiment_is_read(homes: tuple[Home, Home]) -> None:
+    """The folder of an experiment that has the same name in another database is none of this one's."""
+    first, second = homes
+    file = leave(first, "first")
+    assert first.experiment("e") == file.parent
+    assert second.experiment("e") != file.parent
+    assert not second.experiment("e").exists()
+    assert file.exists(), "looking moves nothing"
+
+
+def test_each_database_gets_its_own_folder_back(homes: tuple[Home, Home]) -> None:
+    """What lies in the way is set aside with a note that names its database, and comes back when it is needed."""
+    first, second = homes
+    place = leave(first, "first").parent
+    leave(second, "second")
+    assert (place / "left.txt").read_text() == "second"
+    assert (first.experiment("e") / "left.txt").read_text() == "first"
+    assert str(first.experiment("e")) in notes(second) and "a.db" in notes(second)
+    assert notes(first) == ""
+    first.claim("e")
+    assert (place / "left.txt").read_text() == "first"
+    assert (second.experiment("e") / "left.txt").read_text() == "second"
+    assert "b.db" in notes(first)
+
+
+def test_two_databases_never_run_in_one_folder(homes: tuple[Home, Home]) -> None:
+    """While one experiment runs, another of its name waits for it, and is told whose it is."""
+    first, second = homes
+    with first.lock("e"):
+        with pytest.raises(ConflictError, match=r"runs another experiment 'e' \(database: .*a\.db\)"), second.lock("e"):
+            pass
+        with pytest.raises(ConflictError, match="Experiment 'e' is being run by process"), first.lock("e"):
+            pass
+        assert first.is_running("e")
+        assert not second.is_running("e")
+
+
+def test_a_folder_with_living_processes_is_not_moved(homes: tuple[Home, Home]) -> None:
+    """The trials of a killed controller live on in their folders, which stay where they are until they have ended."""
+    first, second = homes
+    leave(first, "first")
+    records.make_folder(first.place(KEY), "1" * 32)
+    busy = pytest.raises(ConflictError, match=r"processes that it started still run .*trials/1/1")
+    with records.locked(first.place(KEY), wait=False), busy, second.lock("e"):
+        pass
+    with second.lock("e"):
+        assert not second.place(KEY).exists()
+
+
+def test_an_attempt_is_found_by_its_identity(tmp_path: Path) -> None:
+    """The folder of an attempt is the one that bears its identity, set aside or not, and no other one."""
+    home = Home(tmp_path)
+    records.make_folder(home.place(KEY), "1" * 32)
+    assert home.attempt(KEY, "1" * 32) == home.place(KEY)
+    assert not home.attempt(KEY, "2" * 32).exists()
+    aside = home.set_aside(home.place(KEY))
+    records.make_folder(home.place(KEY), "2" * 32)
+    assert home.attempt(KEY, "1" * 32) == aside
+    assert home.attempt(KEY, "2" * 32) == home.place(KEY)
+    assert home.set_aside(home.place(KEY)) != aside
+
+
+def test_a_folder_without_identity_is_nobodys(homes: tuple[Home, Home]) -> None:
+    """A folder in which somebody has left something without an identity is set aside as well, an empty one is taken."""
+    first, _ = homes
+    place = first.folder / "experiments" / "e"
+    place.mkdir(parents=True)
+    first.claim("e")
+    assert notes(first) == ""
+    (place / records.IDENTITY).unlink()
+    (place / "task.json").write_text("{}")
+    first.claim("e")
+    assert not (place / "task.json").exists()
+    assert "set aside" in notes(first)

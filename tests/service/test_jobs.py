@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -35,7 +36,7 @@ def test_a_job_without_its_caller_is_ended_by_the_next(tmp_path: Path) -> None:
 
 
 def test_jobs_of_others_are_left_alone(tmp_path: Path) -> None:
-    """A job that somebody waits for goes on while another one runs."""
+    """A job that somebody waits for goes on while another one runs, copies of its folder or not."""
     home = Home(tmp_path)
     waited_for = replace(job_launch(home, "e", "retrain", {}), entry=f"{ENTRIES}:report_until_pruned")
     other = replace(job_launch(home, "e", "predict", {}), entry=f"{ENTRIES}:describe")
@@ -44,6 +45,9 @@ def test_jobs_of_others_are_left_alone(tmp_path: Path) -> None:
     def use_meanwhile(report: object) -> None:
         if not asked:
             asked.append(True)
+            for copy in ("1-retrain.bak", "1-retrain-copy", "\u0663-retrain"):
+                shutil.copytree(waited_for.folder, waited_for.folder.with_name(copy))
+            (waited_for.folder.parent / "7-retrain").write_text("a file")
             run_job(other)
             asked.append(records.read_exit(waited_for.folder) is None)
             records.write_stop(waited_for.folder, 0.0)

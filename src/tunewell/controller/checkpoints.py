@@ -25,13 +25,13 @@ def copy_checkpoint(source: Path, target: Path) -> None:
     for folder in folders:  # grows as it goes
         copy = target / folder.relative_to(source)
         copy.mkdir(exist_ok=True)
-        for entry in os.scandir(folder):
+        for entry in sorted(folder.iterdir()):
             if entry.is_symlink():
-                (copy / entry.name).symlink_to(_link(Path(entry.path), source))
+                (copy / entry.name).symlink_to(_link(entry, source))
             elif entry.is_dir():
-                folders.append(Path(entry.path))
+                folders.append(entry)
             elif entry.is_file():
-                shutil.copy2(entry.path, copy / entry.name)
+                shutil.copy2(entry, copy / entry.name)
                 _flush(copy / entry.name)
         _flush(copy)
 

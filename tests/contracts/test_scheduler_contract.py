@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.schedulers import behaviours
-from tests.schedulers.bench import Bench
+from tests.schedulers.bench import PATIENCE_SECONDS, Bench
 from tunewell.schedulers.inline import InlineScheduler
 from tunewell.schedulers.local import LocalScheduler
 from tunewell.spec.launch import AttemptKey, Ended, Event, Launch, Reported, Resources
@@ -59,12 +59,13 @@ def test_life(make_bench: MakeBench) -> None:
 
 
 def test_times(make_bench: MakeBench) -> None:
-    """Start, reports and end are dated, in this order."""
+    """Start, reports and end are dated, in this order, and the duration is measured."""
     bench = make_bench("report_three")
     launch = bench.launch(parameters={"x": 1.0})
     exit_ = bench.run(launch)
     times = [exit_.started_at, *(report.time for report in bench.reports_of(launch)), exit_.ended_at]
     assert None not in times and times == sorted(times)  # type: ignore[type-var]
+    assert exit_.duration_seconds is not None and 0 < exit_.duration_seconds < PATIENCE_SECONDS
 
 
 def test_trial_knows_itself(make_bench: MakeBench) -> None:

@@ -166,7 +166,7 @@ class TestTrials:
         add(store, 1)
         start(store, 1, 1, now=100.0)
         with store.transaction() as tx:
-            tx.lose_attempt(NAME, 1, 1, Cause.NODE_LOST, "no route", now=103.0)
+            tx.lose_attempt(NAME, 1, 1, Cause.NODE_LOST, "no route", seconds=3.0, now=103.0)
         row = store.trial(NAME, 1)
         assert (row.state, row.attempt, row.cause, row.ended_at, row.cost_seconds) == (WAITING, 1, None, None, 3.0)
         start(store, 1, 2, now=200.0)
@@ -204,12 +204,20 @@ class TestTrials:
             tx.start_attempt(NAME, 1, 1)
         assert store.trial(NAME, 1).state is RUNNING
 
-    def test_clock_set_back_costs_nothing(self, store: Store) -> None:
-        """An attempt that ends before it began, by a clock set back, never lowers the cost."""
-        add(store, 1)
-        start(store, 1, now=100.0)
-        finish(store, 1, now=40.0)
-        assert store.trial(NAME, 1).cost_seconds == 0.0
+    def test_a_clock_that_is_set_changes_no_cost_and_no_order(self, store: Store) -> None:
+        """What a trial costs is what was measured; which one ended last follows from the order of the ends."""
+        for number, ended_at in ((1, 100.0), (2, 40.0), (3, 86_500.0), (4, 120.0)):
+            add(store, number)
+            start(store, number, now=100.0)
+            finish(store, number, FAILED, now=ended_at, seconds=1.5)
+        assert {trial.cost_seconds for trial in store.trials(NAME)} == {1.5}
+        assert [trial.number for trial in store.last_ended(NAME, 3)] == [4, 3, 2]
+        with store.transaction() as tx:
+            tx.retry_trial(NAME, 2)
+        assert [trial.number for trial in store.last_ended(NAME, 3)] == [4, 3, 1]
+        start(store, 2, attempt=2)
+        finish(store, 2, attempt=2)
+        assert [trial.number for trial in store.last_ended(NAME, 9)] == [2, 4, 3, 1]
 
     def test_refusal_names_trial_and_state(self, store: Store) -> None:
         """A refusal says which trial, in which state at which attempt, and what was wanted."""

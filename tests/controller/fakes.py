@@ -137,11 +137,13 @@ class Bench:
         self.home = Home(folder, self.store)
         self.scheduler = FakeScheduler(slots)
         self.now = 1000.0
+        #: How far the clock is from the time that has passed, in seconds.
+        self.clock_error = 0.0
         self.tuners: dict[str, ListTuner] = {}
         self.controller = self._controller()
 
     def _controller(self) -> Controller:
-        return Controller(self.store, self.home, clock=lambda: self.now, monotonic=lambda: self.now)
+        return Controller(self.store, self.home, clock=lambda: self.now + self.clock_error, monotonic=lambda: self.now)
 
     def create(self, name: str = "e", **fields: Any) -> ExperimentSpec:
         """Record an experiment over x with these fields of the spec."""

@@ -553,12 +553,31 @@ def test_an_adopted_trial_ended_when_it_ended(bench: Bench) -> None:
     bench.now += 1000.0
     bench.scheduler.adoptable[key] = [
         Reported(key, Report(1, {"accuracy": 0.6}, 0.0)),
-        Ended(key, Exit(ended_at=ended_at)),
+        Ended(key, Exit(ended_at=ended_at, duration_seconds=5.0)),
     ]
     tuner = bench.add()
     bench.step(2)
     assert bench.store.trial("e", 1).ended_at == ended_at
     assert tuner.outcomes[1].cost_seconds == 5.0
+
+
+@pytest.mark.parametrize("jump", [-86_400.0, 86_400.0])
+def test_a_clock_that_is_set_changes_no_cost_and_no_limit(bench: Bench, jump: float) -> None:
+    """While the clock jumps by a day, trials cost what was measured, the search goes on, and recovery agrees."""
+    bench.create(max_trials=3, max_concurrency=1, max_duration="1h", max_attempts=3)
+    bench.add()
+    bench.step()
+    bench.clock_error = jump
+    bench.scheduler.end(1, Cause.KILLED)  # nobody measured it but the controller
+    bench.step(2)
+    bench.scheduler.report(1, 0.5)
+    bench.scheduler.end(1)
+    bench.step(3)
+    assert bench.store.trial("e", 1).cost_seconds == 3.0
+    assert bench.store.experiment("e").state is ExperimentState.RUNNING
+    assert bench.controller._active["e"].manager.experiment.tuner.outcomes[1].cost_seconds == 3.0
+    bench.crash()
+    assert bench.add().outcomes[1].cost_seconds == 3.0
 
 
 def test_a_lock_that_is_only_looked_at_refuses_nobody(bench: Bench) -> None:

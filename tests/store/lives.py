@@ -31,7 +31,7 @@ def start(store: Store, number: int, attempt: int = 1, *, now: float = 100.0, na
 def finish(store: Store, number: int, state: TrialState = TrialState.SUCCEEDED, attempt: int = 1, **facts: Any) -> None:
     """End the running attempt of a trial."""
     with store.transaction() as tx:
-        tx.finish_trial(NAME, number, attempt, state, **{"now": 110.0, **facts})
+        tx.finish_trial(NAME, number, attempt, state, **{"now": 110.0, "seconds": 10.0, **facts})
 
 
 def run(store: Store, number: int, value: float | None = None, *, fidelity: float = 1.0, **facts: Any) -> None:

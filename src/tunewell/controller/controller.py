@@ -218,7 +218,7 @@ class Controller:
                 continue
             row = self.store.trial(active.experiment.name, number)
             if row.state in ("failed", "stopped"):
-                manager.retry(number, row.attempt, row.state)
+                manager.retry(row)
 
     def _advance(self, active: _Active) -> None:
         manager = active.manager

@@ -31,6 +31,7 @@ def recover(
         suggestion = experiment.tuner.suggestions[row.number]
         if row.number in experiment.tuner.outcomes:
             progress.note_retry(experiment.tuner.outcomes[row.number].state)
+        manager.costs[row.number] = row.cost_seconds
         manager.losses[row.number] = sum(a.cause in LOST_CAUSES for a in store.attempts(name, row.number))
         if row.state is TrialState.WAITING:
             manager.waiting.append(WaitingTrial(suggestion, row.attempt))
@@ -82,7 +83,7 @@ def _adopt(manager: TrialManager, suggestion: Suggestion, row: TrialRow) -> None
     e = manager.experiment
     launch = build_launch(e.spec, e.task, e.home, e.resources, suggestion, row.attempt, row.identity or "")
     started_at = row.started_at if row.started_at is not None else manager.clock()
-    manager.running[row.number] = RunningTrial(suggestion, launch, started_at)
+    manager.running[row.number] = RunningTrial(suggestion, launch, started_at, manager.monotonic())
     if e.scheduler.adopt(launch) == "unknown":
         detail = "It was running when the controller ended, and did not live on."
         manager.on_event(Ended(launch.key, Exit(Cause.NODE_LOST, detail)))

@@ -29,7 +29,7 @@ from tunewell.spec.errors import ended, nearest
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.launch import Ended, Event, Exit, Launch, Report, Reported, Resources
 from tunewell.spec.states import LOST_CAUSES, Cause, TrialState
-from tunewell.store.rows import AttemptRow
+from tunewell.store.rows import AttemptRow, TrialRow
 from tunewell.store.transaction import Transaction
 from tunewell.tasks.contract import Task
 from tunewell.tuners.contract import Exhausted, Outcome, Suggestion, Tuner, Wait
@@ -49,7 +49,9 @@ class RunningTrial:
 
     suggestion: Suggestion
     launch: Launch
+    #: Date, in seconds since the epoch; and when this controller began to watch it, on the monotonic clock.
     started_at: float
+    watched_from: float
     #: Finite objective at each step.
     curve: dict[int, float] = field(default_factory=dict)
     #: Names of all metrics reported.
@@ -120,6 +122,8 @@ class TrialManager:
         self.waiting: deque[WaitingTrial] = deque()
         #: How often each waiting or running trial was lost.
         self.losses: dict[int, int] = {}
+        #: What the earlier attempts at each waiting or running trial have cost together, in seconds.
+        self.costs: dict[int, float] = {}
         self.retention = Retention(experiment.spec)
         self.writes: list[Write] = []
         self.effects: list[Callable[[], None]] = []
@@ -184,7 +188,7 @@ class TrialManager:
             self._hold(trial, error)
             return False
         now = self.clock()
-        self.running[suggestion.number] = RunningTrial(suggestion, launch, now)
+        self.running[suggestion.number] = RunningTrial(suggestion, launch, now, self.monotonic())
         key = launch.key
         self.writes.append(lambda tx: tx.start_attempt(key.experiment, key.trial, key.attempt, now, identity))
         self.effects.append(partial(self._carry_out_start, launch, missing))
@@ -298,12 +302,12 @@ class TrialManager:
         # Stopped, but not by this controller: by an interruption, or by one that is gone.
         interrupted = exit_.stopped and trial.asked_to_end is None
         if interrupted or (trial.asked_to_end == "interrupted" and (exit_.stopped or exit_.cause is not None)):
-            self._lose(trial, None, "The search was interrupted.", self._end_time(trial, exit_))
+            self._lose(trial, exit_, None, "The search was interrupted.")
             return
         if exit_.cause in LOST_CAUSES and not exit_.stopped and trial.asked_to_end is None:
             self.losses[number] = self.losses.get(number, 0) + 1
             if self.losses[number] < self.experiment.spec.max_attempts:
-                self._lose(trial, exit_.cause, exit_.detail, self._end_time(trial, exit_))
+                self._lose(trial, exit_, exit_.cause, exit_.detail)
                 return
         state, cause, detail = self._judge_end(trial, exit_)
         self._finish(trial, state, cause, detail, exit_)
@@ -325,15 +329,17 @@ class TrialManager:
             return TrialState.FAILED, Cause.NO_METRIC, _no_metric(metric, trial.metrics)
         return TrialState.SUCCEEDED, None, ""
 
-    def _lose(self, trial: RunningTrial, cause: Cause | None, detail: str, ended_at: float) -> None:
-        key, now = trial.launch.key, ended_at
+    def _lose(self, trial: RunningTrial, exit_: Exit, cause: Cause | None, detail: str) -> None:
+        key, now, seconds = trial.launch.key, self._end_time(trial, exit_), self._spend(trial, exit_)
         del self.running[key.trial]
         self.waiting.append(WaitingTrial(trial.suggestion, key.attempt))
-        self.writes.append(lambda tx: tx.lose_attempt(key.experiment, key.trial, key.attempt, cause, detail, now))
+        self.writes.append(
+            lambda tx: tx.lose_attempt(key.experiment, key.trial, key.attempt, cause, detail, seconds=seconds, now=now)
+        )
 
     def _finish(self, trial: RunningTrial, state: TrialState, cause: Cause | None, detail: str, exit_: Exit) -> None:
         key, spec = trial.launch.key, self.experiment.spec
-        now = self._end_time(trial, exit_)
+        now, seconds = self._end_time(trial, exit_), self._spend(trial, exit_)
         value = self._value(trial) if state is not TrialState.FAILED else None
         del self.running[key.trial]
         self.losses.pop(key.trial, None)
@@ -349,12 +355,12 @@ class TrialManager:
                 value=value,
                 exit_code=exit_.exit_code,
                 peak_memory_bytes=exit_.peak_memory_bytes,
+                seconds=seconds,
                 now=now,
             )
         )
         self.progress.note_end(spec.objective, state, value)
-        cost = max(0.0, now - trial.started_at)
-        self.experiment.tuner.tell(Outcome(key.trial, state, value, cause, cost, trial.curve))
+        self.experiment.tuner.tell(Outcome(key.trial, state, value, cause, self.costs.pop(key.trial), trial.curve))
         self.examine_convergence()
         for folder in self.retention.note_end(
             trial.suggestion, trial.launch.folder, state, value, self.wanted_checkpoints()
@@ -384,6 +390,18 @@ class TrialManager:
     def _end_time(self, trial: RunningTrial, exit_: Exit) -> float:
         # An attempt that is adopted may have ended long before this controller began.
         return max(trial.started_at, exit_.ended_at or self.clock())
+
+    def _spend(self, trial: RunningTrial, exit_: Exit) -> float:
+        """Return how long an attempt took, and add it to the cost of its trial.
+
+        Of one whose supervisor was killed only the part that this controller saw is known.
+        """
+        seconds = exit_.duration_seconds
+        if seconds is None:
+            seconds = self.monotonic() - trial.watched_from
+        number = trial.suggestion.number
+        self.costs[number] = self.costs.get(number, 0.0) + seconds
+        return seconds
 
     def _value(self, trial: RunningTrial) -> float | None:
         reached = self.progress.target_reached
@@ -417,15 +435,16 @@ class TrialManager:
         number, state = trial.suggestion.number, TrialState.STOPPED
         self.writes.append(lambda tx: tx.stop_waiting(name, number, now))
         self.progress.note_end(self.experiment.spec.objective, state, None)
-        self.experiment.tuner.tell(Outcome(number, state))
+        self.experiment.tuner.tell(Outcome(number, state, cost_seconds=self.costs.pop(number, 0.0)))
 
-    def retry(self, number: int, attempt: int, state: TrialState) -> None:
-        """Let a trial that failed or was stopped run again, as attempt `attempt` + 1."""
-        name, now = self.experiment.name, self.clock()
+    def retry(self, trial: TrialRow) -> None:
+        """Let a trial that failed or was stopped run again."""
+        name, number, now = self.experiment.name, trial.number, self.clock()
+        self.costs[number] = trial.cost_seconds
         self.writes.append(lambda tx: tx.retry_trial(name, number, now))
-        self.progress.note_retry(state)
+        self.progress.note_retry(trial.state)
         self.progress.convergence = None
-        self.waiting.append(WaitingTrial(self.experiment.tuner.suggestions[number], attempt))
+        self.waiting.append(WaitingTrial(self.experiment.tuner.suggestions[number], trial.attempt))
 
 
 def _staged(launch: Launch) -> Path:

@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -66,22 +67,24 @@ class InlineScheduler:
             return
         self._sink, self._sink_error = sink, None
         interrupt = None
+        begun, started_at = time.monotonic(), time.time()
         try:
             exit_ = self._call(trial)
         except KeyboardInterrupt as error:
-            interrupt, exit_ = error, Exit(stopped=True, ended_at=time.time())
+            interrupt, exit_ = error, Exit(stopped=True)
         finally:
             self.calling = False
             with self._delivering:
                 self._trial, self._sink = None, _nowhere
         if self._sink_error is not None:
             raise self._sink_error
+        duration = time.monotonic() - begun
+        exit_ = replace(exit_, started_at=started_at, ended_at=time.time(), duration_seconds=duration)
         sink(Ended(trial.key, exit_))
         if interrupt is not None:
             raise interrupt
 
     def _call(self, trial: InlineTrial) -> Exit:
-        started_at = time.time()
         cause, detail, stopped = None, "", trial.asked_to_end
         try:
             if not stopped:
@@ -97,7 +100,7 @@ class InlineScheduler:
             cause, detail = _explain(error)
             if cause is not None and self._sink_error is None:
                 trial.leave_traceback()
-        return Exit(cause, detail, stopped=stopped, started_at=started_at, ended_at=time.time())
+        return Exit(cause, detail, stopped=stopped)
 
     def _deliver(self, event: Reported) -> None:
         with self._delivering:

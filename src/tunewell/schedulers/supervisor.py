@@ -91,7 +91,7 @@ class Supervisor:
         """
         started_at = time.time()
         if records.read_stop(self.folder) is not None:
-            return Exit(stopped=True, started_at=started_at, ended_at=started_at)
+            return Exit(stopped=True, started_at=started_at, ended_at=started_at, duration_seconds=0.0)
         oom_kills = cgroups.oom_kills()
         processes.become_subreaper()
         problem = self._start(environment, lock)
@@ -103,7 +103,13 @@ class Supervisor:
             exit_ = self._judge(_read_all(problem), cgroups.oom_kills() > oom_kills)
         finally:
             os.close(problem)
-        return replace(exit_, started_at=started_at, ended_at=time.time(), peak_memory_bytes=self._peak_bytes or None)
+        return replace(
+            exit_,
+            started_at=started_at,
+            ended_at=time.time(),
+            duration_seconds=time.monotonic() - self._started,
+            peak_memory_bytes=self._peak_bytes or None,
+        )
 
     def _start(self, environment: Mapping[str, str], lock: int) -> int:
         """Fork the trial; return the descriptor that tells why it could not be started, if so."""

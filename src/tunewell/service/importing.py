@@ -60,7 +60,10 @@ def record(store: Store, plan: Plan, trials: Sequence[ImportedTrial], origin: st
             tx.start_attempt(name, number, 1, started)
             reports = [Report(step, {metric: value}, now) for step, value in sorted(trial.curve.items())]
             tx.add_reports(AttemptKey(name, number, 1), reports)
-            tx.finish_trial(name, number, 1, trial.state, cause=trial.cause, value=trial.value, now=now)
+            seconds = trial.cost_seconds
+            tx.finish_trial(
+                name, number, 1, trial.state, cause=trial.cause, value=trial.value, seconds=seconds, now=now
+            )
         tx.add_elapsed(name, sum(trial.cost_seconds for trial in trials))
         tx.set_experiment_state(
             name, ExperimentState.RUNNING, ExperimentState.COMPLETED, detail=f"Imported from {origin}.", now=now

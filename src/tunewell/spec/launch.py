@@ -93,9 +93,11 @@ class Exit:
     exit_code: int | None = None
     #: Whether it ended because the controller asked for it (then `cause` is None).
     stopped: bool = False
-    #: Seconds since the epoch.
+    #: Seconds since the epoch: dates for people, which a clock that is set makes wrong.
     started_at: float | None = None
     ended_at: float | None = None
+    #: How long it ran, by a clock that nobody sets; None: nobody has measured it to its end.
+    duration_seconds: float | None = None
     #: Largest resident memory seen, of the whole process tree.
     peak_memory_bytes: int | None = None
 

@@ -74,7 +74,7 @@ class TrialRow:
     started_at: float | None
     #: None while it is not final.
     ended_at: float | None
-    #: Wall time of all its attempts that have ended.
+    #: How long all its attempts that have ended took together, by a clock that nobody sets.
     cost_seconds: float
     peak_memory_bytes: int | None
 

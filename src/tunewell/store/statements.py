@@ -15,7 +15,6 @@ from sqlalchemy import (
     Insert,
     and_,
     bindparam,
-    case,
     func,
     insert,
     literal_column,
@@ -39,8 +38,7 @@ _running = and_(
     trial.c.state == literal_column(f"'{TrialState.RUNNING}'"),
 )
 _now = bindparam("now", type_=Double)
-# A clock that was set back costs nothing.
-_cost = trial.c.cost_seconds + case((_now > trial.c.started_at, _now - trial.c.started_at), else_=0.0)
+_cost = trial.c.cost_seconds + bindparam("seconds", type_=Double)
 
 
 @cache

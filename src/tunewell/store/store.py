@@ -180,10 +180,14 @@ class Store:
 
     def last_ended(self, name: str, limit: int) -> list[TrialRow]:
         """Return the trials that ended last, the latest first."""
-        ended = (trial.c.experiment_id == self._id(name), trial.c.state.in_(list(FINAL_TRIAL_STATES)))
-        rows = self._read(
-            select(trial).where(*ended).order_by(trial.c.ended_at.desc(), trial.c.number.desc()).limit(limit)
-        )
+        # In the order of events, not of dates, which a clock that is set makes wrong. A retried trial has several ends.
+        later = event.alias("later")
+        of_trial = (later.c.experiment_id == event.c.experiment_id, later.c.trial == event.c.trial)
+        last = select(func.max(later.c.id)).where(*of_trial, later.c.kind == "ended").scalar_subquery()
+        of_event = (trial.c.experiment_id == event.c.experiment_id) & (trial.c.number == event.c.trial)
+        query = select(trial).join(event, of_event).where(trial.c.state.in_(list(FINAL_TRIAL_STATES)))
+        query = query.where(event.c.experiment_id == self._id(name), event.c.kind == "ended", event.c.id == last)
+        rows = self._read(query.order_by(event.c.id.desc()).limit(limit))
         return [convert.trial_row(row) for row in rows]
 
     def iterate_trials(self, name: str) -> Iterator[TrialRow]:

@@ -166,11 +166,22 @@ class Transaction:
         self._add_event(experiment_id, "started", now, number, attempt, {"identity": identity})
 
     def lose_attempt(
-        self, name: str, number: int, attempt: int, cause: Cause | None, detail: str, now: float | None = None
+        self,
+        name: str,
+        number: int,
+        attempt: int,
+        cause: Cause | None,
+        detail: str,
+        *,
+        seconds: float = 0.0,
+        now: float | None = None,
     ) -> None:
-        """Move a trial from running back to waiting, because its attempt went away through no fault of its own."""
+        """Move a trial from running back to waiting, because its attempt went away through no fault of its own.
+
+        `seconds` is how long the attempt took.
+        """
         identity, now = self._identify(name), _or_present(now)
-        values = {"of_experiment": identity, "of_trial": number, "of_attempt": attempt, "now": now}
+        values = {"of_experiment": identity, "of_trial": number, "of_attempt": attempt, "seconds": seconds}
         row = self._execute(statements.LOSE_ATTEMPT, values).first()
         if row is None:
             raise self._refusal(name, number, f"to lose attempt {attempt}")
@@ -189,9 +200,10 @@ class Transaction:
         value: float | None = None,
         exit_code: int | None = None,
         peak_memory_bytes: int | None = None,
+        seconds: float = 0.0,
         now: float | None = None,
     ) -> None:
-        """Move a trial from running to the final `state`. `value` is finite or None."""
+        """Move a trial from running to the final `state`. `value` is finite or None; `seconds`: the attempt took."""
         assert state.final, state
         assert value is None or math.isfinite(value), value
         identity, now = self._identify(name), _or_present(now)
@@ -203,7 +215,7 @@ class Transaction:
             "peak_memory_bytes": peak_memory_bytes,
         }
         this = {"of_experiment": identity, "of_trial": number, "of_attempt": attempt, "now": now}
-        row = self._execute(statements.FINISH_TRIAL, {**this, **facts}).first()
+        row = self._execute(statements.FINISH_TRIAL, {**this, **facts, "seconds": seconds}).first()
         if row is None:
             raise self._refusal(name, number, f"to end attempt {attempt} as {state}")
         self._add_event(identity, "ended", now, number, attempt, {**facts, "exit_code": exit_code, **row._mapping})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -116,3 +117,42 @@ def test_a_folder_without_identity_is_nobodys(homes: tuple[Home, Home]) -> None:
     first.claim("e")
     assert not (place / "task.json").exists()
     assert "set aside" in notes(first)
+
+
+def test_a_database_belongs_to_one_home(tmp_path: Path) -> None:
+    """A database elsewhere is not used beside a second home, unless the first is gone."""
+    with Store(f"sqlite:///{tmp_path / 'a.db'}") as store:
+        Home(tmp_path / "one", store).settle()
+        with pytest.raises(ConflictError, match=r"a\.db: this database belongs to the home .*/one\. Name that one"):
+            Home(tmp_path / "two", store).settle()
+        (tmp_path / "one").rename(tmp_path / "moved")
+        Home(tmp_path / "moved", store).settle()
+        shutil.rmtree(tmp_path / "moved")
+        Home(tmp_path / "two", store).settle()
+
+
+def test_a_moved_home_is_the_same_and_a_copied_one_another(tmp_path: Path) -> None:
+    """A home keeps its identity where it is moved; a copy beside its original gets another, and a note."""
+
+    def settled(name: str) -> tuple[str | None, tuple[str, ...]]:
+        with Store(Home(tmp_path / name).database_url) as store:
+            if store.find_experiment("e") is None:
+                store.create_experiment("e", {}, {}, {})
+            Home(tmp_path / name, store).settle()
+            known = store.home()
+            assert known is not None
+            assert (known.folder, known.identity) == (str(tmp_path / name), records.identity_of(tmp_path / name))
+            return known.identity, store.experiment("e").notes
+
+    first = settled("one")
+    (tmp_path / "one").rename(tmp_path / "two")
+    assert settled("two") == first
+    shutil.copytree(tmp_path / "two", tmp_path / "three")
+    identity, noted = settled("three")
+    assert identity != first[0]
+    assert f"This home is a copy of {tmp_path / 'two'}" in noted[0]
+    assert settled("three") == (identity, noted)
+    assert settled("two") == first
+    shutil.copytree(tmp_path / "two", tmp_path / "four")
+    shutil.rmtree(tmp_path / "two")
+    assert settled("four") == first

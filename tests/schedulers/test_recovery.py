@@ -240,6 +240,9 @@ def test_a_copied_folder_ends_no_process_of_its_original(bench: Bench) -> None:
     assert not any(has_ended(process["pid"]) for process in (pids["supervisor"], pids["trial"]))
     bench.scheduler.stop(launch.key, 0.0)
     assert bench.finish(launch).stopped
+    shutil.rmtree(copy)
+    shutil.copytree(launch.folder, copy)
+    assert successor.scheduler.adopt(replace(launch, folder=copy)) == "unknown", "the last reports may be missing"
     successor.scheduler.close()
 
 

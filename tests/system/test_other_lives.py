@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.schedulers.bench import has_ended, wait_until
+from tests.system import ledger
+from tunewell.controller.controller import Controller
 from tunewell.service.service import Service
 from tunewell.spec.states import ExperimentState
 
@@ -124,3 +129,34 @@ def test_two_databases_beside_one_home(life: Life) -> None:
     assert life.factors(first) == [3] * 4
     assert life.factors(second) == [1000] * 5
     assert "a.db" in life.notes(second) and "b.db" in life.notes(first)
+
+
+def test_a_home_that_is_copied_while_it_runs(life: Life) -> None:
+    """In the copy the running trial is run anew; the original's goes on, and none of its processes is harmed."""
+    spec = {**life.spec(1), "command": ["sh", "-c", "while ! [ -e go ]; do sleep 0.02; done; echo score={x}"]}
+    (life.folder / "spec.yaml").write_text(json.dumps(spec))
+    search = ledger.command(life.folder / "spec.yaml", life.home)
+    with subprocess.Popen(search, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as original:
+        record = life.home / "experiments/e/trials/1/1/supervisor.json"
+        wait_until(record.exists)
+        trial = json.loads(record.read_text())["trial"]["pid"]
+        copy = life.folder / "copy"
+        shutil.copytree(life.home, copy)
+        with Service(copy) as service:
+
+            def interrupt(controller: Controller) -> None:
+                if service.trial("e", 1).attempt == 2:
+                    controller.interrupt()
+
+            assert not service.run("e", on_step=interrupt)
+            assert f"copy of {life.home}" in " ".join(service.experiment("e").notes)
+        assert not has_ended(trial)
+        (life.folder / "go").touch()
+        assert original.wait(60) == 0
+        for home in (life.home, copy):
+            with Service(home) as service:
+                service.run("e")
+                found = service.trial("e", 1)
+                assert found.value == found.parameters["x"]
+    with life.open() as service:
+        assert service.trial("e", 1).attempt == 1

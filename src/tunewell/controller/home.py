@@ -3,6 +3,7 @@
 ::
 
     HOME/
+      identity.json                      the home's own identity, and where it is: tells it from a copy
       tunewell.db                        the store
       cache/                             what experiments share (decoded pictures, weights)
       experiments/NAME/
@@ -16,6 +17,7 @@
 A name is no proof: a database can be moved away, put back from an older copy, or be one of several beside the same
 home. So the folders of experiments and attempts bear random identities, which the store knows. One that bears another
 identity is another life's: nothing is read from it, and where its place is needed it is set aside as a whole.
+A database belongs to one home: two would each have a controller of the same experiment.
 """
 
 from __future__ import annotations
@@ -24,17 +26,19 @@ import fcntl
 import itertools
 import os
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from tunewell.schedulers.records import IDENTITY, identity_of, make_folder
+from tunewell.schedulers.records import IDENTITY, identity_of, inode, make_folder
 from tunewell.schedulers.recovery import living
 from tunewell.spec.errors import ConflictError, DataError
 from tunewell.spec.launch import AttemptKey
+from tunewell.store.rows import HomeRow
 from tunewell.store.store import Store
-from tunewell.trial.files import read_json
+from tunewell.trial.files import read_json, write_json
 
 #: How long a lock is waited for: whoever only looks whether it is held has it for a moment.
 LOCK_SECONDS = 1.0
@@ -53,6 +57,7 @@ class Home:
         """
         self.folder = folder.absolute()
         self._store = store
+        self._settled = store is None
 
     @property
     def database_url(self) -> str:
@@ -101,9 +106,51 @@ class Home:
         Raises:
             ConflictError: an experiment of this name in another database is at work there.
         """
+        self.settle()
         if not self._is_own(name):
             with self.lock(name):
                 pass
+
+    def settle(self) -> None:
+        """Make sure that this is the home of the database; a copied home becomes one of its own, with a note.
+
+        Raises:
+            ConflictError: the database belongs to another home.
+        """
+        if self._settled or self._store is None:
+            return
+        with _held(self.folder / "home.lock", lambda holder: f"{self.folder}: process {holder} is settling it."):
+            identity = self._settle_identity(self._store)
+        known = self._store.home()
+        within = Path(self._store.place).is_relative_to(self.folder)
+        elsewhere = known is not None and known.identity != identity and not within
+        if elsewhere and known is not None and identity_of(Path(known.folder)) == known.identity:
+            raise ConflictError(
+                f"{self._store.place}: this database belongs to the home {known.folder}. "
+                "Name that one with --home, or use another database."
+            )
+        row = HomeRow(identity, str(self.folder))
+        if known != row:
+            self._store.set_home(row)
+        self._settled = True
+
+    def _settle_identity(self, store: Store) -> str:
+        """Return the home's identity, a new one where the folder is new, or a copy of another that is still there."""
+        here = {"path": str(self.folder), "folder": inode(self.folder)}
+        record = read_json(self.folder / IDENTITY)
+        identity = str(record["identity"]) if record is not None else uuid.uuid4().hex
+        if record is not None and record == {"identity": identity, **here}:
+            return identity
+        if record is not None and record["folder"] != here["folder"] and record["path"] != here["path"]:
+            original = Path(record["path"])
+            if identity_of(original) == identity:
+                identity = uuid.uuid4().hex
+                note = f"This home is a copy of {original}. What ran there when it was copied runs again here."
+                for row in store.experiments():
+                    if not row.state.final:
+                        store.add_note(row.name, note)
+        write_json(self.folder / IDENTITY, {"identity": identity, **here})
+        return identity
 
     def set_aside(self, place: Path) -> Path:
         """Move a folder away, to where nothing takes it for what its place says; return where it is now."""
@@ -178,6 +225,7 @@ class Home:
         Raises:
             ConflictError: another process has it, or runs an experiment of this name in another database.
         """
+        self.settle()
         place = self.folder / _place_of_experiment(name)
         remedy = f"Watch it with `tunewell show {name}`, or stop it with `tunewell stop {name}`."
 

@@ -116,7 +116,8 @@ class LocalScheduler:
         identity = records.identity_of(launch.folder)
         if identity not in (launch.identity, None):  # another attempt's, of which nothing may be read or ended
             return "unknown"
-        ended_before = identity is not None and records.read_exit(launch.folder) is not None
+        sound = identity is not None and not records.is_copied(launch.folder)
+        ended_before = sound and records.read_exit(launch.folder) is not None
         lost = "it did not live on when its machine or supervisor went away"
         exit_ = settle(launch.folder, Cause.NODE_LOST, lost)
         if exit_ is not None and not ended_before:

@@ -60,6 +60,15 @@ def identity_of(folder: Path) -> str | None:
     return (files.read_json(folder / IDENTITY) or {}).get("identity")
 
 
+def inode(folder: Path) -> list[int] | None:
+    """Return what tells a folder from its copies, and is kept when it is moved; None if it is not there."""
+    try:
+        status = folder.stat()
+    except OSError:
+        return None
+    return [status.st_dev, status.st_ino]
+
+
 def write_launch(launch: Launch, gpus: tuple[str, ...]) -> None:
     """Write launch.json; `gpus` are the devices that the attempt occupies. Raises OSError."""
     content = asdict(launch)
@@ -97,18 +106,24 @@ def read_gpus(folder: Path) -> tuple[str, ...]:
 
 def write_supervised(folder: Path, processes: Supervised) -> None:
     """Write supervisor.json; raise OSError."""
-    files.write_json(folder / SUPERVISOR, {**asdict(processes), "folder": _inode(folder)})
+    files.write_json(folder / SUPERVISOR, {**asdict(processes), "folder": inode(folder)})
 
 
 def read_supervised(folder: Path) -> Supervised | None:
-    """Return who supervises the attempt in `folder`; None if that is not known (yet).
-
-    The processes that a copied folder tells of are those of its original, and nobody's here.
-    """
+    """Return who supervises the attempt in `folder`; None if that is not known (yet), or if it is a copy."""
     record = files.read_json(folder / SUPERVISOR)
-    if record is None or record["folder"] != _inode(folder):
+    if record is None or is_copied(folder):
         return None
     return Supervised(Process(**record["supervisor"]), Process(**record["trial"]))
+
+
+def is_copied(folder: Path) -> bool:
+    """Whether the attempt in `folder` was supervised elsewhere, and the folder was copied from there.
+
+    The processes that it tells of are its original's, and what was written while it was copied may be missing.
+    """
+    record = files.read_json(folder / SUPERVISOR)
+    return record is not None and record["folder"] != inode(folder)
 
 
 def write_stop(folder: Path, grace_seconds: float) -> None:
@@ -151,12 +166,3 @@ def locked(folder: Path, wait: bool) -> Iterator[int | None]:
             yield descriptor
     finally:
         os.close(descriptor)
-
-
-def _inode(folder: Path) -> list[int] | None:
-    """Return what tells a folder from its copies, and is kept when it is moved; None if it is not there."""
-    try:
-        status = folder.stat()
-    except OSError:
-        return None
-    return [status.st_dev, status.st_ino]

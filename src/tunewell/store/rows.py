@@ -19,6 +19,16 @@ EventKind = Literal["created", "state", "spec", "suggested", "started", "lost", 
 
 
 @dataclass(frozen=True, slots=True)
+class HomeRow:
+    """The home whose folders belong to a database."""
+
+    #: Random; the folder bears it.
+    identity: str
+    #: Where it was when it was last written to.
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
 class ExperimentRow:
     """One experiment."""
 

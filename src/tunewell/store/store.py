@@ -19,13 +19,14 @@ from tunewell.store.rows import (
     EventRow,
     ExperimentRow,
     HistoryEntry,
+    HomeRow,
     JsonObject,
     ReportRow,
     RequestRow,
     TrialRow,
     Verb,
 )
-from tunewell.store.tables import event, experiment, report, request, trial
+from tunewell.store.tables import event, experiment, home, report, request, trial
 from tunewell.store.transaction import Transaction
 
 _PAGE = 1000
@@ -130,6 +131,16 @@ class Store:
     def place(self) -> str:
         """What people call the database: its file, or its URL without the password."""
         return self._dialect.place
+
+    def home(self) -> HomeRow | None:
+        """Return the home whose folders belong to this database; None: it has had none yet."""
+        rows = self._read(select(home))
+        return HomeRow(rows[0].identity, rows[0].folder) if rows else None
+
+    def set_home(self, row: HomeRow) -> None:
+        """Have the folders of a home belong to this database."""
+        with self.transaction() as transaction:
+            transaction.set_home(row)
 
     def identity(self, name: str) -> str | None:
         """Return the random identity of an experiment, None if there is none of this name."""

@@ -29,6 +29,14 @@ def _json(name: str, nullable: bool = False) -> Column[object]:
     return Column(name, JSON(none_as_null=True), nullable=nullable)
 
 
+#: One row: the home whose folders belong to this database.
+home = Table(
+    "home",
+    metadata,
+    Column("identity", String(32), primary_key=True),
+    Column("folder", Text, nullable=False),
+)
+
 experiment = Table(
     "experiment",
     metadata,

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, CursorResult, Executable, func, select, update
+from sqlalchemy import ColumnElement, Connection, CursorResult, Executable, delete, func, insert, select, update
 
 from tunewell.spec.errors import ConflictError, TransitionRefused
 from tunewell.spec.launch import AttemptKey, Report
@@ -20,8 +20,8 @@ from tunewell.spec.states import (
 )
 from tunewell.store import statements
 from tunewell.store.dialect import Dialect
-from tunewell.store.rows import EventKind, JsonObject, Verb
-from tunewell.store.tables import experiment, request, trial
+from tunewell.store.rows import EventKind, HomeRow, JsonObject, Verb
+from tunewell.store.tables import experiment, home, request, trial
 
 
 class Transaction:
@@ -46,6 +46,11 @@ class Transaction:
         # Written last, all in one statement: nothing within a transaction depends on these.
         self._elapsed: list[dict[str, Any]] = []
         self._events: list[dict[str, Any]] = []
+
+    def set_home(self, row: HomeRow) -> None:
+        """Replace the home whose folders belong to the database."""
+        self._execute(delete(home))
+        self._execute(insert(home).values(identity=row.identity, folder=row.folder))
 
     def create_experiment(
         self, name: str, spec: JsonObject, space: JsonObject, algorithm: JsonObject, now: float | None = None

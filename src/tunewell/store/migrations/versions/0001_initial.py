@@ -11,6 +11,11 @@ down_revision = None
 
 def upgrade() -> None:
     op.create_table(
+        "home",
+        sa.Column("identity", sa.String(32), primary_key=True),
+        sa.Column("folder", sa.Text, nullable=False),
+    )
+    op.create_table(
         "experiment",
         sa.Column("id", sa.Integer, primary_key=True),
         sa.Column("name", sa.String(100), nullable=False, unique=True),

@@ -138,7 +138,7 @@ def test_names_that_are_not_utf8_are_refused(tmp_path: Path, name: bytes) -> Non
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        (["readme.txt"], "{folder}: there are no pictures in its class folders. Known endings: .bmp, "),
+        (["readme.txt"], "{folder}: there are no pictures in its class folders. Known are the endings "),
         (["1.jpg", "2.jpg"], "{folder}: its 2 pictures are in no class folder. Make one folder per class."),
         (["a/1.txt", "b/2.txt"], "{folder}: there are no pictures in its class folders. "),
         (["a/1.jpg", "a/2.jpg"], "{folder}: there is a single class, 'a'. Telling apart needs two or more."),

@@ -156,7 +156,7 @@ def test_two_classes_have_a_top_two(trained: Trained, tmp_path: Path) -> None:
     ("inputs", "output", "message"),
     [
         ("gone", None, r"gone: there is no such file or folder\."),
-        ("empty", None, r"empty: there is no picture\. Known endings: \.bmp, "),
+        ("empty", None, r"empty: there is no picture\. Known are the endings "),
         ("picture.png", "out.txt", r"output: 'out\.txt' is neither CSV nor JSON\..*\.csv or \.json"),
         ("picture.png", "folder.csv", r"folder\.csv: it can't be read or written \(Is a directory\)\."),
     ],

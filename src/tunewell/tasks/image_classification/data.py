@@ -25,20 +25,18 @@ from tunewell.spec.errors import DataError
 from tunewell.tasks.image_classification.manifest import Manifest
 from tunewell.tasks.image_classification.tables import Row, Table, read_tables, tables_in
 from tunewell.tasks.vision.duplicates import groups_of_copies
-from tunewell.tasks.vision.inspection import describe
-from tunewell.tasks.vision.picture_set import (
-    PICTURE_SUFFIXES,
-    SPLIT_NAMES,
-    VALIDATION_SHARE,
+from tunewell.tasks.vision.files import (
     Found,
-    PictureSet,
     check_name,
     find_pictures,
-    is_hidden,
+    known_endings,
     listed,
     note_left_out,
     subfolders_of,
 )
+from tunewell.tasks.vision.inspection import describe
+from tunewell.tasks.vision.names import SPLITS, is_foreign, is_picture, splits_among
+from tunewell.tasks.vision.picture_set import VALIDATION_SHARE, PictureSet
 
 
 def read_manifest(data: Path, seed: int) -> Manifest:
@@ -75,7 +73,7 @@ def tables_that_count(data: Path) -> tuple[list[Path], list[str]]:
 def has_class_folders(folder: Path) -> bool:
     """Whether a folder has pictures in folders of splits and classes, or in two folders or more."""
     subfolders = subfolders_of(folder)
-    splits = [sub for sub in subfolders if sub.name.lower() in SPLIT_NAMES]
+    splits = [sub for sub in subfolders if sub.name in splits_among([sub.name for sub in subfolders])]
     if any(_has_pictures(inner) for split in splits for inner in subfolders_of(split)):
         return True
     classes = [sub for sub in subfolders if _has_pictures(sub)]
@@ -84,18 +82,14 @@ def has_class_folders(folder: Path) -> bool:
 
 def _has_pictures(folder: Path) -> bool:
     """Whether there is the name of a picture in a folder or its folders; the first one found will do."""
-    return any(
-        Path(name).suffix.lower() in PICTURE_SUFFIXES and not is_hidden(name)
-        for _, _, names in os.walk(folder)
-        for name in names
-    )
+    return any(is_picture(name) and not is_foreign(name) for _, _, names in os.walk(folder) for name in names)
 
 
 def split_positions(splits: Sequence[str]) -> dict[str, tuple[int, ...]]:
     """Return split → positions for the split of each position."""
     return {
         split: tuple(position for position, other in enumerate(splits) if other == split)
-        for split in ("train", "val", "test")
+        for split in SPLITS
         if split in splits
     }
 
@@ -106,10 +100,9 @@ def splits_of(rows: Sequence[Row], folder: Path) -> list[str]:
     Raises:
         DataError: no picture is for training.
     """
-    splits = []
-    for row in rows:
-        first = row.path.relative_to(folder).parts[0].lower()
-        splits.append(row.split or SPLIT_NAMES.get(first, "train"))
+    first = [row.path.relative_to(folder).parts[0] for row in rows]
+    named = splits_among(set(first))
+    splits = [row.split or named.get(name, "train") for row, name in zip(rows, first, strict=True)]
     if "train" not in splits:
         raise DataError(f"{folder}: its table has no picture to train on. Mark some as train.")
     return splits
@@ -173,7 +166,8 @@ def find_class_folders(folder: Path) -> dict[str, dict[str, Found]]:
         DataError: there are no pictures in folders of classes.
     """
     subfolders = subfolders_of(folder)
-    named = [sub for sub in subfolders if sub.name.lower() in SPLIT_NAMES]
+    splits = splits_among([sub.name for sub in subfolders])
+    named = [sub for sub in subfolders if sub.name in splits]
     # A class may be called `train` too: a split is a folder of folders.
     if not any(subfolders_of(sub) for sub in named):
         if named and len(named) == len(subfolders):
@@ -184,13 +178,13 @@ def find_class_folders(folder: Path) -> dict[str, dict[str, Found]]:
         return {"train": _read_classes(folder)}
     found: dict[str, dict[str, Found]] = {}
     for sub in named:
-        split = SPLIT_NAMES[sub.name.lower()]
+        split = splits[sub.name]
         if split in found:
             raise DataError(f"{sub}: there are two {split} folders. Keep one of them.")
         found[split] = _read_classes(sub)
     if "train" not in found:
         raise DataError(f"{folder}: it has {listed(found)} but no train folder. Add train/ with one folder per class.")
-    return {split: found[split] for split in ("train", "val", "test") if split in found}
+    return {split: found[split] for split in SPLITS if split in found}
 
 
 def _read_classes(folder: Path) -> dict[str, Found]:
@@ -202,8 +196,7 @@ def _read_classes(folder: Path) -> dict[str, Found]:
         loose = len(find_pictures(folder).pictures)
         if loose:
             raise DataError(f"{folder}: its {loose} pictures are in no class folder. Make one folder per class.")
-        kinds = ", ".join(sorted(PICTURE_SUFFIXES))
-        raise DataError(f"{folder}: there are no pictures in its class folders. Known endings: {kinds}.")
+        raise DataError(f"{folder}: there are no pictures in its class folders. {known_endings()}")
     for name, held in found.items():
         if not held.pictures:
             raise DataError(

@@ -27,7 +27,7 @@ from tunewell.tasks.image_classification.data import (
 from tunewell.tasks.image_classification.manifest import MultilabelManifest
 from tunewell.tasks.image_classification.tables import Row, Table, read_tables
 from tunewell.tasks.vision.duplicates import groups_of_copies
-from tunewell.tasks.vision.picture_set import listed, note_left_out
+from tunewell.tasks.vision.files import listed, note_left_out
 from tunewell.tasks.vision.splitting import divide
 
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunewell.spec.errors import DataError
-from tunewell.tasks.vision.picture_set import SPLIT_NAMES, check_name, find_pictures, listed
+from tunewell.tasks.vision.files import check_name, find_pictures, listed
+from tunewell.tasks.vision.names import split_of, splits_among
 
 _PICTURE_COLUMNS = ("image", "file", "filename", "file_name", "picture", "path", "image_id", "id", "name")
 _SPLIT_COLUMNS = ("split", "subset", "set", "partition")
@@ -56,9 +57,9 @@ def tables_in(data: Path) -> list[Path]:
     if data.is_file():
         return [data]
     found = sorted(path for path in data.iterdir() if path.suffix.lower() in (".csv", ".tsv") and path.is_file())
-    named = [path for path in found if path.stem.lower() in SPLIT_NAMES]
-    if any(SPLIT_NAMES[path.stem.lower()] == "train" for path in named):
-        return named
+    named = splits_among([path.stem for path in found])
+    if "train" in named.values():
+        return [path for path in found if path.stem in named]
     preferred = [path for path in found if path.stem.lower() == "labels"]
     if preferred or len(found) <= 1:
         return preferred[:1] or found
@@ -83,8 +84,9 @@ def read_tables(paths: Sequence[Path], single: bool) -> Table:
     missing: list[str] = []
     notes: list[str] = []
     total = 0
+    named = splits_among([path.stem for path in paths]) if len(paths) > 1 else {}
     for path in paths:
-        split = SPLIT_NAMES.get(path.stem.lower()) if len(paths) > 1 else None
+        split = named.get(path.stem)
         lines = _read(path)
         columns = _Columns(path, lines, single)
         notes += columns.notes
@@ -161,10 +163,10 @@ class _Columns:
         """Return a row's split, None where the table has no such column."""
         if self._split is None:
             return None
-        text = line[self._split].strip().lower()
-        if text not in SPLIT_NAMES:
+        split = split_of(line[self._split])
+        if not split:
             raise DataError(f"{where}: '{line[self._split]}' is no split. Write train, val or test.")
-        return SPLIT_NAMES[text]
+        return split
 
     def labels(self, line: Mapping[str, str], where: str) -> tuple[str, ...]:
         """Return a row's labels, in the order of the table."""

@@ -1,17 +1,12 @@
-"""Pictures in folders: which files are pictures, which split they are in, and whether they are still the same.
-
-Names that begin with `.` or `__` are left out, and so is whatever has the name of a picture but is no file: a folder, a
-pipe, a link to nowhere. Nothing is opened or decoded here.
-"""
+"""The pictures of a data set: which split they are in, and whether they are still the same; none is opened here."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import stat
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -23,11 +18,8 @@ from tunewell.tasks.data_view import DataSummary
 from tunewell.tasks.vision.prepared import read_fields
 from tunewell.trial.files import write_json
 
-PICTURE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 #: Share of the pictures that become validation data where the user has not made the split.
 VALIDATION_SHARE = 0.2
-#: Name of a folder, in lower case → split.
-SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,81 +142,6 @@ def saved_fields(path: Path) -> dict[str, Any]:
     return fields
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a folder holds under the names of pictures, in no order."""
-
-    folder: Path
-    #: Files, links to files among them.
-    pictures: list[Path]
-    #: Whatever else: folders, pipes, sockets, devices, links to nowhere. Opening a pipe would wait for ever.
-    others: list[Path]
-
-
-def find_pictures(folder: Path) -> Found:
-    """Return what has the name of a picture, by its ending, in a folder and in its folders.
-
-    Raises:
-        DataError: a name is not UTF-8.
-    """
-    found = Found(folder, [], [])
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not is_hidden(name))
-        for name in (*folders, *files):
-            if Path(name).suffix.lower() in PICTURE_SUFFIXES and not is_hidden(name):
-                path = Path(parent, name)
-                check_name(path)
-                # `Path.is_file` raises where a link leads into a folder that is closed to us.
-                (found.pictures if os.path.isfile(path) else found.others).append(path)  # noqa: PTH113
-    return found
-
-
-def collect_pictures(inputs: Sequence[Path]) -> list[Path]:
-    """Return the files among the inputs, and all pictures in the folders among them, each once.
-
-    Raises:
-        DataError: an input is missing or is no file (a pipe, from which reading could wait for ever), or there is
-            no picture at all.
-    """
-    found: dict[Path, None] = {}
-    for path in inputs:
-        if not path.exists():
-            raise DataError(f"{path}: there is no such file or folder.")
-        if path.is_dir():
-            found |= dict.fromkeys(sorted(find_pictures(path).pictures))
-        elif path.is_file():
-            check_name(path)
-            found[path] = None
-        else:
-            raise DataError(f"{path}: this is neither a file nor a folder. Give files and folders of pictures.")
-    if not found:
-        kinds = ", ".join(sorted(PICTURE_SUFFIXES))
-        raise DataError(f"{', '.join(map(str, inputs))}: there is no picture. Known endings: {kinds}.")
-    return list(found)
-
-
-def check_name(path: Path) -> None:
-    """Raise `DataError` unless the path is UTF-8: no table and no report could be written with any other."""
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        shown = os.fsencode(path).decode("utf-8", "backslashreplace")
-        raise DataError(f"{shown}: this name is not valid UTF-8. Rename the file or folder.") from None
-
-
-def subfolders_of(folder: Path) -> list[Path]:
-    """Return the folders in a folder, sorted; raise `DataError` if it can't be read."""
-    try:
-        return sorted(path for path in folder.iterdir() if path.is_dir() and not is_hidden(path.name))
-    except OSError as error:
-        raise DataError(f"{folder}: it can't be read ({error.strerror}).") from None
-
-
-def is_hidden(name: str) -> bool:
-    """Whether files and folders of this name are left out."""
-    return name.startswith((".", "__"))
-
-
 def fingerprint(pictures: PictureSet) -> str:
     """Return a digest of the pictures' names, sizes and modification times: what a cache is valid for.
 
@@ -241,21 +158,3 @@ def fingerprint(pictures: PictureSet) -> str:
             raise DataError(f"{pictures.folder / path}: this picture is no file any more. Restore it.")
         digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
     return digest.hexdigest()
-
-
-def note_left_out(folder: Path, others: Sequence[Path]) -> list[str]:
-    """Return a note on what has the name of a picture and is none; nothing if there is no such thing."""
-    if not others:
-        return []
-    example = min(others).relative_to(folder).as_posix()
-    return [
-        "Left out, being folders, pipes or links to nowhere with the name of a picture: "
-        f"{len(others)}, such as {example}."
-    ]
-
-
-def listed(names: Iterable[str], limit: int = 5) -> str:
-    """Return the first names, sorted, and how many more there are."""
-    names = sorted(names)
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more

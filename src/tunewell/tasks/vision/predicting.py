@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
 from tunewell.spec.errors import SpecError
+from tunewell.tasks.vision.files import collect_pictures
 from tunewell.tasks.vision.job import arguments_of
-from tunewell.tasks.vision.picture_set import collect_pictures
 from tunewell.tasks.vision.pictures import PictureError, bombs_refused
 from tunewell.trial import report
 from tunewell.trial.files import write_json

@@ -15,9 +15,10 @@ from typing import Any
 
 from tunewell.spec.errors import DataError
 from tunewell.tasks.object_detection.annotations import Mask
-from tunewell.tasks.object_detection.layouts.markings import MarkedObject, MarkedPicture, Markings, split_of
+from tunewell.tasks.object_detection.layouts.markings import MarkedObject, MarkedPicture, Markings
 from tunewell.tasks.object_detection.layouts.picture_index import PictureIndex
 from tunewell.tasks.object_detection.masks import MaskError, checked_mask, mask_box
+from tunewell.tasks.vision.names import split_of
 
 _NAME = "COCO JSON"
 _KEYS = ("images", "annotations", "categories")

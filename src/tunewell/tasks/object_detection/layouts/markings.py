@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from tunewell.tasks.object_detection.annotations import Mask
-
-_SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-_WORD = re.compile(r"[a-z]+")
+from tunewell.tasks.vision.names import split_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +51,6 @@ class Markings:
     missing: list[str] = field(default_factory=list)
     #: What the user should know, a sentence each.
     notes: list[str] = field(default_factory=list)
-
-
-def split_of(name: str) -> str:
-    """Return the split that a file's or a folder's name says, such as `instances_val2017`; empty if it says none."""
-    for word in _WORD.findall(name.lower()):
-        if word in _SPLITS:
-            return _SPLITS[word]
-    return ""
 
 
 def split_of_path(path: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from tunewell.spec.errors import DataError
 from tunewell.tasks.object_detection.layouts.markings import split_of_path
-from tunewell.tasks.vision.picture_set import find_pictures
+from tunewell.tasks.vision.files import find_pictures
 from tunewell.tasks.vision.pictures import picture_size
 
 

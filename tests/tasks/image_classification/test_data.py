@@ -44,11 +44,106 @@ def test_given_splits_are_kept(tmp_path: Path) -> None:
     assert manifest.path(0) == tmp_path / manifest.paths[0]
 
 
-@pytest.mark.parametrize("name", ["val", "valid", "validation", "Val"])
-def test_names_of_the_validation_split(tmp_path: Path, name: str) -> None:
-    """Usual names of the validation split mean the same."""
-    make(tmp_path, "train/a/1.png", "train/b/2.png", f"{name}/a/3.png", f"{name}/b/4.png")
-    assert set(read_manifest(tmp_path, 0).splits) == {"train", "val"}
+@pytest.mark.parametrize(
+    ("folders", "splits"),
+    [
+        ("train val", "train val"),
+        ("Training Validation", "train val"),
+        ("training_set test_set", "train val test"),
+        ("train valid test", "train val test"),
+        ("seg_train/seg_train seg_test/seg_test", "train val test"),
+        ("train2017 val2017", "train val"),
+        ("images_train images_dev images_eval", "train val test"),
+        ("fruits_train fruits_test", "train val test"),
+        ("TRAIN/images TEST/images", "train val test"),
+        ("data/data/train data/data/test", "train val test"),
+        ("train", "train val"),
+    ],
+)
+def test_names_of_splits(tmp_path: Path, folders: str, splits: str) -> None:
+    """Folders under usual names are splits, with the same classes; without a `val`, `train` is divided."""
+    make(tmp_path, *(f"{folder}/{name}/{i}.png" for folder in folders.split() for name in "ab" for i in range(5)))
+    manifest = read_manifest(tmp_path, 0)
+    assert (manifest.classes, list(manifest.splits)) == (("a", "b"), splits.split())
+    counts = {split: len(positions) for split, positions in manifest.splits.items()}
+    divided = len(folders.split()) < len(splits.split())
+    assert counts["train"] == (8 if divided else 10)
+    assert counts.get("test", 10) == 10
+
+
+def test_two_folders_of_a_split(tmp_path: Path) -> None:
+    """Folders that are for the same split are read together, and a note says so."""
+    make(tmp_path, *(f"{split}/{name}/1.png" for split in ("train", "val", "valid") for name in "ab"))
+    manifest = read_manifest(tmp_path, 0)
+    assert len(manifest.splits["val"]) == 4
+    assert "Read together as val: the folders val, valid." in manifest.notes
+
+
+@pytest.mark.parametrize(
+    ("pictures", "classes"),
+    [
+        ("car/1 car/2 train/1 train/2 bus/1 bus/2", ("bus", "car", "train")),
+        ("car/1 car/2 train/steam/1 train/diesel/2 bus/1 bus/2", ("bus", "car", "train")),
+        ("car/old/1 car/new/2 train/steam/1 train/diesel/2", ("car", "train")),
+        ("train/a/1 train/a/2 train/b/1 train/b/2 unlabelled/1 unlabelled/2", ("a", "b")),
+        ("train/a/1 train/a/2 train/b/1 train/b/2 extra/a/3 extra/b/4", ("a", "b")),
+        ("test_tube/1 test_tube/2 train_station/1 train_station/2 cat/1 cat/2", ("cat", "test_tube", "train_station")),
+        ("a/1 a/2 b/1 b/2 cells/a/1 cells/a/2 cells/b/1 cells/b/2", ("a", "b")),
+    ],
+)
+def test_splits_and_classes_are_told_apart(tmp_path: Path, pictures: str, classes: tuple[str, ...]) -> None:
+    """A lone `train` among folders of pictures is a class, unless it holds what else would be classes."""
+    make(tmp_path, *(f"{picture}.png" for picture in pictures.split()))
+    assert read_manifest(tmp_path, 0).classes == classes
+
+
+@pytest.mark.parametrize(
+    ("test", "used", "note"),
+    [
+        ("test/1 test/2", 0, "Not used, having no labels: 2 pictures of test, which lie in no class folder."),
+        ("test/unknown/1", 0, "Not used, being of no class that train has (unknown): all 1 pictures of test."),
+        ("test/test/1 test/test/2", 0, "Not used, being of no class that train has (test): all 2 pictures of test."),
+        ("test/a/1", 1, "Classes without a picture in test: b. Means over classes are there those over the classes "),
+        ("test/A/1 test/B/2", 2, ""),
+        ("test/a/1 test/b/1 test/2", 2, "Left out, lying in no class folder of a split: 1 pictures (1 in test), such"),
+        (
+            "test/a/1 test/b/1 test/c/1",
+            2,
+            "Left out, being of classes that train lacks (c): 1 of 3 pictures of test, such as test/c/1.png.",
+        ),
+    ],
+)
+def test_test_sets_are_used_as_far_as_they_go(tmp_path: Path, test: str, used: int, note: str) -> None:
+    """A test set without labels, of other classes or without some stops no search, and a note says what is used."""
+    make(tmp_path, *(f"{split}/{name}/{i}.png" for split in ("train", "val") for name in "ab" for i in range(2)))
+    make(tmp_path, *(f"{picture}.png" for picture in test.split()))
+    manifest = read_manifest(tmp_path, 0)
+    assert len(manifest.splits.get("test", ())) == used
+    assert manifest.classes == ("a", "b")
+    assert [found for found in manifest.notes if found.startswith(note)] or not note
+
+
+def test_a_validation_set_may_lack_a_class_or_labels(tmp_path: Path) -> None:
+    """A class without validation pictures is noted; where no validation picture has a label, `train` is divided."""
+    make(tmp_path, *(f"train/{name}/{i}.png" for name in "ab" for i in range(5)), "val/a/1.png")
+    manifest = read_manifest(tmp_path, 0)
+    assert any(note.startswith("Classes without a picture in val: b.") for note in manifest.notes)
+    (tmp_path / "val" / "a" / "1.png").rename(tmp_path / "val" / "1.png")
+    manifest = read_manifest(tmp_path, 0)
+    assert {split: len(positions) for split, positions in manifest.splits.items()} == {"train": 8, "val": 2}
+    assert any(note.startswith("Not used, having no labels: 1 pictures of val") for note in manifest.notes)
+
+
+def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
+    """Pictures in no split and in no class, unread endings and empty folders are counted, each with an example."""
+    make(tmp_path, *(f"{split}/{name}/{i}.png" for split in ("train", "val") for name in "ab" for i in range(2)))
+    make(tmp_path, "train/1.png", "2.png", "extra/a/3.png", "train/a/1.heic", "train/b/clip.mp4", "README.txt")
+    (tmp_path / "train" / "c").mkdir()
+    assert read_manifest(tmp_path, 0).notes == (
+        "Left out, being empty: the folders c.",
+        "Left out, lying in no class folder of a split: 3 pictures (1 in ., 1 in extra/a, 1 in train), such as 2.png.",
+        "Left out, not being pictures by their ending: 2 files (1 .heic, 1 .mp4), such as train/a/1.heic.",
+    )
 
 
 def test_one_folder_is_divided_stratified(tmp_path: Path) -> None:
@@ -142,7 +237,8 @@ def test_names_that_are_not_utf8_are_refused(tmp_path: Path, name: bytes) -> Non
         (["1.jpg", "2.jpg"], "{folder}: its 2 pictures are in no class folder. Make one folder per class."),
         (["a/1.txt", "b/2.txt"], "{folder}: there are no pictures in its class folders. "),
         (["a/1.jpg", "a/2.jpg"], "{folder}: there is a single class, 'a'. Telling apart needs two or more."),
-        (["a/1.jpg", "b/readme"], "{folder}/b: this class has no picture. Add some, or move the folder elsewhere."),
+        (["a/1.jpg", "b/1.heic"], "{folder}/b: this class has no picture. Add some, or move the folder elsewhere."),
+        (["a/1.jpg", "b/readme"], "{folder}: there is a single class, 'a'."),
         (
             ["a/1.jpg", "b/coco.json"],
             "{folder}/b: this class has no picture. Add some, or move the folder elsewhere. Annotations of objects are "
@@ -152,16 +248,8 @@ def test_names_that_are_not_utf8_are_refused(tmp_path: Path, name: bytes) -> Non
         (["val/a/1.jpg", "val/b/1.jpg"], "{folder}: it has val but no train folder. "),
         (["a/1.jpg", "b/1.jpg", "b/2.jpg"], "{folder}: class 'a' has a single picture, too few to divide "),
         (
-            ["train/a/1.jpg", "train/b/1.jpg", "val/a/1.jpg", "val/b/1.jpg", "val/c/1.jpg"],
-            "{folder}: val has classes that train lacks: c. Make them agree.",
-        ),
-        (
-            ["train/a/1.jpg", "train/b/1.jpg", "val/a/1.jpg"],
-            "{folder}: val lacks classes that train has: b. Make them agree.",
-        ),
-        (
-            ["train/a/1.jpg", "train/b/1.jpg", "val/a/1.jpg", "val/b/1.jpg", "valid/a/1.jpg", "valid/b/1.jpg"],
-            "{folder}/valid: there are two val folders. Keep one of them.",
+            ["train/a/1.jpg", "train/b/1.jpg", "val/c/1.jpg", "val/d/1.jpg"],
+            "{folder}: val has only classes that train lacks: c, d. Make them agree.",
         ),
     ],
 )
@@ -229,7 +317,7 @@ def test_shares_are_stratified_and_nested(labels: list[int], share: float, seed:
 
 
 def test_a_class_without_readable_pictures() -> None:
-    """A split that loses a class with its broken pictures is refused."""
+    """A class that val loses with its broken pictures is noted; one that train loses is refused."""
     manifest = Manifest(
         folder=Path("/data"),
         classes=("a", "b"),
@@ -237,5 +325,8 @@ def test_a_class_without_readable_pictures() -> None:
         labels=tuple(position % 2 for position in range(22)),
         splits={"train": tuple(range(20)), "val": (20, 21)},
     )
-    with pytest.raises(DataError, match=r"no picture of class 'b' in val can be read: 21\.png"):
-        check_classes_left(manifest, manifest.without([21]), {21: "empty"})
+    left = check_classes_left(manifest, manifest.without([21]), {21: "empty"})
+    assert [note.startswith("Classes without a picture in val: b.") for note in left.notes] == [True]
+    broken = dict.fromkeys(range(1, 20, 2), "empty")
+    with pytest.raises(DataError, match=r"no picture of class 'b' in train can be read: 1\.png"):
+        check_classes_left(manifest, manifest.without(broken), broken)

@@ -23,7 +23,7 @@ def make(folder: Path, table: str, *pictures: str, name: str = "labels.csv") -> 
 
 def labels_in(folder: Path, single: bool = False) -> dict[str, tuple[str, ...]]:
     """Return the labels of each picture by its name."""
-    return {row.path.name: row.labels for row in read_tables(tables_in(folder), single).rows}
+    return {row.path.name: row.labels for row in read_tables(folder, tables_in(folder), single).rows}
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_splits_of_a_column_and_of_tables(tmp_path: Path) -> None:
         manifest = read_manifest(folder, 0)
         named = {split: [Path(manifest.paths[p]).name for p in places] for split, places in manifest.splits.items()}
         assert named == {"train": ["1.jpg", "2.jpg"], "val": ["3.jpg"], "test": ["4.jpg"]}
-        assert "Classes without a picture in val: b." in manifest.notes
+        assert any(note.startswith("Classes without a picture in val: b.") for note in manifest.notes)
 
 
 def test_class_folders_come_before_a_table(tmp_path: Path) -> None:
@@ -98,7 +98,6 @@ def test_class_folders_come_before_a_table(tmp_path: Path) -> None:
         ("file,label\n7.jpg,a\n8.jpg,b\n", r"2 of 2 rows name a picture that is not there, such as '7\.jpg'"),
         ("file,label\n1.jpg,a|b\n2.jpg,a\n", r"row 2: this picture has 2 labels.*multilabel-classification"),
         ("file,label\n1.jpg,a\n1.jpg,b\n2.jpg,a\n", r"1\.jpg: its rows have 2 labels.*multilabel-classification"),
-        ("file,label\n1.jpg,a\n2.jpg,\n", r"row 3: this picture has 0 labels\. Give it one"),
         ("file,label\n1.jpg,a\n2.jpg,a\n", r"there is a single class, 'a'"),
         ("file,label,split\n1.jpg,a,train\n2.jpg,b,train\n1.jpg,a,val\n", r"1\.jpg is in train and in val"),
         ("file,label\n3,a\n2.jpg,b\n", r"row 2: '3' may be any of deep/3\.jpg, deep/3\.png"),

@@ -17,17 +17,11 @@ from pathlib import Path
 import numpy as np
 
 from tunewell.spec.errors import DataError
-from tunewell.tasks.image_classification.data import (
-    check_there,
-    find_class_folders,
-    split_positions,
-    splits_of,
-    tables_that_count,
-)
+from tunewell.tasks.image_classification.data import read_labelling, split_positions
+from tunewell.tasks.image_classification.labelling import Row
 from tunewell.tasks.image_classification.manifest import MultilabelManifest
-from tunewell.tasks.image_classification.tables import Row, Table, read_tables
 from tunewell.tasks.vision.duplicates import groups_of_copies
-from tunewell.tasks.vision.files import listed, note_left_out
+from tunewell.tasks.vision.files import listed
 from tunewell.tasks.vision.splitting import divide
 
 
@@ -37,11 +31,8 @@ def read_multilabel(data: Path, seed: int) -> MultilabelManifest:
     Raises:
         DataError: it is missing or no data set; the message says what is wrong with it and the remedy.
     """
-    check_there(data)
-    tables, notes = tables_that_count(data)
-    folder = tables[0].parent if tables else data
-    table = read_tables(tables, single=False) if tables else _tagged(folder)
-    rows = sorted(table.rows, key=lambda row: row.path.relative_to(folder).as_posix())
+    folder, labelling = read_labelling(data, single=False)
+    rows = sorted(_merged(labelling.rows), key=lambda row: row.path.relative_to(folder).as_posix())
     classes = tuple(sorted({label for row in rows for label in row.labels}))
     if not classes:
         raise DataError(f"{folder}: no picture has a label. Fill in the table.")
@@ -51,34 +42,30 @@ def read_multilabel(data: Path, seed: int) -> MultilabelManifest:
         classes=classes,
         paths=tuple(row.path.relative_to(folder).as_posix() for row in rows),
         labels=tuple(tuple(sorted(label_of[name] for name in row.labels)) for row in rows),
-        splits=split_positions(splits_of(rows, folder)),
-        notes=(*table.notes, *notes),
+        splits=split_positions(rows),
+        notes=tuple(labelling.notes),
     )
     if "val" not in manifest.splits:
         manifest = divide(manifest, seed)
     return replace(manifest, notes=(*manifest.notes, *_lacking(manifest), *_imbalance(manifest)))
 
 
-def _tagged(folder: Path) -> Table:
-    """Return the pictures in folders of tags as if a table had named them; the first folder's copy stands for all.
+def _merged(rows: Sequence[Row]) -> list[Row]:
+    """Return one row for the copies of a picture that lie under one name in several folders of tags.
 
     Raises:
         DataError: two pictures of the same name are not the same picture.
     """
-    found = find_class_folders(folder)
-    rows: dict[tuple[str, str], Row] = {}
+    found: dict[tuple[str | None, Path], Row] = {}
     copies: list[tuple[Path, Path]] = []
-    for split, by_tag in found.items():
-        for tag, held in sorted(by_tag.items()):
-            for path in held.pictures:
-                key = (split, path.relative_to(held.folder).as_posix())
-                row = rows.setdefault(key, Row(path, (), split))
-                rows[key] = replace(row, labels=(*row.labels, tag))
-                if row.path != path:
-                    copies.append((row.path, path))
+    for row in rows:
+        within = row.path if row.folder is None else row.folder.parent / row.path.relative_to(row.folder)
+        first = found.setdefault((row.split, within), row)
+        if first is not row:
+            found[row.split, within] = replace(first, labels=(*first.labels, *row.labels))
+            copies.append((first.path, row.path))
     _check_copies(copies)
-    others = [path for by_tag in found.values() for held in by_tag.values() for path in held.others]
-    return Table(list(rows.values()), note_left_out(folder, others))
+    return list(found.values())
 
 
 def _check_copies(copies: Sequence[tuple[Path, Path]]) -> None:

@@ -10,13 +10,15 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from tunewell.spec.errors import DataError
+from tunewell.tasks.image_classification.labelling import Labelling, Row
 from tunewell.tasks.vision.files import check_name, find_pictures, listed
-from tunewell.tasks.vision.names import split_of, splits_among
+from tunewell.tasks.vision.names import is_foreign, split_of, splits_among
 
+#: Endings of tables.
+TABLE_SUFFIXES = (".csv", ".tsv")
 _PICTURE_COLUMNS = ("image", "file", "filename", "file_name", "picture", "path", "image_id", "id", "name")
 _SPLIT_COLUMNS = ("split", "subset", "set", "partition")
 _LABEL_COLUMNS = ("labels", "label", "tags", "tag", "classes", "class", "categories", "category", "target")
@@ -25,25 +27,6 @@ _FLAGS = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false
 #: Rows without a picture that are left out: this share of all, or this many if that is more.
 _BEARABLE_SHARE = 0.01
 _BEARABLE_COUNT = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """What a table says of one picture."""
-
-    path: Path
-    labels: tuple[str, ...]
-    #: `train`, `val` or `test`; None where the table does not say.
-    split: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """What the tables of a data set say."""
-
-    rows: list[Row]
-    #: What the user should know, a sentence each.
-    notes: list[str]
 
 
 def tables_in(data: Path) -> list[Path]:
@@ -56,7 +39,7 @@ def tables_in(data: Path) -> list[Path]:
     """
     if data.is_file():
         return [data]
-    found = sorted(path for path in data.iterdir() if path.suffix.lower() in (".csv", ".tsv") and path.is_file())
+    found = tables_beside(data)
     named = splits_among([path.stem for path in found])
     if "train" in named.values():
         return [path for path in found if path.stem in named]
@@ -69,17 +52,27 @@ def tables_in(data: Path) -> list[Path]:
     )
 
 
-def read_tables(paths: Sequence[Path], single: bool) -> Table:
+def tables_beside(folder: Path) -> list[Path]:
+    """Return the tables in a folder."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in TABLE_SUFFIXES and not is_foreign(path.name) and path.is_file()
+    )
+
+
+def read_tables(folder: Path, paths: Sequence[Path], single: bool) -> Labelling:
     """Return the rows of tables, each with an existing picture.
 
     Args:
+        folder: the data set.
         paths: one table, or one for each split, named after it, all in the same folder.
         single: whether a cell is one label as it stands; else it holds any number of them.
 
     Raises:
         DataError: a table is malformed; the message names it and, where there is one, the row.
     """
-    index = _PictureIndex(paths[0].parent)
+    index = _PictureIndex(folder)
     rows: list[Row] = []
     missing: list[str] = []
     notes: list[str] = []
@@ -104,7 +97,7 @@ def read_tables(paths: Sequence[Path], single: bool) -> Table:
         notes.append(f"Left out, because there is no such picture: {len(missing)} rows, such as {missing[0]}.")
     if without := index.count - len({row.path for row in rows}):
         notes.append(f"Left out, because no table names them: {without} pictures.")
-    return Table(_merged(rows, paths[0]), notes)
+    return Labelling(_merged(rows, paths[0]), notes)
 
 
 class _PictureIndex:
@@ -177,9 +170,11 @@ class _Columns:
         else:
             labels = line[self._label].split(None if self._separator == " " else self._separator)
         found = tuple(dict.fromkeys(label.strip() for label in labels if label.strip()))
-        if self._single and len(found) != 1:
-            remedy = "Give it one" if not found else "Several a picture are the task multilabel-classification"
-            raise DataError(f"{where}: this picture has {len(found)} labels. {remedy}.")
+        if self._single and len(found) > 1:
+            raise DataError(
+                f"{where}: this picture has {len(found)} labels. Several a picture are the task "
+                "multilabel-classification."
+            )
         return found
 
     def _find_separator(self, lines: Sequence[Mapping[str, str]]) -> str | None:

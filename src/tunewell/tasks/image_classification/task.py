@@ -163,7 +163,7 @@ class ImageClassification:
         manifest = self.read(data_folder(spec), spec.seed)
         known = known_preparation(spec, folder, manifest, load_manifest)
         decoded = decode_set(manifest, image_sizes(space), cache, progress, SQUASH)
-        self._check_left(manifest, decoded)
+        decoded = replace(decoded, pictures=self._check_left(manifest, decoded))
         pretrained = pretrained_weights(architecture(str(spec.network)))
         return write_preparation(spec, folder, known, decoded, pretrained, cache)
 
@@ -176,9 +176,9 @@ class ImageClassification:
         """Return the data set at `data`; raise `DataError` if it is none."""
         return read_manifest(data, seed)
 
-    def _check_left(self, manifest: LabelledPictures, decoded: DecodedSet[LabelledPictures]) -> None:
-        """Raise `DataError` if a class has lost all of its pictures in a split."""
-        check_classes_left(manifest, decoded.pictures, decoded.broken)
+    def _check_left(self, manifest: LabelledPictures, decoded: DecodedSet[LabelledPictures]) -> LabelledPictures:
+        """Return the decoded pictures; raise `DataError` if a class has lost all of its training pictures."""
+        return check_classes_left(manifest, decoded.pictures, decoded.broken)
 
     def _check_objective(self, spec: ExperimentSpec, manifest: LabelledPictures) -> None:
         """Raise `SpecError` if the objective is not defined for so few classes."""
@@ -216,8 +216,10 @@ class MultilabelClassification(ImageClassification):
         """Return the data set at `data`; raise `DataError` if it is none."""
         return read_multilabel(data, seed)
 
-    def _check_left(self, manifest: LabelledPictures, decoded: DecodedSet[LabelledPictures]) -> None:
-        """A class needs no picture in any split."""
+    def _check_left(self, manifest: LabelledPictures, decoded: DecodedSet[LabelledPictures]) -> LabelledPictures:
+        """Return the decoded pictures: a class needs no picture in any split."""
+        del manifest
+        return decoded.pictures
 
     def _check_objective(self, spec: ExperimentSpec, manifest: LabelledPictures) -> None:
         """Raise `SpecError` if the objective would be 0 whatever is learned."""

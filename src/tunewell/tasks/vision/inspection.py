@@ -34,14 +34,17 @@ def inspect(pictures: Pictures, digests: Sequence[str], broken: Mapping[int, str
             f"{pictures.folder}: {len(broken)} of {len(pictures.paths)} pictures can't be read, "
             f"{bearable} would be left out: {describe(pictures, broken)}. Repair or remove them."
         )
+    notes = list(pictures.notes)
     for split, positions in pictures.splits.items():
-        if positions and broken.keys() >= set(positions):
+        if not positions or not broken.keys() >= set(positions):
+            continue
+        if split != "test":
             raise DataError(
                 f"{pictures.folder}: no picture of {split} can be read: "
                 f"{describe(pictures, {position: broken[position] for position in positions})}. Repair or replace them."
             )
+        notes.append(f"Not used, because none can be read: all {len(positions)} pictures of test.")
     kept = pictures.without(broken)
-    notes = list(pictures.notes)
     if broken:
         notes.append(f"Left out, because they can't be read: {describe(pictures, broken)}.")
     return replace(kept, notes=(*notes, *_in_two_splits(kept, digests)))
@@ -56,7 +59,7 @@ def describe(pictures: PictureSet, broken: Mapping[int, str]) -> str:
 
 def copies_in_train(pictures: PictureSet, digests: Sequence[str], split: str) -> list[tuple[int, int]]:
     """Return the positions of a split's pictures that are in train too, each with that of its copy there."""
-    trained = {digests[position]: position for position in pictures.splits["train"]}
+    trained = {digests[position]: position for position in pictures.splits.get("train", ())}
     positions = pictures.splits[split]
     return [(position, trained[digests[position]]) for position in positions if digests[position] in trained]
 

@@ -76,6 +76,12 @@ def splits_among(names: Collection[str]) -> dict[str, str]:
     return found
 
 
+def are_parts(names: Collection[str]) -> bool:
+    """Whether folders only share pictures out, and are no classes: `images_part_1`, `images_part_2`."""
+    words = {frozenset(word for word in _words(name) if len(word) > 1) for name in names}
+    return len(words) == 1 and bool(_FILLERS & next(iter(words)))
+
+
 def is_foreign(name: str) -> bool:
     """Whether a file or folder is hidden, or one that a system or an editor has left: it is no part of a data set."""
     return name.startswith((".", "__", "~$")) or name.endswith("~") or name.lower() in _FOREIGN

@@ -106,7 +106,7 @@ class PictureSet:
             name: tuple(position for position in positions if position not in gone)
             for name, positions in self.splits.items()
         }
-        return replace(self, splits=splits)
+        return replace(self, splits={name: positions for name, positions in splits.items() if positions})
 
     def continues(self, before: Self) -> bool:
         """Whether these pictures show what they did before, in the same splits; broken ones were left out then."""

@@ -89,7 +89,7 @@ def test_class_folders_come_before_a_table(tmp_path: Path) -> None:
     [
         ("file,label\n", r"labels\.csv: there are no rows"),
         ("file\n1.jpg\n", r"names a single column"),
-        ("file,x,y\n1.jpg,a,b\n2.jpg,c,d\n", r"no column holds the labels \(there are file, x, y\)"),
+        ("file,y1,y2\n1.jpg,a,b\n2.jpg,c,d\n", r"no column holds the labels \(there are file, y1, y2\)"),
         ("file,label\n1.jpg,a,b\n", r"row 2: it has another number of columns"),
         ("file,label\n1.jpg,a\n2.jpg\n", r"row 3: it has another number of columns"),
         ("file,file,label\n1.jpg,1,a\n", r"two columns have the same name"),
@@ -110,16 +110,218 @@ def test_what_is_refused(tmp_path: Path, table: str, message: str) -> None:
         read_manifest(tmp_path, 0)
 
 
-def test_other_encodings_and_several_tables_are_refused(tmp_path: Path) -> None:
-    """A table that is not UTF-8, and tables of which none stands out, are named."""
-    make(tmp_path, "", "1.jpg")
-    (tmp_path / "labels.csv").write_bytes("file,label\n1.jpg,é\n".encode("latin-1"))
-    with pytest.raises(DataError, match=r"labels\.csv: it is not UTF-8"):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"PK\x03\x04\x00\x01\x00\x02", "it is no text"),
+        (b"\xff\xfef\x00i\x00l", "it is damaged, or not UTF-16"),
+        (b'file,label\n"1.jpg,a\n2.jpg,b\n', "it is no table"),
+    ],
+)
+def test_what_is_no_table_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    """A file that is no text, or no table, is one clear sentence."""
+    make(tmp_path, "", "1.jpg", "2.jpg")
+    (tmp_path / "labels.csv").write_bytes(content)
+    with pytest.raises(DataError, match=rf"labels\.csv: {message}.*Save it as CSV"):
         read_manifest(tmp_path, 0)
-    (tmp_path / "labels.csv").rename(tmp_path / "one.csv")
-    (tmp_path / "two.csv").touch()
-    with pytest.raises(DataError, match=r"it holds 2 tables: one\.csv, two\.csv\. Point `data` at one"):
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "latin-1", "cp1252", "utf-16", "utf-16-le", "utf-16-be", "utf-32"]
+)
+def test_encodings(tmp_path: Path, encoding: str) -> None:
+    """Tables are read in the encodings that programs write; a guess is noted."""
+    make(tmp_path, "", "1.jpg", "2.jpg")
+    text = 'file;Klasse\r\n1.jpg;Käfer\r\n2.jpg; "Marienkäfer " \r\n'.replace(" \r", "\r")
+    (tmp_path / "labels.csv").write_bytes(text.encode(encoding))
+    assert labels_in(tmp_path, single=True) == {"1.jpg": ("Käfer",), "2.jpg": ("Marienkäfer",)}
+    notes = read_tables(tmp_path, tables_in(tmp_path), single=True).notes
+    assert any(note.startswith("Read as Windows-1252") for note in notes) == (encoding in ("latin-1", "cp1252"))
+
+
+def test_several_tables(tmp_path: Path) -> None:
+    """Of several tables the one with pictures and labels counts; where none stands out, they are named."""
+    rows = "".join(f"{number}.jpg,{'ab'[number % 2]}\n" for number in range(8))
+    make(tmp_path, "file,label\n" + rows, *(f"{number}.jpg" for number in range(8)), name="one.csv")
+    make(tmp_path, "station,rain\nBonn,33\nUlm,44\n", name="weather.csv")
+    manifest = read_manifest(tmp_path, 0)
+    assert manifest.classes == ("a", "b")
+    assert "Not read: weather.csv." in manifest.notes
+    make(tmp_path, "file,label\n" + rows, name="two.csv")
+    with pytest.raises(DataError, match=r"it holds 3 tables: one\.csv, two\.csv, weather\.csv\. Point `data` at one"):
         read_manifest(tmp_path, 0)
+
+
+@pytest.mark.parametrize(
+    ("single", "header", "rows", "unused"),
+    [
+        (True, "label,is_train,is_valid", ["a,1,0", "b,1,0", "a,0,1", "b,0,1"], "is_train, is_valid"),
+        (True, "male,female,class", ["1,0,a", "0,1,b", "0,1,a", "1,0,b"], "female, male"),
+        (False, "labels,checked,good", ["a,1,0", "b,1,1", "a,0,1", "b,0,1"], "checked, good"),
+        (False, "tag,fold", ["a,0", "b,1", "a,0", "b,1"], "fold"),
+        (True, "a,b", ["1,0", "0,1", "1,0", "0,1"], ""),
+        (False, "a,b,is_test,fold", ["1,0,0,1", "0,1,1,0", "1,0,1,0", "0,1,0,0"], "fold, is_test"),
+        (True, "kind,checked,good", ["a,1,1", "b,1,0", "a,1,1", "b,0,1"], "checked, good"),
+        (True, "kind", ["a", "b", "a", "b"], ""),
+        (True, "label,phase", ["a,train", "b,train", "a,valid", "b,valid"], ""),
+    ],
+)
+def test_columns_of_labels(tmp_path: Path, single: bool, header: str, rows: list[str], unused: str) -> None:
+    """The column `label` holds the labels whatever columns of 0 and 1 stand beside it; without it these are labels."""
+    table = f"image,{header}\n" + "".join(f"{number}.jpg,{row}\n" for number, row in enumerate(rows))
+    make(tmp_path, table, *(f"{number}.jpg" for number in range(4)))
+    labels = [("a",), ("b",)] * 2
+    assert labels_in(tmp_path, single) == {f"{number}.jpg": label for number, label in enumerate(labels)}
+    notes = read_tables(tmp_path, tables_in(tmp_path), single).notes
+    assert [note for note in notes if "not used" in note] == (
+        [f"Columns of labels.csv that are not used: {unused}."] if unused else []
+    )
+
+
+@pytest.mark.parametrize(
+    ("cells", "note"),
+    [
+        ("images/1.jpg images/2.jpg", ""),
+        ("1 2", ""),
+        (r"images\1.jpg images\2.jpg", ""),
+        (r"C:\data\images\1.jpg C:\data\images\2.jpg", r"Found by the end of their paths: 2 of 2 pictures, such as C:"),
+        (
+            "/home/me/1.jpg /home/me/2.jpg",
+            "Found by the end of their paths: 2 of 2 pictures, such as /home/",
+        ),
+        ("../images/1.jpg ./images/2.jpg", ""),
+        ("1.JPG 2.jpg", "Found in another case: 1 of 2 pictures, such as 1.JPG = images/1.jpg."),
+        ("1.png 2.png", "Found with another ending: 2 of 2 pictures, such as 1.png = images/1.jpg."),
+        ("0001 0002", "Found by their numbers, without zeros in front: 2 of 2 pictures, such as 0001 = images/1.jpg."),
+    ],
+)
+@pytest.mark.parametrize("header", ["image,label", "anything,label", ",label"])
+def test_names_of_pictures(tmp_path: Path, cells: str, note: str, header: str) -> None:
+    """Pictures are found under the names that other machines and programs give them, and a note says how."""
+    first, second = cells.split()
+    make(tmp_path, f"{header}\n{first},a\n{second},b\n", "images/1.jpg", "images/2.jpg")
+    assert labels_in(tmp_path, single=True) == {"1.jpg": ("a",), "2.jpg": ("b",)}
+    notes = read_tables(tmp_path, tables_in(tmp_path), single=True).notes
+    assert [found for found in notes if found.startswith("Found")] == [
+        found for found in notes if note and found.startswith(note)
+    ]
+    assert any(found.startswith(note) for found in notes) or not note
+    assert any(found.startswith("Pictures are named by the column") for found in notes) == ("image" not in header)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        ",image_path,label\n0,0.jpg,a\n1,1.jpg,b\n2,2.jpg,a\n",
+        "id,label,photo\n1,a,0\n2,b,1\n0,a,2\n",
+        "id,class,file_name\n0,a,0.jpg\n0,b,1.jpg\n0,a,2.jpg\n",
+        "label,x\na,0.jpg\nb,1.jpg\na,2.jpg\n",
+        "0.jpg,a\n1.jpg,b\n2.jpg,a\n",
+        "sep=;\nfile;label\n0.jpg;a\n1.jpg;b\n;\n2.jpg;a;;\n",
+    ],
+)
+def test_the_column_that_names_pictures(tmp_path: Path, table: str) -> None:
+    """The column whose cells name the most pictures is that of the pictures; names with endings come first."""
+    if table.startswith("id,label,photo"):
+        table = table.replace(",0\n", ",0.jpg\n").replace(",1\n", ",1.jpg\n").replace(",2\n", ",2.jpg\n")
+    make(tmp_path, table, "0.jpg", "1.jpg", "2.jpg")
+    assert labels_in(tmp_path, single=True) == {"0.jpg": ("a",), "1.jpg": ("b",), "2.jpg": ("a",)}
+
+
+def test_paths_with_the_same_end(tmp_path: Path) -> None:
+    """Of two paths that end alike the more alike one counts; where both are, the two are named."""
+    rows = "x/a/1.jpg,a\nx/b/1.jpg,b\n" + "".join(f"{number}.jpg,a\n" for number in range(2, 9))
+    make(tmp_path, "file,label\n" + rows, "a/1.jpg", *(f"{number}.jpg" for number in range(2, 9)))
+    labelling = read_tables(tmp_path, tables_in(tmp_path), single=True)
+    assert [row.labels for row in labelling.rows if row.path.parent.name == "a"] == [("a",)]
+    assert "Left out, because there is no such picture: 1 rows, such as x/b/1.jpg." in labelling.notes
+    (tmp_path / "a" / "1.jpg").rename(tmp_path / "1.jpg")
+    with pytest.raises(DataError, match=r"1\.jpg: the table may mean it by 'x/a/1\.jpg' and by 'x/b/1\.jpg'"):
+        read_manifest(tmp_path, 0)
+
+
+@pytest.mark.parametrize(
+    ("cells", "labels"),
+    [
+        ("1.0 2.0 1.0", ["1", "2", "1"]),
+        ("1 2.0 1.", ["1", "2", "1"]),
+        ("01 2 1", ["01", "2", "1"]),
+        ("1.5 2.0 1.5", ["1.5", "2.0", "1.5"]),
+        ("1.0 x nan", ["1.0", "x", ""]),
+    ],
+)
+def test_class_numbers(tmp_path: Path, cells: str, labels: list[str]) -> None:
+    """Class numbers that a program has written as fractions are whole again, if all are; `nan` is an empty cell."""
+    rows = "".join(f"{number}.jpg,{cell}\n" for number, cell in enumerate(cells.split()))
+    make(tmp_path, "file,label\n" + rows, "0.jpg", "1.jpg", "2.jpg")
+    found = labels_in(tmp_path, single=True)
+    assert ["".join(found[f"{number}.jpg"]) for number in range(3)] == labels
+
+
+@pytest.mark.parametrize("test", ["image\n6.jpg\n7.jpg\n", "image,label\n6.jpg,\n7.jpg,\n", "id,label\n8,\n9,\n"])
+@pytest.mark.parametrize("single", [True, False])
+def test_a_test_table_without_labels(tmp_path: Path, test: str, single: bool) -> None:
+    """A test table without labels, or without pictures, is left out with a note; other tables are named as not read."""
+    rows = "".join(f"{number}.jpg,{'ab'[number % 2]}\n" for number in range(6))
+    make(tmp_path, "image,label\n" + rows, *(f"{number}.jpg" for number in range(8)), name="train.csv")
+    make(tmp_path, test, name="test.csv")
+    make(tmp_path, "image,label\n6.jpg,a\n7.jpg,a\n", name="sample_submission.csv")
+    manifest = read_manifest(tmp_path, 0) if single else read_multilabel(tmp_path, 0)
+    assert (manifest.classes, list(manifest.splits)) == (("a", "b"), ["train", "val"])
+    expected = "2 rows, such as 8" if test.startswith("id") else "having no label: all 2 pictures of test, such as 6"
+    assert any(expected in note for note in manifest.notes)
+    assert "Not read: sample_submission.csv." in manifest.notes
+
+
+def test_a_table_in_the_folder_of_each_split(tmp_path: Path) -> None:
+    """Each split may have a table of its own beside its pictures; names need be unique in a split only."""
+    for split in ("train", "valid", "test"):
+        table = "filename, cat, dog\n1.jpg, 1, 0\n2.jpg, 0, 1\n"
+        make(tmp_path / split, table, "1.jpg", "2.jpg", name="_classes.csv")
+    for manifest in (read_manifest(tmp_path, 0), read_multilabel(tmp_path, 0)):
+        assert manifest.classes == ("cat", "dog")
+        assert {split: len(places) for split, places in manifest.splits.items()} == {"train": 2, "val": 2, "test": 2}
+
+
+def test_pictures_in_folders_that_are_no_classes(tmp_path: Path) -> None:
+    """Folders that only share pictures out, and a folder of pictures in each split, leave the labels to the table."""
+    table = "image_id,diagnosis,age\n1,a,3\n2,b,4\n3,a,5\n4,b,6\n5,a,7\n"
+    make(
+        tmp_path / "parts",
+        table,
+        "pics_part_1/1.jpg",
+        "pics_part_1/2.jpg",
+        "pics_part_2/3.jpg",
+        "pics_part_2/4.jpg",
+        "pics_part_2/5.jpg",
+    )
+    assert read_manifest(tmp_path / "parts", 0).classes == ("a", "b")
+    pictures = [f"train/images/{number}.jpg" for number in range(1, 5)]
+    make(tmp_path / "splits", table, *pictures, "test/images/5.jpg")
+    assert read_manifest(tmp_path / "splits", 0).classes == ("a", "b")
+
+
+def test_foreign_files_beside_a_table(tmp_path: Path) -> None:
+    """What systems leave beside a table is not read, and other files are counted."""
+    rows = "".join(f"{number}.jpg,{'ab'[number % 2]}\n" for number in range(6))
+    make(tmp_path / "data", "file,label\n" + rows, *(f"{number}.jpg" for number in range(6)), name="data.csv")
+    for name in ("._data.csv", ".DS_Store", "~$data.csv"):
+        (tmp_path / "data" / name).write_bytes(b"\0\5\x16\7")
+    (tmp_path / "data" / "6.heic").touch()
+    manifest = read_manifest(tmp_path, 0)
+    assert manifest.folder == tmp_path / "data"
+    assert manifest.notes[:2] == (
+        f"Read from data/, the only folder in {tmp_path}.",
+        "Left out, not being pictures by their ending: 1 files (1 .heic), such as 6.heic.",
+    )
+
+
+def test_pictures_in_no_split(tmp_path: Path) -> None:
+    """Rows that name no split are left out and counted where others do."""
+    make(tmp_path, "file,label,split\n1.jpg,a,train\n2.jpg,b,Training\n3.jpg,a,\n", "1.jpg", "2.jpg", "3.jpg")
+    labelling = read_tables(tmp_path, tables_in(tmp_path), single=True)
+    assert {row.path.name: row.split for row in labelling.rows} == {"1.jpg": "train", "2.jpg": "train"}
+    assert "Left out, being in no split: 1 pictures, such as 3.jpg." in labelling.notes
 
 
 def test_what_is_left_out_is_said(tmp_path: Path) -> None:

@@ -1,55 +1,41 @@
 """Labels in tables: CSV files with a row a picture.
 
-The first line names the columns. One of them holds file names, relative to the table's folder or to a folder in it;
-endings may be left out where that is unambiguous. Labels stand in one column, or in a column of 0 and 1 for each
-class. A column `split` (train, val, test) is optional; so are tables of their own for each split (`train.csv`, …).
+The first line names the columns. The one whose cells name pictures names the pictures, whatever it is called; see
+`picture_names`. Labels stand in the column `label` (or the like), in the only other one, or else in a column of 0 and 1
+for each class. A column `split` (train, val, test) is optional; so are tables of their own for each split (`train.csv`,
+…), beside each other or in the folders of the splits.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tunewell.spec.errors import DataError
 from tunewell.tasks.image_classification.labelling import Labelling, Row
-from tunewell.tasks.vision.files import check_name, find_pictures, listed
+from tunewell.tasks.image_classification.picture_names import UNUSUAL, Match, PictureNames
+from tunewell.tasks.image_classification.table_columns import Columns, find_columns
+from tunewell.tasks.image_classification.table_files import read_cells
+from tunewell.tasks.vision.files import listed, note_left_out, note_unread, subfolders_of
 from tunewell.tasks.vision.names import is_foreign, split_of, splits_among
 
 #: Endings of tables.
 TABLE_SUFFIXES = (".csv", ".tsv")
-_PICTURE_COLUMNS = ("image", "file", "filename", "file_name", "picture", "path", "image_id", "id", "name")
-_SPLIT_COLUMNS = ("split", "subset", "set", "partition")
-_LABEL_COLUMNS = ("labels", "label", "tags", "tag", "classes", "class", "categories", "category", "target")
-_SEPARATORS = ("|", ";", ",")
-_FLAGS = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False, "": False}
+_WHOLE_NUMBER = re.compile(r"[+-]?\d+(\.0*)?")
 #: Rows without a picture that are left out: this share of all, or this many if that is more.
 _BEARABLE_SHARE = 0.01
 _BEARABLE_COUNT = 3
 
 
-def tables_in(data: Path) -> list[Path]:
-    """Return the tables that `data` means: the file itself, or those in the folder; none for folders of classes.
+@dataclass(frozen=True, slots=True)
+class SplitTable:
+    """A table, and the split that it is for."""
 
-    Of several in a folder, those named after a split count, or else `labels.csv`.
-
-    Raises:
-        DataError: there are several tables, and no telling which counts.
-    """
-    if data.is_file():
-        return [data]
-    found = tables_beside(data)
-    named = splits_among([path.stem for path in found])
-    if "train" in named.values():
-        return [path for path in found if path.stem in named]
-    preferred = [path for path in found if path.stem.lower() == "labels"]
-    if preferred or len(found) <= 1:
-        return preferred[:1] or found
-    raise DataError(
-        f"{data}: it holds {len(found)} tables: {listed(path.name for path in found)}. Point `data` at one of them, "
-        "or call it labels.csv."
-    )
+    path: Path
+    #: None where it is the only one, and may have rows of all splits.
+    split: str | None = None
 
 
 def tables_beside(folder: Path) -> list[Path]:
@@ -61,182 +47,174 @@ def tables_beside(folder: Path) -> list[Path]:
     )
 
 
-def read_tables(folder: Path, paths: Sequence[Path], single: bool) -> Labelling:
+def tables_in(data: Path) -> list[SplitTable]:
+    """Return the tables that `data` means: the file itself, or those in the folder; nothing if there are none.
+
+    Of several in a folder, those named after splits count, or else `labels.csv`, or else the only one that has pictures
+    and labels. Without any, each folder of a split may have one.
+
+    Raises:
+        DataError: there are several tables, and no telling which counts.
+    """
+    if data.is_file():
+        return [SplitTable(data)]
+    found = tables_beside(data)
+    if not found:
+        return _tables_of_splits(data)
+    if len(found) > 1 and (named := _named_after_splits(found)):
+        return named
+    preferred = [path for path in found if path.stem.lower() == "labels"] or found
+    if len(preferred) > 1:
+        names = PictureNames(data)
+        preferred = [path for path in found if _is_usable(path, names)]
+    if len(preferred) == 1:
+        return [SplitTable(preferred[0])]
+    raise DataError(
+        f"{data}: it holds {len(found)} tables: {listed(path.name for path in found)}. Point `data` at one of them, "
+        "or call it labels.csv."
+    )
+
+
+def _named_after_splits(found: Sequence[Path]) -> list[SplitTable]:
+    splits = splits_among([path.stem for path in found])
+    if "train" not in splits.values():  # `train_labels.csv`, among `sample_submission.csv`
+        splits = {path.stem: split for path in found if (split := split_of(path.stem))}
+    named = [SplitTable(path, splits[path.stem]) for path in found if path.stem in splits]
+    if "train" not in splits.values():
+        return []
+    return [replace(named[0], split=None)] if len(named) == 1 else named
+
+
+def _tables_of_splits(folder: Path) -> list[SplitTable]:
+    subfolders = subfolders_of(folder)
+    splits = splits_among([sub.name for sub in subfolders])
+    tables = {sub: tables_beside(sub) for sub in subfolders if sub.name in splits}
+    found = [SplitTable(paths[0], splits[sub.name]) for sub, paths in tables.items() if len(paths) == 1]
+    return found if any(table.split == "train" for table in found) else []
+
+
+def _is_usable(path: Path, names: PictureNames) -> bool:
+    try:
+        columns = find_columns(read_cells(path), names, single=True)
+    except DataError:
+        return False
+    return columns.has_labels and any(names.known(cell) for cell in columns.cells.column(columns.picture))
+
+
+def read_tables(folder: Path, tables: Sequence[SplitTable], single: bool) -> Labelling:
     """Return the rows of tables, each with an existing picture.
 
     Args:
         folder: the data set.
-        paths: one table, or one for each split, named after it, all in the same folder.
+        tables: one, or one or more for each split.
         single: whether a cell is one label as it stands; else it holds any number of them.
 
     Raises:
         DataError: a table is malformed; the message names it and, where there is one, the row.
     """
-    index = _PictureIndex(folder)
-    rows: list[Row] = []
-    missing: list[str] = []
+    names = PictureNames(folder)
     notes: list[str] = []
-    total = 0
-    named = splits_among([path.stem for path in paths]) if len(paths) > 1 else {}
-    for path in paths:
-        split = named.get(path.stem)
-        lines = _read(path)
-        columns = _Columns(path, lines, single)
+    found: list[_FoundRow] = []
+    for table in tables:
+        columns = find_columns(read_cells(table.path), names, single)
+        if not columns.has_labels and table.split in (None, "train"):
+            raise columns.no_labels()
         notes += columns.notes
-        for number, line in enumerate(lines, start=2):
-            total += 1
-            name = line[columns.picture].strip()
-            where = f"{path}, row {number}"
-            found = index.find(name, where)
-            if found is None:
-                missing.append(name)
-            else:
-                rows.append(Row(found, columns.labels(line, where), columns.split(line, where) or split))
-    _check_missing(paths[0], missing, total)
+        found += _find_rows(columns, table, names)
+    found, missing = _told_apart(found)
+    _check_missing(folder, tables[0].path, missing, found)
+    notes += _ways(folder, found)
     if missing:
-        notes.append(f"Left out, because there is no such picture: {len(missing)} rows, such as {missing[0]}.")
-    if without := index.count - len({row.path for row in rows}):
+        notes.append(f"Left out, because there is no such picture: {len(missing)} rows, such as {missing[0].cell}.")
+    if nowhere := [row for row in found if row.row.split == ""]:
+        notes.append(f"Left out, being in no split: {len(nowhere)} pictures, such as {nowhere[0].cell}.")
+    if without := names.count - len({row.row.path for row in found}):
         notes.append(f"Left out, because no table names them: {without} pictures.")
-    return Labelling(_merged(rows, paths[0]), notes)
+    unread = [path for path in names.found.unread if path.suffix.lower() not in TABLE_SUFFIXES]
+    notes += [*note_left_out(folder, names.found.others), *note_unread(folder, unread)]
+    read = {table.path for table in tables}
+    if beside := [path.name for path in tables_beside(tables[0].path.parent) if path not in read]:
+        notes.append(f"Not read: {listed(beside)}.")
+    rows = _merged([row.row for row in found if row.row.split != ""], folder)
+    return Labelling(_with_whole_numbers(rows), notes)
 
 
-class _PictureIndex:
-    """The pictures in a folder and its folders, to be found by name."""
+@dataclass(frozen=True, slots=True)
+class _FoundRow:
+    """A row and the picture that it means."""
 
-    def __init__(self, folder: Path) -> None:
-        self._by_name: dict[str, list[Path]] = {}
-        pictures = find_pictures(folder).pictures
-        self.count = len(pictures)
-        for path in pictures:
-            relative = path.relative_to(folder)
-            for name in {relative.as_posix(), relative.name, relative.with_suffix("").as_posix(), relative.stem}:
-                self._by_name.setdefault(name, []).append(path)
-        self._folder = folder
-
-    def find(self, name: str, where: str) -> Path | None:
-        """Return the picture called `name`, None if there is none; raise `DataError` if there are several."""
-        exact = self._folder / name
-        if name and exact in self._by_name.get(Path(name).as_posix(), ()):
-            return exact
-        found = self._by_name.get(Path(name).as_posix(), []) if name else []
-        if not found and "/" in name:
-            found = [path for path in self._by_name.get(Path(name).name, []) if path.as_posix().endswith("/" + name)]
-        if len(found) > 1:
-            others = listed((path.relative_to(self._folder).as_posix() for path in found), 2)
-            raise DataError(f"{where}: '{name}' may be any of {others}. Write the path from the table's folder.")
-        return found[0] if found else None
+    #: Its path is the table's folder where there is no such picture. Its split is empty if it is in none.
+    row: Row
+    cell: str
+    match: Match | None
 
 
-class _Columns:
-    """Which column of a table holds what."""
+def _find_rows(columns: Columns, table: SplitTable, names: PictureNames) -> list[_FoundRow]:
+    found = []
+    near = table.path.parent
+    for number, cells in columns.cells.rows:
+        line = dict(zip(columns.cells.names, cells, strict=True))
+        where = f"{table.path}, row {number}"
+        split = columns.split_of(line, where) or table.split
+        if columns.has_split and not line[str(columns.split)]:
+            split = ""
+        match = names.find(line[columns.picture], where, near, split or "")
+        row = Row(match.path if match else near, columns.labels_of(line, where), split)
+        found.append(_FoundRow(row, line[columns.picture], match))
+    return found
 
-    def __init__(self, path: Path, lines: Sequence[Mapping[str, str]], single: bool) -> None:
-        names = list(lines[0])
-        known = {name.strip().lower(): name for name in reversed(names)}
-        self._path, self._single = path, single
-        self.notes: list[str] = []
-        self.picture = next((known[name] for name in _PICTURE_COLUMNS if name in known), names[0])
-        self._split = next((known[name] for name in _SPLIT_COLUMNS if name in known), None)
-        rest = [name for name in names if name not in (self.picture, self._split)]
-        named = next((known[name] for name in _LABEL_COLUMNS if known.get(name) in rest), None)
-        self._flags = [name for name in rest if name != named and _is_flag(line[name] for line in lines)]
-        alone = rest[0] if len(rest) == 1 and (single or not self._flags) else None
-        self._label = None if len(self._flags) > 1 else named or alone
-        if self._label is None and not self._flags:
+
+def _told_apart(rows: Sequence[_FoundRow]) -> tuple[list[_FoundRow], list[_FoundRow]]:
+    """Return the rows with a picture and those without: of two paths with the same end, the more alike one counts.
+
+    Raises:
+        DataError: two paths are equally like that of a picture.
+    """
+    best: dict[Path, tuple[bool, int]] = {}
+    for row in rows:
+        if row.match:
+            best[row.match.path] = max(row.match.likeness, best.get(row.match.path, (False, 0)))
+    found, missing = [], []
+    cells: dict[Path, str] = {}
+    for row in rows:
+        if not row.match or (row.match.way == "end" and row.match.likeness < best[row.match.path]):
+            missing.append(row)
+            continue
+        found.append(row)
+        other = cells.setdefault(row.match.path, row.cell)
+        if row.match.way == "end" and other != row.cell:
             raise DataError(
-                f"{path}: no column holds the labels (there are {listed(names, 10)}). Call one of them 'label', or add "
-                "a column of 0 and 1 for each class."
+                f"{row.match.path}: the table may mean it by '{other}' and by '{row.cell}'. "
+                "Write the paths from the table's folder."
             )
-        self._separator = self._find_separator(lines) if self._label else None
-        ignored = [name for name in rest if name not in self._flags and name not in (self._label, named)]
-        if ignored:
-            self.notes.append(f"Columns of {path.name} that are not used: {listed(ignored)}.")
-
-    def split(self, line: Mapping[str, str], where: str) -> str | None:
-        """Return a row's split, None where the table has no such column."""
-        if self._split is None:
-            return None
-        split = split_of(line[self._split])
-        if not split:
-            raise DataError(f"{where}: '{line[self._split]}' is no split. Write train, val or test.")
-        return split
-
-    def labels(self, line: Mapping[str, str], where: str) -> tuple[str, ...]:
-        """Return a row's labels, in the order of the table."""
-        if self._label is None:
-            labels = [name.strip() for name in self._flags if _FLAGS[line[name].strip().lower()]]
-        elif self._separator is None:
-            labels = [line[self._label].strip()]
-        else:
-            labels = line[self._label].split(None if self._separator == " " else self._separator)
-        found = tuple(dict.fromkeys(label.strip() for label in labels if label.strip()))
-        if self._single and len(found) > 1:
-            raise DataError(
-                f"{where}: this picture has {len(found)} labels. Several a picture are the task "
-                "multilabel-classification."
-            )
-        return found
-
-    def _find_separator(self, lines: Sequence[Mapping[str, str]]) -> str | None:
-        """Return what stands between the labels of a cell; None if each cell is one label."""
-        assert self._label is not None
-        cells = [line[self._label].strip() for line in lines]
-        for separator in _SEPARATORS[:2] if self._single else _SEPARATORS:
-            if any(separator in cell for cell in cells):
-                return separator
-        if self._single or not any(" " in cell for cell in cells):
-            return None
-        self.notes.append(f"Labels in the column '{self._label}' of {self._path.name} are taken apart at spaces.")
-        return " "
+    return found, missing
 
 
-def _is_flag(values: Iterable[str]) -> bool:
-    """Whether a column says yes or no of each picture, and yes or no at all."""
-    found = {value.strip().lower() for value in values}
-    return found <= _FLAGS.keys() and found != {""}
+def _ways(folder: Path, rows: Sequence[_FoundRow]) -> list[str]:
+    """Return notes on how pictures were found."""
+    notes = []
+    for way, text in UNUSUAL.items():
+        those = [row for row in rows if row.match and row.match.way == way]
+        if those:
+            example = f"{those[0].cell} = {those[0].row.path.relative_to(folder).as_posix()}"
+            notes.append(f"Found {text}: {len(those)} of {len(rows)} pictures, such as {example}.")
+    return notes
 
 
-def _read(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a table, column → text; every row has every column."""
-    check_name(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: it is not UTF-8. Save it as CSV in UTF-8.") from None
-    except OSError as error:
-        raise DataError(f"{path}: it can't be read ({error.strerror}).") from None
-    header = text.split("\n", 1)[0]
-    delimiter = max(",\t;", key=header.count)
-    try:
-        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-        names = list(reader.fieldnames or ())
-        lines = list(reader)
-    except csv.Error as error:
-        raise DataError(f"{path}: it is no table ({error}). Save it as CSV.") from None
-    if len(names) < 2 or not lines:
-        problem = "there are no rows" if len(names) > 1 else f"the first line, '{header[:40]}', names a single column"
-        raise DataError(f"{path}: {problem}. A table has a column of files and one of labels, or more.")
-    if len(set(names)) < len(names):
-        raise DataError(f"{path}: two columns have the same name. Rename one of them.")
-    for number, line in enumerate(lines, start=2):
-        if None in line or None in line.values():
-            raise DataError(
-                f"{path}, row {number}: it has another number of columns than the first line. "
-                "Put texts that hold the delimiter into quotes."
-            )
-    return lines
-
-
-def _check_missing(path: Path, missing: Sequence[str], total: int) -> None:
+def _check_missing(folder: Path, path: Path, missing: Sequence[_FoundRow], found: Sequence[_FoundRow]) -> None:
+    """Raise `DataError` if too many rows to train and validate on have no picture; of a test set it is no harm."""
+    gone = [row for row in missing if row.row.split != "test"]
+    total = len(gone) + sum(row.row.split != "test" for row in found)
     bearable = max(_BEARABLE_COUNT, int(_BEARABLE_SHARE * total))
-    if len(missing) > bearable or len(missing) == total:
+    if len(gone) > bearable or len(gone) == total:
+        example = gone[0].cell if gone else path.name
         raise DataError(
-            f"{path}: {len(missing)} of {total} rows name a picture that is not there, such as '{missing[0]}'. "
-            f"Put the pictures beside the table or into a folder there, or correct the names."
+            f"{path}: {len(gone)} of {total} rows name a picture that is not there, such as '{example}'. "
+            f"Put the pictures into {folder} or a folder there, or correct the names."
         )
 
 
-def _merged(rows: Sequence[Row], path: Path) -> list[Row]:
+def _merged(rows: Sequence[Row], folder: Path) -> list[Row]:
     """Return one row a picture: a table may have a row for each label of a picture."""
     found: dict[Path, Row] = {}
     for row in rows:
@@ -245,9 +223,18 @@ def _merged(rows: Sequence[Row], path: Path) -> list[Row]:
             found[row.path] = row
         elif before.split != row.split:
             raise DataError(
-                f"{path.parent}: the picture {row.path.name} is in {before.split} and in {row.split}. Keep one of them."
+                f"{folder}: the picture {row.path.name} is in {before.split} and in {row.split}. Keep one of them."
             )
         else:
             labels = tuple(dict.fromkeys((*before.labels, *row.labels)))
             found[row.path] = Row(row.path, labels, row.split)
     return list(found.values())
+
+
+def _with_whole_numbers(rows: list[Row]) -> list[Row]:
+    """Return the rows with class numbers that a program has written as fractions (1.0) made whole (1)."""
+    labels = {label for row in rows for label in row.labels}
+    if not any("." in label for label in labels) or not all(map(_WHOLE_NUMBER.fullmatch, labels)):
+        return rows
+    whole = {label: str(int(label.split(".")[0])) for label in labels}
+    return [replace(row, labels=tuple(dict.fromkeys(whole[label] for label in row.labels))) for row in rows]

@@ -52,8 +52,8 @@ def read_annotations(folder: Path, seed: int, with_masks: bool) -> AnnotatedPict
     for split, purpose in (("train", "learn"), ("val", "measure")):
         if not found.counts(split).any():
             raise DataError(
-                f"{folder}: no picture of {split} shows an object, so there is nothing to {purpose}. "
-                "Mark some there, or move pictures with objects there."
+                f"{folder}: no picture of {split} shows an object, so there is nothing to {purpose}"
+                f"{_but_crowds(markings, _crowds(found, split))}. Mark some there, or move pictures with objects there."
             )
     return replace(found, notes=(*notes, *found.notes, *_class_notes(found)))
 
@@ -86,8 +86,14 @@ def _assemble(
 ) -> AnnotatedPictures:
     occurring = Counter(item.class_name for picture in pictures for item in picture.objects if not item.crowd)
     classes = tuple(name for name in markings.classes if occurring[name])
+    crowds = sum(item.crowd for picture in pictures for item in picture.objects)
     if not classes:
-        raise DataError(f"{folder}: no object that could be learned is left. Check the annotations.")
+        why = _but_crowds(markings, crowds)
+        raise DataError(f"{folder}: no object that could be learned is left{why}. Check the annotations.")
+    if crowds:
+        markings.notes.append(
+            f"Neither learned nor counted as missed, because they are {markings.crowd_mark}: {crowds} objects."
+        )
     label_of = {name: label for label, name in enumerate(classes)}
     names = {picture.split for picture in pictures}
     rest = "" if "train" in names else "train"
@@ -103,7 +109,7 @@ def _assemble(
         raise DataError(f"{folder}: it has {found} but no pictures to train on. Add a split called train.")
     unused = [name for name in markings.classes if not occurring[name]]
     if unused:
-        markings.notes.append(f"Classes that are never marked are left out: {listed(unused)}.")
+        markings.notes.append(f"Classes without an object to learn are left out: {listed(unused)}.")
     unmarked = len(index.paths) - len(markings.pictures)
     if unmarked > 0:
         markings.notes.append(f"Not used, having no annotations or being in no split: {unmarked} pictures.")
@@ -115,6 +121,15 @@ def _assemble(
         objects=tuple(_objects(picture.objects, label_of, with_masks) for picture in kept),
         splits={split: positions for split, positions in splits.items() if positions},
     )
+
+
+def _crowds(found: AnnotatedPictures, split: str) -> int:
+    return sum(int(found.objects[position].crowd.sum()) for position in found.splits[split])
+
+
+def _but_crowds(markings: Markings, crowds: int) -> str:
+    """Return the end of a sentence on missing objects."""
+    return f": the {crowds} that there are, are {markings.crowd_mark}, which are not learned" if crowds else ""
 
 
 def _objects(marked: Sequence[MarkedObject], label_of: dict[str, int], with_masks: bool) -> Objects:

@@ -15,6 +15,7 @@ from typing import Any
 
 from tunewell.spec.errors import DataError
 from tunewell.tasks.object_detection.annotations import Mask
+from tunewell.tasks.object_detection.layouts.crowds import single_objects
 from tunewell.tasks.object_detection.layouts.markings import MarkedObject, MarkedPicture, Markings
 from tunewell.tasks.object_detection.layouts.picture_index import PictureIndex
 from tunewell.tasks.object_detection.masks import MaskError, checked_mask, mask_box
@@ -40,7 +41,7 @@ def read_coco(files: list[Path], index: PictureIndex) -> Markings:
     Raises:
         DataError: a file is damaged, two are for the same split, or their categories contradict each other.
     """
-    markings = Markings(_NAME)
+    markings = Markings(_NAME, crowd_mark="crowds (`iscrowd: 1`)")
     by_split: dict[str, Path] = {}
     for path in files:
         split = split_of(path.stem) or split_of(path.parent.name if path.parent != index.folder else "")
@@ -49,6 +50,8 @@ def read_coco(files: list[Path], index: PictureIndex) -> Markings:
             raise DataError(f"{path}: {by_split[split].name} and it are both annotations {what}. Keep one of them.")
         by_split[split] = path
         _read_file(path, split, index, markings)
+    markings.pictures, notes = single_objects(markings.pictures)
+    markings.notes += notes
     return markings
 
 
@@ -141,7 +144,12 @@ def _object(annotation: Mapping[str, Any], names: Mapping[Any, str], size: tuple
     else:
         left, top, width, height = map(float, box)
         corners = (left, top, left + width, top + height)
-    return MarkedObject(names[annotation["category_id"]], corners, mask, bool(annotation.get("iscrowd", 0)))
+    return MarkedObject(names[annotation["category_id"]], corners, mask, _is_crowd(annotation))
+
+
+def _is_crowd(annotation: Mapping[str, Any]) -> bool:
+    """Return the mark; some writers make a text of it, or leave it empty."""
+    return bool(float(annotation.get("iscrowd") or 0))
 
 
 def _complaint(path: Path, annotation: Any, error: Exception) -> str:

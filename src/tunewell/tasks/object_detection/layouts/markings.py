@@ -40,6 +40,8 @@ class Markings:
 
     #: Name of the layout, for people.
     layout: str
+    #: What the layout calls objects that are neither learned nor missed, to go on after `they are`.
+    crowd_mark: str = ""
     pictures: list[MarkedPicture] = field(default_factory=list)
     #: Class names in the layout's own order, whether they occur or not.
     classes: list[str] = field(default_factory=list)

@@ -47,7 +47,7 @@ def read_voc(files: list[Path], index: PictureIndex) -> Markings:
     Raises:
         DataError: a list of a split can't be read, or names a file in two splits.
     """
-    markings = Markings(_NAME)
+    markings = Markings(_NAME, crowd_mark="marked `difficult`")
     lists = _read_lists(index.folder)
     listed_out = 0
     for path in files:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from tunewell.tasks.vision.pictures import (
     LETTERBOX,
@@ -16,6 +16,7 @@ from tunewell.tasks.vision.pictures import (
     letterbox_frame,
     load_pixels,
     picture_size,
+    read_header,
 )
 
 
@@ -107,6 +108,20 @@ def test_the_size_is_that_of_the_picture_turned_upright(tmp_path: Path, behind: 
     assert picture_size(path) == (20, 40)
     path.write_bytes(encode(ramp(), "PNG"))
     assert picture_size(path) == (40, 20)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_headers_tell_how_pixels_are_stored(kind: str, orientation: int, tmp_path: Path) -> None:
+    """Whatever the format, the size is that of the decoded picture, and the stored one that of the pixels."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / "picture"
+    path.write_bytes(encode(ramp(), kind, exif=exif))
+    header = read_header(path)
+    with Image.open(path) as image:
+        assert header.size == ImageOps.exif_transpose(image).size
+    assert (header.stored, header.orientation) == (ramp().size, orientation)
 
 
 def test_the_whole_picture_is_kept() -> None:

@@ -15,6 +15,7 @@ import base64
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Literal
@@ -27,8 +28,18 @@ ResizeRule = Literal["squash-bicubic-1", "letterbox-bicubic-1"]
 SQUASH: ResizeRule = "squash-bicubic-1"
 LETTERBOX: ResizeRule = "letterbox-bicubic-1"
 _GREY = (128, 128, 128)
-#: EXIF tag, and its values in which width and height change places.
+#: EXIF tag of the orientation; its values other than 1, and what shows the picture upright.
 _ORIENTATION = 0x0112
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+#: Those in which width and height change places.
 _SIDEWAYS = {5, 6, 7, 8}
 #: One of these is in every PNG with an orientation, perhaps behind the pixels, which Pillow decodes to get there.
 _PNG_ORIENTATIONS = (b"eXIf", b"Raw profile type", b"adobe.xmp")
@@ -39,6 +50,22 @@ _PROBLEMS = (OSError, ValueError, SyntaxError, EOFError, IndexError, MemoryError
 
 class PictureError(Exception):
     """A picture can't be read; the message says why, without its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What the header of a picture says."""
+
+    #: Width and height of the picture as it is shown, upright.
+    size: tuple[int, int]
+    #: Key of `TURNS`, or 1: the pixels are stored as they are shown.
+    orientation: int = 1
+
+    @property
+    def stored(self) -> tuple[int, int]:
+        """Return width and height of the pixels as they are stored."""
+        width, height = self.size
+        return (height, width) if self.orientation in _SIDEWAYS else (width, height)
 
 
 @contextmanager
@@ -72,7 +99,12 @@ def load_pixels(source: Path | str | bytes | Image.Image, size: int, rule: Resiz
 
 
 def picture_size(path: Path) -> tuple[int, int]:
-    """Return width and height of a picture, turned upright, without decoding it.
+    """Return width and height of a picture, turned upright, without decoding it; raise like `read_header`."""
+    return read_header(path).size
+
+
+def read_header(path: Path) -> Header:
+    """Return what the header of a picture says.
 
     Raises:
         PictureError: it is no picture, or too large.
@@ -81,12 +113,14 @@ def picture_size(path: Path) -> tuple[int, int]:
         with _open(path) as image:
             width, height = image.size
             turned = image.format != "PNG" or any(mark in path.read_bytes() for mark in _PNG_ORIENTATIONS)
-            sideways = turned and image.getexif().get(_ORIENTATION) in _SIDEWAYS
+            orientation = image.getexif().get(_ORIENTATION) if turned else 1
+            upright = image.format == "TIFF"  # Pillow has changed width and height of these already
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise PictureError(f"it has more than {Image.MAX_IMAGE_PIXELS} pixels") from None
     except _PROBLEMS as error:
         raise PictureError(f"{error}" or type(error).__name__) from None
-    return (height, width) if sideways else (width, height)
+    sideways = orientation in _SIDEWAYS and not upright
+    return Header((height, width) if sideways else (width, height), orientation if orientation in TURNS else 1)
 
 
 def letterbox_frame(width: int, height: int, size: int) -> tuple[int, int, int, int]:

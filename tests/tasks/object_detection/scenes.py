@@ -118,13 +118,13 @@ def write_yolo(folder: Path, scenes: Scenes | None = None, masks: bool = False) 
     return folder
 
 
-def yolo_line(thing: Thing, masks: bool = False) -> str:
-    """Return one line of a YOLO file."""
-    width, height = SIZE
+def yolo_line(thing: Thing, masks: bool = False, size: tuple[int, int] = SIZE) -> str:
+    """Return one line of a YOLO file for a picture of that size."""
+    width, height = size
     x0, y0, x1, y1 = thing.box
     numbers = [(x0 + x1) / 2 / width, (y0 + y1) / 2 / height, (x1 - x0) / width, (y1 - y0) / height]
     if masks:
-        numbers = [number / SIZE[place % 2] for place, number in enumerate(thing.polygon)]
+        numbers = [number / size[place % 2] for place, number in enumerate(thing.polygon)]
     return " ".join([str(thing.label), *(f"{number:.6f}" for number in numbers)]) + "\n"
 
 

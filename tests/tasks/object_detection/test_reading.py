@@ -29,7 +29,7 @@ from tests.tasks.shared_data import shared_data
 
 from tunewell.spec.errors import DataError
 from tunewell.tasks.object_detection.annotations import AnnotatedPictures
-from tunewell.tasks.object_detection.layouts.coco import find_coco_files, read_coco
+from tunewell.tasks.object_detection.layouts.coco import read_coco
 from tunewell.tasks.object_detection.layouts.picture_index import PictureIndex
 from tunewell.tasks.object_detection.layouts.voc import find_voc_files, read_voc
 from tunewell.tasks.object_detection.masks import encode
@@ -105,9 +105,9 @@ def test_both_layouts_of_real_pictures() -> None:
     """Blood cells: VOC's boxes are COCO's, but for rounding to whole pixels."""
     folder = shared_data("bccd")
     index = PictureIndex(folder)
-    sets = (read_voc(find_voc_files(folder), index), read_coco(find_coco_files(folder), index))
+    sets = (read_voc(find_voc_files(folder), index), read_coco(index)[0])
     voc, coco_boxes = (
-        {picture.path: [item.box for item in picture.objects] for picture in one.pictures} for one in sets
+        {picture.path: [item.box for item in picture.objects] for picture in one.pictures} for one in sets if one
     )
     differences = np.concatenate([np.subtract(boxes, coco_boxes[path]) for path, boxes in voc.items()])
     assert len(differences) == 4886
@@ -242,7 +242,7 @@ def test_single_flaws_are_mended_and_said(tmp_path: Path) -> None:
     assert "Clipped to their picture: 1 boxes" in notes
     assert "Left out, being empty or outside of their picture: 1 boxes" in notes
     assert "Left out, because they can't be read: 1 annotations" in notes and "there is no category 99" in notes
-    assert "annotations of 1 pictures, gone.png" in notes
+    assert "1 pictures that are annotated or listed, gone.png" in notes
     assert all((objects.boxes >= 0).all() for objects in found.objects)
 
 
@@ -281,10 +281,6 @@ def _damaged_json(folder: Path) -> None:
     write(write_coco(folder) / "annotations" / "instances_val.json", '{"images": [')
 
 
-def _two_for_a_split(folder: Path) -> None:
-    write_json(write_coco(folder) / "annotations" / "instances_train_2.json", coco([]))
-
-
 def _no_annotations(folder: Path) -> None:
     draw_scene(folder / "a.png", [])
 
@@ -316,12 +312,11 @@ BAD = [
     ),
     (_all(bbox=["a", 1, 2, 3]), "annotations can't be read"),
     (_all(bbox=[10**400, 1, 2, 3]), "annotations can't be read"),
-    (_without_pictures, "annotated pictures are not there, such as train0.png"),
+    (_without_pictures, "pictures that are annotated or listed are not there, such as train0.png"),
     (_twice, "images/train0.png is annotated twice (in train and val). Keep one."),
     (_damaged_json, "instances_val.json: it can't be read as JSON"),
-    (_two_for_a_split, "are both annotations for train. Keep one of them."),
     (_no_annotations, "there are no annotations of a known layout"),
-    (_entities, "it declares a document type, which no annotation needs"),
+    (_entities, "it declares entities, which no annotation needs"),
     (_bad_yolo, "there is no class 7, only 0 to 1"),
     (_yolo_elsewhere, "'elsewhere' is no folder in"),
     (_unlisted_class_in_yolo, "names is neither a list nor a mapping from numbers"),

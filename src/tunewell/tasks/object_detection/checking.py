@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tunewell.spec.errors import DataError
+from tunewell.tasks.object_detection.doubles import without_doubles
 from tunewell.tasks.object_detection.layouts.markings import MarkedObject, MarkedPicture, Markings
 from tunewell.tasks.object_detection.layouts.picture_index import PictureIndex
 from tunewell.tasks.vision.pictures import PictureError
@@ -23,6 +24,10 @@ _LEAST_SIDE = 1.0
 #: Above this share of clipped boxes the coordinates are those of other pictures.
 _CLIPPED_SHARE = 0.2
 _LISTED = 3
+_SCALING = (
+    "Put the pictures there that were annotated, at their size then, or scale the annotations to these. (Sizes before "
+    "EXIF orientation would be right, too)"
+)
 
 
 def check_flaws(folder: Path, markings: Markings) -> None:
@@ -36,8 +41,8 @@ def check_flaws(folder: Path, markings: Markings) -> None:
     pictures = len(markings.pictures) + len(markings.missing)
     if len(markings.missing) > _bearable(pictures):
         raise DataError(
-            f"{folder}: {len(markings.missing)} of {pictures} annotated pictures are not there, such as "
-            f"{listed(markings.missing)}. Add them, or remove their annotations."
+            f"{folder}: {len(markings.missing)} of {pictures} pictures that are annotated or listed are not "
+            f"there, such as {listed(markings.missing)}. Add them, or remove them from annotations and lists."
         )
     if not any(picture.objects for picture in markings.pictures):
         raise DataError(f"{folder}: no object is marked in any picture ({markings.layout}). Check the annotations.")
@@ -53,7 +58,7 @@ def flaw_notes(markings: Markings) -> list[str]:
         )
     if markings.missing:
         notes.append(
-            f"Left out, because the pictures are not there: annotations of {len(markings.missing)} pictures, "
+            f"Left out, because they are not there: {len(markings.missing)} pictures that are annotated or listed, "
             f"{listed(markings.missing)}."
         )
     return notes
@@ -68,6 +73,7 @@ class _Flaws:
     clipped: list[str] = field(default_factory=list)
     degenerate: list[str] = field(default_factory=list)
     without_mask: list[str] = field(default_factory=list)
+    doubled: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,24 +89,19 @@ class UsablePicture:
 def check_pictures(
     folder: Path, markings: Markings, index: PictureIndex, with_masks: bool
 ) -> tuple[list[UsablePicture], list[str]]:
-    """Return the usable pictures with their usable objects, sorted by path, and notes on what was mended.
+    """Return the usable pictures with their usable objects, and notes on what was mended.
 
     Raises:
-        DataError: more is wrong than can be mended in silence.
+        DataError: more is wrong than can be left out.
     """
     flaws = _Flaws()
-    places: dict[str, str] = {}
     checked: list[UsablePicture] = []
-    for picture in sorted(markings.pictures, key=lambda item: item.path):
-        if places.setdefault(picture.path, picture.split) != picture.split or (
-            checked and checked[-1].path == picture.path
-        ):
-            where = sorted({places[picture.path] or "no split", picture.split or "no split"})
-            raise DataError(f"{folder}: {picture.path} is annotated twice (in {' and '.join(where)}). Keep one.")
+    for picture in markings.pictures:
         size = _usable_size(picture, index, flaws)
         if size is not None:
             tried = [_usable_object(item, picture.path, size, with_masks, flaws) for item in picture.objects]
-            objects = [item for item in tried if item is not None]
+            objects, doubled = without_doubles([item for item in tried if item is not None], size, with_masks)
+            flaws.doubled += [picture.path] * doubled
             checked.append(UsablePicture(picture.path, picture.split, size, objects))
     boxes = sum(len(picture.objects) for picture in markings.pictures)
     _check_limits(folder, flaws, len(markings.pictures), boxes, with_masks)
@@ -115,9 +116,10 @@ def _usable_size(picture: MarkedPicture, index: PictureIndex, flaws: _Flaws) -> 
         return None
     if picture.stated_size not in (None, size):
         assert picture.stated_size is not None
-        flaws.other_size.append(
-            f"{picture.path} ({size[0]} x {size[1]}, annotated at {picture.stated_size[0]} x {picture.stated_size[1]})"
-        )
+        (width, height), (stored_width, stored_height) = size, index.header(picture.path).stored
+        stored = f", stored as {stored_width} x {stored_height}" if size != (stored_width, stored_height) else ""
+        at = f"annotated at {picture.stated_size[0]} x {picture.stated_size[1]}"
+        flaws.other_size.append(f"{picture.path} ({width} x {height}{stored}, {at})")
         return None
     return size
 
@@ -142,10 +144,10 @@ def _usable_object(
 
 
 def _check_limits(folder: Path, flaws: _Flaws, pictures: int, boxes: int, with_masks: bool) -> None:
-    """Raise `DataError` if more is wrong than can be mended in silence."""
+    """Raise `DataError` if more is wrong than can be left out."""
     for found, problem, remedy in (
         (flaws.broken, "pictures can't be read", "Repair or remove them"),
-        (flaws.other_size, "pictures have another size than their annotations are for", "Use the annotated pictures"),
+        (flaws.other_size, "pictures have another size than their annotations are for", _SCALING),
     ):
         if len(found) > _bearable(pictures):
             raise DataError(f"{folder}: {len(found)} of {pictures} {problem}: {listed(found)}. {remedy}.")
@@ -173,6 +175,7 @@ def _mended(flaws: _Flaws) -> list[str]:
         (flaws.degenerate, "Left out, being empty or outside of their picture: {} boxes, in {}."),
         (flaws.clipped, "Clipped to their picture: {} boxes, in {}."),
         (flaws.without_mask, "Left out, having no mask: {} objects, in {}."),
+        (flaws.doubled, "Counted once, being marked twice with the same class and place: {} objects, in {}."),
     )
     return [sentence.format(len(found), listed(found)) for found, sentence in kinds if found]
 

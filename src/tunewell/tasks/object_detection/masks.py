@@ -81,6 +81,14 @@ def decode(encoded: dict[str, Any]) -> np.ndarray:
     return pixels.reshape(encoded["size"])
 
 
+def overlap(one: Mask, other: Mask, width: int, height: int) -> float:
+    """Return the intersection of two masks in a picture of that size as a share of their union."""
+    from faster_coco_eval.core import mask as coco
+
+    first, second = (encode(mask, width, height) for mask in (one, other))
+    return float(np.asarray(coco.iou([first], [second], [0])).item())
+
+
 def draw(mask: Mask, original: tuple[int, int], shape: tuple[int, int]) -> np.ndarray:
     """Return a mask of a picture of `original` (width, height) resized to `shape` (H, W), uint8 (H, W)."""
     from faster_coco_eval.core import mask as coco

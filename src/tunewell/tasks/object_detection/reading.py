@@ -15,15 +15,26 @@ import numpy as np
 from tunewell.spec.errors import DataError
 from tunewell.tasks.object_detection.annotations import AnnotatedPictures, Mask, Objects
 from tunewell.tasks.object_detection.checking import UsablePicture, check_flaws, check_pictures, flaw_notes, listed
-from tunewell.tasks.object_detection.layouts.coco import find_coco_files, read_coco
+from tunewell.tasks.object_detection.doubles import joined
+from tunewell.tasks.object_detection.layouts.coco import NAME as COCO
+from tunewell.tasks.object_detection.layouts.coco import read_coco
 from tunewell.tasks.object_detection.layouts.markings import MarkedObject, Markings
 from tunewell.tasks.object_detection.layouts.picture_index import PictureIndex
+from tunewell.tasks.object_detection.layouts.voc import NAME as VOC
 from tunewell.tasks.object_detection.layouts.voc import find_voc_files, read_voc
-from tunewell.tasks.object_detection.layouts.yolo import find_yolo_names, read_yolo
+from tunewell.tasks.object_detection.layouts.yolo import NAME as YOLO
+from tunewell.tasks.object_detection.layouts.yolo import find_yolo, read_yolo
+from tunewell.tasks.object_detection.turning import upright
+from tunewell.tasks.vision.files import (
+    ANNOTATION_SUFFIXES,
+    known_endings,
+    note_left_out,
+    note_unread,
+    step_into,
+)
+from tunewell.tasks.vision.names import SPLITS
 from tunewell.tasks.vision.pictures import bombs_refused
 from tunewell.tasks.vision.splitting import divide
-
-_SPLITS = ("train", "val", "test")
 
 
 def read_annotations(folder: Path, seed: int, with_masks: bool) -> AnnotatedPictures:
@@ -40,13 +51,18 @@ def read_annotations(folder: Path, seed: int, with_masks: bool) -> AnnotatedPict
     if not folder.is_dir():
         problem = "is not a folder" if folder.exists() else "does not exist"
         raise DataError(f"{folder}: it {problem}. Point `data` at a folder with pictures and their annotations.")
+    folder, stepped = step_into(folder)
     index = PictureIndex(folder)
-    markings = _read_markings(folder, index, with_masks)
-    check_flaws(folder, markings)
     with bombs_refused():
+        markings = _read_markings(folder, index, with_masks)
+        check_flaws(folder, markings)
+        markings.pictures, several = joined(folder, markings.pictures)
+        markings.pictures, turned = upright(markings.pictures, index)
         pictures, flaws = check_pictures(folder, markings, index, with_masks)
+    if several:
+        markings.notes.append(f"Annotated in several places, whose objects are joined: {listed(several)}.")
     found = _assemble(folder, markings, index, pictures, with_masks)
-    notes = [*markings.notes, *flaw_notes(markings), *flaws]
+    notes = [*stepped, *markings.notes, *flaw_notes(markings), *turned, *flaws, *_unread(index)]
     if "val" not in found.splits:
         found = divide(found, seed)
     for split, purpose in (("train", "learn"), ("val", "measure")):
@@ -59,26 +75,34 @@ def read_annotations(folder: Path, seed: int, with_masks: bool) -> AnnotatedPict
 
 
 def _read_markings(folder: Path, index: PictureIndex, with_masks: bool) -> Markings:
-    coco, voc, yolo = find_coco_files(folder), find_voc_files(folder), find_yolo_names(folder)
-    if not (coco or voc or yolo):
+    if not index.paths:
+        raise DataError(f"{folder}: there are no pictures in it. Put them beside their annotations. {known_endings()}")
+    coco, damaged = read_coco(index)
+    voc, yolo = find_voc_files(folder), find_yolo(index)
+    if damaged is not None and (coco or not (voc or yolo)):
+        raise damaged
+    if coco:
+        markings = coco
+    elif voc and not (with_masks and yolo):
+        markings = read_voc(voc, index)
+    elif yolo:
+        markings = read_yolo(yolo, index)
+    else:
         raise DataError(
             f"{folder}: there are no annotations of a known layout. Known: COCO JSON (annotations/instances_train.json)"
             ", Pascal VOC XML (Annotations/*.xml), YOLO text (data.yaml or classes.txt, labels/*.txt)."
         )
-    if not index.paths:
-        raise DataError(f"{folder}: there are no pictures in it. Put them beside their annotations.")
-    if coco:
-        markings = read_coco(coco, index)
-    elif voc and not (with_masks and yolo):
-        markings = read_voc(voc, index)
-    else:
-        assert yolo is not None
-        markings = read_yolo(yolo, index)
-    names = {"COCO JSON": coco, "Pascal VOC XML": voc, "YOLO text": yolo}
+    names = {COCO: coco, VOC: voc, YOLO: yolo}
     others = [name for name, files in names.items() if files and name != markings.layout]
     if others:
         markings.notes.append(f"Read as {markings.layout}; the annotations in {' and '.join(others)} are not used.")
     return markings
+
+
+def _unread(index: PictureIndex) -> list[str]:
+    """Return notes on files that are neither pictures nor annotations."""
+    unread = [path for path in index.found.unread if path.suffix.lower() not in ANNOTATION_SUFFIXES]
+    return [*note_left_out(index.folder, index.found.others), *note_unread(index.folder, unread)]
 
 
 def _assemble(
@@ -101,11 +125,15 @@ def _assemble(
         left_out = sum(not picture.split for picture in pictures)
         markings.notes.append(f"Left out, belonging to no split: {left_out} pictures.")
     kept = [replace(picture, split=picture.split or rest) for picture in pictures if picture.split or rest]
+    bare = [picture for picture in kept if picture.split == "test"]
+    if bare and not any(picture.objects for picture in bare):
+        markings.notes.append(f"Not used, having no annotations: all {len(bare)} test pictures.")
+        kept = [picture for picture in kept if picture.split != "test"]
     splits = {
-        split: tuple(position for position, picture in enumerate(kept) if picture.split == split) for split in _SPLITS
+        split: tuple(position for position, picture in enumerate(kept) if picture.split == split) for split in SPLITS
     }
     if not splits["train"]:
-        found = " and ".join(split for split in _SPLITS if splits[split])
+        found = " and ".join(split for split in SPLITS if splits[split])
         raise DataError(f"{folder}: it has {found} but no pictures to train on. Add a split called train.")
     unused = [name for name in markings.classes if not occurring[name]]
     if unused:

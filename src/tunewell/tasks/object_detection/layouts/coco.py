@@ -1,15 +1,18 @@
 """COCO JSON: one file a split, with `images`, `categories` and `annotations` (Lin et al. 2014, arXiv:1405.0312).
 
-The files lie in the data set's folder, in a folder of it whose name begins with `annotations`, or in the folder of a
+The files lie in the data set's folder, in a folder of it whose name speaks of annotations, or in the folder of a
 split; their names or folders say which split they are for (`instances_train2017.json`, `train/_annotations.coco.json`).
-Pictures are found by `file_name`, wherever in the data set's folder they are.
+Several files for a split are read together; but where some are called `instances…`, as COCO's own are, its others
+(captions, key points) are not needed. JSON files without COCO's three lists are none of COCO's; one that lacks
+`annotations` alone lists pictures to be annotated. Pictures are found by `file_name`, wherever in the data set's folder
+they are.
 """
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,123 +21,185 @@ from tunewell.tasks.object_detection.annotations import Mask
 from tunewell.tasks.object_detection.layouts.crowds import single_objects
 from tunewell.tasks.object_detection.layouts.markings import MarkedObject, MarkedPicture, Markings
 from tunewell.tasks.object_detection.layouts.picture_index import PictureIndex
+from tunewell.tasks.object_detection.layouts.texts import decoded
 from tunewell.tasks.object_detection.masks import MaskError, checked_mask, mask_box
-from tunewell.tasks.vision.names import split_of
+from tunewell.tasks.vision.files import subfolders_of
+from tunewell.tasks.vision.names import is_foreign, split_of
 
-_NAME = "COCO JSON"
-_KEYS = ("images", "annotations", "categories")
+NAME = "COCO JSON"
+#: COCO's lists, each with a field that all of its entries have.
+_LISTS = {"images": "file_name", "categories": "name", "annotations": "image_id"}
 #: How much of a file is searched for COCO's keys before all of it is read.
 _HEAD_BYTES = 1 << 16
 
 
-def find_coco_files(folder: Path) -> list[Path]:
-    """Return the files that may be COCO's; where several are for one split, those called `instances…`."""
-    places = [folder, *(sub for sub in sorted(folder.iterdir()) if sub.is_dir() and _may_hold_annotations(sub.name))]
-    found = [path for place in places for path in sorted(place.glob("*.json")) if _looks_like_coco(path)]
-    instances = [path for path in found if path.name.startswith("instances")]
-    return instances or found
-
-
-def read_coco(files: list[Path], index: PictureIndex) -> Markings:
-    """Return what COCO files say.
+def read_coco(index: PictureIndex) -> tuple[Markings | None, DataError | None]:
+    """Return what COCO files in the folder say, None if there are none; and what is wrong with files that are no JSON.
 
     Raises:
-        DataError: a file is damaged, two are for the same split, or their categories contradict each other.
+        DataError: images or categories of a file contradict each other.
     """
-    markings = Markings(_NAME, crowd_mark="crowds (`iscrowd: 1`)")
-    by_split: dict[str, Path] = {}
-    for path in files:
-        split = split_of(path.stem) or split_of(path.parent.name if path.parent != index.folder else "")
-        if split in by_split:
-            what = f"for {split}" if split else "whose names tell no split"
-            raise DataError(f"{path}: {by_split[split].name} and it are both annotations {what}. Keep one of them.")
-        by_split[split] = path
-        _read_file(path, split, index, markings)
+    markings = Markings(NAME, crowd_mark="crowds (`iscrowd: 1`)")
+    damaged: DataError | None = None
+    read: dict[str, list[Path]] = defaultdict(list)
+    for split, paths in _candidates(index).items():
+        for path in paths:
+            if _is_instances(read[split]) and not path.name.startswith("instances"):
+                break
+            try:
+                content = _parse(path)
+            except DataError as error:
+                damaged = damaged or error
+                continue
+            if _is_coco(content):
+                read[split].append(path)
+                _read_file(path, content, split, index, markings)
+    if not any(read.values()):
+        return None, damaged
+    for paths in read.values():
+        if len(paths) > 1:
+            names = ", ".join(path.relative_to(index.folder).as_posix() for path in paths)
+            markings.notes.append(f"Read together, being for the same split: {names}.")
     markings.pictures, notes = single_objects(markings.pictures)
     markings.notes += notes
-    return markings
+    return markings, damaged
+
+
+def _candidates(index: PictureIndex) -> dict[str, list[Path]]:
+    """Return split → the files that may be COCO's, those called `instances…` first."""
+    found: dict[str, list[Path]] = defaultdict(list)
+    for path in sorted(_json_files(index.folder), key=lambda path: (not path.name.startswith("instances"), path)):
+        split = split_of(path.stem) or index.split_of(path.relative_to(index.folder).as_posix())
+        found[split].append(path)
+    return found
+
+
+def _json_files(folder: Path) -> Iterator[Path]:
+    places = [folder]
+    for sub in subfolders_of(folder):
+        if split_of(sub.name):
+            places += [sub, *(inner for inner in subfolders_of(sub) if _may_hold_annotations(inner.name))]
+        elif _may_hold_annotations(sub.name):
+            places.append(sub)
+    for place in places:
+        yield from (
+            path
+            for path in place.iterdir()
+            if path.suffix.lower() == ".json" and not is_foreign(path.name) and path.is_file() and _mentions_coco(path)
+        )
 
 
 def _may_hold_annotations(name: str) -> bool:
-    return name.lower().startswith(("annotations", "labels")) or bool(split_of(name))
+    return any(word in name.lower() for word in ("annot", "label", "coco", "json"))
 
 
-def _looks_like_coco(path: Path) -> bool:
-    if not path.is_file():
-        return False
+def _mentions_coco(path: Path) -> bool:
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
         file.seek(max(0, path.stat().st_size - _HEAD_BYTES))
         tail = file.read()
+    ends = (head + tail).replace(b"\0", b"")  # of UTF-16
     # Which of the three comes first is up to the writer, so either end will do.
-    return any(f'"{key}"'.encode() in head + tail for key in _KEYS)
+    return any(f'"{key}"'.encode() in ends for key in _LISTS)
 
 
-def _read_file(path: Path, split: str, index: PictureIndex, markings: Markings) -> None:
-    content = _parse(path)
+def _is_instances(paths: Sequence[Path]) -> bool:
+    return bool(paths) and paths[0].name.startswith("instances")
+
+
+def _parse(path: Path) -> Any:
+    try:
+        return json.loads(decoded(path.read_bytes()))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path}: it can't be read as JSON ({error}). Repair or remove the file.") from None
+
+
+def _is_coco(content: Any) -> bool:
+    if not isinstance(content, dict):
+        return False
+    without_annotations = content.get("annotations") is None
+    return all(
+        (key == "annotations" and without_annotations) or _is_list_of(content.get(key), field)
+        for key, field in _LISTS.items()
+    )
+
+
+def _is_list_of(value: Any, field: str) -> bool:
+    return isinstance(value, list) and (not value or (isinstance(value[0], dict) and field in value[0]))
+
+
+def _read_file(path: Path, content: Mapping[str, Any], split: str, index: PictureIndex, markings: Markings) -> None:
+    if content.get("annotations") is None:
+        markings.notes.append(f"{path.name} has no annotations: the pictures that it lists are not used.")
+        return
     names = _categories(path, content, markings)
     near = path.parent.relative_to(index.folder).as_posix()
-    places: dict[Any, tuple[str, tuple[int, int] | None]] = {}
-    absent: set[Any] = set()
+    places: dict[str, tuple[str, tuple[int, int] | None]] = {}
+    absent: set[str] = set()
     for image in content["images"]:
         if not isinstance(image, dict) or not isinstance(image.get("file_name"), str) or "id" not in image:
-            raise DataError(f"{path}: an entry of `images` has no `id` or no `file_name`. Mend the file.")
-        if image["id"] in places or image["id"] in absent:
-            raise DataError(f"{path}: two images have the id {image['id']}. Mend the file.")
+            raise DataError(f"{path}: an entry of `images` has no `id` or no `file_name`. Correct the file.")
+        key = _key(image["id"])
+        if key in places or key in absent:
+            raise DataError(f"{path}: two images have the id {key}. Correct the file.")
         found = index.find(image["file_name"], near, split)
         if found is None:
-            absent.add(image["id"])
+            absent.add(key)
             markings.missing.append(image["file_name"])
         else:
-            places[image["id"]] = (found, _size_of(image))
-    objects: dict[Any, list[MarkedObject]] = defaultdict(list)
+            places[key] = (found, _size_of(image))
+    objects: dict[str, list[MarkedObject]] = defaultdict(list)
     for annotation in content["annotations"]:
         markings.records += 1
         try:
-            image_id = annotation["image_id"]
-            if image_id in absent:
+            key = _key(annotation["image_id"])
+            if key in absent:
                 continue
-            objects[image_id].append(_object(annotation, names, places[image_id][1]))
+            objects[key].append(_object(annotation, names, places[key][1]))
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             markings.unreadable.append(_complaint(path, annotation, error))
-    for image_id, (found, size) in places.items():
-        markings.pictures.append(MarkedPicture(found, split, objects[image_id], size))
+    for key, (found, size) in places.items():
+        size = size or _size_of_masks(objects[key])
+        markings.pictures.append(MarkedPicture(found, split or index.split_of(found), objects[key], size))
 
 
-def _parse(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: it can't be read as JSON ({error}). Mend or remove the file.") from None
-    lacking = [key for key in _KEYS if not isinstance(content, dict) or not isinstance(content.get(key), list)]
-    if lacking:
-        raise DataError(f"{path}: it has no list `{lacking[0]}`, as a file of COCO has. Mend or remove the file.")
-    found: dict[str, Any] = content
-    return found
+def _key(number: Any) -> str:
+    """Return an id such that 7 and '7' are one: some writers mix them."""
+    return str(number)
 
 
-def _categories(path: Path, content: Mapping[str, Any], markings: Markings) -> dict[Any, str]:
+def _categories(path: Path, content: Mapping[str, Any], markings: Markings) -> dict[str, str]:
     """Return id → name, and add new names to the markings."""
-    names: dict[Any, str] = {}
+    names: dict[str, str] = {}
     for category in content["categories"]:
         if not isinstance(category, dict) or "id" not in category or not isinstance(category.get("name"), str):
-            raise DataError(f"{path}: an entry of `categories` has no `id` or no `name`. Mend the file.")
-        if names.setdefault(category["id"], category["name"]) != category["name"]:
-            raise DataError(f"{path}: the category id {category['id']} has two names. Mend the file.")
-    for _, name in sorted(names.items(), key=lambda item: str(item[0]).zfill(12)):
+            raise DataError(f"{path}: an entry of `categories` has no `id` or no `name`. Correct the file.")
+        if names.setdefault(_key(category["id"]), category["name"]) != category["name"]:
+            raise DataError(f"{path}: the category id {category['id']} has two names. Correct the file.")
+    for _, name in sorted(names.items(), key=lambda item: item[0].zfill(12)):
         if name not in markings.classes:
             markings.classes.append(name)
     return names
 
 
 def _size_of(image: Mapping[str, Any]) -> tuple[int, int] | None:
-    size = image.get("width"), image.get("height")
-    return size if all(isinstance(side, int) and side > 0 for side in size) else None  # type: ignore[return-value]
+    try:
+        width, height = (int(float(image.get(side) or 0)) for side in ("width", "height"))
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return (width, height) if width > 0 and height > 0 else None
 
 
-def _object(annotation: Mapping[str, Any], names: Mapping[Any, str], size: tuple[int, int] | None) -> MarkedObject:
-    if annotation["category_id"] not in names:
-        raise ValueError(f"there is no category {annotation['category_id']}")
+def _size_of_masks(objects: Sequence[MarkedObject]) -> tuple[int, int] | None:
+    """Return the size of the picture that run lengths are for, None if there are none."""
+    sizes = (tuple(item.mask["size"][::-1]) for item in objects if isinstance(item.mask, dict))
+    return next(sizes, None)
+
+
+def _object(annotation: Mapping[str, Any], names: Mapping[str, str], size: tuple[int, int] | None) -> MarkedObject:
+    category = _key(annotation["category_id"])
+    if category not in names:
+        raise ValueError(f"there is no category {category}")
     mask: Mask | None = checked_mask(annotation.get("segmentation"), *(size or (None, None)))
     box = annotation.get("bbox")
     if box is None:
@@ -144,7 +209,7 @@ def _object(annotation: Mapping[str, Any], names: Mapping[Any, str], size: tuple
     else:
         left, top, width, height = map(float, box)
         corners = (left, top, left + width, top + height)
-    return MarkedObject(names[annotation["category_id"]], corners, mask, _is_crowd(annotation))
+    return MarkedObject(names[category], corners, mask, _is_crowd(annotation))
 
 
 def _is_crowd(annotation: Mapping[str, Any]) -> bool:

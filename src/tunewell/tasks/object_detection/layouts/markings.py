@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 
 from tunewell.tasks.object_detection.annotations import Mask
-from tunewell.tasks.vision.names import split_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +51,3 @@ class Markings:
     missing: list[str] = field(default_factory=list)
     #: What the user should know, a sentence each.
     notes: list[str] = field(default_factory=list)
-
-
-def split_of_path(path: str) -> str:
-    """Return the split that the folders of a picture say, the nearest one first."""
-    for part in reversed(PurePosixPath(path).parts[:-1]):
-        if split := split_of(part):
-            return split
-    return ""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from tunewell.spec.errors import DataError
-from tunewell.tasks.object_detection.layouts.markings import split_of_path
 from tunewell.tasks.vision.files import find_pictures
-from tunewell.tasks.vision.pictures import picture_size
+from tunewell.tasks.vision.names import split_of, splits_among
+from tunewell.tasks.vision.pictures import Header, read_header
 
 
 class PictureIndex:
@@ -17,38 +18,52 @@ class PictureIndex:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.paths = sorted(path.relative_to(folder).as_posix() for path in find_pictures(folder).pictures)
+        #: What the folder holds besides: see `files.Found`.
+        self.found = find_pictures(folder)
+        self.paths = sorted(path.relative_to(folder).as_posix() for path in self.found.pictures)
         self._by_name: dict[str, list[str]] = defaultdict(list)
         self._by_stem: dict[str, list[str]] = defaultdict(list)
         for path in self.paths:
             name = PurePosixPath(path)
-            self._by_name[name.name].append(path)
-            self._by_stem[name.stem].append(path)
-        self._sizes: dict[str, tuple[int, int]] = {}
+            self._by_name[_key(name.name)].append(path)
+            self._by_stem[_key(name.stem)].append(path)
+        self._splits = _splits_of_folders(self.paths)
+        self._headers: dict[str, Header] = {}
 
     def find(self, name: str, near: str = "", split: str = "") -> str | None:
         """Return the picture that annotations in the folder `near` call `name`, None if there is none.
 
-        Annotations often hold the path of another machine: its last parts decide.
+        Annotations often hold the path of another machine: its last parts decide. Capitals matter only between
+        pictures that differ in nothing else.
 
         Raises:
             DataError: several pictures may be meant.
         """
-        parts = PurePosixPath(name.replace("\\", "/")).parts
+        parts = path_parts(name)
         if not parts:
             return None
-        return _choose(self._by_name.get(parts[-1], []), parts, near, split)
+        candidates = self._by_name.get(_key(parts[-1]), [])
+        exact = [path for path in candidates if PurePosixPath(path).name == parts[-1]]
+        return self._choose(exact or candidates, parts, near, split)
 
     def find_stem(self, stem: str, near: str = "", split: str = "") -> str | None:
         """Return the picture called `stem` but for its ending; else like `find`."""
-        parts = PurePosixPath(stem.replace("\\", "/")).parts
+        parts = path_parts(stem)
         if not parts:
             return None
-        return _choose(self._by_stem.get(parts[-1], []), parts, near, split)
+        candidates = self._by_stem.get(_key(parts[-1]), [])
+        exact = [path for path in candidates if PurePosixPath(path).stem == parts[-1]]
+        return self._choose(exact or candidates, parts, near, split)
 
     def has_stem(self, stem: str) -> bool:
         """Whether any picture is called `stem` but for its ending."""
-        return stem in self._by_stem
+        return _key(stem) in self._by_stem
+
+    def split_of(self, path: str) -> str:
+        """Return the split that the folders of a path say, the nearest first; empty if they say none."""
+        folders = PurePosixPath(path).parents
+        said = (self._splits[folder] if folder in self._splits else split_of(folder.name) for folder in folders)
+        return next(filter(None, said), "")
 
     def size(self, path: str) -> tuple[int, int]:
         """Return width and height of a picture, upright, from its header.
@@ -56,28 +71,65 @@ class PictureIndex:
         Raises:
             PictureError: it is no picture.
         """
-        if path not in self._sizes:
-            self._sizes[path] = picture_size(self.folder / path)
-        return self._sizes[path]
+        return self.header(path).size
+
+    def header(self, path: str) -> Header:
+        """Return what the header of a picture says.
+
+        Raises:
+            PictureError: it is no picture.
+        """
+        if path not in self._headers:
+            self._headers[path] = read_header(self.folder / path)
+        return self._headers[path]
+
+    def _choose(self, candidates: Sequence[str], parts: Sequence[str], near: str, split: str) -> str | None:
+        if len(candidates) < 2:
+            return candidates[0] if candidates else None
+        near_parts = PurePosixPath(near).parts
+        wanted = PurePosixPath(*parts).with_suffix("").parts
+
+        def likeness(path: str) -> tuple[int, bool, int]:
+            own = PurePosixPath(path).with_suffix("").parts
+            alike = _common_length(own[::-1], wanted[::-1])
+            return alike, bool(split) and self.split_of(path) == split, _common_length(own, near_parts)
+
+        ranked = sorted(candidates, key=likeness, reverse=True)
+        if likeness(ranked[0]) == likeness(ranked[1]):
+            raise DataError(
+                f"{ranked[0]}, {ranked[1]}: annotations for '{'/'.join(parts)}' may mean either. Rename one."
+            )
+        return ranked[0]
 
 
-def _choose(candidates: Sequence[str], parts: Sequence[str], near: str, split: str) -> str | None:
-    if len(candidates) < 2:
-        return candidates[0] if candidates else None
-    near_parts = PurePosixPath(near).parts
-    wanted = PurePosixPath(*parts).with_suffix("").parts
-
-    def likeness(path: str) -> tuple[int, bool, int]:
-        own = PurePosixPath(path).with_suffix("").parts
-        alike = _common_length(own[::-1], wanted[::-1])
-        return alike, bool(split) and split_of_path(path) == split, _common_length(own, near_parts)
-
-    ranked = sorted(candidates, key=likeness, reverse=True)
-    if likeness(ranked[0]) == likeness(ranked[1]):
-        raise DataError(f"{ranked[0]}, {ranked[1]}: annotations for '{'/'.join(parts)}' may mean either. Rename one.")
-    return ranked[0]
+def path_parts(path: str) -> tuple[str, ...]:
+    """Return the parts of a path of any system; those that only lead elsewhere are left out."""
+    parts = PurePosixPath(path.strip().replace("\\", "/")).parts
+    return tuple(part for part in parts if part not in ("/", "..", "."))
 
 
-def _common_length(first: Sequence[str], second: Sequence[str]) -> int:
-    differences = (place for place, (one, other) in enumerate(zip(first, second, strict=False)) if one != other)
-    return next(differences, min(len(first), len(second)))
+def _splits_of_folders(paths: Sequence[str]) -> dict[PurePosixPath, str]:
+    """Return the split of each folder on the way to a picture; empty if it is none among its neighbours."""
+    within: dict[PurePosixPath, set[str]] = defaultdict(set)
+    for folder in {folder for path in paths for folder in PurePosixPath(path).parents}:
+        if folder.name:
+            within[folder.parent].add(folder.name)
+    found: dict[PurePosixPath, str] = {}
+    for parent, names in within.items():
+        splits = splits_among(names)
+        found |= {parent / name: splits.get(name, "") for name in names}
+    return found
+
+
+def _key(name: str) -> str:
+    """Return a name as systems that don't tell capitals apart have it; macOS takes letters and accents apart, too."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _common_length(first: Iterable[str], second: Iterable[str]) -> int:
+    length = 0
+    for one, other in zip(first, second, strict=False):
+        if one != other:
+            break
+        length += 1
+    return length

@@ -1,7 +1,7 @@
 """Pascal VOC: one XML file a picture (Everingham et al. 2010, IJCV 88).
 
-Splits come from `ImageSets/Main/{train,val,test}.txt`, one name a line, or else from the folders' names. Objects
-marked `difficult` are neither learned nor missed when not found, as in the challenge.
+Splits come from the lists in `ImageSets/Main` (see `voc_lists`), or else from the folders' names. Objects marked
+`difficult` are neither learned nor missed when not found, as in the challenge. XML files of other kinds are left alone.
 
 The challenge counts pixels from 1 and boxes include their last ones, so that `xmin - 1, ymin - 1, xmax, ymax` are the
 box's edges; Detectron2 reads every set so. Converters, however, write edges counted from 0. Files don't say which, but
@@ -10,54 +10,45 @@ a set in which any box begins below 1 can't count from 1: its coordinates are ta
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
 from xml.parsers import expat
 
-from tunewell.spec.errors import DataError
-from tunewell.tasks.object_detection.layouts.markings import MarkedObject, MarkedPicture, Markings, split_of_path
+from tunewell.tasks.object_detection.layouts.markings import MarkedObject, MarkedPicture, Markings
 from tunewell.tasks.object_detection.layouts.picture_index import PictureIndex
+from tunewell.tasks.object_detection.layouts.texts import decoded, files_ending
+from tunewell.tasks.object_detection.layouts.voc_lists import read_lists
 
-_NAME = "Pascal VOC XML"
-_LISTS = ("train", "val", "test")
-
-
-class _Refused(ValueError):
-    """The XML has what no annotation needs."""
+NAME = "Pascal VOC XML"
+_ROOT = "annotation"
+_ENCODING = re.compile(rb"""<\?xml[^>]*?encoding\s*=\s*["']([\w.:-]+)["']""")
+_HEAD_BYTES = 4096
 
 
 def find_voc_files(folder: Path) -> list[Path]:
-    """Return all annotation files, if the first XML file is one."""
-    files = [path for path in sorted(folder.rglob("*.xml")) if path.is_file() and not path.name.startswith(".")]
-    if not files:
-        return []
-    try:
-        first = parse_xml(files[0].read_bytes()).tag == "annotation"
-    except (expat.ExpatError, ValueError, OSError):
-        # Damaged files are counted later; a set of nothing else is not recognised.
-        first = any(b"<annotation" in path.read_bytes()[:1000] for path in files[:5])
-    return files if first else []
+    """Return all annotation files, and those that are too damaged to tell; none if no file is one."""
+    roots = {path: _root_name(path) for path in files_ending(folder, ".xml")}
+    return [path for path, root in roots.items() if root in (_ROOT, "")] if _ROOT in roots.values() else []
 
 
-def read_voc(files: list[Path], index: PictureIndex) -> Markings:
+def read_voc(files: Sequence[Path], index: PictureIndex) -> Markings:
     """Return what VOC files say.
 
     Raises:
         DataError: a list of a split can't be read, or names a file in two splits.
     """
-    markings = Markings(_NAME, crowd_mark="marked `difficult`")
-    lists = _read_lists(index.folder)
+    markings = Markings(NAME, crowd_mark="marked `difficult`")
+    places = {path.relative_to(index.folder).as_posix(): path for path in files}
+    lists = read_lists(index, places)
     listed_out = 0
-    for path in files:
-        relative = path.relative_to(index.folder).as_posix()
-        split = split_of_path(relative)
-        if lists:
-            split = lists.get(path.stem, "")
-            if not split:
-                listed_out += 1
-                continue
+    for relative, path in places.items():
+        if lists is not None and relative not in lists.splits:
+            listed_out += 1
+            continue
+        split = index.split_of(relative) if lists is None else lists.splits[relative]
         try:
             name, objects, size = _read_file(path, markings)
         except (expat.ExpatError, ValueError, OSError) as error:
@@ -69,63 +60,60 @@ def read_voc(files: list[Path], index: PictureIndex) -> Markings:
         if picture is None:
             markings.missing.append(name or path.stem)
         else:
-            markings.pictures.append(MarkedPicture(picture, split, objects, size))
+            markings.pictures.append(MarkedPicture(picture, split or index.split_of(picture), objects, size))
     markings.pictures = _counted_from_0(markings.pictures)
     markings.classes = sorted({item.class_name for picture in markings.pictures for item in picture.objects})
+    if lists is not None:
+        markings.missing += lists.missing
     if listed_out:
-        markings.notes.append(f"Left out, being in no list of ImageSets/Main: {listed_out} annotation files.")
+        markings.notes.append(f"Left out, being in no list of ImageSets: {listed_out} annotation files.")
     return markings
 
 
 def parse_xml(content: bytes) -> ElementTree.Element:
-    """Return the root of a document that may have no document type: neither entities nor other files are read.
+    """Return the root of a document, whatever its encoding (see `decoded`). It must not declare any entities.
 
     Raises:
-        ValueError: it has a document type.
+        ValueError: it declares some, or can't be decoded.
         ExpatError: it is no XML.
     """
     builder = ElementTree.TreeBuilder()
-    parser = expat.ParserCreate()
+    parser = expat.ParserCreate("utf-8")  # whatever the file declares: it is decoded already
     parser.StartElementHandler = builder.start
     parser.EndElementHandler = builder.end
     parser.CharacterDataHandler = builder.data
-    parser.StartDoctypeDeclHandler = _refuse
-    parser.Parse(content, True)
+    parser.EntityDeclHandler = _refuse
+    parser.Parse(_text(content).encode("utf-8"), True)
     root = builder.close()
     assert isinstance(root, ElementTree.Element)
     return root
 
 
 def _refuse(*declaration: object) -> None:
-    raise _Refused("it declares a document type, which no annotation needs")
+    raise ValueError("it declares entities, which no annotation needs")
 
 
-def _read_lists(folder: Path) -> dict[str, str]:
-    """Return stem → split from ImageSets/Main, empty if there are no lists."""
-    place = next((path for path in sorted(folder.rglob("ImageSets/Main")) if path.is_dir()), None)
-    found: dict[str, str] = {}
-    for split in _LISTS:
-        path = place / f"{split}.txt" if place else None
-        if path is None or not path.is_file():
-            continue
-        try:
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{path}: it can't be read ({error}). Mend or remove the file.") from None
-        for line in lines:
-            if not line.strip():
-                continue
-            stem = PurePosixPath(line.split()[0]).name
-            if found.setdefault(stem, split) != split:
-                raise DataError(f"{path}: '{stem}' is in the lists of {found[stem]} and {split}. Keep it in one.")
-    return found
+def _text(content: bytes) -> str:
+    declared = _ENCODING.search(content[:_HEAD_BYTES])
+    return decoded(content, declared[1].decode("ascii") if declared else "").lstrip()
+
+
+def _root_name(path: Path) -> str:
+    """Return the name of the first element, empty if the file shows none."""
+    try:
+        with path.open("rb") as file:
+            head = _text(file.read(_HEAD_BYTES))
+    except (OSError, ValueError):
+        return ""
+    found = re.search(r"<([^\W\d][\w.:-]*)", re.sub(r"<!--.*?-->", "", head, flags=re.DOTALL))
+    return found[1] if found else ""
 
 
 def _read_file(path: Path, markings: Markings) -> tuple[str, list[MarkedObject], tuple[int, int] | None]:
     """Return the picture's name, its objects and its stated size."""
     root = parse_xml(path.read_bytes())
-    if root.tag != "annotation":
-        raise ValueError(f"its root is {root.tag}, not annotation")
+    if root.tag != _ROOT:
+        raise ValueError(f"its root is {root.tag}, not {_ROOT}")
     objects = []
     for element in root.iter("object"):
         markings.records += 1
@@ -147,7 +135,7 @@ def _object(element: ElementTree.Element) -> MarkedObject:
             corners.append(float(box.findtext(side) or ""))
         except ValueError:
             raise ValueError(f"an object's {side} is no number") from None
-    difficult = (element.findtext("difficult") or "0").strip() == "1"
+    difficult = (element.findtext("difficult") or "").strip().lower() in ("1", "1.0", "true", "yes")
     return MarkedObject(name, (corners[0], corners[1], corners[2], corners[3]), crowd=difficult)
 
 
@@ -166,7 +154,7 @@ def _moved(objects: Sequence[MarkedObject]) -> list[MarkedObject]:
 def _stated_size(root: ElementTree.Element) -> tuple[int, int] | None:
     """Return width and height; many writers leave 0 where they don't know."""
     try:
-        width, height = (int(root.findtext(f"size/{side}") or 0) for side in ("width", "height"))
-    except ValueError:
+        width, height = (int(float(root.findtext(f"size/{side}") or 0)) for side in ("width", "height"))
+    except (ValueError, OverflowError):
         return None
     return (width, height) if width > 0 and height > 0 else None

@@ -1,139 +1,117 @@
-"""YOLO text: one file a picture, one object a line, coordinates as shares of width and height.
+"""YOLO text: one file a picture, one object a line (see `yolo_lines`), coordinates as shares of width and height.
 
-::
-
-    CLASS x_center y_center width height          a box
-    CLASS x y x y x y …                           a polygon
-
-CLASS counts from 0 in the names of `data.yaml` (`names`, a list or a mapping), `classes.txt` or `obj.names`. The text
-of `images/train/a.jpg` is `labels/train/a.txt`, or lies beside the picture. A picture without text has no objects.
-Splits come from `train`, `val` and `test` in `data.yaml` (folders, or lists of pictures), else from the folders' names.
+Classes and splits are said by `data.yaml`, `obj.data` or a list of names (see `yolo_settings`), else the folders' names
+say the splits. The text of `images/train/a.jpg` is `labels/train/a.txt`, lies beside the picture, or is the only one of
+that name in its split. A picture without text has no objects.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
-
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from tunewell.spec.errors import DataError
-from tunewell.tasks.object_detection.layouts.markings import MarkedObject, MarkedPicture, Markings, split_of_path
-from tunewell.tasks.object_detection.layouts.picture_index import PictureIndex
-from tunewell.tasks.object_detection.masks import mask_box
+from tunewell.tasks.object_detection.layouts.markings import MarkedObject, MarkedPicture, Markings
+from tunewell.tasks.object_detection.layouts.picture_index import PictureIndex, path_parts
+from tunewell.tasks.object_detection.layouts.texts import decoded, files_ending, read_lines
+from tunewell.tasks.object_detection.layouts.yolo_lines import (
+    Line,
+    guessed_key_points,
+    notes_on,
+    object_of,
+    parse_line,
+)
+from tunewell.tasks.object_detection.layouts.yolo_settings import (
+    YoloSettings,
+    find_settings,
+    find_within,
+    read_settings,
+)
 from tunewell.tasks.vision.pictures import PictureError
 
-_NAME = "YOLO text"
-_CLASS_FILES = ("classes.txt", "obj.names", "_darknet.labels", "labels/classes.txt")
-_SPLIT_KEYS = {"train": ("train",), "val": ("val", "valid"), "test": ("test",)}
+NAME = "YOLO text"
+_LABELS = "labels"
+_LINE = re.compile(r"\s*\d+(\.0*)?(\s+[-+.\deE]+){4,}\s")
+#: How much of a text is looked at to tell whether it is one of objects, and of how many texts.
+_HEAD_BYTES = 4096
+_LOOKED_AT = 20
+_MOST_CLASSES = 100_000
 
 
-def find_yolo_names(folder: Path) -> Path | None:
-    """Return the file with the class names, by which this layout is known; None if there is none."""
-    for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
-        content = _read_yaml(path)
-        if isinstance(content, dict) and "names" in content:
-            return path
-    for name in _CLASS_FILES:
-        if (folder / name).is_file():
-            return folder / name
-    return None
+def find_yolo(index: PictureIndex) -> Path | None:
+    """Return what this layout is known by: its settings, or else the folder, if texts are those of pictures."""
+    settings = find_settings(index.folder)
+    if settings is not None:
+        return settings
+    texts = (path for path in files_ending(index.folder, ".txt") if index.has_stem(path.stem))
+    known = any(_has_line(path) for path, _ in zip(texts, range(_LOOKED_AT), strict=False))
+    return index.folder if known else None
 
 
-def read_yolo(names_file: Path, index: PictureIndex) -> Markings:
-    """Return what YOLO texts say.
+def read_yolo(source: Path, index: PictureIndex) -> Markings:
+    """Return what YOLO texts say; `source` is what `find_yolo` found.
 
     Raises:
-        DataError: the file of the class names is damaged, or names folders that are not there.
+        DataError: the settings are damaged, or name folders that are not there.
     """
-    markings = Markings(_NAME)
-    settings: Mapping[str, Any] = _read_yaml(names_file) if names_file.suffix in (".yaml", ".yml") else {}
-    markings.classes = _class_names(names_file, settings)
-    texts = _texts(index.folder)
-    used = set()
-    for path, split in _pictures(names_file, settings, index):
-        text = next((name for name in _text_names(path) if name in texts), None)
-        objects: list[MarkedObject] = []
-        if text is not None:
-            used.add(text)
-            objects = _read_text(index, path, text, markings)
-        markings.pictures.append(MarkedPicture(path, split, objects))
-    for text in sorted(texts - used):
-        if _is_of_a_picture(text) and not index.has_stem(PurePosixPath(text).stem):
-            markings.missing.append(text)
+    settings = YoloSettings(source) if source == index.folder else read_settings(source, index.folder)
+    markings = Markings(NAME, notes=list(settings.notes))
+    splits = dict(_pictures(settings, index, markings))
+    texts = _Texts(index)
+    lines: dict[str, list[tuple[str, Line]]] = {}
+    for path, text in texts.of_pictures(list(splits)).items():
+        lines[path] = list(_read_text(index.folder, text, markings)) if _is_readable(index, path) else []
+    _add_objects(settings, splits, lines, index, markings)
+    markings.missing += texts.without_picture()
     return markings
 
 
-def _read_yaml(path: Path) -> Any:
-    try:
-        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8-sig"))
-    except (YAMLError, OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: it can't be read as YAML ({' '.join(str(error).split())}). Mend the file.") from None
+class _Texts:
+    """The text files of a data set, and which of them are for which picture."""
 
+    def __init__(self, index: PictureIndex) -> None:
+        self._index = index
+        paths = [path.relative_to(index.folder).as_posix() for path in files_ending(index.folder, ".txt")]
+        #: Path in small letters → path.
+        self._free = {path.lower(): path for path in paths}
+        self._folders: set[PurePosixPath] = set()
 
-def _class_names(path: Path, settings: Mapping[str, Any]) -> list[str]:
-    if settings:
-        names = settings["names"]
-        if isinstance(names, Mapping) and all(isinstance(key, int) and key >= 0 for key in names) and names:
-            names = [names.get(label, f"class {label}") for label in range(max(names) + 1)]
-        if not isinstance(names, list) or not names:
-            raise DataError(f"{path}: names is neither a list nor a mapping from numbers. List the class names.")
-        found = [str(name) for name in names]
-    else:
-        found = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    doubled = sorted({name for name in found if found.count(name) > 1})
-    if doubled:
-        raise DataError(f"{path}: the class name '{doubled[0]}' is there twice. Rename one.")
-    if not found:
-        raise DataError(f"{path}: it names no class. List the class names, one a line.")
-    return found
+    def of_pictures(self, pictures: Sequence[str]) -> dict[str, str]:
+        """Return picture → its text, for the pictures that have one."""
+        found: dict[str, str] = {}
+        for picture in pictures:
+            place = next((name for name in _text_names(picture.lower()) if name in self._free), None)
+            if place is not None:
+                found[picture] = self._free[place]
+        used = set(found.values())
+        by_stem: dict[str, list[str]] = defaultdict(list)
+        for path in self._free.values():
+            if path not in used:
+                by_stem[PurePosixPath(path).stem.lower()].append(path)
+        for picture in pictures:
+            split = self._index.split_of(picture)
+            texts = [
+                path
+                for path in by_stem[PurePosixPath(picture).stem.lower()]
+                if self._index.split_of(path) in ("", split) and _has_line(self._index.folder / path)
+            ]
+            if picture not in found and len(texts) == 1:
+                found[picture] = texts[0]
+        self._free = {key: path for key, path in self._free.items() if path not in set(found.values())}
+        self._folders = {PurePosixPath(path).parent for path in found.values()}
+        return found
 
-
-def _texts(folder: Path) -> set[str]:
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*.txt") if path.is_file()}
-
-
-def _is_of_a_picture(text: str) -> bool:
-    """Whether a text file holds a picture's objects, and not class names, a list or a read-me."""
-    path = PurePosixPath(text)
-    return "labels" in path.parts[:-1] and path.name.lower() not in ("classes.txt", "readme.txt")
-
-
-def _pictures(names_file: Path, settings: Mapping[str, Any], index: PictureIndex) -> Iterator[tuple[str, str]]:
-    """Yield each picture of the data set with its split."""
-    given = {split: settings[key] for split, keys in _SPLIT_KEYS.items() for key in keys if settings.get(key)}
-    if not given:
-        yield from ((path, split_of_path(path)) for path in index.paths)
-        return
-    claimed: dict[str, str] = {}
-    for split, places in given.items():
-        for place in places if isinstance(places, list) else [places]:
-            for path in _pictures_at(names_file, settings, str(place), index):
-                # Without a validation set of their own, people name the training set twice.
-                if claimed.setdefault(path, split) == split:
-                    yield path, split
-
-
-def _pictures_at(names_file: Path, settings: Mapping[str, Any], place: str, index: PictureIndex) -> list[str]:
-    root = str(settings.get("path") or "")
-    relative = "/".join(part for part in PurePosixPath(place).parts if part not in ("..", ".", "/"))
-    for candidate in (index.folder / root / place, index.folder / place, index.folder / relative):
-        resolved = candidate.resolve()
-        if not resolved.is_relative_to(index.folder.resolve()):
-            continue
-        within = resolved.relative_to(index.folder.resolve()).as_posix()
-        if resolved.is_dir():
-            return [path for path in index.paths if within == "." or path.startswith(f"{within}/")]
-        if resolved.is_file() and resolved.suffix == ".txt":
-            lines = [line.strip() for line in resolved.read_text(encoding="utf-8-sig").splitlines()]
-            found = [index.find(line) for line in lines if line]
-            return sorted({path for path in found if path is not None})
-    raise DataError(
-        f"{names_file}: '{place}' is no folder in {index.folder}. Correct it, or point `data` at its parent."
-    )
+    def without_picture(self) -> list[str]:
+        """Return the texts that are left over and tell of objects in pictures that are not there."""
+        return [
+            path
+            for path in sorted(self._free.values())
+            if not self._index.has_stem(PurePosixPath(path).stem)
+            and (PurePosixPath(path).parent in self._folders or _LABELS in PurePosixPath(path.lower()).parts[:-1])
+            and _has_line(self._index.folder / path)
+        ]
 
 
 def _text_names(path: str) -> Iterator[str]:
@@ -141,50 +119,127 @@ def _text_names(path: str) -> Iterator[str]:
     parts = list(PurePosixPath(path).with_suffix(".txt").parts)
     for place in range(len(parts) - 2, -1, -1):
         if parts[place] == "images":
-            yield "/".join([*parts[:place], "labels", *parts[place + 1 :]])
+            yield "/".join([*parts[:place], _LABELS, *parts[place + 1 :]])
     yield "/".join(parts)
-    yield "/".join([*parts[:-1], "labels", parts[-1]])
-    yield "/".join(["labels", *parts])
+    yield "/".join([*parts[:-1], _LABELS, parts[-1]])
+    yield "/".join([_LABELS, *parts])
 
 
-def _read_text(index: PictureIndex, path: str, text: str, markings: Markings) -> list[MarkedObject]:
+def _has_line(path: Path) -> bool:
+    """Whether a text begins with an object."""
     try:
-        size = index.size(path)
-        lines = (index.folder / text).read_text(encoding="utf-8-sig").splitlines()
-    except PictureError:
-        return []  # counted with the broken pictures
-    except (OSError, UnicodeDecodeError) as error:
+        with path.open("rb") as file:
+            return _LINE.match(decoded(file.read(_HEAD_BYTES)) + "\n") is not None
+    except (OSError, ValueError):
+        return False
+
+
+def _is_readable(index: PictureIndex, path: str) -> bool:
+    try:
+        index.size(path)
+    except PictureError:  # counted with the broken pictures
+        return False
+    return True
+
+
+def _read_text(folder: Path, text: str, markings: Markings) -> Iterator[tuple[str, Line]]:
+    """Yield where each line is, and what it says."""
+    try:
+        lines = decoded((folder / text).read_bytes()).splitlines()
+    except (OSError, ValueError) as error:
         markings.records += 1
         markings.unreadable.append(f"{text} ({error})")
-        return []
-    found = []
+        return
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         markings.records += 1
+        where = f"{text}, line {number}"
         try:
-            found.append(_object(line, size, markings.classes))
+            yield where, parse_line(line)
         except ValueError as error:
-            markings.unreadable.append(f"{text}, line {number} ({error})")
+            markings.unreadable.append(f"{where} ({error})")
+
+
+def _add_objects(
+    settings: YoloSettings,
+    splits: dict[str, str],
+    lines: dict[str, list[tuple[str, Line]]],
+    index: PictureIndex,
+    markings: Markings,
+) -> None:
+    """Add the pictures with what their lines mean, which the lines of the whole set tell together."""
+    every = [line for found in lines.values() for _, line in found]
+    key_points = settings.key_point_numbers or guessed_key_points(every)
+    markings.classes = list(settings.classes or _numbers(every))
+    if settings.classes is None:
+        markings.notes.append("Nothing names the classes: they are called by their numbers.")
+    markings.notes += notes_on(every, key_points)
+    for path, split in splits.items():
+        objects: list[MarkedObject] = []
+        for where, line in lines.get(path, ()):
+            try:
+                objects.append(object_of(line, index.size(path), markings.classes, key_points))
+            except ValueError as error:
+                markings.unreadable.append(f"{where} ({error})")
+        markings.pictures.append(MarkedPicture(path, split, objects))
+
+
+def _numbers(lines: Sequence[Line]) -> list[str]:
+    """Return the numbers of classes that nobody names."""
+    highest = max((line.label for line in lines), default=0)
+    return [str(label) for label in range(min(highest, _MOST_CLASSES) + 1)]
+
+
+def _pictures(settings: YoloSettings, index: PictureIndex, markings: Markings) -> Iterator[tuple[str, str]]:
+    """Yield each picture of the data set with its split."""
+    if not settings.places:
+        yield from ((path, index.split_of(path)) for path in index.paths)
+        return
+    claimed: dict[str, str] = {}
+    shared: list[str] = []
+    for split, places in _resolved(settings, index.folder, markings).items():
+        for place in places:
+            for path in _pictures_at(place, split, index, markings):
+                if claimed.setdefault(path, split) == split:
+                    yield path, split
+                else:
+                    shared.append(path)
+    if shared:
+        markings.notes.append(f"Named for two splits, and used in the first of them: {len(shared)} pictures.")
+
+
+def _resolved(settings: YoloSettings, folder: Path, markings: Markings) -> dict[str, list[Path]]:
+    """Return split → the folders and lists of its pictures."""
+    found: dict[str, list[Path]] = {}
+    given: dict[Path, str] = {}
+    for split, places in settings.places.items():
+        for place in places:
+            parts = (*path_parts(settings.root), *path_parts(place))
+            path = find_within(folder, [part for part in parts if "*" not in part])
+            if path is not None and (path.is_dir() or path.suffix.lower() == ".txt"):
+                # Without a validation set of their own, people name the training set twice.
+                if given.setdefault(path, place) != place:
+                    raise DataError(f"{settings.source}: '{given[path]}' and '{place}' are both {path}. Correct them.")
+                found.setdefault(split, []).append(path)
+            elif split == "test":
+                markings.notes.append(f"There are no test pictures: '{place}' is not there.")
+            else:
+                raise DataError(
+                    f"{settings.source}: '{place}' is no folder in {folder}. Correct it, or point `data` at its parent."
+                )
     return found
 
 
-def _object(line: str, size: tuple[int, int], classes: list[str]) -> MarkedObject:
-    words = line.split()
-    try:
-        label, numbers = int(words[0]), [float(word) for word in words[1:]]
-    except ValueError:
-        raise ValueError("it is no line of numbers") from None
-    if not all(map(math.isfinite, numbers)):
-        raise ValueError("a number is not finite")
-    if not 0 <= label < len(classes):
-        raise ValueError(f"there is no class {label}, only 0 to {len(classes) - 1}")
-    width, height = size
-    if len(numbers) == 4:
-        x, y, w, h = numbers
-        box = ((x - w / 2) * width, (y - h / 2) * height, (x + w / 2) * width, (y + h / 2) * height)
-        return MarkedObject(classes[label], box)
-    if len(numbers) < 6 or len(numbers) % 2:
-        raise ValueError(f"{len(numbers)} coordinates are neither a box (4) nor a polygon (6 or more, even)")
-    polygon = [number * (width, height)[place % 2] for place, number in enumerate(numbers)]
-    return MarkedObject(classes[label], mask_box([polygon]), [polygon])
+def _pictures_at(place: Path, split: str, index: PictureIndex, markings: Markings) -> list[str]:
+    if place.is_dir():
+        within = place.relative_to(index.folder).as_posix()
+        return [path for path in index.paths if within == "." or path.startswith(f"{within}/")]
+    found = set()
+    for line in read_lines(place):
+        picture = index.find(line, split=split)
+        if picture is None:
+            markings.missing.append(line)
+        else:
+            found.add(picture)
+    return sorted(found)

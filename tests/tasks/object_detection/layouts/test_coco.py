@@ -1,0 +1,166 @@
+"""COCO's files among others, and in the forms that tools write."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.tasks.object_detection.scenes import coco, draw_scene, make_scenes, write, write_coco, write_json, write_yolo
+
+from tunewell.spec.errors import DataError
+from tunewell.tasks.object_detection.annotations import AnnotatedPictures
+from tunewell.tasks.object_detection.reading import read_annotations
+
+SCENES = make_scenes({"train": 6, "val": 3, "test": 2})
+
+
+def read(folder: Path) -> AnnotatedPictures:
+    """Return what is in a folder, for seed 0."""
+    return read_annotations(folder, 0, with_masks=False)
+
+
+def pictures(found: AnnotatedPictures) -> dict[str, int]:
+    """Return the number of pictures of each split."""
+    return {split: len(positions) for split, positions in found.splits.items()}
+
+
+def boxes(found: AnnotatedPictures) -> list[list[list[float]]]:
+    """Return the boxes of each picture."""
+    return [objects.boxes.tolist() for objects in found.objects]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("notes.json", '{"categories": [{"id": 0, "name": "disc"}], "info": {"year": 2026}}'),
+        ("package.json", '{"images": ["a.png"], "annotations": [], "categories": []}'),
+        ("info.json", '{"images": 3, "annotations": [{"image_id": 1}], "categories": [{"name": "x"}]}'),
+        ("annotations/captions_train.json", '{"images": [], "annotations": [{"image_id": 1, "caption": "x"}]}'),
+        ("annotations/panoptic_train.json", '{"images": [], "annotations": "x", "categories": []}'),
+        ("annotations/._instances_train.json", "\0\5"),
+        ("annotations/.ipynb_checkpoints/instances_train-checkpoint.json", '{"images": ['),
+        ("__MACOSX/annotations/._instances_train.json", '{"images": ['),
+        ("ci.yml", "script: !reference [.setup, script]\n"),
+        ("list.json", '["images", "annotations", "categories"]'),
+    ],
+)
+def test_foreign_files(name: str, content: str, tmp_path: Path) -> None:
+    """JSON without COCO's three lists, and hidden files, are none of the annotations."""
+    write_coco(tmp_path, SCENES)
+    write(tmp_path / name, content)
+    found = read(tmp_path)
+    assert pictures(found) == {"train": 6, "val": 3, "test": 2}
+    assert found.notes == ()
+
+
+def test_damaged_files(tmp_path: Path) -> None:
+    """A damaged file that speaks of images is an error beside COCO's files or alone, and nothing to another layout."""
+    damaged = '{"images": [{"file_name"'
+    write(write_yolo(tmp_path / "yolo", SCENES) / "broken.json", damaged)
+    assert read(tmp_path / "yolo").notes == ()
+    write(write_coco(tmp_path / "coco", SCENES) / "broken.json", damaged)
+    draw_scene(tmp_path / "alone" / "a.png", [])
+    write(tmp_path / "alone" / "broken.json", damaged)
+    for folder in ("coco", "alone"):
+        with pytest.raises(DataError, match=r"broken\.json: it can't be read as JSON"):
+            read(tmp_path / folder)
+
+
+@pytest.mark.parametrize("annotations", [None, []])
+def test_a_test_set_without_annotations(annotations: list[Any] | None, tmp_path: Path) -> None:
+    """Test pictures that nobody annotated, as COCO's own, are not used, with a note."""
+    write_coco(tmp_path, SCENES)
+    content = coco(SCENES["test"])
+    (tmp_path / "annotations" / "instances_test.json").unlink()
+    write_json(tmp_path / "annotations" / "image_info_test.json", content | {"annotations": annotations})
+    found = read(tmp_path)
+    assert pictures(found) == {"train": 6, "val": 3}
+    notes = " ".join(found.notes)
+    assert ("image_info_test.json has no annotations: the pictures that it lists are not used." in notes) == (
+        annotations is None
+    )
+    assert ("all 2 test pictures" in notes) == (annotations is not None)
+
+
+def _as_texts(content: Any) -> None:
+    for annotation in content["annotations"]:
+        annotation["image_id"] = str(annotation["image_id"])
+        annotation["category_id"] = str(annotation["category_id"])
+
+
+def _fractional_sizes(content: Any) -> None:
+    for image in content["images"]:
+        image |= {"width": float(image["width"]), "height": str(image["height"])}
+
+
+def _paths_of_windows(content: Any) -> None:
+    for image in content["images"]:
+        image["file_name"] = f"C:\\shapes\\{image['file_name'].upper()}"
+
+
+def _more_fields(content: Any) -> None:
+    content |= {"info": {}, "licenses": []}
+    for annotation in content["annotations"]:
+        annotation |= {"keypoints": [1, 2, 2] * 4, "num_keypoints": 4, "attributes": {"occluded": False}, "score": 0.9}
+
+
+@pytest.mark.parametrize("change", [_as_texts, _fractional_sizes, _paths_of_windows, _more_fields])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_forms(change: Callable[[Any], None], encoding: str, tmp_path: Path) -> None:
+    """Numbers as texts, paths of other systems, other encodings and key points don't change what is read."""
+    write_coco(tmp_path, SCENES)
+    expected = boxes(read(tmp_path))
+    for path in (tmp_path / "annotations").iterdir():
+        content = json.loads(path.read_text())
+        change(content)
+        path.write_bytes(json.dumps(content, ensure_ascii=False).encode(encoding))
+    found = read(tmp_path)
+    assert boxes(found) == expected
+    assert found.notes == ()
+
+
+@pytest.mark.parametrize("field", ["images", "categories"])
+@pytest.mark.parametrize("number", [[1], None, {"a": 1}])
+def test_strange_ids(field: str, number: object, tmp_path: Path) -> None:
+    """Annotations for an id that is none of the numbers can't be read, which is said."""
+    write_coco(tmp_path, SCENES)
+    path = tmp_path / "annotations" / "instances_train.json"
+    content = json.loads(path.read_text())
+    content[field][0]["id"] = number
+    del content["annotations"][3:]
+    write_json(path, content)
+    assert any(
+        "can't be read" in note and "instances_train.json: annotation 1" in note for note in read(tmp_path).notes
+    )
+
+
+@pytest.mark.parametrize(
+    "places",
+    [
+        ("Training/annotations.json", "Validation/annotations.json"),
+        ("TRAIN/_annotations.coco.json", "VALID/_annotations.coco.json"),
+        ("Annotations/train.json", "Annotations/dev.json"),
+        ("coco/instances_train2017.json", "coco/instances_val2017.json"),
+        ("train/annotations/instances.json", "val/annotations/instances.json"),
+        ("labels_train.json", "labels_val.json"),
+    ],
+)
+def test_places(places: tuple[str, str], tmp_path: Path) -> None:
+    """Files and folders under usual names say the splits."""
+    for split, place in zip(("train", "val"), places, strict=True):
+        for name, things in SCENES[split]:
+            draw_scene(tmp_path / "images" / f"{name}.png", things)
+        write_json(tmp_path / place, coco(SCENES[split]))
+    assert pictures(read(tmp_path)) == {"train": 6, "val": 3}
+
+
+def test_one_file_for_folders_of_splits(tmp_path: Path) -> None:
+    """Where one file is for all pictures, their folders say the splits."""
+    for split, place in (("train", "train"), ("val", "dev"), ("test", "eval")):
+        for name, things in SCENES[split]:
+            draw_scene(tmp_path / place / f"{name}.png", things)
+    write_json(tmp_path / "all.json", coco([picture for pictures in SCENES.values() for picture in pictures]))
+    assert pictures(read(tmp_path)) == {"train": 6, "val": 3, "test": 2}

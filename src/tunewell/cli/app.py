@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from importlib import metadata
 from typing import Any
@@ -10,14 +11,17 @@ import typer
 from pydantic import ValidationError
 from rich.text import Text
 
-from tunewell.cli import after, demo, import_, inspect, search
+from tunewell.cli import INTERRUPTED, after, demo, import_, inspect, search
 from tunewell.cli.options import terminal
 from tunewell.service.jobs import JobFailed
 from tunewell.spec.errors import UserError
 from tunewell.spec.states import Cause
 
 #: Exit codes.
-DONE, NO_RESULT, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
+DONE, NO_RESULT, WRONG_INPUT = 0, 1, 2
+
+#: What a disk or a folder refuses, wherever that comes up.
+_REFUSALS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 
 app = typer.Typer(
     name="tunewell",
@@ -70,6 +74,11 @@ def run() -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return NO_RESULT
+    except OSError as error:
+        if error.errno not in _REFUSALS:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        return _complain(f"{where}it can't be read or written ({error.strerror}).", WRONG_INPUT)
     except Exception as error:
         if hasattr(error, "format_message"):  # a wrong option or argument, found by the parser
             return _complain(_with_value(error), WRONG_INPUT)

@@ -40,12 +40,12 @@ class Result:
 
     def top(self, number: int = 5) -> list[TrialResult]:
         """Return the best `number` trials, best first."""
-        with Service(self._home) as service:
+        with Service(self._home, access="read") as service:
             return service.top(self.name, number)
 
     def trials(self) -> list[dict[str, Any]]:
         """Return every trial with state, cause, parameters, value and reports: rows for a data frame."""
-        with Service(self._home) as service:
+        with Service(self._home, access="read") as service:
             trials: list[dict[str, Any]] = service.export(self.name)["trials"]
         return trials
 
@@ -53,12 +53,12 @@ class Result:
         """Return a Plotly figure of the search's history; a notebook shows it."""
         from tunewell.reports.charts import history_over_trials
 
-        with Service(self._home) as service:
+        with Service(self._home, access="read") as service:
             return history_over_trials(service.view(self.name)).figure
 
     def report(self, path: str | Path | None = None) -> Path:
         """Write the HTML report; return its path."""
-        with Service(self._home) as service:
+        with Service(self._home, access="read") as service:
             return service.report(self.name, Path(path) if path else None)
 
     def __repr__(self) -> str:
@@ -141,7 +141,7 @@ def search(  # noqa: PLR0913 - each is a thing that users set by name
 def load(name: str, home: str | Path | None = None) -> Result:
     """Return the result so far of a recorded experiment; raises `NotFoundError`."""
     folder = Path(home or os.environ.get("TUNEWELL_HOME") or DEFAULT_HOME)
-    with Service(folder) as service:
+    with Service(folder, access="read") as service:
         return Result(folder, name, service.result(name))
 
 

@@ -21,7 +21,7 @@ from sqlalchemy.pool import Pool
 from tests.store import writers
 from tests.store.lives import NAME, add, create, report, run, start
 from tests.store.test_durability import process
-from tunewell.spec.errors import DataError, SpecError
+from tunewell.spec.errors import DataError, NotFoundError, SpecError
 from tunewell.spec.states import TrialState
 from tunewell.store import Store, schema
 
@@ -206,21 +206,54 @@ class TestTrouble:
     def locked_folder(self) -> Iterator[Path]:
         """A folder, outside of those that only its owner may enter, in which nothing may be made."""
         folder = Path(tempfile.mkdtemp())
-        open_store(folder / "present.db").close()
         folder.chmod(0o555)
-        (folder / "present.db").chmod(0o444)
         yield folder
         folder.chmod(0o755)
         shutil.rmtree(folder)
 
     def test_read_only_folder(self, locked_folder: Path) -> None:
-        """In a read-only folder no database is made or opened; the error names the path and the remedy."""
-        names = ["new.db", "sub/new.db", "present.db"]
+        """In a read-only folder no database is made; the error names the path and the remedy."""
+        names = ["new.db", "sub/new.db"]
         with process("unprivileged", *(f"sqlite:///{locked_folder / name}" for name in names)) as child:
             told, _ = child.communicate(timeout=60)
         for name, error in zip(names, told.splitlines(), strict=True):
             assert error.startswith(f"DataError {(locked_folder / name).parent}")
             assert error.endswith("Choose another folder with --home or TUNEWELL_HOME.")
+
+    @pytest.mark.parametrize("state", ["closed", "being written", "left by a kill"])
+    def test_reading_without_permission_to_write(self, locked_folder: Path, state: str) -> None:
+        """Who may only read a database reads all of it, leaves no trace, and is told so when he writes."""
+        path = locked_folder / "present.db"
+        locked_folder.chmod(0o755)
+        store = open_store(path)
+        create(store)
+        if state == "closed":
+            store.close()
+        elif state == "left by a kill":
+            shutil.copytree(locked_folder, locked_folder / "copy")
+            path = locked_folder / "copy" / "present.db"
+        files = sorted(path.parent.glob("present.db*"))
+        for file in files:
+            file.chmod(0o444)
+        path.parent.chmod(0o555)
+        locked_folder.chmod(0o555)
+        with process("read", f"sqlite:///{path}") as child:
+            told, _ = child.communicate(timeout=60)
+        store.close()
+        names, error = told.splitlines()
+        assert names == NAME
+        assert error.startswith(f"DataError {path}: the database can't be written (read-only).")
+        assert len(files) == (1 if state == "closed" else 3)
+        if state != "being written":
+            assert sorted(path.parent.glob("present.db*")) == files
+        locked_folder.chmod(0o755)
+        path.parent.chmod(0o755)
+
+    def test_nothing_is_made_where_there_is_nothing_to_read(self, path: Path) -> None:
+        """A database that is to be read and is not there is an error, and is still not there afterwards."""
+        with pytest.raises(NotFoundError, match=r"tunewell\.db: there is no such database"):
+            Store(f"sqlite:///{path}", create=False)
+        assert not path.parent.exists()
 
     def test_full_disk(self, path: Path) -> None:
         """When the disk is full the error says so, nothing is half written, and with space writing goes on."""

@@ -86,6 +86,24 @@ def open_unprivileged(*urls: str) -> None:
             print(type(error).__name__, error)
 
 
+def read_unprivileged(url: str) -> None:
+    """Print the experiments of a store that may only be read, then what comes of writing."""
+    if os.getuid() == 0:
+        os.setuid(65534)
+    with Store(url, create=False) as store:
+        print(*(row.name for row in store.experiments()))
+        try:
+            store.create_experiment("new", {}, {}, {})
+        except UserError as error:
+            print(type(error).__name__, error)
+
+
 if __name__ == "__main__":
     what, *urls = sys.argv[1:]
-    {"open": open_together, "write": write_on, "die": die_within, "unprivileged": open_unprivileged}[what](*urls)
+    {
+        "open": open_together,
+        "write": write_on,
+        "die": die_within,
+        "unprivileged": open_unprivileged,
+        "read": read_unprivileged,
+    }[what](*urls)

@@ -32,7 +32,7 @@ def evaluate(
     experiment: ExperimentArgument, home: HomeOption = HOME, database: DatabaseOption = None, json_: JsonOption = False
 ) -> None:
     """Evaluate the five best trials in detail. Built-in tasks only; the report is written anew."""
-    with existing(home, database) as service:
+    with existing(home, database, "write") as service:
         console = terminal(stderr=json_)
         with console.status("Evaluating …"):
             evaluations = service.evaluate(experiment)
@@ -59,7 +59,7 @@ def retrain(
     json_: JsonOption = False,
 ) -> None:
     """Train on all data with the best parameters found. A command is run once more with them."""
-    with existing(home, database) as service:
+    with existing(home, database, "write") as service:
         console = terminal(stderr=json_)
         with console.status("Training on all data …") as status:
 
@@ -167,4 +167,4 @@ def _labels(prediction: Mapping[str, Any]) -> tuple[str, str]:
 
 def _home_or_new(model: str, home: Path, database: str | None) -> Service:
     """Open the home; a model's folder needs none that exists."""
-    return Service(home, database) if (Path(model) / "model.json").is_file() else existing(home, database)
+    return Service(home, database) if (Path(model) / "model.json").is_file() else existing(home, database, "write")

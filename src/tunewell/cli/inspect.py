@@ -220,7 +220,7 @@ def stop(
     database: DatabaseOption = None,
 ) -> None:
     """Stop a running experiment for good, or one of its trials. What was reached stays."""
-    with existing(home, database) as service:
+    with existing(home, database, "write") as service:
         service.stop(experiment, trial)
     what = f"Trial {trial} of '{experiment}'" if trial else f"Experiment '{experiment}'"
     print(f"{what} is being stopped.")

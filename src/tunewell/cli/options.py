@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -25,14 +25,17 @@ ExperimentArgument = Annotated[str, typer.Argument(metavar="EXPERIMENT", help="N
 HOME = DEFAULT_HOME
 
 
-def existing(home: Path, database: str | None = None) -> Service:
+def existing(home: Path, database: str | None = None, access: Literal["read", "write"] = "read") -> Service:
     """Open a home that is there already; raise `NotFoundError` otherwise, so that a typo makes no new one."""
-    if database is None and not (home / "tunewell.db").exists():
+    try:
+        return Service(home, database, access)
+    except NotFoundError:
+        if database is not None:
+            raise
         raise NotFoundError(
             f"{home}: there is no Tunewell home here. Go to the folder where you started the search, "
             "or name it with --home or TUNEWELL_HOME."
-        )
-    return Service(home, database)
+        ) from None
 
 
 def terminal(stderr: bool = False, soft_wrap: bool = False) -> Console:

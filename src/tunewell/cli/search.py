@@ -209,7 +209,7 @@ def retry(
     json_: JsonOption = False,
 ) -> int:
     """Run failed trials again: some, all, or those of a cause. Goes on with the search if nobody runs it."""
-    with existing(home, database) as service:
+    with existing(home, database, "write") as service:
         numbers = service.retry(experiment, trials or (), cause)
         console = terminal(stderr=json_)
         console.print(

@@ -22,6 +22,7 @@ A database belongs to one home: two would each have a controller of the same exp
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import itertools
 import os
@@ -70,17 +71,25 @@ class Home:
         return self.folder / "cache"
 
     def create(self) -> None:
-        """Make the folder; raise `DataError` if it can't be written."""
+        """Make the folder, closed to all but its owner; raise `DataError` if it can't be written.
+
+        Folders that are there keep the mode that they have: who opens one to others by hand, means it.
+        """
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             ignore = self.folder / ".gitignore"
             if not ignore.exists():
                 ignore.write_text("*\n")
+            if not os.access(self.folder, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, "no permission, or a read-only disk")
         except OSError as error:
-            raise DataError(
-                f"{self.folder}: the home folder can't be written ({error.strerror or error}). "
-                "Choose another with --home or TUNEWELL_HOME."
-            ) from None
+            raise self._not_writable(error) from None
+
+    def _not_writable(self, error: OSError) -> DataError:
+        return DataError(
+            f"{self.folder}: the home folder can't be written ({error.strerror or error}). "
+            "Choose another with --home or TUNEWELL_HOME."
+        )
 
     # Whose folders ----------------------------------------------------------------------------------------
 
@@ -158,6 +167,7 @@ class Home:
         for number in itertools.count(1):
             target = self.folder / SET_ASIDE / str(number) / relative
             if not os.path.lexists(target):
+                (self.folder / SET_ASIDE).mkdir(mode=0o700, exist_ok=True)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 place.rename(target)
                 return target
@@ -258,9 +268,9 @@ class Home:
     def is_running(self, name: str) -> bool:
         """Whether a controller runs the experiment now."""
         try:
-            with (self.experiment(name) / _CONTROLLER).open("r+") as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except FileNotFoundError:
+            with (self.experiment(name) / _CONTROLLER).open() as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # others who look, or may only read, do the same
+        except (FileNotFoundError, PermissionError):
             return False
         except BlockingIOError:
             return True
@@ -283,8 +293,7 @@ def _of_database(folder: Path) -> str:
 @contextmanager
 def _held(path: Path, explain: Callable[[str], str]) -> Iterator[None]:
     while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a+") as file:
+        with _opened(path) as file:
             holder = _lock(file)
             if holder is not None:
                 raise ConflictError(explain(holder))
@@ -295,6 +304,16 @@ def _held(path: Path, explain: Callable[[str], str]) -> Iterator[None]:
             file.flush()
             yield
             return
+
+
+def _opened(path: Path) -> TextIO:
+    """Open a lock, in a folder that is closed to all but its owner where it has to be made."""
+    try:
+        path.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        return path.open("a+")
+    except OSError as error:
+        raise DataError(f"{path}: it can't be written ({error.strerror}), and must be to run anything.") from None
 
 
 def _is_at(file: TextIO, path: Path) -> bool:

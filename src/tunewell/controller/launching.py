@@ -75,6 +75,7 @@ def build_launch(
             **program.environment,
             **spec.environment,
         },
+        secrets=tuple(spec.environment.values()),
         working_directory=program.working_directory,
         parameters=suggestion.parameters,
         resources=resources,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -80,11 +81,15 @@ def render(view: ExperimentView) -> str:
 def write(view: ExperimentView, path: Path) -> None:
     """Write the report to `path`; a reader sees the old file or the new one, never a part. Raises OSError.
 
-    Names that are no UTF-8 (lone surrogates) come out as escapes.
+    It is for its owner alone, or for whom the old file was for. Names that are no UTF-8 (lone surrogates) come out as
+    escapes.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        temporary.touch(mode=0o600)
         temporary.write_text(render(view), encoding="utf-8", errors="backslashreplace", newline="\n")
+        if path.exists():
+            temporary.chmod(stat.S_IMODE(path.stat().st_mode))
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

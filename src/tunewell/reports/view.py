@@ -60,7 +60,7 @@ class ExperimentView:
     """One experiment with all of its trials."""
 
     name: str
-    #: The spec as JSON types, with its defaults.
+    #: The spec as JSON types, with its defaults, without the values of its environment.
     spec: Mapping[str, Any]
     space: SearchSpace
     metric: str

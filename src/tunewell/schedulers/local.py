@@ -20,6 +20,7 @@ from tunewell.schedulers.records import Process
 from tunewell.schedulers.recovery import settle
 from tunewell.schedulers.reports import ReportReader
 from tunewell.spec.launch import AttemptKey, Ended, Event, Exit, Launch, Report, Reported, Resources
+from tunewell.spec.secrets import hide_values
 from tunewell.spec.states import Cause
 
 #: How often reports are looked for.
@@ -182,7 +183,8 @@ class LocalScheduler:
         self._add_reports(attempt, attempt.reader.read_rest())
         del self._attempts[attempt.launch.key]
         self._let_go(attempt)
-        self._events.append(Ended(attempt.launch.key, exit_))
+        detail = hide_values(exit_.detail, attempt.launch.secrets)
+        self._events.append(Ended(attempt.launch.key, replace(exit_, detail=detail)))
 
     def _add_reports(self, attempt: _Attempt, reports: list[Report]) -> None:
         self._events.extend(Reported(attempt.launch.key, report) for report in reports)

@@ -73,7 +73,8 @@ def write_launch(launch: Launch, gpus: tuple[str, ...]) -> None:
     """Write launch.json; `gpus` are the devices that the attempt occupies. Raises OSError."""
     content = asdict(launch)
     content["working_directory"] = str(launch.working_directory.absolute())
-    del content["folder"], content["parameters"]  # the one is where it lies, the other has a file of its own
+    # Where it lies, what has a file of its own, and what is for the scheduler alone.
+    del content["folder"], content["parameters"], content["secrets"]
     files.write_json(launch.folder / LAUNCH, {"launch": content, "gpus": gpus})
 
 

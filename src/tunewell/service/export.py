@@ -8,6 +8,7 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
+from tunewell.spec.secrets import without_values
 from tunewell.store.rows import TrialRow
 from tunewell.store.store import Store
 
@@ -22,7 +23,7 @@ def export_experiment(store: Store, name: str) -> dict[str, Any]:
         "experiment": name,
         "state": str(row.state),
         "stop_rule": row.stop_rule,
-        "spec": row.spec,
+        "spec": without_values(row.spec),
         "space": row.space,
         "algorithm": row.algorithm,
         "created_at": _time(row.created_at),

@@ -11,6 +11,7 @@ from typing import Any
 from tunewell.service.importing import ImportedTrial, check_parameters
 from tunewell.spec.errors import DataError, ended, nearest
 from tunewell.spec.experiment import Objective
+from tunewell.spec.secrets import without_password
 from tunewell.spec.space import SearchSpace
 from tunewell.spec.states import Cause, TrialState
 
@@ -31,6 +32,7 @@ def read_study(storage: str, name: str | None, space: SearchSpace, objective: Ob
         DataError: Optuna or the study is not there, the goal is another one, or a trial does not fit into the space.
     """
     study = _open(storage, name)
+    storage = without_password(storage)
     if len(study.directions) > 1:
         raise DataError(f"{storage}: the study '{study.study_name}' has several objectives. Export one of them as CSV.")
     goal = study.direction.name.lower()
@@ -48,17 +50,18 @@ def _open(storage: str, name: str | None) -> Any:
         import optuna
     except ImportError:
         raise DataError("Optuna is not installed here. Install it (pip install optuna), or export CSV there.") from None
+    place = without_password(storage)
     if storage.startswith("sqlite:///"):
         _check_file(storage, Path(storage.removeprefix("sqlite:///")))
     try:
         names = optuna.get_all_study_names(storage)
     except Exception as error:  # whatever storage, database and driver raise
-        raise DataError(f"{storage}: Optuna can't read it ({error}). Give the URL of Optuna's storage.") from None
+        raise DataError(f"{place}: Optuna can't read it ({error}). Give the URL of Optuna's storage.") from None
     if name is None and len(names) != 1:
         there = f"Name one of them with --study: {', '.join(sorted(names))}" if names else "Give another storage"
-        raise DataError(f"{storage}: there are {len(names)} studies. {there}.")
+        raise DataError(f"{place}: there are {len(names)} studies. {there}.")
     if name is not None and name not in names:
-        raise DataError(f"{storage}: there is no study '{name}'. {ended(nearest(name, names) or 'There is none')}")
+        raise DataError(f"{place}: there is no study '{name}'. {ended(nearest(name, names) or 'There is none')}")
     return optuna.load_study(study_name=name or names[0], storage=storage)
 
 

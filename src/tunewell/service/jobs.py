@@ -22,7 +22,7 @@ from tunewell.controller.home import Home
 from tunewell.controller.launching import write_json
 from tunewell.schedulers import records
 from tunewell.schedulers.local import LocalScheduler
-from tunewell.spec.errors import TunewellError
+from tunewell.spec.errors import DataError, TunewellError
 from tunewell.spec.launch import AttemptKey, Ended, Event, Exit, Launch, Report, Resources
 from tunewell.spec.states import Cause
 
@@ -45,15 +45,22 @@ class JobFailed(TunewellError):
 
 
 def job_launch(home: Home, experiment: str, verb: str, arguments: Mapping[str, Any]) -> Launch:
-    """Make a job's folder with its arguments and return a launch that still lacks the program."""
+    """Make a job's folder with its arguments and return a launch that still lacks the program.
+
+    Raises:
+        DataError: it can't be written.
+    """
     home.claim(experiment)
-    number, folder = _new_folder(home.experiment(experiment) / "jobs", verb)
-    identity = uuid.uuid4().hex
-    records.make_folder(folder, identity)
-    for part in ("artifacts", "checkpoint"):
-        (folder / part).mkdir()
-    write_json(folder / "job.json", dict(arguments))
-    write_json(folder / "parameters.json", arguments.get("parameters", {}))
+    jobs, identity = home.experiment(experiment) / "jobs", uuid.uuid4().hex
+    try:
+        number, folder = _new_folder(jobs, verb)
+        records.make_folder(folder, identity)
+        for part in ("artifacts", "checkpoint"):
+            (folder / part).mkdir()
+        write_json(folder / "job.json", dict(arguments))
+        write_json(folder / "parameters.json", arguments.get("parameters", {}))
+    except OSError as error:
+        raise DataError(f"{jobs}: it can't be written ({error.strerror}).") from None
     return Launch(key=AttemptKey(experiment, JOB_TRIAL, number), folder=folder, identity=identity)
 
 

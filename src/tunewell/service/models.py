@@ -23,6 +23,7 @@ from tunewell.spec.errors import ConflictError, NotFoundError, SpecError, UserEr
 from tunewell.spec.experiment import parse_spec
 from tunewell.spec.files import to_yaml
 from tunewell.spec.launch import AttemptKey, Launch, Report
+from tunewell.spec.secrets import without_values
 from tunewell.store.rows import ExperimentRow, TrialRow
 from tunewell.store.store import Store
 from tunewell.tasks.catalogue import TASKS, task_for
@@ -268,7 +269,7 @@ def _search_of(store: Store, home: Home, name: str, folder: Path) -> dict[str, A
     }
     return {
         "experiment": name,
-        "spec": to_yaml(row.spec),
+        "spec": to_yaml(without_values(row.spec)),
         "metric": result.objective.metric,
         "trial": trial.number,
         "trials": sum(result.counts.values()),
@@ -303,7 +304,8 @@ def retrained_model(store: Store, home: Home, name: str) -> Path | None:
     if known is None or not store.has_attempt(name, known["trial"], known["attempt"]):
         return None
     folder = experiment / "model"
-    _complete_replacement(folder)
+    with suppress(OSError):  # whoever may only read the home leaves that to others
+        _complete_replacement(folder)
     return folder if (folder / "model.json").is_file() else None
 
 

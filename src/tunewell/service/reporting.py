@@ -13,6 +13,7 @@ from tunewell.service.results import TOP, default_trial
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import DataError
 from tunewell.spec.experiment import ExperimentSpec, parse_spec
+from tunewell.spec.secrets import without_values
 from tunewell.store.rows import ExperimentRow, TrialRow
 from tunewell.store.store import Store
 from tunewell.tasks.command import fill_in
@@ -35,7 +36,9 @@ def write_report(store: Store, home: Home, name: str, path: Path | None = None) 
         target.parent.mkdir(parents=True, exist_ok=True)
         html.write(view, target)
     except OSError as error:
-        raise DataError(f"{target}: the report can't be written ({error.strerror or error}).") from None
+        raise DataError(
+            f"{target}: the report can't be written ({error.strerror or error}). Name another file for it."
+        ) from None
     return target
 
 
@@ -49,7 +52,7 @@ def experiment_view(store: Store, home: Home, name: str) -> ExperimentView:
     finalists = read_finalists(store, home, name)
     return ExperimentView(
         name=name,
-        spec=row.spec,
+        spec=without_values(row.spec),
         space=parse_space(row.space),
         metric=spec.objective.metric,
         goal=spec.objective.goal,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tunewell.controller.controller import Controller
 from tunewell.controller.home import Home
@@ -22,26 +23,35 @@ from tunewell.service.submission import Fresh, Function, Submission, check_searc
 from tunewell.service.training import lineage
 from tunewell.spec.errors import ConflictError, NotFoundError
 from tunewell.spec.launch import AttemptKey
+from tunewell.spec.secrets import without_password
 from tunewell.spec.states import Cause, TrialState
 from tunewell.store.rows import ExperimentRow, TrialRow
 from tunewell.store.store import Store
 from tunewell.tasks.contract import Progress
 
 DEFAULT_HOME = Path(".tunewell")
+#: What a home is opened for: to read it, to write it, too, or to make it first if there is none.
+Access = Literal["read", "write", "make"]
 
 
 class Service:
     """All verbs on the experiments of one home. Use it as a context manager, or `close` it."""
 
-    def __init__(self, home: Path = DEFAULT_HOME, database: str | None = None) -> None:
-        """Open (or make) the home and its database.
+    def __init__(self, home: Path = DEFAULT_HOME, database: str | None = None, access: Access = "make") -> None:
+        """Open the home and its database; `access` says what for.
 
         Raises:
-            DataError: one of them can't be read or written.
+            DataError: one of them can't be read, or not be written.
+            NotFoundError: there is none, and none is to be made.
         """
         place = Home(home)
-        place.create()
-        self.store = Store(database or place.database_url)
+        with ExitStack() as stack:
+            if access == "make":
+                place.create()
+            self.store = stack.enter_context(Store(database or place.database_url, create=access == "make"))
+            if access == "write":
+                place.create()
+            stack.pop_all()
         self.home = Home(home, self.store)
 
     def __enter__(self) -> Service:
@@ -74,7 +84,8 @@ class Service:
     def import_study(self, raw: Mapping[str, Any], storage: str, study: str | None = None) -> str:
         """Record the trials of an Optuna study (default: the only one of its storage); as `import_table` does."""
         plan = make_plan(raw)
-        importing.record(self.store, plan, read_study(storage, study, plan.space, plan.spec.objective), storage)
+        trials = read_study(storage, study, plan.space, plan.spec.objective)
+        importing.record(self.store, plan, trials, without_password(storage))
         return plan.spec.name
 
     def run(

@@ -222,7 +222,7 @@ def _continue(store: Store, home: Home, row: ExperimentRow, spec: ExperimentSpec
     differences = spec_differences(parse_spec(row.spec), spec)
     fixed = [difference for difference in differences if difference.field not in BUDGET_FIELDS]
     if fixed:
-        changes = "; ".join(f"{d.field}: {d.old!r} there, {d.new!r} here" for d in fixed)
+        changes = "; ".join(map(str, fixed))
         raise ConflictError(
             f"Experiment '{row.name}' exists with another spec ({changes}). "
             "Give the new one another `name`, start it afresh with --new, or undo the change."

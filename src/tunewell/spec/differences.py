@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from tunewell.spec.experiment import ExperimentSpec
+from tunewell.spec.secrets import is_secret
 
 #: Fields that may change when an experiment is continued: they say how far it goes, not what is searched.
 BUDGET_FIELDS = frozenset(
@@ -31,6 +32,17 @@ class Difference(NamedTuple):
     #: Plain JSON values, as a spec file could hold them.
     old: Any
     new: Any
+
+    def __str__(self) -> str:
+        """Return it for people: both values, or just the field if its values are secret."""
+        if is_secret(self.field):
+            return f"{self.field}: {self._which()}, with a value that is not shown"
+        return f"{self.field}: {self.old!r} there, {self.new!r} here"
+
+    def _which(self) -> str:
+        if self.old is None or self.new is None:
+            return "only here" if self.old is None else "only there"
+        return "another one here"
 
 
 def spec_differences(old: ExperimentSpec, new: ExperimentSpec) -> list[Difference]:

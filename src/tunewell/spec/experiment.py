@@ -75,6 +75,13 @@ def _argument(value: Any) -> str:
     raise ValueError(f"{shown(value)} is not a text", remedy)
 
 
+def _secret(value: Any) -> str:
+    try:
+        return _argument(value)
+    except ValueError:
+        raise ValueError("it is not a text", "Put the value in quotes") from None
+
+
 def _arguments(value: Any) -> Any:
     if isinstance(value, str):
         try:
@@ -90,7 +97,10 @@ def _variables(value: Any) -> Any:
     if isinstance(value, Mapping):
         for name in value:
             if name == "" or "=" in str(name):
-                raise ValueError(f"{shown(name)} is no name for a variable", "Write `NAME: value`, without '=' in NAME")
+                start = "".join(str(name).partition("=")[:2])  # what follows may be a secret
+                raise ValueError(
+                    f"{shown(start)} begins no name for a variable", "Write `NAME: value`, without '=' in NAME"
+                )
     return _plain_mapping(value)
 
 
@@ -101,7 +111,7 @@ def _names(value: Any) -> Any:
 Argument = Annotated[str, BeforeValidator(_argument)]
 Arguments = Annotated[tuple[Argument, ...], BeforeValidator(_arguments)]
 Declarations = Annotated[dict[str, Any], BeforeValidator(_plain_mapping)]
-Variables = Annotated[dict[str, Argument], BeforeValidator(_variables)]
+Variables = Annotated[dict[str, Annotated[str, BeforeValidator(_secret)]], BeforeValidator(_variables)]
 Text = Annotated[str, Field(min_length=1)]
 Names = Annotated[tuple[Text, ...], BeforeValidator(_names)]
 Count = Annotated[WholeNumber, Field(ge=1)]
@@ -284,7 +294,11 @@ class ExperimentSpec(_Model):
         description="Commands: regular expression with the groups `name` and `value` that replaces the rule for "
         "metric lines.",
     )
-    environment: Variables = Field(default_factory=dict, description="Commands: additional environment variables.")
+    environment: Variables = Field(
+        default_factory=dict,
+        repr=False,
+        description="Commands: additional environment variables. Their values are recorded, but not shown anywhere.",
+    )
     working_directory: Path | None = Field(
         default=None, description="Commands: where they run; default: the spec file's folder."
     )

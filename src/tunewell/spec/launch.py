@@ -61,7 +61,9 @@ class Launch:
     #: Modules that are imported once, before the process of an `entry` is forked off.
     preload: tuple[str, ...] = ()
     #: Added to the trial's environment.
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    #: Values in it that nobody is to see: they are taken out of what is told about the attempt's end.
+    secrets: tuple[str, ...] = field(default=(), repr=False)
     working_directory: Path = Path()
     #: Hyperparameters, for schedulers that need no folder.
     parameters: Mapping[str, Any] = field(default_factory=dict)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tunewell.spec.errors import SpecError, shown
+from tunewell.spec.secrets import shown_of
 
 
 def check_text(field: str, value: Any) -> None:
@@ -29,11 +30,10 @@ def check_text(field: str, value: Any) -> None:
 def _check(field: str, what: str, text: Any) -> None:
     if not isinstance(text, str | Path):
         return
+    told = f"{what}{shown(str(text))}" if what else shown_of(field, str(text))
     if "\0" in str(text):
-        raise SpecError(field, f"{what}{shown(str(text))} has a NUL character", "Remove it")
+        raise SpecError(field, f"{told} has a NUL character", "Remove it")
     try:
         str(text).encode()
     except UnicodeEncodeError:
-        raise SpecError(
-            field, f"{what}{shown(str(text))} is not valid Unicode", "Write it, or rename the file, in UTF-8"
-        ) from None
+        raise SpecError(field, f"{told} is not valid Unicode", "Write it, or rename the file, in UTF-8") from None

@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from tunewell.spec.errors import SpecError, nearest, shown
+from tunewell.spec.errors import SpecError, nearest
+from tunewell.spec.secrets import shown_of
 
 _MISSING = {
     "name": "Give the experiment a name",
@@ -46,7 +47,7 @@ def spec_error(error: ValidationError, model: type[BaseModel]) -> SpecError:
     if value is None:
         return SpecError(path, "null is no value for it", "Leave the field out to have its default")
     problem, remedy = _PROBLEMS.get(kind, ("{value} does not fit here", "See the spec reference"))
-    return SpecError(path, *(text.format(value=shown(value), **context) for text in (problem, remedy)))
+    return SpecError(path, *(text.format(value=shown_of(path, value), **context) for text in (problem, remedy)))
 
 
 def _unknown(path: str, name: str, model: type[BaseModel], root: type[BaseModel]) -> SpecError:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ import sqlalchemy
 from sqlalchemy import URL, Connection, Engine, Table, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.pool import NullPool
 
-from tunewell.spec.errors import ConflictError, DataError, SpecError, UserError
+from tunewell.spec.errors import ConflictError, DataError, NotFoundError, SpecError, UserError
 
 InsertFunction = Callable[[Table], sqlite.Insert | postgresql.Insert]
 
@@ -33,6 +35,8 @@ class Dialect(ABC):
     def __init__(self, url: URL) -> None:
         """Take a URL of this kind."""
         self.url = url
+        #: Whether nothing can be written, for want of permission.
+        self.read_only = False
 
     @property
     @abstractmethod
@@ -43,7 +47,11 @@ class Dialect(ABC):
         """Return an engine whose errors are explained to the user where `explain` can."""
         try:
             engine = sqlalchemy.create_engine(
-                self.url, json_serializer=_write_json, connect_args=self.connect_arguments()
+                self.url,
+                json_serializer=_write_json,
+                hide_parameters=True,  # specs hold secrets
+                connect_args=self.connect_arguments(),
+                poolclass=NullPool if self.read_only else None,
             )
         except ModuleNotFoundError as error:
             remedy = f"Install it: pip install '{error.name}[binary]'"
@@ -87,22 +95,45 @@ class Dialect(ABC):
 
 
 class SQLite(Dialect):
-    """A file beside which SQLite keeps a write-ahead log, so that readers and the one writer don't wait."""
+    """A file beside which SQLite keeps a write-ahead log, so that readers and the one writer don't wait.
 
-    def __init__(self, url: URL) -> None:
-        """Take the URL; raise `SpecError` without a file name, `DataError` if its folder can't be made."""
+    It is made for its owner alone; the files beside it get its mode. Who may only read it reads it without a trace.
+    """
+
+    def __init__(self, url: URL, create: bool) -> None:
+        """Take the URL, and make the file if need be and if it is to be made.
+
+        Raises:
+            SpecError: it names no file.
+            NotFoundError: there is no such file, and none is to be made.
+            DataError: it can't be made.
+        """
         if not url.database or url.database == ":memory:":
             raise SpecError("database", f"'{url}' names no file", _EXAMPLE)
         self.path = Path(url.database).absolute()
         super().__init__(url.set(database=str(self.path)))
         #: Which file it is (device, inode), from the first connection on.
         self._file: tuple[int, int] | None = None
+        if create:
+            self._create()
+        if not _is_there(self.path):
+            raise NotFoundError(
+                f"{self.path}: there is no such database. Name the one that the search was started with."
+            )
+        self.read_only = not (os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK | os.X_OK))
+
+    def _create(self) -> None:
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise DataError(
                 f"{self.path.parent}: the folder of the database can't be made ({error.strerror}). {_ELSEWHERE}"
             ) from None
+        try:
+            if not _is_there(self.path):
+                os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+        except OSError as error:
+            raise DataError(f"{self.path}: the database can't be made ({error.strerror}). {_ELSEWHERE}") from None
 
     @property
     def place(self) -> str:
@@ -118,10 +149,10 @@ class SQLite(Dialect):
         engine = super().engine()
 
         @event.listens_for(engine, "do_connect")
-        def before(*arguments: object) -> None:
-            del arguments
+        def before(*arguments: Any) -> sqlite3.Connection | None:
             if self._file is not None:  # else SQLite would make an empty file where one was removed
                 self._check_file()
+            return self._reader(arguments[-1]) if self.read_only else None
 
         @event.listens_for(engine, "connect")
         def connect(connection: sqlite3.Connection, record: object) -> None:
@@ -131,6 +162,15 @@ class SQLite(Dialect):
             connection.execute("PRAGMA foreign_keys=ON")
 
         return engine
+
+    def _reader(self, arguments: Mapping[str, Any]) -> sqlite3.Connection:
+        """Return a connection that writes nothing, not even the files beside the database.
+
+        Without a log there is no writer, so nothing changes during one look. Where there is one, SQLite needs it.
+        """
+        quiet = "" if self.path.with_name(f"{self.path.name}-wal").exists() else "&immutable=1"
+        reader: sqlite3.Connection = sqlite3.connect(f"{self.path.as_uri()}?mode=ro{quiet}", uri=True, **arguments)
+        return reader
 
     def _check_file(self) -> None:
         """Raise `DataError` if the path no longer leads to the file that is open: what is written would be lost."""
@@ -147,6 +187,8 @@ class SQLite(Dialect):
 
     def begin(self, connection: Connection, durable: bool) -> None:
         """Take the writer's lock at once: a transaction that has begun can't fail for a lock later on."""
+        if self.read_only:
+            raise DataError(f"{self.place}: {_READ_ONLY}")
         self._check_file()
         level = "FULL" if durable else "NORMAL"
         if connection.info.get("synchronous") != level:
@@ -168,6 +210,7 @@ class SQLite(Dialect):
     def back_up(self, version: str) -> None:
         """Copy the file to `<name>.backup-<version>` beside it."""
         partial_copy = self.path.with_name(f"{self.path.name}.backup-partial")
+        os.close(os.open(partial_copy, os.O_RDWR | os.O_CREAT, 0o600))
         source, target = sqlite3.connect(self.path), sqlite3.connect(partial_copy)
         try:
             source.backup(target)
@@ -192,16 +235,28 @@ class Busy(ConflictError):
 _EXAMPLE = "Write it like sqlite:////folder/tunewell.db or postgresql://user:password@host/name"
 _ELSEWHERE = "Choose another folder with --home or TUNEWELL_HOME."
 _RESTORE = "Put a backup in its place, or move it away to start with an empty database."
+_READ_ONLY = f"the database can't be written (read-only). {_ELSEWHERE}"
 _SQLITE_ERRORS: tuple[tuple[str, type[UserError], str], ...] = (
     ("SQLITE_BUSY", Busy, "another process has been writing to the database for too long. Try again, or end it."),
     ("SQLITE_FULL", DataError, f"the disk is full. Free some space and try again. {_ELSEWHERE}"),
-    ("SQLITE_READONLY", DataError, f"the database can't be written (read-only). {_ELSEWHERE}"),
+    ("SQLITE_READONLY", DataError, _READ_ONLY),
     ("SQLITE_CANTOPEN", DataError, f"the database can't be opened or made (no permission?). {_ELSEWHERE}"),
     ("SQLITE_PERM", DataError, f"the database can't be opened (no permission). {_ELSEWHERE}"),
     ("SQLITE_IOERR", DataError, f"the disk can't be read or written. Is it sound, has it space? {_ELSEWHERE}"),
     ("SQLITE_NOTADB", DataError, f"this is no SQLite database, or a damaged one. {_RESTORE}"),
     ("SQLITE_CORRUPT", DataError, f"the database is damaged. {_RESTORE}"),
 )
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is a file; raise `DataError` if that can't be told."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise DataError(f"{path}: the database can't be read ({error.strerror}). {_ELSEWHERE}") from None
+    return True
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -279,15 +334,18 @@ class PostgreSQL(Dialect):
         return None
 
 
-def dialect_of(url: str) -> Dialect:
-    """Return the dialect for a database URL; raise `SpecError` if it is none that the store knows."""
+def dialect_of(url: str, create: bool = True) -> Dialect:
+    """Return the dialect for a database URL, whose file is made if need be and `create` says so.
+
+    Raises `SpecError` if it is none that the store knows; see also `SQLite`.
+    """
     try:
         parsed = sqlalchemy.make_url(url)
     except sqlalchemy.exc.ArgumentError:
-        raise SpecError("database", f"'{url}' is no database URL", _EXAMPLE) from None
+        raise SpecError("database", "it is no database URL", _EXAMPLE) from None  # it may hold a password
     match parsed.get_backend_name():
         case "sqlite":
-            return SQLite(parsed.set(drivername="sqlite+pysqlite"))
+            return SQLite(parsed.set(drivername="sqlite+pysqlite"), create)
         case "postgresql":
             return PostgreSQL(parsed.set(drivername="postgresql+psycopg"))
         case other:

@@ -23,8 +23,14 @@ def prepare(engine: Engine, dialect: Dialect) -> None:
     leaves the database as it was.
     """
     with engine.connect() as connection:
-        if _version(connection, dialect) == HEAD:
-            return
+        version = _version(connection, dialect)
+    if version == HEAD:
+        return
+    if dialect.read_only:
+        raise DataError(
+            f"{dialect.place}: this database is not of this version of Tunewell (its tables are at {version}, this "
+            f"version reads {HEAD}), and can't be written to change that. Open it once as its owner."
+        )
     with engine.connect() as connection:
         dialect.begin_upgrade(connection)
         version = _version(connection, dialect)

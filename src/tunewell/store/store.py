@@ -39,12 +39,15 @@ class Store:
     said, an unknown experiment raises `NotFoundError`, and a database that can't be read or written `DataError`.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, create: bool = True) -> None:
         """Open the database at `url`, such as `sqlite:////folder/tunewell.db`; make or upgrade it if need be.
 
-        Raises `SpecError` for a URL that can't be used, `DataError` for a database that can't be.
+        Without `create`, there must be one. One that we may only read is read, and nothing else.
+
+        Raises `SpecError` for a URL that can't be used, `DataError` for a database that can't be, `NotFoundError` for
+        one that is not there.
         """
-        self._dialect = dialect_of(url)
+        self._dialect = dialect_of(url, create)
         self._engine = self._dialect.engine()
         self._writing = threading.Lock()
         # Names, ids and identities are bound for good.

@@ -133,9 +133,7 @@ def test_strange_ids(field: str, number: object, tmp_path: Path) -> None:
     del content["annotations"][3:]
     content["annotations"][0]["category_id"] = 10
     write_json(path, content)
-    assert any(
-        "can't be read" in note and "instances_train.json: annotation" in note for note in read(tmp_path).notes
-    )
+    assert any("can't be read" in note and "instances_train.json: annotation" in note for note in read(tmp_path).notes)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import tunewell as tw
+from tunewell.service.service import Service
 from tunewell.spec.errors import ConflictError, SpecError
 from tunewell.spec.states import ExperimentState
 
@@ -159,6 +160,49 @@ def test_interrupted_search_goes_on(tmp_path: Path) -> None:
     assert result.name == "f"
     assert calls == [1, 2, 3, 3, 4, 5]
     assert [trial["state"] for trial in result.trials()] == ["succeeded"] * 5
+
+
+def test_a_retried_search_without_a_name_goes_on(tmp_path: Path) -> None:
+    """After `tunewell retry`, the same program runs the failed trials again, in the same experiment."""
+    broken = [True]
+
+    def f(trial: tw.Trial, x: int) -> int:
+        if broken[0] and trial.number == 2:
+            raise ValueError("a bug")
+        return x
+
+    def again(**fields: object) -> tw.Result:
+        space = {"x": tw.integer(0, 100)}
+        return tw.search(f, space, goal="maximize", max_trials=3, home=tmp_path, progress=False, **fields)
+
+    def states(result: tw.Result) -> list[str]:
+        return [trial["state"] for trial in result.trials()]
+
+    assert states(again()) == ["succeeded", "failed", "succeeded"]
+    with Service(tmp_path) as service:
+        service.retry("f")
+    broken[0] = False
+    assert again(seed=1).name == "f-2"
+    result = again()
+    assert (result.name, states(result)) == ("f", ["succeeded"] * 3)
+    assert again().name == "f-3"
+
+
+def test_a_search_that_is_being_run_is_left_alone(tmp_path: Path) -> None:
+    """The same program without a name, started beside itself, begins a search of its own."""
+    inner: list[str] = []
+
+    def f(x: int) -> int:
+        if not inner:
+            inner.append("")
+            inner[0] = again().name
+        return x
+
+    def again() -> tw.Result:
+        space = {"x": tw.integer(0, 100)}
+        return tw.search(f, space, goal="maximize", max_trials=2, home=tmp_path, progress=False)
+
+    assert (again().name, inner) == ("f", ["f-2"])
 
 
 def test_a_thread_may_search(tmp_path: Path) -> None:

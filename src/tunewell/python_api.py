@@ -95,8 +95,8 @@ def search(  # noqa: PLR0913 - each is a thing that users set by name
         goal: "maximize" or "minimize"; guessed for common metric names.
         target: stop as soon as the objective is as good as this.
         name: name of the experiment. A named one continues what was interrupted, and shows what has ended.
-            Without a name, an interrupted search of the same function and spec goes on; otherwise a new one
-            begins.
+            Without a name, a search of the same function and spec goes on if it was interrupted, or has trials that
+            `tunewell retry` is to run again; otherwise a new one begins.
         home: folder of database and trials; default: TUNEWELL_HOME, or `.tunewell`.
         scheduler: "inline" calls the function in this thread; "local" in a process of its own for each trial,
             supervised, several at once; "auto" is inline unless more than one trial at once or a limit that

@@ -220,6 +220,33 @@ def test_stop_of_an_interrupted_search_ends_its_trials(run: Run, write: Write, t
     assert [p.pid for p in psutil.process_iter() if "orphan.sh" in " ".join(_command_line(p))] == []
 
 
+def test_of_two_first_searches_one_runs(run: Run, write: Write, tmp_path: Path) -> None:
+    """Of two that begin at the same moment one runs the search; the other says which process does, and what to do."""
+    wait = "while ! test -e go; do sleep 0.05; done; echo score={x}"
+    spec = write(command=["sh", "-c", wait], max_trials=1)
+    both = {process.pid: process for process in (start(spec), start(spec))}
+    deadline = time.monotonic() + 60
+    while not (ended := [pid for pid, process in both.items() if process.poll() is not None]):
+        assert time.monotonic() < deadline
+    (loser,) = ended
+    (tmp_path / "go").touch()
+    _, error = both.pop(loser).communicate()
+    ((winner, process),) = both.items()
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert f"Experiment 'quick' is being run by process {winner}. Watch it with `tunewell show quick`" in error
+    assert len(run("show", "quick", "--json").json["trial_list"]) == 1
+
+
+def test_an_experiment_is_shown_with_its_trials_as_json(run: Run, write: Write) -> None:
+    """`show --json` has every trial as `export` has it, or those behind a number, as many as asked for."""
+    run("search", write(max_trials=4))
+    exported = run("export", "quick", "--format", "json").json["trials"]
+    assert run("show", "quick", "--json").json["trial_list"] == exported
+    assert run("show", "quick", "--json", "--after", 1, "--limit", 2).json["trial_list"] == exported[1:3]
+    assert run("show", "quick", 3, "--json").json == exported[2]
+
+
 def test_the_search_goes_on_when_nobody_reads_its_lines(run: Run, write: Write) -> None:
     """A reader of the progress that goes away is no end of the search."""
     spec = write(command=["sh", "-c", "sleep 0.3; echo score={x}"], max_trials=8)

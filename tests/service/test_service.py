@@ -17,7 +17,7 @@ import pytest
 from tunewell.service import models
 from tunewell.service.jobs import JobFailed, job_launch, run_job
 from tunewell.service.service import Service
-from tunewell.service.submission import make_plan, trial_budget
+from tunewell.service.submission import Fresh, make_plan, trial_budget
 from tunewell.spec.errors import ConflictError, SpecError, UserError
 from tunewell.spec.experiment import parse_spec
 from tunewell.spec.launch import Launch
@@ -49,6 +49,20 @@ def failed(service: Service, number: int) -> None:
         tx.add_trial("e", number, {"x": 0.1}, "random", 1.0, None, 1.0)
         tx.start_attempt("e", number, 1, 1.0)
         tx.finish_trial("e", number, 1, TrialState.FAILED, cause=Cause.CRASHED, detail="a bug", now=2.0)
+
+
+@pytest.mark.parametrize(("new", "expected"), [("never", ("e", "continued")), ("always", ("e-2", "new"))])
+def test_a_name_that_another_process_takes_meanwhile(
+    new: Fresh, expected: tuple[str, str], service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who loses the race for a new name goes on with the winner's experiment, or takes the next free name."""
+    service.submit(SPEC)
+    known, unseen = service.store.find_experiment, [1, 2][: 2 if new == "always" else 1]
+    monkeypatch.setattr(service.store, "find_experiment", lambda name: None if unseen and unseen.pop() else known(name))
+    submission = service.submit(SPEC, new=new)
+    assert (submission.name, submission.kind) == expected
+    with pytest.raises(ConflictError, match="exists with another spec"):
+        service.submit({**SPEC, "seed": 7})
 
 
 def test_a_trial_named_twice_is_retried_once(service: Service) -> None:

@@ -37,6 +37,9 @@ from tunewell.spec.states import TrialState
 from tunewell.store.rows import TrialRow
 from tunewell.tasks.catalogue import TASKS, task_for
 
+#: Trials that `show` lists.
+_LISTED = 50
+
 TrialArgument = Annotated[int, typer.Argument(metavar="TRIAL", help="Number of the trial.")]
 
 
@@ -85,7 +88,9 @@ def show(
     database: DatabaseOption = None,
     json_: JsonOption = False,
     after: Annotated[int, typer.Option("--after", help="List trials behind this number.")] = 0,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="List so many trials.")] = 50,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="List so many trials; default: 50, all with --json.")
+    ] = None,
 ) -> None:
     """Show an experiment with its trials, or one trial."""
     with existing(home, database) as service:
@@ -93,10 +98,11 @@ def show(
             _show_trial(service, experiment, trial, json_)
             return
         result = service.result(experiment)
-        rows = service.store.trials(experiment, after=after, limit=limit)
         if json_:
-            print_json({**result.to_json(), "running": service.is_running(experiment)})
+            trials = service.export_trials(experiment, after, limit)
+            print_json({**result.to_json(), "running": service.is_running(experiment), "trial_list": trials})
             return
+        rows = service.store.trials(experiment, after=after, limit=limit or _LISTED)
         console = terminal()
         print_summary(service, result, console)
         console.print()
@@ -133,8 +139,7 @@ def _show_trial(service: Service, experiment: str, number_: int, json_: bool) ->
     reports = service.store.reports(experiment, number_)
     lineage = service.lineage(experiment, number_)
     if json_:
-        exported = next(t for t in service.export(experiment)["trials"] if t["number"] == number_)
-        print_json(exported)
+        print_json(*service.export_trials(experiment, number_ - 1, 1))
         return
     console = terminal(soft_wrap=True)
     sign, style = SIGNS[row.state]

@@ -28,7 +28,7 @@ def export_experiment(store: Store, name: str) -> dict[str, Any]:
         "algorithm": row.algorithm,
         "created_at": _time(row.created_at),
         "elapsed_seconds": row.elapsed_seconds,
-        "trials": [_trial(store, name, trial) for trial in store.iterate_trials(name)],
+        "trials": [export_trial(store, name, trial) for trial in store.iterate_trials(name)],
     }
 
 
@@ -45,7 +45,8 @@ def to_csv(exported: dict[str, Any]) -> str:
     return buffer.getvalue()
 
 
-def _trial(store: Store, name: str, trial: TrialRow) -> dict[str, Any]:
+def export_trial(store: Store, name: str, trial: TrialRow) -> dict[str, Any]:
+    """Return one trial of an experiment as `export_experiment` has it."""
     return {
         "number": trial.number,
         "state": str(trial.state),

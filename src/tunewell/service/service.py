@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,7 +12,7 @@ from tunewell.controller.controller import Controller
 from tunewell.controller.home import Home
 from tunewell.reports.view import ExperimentView
 from tunewell.service import importing, models, reporting
-from tunewell.service.export import export_experiment
+from tunewell.service.export import export_experiment, export_trial
 from tunewell.service.finalists import Finalist, train_finalists
 from tunewell.service.import_study import read_study
 from tunewell.service.import_table import read_table
@@ -155,6 +156,11 @@ class Service:
     def export(self, name: str) -> dict[str, Any]:
         """Return the experiment with all of its trials as JSON-able data."""
         return export_experiment(self.store, name)
+
+    def export_trials(self, name: str, after: int = 0, limit: int | None = None) -> list[dict[str, Any]]:
+        """Return trials as `export` does, at most `limit` of them, beginning after number `after`."""
+        rows = itertools.islice(self.store.iterate_trials(name, after), limit)
+        return [export_trial(self.store, name, row) for row in rows]
 
     def snapshot(self, name: str, recent: int = 30) -> Snapshot:
         """Return the experiment as it is now, with its `recent` last trials."""

@@ -30,7 +30,7 @@ Function = Callable[..., Any]
 #: Name of the algorithm, and origin of the trials, of an experiment that was imported.
 IMPORTED = "imported"
 #: When to begin afresh under a numbered name although the name is taken: never, always, or if that experiment
-#: has ended or has another spec.
+#: has ended, has another spec, or is being run.
 Fresh = Literal["never", "always", "if-ended"]
 
 
@@ -165,17 +165,22 @@ def submit(
     """
     plan = make_plan(raw, function)
     if new != "never":
-        plan = _renamed(store, plan, new)
+        plan = _renamed(store, home, plan, new)
     row = store.find_experiment(plan.spec.name)
     if row is not None:
         return _continue(store, home, row, plan.spec)
     sources = find_sources(store, plan.spec.name, plan.space, plan.spec.warm_start)
-    store.create_experiment(
-        plan.spec.name,
-        spec=plan.spec.model_dump(mode="json"),
-        space=declare(plan.space),
-        algorithm=_algorithm_record(plan, _initial(plan, store, sources), sources),
-    )
+    try:
+        store.create_experiment(
+            plan.spec.name,
+            spec=plan.spec.model_dump(mode="json"),
+            space=declare(plan.space),
+            algorithm=_algorithm_record(plan, _initial(plan, store, sources), sources),
+        )
+    except ConflictError:
+        if store.find_experiment(plan.spec.name) is None:
+            raise
+        return submit(store, home, raw, function, new)  # another process was faster: now it is a known name
     return Submission(plan.spec.name, "new")
 
 
@@ -208,13 +213,24 @@ def trial_budget(spec: ExperimentSpec, row: ExperimentRow) -> int:
     return spec.max_trials or int(row.algorithm["max_trials"])
 
 
-def _renamed(store: Store, plan: Plan, new: Fresh) -> Plan:
+def _renamed(store: Store, home: Home, plan: Plan, new: Fresh) -> Plan:
     for name in itertools.chain([plan.spec.name], (f"{plan.spec.name}-{n}" for n in itertools.count(2))):
         spec = plan.spec.model_copy(update={"name": name})
         row = store.find_experiment(name)
-        if row is None or (new == "if-ended" and not row.state.final and parse_spec(row.spec) == spec):
+        if row is None or (new == "if-ended" and _waits_for(store, home, row, spec)):
             return replace(plan, spec=spec)
     raise AssertionError("names never run out")
+
+
+def _waits_for(store: Store, home: Home, row: ExperimentRow, spec: ExperimentSpec) -> bool:
+    """Whether an experiment is to go on, and nothing but a process with this very spec is missing."""
+    return _unfinished(store, row) and not home.is_running(row.name) and parse_spec(row.spec) == spec
+
+
+def _unfinished(store: Store, row: ExperimentRow) -> bool:
+    """Whether the search has not ended, or some of its trials are to run again."""
+    retried = any(request.verb == "retry" for request in store.requests(row.name))
+    return not row.state.final or retried or store.counts(row.name).get(TrialState.WAITING, 0) > 0
 
 
 def _continue(store: Store, home: Home, row: ExperimentRow, spec: ExperimentSpec) -> Submission:
@@ -230,8 +246,4 @@ def _continue(store: Store, home: Home, row: ExperimentRow, spec: ExperimentSpec
     if differences:
         with home.lock(row.name), store.transaction() as tx:
             tx.set_spec(row.name, spec.model_dump(mode="json"))
-    waits = any(request.verb == "retry" for request in store.requests(row.name))
-    unfinished = waits or store.counts(row.name).get(TrialState.WAITING, 0) > 0
-    if row.state.final and not differences and not unfinished:
-        return Submission(row.name, "finished")
-    return Submission(row.name, "continued")
+    return Submission(row.name, "continued" if differences or _unfinished(store, row) else "finished")

@@ -204,9 +204,8 @@ class Store:
         rows = self._read(query.order_by(event.c.id.desc()).limit(limit))
         return [convert.trial_row(row) for row in rows]
 
-    def iterate_trials(self, name: str) -> Iterator[TrialRow]:
-        """Yield all trials in the order of their numbers, reading a page at a time."""
-        after = 0
+    def iterate_trials(self, name: str, after: int = 0) -> Iterator[TrialRow]:
+        """Yield all trials behind number `after` in the order of their numbers, reading a page at a time."""
         while page := self.trials(name, after=after, limit=_PAGE):
             yield from page
             after = page[-1].number

@@ -50,9 +50,9 @@ class TestExperiments:
     def test_comes_back_as_it_was_given(self, store: Store) -> None:
         """What is stored of an experiment is read back unchanged, also by another process later."""
         spec = {"name": "größe", "list": [1, 2.5, None, True], "nested": {"z": 1, "a": "\0\u2028\udc80"}}
-        row = store.create_experiment("größe", spec, {"lr": {"low": 1e-5}}, {"name": "tpe", "version": 2}, now=12.5)
+        row = store.create_experiment("größe", spec, {"lr": {"low": 1e-5}}, {"name": "tpe", "version": 2}, 12.5, "/h")
         assert row == store.experiment("größe") == store.find_experiment("größe")
-        assert (row.spec, list(row.spec["nested"])) == (spec, ["z", "a"])
+        assert (row.spec, list(row.spec["nested"]), row.home) == (spec, ["z", "a"], "/h")
         assert (row.space, row.algorithm) == ({"lr": {"low": 1e-5}}, {"name": "tpe", "version": 2})
         assert (row.state, row.created_at, row.started_at, row.ended_at) == (ExperimentState.CREATED, 12.5, None, None)
         assert (row.stop_rule, row.detail, row.notes, row.elapsed_seconds) == (None, "", (), 0.0)
@@ -131,8 +131,9 @@ class TestExperiments:
         """A new spec replaces the old; the audit trail tells each changed field's old and new value."""
         with store.transaction() as tx:
             tx.set_spec(NAME, {"max_trials": 20, "seed": 1}, now=5.0)
-            tx.set_spec(NAME, {"max_trials": 20, "seed": 1}, now=6.0)
-        assert store.experiment(NAME).spec == {"max_trials": 20, "seed": 1}
+            tx.set_spec(NAME, {"max_trials": 20, "seed": 1}, now=6.0, home="/moved")
+        row = store.experiment(NAME)
+        assert (row.spec, row.home) == ({"max_trials": 20, "seed": 1}, "/moved")
         told = [(e.time, e.data) for e in store.events(NAME) if e.kind == "spec"]
         assert told == [(5.0, {"max_trials": [10, 20], "seed": [None, 1]})]
 

@@ -61,6 +61,11 @@ class Home:
         self._settled = store is None
 
     @property
+    def real_path(self) -> str:
+        """Where the folder really lies, links followed: what recorded paths go by."""
+        return str(self.folder.resolve())
+
+    @property
     def database_url(self) -> str:
         """URL of the embedded database."""
         return f"sqlite:///{self.folder / 'tunewell.db'}"

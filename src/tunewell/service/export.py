@@ -8,12 +8,13 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
-from tunewell.spec.secrets import without_values
+from tunewell.controller.home import Home
+from tunewell.service.submission import shareable_spec
 from tunewell.store.rows import TrialRow
 from tunewell.store.store import Store
 
 
-def export_experiment(store: Store, name: str) -> dict[str, Any]:
+def export_experiment(store: Store, home: Home, name: str) -> dict[str, Any]:
     """Return the experiment and every trial: state, cause, attempts, parameters, value, reports, start, end.
 
     Times are ISO 8601 in UTC; metrics that are not finite are None.
@@ -23,7 +24,7 @@ def export_experiment(store: Store, name: str) -> dict[str, Any]:
         "experiment": name,
         "state": str(row.state),
         "stop_rule": row.stop_rule,
-        "spec": without_values(row.spec),
+        "spec": shareable_spec(home, row),
         "space": row.space,
         "algorithm": row.algorithm,
         "created_at": _time(row.created_at),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -35,7 +36,7 @@ class Finalist:
     #: Its objective on the sample, and on all data; None if that training failed.
     sample_value: float
     value: float | None
-    #: Where the training on all data lies: `artifacts/`, `output.log`.
+    #: Where the training on all data lies (`artifacts/`, `output.log`); the experiment's folder if it failed.
     folder: Path
     #: Why it failed.
     detail: str = ""
@@ -54,7 +55,7 @@ def train_finalists(
     that it interrupts.
     """
     row = store.experiment(name)
-    spec, task, _ = recorded_plan(row)
+    spec, task, _ = recorded_plan(home, row)
     if spec.finalists != "full":
         return []
     known = {one.number: one for one in read_finalists(store, home, name)}
@@ -73,13 +74,15 @@ def train_finalists(
         try:
             folder = train_again(store, home, spec, task, trial, "finalist", note)
         except JobFailed as error:
-            known[trial.number] = Finalist(trial.number, trial.identity, trial.value, None, Path(), str(error))
+            known[trial.number] = Finalist(
+                trial.number, trial.identity, trial.value, None, home.experiment(name), str(error)
+            )
         else:
             detail = "" if values else f"It reported no {spec.objective.metric}."
             value = values[-1] if values else None
             known[trial.number] = Finalist(trial.number, trial.identity, trial.value, value, folder, detail)
         (home.experiment(name) / EVALUATION_FILE).unlink(missing_ok=True)  # it is about models of the sample
-        write_json(home.experiment(name) / _FILE, [one.to_json() for one in _ranked(spec, list(known.values()))])
+        _write(home.experiment(name), _ranked(spec, list(known.values())))
     return read_finalists(store, home, name)
 
 
@@ -101,8 +104,14 @@ def read_finalists(store: Store, home: Home, name: str) -> list[Finalist]:
             f"{path}: this record of the best trials, trained on all data, is damaged. Remove it and the report.html "
             "beside it, and give the command of the search again: the best are then trained anew."
         ) from None
-    found = [Finalist(**{**row, "folder": Path(row["folder"])}) for row in rows]
+    found = [Finalist(**{**row, "folder": path.parent / row["folder"]}) for row in rows]
     return [one for one in found if store.has_attempt(name, one.number, one.attempt)]
+
+
+def _write(experiment: Path, finalists: Sequence[Finalist]) -> None:
+    """Write the file; folders in it go by the experiment's, which may be moved."""
+    rows = [{**one.to_json(), "folder": os.path.relpath(one.folder, experiment)} for one in finalists]
+    write_json(experiment / _FILE, rows)
 
 
 def rank_agreement(finalists: Sequence[Finalist]) -> float | None:

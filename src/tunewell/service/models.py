@@ -17,13 +17,12 @@ from tunewell.service.evaluations import read_evaluations, write_evaluations
 from tunewell.service.finalists import read_finalists
 from tunewell.service.jobs import OnReport, job_launch, run_job
 from tunewell.service.results import default_trial, search_result
-from tunewell.service.submission import recorded_plan
+from tunewell.service.submission import recorded_plan, shareable_spec
 from tunewell.service.training import schedule, train_again
 from tunewell.spec.errors import ConflictError, NotFoundError, SpecError, UserError
 from tunewell.spec.experiment import parse_spec
 from tunewell.spec.files import to_yaml
 from tunewell.spec.launch import AttemptKey, Launch, Report
-from tunewell.spec.secrets import without_values
 from tunewell.store.rows import ExperimentRow, TrialRow
 from tunewell.store.store import Store
 from tunewell.tasks.catalogue import TASKS, task_for
@@ -42,7 +41,7 @@ def evaluate(store: Store, home: Home, name: str) -> dict[int, Any]:
     Trials that were evaluated before are not evaluated again. Empty for tasks without an evaluation.
     """
     row = store.experiment(name)
-    _, task, _ = recorded_plan(row)
+    _, task, _ = recorded_plan(home, row)
     if "evaluate" not in task.jobs:
         return {}
     home.claim(name)
@@ -90,7 +89,7 @@ def retrain(
         JobFailed: the training failed.
     """
     row = store.experiment(name)
-    spec, task, _ = recorded_plan(row)
+    spec, task, _ = recorded_plan(home, row)
     trial = _chosen(store, home, row, number)
     home.claim(name)
     target = output.absolute() if output else home.experiment(name) / "model"
@@ -122,6 +121,12 @@ def retrain(
     if spec.command is None:
         raise UserError(
             f"Experiment '{name}' is over a Python function: call it with the parameters of trial {trial.number}."
+        )
+    if spec.working_directory is not None and not spec.working_directory.is_dir():
+        raise SpecError(
+            "working_directory",
+            f"there is no folder '{spec.working_directory}' any more",
+            "Give `tunewell search` the spec where it is now, which puts that on record",
         )
     job = train_again(store, home, spec, task, trial, "retrain", note)
     return job / "artifacts", metrics
@@ -269,7 +274,7 @@ def _search_of(store: Store, home: Home, name: str, folder: Path) -> dict[str, A
     }
     return {
         "experiment": name,
-        "spec": to_yaml(without_values(row.spec)),
+        "spec": to_yaml(shareable_spec(home, row)),
         "metric": result.objective.metric,
         "trial": trial.number,
         "trials": sum(result.counts.values()),

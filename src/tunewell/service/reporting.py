@@ -10,10 +10,10 @@ from tunewell.reports.view import ExperimentView, FinalistView, TrialView
 from tunewell.service.evaluations import read_evaluations
 from tunewell.service.finalists import rank_agreement, read_finalists
 from tunewell.service.results import TOP, default_trial
+from tunewell.service.submission import shareable_spec
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import DataError
 from tunewell.spec.experiment import ExperimentSpec, parse_spec
-from tunewell.spec.secrets import without_values
 from tunewell.store.rows import ExperimentRow, TrialRow
 from tunewell.store.store import Store
 from tunewell.tasks.command import fill_in
@@ -52,7 +52,7 @@ def experiment_view(store: Store, home: Home, name: str) -> ExperimentView:
     finalists = read_finalists(store, home, name)
     return ExperimentView(
         name=name,
-        spec=without_values(row.spec),
+        spec=shareable_spec(home, row),
         space=parse_space(row.space),
         metric=spec.objective.metric,
         goal=spec.objective.goal,

@@ -47,7 +47,7 @@ def run_experiment(
         UserError: the data can't be used, or another process runs the experiment.
     """
     row = store.experiment(name)
-    spec, task, space = recorded_plan(row, function)
+    spec, task, space = recorded_plan(home, row, function)
     max_trials = trial_budget(spec, row)
     tuner = make_tuner(spec, task, space, max_trials, row.algorithm)
     scheduler: Scheduler = InlineScheduler(function, spec.objective.metric) if inline and function else LocalScheduler()

@@ -155,7 +155,7 @@ class Service:
 
     def export(self, name: str) -> dict[str, Any]:
         """Return the experiment with all of its trials as JSON-able data."""
-        return export_experiment(self.store, name)
+        return export_experiment(self.store, self.home, name)
 
     def export_trials(self, name: str, after: int = 0, limit: int | None = None) -> list[dict[str, Any]]:
         """Return trials as `export` does, at most `limit` of them, beginning after number `after`."""

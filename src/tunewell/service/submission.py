@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from tunewell.controller.home import Home
@@ -13,9 +14,11 @@ from tunewell.controller.launching import plan_resources
 from tunewell.schedulers.local import LocalScheduler
 from tunewell.service.warm_start import find_best, find_sources
 from tunewell.spec.declaration import declare, parse_space
-from tunewell.spec.differences import BUDGET_FIELDS, spec_differences
+from tunewell.spec.differences import BUDGET_FIELDS, Difference, spec_differences
 from tunewell.spec.errors import ConflictError
 from tunewell.spec.experiment import ExperimentSpec, parse_spec
+from tunewell.spec.places import PLACES, beside, moved_spec, resolved_spec
+from tunewell.spec.secrets import without_values
 from tunewell.spec.space import Configuration, SearchSpace
 from tunewell.spec.states import TrialState
 from tunewell.store.rows import ExperimentRow
@@ -61,7 +64,7 @@ def make_plan(raw: Mapping[str, Any], function: Function | None = None) -> Plan:
     Raises:
         UserError: something is wrong; the message names it and the remedy.
     """
-    spec = parse_spec(complete_spec(dict(raw), function))
+    spec = resolved_spec(parse_spec(complete_spec(dict(raw), function)))
     task = task_for(spec, function)
     space = task.space(spec)
     resumable, options = task.resumable(spec), spec.algorithm.options
@@ -168,7 +171,7 @@ def submit(
         plan = _renamed(store, home, plan, new)
     row = store.find_experiment(plan.spec.name)
     if row is not None:
-        return _continue(store, home, row, plan.spec)
+        return _continue(store, home, row, plan)
     sources = find_sources(store, plan.spec.name, plan.space, plan.spec.warm_start)
     try:
         store.create_experiment(
@@ -176,6 +179,7 @@ def submit(
             spec=plan.spec.model_dump(mode="json"),
             space=declare(plan.space),
             algorithm=_algorithm_record(plan, _initial(plan, store, sources), sources),
+            home=home.real_path,
         )
     except ConflictError:
         if store.find_experiment(plan.spec.name) is None:
@@ -184,9 +188,22 @@ def submit(
     return Submission(plan.spec.name, "new")
 
 
-def recorded_plan(row: ExperimentRow, function: Function | None = None) -> tuple[ExperimentSpec, Task, SearchSpace]:
-    """Return spec, task and space of an experiment as they are on record."""
+def recorded_spec(home: Home, row: ExperimentRow) -> ExperimentSpec:
+    """Return the spec of an experiment as it is on record, its paths as they are today if the home was moved."""
     spec = parse_spec(row.spec)
+    return moved_spec(spec, Path(row.home), Path(home.real_path)) if row.home else spec
+
+
+def shareable_spec(home: Home, row: ExperimentRow) -> dict[str, Any]:
+    """Return the recorded spec as JSON types, for reports and other people's eyes; see `recorded_spec`, `secrets`."""
+    return without_values(recorded_spec(home, row).model_dump(mode="json"))
+
+
+def recorded_plan(
+    home: Home, row: ExperimentRow, function: Function | None = None
+) -> tuple[ExperimentSpec, Task, SearchSpace]:
+    """Return spec, task and space of an experiment as they are on record; see `recorded_spec`."""
+    spec = recorded_spec(home, row)
     return spec, task_for(spec, function), parse_space(row.space)
 
 
@@ -224,7 +241,7 @@ def _renamed(store: Store, home: Home, plan: Plan, new: Fresh) -> Plan:
 
 def _waits_for(store: Store, home: Home, row: ExperimentRow, spec: ExperimentSpec) -> bool:
     """Whether an experiment is to go on, and nothing but a process with this very spec is missing."""
-    return _unfinished(store, row) and not home.is_running(row.name) and parse_spec(row.spec) == spec
+    return _unfinished(store, row) and not home.is_running(row.name) and recorded_spec(home, row) == spec
 
 
 def _unfinished(store: Store, row: ExperimentRow) -> bool:
@@ -233,17 +250,33 @@ def _unfinished(store: Store, row: ExperimentRow) -> bool:
     return not row.state.final or retried or store.counts(row.name).get(TrialState.WAITING, 0) > 0
 
 
-def _continue(store: Store, home: Home, row: ExperimentRow, spec: ExperimentSpec) -> Submission:
+def _continue(store: Store, home: Home, row: ExperimentRow, plan: Plan) -> Submission:
     check_searched(row)
-    differences = spec_differences(parse_spec(row.spec), spec)
-    fixed = [difference for difference in differences if difference.field not in BUDGET_FIELDS]
+    spec, recorded = plan.spec, parse_spec(row.spec)
+    together = moved_spec(recorded, Path(row.home), Path(home.real_path), beside) if row.home else recorded
+    elsewhere = {
+        field for field in PLACES if getattr(spec, field) not in (getattr(recorded, field), getattr(together, field))
+    }
+    differences = [d for d in spec_differences(recorded, spec) if d.field not in PLACES or d.field in elsewhere]
+    fixed = [d for d in differences if d.field not in BUDGET_FIELDS and not _may_have_moved(d)]
     if fixed:
         changes = "; ".join(map(str, fixed))
         raise ConflictError(
             f"Experiment '{row.name}' exists with another spec ({changes}). "
             "Give the new one another `name`, start it afresh with --new, or undo the change."
         )
-    if differences:
+    if elsewhere:
+        plan.task.check_same(spec, home.experiment(row.name))
+    if (recorded, row.home) != (spec, home.real_path):
         with home.lock(row.name), store.transaction() as tx:
-            tx.set_spec(row.name, spec.model_dump(mode="json"))
-    return Submission(row.name, "continued" if differences or _unfinished(store, row) else "finished")
+            tx.set_spec(row.name, spec.model_dump(mode="json"), home=home.real_path)
+    larger = any(difference.field in BUDGET_FIELDS for difference in differences)
+    return Submission(row.name, "continued" if larger or _unfinished(store, row) else "finished")
+
+
+def _may_have_moved(difference: Difference) -> bool:
+    """Whether a path that differs may lead to the same all the same; of data and weights, their content tells."""
+    if difference.field == "working_directory":
+        return difference.old is not None and difference.new is not None and not Path(difference.old).exists()
+    words = (None, "auto", "none")
+    return difference.field in PLACES and difference.old not in words and difference.new not in words

@@ -37,6 +37,8 @@ class ExperimentRow:
     #: Random; tells it from an experiment of the same name in another database.
     identity: str
     spec: JsonObject
+    #: Where the home lay when the spec was recorded, which the spec's paths go by; empty: not known.
+    home: str
     space: JsonObject
     algorithm: JsonObject
     state: ExperimentState

@@ -89,11 +89,17 @@ class Store:
             self._writing.release()
 
     def create_experiment(
-        self, name: str, spec: JsonObject, space: JsonObject, algorithm: JsonObject, now: float | None = None
+        self,
+        name: str,
+        spec: JsonObject,
+        space: JsonObject,
+        algorithm: JsonObject,
+        now: float | None = None,
+        home: str = "",
     ) -> ExperimentRow:
         """Add an experiment in state `created`; raise `ConflictError` if the name is taken."""
         with self.transaction() as transaction:
-            transaction.create_experiment(name, spec, space, algorithm, now)
+            transaction.create_experiment(name, spec, space, algorithm, now, home)
         return self.experiment(name)
 
     def request(

@@ -44,6 +44,7 @@ experiment = Table(
     Column("name", String(100), nullable=False, unique=True),
     Column("identity", String(32), nullable=False),
     _json("spec"),
+    Column("home", Text, nullable=False),
     _json("space"),
     _json("algorithm"),
     Column("state", String(20), nullable=False),

@@ -53,13 +53,20 @@ class Transaction:
         self._execute(insert(home).values(identity=row.identity, folder=row.folder))
 
     def create_experiment(
-        self, name: str, spec: JsonObject, space: JsonObject, algorithm: JsonObject, now: float | None = None
+        self,
+        name: str,
+        spec: JsonObject,
+        space: JsonObject,
+        algorithm: JsonObject,
+        now: float | None = None,
+        home: str = "",
     ) -> None:
         """Add an experiment in state `created`; raise `ConflictError` if the name is taken."""
         now = _or_present(now)
         new = (
             self._dialect.insert(experiment)
-            .values(name=name, identity=uuid.uuid4().hex, spec=spec, space=space, algorithm=algorithm, created_at=now)
+            .values(name=name, identity=uuid.uuid4().hex, spec=spec, home=home, space=space, algorithm=algorithm)
+            .values(created_at=now)
             .values(state=ExperimentState.CREATED, detail="", notes=[], elapsed_seconds=0.0)
             .on_conflict_do_nothing()
             .returning(experiment.c.id)
@@ -102,8 +109,11 @@ class Transaction:
         told = {"old": old, "new": new, "stop_rule": stop_rule, "detail": values.get("detail")}
         self._add_event(identity, "state", now, data=told)
 
-    def set_spec(self, name: str, spec: JsonObject, now: float | None = None) -> None:
-        """Replace the spec; the event tells each changed field's old and new value."""
+    def set_spec(self, name: str, spec: JsonObject, now: float | None = None, home: str | None = None) -> None:
+        """Replace the spec, and the home that its paths go by unless it is None.
+
+        The event tells each changed field's old and new value.
+        """
         identity = self._identify(name)
         this = experiment.c.id == identity
         before = self._execute(select(experiment.c.spec).where(this).with_for_update()).scalar_one()
@@ -112,6 +122,8 @@ class Transaction:
             for field in before | spec
             if before.get(field) != spec.get(field)
         }
+        if home is not None:
+            self._execute(update(experiment).where(this).values(home=home))
         if changed:
             self._execute(update(experiment).where(this).values(spec=spec))
             self._add_event(identity, "spec", _or_present(now), data=changed)

@@ -97,6 +97,10 @@ class CommandTask:
         del spec, space, folder, cache, progress
         return []
 
+    def check_same(self, spec: ExperimentSpec, folder: Path) -> None:
+        """Do nothing: data and weights are a matter of the program."""
+        del spec, folder
+
     def program(self, spec: ExperimentSpec, folder: Path, attempt: Attempt) -> Program:
         """Return the command with its placeholders filled in."""
         del folder

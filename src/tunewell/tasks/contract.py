@@ -100,5 +100,12 @@ class Task(Protocol):
         Idempotent: a second call with the same spec is quick. Returns notes for the user.
         """
 
+    def check_same(self, spec: ExperimentSpec, folder: Path) -> None:
+        """Compare the data and weights that the spec names with those that `prepare` saw, wherever these lay.
+
+        Raises:
+            UserError: they are others, or it can't be told. `folder` is the experiment's.
+        """
+
     def program(self, spec: ExperimentSpec, folder: Path, attempt: Attempt) -> Program:
         """Return how to run one attempt. `folder` is the experiment's, prepared before."""

@@ -91,6 +91,10 @@ class FunctionTask:
         temporary.replace(path)
         return []
 
+    def check_same(self, spec: ExperimentSpec, folder: Path) -> None:
+        """Do nothing: data and weights are a matter of the program."""
+        del spec, folder
+
     def program(self, spec: ExperimentSpec, folder: Path, attempt: Attempt) -> Program:
         """Return the entry that loads the function and calls it."""
         del spec, attempt

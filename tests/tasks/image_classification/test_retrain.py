@@ -13,6 +13,7 @@ from tests.tasks.supervised import failure, run_job
 
 from tunewell.tasks.image_classification.model import load_model, preprocess
 from tunewell.tasks.image_classification.retrain import retrain
+from tunewell.tasks.vision.prepared import Prepared
 from tunewell.trial import Failed
 
 ALL = ("train", "val")
@@ -115,7 +116,7 @@ def test_the_test_pictures_are_not_learned_from(trained: Trained, tmp_path: Path
 def test_an_emptied_cache_is_filled_again_from_the_same_pictures_only(tmp_path: Path) -> None:
     """Without the cache the pictures are decoded anew; once they have changed, that is refused."""
     trained = train_digits(tmp_path, {"train": 40, "val": 40})
-    decoded = Path(next(iter(json.loads(trained.task_file.read_text())["pixels"].values())))
+    decoded = Path(next(iter(Prepared.load(trained.task_file).pixels.values())))
     before, _ = _retrain(trained, tmp_path / "before")
     decoded.rename(tmp_path / "elsewhere")
     assert _same_weights(before, _retrain(trained, tmp_path / "after")[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from tunewell.spec.launch import AttemptKey
 from tunewell.tasks.contract import Attempt
 from tunewell.tasks.image_classification import convert_weights
 from tunewell.tasks.image_classification.data import Manifest
+from tunewell.tasks.image_classification.manifest import load_manifest
 from tunewell.tasks.image_classification.model import build_module
 from tunewell.tasks.image_classification.task import ImageClassification
 from tunewell.tasks.vision import sampling, weights
@@ -44,6 +46,12 @@ def prepare(spec: ExperimentSpec, home: Path) -> tuple[list[str], int]:
         spec, TASK.space(spec), home / "e", home / "cache", lambda what, done, total: told.append(done)
     )
     return notes, len(told)
+
+
+def convert_here(module: str, arguments: list[str], environment: object) -> str:
+    """Convert weights in this process."""
+    convert_weights.convert(*arguments[:3], Path(arguments[3]))
+    return ""
 
 
 # complete -------------------------------------------------------------------------------------------------
@@ -233,9 +241,63 @@ def test_changed_data_are_noticed(own_digits: Path, tmp_path: Path) -> None:
     """An experiment does not go on with other pictures than it began with."""
     spec = spec_of(own_digits, parameters={"image_size": 32})
     prepare(spec, tmp_path)
-    os.utime(next(own_digits.rglob("*.png")), ns=(1, 1))
+    picture = next(own_digits.rglob("*.png"))
+    picture.write_bytes(picture.read_bytes() + b"changed")
     with pytest.raises(ConflictError, match="the data set has changed since experiment 'e' began"):
         prepare(spec, tmp_path)
+
+
+def test_a_moved_home_and_its_data_are_the_same(own_digits: Path, tmp_path: Path) -> None:
+    """What was moved together goes on without a picture being opened; all that trials need lies in the new place."""
+    project = tmp_path / "old"
+    project.mkdir()
+    prepare(spec_of(own_digits.rename(project / "data"), parameters={"image_size": 32}), project / "home")
+    new = project.rename(tmp_path / "new")
+    known = Prepared.load(new / "home" / "e" / "task.json")
+    assert load_manifest(Path(known.manifest)).folder == new / "data"
+    notes, told = prepare(spec_of(new / "data", parameters={"image_size": 32}), new / "home")
+    assert (tuple(notes), told) == (known.notes, 0)
+    assert Path(known.pixels[32]).is_relative_to(new / "home" / "cache")
+    assert (Path(known.pixels[32]) / "pixels.npy").is_file()
+
+
+@pytest.mark.parametrize("move", [Path.rename, shutil.copytree], ids=["moved", "copied"])
+def test_data_in_another_place_are_known_by_their_content(move: Any, own_digits: Path, tmp_path: Path) -> None:
+    """Data that were moved, or copied, with whatever times, are the same; once a picture differs, they are others."""
+    prepare(spec_of(own_digits, parameters={"image_size": 32}), tmp_path)
+    place = tmp_path / "elsewhere"
+    move(own_digits, place)
+    if move is shutil.copytree:
+        for path in place.rglob("*.png"):
+            os.utime(path, ns=(1, 1))
+    spec = spec_of(place, parameters={"image_size": 32})
+    TASK.check_same(spec, tmp_path / "e")
+    prepare(spec, tmp_path)
+    prepared = Prepared.load(tmp_path / "e" / "task.json")
+    assert load_manifest(Path(prepared.manifest)).folder == place
+    assert prepare(spec, tmp_path)[1] == 0
+    picture = next(place.rglob("*.png"))
+    picture.write_bytes(picture.read_bytes() + b"changed")
+    with pytest.raises(ConflictError, match="the data set has changed since experiment 'e' began, or is another one"):
+        TASK.check_same(spec, tmp_path / "e")
+    picture.unlink()
+    with pytest.raises(ConflictError, match="the data set has changed since experiment 'e' began, or is another one"):
+        TASK.check_same(spec, tmp_path / "e")
+
+
+def test_weights_in_another_place_are_known_by_their_content(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of weights may be moved; another one is refused."""
+    monkeypatch.setattr(weights, "_run_converter", convert_here)
+    file = tmp_path / "own.pth"
+    torch.save(build_module("small-cnn", 3).state_dict(), file)
+    prepare(spec_of(digits, parameters={"image_size": 32}, weights=str(file)), tmp_path)
+    elsewhere = file.rename(tmp_path / "moved.pth")
+    TASK.check_same(spec_of(digits, parameters={"image_size": 32}, weights=str(elsewhere)), tmp_path / "e")
+    torch.save(build_module("small-cnn", 3).state_dict(), elsewhere)
+    with pytest.raises(ConflictError, match=r"moved\.pth: these are not the weights that experiment 'e' began with"):
+        TASK.check_same(spec_of(digits, parameters={"image_size": 32}, weights=str(elsewhere)), tmp_path / "e")
 
 
 @pytest.mark.parametrize("name", ["task.json", "manifest.json"])
@@ -261,11 +323,6 @@ def test_lost_weights_are_only_replaced_by_the_same(
     digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Damaged converted weights are made again from the file that they came from, but not from another one."""
-
-    def convert_here(module: str, arguments: list[str], environment: object) -> str:
-        convert_weights.convert(*arguments[:3], Path(arguments[3]))
-        return ""
-
     monkeypatch.setattr(weights, "_run_converter", convert_here)
     file = tmp_path / "own.pth"
     torch.save(build_module("small-cnn", 3).state_dict(), file)

@@ -26,6 +26,7 @@ from tunewell.tasks.vision.domains import check_domains, image_sizes
 from tunewell.tasks.vision.memory_ranges import describe_ranges, fitted_parameters
 from tunewell.tasks.vision.preparation import (
     DecodedSet,
+    check_weights,
     decode_set,
     known_preparation,
     trial_program,
@@ -166,6 +167,14 @@ class ImageClassification:
         decoded = replace(decoded, pictures=self._check_left(manifest, decoded))
         pretrained = pretrained_weights(architecture(str(spec.network)))
         return write_preparation(spec, folder, known, decoded, pretrained, cache)
+
+    def check_same(self, spec: ExperimentSpec, folder: Path) -> None:
+        """Compare the data set and the file of weights with those that the experiment began with.
+
+        Raises:
+            UserError: they are others, or can't be read.
+        """
+        check_weights(spec, known_preparation(spec, folder, self.read(data_folder(spec), spec.seed), load_manifest))
 
     def program(self, spec: ExperimentSpec, folder: Path, attempt: Attempt) -> Program:
         """Return the entry that trains one configuration."""

@@ -21,7 +21,13 @@ from tunewell.tasks.object_detection.networks import DETECTORS, SEGMENTERS, Arch
 from tunewell.tasks.object_detection.weights import pretrained_weights
 from tunewell.tasks.vision.domains import check_domains, image_sizes
 from tunewell.tasks.vision.memory_ranges import describe_ranges, fitted_parameters
-from tunewell.tasks.vision.preparation import decode_set, known_preparation, trial_program, write_preparation
+from tunewell.tasks.vision.preparation import (
+    check_weights,
+    decode_set,
+    known_preparation,
+    trial_program,
+    write_preparation,
+)
 from tunewell.tasks.vision.sampling import advise_sampling
 from tunewell.tasks.vision.specs import by_class, complete_objective, data_folder, require_libraries
 from tunewell.tasks.vision.weights import foresee_weights
@@ -148,6 +154,14 @@ class ObjectDetection:
         decoded = decode_set(annotated, image_sizes(space), cache, progress, LETTERBOX)
         pretrained = pretrained_weights(self._architecture(spec.network))
         return write_preparation(spec, folder, known, decoded, pretrained, cache)
+
+    def check_same(self, spec: ExperimentSpec, folder: Path) -> None:
+        """Compare the data set and the file of weights with those that the experiment began with.
+
+        Raises:
+            UserError: they are others, or can't be read.
+        """
+        check_weights(spec, known_preparation(spec, folder, self._read(spec), AnnotatedPictures.load))
 
     def program(self, spec: ExperimentSpec, folder: Path, attempt: Attempt) -> Program:
         """Return the entry that trains one configuration."""

@@ -30,6 +30,7 @@ import numpy as np
 
 from tunewell.spec.errors import DataError
 from tunewell.tasks.contract import Progress
+from tunewell.tasks.vision.content import file_digest
 from tunewell.tasks.vision.picture_set import PictureSet
 from tunewell.tasks.vision.pictures import SQUASH, PictureError, ResizeRule, bombs_refused, load_pixels
 
@@ -165,7 +166,7 @@ def _decode_all(pictures: PictureSet, size: int, rule: ResizeRule) -> Iterator[t
     def decode_one(path: Path) -> tuple[np.ndarray | None, str, str]:
         try:
             content = path.read_bytes()
-            return load_pixels(content, size, rule), hashlib.blake2b(content, digest_size=16).hexdigest(), ""
+            return load_pixels(content, size, rule), file_digest(content), ""
         except PictureError as error:
             return None, "", str(error)
         except OSError as error:

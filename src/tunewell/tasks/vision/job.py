@@ -12,8 +12,9 @@ import numpy as np
 
 from tunewell.spec.errors import DataError
 from tunewell.tasks.vision.cache import decode, is_intact, load_cached_pixels
+from tunewell.tasks.vision.content import are_same
 from tunewell.tasks.vision.device import configure_torch
-from tunewell.tasks.vision.picture_set import PictureSet, fingerprint
+from tunewell.tasks.vision.picture_set import PictureSet
 from tunewell.tasks.vision.pictures import SQUASH, ResizeRule
 from tunewell.tasks.vision.prepared import Prepared
 from tunewell.tasks.vision.training import failures_named
@@ -41,7 +42,7 @@ def shared_pixels(prepared: Prepared, pictures: PictureSet, image_size: int, rul
     """
     folder = Path(prepared.pixels[image_size])
     if not is_intact(folder, pictures, image_size):
-        if fingerprint(pictures) != prepared.fingerprint:
+        if not are_same(pictures, prepared, pictures):
             raise DataError(f"{pictures.folder}: the data set has changed since the experiment began. Restore it.")
         cache = folder.parent.parent
         decode(pictures, prepared.fingerprint, image_size, cache, lambda what, done, total: None, rule)

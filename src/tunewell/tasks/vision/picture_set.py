@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from tunewell.spec.errors import DataError
+from tunewell.spec.places import moved
 from tunewell.tasks.data_view import DataSummary
 from tunewell.tasks.vision.prepared import read_fields
 from tunewell.trial.files import write_json
@@ -116,9 +117,10 @@ class PictureSet:
         )
 
     def save(self, path: Path) -> None:
-        """Write it as JSON, whole or not at all, whatever happens afterwards."""
+        """Write it as JSON, whole or not at all, whatever happens afterwards. The file and the folder may be moved."""
         fields = {
             "folder": str(self.folder),
+            "place": str(path.parent.resolve()),
             "classes": self.classes,
             "paths": self.paths,
             **self.content(),
@@ -135,7 +137,7 @@ def saved_fields(path: Path) -> dict[str, Any]:
         DataError: the file is missing or damaged.
     """
     fields = read_fields(path)
-    fields["folder"] = Path(fields["folder"])
+    fields["folder"] = moved(Path(fields["folder"]), Path(fields.pop("place")), path.parent.resolve())
     for name in ("classes", "paths", "notes"):
         fields[name] = tuple(fields[name])
     fields["splits"] = {name: tuple(positions) for name, positions in fields["splits"].items()}

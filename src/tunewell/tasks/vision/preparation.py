@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic
+from typing import TYPE_CHECKING, Any, Generic
 
 from tunewell.spec.errors import ConflictError, DataError
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.tasks.contract import Program, Progress
+from tunewell.tasks.vision.content import are_same, content_digest
 from tunewell.tasks.vision.inspection import Pictures, inspect
 from tunewell.tasks.vision.picture_set import fingerprint
 from tunewell.tasks.vision.prepared import TASK_FILE_VARIABLE, Prepared
 from tunewell.tasks.vision.sampling import advise_sampling
-from tunewell.tasks.vision.weights import Pretrained, is_whole, obtain_weights
+from tunewell.tasks.vision.weights import Pretrained, is_made_from, is_whole, obtain_weights
 
 if TYPE_CHECKING:  # it needs Pillow, and a base install can list the tasks
     from tunewell.tasks.vision.pictures import ResizeRule
@@ -30,15 +31,28 @@ class DecodedSet(Generic[Pictures]):
     pictures: Pictures
     #: Position of a broken picture → what is wrong with it.
     broken: Mapping[int, str]
+    #: See `content.content_digest`.
+    content: str
     #: Image size → folder of the decoded pictures; see `cache`.
     pixels: Mapping[int, str]
     #: See `picture_set.fingerprint`.
     fingerprint: str
 
 
+@dataclass(frozen=True, slots=True)
+class Known(Generic[Pictures]):
+    """What an earlier preparation left."""
+
+    prepared: Prepared
+    #: The data set as it was taken then, in the folder where it is now.
+    pictures: Pictures
+    #: Whether it was elsewhere then.
+    moved: bool
+
+
 def known_preparation(
     spec: ExperimentSpec, folder: Path, pictures: Pictures, load: Callable[[Path], Pictures]
-) -> Prepared | None:
+) -> Known[Pictures] | None:
     """Return what an earlier call left in the experiment's folder, which is made if needed; None: there was none.
 
     Raises:
@@ -49,12 +63,24 @@ def known_preparation(
     if not (folder / _TASK_FILE).exists() and not (folder / "trials").exists():
         return None
     known = Prepared.load(folder / _TASK_FILE)
-    if known.fingerprint != fingerprint(pictures) or not pictures.continues(load(Path(known.manifest))):
+    before = load(Path(known.manifest))
+    if not pictures.continues(before) or not are_same(pictures, known, before):
         raise ConflictError(
-            f"{spec.data}: the data set has changed since experiment '{spec.name}' began. "
+            f"{spec.data}: the data set has changed since experiment '{spec.name}' began, or is another one. "
             "Restore it, or start afresh with --new."
         )
-    return known
+    return Known(known, replace(before, folder=pictures.folder), before.folder != pictures.folder)
+
+
+def check_weights(spec: ExperimentSpec, known: Known[Any] | None) -> None:
+    """Raise `ConflictError` if a file of weights is not the one that the experiment began with."""
+    if known is None or spec.weights in ("auto", "none"):
+        return
+    if not is_made_from(Path(known.prepared.weights or ""), spec.weights):
+        raise ConflictError(
+            f"{spec.weights}: these are not the weights that experiment '{spec.name}' began with. "
+            "Restore them, or start afresh with --new."
+        )
 
 
 def decode_set(
@@ -71,13 +97,14 @@ def decode_set(
     decoded = {size: decode(pictures, state, size, cache, progress, rule) for size in sizes}
     first = decoded[sizes[0]]
     kept = inspect(pictures, first.digests, first.broken)
-    return DecodedSet(kept, first.broken, {size: str(item.folder) for size, item in decoded.items()}, state)
+    content = content_digest(kept, first.digests.__getitem__)
+    return DecodedSet(kept, first.broken, content, {size: str(item.folder) for size, item in decoded.items()}, state)
 
 
 def write_preparation(
     spec: ExperimentSpec,
     folder: Path,
-    known: Prepared | None,
+    known: Known[Pictures] | None,
     decoded: DecodedSet[Pictures],
     pretrained: Pretrained,
     cache: Path,
@@ -87,15 +114,16 @@ def write_preparation(
     Raises:
         DataError: the weights can't be used, or are no longer those that the experiment began with.
     """
-    if known is not None and (known.weights is None or is_whole(Path(known.weights))):
-        return [*known.notes, *known.advice]
+    before = known.prepared if known else None
+    if known is not None and (known.prepared.weights is None or is_whole(Path(known.prepared.weights))):
+        return _renew(folder, known, decoded)
     weights = obtain_weights(spec.weights, pretrained, cache)
-    if known is not None and (weights.path is None or weights.path.name != Path(str(known.weights)).name):
+    if before is not None and (weights.path is None or weights.path.name != Path(str(before.weights)).name):
         raise DataError(
-            f"{known.weights}: the weights that experiment '{spec.name}' began with are gone or damaged, and there are "
-            f"no such any more. {weights.origin} Restore them, or start afresh with --new."
+            f"{before.weights}: the weights that experiment '{spec.name}' began with are gone or damaged, and there "
+            f"are no such any more. {weights.origin} Restore them, or start afresh with --new."
         )
-    pictures = decoded.pictures
+    pictures = known.pictures if known else decoded.pictures
     pictures.save(folder / _MANIFEST)
     prepared = Prepared(
         network=str(spec.network),
@@ -107,8 +135,19 @@ def write_preparation(
         sampling=spec.sampling,
         notes=(*pictures.notes, weights.origin),
         advice=tuple(advise_sampling(spec.sampling, pictures.summary())),
+        content=decoded.content,
     )
     prepared.save(folder / _TASK_FILE)
+    return [*prepared.notes, *prepared.advice]
+
+
+def _renew(folder: Path, known: Known[Pictures], decoded: DecodedSet[Pictures]) -> list[str]:
+    """Write down where the same data are now, and the times of their files; return the notes."""
+    prepared = replace(known.prepared, fingerprint=decoded.fingerprint, pixels=decoded.pixels)
+    if known.moved:
+        known.pictures.save(folder / _MANIFEST)
+    if prepared != known.prepared:
+        prepared.save(folder / _TASK_FILE)
     return [*prepared.notes, *prepared.advice]
 
 

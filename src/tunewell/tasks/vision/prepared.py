@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,15 @@ class Prepared:
     notes: tuple[str, ...]
     #: What the user could do better, a sentence each.
     advice: tuple[str, ...] = ()
+    #: Digest of what is in the pictures; see `content`.
+    content: str = ""
 
     def save(self, path: Path) -> None:
-        """Write it as JSON, whole or not at all, whatever happens afterwards."""
-        write_json(path, asdict(self), durable=True)
+        """Write it as JSON, whole or not at all, whatever happens afterwards.
+
+        All files that it names are in the home: their paths go by the file's own folder, so that the home can be moved.
+        """
+        write_json(path, asdict(self._with_paths(lambda file: os.path.relpath(file, path.parent))), durable=True)
 
     @classmethod
     def load(cls, path: Path) -> Prepared:
@@ -46,7 +52,15 @@ class Prepared:
         fields = read_fields(path)
         fields |= {name: tuple(fields[name]) for name in ("notes", "advice")}
         fields["pixels"] = {int(size): folder for size, folder in fields["pixels"].items()}
-        return cls(**fields)
+        return cls(**fields)._with_paths(lambda file: os.path.normpath(path.parent / file))
+
+    def _with_paths(self, change: Callable[[str], str]) -> Prepared:
+        return replace(
+            self,
+            weights=change(self.weights) if self.weights else None,
+            manifest=change(self.manifest),
+            pixels={size: change(folder) for size, folder in self.pixels.items()},
+        )
 
 
 def read_fields(path: Path) -> dict[str, Any]:

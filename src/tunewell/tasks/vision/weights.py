@@ -78,7 +78,7 @@ def obtain_weights(choice: str, pretrained: Pretrained, cache: Path) -> Weights:
         return Weights(None, "Weights: none, trained from scratch as asked for.")
     if choice != "auto":
         _check_file(choice)
-        target = Path(f"{stem}-{_file_digest(Path(choice))}.safetensors")
+        target = Path(f"{stem}-{_file_digest(Path(choice))}.safetensors")  # see `is_made_from`
         return Weights(_convert(pretrained, "file", choice, target), f"Weights: {choice}.")
     if package and importlib.util.find_spec(package):
         path = _convert(pretrained, "package", package, Path(f"{stem}-package.safetensors"))
@@ -126,6 +126,11 @@ def foresee_weights(choice: str, pretrained: Pretrained) -> str:
 def _check_file(choice: str) -> None:
     if not Path(choice).is_file():
         raise DataError(f"weights: there is no file {choice}. Name one, or write auto or none.")
+
+
+def is_made_from(converted: Path, choice: str) -> bool:
+    """Whether weights in the cache were made from a file with the content of the file `choice`."""
+    return converted.stem.endswith(f"-{_file_digest(Path(choice))}")
 
 
 def is_whole(file: Path) -> bool:

@@ -21,6 +21,7 @@ def upgrade() -> None:
         sa.Column("name", sa.String(100), nullable=False, unique=True),
         sa.Column("identity", sa.String(32), nullable=False),
         sa.Column("spec", sa.JSON, nullable=False),
+        sa.Column("home", sa.Text, nullable=False),
         sa.Column("space", sa.JSON, nullable=False),
         sa.Column("algorithm", sa.JSON, nullable=False),
         sa.Column("state", sa.String(20), nullable=False),

@@ -23,7 +23,7 @@ from tunewell.cli.options import (
 )
 from tunewell.cli.summary import print_summary
 from tunewell.controller.controller import Controller
-from tunewell.display.lines import ProgressLines, started_line
+from tunewell.display.lines import ProgressLines, note_line, started_line
 from tunewell.display.live import LiveTable
 from tunewell.display.wording import conditions_text
 from tunewell.reports.format import count, scalar
@@ -93,6 +93,8 @@ def _run(service: Service, name: str, console: Console) -> bool:
             nonlocal shown
             if not shown:
                 status.stop()
+                for note in service.experiment(name).notes:
+                    console.print(Text(note_line(note), style="dim"), soft_wrap=True)
                 table.__enter__()
                 shown = True
             table.update(controller.problem, controller.interrupted)

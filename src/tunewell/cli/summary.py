@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tunewell.display.lines import note_line
 from tunewell.display.wording import agreement_text, best_text, counts_text, searched, test_text
 from tunewell.reports.format import count, duration, number, scalar, shortened
 from tunewell.service.finalists import rank_agreement
@@ -20,7 +21,7 @@ def print_summary(service: Service, result: SearchResult, console: Console) -> N
     console.print()
     console.print(_headline(result), soft_wrap=True)
     for note in result.notes:
-        console.print(Text(f"Note: {note}", style="dim"), soft_wrap=True)
+        console.print(Text(note_line(note), style="dim"), soft_wrap=True)
     if result.top:
         console.print(_best_table(service, result, console.width))
     if tested := test_text(result):

@@ -22,7 +22,7 @@ MOST_LINES = 10
 
 
 class ProgressLines:
-    """Prints what happens in one experiment, a line a trial."""
+    """Prints what happens in one experiment: its notes, then a line a trial."""
 
     def __init__(self, service: Service, name: str, stream: TextIO | None = None) -> None:
         """Print what happens from now on in experiment `name` (default: on standard output)."""
@@ -31,6 +31,7 @@ class ProgressLines:
         self._stream = stream
         self._last = 0.0
         self._problem = ""
+        self._told: set[str] = set()
         snapshot = service.snapshot(name, recent=1)
         self._ended = snapshot.ended_count
 
@@ -57,6 +58,10 @@ class ProgressLines:
 
     def _look(self) -> None:
         snapshot = self._service.snapshot(self._name, recent=MOST_LINES)
+        for note in snapshot.result.notes:
+            if note not in self._told:
+                self._told.add(note)
+                self._print(note_line(note))
         new = snapshot.ended_count - self._ended
         self._ended = snapshot.ended_count
         if new > MOST_LINES:
@@ -72,6 +77,11 @@ class ProgressLines:
         # Whoever read the lines may be gone: no reason to end a search.
         with suppress(BrokenPipeError):
             print(text, file=self._stream or sys.stdout, flush=True)
+
+
+def note_line(note: str) -> str:
+    """Return one line about what is to be known of the whole search."""
+    return f"Note: {note}"
 
 
 def trial_line(snapshot: Snapshot, trial: TrialRow) -> str:

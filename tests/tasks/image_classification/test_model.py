@@ -31,6 +31,7 @@ CONFIG = ModelConfig(
     std=(0.2, 0.3, 0.4),
     parameters={"learning_rate": 0.01, "horizontal_flip": False},
     metrics={"accuracy": 0.9},
+    value_ranges={"grey": (0.0, 4095.0)},
 )
 
 

@@ -10,9 +10,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tests.tasks.image_classification.trained import PARAMETERS
 
 from tunewell.spec.errors import ConflictError, DataError, SpecError, UserError
 from tunewell.spec.experiment import ExperimentSpec, parse_spec
@@ -21,9 +23,11 @@ from tunewell.tasks.contract import Attempt
 from tunewell.tasks.image_classification import convert_weights
 from tunewell.tasks.image_classification.data import Manifest
 from tunewell.tasks.image_classification.manifest import load_manifest
-from tunewell.tasks.image_classification.model import build_module
+from tunewell.tasks.image_classification.model import build_module, normalize, preprocess
 from tunewell.tasks.image_classification.task import ImageClassification
+from tunewell.tasks.image_classification.train import create_learner
 from tunewell.tasks.vision import sampling, weights
+from tunewell.tasks.vision.cache import load_cached_pixels
 from tunewell.tasks.vision.prepared import Prepared
 
 TASK = ImageClassification()
@@ -339,6 +343,29 @@ def test_lost_weights_are_only_replaced_by_the_same(
         prepare(spec, tmp_path)
 
 
+def test_deep_pictures(tmp_path: Path) -> None:
+    """What is black and white is measured once, noted, and the same in trials and in what a model is told."""
+    for number in range(20):
+        values = np.full((8, 8), 100 + 190 * number, dtype=np.uint16)
+        path = tmp_path / "data" / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(values).save(path)
+    spec = spec_of(tmp_path / "data", parameters={"image_size": 32})
+    notes, told = prepare(spec, tmp_path)
+    assert prepare(spec, tmp_path) == (notes, 0)
+    assert told == 2 * 20
+    assert any("of 100 to 3710: 0 is taken as black and 4095 as white, by the model too." in note for note in notes)
+    prepared = Prepared.load(tmp_path / "e" / "task.json")
+    manifest = Manifest.load(Path(prepared.manifest))
+    learner = create_learner(prepared, manifest, {**PARAMETERS, "image_size": 32})
+    assert learner.config.value_ranges == manifest.value_ranges == {"grey": (0, 4095)}
+    pixels = load_cached_pixels(Path(prepared.pixels[32]))
+    assert pixels.max() == round(3710 / 4095 * 255)
+    brightest = manifest.paths.index("b/19.png")
+    same = preprocess([manifest.path(brightest)], learner.config)
+    assert torch.equal(same, normalize(torch.from_numpy(pixels[[brightest]].copy()), learner.config))
+
+
 def test_broken_and_doubled_pictures(own_digits: Path, tmp_path: Path) -> None:
     """Few broken pictures are left out with a note, doubled ones are noted; many broken ones are an error."""
     train, val = (sorted((own_digits / split).rglob("*.png")) for split in ("train", "val"))
@@ -346,7 +373,7 @@ def test_broken_and_doubled_pictures(own_digits: Path, tmp_path: Path) -> None:
     val[-1].write_bytes(train[-1].read_bytes())
     spec = spec_of(own_digits, parameters={"image_size": 32})
     notes, _ = prepare(spec, tmp_path / "few")
-    assert any(note.startswith("Left out, because they can't be read: train/") for note in notes)
+    assert any(note.startswith("Left out, because they can't be read: 1 pictures, train/") for note in notes)
     assert any(note.startswith("1 of 40 pictures of val are in train too") for note in notes)
     assert len(Manifest.load(tmp_path / "few" / "e" / "manifest.json").splits["train"]) == 39
     for path in train[1:4]:

@@ -39,7 +39,8 @@ def test_few_broken_pictures_are_left_out() -> None:
     """Up to three (or 1 %) broken pictures leave the splits and are named in a note."""
     manifest = inspect(pictures_of(20, 10), distinct(30), {0: "truncated", 25: "no picture"})
     assert manifest.splits == {"train": tuple(range(1, 20)), "val": (20, 21, 22, 23, 24, 26, 27, 28, 29)}
-    assert manifest.notes[1:] == ("Left out, because they can't be read: 0.png (truncated), 25.png (no picture).",)
+    left_out = "Left out, because they can't be read: 2 pictures, 0.png (truncated), 25.png (no picture)."
+    assert manifest.notes[1:] == (left_out,)
     assert len(manifest.paths) == 30
 
 

@@ -122,7 +122,7 @@ def _worst_mistakes(
 
 
 def thumbnail(path: Path) -> str | None:
-    """Return the picture as the network sees it, a square; None if it can't be read any more."""
+    """Return the picture as a square; None if it can't be read any more."""
     try:
         pixels = load_pixels(path, THUMBNAIL_SIDE)
     except PictureError:

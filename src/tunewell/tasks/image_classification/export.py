@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from torch import nn
 
 from tunewell.tasks.image_classification.manifest import load_manifest
 from tunewell.tasks.image_classification.model import ModelConfig, load_model, preprocess
+from tunewell.tasks.vision.depths import describe_ranges, ranges_in_code
 from tunewell.tasks.vision.handover import Export, hand_over
 from tunewell.tasks.vision.pictures import bombs_refused, load_pixels
 from tunewell.trial import fail
@@ -116,7 +118,11 @@ def _describe(config: ModelConfig) -> dict[str, Any]:
         "opset": OPSET,
         "inputs": {"images": ["batch", 3, size, size]},
         "outputs": {"probabilities": ["batch", len(config.classes)]},
-        "preprocessing": f"RGB, the whole picture resized to {size} x {size} (bicubic), divided by 255, channels first",
+        "preprocessing": (
+            f"{describe_ranges(config.value_ranges)}RGB, the whole picture resized to {size} x {size} (bicubic), "
+            "divided by 255, channels first"
+        ),
+        "value_ranges": config.value_ranges,
         "image_size": size,
         "normalization": "in the graph",
         "mean": config.mean,
@@ -140,7 +146,8 @@ from PIL import Image, ImageOps
 
 model = json.load(open("model.json"))
 session = onnxruntime.InferenceSession("model.onnx")
-picture = ImageOps.exif_transpose(Image.open("picture.jpg")).convert("RGB")
+picture = ImageOps.exif_transpose(Image.open("picture.jpg"))
+{ranges_in_code(config.value_ranges)}picture = picture.convert("RGB")
 pixels = np.asarray(picture.resize(({size}, {size}), Image.Resampling.BICUBIC), dtype=np.float32) / 255
 probabilities = session.run(["probabilities"], {{"images": pixels.transpose(2, 0, 1)[None]}})[0][0]
 {answer}
@@ -169,7 +176,8 @@ def _difference(path: Path, module: nn.Module, config: ModelConfig, pictures: Se
     with torch.inference_mode():
         expected = config.kind.probabilities(module(preprocess(pictures, config))).numpy()
     with bombs_refused():
-        pixels = np.stack([load_pixels(picture, config.image_size) for picture in pictures])
+        load = partial(load_pixels, size=config.image_size, ranges=config.value_ranges)
+        pixels = np.stack([load(picture) for picture in pictures])
     images = (pixels / np.float32(255)).transpose(0, 3, 1, 2)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     batches = np.split(images, [1, 3])

@@ -22,6 +22,7 @@ from torch import nn
 from tunewell.spec.errors import DataError
 from tunewell.tasks.image_classification.kinds import KINDS, Kind
 from tunewell.tasks.image_classification.networks import architecture
+from tunewell.tasks.vision.depths import ValueRanges
 from tunewell.tasks.vision.model_files import model_in, write_model
 from tunewell.tasks.vision.pictures import SQUASH, PictureError, bombs_refused, load_pixels
 
@@ -51,6 +52,8 @@ class ModelConfig:
     task: str = "image-classification"
     #: How pictures become squares; see `pictures`.
     resize: str = SQUASH
+    #: Which values are black and white in pictures with more than 8 bits of them; see `depths`.
+    value_ranges: ValueRanges = field(default_factory=dict)
     #: Versions of the libraries that trained it.
     versions: dict[str, str] = field(default_factory=lambda: {name: version(name) for name in ("torch", "timm")})
 
@@ -112,7 +115,7 @@ def preprocess(pictures: Sequence[Path | str | PIL.Image.Image], config: ModelCo
     with bombs_refused():
         for picture in pictures:
             try:
-                arrays.append(load_pixels(picture, config.image_size))
+                arrays.append(load_pixels(picture, config.image_size, SQUASH, config.value_ranges))
             except PictureError as error:
                 raise DataError(f"{picture}: it can't be read as a picture ({error}).") from None
     return normalize(torch.from_numpy(np.stack(arrays)), config)
@@ -123,4 +126,5 @@ def _to_config(fields: dict[str, Any]) -> ModelConfig:
         raise ValueError(f"it is made for {fields['task']} with the resize rule {fields['resize']}")
     for name in ("classes", "mean", "std", "thresholds"):
         fields[name] = tuple(fields[name])
+    fields["value_ranges"] = {kind: tuple(ends) for kind, ends in fields["value_ranges"].items()}
     return ModelConfig(**fields)

@@ -43,7 +43,7 @@ def _begin(arguments: Mapping[str, Any], paths: Sequence[Path]) -> Callable[[Seq
 
 
 def _predict(module: nn.Module, config: ModelConfig, paths: Sequence[Path]) -> list[Prediction]:
-    pixels, problems = load_each(paths, partial(load_pixels, size=config.image_size))
+    pixels, problems = load_each(paths, partial(load_pixels, size=config.image_size, ranges=config.value_ranges))
     rows = dict(zip(pixels, _probabilities(module, config, list(pixels.values())), strict=True))
     prediction = _labels if config.thresholds else _label
     return [prediction(config, rows.get(path), problems.get(path)) for path in paths]

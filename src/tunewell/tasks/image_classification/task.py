@@ -30,6 +30,7 @@ from tunewell.tasks.vision.preparation import (
     decode_set,
     known_preparation,
     trial_program,
+    with_value_ranges,
     write_preparation,
 )
 from tunewell.tasks.vision.sampling import advise_sampling
@@ -140,12 +141,12 @@ class ImageClassification:
         require_libraries(self.name, _LIBRARIES)
         from tunewell.tasks.vision.viewing import view_data
 
-        manifest = self.read(data_folder(spec), spec.seed)
+        manifest = with_value_ranges(self.read(data_folder(spec), spec.seed), progress)
 
         def draw(position: int) -> np.ndarray:
-            from tunewell.tasks.vision.pictures import load_pixels
+            from tunewell.tasks.vision.pictures import SQUASH, load_pixels
 
-            return load_pixels(manifest.path(position), _VIEW_SIDE)
+            return load_pixels(manifest.path(position), _VIEW_SIDE, SQUASH, manifest.value_ranges)
 
         return view_data(manifest, draw, progress)
 

@@ -72,6 +72,7 @@ def create_learner(
         std=design.std,
         parameters=dict(configuration),
         task=manifest.task,
+        value_ranges=manifest.value_ranges,
     )
     return ClassificationLearner(module, config, hyperparameters, prepared.seed, best_device())
 

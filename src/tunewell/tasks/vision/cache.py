@@ -3,11 +3,12 @@
 ::
 
     CACHE/pictures/KEY/pixels.npy      uint8 (N, S, S, 3), N = all pictures of the data set in their order
-    CACHE/pictures/KEY/index.json      digest of each file's content; what is wrong with the broken ones; checksums
+    CACHE/pictures/KEY/index.json      digest of each file's content; what is wrong with the broken ones; which have
+                                       several frames; checksums
     CACHE/pictures.lock                held by the one process that decodes
 
-KEY is a digest of names, sizes and modification times of the files, of S and of the resize rule. A folder
-appears by renaming, complete. One that is damaged is built anew.
+KEY is a digest of names, sizes and modification times of the files, of S, of the resize rule and of what is black and
+white. A folder appears by renaming, complete. One that is damaged is built anew.
 """
 
 from __future__ import annotations
@@ -32,7 +33,14 @@ from tunewell.spec.errors import DataError
 from tunewell.tasks.contract import Progress
 from tunewell.tasks.vision.content import file_digest
 from tunewell.tasks.vision.picture_set import PictureSet
-from tunewell.tasks.vision.pictures import SQUASH, PictureError, ResizeRule, bombs_refused, load_pixels
+from tunewell.tasks.vision.pictures import (
+    SQUASH,
+    PictureError,
+    ResizeRule,
+    bombs_refused,
+    has_several_frames,
+    load_pixels,
+)
 
 _MAX_THREADS = 8
 _CHUNK = 256
@@ -51,6 +59,8 @@ class Decoded:
     digests: tuple[str, ...]
     #: Position of a broken picture → what is wrong with it. Its pixels are black.
     broken: Mapping[int, str]
+    #: Positions of pictures with several frames or pages, the first of which is taken.
+    several_frames: tuple[int, ...]
 
 
 def load_cached_pixels(folder: Path) -> np.ndarray:
@@ -69,7 +79,8 @@ def decode(
     Raises:
         DataError: the cache can't be written, or the disk is too small.
     """
-    key = hashlib.blake2b(f"{fingerprint} {size} {rule}".encode(), digest_size=16).hexdigest()
+    ranges = json.dumps(pictures.value_ranges, sort_keys=True) if pictures.value_ranges else ""
+    key = hashlib.blake2b(f"{fingerprint} {size} {rule}{ranges}".encode(), digest_size=16).hexdigest()
     folder = cache / "pictures" / key
     shape = (len(pictures.paths), size, size, 3)
     try:
@@ -101,6 +112,7 @@ def _read(folder: Path, shape: tuple[int, ...]) -> Decoded | None:
         index = json.loads((folder / "index.json").read_text())
         broken = {int(position): problem for position, problem in index["broken"].items()}
         pixels, digests, checksums = load_cached_pixels(folder), tuple(index["digests"]), index["checksums"]
+        several_frames = tuple(index["several_frames"])
     except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError):
         return None
     if pixels.shape != shape or not len(digests) == len(checksums) == shape[0]:
@@ -108,7 +120,7 @@ def _read(folder: Path, shape: tuple[int, ...]) -> Decoded | None:
     compared = np.linspace(0, shape[0] - 1, min(shape[0], _COMPARED)).astype(int).tolist()
     if any(zlib.crc32(pixels[position]) != checksums[position] for position in compared):
         return None
-    return Decoded(folder, digests, broken)
+    return Decoded(folder, digests, broken, several_frames)
 
 
 @contextmanager
@@ -135,22 +147,24 @@ def _check_space(folder: Path, needed: int) -> None:
 
 
 def _build(pictures: PictureSet, size: int, rule: ResizeRule, folder: Path, progress: Progress) -> None:
-    digests, checksums, broken = [], [], {}
+    digests, checksums, several_frames, broken = [], [], [], {}
     part = Path(tempfile.mkdtemp(prefix=_PART, dir=folder.parent))
     try:
         shape = (len(pictures.paths), size, size, 3)
         pixels = np.lib.format.open_memmap(part / "pixels.npy", mode="w+", dtype=np.uint8, shape=shape)
-        for position, (array, digest, problem) in enumerate(_decode_all(pictures, size, rule)):
-            digests.append(digest)
-            if array is None:
-                broken[position] = problem
+        for position, item in enumerate(_decode_all(pictures, size, rule)):
+            digests.append(item.digest)
+            if item.pixels is None:
+                broken[position] = item.problem
             else:
-                pixels[position] = array
+                pixels[position] = item.pixels
+            if item.several_frames:
+                several_frames.append(position)
             checksums.append(zlib.crc32(pixels[position]))
             progress(f"decoding pictures at {size} px", position + 1, len(pictures.paths))
         pixels.flush()
         del pixels
-        index = {"digests": digests, "checksums": checksums, "broken": broken}
+        index = {"digests": digests, "checksums": checksums, "broken": broken, "several_frames": several_frames}
         (part / "index.json").write_text(json.dumps(index))
         if folder.exists():  # damaged; whoever has mapped it keeps what he has
             folder.rename(part.with_name(f"{part.name}-damaged"))
@@ -160,17 +174,29 @@ def _build(pictures: PictureSet, size: int, rule: ResizeRule, folder: Path, prog
             shutil.rmtree(rest, ignore_errors=True)
 
 
-def _decode_all(pictures: PictureSet, size: int, rule: ResizeRule) -> Iterator[tuple[np.ndarray | None, str, str]]:
-    """Yield (pixels, content digest, problem) of each picture in order, a chunk in memory at a time."""
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """One decoded picture."""
 
-    def decode_one(path: Path) -> tuple[np.ndarray | None, str, str]:
+    #: None if it is broken.
+    pixels: np.ndarray | None
+    digest: str = ""
+    problem: str = ""
+    several_frames: bool = False
+
+
+def _decode_all(pictures: PictureSet, size: int, rule: ResizeRule) -> Iterator[_Item]:
+    """Yield each picture in order, a chunk in memory at a time."""
+
+    def decode_one(path: Path) -> _Item:
         try:
             content = path.read_bytes()
-            return load_pixels(content, size, rule), file_digest(content), ""
+            pixels = load_pixels(content, size, rule, pictures.value_ranges)
+            return _Item(pixels, file_digest(content), several_frames=has_several_frames(content))
         except PictureError as error:
-            return None, "", str(error)
+            return _Item(None, problem=str(error))
         except OSError as error:
-            return None, "", f"it can't be read ({error.strerror or error})"
+            return _Item(None, problem=f"it can't be read ({error.strerror or error})")
 
     paths = [pictures.path(position) for position in range(len(pictures.paths))]
     with bombs_refused(), ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1)) as pool:

@@ -17,13 +17,16 @@ _BEARABLE_COUNT = 3
 _LISTED = 5
 
 
-def inspect(pictures: Pictures, digests: Sequence[str], broken: Mapping[int, str]) -> Pictures:
-    """Return the data set without its broken pictures, with notes on them and on pictures in two splits.
+def inspect(
+    pictures: Pictures, digests: Sequence[str], broken: Mapping[int, str], several_frames: Sequence[int] = ()
+) -> Pictures:
+    """Return the data set without its broken pictures, with notes on these, on films and on pictures in two splits.
 
     Args:
         pictures: the data set.
         digests: digest of each file's content, by position.
         broken: position → what is wrong with the picture.
+        several_frames: positions of pictures with several frames.
 
     Raises:
         DataError: more pictures are broken than can be left out, or all of a split.
@@ -46,8 +49,19 @@ def inspect(pictures: Pictures, digests: Sequence[str], broken: Mapping[int, str
         notes.append(f"Not used, because none can be read: all {len(positions)} pictures of test.")
     kept = pictures.without(broken)
     if broken:
-        notes.append(f"Left out, because they can't be read: {describe(pictures, broken)}.")
+        notes.append(f"Left out, because they can't be read: {len(broken)} pictures, {describe(pictures, broken)}.")
+    notes += note_frames(pictures, several_frames)
     return replace(kept, notes=(*notes, *_in_two_splits(kept, digests)))
+
+
+def note_frames(pictures: PictureSet, several_frames: Sequence[int]) -> list[str]:
+    """Return a note on the pictures at these positions, which have several frames; nothing if there are none."""
+    if not several_frames:
+        return []
+    return [
+        f"{len(several_frames)} pictures have several frames or pages, of which the first one is taken, such as "
+        f"{pictures.paths[several_frames[0]]}."
+    ]
 
 
 def describe(pictures: PictureSet, broken: Mapping[int, str]) -> str:

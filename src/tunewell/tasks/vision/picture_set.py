@@ -7,9 +7,9 @@ import json
 import stat
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from tunewell.spec.places import moved
 from tunewell.tasks.data_view import DataSummary
 from tunewell.tasks.vision.prepared import read_fields
 from tunewell.trial.files import write_json
+
+if TYPE_CHECKING:  # it needs Pillow, and a base install can list the tasks
+    from tunewell.tasks.vision.depths import ValueRanges
 
 #: Share of the pictures that become validation data where the user has not made the split.
 VALIDATION_SHARE = 0.2
@@ -43,6 +46,8 @@ class PictureSet:
     classes: tuple[str, ...]
     #: What the user should know, a sentence each.
     notes: tuple[str, ...] = ()
+    #: Which values are black and white; see `depths`.
+    value_ranges: ValueRanges = field(default_factory=dict)
 
     @abstractmethod
     def content(self) -> dict[str, Any]:
@@ -126,6 +131,7 @@ class PictureSet:
             **self.content(),
             "splits": dict(self.splits),
             "notes": self.notes,
+            "value_ranges": self.value_ranges,
         }
         write_json(path, fields, durable=True)
 
@@ -140,6 +146,7 @@ def saved_fields(path: Path) -> dict[str, Any]:
     fields["folder"] = moved(Path(fields["folder"]), Path(fields.pop("place")), path.parent.resolve())
     for name in ("classes", "paths", "notes"):
         fields[name] = tuple(fields[name])
+    fields["value_ranges"] = {kind: tuple(ends) for kind, ends in fields["value_ranges"].items()}
     fields["splits"] = {name: tuple(positions) for name, positions in fields["splits"].items()}
     return fields
 

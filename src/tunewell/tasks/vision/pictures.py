@@ -12,16 +12,21 @@ sizes are what is learned, as with boxes, no distortion is welcome.
 from __future__ import annotations
 
 import base64
+import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+
+from tunewell.tasks.vision.depths import ValueRanges, to_8_bits
 
 #: Names of what `load_pixels` does; part of cache keys and of saved models.
 ResizeRule = Literal["squash-bicubic-1", "letterbox-bicubic-1"]
@@ -45,7 +50,15 @@ _SIDEWAYS = {5, 6, 7, 8}
 _PNG_ORIENTATIONS = (b"eXIf", b"Raw profile type", b"adobe.xmp")
 
 #: What reading a broken picture may raise.
-_PROBLEMS = (OSError, ValueError, SyntaxError, EOFError, IndexError, MemoryError, OverflowError, TypeError)
+_PROBLEMS = (
+    *(OSError, ValueError, SyntaxError, EOFError, MemoryError, ArithmeticError, LookupError, TypeError),
+    *(AttributeError, AssertionError, RuntimeError, struct.error, zlib.error),
+)
+
+
+#: How files begin that have one frame, unless a PNG has a certain chunk at its beginning.
+_ONE_FRAME = (b"\xff\xd8", b"\x89PNG", b"BM")
+_HEAD = 1 << 12
 
 
 class PictureError(Exception):
@@ -80,8 +93,19 @@ def bombs_refused() -> Iterator[None]:
         yield
 
 
-def load_pixels(source: Path | str | bytes | Image.Image, size: int, rule: ResizeRule = SQUASH) -> np.ndarray:
+def load_pixels(
+    source: Path | str | bytes | Image.Image,
+    size: int,
+    rule: ResizeRule = SQUASH,
+    ranges: ValueRanges = MappingProxyType({}),
+) -> np.ndarray:
     """Return a picture (its path, its bytes, or itself) as uint8 array (size, size, 3) in RGB.
+
+    Args:
+        source: the picture; of several frames or pages the first one counts.
+        size: side of the square in pixels.
+        rule: how the picture becomes a square.
+        ranges: which values are black and white, where there are more than 8 bits of them.
 
     Raises:
         PictureError: it is no picture, truncated, or too large.
@@ -90,12 +114,24 @@ def load_pixels(source: Path | str | bytes | Image.Image, size: int, rule: Resiz
         image = source if isinstance(source, Image.Image) else _open(source)
         # JPEG only: decodes at a half, a quarter or an eighth of the size, never under twice of what is wanted.
         image.draft("RGB", (2 * size, 2 * size))
-        image = _to_rgb(ImageOps.exif_transpose(image))
+        image = _to_rgb(ImageOps.exif_transpose(to_8_bits(image, ranges)))
         return _letterboxed(image, size) if rule == LETTERBOX else _resized(image, size, size)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise PictureError(f"it has more than {Image.MAX_IMAGE_PIXELS} pixels") from None
     except _PROBLEMS as error:
         raise PictureError(f"{error}" or type(error).__name__) from None
+
+
+def has_several_frames(content: bytes) -> bool:
+    """Whether a picture that can be read is a film or has several pages, in whatever state the later ones are."""
+    if content.startswith(_ONE_FRAME) and b"acTL" not in content[:_HEAD]:
+        return False
+    try:
+        with _open(content) as image:
+            # The frames of a JPEG are views for other displays, those of a PSD are layers.
+            return image.format not in ("MPO", "PSD") and bool(getattr(image, "is_animated", False))
+    except (PictureError, Image.DecompressionBombError, Image.DecompressionBombWarning, *_PROBLEMS):
+        return False
 
 
 def picture_size(path: Path) -> tuple[int, int]:
@@ -156,20 +192,7 @@ def _open(source: Path | str | bytes) -> ImageFile.ImageFile:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith(("I", "F")):
-        return Image.fromarray(_to_8_bits(np.asarray(image))).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         rgba = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
     return image.convert("RGB")
-
-
-def _to_8_bits(values: np.ndarray) -> np.ndarray:
-    """Scale grey values to 0…255: from 0…1 if they are fractions, from 16 bits if they exceed 255."""
-    highest = float(values.max(initial=0))
-    if values.dtype.kind == "f" and highest <= 1:
-        values = values * 255.0
-    elif values.dtype == np.uint16 or highest > 255:
-        values = values / 257.0
-    scaled: np.ndarray = np.clip(np.nan_to_num(values), 0, 255).astype(np.uint8)
-    return scaled

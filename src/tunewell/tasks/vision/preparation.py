@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic
@@ -16,6 +19,7 @@ from tunewell.tasks.vision.picture_set import fingerprint
 from tunewell.tasks.vision.prepared import TASK_FILE_VARIABLE, Prepared
 from tunewell.tasks.vision.sampling import advise_sampling
 from tunewell.tasks.vision.weights import Pretrained, is_made_from, is_whole, obtain_weights
+from tunewell.trial.files import read_json, write_json
 
 if TYPE_CHECKING:  # it needs Pillow, and a base install can list the tasks
     from tunewell.tasks.vision.pictures import ResizeRule
@@ -94,11 +98,41 @@ def decode_set(
     from tunewell.tasks.vision.cache import decode
 
     state = fingerprint(pictures)
+    pictures = _with_known_ranges(pictures, state, cache, progress)
     decoded = {size: decode(pictures, state, size, cache, progress, rule) for size in sizes}
     first = decoded[sizes[0]]
-    kept = inspect(pictures, first.digests, first.broken)
+    kept = inspect(pictures, first.digests, first.broken, first.several_frames)
     content = content_digest(kept, first.digests.__getitem__)
     return DecodedSet(kept, first.broken, content, {size: str(item.folder) for size, item in decoded.items()}, state)
+
+
+def _with_known_ranges(pictures: Pictures, state: str, cache: Path, progress: Progress) -> Pictures:
+    """Return the pictures with what is black and white, from the cache or into it: measuring takes a while."""
+    used = json.dumps([state, *(sorted(pictures.splits[split]) for split in ("train", "val"))])
+    path = cache / "pictures" / f"{hashlib.blake2b(used.encode(), digest_size=16).hexdigest()}.ranges.json"
+    known = read_json(path)
+    if known is not None:
+        ranges = {kind: (low, high) for kind, (low, high) in known["ranges"].items()}
+        return replace(pictures, value_ranges=ranges, notes=(*pictures.notes, *known["notes"]))
+    found = with_value_ranges(pictures, progress)
+    with suppress(OSError):  # decoding will say why
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, {"ranges": found.value_ranges, "notes": found.notes[len(pictures.notes) :]})
+    return found
+
+
+def with_value_ranges(pictures: Pictures, progress: Progress) -> Pictures:
+    """Return the pictures with what is black and white in those with more than 8 bits a value, and notes on it.
+
+    The pictures to train and to validate on decide, which the final model learns from.
+    """
+    from tunewell.tasks.vision.depths import measure_ranges
+    from tunewell.tasks.vision.pictures import bombs_refused
+
+    paths = [pictures.path(place) for split in ("train", "val") for place in sorted(pictures.splits[split])]
+    with bombs_refused():
+        ranges, notes = measure_ranges(paths, lambda done, total: progress("measuring grey values", done, total))
+    return replace(pictures, value_ranges=ranges, notes=(*pictures.notes, *notes))
 
 
 def write_preparation(

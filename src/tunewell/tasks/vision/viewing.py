@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,7 +14,7 @@ from tunewell.spec.errors import DataError
 from tunewell.tasks.contract import Progress
 from tunewell.tasks.data_view import DataView, ShownPicture
 from tunewell.tasks.vision.cache import decode
-from tunewell.tasks.vision.inspection import copies_in_train
+from tunewell.tasks.vision.inspection import copies_in_train, note_frames
 from tunewell.tasks.vision.picture_set import PictureSet
 from tunewell.tasks.vision.pictures import PictureError, data_uri
 
@@ -66,7 +67,7 @@ def view_data(
         for pair in copies_in_train(kept, decoded.digests, split)
     ]
     return DataView(
-        summary=pictures.summary(),
+        summary=replace(pictures, notes=(*pictures.notes, *note_frames(pictures, decoded.several_frames))).summary(),
         broken={pictures.paths[position]: problem for position, problem in decoded.broken.items()},
         copies=[
             (shown(position, f"{split}: "), shown(original, "train: "))

@@ -14,6 +14,7 @@ import numpy as np
 from tunewell.tasks.object_detection.annotations import AnnotatedPictures
 from tunewell.tasks.object_detection.masks import draw
 from tunewell.tasks.object_detection.samples import Sample
+from tunewell.tasks.vision.depths import ValueRanges
 from tunewell.tasks.vision.job import shared_pixels
 from tunewell.tasks.vision.pictures import LETTERBOX, letterbox_frame, load_pixels, picture_size
 from tunewell.tasks.vision.prepared import Prepared
@@ -59,12 +60,14 @@ def shared_pictures(prepared: Prepared, annotated: AnnotatedPictures, image_size
     return DecodedPictures(shared_pixels(prepared, annotated, image_size, LETTERBOX), annotated)
 
 
-def load_frame(source: Path, size: int) -> tuple[np.ndarray, tuple[int, int]]:
+def load_frame(source: Path, size: int, ranges: ValueRanges) -> tuple[np.ndarray, tuple[int, int]]:
     """Return a picture as networks get it, uint8 (H, W, 3), and its own width and height.
+
+    `ranges` are those of the data set that the network has learned; see `depths`.
 
     Raises:
         PictureError: it is no picture, truncated, or too large.
     """
     original = picture_size(source)
     left, top, width, height = letterbox_frame(*original, size)
-    return load_pixels(source, size, LETTERBOX)[top : top + height, left : left + width], original
+    return load_pixels(source, size, LETTERBOX, ranges)[top : top + height, left : left + width], original

@@ -34,6 +34,7 @@ from tunewell.tasks.object_detection.finding import MASK_THRESHOLD, find
 from tunewell.tasks.object_detection.masks import decode
 from tunewell.tasks.object_detection.model import ModelConfig, load_model
 from tunewell.tasks.object_detection.networks import architecture
+from tunewell.tasks.vision.depths import describe_ranges, ranges_in_code
 from tunewell.tasks.vision.handover import Export, hand_over
 from tunewell.tasks.vision.pictures import PictureError, bombs_refused
 from tunewell.trial import fail
@@ -144,9 +145,10 @@ def _describe(config: ModelConfig) -> dict[str, Any]:
         "inputs": {"image": [3, "height", "width"]},
         "outputs": outputs,
         "preprocessing": (
-            f"RGB, the whole picture resized to {size} pixels on its longer side (bicubic), divided by 255, "
-            "channels first"
+            f"{describe_ranges(config.value_ranges)}RGB, the whole picture resized to {size} pixels on its longer side "
+            "(bicubic), divided by 255, channels first"
         ),
+        "value_ranges": config.value_ranges,
         "image_size": size,
         "score_threshold": config.score_threshold,
         "normalization": "in the graph",
@@ -168,7 +170,8 @@ from PIL import Image, ImageOps
 
 model = json.load(open("model.json"))
 session = onnxruntime.InferenceSession("model.onnx")
-picture = ImageOps.exif_transpose(Image.open("picture.jpg")).convert("RGB")
+picture = ImageOps.exif_transpose(Image.open("picture.jpg"))
+{ranges_in_code(config.value_ranges)}picture = picture.convert("RGB")
 scale = {config.image_size} / max(picture.size)
 width, height = (max(1, round(scale * side)) for side in picture.size)
 pixels = np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC), dtype=np.float32) / 255
@@ -187,7 +190,9 @@ def _pictures(manifest: Path | None, config: ModelConfig) -> tuple[Sequence[Pict
         chosen = [annotated.path(position) for position in positions[:: -(-len(positions) // COMPARED)]]
         try:
             with bombs_refused():
-                return [load_frame(path, config.image_size)[0] for path in chosen], "pictures of the data set"
+                return [
+                    load_frame(path, config.image_size, config.value_ranges)[0] for path in chosen
+                ], "pictures of the data set"
         except (PictureError, OSError):
             pass  # it is gone, or no longer what it was
     size = config.image_size

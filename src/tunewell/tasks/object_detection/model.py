@@ -17,6 +17,7 @@ from torch import nn
 
 from tunewell.tasks.object_detection.building import build_module
 from tunewell.tasks.object_detection.networks import architecture
+from tunewell.tasks.vision.depths import ValueRanges
 from tunewell.tasks.vision.model_files import model_in, write_model
 from tunewell.tasks.vision.pictures import LETTERBOX
 
@@ -45,6 +46,8 @@ class ModelConfig:
     note: str = ""
     #: Trial whose parameters it was trained again with; None: it is a trial's own model.
     trial: int | None = None
+    #: Which values are black and white in pictures with more than 8 bits of them; see `depths`.
+    value_ranges: ValueRanges = field(default_factory=dict)
     #: `object-detection` or `instance-segmentation`.
     task: str = TASKS[0]
     #: How pictures are resized; see `pictures`.
@@ -94,4 +97,5 @@ def task_of(network: str) -> str:
 def _to_config(fields: dict[str, Any]) -> ModelConfig:
     if fields["task"] not in TASKS or fields["resize"] != LETTERBOX:
         raise ValueError(f"it is made for {fields['task']} with the resize rule {fields['resize']}")
-    return ModelConfig(**{**fields, "classes": tuple(fields["classes"])})
+    ranges = {kind: tuple(ends) for kind, ends in fields["value_ranges"].items()}
+    return ModelConfig(**{**fields, "classes": tuple(fields["classes"]), "value_ranges": ranges})

@@ -46,11 +46,12 @@ class _Predictor:
     drawn: Mapping[Path, Path]
 
     def __call__(self, paths: Sequence[Path]) -> list[Prediction]:
-        loaded, problems = load_each(paths, partial(load_frame, size=self.config.image_size))
+        load = partial(load_frame, size=self.config.image_size, ranges=self.config.value_ranges)
+        loaded, problems = load_each(paths, load)
         rows = dict(zip(loaded, self._find(list(loaded.values())), strict=True))
         for path, found in rows.items():
             if path in self.drawn:
-                _draw(path, self.drawn[path], loaded[path][1], found, self.config.classes)
+                _draw(path, self.drawn[path], loaded[path][1], found, self.config)
         return [
             _prediction(rows[path], self.config.classes) if path in rows else _unreadable(problems[path])
             for path in paths
@@ -90,11 +91,11 @@ def _drawn_names(paths: Sequence[Path]) -> dict[Path, str]:
     return names
 
 
-def _draw(source: Path, target: Path, size: tuple[int, int], found: Detections, classes: Sequence[str]) -> None:
-    pixels, _ = load_frame(source, min(max(size), _LARGEST_DRAWN))
+def _draw(source: Path, target: Path, size: tuple[int, int], found: Detections, config: ModelConfig) -> None:
+    pixels, _ = load_frame(source, min(max(size), _LARGEST_DRAWN), config.value_ranges)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        drawn(pixels, size, marks_of_detections(found, classes)).save(target, quality=90)
+        drawn(pixels, size, marks_of_detections(found, config.classes)).save(target, quality=90)
     except OSError as error:
         raise DataError(f"{target}: it can't be written ({error.strerror or error}). Name another folder.") from None
 

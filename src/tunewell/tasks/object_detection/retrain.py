@@ -33,7 +33,7 @@ def retrain(folder: Path) -> None:
             partial(shared_pictures, prepared, annotated),
             _measure,
         )
-        config = replace(learner.config, **facts, score_threshold=threshold)
+        config = replace(learner.config, **facts, score_threshold=threshold, value_ranges=annotated.value_ranges)
         save_model(folder / "artifacts" / "model", learner.result, config)
 
 

@@ -26,6 +26,7 @@ from tunewell.tasks.vision.preparation import (
     decode_set,
     known_preparation,
     trial_program,
+    with_value_ranges,
     write_preparation,
 )
 from tunewell.tasks.vision.sampling import advise_sampling
@@ -128,11 +129,11 @@ class ObjectDetection:
         from tunewell.tasks.object_detection.drawing import drawn, marks_of_objects
         from tunewell.tasks.vision.viewing import view_data
 
-        annotated = self._read(spec)
+        annotated = with_value_ranges(self._read(spec), progress)
 
         def draw(position: int) -> np.ndarray:
             marks = marks_of_objects(annotated.objects[position], annotated.classes)
-            frame, size = load_frame(annotated.path(position), _VIEW_SIDE)
+            frame, size = load_frame(annotated.path(position), _VIEW_SIDE, annotated.value_ranges)
             return np.asarray(drawn(frame, size, marks))
 
         return view_data(annotated, draw, progress)

@@ -87,7 +87,12 @@ def _validate_and_save(learner: DetectionLearner, pictures: DecodedPictures) -> 
     found = learner.detect(pictures, np.asarray(pictures.annotated.splits["val"]))
     metrics = measure(found, pictures.annotated)
     output = output_dir()
-    config = replace(learner.config, metrics=metrics, score_threshold=best_score(found, pictures.annotated))
+    config = replace(
+        learner.config,
+        metrics=metrics,
+        score_threshold=best_score(found, pictures.annotated),
+        value_ranges=pictures.annotated.value_ranges,
+    )
     save_model(output / "model", learner.result, config)
     save_detections(output / "detections.json", found)
     return metrics

@@ -104,7 +104,7 @@ def test_splits_and_classes_are_told_apart(tmp_path: Path, pictures: str, classe
         ("test/unknown/1", 0, "Not used, being of no class that train has (unknown): all 1 pictures of test."),
         ("test/test/1 test/test/2", 0, "Not used, being of no class that train has (test): all 2 pictures of test."),
         ("test/a/1", 1, "Classes without a picture in test: b. Means over classes are there those over the classes "),
-        ("test/A/1 test/B/2", 2, ""),
+        ("test/A/1 test/B/2", 2, "Classes in another case than in train: A = a, B = b."),
         ("test/a/1 test/b/1 test/2", 2, "Left out, lying in no class folder of a split: 1 pictures (1 in test), such"),
         (
             "test/a/1 test/b/1 test/c/1",

@@ -47,6 +47,14 @@ def test_folders_of_tags(tmp_path: Path) -> None:
     assert manifest.presence("val").tolist() == [[True, False], [False, True]]
 
 
+def test_a_test_set_of_other_tags(tmp_path: Path) -> None:
+    """A test set none of whose labels is known is left out, and makes no classes."""
+    write(tmp_path, "train/red/1.png", "train/round/2.png", "val/red/3.png", "test/unknown/4.png", "test/unknown/5.png")
+    manifest = read_multilabel(tmp_path, 0)
+    assert (manifest.classes, list(manifest.splits)) == (("red", "round"), ["train", "val"])
+    assert "Not used, having no label that train has (unknown): all 2 pictures of test." in manifest.notes
+
+
 def test_tags_of_different_pictures_of_one_name_are_refused(tmp_path: Path) -> None:
     """Folders that count their pictures from 1 each are no folders of tags."""
     write(tmp_path, "red/1.png", content="a")

@@ -332,5 +332,5 @@ def test_what_is_left_out_is_said(tmp_path: Path) -> None:
         "Labels in the column 'label' of labels.csv are taken apart at spaces.",
         "Columns of labels.csv that are not used: width.",
         "Left out, because there is no such picture: 1 rows, such as 5.jpg.",
-        "Left out, because no table names them: 1 pictures.",
+        "Left out, because no table names them: 1 pictures, such as 9.jpg.",
     )

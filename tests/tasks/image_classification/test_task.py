@@ -343,6 +343,17 @@ def test_lost_weights_are_only_replaced_by_the_same(
         prepare(spec, tmp_path)
 
 
+def test_a_single_class_to_validate_on(tmp_path: Path) -> None:
+    """The search begins although val lacks a class, unless its objective is not defined then."""
+    for name in ("train/a/1", "train/a/2", "train/b/3", "train/b/4", "val/a/5"):
+        path = tmp_path / "data" / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8), 40 * int(path.stem)).save(path)
+    assert any("Classes without a picture in val: b." in line for line in TASK.check(spec_of(tmp_path / "data")))
+    with pytest.raises(SpecError, match=r"objective\.metric: val has pictures of a single class"):
+        TASK.check(spec_of(tmp_path / "data", objective="auroc"))
+
+
 def test_deep_pictures(tmp_path: Path) -> None:
     """What is black and white is measured once, noted, and the same in trials and in what a model is told."""
     for number in range(20):

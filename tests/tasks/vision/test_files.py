@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from tunewell.spec.errors import DataError
 from tunewell.tasks.vision.files import collect_pictures, find_pictures, note_unread, step_into
 
 
@@ -54,6 +56,15 @@ def test_folders_around_a_data_set(tmp_path: Path, paths: list[str], place: str)
     make(tmp_path, *paths)
     notes = [f"Read from {place}/, the only folder in {tmp_path}."] if place else []
     assert step_into(tmp_path) == (tmp_path / place, notes)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root can read everything")
+def test_a_closed_folder_is_named(tmp_path: Path) -> None:
+    """Pictures in a folder that can't be read are not left out in silence."""
+    make(tmp_path, "a/1.png", "a/closed/2.png")
+    (tmp_path / "a" / "closed").chmod(0)
+    with pytest.raises(DataError, match=r"a/closed: it can't be read"):
+        find_pictures(tmp_path)
 
 
 def test_a_folder_that_leads_to_itself(tmp_path: Path) -> None:

@@ -54,6 +54,17 @@ def without_unlabelled(folder: Path, labelling: Labelling, single: bool) -> Labe
     return Labelling(rows, notes)
 
 
+def without_strange_test(labelling: Labelling) -> Labelling:
+    """Return the rows without those of a test set none of whose labels is one of `train`, and a note on them."""
+    known = {label for row in labelling.rows if row.split == "train" for label in row.labels}
+    tested = [row for row in labelling.rows if row.split == "test"]
+    labels = {label for row in tested for label in row.labels}
+    if not labels or labels & known:
+        return labelling
+    note = f"Not used, having no label that train has ({listed(labels)}): all {len(tested)} pictures of test."
+    return Labelling([row for row in labelling.rows if row.split != "test"], [*labelling.notes, note])
+
+
 def with_known_classes(folder: Path, labelling: Labelling) -> Labelling:
     """Return the rows, one label and a split each, without those of classes that `train` lacks, and notes on classes.
 
@@ -64,11 +75,12 @@ def with_known_classes(folder: Path, labelling: Labelling) -> Labelling:
     """
     known = {row.labels[0] for row in labelling.rows if row.split == "train"}
     folded = {name.casefold(): name for name in sorted(known, reverse=True)}
-    rows = [
-        row if row.labels[0] in known else replace(row, labels=(folded.get(row.labels[0].casefold(), row.labels[0]),))
-        for row in labelling.rows
-    ]
+    others = {row.labels[0] for row in labelling.rows} - known
+    meant = {name: folded[name.casefold()] for name in others if name.casefold() in folded}
+    rows = [replace(row, labels=(meant.get(row.labels[0], row.labels[0]),)) for row in labelling.rows]
     notes = list(labelling.notes)
+    if meant:
+        notes.append(f"Classes in another case than in train: {listed(f'{name} = {meant[name]}' for name in meant)}.")
     for split in ("val", "test"):
         own = [row for row in rows if row.split == split]
         strange = [row for row in own if row.labels[0] not in known]

@@ -18,7 +18,7 @@ import numpy as np
 
 from tunewell.spec.errors import DataError
 from tunewell.tasks.image_classification.data import read_labelling, split_positions
-from tunewell.tasks.image_classification.labelling import Row
+from tunewell.tasks.image_classification.labelling import Row, without_strange_test
 from tunewell.tasks.image_classification.manifest import MultilabelManifest
 from tunewell.tasks.vision.duplicates import groups_of_copies
 from tunewell.tasks.vision.files import listed
@@ -32,6 +32,7 @@ def read_multilabel(data: Path, seed: int) -> MultilabelManifest:
         DataError: it is missing or no data set; the message says what is wrong with it and the remedy.
     """
     folder, labelling = read_labelling(data, single=False)
+    labelling = without_strange_test(labelling)
     rows = sorted(_merged(labelling.rows), key=lambda row: row.path.relative_to(folder).as_posix())
     classes = tuple(sorted({label for row in rows for label in row.labels}))
     if not classes:

@@ -57,11 +57,6 @@ class PictureNames:
             if stem.isdecimal():
                 self._by["number"][str(int(stem))].append(path)
 
-    @property
-    def count(self) -> int:
-        """Number of pictures."""
-        return len(self._parts)
-
     def known(self, cell: str) -> str | None:
         """Return the way in which a cell means any picture; None if it means none."""
         parts = _parts(cell)

@@ -128,8 +128,9 @@ def read_tables(folder: Path, tables: Sequence[SplitTable], single: bool) -> Lab
         notes.append(f"Left out, because there is no such picture: {len(missing)} rows, such as {missing[0].cell}.")
     if nowhere := [row for row in found if row.row.split == ""]:
         notes.append(f"Left out, being in no split: {len(nowhere)} pictures, such as {nowhere[0].cell}.")
-    if without := names.count - len({row.row.path for row in found}):
-        notes.append(f"Left out, because no table names them: {without} pictures.")
+    if without := sorted(set(names.found.pictures) - {row.row.path for row in found}):
+        example = without[0].relative_to(folder).as_posix()
+        notes.append(f"Left out, because no table names them: {len(without)} pictures, such as {example}.")
     unread = [path for path in names.found.unread if path.suffix.lower() not in TABLE_SUFFIXES]
     notes += [*note_left_out(folder, names.found.others), *note_unread(folder, unread)]
     read = {table.path for table in tables}

@@ -194,6 +194,8 @@ class ImageClassification:
         """Raise `SpecError` if the objective is not defined for so few classes."""
         if spec.objective.metric == "top_5_accuracy" and len(manifest.classes) <= 5:
             raise SpecError("objective.metric", f"with {len(manifest.classes)} classes it is always 1", "Take accuracy")
+        if spec.objective.metric == "auroc" and (manifest.counts("val") > 0).sum() < 2:
+            raise SpecError("objective.metric", "val has pictures of a single class, so it is not defined", "Take loss")
 
     def _default_network(self, data: Path) -> str:
         require_libraries(self.name, _LIBRARIES)

@@ -45,10 +45,10 @@ def find_pictures(folder: Path) -> Found:
     """Return what a folder and its folders hold.
 
     Raises:
-        DataError: the name of a picture is not UTF-8.
+        DataError: a folder can't be read, or the name of a picture is not UTF-8.
     """
     found = Found(folder, [], [], [])
-    for parent, folders, files in os.walk(folder):
+    for parent, folders, files in os.walk(folder, onerror=_refuse):
         folders[:] = sorted(name for name in folders if not is_foreign(name))
         for name in (*folders, *(name for name in files if not is_foreign(name))):
             path = Path(parent, name)
@@ -59,6 +59,10 @@ def find_pictures(folder: Path) -> Found:
             elif name in files and not is_document(name):
                 found.unread.append(path)
     return found
+
+
+def _refuse(error: OSError) -> None:
+    raise DataError(f"{error.filename}: it can't be read ({error.strerror}).") from None
 
 
 def step_into(data: Path) -> tuple[Path, list[str]]:

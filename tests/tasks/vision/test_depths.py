@@ -199,7 +199,7 @@ def test_transparency_of_deep_pictures() -> None:
 def test_the_code_of_a_model_card_gives_the_same_pixels() -> None:
     """Pictures are scaled by the card's code as they are here, and its words say it."""
     ranges = {"grey": (100.0, 4095.0), "float": (-1.5, 2.25)}
-    assert describe_ranges(ranges).startswith("100 to 4095 scaled to 0 to 255 in grey values of more than 8 bits and")
+    assert describe_ranges(ranges).startswith("grey values of more than 8 bits from 100…4095 to 0…255 and values that")
     assert describe_ranges({}) == ranges_in_code({}) == ""
     for content in (png(ramp(5000)), tiff(ramp(3, np.float32, -2))):
         names = {"np": np, "Image": Image, "picture": Image.open(BytesIO(content))}

@@ -120,8 +120,8 @@ def fitting_range(extent: Extent) -> tuple[float, float]:
 
 def describe_ranges(ranges: ValueRanges) -> str:
     """Return what to do with deep pictures first, in words: the beginning of a sentence, or nothing."""
-    parts = [f"{low:g} to {high:g} scaled to 0 to 255 in {_NAMES[kind]}" for kind, (low, high) in ranges.items()]
-    return f"{' and '.join(parts)}, what is beyond cut off; " if parts else ""
+    parts = [f"{_NAMES[kind]} from {low:g}…{high:g} to 0…255" for kind, (low, high) in ranges.items()]
+    return f"{' and '.join(parts)}, cut off beyond; " if parts else ""
 
 
 def ranges_in_code(ranges: ValueRanges) -> str:

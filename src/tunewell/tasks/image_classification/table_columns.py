@@ -20,10 +20,11 @@ _SPLIT_COLUMNS = ("split", "subset", "set", "partition")
 _LABEL_COLUMNS = (
     *("labels", "label", "tags", "tag", "classes", "class", "categories", "category", "targets", "target"),
     *("class_name", "classname", "label_name", "category_name", "class_id", "label_id", "category_id", "y"),
-    *("ground_truth", "species", "breed", "diagnosis"),
+    *("class_label", "ground_truth", "species", "breed", "diagnosis", "dx"),
 )
 #: Columns that are never labels, unless there is no other.
 _NO_LABELS = re.compile(r"column \d+|unnamed.*|index|idx|id|k?fold|width|height|size|url|md5", re.IGNORECASE)
+_NUMBER = re.compile(r"[-+\d.,eE]*")
 _SEPARATORS = ("|", ";", ",")
 _FLAGS = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False, "": False}
 #: What programs write for an empty cell.
@@ -145,10 +146,18 @@ def _unnamed_labels(
     others = [name for name in likely if name not in flags]
     if len(likely) == 1 and (single or others):
         return likely[0], []
-    exclusive = all(sum(map(_is_true, row)) <= 1 for row in zip(*map(cells.column, flags), strict=True))
-    if flags and (not single or (len(flags) > 1 and exclusive)):
+    if not single:
         return None, flags
-    return (others[0] if len(others) == 1 else None), []
+    exclusive = all(sum(map(_is_true, row)) <= 1 for row in zip(*map(cells.column, flags), strict=True))
+    other = others[0] if len(others) == 1 and _may_be_labels(cells.column(others[0])) else None
+    if len(flags) < 2 or (len(flags) == 2 and exclusive and other):
+        return None, []  # `kind` and `male`, `female`: either may be what is meant
+    return (None, flags) if exclusive else (other, [])
+
+
+def _may_be_labels(cells: Sequence[str]) -> bool:
+    """Whether texts, not numbers, occur more than once each, mostly."""
+    return 2 * len(set(cells)) <= len(cells) and not all(map(_NUMBER.fullmatch, cells))
 
 
 def _notes(columns: Columns, rest: Sequence[str], flags: Sequence[str]) -> list[str]:

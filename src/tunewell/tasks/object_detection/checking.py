@@ -1,4 +1,4 @@
-"""What may be wrong with annotations, and how much of it is borne: single flaws are mended or left out, and said."""
+"""What may be wrong with annotations, and how much of it: single flaws are corrected or left out, and said."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def check_flaws(folder: Path, markings: Markings) -> None:
     if len(markings.unreadable) > bearable:
         raise DataError(
             f"{folder}: {len(markings.unreadable)} of {markings.records} annotations can't be read, {bearable} would "
-            f"be left out: {listed(markings.unreadable)}. Mend or remove them."
+            f"be left out: {listed(markings.unreadable)}. Correct or remove them."
         )
     pictures = len(markings.pictures) + len(markings.missing)
     if len(markings.missing) > _bearable(pictures):
@@ -45,7 +45,8 @@ def check_flaws(folder: Path, markings: Markings) -> None:
             f"there, such as {listed(markings.missing)}. Add them, or remove them from annotations and lists."
         )
     if not any(picture.objects for picture in markings.pictures):
-        raise DataError(f"{folder}: no object is marked in any picture ({markings.layout}). Check the annotations.")
+        why = " ".join(["Check the annotations.", *markings.notes])
+        raise DataError(f"{folder}: no object is marked in any picture ({markings.layout}). {why}")
 
 
 def flaw_notes(markings: Markings) -> list[str]:
@@ -89,7 +90,7 @@ class UsablePicture:
 def check_pictures(
     folder: Path, markings: Markings, index: PictureIndex, with_masks: bool
 ) -> tuple[list[UsablePicture], list[str]]:
-    """Return the usable pictures with their usable objects, and notes on what was mended.
+    """Return the usable pictures with their usable objects, and notes on what was corrected.
 
     Raises:
         DataError: more is wrong than can be left out.
@@ -105,7 +106,7 @@ def check_pictures(
             checked.append(UsablePicture(picture.path, picture.split, size, objects))
     boxes = sum(len(picture.objects) for picture in markings.pictures)
     _check_limits(folder, flaws, len(markings.pictures), boxes, with_masks)
-    return checked, _mended(flaws)
+    return checked, _notes_on(flaws)
 
 
 def _usable_size(picture: MarkedPicture, index: PictureIndex, flaws: _Flaws) -> tuple[int, int] | None:
@@ -159,7 +160,7 @@ def _check_limits(folder: Path, flaws: _Flaws, pictures: int, boxes: int, with_m
     if len(flaws.degenerate) > _bearable(boxes):
         raise DataError(
             f"{folder}: {len(flaws.degenerate)} of {boxes} boxes are empty, turned inside out or outside of their "
-            f"picture, such as one in {listed(flaws.degenerate)}. Mend or remove them."
+            f"picture, such as one in {listed(flaws.degenerate)}. Correct or remove them."
         )
     if len(flaws.clipped) > max(BEARABLE_COUNT, _CLIPPED_SHARE * boxes):
         raise DataError(
@@ -168,7 +169,7 @@ def _check_limits(folder: Path, flaws: _Flaws, pictures: int, boxes: int, with_m
         )
 
 
-def _mended(flaws: _Flaws) -> list[str]:
+def _notes_on(flaws: _Flaws) -> list[str]:
     kinds = (
         (flaws.broken, "Left out, because they can't be read: {} pictures, {}."),
         (flaws.other_size, "Left out, because their annotations are for another size: {} pictures, {}."),
@@ -186,6 +187,7 @@ def _bearable(count: int) -> int:
 
 def listed(names: Iterable[str]) -> str:
     """Return the first few names, and how many more there are."""
-    unique = list(dict.fromkeys(names))
+    # What is not Unicode could be written nowhere.
+    unique = list(dict.fromkeys(name.encode("utf-8", "backslashreplace").decode() for name in names))
     more = f" and {len(unique) - _LISTED} more" if len(unique) > _LISTED else ""
     return ", ".join(unique[:_LISTED]) + more

@@ -5,6 +5,7 @@ Headers of pictures are read here, their pixels when they are decoded.
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -35,6 +36,9 @@ from tunewell.tasks.vision.files import (
 from tunewell.tasks.vision.names import SPLITS
 from tunewell.tasks.vision.pictures import bombs_refused
 from tunewell.tasks.vision.splitting import divide
+
+#: Darknet's class names, and what YOLO's programs leave beside texts.
+_ANNOTATION_SUFFIXES = ANNOTATION_SUFFIXES | {".labels", ".cache"}
 
 
 def read_annotations(folder: Path, seed: int, with_masks: bool) -> AnnotatedPictures:
@@ -101,7 +105,7 @@ def _read_markings(folder: Path, index: PictureIndex, with_masks: bool) -> Marki
 
 def _unread(index: PictureIndex) -> list[str]:
     """Return notes on files that are neither pictures nor annotations."""
-    unread = [path for path in index.found.unread if path.suffix.lower() not in ANNOTATION_SUFFIXES]
+    unread = [path for path in index.found.unread if path.suffix.lower() not in _ANNOTATION_SUFFIXES]
     return [*note_left_out(index.folder, index.found.others), *note_unread(index.folder, unread)]
 
 
@@ -118,6 +122,9 @@ def _assemble(
         markings.notes.append(
             f"Neither learned nor counted as missed, because they are {markings.crowd_mark}: {crowds} objects."
         )
+    broken = [name for name in classes if any(unicodedata.category(letter) == "Cs" for letter in name)]
+    if broken:
+        raise DataError(f"{folder}: the class name {broken[0]!a} has half a letter, a surrogate. Rename the class.")
     label_of = {name: label for label, name in enumerate(classes)}
     names = {picture.split for picture in pictures}
     rest = "" if "train" in names else "train"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,7 +85,7 @@ def test_key_points_in_some_lines(expected: list[list[list[float]]], tmp_path: P
     with pytest.raises(DataError, match=r"8 numbers are neither a box \(4\) nor one with its key points \(10\)"):
         read(lengthen(folder, "0.5 0.5 0.5 0.5"))
     write(folder / "data.yaml", "names: [disc, square]\nkpt_shape: 3\n")
-    with pytest.raises(DataError, match=r"kpt_shape is 3, not \[number of key points, 2 or 3\]"):
+    with pytest.raises(DataError, match=r"kpt_shape is not \[number of key points, 2 or 3\]"):
         read(folder)
 
 
@@ -216,7 +217,40 @@ def test_one_place_twice(tmp_path: Path) -> None:
     """Where val names the pictures of train, they are divided, and a note says that they were named twice."""
     found = read(settings(f"train: images/train\nval: images/train\n{NAMES}")(tmp_path))
     assert sum(pictures(found).values()) == 6
-    assert "Named for two splits, and used in the first of them: 6 pictures." in found.notes
+    assert "Named for two splits, and used in one of them: 6 pictures." in found.notes
+
+
+def test_a_place_within_another(tmp_path: Path) -> None:
+    """Where the folder of train is around that of val, pictures of val are not learned."""
+    found = read(settings(f"train: images\nval: images/val\n{NAMES}")(tmp_path))
+    assert pictures(found) == {"train": 6, "val": 3}
+    assert "Named for two splits, and used in one of them: 3 pictures." in found.notes
+
+
+def test_two_texts_for_a_picture(tmp_path: Path) -> None:
+    """Texts beside those in the usual place are not used, with a note; two in unusual places are for nobody."""
+    folder = write_yolo(tmp_path, SCENES)
+    shutil.copytree(folder / "labels", folder / "backup")
+    found = read(folder)
+    note = "Not used, being for no picture in particular or one with another text: 9 texts, such as backup/train/"
+    assert found.notes[0].startswith(note)
+    (folder / "labels").rename(folder / "texts")
+    with pytest.raises(DataError, match=r"no object is marked in any picture.*: 18 texts, such as backup"):
+        read(folder)
+
+
+@pytest.mark.parametrize("key", ["names", "train", "kpt_shape", "path"])
+def test_endless_settings(key: str, tmp_path: Path) -> None:
+    """YAML that repeats itself by references is refused or left alone, and never written out."""
+    lines = [f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}, *a{n - 1}]\n" for n in range(1, 40)]
+    text = "".join(["a0: &a0 [x]\n", *lines])
+    given = {"names": "[disc, square]", "train": "images/train", "val": "images/val", key: "*a39"}
+    settings(text + "".join(f"{name}: {value}\n" for name, value in given.items()))(tmp_path)
+    if key == "path":
+        assert pictures(read(tmp_path)) == {"train": 6, "val": 3}
+    else:
+        with pytest.raises(DataError, match=rf"data\.yaml: {key} is n"):
+            read(tmp_path)
 
 
 def write_darknet(folder: Path, prefix: str, end: str = "\n") -> Path:

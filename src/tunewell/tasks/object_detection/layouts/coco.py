@@ -21,10 +21,10 @@ from tunewell.tasks.object_detection.annotations import Mask
 from tunewell.tasks.object_detection.layouts.crowds import single_objects
 from tunewell.tasks.object_detection.layouts.markings import MarkedObject, MarkedPicture, Markings
 from tunewell.tasks.object_detection.layouts.picture_index import PictureIndex
-from tunewell.tasks.object_detection.layouts.texts import decoded
+from tunewell.tasks.object_detection.layouts.texts import decoded, files_in
 from tunewell.tasks.object_detection.masks import MaskError, checked_mask, mask_box
 from tunewell.tasks.vision.files import subfolders_of
-from tunewell.tasks.vision.names import is_foreign, split_of
+from tunewell.tasks.vision.names import split_of
 
 NAME = "COCO JSON"
 #: COCO's lists, each with a field that all of its entries have.
@@ -82,11 +82,7 @@ def _json_files(folder: Path) -> Iterator[Path]:
         elif _may_hold_annotations(sub.name):
             places.append(sub)
     for place in places:
-        yield from (
-            path
-            for path in place.iterdir()
-            if path.suffix.lower() == ".json" and not is_foreign(path.name) and path.is_file() and _mentions_coco(path)
-        )
+        yield from (path for path in files_in(place) if path.suffix.lower() == ".json" and _mentions_coco(path))
 
 
 def _may_hold_annotations(name: str) -> bool:
@@ -94,10 +90,13 @@ def _may_hold_annotations(name: str) -> bool:
 
 
 def _mentions_coco(path: Path) -> bool:
-    with path.open("rb") as file:
-        head = file.read(_HEAD_BYTES)
-        file.seek(max(0, path.stat().st_size - _HEAD_BYTES))
-        tail = file.read()
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+            file.seek(max(0, path.stat().st_size - _HEAD_BYTES))
+            tail = file.read()
+    except OSError:
+        return True  # to be found out
     ends = (head + tail).replace(b"\0", b"")  # of UTF-16
     # Which of the three comes first is up to the writer, so either end will do.
     return any(f'"{key}"'.encode() in ends for key in _LISTS)
@@ -164,17 +163,17 @@ def _read_file(path: Path, content: Mapping[str, Any], split: str, index: Pictur
 
 
 def _key(number: Any) -> str:
-    """Return an id such that 7 and '7' are one: some writers mix them."""
-    return str(number)
+    """Return an id such that 7, 7.0 and '7' are one: some writers mix them."""
+    return str(int(number) if isinstance(number, float) and number.is_integer() else number)
 
 
 def _categories(path: Path, content: Mapping[str, Any], markings: Markings) -> dict[str, str]:
     """Return id → name, and add new names to the markings."""
     names: dict[str, str] = {}
     for category in content["categories"]:
-        if not isinstance(category, dict) or "id" not in category or not isinstance(category.get("name"), str):
+        if not isinstance(category, dict) or "id" not in category or not isinstance(category.get("name"), str | int):
             raise DataError(f"{path}: an entry of `categories` has no `id` or no `name`. Correct the file.")
-        if names.setdefault(_key(category["id"]), category["name"]) != category["name"]:
+        if names.setdefault(_key(category["id"]), str(category["name"])) != str(category["name"]):
             raise DataError(f"{path}: the category id {category['id']} has two names. Correct the file.")
     for _, name in sorted(names.items(), key=lambda item: item[0].zfill(12)):
         if name not in markings.classes:

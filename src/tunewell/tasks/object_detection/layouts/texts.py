@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from tunewell.spec.errors import DataError
+from tunewell.tasks.vision.files import check_name
 from tunewell.tasks.vision.names import is_foreign
 
 _MARKS = (
@@ -42,12 +43,33 @@ def decoded(content: bytes, declared: str = "") -> str:
 
 
 def files_ending(folder: Path, suffix: str) -> list[Path]:
-    """Return the files in a folder and its folders that end in `suffix`, in any case, without foreign ones; sorted."""
+    """Return the files in a folder and its folders that end in `suffix`, in any case, without foreign ones; sorted.
+
+    Raises:
+        DataError: a name is not UTF-8.
+    """
     found = []
     for parent, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not is_foreign(name)]
         found += [Path(parent, name) for name in files if name.lower().endswith(suffix) and not is_foreign(name)]
+    for path in found:
+        check_name(path)
     return sorted(path for path in found if os.path.isfile(path))  # noqa: PTH113 - closed folders behind links
+
+
+def files_in(folder: Path) -> list[Path]:
+    """Return the files in a folder itself, without foreign ones, sorted.
+
+    Raises:
+        DataError: the folder can't be read, or a name is not UTF-8.
+    """
+    try:
+        found = sorted(path for path in folder.iterdir() if not is_foreign(path.name) and path.is_file())
+    except OSError as error:
+        raise DataError(f"{folder}: it can't be read ({error.strerror}).") from None
+    for path in found:
+        check_name(path)
+    return found
 
 
 def read_lines(path: Path) -> list[str]:

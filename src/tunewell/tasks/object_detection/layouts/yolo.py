@@ -29,6 +29,7 @@ from tunewell.tasks.object_detection.layouts.yolo_settings import (
     find_within,
     read_settings,
 )
+from tunewell.tasks.vision.names import SPLITS
 from tunewell.tasks.vision.pictures import PictureError
 
 NAME = "YOLO text"
@@ -59,59 +60,77 @@ def read_yolo(source: Path, index: PictureIndex) -> Markings:
     settings = YoloSettings(source) if source == index.folder else read_settings(source, index.folder)
     markings = Markings(NAME, notes=list(settings.notes))
     splits = dict(_pictures(settings, index, markings))
-    texts = _Texts(index)
+    texts = _Texts(index, list(splits))
     lines: dict[str, list[tuple[str, Line]]] = {}
-    for path, text in texts.of_pictures(list(splits)).items():
+    for path, text in texts.of_picture.items():
         lines[path] = list(_read_text(index.folder, text, markings)) if _is_readable(index, path) else []
     _add_objects(settings, splits, lines, index, markings)
     markings.missing += texts.without_picture()
+    if ambiguous := texts.ambiguous():
+        markings.notes.append(
+            f"Not used, being for no picture in particular or one with another text: {len(ambiguous)} texts, such as "
+            f"{ambiguous[0]}."
+        )
     return markings
 
 
 class _Texts:
     """The text files of a data set, and which of them are for which picture."""
 
-    def __init__(self, index: PictureIndex) -> None:
+    def __init__(self, index: PictureIndex, pictures: Sequence[str]) -> None:
         self._index = index
+        self._pictures = pictures
         paths = [path.relative_to(index.folder).as_posix() for path in files_ending(index.folder, ".txt")]
-        #: Path in small letters → path.
-        self._free = {path.lower(): path for path in paths}
-        self._folders: set[PurePosixPath] = set()
-
-    def of_pictures(self, pictures: Sequence[str]) -> dict[str, str]:
-        """Return picture → its text, for the pictures that have one."""
-        found: dict[str, str] = {}
-        for picture in pictures:
-            place = next((name for name in _text_names(picture.lower()) if name in self._free), None)
-            if place is not None:
-                found[picture] = self._free[place]
-        used = set(found.values())
-        by_stem: dict[str, list[str]] = defaultdict(list)
-        for path in self._free.values():
-            if path not in used:
-                by_stem[PurePosixPath(path).stem.lower()].append(path)
-        for picture in pictures:
-            split = self._index.split_of(picture)
-            texts = [
-                path
-                for path in by_stem[PurePosixPath(picture).stem.lower()]
-                if self._index.split_of(path) in ("", split) and _has_line(self._index.folder / path)
-            ]
-            if picture not in found and len(texts) == 1:
-                found[picture] = texts[0]
-        self._free = {key: path for key, path in self._free.items() if path not in set(found.values())}
-        self._folders = {PurePosixPath(path).parent for path in found.values()}
-        return found
+        by_place = {path.lower(): path for path in paths}
+        places = {picture: next(filter(by_place.get, _text_names(picture.lower())), None) for picture in pictures}
+        #: Picture → its text, for the pictures that have one.
+        self.of_picture = {picture: by_place[place] for picture, place in places.items() if place is not None}
+        self.of_picture |= self._elsewhere(set(paths) - set(self.of_picture.values()))
+        self._left = sorted(set(paths) - set(self.of_picture.values()))
 
     def without_picture(self) -> list[str]:
         """Return the texts that are left over and tell of objects in pictures that are not there."""
+        used = {PurePosixPath(path).parent for path in self.of_picture.values()}
         return [
             path
-            for path in sorted(self._free.values())
+            for path in self._left
             if not self._index.has_stem(PurePosixPath(path).stem)
-            and (PurePosixPath(path).parent in self._folders or _LABELS in PurePosixPath(path.lower()).parts[:-1])
+            and (PurePosixPath(path).parent in used or _LABELS in PurePosixPath(path.lower()).parts[:-1])
             and _has_line(self._index.folder / path)
         ]
+
+    def ambiguous(self) -> list[str]:
+        """Return the texts that are left over and may be for one of the pictures."""
+        splits: dict[str, set[str]] = defaultdict(set)
+        for picture in self._pictures:
+            splits[_stem(picture)].add(self._index.split_of(picture))
+        return [
+            path
+            for path in self._left
+            if splits[_stem(path)] & {self._index.split_of(path) or split for split in splits[_stem(path)]}
+            and _has_line(self._index.folder / path)
+        ]
+
+    def _elsewhere(self, free: set[str]) -> dict[str, str]:
+        """Return texts in unusual places: the only free ones with a picture's name and split."""
+        by_stem: dict[str, list[str]] = defaultdict(list)
+        for path in free:
+            by_stem[_stem(path)].append(path)
+        found = {}
+        for picture in self._pictures:
+            split = self._index.split_of(picture)
+            texts = [
+                path
+                for path in by_stem[_stem(picture)]
+                if self._index.split_of(path) in ("", split) and _has_line(self._index.folder / path)
+            ]
+            if picture not in self.of_picture and len(texts) == 1:
+                found[picture] = texts[0]
+        return found
+
+
+def _stem(path: str) -> str:
+    return PurePosixPath(path).stem.lower()
 
 
 def _text_names(path: str) -> Iterator[str]:
@@ -196,17 +215,19 @@ def _pictures(settings: YoloSettings, index: PictureIndex, markings: Markings) -
     if not settings.places:
         yield from ((path, index.split_of(path)) for path in index.paths)
         return
-    claimed: dict[str, str] = {}
-    shared: list[str] = []
-    for split, places in _resolved(settings, index.folder, markings).items():
-        for place in places:
-            for path in _pictures_at(place, split, index, markings):
-                if claimed.setdefault(path, split) == split:
-                    yield path, split
-                else:
-                    shared.append(path)
+    named = {
+        split: {path for place in places for path in _pictures_at(place, split, index, markings)}
+        for split, places in _resolved(settings, index.folder, markings).items()
+    }
+    # The folder of the training pictures may be around the others; nothing may be learned that is measured on.
+    found = {path: split for split in SPLITS for path in named.get(split, ())}
+    if "train" not in found.values():
+        # Without a validation set of their own, people name the training set twice.
+        found = {path: split for split in reversed(SPLITS) for path in named.get(split, ())}
+    yield from sorted(found.items())
+    shared = sum(map(len, named.values())) - len(found)
     if shared:
-        markings.notes.append(f"Named for two splits, and used in the first of them: {len(shared)} pictures.")
+        markings.notes.append(f"Named for two splits, and used in one of them: {shared} pictures.")
 
 
 def _resolved(settings: YoloSettings, folder: Path, markings: Markings) -> dict[str, list[Path]]:
@@ -218,7 +239,6 @@ def _resolved(settings: YoloSettings, folder: Path, markings: Markings) -> dict[
             parts = (*path_parts(settings.root), *path_parts(place))
             path = find_within(folder, [part for part in parts if "*" not in part])
             if path is not None and (path.is_dir() or path.suffix.lower() == ".txt"):
-                # Without a validation set of their own, people name the training set twice.
                 if given.setdefault(path, place) != place:
                     raise DataError(f"{settings.source}: '{given[path]}' and '{place}' are both {path}. Correct them.")
                 found.setdefault(split, []).append(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,15 +13,16 @@ from ruamel.yaml.error import YAMLError
 
 from tunewell.spec.errors import DataError
 from tunewell.tasks.object_detection.layouts.picture_index import path_parts
-from tunewell.tasks.object_detection.layouts.texts import decoded, read_lines
+from tunewell.tasks.object_detection.layouts.texts import decoded, files_in, read_lines
 from tunewell.tasks.vision.files import subfolders_of
-from tunewell.tasks.vision.names import is_foreign, is_picture, is_split, split_of, splits_among
+from tunewell.tasks.vision.names import is_picture, is_split, split_of, splits_among
 
 _YAML_SUFFIXES = (".yaml", ".yml")
 #: Names of the file by its usual names, without ending: a damaged one is an error, any other is somebody else's.
 _USUAL = ("data", "dataset")
 #: Larger files are not looked into.
-_MOST_BYTES = 1 << 20
+_MOST_BYTES = 1 << 18
+_WORDS = re.compile(r"\b(names|nc)\b")
 _MOST_CLASSES = 100_000
 _CLASS_FILES = ("classes.txt", "obj.names", "_darknet.labels", "predefined_classes.txt", "names.txt")
 _SPLIT_KEYS = ("train", "val", "valid", "validation", "test")
@@ -46,10 +48,10 @@ class YoloSettings:
 
 def find_settings(folder: Path) -> Path | None:
     """Return the file that the settings are in; None if there is none."""
-    files = sorted(path for path in folder.iterdir() if not is_foreign(path.name) and path.is_file())
+    files = files_in(folder)
     found = [path for path in files if path.suffix.lower() in _YAML_SUFFIXES and _is_data_yaml(path)]
     found.sort(key=lambda path: (path.stem.lower() not in _USUAL, path.name))
-    found += [path for path in files if path.suffix.lower() == ".data" and "names" in _read_pairs(path)]
+    found += [path for path in files if path.suffix.lower() == ".data" and _is_obj_data(path)]
     return next(iter([*found, *_class_files(folder)]), None)
 
 
@@ -75,29 +77,31 @@ def _of_mapping(path: Path, folder: Path, content: Mapping[Any, Any]) -> YoloSet
     splits = splits_among(given)
     places: dict[str, list[str]] = {}
     for key in given:
-        value = content[key]
-        places.setdefault(splits[key], [str(place) for place in (value if isinstance(value, list) else [value])])
+        value = content[key] if isinstance(content[key], list) else [content[key]]
+        if not all(isinstance(place, str) for place in value):
+            raise DataError(f"{path}: {key} is neither a folder nor a list of folders. Correct it.")
+        places.setdefault(splits[key], value)
     others = [
         other.name
-        for other in sorted(folder.iterdir())
-        if other != path
-        and other.suffix.lower() in _YAML_SUFFIXES
-        and not is_foreign(other.name)
-        and _is_data_yaml(other)
+        for other in files_in(folder)
+        if other != path and other.suffix.lower() in _YAML_SUFFIXES and _is_data_yaml(other)
     ]
     if others:
         notes.append(f"Classes and splits are read from {path.name}, not from {', '.join(others)}.")
-    return YoloSettings(path, classes, places, str(content.get("path") or ""), _key_points(path, content), notes)
+    root = content.get("path")
+    root = root if isinstance(root, str) else ""
+    return YoloSettings(path, classes, places, root, _key_points(path, content), notes)
 
 
 def _is_data_yaml(path: Path) -> bool:
     """Whether a file is a `data.yaml` by its content, or a damaged one by its name."""
-    if path.stat().st_size > _MOST_BYTES:
-        return False
+    usual = path.stem.lower() in _USUAL
     try:
+        if not usual and (path.stat().st_size > _MOST_BYTES or not _WORDS.search(decoded(path.read_bytes()))):
+            return False
         content = _read_yaml(path)
-    except DataError:
-        return path.stem.lower() in _USUAL
+    except (DataError, OSError, ValueError):
+        return usual
     if not isinstance(content, dict):
         return False
     return "names" in content or ("nc" in content and any(key in content for key in (*_SPLIT_KEYS, "path")))
@@ -111,10 +115,15 @@ def _read_yaml(path: Path) -> Any:
         raise DataError(f"{path}: it can't be read as YAML ({reason}). Correct the file.") from None
 
 
+def _is_obj_data(path: Path) -> bool:
+    try:
+        return path.stat().st_size <= _MOST_BYTES and "names" in _read_pairs(path)
+    except DataError:
+        return False
+
+
 def _read_pairs(path: Path) -> dict[str, str]:
     """Return what lines `key = value` say, as in Darknet's `obj.data`."""
-    if path.stat().st_size > _MOST_BYTES:
-        return {}
     pairs = (line.split("=", 1) for line in read_lines(path) if "=" in line)
     return {key.strip(): value.strip() for key, value in pairs}
 
@@ -133,7 +142,8 @@ def _classes(path: Path, folder: Path, content: Mapping[Any, Any]) -> tuple[list
         return numbers, [f"{path.name} names no class: they are called by their numbers, 0 to {count - 1}."]
     if isinstance(names, Mapping):
         names = _in_order(names)
-    if not isinstance(names, list) or not names:
+    # What holds other things could be endless, by references of YAML to itself.
+    if not isinstance(names, list) or not names or any(isinstance(name, list | dict) for name in names):
         raise DataError(f"{path}: names is neither a list nor a mapping from numbers. List the class names.")
     return _distinct(path, [str(name) for name in names]), []
 
@@ -162,15 +172,15 @@ def _key_points(path: Path, content: Mapping[Any, Any]) -> int:
     shape = content.get("kpt_shape")
     if shape is None:
         return 0
-    if not isinstance(shape, list) or len(shape) != 2 or not all(isinstance(n, int) and n > 0 for n in shape):
-        raise DataError(f"{path}: kpt_shape is {shape!r}, not [number of key points, 2 or 3]. Correct or remove it.")
+    if not isinstance(shape, list) or len(shape) != 2 or not all(isinstance(n, int) and 0 < n < 1000 for n in shape):
+        raise DataError(f"{path}: kpt_shape is not [number of key points, 2 or 3]. Correct or remove it.")
     return int(shape[0] * shape[1])
 
 
 def _class_files(folder: Path) -> Iterator[Path]:
     """Yield files that list class names, the likeliest first."""
     for place in (folder, *subfolders_of(folder)):
-        files = sorted(path for path in place.iterdir() if not is_foreign(path.name) and path.is_file())
+        files = files_in(place)
         for name in _CLASS_FILES:
             yield from (path for path in files if path.name.lower() == name)
         yield from (path for path in files if path.suffix.lower() == ".names" and path.name.lower() != "obj.names")
@@ -192,16 +202,13 @@ def _distinct(path: Path, names: list[str]) -> list[str]:
 
 def _lists_beside(folder: Path) -> dict[str, list[str]]:
     """Return split → the list of its pictures, `train.txt` and the like, where such lists lie in the folder."""
-    files = [path for path in sorted(folder.glob("*.txt")) if is_split(path.stem) and _lists_pictures(path)]
+    files = [path for path in files_in(folder) if path.suffix.lower() == ".txt" and is_split(path.stem)]
+    files = [path for path in files if any(map(is_picture, read_lines(path)[:1]))]
     splits = splits_among([path.stem for path in files])
     found: dict[str, list[str]] = {}
     for path in files:
         found.setdefault(splits[path.stem], []).append(path.name)
     return found if "train" in found else {}
-
-
-def _lists_pictures(path: Path) -> bool:
-    return path.is_file() and any(is_picture(name) for name in read_lines(path)[:1])
 
 
 def find_within(folder: Path, parts: Sequence[str]) -> Path | None:

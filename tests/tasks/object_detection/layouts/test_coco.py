@@ -38,8 +38,8 @@ def boxes(found: AnnotatedPictures) -> list[list[list[float]]]:
         ("notes.json", '{"categories": [{"id": 0, "name": "disc"}], "info": {"year": 2026}}'),
         ("package.json", '{"images": ["a.png"], "annotations": [], "categories": []}'),
         ("info.json", '{"images": 3, "annotations": [{"image_id": 1}], "categories": [{"name": "x"}]}'),
-        ("annotations/captions_train.json", '{"images": [], "annotations": [{"image_id": 1, "caption": "x"}]}'),
-        ("annotations/panoptic_train.json", '{"images": [], "annotations": "x", "categories": []}'),
+        ("captions.json", '{"images": [], "annotations": [{"image_id": 1, "caption": "x"}]}'),
+        ("panoptic.json", '{"images": [], "annotations": "x", "categories": []}'),
         ("annotations/._instances_train.json", "\0\5"),
         ("annotations/.ipynb_checkpoints/instances_train-checkpoint.json", '{"images": ['),
         ("__MACOSX/annotations/._instances_train.json", '{"images": ['),
@@ -54,6 +54,15 @@ def test_foreign_files(name: str, content: str, tmp_path: Path) -> None:
     found = read(tmp_path)
     assert pictures(found) == {"train": 6, "val": 3, "test": 2}
     assert found.notes == ()
+
+
+def test_files_beside_instances(tmp_path: Path) -> None:
+    """Beside COCO's `instances_train.json`, its key points for the same split are not needed, which is said."""
+    write_coco(tmp_path, SCENES)
+    write_json(tmp_path / "annotations" / "person_keypoints_train.json", coco(SCENES["train"][:1]))
+    assert read(tmp_path).notes == (
+        "Not read, because files called instances are for the same: annotations/person_keypoints_train.json.",
+    )
 
 
 def test_damaged_files(tmp_path: Path) -> None:

@@ -239,6 +239,21 @@ def test_two_texts_for_a_picture(tmp_path: Path) -> None:
         read(folder)
 
 
+@pytest.mark.parametrize("together", [False, True])
+def test_names_that_are_there_twice(together: bool, tmp_path: Path) -> None:
+    """Texts in unusual places are told apart by their folders, and are for nobody if they can't be."""
+    for camera in ("left", "right"):
+        for number, (_, things) in enumerate(SCENES["train"]):
+            draw_scene(tmp_path / "photos" / camera / f"{number}.png", things)
+            text = tmp_path / "marks" / ("" if together else camera) / f"{number}.txt"
+            write(text, "".join(map(yolo_line, things)))
+    if together:
+        with pytest.raises(DataError, match=r"no object is marked in any picture.*: 6 texts, such as marks/0\.txt"):
+            read(tmp_path)
+    else:
+        assert not any("show no object" in note or "Not used" in note for note in read(tmp_path).notes)
+
+
 @pytest.mark.parametrize("key", ["names", "train", "kpt_shape", "path"])
 def test_endless_settings(key: str, tmp_path: Path) -> None:
     """YAML that repeats itself by references is refused or left alone, and never written out."""

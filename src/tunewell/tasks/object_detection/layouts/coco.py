@@ -42,10 +42,12 @@ def read_coco(index: PictureIndex) -> tuple[Markings | None, DataError | None]:
     markings = Markings(NAME, crowd_mark="crowds (`iscrowd: 1`)")
     damaged: DataError | None = None
     read: dict[str, list[Path]] = defaultdict(list)
+    unread: list[Path] = []
     for split, paths in _candidates(index).items():
         for path in paths:
-            if _is_instances(read[split]) and not path.name.startswith("instances"):
-                break
+            if _is_instances(read[split][:1]) and not _is_instances([path]):
+                unread.append(path)
+                continue
             try:
                 content = _parse(path)
             except DataError as error:
@@ -58,11 +60,16 @@ def read_coco(index: PictureIndex) -> tuple[Markings | None, DataError | None]:
         return None, damaged
     for paths in read.values():
         if len(paths) > 1:
-            names = ", ".join(path.relative_to(index.folder).as_posix() for path in paths)
-            markings.notes.append(f"Read together, being for the same split: {names}.")
+            markings.notes.append(f"Read together, being for the same split: {_listed(paths, index)}.")
+    if unread:
+        markings.notes.append(f"Not read, because files called instances are for the same: {_listed(unread, index)}.")
     markings.pictures, notes = single_objects(markings.pictures)
     markings.notes += notes
     return markings, damaged
+
+
+def _listed(paths: Sequence[Path], index: PictureIndex) -> str:
+    return ", ".join(path.relative_to(index.folder).as_posix() for path in paths)
 
 
 def _candidates(index: PictureIndex) -> dict[str, list[Path]]:
@@ -103,7 +110,7 @@ def _mentions_coco(path: Path) -> bool:
 
 
 def _is_instances(paths: Sequence[Path]) -> bool:
-    return bool(paths) and paths[0].name.startswith("instances")
+    return any(path.name.startswith("instances") for path in paths)
 
 
 def _parse(path: Path) -> Any:

@@ -91,8 +91,8 @@ class PictureIndex:
 
         def likeness(path: str) -> tuple[int, bool, int]:
             own = PurePosixPath(path).with_suffix("").parts
-            alike = _common_length(own[::-1], wanted[::-1])
-            return alike, bool(split) and self.split_of(path) == split, _common_length(own, near_parts)
+            alike = common_length(own[::-1], wanted[::-1])
+            return alike, bool(split) and self.split_of(path) == split, common_length(own, near_parts)
 
         ranked = sorted(candidates, key=likeness, reverse=True)
         if likeness(ranked[0]) == likeness(ranked[1]):
@@ -126,7 +126,8 @@ def _key(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def _common_length(first: Iterable[str], second: Iterable[str]) -> int:
+def common_length(first: Iterable[str], second: Iterable[str]) -> int:
+    """Return how many elements two sequences have in common, from the first on."""
     length = 0
     for one, other in zip(first, second, strict=False):
         if one != other:

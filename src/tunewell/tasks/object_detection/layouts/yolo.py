@@ -8,13 +8,13 @@ that name in its split. A picture without text has no objects.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from tunewell.spec.errors import DataError
 from tunewell.tasks.object_detection.layouts.markings import MarkedObject, MarkedPicture, Markings
-from tunewell.tasks.object_detection.layouts.picture_index import PictureIndex, path_parts
+from tunewell.tasks.object_detection.layouts.picture_index import PictureIndex, common_length, path_parts
 from tunewell.tasks.object_detection.layouts.texts import decoded, files_ending, read_lines
 from tunewell.tasks.object_detection.layouts.yolo_lines import (
     Line,
@@ -112,21 +112,31 @@ class _Texts:
         ]
 
     def _elsewhere(self, free: set[str]) -> dict[str, str]:
-        """Return texts in unusual places: the only free ones with a picture's name and split."""
+        """Return texts in unusual places: with the name and split of a picture, and of no other one."""
         by_stem: dict[str, list[str]] = defaultdict(list)
         for path in free:
             by_stem[_stem(path)].append(path)
-        found = {}
+        chosen = {}
         for picture in self._pictures:
-            split = self._index.split_of(picture)
-            texts = [
-                path
-                for path in by_stem[_stem(picture)]
-                if self._index.split_of(path) in ("", split) and _has_line(self._index.folder / path)
-            ]
-            if picture not in self.of_picture and len(texts) == 1:
-                found[picture] = texts[0]
-        return found
+            texts = by_stem[_stem(picture)] if picture not in self.of_picture else []
+            text = self._nearest(picture, [path for path in texts if _has_line(self._index.folder / path)])
+            if text is not None:
+                chosen[picture] = text
+        claims = Counter(chosen.values())
+        return {picture: text for picture, text in chosen.items() if claims[text] == 1}
+
+    def _nearest(self, picture: str, texts: Sequence[str]) -> str | None:
+        """Return the text whose last folders are most like those of the picture, None if there are several."""
+        split = self._index.split_of(picture)
+        texts = [path for path in texts if self._index.split_of(path) in ("", split)]
+        alike = {path: common_length(_folders(path), _folders(picture)) for path in texts}
+        nearest = [path for path in texts if alike[path] == max(alike.values())]
+        return nearest[0] if len(nearest) == 1 else None
+
+
+def _folders(path: str) -> tuple[str, ...]:
+    """Return the folders of a path, the last one first."""
+    return PurePosixPath(path.lower()).parts[-2::-1]
 
 
 def _stem(path: str) -> str:

@@ -147,16 +147,13 @@ def read_header(path: Path) -> Header:
     """
     try:
         with _open(path) as image:
-            width, height = image.size
-            turned = image.format != "PNG" or any(mark in path.read_bytes() for mark in _PNG_ORIENTATIONS)
-            orientation = image.getexif().get(_ORIENTATION) if turned else 1
-            upright = image.format == "TIFF"  # Pillow has changed width and height of these already
+            if image.format == "PNG" and not any(mark in path.read_bytes() for mark in _PNG_ORIENTATIONS):
+                return Header(image.size)
+            return _header(image)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise PictureError(f"it has more than {Image.MAX_IMAGE_PIXELS} pixels") from None
     except _PROBLEMS as error:
         raise PictureError(f"{error}" or type(error).__name__) from None
-    sideways = orientation in _SIDEWAYS and not upright
-    return Header((height, width) if sideways else (width, height), orientation if orientation in TURNS else 1)
 
 
 def letterbox_frame(width: int, height: int, size: int) -> tuple[int, int, int, int]:
@@ -171,6 +168,15 @@ def data_uri(image: Image.Image) -> str:
     data = BytesIO()
     image.save(data, "JPEG", quality=80)
     return "data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode()
+
+
+def _header(image: Image.Image) -> Header:
+    """Return what the header of a picture that is not decoded yet says."""
+    width, height = image.size
+    orientation = image.getexif().get(_ORIENTATION)
+    # Pillow has changed width and height of a TIFF already.
+    sideways = orientation in _SIDEWAYS and image.format != "TIFF"
+    return Header((height, width) if sideways else (width, height), orientation if orientation in TURNS else 1)
 
 
 def _letterboxed(image: Image.Image, size: int) -> np.ndarray:

@@ -303,7 +303,31 @@ def _unlisted_class_in_yolo(folder: Path) -> None:
     write(write_yolo(folder) / "data.yaml", "names: 5\n")
 
 
+def _no_val_in_coco(folder: Path) -> None:
+    for path in (write_coco(folder, make_scenes({"train": 6, "val": 2})) / "images").glob("val*"):
+        path.unlink()
+
+
+def _no_val_in_voc(folder: Path) -> None:
+    write_voc(folder)
+    write(folder / "ImageSets" / "Main" / "val.txt", "gone\n")
+
+
+def _no_val_in_yolo(folder: Path) -> None:
+    write(write_yolo(folder) / "val.txt", "images/val/gone.png\n")
+    write(folder / "data.yaml", "train: images/train\nval: val.txt\nnames: [disc, square]\n")
+
+
+def _empty_val_in_yolo(folder: Path) -> None:
+    for path in (write_yolo(folder) / "images" / "val").iterdir():
+        path.rename(folder / "images" / "train" / path.name)
+
+
 BAD = [
+    (_no_val_in_coco, "none of the pictures that are listed for val is there and can be used."),
+    (_no_val_in_voc, "none of the pictures that are listed for val is there and can be used"),
+    (_no_val_in_yolo, "none of the pictures that are listed for val is there and can be"),
+    (_empty_val_in_yolo, "none of the pictures that are listed for val is there and can"),
     (_all(bbox=[0, 0, 0, 0]), "boxes are empty, turned inside out or outside of their picture"),
     (_all(bbox=[20, 20, 400, 400]), "boxes reach out of their picture"),
     (
@@ -323,7 +347,7 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("spoil", "message"), BAD, ids=[message[:40] for _, message in BAD])
+@pytest.mark.parametrize(("spoil", "message"), BAD, ids=[spoil.__name__ for spoil, _ in BAD])
 def test_bad_sets_are_refused(spoil: Callable[[Path], None], message: str, tmp_path: Path) -> None:
     """More flaws than can be mended in silence are one error that names them and the remedy."""
     spoil(tmp_path)

@@ -120,6 +120,18 @@ def test_open_cases_are_said(tmp_path: Path) -> None:
     assert found.objects[0].boxes[0].tolist() == [float(side) for side in PICTURES[0][1][0].box]
 
 
+def test_boxes_decide_where_no_size_is_stated(tmp_path: Path) -> None:
+    """Without sizes, boxes that reach beyond the photo as shown were made on its stored pixels, as the others then."""
+    photograph(tmp_path, dict.fromkeys(dict(PICTURES), 6))
+    content = coco(PICTURES)
+    for image in content["images"]:
+        del image["width"], image["height"]
+    write_json(tmp_path / "all.json", content)
+    found = read_annotations(tmp_path, 0, with_masks=True)
+    check_places(found)
+    assert "before EXIF orientation, as others in the set are: " in " ".join(found.notes)
+
+
 def test_voc_and_yolo(tmp_path: Path) -> None:
     """VOC states sizes as COCO does; YOLO's shares are those of the photo as shown, as its own programs read them."""
     photograph(tmp_path / "voc", dict.fromkeys(dict(PICTURES), 6))

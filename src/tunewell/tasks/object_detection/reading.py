@@ -61,7 +61,9 @@ def read_annotations(folder: Path, seed: int, with_masks: bool) -> AnnotatedPict
         markings = _read_markings(folder, index, with_masks)
         check_flaws(folder, markings)
         markings.pictures, several = joined(folder, markings.pictures)
-        markings.pictures, turned = upright(markings.pictures, index)
+        turned: list[str] = []
+        if markings.layout != YOLO:  # which means pictures as they are shown
+            markings.pictures, turned = upright(markings.pictures, index)
         pictures, flaws = check_pictures(folder, markings, index, with_masks)
     if several:
         markings.notes.append(f"Annotated in several places, whose objects are joined: {listed(several)}.")
@@ -139,6 +141,12 @@ def _assemble(
     splits = {
         split: tuple(position for position, picture in enumerate(kept) if picture.split == split) for split in SPLITS
     }
+    empty = [split for split in ("train", "val") if split in markings.splits and not splits[split]]
+    if empty:
+        raise DataError(
+            f"{folder}: none of the pictures that are listed for {empty[0]} is there and can be used. "
+            "Check the folders, lists and names of the pictures."
+        )
     if not splits["train"]:
         found = " and ".join(split for split in SPLITS if splits[split])
         raise DataError(f"{folder}: it has {found} but no pictures to train on. Add a split called train.")

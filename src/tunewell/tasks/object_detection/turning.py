@@ -28,7 +28,7 @@ def upright(pictures: Sequence[MarkedPicture], index: PictureIndex) -> tuple[lis
     """Return the pictures with annotations of the pictures as shown, and notes on those that were turned."""
     headers = {picture.path: header for picture in pictures if (header := _header(picture.path, index)) is not None}
     turnable = {
-        picture.path: _fits(picture.stated_size, headers[picture.path])
+        picture.path: _fits(picture, headers[picture.path])
         for picture in pictures
         if picture.path in headers and headers[picture.path].orientation in TURNS
     }
@@ -39,8 +39,7 @@ def upright(pictures: Sequence[MarkedPicture], index: PictureIndex) -> tuple[lis
         turned |= both
     found = [_turned(picture, headers[picture.path]) if picture.path in turned else picture for picture in pictures]
     unsure = both if sure != {frozenset({"shown"})} else set()
-    stated = {picture.path for picture in pictures if picture.stated_size is not None}
-    return found, _notes(turned, unsure & stated)
+    return found, _notes(turned, unsure)
 
 
 def _header(path: str, index: PictureIndex) -> Header | None:
@@ -50,10 +49,14 @@ def _header(path: str, index: PictureIndex) -> Header | None:
         return None
 
 
-def _fits(stated: _Size | None, header: Header) -> frozenset[str]:
-    """Return which pixels annotations may be for by their size."""
+def _fits(picture: MarkedPicture, header: Header) -> frozenset[str]:
+    """Return which pixels annotations may be for by the size that they state, or by that of what is marked."""
     sizes = {"shown": header.size, "stored": header.stored}
-    return frozenset(name for name, size in sizes.items() if stated in (None, size))
+    stated = picture.stated_size
+    if stated is not None:
+        return frozenset(name for name, size in sizes.items() if stated == size)
+    reach = np.max([item.box[2:] for item in picture.objects], axis=0, initial=0)
+    return frozenset(name for name, size in sizes.items() if (reach <= size).all()) or frozenset(sizes)
 
 
 def _notes(turned: set[str], unsure: set[str]) -> list[str]:

@@ -139,6 +139,8 @@ def _read_file(path: Path, content: Mapping[str, Any], split: str, index: Pictur
         markings.notes.append(f"{path.name} has no annotations: the pictures that it lists are not used.")
         return
     names = _categories(path, content, markings)
+    if content["images"]:
+        markings.splits.add(split)
     near = path.parent.relative_to(index.folder).as_posix()
     places: dict[str, tuple[str, tuple[int, int] | None]] = {}
     absent: set[str] = set()

@@ -41,6 +41,8 @@ class Markings:
     #: What the layout calls objects that are neither learned nor missed, to go on after `they are`.
     crowd_mark: str = ""
     pictures: list[MarkedPicture] = field(default_factory=list)
+    #: Splits that the layout's files name pictures for, whether these are there or not.
+    splits: set[str] = field(default_factory=set)
     #: Class names in the layout's own order, whether they occur or not.
     classes: list[str] = field(default_factory=list)
     #: Number of annotations: those of `pictures`, and those that could not be read.

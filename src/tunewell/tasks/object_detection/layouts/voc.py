@@ -65,6 +65,7 @@ def read_voc(files: Sequence[Path], index: PictureIndex) -> Markings:
     markings.classes = sorted({item.class_name for picture in markings.pictures for item in picture.objects})
     if lists is not None:
         markings.missing += lists.missing
+        markings.splits |= lists.named
     if listed_out:
         markings.notes.append(f"Left out, being in no list of ImageSets: {listed_out} annotation files.")
     return markings

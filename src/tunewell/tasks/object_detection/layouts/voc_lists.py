@@ -28,6 +28,8 @@ class Lists:
     splits: dict[str, str]
     #: Names of which there is neither an annotation file nor a picture.
     missing: list[str]
+    #: Splits that have a list with names in it.
+    named: set[str]
 
 
 def read_lists(index: PictureIndex, files: Collection[str]) -> Lists | None:
@@ -39,12 +41,13 @@ def read_lists(index: PictureIndex, files: Collection[str]) -> Lists | None:
     lists = _find_lists(index.folder)
     if not lists:
         return None
-    found = Lists({}, [])
+    found = Lists({}, [], set())
     for path, split in lists.items():
         # `VOC2007/ImageSets/Main/train.txt` is about the files in VOC2007.
         root = path.relative_to(index.folder).parts[: -len(_sets_parts(path))]
         by_stem = {PurePosixPath(file).stem: file for file in files if PurePosixPath(file).parts[: len(root)] == root}
         for line in read_lines(path):
+            found.named.add(split)
             stem = next((name for name in _names(line) if name in by_stem), None)
             if stem is None:
                 *_, stem = _names(line)

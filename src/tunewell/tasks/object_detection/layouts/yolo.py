@@ -234,6 +234,7 @@ def _pictures(settings: YoloSettings, index: PictureIndex, markings: Markings) -
     if "train" not in found.values():
         # Without a validation set of their own, people name the training set twice.
         found = {path: split for split in reversed(SPLITS) for path in named.get(split, ())}
+    markings.splits |= {split for split in named if not named[split] or split in found.values()}
     yield from sorted(found.items())
     shared = sum(map(len, named.values())) - len(found)
     if shared:

@@ -127,35 +127,17 @@ def _assemble(
     broken = [name for name in classes if any(unicodedata.category(letter) == "Cs" for letter in name)]
     if broken:
         raise DataError(f"{folder}: the class name {broken[0]!a} has half a letter, a surrogate. Rename the class.")
-    label_of = {name: label for label, name in enumerate(classes)}
-    names = {picture.split for picture in pictures}
-    rest = "" if "train" in names else "train"
-    if not rest and "" in names:
-        left_out = sum(not picture.split for picture in pictures)
-        markings.notes.append(f"Left out, belonging to no split: {left_out} pictures.")
-    kept = [replace(picture, split=picture.split or rest) for picture in pictures if picture.split or rest]
-    bare = [picture for picture in kept if picture.split == "test"]
-    if bare and not any(picture.objects for picture in bare):
-        markings.notes.append(f"Not used, having no annotations: all {len(bare)} test pictures.")
-        kept = [picture for picture in kept if picture.split != "test"]
-    splits = {
-        split: tuple(position for position, picture in enumerate(kept) if picture.split == split) for split in SPLITS
-    }
-    empty = [split for split in ("train", "val") if split in markings.splits and not splits[split]]
-    if empty:
-        raise DataError(
-            f"{folder}: none of the pictures that are listed for {empty[0]} is there and can be used. "
-            "Check the folders, lists and names of the pictures."
-        )
-    if not splits["train"]:
-        found = " and ".join(split for split in SPLITS if splits[split])
-        raise DataError(f"{folder}: it has {found} but no pictures to train on. Add a split called train.")
+    kept = _in_splits(folder, markings, pictures)
     unused = [name for name in markings.classes if not occurring[name]]
     if unused:
         markings.notes.append(f"Classes without an object to learn are left out: {listed(unused)}.")
     unmarked = len(index.paths) - len(markings.pictures)
     if unmarked > 0:
         markings.notes.append(f"Not used, having no annotations or being in no split: {unmarked} pictures.")
+    splits = {
+        split: tuple(position for position, picture in enumerate(kept) if picture.split == split) for split in SPLITS
+    }
+    label_of = {name: label for label, name in enumerate(classes)}
     return AnnotatedPictures(
         folder=folder,
         classes=classes,
@@ -164,6 +146,29 @@ def _assemble(
         objects=tuple(_objects(picture.objects, label_of, with_masks) for picture in kept),
         splits={split: positions for split, positions in splits.items() if positions},
     )
+
+
+def _in_splits(folder: Path, markings: Markings, pictures: Sequence[UsablePicture]) -> list[UsablePicture]:
+    """Return the pictures of the splits; without any for training, those of no split are for that."""
+    rest = "" if any(picture.split == "train" for picture in pictures) else "train"
+    kept = [replace(picture, split=picture.split or rest) for picture in pictures if picture.split or rest]
+    if len(kept) < len(pictures):
+        markings.notes.append(f"Left out, belonging to no split: {len(pictures) - len(kept)} pictures.")
+    tested = [picture for picture in kept if picture.split == "test"]
+    if tested and not any(picture.objects for picture in tested):
+        markings.notes.append(f"Not used, having no annotations: all {len(tested)} test pictures.")
+        kept = [picture for picture in kept if picture.split != "test"]
+    splits = {picture.split for picture in kept}
+    for split in ("train", "val"):
+        if split in markings.splits - splits:
+            raise DataError(
+                f"{folder}: none of the pictures that are listed for {split} is there and can be used. "
+                "Check the folders, lists and names of the pictures."
+            )
+    if "train" not in splits:
+        found = " and ".join(split for split in SPLITS if split in splits)
+        raise DataError(f"{folder}: it has {found} but no pictures to train on. Add a split called train.")
+    return kept
 
 
 def _crowds(found: AnnotatedPictures, split: str) -> int:

@@ -198,6 +198,26 @@ def test_foreign_files(name: str, content: str, expected: list[list[list[float]]
     assert found.notes == ()
 
 
+def test_names_in_a_file_that_is_not_there(tmp_path: Path) -> None:
+    """Where the file of the class names is missing, the error names it; another list beside it will do."""
+    folder = settings(f"{SPLITS}names: data/obj.names\n")(tmp_path)
+    with pytest.raises(DataError, match=r"'data/obj\.names', which should list the class names, is not there"):
+        read(folder)
+    write(folder / "classes.txt", "disc\nsquare\n")
+    assert read(folder).classes == CLASSES
+
+
+@pytest.mark.parametrize("place", ["x" * 5000, "a\\0b", "~/../..", "/", "images/train/train0.png"])
+def test_places_that_are_none(place: str, tmp_path: Path) -> None:
+    """Whatever stands in place of a folder, the answer is an error that names it, or the whole folder."""
+    folder = settings(f'train: "{place}"\n{NAMES}')(tmp_path)
+    if place in ("/",):
+        assert sum(pictures(read(folder)).values()) == 9
+    else:
+        with pytest.raises(DataError, match=r"is no folder in"):
+            read(folder)
+
+
 def test_two_settings(tmp_path: Path) -> None:
     """Of two files that could be the settings, the usual name wins, and a note names the other."""
     folder = write_yolo(tmp_path, SCENES)
@@ -290,13 +310,15 @@ def write_darknet(folder: Path, prefix: str, end: str = "\n") -> Path:
         ("", "\n"),
     ],
 )
-@pytest.mark.parametrize("with_data", [False, True])
-def test_darknet(with_data: bool, prefix: str, end: str, expected: list[list[list[float]]], tmp_path: Path) -> None:
+@pytest.mark.parametrize("settings_file", ["obj.names", "obj.data", "data.yaml"])
+def test_darknet(settings_file: str, prefix: str, end: str, expected: list[list[list[float]]], tmp_path: Path) -> None:
     """Lists of pictures with paths of any machine say the splits, named by `obj.data` or by their own names."""
     folder = write_darknet(tmp_path, prefix, end)
-    if with_data:
+    if settings_file == "obj.data":
         text = "classes = 2\ntrain = data/train.txt\nvalid = data/val.txt\nnames = data/obj.names\nbackup = backup/\n"
         write(folder / "obj.data", text)
+    if settings_file == "data.yaml":
+        write(folder / "data.yaml", NAMES)
     found = read(folder)
     assert pictures(found) == {"train": 6, "val": 3}
     assert found.classes == CLASSES

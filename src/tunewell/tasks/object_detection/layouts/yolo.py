@@ -57,7 +57,7 @@ def read_yolo(source: Path, index: PictureIndex) -> Markings:
     Raises:
         DataError: the settings are damaged, or name folders that are not there.
     """
-    settings = YoloSettings(source) if source == index.folder else read_settings(source, index.folder)
+    settings = read_settings(source, index.folder)
     markings = Markings(NAME, notes=list(settings.notes))
     splits = dict(_pictures(settings, index, markings))
     texts = _Texts(index, list(splits))

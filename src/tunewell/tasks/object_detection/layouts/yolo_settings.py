@@ -18,9 +18,9 @@ from tunewell.tasks.vision.files import subfolders_of
 from tunewell.tasks.vision.names import is_picture, is_split, split_of, splits_among
 
 _YAML_SUFFIXES = (".yaml", ".yml")
-#: Names of the file by its usual names, without ending: a damaged one is an error, any other is somebody else's.
+#: Usual names of `data.yaml`, without ending: if damaged, such a file is an error, and others are somebody else's.
 _USUAL = ("data", "dataset")
-#: Larger files are not looked into.
+#: Files with other names are not looked into if they are larger.
 _MOST_BYTES = 1 << 18
 _WORDS = re.compile(r"\b(names|nc)\b")
 _MOST_CLASSES = 100_000
@@ -56,11 +56,13 @@ def find_settings(folder: Path) -> Path | None:
 
 
 def read_settings(path: Path, folder: Path) -> YoloSettings:
-    """Return what a file that `find_settings` found says.
+    """Return what a file that `find_settings` found says; if it is the folder itself, what lies in it says.
 
     Raises:
         DataError: it is damaged, or its class names are none.
     """
+    if path == folder:
+        return YoloSettings(path, None, _lists_beside(folder))
     if path.suffix.lower() in _YAML_SUFFIXES:
         content = _read_yaml(path)
         if not isinstance(content, dict):
@@ -89,8 +91,14 @@ def _of_mapping(path: Path, folder: Path, content: Mapping[Any, Any]) -> YoloSet
     if others:
         notes.append(f"Classes and splits are read from {path.name}, not from {', '.join(others)}.")
     root = content.get("path")
-    root = root if isinstance(root, str) else ""
-    return YoloSettings(path, classes, places, root, _key_points(path, content), notes)
+    return YoloSettings(
+        path,
+        classes,
+        places or _lists_beside(folder),
+        root if places and isinstance(root, str) else "",
+        _key_points(path, content),
+        notes,
+    )
 
 
 def _is_data_yaml(path: Path) -> bool:
@@ -132,8 +140,10 @@ def _classes(path: Path, folder: Path, content: Mapping[Any, Any]) -> tuple[list
     """Return the class names, and notes on those that are not said."""
     names, count = content.get("names"), _count(content.get("nc") or content.get("classes"))
     if isinstance(names, str):
-        listed = find_within(folder, path_parts(names))
-        return _listed_names(listed or next(_class_files(folder), path.with_name(names))), []
+        listed = find_within(folder, path_parts(names)) or next(_class_files(folder), None)
+        if listed is None:
+            raise DataError(f"{path}: '{names}', which should list the class names, is not there. Add it.")
+        return _listed_names(listed), []
     if names is None and count:
         beside = next(_class_files(folder), None)
         if beside is not None:
@@ -230,8 +240,9 @@ def find_within(folder: Path, parts: Sequence[str]) -> Path | None:
 
 def _child(folder: Path, name: str) -> Path | None:
     """Return the file or folder of that name, in other capitals if need be."""
-    if (folder / name).exists():
-        return folder / name
-    if not folder.is_dir():
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError:  # no folder, or a closed one
         return None
-    return next((path for path in sorted(folder.iterdir()) if path.name.lower() == name.lower()), None)
+    alike = [path for path in entries if path.name.lower() == name.lower()]
+    return next((path for path in alike if path.name == name), alike[0] if alike else None)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -85,21 +85,26 @@ def _read_markings(folder: Path, index: PictureIndex, with_masks: bool) -> Marki
         raise DataError(f"{folder}: there are no pictures in it. Put them beside their annotations. {known_endings()}")
     coco, damaged = read_coco(index)
     voc, yolo = find_voc_files(folder), find_yolo(index)
-    if damaged is not None and (coco or not (voc or yolo)):
+    readers: dict[str, Callable[[], Markings]] = {}
+    if coco is not None:
+        readers[COCO] = lambda: coco
+    if voc:
+        readers[VOC] = lambda: read_voc(voc, index)
+    if yolo is not None:
+        readers[YOLO] = lambda: read_yolo(yolo, index)
+    if damaged is not None and (coco or not readers):
         raise damaged
-    if coco:
-        markings = coco
-    elif voc and not (with_masks and yolo):
-        markings = read_voc(voc, index)
-    elif yolo:
-        markings = read_yolo(yolo, index)
-    else:
+    if not readers:
         raise DataError(
             f"{folder}: there are no annotations of a known layout. Known: COCO JSON (annotations/instances_train.json)"
             ", Pascal VOC XML (Annotations/*.xml), YOLO text (data.yaml or classes.txt, labels/*.txt)."
         )
-    names = {COCO: coco, VOC: voc, YOLO: yolo}
-    others = [name for name, files in names.items() if files and name != markings.layout]
+    order = sorted(readers, key=lambda name: with_masks and name == VOC)  # VOC has no masks
+    # Annotations of pictures that are elsewhere are somebody else's, if there are others.
+    read = (readers[name]() for name in order)
+    markings = next((found for found in read if any(picture.objects for picture in found.pictures)), None)
+    markings = markings or readers[order[0]]()
+    others = [name for name in readers if name != markings.layout]
     if others:
         markings.notes.append(f"Read as {markings.layout}; the annotations in {' and '.join(others)} are not used.")
     return markings

@@ -65,6 +65,22 @@ def test_files_beside_instances(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"images": [], "annotations": [], "categories": []},
+        coco(make_scenes({"train": 3}, seed=5)["train"]) | {"images": [{"id": 1, "file_name": "elsewhere.png"}]},
+        coco(SCENES["train"]) | {"annotations": []},
+    ],
+)
+def test_files_that_mark_nothing_here(content: Any, tmp_path: Path) -> None:
+    """A file of COCO's form that marks nothing in these pictures does not stand in the way of another layout."""
+    write_json(write_yolo(tmp_path, SCENES) / "result.json", content)
+    found = read(tmp_path)
+    assert pictures(found) == {"train": 6, "val": 3, "test": 2}
+    assert sum(map(len, found.objects)) == sum(len(things) for part in SCENES.values() for _, things in part)
+
+
 def test_damaged_files(tmp_path: Path) -> None:
     """A damaged file that speaks of images is an error beside COCO's files or alone, and nothing to another layout."""
     damaged = '{"images": [{"file_name"'

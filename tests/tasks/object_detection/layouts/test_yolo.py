@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -368,6 +369,26 @@ def test_folders(images: str, labels: str, expected: list[list[list[float]]], tm
     assert sorted(boxes(found)) == sorted(expected)
     if word:
         assert pictures(found) == {"train": 6, "val": 3}
+
+
+def test_names_with_accents(expected: list[list[list[float]]], tmp_path: Path) -> None:
+    """Names are the same whether a system writes accents with their letters or apart, in capitals or not."""
+    for split, things_of in SCENES.items():
+        for name, things in things_of:
+            draw_scene(tmp_path / "images" / split / unicodedata.normalize("NFC", f"é{name}.png"), things)
+            text = tmp_path / "labels" / split / unicodedata.normalize("NFD", f"É{name}.TXT")
+            write(text, "".join(map(yolo_line, things)))
+    assert boxes(read(tmp_path)) == expected
+
+
+def test_names_that_differ_in_capitals(tmp_path: Path) -> None:
+    """Where two pictures differ in capitals alone, each has its own text."""
+    for name, (_, things) in zip(("a", "A", "b", "B"), SCENES["train"], strict=False):
+        draw_scene(tmp_path / "images" / f"{name}.png", things)
+        write(tmp_path / "labels" / f"{name}.txt", "".join(map(yolo_line, things)))
+    found = read(tmp_path)
+    expected = dict(zip(("a", "A", "b", "B"), (len(things) for _, things in SCENES["train"]), strict=False))
+    assert {Path(path).stem: len(objects) for path, objects in zip(found.paths, found.objects, strict=True)} == expected
 
 
 def test_development_and_evaluation(tmp_path: Path) -> None:

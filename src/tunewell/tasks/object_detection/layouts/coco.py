@@ -121,7 +121,7 @@ def _parse(path: Path) -> Any:
 
 
 def _is_coco(content: Any) -> bool:
-    if not isinstance(content, dict):
+    if not isinstance(content, dict) or not content.get("images"):
         return False
     without_annotations = content.get("annotations") is None
     return all(
@@ -139,8 +139,7 @@ def _read_file(path: Path, content: Mapping[str, Any], split: str, index: Pictur
         markings.notes.append(f"{path.name} has no annotations: the pictures that it lists are not used.")
         return
     names = _categories(path, content, markings)
-    if content["images"]:
-        markings.splits.add(split)
+    markings.splits.add(split)
     near = path.parent.relative_to(index.folder).as_posix()
     places: dict[str, tuple[str, tuple[int, int] | None]] = {}
     absent: set[str] = set()

@@ -25,8 +25,8 @@ class PictureIndex:
         self._by_stem: dict[str, list[str]] = defaultdict(list)
         for path in self.paths:
             name = PurePosixPath(path)
-            self._by_name[_key(name.name)].append(path)
-            self._by_stem[_key(name.stem)].append(path)
+            self._by_name[name_key(name.name)].append(path)
+            self._by_stem[name_key(name.stem)].append(path)
         self._splits = _splits_of_folders(self.paths)
         self._headers: dict[str, Header] = {}
 
@@ -42,7 +42,7 @@ class PictureIndex:
         parts = path_parts(name)
         if not parts:
             return None
-        candidates = self._by_name.get(_key(parts[-1]), [])
+        candidates = self._by_name.get(name_key(parts[-1]), [])
         exact = [path for path in candidates if PurePosixPath(path).name == parts[-1]]
         return self._choose(exact or candidates, parts, near, split)
 
@@ -51,13 +51,13 @@ class PictureIndex:
         parts = path_parts(stem)
         if not parts:
             return None
-        candidates = self._by_stem.get(_key(parts[-1]), [])
+        candidates = self._by_stem.get(name_key(parts[-1]), [])
         exact = [path for path in candidates if PurePosixPath(path).stem == parts[-1]]
         return self._choose(exact or candidates, parts, near, split)
 
     def has_stem(self, stem: str) -> bool:
         """Whether any picture is called `stem` but for its ending."""
-        return _key(stem) in self._by_stem
+        return name_key(stem) in self._by_stem
 
     def split_of(self, path: str) -> str:
         """Return the split that the folders of a path say, the nearest first; empty if they say none."""
@@ -121,8 +121,8 @@ def _splits_of_folders(paths: Sequence[str]) -> dict[PurePosixPath, str]:
     return found
 
 
-def _key(name: str) -> str:
-    """Return a name as systems that don't tell capitals apart have it; macOS takes letters and accents apart, too."""
+def name_key(name: str) -> str:
+    """Return a name as systems that don't tell capitals apart have it; macOS, besides, writes accents apart."""
     return unicodedata.normalize("NFC", name).casefold()
 
 

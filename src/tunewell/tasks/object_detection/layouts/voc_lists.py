@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from tunewell.spec.errors import DataError
-from tunewell.tasks.object_detection.layouts.picture_index import PictureIndex, path_parts
+from tunewell.tasks.object_detection.layouts.picture_index import PictureIndex, name_key, path_parts
 from tunewell.tasks.object_detection.layouts.texts import files_ending, read_lines
 from tunewell.tasks.vision.names import is_picture, is_split, splits_among
 
@@ -45,10 +45,12 @@ def read_lists(index: PictureIndex, files: Collection[str]) -> Lists | None:
     for path, split in lists.items():
         # `VOC2007/ImageSets/Main/train.txt` is about the files in VOC2007.
         root = path.relative_to(index.folder).parts[: -len(_sets_parts(path))]
-        by_stem = {PurePosixPath(file).stem: file for file in files if PurePosixPath(file).parts[: len(root)] == root}
+        by_stem = {
+            name_key(PurePosixPath(file).stem): file for file in files if PurePosixPath(file).parts[: len(root)] == root
+        }
         for line in read_lines(path):
             found.named.add(split)
-            stem = next((name for name in _names(line) if name in by_stem), None)
+            stem = next((name_key(name) for name in _names(line) if name_key(name) in by_stem), None)
             if stem is None:
                 *_, stem = _names(line)
                 if not index.has_stem(stem):

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from tunewell.spec.errors import DataError
 from tunewell.tasks.object_detection.layouts.markings import MarkedObject, MarkedPicture, Markings
-from tunewell.tasks.object_detection.layouts.picture_index import PictureIndex, common_length, path_parts
+from tunewell.tasks.object_detection.layouts.picture_index import PictureIndex, common_length, name_key, path_parts
 from tunewell.tasks.object_detection.layouts.texts import decoded, files_ending, read_lines
 from tunewell.tasks.object_detection.layouts.yolo_lines import (
     Line,
@@ -81,10 +81,15 @@ class _Texts:
         self._index = index
         self._pictures = pictures
         paths = [path.relative_to(index.folder).as_posix() for path in files_ending(index.folder, ".txt")]
-        by_place = {path.lower(): path for path in paths}
-        places = {picture: next(filter(by_place.get, _text_names(picture.lower())), None) for picture in pictures}
+        # Capitals matter only between texts that differ in nothing else.
+        by_place = {name_key(path): path for path in paths} | {path: path for path in paths}
         #: Picture → its text, for the pictures that have one.
-        self.of_picture = {picture: by_place[place] for picture, place in places.items() if place is not None}
+        self.of_picture: dict[str, str] = {}
+        for picture in pictures:
+            places = (*_text_names(picture), *_text_names(name_key(picture)))
+            place = next((place for place in places if place in by_place), None)
+            if place is not None:
+                self.of_picture[picture] = by_place[place]
         self.of_picture |= self._elsewhere(set(paths) - set(self.of_picture.values()))
         self._left = sorted(set(paths) - set(self.of_picture.values()))
 
@@ -136,11 +141,11 @@ class _Texts:
 
 def _folders(path: str) -> tuple[str, ...]:
     """Return the folders of a path, the last one first."""
-    return PurePosixPath(path.lower()).parts[-2::-1]
+    return PurePosixPath(name_key(path)).parts[-2::-1]
 
 
 def _stem(path: str) -> str:
-    return PurePosixPath(path).stem.lower()
+    return name_key(PurePosixPath(path).stem)
 
 
 def _text_names(path: str) -> Iterator[str]:

@@ -47,6 +47,7 @@ def pictures(found: AnnotatedPictures) -> dict[str, int]:
         ("latin-1", "UTF-8"),
         ("latin-1", ""),
         ("cp1252", "windows-1252"),
+        ("cp1252", ""),
         ("utf-8", "utf-16"),
         ("utf-8", "no-such-encoding"),
         ("latin-1", "no-such-encoding"),
@@ -58,7 +59,7 @@ def pictures(found: AnnotatedPictures) -> dict[str, int]:
 )
 def test_encodings(encoding: str, declared: str, tmp_path: Path) -> None:
     """Class names are read whatever the encoding, declared truly, wrongly, by an unknown name or not at all."""
-    name = {"gbk": "猫", "shift_jis": "ねこ", "koi8-r": "кошка"}.get(encoding, "Käfer")
+    name = {"cp1252": "Käfer €", "gbk": "猫", "shift_jis": "ねこ", "koi8-r": "кошка"}.get(encoding, "Käfer")
     head = f'\n<?xml version="1.0" encoding="{declared}"?>\n' if declared else ""
     for path in (write_voc(tmp_path, SCENES) / "Annotations").iterdir():
         path.write_bytes((head + path.read_text().replace("disc", name)).encode(encoding))

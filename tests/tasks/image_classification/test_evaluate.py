@@ -18,6 +18,7 @@ from tests.tasks.supervised import failure, run, run_job
 from tunewell.tasks.image_classification.evaluate import evaluate
 from tunewell.tasks.image_classification.model import load_model, preprocess
 from tunewell.tasks.image_classification.train import train
+from tunewell.tasks.vision.prepared import Prepared
 from tunewell.trial import Failed
 
 
@@ -112,7 +113,7 @@ def test_without_a_test_split_there_is_none_in_the_result(tmp_path: Path) -> Non
 
 def test_an_emptied_cache_is_filled_again(trained: Trained, evaluation: dict[str, Any]) -> None:
     """Without the decoded pictures the result is the same; they are decoded anew."""
-    decoded = Path(next(iter(json.loads(trained.task_file.read_text())["pixels"].values())))
+    decoded = Path(next(iter(Prepared.load(trained.task_file).pixels.values())))
     decoded.rename(decoded.with_name("elsewhere"))
     assert _evaluate(trained, "again")["7"] == evaluation
     assert decoded.is_dir()

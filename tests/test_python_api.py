@@ -188,6 +188,29 @@ def test_a_retried_search_without_a_name_goes_on(tmp_path: Path) -> None:
     assert again().name == "f-3"
 
 
+def test_a_search_goes_on_where_its_home_was_moved(tmp_path: Path) -> None:
+    """A program whose folder was moved finds its trials, with functions in this process and in others."""
+
+    def f(x: int) -> int:
+        return x
+
+    def again(folder: Path, max_trials: int, **fields: object) -> list[dict[str, object]]:
+        space = {"x": tw.integer(0, 100)}
+        home = folder / ".tunewell"
+        found = tw.search(
+            f, space, goal="maximize", name="f", max_trials=max_trials, home=home, progress=False, **fields
+        )
+        return found.trials()
+
+    (tmp_path / "old").mkdir()
+    before = again(tmp_path / "old", 2)
+    new = (tmp_path / "old").rename(tmp_path / "new")
+    assert again(new, 2) == before
+    assert again(new, 3)[:2] == before
+    newer = new.rename(tmp_path / "newer")
+    assert len(again(newer, 4, scheduler="local")) == 4
+
+
 def test_a_search_that_is_being_run_is_left_alone(tmp_path: Path) -> None:
     """The same program without a name, started beside itself, begins a search of its own."""
     inner: list[str] = []

@@ -9,7 +9,7 @@ import pytest
 
 from tunewell.controller.home import Home
 from tunewell.service.evaluations import read_evaluations
-from tunewell.service.finalists import read_finalists
+from tunewell.service.finalists import Finalist, read_finalists, write_finalists
 from tunewell.spec.errors import DataError
 from tunewell.store import Store
 
@@ -44,3 +44,16 @@ def test_damaged_finalists_are_refused(store: Store, tmp_path: Path, content: st
     home = write(tmp_path, "finalists.json", content)
     with pytest.raises(DataError, match=r"finalists\.json: this record .* is damaged\. Remove it"):
         read_finalists(store, home, "e")
+
+
+def test_finalists_move_with_their_home(store: Store, tmp_path: Path) -> None:
+    """Where the trainings on all data lie goes by the experiment's folder, which may be moved."""
+    with store.transaction() as tx:
+        tx.add_trial("e", 3, {}, "random", 1.0, None, 0.0)
+        tx.start_attempt("e", 3, 1, 0.0, "its identity")
+    experiment = Home(tmp_path / "old").experiment("e")
+    (experiment / "jobs" / "1-finalist").mkdir(parents=True)
+    write_finalists(experiment, [Finalist(3, "its identity", 0.5, 0.6, experiment / "jobs" / "1-finalist")])
+    home = Home((tmp_path / "old").rename(tmp_path / "new"))
+    (found,) = read_finalists(store, home, "e")
+    assert found.folder.resolve() == home.experiment("e") / "jobs" / "1-finalist"

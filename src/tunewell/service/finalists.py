@@ -82,7 +82,7 @@ def train_finalists(
             value = values[-1] if values else None
             known[trial.number] = Finalist(trial.number, trial.identity, trial.value, value, folder, detail)
         (home.experiment(name) / EVALUATION_FILE).unlink(missing_ok=True)  # it is about models of the sample
-        _write(home.experiment(name), _ranked(spec, list(known.values())))
+        write_finalists(home.experiment(name), _ranked(spec, list(known.values())))
     return read_finalists(store, home, name)
 
 
@@ -108,7 +108,7 @@ def read_finalists(store: Store, home: Home, name: str) -> list[Finalist]:
     return [one for one in found if store.has_attempt(name, one.number, one.attempt)]
 
 
-def _write(experiment: Path, finalists: Sequence[Finalist]) -> None:
+def write_finalists(experiment: Path, finalists: Sequence[Finalist]) -> None:
     """Write the file; folders in it go by the experiment's, which may be moved."""
     rows = [{**one.to_json(), "folder": os.path.relpath(one.folder, experiment)} for one in finalists]
     write_json(experiment / _FILE, rows)

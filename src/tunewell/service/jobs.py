@@ -93,6 +93,7 @@ def run_job(launch: Launch, on_report: OnReport = lambda report: None) -> Path:
         outcome = _wait(scheduler, launch, on_report)
     if outcome.cause is not None or outcome.stopped:
         why = outcome.detail or str(outcome.cause)
+        why += "" if why.endswith((".", "?", "!")) else "."
         log = "" if outcome.cause is Cause.DATA_ERROR else f" The whole log: {launch.folder / 'output.log'}"
         raise JobFailed(why + log, outcome.cause)
     return launch.folder

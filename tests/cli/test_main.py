@@ -53,6 +53,7 @@ def test_interrupted_while_loading(arguments: list[str], module: str, monkeypatc
 #: A program in which the interpreter's own callback is hit, and which would go on as if nothing had happened.
 LOST = """
 import signal, sys, weakref
+signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored here
 import tunewell.cli as cli
 
 class Thing: pass
@@ -73,6 +74,7 @@ cli.main()
 #: One that is hit while modules are being loaded, where `raise` would be caught.
 LOADING = """
 import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored here
 import tunewell.cli as cli
 
 def command():

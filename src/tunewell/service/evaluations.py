@@ -20,11 +20,11 @@ def read_evaluations(store: Store, home: Home, name: str) -> dict[int, Any]:
     from what the trials have left.
     """
     found = read_json(home.experiment(name) / EVALUATION_FILE) or {}
-    return {
-        int(number): record["evaluation"]
-        for number, record in found.items()
-        if store.has_attempt(name, int(number), record["attempt"])
-    }
+    try:
+        records = [(int(number), record["attempt"], record["evaluation"]) for number, record in found.items()]
+    except (ValueError, TypeError, KeyError):
+        return {}
+    return {number: evaluation for number, attempt, evaluation in records if store.has_attempt(name, number, attempt)}
 
 
 def write_evaluations(store: Store, home: Home, name: str, evaluations: Mapping[int, Any]) -> None:

@@ -99,12 +99,12 @@ def read_finalists(store: Store, home: Home, name: str) -> list[Finalist]:
         return []
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = [Finalist(**{**row, "folder": path.parent / row["folder"]}) for row in rows]
+    except (OSError, ValueError, TypeError, KeyError):
         raise DataError(
             f"{path}: this record of the best trials, trained on all data, is damaged. Remove it and the report.html "
             "beside it, and give the command of the search again: the best are then trained anew."
         ) from None
-    found = [Finalist(**{**row, "folder": path.parent / row["folder"]}) for row in rows]
     return [one for one in found if store.has_attempt(name, one.number, one.attempt)]
 
 

@@ -120,10 +120,10 @@ def test_a_copy_that_fails_costs_no_attempt(tmp_path: Path) -> None:
     lost = Lost(tmp_path)
     bench = lost.bench
     with pytest.MonkeyPatch.context() as patch:
-        fail_after_the_first(patch, OSError(28, "No space left on device"))
+        fail_after_the_first(patch, OSError(28, "No space left on device", "/a/b.bin"))
         bench.step(10)
         assert bench.store.trial("e", 1).state is TrialState.WAITING
-        assert "No space left on device" in bench.controller.problem
+        assert bench.controller.problem == "Trial 1 can't be started: No space left on device (/a/b.bin)"
         assert sorted(path.name for path in lost.trials.iterdir()) == ["1"]
     bench.step(int(trial_manager.LONGEST_RETRY_SECONDS))
     assert bench.store.trial("e", 1).attempt == 2

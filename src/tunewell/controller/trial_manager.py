@@ -236,12 +236,14 @@ class TrialManager:
     def _hold(self, trial: WaitingTrial, error: OSError) -> None:
         """Have a trial wait for a while that can't be started; that costs no attempt."""
         number = trial.suggestion.number
-        trial.problem = f"Trial {number} can't be started: {error}"
+        place = error.filename2 or error.filename
+        reason = f"{error.strerror} ({place})" if error.strerror else str(error)
+        trial.problem = f"Trial {number} can't be started: {reason}"
         wait = min(RETRY_SECONDS * 2**trial.refusals, LONGEST_RETRY_SECONDS)
         trial.refusals += 1
         trial.retry_at = self.monotonic() + wait
         self.waiting.appendleft(trial)
-        self._note(f"Trial {number} had to wait before it could be started: {error}")
+        self._note(f"Trial {number} had to wait before it could be started: {reason}")
 
     def _note(self, note: str) -> None:
         self.writes.append(lambda tx: tx.add_notes(self.experiment.name, [note]))

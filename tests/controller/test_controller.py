@@ -567,13 +567,16 @@ def test_a_clock_that_is_set_changes_no_cost_and_no_limit(bench: Bench, jump: fl
     bench.create(max_trials=3, max_concurrency=1, max_duration="1h", max_attempts=3)
     bench.add()
     bench.step()
+    begun = bench.now
     bench.clock_error = jump
     bench.scheduler.end(1, Cause.KILLED)  # nobody measured it but the controller
     bench.step(2)
     bench.scheduler.report(1, 0.5)
     bench.scheduler.end(1)
     bench.step(3)
-    assert bench.store.trial("e", 1).cost_seconds == 3.0
+    row = bench.store.trial("e", 1)
+    assert row.cost_seconds == 3.0
+    assert row.ended_after is not None and 0 < row.ended_after <= bench.now - begun + 1.0
     assert bench.store.experiment("e").state is ExperimentState.RUNNING
     assert bench.controller._active["e"].manager.experiment.tuner.outcomes[1].cost_seconds == 3.0
     bench.crash()

@@ -112,7 +112,16 @@ def running() -> ExperimentView:
     now = [
         replace(view.trials[8], state=TrialState.SUCCEEDED),
         *(
-            replace(t, state=TrialState.RUNNING, value=None, ended_at=None, cause=None, detail="", curve={})
+            replace(
+                t,
+                state=TrialState.RUNNING,
+                value=None,
+                ended_at=None,
+                ended_after=None,
+                cause=None,
+                detail="",
+                curve={},
+            )
             for t in view.trials[9:11]
         ),
         replace(
@@ -121,6 +130,7 @@ def running() -> ExperimentView:
             value=None,
             started_at=None,
             ended_at=None,
+            ended_after=None,
             cost_seconds=0.0,
             cause=None,
             detail="",
@@ -300,6 +310,7 @@ def _ended(
         curve=curve,
         started_at=started_at,
         ended_at=started_at + cost,
+        ended_after=started_at + cost - START,
         cost_seconds=cost,
     )
 
@@ -314,6 +325,7 @@ def _failed(trial: TrialView, cause: Cause) -> TrialView:
         curve={},
         cost_seconds=9.0,
         ended_at=(trial.started_at or 0.0) + 9.0,
+        ended_after=(trial.started_at or 0.0) + 9.0 - START,
     )
 
 

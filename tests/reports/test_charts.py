@@ -71,12 +71,12 @@ def test_history_shows_values_best_so_far_default_and_failures() -> None:
     assert texts == ["default 0.9772", "target 0.995"]
 
 
-def test_history_over_time_starts_with_the_first_trial() -> None:
-    """Time is counted in a fitting unit from the start of the first trial."""
+def test_history_over_time_counts_the_time_of_the_search() -> None:
+    """Time is counted in a fitting unit, and is that which the search had been running."""
     view = examples.hand_signs()
     chart = charts.history_over_time(view)
     assert chart.figure is not None
-    assert chart.figure.layout.xaxis.title.text == "minutes since the first trial started"
+    assert chart.figure.layout.xaxis.title.text == "minutes of search time"
     best = traces(chart)["best so far"].x
     assert best[0] == pytest.approx(view.trials[0].cost_seconds / 60)
     assert list(best) == sorted(best)

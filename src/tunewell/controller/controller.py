@@ -181,10 +181,10 @@ class Controller:
         active = self._active.get(event.key.experiment)
         if active is None:
             return
+        self._measure_time()
         active.manager.on_event(event)
         self._advance(active)  # a report may end an inline trial while it is being called
         if self.monotonic() - self._last_record >= REPORT_SECONDS:
-            self._measure_time()
             self._record()
 
     def _measure_time(self) -> None:

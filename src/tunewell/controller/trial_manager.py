@@ -342,6 +342,7 @@ class TrialManager:
     def _finish(self, trial: RunningTrial, state: TrialState, cause: Cause | None, detail: str, exit_: Exit) -> None:
         key, spec = trial.launch.key, self.experiment.spec
         now, seconds = self._end_time(trial, exit_), self._spend(trial, exit_)
+        ended_after = self.progress.elapsed_seconds
         value = self._value(trial) if state is not TrialState.FAILED else None
         del self.running[key.trial]
         self.losses.pop(key.trial, None)
@@ -358,6 +359,7 @@ class TrialManager:
                 exit_code=exit_.exit_code,
                 peak_memory_bytes=exit_.peak_memory_bytes,
                 seconds=seconds,
+                ended_after=ended_after,
                 now=now,
             )
         )

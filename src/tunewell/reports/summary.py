@@ -130,7 +130,7 @@ def key_figures(view: ExperimentView) -> list[KeyFigure]:
     figures.append(KeyFigure("search time", duration(view.elapsed_seconds), _cost_note(view)))
     found = _found_after(view)
     if found is not None:
-        figures.append(KeyFigure("best found after", duration(found), "since the first trial started"))
+        figures.append(KeyFigure("best found after", duration(found), "of search time"))
     return figures
 
 
@@ -154,11 +154,10 @@ def _cost_note(view: ExperimentView) -> str:
 
 
 def _found_after(view: ExperimentView) -> float | None:
-    """Return the seconds from the start of the first trial to the end of the best one."""
-    starts = [trial.started_at for trial in view.trials if trial.started_at is not None]
-    if view.best is None or view.best.ended_at is None or not starts or len(best_so_far(view.trials, view.goal)) < 2:
+    """Return for how many seconds the search had been running when the best trial ended."""
+    if view.best is None or len(best_so_far(view.trials, view.goal)) < 2:
         return None
-    return view.best.ended_at - min(starts)
+    return view.best.ended_after
 
 
 def next_steps(view: ExperimentView) -> list[Step]:

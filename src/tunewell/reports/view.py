@@ -40,6 +40,8 @@ class TrialView:
     #: Seconds since the epoch.
     started_at: float | None = None
     ended_at: float | None = None
+    #: For how many seconds the search had been running when it ended; None: that is not known.
+    ended_after: float | None = None
     #: Wall time that all attempts took.
     cost_seconds: float = 0.0
 

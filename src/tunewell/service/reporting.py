@@ -110,6 +110,7 @@ def _trial_views(store: Store, name: str, metric: str) -> tuple[TrialView, ...]:
             attempts=row.attempt,
             started_at=row.started_at,
             ended_at=row.ended_at,
+            ended_after=row.ended_after,
             cost_seconds=row.cost_seconds,
         )
         for row in rows

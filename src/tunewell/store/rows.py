@@ -86,6 +86,8 @@ class TrialRow:
     started_at: float | None
     #: None while it is not final.
     ended_at: float | None
+    #: For how many seconds the search had been running when the latest attempt ended; None: that is not known.
+    ended_after: float | None
     #: How long all its attempts that have ended took together, by a clock that nobody sets.
     cost_seconds: float
     peak_memory_bytes: int | None

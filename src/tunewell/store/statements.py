@@ -107,6 +107,7 @@ FINISH_TRIAL = (
         value=bindparam("value"),
         peak_memory_bytes=bindparam("peak_memory_bytes"),
         ended_at=_now,
+        ended_after=bindparam("ended_after", type_=Double),
         cost_seconds=_cost,
     )
     .returning(trial.c.started_at, trial.c.cost_seconds, trial.c.identity)
@@ -124,7 +125,7 @@ STOP_WAITING = (
 RETRY = (
     update(trial)
     .where(_this_trial, trial.c.state.in_(RETRIED_STATES))
-    .values(state=TrialState.WAITING.value, cause=None, detail="", value=None, ended_at=None)
+    .values(state=TrialState.WAITING.value, cause=None, detail="", value=None, ended_at=None, ended_after=None)
     .returning(trial.c.attempt)
 )
 

@@ -75,6 +75,7 @@ trial = Table(
     Column("created_at", Double, nullable=False),
     Column("started_at", Double),
     Column("ended_at", Double),
+    Column("ended_after", Double),
     Column("cost_seconds", Double, nullable=False),
     Column("peak_memory_bytes", BigInteger),
     sqlite_with_rowid=False,

@@ -218,9 +218,13 @@ class Transaction:
         exit_code: int | None = None,
         peak_memory_bytes: int | None = None,
         seconds: float = 0.0,
+        ended_after: float | None = None,
         now: float | None = None,
     ) -> None:
-        """Move a trial from running to the final `state`. `value` is finite or None; `seconds`: the attempt took."""
+        """Move a trial from running to the final `state`.
+
+        `value` is finite or None; the attempt took `seconds`; the search had been running for `ended_after` seconds.
+        """
         assert state.final, state
         assert value is None or math.isfinite(value), value
         identity, now = self._identify(name), _or_present(now)
@@ -231,8 +235,9 @@ class Transaction:
             "value": value,
             "peak_memory_bytes": peak_memory_bytes,
         }
-        this = {"of_experiment": identity, "of_trial": number, "of_attempt": attempt, "now": now}
-        row = self._execute(statements.FINISH_TRIAL, {**this, **facts, "seconds": seconds}).first()
+        this = {"of_experiment": identity, "of_trial": number, "of_attempt": attempt}
+        times = {"now": now, "seconds": seconds, "ended_after": ended_after}
+        row = self._execute(statements.FINISH_TRIAL, {**this, **facts, **times}).first()
         if row is None:
             raise self._refusal(name, number, f"to end attempt {attempt} as {state}")
         self._add_event(identity, "ended", now, number, attempt, {**facts, "exit_code": exit_code, **row._mapping})

@@ -52,21 +52,20 @@ def history_over_trials(view: ExperimentView) -> Chart:
 
 
 def history_over_time(view: ExperimentView) -> Chart:
-    """Return the value of each trial by the time it ended, counted from the start of the first."""
+    """Return the value of each trial by how long the search had been running when it ended."""
     title = "Progress over time"
-    ended = {trial.number: trial.ended_at for trial in ended_with_value(view) if trial.ended_at is not None}
+    ended = {trial.number: trial.ended_after for trial in ended_with_value(view) if trial.ended_after is not None}
     if not ended:
-        return Chart(title, "No trial has a value.", None)
+        return Chart(title, "No trial has a value and a time.", None)
     trials = sorted((view_trial for view_trial in view.trials if view_trial.number in ended), key=_end)
-    start = min(trial.started_at for trial in view.trials if trial.started_at is not None)
-    unit, name = time_unit(max(ended.values()) - start)
-    plot, note = _history(view, trials, {trial: (end - start) / unit for trial, end in ended.items()})
-    plot.update_xaxes(title_text=f"{name} since the first trial started", rangemode="tozero")
+    unit, name = time_unit(max(ended.values()))
+    plot, note = _history(view, trials, {trial: end / unit for trial, end in ended.items()})
+    plot.update_xaxes(title_text=f"{name} of search time", rangemode="tozero")
     return Chart(title, "The same trials at the time they ended." + note, plot)
 
 
 def _end(trial: TrialView) -> float:
-    return trial.ended_at or 0.0
+    return trial.ended_after or 0.0
 
 
 def _history(view: ExperimentView, trials: Sequence[TrialView], places: Mapping[int, float]) -> tuple[go.Figure, str]:

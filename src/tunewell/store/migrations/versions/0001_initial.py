@@ -56,6 +56,7 @@ def _create_trial() -> None:
         sa.Column("created_at", sa.Double, nullable=False),
         sa.Column("started_at", sa.Double),
         sa.Column("ended_at", sa.Double),
+        sa.Column("ended_after", sa.Double),
         sa.Column("cost_seconds", sa.Double, nullable=False),
         sa.Column("peak_memory_bytes", sa.BigInteger),
         sqlite_with_rowid=False,

@@ -34,10 +34,12 @@ from tunewell.tasks.object_detection import networks as detection
 from tunewell.tasks.object_detection.annotations import AnnotatedPictures, Objects
 from tunewell.tasks.object_detection.dataset import DecodedPictures
 from tunewell.tasks.object_detection.finding import to_input
+from tunewell.tasks.object_detection.frames import Frame
 from tunewell.tasks.object_detection.hyperparameters import Hyperparameters as DetectionHyperparameters
 from tunewell.tasks.object_detection.learner import DetectionLearner
 from tunewell.tasks.object_detection.model import ModelConfig as DetectionConfig
 from tunewell.tasks.object_detection.model import module_for, task_of
+from tunewell.tasks.object_detection.samples import fill_up
 from tunewell.tasks.vision.device import best_device, configure_torch, mixed_precision, on_device
 from tunewell.tasks.vision.optimization import create_optimizer
 
@@ -100,13 +102,14 @@ def detection_contest(network: str, arguments: argparse.Namespace, device: torch
         hyperparameters = replace(
             hyperparameters, horizontal_flip=False, color_jitter=0.0, scale_jitter=0.0, mosaic=0.0
         )
-    config = DetectionConfig(network=network, classes=CLASSES, image_size=size, task=task_of(network))
+    config = DetectionConfig(network=network, classes=CLASSES, frame=Frame.square(size), task=task_of(network))
     with_masks = config.task == "instance-segmentation"
     pictures = DecodedPictures(random_pixels(batch * steps, size), random_objects(batch * steps, size, with_masks))
     learner = DetectionLearner(module_for(config), config, hyperparameters, 0, device, pretrained=False)
     module = on_device(module_for(config), device).train()
     optimizer = create_optimizer(module, hyperparameters)
-    samples = [pictures.sample(position) for position in range(batch)]
+    shape = (config.frame.height, config.frame.width)
+    samples = [fill_up(pictures.sample(position), shape) for position in range(batch)]
     images = [to_input(sample.pixels, device) for sample in samples]
     targets = [learner._target(sample) for sample in samples]
 

@@ -28,11 +28,16 @@ def hand_over(export: Callable[[Path], None], folder: Path, model: Path, task_fi
     return folder / "artifacts" / "model"
 
 
+def told_program(model: Path) -> str:
+    """Return the Python code of a model card."""
+    return (model / "README.md").read_text().split("```python\n")[1].split("```")[0]
+
+
 def use_as_told(model: Path, picture: Path) -> str:
     """Return what the Python code of a model card says of a picture."""
-    program = (model / "README.md").read_text().split("```python\n")[1].split("```")[0]
     (model / "picture.jpg").write_bytes(picture.read_bytes())
-    return subprocess.run([sys.executable, "-c", program], cwd=model, text=True, capture_output=True, check=True).stdout
+    command = [sys.executable, "-c", told_program(model)]
+    return subprocess.run(command, cwd=model, text=True, capture_output=True, check=True).stdout
 
 
 def failure(folder: Path) -> dict[str, str]:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from tests.tasks.object_detection.scenes import SIZE
-from tests.tasks.object_detection.trained import PARAMETERS, Trained
+from tests.tasks.object_detection.trained import PARAMETERS, Trained, lenient
 from tests.tasks.supervised import failure, hand_over, run_job, use_as_told
 
 from tunewell.tasks.object_detection.evaluate import evaluate
@@ -36,7 +36,7 @@ def test_evaluation(trained: Trained, tmp_path: Path) -> None:
     splits = json.loads((tmp_path / "job" / "evaluation.json").read_text())["trials"]["7"]
     assert (splits["val"]["count"], splits["test"]["count"]) == (4, 3)
     _, config = load_model(trained.model)
-    assert splits["val"]["map"] == pytest.approx(config.metrics["map"], abs=1e-3)
+    assert {name: splits["val"][name] for name in config.metrics} == config.metrics
     for measured in splits.values():
         assert {"map", "map50", "precision_recall", "confused_pairs", "worst_mistakes"} <= set(measured)
         assert [row["name"] for row in measured["classes"]] == ["disc", "square"]
@@ -54,7 +54,8 @@ def test_prediction(trained: Trained, tmp_path: Path) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no picture")
     output, place = tmp_path / "found.csv", tmp_path / "drawn"
-    arguments = {"model": trained.model, "inputs": [pictures, broken], "output": output, "drawn": place}
+    model = lenient(trained.model, tmp_path / "model")
+    arguments = {"model": model, "inputs": [pictures, broken], "output": output, "drawn": place}
     run_job(predict, tmp_path / "job", directory="/", **arguments)
     predictions = json.loads((tmp_path / "job" / "predictions.json").read_text())
     assert [Path(item["file"]).name for item in predictions] == [
@@ -62,13 +63,13 @@ def test_prediction(trained: Trained, tmp_path: Path) -> None:
         broken.name,
     ]
     assert predictions[-1]["error"] and not predictions[-1]["objects"]
-    _, config = load_model(trained.model)
+    _, config = load_model(model)
     masks = config.task == "instance-segmentation"
     objects = [item for prediction in predictions for item in prediction["objects"]]
     assert objects and all(item["score"] >= config.score_threshold for item in objects)
     for item in objects:
         x0, y0, x1, y1 = item["box"]
-        assert 0 <= x0 < x1 <= SIZE[0] + 0.01 and 0 <= y0 < y1 <= SIZE[1] + 0.01
+        assert 0 <= x0 < x1 <= SIZE[0] and 0 <= y0 < y1 <= SIZE[1]
         assert ("mask" in item) == masks
         assert item.get("mask", {"size": [SIZE[1], SIZE[0]]})["size"] == [SIZE[1], SIZE[0]]
     rows = list(csv.DictReader(output.read_text().splitlines()))
@@ -79,28 +80,29 @@ def test_prediction(trained: Trained, tmp_path: Path) -> None:
 
 
 def test_export(trained: Trained, tmp_path: Path) -> None:
-    """The ONNX file finds the same objects, takes pictures of other sizes, and says how to be used."""
+    """The ONNX file finds the same objects in a frame, and says how to be used."""
     import onnxruntime
 
     picture = sorted((trained.data / "images").iterdir())[0]
-    folder = hand_over(export, tmp_path / "job", trained.model, trained.task_file)
+    model = lenient(trained.model, tmp_path / "model")
+    folder = hand_over(export, tmp_path / "job", model, trained.task_file)
     facts = json.loads((tmp_path / "job" / "export.json").read_text())
     assert facts["agreement"] >= 0.97
     assert facts["compared_on"].endswith("in 4 pictures of the data set")
     session = onnxruntime.InferenceSession(folder / "model.onnx")
     described = session.get_modelmeta().custom_metadata_map
     assert json.loads(described["classes"]) == ["disc", "square"]
-    results = session.run(None, {"image": np.zeros((3, 40, 56), dtype=np.float32)})
+    results = session.run(None, {"image": np.zeros((3, 64, 64), dtype=np.float32)})
     names = [item.name for item in session.get_outputs()]
     assert names == ["boxes", "labels", "scores", *(["masks"] if has_masks(trained) else [])]
     assert len({len(result) for result in results}) == 1
     if has_masks(trained):
-        assert results[3].shape[1:] == (40, 56)
-    assert load_model(folder)[1] == load_model(trained.model)[1]
+        assert results[3].shape[1:] == (28, 28)
+    assert load_model(folder)[1] == load_model(model)[1]
     run_job(predict, tmp_path / "predict", model=folder, inputs=[picture], directory="/", output=None, drawn=None)
     [predicted] = json.loads((tmp_path / "predict" / "predictions.json").read_text())
     told = [line.split()[0] for line in use_as_told(folder, picture).splitlines()]
-    assert told == [item["label"] for item in predicted["objects"]]
+    assert told and told == [item["label"] for item in predicted["objects"]]
 
 
 @pytest.mark.parametrize("trained", ["object-detection"], indirect=True)

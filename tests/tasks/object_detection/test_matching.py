@@ -77,11 +77,11 @@ def test_nothing_found_and_nothing_there() -> None:
 
 
 def test_the_best_threshold() -> None:
-    """F1 is 2 TP / (found + there); of equal scores all count or none."""
+    """F1 is 2 TP / (found + there); of equal scores all count or none; it is halfway to the next score, or to 0."""
     scores, hits = np.array([0.9, 0.8, 0.7, 0.6]), np.array([True, True, False, True])
-    assert best_threshold(scores, hits, 3) == 0.6  # F1 6/7
-    assert best_threshold(scores, hits, 2) == 0.8  # F1 1
-    assert best_threshold(np.array([0.9, 0.8, 0.8]), np.array([True, True, False]), 2) == 0.8
+    assert best_threshold(scores, hits, 3) == 0.3  # F1 6/7
+    assert best_threshold(scores, hits, 2) == 0.75  # F1 1
+    assert best_threshold(np.array([0.9, 0.8, 0.8]), np.array([True, True, False]), 2) == 0.4
     assert best_threshold(scores, np.zeros(4, dtype=bool), 3) == 0.5
     assert best_threshold(np.zeros(0), np.zeros(0, dtype=bool), 3) == 0.5
 
@@ -108,7 +108,7 @@ def test_details() -> None:
     )
     pixels = np.zeros((2, 64, 64, 3), dtype=np.uint8)
     measured = measure_in_detail(found, DecodedPictures(pixels, annotated))
-    assert measured["score_threshold"] == 0.7
+    assert measured["score_threshold"] == 0.375
     assert measured["confusion_matrix"] == [[1, 1, 0], [0, 1, 0], [1, 0, 0]]
     assert measured["confusion_classes"] == ["disc", "square", "background"]
     assert (measured["precision"], measured["recall"]) == (0.5, pytest.approx(2 / 3))

@@ -49,7 +49,7 @@ def assert_consistent(changed: Sample, tolerance: float = 1.5) -> None:
 def test_boxes_and_masks_follow_the_pixels(seed: int, jitter: float, flip: bool) -> None:
     """However a picture is changed, boxes and masks are where the rectangle is."""
     changes = Changes(horizontal_flip=flip, scale_jitter=jitter, color_jitter=0.1)
-    changed = change(sample(), changes, 60, np.random.default_rng(seed))
+    changed = change(sample(), changes, (60, 60), np.random.default_rng(seed))
     assert max(changed.shape) <= 60
     assert_consistent(changed)
 
@@ -57,9 +57,9 @@ def test_boxes_and_masks_follow_the_pixels(seed: int, jitter: float, flip: bool)
 def test_the_same_seed_changes_alike() -> None:
     """Changes depend on the generator alone; no change gives the sample itself."""
     changes = Changes(True, 0.5, 0.5)
-    one, other = (change(sample(), changes, 60, np.random.default_rng(4)) for _ in range(2))
+    one, other = (change(sample(), changes, (60, 60), np.random.default_rng(4)) for _ in range(2))
     np.testing.assert_array_equal(one.pixels, other.pixels)
-    same = change(sample(), Changes(), 60, np.random.default_rng(4))
+    same = change(sample(), Changes(), (60, 60), np.random.default_rng(4))
     np.testing.assert_array_equal(same.pixels, sample().pixels)
 
 
@@ -89,18 +89,26 @@ def test_what_is_hardly_seen_is_dropped() -> None:
 
 def test_rescaling_cuts_at_the_limit() -> None:
     """A picture that grows is cut, one that shrinks is not filled up."""
-    assert rescale(sample(), 1.5, 60, (0, 0)).shape == (60, 60)
-    assert rescale(sample(), 0.5, 60, (0, 0)).shape == (20, 30)
+    assert rescale(sample(), 1.5, (50, 60), (0, 0)).shape == (50, 60)
+    assert rescale(sample(), 1.5, (90, 60), (0, 0)).shape == (60, 60)
+    assert rescale(sample(), 0.5, (60, 60), (0, 0)).shape == (20, 30)
     assert resize(sample(), (80, 120)).boxes.tolist() == [[20, 10, 60, 50]]
 
 
 def test_mosaic() -> None:
     """Four pictures lie around the centre at half their size; their objects lie in them."""
     four = [sample(40, 60), sample(60, 40), sample(), replace(sample(), labels=np.array([0]))]
-    whole = mosaic(four, 60)
+    whole = mosaic(four, (60, 60))
     assert whole.shape == (60, 60)
     assert whole.labels.tolist() == [1, 1, 1, 0]
     assert whole.boxes[0].tolist() == [5, 12.5, 15, 22.5]
+    assert_consistent(replace(whole, pixels=np.where(whole.pixels == 128, 0, whole.pixels)))
+
+
+def test_mosaic_in_a_frame_that_is_no_square() -> None:
+    """Every quarter has the shape of a quarter of the frame at most."""
+    whole = mosaic([sample(40, 60), sample(60, 40), sample(), sample()], (64, 32))
+    assert whole.shape == (64, 32)
     assert_consistent(replace(whole, pixels=np.where(whole.pixels == 128, 0, whole.pixels)))
 
 

@@ -13,7 +13,7 @@ from tunewell.tasks.vision.pictures import (
     LETTERBOX,
     PictureError,
     bombs_refused,
-    letterbox_frame,
+    letterbox_shape,
     load_pixels,
     picture_size,
     read_header,
@@ -169,20 +169,31 @@ def test_decompression_bombs(monkeypatch: pytest.MonkeyPatch, limit: int) -> Non
         load_pixels(encode(ramp(), "PNG"), 16)
 
 
-@pytest.mark.parametrize(
-    ("width", "height", "frame"), [(40, 20, (0, 8, 32, 16)), (10, 30, (10, 0, 11, 32)), (7, 7, (0, 0, 32, 32))]
-)
-def test_letterbox_keeps_the_shape(width: int, height: int, frame: tuple[int, int, int, int]) -> None:
-    """The picture fills its frame, the longer side the whole square; all else is grey."""
-    assert letterbox_frame(width, height, 32) == frame
+@pytest.mark.parametrize(("width", "height", "shape"), [(40, 20, (32, 16)), (10, 30, (11, 32)), (7, 7, (32, 32))])
+def test_letterbox_keeps_the_shape(width: int, height: int, shape: tuple[int, int]) -> None:
+    """The longer side of the picture is that of the square, in whose upper left corner it lies; all else is grey."""
+    assert letterbox_shape(width, height, 32) == shape
     pixels = load_pixels(Image.new("RGB", (width, height), "red"), 32, LETTERBOX)
-    left, top, inner_width, inner_height = frame
     inside = np.zeros((32, 32), dtype=bool)
-    inside[top : top + inner_height, left : left + inner_width] = True
+    inside[: shape[1], : shape[0]] = True
     assert (pixels[inside] == (255, 0, 0)).all()
     assert (pixels[~inside] == 128).all()
 
 
 def test_letterbox_of_a_line_keeps_a_pixel() -> None:
     """However flat a picture is, something is left of it."""
-    assert letterbox_frame(10_000, 1, 32) == (0, 15, 32, 1)
+    assert letterbox_shape(10_000, 1, 32) == (32, 1)
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_letterbox_of_a_large_jpeg_has_the_shape_of_the_whole_picture(tmp_path: Path, orientation: int) -> None:
+    """JPEG is decoded at a fraction of its size, rounded up; what a picture takes up depends on its own size."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / "large.jpg"
+    Image.new("RGB", (901, 183), "red").save(path, exif=exif)
+    width, height = letterbox_shape(*picture_size(path), 32)
+    pixels = load_pixels(path, 32, LETTERBOX)
+    assert {width, height} == {32, 6}
+    assert (pixels[:height, :width, 0] > 200).all()
+    assert (pixels[height:] == 128).all() and (pixels[:, width:] == 128).all()

@@ -24,8 +24,8 @@ from torch import nn
 
 from tunewell.tasks.image_classification.manifest import load_manifest
 from tunewell.tasks.image_classification.model import ModelConfig, load_model, preprocess
-from tunewell.tasks.vision.depths import describe_ranges, ranges_in_code
-from tunewell.tasks.vision.handover import Export, hand_over
+from tunewell.tasks.vision.depths import describe_ranges
+from tunewell.tasks.vision.handover import Export, hand_over, upright_code
 from tunewell.tasks.vision.pictures import bombs_refused, load_pixels
 from tunewell.trial import fail
 
@@ -139,15 +139,20 @@ print([(name, float(p)) for name, p, least in zip(model["classes"], probabilitie
         answer = 'print(model["classes"][probabilities.argmax()], float(probabilities.max()))'
     return f"""
 import json
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
 from PIL import Image, ImageOps
 
-model = json.load(open("model.json"))
+model = json.loads(Path("model.json").read_text())
 session = onnxruntime.InferenceSession("model.onnx")
-picture = ImageOps.exif_transpose(Image.open("picture.jpg"))
-{ranges_in_code(config.value_ranges)}picture = picture.convert("RGB")
+
+
+{upright_code(config.value_ranges)}
+
+
+picture = upright(Image.open("picture.jpg"), {size})
 pixels = np.asarray(picture.resize(({size}, {size}), Image.Resampling.BICUBIC), dtype=np.float32) / 255
 probabilities = session.run(["probabilities"], {{"images": pixels.transpose(2, 0, 1)[None]}})[0][0]
 {answer}

@@ -2,8 +2,8 @@
 
 Every module is one of torchvision's detectors: called with a list of pictures, float (3, H, W) from 0 to 1, and in
 training with targets, it gives a mapping of losses; else for each picture `boxes` (n, 4), `scores` and `labels` (n,)
-and perhaps `masks`. Pictures are taken as large as they are, so whoever calls it has resized them. Masks are given as
-the mask head does, (n, 1, 28, 28) from 0 to 1 within the box: see `paste`.
+and perhaps `masks`. Pictures are taken as they are, all of one size, so whoever calls it has put them into their
+`Frame`. Masks are given as the mask head does, (n, 1, M, M) from 0 to 1, stretched over the box.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import nn
 from torchvision.models import detection
 from torchvision.models.detection import faster_rcnn, mask_rcnn, retinanet
 from torchvision.models.detection.anchor_utils import AnchorGenerator, DefaultBoxGenerator
-from torchvision.models.detection.roi_heads import paste_masks_in_image
+from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.ops import MultiScaleRoIAlign
 from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastLevelMaxPool
@@ -29,6 +29,8 @@ from tunewell.tasks.vision.device import mixed_precision
 SCORE_THRESHOLD = 0.05
 #: Most detections of a picture: as many as COCO's metrics look at.
 MOST_DETECTIONS = 100
+#: Side of the mask heads' masks (He et al. 2017, arXiv:1703.06870, figure 4).
+MASK_SIDE = 28
 #: Channels of the light feature pyramid.
 _CHANNELS = 64
 #: Side of the anchors at strides 8, 16, 32 and 64 of the light networks.
@@ -42,14 +44,13 @@ _BOX_HEAD = 256
 _SSD_SECOND_RATIO = 1.5
 
 
-class AsIs(GeneralizedRCNNTransform):  # type: ignore[misc]  # torchvision has no types
-    """Normalises pictures and puts them into a batch, but leaves their size, and results, as they are."""
+class Framed(GeneralizedRCNNTransform):  # type: ignore[misc]  # torchvision has no types
+    """Normalises pictures of one size and makes them a batch; size and results stay as they are."""
 
-    def resize(
-        self, image: torch.Tensor, target: dict[str, torch.Tensor] | None = None
-    ) -> tuple[torch.Tensor, dict[str, torch.Tensor] | None]:
-        """Return both unchanged."""
-        return image, target
+    def forward(self, images: list[torch.Tensor], targets: Any = None) -> tuple[ImageList, Any]:
+        """Return the batch and the targets, unchanged."""
+        batch = self.normalize(torch.stack(images))
+        return ImageList(batch, [tuple(batch.shape[-2:])] * len(images)), targets
 
     def postprocess(self, result: Any, image_shapes: Any, original_image_sizes: Any) -> Any:
         """Return the result unchanged."""
@@ -78,24 +79,19 @@ class PyramidBackbone(nn.Module):
             return {name: level.float() for name, level in self.fpn(levels).items()}
 
 
-def build_module(
-    network: str, num_classes: int, image_size: int, anchor_scale: float = 1.0, anchor_ratio: float = 2.0
-) -> nn.Module:
+def build_module(network: str, num_classes: int, anchor_scale: float = 1.0, anchor_ratio: float = 2.0) -> nn.Module:
     """Return a network with random weights.
 
     Args:
         network: its name.
         num_classes: number of classes, the background not counted.
-        image_size: longer side of the pictures in pixels.
         anchor_scale: factor of the anchors' sizes.
         anchor_ratio: ratio of the sides of anchors that are no squares.
     """
     design = architecture(network)
     labels = num_classes + design.has_background
     module: Any = _build_light(design, labels) if design.timm_name else _build_full(design, labels)
-    # SSD's anchors are shares of the whole batch: always the same square.
-    divisor = image_size if design.kind == "ssd" else module.transform.size_divisible
-    module.transform = AsIs(1, 1, list(design.mean), list(design.std), size_divisible=divisor)
+    module.transform = Framed(1, 1, list(design.mean), list(design.std))
     if design.has_anchors:
         _set_anchors(module, anchor_scale, anchor_ratio)
     built: nn.Module = module
@@ -127,12 +123,6 @@ def freeze(module: nn.Module, frozen_stages: int) -> None:
 def batch_norms(module: nn.Module) -> list[nn.Module]:
     """Return all batch normalisations."""
     return [part for part in module.modules() if isinstance(part, nn.BatchNorm2d)]
-
-
-def paste(masks: torch.Tensor, boxes: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """Return masks (n, 1, M, M) in their boxes (n, 4), drawn into a picture of size (height, width): (n, H, W)."""
-    pasted: torch.Tensor = paste_masks_in_image(masks, boxes, size)[:, 0]
-    return pasted
 
 
 def _light_backbone(timm_name: str) -> PyramidBackbone:

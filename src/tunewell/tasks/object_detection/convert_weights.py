@@ -30,8 +30,6 @@ from tunewell.tasks.vision.weights import OFFLINE_VARIABLE
 
 #: Where a light network keeps its backbone.
 _BODY = "backbone.body."
-#: No tensor depends on the size of the pictures.
-_IMAGE_SIZE = 64
 
 
 def convert(kind: str, network: str, source: str, target: Path) -> None:
@@ -60,7 +58,7 @@ def convert(kind: str, network: str, source: str, target: Path) -> None:
 
 def lasting_tensors(network: str) -> dict[str, torch.Tensor]:
     """Return the tensors of a network that do not depend on the number of classes, by name."""
-    one, other = (build_module(network, classes, _IMAGE_SIZE).state_dict() for classes in (1, 2))
+    one, other = (build_module(network, classes).state_dict() for classes in (1, 2))
     return {name: tensor for name, tensor in one.items() if tensor.shape == other[name].shape}
 
 

@@ -1,7 +1,7 @@
 """Decoded pictures with their objects, at the size that a network gets them.
 
-The cache holds each picture letterboxed: scaled to S pixels on its longer side, in the middle of S x S pixels. Networks
-get it without that border.
+The cache holds each picture letterboxed: scaled to S pixels on its longer side, in the corner of S x S pixels. Networks
+get it in a `Frame`.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from tunewell.tasks.object_detection.annotations import AnnotatedPictures
+from tunewell.tasks.object_detection.frames import Frame
 from tunewell.tasks.object_detection.masks import draw
 from tunewell.tasks.object_detection.samples import Sample
 from tunewell.tasks.vision.depths import ValueRanges
 from tunewell.tasks.vision.job import shared_pixels
-from tunewell.tasks.vision.pictures import LETTERBOX, letterbox_frame, load_pixels, picture_size
+from tunewell.tasks.vision.pictures import LETTERBOX, letterbox_shape, load_pixels, picture_size
 from tunewell.tasks.vision.prepared import Prepared
 
 
@@ -35,8 +36,8 @@ class DecodedPictures:
 
     def picture(self, position: int) -> np.ndarray:
         """Return the pixels of a picture without its border, uint8 (H, W, 3)."""
-        left, top, width, height = letterbox_frame(*self.annotated.sizes[position], self.size)
-        pixels: np.ndarray = self.pixels[position, top : top + height, left : left + width]
+        width, height = letterbox_shape(*self.annotated.sizes[position], self.size)
+        pixels: np.ndarray = self.pixels[position, :height, :width]
         return pixels
 
     def sample(self, position: int) -> Sample:
@@ -60,8 +61,8 @@ def shared_pictures(prepared: Prepared, annotated: AnnotatedPictures, image_size
     return DecodedPictures(shared_pixels(prepared, annotated, image_size, LETTERBOX), annotated)
 
 
-def load_frame(source: Path, size: int, ranges: ValueRanges) -> tuple[np.ndarray, tuple[int, int]]:
-    """Return a picture as networks get it, uint8 (H, W, 3), and its own width and height.
+def load_picture(source: Path, frame: Frame, ranges: ValueRanges) -> tuple[np.ndarray, tuple[int, int]]:
+    """Return a picture as large as it is in the frame, uint8 (H, W, 3), and its own width and height.
 
     `ranges` are those of the data set that the network has learned; see `depths`.
 
@@ -69,5 +70,6 @@ def load_frame(source: Path, size: int, ranges: ValueRanges) -> tuple[np.ndarray
         PictureError: it is no picture, truncated, or too large.
     """
     original = picture_size(source)
-    left, top, width, height = letterbox_frame(*original, size)
-    return load_pixels(source, size, LETTERBOX, ranges)[top : top + height, left : left + width], original
+    side = frame.side(*original)
+    width, height = letterbox_shape(*original, side)
+    return load_pixels(source, side, LETTERBOX, ranges)[:height, :width], original

@@ -38,11 +38,11 @@ class Detections:
 
 
 def save_detections(path: Path, found: Mapping[int, Detections]) -> None:
-    """Write position → detections as JSON, whole or not at all; coordinates are rounded to 0.01 pixels."""
+    """Write position → detections as JSON, whole or not at all, and every digit: they are what was measured."""
     content = {
         str(position): {
-            "boxes": item.boxes.round(2).tolist(),
-            "scores": item.scores.round(6).tolist(),
+            "boxes": item.boxes.tolist(),
+            "scores": item.scores.tolist(),
             "labels": item.labels.tolist(),
             "masks": item.masks,
         }

@@ -42,7 +42,7 @@ def evaluate(folder: Path) -> None:
 
 def _evaluate_trial(artifacts: Path, prepared: Prepared, annotated: AnnotatedPictures) -> dict[str, Measures | None]:
     module, config = load_model(artifacts / "model")
-    pictures = shared_pictures(prepared, annotated, config.image_size)
+    pictures = shared_pictures(prepared, annotated, config.frame.longest)
     validation = _measure(load_detections(artifacts / "detections.json"), pictures)
     test = None
     tested = annotated.test_positions()

@@ -1,14 +1,15 @@
 """The job `export-model`: a model as a folder to hand over; see `handover`.
 
-One picture goes into the ONNX graph at a time, of any size, but best of the size that the network was trained with::
+One picture goes into the ONNX graph at a time, in the network's frame::
 
-    image    float32 (3, H, W), RGB, pixels from 0 to 1, the whole picture resized to S pixels on its longer side
+    image    float32 (3, H, W), RGB, pixels from 0 to 1
     boxes    float32 (n, 4): x0, y0, x1, y1 in pixels of that input
     labels   int64 (n,): 0 is the first of `classes`
     scores   float32 (n,)
-    masks    float32 (n, H, W), from 0 to 1; only of networks that give masks
+    masks    float32 (n, M, M), from 0 to 1, stretched over the boxes; only of networks that give masks
 
-All that is needed to use the file stands in its metadata, too.
+All that is needed to use the file stands in its metadata, too. The model card's code puts a picture into the frame, and
+what is found back into the picture, as `finding` and `masks` do.
 
 PyTorch's newer exporter can't trace torchvision's detectors (pytorch/vision issue 9321), so the older one is used.
 """
@@ -17,40 +18,43 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
-from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from tunewell.tasks.object_detection.annotations import AnnotatedPictures
-from tunewell.tasks.object_detection.building import AsIs
-from tunewell.tasks.object_detection.dataset import load_frame
+from tunewell.tasks.object_detection.building import MASK_SIDE
+from tunewell.tasks.object_detection.dataset import load_picture
 from tunewell.tasks.object_detection.detections import Detections
-from tunewell.tasks.object_detection.finding import MASK_THRESHOLD, find
-from tunewell.tasks.object_detection.masks import decode
+from tunewell.tasks.object_detection.finding import as_arrays, in_picture, to_input
+from tunewell.tasks.object_detection.masks import MASK_THRESHOLD, decode
 from tunewell.tasks.object_detection.model import ModelConfig, load_model
 from tunewell.tasks.object_detection.networks import architecture
-from tunewell.tasks.vision.depths import describe_ranges, ranges_in_code
-from tunewell.tasks.vision.handover import Export, hand_over
-from tunewell.tasks.vision.pictures import PictureError, bombs_refused
+from tunewell.tasks.vision.depths import describe_ranges
+from tunewell.tasks.vision.handover import Export, hand_over, upright_code
+from tunewell.tasks.vision.pictures import GREY, PictureError, bombs_refused
 from tunewell.trial import fail
 
 #: Version of the ONNX operators: the newest that the older exporter knows.
 OPSET = 18
 #: Pictures that original and export are compared on.
 COMPARED = 16
+#: Where they are divided into batches, of 1, 3 and 4 pictures.
+_BATCHES = (1, 4, 8, 12)
 #: Overlap of boxes and of masks, and largest difference of the score, at which two detections are the same.
 SAME_OVERLAP = 0.9
 SAME_SCORE = 0.01
 #: Share of the original's detections that the export must find. Near ties may be settled in either way.
 LEAST_AGREEMENT = 0.97
 
-#: A picture at the network's size, uint8 (H, W, 3).
-Picture = np.ndarray
+#: A picture as large as it is in the network's frame, uint8 (H, W, 3), and its own width and height.
+Picture = tuple[np.ndarray, tuple[int, int]]
 
 
 def export(folder: Path) -> None:
@@ -68,7 +72,7 @@ def _write(model: Path, output: Path, manifest: Path | None) -> Export:
     compared_on = f"{count} detections in {len(pictures)} {origin}"
     facts = {
         **_describe(config),
-        "batch": "one picture of any size at a time",
+        "batch": "one picture at a time",
         "agreement": agreement,
         "max_difference": difference,
         "compared_on": compared_on,
@@ -79,24 +83,21 @@ def _write(model: Path, output: Path, manifest: Path | None) -> Export:
 
 
 def write_onnx(module: nn.Module, config: ModelConfig, path: Path) -> None:
-    """Write the model with its normalisation, for one picture of any size at a time."""
+    """Write the model with its normalisation, for one picture at a time."""
     import onnx
 
-    size = config.image_size
     names = ["boxes", "labels", "scores", *(["masks"] if architecture(config.network).has_masks else [])]
-    shape = {1: "height", 2: "width"}
-    axes = {"image": shape, **{name: {0: "objects"} for name in names[:3]}, "masks": {0: "objects", **shape}}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that this exporter is the older one, and about shapes that are fixed anyway
         torch.onnx.export(
             _OnePicture(module, config).eval(),
-            (torch.rand(3, size, max(32, 3 * size // 4)),),
+            (torch.rand(3, config.frame.height, config.frame.width),),
             str(path),
             dynamo=False,
             opset_version=OPSET,
             input_names=["image"],
             output_names=names,
-            dynamic_axes={name: axes[name] for name in ("image", *names)},
+            dynamic_axes={name: {0: "objects"} for name in names},
         )
     model = onnx.load(path)
     facts = _describe(config)
@@ -106,23 +107,13 @@ def write_onnx(module: nn.Module, config: ModelConfig, path: Path) -> None:
     onnx.save(model, path)
 
 
-class _Pasting(AsIs):
-    """As in training, but masks are drawn into the picture."""
-
-    def postprocess(self, result: Any, image_shapes: Any, original_image_sizes: Any) -> Any:
-        return GeneralizedRCNNTransform.postprocess(self, result, image_shapes, original_image_sizes)
-
-
 class _OnePicture(nn.Module):
-    """A picture (3, H, W) from 0 to 1 → boxes, labels from 0, scores, and perhaps masks (n, H, W)."""
+    """A picture (3, H, W) from 0 to 1 → boxes, labels from 0, scores, and perhaps masks (n, M, M)."""
 
     def __init__(self, module: nn.Module, config: ModelConfig) -> None:
         super().__init__()
         design = architecture(config.network)
-        own: Any = module
-        divisor = own.transform.size_divisible
-        own.transform = _Pasting(1, 1, list(design.mean), list(design.std), size_divisible=divisor)
-        self.module = own
+        self.module = module
         self.first_label = int(design.has_background)
         self.has_masks = design.has_masks
 
@@ -133,52 +124,85 @@ class _OnePicture(nn.Module):
 
 
 def _describe(config: ModelConfig) -> dict[str, Any]:
-    size = config.image_size
+    frame = config.frame
     outputs: dict[str, Any] = {"boxes": ["objects", 4], "labels": ["objects"], "scores": ["objects"]}
     if architecture(config.network).has_masks:
-        outputs["masks"] = ["objects", "height", "width"]
+        outputs["masks"] = ["objects", MASK_SIDE, MASK_SIDE]
     return {
         "task": config.task,
         "network": config.network,
         "classes": config.classes,
         "opset": OPSET,
-        "inputs": {"image": [3, "height", "width"]},
+        "inputs": {"image": [3, frame.height, frame.width]},
         "outputs": outputs,
         "preprocessing": (
-            f"{describe_ranges(config.value_ranges)}RGB, the whole picture resized to {size} pixels on its longer side "
-            "(bicubic), divided by 255, channels first"
+            f"{describe_ranges(config.value_ranges)}RGB, the whole picture in its shape, resized (bicubic) to "
+            f"{frame.longest} pixels on its longer side, or less to fit {frame.width} x {frame.height}, in the upper "
+            f"left corner, {GREY} beside it; divided by 255, channels first"
         ),
         "value_ranges": config.value_ranges,
-        "image_size": size,
+        "frame": asdict(frame),
         "score_threshold": config.score_threshold,
         "normalization": "in the graph",
     }
 
 
 def _usage(config: ModelConfig) -> str:
-    outputs, items = "boxes, labels, scores", "box, label, score"
-    covered = ""
-    if architecture(config.network).has_masks:
-        outputs, items = f"{outputs}, masks", f"{items}, mask"
-        covered = f"\n        covered = mask >= {MASK_THRESHOLD}  # its pixels (height x width) in the resized picture"
+    masks = architecture(config.network).has_masks
+    outputs = "boxes, labels, scores" + (", masks" if masks else "")
+    results = "seen[order], labels[order], scores[order]"
+    if masks:
+        results += ", [draw(masks[place], boxes[place], (width, height)) for place in order]"
     return f"""
 import json
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
 from PIL import Image, ImageOps
 
-model = json.load(open("model.json"))
+model = json.loads(Path("model.json").read_text())
+frame = model["frame"]
 session = onnxruntime.InferenceSession("model.onnx")
-picture = ImageOps.exif_transpose(Image.open("picture.jpg"))
-{ranges_in_code(config.value_ranges)}picture = picture.convert("RGB")
-scale = {config.image_size} / max(picture.size)
-width, height = (max(1, round(scale * side)) for side in picture.size)
-pixels = np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC), dtype=np.float32) / 255
-{outputs} = session.run(None, {{"image": pixels.transpose(2, 0, 1)}})
-for {items} in zip({outputs.replace("boxes", "boxes / scale")}):
+
+
+{upright_code(config.value_ranges)}
+{_DRAW if masks else ""}
+
+def find(file):
+    \"\"\"Return {outputs} of what is in a picture, the surest first; in pixels of the picture, turned upright.\"\"\"
+    picture = Image.open(file)
+    width, height = picture.size
+    if picture.getexif().get(0x0112, 1) >= 5:  # it lies on its side
+        width, height = height, width
+    longer = max(width, height)
+    side = max(1, min(frame["longest"], frame["width"] * longer // width, frame["height"] * longer // height))
+    across, down = (max(1, round(side / longer * length)) for length in (width, height))
+    picture = upright(picture, side).resize((across, down), Image.Resampling.BICUBIC)
+    pixels = np.full((frame["height"], frame["width"], 3), {GREY}, dtype=np.uint8)
+    pixels[:down, :across] = picture
+    {outputs} = session.run(None, {{"image": (pixels / np.float32(255)).transpose(2, 0, 1)}})
+    boxes = boxes * np.array([width / across, height / down] * 2)  # pixels are whole, so the scales differ
+    seen = np.clip(boxes, 0, np.array([width, height] * 2))
+    order = np.argsort(-scores, kind="stable")
+    order = order[(seen[order, 2:] > seen[order, :2]).all(axis=1)]
+    return {results}
+
+
+for box, label, score{", mask" if masks else ""} in zip(*find("picture.jpg")):
     if score >= model["score_threshold"]:
-        print(model["classes"][label], float(score), box.tolist()){covered}
+        print(model["classes"][label], float(score), box.tolist(){", int(mask.sum())" if masks else ""})
+"""
+
+
+_DRAW = f"""
+
+def draw(mask, box, size):
+    \"\"\"Return which pixels of a picture of this size belong to an object, bool (height, width).\"\"\"
+    across, down = np.array(mask.shape[::-1]) / (box[2:] - box[:2])
+    moved = (across, 0, -across * box[0], 0, down, -down * box[1])
+    stretched = Image.fromarray(mask).transform(size, Image.Transform.AFFINE, moved, Image.Resampling.BILINEAR)
+    return np.asarray(stretched) >= {MASK_THRESHOLD}
 """
 
 
@@ -190,14 +214,13 @@ def _pictures(manifest: Path | None, config: ModelConfig) -> tuple[Sequence[Pict
         chosen = [annotated.path(position) for position in positions[:: -(-len(positions) // COMPARED)]]
         try:
             with bombs_refused():
-                return [
-                    load_frame(path, config.image_size, config.value_ranges)[0] for path in chosen
-                ], "pictures of the data set"
+                load = partial(load_picture, frame=config.frame, ranges=config.value_ranges)
+                return [load(path) for path in chosen], "pictures of the data set"
         except (PictureError, OSError):
             pass  # it is gone, or no longer what it was
-    size = config.image_size
-    noise = np.random.default_rng(0).integers(0, 256, (COMPARED, size, 3 * size // 4, 3), dtype=np.uint8)
-    return list(noise), "random pictures"
+    width, height = config.frame.width, config.frame.height
+    noise = np.random.default_rng(0).integers(0, 256, (COMPARED, height, width, 3), dtype=np.uint8)
+    return [(pixels, (width, height)) for pixels in noise], "random pictures"
 
 
 def _compare(
@@ -205,48 +228,48 @@ def _compare(
 ) -> tuple[float, float, int]:
     """Return the share of the original's detections that the file finds, their largest difference, and their number.
 
-    The model goes the way of `predict`, the file that of its users. Detections above the score threshold are compared,
-    or, where there are none, the surest ones of each picture.
+    The original sees pictures alone and several at once, as in training, the file one at a time, as its users have it.
+    Detections above the score threshold are compared, or, where there are none, the surest ones of each picture.
     """
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
+    images = [to_input(config.frame.fill(pixels), torch.device("cpu")) for pixels, _ in pictures]
+    batches = np.split(np.arange(len(images)), _BATCHES)
+    with torch.inference_mode():
+        outputs = [output for batch in batches if len(batch) for output in module([images[place] for place in batch])]
     same = count = 0
     largest = 0.0
-    for pixels in pictures:
-        height, width = pixels.shape[:2]
-        original = find(module, config, [pixels], [(width, height)], torch.device("cpu"))[0]
-        image = (pixels / np.float32(255)).transpose(2, 0, 1)
-        given = dict(zip(names, session.run(names, {"image": image}), strict=True))
+    for (pixels, size), image, output in zip(pictures, images, outputs, strict=True):
+        original = in_picture(as_arrays(output, config), pixels.shape, size)
+        given = dict(zip(names, session.run(names, {"image": image.numpy()}), strict=True))
         sure = original.above(config.score_threshold)
         sure = sure if len(sure) else original.above(float(original.scores[:5].min(initial=1.0)))
-        for difference in _differences(sure, given):
+        for difference in _differences(sure, in_picture(given, pixels.shape, size)):
             count += 1
             same += difference is not None
             largest = max(largest, difference or 0.0)
     return (same / count if count else 1.0), largest, count
 
 
-def _differences(found: Detections, given: Mapping[str, np.ndarray]) -> list[float | None]:
-    """Return the difference in score to the same detection in the file's results, None where there is no such."""
-    boxes = given["boxes"]
+def _differences(found: Detections, given: Detections) -> list[float | None]:
+    """Return the difference in score to the same detection among those given, None where there is no such."""
     differences: list[float | None] = []
     for place, (box, label, score) in enumerate(zip(found.boxes, found.labels, found.scores, strict=True)):
-        corner, opposite = np.maximum(boxes[:, :2], box[:2]), np.minimum(boxes[:, 2:], box[2:])
+        corner, opposite = np.maximum(given.boxes[:, :2], box[:2]), np.minimum(given.boxes[:, 2:], box[2:])
         shared = np.clip(opposite - corner, 0, None).prod(axis=1)
-        areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) + (box[2:] - box[:2]).prod() - shared
-        apart = np.abs(given["scores"] - score)
-        alike = (given["labels"] == label) & (shared >= SAME_OVERLAP * areas) & (apart <= SAME_SCORE)
-        if found.masks is not None:
-            alike[alike] = _same_mask(decode(found.masks[place]), given["masks"][alike])
+        areas = (given.boxes[:, 2:] - given.boxes[:, :2]).prod(axis=1) + (box[2:] - box[:2]).prod() - shared
+        apart = np.abs(given.scores - score)
+        alike = (given.labels == label) & (shared >= SAME_OVERLAP * areas) & (apart <= SAME_SCORE)
+        if found.masks is not None and given.masks is not None:
+            for other in np.flatnonzero(alike).tolist():
+                alike[other] = _same_mask(found.masks[place], given.masks[other])
         differences.append(float(apart[alike].min()) if alike.any() else None)
     return differences
 
 
-def _same_mask(mask: np.ndarray, given: np.ndarray) -> np.ndarray:
-    """Return which of the masks (n, H, W), from 0 to 1, cover the same pixels as `mask` (H, W)."""
-    drawn = given >= MASK_THRESHOLD
-    shared, covered = (drawn & (mask > 0)).sum(axis=(1, 2)), (drawn | (mask > 0)).sum(axis=(1, 2))
-    same: np.ndarray = shared >= SAME_OVERLAP * covered
-    return same
+def _same_mask(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two masks, as run lengths, cover the same pixels."""
+    first, second = decode(one) > 0, decode(other) > 0
+    return bool((first & second).sum() >= SAME_OVERLAP * (first | second).sum())

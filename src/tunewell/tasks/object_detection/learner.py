@@ -1,6 +1,6 @@
 """A detector in training: epochs over memory-mapped pictures, and detections.
 
-Symbols: N pictures in a data set, B in a batch, S longest side in pixels, n objects in a picture.
+Symbols: N pictures in a data set, B in a batch, n objects in a picture.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from torch import nn
 from tunewell.tasks.object_detection.building import batch_norms, freeze
 from tunewell.tasks.object_detection.dataset import DecodedPictures
 from tunewell.tasks.object_detection.detections import Detections
-from tunewell.tasks.object_detection.finding import BATCH_SIZE, find_all, to_input
+from tunewell.tasks.object_detection.finding import find_all, to_input
 from tunewell.tasks.object_detection.hyperparameters import Hyperparameters
 from tunewell.tasks.object_detection.model import ModelConfig
 from tunewell.tasks.object_detection.networks import architecture
-from tunewell.tasks.object_detection.samples import Changes, Sample, change, mixup, mosaic
+from tunewell.tasks.object_detection.samples import Changes, Sample, change, fill_up, mixup, mosaic
 from tunewell.tasks.vision.device import on_device
 from tunewell.tasks.vision.learner import Learner
 
@@ -55,6 +55,7 @@ class DetectionLearner(Learner[DecodedPictures, Sequence[Sample]]):
         self.config = config
         self.hyperparameters = hyperparameters
         self._first_label = int(architecture(config.network).has_background)
+        self._shape = (config.frame.height, config.frame.width)
 
     def detect(self, pictures: DecodedPictures, positions: np.ndarray) -> dict[int, Detections]:
         """Return what the network finds in the pictures at these positions, as they are."""
@@ -74,21 +75,22 @@ class DetectionLearner(Learner[DecodedPictures, Sequence[Sample]]):
 
     def _largest_batch(self, pictures: DecodedPictures, positions: np.ndarray) -> Sequence[Sample]:
         size = self.hyperparameters.batch_size
-        return [pictures.sample(position) for position in _most_crowded(pictures, positions, size).tolist()]
+        crowded = _most_crowded(pictures, positions, size).tolist()
+        return [fill_up(pictures.sample(position), self._shape) for position in crowded]
 
     def _predict_largest(self, pictures: DecodedPictures, positions: np.ndarray) -> None:
-        self.detect(pictures, _most_crowded(pictures, positions, BATCH_SIZE))
+        self.detect(pictures, _most_crowded(pictures, positions, 1))
 
     def _samples(
         self, pictures: DecodedPictures, chosen: np.ndarray, positions: np.ndarray, generator: np.random.Generator
     ) -> Iterator[Sample]:
-        """Yield changed samples, each a picture or a mosaic of several, or two such things blended."""
+        """Yield changed samples in their frames, each a picture or a mosaic of several, or two such things blended."""
         for position in chosen.tolist():
             sample = self._sample(pictures, position, positions, generator)
             if self.hyperparameters.mixup > 0 and generator.uniform() < self.hyperparameters.mixup:
                 other = self._sample(pictures, int(generator.choice(positions)), positions, generator)
                 sample = mixup(sample, other, generator.beta(_MIXUP_ALPHA, _MIXUP_ALPHA))
-            yield sample
+            yield fill_up(sample, self._shape)
 
     def _sample(
         self, pictures: DecodedPictures, position: int, positions: np.ndarray, generator: np.random.Generator
@@ -99,10 +101,10 @@ class DetectionLearner(Learner[DecodedPictures, Sequence[Sample]]):
         if own.mosaic > 0 and generator.uniform() < own.mosaic:
             others = generator.choice(positions, _MOSAIC_PICTURES - 1).tolist()
             four = [pictures.sample(one) for one in (position, *others)]
-            sample = mosaic([four[place] for place in generator.permutation(len(four))], pictures.size)
+            sample = mosaic([four[place] for place in generator.permutation(len(four))], self._shape)
         else:
             sample = pictures.sample(position)
-        return change(sample, changes, pictures.size, generator)
+        return change(sample, changes, self._shape, generator)
 
     def _loss(self, batch: Sequence[Sample]) -> torch.Tensor:
         images = [to_input(sample.pixels, self.device) for sample in batch]

@@ -10,6 +10,8 @@ from PIL import Image
 
 from tunewell.tasks.object_detection.annotations import Mask
 
+#: From this value on a pixel belongs to a mask (He et al. 2017, arXiv:1703.06870, section 3.1).
+MASK_THRESHOLD = 0.5
 #: Fewest numbers of a polygon: three corners.
 _LEAST_NUMBERS = 6
 
@@ -100,6 +102,28 @@ def draw(mask: Mask, original: tuple[int, int], shape: tuple[int, int]) -> np.nd
     scale = np.array([width / original[0], height / original[1]])
     polygons = [(np.reshape(polygon, (-1, 2)) * scale).ravel().tolist() for polygon in mask]
     return decode(coco.merge(coco.frPyObjects(polygons, height, width)))
+
+
+def paste(mask: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return which pixels of a picture belong to an object, uint8 (H, W).
+
+    Args:
+        mask: float32 (M, M), from 0 to 1, stretched over the box; between the centres of its cells it is interpolated.
+        box: x0, y0, x1, y1 in pixels of the picture; it may reach out of it.
+        size: width and height of the picture.
+    """
+    pixels = np.zeros(size[::-1], dtype=np.uint8)
+    corner, opposite = box[:2], box[2:]
+    left, top = np.clip(np.floor(corner), 0, size).astype(int).tolist()
+    right, bottom = np.clip(np.ceil(opposite), 0, size).astype(int).tolist()
+    if left < right and top < bottom:
+        across, down = (np.array(mask.shape[::-1]) / (opposite - corner)).tolist()
+        moved = (across, 0, across * (left - box[0]), 0, down, down * (top - box[1]))
+        part = Image.fromarray(mask).transform(
+            (right - left, bottom - top), Image.Transform.AFFINE, moved, Image.Resampling.BILINEAR
+        )
+        pixels[top:bottom, left:right] = np.asarray(part) >= MASK_THRESHOLD
+    return pixels
 
 
 def _checked_run_lengths(value: dict[str, Any], width: int | None, height: int | None) -> dict[str, Any]:

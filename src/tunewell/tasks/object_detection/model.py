@@ -16,6 +16,7 @@ from typing import Any
 from torch import nn
 
 from tunewell.tasks.object_detection.building import build_module
+from tunewell.tasks.object_detection.frames import Frame
 from tunewell.tasks.object_detection.networks import architecture
 from tunewell.tasks.vision.depths import ValueRanges
 from tunewell.tasks.vision.model_files import model_in, write_model
@@ -31,8 +32,8 @@ class ModelConfig:
     network: str
     #: Class names in the order of the labels.
     classes: tuple[str, ...]
-    #: Longer side of the input in pixels.
-    image_size: int
+    #: Its input.
+    frame: Frame
     #: Factor of the anchors' sizes, and ratio of the sides of those that are no squares.
     anchor_scale: float = 1.0
     anchor_ratio: float = 2.0
@@ -84,9 +85,7 @@ def read_config(folder: Path) -> ModelConfig:
 
 def module_for(config: ModelConfig) -> nn.Module:
     """Return the network that a model is of, with random weights."""
-    return build_module(
-        config.network, len(config.classes), config.image_size, config.anchor_scale, config.anchor_ratio
-    )
+    return build_module(config.network, len(config.classes), config.anchor_scale, config.anchor_ratio)
 
 
 def task_of(network: str) -> str:
@@ -98,4 +97,5 @@ def _to_config(fields: dict[str, Any]) -> ModelConfig:
     if fields["task"] not in TASKS or fields["resize"] != LETTERBOX:
         raise ValueError(f"it is made for {fields['task']} with the resize rule {fields['resize']}")
     ranges = {kind: tuple(ends) for kind, ends in fields["value_ranges"].items()}
-    return ModelConfig(**{**fields, "classes": tuple(fields["classes"]), "value_ranges": ranges})
+    made = {"classes": tuple(fields["classes"]), "frame": Frame(**fields["frame"]), "value_ranges": ranges}
+    return ModelConfig(**{**fields, **made})

@@ -20,20 +20,20 @@ import numpy as np
 from torch import nn
 
 from tunewell.spec.errors import DataError
-from tunewell.tasks.object_detection.dataset import load_frame
+from tunewell.tasks.object_detection.dataset import load_picture
 from tunewell.tasks.object_detection.detections import Detections
 from tunewell.tasks.object_detection.drawing import drawn, marks_of_detections
-from tunewell.tasks.object_detection.finding import BATCH_SIZE, find
+from tunewell.tasks.object_detection.finding import find
+from tunewell.tasks.object_detection.frames import Frame
 from tunewell.tasks.object_detection.model import ModelConfig, load_model
 from tunewell.tasks.vision.device import best_device, on_device
 from tunewell.tasks.vision.predicting import Prediction, load_each, predict_pictures
 
 #: Longer side of the largest drawn pictures, in pixels.
 _LARGEST_DRAWN = 1280
+#: Pictures that are read at a time.
+_AT_A_TIME = 8
 _COLUMNS = ("file", "label", "score", "x0", "y0", "x1", "y1", "error")
-
-#: A picture's pixels at the network's size, uint8 (H, W, 3), and its own width and height.
-Loaded = tuple[np.ndarray, tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,9 @@ class _Predictor:
     drawn: Mapping[Path, Path]
 
     def __call__(self, paths: Sequence[Path]) -> list[Prediction]:
-        load = partial(load_frame, size=self.config.image_size, ranges=self.config.value_ranges)
+        load = partial(load_picture, frame=self.config.frame, ranges=self.config.value_ranges)
         loaded, problems = load_each(paths, load)
-        rows = dict(zip(loaded, self._find(list(loaded.values())), strict=True))
+        rows = {path: self._find(*item) for path, item in loaded.items()}
         for path, found in rows.items():
             if path in self.drawn:
                 _draw(path, self.drawn[path], loaded[path][1], found, self.config)
@@ -57,17 +57,14 @@ class _Predictor:
             for path in paths
         ]
 
-    def _find(self, loaded: Sequence[Loaded]) -> list[Detections]:
-        if not loaded:
-            return []
-        images, sizes = [item[0] for item in loaded], [item[1] for item in loaded]
-        found = find(self.module, self.config, images, sizes, best_device())
-        return [item.above(self.config.score_threshold) for item in found]
+    def _find(self, pixels: np.ndarray, size: tuple[int, int]) -> Detections:
+        found = find(self.module, self.config, pixels, size, best_device())
+        return found.above(self.config.score_threshold)
 
 
 def predict(folder: Path) -> None:
     """Find the objects in the pictures that `job.json` names."""
-    predict_pictures(folder, BATCH_SIZE, _begin, _write_csv)
+    predict_pictures(folder, _AT_A_TIME, _begin, _write_csv)
 
 
 def _begin(arguments: Mapping[str, Any], paths: Sequence[Path]) -> _Predictor:
@@ -92,7 +89,7 @@ def _drawn_names(paths: Sequence[Path]) -> dict[Path, str]:
 
 
 def _draw(source: Path, target: Path, size: tuple[int, int], found: Detections, config: ModelConfig) -> None:
-    pixels, _ = load_frame(source, min(max(size), _LARGEST_DRAWN), config.value_ranges)
+    pixels, _ = load_picture(source, Frame.square(min(max(size), _LARGEST_DRAWN)), config.value_ranges)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         drawn(pixels, size, marks_of_detections(found, config.classes)).save(target, quality=90)
@@ -106,7 +103,7 @@ def _prediction(found: Detections, classes: Sequence[str]) -> Prediction:
         item: dict[str, Any] = {
             "label": classes[found.labels[place]],
             "score": float(found.scores[place]),
-            "box": [round(value, 2) for value in found.boxes[place].tolist()],
+            "box": found.boxes[place].tolist(),
         }
         objects.append(item if found.masks is None else {**item, "mask": found.masks[place]})
     return {"objects": objects, "error": None}

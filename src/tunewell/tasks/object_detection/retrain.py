@@ -29,7 +29,7 @@ def retrain(folder: Path) -> None:
         learner, facts = train_again(
             arguments,
             annotated,
-            partial(create_learner, prepared, annotated.classes),
+            partial(create_learner, prepared, annotated),
             partial(shared_pictures, prepared, annotated),
             _measure,
         )

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
+from tunewell.tasks.vision.pictures import GREY
+
 #: Share of a box that must stay in view.
 LEAST_VISIBLE = 0.25
 #: Boxes with a side below this many pixels are dropped: networks can't be asked for nothing.
 _LEAST_SIDE = 0.5
-#: Grey that fills what no picture covers.
-GREY = 128
 #: Weights of red, green and blue in brightness (ITU-R BT.601).
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
@@ -50,13 +50,13 @@ class Changes:
     scale_jitter: float = 0.0
 
 
-def change(sample: Sample, changes: Changes, limit: int, generator: np.random.Generator) -> Sample:
-    """Return a changed copy, of which no side is longer than `limit` pixels."""
+def change(sample: Sample, changes: Changes, limits: tuple[int, int], generator: np.random.Generator) -> Sample:
+    """Return a changed copy, of which no side is longer than its limit, those of height and width."""
     flip, scale, *light = generator.uniform(-1, 1, 5)
     if changes.scale_jitter > 0:
         corner = generator.uniform(0, 1, 2)
         sample = rescale(
-            sample, float((1 + changes.scale_jitter) ** scale), limit, (float(corner[0]), float(corner[1]))
+            sample, float((1 + changes.scale_jitter) ** scale), limits, (float(corner[0]), float(corner[1]))
         )
     if changes.horizontal_flip and flip < 0:
         sample = mirror(sample)
@@ -87,16 +87,16 @@ def relight(pixels: np.ndarray, brightness: float, contrast: float, saturation: 
     return changed
 
 
-def rescale(sample: Sample, factor: float, limit: int, corner: tuple[float, float]) -> Sample:
-    """Return the sample at `factor` times its size, cut where a side is longer than `limit`.
+def rescale(sample: Sample, factor: float, limits: tuple[int, int], corner: tuple[float, float]) -> Sample:
+    """Return the sample at `factor` times its size, cut where a side is longer than its limit (height, width).
 
     `corner` says where it is cut, from (0, 0) for the upper left to (1, 1) for the lower right.
     """
     height, width = sample.shape
     grown = resize(sample, (max(1, round(factor * height)), max(1, round(factor * width))))
-    left = round(corner[0] * max(0, grown.shape[1] - limit))
-    top = round(corner[1] * max(0, grown.shape[0] - limit))
-    return crop(grown, left, top, min(limit, grown.shape[0]), min(limit, grown.shape[1]))
+    height, width = (min(sides) for sides in zip(grown.shape, limits, strict=True))
+    left, top = round(corner[0] * (grown.shape[1] - width)), round(corner[1] * (grown.shape[0] - height))
+    return crop(grown, left, top, height, width)
 
 
 def resize(sample: Sample, shape: tuple[int, int]) -> Sample:
@@ -120,24 +120,24 @@ def crop(sample: Sample, left: int, top: int, height: int, width: int) -> Sample
     return visible(Sample(pixels, boxes, sample.labels, masks))
 
 
-def mosaic(samples: Sequence[Sample], side: int) -> Sample:
-    """Return four samples, each at half its size, around the centre of a square of `side` pixels.
+def mosaic(samples: Sequence[Sample], shape: tuple[int, int]) -> Sample:
+    """Return four samples, each at half its size, around the centre of a frame of this height and width.
 
     Bochkovskiy et al. 2020, arXiv:2004.10934, section 3.3, with the centre in the middle and no cropping.
     """
-    middle = side // 2
-    pixels = np.full((side, side, 3), GREY, dtype=np.uint8)
+    middle, centre = (side // 2 for side in shape)
+    pixels = np.full((*shape, 3), GREY, dtype=np.uint8)
     boxes, labels, masks = [], [], []
     for place, sample in enumerate(samples):
-        half = resize(sample, (max(1, min(sample.shape[0] // 2, middle)), max(1, min(sample.shape[1] // 2, middle))))
+        half = resize(sample, (max(1, min(sample.shape[0] // 2, middle)), max(1, min(sample.shape[1] // 2, centre))))
         height, width = half.shape
-        left = middle if place % 2 else middle - width
+        left = centre if place % 2 else centre - width
         top = middle if place // 2 else middle - height
         pixels[top : top + height, left : left + width] = half.pixels
         boxes.append(half.boxes + np.array([left, top, left, top], dtype=np.float32))
         labels.append(half.labels)
         if half.masks is not None:
-            drawn = np.zeros((len(half.masks), side, side), dtype=np.uint8)
+            drawn = np.zeros((len(half.masks), *shape), dtype=np.uint8)
             drawn[:, top : top + height, left : left + width] = half.masks
             masks.append(drawn)
     whole = np.concatenate(masks) if masks else None
@@ -151,7 +151,7 @@ def mixup(first: Sample, second: Sample, share: float) -> Sample:
     there, all objects weigh alike, as in YOLOX (Ge et al. 2021, arXiv:2107.08430).
     """
     height, width = (max(sides) for sides in zip(first.shape, second.shape, strict=True))
-    one, other = (fill_up(sample, height, width) for sample in (first, second))
+    one, other = (fill_up(sample, (height, width)) for sample in (first, second))
     masks = None
     if one.masks is not None and other.masks is not None:
         masks = np.concatenate([one.masks, other.masks])
@@ -163,9 +163,9 @@ def mixup(first: Sample, second: Sample, share: float) -> Sample:
     )
 
 
-def fill_up(sample: Sample, height: int, width: int) -> Sample:
-    """Return the sample in the upper left corner of a grey picture of this size."""
-    below, right = height - sample.shape[0], width - sample.shape[1]
+def fill_up(sample: Sample, shape: tuple[int, int]) -> Sample:
+    """Return the sample in the upper left corner of a grey picture of this height and width."""
+    below, right = shape[0] - sample.shape[0], shape[1] - sample.shape[1]
     pixels = np.pad(sample.pixels, ((0, below), (0, right), (0, 0)), constant_values=GREY)
     masks = None if sample.masks is None else np.pad(sample.masks, ((0, 0), (0, below), (0, right)))
     return Sample(pixels, sample.boxes, sample.labels, masks)

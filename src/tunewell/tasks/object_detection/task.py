@@ -76,6 +76,10 @@ class ObjectDetection:
     #: Metric → goal; the first one is the default objective.
     metrics: ClassVar[Mapping[str, str]] = _BOX_METRICS
 
+    def require(self) -> None:
+        """Raise `UserError` if a part of the extra `vision` is missing."""
+        require_libraries(f"The task {self.name}", _LIBRARIES)
+
     def complete(self, spec: Mapping[str, object]) -> dict[str, object]:
         """Fill in the objective (COCO's mean average precision) and the network, a light one.
 
@@ -116,7 +120,7 @@ class ObjectDetection:
 
     def check(self, spec: ExperimentSpec) -> list[str]:
         """Look at annotations and at the headers of pictures; pixels are decoded, and thereby checked, in `prepare`."""
-        require_libraries(self.name, _LIBRARIES)
+        self.require()
         weights = foresee_weights(spec.weights, pretrained_weights(self._architecture(spec.network)))
         annotated = self._read(spec)
         advice = advise_sampling(spec.sampling, annotated.summary())
@@ -124,17 +128,18 @@ class ObjectDetection:
 
     def view(self, spec: ExperimentSpec, progress: Progress) -> DataView:
         """Return the data set with examples of each class, their objects drawn."""
-        require_libraries(self.name, _LIBRARIES)
-        from tunewell.tasks.object_detection.dataset import load_frame
+        self.require()
+        from tunewell.tasks.object_detection.dataset import load_picture
         from tunewell.tasks.object_detection.drawing import drawn, marks_of_objects
+        from tunewell.tasks.object_detection.frames import Frame
         from tunewell.tasks.vision.viewing import view_data
 
         annotated = with_value_ranges(self._read(spec), progress)
 
         def draw(position: int) -> np.ndarray:
             marks = marks_of_objects(annotated.objects[position], annotated.classes)
-            frame, size = load_frame(annotated.path(position), _VIEW_SIDE, annotated.value_ranges)
-            return np.asarray(drawn(frame, size, marks))
+            pixels, size = load_picture(annotated.path(position), Frame.square(_VIEW_SIDE), annotated.value_ranges)
+            return np.asarray(drawn(pixels, size, marks))
 
         return view_data(annotated, draw, progress)
 
@@ -147,7 +152,7 @@ class ObjectDetection:
             DataError: too many pictures are broken, or the weights can't be used.
             ConflictError: the data set is no longer what the experiment began with.
         """
-        require_libraries(self.name, _LIBRARIES)
+        self.require()
         from tunewell.tasks.vision.pictures import LETTERBOX
 
         annotated = self._read(spec)

@@ -30,7 +30,7 @@ class Matches:
 
 
 def best_score(found: Mapping[int, Detections], annotated: AnnotatedPictures) -> float:
-    """Return the score with the best F1 over all classes, at the overlap of `matching`; 0.5 without any hit."""
+    """Return the threshold with the best F1 over all classes, at the overlap of `matching`; see `best_threshold`."""
     matches = gather(found, match_all(found, annotated), annotated)
     return best_threshold(matches.scores, matches.hits, int(matches.objects.sum()))
 
@@ -44,7 +44,9 @@ def match_all(found: Mapping[int, Detections], annotated: AnnotatedPictures) -> 
 
 
 def best_threshold(scores: np.ndarray, hits: np.ndarray, objects: int) -> float:
-    """Return the score with the best F1 if nothing below it counts; 0.5 without any hit.
+    """Return the threshold with the best F1 if nothing below it counts; 0.5 without any hit.
+
+    It lies halfway between two scores, so that no noise in the last digit decides what counts.
 
     Args:
         scores: of all detections, descending, (D,).
@@ -56,7 +58,9 @@ def best_threshold(scores: np.ndarray, hits: np.ndarray, objects: int) -> float:
     f1 = 2 * np.cumsum(hits) / (np.arange(1, len(hits) + 1) + objects)  # 2 TP / (found + there)
     # Of equal scores none can be left out.
     last = np.append(scores[1:] < scores[:-1], True)
-    return float(scores[int(np.where(last, f1, -1).argmax())])
+    place = int(np.where(last, f1, -1).argmax())
+    below = scores[place + 1] if place + 1 < len(scores) else 0.0
+    return float((scores[place] + below) / 2)
 
 
 def gather(found: Mapping[int, Detections], matched: Mapping[int, Matched], annotated: AnnotatedPictures) -> Matches:

@@ -21,10 +21,12 @@ import torch
 from tunewell.tasks.object_detection.annotations import AnnotatedPictures
 from tunewell.tasks.object_detection.dataset import DecodedPictures, shared_pictures
 from tunewell.tasks.object_detection.detections import save_detections
+from tunewell.tasks.object_detection.frames import frame_for
 from tunewell.tasks.object_detection.hyperparameters import Hyperparameters
 from tunewell.tasks.object_detection.learner import DetectionLearner
 from tunewell.tasks.object_detection.metrics import measure
 from tunewell.tasks.object_detection.model import ModelConfig, module_for, save_model, task_of
+from tunewell.tasks.object_detection.networks import architecture
 from tunewell.tasks.object_detection.thresholds import best_score
 from tunewell.tasks.vision.device import best_device
 from tunewell.tasks.vision.foreign_weights import load_into
@@ -41,13 +43,15 @@ def train(folder: Path) -> None:
 
 def _begin(prepared: Prepared) -> Training:
     annotated = AnnotatedPictures.load(Path(prepared.manifest))
-    learner = create_learner(prepared, annotated.classes, parameters())
+    learner = create_learner(prepared, annotated, parameters())
     pictures = shared_pictures(prepared, annotated, learner.image_size)
     positions = training_positions(annotated, sampling(), learner.seed)
     return Training(learner, pictures, positions, partial(_validate_and_save, learner, pictures))
 
 
-def create_learner(prepared: Prepared, classes: tuple[str, ...], configuration: Mapping[str, Any]) -> DetectionLearner:
+def create_learner(
+    prepared: Prepared, annotated: AnnotatedPictures, configuration: Mapping[str, Any]
+) -> DetectionLearner:
     """Return a learner at epoch 0, on the GPU if there is one, with pretrained weights if there are any.
 
     Frozen stages of random weights would be no use: without weights everything is trained.
@@ -55,8 +59,8 @@ def create_learner(prepared: Prepared, classes: tuple[str, ...], configuration: 
     hyperparameters = Hyperparameters.from_configuration(configuration)
     config = ModelConfig(
         network=prepared.network,
-        classes=classes,
-        image_size=hyperparameters.image_size,
+        classes=annotated.classes,
+        frame=frame_for(architecture(prepared.network), annotated.sizes, hyperparameters.image_size),
         anchor_scale=hyperparameters.anchor_scale,
         anchor_ratio=hyperparameters.anchor_ratio,
         parameters=dict(configuration),

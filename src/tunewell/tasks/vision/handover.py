@@ -18,13 +18,16 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
+from tunewell.tasks.vision.depths import ValueRanges, ranges_in_code
 from tunewell.tasks.vision.job import arguments_of
 from tunewell.tasks.vision.model_card import Search, model_card
 from tunewell.tasks.vision.model_files import CONFIG, WEIGHTS
 from tunewell.tasks.vision.picture_set import PictureSet
 from tunewell.tasks.vision.prepared import Prepared
+from tunewell.tasks.vision.specs import require_libraries
 from tunewell.trial.files import write_json
 
 #: Name of the network in the folder.
@@ -56,6 +59,7 @@ def hand_over(
         load: returns the data set of a manifest.
     """
     with arguments_of(folder) as arguments:
+        require_libraries("The ONNX file", ("onnx", "onnxruntime", "onnxscript"))
         model, target = Path(arguments["model"]), folder / "artifacts" / "model"
         prepared = Prepared.load(Path(arguments["task_file"])) if arguments["task_file"] else None
         manifest = Path(prepared.manifest) if prepared else None
@@ -70,3 +74,16 @@ def hand_over(
         card = model_card(config, export.usage, export.facts, data, notes, search)
         (target / CARD).write_text(card, encoding="utf-8")
         write_json(folder / "export.json", export.facts)
+
+
+def upright_code(ranges: ValueRanges) -> str:
+    """Return Python of a model card that reads pictures as `pictures.load_pixels` does with these ranges."""
+    return f'''
+def upright(picture, side):
+    """Return an opened picture, turned upright, in RGB on white, from which no more than `side` pixels are wanted."""
+    picture.draft("RGB", (2 * side, 2 * side))  # JPEG only: large ones are read at a fraction of their size
+    picture = ImageOps.exif_transpose(picture)
+{indent(ranges_in_code(ranges), "    ")}    if picture.has_transparency_data:
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture.convert("RGBA"))
+    return picture.convert("RGB")
+'''.strip()

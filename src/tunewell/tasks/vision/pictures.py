@@ -5,8 +5,8 @@ up to a quarter of a 4:3 photo, and with it whatever the label is about if it li
 distortion: ImageNet training crops with aspect ratios between 3:4 and 4:3 and squashes these crops (Szegedy et
 al. 2015, "Going deeper with convolutions", section 6).
 
-Rule *letterbox*: it is scaled to S pixels on its longer side and lies in the middle of a grey square. Where shapes and
-sizes are what is learned, as with boxes, no distortion is welcome.
+Rule *letterbox*: it is scaled to S pixels on its longer side and lies in the upper left corner of a grey square. Where
+shapes and sizes are what is learned, as with boxes, no distortion is welcome.
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from tunewell.tasks.vision.depths import ValueRanges, to_8_bits
 
 #: Names of what `load_pixels` does; part of cache keys and of saved models.
-ResizeRule = Literal["squash-bicubic-1", "letterbox-bicubic-1"]
+ResizeRule = Literal["squash-bicubic-1", "letterbox-bicubic-2"]
 SQUASH: ResizeRule = "squash-bicubic-1"
-LETTERBOX: ResizeRule = "letterbox-bicubic-1"
-_GREY = (128, 128, 128)
+LETTERBOX: ResizeRule = "letterbox-bicubic-2"
+#: Fills what no picture covers.
+GREY = 128
 #: EXIF tag of the orientation; its values other than 1, and what shows the picture upright.
 _ORIENTATION = 0x0112
 TURNS = {
@@ -112,10 +113,17 @@ def load_pixels(
     """
     try:
         image = source if isinstance(source, Image.Image) else _open(source)
+        width, height = image.size
         # JPEG only: decodes at a half, a quarter or an eighth of the size, never under twice of what is wanted.
         image.draft("RGB", (2 * size, 2 * size))
-        image = _to_rgb(ImageOps.exif_transpose(to_8_bits(image, ranges)))
-        return _letterboxed(image, size) if rule == LETTERBOX else _resized(image, size, size)
+        is_turned = image.format == "TIFF"  # Pillow has changed width and height of these already
+        image = to_8_bits(image, ranges)
+        sideways = not is_turned and image.getexif().get(_ORIENTATION) in _SIDEWAYS
+        image = _to_rgb(ImageOps.exif_transpose(image))
+        if rule == SQUASH:
+            return _resized(image, size, size)
+        # Of the whole picture: that of a draft is rounded.
+        return _letterboxed(image, size, *letterbox_shape(*((height, width) if sideways else (width, height)), size))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise PictureError(f"it has more than {Image.MAX_IMAGE_PIXELS} pixels") from None
     except _PROBLEMS as error:
@@ -156,11 +164,10 @@ def read_header(path: Path) -> Header:
         raise PictureError(f"{error}" or type(error).__name__) from None
 
 
-def letterbox_frame(width: int, height: int, size: int) -> tuple[int, int, int, int]:
-    """Return left, top, width and height of what a picture of this width and height takes up of its square."""
+def letterbox_shape(width: int, height: int, size: int) -> tuple[int, int]:
+    """Return width and height of what a picture of this width and height takes up of its square."""
     scale = size / max(width, height)
-    inner_width, inner_height = (min(size, max(1, round(scale * side))) for side in (width, height))
-    return (size - inner_width) // 2, (size - inner_height) // 2, inner_width, inner_height
+    return min(size, max(1, round(scale * width))), min(size, max(1, round(scale * height)))
 
 
 def data_uri(image: Image.Image) -> str:
@@ -179,10 +186,9 @@ def _header(image: Image.Image) -> Header:
     return Header((height, width) if sideways else (width, height), orientation if orientation in TURNS else 1)
 
 
-def _letterboxed(image: Image.Image, size: int) -> np.ndarray:
-    left, top, width, height = letterbox_frame(*image.size, size)
-    square = np.full((size, size, 3), _GREY, dtype=np.uint8)
-    square[top : top + height, left : left + width] = _resized(image, width, height)
+def _letterboxed(image: Image.Image, size: int, width: int, height: int) -> np.ndarray:
+    square = np.full((size, size, 3), GREY, dtype=np.uint8)
+    square[:height, :width] = _resized(image, width, height)
     return square
 
 

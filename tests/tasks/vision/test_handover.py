@@ -1,0 +1,43 @@
+"""What the model cards of all picture tasks say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from tunewell.tasks.vision.handover import upright_code
+from tunewell.tasks.vision.pictures import SQUASH, load_pixels
+
+
+@pytest.mark.parametrize(("name", "mode"), [("a.jpg", "RGB"), ("a.png", "RGBA"), ("a.png", "LA"), ("a.gif", "P")])
+def test_cards_read_pictures_as_we_do(tmp_path: Path, name: str, mode: str) -> None:
+    """Large, on its side or see-through: by the code of the cards a picture has the pixels that networks learn from."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    noise = np.random.default_rng(0).integers(0, 256, (70, 90, 4), dtype=np.uint8)
+    image = Image.fromarray(noise).resize((450, 350)).convert(mode)
+    image.save(tmp_path / name, exif=exif, **({"transparency": 3} if mode == "P" else {}))
+    known: dict[str, Any] = {"Image": Image, "ImageOps": ImageOps}
+    exec(upright_code({}), known)
+    with Image.open(tmp_path / name) as opened:
+        pixels = known["upright"](opened, 32).resize((32, 32), Image.Resampling.BICUBIC)
+    np.testing.assert_array_equal(np.asarray(pixels), load_pixels((tmp_path / name).read_bytes(), 32))
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_cards_scale_deep_pictures_as_we_do(tmp_path: Path, name: str) -> None:
+    """The code of a card has the range that the model has learned with."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    values = np.random.default_rng(0).integers(0, 5000, (35, 45), dtype=np.uint16)
+    Image.fromarray(values).save(tmp_path / name, exif=exif)
+    ranges = {"grey": (100.0, 4095.0)}
+    known: dict[str, Any] = {"Image": Image, "ImageOps": ImageOps, "np": np}
+    exec(upright_code(ranges), known)
+    with Image.open(tmp_path / name) as opened:
+        pixels = known["upright"](opened, 32).resize((32, 32), Image.Resampling.BICUBIC)
+    np.testing.assert_array_equal(np.asarray(pixels), load_pixels(tmp_path / name, 32, SQUASH, ranges))

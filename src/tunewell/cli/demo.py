@@ -10,7 +10,7 @@ import typer
 from tunewell.cli.options import HOME, HomeOption, JsonOption, terminal
 from tunewell.cli.search import run_search
 from tunewell.service.service import Service
-from tunewell.spec.errors import UserError
+from tunewell.tasks.vision.specs import require_libraries
 
 
 def demo(
@@ -19,10 +19,9 @@ def demo(
     json_: JsonOption = False,
 ) -> int:
     """Search on handwritten digits: 1,797 real, small scans."""
-    try:
-        from tunewell.tasks.image_classification.digits import write_digits
-    except ImportError:
-        raise UserError("The demo needs the vision extra: pip install 'tunewell[vision]'.") from None
+    require_libraries("The demo", ("torch", "timm", "PIL", "safetensors", "sklearn"))
+    from tunewell.tasks.image_classification.digits import write_digits
+
     console = terminal(stderr=json_)
     data = Path(home) / "demo" / "digits"
     with Service(home) as service:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -60,7 +60,7 @@ def evaluate(store: Store, home: Home, name: str) -> dict[int, Any]:
                 for trial in missing
             ],
         }
-        folder = run_job(_entry(job_launch(home, name, "evaluate", arguments), task, "evaluate"))
+        folder = run_job(_job(home, name, task, "evaluate", arguments))
         found = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))["trials"]
         known |= {int(number): evaluation for number, evaluation in found.items()}
     numbers = {trial.number for trial in best}
@@ -111,7 +111,7 @@ def retrain(
             "model": str(_model_of(store, home, name, trial)),
         }
         with home.retrain_lock(name):
-            folder = run_job(_entry(job_launch(home, name, "retrain", arguments), task, "retrain"), note)
+            folder = run_job(_job(home, name, task, "retrain", arguments), note)
             if output is None:
                 write_json(home.experiment(name) / _RETRAINED_FILE, {"trial": trial.number, "attempt": trial.identity})
             _replace(target, folder / "artifacts" / "model")
@@ -226,11 +226,10 @@ def predict(
         "output": str(output.absolute()) if output else None,
         "drawn": str(drawn.absolute()) if drawn else None,
     }
-    launch = job_launch(home, name, "predict", arguments)
     task = _task_of_model(folder)
     if drawn and "draw" not in task.jobs:
         raise SpecError("--drawn", "this model finds no objects that could be drawn", "Leave it out")
-    done = run_job(_entry(launch, task, "draw" if drawn else "predict"))
+    done = run_job(_job(home, name, task, "draw" if drawn else "predict", arguments))
     result: list[dict[str, Any]] = json.loads((done / "predictions.json").read_text(encoding="utf-8"))
     return result
 
@@ -249,8 +248,7 @@ def export_model(store: Store, home: Home, model: str, output: Path) -> dict[str
         "task_file": str(task_file) if task_file.exists() else None,
         "search": _search_of(store, home, name, folder) if name == model else None,
     }
-    launch = job_launch(home, name, "export", arguments)
-    done = run_job(_entry(launch, task, "export-model"))
+    done = run_job(_job(home, name, task, "export-model", arguments))
     _replace(output.absolute(), done / "artifacts" / "model")
     facts = json.loads((done / "export.json").read_text(encoding="utf-8"))
     return {"path": str(output), **facts}
@@ -347,10 +345,12 @@ def _chosen(store: Store, home: Home, row: ExperimentRow, number: int | None) ->
     return best[0]
 
 
-def _entry(launch: Launch, task: Task, verb: str) -> Launch:
+def _job(home: Home, experiment: str, task: Task, verb: str, arguments: Mapping[str, Any]) -> Launch:
+    """Return the launch of a job in a new folder; raise `UserError` where the task, or this install, can't do it."""
     if verb not in task.jobs:
         raise UserError(f"This task can't {verb}.")
-    return replace(launch, entry=task.jobs[verb], preload=task.preload)
+    task.require()
+    return replace(job_launch(home, experiment, verb, arguments), entry=task.jobs[verb], preload=task.preload)
 
 
 def _task_of_model(folder: Path) -> Task:

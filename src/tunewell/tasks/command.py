@@ -42,6 +42,9 @@ class CommandTask:
     preload: ClassVar[tuple[str, ...]] = ()
     structural: ClassVar[tuple[str, ...]] = ()
 
+    def require(self) -> None:
+        """Do nothing: a base install runs a command."""
+
     def complete(self, spec: Mapping[str, object]) -> dict[str, object]:
         """Return the spec as it is: a command has no defaults to add."""
         return dict(spec)

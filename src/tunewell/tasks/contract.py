@@ -69,6 +69,9 @@ class Task(Protocol):
     #: Parameters that a training can't change when it goes on from a checkpoint.
     structural: ClassVar[tuple[str, ...]]
 
+    def require(self) -> None:
+        """Raise `UserError`, which says what to install, if a library is missing that checks, trials or jobs need."""
+
     def complete(self, spec: Mapping[str, object]) -> dict[str, object]:
         """Return the raw spec with this task's defaults filled in (objective, network)."""
 

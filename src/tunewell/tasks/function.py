@@ -39,6 +39,9 @@ class FunctionTask:
         """Take the function; without one, trials run the one that was pickled before."""
         self.function = function
 
+    def require(self) -> None:
+        """Do nothing: a base install runs a function."""
+
     def complete(self, spec: Mapping[str, object]) -> dict[str, object]:
         """Return the spec as it is: a function has no defaults to add."""
         return dict(spec)

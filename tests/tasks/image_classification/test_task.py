@@ -190,7 +190,7 @@ def test_missing_libraries(digits: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     """Without the extra, the error holds the command that installs it."""
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "timm" else find(name))
-    with pytest.raises(UserError, match=r"needs timm\. Install it with: pip install 'tunewell\[vision\]'"):
+    with pytest.raises(UserError, match=r"needs timm: pip install 'tunewell\[vision\]'"):
         TASK.check(spec_of(digits))
 
 

@@ -77,6 +77,10 @@ class ImageClassification:
         "loss": "minimize",
     }
 
+    def require(self) -> None:
+        """Raise `UserError` if a part of the extra `vision` is missing."""
+        require_libraries(f"The task {self.name}", _LIBRARIES)
+
     def complete(self, spec: Mapping[str, object]) -> dict[str, object]:
         """Fill in the objective (the first of `metrics`) and the network.
 
@@ -125,7 +129,7 @@ class ImageClassification:
 
     def check(self, spec: ExperimentSpec) -> list[str]:
         """Look at folders and files; pictures are decoded, and thereby checked, in `prepare`."""
-        require_libraries(self.name, _LIBRARIES)
+        self.require()
         weights = foresee_weights(spec.weights, pretrained_weights(architecture(str(spec.network))))
         manifest = self.read(data_folder(spec), spec.seed)
         self._check_objective(spec, manifest)
@@ -138,7 +142,7 @@ class ImageClassification:
 
     def view(self, spec: ExperimentSpec, progress: Progress) -> DataView:
         """Return the data set with examples of each class, as a network would see them."""
-        require_libraries(self.name, _LIBRARIES)
+        self.require()
         from tunewell.tasks.vision.viewing import view_data
 
         manifest = with_value_ranges(self.read(data_folder(spec), spec.seed), progress)
@@ -159,7 +163,7 @@ class ImageClassification:
             DataError: too many pictures are broken, or the weights can't be used.
             ConflictError: the data set is no longer what the experiment began with.
         """
-        require_libraries(self.name, _LIBRARIES)
+        self.require()
         from tunewell.tasks.vision.pictures import SQUASH
 
         manifest = self.read(data_folder(spec), spec.seed)
@@ -198,7 +202,7 @@ class ImageClassification:
             raise SpecError("objective.metric", "val has pictures of a single class, so it is not defined", "Take loss")
 
     def _default_network(self, data: Path) -> str:
-        require_libraries(self.name, _LIBRARIES)
+        self.require()
         from PIL import Image
 
         manifest = self.read(data, 0)

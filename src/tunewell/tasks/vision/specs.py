@@ -14,11 +14,11 @@ from tunewell.tasks.data_view import DataSummary
 _LISTED_CLASSES = 20
 
 
-def require_libraries(task: str, libraries: Sequence[str]) -> None:
-    """Raise `UserError` if a library that a task needs is not installed."""
+def require_libraries(what: str, libraries: Sequence[str]) -> None:
+    """Raise `UserError` if a library of the extra `vision` that something needs is not installed."""
     missing = [name for name in libraries if importlib.util.find_spec(name) is None]
     if missing:
-        raise UserError(f"The task {task} needs {', '.join(missing)}. Install it with: pip install 'tunewell[vision]'")
+        raise UserError(f"{what} needs {', '.join(missing)}: pip install 'tunewell[vision]'")
 
 
 def complete_objective(objective: object, metrics: Mapping[str, str]) -> object:

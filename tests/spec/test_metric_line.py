@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunewell.spec.metric_line import LONGEST_LINE, parse_metrics
+from tunewell.spec.metric_line import LONGEST_LINE, names_a_value, parse_metrics, read_number
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_what_counts(line: str, step: int | None, metrics: dict[str, float]) -> 
     [
         "",
         "accuracy",
-        "accuracy: 91%",
+        "accuracy: 91%x",
         "accuracy=0.9abc",
         "time: 12:30:05",
         "date: 2024-01-02",
@@ -62,8 +62,110 @@ def test_what_counts(line: str, step: int | None, metrics: dict[str, float]) -> 
     ],
 )
 def test_what_does_not_count(line: str) -> None:
-    """Percentages, times, dates, addresses, options and words are no metrics."""
+    """Times, dates, addresses, options and words are no metrics."""
     assert parse_metrics(line) == (None, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("93.12%", 0.9312),
+        ("91 %", 0.91),
+        ("1e1%", 0.1),
+        ("np.float64(0.93)", 0.93),
+        ("tensor(0.93)", 0.93),
+        ("tensor(0.93, device='cuda:0', grad_fn=<MeanBackward0>)", 0.93),
+        ("array([0.93], dtype=float32)", 0.93),
+        ("Decimal('0.93')", 0.93),
+        ("[0.93]", 0.93),
+        ('"0.93"', 0.93),
+        ("tensor(nan)", math.nan),
+    ],
+)
+def test_how_programs_print_numbers(text: str, value: float) -> None:
+    """Percentages are shares, and numbers count in quotes, alone in brackets and in the calls that Python prints."""
+    assert read_number(text) == pytest.approx(value, nan_ok=True)
+    expected = pytest.approx({"accuracy": value, "loss": 2.0}, nan_ok=True)
+    assert parse_metrics(f"{{'accuracy': {text}, 'loss': 2}}")[1] == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["0,93", "n/a", "None", "high", "[0.9, 0.8]", "tensor([0.9, 0.8])", "12ms", "0.9/0.8", "'0.9"]
+)
+def test_values_that_cannot_be_read(text: str) -> None:
+    """What may mean several numbers, or none, is no value, and the line is known to name the objective."""
+    line = f"epoch 3: accuracy={text}"
+    assert parse_metrics(line, objective="accuracy") == (3, {})
+    assert names_a_value(line, "accuracy")
+
+
+@pytest.mark.parametrize(
+    ("line", "metrics"),
+    [
+        ("mAP@0.5:0.95 = 0.25", {"mAP@0.5:0.95": 0.25}),
+        ("'mAP@0.5:0.95': 0.25", {"mAP@0.5:0.95": 0.25}),
+        ("mAP@.5:.95: 0.25", {"mAP@.5:.95": 0.25}),
+        ("mAP@0.5=0.5 mAP@0.5:0.05:0.95=0.25", {"mAP@0.5": 0.5, "mAP@0.5:0.05:0.95": 0.25}),
+        ("mAP@0.5:0.95 = n/a", {}),
+        ("mAP@0.5:0.95:0.25", {}),
+        ("mAP@0.5: 0.95 = 0.25", {}),
+    ],
+)
+@pytest.mark.parametrize("objective", ["mAP@0.5", None])
+def test_names_with_colons(line: str, metrics: dict[str, float], objective: str | None) -> None:
+    """A number behind a colon in a name is part of the name, whatever the objective, and never a value."""
+    assert parse_metrics(line, objective=objective) == (None, metrics)
+
+
+@pytest.mark.parametrize(
+    "name", ["mAP@0.5:0.95", "mAP@[.5:.95]", "F1:macro", "top-5 acc", "val/loss", "Größe (mm)", "a*b"]
+)
+@pytest.mark.parametrize("separator", [": ", "=", " = ", ":"])
+def test_any_name_of_the_objective_is_found(name: str, separator: str) -> None:
+    """The objective is found by its own name, whatever it is made of."""
+    assert parse_metrics(f"epoch 2: {name}{separator}0.25, x=1", objective=name) == (2, {name: 0.25, "x": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("accuracy: 9913/10000 (99%)", 0.9913),
+        ("accuracy: 0.93/1.0", 0.93),
+        ("accuracy: 5/4", None),
+        ("accuracy: 0.31/0.45", None),
+        ("accuracy: 1/2/3", None),
+        ("accuracy: 0/0", None),
+    ],
+)
+def test_shares(line: str, value: float | None) -> None:
+    """So many of so many is a share, for the objective alone; two numbers of another kind are none."""
+    assert parse_metrics(line, objective="accuracy")[1] == ({} if value is None else {"accuracy": value})
+    assert parse_metrics(line)[1] == {}
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("Acc@1 76.1 (75.0)", True),
+        ("* Acc@1 is now 76.1", True),
+        ("Acc@1: train 0.3", True),
+        ("Acc@1 got better", False),
+        ("Acc@10 76.1", False),
+        ("val/Acc@1 76.1", False),
+        ("Acc@1:0.5 = n/a", False),
+    ],
+)
+def test_lines_that_name_the_objective(line: str, named: bool) -> None:
+    """A line names a value of the objective where its name stands alone and a separator or a digit follows."""
+    assert names_a_value(line, "Acc@1") is named
+
+
+def test_unreadable_values_by_a_pattern() -> None:
+    """With a pattern of the user's, only what it takes for the objective can be unreadable."""
+    pattern = r"<(?P<name>\w+)> (?P<value>\S+)"
+    assert names_a_value("<acc> high", "acc", pattern)
+    assert not names_a_value("acc=high", "acc", pattern)
+    assert parse_metrics("<acc> 50%", pattern) == (None, {"acc": 0.5})
 
 
 def test_a_pattern_replaces_the_rule() -> None:
@@ -96,14 +198,37 @@ def test_what_a_program_prints_is_found(metrics: dict[str, float], step: int) ->
 
 
 @pytest.mark.parametrize(
-    "unit", ["a", "a=", "1", "a=1", "a=1e", " ", "a ", "step ", "\x1b[", "a'", "-", "a=.1", "a=1.1.", "epoch=1 "]
+    "unit",
+    [
+        "a",
+        "a=",
+        "1",
+        "a=1",
+        "a=1e",
+        " ",
+        "a ",
+        "step ",
+        "\x1b[",
+        "a'",
+        "-",
+        "a=.1",
+        "a=1.1.",
+        "epoch=1 ",
+        "a:1",
+        "a=f(1,",
+        "a=[",
+        "a=1 ",
+        "\x1b]",
+    ],
 )
 def test_long_lines_take_linear_time(unit: str) -> None:
     """Lines made to be slow are not: a hundred lines of the greatest length are read in a moment."""
     line = unit * (LONGEST_LINE // len(unit))
     start = time.perf_counter()
-    for _ in range(100):
+    for _ in range(50):
         parse_metrics(line)
+        if not parse_metrics(line, objective="a b")[1]:
+            names_a_value(line, "a")
     assert time.perf_counter() - start < 5.0
 
 

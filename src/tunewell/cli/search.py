@@ -161,7 +161,7 @@ def check(
             write_data_page(plan, pictures)
     metrics: dict[str, Any] | None = None
     if line is not None:
-        step, found = parse_metrics(line, plan.spec.metric_pattern)
+        step, found = parse_metrics(line, plan.spec.metric_pattern, plan.spec.objective.metric)
         metrics = {"step": step, "metrics": found}
     if json_:
         parameters = {parameter.name: describe(parameter) for parameter in plan.space}

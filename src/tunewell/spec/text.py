@@ -1,13 +1,19 @@
-"""Which texts a spec may hold: those that every file, database and program can take."""
+"""Texts of users and programs: which ones a spec may hold, and how foreign ones are shown."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from unicodedata import category
 
 from tunewell.spec.errors import SpecError, shown
 from tunewell.spec.secrets import shown_of
+
+#: Characters of a foreign text that are shown to people.
+LONGEST_QUOTE = 120
+_TERMINAL_CODE = re.compile(r"\x1b(?:\[[0-?]*+[ -/]*+[@-~]|\][^\x07\x1b]*+(?:\x07|\x1b\\)?)")
 
 
 def check_text(field: str, value: Any) -> None:
@@ -37,3 +43,21 @@ def _check(field: str, what: str, text: Any) -> None:
         str(text).encode()
     except UnicodeEncodeError:
         raise SpecError(field, f"{told} is not valid Unicode", "Write it, or rename the file, in UTF-8") from None
+
+
+def clean(text: str) -> str:
+    """Replace what can't be written, stored or shown in a text: lone surrogates, control characters."""
+    if text.isprintable():
+        return text
+    return "".join("\N{REPLACEMENT CHARACTER}" if category(c) in ("Cc", "Cs") else c for c in text)
+
+
+def without_colours(text: str) -> str:
+    """Return a text without the codes that terminals understand."""
+    return _TERMINAL_CODE.sub("", text)
+
+
+def quoted(text: str) -> str:
+    """Return a foreign text in quotes, as one line that is not too long."""
+    line = clean(" ".join(without_colours(text).split()))
+    return f"'{line if len(line) <= LONGEST_QUOTE else line[: LONGEST_QUOTE - 1] + '…'}'"

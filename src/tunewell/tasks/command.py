@@ -11,7 +11,7 @@ from typing import ClassVar
 from tunewell.spec.declaration import PARAMETER_NAME, parse_space
 from tunewell.spec.errors import SpecError, ended, nearest, shown
 from tunewell.spec.experiment import ExperimentSpec
-from tunewell.spec.metric_line import DEFAULT_METRIC_PATTERN, parse_metrics
+from tunewell.spec.metric_line import DEFAULT_METRIC_PATTERN, names_a_value, parse_metrics
 from tunewell.spec.space import SearchSpace, Value
 from tunewell.tasks.contract import Attempt, Program, Progress
 from tunewell.tasks.program_check import check_program
@@ -87,7 +87,7 @@ class CommandTask:
             )
         found = check_program(command, working_directory(spec), spec.environment)
         notes = [*_notes_on_shell(command), *_notes_on_placeholders(space, used), *_notes_on_sampling(spec, used)]
-        return [found, *notes, *_notes_on_metric(spec)]
+        return [found, *notes]
 
     def view(self, spec: ExperimentSpec, progress: Progress) -> None:
         """Return nothing: the data are a matter of the program."""
@@ -167,9 +167,12 @@ def working_directory(spec: ExperimentSpec) -> Path:
 
 def check_metric_line(spec: ExperimentSpec, line: str) -> str:
     """Return a sentence on what the rule for metric lines finds in `line`."""
-    step, metrics = parse_metrics(line, spec.metric_pattern)
-    at = "" if step is None else f" at step {step}"
     metric = spec.objective.metric
+    step, metrics = parse_metrics(line, spec.metric_pattern, metric)
+    at = "" if step is None else f" at step {step}"
+    if metric not in metrics and names_a_value(line, metric, spec.metric_pattern):
+        found = "".join(f"; found {name} = {value:g}" for name, value in metrics.items())
+        return f"The line names '{metric}', but its value can't be read. Print `{metric}=0.5`, say{found}."
     if not metrics:
         rule = "metric_pattern" if spec.metric_pattern else "the rule"
         return f"No metric: {rule} finds none in this line. Print `{metric}=0.5`, say, or set `metric_pattern`."
@@ -203,14 +206,4 @@ def _notes_on_sampling(spec: ExperimentSpec, used: Sequence[str]) -> list[str]:
     return [
         "Not in the command: {sampling}. The program must train on the share of the data that the environment "
         "($TUNEWELL_SAMPLING) says, else `early_stopping: data-promotion` saves nothing."
-    ]
-
-
-def _notes_on_metric(spec: ExperimentSpec) -> list[str]:
-    metric = spec.objective.metric
-    if spec.metric_pattern or metric in parse_metrics(f"{metric}=0.5")[1]:
-        return []
-    return [
-        f"The metric's name '{metric}' is not found in lines of output. "
-        "Report it with tunewell.report, or set `metric_pattern`."
     ]

@@ -113,9 +113,12 @@ METRICS = """\
 
 - a **metric line** on standard output, by this rule: `name=number` or `name: number`, several in a line, such as
   `epoch 3/10: loss=0.31, val/accuracy=0.91` or `{"step": 3, "accuracy": 0.91}`. A name is a word, in which `.`, `/`,
-  `-` and `@` may occur. A number that goes on as something else (`91%`, `12:30`, `3/10`, `1,024`) does not count. A
-  whole number after `step`, or else after `epoch` (`step=3`, `epoch: 3`, `Epoch [3/10]`), is the step. Of several
-  values for one name the first counts; colours are ignored; of a progress bar the last text counts.
+  `-` and `@` may occur, and `:number` as in `mAP@0.5:0.95 = 0.3`; the objective's name may be any text. A number may stand
+  in quotes, alone in brackets or in the call that Python prints (`np.float64(0.91)`, `tensor(0.91, device='cuda:0')`).
+  A percentage is a share: `91%` is 0.91, and so is, as the objective, `9100/10000`. A number that goes on as something
+  else (`12:30`, `3/10`, `1,024`, `0,91`, `12ms`) does not count. A whole number after `step`, or else after `epoch`
+  (`step=3`, `epoch: 3`, `Epoch [3/10]`), is the step. Of several values for one name in a line the first counts; colours
+  are ignored; of a progress bar the last text counts. The first 10,000 characters of a line are read, and 10,000 names.
   `metric_pattern` replaces the rule: a regular expression with the groups `name` and `value`, and `step` if it likes.
   `tunewell check SPEC.yaml --line "…"` tries it.
 - `tunewell report accuracy=0.9 step=3` on a shell.
@@ -123,8 +126,15 @@ METRICS = """\
 - a line `{"step": 3, "metrics": {"accuracy": 0.9}}` appended to `$TUNEWELL_TRIAL_FOLDER/reports.jsonl`.
 
 Metric lines count until the program reports in one of the other ways. A report without a step has the last one + 1.
-The value of a trial is its objective at the last step. NaN or an infinity as the objective ends the trial with the
-cause `non_finite`.
+The value of a trial is what it reported last. Where steps begin anew (fine-tuning that counts its epochs from 1 again,
+another fold), they are counted on: step 1 after step 5 is step 6. Of several values at one and the same step the last
+counts. NaN or an infinity as the objective ends the trial with the cause `non_finite`.
+
+What is left out, or counted in another way, is noted, with the line: see `tunewell show EXPERIMENT TRIAL`, or the report. That
+is a line that names the objective without a value that can be read, a line of `reports.jsonl` that is no report (a line
+of more than 1 MiB is none), steps of the objective that begin anew or repeat, and metric lines beyond the bounds above.
+However many metric lines are printed at once, all of them count. On a full disk a program that prints or reports waits
+until there is room, which its limits on time leave out.
 """
 
 ENVIRONMENT = {
@@ -181,6 +191,7 @@ CAUSES = {
     Cause.CRASHED: "the program ended with an error",
     Cause.KILLED: "something else killed the program",
     Cause.NODE_LOST: "the machine, its disk or the supervisor went away",
+    Cause.DISK_FULL: "the disk was full, or the quota used up",
     Cause.INVALID_PARAMETERS: "the program said that these parameters can't be trained",
     Cause.DATA_ERROR: "the data could not be read",
 }

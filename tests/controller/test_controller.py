@@ -161,16 +161,61 @@ def test_non_finite_objective_is_a_failure_at_once(bench: Bench, value: float) -
     assert "step 2" in trial.detail
 
 
-def test_the_last_step_is_the_value_in_any_order(bench: Bench) -> None:
-    """The value is the objective at the highest step; repeated and reordered reports change nothing."""
+def test_the_last_report_is_the_value(bench: Bench) -> None:
+    """The value is what was reported last, whatever steps it bears; notes say what became of the steps."""
     bench.create(max_trials=1)
     bench.add()
     bench.step()
-    for step, value in ((2, 0.6), (3, 0.55), (1, 0.9), (3, 0.99)):
+    for step, value in ((2, 0.6), (3, 0.55), (1, 0.9), (2, 0.8), (2, 0.7)):
         bench.scheduler.report(1, value, step=step)
     bench.scheduler.end(1)
     bench.step()
-    assert bench.store.trial("e", 1).value == 0.55
+    trial = bench.store.trial("e", 1)
+    assert trial.value == 0.7
+    reports = [(report.step, report.metrics["accuracy"]) for report in bench.store.reports("e", 1)]
+    assert reports == [(2, 0.6), (3, 0.55), (4, 0.9), (5, 0.7)]
+    assert [note.partition(":")[0] for note in trial.notes] == [
+        "The steps of accuracy began anew and are counted on",
+        "accuracy was reported again for the same step with another value, and the last one counts",
+    ]
+
+
+def test_an_adopted_attempt_reports_the_same_again(bench: Bench) -> None:
+    """Reports that a new controller is given again, from the first on, are placed at the same steps."""
+    bench.create(max_trials=1)
+    bench.add()
+    bench.step()
+    given = ((1, 0.1), (2, 0.2), (1, 0.3))
+    for step, value in given:
+        bench.scheduler.report(1, value, step=step)
+    bench.step()
+    before = bench.store.reports("e", 1)
+    bench.crash()
+    bench.add()
+    for step, value in (*given, (2, 0.4)):
+        bench.scheduler.report(1, value, step=step)
+    bench.scheduler.end(1)
+    bench.step(2)
+    assert bench.store.reports("e", 1)[:3] == before
+    assert (bench.store.trial("e", 1).value, bench.store.reports("e", 1)[-1].step) == (0.4, 4)
+
+
+def test_what_does_not_count_is_noted(bench: Bench) -> None:
+    """What the supervisor notes goes on record with the trial, in a failure for lack of the metric too."""
+    bench.create(max_trials=2, max_failed_trials=5)
+    bench.add()
+    bench.step()
+    note = "1 line names accuracy without a value that can be read: line 3 of the output, 'accuracy: n/a'."
+    bench.scheduler.report(1, 0.5)
+    for trial in (1, 2):
+        key = bench.scheduler.key(trial)
+        del bench.scheduler.alive[key]
+        bench.scheduler.events.append(Ended(key, Exit(notes=(note,))))
+    bench.step(2)
+    first, second = bench.store.trials("e")
+    assert (first.state, first.notes) == (TrialState.SUCCEEDED, (note,))
+    assert second.cause is Cause.NO_METRIC and second.detail.endswith(f"on stdout. {note}")
+    assert bench.store.attempts("e", 1)[0].notes == (note,)
 
 
 def test_lost_trials_run_again_until_attempts_are_used_up(bench: Bench) -> None:
@@ -615,3 +660,47 @@ def test_checkpoints_are_kept_for_whatever_may_run_again(bench: Bench) -> None:
     finish(bench, 4, 0.6)
     bench.step(2)
     assert manager.wanted_checkpoints() == {1}
+
+
+def test_nothing_starts_on_a_full_disk(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the disk is full nothing is started and the problem is told; with room again, the search goes on."""
+    bench.scheduler.needs_folder = True
+    bench.create(max_trials=1)
+    bench.add()
+    monkeypatch.setattr("tunewell.trial.files.is_full", lambda folder: True)
+    bench.step(5)
+    assert not bench.scheduler.started and "the disk is full" in bench.controller.problem
+    monkeypatch.setattr("tunewell.trial.files.is_full", lambda folder: False)
+    bench.step(2)
+    assert len(bench.scheduler.started) == 1 and bench.controller.problem == ""
+
+
+def test_what_a_full_disk_kept_from_starting_uses_up_no_attempt(bench: Bench) -> None:
+    """An attempt that could not begin for want of room is made again, after some time, until there is room."""
+    bench.scheduler.needs_folder = True
+    bench.create(max_trials=1, max_attempts=2)
+    bench.add()
+    bench.step()
+    for _ in range(5):
+        started = len(bench.scheduler.started)
+        bench.scheduler.end(1, Cause.DISK_FULL)
+        bench.step()
+        assert len(bench.scheduler.started) == started and "the disk is full" in bench.controller.problem
+        bench.step(3)
+    finish(bench, 1, 0.5)
+    bench.step()
+    assert bench.store.trial("e", 1).value == 0.5 and bench.store.trial("e", 1).attempt == 6
+
+
+def test_a_trial_that_fills_the_disk_uses_up_its_attempts(bench: Bench) -> None:
+    """A trial that ran and ended for want of room is tried again, as often as one that is lost in another way."""
+    bench.create(max_trials=1, max_attempts=2, max_failed_trials=5)
+    bench.add()
+    bench.step()
+    for _ in range(2):
+        key = bench.scheduler.key(1)
+        del bench.scheduler.alive[key]
+        bench.scheduler.events.append(Ended(key, Exit(Cause.DISK_FULL, exit_code=1, started_at=1000.0)))
+        bench.step(2)
+    trial = bench.store.trial("e", 1)
+    assert (trial.state, trial.cause, trial.attempt) == (TrialState.FAILED, Cause.DISK_FULL, 2)

@@ -56,9 +56,27 @@ def test_host_oom(text: str) -> None:
     assert classify_text(text) is Cause.HOST_OOM
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "OSError: [Errno 28] No space left on device",
+        "OSError: [Errno 122] Disk quota exceeded: 'model.pt'",
+        "RuntimeError: [enforce fail at inline_container.cc:664] . unexpected pos\n"
+        "RuntimeError: [enforce fail at inline_container.cc:659] . PytorchStreamWriter failed writing file data/0",
+        "sqlite3.OperationalError: database or disk is full",
+        "sh: 3: echo: echo: I/O error: no space left on device",
+        "Error: ENOSPC: no space left on device, write",
+    ],
+)
+def test_disk_full(text: str) -> None:
+    """What programs say when a disk is full, or a quota used up, is recognised."""
+    assert classify_text(text) is Cause.DISK_FULL
+    assert classify_exit(1, TRACEBACK.format(error=text), oom_killed=False)[0] is Cause.DISK_FULL
+
+
 @pytest.mark.parametrize("text", ["", "ValueError: bad", "I have a good memory", "room for more", "MemoryErrors: 0"])
 def test_neither(text: str) -> None:
-    """Other messages are not taken for a lack of memory."""
+    """Other messages are not taken for a lack of memory or room."""
     assert classify_text(text) is None
 
 

@@ -34,7 +34,7 @@ def test_entry_surroundings(bench: Bench) -> None:
     assert seen["group"] == seen["pid"] != seen["session"]
     assert seen["session"] == bench.supervisor_of(launch)["supervisor"]["pid"]
     assert seen["blocked"] == []
-    assert seen["descriptors"] == sorted(["/dev/null", *[str(launch.folder / "output.log")] * 2])
+    assert seen["descriptors"] == ["/dev/null", *[bench.supervisor_of(launch)["output"]] * 2]
     assert seen["environment"]["TUNEWELL_TRIAL"] == "1"
     assert "colorsys" in seen["modules"]
     expected = os.environ.get("NUMEXPR_NUM_THREADS", "2")

@@ -306,13 +306,42 @@ def test_full_disk(bench: Bench) -> None:
         with (disk / "filler").open("wb") as filler, pytest.raises(OSError, match="No space left"):
             while True:
                 os.write(filler.fileno(), bytes(4096))
-        assert small.run(blocked).cause is Cause.NODE_LOST
+        assert small.run(blocked).cause is Cause.DISK_FULL
         small.scheduler.stop(running.key)
         small.poll()
         (disk / "filler").unlink()
         exit_ = small.finish(running)
         assert exit_.stopped or exit_.cause is Cause.KILLED
         assert small.run(small.launch(3, command=("true",), working_directory=bench.folder)).cause is None
+    finally:
+        bench.scheduler.close()
+        wait_until(lambda: subprocess.run(["umount", disk], capture_output=True).returncode == 0)
+
+
+def test_a_trial_on_a_full_disk(bench: Bench) -> None:
+    """A trial that prints more than there is room for waits, and all its reports are there in the end."""
+    disk = bench.folder / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", disk], capture_output=True).returncode:
+        pytest.skip("needs the right to mount a file system")
+    small = Bench(disk, bench.scheduler)
+    try:
+        command = script("filler", disk / "filler", bench.folder / "filled")
+        running = small.start(
+            small.launch(
+                command=command,
+                working_directory=bench.folder,
+                metric_pattern=DEFAULT_METRIC_PATTERN,
+                metric="loss",
+            )
+        )
+        small.wait_until((bench.folder / "filled").exists)
+        small.poll(0.5)
+        assert small.exit_of(running) is None
+        (disk / "filler").unlink()
+        exit_ = small.finish(running)
+        assert (exit_.cause, exit_.notes) == (None, ())
+        assert [report.metrics["loss"] for report in small.reports_of(running)] == list(range(3001))
     finally:
         bench.scheduler.close()
         wait_until(lambda: subprocess.run(["umount", disk], capture_output=True).returncode == 0)

@@ -263,7 +263,8 @@ def test_metric_lines(bench: Bench) -> None:
     launch = bench.launch(command=script("metric_lines"), metric_pattern=DEFAULT_METRIC_PATTERN)
     assert bench.run(launch).cause is None
     assert [(report.step, report.metrics) for report in bench.reports_of(launch)] == [
-        (1, {"loss": 2.0, "accuracy": 0.1}),
+        (1, {"accuracy": 0.1}),
+        (1, {"loss": 2.0}),
         (2, {"accuracy": 0.2, "loss": 1.5}),
         (7, {"accuracy": 0.7, "val/f1": 0.6}),
         (8, {"accuracy": 0.8}),
@@ -355,6 +356,55 @@ def test_waits_for_the_lock(bench: Bench) -> None:
         bench.poll()
         assert bench.exit_of(launch) is None
     assert bench.finish(launch).cause is None
+
+
+@pytest.mark.parametrize(
+    ("code", "cause"), [(1, Cause.DISK_FULL), (-11, Cause.DISK_FULL), (0, None), (-9, Cause.KILLED)]
+)
+def test_failure_on_a_full_disk(bench: Bench, code: int, cause: Cause | None) -> None:
+    """A program that fails while the disk is full has failed for that, whatever it managed to say."""
+    launch = bench.launch(command=script("ender", code, "bad luck"))
+    supervise_alone(launch, "full")
+    exit_ = records.read_exit(launch.folder)
+    assert exit_ is not None and exit_.cause is cause
+    if cause is Cause.DISK_FULL:
+        assert exit_.detail.startswith("the disk was full while it ran; ") and "bad luck" in exit_.detail
+
+
+def test_limits_leave_out_a_full_disk(bench: Bench) -> None:
+    """Time in which the disk is full, and a trial may wait for room, is none that its limits count."""
+    limits = Limits(wall_seconds=0.2, silence_seconds=0.2)
+    launch = bench.launch(command=("sh", "-c", "sleep 0.8"), limits=limits)
+    supervise_alone(launch, "full")
+    exit_ = records.read_exit(launch.folder)
+    assert exit_ is not None and exit_.cause is None
+
+
+def test_notes(bench: Bench) -> None:
+    """What a trial prints and reports that does not count comes with its end, with the lines."""
+    program = "echo accuracy=0.5; echo accuracy=n/a; echo garbage >> $TUNEWELL_TRIAL_FOLDER/reports.jsonl"
+    launch = bench.launch(command=("sh", "-c", program), metric_pattern=DEFAULT_METRIC_PATTERN, metric="accuracy")
+    unread, no_report = bench.run(launch).notes
+    assert unread.endswith("line 2 of the output, 'accuracy=n/a'.")
+    assert no_report.startswith("1 line of reports.jsonl is no report: line ") and "'garbage'" in no_report
+
+
+def test_burst(bench: Bench) -> None:
+    """All of a hundred thousand lines that are printed at once are reported, in order."""
+    program = "import os; os.write(1, b''.join(b'step=%d loss=%d\\n' % (n, n) for n in range(100_000)))"
+    launch = bench.launch(
+        command=(sys.executable, "-S", "-c", program), metric_pattern=DEFAULT_METRIC_PATTERN, metric="loss"
+    )
+    assert bench.run(launch).cause is None
+    assert [report.step for report in bench.reports_of(launch)] == list(range(100_000))
+
+
+def test_an_endless_burst_is_stopped(bench: Bench) -> None:
+    """A trial that prints metric lines without end is stopped as any other one."""
+    launch = bench.start(bench.launch(command=("yes", "loss=1"), metric_pattern=DEFAULT_METRIC_PATTERN, metric="loss"))
+    bench.wait_until(lambda: bench.reports_of(launch))
+    bench.scheduler.stop(launch.key)
+    assert bench.finish(launch).stopped
 
 
 def _oom_cgroup() -> Path | None:

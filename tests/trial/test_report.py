@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
 import pickle
 import subprocess
 import sys
@@ -72,9 +74,8 @@ def test_steps_count_on(folder: Path) -> None:
 def test_steps_count_on_in_another_process(folder: Path) -> None:
     """A new process of the same trial counts on from what the file says, torn and foreign lines aside."""
     files.append_report(folder, 6, {"a": 1.0}, 0.0)
-    files.append_report(folder, 40, {"a": 1.0}, 0.0, source="output")
-    with (folder / "reports.jsonl").open("a") as file:
-        file.write("garbage\n[1]\n")
+    with (folder / "reports.jsonl").open("ab") as file:
+        file.write(files.report_line(40, {"a": 1.0}, 0.0, source="output") + b"garbage\n[1]\n")
     trial.report(a=1)
     assert (folder / "reports.jsonl").read_text().splitlines()[-1].startswith('{"step": 7,')
 
@@ -226,11 +227,40 @@ def test_a_trial_can_be_sent_to_another_process(folder: Path) -> None:
     assert (there.number, there.parameters) == (7, trial.parameters())
 
 
-def test_full_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A report that could only be written in part is an error, not a silent loss."""
-    monkeypatch.setattr(files.os, "write", lambda descriptor, data: 5)
-    with pytest.raises(OSError, match="is the disk full"):
-        trial.report(a=1)
+@pytest.mark.parametrize("room", [0, 5])
+def test_full_disk(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], room: int
+) -> None:
+    """On a full disk a report waits until there is room for all of it, says so once, and leaves no torn line."""
+    trial.report(a=1)
+    left, write = [room], os.write
+
+    def write_some(descriptor: int, data: bytes) -> int:
+        if not left[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written = write(descriptor, data[: left[0]])
+        left[0] -= written
+        return written
+
+    def wait(seconds: float) -> None:
+        assert len(lines(folder)) == 1
+        waits.append(seconds)
+        left[0] = room if len(waits) < 3 else 1 << 20
+
+    waits: list[float] = []
+    monkeypatch.setattr(files.os, "write", write_some)
+    monkeypatch.setattr(files.clock, "sleep", wait)
+    trial.report(a=2)
+    assert [line["metrics"]["a"] for line in lines(folder)] == [1, 2] and len(waits) == 3
+    assert capsys.readouterr().err == "tunewell: the disk is full; waiting for room for a report\n"
+
+
+def test_a_report_behind_a_torn_line(folder: Path) -> None:
+    """A report that comes behind a line without its end begins a line of its own."""
+    (folder / "reports.jsonl").write_text('{"step": 4, "metr')
+    trial.report(a=2)
+    first, second = (folder / "reports.jsonl").read_text().splitlines()
+    assert first == '{"step": 4, "metr' and json.loads(second)["metrics"] == {"a": 2}
 
 
 def test_from_a_shell(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

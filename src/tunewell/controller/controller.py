@@ -24,6 +24,7 @@ from tunewell.spec.launch import Event
 from tunewell.spec.states import ExperimentState
 from tunewell.store.store import Store
 from tunewell.store.transaction import Transaction
+from tunewell.trial import files
 
 log = logging.getLogger(__name__)
 
@@ -71,15 +72,16 @@ class Controller:
         self.home = home
         self.clock = clock
         self.monotonic = monotonic
-        #: Why the store can't be written just now; empty if it can.
-        self._refusal = ""
+        #: What keeps the store from being written just now, and trials from being started or from reporting.
+        self._store_problem = ""
+        self._disk_problem = ""
         self._active: dict[str, _Active] = {}
         self._interrupts = 0
         self._interrupts_obeyed = 0
         self._last_step = monotonic()
         self._last_requests = -REQUEST_SECONDS
         self._last_record = self._last_step
-        self._hold_until = 0.0
+        self._hold_until = self._hold_launches_until = 0.0
 
     # From outside -----------------------------------------------------------------------------------------
 
@@ -114,7 +116,7 @@ class Controller:
     def problem(self) -> str:
         """What keeps the controller, or a trial, from going on just now, for people; empty if nothing does."""
         problems = (active.manager.problem for active in self._active.values())
-        return self._refusal or next(filter(None, problems), "")
+        return self._store_problem or self._disk_problem or next(filter(None, problems), "")
 
     @property
     def busy(self) -> bool:
@@ -159,7 +161,7 @@ class Controller:
         self._launch()
         self._record()
         # Interrupted while nothing can be recorded: the next controller finds out what became of the trials.
-        abandoned = self.interrupted and bool(self._refusal)
+        abandoned = self.interrupted and bool(self._store_problem)
         for name, active in list(self._active.items()):
             if abandoned or (active.done and not active.manager.writes):
                 self._active.pop(name).lock.close()
@@ -246,13 +248,28 @@ class Controller:
         )
 
     def _launch(self) -> None:
-        if self.interrupted or self._refusal:
+        self._look_for_room()
+        if self.interrupted or self._store_problem or self._disk_problem:
             return
         reserved: dict[int, int] = {}
         willing = [active for active in self._active.values() if active.decision is None]
         while willing:
             # One trial an experiment in turn, so that none starves the others.
             willing = [active for active in willing if self._launch_one(active, reserved)]
+
+    def _look_for_room(self) -> None:
+        """Find out whether trials find room on the disk: what would be started without it would only be lost."""
+        now, folder = self.monotonic(), self.home.folder
+        needed = [active.manager for active in self._active.values() if active.experiment.scheduler.needs_folder]
+        if any(manager.lacked_room for manager in needed):
+            self._hold_launches_until = now + RETRY_SECONDS
+        for manager in needed:
+            manager.lacked_room = False
+        lacking = bool(needed) and (now < self._hold_launches_until or files.is_full(folder))
+        problem = f"{folder}: the disk is full. Free some space; the search goes on by itself." if lacking else ""
+        if problem and not self._disk_problem:
+            log.error("%s", problem)
+        self._disk_problem = problem
 
     def _launch_one(self, active: _Active, reserved: dict[int, int]) -> bool:
         scheduler, resources = active.experiment.scheduler, active.experiment.resources
@@ -269,7 +286,7 @@ class Controller:
         if now < self._hold_until:
             return
         if not self._anything_to_record():
-            self._refusal = ""
+            self._store_problem = ""
             return
         try:
             with self.store.transaction() as tx:
@@ -279,12 +296,12 @@ class Controller:
                     if active.time_is_due:
                         tx.add_elapsed(active.experiment.name, active.unrecorded_seconds)
         except UserError as error:
-            if str(error) != self._refusal:
+            if str(error) != self._store_problem:
                 log.error("the store can't be written (%s); trying again", error)
-            self._refusal = str(error)
+            self._store_problem = str(error)
             self._hold_until = now + RETRY_SECONDS
             return
-        self._refusal = ""
+        self._store_problem = ""
         self._last_record = now
         for active in self._active.values():
             if active.time_is_due:

@@ -81,6 +81,7 @@ def build_launch(
         resources=resources,
         limits=_limits(spec),
         metric_pattern=program.metric_pattern,
+        metric=spec.objective.metric,
     )
 
 

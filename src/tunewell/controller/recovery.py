@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from tunewell.controller.launching import build_launch
+from tunewell.controller.sequence import Sequence
 from tunewell.controller.stop_rules import Progress
 from tunewell.controller.trial_manager import Experiment, RunningTrial, TrialManager, WaitingTrial
 from tunewell.spec.launch import AttemptKey, Ended, Exit
 from tunewell.spec.states import LOST_CAUSES, Cause, TrialState
-from tunewell.store.rows import HistoryEntry, TrialRow
+from tunewell.store.rows import AttemptRow, HistoryEntry, TrialRow
 from tunewell.store.store import Store
 from tunewell.tuners.contract import Outcome, Suggestion
 
@@ -32,7 +33,7 @@ def recover(
         if row.number in experiment.tuner.outcomes:
             progress.note_retry(experiment.tuner.outcomes[row.number].state)
         manager.costs[row.number] = row.cost_seconds
-        manager.losses[row.number] = sum(a.cause in LOST_CAUSES for a in store.attempts(name, row.number))
+        manager.losses[row.number] = sum(map(_counts_as_lost, store.attempts(name, row.number)))
         if row.state is TrialState.WAITING:
             manager.waiting.append(WaitingTrial(suggestion, row.attempt))
         else:
@@ -72,6 +73,11 @@ def _tuner_event(entry: HistoryEntry, curves: Mapping[int, Mapping[int, float]])
     return Outcome(entry.number, entry.state, entry.value, entry.cause, entry.cost_seconds or 0.0, curve)
 
 
+def _counts_as_lost(attempt: AttemptRow) -> bool:
+    # On a full disk most attempts could not even begin.
+    return attempt.cause in LOST_CAUSES and attempt.cause is not Cause.DISK_FULL
+
+
 def _unfinished(store: Store, name: str) -> Iterator[TrialRow]:
     after = 0
     while page := store.trials(name, states=(TrialState.WAITING, TrialState.RUNNING), after=after):
@@ -83,7 +89,9 @@ def _adopt(manager: TrialManager, suggestion: Suggestion, row: TrialRow) -> None
     e = manager.experiment
     launch = build_launch(e.spec, e.task, e.home, e.resources, suggestion, row.attempt, row.identity or "")
     started_at = row.started_at if row.started_at is not None else manager.clock()
-    manager.running[row.number] = RunningTrial(suggestion, launch, started_at, manager.monotonic())
+    manager.running[row.number] = RunningTrial(
+        suggestion, launch, started_at, manager.monotonic(), Sequence(e.spec.objective.metric)
+    )
     if e.scheduler.adopt(launch) == "unknown":
         detail = "It was running when the controller ended, and did not live on."
         manager.on_event(Ended(launch.key, Exit(Cause.NODE_LOST, detail)))

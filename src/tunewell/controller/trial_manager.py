@@ -12,7 +12,7 @@ import os
 import shutil
 import uuid
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -21,9 +21,10 @@ from tunewell.controller.convergence import examine
 from tunewell.controller.home import SET_ASIDE, Home
 from tunewell.controller.launching import build_launch, newest_checkpoint, prepare_folder
 from tunewell.controller.retention import Retention
+from tunewell.controller.sequence import Sequence
 from tunewell.controller.stop_rules import Progress
 from tunewell.schedulers.contract import Scheduler
-from tunewell.schedulers.records import identity_of
+from tunewell.schedulers.records import identity_of, not_started
 from tunewell.schedulers.recovery import ask_to_end, settle
 from tunewell.spec.errors import ended, nearest
 from tunewell.spec.experiment import ExperimentSpec
@@ -39,6 +40,8 @@ RESULT_STATES = frozenset({TrialState.SUCCEEDED, TrialState.STOPPED})
 
 #: Wait before a trial that could not be started is tried again; it doubles with each time, up to the longest.
 RETRY_SECONDS, LONGEST_RETRY_SECONDS = 2.0, 60.0
+#: Metrics that a message names.
+MOST_NAMED = 10
 
 Write = Callable[[Transaction], object]
 
@@ -52,6 +55,7 @@ class RunningTrial:
     #: Date, in seconds since the epoch; and when this controller began to watch it, on the monotonic clock.
     started_at: float
     watched_from: float
+    sequence: Sequence
     #: Finite objective at each step.
     curve: dict[int, float] = field(default_factory=dict)
     #: Names of all metrics reported.
@@ -100,7 +104,7 @@ class TrialManager:
         self,
         experiment: Experiment,
         progress: Progress,
-        attempts: Callable[[int], Sequence[AttemptRow]],
+        attempts: Callable[[int], list[AttemptRow]],
         clock: Callable[[], float],
         monotonic: Callable[[], float],
     ) -> None:
@@ -124,6 +128,8 @@ class TrialManager:
         self.losses: dict[int, int] = {}
         #: What the earlier attempts at each waiting or running trial have cost together, in seconds.
         self.costs: dict[int, float] = {}
+        #: Whether an attempt could not be started for want of room on the disk.
+        self.lacked_room = False
         self.retention = Retention(experiment.spec)
         self.writes: list[Write] = []
         self.effects: list[Callable[[], None]] = []
@@ -188,7 +194,9 @@ class TrialManager:
             self._hold(trial, error)
             return False
         now = self.clock()
-        self.running[suggestion.number] = RunningTrial(suggestion, launch, now, self.monotonic())
+        self.running[suggestion.number] = RunningTrial(
+            suggestion, launch, now, self.monotonic(), Sequence(e.spec.objective.metric)
+        )
         key = launch.key
         self.writes.append(lambda tx: tx.start_attempt(key.experiment, key.trial, key.attempt, now, identity))
         self.effects.append(partial(self._carry_out_start, launch, missing))
@@ -254,8 +262,7 @@ class TrialManager:
             try:
                 _staged(launch).rename(launch.folder)
             except OSError as error:
-                detail = f"The trial's folder can't be put in its place: {error}"
-                self.on_event(Ended(launch.key, Exit(Cause.NODE_LOST, detail)))
+                self.on_event(Ended(launch.key, not_started(error)))
                 return
         if missing:
             self.on_event(Ended(launch.key, Exit(Cause.DATA_ERROR, missing)))
@@ -276,10 +283,11 @@ class TrialManager:
 
     def _on_report(self, trial: RunningTrial, report: Report) -> None:
         objective = self.experiment.spec.objective
+        report = trial.sequence.place(report)
         self.writes.append(lambda tx: tx.add_reports(trial.launch.key, [report]))
         trial.metrics.update(report.metrics)
         value = report.metrics.get(objective.metric)
-        if value is None or report.step in trial.curve:
+        if value is None:
             return
         if not math.isfinite(value):
             trial.non_finite = f"{objective.metric} was {value} at step {report.step}"
@@ -307,8 +315,11 @@ class TrialManager:
             self._lose(trial, exit_, None, "The search was interrupted.")
             return
         if exit_.cause in LOST_CAUSES and not exit_.stopped and trial.asked_to_end is None:
-            self.losses[number] = self.losses.get(number, 0) + 1
-            if self.losses[number] < self.experiment.spec.max_attempts:
+            if exit_.cause is Cause.DISK_FULL and exit_.started_at is None:
+                self.lacked_room = True  # what could not even begin has used up no attempt
+            else:
+                self.losses[number] = self.losses.get(number, 0) + 1
+            if self.losses.get(number, 0) < self.experiment.spec.max_attempts:
                 self._lose(trial, exit_, exit_.cause, exit_.detail)
                 return
         state, cause, detail = self._judge_end(trial, exit_)
@@ -328,15 +339,18 @@ class TrialManager:
         if exit_.cause is not None:
             return TrialState.FAILED, exit_.cause, exit_.detail
         if not trial.curve:
-            return TrialState.FAILED, Cause.NO_METRIC, _no_metric(metric, trial.metrics)
+            return TrialState.FAILED, Cause.NO_METRIC, " ".join((_no_metric(metric, trial.metrics), *exit_.notes))
         return TrialState.SUCCEEDED, None, ""
 
     def _lose(self, trial: RunningTrial, exit_: Exit, cause: Cause | None, detail: str) -> None:
         key, now, seconds = trial.launch.key, self._end_time(trial, exit_), self._spend(trial, exit_)
+        notes = (*trial.sequence.notes(), *exit_.notes)
         del self.running[key.trial]
         self.waiting.append(WaitingTrial(trial.suggestion, key.attempt))
         self.writes.append(
-            lambda tx: tx.lose_attempt(key.experiment, key.trial, key.attempt, cause, detail, seconds=seconds, now=now)
+            lambda tx: tx.lose_attempt(
+                key.experiment, key.trial, key.attempt, cause, detail, notes=notes, seconds=seconds, now=now
+            )
         )
 
     def _finish(self, trial: RunningTrial, state: TrialState, cause: Cause | None, detail: str, exit_: Exit) -> None:
@@ -355,6 +369,7 @@ class TrialManager:
                 state,
                 cause=cause,
                 detail=detail,
+                notes=(*trial.sequence.notes(), *exit_.notes),
                 value=value,
                 exit_code=exit_.exit_code,
                 peak_memory_bytes=exit_.peak_memory_bytes,
@@ -460,6 +475,11 @@ def _no_metric(metric: str, seen: set[str]) -> str:
     if not seen:
         return (
             f"it ended without reporting '{metric}' or any other metric; report it with tunewell.report, "
-            f"`tunewell report {metric}=…` or a line '{metric}=…' on stdout"
+            f"`tunewell report {metric}=…` or a line '{metric}=…' on stdout."
         )
-    return f"it never reported '{metric}', only {', '.join(sorted(seen))}. {ended(nearest(metric, seen))}"
+    names = sorted(seen)
+    if len(names) > MOST_NAMED:
+        return (
+            f"it never reported '{metric}', only {', '.join(names[:MOST_NAMED])} and {len(names) - MOST_NAMED} others."
+        )
+    return f"it never reported '{metric}', only {', '.join(names)}. {ended(nearest(metric, names))}"

@@ -32,6 +32,7 @@ CAUSES: Mapping[str, str] = {
     Cause.CRASHED: "crashed",
     Cause.KILLED: "killed from outside",
     Cause.NODE_LOST: "the machine was lost",
+    Cause.DISK_FULL: "the disk was full",
     Cause.INVALID_PARAMETERS: "the parameters were refused",
     Cause.DATA_ERROR: "the data could not be used",
 }

@@ -31,7 +31,7 @@ class Surroundings:
     supervisor: int
     #: Environment of the controller, which the trial's is built upon.
     environment: Mapping[str, str]
-    #: Descriptor of the output file.
+    #: Descriptor of the pipe that it prints into.
     output: int
     #: Descriptor for the reason why the program can't be started. It closes when the program starts.
     problem: int
@@ -84,6 +84,8 @@ def _run(launch: Launch, surroundings: Surroundings) -> int:
     processes.die_with_parent(surroundings.supervisor)
     os.setpgid(0, 0)
     _reset_signals()
+    for stream in (sys.stdout, sys.stderr):  # not later: Python seeks in them, which pipes refuse
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
     os.dup2(surroundings.output, 1)
     os.dup2(surroundings.output, 2)
     for descriptor in (surroundings.output, *surroundings.private):
@@ -168,8 +170,6 @@ def _start_afresh(environment: Mapping[str, str], cpus: int) -> None:
         torch.set_num_threads(cpus)
     os.environ.clear()
     os.environ.update(environment)
-    sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
-    sys.stderr.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
     # Python's own random numbers begin anew in every fork; those of other libraries don't.
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed()

@@ -28,6 +28,12 @@ _HOST_OOM = re.compile(
     r"|java\.lang\.OutOfMemoryError",
     re.MULTILINE,
 )
+_NO_ROOM = re.compile(
+    r"No space left on device|Disk quota exceeded|\bENOSPC\b|\bEDQUOT\b"
+    r"|database or disk is full"  # SQLite
+    r"|PytorchStreamWriter failed writing",
+    re.IGNORECASE,
+)
 _TRACEBACK = "Traceback (most recent call last):"
 _CHAIN = (
     "The above exception was the direct cause of the following exception:",
@@ -64,7 +70,9 @@ def classify_exit(exit_code: int, log: str, oom_killed: bool) -> tuple[Cause | N
 
 
 def classify_text(text: str) -> Cause | None:
-    """Return the kind of memory that an error message says has run out; None if it says nothing like it."""
+    """Return what an error message says has run out, memory or disk; None if it says nothing like it."""
+    if _NO_ROOM.search(text):
+        return Cause.DISK_FULL
     if _HOST_OOM.search(text):
         return Cause.HOST_OOM
     return Cause.GPU_OOM if _GPU_OOM.search(text) else None

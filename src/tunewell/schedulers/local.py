@@ -93,9 +93,9 @@ class LocalScheduler:
         try:
             records.write_launch(launch, gpus)
         except OSError as error:
-            self._events.append(Ended(launch.key, Exit(Cause.NODE_LOST, f"it could not be started: {error}")))
+            self._events.append(Ended(launch.key, records.not_started(error)))
             return
-        attempt = _Attempt(launch, gpus, ReportReader(launch.folder))
+        attempt = _Attempt(launch, gpus, ReportReader(launch.folder, launch.metric))
         self._attempts[launch.key] = attempt
         self._request(attempt)
 
@@ -124,7 +124,7 @@ class LocalScheduler:
         if exit_ is not None and not ended_before:
             return "unknown"
         gpus = records.read_gpus(launch.folder) if exit_ is None else ()
-        attempt = _Attempt(launch, gpus, ReportReader(launch.folder))
+        attempt = _Attempt(launch, gpus, ReportReader(launch.folder, launch.metric))
         self._attempts[launch.key] = attempt
         if exit_ is None:
             self._find_supervisor(attempt)
@@ -183,8 +183,10 @@ class LocalScheduler:
         self._add_reports(attempt, attempt.reader.read_rest())
         del self._attempts[attempt.launch.key]
         self._let_go(attempt)
-        detail = hide_values(exit_.detail, attempt.launch.secrets)
-        self._events.append(Ended(attempt.launch.key, replace(exit_, detail=detail)))
+        secrets = attempt.launch.secrets
+        detail = hide_values(exit_.detail, secrets)
+        notes = tuple(hide_values(note, secrets) for note in (*exit_.notes, *attempt.reader.notes()))
+        self._events.append(Ended(attempt.launch.key, replace(exit_, detail=detail, notes=notes)))
 
     def _add_reports(self, attempt: _Attempt, reports: list[Report]) -> None:
         self._events.extend(Reported(attempt.launch.key, report) for report in reports)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -47,6 +48,8 @@ class Supervised:
     supervisor: Process
     #: Leader of the trial's process group, in the session that the supervisor leads.
     trial: Process
+    #: What /proc calls the pipe that the trial prints into.
+    output: str
 
 
 def make_folder(folder: Path, identity: str, **facts: str) -> None:
@@ -96,6 +99,7 @@ def read_launch(folder: Path) -> Launch | None:
         resources=Resources(**content["resources"]),
         limits=Limits(**content["limits"]),
         metric_pattern=content["metric_pattern"],
+        metric=content["metric"],
     )
 
 
@@ -115,7 +119,7 @@ def read_supervised(folder: Path) -> Supervised | None:
     record = files.read_json(folder / SUPERVISOR)
     if record is None or is_copied(folder):
         return None
-    return Supervised(Process(**record["supervisor"]), Process(**record["trial"]))
+    return Supervised(Process(**record["supervisor"]), Process(**record["trial"]), record["output"])
 
 
 def is_copied(folder: Path) -> bool:
@@ -148,7 +152,14 @@ def read_exit(folder: Path) -> Exit | None:
     record: Mapping[str, Any] | None = files.read_json(folder / EXIT)
     if record is None:
         return None
-    return Exit(**{**record, "cause": Cause(record["cause"]) if record["cause"] else None})
+    cause = Cause(record["cause"]) if record["cause"] else None
+    return Exit(**{**record, "cause": cause, "notes": tuple(record["notes"])})
+
+
+def not_started(error: OSError) -> Exit:
+    """Return the end of an attempt that `error` kept from starting."""
+    cause = Cause.DISK_FULL if error.errno in files.NO_ROOM else Cause.NODE_LOST
+    return Exit(cause, f"it could not be started: {error}", ended_at=time.time())
 
 
 @contextmanager

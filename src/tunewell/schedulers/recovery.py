@@ -13,7 +13,6 @@ import psutil
 from tunewell.schedulers import processes, records
 from tunewell.spec.launch import Exit
 from tunewell.spec.states import Cause
-from tunewell.trial import files
 
 #: Longest wait for killed processes to be gone.
 SWEEP_SECONDS = 5.0
@@ -84,31 +83,30 @@ def _record(folder: Path, exit_: Exit) -> None:
 
 
 def _leftovers(folder: Path, supervised: records.Supervised | None) -> list[int]:
-    session = None
-    if supervised is not None and processes.is_of_this_boot(supervised.supervisor):
-        session = supervised.supervisor.pid
+    if supervised is not None and not processes.is_of_this_boot(supervised.supervisor):
+        supervised = None
     return [
         process.pid
         for process in psutil.process_iter()
-        if process.pid != os.getpid() and _belongs(process, folder, session)
+        if process.pid != os.getpid() and _belongs(process, folder, supervised)
     ]
 
 
-def _belongs(process: psutil.Process, folder: Path, session: int | None) -> bool:
+def _belongs(process: psutil.Process, folder: Path, supervised: records.Supervised | None) -> bool:
     # A session's number is not given away while any process is in it, so the members are the trial's.
     try:
         if process.status() == psutil.STATUS_ZOMBIE:
             return False
-        if session is not None and os.getsid(process.pid) == session:
+        if supervised is not None and os.getsid(process.pid) == supervised.supervisor.pid:
             return True
-        if _prints_to(process.pid, os.path.realpath(folder / files.OUTPUT)):
+        if supervised is not None and _prints_to(process.pid, supervised.output):
             return True
         return process.environ().get("TUNEWELL_TRIAL_FOLDER") == str(folder)
     except (OSError, psutil.Error):
         return False
 
 
-def _prints_to(pid: int, log: str) -> bool:
-    """Whether the output of a process goes to `log` (Linux): so do forks that left the session as daemons do."""
+def _prints_to(pid: int, pipe: str) -> bool:
+    """Whether the output of a process goes to `pipe` (Linux): so do forks that left the session as daemons do."""
     links = [Path(f"/proc/{pid}/fd/{number}") for number in (1, 2)]
-    return processes.LINUX and any(str(link.readlink()) == log for link in links if link.is_symlink())
+    return processes.LINUX and any(str(link.readlink()) == pipe for link in links if link.is_symlink())

@@ -8,16 +8,18 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tunewell.spec.launch import Report
+from tunewell.spec.metric_line import read_number
+from tunewell.spec.text import quoted
 from tunewell.trial import files
 
 #: Bytes that one call reads at most.
 CHUNK_BYTES = 128 << 10
 #: A longer line is no report.
 LONGEST_LINE = 1 << 20
-_LARGEST_STEP = 2**63 - 1
+_LARGEST_STEP = 2**53
 
 
 class ReportReader:
@@ -29,21 +31,26 @@ class ReportReader:
     by itself.
     """
 
-    def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
-        """Begin at the first report; `clock` dates those that bear no time."""
+    def __init__(self, folder: Path, metric: str = "", clock: Callable[[], float] = time.time) -> None:
+        """Begin at the first report; `metric` is the objective, `clock` dates those that bear no time."""
         self.skipped = 0
         self._path = folder / files.REPORTS
+        self._metric = metric
         self._clock = clock
         self._offset = 0
         self._rest = b""
         self._in_long_line = False
-        self._last_step = 0
+        self._number = 0
+        self._last_step: int | None = None
         self._trial_reports = False
+        #: The first line that was skipped, and the last one whose objective is no number.
+        self._first_skipped = ""
+        self._no_number = ""
+        self._no_numbers = 0
 
     def read(self) -> list[Report]:
         """Return the next new reports, none if there are none or the file can't be read just now."""
-        lines = self._new_lines()
-        reports = [self._parse(line) for line in lines if line.strip()]
+        reports = [self._take(line) for line in self._new_lines()]
         return [report for report in reports if report is not None]
 
     def read_rest(self) -> list[Report]:
@@ -54,10 +61,22 @@ class ReportReader:
             before = self._offset
             reports += self.read()
         if self._rest.strip() and not self._in_long_line:
-            report = self._parse(self._rest)
+            report = self._take(self._rest)
             reports += [report] if report is not None else []
         self._rest = b""
         return reports
+
+    def notes(self) -> tuple[str, ...]:
+        """Return sentences on what does not count."""
+        notes = []
+        if self.skipped:
+            are = "1 line of reports.jsonl is no report" if self.skipped == 1 else ""
+            are = are or f"{self.skipped} lines of reports.jsonl are no reports, the first one"
+            notes.append(f"{are}: {self._first_skipped}.")
+        if self._no_number:
+            times = "" if self._no_numbers == 1 else f" {self._no_numbers} times, the last time"
+            notes.append(f"{self._metric} was reported without a number{times} in {self._no_number}.")
+        return tuple(notes)
 
     def _new_lines(self) -> list[bytes]:
         try:
@@ -67,9 +86,11 @@ class ReportReader:
         *lines, self._rest = (self._rest + data).split(b"\n")
         if lines and self._in_long_line:
             self._in_long_line = False
+            self._number += 1
             del lines[0]
         if len(self._rest) > LONGEST_LINE:
-            self.skipped += not self._in_long_line
+            if not self._in_long_line:
+                self._skip(f"line {self._number + len(lines) + 1}, longer than {LONGEST_LINE >> 20} MiB")
             self._in_long_line = True
         if self._in_long_line:
             self._rest = b""
@@ -80,7 +101,7 @@ class ReportReader:
         if size == self._offset:
             return b""
         if size < self._offset:  # cut off by the trial: what comes now is new
-            self._offset, self._rest, self._in_long_line = 0, b"", False
+            self._offset, self._rest, self._in_long_line, self._number = 0, b"", False, 0
         # Should it be a pipe, opening and reading must not block.
         descriptor = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK)
         try:
@@ -90,40 +111,95 @@ class ReportReader:
         self._offset += len(data)
         return data
 
-    def _parse(self, line: bytes) -> Report | None:
-        try:
-            content = json.loads(line)
-            from_output = content.get("source") == "output"
-            if from_output and self._trial_reports:
-                return None
-            first = not from_output and not self._trial_reports
-            report = self._report(content, 0 if first else self._last_step)
-        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
-            self.skipped += 1
+    def _take(self, line: bytes) -> Report | None:
+        self._number += 1
+        if not line.strip():
             return None
-        self._trial_reports = not from_output
-        self._last_step = report.step
-        return report
+        parsed = parse_report(line)
+        if parsed is None:
+            self._skip(self._quote(line))
+            return None
+        if parsed.from_output and self._trial_reports:
+            return None
+        if self._metric in parsed.no_numbers:
+            self._no_number = self._quote(line)
+            self._no_numbers += 1
+        elif not parsed.metrics:
+            self._skip(self._quote(line))
+        return self._report(line, parsed) if parsed.metrics else None
 
-    def _report(self, content: Mapping[str, Any], last_step: int) -> Report:
-        if "metrics" in content:
-            metrics = {name: _number(value) for name, value in content["metrics"].items()}
-        else:
-            metrics = {name: float(value) for name, value in content.items() if _is_plain_metric(name, value)}
-        if not metrics:
-            raise ValueError("no metrics")
-        step = content.get("step", last_step + 1)
-        if isinstance(step, bool) or step != int(step) or abs(step) > _LARGEST_STEP:
-            raise ValueError("the step is no whole number")
-        reported_at = _number(content.get("time", math.nan))
-        return Report(int(step), metrics, reported_at if math.isfinite(reported_at) else self._clock())
+    def _report(self, line: bytes, parsed: ParsedReport) -> Report:
+        latest = self._last_step
+        begins = not parsed.from_output and not self._trial_reports
+        step = 1 + (0 if begins or latest is None else latest) if parsed.step is None else parsed.step
+        self._trial_reports = not parsed.from_output
+        self._last_step = step
+        reported_at = parsed.time if math.isfinite(parsed.time) else self._clock()
+        goes_back = latest is not None and step <= latest and self._metric in parsed.metrics
+        return Report(step, parsed.metrics, reported_at, parsed.line or (self._quote(line) if goes_back else ""))
+
+    def _skip(self, which: str) -> None:
+        self.skipped += 1
+        self._first_skipped = self._first_skipped or which
+
+    def _quote(self, line: bytes) -> str:
+        return f"line {self._number} of reports.jsonl, {quoted(line[:1000].decode('utf-8', 'replace'))}"
 
 
-def _number(value: Any) -> float:
-    if value is None or isinstance(value, bool):
-        raise TypeError("no number")
-    return float(value)
+class ParsedReport(NamedTuple):
+    """What a line of reports.jsonl says."""
+
+    #: None: the one after the last.
+    step: int | None
+    metrics: Mapping[str, float]
+    #: Metrics that are there without a number.
+    no_numbers: tuple[str, ...]
+    #: Seconds since the epoch, NaN if it bears no time.
+    time: float
+    #: Whether the supervisor found it in the output, and in which line, if it says so.
+    from_output: bool
+    line: str
 
 
-def _is_plain_metric(name: str, value: Any) -> bool:
-    return name not in ("step", "time") and isinstance(value, int | float) and not isinstance(value, bool)
+def parse_report(line: bytes) -> ParsedReport | None:
+    """Return the report in a line of reports.jsonl; None if it is none."""
+    try:
+        content = json.loads(line)
+        step = content.get("step")
+        if step is not None and (isinstance(step, bool) or step != int(step) or abs(step) > _LARGEST_STEP):
+            return None
+        metrics, no_numbers = _metrics(content)
+        time_ = _number(content.get("time"))
+        return ParsedReport(
+            step=None if step is None else int(step),
+            metrics=metrics,
+            no_numbers=no_numbers,
+            time=math.nan if time_ is None else time_,
+            from_output=content.get("source") == "output",
+            line=str(content.get("line", "")),
+        )
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
+        return None
+
+
+def _metrics(content: Mapping[str, Any]) -> tuple[dict[str, float], tuple[str, ...]]:
+    """Return the metrics that are numbers, and the names of the others."""
+    if "metrics" in content:
+        numbers = {name: _number(value) for name, value in content["metrics"].items()}
+    else:
+        numbers = {
+            name: None if isinstance(value, str) else _number(value)
+            for name, value in content.items()
+            if name not in ("step", "time")
+        }
+    found = {name: value for name, value in numbers.items() if value is not None}
+    return found, tuple(name for name in numbers if name not in found)
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, str):
+        return read_number(value)
+    try:
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    except OverflowError:
+        return None

@@ -19,7 +19,7 @@ from pathlib import Path
 from tunewell.schedulers import cgroups, processes, records
 from tunewell.schedulers.child import Surroundings, become_trial
 from tunewell.schedulers.classify import TAIL_BYTES, classify_exit, shorten
-from tunewell.schedulers.output import OutputMetrics
+from tunewell.schedulers.output import Output
 from tunewell.spec.launch import Exit, Launch
 from tunewell.spec.states import Cause
 from tunewell.trial import files
@@ -30,8 +30,8 @@ TICK_SECONDS = 0.1
 MEMORY_SECONDS = 0.5
 #: Longest wait for killed processes to be gone: one that hangs in the kernel can't be killed.
 REAP_SECONDS = 10.0
-#: How long the end of an attempt is tried to be written on a full disk.
-RECORD_SECONDS = 30.0
+#: How often a full disk is tried again.
+RETRY_SECONDS = 0.2
 
 
 def supervise(folder: Path, environment: Mapping[str, str]) -> None:
@@ -48,11 +48,10 @@ def supervise(folder: Path, environment: Mapping[str, str]) -> None:
         launch = records.read_launch(folder)
         if lock is None or launch is None or (folder / records.EXIT).exists():
             return
-        supervisor = Supervisor(launch)
         try:
-            exit_ = supervisor.run(environment, lock)
+            exit_ = Supervisor(launch).run(environment, lock)
         except OSError as error:  # the output file can't be opened, no process can be forked
-            exit_ = Exit(Cause.NODE_LOST, f"it could not be started: {error}", ended_at=time.time())
+            exit_ = records.not_started(error)
         _record(folder, exit_)
 
 
@@ -68,19 +67,22 @@ class Supervisor:
     """Watches one trial. One instance lives as long as its process."""
 
     def __init__(self, launch: Launch) -> None:
-        """Prepare to run `launch`."""
+        """Prepare to run `launch`; raise OSError if its output can go nowhere."""
         self.launch = launch
         self.folder = launch.folder
         self.limits = launch.limits
-        pattern = launch.metric_pattern
-        self._output = OutputMetrics(self.folder, pattern) if pattern is not None else None
+        self._output = Output(self.folder, launch.metric_pattern, launch.metric)
         self._wake = _Wake()
         self._trial = 0
         self._status: int | None = None
         self._ending: Ending | None = None
         self._kill_at = float("inf")
         self._peak_bytes = 0
-        self._started = self._last_sign = self._last_measured = 0.0
+        #: When the trial ended: on the monotonic clock, and as a date.
+        self._ended = self._ended_at = 0.0
+        self._started = self._last_sign = self._last_measured = self._last_look = 0.0
+        #: Whether the disk was full at some time.
+        self._was_full = False
         self._seen_bytes = (-1, -1)
 
     def run(self, environment: Mapping[str, str], lock: int) -> Exit:
@@ -98,26 +100,27 @@ class Supervisor:
         try:
             self._watch()
             self._sweep()
-            if self._output is not None:
-                self._output.scan_rest()
+            self._await_output()
             exit_ = self._judge(_read_all(problem), cgroups.oom_kills() > oom_kills)
         finally:
             os.close(problem)
+            self._output.close()
         return replace(
             exit_,
             started_at=started_at,
-            ended_at=time.time(),
-            duration_seconds=time.monotonic() - self._started,
+            ended_at=self._ended_at,
+            duration_seconds=self._ended - self._started,
             peak_memory_bytes=self._peak_bytes or None,
+            notes=self._output.notes(),
         )
 
     def _start(self, environment: Mapping[str, str], lock: int) -> int:
         """Fork the trial; return the descriptor that tells why it could not be started, if so."""
-        output = os.open(self.folder / files.OUTPUT, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         problem, theirs = os.pipe()
         os.set_blocking(problem, False)
         me = os.getpid()
-        private = (lock, problem, *self._wake.descriptors)
+        output = self._output.trials_end
+        private = (lock, problem, *self._wake.descriptors, *self._output.descriptors)
         self._trial = os.fork()
         if self._trial == 0:
             become_trial(self.launch, Surroundings(me, environment, output, theirs, private))
@@ -125,23 +128,24 @@ class Supervisor:
         os.close(output)
         with suppress(OSError):  # the child does it, too: whoever comes first
             os.setpgid(self._trial, self._trial)
-        self._started = self._last_sign = self._last_measured = time.monotonic()
-        pids = (records.Process(pid, processes.identity(pid) or "") for pid in (me, self._trial))
+        self._started = self._last_sign = self._last_measured = self._last_look = time.monotonic()
+        supervisor, trial = (records.Process(pid, processes.identity(pid) or "") for pid in (me, self._trial))
         with suppress(OSError):  # a full disk; it is only missed if this process is killed
-            records.write_supervised(self.folder, records.Supervised(*pids))
+            records.write_supervised(self.folder, records.Supervised(supervisor, trial, self._output.link))
         return problem
 
     # Watching ---------------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
         while True:
-            told_to_end = self._wake.wait(TICK_SECONDS)
+            more = self._output.step()
+            told_to_end = self._wake.wait(0.0 if more else TICK_SECONDS)
             self._reap()
             now = time.monotonic()
             if self._status is not None or now >= self._kill_at + REAP_SECONDS:
+                self._ended, self._ended_at = now, time.time()
                 return
-            if self._output is not None:
-                self._output.scan()
+            self._make_up_for_a_full_disk(now)
             self._heed_requests(now, told_to_end)
             self._enforce_limits(now)
             if now >= self._kill_at:
@@ -155,8 +159,19 @@ class Supervisor:
             detail = "its supervisor was ended by SIGTERM"
             self._end(Ending(Cause.KILLED, detail), now, self.limits.grace_seconds)
 
+    def _make_up_for_a_full_disk(self, now: float) -> None:
+        """Leave the time in which the trial may have to wait for room on the disk out of what its limits count."""
+        passed, self._last_look = now - self._last_look, now
+        if self._output.waits or files.is_full(self.folder):
+            self._was_full = True
+            self._started += passed
+            self._last_sign += passed
+
     def _enforce_limits(self, now: float) -> None:
         limits = self.limits
+        if self._output.problem:
+            detail = f"its output can't be written: {self._output.problem}"
+            self._end(Ending(Cause.NODE_LOST, detail), now, limits.grace_seconds)
         if limits.wall_seconds is not None and now - self._started > limits.wall_seconds:
             detail = f"it ran longer than {limits.wall_seconds:g} s"
             self._end(Ending(Cause.TIMEOUT, detail), now, limits.grace_seconds)
@@ -217,6 +232,14 @@ class Supervisor:
             processes.kill(processes.descendants(os.getpid()))
             self._wake.wait(TICK_SECONDS)
 
+    def _await_output(self) -> None:
+        """Write what the trial has printed and its metrics, however long there is no room for it."""
+        while not self._output.finish():
+            self._was_full = True
+            if not self.folder.is_dir():
+                return
+            self._wake.wait(RETRY_SECONDS)
+
     def _judge(self, problem: str, oom_killed: bool) -> Exit:
         if self._status is None:
             ending = self._ending or Ending(Cause.KILLED)
@@ -233,7 +256,11 @@ class Supervisor:
         failure = files.read_json(self.folder / files.FAILURE)
         if failure is not None:
             return Exit(_cause(failure.get("cause")), shorten(str(failure.get("detail", ""))), code)
-        return Exit(*classify_exit(code, _tail(self.folder / files.OUTPUT), oom_killed), code)
+        cause, detail = classify_exit(code, _tail(self.folder / files.OUTPUT), oom_killed)
+        if cause is Cause.CRASHED and (self._was_full or files.is_full(self.folder)):
+            # Programs say all sorts of things, or nothing, when they can't write.
+            cause, detail = Cause.DISK_FULL, f"the disk was full while it ran; {detail}"
+        return Exit(cause, detail, code)
 
 
 class _Wake:
@@ -265,16 +292,15 @@ _MAXRSS_UNIT = 1024 if processes.LINUX else 1
 
 
 def _record(folder: Path, exit_: Exit) -> None:
-    deadline = time.monotonic() + RECORD_SECONDS
+    """Record the end, as soon as there is room for it: without this, the attempt would count as lost."""
     while True:
         try:
             records.write_exit(folder, exit_)
             return
-        except OSError:
-            # A full disk may get room again; a folder that is gone does not come back.
-            if time.monotonic() > deadline or not folder.is_dir():
+        except OSError:  # a folder that is gone does not come back
+            if not folder.is_dir():
                 return
-            time.sleep(0.5)
+            time.sleep(RETRY_SECONDS)
 
 
 def _cause(text: object) -> Cause:

@@ -71,17 +71,21 @@ class Launch:
     limits: Limits = Limits()
     #: Regular expression that finds metrics in the output, with groups `name` and `value`; None: look for none.
     metric_pattern: str | None = None
+    #: Name of the objective metric.
+    metric: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Metrics of one attempt at one step. Identified by (attempt, step): twice is once."""
+    """Metrics of one attempt at one step, as the trial gave them."""
 
     step: int
     #: Metric name → number, NaN and infinities included, as the trial gave them.
     metrics: Mapping[str, float]
     #: Seconds since the epoch, by the trial's clock.
     time: float
+    #: Where it stands, for people, if its step is not after the last one; may be empty.
+    line: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,8 @@ class Exit:
     duration_seconds: float | None = None
     #: Largest resident memory seen, of the whole process tree.
     peak_memory_bytes: int | None = None
+    #: Sentences for people on what the trial reported and does not count.
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

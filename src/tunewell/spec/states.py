@@ -74,6 +74,7 @@ class Cause(StrEnum):
     CRASHED = "crashed"
     KILLED = "killed"
     NODE_LOST = "node_lost"
+    DISK_FULL = "disk_full"
     INVALID_PARAMETERS = "invalid_parameters"
     DATA_ERROR = "data_error"
 
@@ -93,7 +94,7 @@ FINAL_TRIAL_STATES = frozenset({TrialState.SUCCEEDED, TrialState.STOPPED, TrialS
 #: Causes that the same parameters would bring about again: the only ones that teach a tuner to keep away.
 DETERMINISTIC_CAUSES = frozenset({Cause.GPU_OOM, Cause.HOST_OOM, Cause.NON_FINITE, Cause.INVALID_PARAMETERS})
 #: Causes that say nothing about the parameters: the attempt is repeated while attempts are left.
-LOST_CAUSES = frozenset({Cause.KILLED, Cause.NODE_LOST})
+LOST_CAUSES = frozenset({Cause.KILLED, Cause.NODE_LOST, Cause.DISK_FULL})
 
 EXPERIMENT_TRANSITIONS: dict[ExperimentState, frozenset[ExperimentState]] = {
     ExperimentState.CREATED: frozenset({ExperimentState.RUNNING, ExperimentState.STOPPING, ExperimentState.FAILED}),

@@ -33,7 +33,9 @@ def trial_row(row: Row[Any]) -> TrialRow:
     """Return a row of `trial`."""
     fields = dict(row._mapping)
     del fields["experiment_id"]
-    return TrialRow(**fields | {"state": TrialState(row.state), "cause": _cause(row.cause)})
+    return TrialRow(
+        **fields | {"state": TrialState(row.state), "cause": _cause(row.cause), "notes": tuple(row.notes or ())}
+    )
 
 
 def attempt_row(row: Row[Any]) -> AttemptRow:
@@ -45,6 +47,7 @@ def attempt_row(row: Row[Any]) -> AttemptRow:
         state=facts.get("state", "lost"),
         cause=_cause(facts.get("cause")),
         detail=facts.get("detail", ""),
+        notes=tuple(facts.get("notes", ())),
         value=facts.get("value"),
         exit_code=facts.get("exit_code"),
         peak_memory_bytes=facts.get("peak_memory_bytes"),
@@ -62,6 +65,7 @@ def running_attempt(trial: TrialRow) -> AttemptRow:
         state="running",
         cause=None,
         detail="",
+        notes=(),
         value=None,
         exit_code=None,
         peak_memory_bytes=None,

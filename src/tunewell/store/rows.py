@@ -67,6 +67,8 @@ class TrialRow:
     cause: Cause | None
     #: One line for people about the end.
     detail: str
+    #: Sentences for people on what the latest attempt reported and does not count, or counts in another way.
+    notes: tuple[str, ...]
     #: Number of the latest attempt; 0: none was started yet.
     attempt: int
     #: Random identity of the latest attempt, which its folder bears; None: none was started yet.
@@ -104,6 +106,8 @@ class AttemptRow:
     state: str
     cause: Cause | None
     detail: str
+    #: As those of the trial.
+    notes: tuple[str, ...]
     value: float | None
     exit_code: int | None
     peak_memory_bytes: int | None

@@ -18,6 +18,7 @@ from sqlalchemy import (
     func,
     insert,
     literal_column,
+    null,
     select,
     update,
 )
@@ -64,15 +65,22 @@ def add_reports(insert: InsertFunction) -> Insert:
     return added.execution_options(preserve_rowcount=True)
 
 
-_this_report = and_(
+_this_attempt = and_(
     report.c.experiment_id == bindparam("of_experiment"),
     report.c.trial == bindparam("of_trial"),
     report.c.attempt == bindparam("of_attempt"),
-    report.c.step == bindparam("of_step"),
 )
-#: What the running attempt has reported at a step.
-REPORTED = select(report.c.metrics).where(_this_report, select(trial.c.number).where(_running).exists())
-SET_METRICS = update(report).where(_this_report).values(metrics=bindparam("merged", type_=report.c.metrics.type))
+#: What the running attempt has reported from one step to another.
+REPORTED = select(report.c.step, report.c.metrics).where(
+    _this_attempt,
+    report.c.step.between(bindparam("first"), bindparam("last")),
+    select(trial.c.number).where(_running).exists(),
+)
+SET_METRICS = (
+    update(report)
+    .where(_this_attempt, report.c.step == bindparam("of_step"))
+    .values(metrics=bindparam("merged", type_=report.c.metrics.type))
+)
 
 
 #: A waiting trial's next attempt.
@@ -104,6 +112,7 @@ FINISH_TRIAL = (
         state=bindparam("state"),
         cause=bindparam("cause"),
         detail=bindparam("detail"),
+        notes=bindparam("notes", type_=trial.c.notes.type),
         value=bindparam("value"),
         peak_memory_bytes=bindparam("peak_memory_bytes"),
         ended_at=_now,
@@ -125,7 +134,8 @@ STOP_WAITING = (
 RETRY = (
     update(trial)
     .where(_this_trial, trial.c.state.in_(RETRIED_STATES))
-    .values(state=TrialState.WAITING.value, cause=None, detail="", value=None, ended_at=None, ended_after=None)
+    .values(state=TrialState.WAITING.value, cause=None, detail="", notes=null(), value=None)
+    .values(ended_at=None, ended_after=None)
     .returning(trial.c.attempt)
 )
 

@@ -65,6 +65,7 @@ trial = Table(
     Column("state", String(20), nullable=False),
     Column("cause", String(30)),
     Column("detail", Text, nullable=False),
+    _json("notes", nullable=True),
     Column("attempt", Integer, nullable=False),
     Column("identity", String(32)),
     _json("parameters"),

@@ -190,6 +190,7 @@ class Transaction:
         cause: Cause | None,
         detail: str,
         *,
+        notes: Sequence[str] = (),
         seconds: float = 0.0,
         now: float | None = None,
     ) -> None:
@@ -202,7 +203,11 @@ class Transaction:
         row = self._execute(statements.LOSE_ATTEMPT, values).first()
         if row is None:
             raise self._refusal(name, number, f"to lose attempt {attempt}")
-        facts = {"cause": cause.value if cause else None, "detail": _clean(detail)}
+        facts = {
+            "cause": cause.value if cause else None,
+            "detail": _clean(detail),
+            "notes": [_clean(note) for note in notes] or None,
+        }
         self._add_event(identity, "lost", now, number, attempt, {**facts, **row._mapping})
 
     def finish_trial(  # noqa: PLR0913 - one argument per fact
@@ -214,6 +219,7 @@ class Transaction:
         *,
         cause: Cause | None = None,
         detail: str = "",
+        notes: Sequence[str] = (),
         value: float | None = None,
         exit_code: int | None = None,
         peak_memory_bytes: int | None = None,
@@ -232,6 +238,7 @@ class Transaction:
             "state": state.value,
             "cause": cause.value if cause else None,
             "detail": _clean(detail),
+            "notes": [_clean(note) for note in notes] or None,
             "value": value,
             "peak_memory_bytes": peak_memory_bytes,
         }
@@ -264,7 +271,7 @@ class Transaction:
     def add_reports(self, key: AttemptKey, reports: Sequence[Report]) -> None:
         """Store reports of the attempt that runs.
 
-        Reports of the same step are one: of two values for a metric the first counts. Reports of any attempt but the
+        Reports of the same step are one: of several values for a metric the last counts. Reports of any attempt but the
         one that runs at this point of the transaction are ignored, so those of an attempt's last moments go before
         `finish_trial`.
         """
@@ -339,19 +346,30 @@ class Transaction:
         reports, self._reports = self._reports, []
         if not reports:
             return
-        added = self._connection.execute(statements.add_reports(self._dialect.insert), reports).rowcount
-        if added != len(reports):  # some steps were there already, or are none of the running attempt's
-            for report in reports:
-                self._add_metrics(report)
+        by_attempt: dict[tuple[int, int, int], dict[int, JsonObject]] = {}
+        for report in reports:
+            attempt = by_attempt.setdefault(tuple(report[name] for name in _ATTEMPT), {})
+            known = attempt.get(report["step"])
+            attempt[report["step"]] = report if known is None else _merged(known, report)
+        rows = [row for attempt in by_attempt.values() for row in attempt.values()]
+        added = self._connection.execute(statements.add_reports(self._dialect.insert), rows).rowcount
+        if added != len(rows):  # some steps were there already, or are none of the running attempt's
+            for attempt in by_attempt.values():
+                self._add_metrics(attempt)
 
-    def _add_metrics(self, report: JsonObject) -> None:
-        place = {
-            **{name: report[name] for name in ("of_experiment", "of_trial", "of_attempt")},
-            "of_step": report["step"],
-        }
-        known = self._connection.execute(statements.REPORTED, place).scalar()
-        if known is not None and report["metrics"].keys() - known.keys():
-            self._connection.execute(statements.SET_METRICS, {**place, "merged": {**report["metrics"], **known}})
+    def _add_metrics(self, attempt: Mapping[int, JsonObject]) -> None:
+        """Add metrics to what is there of an attempt, given by step."""
+        any_report = next(iter(attempt.values()))
+        place = {name: any_report[name] for name in _ATTEMPT}
+        steps = {"first": min(attempt), "last": max(attempt)}
+        known = self._connection.execute(statements.REPORTED, {**place, **steps}).all()
+        changed = [
+            {**place, "of_step": row.step, "merged": merged}
+            for row in known
+            if row.step in attempt and (merged := {**row.metrics, **attempt[row.step]["metrics"]}) != row.metrics
+        ]
+        if changed:
+            self._connection.execute(statements.SET_METRICS, changed)
 
     def _add_event(
         self,
@@ -384,6 +402,13 @@ class Transaction:
         return TransitionRefused(
             f"trial {number} of experiment '{name}' is {row.state}, its latest attempt is {row.attempt}: refused {wish}"
         )
+
+
+_ATTEMPT = ("of_experiment", "of_trial", "of_attempt")
+
+
+def _merged(report: JsonObject, later: JsonObject) -> JsonObject:
+    return {**report, "metrics": {**report["metrics"], **later["metrics"]}}
 
 
 def _or_present(now: float | None) -> float:

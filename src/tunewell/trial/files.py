@@ -6,10 +6,15 @@ no NaN and no infinities; they are written as the strings "NaN", "Infinity" and 
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import math
 import os
-from collections.abc import Mapping
+import sys
+import time as clock
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,27 +31,80 @@ FAILURE = "failure.json"
 STOP = "stop.json"
 
 
-def append_report(
-    folder: str | os.PathLike[str], step: int, metrics: Mapping[str, float], time: float, source: str | None = None
-) -> int:
-    """Append one report, in one write so that writers can't mix; return its length in bytes.
+#: Errors that go away when there is room again.
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+#: How often a full disk is tried again.
+RETRY_SECONDS = 0.2
+
+
+def append_report(folder: str | os.PathLike[str], step: int, metrics: Mapping[str, float], time: float) -> None:
+    """Append one report; on a full disk, wait until there is room for it.
 
     Raises:
-        OSError: it could not be written, or only in part (a full disk).
+        OSError: it can't be written for another reason.
     """
+    line = report_line(step, metrics, time)
+    told = False
+    while True:
+        try:
+            with open_shared(os.path.join(folder, REPORTS)) as descriptor:  # noqa: PTH118
+                append(descriptor, line)
+            return
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+        if not told:
+            told = True
+            with suppress(OSError):
+                print("tunewell: the disk is full; waiting for room for a report", file=sys.stderr, flush=True)
+        clock.sleep(RETRY_SECONDS)
+
+
+def report_line(step: int | None, metrics: Mapping[str, float], time: float, **more: str) -> bytes:
+    """Return a report as it stands in the file; `more` are further fields, such as its `source`."""
     numbers = {name: value if math.isfinite(value) else _text(value) for name, value in metrics.items()}
-    report: dict[str, Any] = {"step": step, "metrics": numbers, "time": time}
-    if source is not None:
-        report["source"] = source
-    line = json.dumps(report, allow_nan=False).encode() + b"\n"
-    descriptor = os.open(os.path.join(folder, REPORTS), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)  # noqa: PTH118
+    at = {} if step is None else {"step": step}
+    return json.dumps({**at, "metrics": numbers, "time": time, **more}, allow_nan=False).encode() + b"\n"
+
+
+@contextmanager
+def open_shared(path: str | os.PathLike[str]) -> Iterator[int]:
+    """Give the descriptor of a file that several processes append to; whoever opens it so has it alone."""
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
     try:
-        written = os.write(descriptor, line)
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
     finally:
         os.close(descriptor)
-    if written != len(line):
-        raise OSError(f"the report was written in part only: is the disk full? ({folder})")
-    return written
+
+
+def append(descriptor: int, data: bytes) -> None:
+    """Append whole lines to a shared file, all of them or nothing. What lacks its end there gets it.
+
+    Raises:
+        OSError: nothing was written.
+    """
+    size = os.fstat(descriptor).st_size
+    if size and os.pread(descriptor, 1, size - 1) != b"\n":
+        data = b"\n" + data
+    written = os.write(descriptor, data)
+    if written == len(data):
+        return
+    if os.fstat(descriptor).st_size == size + written:  # else somebody else has written behind it
+        os.ftruncate(descriptor, size)
+    raise OSError(errno.ENOSPC, "it could be written in part only")
+
+
+def is_full(folder: str | os.PathLike[str]) -> bool:
+    """Whether the disk that a folder lies on has no room left, for data or for more files, as far as it tells."""
+    try:
+        disk = os.statvfs(folder)
+    except OSError:
+        return False
+    of_root = os.geteuid() == 0  # some is kept back for root
+    blocks, entries = (disk.f_bfree, disk.f_ffree) if of_root else (disk.f_bavail, disk.f_favail)
+    return (disk.f_blocks > 0 and blocks == 0) or (disk.f_files > 0 and entries == 0)
 
 
 def write_json(path: Path, content: object, durable: bool = False) -> None:

@@ -165,7 +165,7 @@ class Tuner(ABC):
             self._ladder.note_end(outcome.number, self.loss(outcome))
         self.learn(suggestion, outcome)
 
-    def judge(self, number: int, curve: Mapping[int, float]) -> Literal["keep", "prune"]:
+    def judge(self, number: int, curve: dict[int, float]) -> Literal["keep", "prune"]:
         """Say whether a running trial with these objectives so far (step → value) is worth going on.
 
         Called by the trial manager after each report. Parts of a training are never ended early.

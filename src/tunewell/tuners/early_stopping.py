@@ -78,11 +78,11 @@ class EarlyStopping:
         if self._judges and curve:
             (self._finished if finished else self._ended_early).append(_Curve.of(curve, self.sign))
 
-    def is_worth_going_on(self, number: int, values: Mapping[int, float]) -> bool:
+    def is_worth_going_on(self, number: int, values: dict[int, float]) -> bool:
         """Say whether a running trial with these objectives (step → value) is worth going on with."""
         if not self._judges or not values:
             return True
-        curve = self._running[number] = _Curve.of(values, self.sign)
+        curve = self._running[number] = self._curve(number, values)
         step, longest = curve.steps[-1], max((known.steps[-1] for known in self._finished), default=0)
         if len(self._finished) < LEAST_FINISHED or not WARM_UP * longest < step < longest:
             return True
@@ -97,6 +97,15 @@ class EarlyStopping:
         running = [known for trial, known in self._running.items() if trial != number]
         then += [known.at(step) for known in (*self._ended_early, *running) if known.steps[-1] >= step]
         return sum(value > curve.best[-1] for value in then) < math.ceil((len(then) + 1) / ETA)
+
+    def _curve(self, number: int, values: dict[int, float]) -> _Curve:
+        """Return the curve of a running trial; one that has got one step more is not made anew."""
+        known, latest = self._running.get(number), next(reversed(values))
+        if known is None or len(values) != len(known.steps) + 1 or latest < known.steps[-1]:
+            return _Curve.of(values, self.sign)
+        known.steps.append(latest)
+        known.best.append(max(known.best[-1], self.sign * values[latest]))
+        return known
 
 
 def rungs(longest: int) -> set[int]:

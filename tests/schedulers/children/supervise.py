@@ -1,4 +1,7 @@
-"""A supervisor without a launcher. Arguments: the attempt's folder, and a control group to join first, if given."""
+"""A supervisor without a launcher.
+
+Arguments: the attempt's folder; a control group to join first, if given, or `full` to have it take the disk for full.
+"""
 
 import os
 import signal
@@ -6,8 +9,11 @@ import sys
 from pathlib import Path
 
 from tunewell.schedulers.supervisor import supervise
+from tunewell.trial import files
 
-if len(sys.argv) > 2:
+if sys.argv[2:] == ["full"]:
+    files.is_full = lambda folder: True
+elif len(sys.argv) > 2:
     Path(sys.argv[2], "cgroup.procs").write_text(str(os.getpid()))
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 supervise(Path(sys.argv[1]), dict(os.environ))

@@ -46,6 +46,7 @@ def _create_trial() -> None:
         sa.Column("state", sa.String(20), nullable=False),
         sa.Column("cause", sa.String(30)),
         sa.Column("detail", sa.Text, nullable=False),
+        sa.Column("notes", sa.JSON),
         sa.Column("attempt", sa.Integer, nullable=False),
         sa.Column("identity", sa.String(32)),
         sa.Column("parameters", sa.JSON, nullable=False),

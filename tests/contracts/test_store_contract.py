@@ -292,8 +292,51 @@ class TestListing:
         assert [row.number for row in store.top(NAME, "minimize")] == [1, 4, 5, 7, 3]
         assert [row.number for row in store.top(NAME, "maximize", limit=1)] == [4]
 
+    def test_noted(self, store: Store) -> None:
+        """Notes stand with the trial and its attempt, and go when it is tried again; trials with some are counted."""
+        assert store.noted(NAME) == (0, None)
+        run(store, 1, 0.5)
+        for number in (2, 3):
+            add(store, number)
+            start(store, number)
+            with store.transaction() as tx:
+                tx.finish_trial(NAME, number, 1, FAILED, notes=["one", "two \0\ud800"])
+        assert [row.notes for row in store.trials(NAME)] == [
+            (),
+            ("one", "two \N{REPLACEMENT CHARACTER}?"),
+            ("one", "two \N{REPLACEMENT CHARACTER}?"),
+        ]
+        assert store.noted(NAME) == (2, store.trial(NAME, 2))
+        with store.transaction() as tx:
+            tx.retry_trial(NAME, 2)
+        assert store.noted(NAME) == (1, store.trial(NAME, 3))
+        start(store, 2, 2)
+        with store.transaction() as tx:
+            tx.lose_attempt(NAME, 2, 2, Cause.DISK_FULL, "", notes=["three"])
+        assert [attempt.notes for attempt in store.attempts(NAME, 2)] == [
+            ("one", "two \N{REPLACEMENT CHARACTER}?"),
+            ("three",),
+        ]
+        assert store.trial(NAME, 2).notes == ()
+
 
 class TestReports:
+    def test_latest_value(self, store: Store) -> None:
+        """The latest value of a metric is that of the latest attempt's last report that has it."""
+        add(store, 1)
+        start(store, 1)
+        assert store.latest_value(NAME, 1, "loss") is None
+        report(store, 1, 1, (1, 0.2), (3, 0.1))
+        with store.transaction() as tx:
+            tx.add_reports(AttemptKey(NAME, 1, 1), [Report(4, {"accuracy": 0.9}, 0.0)])
+        assert store.latest_value(NAME, 1, "loss") == (3, 0.1)
+        with store.transaction() as tx:
+            tx.lose_attempt(NAME, 1, 1, Cause.KILLED, "")
+        start(store, 1, 2)
+        with store.transaction() as tx:
+            tx.add_reports(AttemptKey(NAME, 1, 2), [Report(1, {"accuracy": 0.9}, 0.0)])
+        assert store.latest_value(NAME, 1, "loss") is None
+
     def test_last_report_of_a_step_counts(self, store: Store) -> None:
         """A value is stored once: the last report wins, within a batch and across transactions, and twice is once."""
         add(store, 1)

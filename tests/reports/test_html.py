@@ -239,6 +239,17 @@ def test_failures_are_told_by_cause_with_detail(page: Page) -> None:
     assert "CUDA out of memory: 2.50 GiB were asked for" in page.text
 
 
+def test_notes_on_trials_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a trial reported that does not count stands among the notes, as text, of so many trials at most."""
+    monkeypatch.setattr(html, "NOTED_ROWS", 2)
+    view = examples.hand_signs(evaluated=False)
+    trials = tuple(replace(t, notes=("line 3, '<b>acc</b>=n/a'",)) if t.number in (2, 3, 5) else t for t in view.trials)
+    text = Page(html.render(replace(view, trials=trials))).text
+    for number in (2, 3):
+        assert f"Trial {number}: line 3, '<b>acc</b>=n/a'" in text
+    assert "There are notes on 1 more trial" in text and "Trial 5: line 3" not in text
+
+
 def test_no_result_is_told_plainly() -> None:
     """Without a successful trial there are no empty charts, but the failures and their logs."""
     text = Page(html.render(examples.no_success())).text

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tunewell.schedulers import reports as module
 from tunewell.schedulers.reports import ReportReader
 from tunewell.spec.launch import Report
-from tunewell.trial.files import append_report
+from tunewell.trial.files import append_report, report_line
 
 NUMBERS = st.floats(allow_nan=False)
 REPORTS = st.builds(
@@ -124,6 +124,39 @@ def test_any_json_is_a_report_or_skipped(content: Any) -> None:
 def test_lines(tmp_path: Path, line: str, expected: Report | None) -> None:
     """A line is read leniently where its meaning is clear, and skipped otherwise."""
     assert read_all(tmp_path, line.encode() + b"\n") == ([expected] if expected else [], 0 if expected else 1)
+
+
+def test_what_does_not_count_is_noted(tmp_path: Path) -> None:
+    """Lines that are no reports are counted, the first one quoted; of objectives that are no numbers the last one is."""
+    reader = ReportReader(tmp_path, "a")
+    write(
+        tmp_path,
+        b'{"a": 1}\ngarbage \xff\n[1]\n\n{"metrics": {"a": "high", "b": 1}}\n{"a": null, "b": 2}\n{"b": "low", "c": 1}',
+    )
+    assert [report.metrics for report in reader.read_rest()] == [{"a": 1.0}, {"b": 1.0}, {"b": 2.0}, {"c": 1.0}]
+    assert reader.skipped == 2
+    assert reader.notes() == (
+        "2 lines of reports.jsonl are no reports, the first one: "
+        "line 2 of reports.jsonl, 'garbage \N{REPLACEMENT CHARACTER}'.",
+        'a was reported without a number 2 times, the last time in line 6 of reports.jsonl, \'{"a": null, "b": 2}\'.',
+    )
+
+
+def test_numbers_in_texts(tmp_path: Path) -> None:
+    """A text is a number where a printed one would be."""
+    seen, _ = read_all(tmp_path, b'{"metrics": {"a": "93.12%", "b": "tensor(0.5)"}}\n')
+    assert [report.metrics for report in seen] == [{"a": 0.9312, "b": 0.5}]
+
+
+def test_reports_that_go_back_are_quoted(tmp_path: Path) -> None:
+    """A report of the objective whose step is not after the last one bears its line, or the one it was printed in."""
+    reader = ReportReader(tmp_path, "a")
+    append_report(tmp_path, 2, {"a": 1.0}, 0.0)
+    write(tmp_path, b'{"a": 2, "step": 1}\n{"b": 2, "step": 1}\n')
+    assert [report.line for report in reader.read()] == ["", 'line 2 of reports.jsonl, \'{"a": 2, "step": 1}\'', ""]
+    printed = ReportReader(tmp_path, "a")
+    (tmp_path / "reports.jsonl").write_bytes(report_line(1, {"a": 1.0}, 0.0, source="output", line="line 7"))
+    assert [report.line for report in printed.read()] == ["line 7"]
 
 
 def test_nan(tmp_path: Path) -> None:

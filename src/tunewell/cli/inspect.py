@@ -163,6 +163,9 @@ def _show_trial(service: Service, experiment: str, number_: int, json_: bool) ->
     for name, value in facts:
         if value not in ("", None):
             _print_beside(console, f"  {name:<12} ", str(value))
+    for note in row.notes:
+        if note not in row.detail:
+            _print_beside(console, "  note         ", note)
     if reports:
         console.print("  reports")
         for report in reports[-20:]:

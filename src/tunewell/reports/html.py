@@ -27,6 +27,8 @@ from tunewell.spec.space import Parameter, describe
 TRIAL_ROWS = 1000
 #: Most failed trials that are listed under one cause.
 FAILURE_ROWS = 10
+#: Most trials whose notes are listed.
+NOTED_ROWS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ def render(view: ExperimentView) -> str:
         failures=failures_by_cause(view),
         causes=summary.CAUSES,
         failure_rows=FAILURE_ROWS,
+        noted=[trial for trial in view.trials if trial.notes],
+        noted_rows=NOTED_ROWS,
         trial_rows=_trial_rows(view),
         spec_text=to_yaml(view.spec),
         style=Markup(source("report.css")),

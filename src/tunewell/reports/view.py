@@ -26,6 +26,8 @@ class TrialView:
     #: Why it failed, and one line about it; None and empty otherwise.
     cause: Cause | None = None
     detail: str = ""
+    #: Sentences on what it reported and does not count, or counts in another way.
+    notes: tuple[str, ...] = ()
     #: Share of the full training, in (0, 1].
     fidelity: float = 1.0
     #: Number of the trial whose checkpoint it went on from.

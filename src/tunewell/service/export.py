@@ -53,6 +53,7 @@ def export_trial(store: Store, name: str, trial: TrialRow) -> dict[str, Any]:
         "state": str(trial.state),
         "cause": str(trial.cause) if trial.cause else None,
         "detail": trial.detail,
+        "notes": list(trial.notes),
         "attempts": trial.attempt,
         "parameters": trial.parameters,
         "origin": trial.origin,

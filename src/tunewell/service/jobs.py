@@ -20,6 +20,7 @@ from typing import Any
 
 from tunewell.controller.home import Home
 from tunewell.controller.launching import write_json
+from tunewell.controller.sequence import Sequence
 from tunewell.schedulers import records
 from tunewell.schedulers.local import LocalScheduler
 from tunewell.spec.errors import DataError, TunewellError
@@ -125,12 +126,13 @@ def _end_forsaken(jobs: Path) -> None:
 
 def _wait(scheduler: LocalScheduler, launch: Launch, on_report: OnReport) -> Exit:
     ends: list[Exit] = []
+    sequence = Sequence(launch.metric)
 
     def take(event: Event) -> None:
         if isinstance(event, Ended):
             ends.append(event.exit)
         else:
-            on_report(event.report)
+            on_report(sequence.place(event.report))
 
     try:
         while not ends:

@@ -102,6 +102,7 @@ def _trial_views(store: Store, name: str, metric: str) -> tuple[TrialView, ...]:
             origin=row.origin,
             cause=row.cause,
             detail=row.detail,
+            notes=row.notes,
             fidelity=row.fidelity,
             resume_from=row.resume_from,
             value=row.value,

@@ -108,10 +108,18 @@ def search_result(store: Store, home: Home, name: str) -> SearchResult:
         default=_trial_result(default) if default else None,
         counts=store.counts(name),
         elapsed_seconds=row.elapsed_seconds,
-        notes=tuple(row.notes),
+        notes=(*row.notes, *_notes_on_trials(store, name)),
         test_values=_test_values(store, home, name, objective.metric),
         finalists=tuple(read_finalists(store, home, name)),
     )
+
+
+def _notes_on_trials(store: Store, name: str) -> list[str]:
+    number, first = store.noted(name)
+    if first is None:
+        return []
+    more = f" There are notes on {number - 1} more: tunewell show {name} TRIAL." if number > 1 else ""
+    return [f"Trial {first.number}: {first.notes[0]}{more}"]
 
 
 def _test_values(store: Store, home: Home, name: str, metric: str) -> dict[int, float]:

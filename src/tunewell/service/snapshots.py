@@ -58,13 +58,9 @@ def snapshot(store: Store, home: Home, name: str, recent: int = 30) -> Snapshot:
     running = [trial.number for trial in unfinished if trial.state is TrialState.RUNNING]
     latest = {}
     for number in running:
-        curve = {
-            report.step: report.metrics[spec.objective.metric]
-            for report in store.reports(name, number)
-            if spec.objective.metric in report.metrics
-        }
-        if curve:
-            latest[number] = (max(curve), curve[max(curve)])
+        value = store.latest_value(name, number, spec.objective.metric)
+        if value is not None:
+            latest[number] = value
     return Snapshot(
         spec=spec,
         space=parse_space(row.space),

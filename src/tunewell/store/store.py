@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, func, null, select
 
 from tunewell.spec.errors import NotFoundError, ended, nearest
 from tunewell.spec.states import FINAL_TRIAL_STATES, Cause, TrialState
@@ -30,6 +30,7 @@ from tunewell.store.tables import event, experiment, home, report, request, tria
 from tunewell.store.transaction import Transaction
 
 _PAGE = 1000
+_FEW = 20
 
 
 class Store:
@@ -210,6 +211,13 @@ class Store:
         rows = self._read(query.order_by(event.c.id.desc()).limit(limit))
         return [convert.trial_row(row) for row in rows]
 
+    def noted(self, name: str) -> tuple[int, TrialRow | None]:
+        """Return how many trials have notes, and the first one of them."""
+        noted = (trial.c.experiment_id == self._id(name), trial.c.notes.is_not(null()))
+        (counted,) = self._read(select(func.count().label("trials")).select_from(trial).where(*noted))
+        rows = self._read(select(trial).where(*noted).order_by(trial.c.number).limit(1)) if counted.trials else []
+        return counted.trials, convert.trial_row(rows[0]) if rows else None
+
     def iterate_trials(self, name: str, after: int = 0) -> Iterator[TrialRow]:
         """Yield all trials behind number `after` in the order of their numbers, reading a page at a time."""
         while page := self.trials(name, after=after, limit=_PAGE):
@@ -263,6 +271,16 @@ class Store:
         of_attempt = report.c.attempt == (latest if attempt is None else attempt)
         rows = self._read(select(report).where(*this, of_attempt).order_by(report.c.step))
         return [convert.report_row(row) for row in rows]
+
+    def latest_value(self, name: str, number: int, metric: str) -> tuple[int, float] | None:
+        """Return step and value of the latest report of a metric among the latest attempt's last few; None: none."""
+        this = (report.c.experiment_id == self._id(name), report.c.trial == number)
+        newest = select(report).where(*this).order_by(report.c.attempt.desc(), report.c.step.desc()).limit(_FEW)
+        rows = [convert.report_row(row) for row in self._read(newest)]
+        found = (
+            (row.step, row.metrics[metric]) for row in rows if row.attempt == rows[0].attempt and metric in row.metrics
+        )
+        return next(found, None)
 
     def curves(self, name: str, metric: str) -> dict[int, dict[int, float]]:
         """Return trial number → step → finite value of a metric, each trial by its latest attempt that reported."""

@@ -92,6 +92,9 @@ Index(
     postgresql_where=_ranked,
 )
 
+_noted = text("notes IS NOT NULL")
+Index("trial_noted", trial.c.experiment_id, trial.c.number, sqlite_where=_noted, postgresql_where=_noted)
+
 report = Table(
     "report",
     metadata,

@@ -64,6 +64,7 @@ def _create_trial() -> None:
     )
     op.create_index("trial_by_state", "trial", ["experiment_id", "state", "number"])
     _create_partial_index("trial_by_value", "trial", ["experiment_id", "fidelity", "value"], "value IS NOT NULL")
+    _create_partial_index("trial_noted", "trial", ["experiment_id", "number"], "notes IS NOT NULL")
 
 
 def _create_report() -> None:

@@ -127,7 +127,7 @@ def test_lines(tmp_path: Path, line: str, expected: Report | None) -> None:
 
 
 def test_what_does_not_count_is_noted(tmp_path: Path) -> None:
-    """Lines that are no reports are counted, the first one quoted; of objectives that are no numbers the last one is."""
+    """Lines that are no reports are counted, the first one quoted; an objective without a number is, the last time."""
     reader = ReportReader(tmp_path, "a")
     write(
         tmp_path,

@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -253,6 +254,24 @@ def test_full_disk(
     trial.report(a=2)
     assert [line["metrics"]["a"] for line in lines(folder)] == [1, 2] and len(waits) == 3
     assert capsys.readouterr().err == "tunewell: the disk is full; waiting for room for a report\n"
+
+
+@pytest.mark.parametrize(("blocks", "error", "full"), [(5, 0, False), (0, 0, False), (0, errno.ENOSPC, True)])
+def test_full_disks_are_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, blocks: int, error: int, full: bool
+) -> None:
+    """A disk is full where it says so and a file finds no room; file systems that know no numbers just say so."""
+    disk = SimpleNamespace(f_bfree=blocks, f_bavail=blocks, f_ffree=9, f_favail=9)
+    monkeypatch.setattr(files.os, "statvfs", lambda folder: disk)
+    if error:
+
+        def refuse(descriptor: int, data: bytes) -> int:
+            raise OSError(error, os.strerror(error))
+
+        monkeypatch.setattr(files.os, "write", refuse)
+    before = list(folder.iterdir())
+    assert files.is_full(folder) is full
+    assert list(folder.iterdir()) == before
 
 
 def test_a_report_behind_a_torn_line(folder: Path) -> None:

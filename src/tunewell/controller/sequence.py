@@ -96,7 +96,7 @@ class Sequence:
         self._first_replaced = self._first_replaced or f"step {report.step}, {self._value:.6g}, then {value:.6g}{where}"
 
     def _clean(self, name: str) -> str:
-        if len(name) <= LONGEST_NAME and name.isprintable():
+        if name == self._metric or (len(name) <= LONGEST_NAME and name.isprintable()):
             return name
         kept = clean(name[:LONGEST_NAME])
         if kept != name:

@@ -97,14 +97,29 @@ def append(descriptor: int, data: bytes) -> None:
 
 
 def is_full(folder: str | os.PathLike[str]) -> bool:
-    """Whether the disk that a folder lies on has no room left, for data or for more files, as far as it tells."""
+    """Whether the disk that a folder lies on has no room left, for data or for more files."""
     try:
         disk = os.statvfs(folder)
     except OSError:
         return False
-    of_root = os.geteuid() == 0  # some is kept back for root
-    blocks, entries = (disk.f_bfree, disk.f_ffree) if of_root else (disk.f_bavail, disk.f_favail)
-    return (disk.f_blocks > 0 and blocks == 0) or (disk.f_files > 0 and entries == 0)
+    # Some is kept back for root.
+    blocks, entries = (disk.f_bfree, disk.f_ffree) if os.geteuid() == 0 else (disk.f_bavail, disk.f_favail)
+    # There are file systems that know no numbers and say 0.
+    return (blocks == 0 or entries == 0) and not _has_room(folder)
+
+
+def _has_room(folder: str | os.PathLike[str]) -> bool:
+    """Try it out."""
+    probe = os.path.join(folder, f".room.{os.getpid()}")  # noqa: PTH118
+    try:
+        descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            return os.write(descriptor, bytes(4096)) == 4096
+        finally:
+            os.close(descriptor)
+            os.unlink(probe)  # noqa: PTH108
+    except OSError as error:
+        return error.errno not in NO_ROOM
 
 
 def write_json(path: Path, content: object, durable: bool = False) -> None:

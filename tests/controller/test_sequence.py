@@ -97,3 +97,12 @@ def test_names_can_be_written(name: str) -> None:
     assert len(kept.encode()) == len(kept.encode("utf-8", "replace")) and len(kept) <= LONGEST_NAME
     assert not any(c < " " for c in kept)
     assert bool(sequence.notes()) == (kept != name)
+
+
+def test_huge_steps_count_on() -> None:
+    """Steps that no database can hold, such as times in nanoseconds, are counted, their order kept, with a note."""
+    sequence = Sequence("a")
+    begin = 1_700_000_000 * 10**9
+    found = placed(sequence, *((begin + 5 * n, {"a": float(n)}) for n in range(3)))
+    assert [step for step, _ in found] == [1, 6, 11]
+    assert sequence.notes() == ("Steps beyond 9,007,199,254,740,992 were taken for the next one.",)

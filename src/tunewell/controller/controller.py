@@ -266,10 +266,8 @@ class Controller:
         for manager in needed:
             manager.lacked_room = False
         lacking = bool(needed) and (now < self._hold_launches_until or files.is_full(folder))
-        problem = f"{folder}: the disk is full. Free some space; the search goes on by itself." if lacking else ""
-        if problem and not self._disk_problem:
-            log.error("%s", problem)
-        self._disk_problem = problem
+        problem = f"{folder}: the disk is full. Free some space; the search goes on by itself."
+        self._disk_problem = problem if lacking else ""
 
     def _launch_one(self, active: _Active, reserved: dict[int, int]) -> bool:
         scheduler, resources = active.experiment.scheduler, active.experiment.resources

@@ -65,7 +65,7 @@ class Sequence:
                 f"{first[:60]!a} to '{shown[:60]}'."
             )
         if self._steps_refused:
-            notes.append(f"Steps beyond {LARGEST_STEP} were taken for the next one ({self._steps_refused} times).")
+            notes.append(f"Steps beyond {LARGEST_STEP:,} were taken for the next one{_and_more(self._steps_refused)}.")
         return tuple(notes)
 
     def _step(self, report: Report, metrics: dict[str, float]) -> int:

@@ -98,6 +98,18 @@ def test_lines_without_a_readable_value_are_noted() -> None:
     )
 
 
+def test_values_in_another_form() -> None:
+    """A line that may give the objective a value in another form is noted where no later line gives one by the rule."""
+    lines = lines_of("accuracy")
+    lines.feed(b"Namespace(metric='accuracy', lr=0.1)\naccuracy=0.5\n")
+    assert lines.notes() == ()
+    lines.feed(b"Final accuracy of 0.7\n")
+    assert lines.notes() == (
+        "The last line that names accuracy is no metric line by the rule: "
+        "line 3 of the output, 'Final accuracy of 0.7'.",
+    )
+
+
 @pytest.mark.parametrize("line", [b"We trained: Accuracy ninety percent", b"accuracy, that is all"])
 def test_a_line_that_just_names_the_objective(line: bytes) -> None:
     """Where no line gives a value, the last one that names the objective is quoted; where one does, none is."""

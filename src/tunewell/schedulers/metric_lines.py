@@ -49,6 +49,8 @@ class MetricLines:
         self.found = ""
         self._unread = ""
         self._unread_lines = 0
+        #: The last line that may give it one in another form, unless one was found after it.
+        self._unclear = ""
         self._named = ""
         #: Number of the line that the pattern took too long for; 0: none.
         self._gave_up_at = 0
@@ -77,7 +79,9 @@ class MetricLines:
             lines = "1 line names" if self._unread_lines == 1 else f"{self._unread_lines} lines name"
             which = "" if self._unread_lines == 1 else "the last one "
             notes.append(f"{lines} {self._metric} without a value that can be read: {which}{self._unread}.")
-        elif self._named and not self.found:
+        if self._unclear:
+            notes.append(f"The last line that names {self._metric} is no metric line by the rule: {self._unclear}.")
+        if self._named and not (self.found or self._unread or self._unclear):
             notes.append(f"No line gives a value of {self._metric}; the last one that names it: {self._named}.")
         if self._gave_up_at:
             notes.append(
@@ -102,7 +106,7 @@ class MetricLines:
         text = line.decode("utf-8", "replace")
         step, metrics = self._find(text)
         if self._metric in metrics:
-            self.found = self._quote(line)
+            self.found, self._unclear = self._quote(line), ""
         elif named or hidden:
             self._note_unread(line, text, hidden)
         if not metrics:
@@ -143,12 +147,14 @@ class MetricLines:
         beyond = hidden or self._metric_bytes in line.rstrip(b"\r\n").rpartition(b"\r")[2][LONGEST_LINE:]
         if beyond:
             self._unread = f"line {self._number} of the output, of which only {LONGEST_LINE:,} characters are read"
-        elif not self._gave_up_at and names_a_value(text, self._metric, self._pattern):
-            self._unread = self._quote(line)
-        else:
+            self._unread_lines += 1
+        elif self._gave_up_at or not names_a_value(text, self._metric, self._pattern):
             self._named = self._quote(line)
-            return
-        self._unread_lines += 1
+        elif names_a_value(text, self._metric, self._pattern, firmly=True):
+            self._unread = self._quote(line)
+            self._unread_lines += 1
+        else:
+            self._unclear = self._quote(line)
 
     def _quote(self, line: bytes) -> str:
         shown = line[-4 * LONGEST_LINE :].rstrip(b"\r\n").rpartition(b"\r")[2]

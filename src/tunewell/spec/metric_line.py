@@ -80,15 +80,16 @@ def parse_metrics(
     return step, metrics
 
 
-def names_a_value(line: str, objective: str, pattern: str | None = None) -> bool:
+def names_a_value(line: str, objective: str, pattern: str | None = None, firmly: bool = False) -> bool:
     """Whether `line` seems to give the objective a value that can't be read, given that `parse_metrics` found none.
 
-    By the default rule its name is there as a word of its own, and a separator follows or a digit, in a while; by a
-    pattern of the user's, the pattern has found its name.
+    By the default rule its name is there as a word of its own, and a separator follows or (unless `firmly`) a digit, in
+    a while; by a pattern of the user's, the pattern has found its name.
     """
     text = _as_shown(line)
     if pattern is None or pattern == DEFAULT_METRIC_PATTERN:
-        return _mention(objective).search(text) is not None
+        found = _mention(objective).search(text)
+        return found is not None and not (firmly and found["digit"])
     return any(match["name"] == objective for match in re.finditer(pattern, text))
 
 
@@ -119,7 +120,7 @@ def _default_rule(objective: str | None) -> re.Pattern[str]:
 @lru_cache(maxsize=8)
 def _mention(objective: str) -> re.Pattern[str]:
     name = rf"(?<!{_WORD}){re.escape(objective)}(?![\w@/\-])(?!\.\w)(?!{_COLON_PARTS})"
-    return re.compile(rf"{name}(?:{_ASSIGN}|[^\d\n]{{0,40}}\d)")
+    return re.compile(rf"{name}(?:{_ASSIGN}|(?P<digit>[^\d\n]{{0,40}}\d))")
 
 
 @lru_cache(maxsize=8)

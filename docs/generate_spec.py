@@ -86,7 +86,8 @@ For a built-in task, `parameters` overrides the network's own space: what a decl
 default, condition) stays as it is, `learning_rate: {high: 0.01}` just lowers the upper end. A default that an override
 excludes moves to the nearest value; parameters that can never become active are dropped.
 
-Names have letters, digits, `_`, `-` and `.`, a letter or `_` first. In a command, these names are taken:
+Names have letters, digits, `_`, `-` and `.`, a letter or `_` first. For a command, no two may differ just in capitals
+or in `_`, `-` and `.`, and these names are taken:
 """
 
 COMMANDS = """\
@@ -139,8 +140,8 @@ until there is room, which its limits on time leave out.
 
 ENVIRONMENT = {
     "TUNEWELL_PARAMETERS": "JSON file with the trial's parameters, active ones only",
-    "TUNEWELL_PARAMETER_…": "each parameter's value, its name in capitals and with `_` for all but letters and digits: "
-    "`TUNEWELL_PARAMETER_LEARNING_RATE`",
+    "TUNEWELL_PARAMETER_…": "commands: each parameter's value, its name in capitals and with `_` for all but letters "
+    "and digits: `TUNEWELL_PARAMETER_LEARNING_RATE`",
     "TUNEWELL_EXPERIMENT": "name of the experiment",
     "TUNEWELL_TRIAL": "number of the trial",
     "TUNEWELL_ATTEMPT": "number of the attempt at the trial",

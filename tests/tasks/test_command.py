@@ -128,6 +128,25 @@ def test_placeholders_are_found_in_order() -> None:
 # The task
 
 
+def test_parameters_in_the_environment(tmp_path: Path) -> None:
+    """Each active parameter has a variable of its own, named like it, with its value as a command gets it."""
+    attempt = Attempt(AttemptKey("sweep", 1, 1), tmp_path, {"model.lr": -1e-05, "flag": True, "Top-k": "two words"})
+    program = CommandTask().program(make_spec(["run"], tmp_path), tmp_path, attempt)
+    assert program.environment == {
+        "TUNEWELL_PARAMETER_MODEL_LR": "-0.00001",
+        "TUNEWELL_PARAMETER_FLAG": "true",
+        "TUNEWELL_PARAMETER_TOP_K": "two words",
+    }
+
+
+@pytest.mark.parametrize(("first", "second"), [("T", "t"), ("model.lr", "model_lr"), ("top-k", "Top.K"), ("a_", "A-")])
+def test_parameters_with_one_variable_are_refused(first: str, second: str, tmp_path: Path) -> None:
+    """Two parameters that would be one variable are refused: one value would replace the other."""
+    spec = make_spec(["run"], tmp_path, parameters={first: [1, 2], second: [3, 4]})
+    with pytest.raises(SpecError, match=f"^parameters.{second}: .* from '{first}'"):
+        CommandTask().space(spec)
+
+
 def test_program(tmp_path: Path) -> None:
     """A trial's command has its parameters and all that is reserved filled in, and looks for metric lines."""
     spec = make_spec(["run", "{lr}", "{momentum}", *(f"{{{name}}}" for name in RESERVED)], tmp_path, sampling=0.5)

@@ -15,7 +15,6 @@ from tunewell.schedulers.records import make_folder
 from tunewell.spec.errors import SpecError
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.launch import AttemptKey, Launch, Limits, Resources
-from tunewell.spec.space import Value
 from tunewell.store.rows import AttemptRow
 from tunewell.tasks.contract import Attempt, Task
 from tunewell.tuners.contract import Suggestion
@@ -140,14 +139,7 @@ def _environment(spec: ExperimentSpec, attempt: Attempt) -> Mapping[str, str]:
     }
     if objective.target is not None:
         environment["TUNEWELL_TARGET"] = repr(objective.target)
-    for name, value in attempt.parameters.items():
-        variable = "".join(c if c.isalnum() else "_" for c in name.upper())
-        environment[f"TUNEWELL_PARAMETER_{variable}"] = _text(value)
     return environment
-
-
-def _text(value: Value) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _limits(spec: ExperimentSpec) -> Limits:

@@ -24,6 +24,9 @@ EarlyStoppingRule = Literal["off", "median", "halving", "promotion", "data-promo
 #: Rules under which trials train a part first, and only the best go on.
 PROMOTIONS: tuple[EarlyStoppingRule, ...] = ("promotion", "data-promotion")
 
+#: Environment variables with which users set up Tunewell; all others that begin with TUNEWELL_ say what a trial is.
+SETTINGS = ("TUNEWELL_HOME", "TUNEWELL_DATABASE", "TUNEWELL_OFFLINE", "TUNEWELL_SERVER", "TUNEWELL_TOKEN")
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}")
 # Words in the names of metrics; digits behind them don't count (`mAP50`).
 _MAXIMIZED = re.compile(
@@ -101,6 +104,8 @@ def _variables(value: Any) -> Any:
                 raise ValueError(
                     f"{shown(start)} begins no name for a variable", "Write `NAME: value`, without '=' in NAME"
                 )
+            if str(name).startswith("TUNEWELL_") and name not in SETTINGS:
+                raise ValueError(f"{shown(name)} is a variable that Tunewell sets itself", "Take another name")
     return _plain_mapping(value)
 
 

@@ -50,13 +50,18 @@ class CommandTask:
         return dict(spec)
 
     def space(self, spec: ExperimentSpec) -> SearchSpace:
-        """Return the space that the spec declares."""
+        """Return the space that the spec declares.
+
+        Raises:
+            SpecError: a declaration is wrong, or a name can't be given to a program.
+        """
         space = parse_space(spec.parameters)
         for name in space.names:
             if name in RESERVED:
                 raise SpecError(
                     f"parameters.{name}", f"{{{name}}} stands for something else: {RESERVED[name]}", "Rename it"
                 )
+        _check_variables(space)
         return space
 
     def resumable(self, spec: ExperimentSpec) -> bool:
@@ -121,6 +126,7 @@ class CommandTask:
         }
         return Program(
             command=fill_in(spec.command or (), values),
+            environment={variable(name): value_text(value) for name, value in attempt.parameters.items()},
             working_directory=working_directory(spec),
             metric_pattern=spec.metric_pattern or DEFAULT_METRIC_PATTERN,
         )
@@ -151,13 +157,28 @@ def _replacement(match: re.Match[str], values: Mapping[str, Value]) -> str:
 
 
 def value_text(value: Value) -> str:
-    """Return a parameter's value as a command gets it: floats read back exactly, booleans are true and false."""
+    """Return a parameter's value as a program gets it: floats read back exactly, booleans are true and false."""
     if isinstance(value, bool):
         return "true" if value else "false"
     text = value if isinstance(value, str) else repr(value)
     if isinstance(value, float) and value < 0 and "e" in text:
         return f"{Decimal(text):f}"  # parsers of arguments take `-1e-05` for an option
     return text
+
+
+def variable(name: str) -> str:
+    """Return the environment variable that gives a parameter's value to a program."""
+    return "TUNEWELL_PARAMETER_" + "".join(letter if letter.isalnum() else "_" for letter in name.upper())
+
+
+def _check_variables(space: SearchSpace) -> None:
+    """Raise `SpecError` if one parameter's variable would replace another's."""
+    owners: dict[str, str] = {}
+    for name in space.names:
+        owner = owners.setdefault(variable(name), name)
+        if owner != name:
+            complaint = f"a program can't tell it from '{owner}': both are ${variable(name)}"
+            raise SpecError(f"parameters.{name}", complaint, "Rename one of them")
 
 
 def working_directory(spec: ExperimentSpec) -> Path:

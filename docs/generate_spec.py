@@ -17,7 +17,7 @@ from tunewell.spec.differences import BUDGET_FIELDS
 from tunewell.spec.errors import shown
 from tunewell.spec.experiment import Algorithm, ExperimentSpec, Objective, TrialResources
 from tunewell.spec.quantities import format_duration
-from tunewell.spec.space import Parameter, SearchSpace, describe
+from tunewell.spec.space import NO_DEFAULT, Parameter, SearchSpace, describe
 from tunewell.spec.states import DETERMINISTIC_CAUSES, LOST_CAUSES, Cause, ExperimentState, TrialState
 from tunewell.tasks.catalogue import TASKS, task_for
 from tunewell.tasks.command import RESERVED
@@ -323,7 +323,7 @@ def _alike(networks: Iterable[Network]) -> dict[SearchSpace, list[Network]]:
 def default_text(parameter: Parameter) -> str:
     """Return a parameter's default; a constant is its own."""
     default = parameter.from_unit(0.5) if parameter.size == 1 else parameter.default
-    return f"`{default if isinstance(default, str) else shown(default)}`" if default is not None else ""
+    return "" if default is NO_DEFAULT else f"`{default if isinstance(default, str) else shown(default)}`"
 
 
 def domain_text(parameter: Parameter) -> str:

@@ -41,7 +41,7 @@ def test_a_formatted_number_is_close_to_the_number(value: float, digits: int) ->
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(True, "true"), (32, "32"), (1234567, "1234567"), (0.0023456, "0.00235"), ("adamw", "adamw"), (None, "–")],
+    [(True, "true"), (32, "32"), (1234567, "1234567"), (0.0023456, "0.00235"), ("adamw", "adamw"), (None, "null")],
 )
 def test_parameter_values_are_written_as_in_a_spec(value: object, text: str) -> None:
     """Only floats are rounded: whole numbers, texts and booleans stand as a spec has them."""

@@ -50,6 +50,13 @@ def test_the_only_parameter_that_matters_gets_nearly_all(name: str, function: Ca
     assert found["fixed"] == Importance("fixed", 0.0, 0.0, 0.0)
 
 
+def test_values_that_no_trial_had_cost_nothing() -> None:
+    """A choice among very many values is compared by those that were tried: the square of all would fill the memory."""
+    space = parse_space({"kind": list(range(100_000)), "rate": {"low": 0.0, "high": 1.0}})
+    found = importances_of(space, lambda c: c["rate"], 60)
+    assert found["rate"].share > 0.9
+
+
 def test_shares_agree_with_the_analytic_ones() -> None:
     """For f = -(5x + 3y) the shares come near the Pearson divergences worked out by integration.
 

@@ -8,6 +8,7 @@ from tunewell.spec.space import Choice, Condition, Numeric, Parameter, SearchSpa
 
 NAMES = ("alpha", "beta", "gamma", "delta")
 SCALARS = st.one_of(
+    st.none(),
     st.booleans(),
     st.integers(-1000, 1000),
     st.floats(-1e6, 1e6, allow_nan=False),

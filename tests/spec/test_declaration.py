@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -48,6 +49,11 @@ BASE = parse_space(
         (5, Choice("x", (5,))),
         ("adamw", Choice("x", ("adamw",))),
         (False, Choice("x", (False,))),
+        ([3, None], Choice("x", (3, None))),
+        ([None], Choice("x", (None,))),
+        ({"choices": [3, None], "default": None}, Choice("x", (3, None), default=None)),
+        ({"choices": [3, 5], "default": None}, Choice("x", (3, 5))),
+        ({"ordinal": [None, 1, 2]}, Choice("x", (None, 1, 2), ordered=True)),
     ],
 )
 def test_declarations(declaration: Any, parameter: Parameter) -> None:
@@ -72,6 +78,26 @@ def test_a_space_survives_its_declarations(space: SearchSpace) -> None:
     assert json.dumps(declare(back)) == json.dumps(declare(space))
 
 
+def test_many_choices_are_parsed_at_once() -> None:
+    """Work grows with the number of choices, not with its square; each is found, and an error names a few of them."""
+    values = [f"value {number}" for number in range(50_000)]
+    before = time.process_time()
+    space = parse_space({"x": values, "y": {"low": 0, "high": 1, "when": {"x": values[::2]}}})
+    assert [space["x"].canonical(value) for value in values] == values
+    assert [value for value in values if space.is_active(space["y"], {"x": value})] == values[::2]
+    assert time.process_time() - before < 5
+    with pytest.raises(SpecError) as caught:
+        space.check({"x": "none"})
+    assert len(str(caught.value)) < 500
+    assert "50000 values" in str(caught.value)
+
+
+def test_too_many_parameters_are_refused() -> None:
+    """The number of parameters has a limit, which the error names."""
+    with pytest.raises(SpecError, match=r"parameters: there are 1001. Give 1000 at most"):
+        parse_space({f"x{number}": [1, 2] for number in range(1001)})
+
+
 def test_constructors_declare_what_the_spec_file_would() -> None:
     """The Python constructors give the same parameters as the YAML forms."""
     space = parse_space(
@@ -83,6 +109,8 @@ def test_constructors_declare_what_the_spec_file_would() -> None:
             "m": tunewell.integer(0, 8, step=2, default=0),
             "size": tunewell.ordinal([32, 64, 128]),
             "opt": tunewell.choice(["sgd", "adamw"]),
+            "depth": tunewell.choice([3, None]),
+            "leaves": tunewell.ordinal([None, 8], default=None),
             "momentum": tunewell.uniform(0.5, 0.99, when={"opt": ["sgd"]}, default=0.9),
         }
     )
@@ -95,6 +123,8 @@ def test_constructors_declare_what_the_spec_file_would() -> None:
             "m": {"low": 0, "high": 8, "step": 2, "default": 0},
             "size": {"ordinal": [32, 64, 128]},
             "opt": ["sgd", "adamw"],
+            "depth": [3, None],
+            "leaves": {"ordinal": [None, 8], "default": None},
             "momentum": {"low": 0.5, "high": 0.99, "when": {"opt": "sgd"}, "default": 0.9},
         }
     )
@@ -143,6 +173,16 @@ def test_an_excluded_default_moves_to_the_nearest_value(name: str, override: Any
     space = parse_space({name: override}, BASE)
     assert space[name].default == default
     assert space.default() is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "override"),
+    [("learning_rate", ["fast"]), ("batch_size", [16, None]), ("optimizer", {"low": 1, "high": 3}), ("layers", True)],
+)
+def test_an_override_keeps_the_kind_of_values(name: str, override: Any) -> None:
+    """A task that expects numbers gets no texts, and no null; one that expects texts gets no numbers."""
+    with pytest.raises(SpecError, match=f"parameters.{name}: .* is of another kind than"):
+        parse_space({name: override}, BASE)
 
 
 def test_an_ordinal_stays_one() -> None:

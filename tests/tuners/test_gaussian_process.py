@@ -15,9 +15,7 @@ from tunewell.tuners.gaussian_process import (
     GaussianProcess,
     Hyperparameters,
     fit,
-    matern,
     negative_log_posterior,
-    parameter_distances,
 )
 
 SPACE = parse_space(
@@ -33,6 +31,7 @@ SPACE = parse_space(
 )
 ENCODING = Encoding(SPACE)
 FEATURES = Features(ENCODING)
+VARYING = [place for place, size in enumerate(ENCODING.sizes) if size != 1]
 
 
 def points(number: int, seed: int = 0) -> Array:
@@ -49,25 +48,38 @@ def distance(place: int, first: float, second: float) -> float:
 
 
 def test_features_give_the_distances_of_the_definition() -> None:
-    """Squared distances of features are Σ δ: squares for ordered parameters, 0 or 1 for categories."""
+    """Features are as far apart as their points: squares for ordered parameters, 0 or 1 for categories."""
     some = points(12)
-    features = FEATURES(some)
-    found = ((features[:, None] - features[None]) ** 2).sum(axis=2)
-    expected = [[sum(distance(place, a[place], b[place]) for place in range(len(SPACE))) for b in some] for a in some]
-    assert found == pytest.approx(np.array(expected))
+    pairs = np.triu_indices(12, 1)
+    expected = [
+        [distance(place, some[i, place], some[j, place]) for i, j in zip(*pairs, strict=True)] for place in VARYING
+    ]
+    assert FEATURES.distances(FEATURES(some), pairs) == pytest.approx(np.array(expected))
+
+
+def test_correlation_is_that_of_the_definition() -> None:
+    """The kernel is Matérn-5/2 of the weighted sum of the parameters' distances."""
+    some, others = points(9), points(7, 1)
+    scales = np.random.default_rng(2).normal(-0.5, 0.3, FEATURES.parameters)
+    for a, row in zip(some, FEATURES.correlation(FEATURES(some), FEATURES(others), scales), strict=True):
+        for b, found in zip(others, row, strict=True):
+            deltas = np.array([distance(place, a[place], b[place]) for place in VARYING])
+            r = math.sqrt(5 * (deltas * np.exp(-2 * scales)).sum())
+            assert found == pytest.approx((1 + r + r * r / 3) * math.exp(-r))
 
 
 def test_kernel_is_positive_definite() -> None:
     """The kernel matrix of different mixed and conditional points has positive eigenvalues only."""
     features = FEATURES(points(60))
-    assert np.linalg.eigvalsh(matern(features, features)).min() > 0
+    scales = np.zeros(FEATURES.parameters)
+    assert np.linalg.eigvalsh(FEATURES.correlation(features, features, scales)).min() > 0
 
 
 def test_gradient_of_the_posterior() -> None:
     """The gradient that the fit follows agrees with differences."""
     x, generator = FEATURES(points(15)), np.random.default_rng(1)
     pairs, y = np.triu_indices(15, 1), generator.standard_normal(15)
-    arguments = (parameter_distances(FEATURES, x, pairs), pairs, y)
+    arguments = (FEATURES.distances(x, pairs), pairs, y)
     for _ in range(3):
         theta = generator.normal(-1.0, 0.7, FEATURES.parameters + 1)
         error = check_grad(
@@ -94,12 +106,12 @@ def test_prediction_is_that_of_the_textbook() -> None:
     y = generator.standard_normal(20)
     hyperparameters = Hyperparameters(generator.normal(-0.5, 0.3, FEATURES.parameters), math.log(0.01))
     model = GaussianProcess(FEATURES, hyperparameters, some, y)
-    scale = np.exp(-hyperparameters.log_length_scales)[FEATURES.owner]
-    x, z = FEATURES(some) * scale, FEATURES(others) * scale
-    inverse = np.linalg.inv(matern(x, x) + 0.01 * np.eye(20))
+    scales, x, z = hyperparameters.log_length_scales, FEATURES(some), FEATURES(others)
+    inverse = np.linalg.inv(FEATURES.correlation(x, x, scales) + 0.01 * np.eye(20))
+    cross = FEATURES.correlation(z, x, scales)
     mean, deviation = model.predict(others)
-    assert mean == pytest.approx(matern(z, x) @ inverse @ y)
-    variance = 1.0 - np.einsum("ij,jk,ik->i", matern(z, x), inverse, matern(z, x))
+    assert mean == pytest.approx(cross @ inverse @ y)
+    variance = 1.0 - np.einsum("ij,jk,ik->i", cross, inverse, cross)
     assert deviation**2 / model.signal == pytest.approx(variance)
 
 

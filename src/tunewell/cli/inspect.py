@@ -32,7 +32,7 @@ from tunewell.service.export import to_csv
 from tunewell.service.service import Service
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import DataError, NotFoundError, ended, nearest
-from tunewell.spec.space import describe
+from tunewell.spec.space import NO_DEFAULT, Parameter, Value, describe
 from tunewell.spec.states import TrialState
 from tunewell.store.rows import TrialRow
 from tunewell.tasks.catalogue import TASKS, task_for
@@ -311,7 +311,7 @@ def tasks(
     of_tasks, entry = networks[name]
     if json_:
         parameters = {
-            p.name: {"domain": describe(p), "default": p.default, "source": entry.sources.get(p.name, "")}
+            p.name: {"domain": describe(p), "default": _default(p), "source": entry.sources.get(p.name, "")}
             for p in entry.space
         }
         print_json(
@@ -337,13 +337,17 @@ def tasks(
     for column in ("parameter", "where default and range come from"):
         sources.add_column(column, overflow="fold")
     for parameter in entry.space:
-        default = parameter.default if parameter.default is not None else parameter.from_unit(0.5)
         domain = "fixed" if parameter.size == 1 else describe(parameter)
-        table.add_row(parameter.name, scalar(default), domain, conditions_text(parameter))
+        table.add_row(parameter.name, scalar(_default(parameter)), domain, conditions_text(parameter))
         sources.add_row(parameter.name, Text(entry.sources.get(parameter.name, "")))
     console.print(table)
     console.print()
     console.print(sources)
+
+
+def _default(parameter: Parameter) -> Value:
+    """Return the default of a network's parameter: a constant is its own."""
+    return parameter.from_unit(0.5) if parameter.default is NO_DEFAULT else parameter.default
 
 
 def _with_equal_networks(tasks: list[str], catalogue: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:

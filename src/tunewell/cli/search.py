@@ -33,7 +33,7 @@ from tunewell.service.service import Service
 from tunewell.service.submission import make_plan
 from tunewell.spec.files import read_spec_file
 from tunewell.spec.metric_line import parse_metrics
-from tunewell.spec.space import describe
+from tunewell.spec.space import NO_DEFAULT, describe
 from tunewell.spec.states import Cause
 from tunewell.tasks.command import check_metric_line
 
@@ -188,7 +188,7 @@ def check(
     for column in ("parameter", "range", "default", *(["only with"] if any(conditions) else [])):
         table.add_column(column, overflow="fold")
     for parameter, condition in zip(plan.space, conditions, strict=True):
-        default = scalar(parameter.default) if parameter.default is not None else ""
+        default = "" if parameter.default is NO_DEFAULT else scalar(parameter.default)
         domain = "fixed" if parameter.size == 1 and default else describe(parameter)
         table.add_row(parameter.name, Text(domain), default, *([condition] if any(conditions) else []))
     console.print(table)

@@ -37,7 +37,7 @@ def share(value: float | None) -> str:
 def scalar(value: object, digits: int = 3) -> str:
     """Return a parameter's value: floats rounded, everything else as it is written in a spec."""
     if value is None:
-        return NOTHING
+        return "null"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,7 +21,7 @@ from tunewell.reports.importance import Importance, parameter_importances
 from tunewell.reports.pages import source, templates
 from tunewell.reports.view import ExperimentView, TrialView, comparable, ended_with_value, failures_by_cause, ranked
 from tunewell.spec.files import to_yaml
-from tunewell.spec.space import Parameter, describe
+from tunewell.spec.space import Parameter, Value, describe
 
 #: Most rows in the table of all trials; of more trials, the best are listed.
 TRIAL_ROWS = 1000
@@ -120,14 +120,18 @@ def _parameter_rows(view: ExperimentView) -> list[ParameterRow]:
     return [
         ParameterRow(
             name=parameter.name,
-            best=format.scalar(best.get(parameter.name)),
-            default=format.scalar((default or {}).get(parameter.name)),
+            best=_text(best, parameter.name),
+            default=_text(default or {}, parameter.name),
             changed=bool(best) and summary.differs(best, default, parameter.name),
             domain="fixed" if parameter.size == 1 else describe(parameter),
             condition=_condition(parameter),
         )
         for parameter in sorted(view.space, key=lambda parameter: parameter.size == 1)
     ]
+
+
+def _text(configuration: Mapping[str, Value], name: str) -> str:
+    return format.scalar(configuration[name]) if name in configuration else format.NOTHING
 
 
 def _condition(parameter: Parameter) -> str:

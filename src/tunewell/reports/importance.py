@@ -121,16 +121,18 @@ def _variances(parameter: Parameter, configurations: Sequence[Configuration], we
         return np.zeros(len(weights))
     values = [c[parameter.name] for c, is_active in zip(configurations, active, strict=True) if is_active]
     kernels = _kernels(parameter, values, top[0, active] > 0)
-    divergence = _divergences(kernels, weights[:, active], top[:, active])
+    cells = parameter.size if isinstance(parameter, Choice) and not parameter.ordered else CELLS
+    divergence = _divergences(kernels, cells, weights[:, active], top[:, active])
     share_of_all = weights[:, active].sum(axis=1) / weights.sum(axis=1)
     share_of_top = top[:, active].sum(axis=1) / top.sum(axis=1)
     return np.where(share_of_all > 0, share_of_top**2 / np.maximum(share_of_all, 1e-12) * divergence, 0.0)
 
 
 def _kernels(parameter: Parameter, values: Sequence[Any], top: NDArray[np.bool_]) -> Array:
-    """Return the density of each value over the cells (n, C); rows sum to 1 (step 1)."""
+    """Return the density of each value over the cells (n, C), empty cells left out; rows sum to 1 (step 1)."""
     if isinstance(parameter, Choice) and not parameter.ordered:
-        return np.eye(parameter.size)[[parameter.index(value) for value in values]]
+        found, places = np.unique([parameter.index(value) for value in values], return_inverse=True)
+        return np.eye(len(found))[places]
     positions = np.array([parameter.to_unit(value) for value in values])
     spread = float(positions[top].std()) if top.any() else 0.0
     bandwidth = max(1.059 * spread * max(int(top.sum()), 1) ** -0.2, 1 / CELLS)
@@ -139,7 +141,7 @@ def _kernels(parameter: Parameter, values: Sequence[Any], top: NDArray[np.bool_]
     return np.asarray(kernels / kernels.sum(axis=1, keepdims=True))
 
 
-def _divergences(kernels: Array, weights: Array, top: Array) -> Array:
+def _divergences(kernels: Array, cells: int, weights: Array, top: Array) -> Array:
     """Return max(D', 0) of steps 2 and 3 for each weighting (B,), given kernels (n, C) and weights (B, n)."""
     n = np.maximum(weights.sum(axis=1, keepdims=True), 1.0)
     m = top.sum(axis=1, keepdims=True)
@@ -147,7 +149,7 @@ def _divergences(kernels: Array, weights: Array, top: Array) -> Array:
     m = np.maximum(m, 1.0)
     mean = weights @ kernels / n  # (B, C)
     top_mean = top @ kernels / m
-    density = (n * mean + 1 / kernels.shape[1]) / (n + 1)
+    density = (n * mean + 1 / cells) / (n + 1)
     # A trial drawn w times is one piece of evidence, not w: Σw²/m² is 1/m for weights of one.
     unevenness = (top**2).sum(axis=1, keepdims=True) / m**2
     spread = np.maximum(top @ kernels**2 / m - top_mean**2, 0) / np.maximum(1 - unevenness, 1e-12)

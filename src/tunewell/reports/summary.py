@@ -201,4 +201,6 @@ def describe_subject(view: ExperimentView) -> str:
 
 def differs(parameters: Mapping[str, Any], other: Mapping[str, Any] | None, name: str) -> bool:
     """Whether a parameter's value is another one than in `other`, as far as a reader can tell."""
-    return other is not None and scalar(parameters.get(name)) != scalar(other.get(name))
+    if other is None or name not in parameters or name not in other:
+        return other is not None and (name in parameters) != (name in other)
+    return scalar(parameters[name]) != scalar(other[name])

@@ -34,14 +34,18 @@ def export_experiment(store: Store, home: Home, name: str) -> dict[str, Any]:
 
 
 def to_csv(exported: dict[str, Any]) -> str:
-    """Return the trials of an exported experiment as CSV, a row a trial, a column a parameter."""
+    """Return the trials of an exported experiment as CSV, a row a trial, a column a parameter.
+
+    The cell of a parameter that is not active is empty; the value null is `null`.
+    """
     names = list(exported["space"])
     fixed = ["number", "state", "cause", "value", "attempts", "origin", "fidelity", "start", "end", "cost_seconds"]
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow([*fixed, *(f"parameter:{name}" for name in names)])
     for trial in exported["trials"]:
-        values = (trial["parameters"].get(name) for name in names)
+        parameters = trial["parameters"]
+        values = ("null" if parameters.get(name, "") is None else parameters.get(name) for name in names)
         writer.writerow([*(trial[name] for name in fixed), *values])
     return buffer.getvalue()
 

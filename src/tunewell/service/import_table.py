@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from tunewell.service.importing import ImportedTrial, check_parameters
 from tunewell.spec.errors import DataError, ended, nearest, shown
-from tunewell.spec.space import Numeric, Parameter, SearchSpace, is_number
+from tunewell.spec.space import Numeric, Parameter, SearchSpace
 from tunewell.spec.states import Cause, TrialState
 
 #: Columns of `tunewell export` that are read, where they are there.
@@ -19,6 +19,8 @@ _PREFIX = "parameter:"
 
 Row = Mapping[str, str]
 Word = TypeVar("Word", TrialState, Cause)
+#: How null and booleans are written, here and in other programs.
+_WORDS = {"": None, "null": None, "none": None, "true": True, "false": False}
 #: Key of what a row has beyond the header.
 _BEYOND = "\0"
 
@@ -74,10 +76,8 @@ def _trial(place: str, row: Row, columns: Mapping[str, str], space: SearchSpace)
     state = _word(place, row, _STATE, TrialState, TrialState.SUCCEEDED)
     if not state.final:
         return None
-    given = {}
-    for parameter in space:
-        text = row.get(columns.get(_PREFIX + parameter.name, ""), "").strip()
-        given[parameter.name] = _value(parameter, text) if text else None
+    texts = {p: row.get(columns.get(_PREFIX + p.name, ""), "").strip() for p in space}
+    given = {p.name: _value(p, text) for p, text in texts.items() if text or _may_be_empty(p)}
     value = _number(place, row, columns[_VALUE])
     if state is TrialState.SUCCEEDED and value is None:
         raise DataError(f"{place}, column '{columns[_VALUE]}': there is no value. Give one, or drop the row.")
@@ -102,15 +102,13 @@ def _value(parameter: Parameter, text: str) -> Any:
     """Return the parameter's value that a text stands for; the text itself if it stands for none."""
     if isinstance(parameter, Numeric):
         return _as_number(text)
-    number = _as_number(text)
-    for value in parameter.values_:
-        if isinstance(value, bool):
-            matches = text.lower() == str(value).lower()
-        else:
-            matches = number == value if is_number(value) else text == value
-        if matches:
-            return value
-    return text
+    candidates = (text, _as_number(text), _WORDS.get(text.lower(), text))
+    return next((value for value in candidates if parameter.contains(value)), text)
+
+
+def _may_be_empty(parameter: Parameter) -> bool:
+    """Whether an empty cell stands for a value."""
+    return parameter.contains("") or parameter.contains(None)
 
 
 def _as_number(text: str) -> int | float | str:

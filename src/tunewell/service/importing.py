@@ -80,11 +80,12 @@ def check_parameters(place: str, space: SearchSpace, given: Mapping[str, Any]) -
     for parameter in space:
         if not space.is_active(parameter, configuration):
             continue
-        value = given.get(parameter.name)
         where = f"{place}, column '{parameter.name}'"
-        if value is None and parameter.size == 1:
+        if parameter.name in given:
+            value = given[parameter.name]
+        elif parameter.size == 1:
             value = parameter.from_unit(0.5)
-        if value is None:
+        else:
             raise DataError(f"{where}: there is no value, but the parameter is active here. Give one, or drop the row.")
         if not parameter.contains(value):
             raise DataError(

@@ -15,7 +15,7 @@ from tunewell.schedulers.local import LocalScheduler
 from tunewell.service.warm_start import find_best, find_sources
 from tunewell.spec.declaration import declare, parse_space
 from tunewell.spec.differences import BUDGET_FIELDS, Difference, spec_differences
-from tunewell.spec.errors import ConflictError
+from tunewell.spec.errors import ConflictError, listed
 from tunewell.spec.experiment import ExperimentSpec, parse_spec
 from tunewell.spec.places import PLACES, beside, moved_spec, resolved_spec
 from tunewell.spec.secrets import without_values
@@ -91,7 +91,7 @@ def make_plan(raw: Mapping[str, Any], function: Function | None = None) -> Plan:
 
 def _findings_on_earlier(spec: ExperimentSpec) -> list[str]:
     earlier = [*spec.warm_start, *([spec.parameters_from] if spec.parameters_from is not None else [])]
-    names = ", ".join(f"'{name}'" for name in earlier)
+    names = listed([f"'{name}'" for name in earlier])
     return [f"Earlier experiments, looked up when the search begins: {names}."] if earlier else []
 
 
@@ -260,7 +260,8 @@ def _continue(store: Store, home: Home, row: ExperimentRow, plan: Plan) -> Submi
     differences = [d for d in spec_differences(recorded, spec) if d.field not in PLACES or d.field in elsewhere]
     fixed = [d for d in differences if d.field not in BUDGET_FIELDS and not _may_have_moved(d)]
     if fixed:
-        changes = "; ".join(map(str, fixed))
+        changes = "; ".join(map(str, fixed[:5]))
+        changes += f"; and {len(fixed) - 5} more" if len(fixed) > 5 else ""
         raise ConflictError(
             f"Experiment '{row.name}' exists with another spec ({changes}). "
             "Give the new one another `name`, start it afresh with --new, or undo the change."

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tunewell.spec.space import NO_DEFAULT
+
 Declaration = dict[str, Any]
 When = Mapping[str, Any] | None
 
@@ -34,14 +36,18 @@ def integer(
     return _declaration(low=low, high=high, type="integer", log=log or None, step=step, when=when, default=default)
 
 
-def choice(values: Sequence[Any], *, when: When = None, default: Any = None) -> Declaration:
-    """Declare one of `values` (texts, numbers, booleans), without order."""
-    return _declaration(choices=_as_list(values), when=when, default=default)
+def choice(values: Sequence[Any], *, when: When = None, default: Any = NO_DEFAULT) -> Declaration:
+    """Declare one of `values` (texts, numbers, booleans, None), without order."""
+    return _chosen(_declaration(choices=_as_list(values), when=when), default)
 
 
-def ordinal(values: Sequence[Any], *, when: When = None, default: Any = None) -> Declaration:
+def ordinal(values: Sequence[Any], *, when: When = None, default: Any = NO_DEFAULT) -> Declaration:
     """Declare one of `values` in this order."""
-    return _declaration(ordinal=_as_list(values), when=when, default=default)
+    return _chosen(_declaration(ordinal=_as_list(values), when=when), default)
+
+
+def _chosen(declaration: Declaration, default: Any) -> Declaration:
+    return declaration if default is NO_DEFAULT else {**declaration, "default": default}
 
 
 def _as_list(values: Any) -> Any:

@@ -5,7 +5,7 @@
 ``{low: 0, high: 1, step: 0.1}``                a float in steps
 ``[sgd, adamw]`` or ``{choices: [sgd, adamw]}`` one of these, without order
 ``{ordinal: [32, 64, 128]}``                    one of these, in this order
-``5`` or ``adamw``                              a constant
+``5`` or ``adamw``                              a constant (null: ``[null]``)
 ==============================================  =======================================================
 
 Every mapping takes `default:` and `when: {parent: value or [values]}` as well.
@@ -15,12 +15,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Hashable, Mapping, Set
 from dataclasses import replace
 from typing import Any
 
 from tunewell.spec.errors import SpecError, nearest, shown
+from tunewell.spec.quantities import LARGEST_INTEGER
 from tunewell.spec.space import (
+    NO_DEFAULT,
     Choice,
     Condition,
     Numeric,
@@ -28,20 +30,21 @@ from tunewell.spec.space import (
     SearchSpace,
     Value,
     describe,
+    identity,
     is_number,
-    same,
 )
 from tunewell.spec.text import check_text
 
 #: What a parameter may be called.
 PARAMETER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]*")
 
+#: Most parameters of a space: with more, proposals take minutes.
+MOST_PARAMETERS = 1000
+
 _NUMERIC_FIELDS = {"low", "high", "log", "step", "type", "default", "when"}
 _CHOICE_FIELDS = {"choices", "ordinal", "default", "when"}
 #: Share of a step that rounding may add: 0.5 - 0.4 is a little less than 0.1.
 _ROUNDING = 1e-9
-#: Beyond it floats skip whole numbers.
-_LARGEST_INTEGER = 2**53
 
 
 def parse_space(declarations: Mapping[str, Any], base: SearchSpace | None = None) -> SearchSpace:
@@ -58,6 +61,8 @@ def parse_space(declarations: Mapping[str, Any], base: SearchSpace | None = None
         raise SpecError(
             "parameters", f"{shown(declarations)} is not a mapping", "Write `name: {low: …, high: …}` lines"
         )
+    if len(declarations) > MOST_PARAMETERS:
+        raise SpecError("parameters", f"there are {len(declarations)}", f"Give {MOST_PARAMETERS} at most")
     known = {parameter.name: parameter for parameter in base or ()}
     for name, declaration in declarations.items():
         if base is None:
@@ -80,8 +85,7 @@ def parse_parameter(name: Any, declaration: Any) -> Parameter:
             "Use letters, digits, '_', '-' and '.', a letter first",
         )
     if not isinstance(declaration, Mapping):
-        values = declaration if isinstance(declaration, list | tuple) else [declaration]
-        return Choice(name, _choice_values(where, values))
+        return Choice(name, _choice_values(where, _as_list(where, declaration)))
     if "low" in declaration or "high" in declaration:
         return _numeric(name, where, declaration)
     if "choices" in declaration or "ordinal" in declaration:
@@ -110,7 +114,7 @@ def _declare(parameter: Parameter) -> dict[str, Any]:
             declaration["step"] = kind(parameter.step)
     else:
         declaration = {"ordinal" if parameter.ordered else "choices": list(parameter.values_)}
-    if parameter.default is not None:
+    if parameter.default is not NO_DEFAULT:
         declaration["default"] = parameter.default
     if parameter.when:
         declaration["when"] = {condition.parent: list(condition.values) for condition in parameter.when}
@@ -119,18 +123,32 @@ def _declare(parameter: Parameter) -> dict[str, Any]:
 
 def _override(base: Parameter, declaration: Any) -> Parameter:
     inherited = _declare(base)
-    default = inherited.pop("default", None)
+    default = inherited.pop("default", NO_DEFAULT)
     if not isinstance(declaration, Mapping):
-        declaration = {"choices": declaration if isinstance(declaration, list | tuple) else [declaration]}
+        declaration = {"choices": _as_list(f"parameters.{base.name}", declaration)}
     domain = {"choices", "ordinal"} if isinstance(base, Numeric) else {"choices", "ordinal", "low", "high"}
     if not domain.isdisjoint(declaration):
         inherited = {"when": inherited.get("when")}
     parameter = parse_parameter(base.name, {**inherited, **declaration})
+    _check_kinds(base, parameter)
     if isinstance(parameter, Choice) and isinstance(base, Choice) and base.ordered:
         parameter = replace(parameter, ordered=True)
-    if default is None or "default" in declaration:
+    if default is NO_DEFAULT or "default" in declaration:
         return parameter
     return replace(parameter, default=_closest(parameter, default))
+
+
+def _check_kinds(base: Parameter, parameter: Parameter) -> None:
+    """Raise `SpecError` if an override has a value of a kind (number, text, boolean, null) that the base has not."""
+    kinds = {float} if isinstance(base, Numeric) else {_kind(value) for value in base.values_}
+    for value in parameter.values(2):
+        if _kind(value) not in kinds:
+            problem = f"{shown(value)} is of another kind than {describe(base)}"
+            raise SpecError(f"parameters.{base.name}", problem, "Give values like these")
+
+
+def _kind(value: Value) -> type:
+    return float if is_number(value) else type(value)
 
 
 def _closest(parameter: Parameter, value: Value) -> Value:
@@ -183,7 +201,7 @@ def _is_integer(where: str, declaration: Mapping[str, Any], low: float, high: fl
     for end, value in (("low", low), ("high", high)):
         if value != int(value):
             raise SpecError(f"{where}.{end}", f"{value:g} is not whole, but the type is integer", "Give a whole number")
-        if abs(value) > _LARGEST_INTEGER:
+        if abs(value) > LARGEST_INTEGER:
             raise SpecError(
                 f"{where}.{end}",
                 f"{value:g} is too large for an integer",
@@ -209,6 +227,8 @@ def _step(where: str, declaration: Mapping[str, Any], width: float, integer: boo
         raise SpecError(f"{where}.step", f"{step:g} is not above 0", "Give a positive step, or drop it")
     if integer and step != int(step):
         raise SpecError(f"{where}.step", f"{step:g} is not whole, but the parameter is", "Add `type: float`")
+    if width > step * LARGEST_INTEGER:
+        raise SpecError(f"{where}.step", f"{step:g} is too short for the range", "Give a longer one, or drop it")
     if step * (1 - _ROUNDING) > width > 0:
         raise SpecError(f"{where}.step", f"{step:g} is longer than the range", "Give a smaller one")
     return step
@@ -224,17 +244,26 @@ def _choice(name: str, where: str, declaration: Mapping[str, Any]) -> Choice:
     return replace(choice, default=_default(where, declaration, choice))
 
 
+def _as_list(where: str, declaration: Any) -> list[Any] | tuple[Any, ...]:
+    """Return the values of a declaration without fields."""
+    if declaration is None:  # rather forgotten than meant
+        raise SpecError(where, "it says no domain", "Give `low` and `high`, or a list of choices")
+    return declaration if isinstance(declaration, list | tuple) else [declaration]
+
+
 def _choice_values(where: str, values: Any) -> tuple[Value, ...]:
     if not isinstance(values, list | tuple) or not values:
         raise SpecError(where, f"{shown(values)} is not a list of values", "Write it as [a, b, c]")
-    for place, value in enumerate(values):
-        if not isinstance(value, bool | str) and not is_number(value):
+    known: set[Hashable] = set()
+    for value in values:
+        if value is not None and not isinstance(value, bool | str) and not is_number(value):
             raise SpecError(
-                where, f"{shown(value)} can't be a choice", "Choices are finite numbers, texts, true and false"
+                where, f"{shown(value)} can't be a choice", "Choices are finite numbers, texts, true, false and null"
             )
         check_text(where, value)
-        if any(same(value, earlier) for earlier in values[:place]):
+        if identity(value) in known:
             raise SpecError(where, f"{shown(value)} is there twice", "Name each value once")
+        known.add(identity(value))
     return tuple(values)
 
 
@@ -251,9 +280,9 @@ def _when(where: str, declaration: Mapping[str, Any]) -> tuple[Condition, ...]:
 
 
 def _default(where: str, declaration: Mapping[str, Any], parameter: Parameter) -> Value:
-    default = declaration.get("default")
-    if default is None:
-        return None
+    default = declaration.get("default", NO_DEFAULT)
+    if default is NO_DEFAULT or (default is None and not parameter.contains(None)):
+        return NO_DEFAULT
     if not parameter.contains(default):
         raise SpecError(f"{where}.default", f"{shown(default)} is outside {describe(parameter)}", "Give a value in it")
     return parameter.canonical(default)
@@ -305,7 +334,7 @@ def _check_fields(where: str, declaration: Mapping[str, Any], known: set[str]) -
 
 def _number(where: str, value: Any) -> float:
     if isinstance(value, str):
-        raise SpecError(where, f"{value!r} is a text, not a number", "Write a number such as 0.1, without quotes")
+        raise SpecError(where, f"{shown(value)} is a text, not a number", "Write a number such as 0.1, without quotes")
     if not is_number(value):
         raise SpecError(where, f"{shown(value)} is not a finite number", "Write a number such as 0.1")
     return float(value)

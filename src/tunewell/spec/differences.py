@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from tunewell.spec.errors import shown
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.secrets import is_secret
 
@@ -37,7 +38,7 @@ class Difference(NamedTuple):
         """Return it for people: both values, or just the field if its values are secret."""
         if is_secret(self.field):
             return f"{self.field}: {self._which()}, with a value that is not shown"
-        return f"{self.field}: {self.old!r} there, {self.new!r} here"
+        return f"{self.field}: {shown(self.old)} there, {shown(self.new)} here"
 
     def _which(self) -> str:
         if self.old is None or self.new is None:

@@ -13,8 +13,15 @@ from __future__ import annotations
 
 import datetime
 import difflib
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
+
+#: Longest value and field in a message, in characters.
+_LONGEST_VALUE, _LONGEST_FIELD = 60, 100
+#: Most names in a message.
+_MOST_NAMES = 50
+_LONGEST_INTEGER_BITS = 1000
 
 
 class TunewellError(Exception):
@@ -30,8 +37,8 @@ class SpecError(UserError):
 
     def __init__(self, field: str, problem: str, remedy: str = "") -> None:
         """`field` as the user wrote it (dotted path), `problem` with the value, `remedy` as an instruction."""
-        self.field = field
-        super().__init__(f"{field}: {problem}." + (f" {ended(remedy)}" if remedy else ""))
+        self.field = shortened(field, _LONGEST_FIELD)
+        super().__init__(f"{self.field}: {problem}." + (f" {ended(remedy)}" if remedy else ""))
 
 
 class DataError(UserError):
@@ -51,14 +58,23 @@ class TransitionRefused(TunewellError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return a remedy that names the closest of `known`, or all of them if none is close."""
+    """Return a remedy that names the closest of `known`, or all of them (or a few of many) if none is close."""
     candidates = sorted(known)
     if not candidates:
         return ""
-    close = difflib.get_close_matches(name, candidates, n=1, cutoff=0.6)
-    if close:
-        return f"Did you mean '{close[0]}'"
-    return "Known: " + ", ".join(candidates)
+    if len(name) <= _LONGEST_FIELD:  # comparing longer ones takes long
+        close = difflib.get_close_matches(name, candidates, n=1, cutoff=0.6)
+        if close:
+            return f"Did you mean '{close[0]}'"
+    return "Known: " + listed(candidates, _MOST_NAMES)
+
+
+def listed(names: Sequence[str], most: int = 10) -> str:
+    """Return `a, b, c`, or `a, b and 20 more` where there are more than `most`."""
+    more = len(names) - most
+    return ", ".join(shortened(name, _LONGEST_VALUE) for name in names[:most]) + (
+        f" and {more} more" if more > 0 else ""
+    )
 
 
 def ended(remedy: str) -> str:
@@ -68,16 +84,40 @@ def ended(remedy: str) -> str:
 
 def shown(value: Any) -> str:
     """Return a value as a spec file would write it: `null`, `true`, `'text'`, `[0.1, 2]`; at most 60 characters."""
+    text = ""
+    for piece in _pieces(value):
+        text += piece
+        if len(text) > _LONGEST_VALUE:
+            break  # the value may be as long as it likes, or even hold itself
+    return shortened(text, _LONGEST_VALUE)
+
+
+def shortened(text: str, longest: int) -> str:
+    """Return a text, cut off with `...` if it is longer than `longest`."""
+    return text if len(text) <= longest else text[: longest - 3] + "..."
+
+
+def _pieces(value: Any) -> Iterator[str]:
     if value is None or isinstance(value, bool):
-        text = {None: "null", True: "true", False: "false"}[value]
+        yield {None: "null", True: "true", False: "false"}[value]
     elif isinstance(value, Mapping):
-        text = "{" + ", ".join(f"{key}: {shown(part)}" for key, part in value.items()) + "}"
+        yield "{"
+        for place, (key, part) in enumerate(value.items()):
+            yield f"{', ' if place else ''}{key}: "
+            yield from _pieces(part)
+        yield "}"
     elif isinstance(value, list | tuple):
-        text = "[" + ", ".join(shown(part) for part in value) + "]"
+        yield "["
+        for place, part in enumerate(value):
+            yield ", " if place else ""
+            yield from _pieces(part)
+        yield "]"
     elif isinstance(value, str) and value.isprintable():
-        text = f"'{value}'"
+        yield f"'{value}'"
     elif isinstance(value, datetime.date):
-        text = value.isoformat()
+        yield value.isoformat()
+    elif isinstance(value, int) and value.bit_length() > _LONGEST_INTEGER_BITS:
+        # Python refuses to write out numbers of thousands of digits.
+        yield f"a number of {math.ceil(value.bit_length() * math.log10(2))} digits"
     else:
-        text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+        yield repr(value)

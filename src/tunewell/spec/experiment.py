@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from tunewell.spec.errors import SpecError, shown
 from tunewell.spec.quantities import CountOrShare, Duration, Flag, Number, Share, Size, WholeNumber
 from tunewell.spec.space import is_number
-from tunewell.spec.text import check_text
+from tunewell.spec.text import check_extent, check_text
 from tunewell.spec.wording import spec_error
 
 Goal = Literal["maximize", "minimize"]
@@ -117,7 +117,7 @@ Argument = Annotated[str, BeforeValidator(_argument)]
 Arguments = Annotated[tuple[Argument, ...], BeforeValidator(_arguments)]
 Declarations = Annotated[dict[str, Any], BeforeValidator(_plain_mapping)]
 Variables = Annotated[dict[str, Annotated[str, BeforeValidator(_secret)]], BeforeValidator(_variables)]
-Text = Annotated[str, Field(min_length=1)]
+Text = Annotated[str, Field(min_length=1, max_length=1000)]
 Names = Annotated[tuple[Text, ...], BeforeValidator(_names)]
 Count = Annotated[WholeNumber, Field(ge=1)]
 CountFromZero = Annotated[WholeNumber, Field(ge=0)]
@@ -379,6 +379,7 @@ def parse_spec(data: Any) -> ExperimentSpec:
     """
     if not isinstance(data, Mapping):
         raise SpecError("spec", f"{shown(data)} is not a mapping", "Write `field: value` lines")
+    check_extent("spec", data)
     for name in data:
         if not isinstance(name, str):
             raise SpecError("spec", f"{shown(name)} is not the name of a field", "Write `field: value` lines")

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import json
+import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.composer import Composer
 from ruamel.yaml.constructor import DuplicateKeyError
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.events import AliasEvent
 from ruamel.yaml.parser import ParserError
 from ruamel.yaml.reader import ReaderError
 from ruamel.yaml.scanner import ScannerError
 
-from tunewell.spec.errors import DataError, SpecError, shown
+from tunewell.spec.errors import DataError, SpecError, shortened, shown
+from tunewell.spec.text import DEEPEST, MOST_VALUES, TOO_DEEP, TOO_MANY, check_extent, check_text
+
+#: Longest name of a file and, about, longest path, in bytes.
+_LONGEST_NAME, _LONGEST_PATH = 255, 3800
+#: Largest spec file, in bytes: reading one takes two seconds.
+LARGEST_FILE = 1_000_000
+_TOO_LONG = ("there is a number with thousands of digits", "Shorten it")
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def read_spec_file(path: Path) -> dict[str, Any]:
@@ -25,18 +38,28 @@ def read_spec_file(path: Path) -> dict[str, Any]:
         DataError: the file can't be read.
         SpecError: it is no valid YAML or JSON, or no mapping.
     """
+    text = _read(path)
+    data = _parse_json(path, text) if path.suffix.lower() == ".json" else _parse_yaml(path, text)
+    if not isinstance(data, dict):
+        raise SpecError(str(path), "it holds no mapping", "Write `field: value` lines")
+    return complete_paths(data, path.resolve().parent, path.stem)
+
+
+def _read(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise DataError(f"{path}: it is no file. Give the path of a spec file.")
+        if status.st_size > LARGEST_FILE:
+            raise DataError(f"{path}: it is larger than a megabyte. Give the path of a spec file.")
+        content = path.read_bytes()
+        return content.decode("utf-16" if content.startswith(_UTF_16) else "utf-8-sig")
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file. Give the path of a spec file.") from None
     except OSError as error:
         raise DataError(f"{path}: it can't be read ({error.strerror}). Give the path of a spec file.") from None
     except UnicodeDecodeError:
         raise DataError(f"{path}: it is no text in UTF-8. Give the path of a spec file.") from None
-    data = _parse_json(path, text) if path.suffix.lower() == ".json" else _parse_yaml(path, text)
-    if not isinstance(data, dict):
-        raise SpecError(str(path), "it holds no mapping", "Write `field: value` lines")
-    return complete_paths(data, path.resolve().parent, path.stem)
 
 
 def to_yaml(spec: Mapping[str, Any]) -> str:
@@ -59,24 +82,37 @@ def complete_paths(data: dict[str, Any], base: Path, name: str) -> dict[str, Any
     data = {"name": name, **data}
     weights = data.get("weights")
     if isinstance(data.get("data"), str):
-        data["data"] = _absolute(base, data["data"])
+        data["data"] = _absolute("data", base, data["data"])
     if isinstance(weights, str) and weights not in ("", "auto", "none"):
-        data["weights"] = _absolute(base, weights)
+        data["weights"] = _absolute("weights", base, weights)
     if data.get("command") and isinstance(data.get("working_directory", "."), str):
-        data["working_directory"] = _absolute(base, data.get("working_directory", "."))
+        data["working_directory"] = _absolute("working_directory", base, data.get("working_directory", "."))
     return data
 
 
-def _absolute(base: Path, path: str) -> str:
-    return str((base / Path(path).expanduser()).resolve())
+def _absolute(field: str, base: Path, path: str) -> str:
+    check_text(field, path)
+    parts = [len(os.fsencode(part)) for part in path.split(os.sep)]
+    if max(parts) > _LONGEST_NAME or sum(parts) > _LONGEST_PATH:
+        raise SpecError(field, f"{shown(path)} is longer than a path can be", "Shorten it")
+    try:
+        return str((base / Path(path).expanduser()).resolve())
+    except (OSError, RuntimeError) as error:  # links in a circle; a user who has no folder
+        raise SpecError(field, f"{shown(path)} leads nowhere ({error})", "Give another path") from None
 
 
 def _parse_json(path: Path, text: str) -> Any:
     try:
-        return json.loads(text, object_pairs_hook=lambda pairs: _without_doubles(path, pairs))
+        data = json.loads(text, object_pairs_hook=lambda pairs: _without_doubles(path, pairs))
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
-        raise SpecError(str(path), f"{place}: {error.msg}", "Mend the JSON there") from None
+        raise SpecError(str(path), f"{place}: {error.msg}", "Fix the JSON there") from None
+    except RecursionError:
+        raise SpecError(str(path), *TOO_DEEP) from None
+    except ValueError:
+        raise SpecError(str(path), *_TOO_LONG) from None
+    check_extent(str(path), data)
+    return data
 
 
 def _without_doubles(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -88,9 +124,49 @@ def _without_doubles(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]
     return found
 
 
+class _Refused(MarkedYAMLError):
+    """What is valid YAML, but too much of it."""
+
+    def __init__(self, problem: str, remedy: str, mark: Any) -> None:
+        super().__init__(problem=problem, problem_mark=mark)
+        self.remedy = remedy
+
+
+class _Composer(Composer):
+    """Refuses what refers to itself, and what would take long: values behind `*name` count each time."""
+
+    def __init__(self, loader: Any = None) -> None:
+        super().__init__(loader)
+        self.warn_double_anchors = False
+        self._count = self._level = 0
+        self._counts: dict[int, int] = {}
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        event = self.parser.peek_event()
+        before = self._count
+        self._count += 1
+        self._level += 1
+        if self._level > DEEPEST:
+            raise _Refused(*TOO_DEEP, event.start_mark)
+        node = super().compose_node(parent, index)
+        if isinstance(event, AliasEvent):
+            if id(node) not in self._counts:
+                raise _Refused(f"*{event.anchor} stands for what it is a part of", "Drop it", event.start_mark)
+            self._count = before + self._counts[id(node)]
+        if self._count > MOST_VALUES:
+            raise _Refused(*TOO_MANY, event.start_mark)
+        self._counts[id(node)] = self._count - before
+        self._level -= 1
+        return node
+
+
 def _parse_yaml(path: Path, text: str) -> Any:
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Composer = _Composer
     try:
-        return YAML(typ="safe", pure=True).load(text)
+        return yaml.load(text)
+    except _Refused as error:
+        raise SpecError(str(path), f"{_place(error)}{error.problem}", error.remedy) from None
     except DuplicateKeyError as error:
         name = str(error.problem).split('"')[1]
         raise SpecError(str(path), f"{_place(error)}{shown(name)} is there twice", "Keep one of them") from None
@@ -99,8 +175,10 @@ def _parse_yaml(path: Path, text: str) -> Any:
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise SpecError(str(path), f"line {line}: there is a character that no text may hold", "Delete it") from None
-    except (YAMLError, ValueError, RecursionError) as error:  # a date that is none; nested without end
-        raise SpecError(str(path), f"it is not valid YAML ({error})", "Mend it") from None
+    except Exception as error:  # whatever comes of a date, a number or a tagged text that is none
+        if "digits" in str(error):
+            raise SpecError(str(path), *_TOO_LONG) from None
+        raise SpecError(str(path), f"it is not valid YAML ({shortened(str(error), 100)})", "Fix it") from None
 
 
 def _explain(error: MarkedYAMLError) -> tuple[str, str]:

@@ -14,6 +14,9 @@ from pydantic import BeforeValidator, PlainSerializer, StrictBool
 from tunewell.spec.errors import shown
 from tunewell.spec.space import is_number
 
+#: Beyond it floats, and JSON in other languages, skip whole numbers.
+LARGEST_INTEGER = 2**53
+_MOST_DIGITS = 20
 _AMOUNT = r"(\d+(?:\.\d+)?)"
 _DURATION = re.compile(rf"(?:{_AMOUNT}d)?(?:{_AMOUNT}h)?(?:{_AMOUNT}m)?(?:{_AMOUNT}s)?", re.IGNORECASE)
 _SIZE = re.compile(rf"{_AMOUNT}\s*([KMGT])(?:i?B)?", re.IGNORECASE)
@@ -65,7 +68,7 @@ def _exact_duration(duration: timedelta) -> str | float:
 def parse_size(value: Any) -> int:
     """Return the number of bytes that `500M`, `8G` or a whole number means; K is 1024 bytes."""
     match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
-    if match:
+    if match and len(match[1]) <= _MOST_DIGITS:
         size = int(float(match[1]) * 1024 ** ("KMGT".index(match[2].upper()) + 1))
     elif is_number(value) and value == int(value):
         size = int(value)
@@ -82,6 +85,8 @@ def parse_whole(value: Any) -> int:
         quoted = isinstance(value, str)
         remedy = "Write a whole number such as 4" + (", without quotes" if quoted else "")
         raise ValueError(f"{shown(value)} is " + ("a text, " if quoted else "") + "not a whole number", remedy)
+    if abs(value) > LARGEST_INTEGER:
+        raise ValueError(f"{shown(value)} is too large", f"Give {LARGEST_INTEGER} at most")
     return int(value)
 
 

@@ -9,18 +9,31 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from enum import Enum
 from typing import Any, NoReturn, TypeGuard
 
 import numpy as np
 
-from tunewell.spec.errors import SpecError, nearest, shown
+from tunewell.spec.errors import SpecError, nearest, shortened, shown
 
-Value = Any  # a JSON scalar: bool, int, float or str
+Value = Any  # a JSON scalar: bool, int, float, str or null (None)
 Configuration = dict[str, Value]
 
+
+class NoDefault(Enum):
+    """Type of `NO_DEFAULT`."""
+
+    NO_DEFAULT = "no default"
+
+
+#: In the place of a default: there is none. (None, null in a file, is a value.)
+NO_DEFAULT = NoDefault.NO_DEFAULT
+
+#: Most values of a parameter that are named to people.
+_MOST_DESCRIBED = 20
 #: Rounding errors that are forgiven when steps are counted, in steps.
 _SLACK = 1e-9
 
@@ -30,9 +43,31 @@ def is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
+def identity(value: Value) -> Hashable:
+    """Return what two values have in common if they are the same: 1 and 1.0 are, 1 and true are not.
+
+    Raises:
+        TypeError: it is no scalar.
+    """
+    hash(value)
+    return isinstance(value, bool), value
+
+
 def same(first: Value, second: Value) -> bool:
     """Whether two values are the same: 1 and 1.0 are, 1 and true are not."""
     return bool(first == second) and isinstance(first, bool) == isinstance(second, bool)
+
+
+def _places(values: tuple[Value, ...]) -> dict[Hashable, int]:
+    """Return identity → place of each value."""
+    return {identity(value): place for place, value in enumerate(values)}
+
+
+def _place(places: Mapping[Hashable, int], value: Value) -> int | None:
+    try:
+        return places.get(identity(value))
+    except TypeError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +76,14 @@ class Condition:
 
     parent: str
     values: tuple[Value, ...]
+    _places: dict[Hashable, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_places", _places(self.values))
+
+    def holds(self, value: Value) -> bool:
+        """Whether `value` is one of `values`."""
+        return _place(self._places, value) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +98,7 @@ class Numeric:
     #: Distance between neighbouring values, counted from `low`; None: continuous (integers: 1).
     step: float | None = None
     when: tuple[Condition, ...] = ()
-    default: float | int | None = None
+    default: float | int | NoDefault = NO_DEFAULT
 
     @property
     def size(self) -> int | None:
@@ -138,7 +181,11 @@ class Choice:
     values_: tuple[Value, ...]
     ordered: bool = False
     when: tuple[Condition, ...] = ()
-    default: Value = None
+    default: Value = NO_DEFAULT
+    _places: dict[Hashable, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_places", _places(self.values_))
 
     @property
     def size(self) -> int:
@@ -147,10 +194,10 @@ class Choice:
 
     def index(self, value: Value) -> int:
         """Return the place of `value` (true is not 1); raise ValueError if it is none of them."""
-        for place, known in enumerate(self.values_):
-            if same(known, value):
-                return place
-        raise ValueError(f"{value!r} is not one of {list(self.values_)}")
+        place = _place(self._places, value)
+        if place is None:
+            raise ValueError(f"{shown(value)} is none of {describe(self)}")
+        return place
 
     def from_unit(self, position: float) -> Value:
         """Return the value that owns `position` in [0, 1]; positions outside are clipped."""
@@ -162,7 +209,7 @@ class Choice:
 
     def contains(self, value: Value) -> bool:
         """Whether `value` is one of the values."""
-        return any(same(known, value) for known in self.values_)
+        return _place(self._places, value) is not None
 
     def canonical(self, value: Value) -> Value:
         """Return a contained value as the space lists it."""
@@ -209,8 +256,7 @@ class SearchSpace:
     def is_active(self, parameter: Parameter, configuration: Mapping[str, Value]) -> bool:
         """Whether `parameter` is active given the values of its ancestors in `configuration`."""
         return all(
-            condition.parent in configuration
-            and any(same(configuration[condition.parent], value) for value in condition.values)
+            condition.parent in configuration and condition.holds(configuration[condition.parent])
             for condition in parameter.when
         )
 
@@ -244,7 +290,7 @@ class SearchSpace:
         for parameter in self.parameters:
             if not self.is_active(parameter, configuration):
                 continue
-            if parameter.default is not None:
+            if parameter.default is not NO_DEFAULT:
                 configuration[parameter.name] = parameter.default
             elif parameter.size == 1:
                 configuration[parameter.name] = parameter.from_unit(0.5)
@@ -293,9 +339,11 @@ def key(configuration: Mapping[str, Value]) -> tuple[tuple[str, str], ...]:
 
 
 def describe(parameter: Parameter) -> str:
-    """Return the domain as a user reads it: `1e-05 … 0.1 (log)` or `16 | 32 | 64`."""
+    """Return the domain as a user reads it: `1e-05 … 0.1 (log)` or `16 | 32 | 64`; of many values the first ones."""
     if isinstance(parameter, Choice):
-        return " | ".join(value if isinstance(value, str) else shown(value) for value in parameter.values_)
+        named = parameter.values_ if parameter.size <= _MOST_DESCRIBED else parameter.values_[: _MOST_DESCRIBED // 2]
+        texts = [shortened(value, 60) if isinstance(value, str) else shown(value) for value in named]
+        return " | ".join(texts) + ("" if named is parameter.values_ else f" | … ({parameter.size} values)")
     marks = [f"step {parameter.step:g}"] if parameter.step is not None else []
     marks += ["log"] if parameter.log else []
     suffix = f" ({', '.join(marks)})" if marks else ""
@@ -304,11 +352,11 @@ def describe(parameter: Parameter) -> str:
 
 
 def _parents_first(parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
-    names = [parameter.name for parameter in parameters]
-    known = {parameter.name: parameter for parameter in parameters}
-    for name in names:
-        if names.count(name) > 1:
-            raise SpecError(f"parameters.{name}", "the name is used twice", "Names must be unique")
+    known: dict[str, Parameter] = {}
+    for parameter in parameters:
+        if parameter.name in known:
+            raise SpecError(f"parameters.{parameter.name}", "the name is used twice", "Names must be unique")
+        known[parameter.name] = parameter
     ordered: dict[str, Parameter] = {}
     waiting = list(parameters)
     while waiting:
@@ -329,7 +377,7 @@ def _refuse_condition(waiting: list[Parameter], known: Mapping[str, Parameter]) 
                     f"there is no parameter '{condition.parent}'",
                     nearest(condition.parent, known),
                 )
-    cycle = ", ".join(parameter.name for parameter in waiting)
+    cycle = shortened(", ".join(parameter.name for parameter in waiting), 200)
     raise SpecError(
         f"parameters.{waiting[0].name}.when", f"the conditions go in a circle ({cycle})", "Drop one of them"
     )

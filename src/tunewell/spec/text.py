@@ -1,8 +1,9 @@
-"""Texts of users and programs: which ones a spec may hold, and how foreign ones are shown."""
+"""Texts of users and programs: which ones, and how many values, a spec may hold, and how foreign ones are shown."""
 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,32 @@ from tunewell.spec.secrets import shown_of
 LONGEST_QUOTE = 120
 _TERMINAL_CODE = re.compile(r"\x1b(?:\[[0-?]*+[ -/]*+[@-~]|\][^\x07\x1b]*+(?:\x07|\x1b\\)?)")
 
+#: Most values in a spec, mappings and lists counted, and how deep they may be nested.
+MOST_VALUES, DEEPEST = 50_000, 20
+TOO_MANY = (f"there are more than {MOST_VALUES} values", "Write ranges instead of single values, or give fewer")
+TOO_DEEP = (f"values are nested deeper than {DEEPEST} levels", "Write it flatter")
+
+
+def check_extent(field: str, value: Any) -> None:
+    """Raise `SpecError` if `value` holds too many values, or values too deeply nested (itself, perhaps)."""
+    waiting, count = [(value, 1)], 0
+    while waiting:
+        value, depth = waiting.pop()
+        count += 1
+        if depth > DEEPEST:
+            raise SpecError(field, *TOO_DEEP)
+        if isinstance(value, Mapping | list | tuple):
+            if count + len(waiting) + len(value) > MOST_VALUES:
+                raise SpecError(field, *TOO_MANY)
+            parts = value.values() if isinstance(value, Mapping) else value
+            waiting += [(part, depth + 1) for part in parts]
+
 
 def check_text(field: str, value: Any) -> None:
-    """Raise `SpecError` if a text anywhere in `value` has a NUL character or is not Unicode (lone surrogates).
+    """Raise `SpecError` if a text anywhere in `value` has a NUL character or is not Unicode, or a number is too long.
 
-    No program can be given the former, in an argument or in its environment; the latter come from names of files
-    that are not UTF-8 and can be written nowhere.
+    No program can be given a NUL character, in an argument or in its environment; what is not Unicode (lone surrogates)
+    comes from names of files that are not UTF-8 and can be written nowhere.
     """
     if isinstance(value, Mapping):
         for name, part in value.items():
@@ -34,6 +55,8 @@ def check_text(field: str, value: Any) -> None:
 
 
 def _check(field: str, what: str, text: Any) -> None:
+    if isinstance(text, int) and text.bit_length() > sys.float_info.max_exp:
+        raise SpecError(field, f"{what or shown_of(field, text)} is too long", "Shorten it")
     if not isinstance(text, str | Path):
         return
     told = f"{what}{shown(str(text))}" if what else shown_of(field, str(text))

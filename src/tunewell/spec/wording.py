@@ -21,6 +21,7 @@ _MISSING = {
 _PROBLEMS = {
     "string_type": ("{value} is not a text", "Write a text; numbers and dates need quotes"),
     "string_too_short": ("it is empty", "Write something, or leave the field out"),
+    "string_too_long": ("it is longer than {max_length} characters", "Shorten it"),
     "path_type": ("{value} is not a path", "Put it in quotes"),
     "model_type": ("{value} is not a mapping", "Write `field: value` lines"),
     "dict_type": ("{value} is not a mapping", "Write `name: value` lines"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from tunewell.spec.declaration import PARAMETER_NAME, parse_space
-from tunewell.spec.errors import SpecError, ended, nearest, shown
+from tunewell.spec.errors import SpecError, ended, listed, nearest, shortened, shown
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.metric_line import DEFAULT_METRIC_PATTERN, names_a_value, parse_metrics
 from tunewell.spec.space import SearchSpace, Value
@@ -80,10 +81,11 @@ class CommandTask:
         used = [name for argument in command for name in placeholders(argument)]
         for name in used:
             if name not in space and name not in RESERVED:
+                text = shortened(name, 60)
                 raise SpecError(
                     "command",
-                    f"{{{name}}} is no parameter",
-                    nearest(name, [*space.names, *RESERVED]) + f"; write {{{{{name}}}}} to mean the text {{{name}}}",
+                    f"{{{text}}} is no parameter",
+                    nearest(name, [*space.names, *RESERVED]) + f"; write {{{{{text}}}}} to mean the text {{{text}}}",
                 )
         program = command[0]
         if any(name in space and space[name].when for name in placeholders(program)):
@@ -157,9 +159,9 @@ def _replacement(match: re.Match[str], values: Mapping[str, Value]) -> str:
 
 
 def value_text(value: Value) -> str:
-    """Return a parameter's value as a program gets it: floats read back exactly, booleans are true and false."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
+    """Return a parameter's value as a program gets it: floats read back exactly; `true`, `false` and `null`."""
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
     text = value if isinstance(value, str) else repr(value)
     if isinstance(value, float) and value < 0 and "e" in text:
         return f"{Decimal(text):f}"  # parsers of arguments take `-1e-05` for an option
@@ -214,9 +216,8 @@ def _notes_on_placeholders(space: SearchSpace, used: Sequence[str]) -> list[str]
     unused = [name for name in space.names if name not in used]
     if not unused:
         return []
-    names = ", ".join(unused)
     return [
-        f"Not in the command: {names}. The program must read {'it' if len(unused) == 1 else 'them'} from the file "
+        f"Not in the command: {listed(unused)}. The program must read {'it' if len(unused) == 1 else 'them'} from the file "
         "$TUNEWELL_PARAMETERS or from the environment ($TUNEWELL_PARAMETER_…)."
     ]
 

@@ -3,7 +3,7 @@
 Sources: Jones, Schonlau, Welch 1998, "Efficient Global Optimization of Expensive Black-Box Functions"; Snoek,
 Larochelle, Adams 2012, "Practical Bayesian Optimization of Machine Learning Algorithms".
 
-1. Start with a Latin hypercube that holds every value of a parameter on which others depend.
+1. Start with a Latin hypercube that holds every value (or many) of a parameter on which others depend.
 2. Fit Gaussian processes to the outcomes (`surrogate`); failures that the parameters brought about count as the worst
    loss, others not at all. Pending trials count as observed with the value that is predicted for them.
    Earlier searches, where there are any, say what to expect beforehand (`prior`).
@@ -43,6 +43,8 @@ MOST_MODELLED = 400
 MOST_FITTED = 150
 #: Points at which functions are drawn to tell whether any is better than the best trial.
 MOST_DRAWN = 150
+#: Values of a parameter on which others depend that the start holds at most; of more, not every one.
+MOST_BRANCHES = 50
 #: Share of the start that is left of it where there are sources.
 OWN_SHARE = 0.5
 #: Column of a point that says how far it has been trained; no parameter can have this name.
@@ -106,7 +108,7 @@ class BayesianTuner(Tuner):
             self._losses[suggestion.number] = loss
 
     def _spread_out(self, size: int) -> Array:
-        """Return a Latin hypercube (size or more, d) in which each branch of the space occurs (McKay et al. 1979).
+        """Return a Latin hypercube (size or more, d) in which the branches of the space occur (McKay et al. 1979).
 
         A parameter has the same offset in all of its slices: no value of a discrete parameter can be missed that way.
         """
@@ -114,7 +116,7 @@ class BayesianTuner(Tuner):
         space = self._encoding.space
         parents = {condition.parent for parameter in space for condition in parameter.when}
         branches = [space[name].size or 0 for name in parents if not space[name].when]
-        size = max(size, *branches) if branches else size
+        size = max(size, min(MOST_BRANCHES, max(branches, default=0)))
         slices = np.array([generator.permutation(size) for _ in space]).T.reshape(size, len(space))
         return (slices + generator.random(len(space))) / size
 

@@ -9,7 +9,7 @@ from typing import Any
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import SpecError, nearest, shown
 from tunewell.spec.experiment import PROMOTIONS, EarlyStoppingRule
-from tunewell.spec.space import Configuration, SearchSpace
+from tunewell.spec.space import Configuration, SearchSpace, key
 from tunewell.tuners.bayesian import BayesianTuner
 from tunewell.tuners.cma_es import CmaEsTuner
 from tunewell.tuners.contract import Goal, Search, Tuner
@@ -118,7 +118,7 @@ def choose(
             )
         name, reason = _automatic(space, max_trials or _default_trials(early_stopping), max_concurrency)
     if name not in ALGORITHMS:
-        raise SpecError("algorithm", f"there is no algorithm {name!r}", nearest(name, [*ALGORITHMS, AUTO]))
+        raise SpecError("algorithm", f"there is no algorithm {shown(name)}", nearest(name, [*ALGORITHMS, AUTO]))
     check_options(name, options)
     if early_stopping in PROMOTIONS:
         _check_promotion(name, early_stopping, resumable, max_trials, _rungs(early_stopping, epochs))
@@ -293,12 +293,11 @@ def initial_configurations(
         SpecError: a configuration of the user's is not one of the space.
     """
     default = space.default()
-    chosen = [("default", default)] if default is not None else []
+    chosen = {key(default): ("default", default)} if default is not None else {}
     for place, configuration in enumerate(user):
         checked = space.check(configuration, f"initial.{place}")
-        if all(checked != known for _, known in chosen):
-            chosen.append(("initial", checked))
-    return chosen
+        chosen.setdefault(key(checked), ("initial", checked))
+    return list(chosen.values())
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> None:
@@ -313,8 +312,8 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
 
 def _grid_trials(space: SearchSpace, points: int = DEFAULT_POINTS) -> int:
     """Return the number of trials of a whole grid search, the default configuration before it included."""
-    default = space.default()
+    size, default = grid_size(space, points), space.default()
     if default is None:
-        return grid_size(space, points)
+        return size
     on_grid = all(default[p.name] in p.values(max(points, p.size or 0)) for p in space if p.name in default)
-    return grid_size(space, points) + (not on_grid)
+    return size + (not on_grid)

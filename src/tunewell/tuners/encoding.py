@@ -65,12 +65,13 @@ class Encoding:
         for place in np.flatnonzero(self.sizes).tolist():
             points[:, place] = self.cells(place, points[:, place])[1]
         for place, parent, values in self._conditions:  # parents come first
-            holds = (np.abs(points[:, parent, None] - values) < _SAME).any(axis=1)
+            place_above = np.searchsorted(values, points[:, parent] - _SAME).clip(max=len(values) - 1)
+            holds = np.abs(points[:, parent] - values[place_above]) < _SAME
             points[~holds, place] = math.nan
         return points
 
     def _positions(self, parent: str, values: tuple[Value, ...]) -> Array:
-        return np.array([self.space[parent].to_unit(value) for value in values])
+        return np.sort([self.space[parent].to_unit(value) for value in values])
 
 
 def _is_log_integer(parameter: object) -> bool:

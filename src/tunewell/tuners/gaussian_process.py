@@ -3,13 +3,13 @@
 Sources: Rasmussen, Williams 2006, "Gaussian Processes for Machine Learning" (chapters 2, 4 and 5); Levesque et al.
 2017, "Bayesian Optimization for Conditional Hyperparameter Spaces" (inactive parameters).
 
-Symbols: n observations, m points to be predicted, p parameters that vary, q features; X (n, q) features, y (n,)
-standardised values, ℓ (p,) length scales, η noise as a share of the signal variance s².
+Symbols: n observations, m points to be predicted, p parameters that vary; X (n, p) features, y (n,) standardised
+values, ℓ (p,) length scales, η noise as a share of the signal variance s².
 
 The kernel is s² k(r), k the Matérn-5/2 function, r² = Σ_j δ_j / ℓ_j², where δ_j compares parameter j of two points:
 the squared difference of positions in the unit cube; for categories 0 or 1, "inactive" being one more category. An
-inactive ordered parameter stands in the middle of its range. Every δ_j is a squared Euclidean distance of `Features`,
-so the kernel is positive definite (Schoenberg 1938).
+inactive ordered parameter stands in the middle of its range. Every δ_j is a squared Euclidean distance (of categories,
+between the corners of a simplex), so the kernel is positive definite (Schoenberg 1938).
 
 The signal variance is integrated out: s² ~ InverseGamma(a, a) makes the values Student-t distributed, with
 -log p(y) = (a + n/2) log(a + yᵀC⁻¹y / 2) + ½ log|C| + const, C = k(X, X) + η I. Length scales and noise maximise this
@@ -43,30 +43,37 @@ _SQRT5 = math.sqrt(5.0)
 
 
 class Features:
-    """Points of the unit cube as vectors whose squared distances are Σ_j δ_j."""
+    """The varying parameters of points: positions of ordered ones, places of categories (-1: inactive)."""
 
     def __init__(self, encoding: Encoding) -> None:
-        """Lay out the columns: one for an ordered parameter, one for each value and "inactive" of a categorical one."""
-        self._encoding = encoding
-        self._varying = np.flatnonzero(encoding.sizes != 1).tolist()
-        widths = [int(encoding.sizes[place]) + 1 if encoding.categorical[place] else 1 for place in self._varying]
-        #: Place among the varying parameters that a column belongs to, (q,).
-        self.owner = np.repeat(np.arange(len(widths)), widths)
-        #: Number of varying parameters.
-        self.parameters = len(widths)
+        """Lay out a column for each parameter that varies."""
+        self._varying = np.flatnonzero(encoding.sizes != 1)
+        self._sizes = encoding.sizes[self._varying]
+        self._categorical = encoding.categorical[self._varying]
+        #: Number of columns.
+        self.parameters = len(self._varying)
 
     def __call__(self, points: Array) -> Array:
-        """Return the features (n, q) of points (n, d)."""
-        columns = [np.zeros((len(points), 0))]
-        for place in self._varying:
-            positions = points[:, place]
-            if self._encoding.categorical[place]:
-                size = int(self._encoding.sizes[place])
-                index = np.where(np.isnan(positions), size, np.floor(np.nan_to_num(positions) * size)).astype(int)
-                columns.append(np.eye(size + 1)[index] / math.sqrt(2.0))
-            else:
-                columns.append(np.where(np.isnan(positions), 0.5, positions)[:, None])
-        return np.hstack(columns)
+        """Return the features (n, p) of points (n, d)."""
+        positions = points[:, self._varying]
+        categories = np.where(np.isnan(positions), -1.0, np.floor(np.nan_to_num(positions) * self._sizes))
+        return np.where(self._categorical, categories, np.where(np.isnan(positions), 0.5, positions))
+
+    def distances(self, x: Array, pairs: Pairs) -> Array:
+        """Return δ (p, k) of each parameter between k pairs of rows of x (n, p)."""
+        first, second = x[pairs[0]].T, x[pairs[1]].T
+        return np.where(self._categorical[:, None], first != second, (first - second) ** 2)
+
+    def correlation(self, x: Array, z: Array, log_length_scales: Array) -> Array:
+        """Return the Matérn-5/2 function (n, m) of the distances between rows of x (n, p) and z (m, p)."""
+        scale = np.exp(-log_length_scales)
+        ordered = ~self._categorical
+        a, b = x[:, ordered] * scale[ordered], z[:, ordered] * scale[ordered]
+        squares = (a * a).sum(axis=1)[:, None] + (b * b).sum(axis=1) - 2.0 * (a @ b.T)
+        for column in np.flatnonzero(self._categorical).tolist():
+            squares += scale[column] ** 2 * (x[:, column, None] != z[:, column])
+        r = _SQRT5 * np.sqrt(np.maximum(squares, 0.0))
+        return np.asarray((1.0 + r + r * r / 3.0) * np.exp(-r))
 
 
 @dataclass(frozen=True)
@@ -91,7 +98,7 @@ def fit(features: Features, x: Array, y: Array) -> tuple[Hyperparameters, float]
 
     Args:
         features: the layout of the columns of `x`.
-        x: features (n, q) of the observations.
+        x: features (n, p) of the observations.
         y: values (n,).
     """
     start = Hyperparameters.prior_mode(features.parameters)
@@ -101,20 +108,13 @@ def fit(features: Features, x: Array, y: Array) -> tuple[Hyperparameters, float]
     found = minimize(
         negative_log_posterior,
         np.append(start.log_length_scales, start.log_noise),
-        args=(parameter_distances(features, x, pairs), pairs, y),
+        args=(features.distances(x, pairs), pairs, y),
         jac=True,
         method="L-BFGS-B",
         bounds=[_LENGTH_SCALE_RANGE] * features.parameters + [_NOISE_RANGE],
         options={"maxiter": _MOST_ITERATIONS, "ftol": 1e-5, "gtol": 1e-2},
     )
     return Hyperparameters(found.x[:-1], float(found.x[-1])), float(found.fun)
-
-
-def parameter_distances(features: Features, x: Array, pairs: Pairs) -> Array:
-    """Return δ (p, k) of each parameter between k pairs of rows of x (n, q)."""
-    differences = (x[pairs[0]] - x[pairs[1]]) ** 2  # (k, q)
-    first_columns = np.flatnonzero(np.diff(features.owner, prepend=-1))
-    return np.ascontiguousarray(np.add.reduceat(differences, first_columns, axis=1).T)
 
 
 def negative_log_posterior(theta: Array, distances: Array, pairs: Pairs, y: Array) -> tuple[float, Array]:
@@ -159,9 +159,9 @@ class GaussianProcess:
         """Condition on values y (n,) at points (n, d)."""
         self._features = features
         self._noise = math.exp(hyperparameters.log_noise)
-        self._scale = np.exp(-hyperparameters.log_length_scales)[features.owner]  # (q,)
-        self._x = features(points) * self._scale
-        covariance = matern(self._x, self._x) + self._noise * np.eye(len(y))
+        self._log_length_scales = hyperparameters.log_length_scales
+        self._x = features(points)
+        covariance = self._correlation(self._x, self._x) + self._noise * np.eye(len(y))
         self._factor = cholesky(covariance, lower=True, check_finite=False)
         self._alpha = cho_solve((self._factor, True), y, check_finite=False)
         shape = SIGNAL_PRIOR + 0.5 * len(y)
@@ -175,10 +175,10 @@ class GaussianProcess:
         """
         if not len(points):
             return
-        x = self._features(points) * self._scale
+        x = self._features(points)
         n, m = len(self._x), len(x)
-        cross = solve_triangular(self._factor, matern(self._x, x), lower=True, check_finite=False)  # (n, m)
-        corner = matern(x, x) + self._noise * np.eye(m) - cross.T @ cross
+        cross = solve_triangular(self._factor, self._correlation(self._x, x), lower=True, check_finite=False)  # (n, m)
+        corner = self._correlation(x, x) + self._noise * np.eye(m) - cross.T @ cross
         extended = np.zeros((n + m, n + m))
         extended[:n, :n] = self._factor
         extended[n:, :n] = cross.T
@@ -187,7 +187,7 @@ class GaussianProcess:
 
     def predict(self, points: Array) -> tuple[Array, Array]:
         """Return mean (m,) and standard deviation (m,) of the noise-free function at points (m, d)."""
-        cross = matern(self._x, self._features(points) * self._scale)  # (n, m)
+        cross = self._correlation(self._x, self._features(points))  # (n, m)
         solved = solve_triangular(self._factor, cross, lower=True, check_finite=False)
         variance = self.signal * np.maximum(1.0 - (solved * solved).sum(axis=0), 1e-12)
         return cross.T @ self._alpha, np.sqrt(variance)
@@ -199,16 +199,12 @@ class GaussianProcess:
 
     def sample(self, points: Array, draws: int, generator: np.random.Generator) -> Array:
         """Return the noise-free function at points (m, d), drawn jointly so many times: (draws, m)."""
-        x = self._features(points) * self._scale
-        cross = matern(self._x, x)  # (n, m)
+        x = self._features(points)
+        cross = self._correlation(self._x, x)  # (n, m)
         solved = solve_triangular(self._factor, cross, lower=True, check_finite=False)
-        values, vectors = np.linalg.eigh(matern(x, x) - solved.T @ solved)  # singular where points coincide
+        values, vectors = np.linalg.eigh(self._correlation(x, x) - solved.T @ solved)  # singular where points coincide
         root = vectors * np.sqrt(self.signal * np.maximum(values, 0.0))
         return np.asarray(cross.T @ self._alpha + generator.standard_normal((draws, len(x))) @ root.T)
 
-
-def matern(x: Array, z: Array) -> Array:
-    """Return the Matérn-5/2 function (n, m) of the distances between rows of x (n, q) and z (m, q)."""
-    squares = (x * x).sum(axis=1)[:, None] + (z * z).sum(axis=1) - 2.0 * (x @ z.T)
-    r = _SQRT5 * np.sqrt(np.maximum(squares, 0.0))
-    return np.asarray((1.0 + r + r * r / 3.0) * np.exp(-r))
+    def _correlation(self, x: Array, z: Array) -> Array:
+        return self._features.correlation(x, z, self._log_length_scales)

@@ -9,8 +9,10 @@ stopped early has seen the whole space coarsely, instead of one corner of it fin
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from typing import ClassVar
 
+from tunewell.spec.errors import SpecError
 from tunewell.spec.space import Configuration, SearchSpace, key
 from tunewell.tuners.contract import Exhausted, Search, Suggestion, Tuner, Wait
 from tunewell.tuners.fresh import Fresh, enumerate_space
@@ -19,6 +21,8 @@ DEFAULT_POINTS = 5
 _GOLDEN = (math.sqrt(5) - 1) / 2
 #: Grids up to this size are counted exactly where conditions make points coincide.
 _LARGEST_COUNTED = 100_000
+#: Most values of a discrete parameter.
+_MOST_VALUES = 100_000
 
 
 class GridTuner(Tuner):
@@ -29,9 +33,10 @@ class GridTuner(Tuner):
     def __init__(self, search: Search, *, points: int = DEFAULT_POINTS) -> None:
         """Set up the grid with `points` values of each continuous parameter; see `Tuner`."""
         super().__init__(search)
+        _check_enumerable(self.space)
         self._values = [parameter.values(max(points, parameter.size or 0)) for parameter in self.space]
         self._size = math.prod(len(values) for values in self._values)
-        self._stride = _coprime_near(self._size * _GOLDEN, self._size)
+        self._stride = _coprime_near(self._size * Fraction(_GOLDEN), self._size)
         #: How many points of the visiting order are behind us.
         self._visited = 0
         self._fresh = Fresh(self.space)
@@ -66,14 +71,29 @@ class GridTuner(Tuner):
 
 
 def grid_size(space: SearchSpace, points: int = DEFAULT_POINTS) -> int:
-    """Return the number of different points of the grid; an upper bound if it is large and has conditions."""
+    """Return the number of different points of the grid; an upper bound if it is large and has conditions.
+
+    Raises:
+        SpecError: a parameter has too many values for a grid.
+    """
+    _check_enumerable(space)
     bound = math.prod(len(parameter.values(max(points, parameter.size or 0))) for parameter in space)
     if bound > _LARGEST_COUNTED or not any(parameter.when for parameter in space):
         return bound
     return sum(1 for _ in enumerate_space(space, points))
 
 
-def _coprime_near(target: float, size: int) -> int:
+def _check_enumerable(space: SearchSpace) -> None:
+    for parameter in space:
+        if (parameter.size or 0) > _MOST_VALUES:
+            raise SpecError(
+                f"parameters.{parameter.name}",
+                f"it has {parameter.size} values, and a grid tries all",
+                "Give a longer step, or take another algorithm",
+            )
+
+
+def _coprime_near(target: Fraction, size: int) -> int:
     """Return the number nearest to `target` that has no factor in common with `size`, so that all are visited."""
     for distance in range(size):
         for candidate in (round(target) - distance, round(target) + distance):

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tunewell.spec.space import Configuration, Numeric, Parameter, SearchSpace, Value, is_number, key
+from tunewell.spec.space import NO_DEFAULT, Configuration, Numeric, Parameter, SearchSpace, Value, is_number, key
 from tunewell.tuners.encoding import Array, Encoding
 from tunewell.tuners.ranks import normal_scores
 
@@ -142,7 +142,7 @@ def _nearest(parameter: Parameter, value: Value) -> Value | None:
 
 
 def _middle(parameter: Parameter) -> Value:
-    return parameter.default if parameter.default is not None else parameter.from_unit(0.5)
+    return parameter.from_unit(0.5) if parameter.default is NO_DEFAULT else parameter.default
 
 
 def _distance(encoding: Encoding, point: Array, other: Array) -> float:

@@ -34,6 +34,8 @@ STATE_COLOURS = {
 RANK_COLOURS = (HIGHLIGHT, ACCENT, "#2a9187", "#7b4fa3", "#6b6b1f")
 #: Most trials that are marked in one chart: a browser draws more too slowly.
 MOST_POINTS = 2000
+#: Most values of a choice that are named on its axis.
+MOST_TICKS = 40
 #: Share of the values, the worst, that may be left out of a chart → how much smaller that must make its range.
 OUTLIERS = {0.05: 4, 0.1: 10, 0.2: 20}
 BEST_MARK = {"size": 12, "color": HIGHLIGHT, "symbol": "star", "line": {"width": 1, "color": "white"}}
@@ -168,8 +170,8 @@ def parameter_axis(parameter: Parameter) -> dict[str, Any]:
     """Return the settings of an x axis for a parameter; a choice's values stand at 0, 1, 2, …"""
     title = {"text": label(parameter.name), "standoff": 10}
     if isinstance(parameter, Choice):
-        places = list(range(parameter.size))
-        texts = [label(scalar(value), 16) for value in parameter.values_]
+        places = list(range(0, parameter.size, -(-parameter.size // MOST_TICKS)))
+        texts = [label(scalar(parameter.values_[place]), 16) for place in places]
         return {"title": title, "tickvals": places, "ticktext": texts, "range": [-0.6, parameter.size - 0.4]}
     if parameter.log:
         low, high = math.log10(parameter.low), math.log10(parameter.high)

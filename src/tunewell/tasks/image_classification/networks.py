@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tunewell.spec.declaration import parse_space
-from tunewell.spec.errors import SpecError, nearest
+from tunewell.spec.errors import SpecError, nearest, shown
 from tunewell.tasks.contract import Network
 from tunewell.tasks.vision.memory_ranges import Needs, Offer
 
@@ -346,5 +346,5 @@ ARCHITECTURES = {architecture.network.name: architecture for architecture in _AL
 def architecture(name: str) -> Architecture:
     """Return the network called `name`; raise `SpecError` if there is none."""
     if name not in ARCHITECTURES:
-        raise SpecError("network", f"there is no network '{name}'", nearest(name, ARCHITECTURES))
+        raise SpecError("network", f"there is no network {shown(name)}", nearest(name, ARCHITECTURES))
     return ARCHITECTURES[name]

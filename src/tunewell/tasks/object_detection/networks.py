@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tunewell.spec.declaration import parse_space
-from tunewell.spec.errors import SpecError, nearest
+from tunewell.spec.errors import SpecError, nearest, shown
 from tunewell.tasks.contract import Network
 from tunewell.tasks.vision.memory_ranges import Needs, Offer
 
@@ -302,5 +302,5 @@ def architecture(name: str, with_masks: bool | None = None) -> Architecture:
             {True: "object-detection", False: "instance-segmentation"}.get(with_masks) if with_masks is not None else ""
         )
         remedy = f"It is one of the task {other}" if name in ARCHITECTURES else nearest(name, known)
-        raise SpecError("network", f"there is no network '{name}'", remedy)
+        raise SpecError("network", f"there is no network {shown(name)}", remedy)
     return known[name]

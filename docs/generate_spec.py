@@ -71,9 +71,12 @@ PARAMETERS = """\
 | `{low: 1, high: 5}` | an integer, because all numbers are written as whole ones |
 | `{low: 1, high: 5, type: float}` | a float all the same (`type: integer` says the opposite) |
 | `{low: 0, high: 1, step: 0.1}` | a float in steps, counted from `low`; integers may have steps, too |
-| `[sgd, adamw]` or `{choices: [sgd, adamw]}` | one of these, without order: texts, numbers, true, false |
+| `[sgd, adamw]` or `{choices: [sgd, adamw]}` | one of these, without order: texts, numbers, true, false, null |
 | `{ordinal: [32, 64, 128]}` | one of these, in this order |
-| `5` or `adamw` | a constant |
+| `5` or `adamw` | a constant (null: `[null]`) |
+
+A spec has 50,000 values, 1000 parameters and a megabyte at most. A Python function gets null as `None`; in CSV files it is `null`
+(an empty cell of an active parameter that may be null is read as null, too).
 
 Every mapping may have two more fields:
 
@@ -99,7 +102,7 @@ A command is a list of program and arguments, or one text that is split into the
 
 COMMAND_RULES = """\
 Only a name in single braces is a placeholder: other braces, as in JSON, stay as they are, and `{{name}}` is the text
-`{name}`. Floats are written so that they read back exactly, booleans as `true` and `false`. An argument with a
+`{name}`. Floats are written so that they read back exactly, the others as `true`, `false` and `null`. An argument with a
 parameter that is not active is dropped, together with an option in front of it whose value it is
 (`--momentum {momentum}`).
 In YAML, arguments with braces need quotes.
@@ -206,7 +209,7 @@ EXIT_CODES = {
 
 # Where a required field is filled in by something else than the user.
 _DEFAULTS = {
-    (ExperimentSpec, "name"): "the file's name",
+    (ExperimentSpec, "name"): "the file's name, other characters as `-`",
     (ExperimentSpec, "objective"): "required; built-in tasks: their first metric",
     (Objective, "goal"): "guessed",
 }

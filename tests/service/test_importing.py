@@ -69,6 +69,22 @@ def test_any_table_becomes_an_experiment(service: Service, tmp_path: Path) -> No
     assert service.report("old").exists()
 
 
+@pytest.mark.parametrize("cell", ["null", "None", ""])
+def test_null_in_a_table(service: Service, tmp_path: Path, cell: str) -> None:
+    """Null is read as it is exported, and as other programs write it; conditions may name it."""
+    spec = {
+        **SPEC,
+        "command": ["echo", "{depth}", "{leaves}"],
+        "parameters": {"depth": [3, None], "leaves": {"low": 2, "high": 9, "when": {"depth": None}}},
+    }
+    service.import_table(spec, table(tmp_path, "depth,leaves,loss", "3,,1", f"{cell},7,0.5"))
+    first, second = service.store.trials("old")
+    assert first.parameters == {"depth": 3}
+    assert second.parameters == {"depth": None, "leaves": 7}
+    assert to_csv(service.export("old")).splitlines()[-1].endswith(",null,7")
+    assert '<td class="short">null</td>' in service.report("old").read_text(encoding="utf-8")
+
+
 def test_an_export_comes_back_as_it_was(service: Service, tmp_path: Path) -> None:
     """States, causes, values, parameters, fidelities and costs are those of the exported trials."""
     service.submit({**SPEC, "name": "first"})

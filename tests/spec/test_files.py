@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tunewell.spec.errors import DataError, SpecError
-from tunewell.spec.files import read_spec_file
+from tunewell.spec.files import read_spec_file, to_yaml
 
 
 def read(folder: Path, text: str, name: str = "spec.yaml") -> dict[str, Any]:
@@ -38,6 +39,55 @@ def test_the_name_is_the_files_unless_given(tmp_path: Path) -> None:
     """An experiment without a name is called like its file."""
     assert read(tmp_path, "seed: 1", "signs.yaml")["name"] == "signs"
     assert read(tmp_path, "name: other", "signs.yaml")["name"] == "other"
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("my search (2).yaml", "my-search-2"),
+        ("Übung.yaml", "Ubung"),
+        (".yaml", "yaml"),
+        ("-x-.yaml", "x"),
+        ("日本.yaml", "search"),
+        ("v1.2_final.yml", "v1.2_final"),
+        (f"{'a' * 200}.yaml", "a" * 100),
+    ],
+)
+def test_any_file_gives_a_name(tmp_path: Path, file: str, name: str) -> None:
+    """A file that is called as no experiment may be gives one that is near."""
+    assert read(tmp_path, "seed: 1", file)["name"] == name
+
+
+def test_null_in_parameters_survives_writing(tmp_path: Path) -> None:
+    """A default that is null is no field without a value."""
+    spec = {"name": "a", "seed": None, "parameters": {"x": {"choices": [None, 1], "default": None}}}
+    data = read(tmp_path, to_yaml(spec))
+    assert data["parameters"] == spec["parameters"]
+    assert "seed" not in data
+
+
+@pytest.mark.parametrize(("path", "problem"), [("a" * 300, "longer than a path"), ("~nobody-here/x", "leads nowhere")])
+def test_paths_that_can_not_be(tmp_path: Path, path: str, problem: str) -> None:
+    """A path that no file system has is refused with its field."""
+    with pytest.raises(SpecError, match=f"^data: .*{problem}"):
+        read(tmp_path, f"data: '{path}'")
+
+
+def test_pipes_and_large_files_are_refused_at_once(tmp_path: Path) -> None:
+    """Nothing waits for a pipe, and nothing reads a file that can be no spec."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "large.yaml").write_bytes(b"a" * 1_000_001)
+    for name, problem in (("pipe", "it is no file"), ("large.yaml", "larger than a megabyte")):
+        with pytest.raises(DataError, match=problem):
+            read_spec_file(tmp_path / name)
+
+
+def test_very_long_lists_are_read(tmp_path: Path) -> None:
+    """20,000 choices are fine; 60,000 values are refused, with the limit."""
+    assert len(read(tmp_path, f"x: [{', '.join(f'c{n}' for n in range(20_000))}]")["x"]) == 20_000
+    for suffix in ("yaml", "json"):
+        with pytest.raises(SpecError, match="more than 50000 values"):
+            read(tmp_path, '{"x": [' + "1, " * 60_000 + "1]}", f"spec.{suffix}")
 
 
 def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:

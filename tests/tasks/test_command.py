@@ -89,9 +89,15 @@ def test_negative_numbers_are_no_options(value: float) -> None:
 
 
 def test_texts_and_booleans() -> None:
-    """Texts come as they are, blanks included; booleans are true and false."""
-    values = {"a": "two words; $x", "b": True, "c": False, "d": ""}
-    assert fill_in(["p", "{a}", "{b}", "{c}", "{d}"], values) == ("p", "two words; $x", "true", "false", "")
+    """Texts come as they are, blanks included; booleans are true and false, and null is null."""
+    values = {"a": "two words; $x", "b": True, "c": False, "d": "", "e": None}
+    assert fill_in(["p", "{a}", "{b}", "{c}", "{d}", "{e}"], values)[1:] == (
+        "two words; $x",
+        "true",
+        "false",
+        "",
+        "null",
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,9 @@ import codecs
 import io
 import json
 import os
+import re
 import stat
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from ruamel.yaml.scanner import ScannerError
 from tunewell.spec.errors import DataError, SpecError, shortened, shown
 from tunewell.spec.text import DEEPEST, MOST_VALUES, TOO_DEEP, TOO_MANY, check_extent, check_text
 
+_LONGEST_EXPERIMENT = 100
 #: Longest name of a file and, about, longest path, in bytes.
 _LONGEST_NAME, _LONGEST_PATH = 255, 3800
 #: Largest spec file, in bytes: reading one takes two seconds.
@@ -42,7 +45,7 @@ def read_spec_file(path: Path) -> dict[str, Any]:
     data = _parse_json(path, text) if path.suffix.lower() == ".json" else _parse_yaml(path, text)
     if not isinstance(data, dict):
         raise SpecError(str(path), "it holds no mapping", "Write `field: value` lines")
-    return complete_paths(data, path.resolve().parent, path.stem)
+    return complete_paths(data, path.resolve().parent, experiment_name(path.stem))
 
 
 def _read(path: Path) -> str:
@@ -72,9 +75,19 @@ def to_yaml(spec: Mapping[str, Any]) -> str:
 
 
 def _given(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields that have a value, those of nested mappings too."""
-    found = {name: _given(value) if isinstance(value, Mapping) else value for name, value in fields.items()}
+    """Return the fields that have a value, those of nested mappings too; in parameters, null is a value."""
+    found = {
+        name: _given(value) if isinstance(value, Mapping) and name != "parameters" else value
+        for name, value in fields.items()
+    }
     return {name: value for name, value in found.items() if value not in (None, (), [], {})}
+
+
+def experiment_name(text: str) -> str:
+    """Return a name for an experiment made of any text: `my search (2)` gives `my-search-2`, `Übung` gives `Ubung`."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    words = re.sub(r"[^A-Za-z0-9_.]+", "-", plain).strip("-_.")
+    return words[:_LONGEST_EXPERIMENT].rstrip("-_.") or "search"
 
 
 def complete_paths(data: dict[str, Any], base: Path, name: str) -> dict[str, Any]:
@@ -92,8 +105,8 @@ def complete_paths(data: dict[str, Any], base: Path, name: str) -> dict[str, Any
 
 def _absolute(field: str, base: Path, path: str) -> str:
     check_text(field, path)
-    parts = [len(os.fsencode(part)) for part in path.split(os.sep)]
-    if max(parts) > _LONGEST_NAME or sum(parts) > _LONGEST_PATH:
+    parts = [len(os.fsencode(part)) for part in Path(path).parts]
+    if max(parts, default=0) > _LONGEST_NAME or sum(parts) > _LONGEST_PATH:
         raise SpecError(field, f"{shown(path)} is longer than a path can be", "Shorten it")
     try:
         return str((base / Path(path).expanduser()).resolve())

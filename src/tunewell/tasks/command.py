@@ -216,8 +216,9 @@ def _notes_on_placeholders(space: SearchSpace, used: Sequence[str]) -> list[str]
     unused = [name for name in space.names if name not in used]
     if not unused:
         return []
+    them = "it" if len(unused) == 1 else "them"
     return [
-        f"Not in the command: {listed(unused)}. The program must read {'it' if len(unused) == 1 else 'them'} from the file "
+        f"Not in the command: {listed(unused)}. The program must read {them} from the file "
         "$TUNEWELL_PARAMETERS or from the environment ($TUNEWELL_PARAMETER_…)."
     ]
 

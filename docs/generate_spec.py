@@ -224,6 +224,7 @@ _TYPES = {
     "Count": "whole number from 1",
     "CountFromZero": "whole number from 0",
     "CountOrShare": "whole number or share",
+    "Cores": "number from 0",
     "Share": "share",
     "Size": "size",
     "Duration": "duration",

@@ -130,6 +130,7 @@ def search(  # noqa: PLR0913 - each is a thing that users set by name
                 function=function,
                 inline=inline,
                 on_step=line.update if line else lambda controller: None,
+                tell=line.tell if line else lambda sentence: None,
             )
             if line:
                 line.conclude()

@@ -36,7 +36,7 @@ class FakeScheduler:
 
     def slots(self, resources: Resources) -> int:
         """Return the number of slots; no GPUs."""
-        return 0 if resources.gpus else self.size // resources.cpus
+        return 0 if resources.gpus else int(self.size // resources.cpus)
 
     def free(self, resources: Resources) -> int:
         """Return what is left."""

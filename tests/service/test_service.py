@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -119,6 +121,37 @@ def test_more_than_the_machine_has_is_refused_at_once(service: Service, resource
     with pytest.raises(SpecError, match=rf"resources\.{what}: \d+ a trial, but this machine offers trials \d+"):
         service.submit({**SPEC, "resources": resources})
     assert service.experiments() == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "at_once", "why"),
+    [
+        ({"max_concurrency": 6}, 2, r"this machine has 2 cores and each trial takes 1; `resources: {cpus: …}`"),
+        ({"max_concurrency": 6, "resources": {"cpus": 0.25}}, 6, "as max_concurrency says"),
+        ({"max_concurrency": 5, "resources": {"cpus": 0}}, 5, "as max_concurrency says"),
+        ({"resources": {"cpus": 0.4}}, 5, r"each trial takes 0.4\."),
+    ],
+)
+def test_what_bounds_the_trials_at_once_is_said(
+    service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fields: dict[str, Any], at_once: int, why: str
+) -> None:
+    """As many trials run as fit, fractions of cores counted, and a sentence says at the start why no more do."""
+    monkeypatch.setattr("tunewell.schedulers.local.detect_cpus", lambda: 2)
+    monkeypatch.setattr("tunewell.schedulers.local.detect_gpus", lambda: ())
+    code = (
+        "import os, time; here = os.environ['TUNEWELL_TRIAL']; open(here + '.run', 'w').close()\n"
+        f"while len([n for n in os.listdir() if n.endswith('.run')]) < {at_once}: time.sleep(0.01)\n"
+        "print('accuracy=' + os.environ['OMP_NUM_THREADS'])"
+    )
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    command = [sys.executable, "-c", code, "{x}"]
+    spec = {**SPEC, "command": command, "working_directory": str(tmp_path), "max_trials": at_once, **fields}
+    service.submit({**spec, "algorithm": "random"})
+    said: list[str] = []
+    assert service.run("e", tell=said.append)
+    assert len(said) == 1
+    assert re.match(rf"At most {at_once} trials at once.*{why}", said[0])
+    assert [trial.value for trial in service.store.trials("e")] == [1.0] * at_once
 
 
 def test_the_experiment_is_locked_while_it_is_prepared(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ from tunewell.spec.experiment import (
     guess_goal,
     parse_spec,
 )
+from tunewell.spec.launch import Resources
 from tunewell.spec.space import SearchSpace
 
 MINIMAL: dict[str, Any] = {
@@ -54,6 +55,17 @@ EVERYTHING: dict[str, Any] = {
 }
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=5)
 VARIABLE_NAMES = TEXTS.filter(lambda name: name and "=" not in name)
+
+
+def test_fractions_of_cores() -> None:
+    """Trials may take a part of a core, or none if it is said how many run at once; each has a thread."""
+    for cpus in (0.25, 2, 1.5):
+        assert parse_spec({**MINIMAL, "resources": {"cpus": cpus}}).resources.cpus == cpus
+    assert parse_spec({**MINIMAL, "max_concurrency": 9, "resources": {"cpus": 0}}).resources.cpus == 0
+    for wrong in (0, -1, 0.001, "1", True):
+        with pytest.raises(SpecError, match=r"^resources.cpus: "):
+            parse_spec({**MINIMAL, "resources": {"cpus": wrong}})
+    assert [Resources(cpus=cpus).threads for cpus in (0, 0.25, 1.5, 3)] == [1, 1, 1, 3]
 
 
 def test_a_short_spec_is_enough() -> None:

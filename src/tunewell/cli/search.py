@@ -82,7 +82,7 @@ def _run(service: Service, name: str, console: Console) -> bool:
         stream = sys.stderr if console.stderr else sys.stdout
         print(started_line(service.snapshot(name, 1)), file=stream, flush=True)
         lines = ProgressLines(service, name, stream)
-        ended = service.run(name, progress=_plain_progress(stream), on_step=lines.update)
+        ended = service.run(name, progress=_plain_progress(stream), on_step=lines.update, tell=lines.tell)
         lines.close()
         return ended
     with console.status("Preparing …") as status:
@@ -101,7 +101,10 @@ def _run(service: Service, name: str, console: Console) -> bool:
 
         try:
             return service.run(
-                name, progress=lambda what, done, total: status.update(Text(f"{what} {done}/{total}")), on_step=step
+                name,
+                progress=lambda what, done, total: status.update(Text(f"{what} {done}/{total}")),
+                on_step=step,
+                tell=lambda sentence: console.print(sentence, style="dim"),
             )
         finally:
             if shown:

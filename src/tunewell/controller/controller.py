@@ -251,7 +251,7 @@ class Controller:
         self._look_for_room()
         if self.interrupted or self._store_problem or self._disk_problem:
             return
-        reserved: dict[int, int] = {}
+        reserved: dict[int, float] = {}
         willing = [active for active in self._active.values() if active.decision is None]
         while willing:
             # One trial an experiment in turn, so that none starves the others.
@@ -269,12 +269,13 @@ class Controller:
         problem = f"{folder}: the disk is full. Free some space; the search goes on by itself."
         self._disk_problem = problem if lacking else ""
 
-    def _launch_one(self, active: _Active, reserved: dict[int, int]) -> bool:
+    def _launch_one(self, active: _Active, reserved: dict[int, float]) -> bool:
         scheduler, resources = active.experiment.scheduler, active.experiment.resources
         taken = reserved.get(id(scheduler), 0)
         units = max(resources.cpus, resources.gpus)
         free = scheduler.free(resources) * units
-        if free - taken < units or not active.manager.launch_next():
+        # Fractions of cores add up to whole ones but for rounding.
+        if free - taken < units - 1e-9 or not active.manager.launch_next():
             return False
         reserved[id(scheduler)] = taken + units
         return True

@@ -46,6 +46,10 @@ class ProgressLines:
             self._last = now
             self._look()
 
+    def tell(self, sentence: str) -> None:
+        """Print a sentence. For `Service.run(tell=…)`."""
+        self._print(sentence)
+
     def close(self) -> None:
         """Print what is new."""
         self._look()

@@ -48,7 +48,7 @@ def trial_environment(launch: Launch, base: Mapping[str, str]) -> dict[str, str]
     """
     folder, key = launch.folder, launch.key
     return {
-        **dict.fromkeys(_THREAD_COUNTS, str(launch.resources.cpus)),
+        **dict.fromkeys(_THREAD_COUNTS, str(launch.resources.threads)),
         "OMP_WAIT_POLICY": "PASSIVE",
         "PYTHONUNBUFFERED": "1",
         **base,
@@ -142,7 +142,7 @@ def _execute(command: tuple[str, ...], environment: Mapping[str, str], folder: P
 def _call(launch: Launch, environment: Mapping[str, str]) -> int:
     """Call the function that `launch.entry` names in this process; return the exit code."""
     assert launch.entry is not None, "a launch has a command or an entry"
-    _start_afresh(environment, launch.resources.cpus)
+    _start_afresh(environment, launch.resources.threads)
     signal.signal(signal.SIGTERM, _raise_pruned)
     try:
         module, _, name = launch.entry.partition(":")
@@ -161,13 +161,13 @@ def _call(launch: Launch, environment: Mapping[str, str]) -> int:
     return 0
 
 
-def _start_afresh(environment: Mapping[str, str], cpus: int) -> None:
+def _start_afresh(environment: Mapping[str, str], threads: int) -> None:
     """Undo what the launcher has left in this copy of it."""
     torch = sys.modules.get("torch")
     if torch is not None:
         # OpenMP's threads did not come through the fork. This must be the first call: without it, an operation
         # waits for them for ever.
-        torch.set_num_threads(cpus)
+        torch.set_num_threads(threads)
     os.environ.clear()
     os.environ.update(environment)
     # Python's own random numbers begin anew in every fork; those of other libraries don't.

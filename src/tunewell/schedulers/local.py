@@ -29,6 +29,10 @@ TAIL_SECONDS = 0.1
 RELAUNCHES = 1
 #: How long after its grace time an attempt that was asked to end may still have a supervisor.
 OVERDUE_SECONDS = 15.0
+#: What fits where nothing is needed.
+_NO_LIMIT = 10**6
+#: Rounding errors that are forgiven when fractions of cores are added up: ten times 0.1 is 1.
+_SLACK = 1e-9
 _KILLED = "its supervisor was killed"
 
 
@@ -74,7 +78,7 @@ class LocalScheduler:
 
     def free(self, resources: Resources) -> int:
         """Return how many more attempts that need `resources` each can be started now."""
-        cpus = sum(attempt.launch.resources.cpus for attempt in self._attempts.values())
+        cpus = math.fsum(attempt.launch.resources.cpus for attempt in self._attempts.values())
         return _fit(resources, self._cpus - cpus, len(self._free_gpus()))
 
     def _free_gpus(self) -> tuple[str, ...]:
@@ -258,6 +262,6 @@ class LocalScheduler:
         return [attempt for attempt in self._attempts.values() if attempt.launch.folder == folder]
 
 
-def _fit(resources: Resources, cpus: int, gpus: int) -> int:
-    by_cpus = cpus // resources.cpus if resources.cpus else cpus
+def _fit(resources: Resources, cpus: float, gpus: int) -> int:
+    by_cpus = math.floor(cpus / resources.cpus + _SLACK) if resources.cpus else _NO_LIMIT
     return max(0, min(by_cpus, gpus // resources.gpus) if resources.gpus else by_cpus)

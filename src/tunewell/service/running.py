@@ -10,7 +10,7 @@ from types import FrameType
 
 from tunewell.controller.controller import Controller
 from tunewell.controller.home import Home
-from tunewell.controller.launching import plan_resources
+from tunewell.controller.launching import explain_concurrency, plan_resources
 from tunewell.controller.trial_manager import Experiment
 from tunewell.schedulers.contract import Scheduler
 from tunewell.schedulers.inline import InlineScheduler
@@ -34,6 +34,7 @@ def run_experiment(
     inline: bool = False,
     progress: Progress = lambda what, done, total: None,
     on_step: Callable[[Controller], None] = lambda controller: None,
+    tell: Callable[[str], None] = lambda sentence: None,
 ) -> bool:
     """Prepare and run a recorded experiment until it has ended or is interrupted; return whether it has ended.
 
@@ -42,6 +43,7 @@ def run_experiment(
         inline: call the function in this thread, instead of in a process a trial.
         progress: told how far the preparation is.
         on_step: called after each step of the controller.
+        tell: told, at the start, how many trials run at once and why.
 
     Raises:
         UserError: the data can't be used, or another process runs the experiment.
@@ -58,6 +60,8 @@ def run_experiment(
         notes = [] if inline else task.prepare(spec, space, home.experiment(name), home.cache, progress)
         with store.transaction() as tx:
             tx.add_notes(name, notes)
+        if not inline:
+            tell(explain_concurrency(spec, resources, scheduler, tuner))
         experiment = Experiment(spec, task, tuner, scheduler, home, resources)
         controller.add(experiment, max_trials, lock.pop_all())
         with _interruptible(controller, scheduler):

@@ -97,10 +97,11 @@ class Service:
         inline: bool = False,
         progress: Progress = lambda what, done, total: None,
         on_step: Callable[[Controller], None] = lambda controller: None,
+        tell: Callable[[str], None] = lambda sentence: None,
     ) -> bool:
         """Run a recorded experiment here; return whether it ended (False: it was interrupted)."""
         return run_experiment(
-            self.store, self.home, name, function=function, inline=inline, progress=progress, on_step=on_step
+            self.store, self.home, name, function=function, inline=inline, progress=progress, on_step=on_step, tell=tell
         )
 
     def result(self, name: str) -> SearchResult:

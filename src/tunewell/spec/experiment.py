@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from tunewell.spec.errors import SpecError, shown
-from tunewell.spec.quantities import CountOrShare, Duration, Flag, Number, Share, Size, WholeNumber
+from tunewell.spec.quantities import Cores, CountOrShare, Duration, Flag, Number, Share, Size, WholeNumber
 from tunewell.spec.space import is_number
 from tunewell.spec.text import check_extent, check_text
 from tunewell.spec.wording import spec_error
@@ -183,8 +183,10 @@ class Algorithm(_Model):
 class TrialResources(_Model):
     """What one trial gets."""
 
-    cpus: Count | None = Field(
-        default=None, description="Cores; by default all cores are divided among the trials that run at once."
+    cpus: Cores | None = Field(
+        default=None,
+        description="Cores; by default all cores are divided among the trials that run at once. Trials that mostly "
+        "wait may take a fraction, such as 0.25, or 0, which needs `max_concurrency`; they get one thread.",
     )
     gpus: CountFromZero | None = Field(
         default=None, description="Whole GPUs; by default 1 where the driver finds any, else 0."
@@ -324,6 +326,9 @@ class ExperimentSpec(_Model):
         self._check_kind(given[0])
         self._check_single()
         self._check_finalists(given[0])
+        if self.resources.cpus == 0 and self.max_concurrency is None:
+            remedy = "Give `max_concurrency`"
+            raise SpecError("resources.cpus", "trials that take no core are as many at once as you say", remedy)
         _check_pattern(self.metric_pattern)
         return self
 

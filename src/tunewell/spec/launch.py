@@ -39,10 +39,15 @@ class Limits:
 class Resources:
     """What one trial occupies while it runs."""
 
-    #: Processor cores; also the number of threads that numeric libraries are told to use.
-    cpus: int = 1
+    #: Processor cores; may be a fraction, or 0.
+    cpus: float = 1
     #: Whole GPUs.
     gpus: int = 0
+
+    @property
+    def threads(self) -> int:
+        """Number of threads that numeric libraries are told to use."""
+        return max(1, int(self.cpus))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ from tunewell.spec.space import is_number
 #: Beyond it floats, and JSON in other languages, skip whole numbers.
 LARGEST_INTEGER = 2**53
 _MOST_DIGITS = 20
+#: Smallest fraction of a core.
+LEAST_CORES = 0.01
 _AMOUNT = r"(\d+(?:\.\d+)?)"
 _DURATION = re.compile(rf"(?:{_AMOUNT}d)?(?:{_AMOUNT}h)?(?:{_AMOUNT}m)?(?:{_AMOUNT}s)?", re.IGNORECASE)
 _SIZE = re.compile(rf"{_AMOUNT}\s*([KMGT])(?:i?B)?", re.IGNORECASE)
@@ -108,6 +110,15 @@ def parse_share(value: Any) -> float:
     return float(share)
 
 
+def parse_cores(value: Any) -> int | float:
+    """Return a number of cores: whole, a fraction from 0.01 on, or 0."""
+    if not is_number(value) or not (value == 0 or LEAST_CORES <= value <= LARGEST_INTEGER):
+        raise ValueError(
+            f"{shown(value)} is no number of cores", f"Write 2, 0.5 or 0; {LEAST_CORES} is the least fraction"
+        )
+    return int(value) if value == int(value) else value
+
+
 def parse_count_or_share(value: Any) -> int | float:
     """Return a count (int) as it is, a share (`0.5` or `50%`) as a float; both from 0 on."""
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
@@ -125,5 +136,6 @@ Size = Annotated[int, BeforeValidator(parse_size)]
 Flag = StrictBool
 WholeNumber = Annotated[int, BeforeValidator(parse_whole)]
 Number = Annotated[float, BeforeValidator(parse_number)]
+Cores = Annotated[int | float, BeforeValidator(parse_cores)]
 Share = Annotated[float, BeforeValidator(parse_share)]
 CountOrShare = Annotated[int | float, BeforeValidator(parse_count_or_share)]

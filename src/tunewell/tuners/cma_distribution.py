@@ -19,6 +19,7 @@ from statistics import NormalDist
 import numpy as np
 
 from tunewell.tuners.encoding import Array
+from tunewell.tuners.threads import on_one_thread
 
 _NORMAL = NormalDist()
 #: A share on one side of the mean that still leaves the mean within its cell.
@@ -94,6 +95,7 @@ class Gaussian:
         n = len(mean)
         return cls(mean, sigma, np.eye(n), np.zeros(n), np.zeros(n), np.ones(n))
 
+    @on_one_thread
     def draw(self, generator: np.random.Generator) -> Array:
         """Return x (n,) ~ N(m, σ² C): (38) to (40)."""
         roots, basis = self.eigen
@@ -103,6 +105,7 @@ class Gaussian:
         """Return m + A (x − m), where discrete values are read off."""
         return self.mean + self.scales * (x - self.mean)
 
+    @on_one_thread
     def updated(self, constants: Constants, x: Array) -> Gaussian:
         """Return the distribution after a generation x (λ, n), the best first: (41) to (47).
 
@@ -170,6 +173,7 @@ class Gaussian:
         return replace(self, mean=mean, scales=scales)
 
     @cached_property
+    @on_one_thread
     def eigen(self) -> tuple[Array, Array]:
         """The square roots (n,) of the eigenvalues of C, and its eigenvectors as columns (n, n)."""
         values, basis = np.linalg.eigh(self.covariance)

@@ -27,6 +27,7 @@ from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.optimize import minimize
 
 from tunewell.tuners.encoding import Array, Encoding
+from tunewell.tuners.threads import on_one_thread
 
 Pairs = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
 
@@ -91,6 +92,7 @@ class Hyperparameters:
         return cls(np.full(parameters, LENGTH_SCALE_PRIOR[0]), NOISE_PRIOR[0])
 
 
+@on_one_thread
 def fit(features: Features, x: Array, y: Array) -> tuple[Hyperparameters, float]:
     """Return the hyperparameters with the largest posterior density, and its negative logarithm up to a constant.
 
@@ -155,6 +157,7 @@ def negative_log_posterior(theta: Array, distances: Array, pairs: Pairs, y: Arra
 class GaussianProcess:
     """The posterior, given hyperparameters and observations."""
 
+    @on_one_thread
     def __init__(self, features: Features, hyperparameters: Hyperparameters, points: Array, y: Array) -> None:
         """Condition on values y (n,) at points (n, d)."""
         self._features = features
@@ -168,6 +171,7 @@ class GaussianProcess:
         #: Expected signal variance s².
         self.signal = (SIGNAL_PRIOR + 0.5 * float(y @ self._alpha)) / (shape - 1.0)
 
+    @on_one_thread
     def believe(self, points: Array) -> None:
         """Take what is predicted at points (m, d) for observed ("kriging believer", Ginsbourger et al. 2010).
 
@@ -185,6 +189,7 @@ class GaussianProcess:
         extended[n:, n:] = cholesky(corner, lower=True, check_finite=False)
         self._factor, self._x, self._alpha = extended, np.vstack([self._x, x]), np.append(self._alpha, np.zeros(m))
 
+    @on_one_thread
     def predict(self, points: Array) -> tuple[Array, Array]:
         """Return mean (m,) and standard deviation (m,) of the noise-free function at points (m, d)."""
         cross = self._correlation(self._x, self._features(points))  # (n, m)
@@ -197,6 +202,7 @@ class GaussianProcess:
         """Standard deviation of the noise of an observation."""
         return math.sqrt(self.signal * self._noise)
 
+    @on_one_thread
     def sample(self, points: Array, draws: int, generator: np.random.Generator) -> Array:
         """Return the noise-free function at points (m, d), drawn jointly so many times: (draws, m)."""
         x = self._features(points)

@@ -256,6 +256,9 @@ def test_any_course_of_events(space: SearchSpace, data: st.DataObject, asynchron
         (40, None, {"rounds": 5}, (8, 5)),
         (40, None, {"population_size": 8}, (8, 5)),
         (None, None, {"population_size": 5, "rounds": 7}, (5, 7)),
+        (None, 12, {"disturbance_interval": 3}, (8, 4)),
+        (None, 12, {"disturbance_interval": 3, "rounds": 4}, (8, 4)),
+        (24, 12, {"disturbance_interval": 2}, (4, 6)),
     ],
 )
 def test_size_and_rounds_fit_into_the_trials(
@@ -265,6 +268,7 @@ def test_size_and_rounds_fit_into_the_trials(
     choice = choose("evolutionary", SPACE, max_trials, resumable=True, epochs=epochs, **wishes)
     assert (choice.options["population_size"], choice.options["rounds"]) == expected
     assert choice.max_trials == (max_trials or expected[0] * expected[1])
+    create("evolutionary", SPACE, goal="minimize", resumable=True, epochs=epochs, **choice.options)
 
 
 @pytest.mark.parametrize(
@@ -274,6 +278,11 @@ def test_size_and_rounds_fit_into_the_trials(
         ({"max_trials": 20}, {"population_size": 8, "rounds": 10}, "max_trials: 20 are too few for 8 members"),
         ({"epochs": 5}, {"rounds": 10}, "algorithm.rounds: 10 are more than the epochs"),
         ({}, {"disturbance_ratio": 0.9}, "algorithm.disturbance_ratio: 0.9 is not possible. Give a number from"),
+        ({"epochs": 12}, {"disturbance_interval": 5}, "2 rounds of 5 epochs are 10 epochs, and a training has 12"),
+        ({"epochs": 12}, {"disturbance_interval": 3, "rounds": 5}, "5 rounds of 3 epochs are 15 .* a training has 12"),
+        ({"epochs": 3}, {"disturbance_interval": 3}, "2 rounds of 3 epochs are 6 epochs, and a training has 3"),
+        ({}, {"disturbance_interval": 3}, "algorithm.disturbance_interval: it is a number of epochs, .* not known"),
+        ({"epochs": 12}, {"disturbance_interval": 21}, "Give a whole number from 1 to 20"),
         ({}, {"asynchronous": 1}, "algorithm.asynchronous: 1 is not possible. Give true or false"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -64,7 +65,7 @@ def make_plan(raw: Mapping[str, Any], function: Function | None = None) -> Plan:
     Raises:
         UserError: something is wrong; the message names it and the remedy.
     """
-    spec = resolved_spec(parse_spec(complete_spec(dict(raw), function)))
+    spec = resolved_spec(_with_epochs(parse_spec(complete_spec(dict(raw), function))))
     task = task_for(spec, function)
     space = task.space(spec)
     resumable, options = task.resumable(spec), spec.algorithm.options
@@ -87,6 +88,15 @@ def make_plan(raw: Mapping[str, Any], function: Function | None = None) -> Plan:
     with closing(LocalScheduler()) as scheduler:
         plan_resources(spec, scheduler)
     return replace(plan, findings=(*task.check(spec), *_findings_on_earlier(spec)))
+
+
+def _with_epochs(spec: ExperimentSpec) -> ExperimentSpec:
+    """Return the spec with the length of a training that follows from the rounds of a population, if it says none."""
+    options = spec.algorithm.options
+    parts = (options.get("rounds"), options.get("disturbance_interval"))
+    if spec.task is None or "epochs" in spec.parameters or not all(type(part) is int for part in parts):
+        return spec
+    return spec.model_copy(update={"parameters": {**spec.parameters, "epochs": math.prod(parts)}})
 
 
 def _findings_on_earlier(spec: ExperimentSpec) -> list[str]:
@@ -222,7 +232,8 @@ def _default_trials(plan: Plan) -> int:
         return 1
     options = {**plan.spec.algorithm.options, **plan.choice.options}
     resumable, rule = plan.task.resumable(plan.spec), plan.spec.early_stopping
-    return choose(plan.choice.name, plan.space, None, resumable, early_stopping=rule, **options).max_trials
+    epochs = _epochs(plan.space)
+    return choose(plan.choice.name, plan.space, None, resumable, epochs, early_stopping=rule, **options).max_trials
 
 
 def trial_budget(spec: ExperimentSpec, row: ExperimentRow) -> int:

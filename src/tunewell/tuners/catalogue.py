@@ -54,6 +54,7 @@ OPTIONS: Mapping[str, Mapping[str, Option]] = {
     "evolutionary": {
         "population_size": WholeNumber(2, 1000),
         "rounds": WholeNumber(2, 1000),
+        "disturbance_interval": WholeNumber(1, 20),
         "disturbance_ratio": Real(0.01, 0.5),
         "random_probability": Real(0.0, 1.0),
         "explore": OneOf(EXPLORE),
@@ -125,6 +126,7 @@ def choose(
     if name == "evolutionary":
         if resumable:
             options |= population_options(max_trials, epochs, **options)
+            options.pop("disturbance_interval", None)  # the number of rounds says as much
         if max_trials is None and "rounds" in options:
             max_trials = options.get("population_size", DEFAULT_POPULATION) * options["rounds"]
         if not resumable:
@@ -172,7 +174,7 @@ def _check_promotion(
 
 def _options_of_full_trainings(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options without `rounds`, which gives the number of trials only; refuse those of populations."""
-    for option in ("asynchronous", "explore"):
+    for option in ("asynchronous", "explore", "disturbance_interval"):
         if option in options:
             remedy = "Drop it, or see `resumable` in the spec reference"
             raise SpecError(f"algorithm.{option}", "the trials can't go on from one another's checkpoints", remedy)
@@ -180,15 +182,22 @@ def _options_of_full_trainings(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def population_options(
-    max_trials: int | None, epochs: int | None, population_size: int | None = None, rounds: int | None = None, **_: Any
+    max_trials: int | None,
+    epochs: int | None,
+    population_size: int | None = None,
+    rounds: int | None = None,
+    disturbance_interval: int | None = None,
+    **_: Any,
 ) -> dict[str, int]:
     """Return size and rounds of a population such that all of its rounds fit into `max_trials`.
 
-    A round is an epoch at least. Without any wishes: 8 members, 10 rounds.
+    A round is `disturbance_interval` epochs, or one at least. Without any wishes: 8 members, 10 rounds.
 
     Raises:
         SpecError: they don't fit.
     """
+    if disturbance_interval is not None:
+        rounds = _rounds_of(disturbance_interval, rounds, epochs)
     most_rounds = min(DEFAULT_ROUNDS, epochs or DEFAULT_ROUNDS)
     if epochs is not None and (rounds or LEAST) > epochs:
         raise SpecError(
@@ -211,6 +220,19 @@ def population_options(
             f"Give {population_size * rounds}, or a smaller population_size or fewer rounds",
         )
     return {"population_size": population_size, "rounds": rounds}
+
+
+def _rounds_of(interval: int, rounds: int | None, epochs: int | None) -> int:
+    """Return the number of rounds of `interval` epochs; raises `SpecError` if they don't make up the training."""
+    where = "algorithm.disturbance_interval"
+    if epochs is None:
+        complaint = "it is a number of epochs, and how many a training has is not known here"
+        raise SpecError(where, complaint, "Give a constant parameter `epochs`, or `rounds` alone")
+    found = rounds or max(LEAST, epochs // interval)
+    if found * interval != epochs:
+        complaint = f"{found} rounds of {interval} epochs are {found * interval} epochs, and a training has {epochs}"
+        raise SpecError(where, complaint, "Change rounds, disturbance_interval or epochs")
+    return found
 
 
 def create(  # noqa: PLR0913 - each is a thing that users set by name

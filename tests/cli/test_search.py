@@ -464,3 +464,19 @@ def test_import(run: Run, write: Write, tmp_path: Path) -> None:
         refused = run(*arguments)
         assert refused.code == 2
         assert refused.err.count("\n") == 1
+
+
+def test_a_command_takes_the_space_of_the_search_whose_best_parameters_it_takes(run: Run, write: Write) -> None:
+    """With `parameters_from`, a command need not repeat its parameters, in `check` and `search` and when it goes on."""
+    program = [sys.executable, "-S", "-c", "import sys; print(f'score={float(sys.argv[1])}')", "{x}"]
+    space = {"x": {"low": 1.0, "high": 2.0, "type": "float"}}
+    best = run("search", write(name="earlier", command=program, parameters=space, max_trials=3), "--json").json["best"]
+    again = write(name="again", command=program, parameters=None, max_trials=None, parameters_from="earlier")
+    assert "x" in run("check", again, "--json").json["parameters"]
+    for _ in range(2):
+        answer = run("search", again, "--json")
+        assert answer.code == 0, answer.err
+        assert answer.json["best"]["parameters"] == best["parameters"]
+    unknown = write(name="other", command=program, parameters=None, max_trials=None, parameters_from="earlyer")
+    for verb in ("check", "search"):
+        assert "parameters_from: there is no experiment 'earlyer'" in run(verb, unknown).err

@@ -31,6 +31,7 @@ from tunewell.service.data_page import write_data_page
 from tunewell.service.jobs import JobFailed
 from tunewell.service.service import Service
 from tunewell.service.submission import make_plan
+from tunewell.service.warm_start import lacks_space
 from tunewell.spec.files import read_spec_file
 from tunewell.spec.metric_line import parse_metrics
 from tunewell.spec.space import NO_DEFAULT, describe
@@ -155,10 +156,17 @@ def check(
     pictures: Annotated[
         Path | None, typer.Option("--pictures", help="Open every picture, and write a page about the data (HTML).")
     ] = None,
+    home: HomeOption = HOME,
+    database: DatabaseOption = None,
     json_: JsonOption = False,
 ) -> int:
     """Check a spec, its data and program; start nothing."""
-    plan = make_plan(read_spec_file(spec_file))
+    raw = read_spec_file(spec_file)
+    if lacks_space(raw):
+        with existing(home, database) as service:
+            plan = service.plan(raw)
+    else:
+        plan = make_plan(raw)
     if pictures is not None:
         with terminal(stderr=True).status("Opening every picture …"):
             write_data_page(plan, pictures)

@@ -20,8 +20,9 @@ from tunewell.service.jobs import OnReport
 from tunewell.service.results import SearchResult, TrialResult, best_trials, search_result
 from tunewell.service.running import run_experiment
 from tunewell.service.snapshots import Snapshot, snapshot
-from tunewell.service.submission import Fresh, Function, Submission, check_searched, make_plan, submit
+from tunewell.service.submission import Fresh, Function, Plan, Submission, check_searched, make_plan, submit
 from tunewell.service.training import lineage
+from tunewell.service.warm_start import with_space
 from tunewell.spec.errors import ConflictError, NotFoundError
 from tunewell.spec.launch import AttemptKey
 from tunewell.spec.secrets import without_password
@@ -70,6 +71,10 @@ class Service:
     def submit(self, raw: Mapping[str, Any], function: Function | None = None, new: Fresh = "never") -> Submission:
         """Create or continue the experiment that a spec describes; see `submission.submit`."""
         return submit(self.store, self.home, raw, function, new)
+
+    def plan(self, raw: Mapping[str, Any]) -> Plan:
+        """Check a spec, start and record nothing; see `submission.make_plan`."""
+        return make_plan(with_space(self.store, raw))
 
     def import_table(self, raw: Mapping[str, Any], path: Path) -> str:
         """Record the trials in a CSV file as a finished experiment, which a spec describes; return its name.

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from tunewell.controller.home import Home
 from tunewell.controller.launching import plan_resources
 from tunewell.schedulers.local import LocalScheduler
-from tunewell.service.warm_start import find_best, find_sources
+from tunewell.service.warm_start import find_best, find_sources, with_space
 from tunewell.spec.declaration import declare, parse_space
 from tunewell.spec.differences import BUDGET_FIELDS, Difference, spec_differences
 from tunewell.spec.errors import ConflictError, listed
@@ -176,7 +176,7 @@ def submit(
     Raises:
         UserError: the spec is wrong, or differs from the recorded one.
     """
-    plan = make_plan(raw, function)
+    plan = make_plan(with_space(store, raw), function)
     if new != "never":
         plan = _renamed(store, home, plan, new)
     row = store.find_experiment(plan.spec.name)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import SpecError, nearest, shown
@@ -20,6 +21,23 @@ def find_sources(store: Store, name: str, space: SearchSpace, sources: Sequence[
         SpecError: one of them does not exist, is the new search itself, or has nothing that would help it.
     """
     return tuple(_find(store, name, space, source) for source in dict.fromkeys(sources))
+
+
+def lacks_space(raw: Mapping[str, Any]) -> bool:
+    """Whether a raw spec takes its space, too, from the experiment that `parameters_from` names."""
+    return bool(raw.get("parameters_from")) and not raw.get("parameters") and not raw.get("task")
+
+
+def with_space(store: Store, raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a raw spec with the space of the experiment that `parameters_from` names, where it has none of its own.
+
+    Raises:
+        SpecError: there is no such experiment.
+    """
+    if not lacks_space(raw):
+        return raw
+    row = _earlier(store, str(raw.get("name")), str(raw["parameters_from"]), "parameters_from")
+    return {**raw, "parameters": row.space}
 
 
 def find_best(store: Store, name: str, space: SearchSpace, source: str | None) -> tuple[str, Configuration] | None:

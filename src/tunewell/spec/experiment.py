@@ -249,7 +249,7 @@ class ExperimentSpec(_Model):
     parameters_from: Text | None = Field(
         default=None,
         description="An experiment in the same home: nothing is searched, a single trial trains with the parameters of "
-        "its best trial, as they are when this is submitted.",
+        "its best trial, as they are when this is submitted. A command need not repeat its `parameters`.",
     )
     max_trials: Count | None = Field(
         default=None,

@@ -27,5 +27,5 @@ def test_notes_come_before_the_first_trial(
         assert search._run(service, "e", console)
     told = text.getvalue() if terminal else capsys.readouterr().out
     assert told.count("Note: 3 pictures are left out.") == told.count("Note: [dim] is no markup.") == 1
-    first_trial = told.index("trials") if terminal else told.index("trial 1/2")
+    first_trial = told.index("/2 trials") if terminal else told.index("trial 1/2")
     assert told.index("Note: 3 pictures are left out.") < told.index("Note: [dim]") < first_trial

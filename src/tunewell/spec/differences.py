@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from tunewell.spec.errors import shown
+from tunewell.spec.errors import shortened, shown
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.secrets import is_secret
 
@@ -38,12 +38,17 @@ class Difference(NamedTuple):
         """Return it for people: both values, or just the field if its values are secret."""
         if is_secret(self.field):
             return f"{self.field}: {self._which()}, with a value that is not shown"
-        return f"{self.field}: {shown(self.old)} there, {shown(self.new)} here"
+        return f"{self.field}: {_shown(self.old)} there, {_shown(self.new)} here"
 
     def _which(self) -> str:
         if self.old is None or self.new is None:
             return "only here" if self.old is None else "only there"
         return "another one here"
+
+
+def _shown(value: Any) -> str:
+    # A path's end, which `shown` would cut off, is what differs.
+    return f"'{shortened(value, 500)}'" if isinstance(value, str) else shown(value)
 
 
 def spec_differences(old: ExperimentSpec, new: ExperimentSpec) -> list[Difference]:

@@ -46,7 +46,7 @@ def test_backbone_of_the_installed_package(tmp_path: Path) -> None:
     found = obtain_weights("auto", pretrained_weights(architecture("faster-rcnn-lite0")), tmp_path)
     assert found.path is not None
     tensors = load_file(found.path)
-    module = build_module("faster-rcnn-lite0", 4, 64)
+    module = build_module("faster-rcnn-lite0", 4)
     body = {name for name in module.state_dict() if name.startswith("backbone.body.")}
     assert set(tensors) == body
     assert not module.load_state_dict(tensors, strict=False).unexpected_keys
@@ -67,13 +67,13 @@ def test_what_torchvision_offers_fits(name: str) -> None:
 
 def test_a_file_of_a_whole_detector(tmp_path: Path) -> None:
     """Of a detector for other classes all is kept that does not depend on them."""
-    module = build_module("fcos-lite0", 7, 64)
+    module = build_module("fcos-lite0", 7)
     torch.save({"model": module.state_dict()}, tmp_path / "seven.pth")
     found = obtain_weights(str(tmp_path / "seven.pth"), pretrained_weights(architecture("fcos-lite0")), tmp_path)
     assert found.path is not None
     tensors = load_file(found.path)
     assert set(tensors) == set(convert_weights.lasting_tensors("fcos-lite0"))
-    build_module("fcos-lite0", 3, 64).load_state_dict(tensors, strict=False)
+    build_module("fcos-lite0", 3).load_state_dict(tensors, strict=False)
 
 
 def test_a_file_of_another_network(tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ def test_declared_sizes_are_those_of_the_detector(name: str, monkeypatch: pytest
     torch.manual_seed(0)
     monkeypatch.setattr(building, "mixed_precision", lambda device: torch.autocast("cpu", torch.bfloat16))
     side, design = 192, DETECTORS[name]
-    network = building.build_module(name, 10, side).train()
+    network = building.build_module(name, 10).train()
     assert millions(network) == pytest.approx(design.needs.million_weights, rel=0.1)
     corners = torch.cartesian_prod(torch.arange(0, side, 16.0), torch.arange(0, side, 16.0))
     target = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tunewell.spec.errors import SpecError, nearest
+from tunewell.spec.errors import SpecError, nearest, shown
 from tunewell.spec.space import Choice, Parameter, SearchSpace
 from tunewell.tasks.vision.hyperparameters import TrainingHyperparameters
 
@@ -36,30 +36,20 @@ def image_sizes(space: SearchSpace) -> list[int]:
 
 
 def _check_values(parameter: Parameter, known: tuple[Any, ...]) -> None:
-    where = f"parameters.{parameter.name}"
-    if not isinstance(parameter, Choice):
-        raise SpecError(where, "it is no number", f"Known: {_listed(known)}")
+    assert isinstance(parameter, Choice)  # an override keeps the kind of values
     reference = Choice(parameter.name, known)
     for value in parameter.values_:
         if not reference.contains(value):
-            texts = all(isinstance(item, str) for item in known)
-            remedy = nearest(str(value), known) if texts else f"Known: {_listed(known)}"
-            raise SpecError(where, f"{value!r} is not known", remedy)
+            raise SpecError(f"parameters.{parameter.name}", f"{shown(value)} is not known", nearest(str(value), known))
 
 
 def _check_bounds(parameter: Parameter, lowest: float, highest: float, must_be_whole: bool) -> None:
     where = f"parameters.{parameter.name}"
     ends = parameter.values_ if isinstance(parameter, Choice) else (parameter.low, parameter.high)
     for value in ends:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise SpecError(where, f"{value!r} is no number")
         if not lowest <= value <= highest:
             raise SpecError(where, f"{value:g} is outside {lowest:g} … {highest:g}")
     if must_be_whole:
         whole = all(value == int(value) for value in ends) if isinstance(parameter, Choice) else parameter.integer
         if not whole:
             raise SpecError(where, "it must be whole", "Write whole numbers")
-
-
-def _listed(values: tuple[Any, ...]) -> str:
-    return ", ".join(str(value).lower() for value in values)

@@ -230,3 +230,26 @@ def test_large_file(tmp_path: Path) -> None:
     first = reader.read()
     assert 0 < len(first) <= module.CHUNK_BYTES // 9 + 1
     assert len(first) + len(reader.read_rest()) == 50_000
+
+
+def test_replaced_file(tmp_path: Path) -> None:
+    """Of a file that the trial replaces each time, as long as it was before, every report counts."""
+    reader, new = ReportReader(tmp_path), tmp_path / "new"
+    values = []
+    for value in (1.0, 2.0, 3.0):
+        new.write_text(json.dumps({"step": value, "metrics": {"loss": value}}) + "\n")
+        new.replace(tmp_path / "reports.jsonl")
+        values += [report.metrics["loss"] for report in reader.read()]
+    assert values == [1.0, 2.0, 3.0]
+
+
+def test_replaced_file_that_grows(tmp_path: Path) -> None:
+    """Of a file that the trial replaces by itself with one more report, each report counts once."""
+    reader, new, lines = ReportReader(tmp_path), tmp_path / "new", ""
+    steps = []
+    for step in range(4):
+        lines += json.dumps({"step": step, "loss": 0.5}) + "\n"
+        new.write_text(lines)
+        new.replace(tmp_path / "reports.jsonl")
+        steps += [report.step for report in reader.read()]
+    assert steps == [0, 1, 2, 3]

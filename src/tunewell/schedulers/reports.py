@@ -17,6 +17,8 @@ from tunewell.trial import files
 
 #: Bytes that one call reads at most.
 CHUNK_BYTES = 128 << 10
+#: Bytes before those that are new which must be as they were: a report bears the time, so they tell files apart.
+TAIL_BYTES = 256
 #: A longer line is no report.
 LONGEST_LINE = 1 << 20
 
@@ -37,6 +39,9 @@ class ReportReader:
         self._metric = metric
         self._clock = clock
         self._offset = 0
+        #: The last bytes that were read, and what the file looked like then: whether it is still the same one.
+        self._tail = b""
+        self._looked: tuple[int, int, int] | None = None
         self._rest = b""
         self._in_long_line = False
         self._number = 0
@@ -96,18 +101,22 @@ class ReportReader:
         return lines
 
     def _new_bytes(self) -> bytes:
-        size = os.stat(self._path).st_size  # noqa: PTH116 (asked ten times a second for each attempt)
-        if size == self._offset:
+        status = os.stat(self._path)  # noqa: PTH116 (asked ten times a second for each attempt)
+        looked = (status.st_ino, status.st_size, status.st_mtime_ns)
+        if looked == self._looked and status.st_size == self._offset:
             return b""
-        if size < self._offset:  # cut off by the trial: what comes now is new
-            self._offset, self._rest, self._in_long_line, self._number = 0, b"", False, 0
         # Should it be a pipe, opening and reading must not block.
         descriptor = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK)
         try:
+            if os.pread(descriptor, len(self._tail), self._offset - len(self._tail)) != self._tail:
+                # Emptied, or replaced by the trial: what it holds now is new.
+                self._offset, self._tail, self._rest, self._in_long_line, self._number = 0, b"", b"", False, 0
             data = os.pread(descriptor, CHUNK_BYTES, self._offset)
         finally:
             os.close(descriptor)
+        self._looked = looked
         self._offset += len(data)
+        self._tail = (self._tail + data)[-TAIL_BYTES:]
         return data
 
     def _take(self, line: bytes) -> Report | None:

@@ -15,6 +15,10 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "unknown field": ({"max_trial": 3}, ("max_trial", "max_trials")),
     "wrong type": ({"max_trials": "many"}, ("max_trials", "many")),
     "unknown algorithm": ({"algorithm": "baysian"}, ("algorithm", "baysian", "bayesian")),
+    "option of an algorithm that is a field": (
+        {"algorithm": {"name": "tpe", "max_trials": 8}},
+        ("algorithm.max_trials", "no such option"),
+    ),
     "unknown option of an algorithm": ({"algorithm": {"name": "tpe", "population": 8}}, ("population",)),
     "low above high": ({"parameters": {"x": {"low": 5, "high": 1}}}, ("parameters.x.low", "5", "1")),
     "log scale through zero": ({"parameters": {"x": {"low": 0, "high": 1, "log": True}}}, ("parameters.x.low", "log")),

@@ -106,6 +106,22 @@ def test_stop_while_preloading(bench: Bench, monkeypatch: pytest.MonkeyPatch) ->
     assert not (launch.folder / "seen.json").exists()
 
 
+def test_stop_while_the_launcher_hangs(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An attempt whose launcher never gets ready can be stopped, and will not begin should it be ready after all."""
+    gate = bench.folder / "gate"
+    (bench.folder / "slow_module.py").write_text(
+        f"import time, pathlib\nwhile not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.01)\n"
+    )
+    monkeypatch.setattr(sys, "path", [str(bench.folder), *sys.path])
+    monkeypatch.setattr("tunewell.schedulers.local.OVERDUE_SECONDS", 0.1)
+    late = bench.start(bench.launch(1, entry=f"{ENTRIES}:describe", preload=("slow_module",)))
+    bench.scheduler.stop(late.key, 0.0)
+    assert bench.finish(late).cause is Cause.KILLED
+    gate.touch()
+    bench.run(bench.launch(2, entry=f"{ENTRIES}:describe", preload=("slow_module",)))
+    assert not (late.folder / "seen.json").exists()
+
+
 def test_sigterm_in_an_entry(bench: Bench) -> None:
     """A stopped entry can clean up: SIGTERM comes as an exception."""
     launch = bench.start(bench.launch(entry=f"{ENTRIES}:wait"))

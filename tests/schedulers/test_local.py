@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tests.schedulers.bench import Bench, script, with_environment
 from tunewell.schedulers.local import LocalScheduler
 from tunewell.spec.launch import Ended, Event, Resources
+from tunewell.spec.states import Cause
 
 SHOW = ("sh", "-c", 'echo "${CUDA_VISIBLE_DEVICES-unset}"')
 
@@ -108,3 +110,14 @@ def test_secrets_are_private(bench: Bench) -> None:
     launch = with_environment(bench.launch(command=("true",)), TOKEN="secret")
     bench.run(launch)
     assert (launch.folder / "launch.json").stat().st_mode & 0o077 == 0
+
+
+def test_no_room_for_the_lock(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An attempt that finds no room for its lock has not begun, and the disk is to blame."""
+
+    def refuse(path: Path, mode: int = 0o666) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    exit_ = bench.run(bench.launch(command=("true",)))
+    assert (exit_.cause, exit_.started_at) == (Cause.DISK_FULL, None)

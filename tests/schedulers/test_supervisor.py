@@ -372,12 +372,13 @@ def test_failure_on_a_full_disk(bench: Bench, code: int, cause: Cause | None) ->
 
 
 def test_limits_leave_out_a_full_disk(bench: Bench) -> None:
-    """Time in which the disk is full, and a trial may wait for room, is none that its limits count."""
+    """Time in which the disk is full, and a trial may wait for room, is none that its limits count, but its cost."""
     limits = Limits(wall_seconds=0.2, silence_seconds=0.2)
     launch = bench.launch(command=("sh", "-c", "sleep 0.8"), limits=limits)
     supervise_alone(launch, "full")
     exit_ = records.read_exit(launch.folder)
     assert exit_ is not None and exit_.cause is None
+    assert exit_.duration_seconds is not None and exit_.duration_seconds >= 0.8
 
 
 def test_notes(bench: Bench) -> None:

@@ -176,8 +176,8 @@ class LocalScheduler:
             self._let_go(attempt)
 
     def _has_ended(self, attempt: _Attempt) -> bool:
-        if attempt.requested:
-            return False
+        if attempt.requested:  # a launcher that hangs must not have to be waited for: nothing starts after an end
+            return time.monotonic() > attempt.deadline
         if attempt.supervisor is None:
             self._find_supervisor(attempt)
         # Of a supervisor that can't be found, the lock tells: `settle` looks at it.

@@ -73,7 +73,11 @@ def inode(folder: Path) -> list[int] | None:
 
 
 def write_launch(launch: Launch, gpus: tuple[str, ...]) -> None:
-    """Write launch.json; `gpus` are the devices that the attempt occupies. Raises OSError."""
+    """Write launch.json; `gpus` are the devices that the attempt occupies. Raises OSError.
+
+    The lock is made first: a supervisor that finds no room for it could not even say so.
+    """
+    (launch.folder / LOCK).touch(0o600)
     content = asdict(launch)
     content["working_directory"] = str(launch.working_directory.absolute())
     # Where it lies, what has a file of its own, and what is for the scheduler alone.

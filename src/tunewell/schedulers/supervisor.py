@@ -81,6 +81,8 @@ class Supervisor:
         #: When the trial ended: on the monotonic clock, and as a date.
         self._ended = self._ended_at = 0.0
         self._started = self._last_sign = self._last_measured = self._last_look = 0.0
+        #: Seconds that its limit on time leaves out.
+        self._excused = 0.0
         #: Whether the disk was full at some time.
         self._was_full = False
         self._seen_bytes = (-1, -1)
@@ -164,7 +166,7 @@ class Supervisor:
         passed, self._last_look = now - self._last_look, now
         if self._output.waits or files.is_full(self.folder):
             self._was_full = True
-            self._started += passed
+            self._excused += passed
             self._last_sign += passed
 
     def _enforce_limits(self, now: float) -> None:
@@ -172,7 +174,7 @@ class Supervisor:
         if self._output.problem:
             detail = f"its output can't be written: {self._output.problem}"
             self._end(Ending(Cause.NODE_LOST, detail), now, limits.grace_seconds)
-        if limits.wall_seconds is not None and now - self._started > limits.wall_seconds:
+        if limits.wall_seconds is not None and now - self._started - self._excused > limits.wall_seconds:
             detail = f"it ran longer than {limits.wall_seconds:g} s"
             self._end(Ending(Cause.TIMEOUT, detail), now, limits.grace_seconds)
         if limits.silence_seconds is not None and now - self._last_sign_of_life(now) > limits.silence_seconds:

@@ -26,7 +26,7 @@ from tunewell.store.rows import ExperimentRow
 from tunewell.store.store import Store
 from tunewell.tasks.catalogue import complete_spec, task_for
 from tunewell.tasks.contract import Task
-from tunewell.tuners.catalogue import RESUMING, Choice, choose, create, initial_configurations
+from tunewell.tuners.catalogue import RESUMING, Choice, check_options, choose, create, initial_configurations
 from tunewell.tuners.contract import Tuner
 from tunewell.tuners.sources import Source, starts
 
@@ -69,6 +69,7 @@ def make_plan(raw: Mapping[str, Any], function: Function | None = None) -> Plan:
     task = task_for(spec, function)
     space = task.space(spec)
     resumable, options = task.resumable(spec), spec.algorithm.options
+    check_options(spec.algorithm.name, options)
     choice = choose(
         spec.algorithm.name,
         space,

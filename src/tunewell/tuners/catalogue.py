@@ -112,15 +112,9 @@ def choose(
         SpecError: there is no such algorithm, an option is wrong, or `early_stopping` does not go with it.
     """
     reason = ""
-    if name == AUTO:
-        if options:
-            raise SpecError(
-                f"algorithm.{next(iter(options))}", "auto takes no options", "Name the algorithm that you want"
-            )
-        name, reason = _automatic(space, max_trials or _default_trials(early_stopping), max_concurrency)
-    if name not in ALGORITHMS:
-        raise SpecError("algorithm", f"there is no algorithm {shown(name)}", nearest(name, [*ALGORITHMS, AUTO]))
     check_options(name, options)
+    if name == AUTO:
+        name, reason = _automatic(space, max_trials or _default_trials(early_stopping), max_concurrency)
     if early_stopping in PROMOTIONS:
         _check_promotion(name, early_stopping, resumable, max_trials, _rungs(early_stopping, epochs))
     if name == "evolutionary":
@@ -323,8 +317,12 @@ def initial_configurations(
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> None:
-    """Raise `SpecError` unless the options are ones of the algorithm, with values in range."""
-    known = OPTIONS[name]
+    """Raise `SpecError` unless there is such an algorithm and the options are ones of it, with values in range."""
+    if name == AUTO and options:
+        raise SpecError(f"algorithm.{next(iter(options))}", "auto takes no options", "Name the algorithm that you want")
+    if name not in OPTIONS and name != AUTO:
+        raise SpecError("algorithm", f"there is no algorithm {shown(name)}", nearest(name, [*ALGORITHMS, AUTO]))
+    known = OPTIONS.get(name, {})
     for option, value in options.items():
         if option not in known:
             raise SpecError(f"algorithm.{option}", f"'{name}' has no such option", nearest(option, known))

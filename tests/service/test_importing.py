@@ -119,19 +119,19 @@ def test_an_export_comes_back_as_it_was(service: Service, tmp_path: Path) -> Non
         (["lr,opt,momentum,nesterov,layers,los", GOOD], "there is no column 'loss'. Did you mean 'los'?"),
         (
             [HEADER, GOOD, "5,adam,,True,2,0.5"],
-            ", row 3, column 'lr': 5 is outside 0.001 … 1 (log). Widen the range in the spec, or drop the row.",
+            ", row 3, parameter 'lr': 5 is outside 0.001 … 1 (log). Widen the range in the spec, or leave the",
         ),
         (
             [HEADER, "0.1,lion,,True,2,0.5"],
-            ", row 2, column 'opt': 'lion' is outside sgd | adam. Widen the range in the spec, or drop the row.",
+            ", row 2, parameter 'opt': 'lion' is outside sgd | adam. Add it to the spec's values, or leave the",
         ),
         (
             [HEADER, "0.1,sgd,,True,2,0.5"],
-            ", row 2, column 'momentum': there is no value, but the parameter is active here. Give one, or drop",
+            ", row 2, parameter 'momentum': there is no value, but it is active here. Give one, or leave the",
         ),
         (
             [HEADER, "0.1,adam,,True,2.5,0.5"],
-            ", row 2, column 'layers': 2.5 is outside 1 … 4. Widen the range in the spec, or drop the row.",
+            ", row 2, parameter 'layers': 2.5 is outside 1 … 4. Widen the range in the spec, or leave the",
         ),
         (
             [HEADER, "0.1,adam,,True,2,nan"],
@@ -219,6 +219,25 @@ def test_studies_become_experiments(service: Service, study: Any) -> None:
     assert service.store.curves("old", "loss")[1] == {1: 2.0}
 
 
+def test_null_in_a_study(service: Service, tmp_path: Path) -> None:
+    """`None` among the choices of a study is null in the experiment; a spec without it is told to add it."""
+    optuna = pytest.importorskip("optuna")
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    url = f"sqlite:///{tmp_path}/study.db"
+    study = optuna.create_study(storage=url, direction="minimize")
+    for depth in (3, None):
+        study.enqueue_trial({"depth": depth})
+    study.optimize(lambda trial: float(trial.suggest_categorical("depth", [3, None]) or 1), n_trials=2)
+    spec = {"name": "old", "command": ["echo", "{depth}"], "objective": SPEC["objective"]}
+    outside = r", trial 1, parameter 'depth': null is outside 3 \| 5\. Add it to the spec's values"
+    with pytest.raises(DataError, match=outside):
+        service.import_study({**spec, "parameters": {"depth": [3, 5]}}, url)
+    service.import_study({**spec, "parameters": {"depth": [3, 5, None]}}, url)
+    assert [row.parameters["depth"] for row in service.store.trials("old")] == [3, None]
+    service.submit({**spec, "name": "new", "parameters": {"depth": [3, 5]}, "max_trials": 2, "warm_start": "old"})
+    assert [trial[0] for trial in service.experiment("new").algorithm["sources"][0]["trials"]] == [1]
+
+
 @pytest.mark.parametrize(
     ("changes", "name", "message"),
     [
@@ -227,7 +246,7 @@ def test_studies_become_experiments(service: Service, study: Any) -> None:
         (
             {"parameters": {**SPEC["parameters"], "lr": {"low": 10.0, "high": 20.0}}},
             None,
-            ", trial 0, column 'lr': ",
+            ", trial 0, parameter 'lr': ",
         ),
     ],
 )

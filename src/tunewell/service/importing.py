@@ -11,7 +11,7 @@ from tunewell.service.submission import IMPORTED, Plan
 from tunewell.spec.declaration import declare
 from tunewell.spec.errors import DataError, shown
 from tunewell.spec.launch import AttemptKey, Report
-from tunewell.spec.space import Configuration, SearchSpace, describe
+from tunewell.spec.space import Choice, Configuration, SearchSpace, describe
 from tunewell.spec.states import Cause, ExperimentState, TrialState
 from tunewell.store.store import Store
 
@@ -80,17 +80,18 @@ def check_parameters(place: str, space: SearchSpace, given: Mapping[str, Any]) -
     for parameter in space:
         if not space.is_active(parameter, configuration):
             continue
-        where = f"{place}, column '{parameter.name}'"
+        where = f"{place}, parameter '{parameter.name}'"
         if parameter.name in given:
             value = given[parameter.name]
         elif parameter.size == 1:
             value = parameter.from_unit(0.5)
         else:
-            raise DataError(f"{where}: there is no value, but the parameter is active here. Give one, or drop the row.")
+            raise DataError(f"{where}: there is no value, but it is active here. Give one, or leave the trial out.")
         if not parameter.contains(value):
+            remedy = "Add it to the spec's values" if isinstance(parameter, Choice) else "Widen the range in the spec"
             raise DataError(
-                f"{where}: {shown(value)} is outside {describe(parameter)}. Widen the range in the spec, "
-                "or drop the row."
+                f"{where}: {shown(value)} is outside {describe(parameter)}. {remedy}, or leave the trial out. "
+                "A search that starts from these trials may have a narrower space."
             )
         configuration[parameter.name] = parameter.canonical(value)
     return configuration

@@ -52,6 +52,16 @@ def test_search_over_a_cheap_function(tmp_path: Path) -> None:
     assert [trial.value for trial in result.top(3)] == sorted((t["value"] for t in trials), reverse=True)[:3]
 
 
+def test_none_is_a_choice(tmp_path: Path) -> None:
+    """A function gets `None` where that is the value, and the result names it."""
+    depths = [3, 5, None]
+    result = tw.search(
+        lambda depth: float(depth or 9), {"depth": tw.choice(depths)}, goal="maximize", home=tmp_path, progress=False
+    )
+    assert {trial["parameters"]["depth"]: trial["value"] for trial in result.trials()} == {3: 3.0, 5: 5.0, None: 9.0}
+    assert result.best.parameters == {"depth": None}
+
+
 def test_reports_are_kept_and_may_prune(tmp_path: Path) -> None:
     """`trial.report` records a curve; reaching the target ends the search at that report."""
     steps: list[int] = []

@@ -25,6 +25,7 @@ from tunewell.spec.experiment import parse_spec
 from tunewell.spec.launch import Launch
 from tunewell.spec.states import Cause, TrialState
 from tunewell.tasks.command import CommandTask
+from tunewell.tasks.image_classification.digits import write_digits
 from tunewell.tasks.image_classification.task import ImageClassification
 from tunewell.tasks.vision import memory_ranges
 from tunewell.tasks.vision.gpus import Gpu
@@ -121,6 +122,18 @@ def test_more_than_the_machine_has_is_refused_at_once(service: Service, resource
     with pytest.raises(SpecError, match=rf"resources\.{what}: \d+ a trial, but this machine offers trials \d+"):
         service.submit({**SPEC, "resources": resources})
     assert service.experiments() == []
+
+
+def test_rounds_in_epochs_give_the_length_of_a_training(tmp_path: Path) -> None:
+    """Rounds times epochs a round are the epochs, if the spec gives none; if it gives others, that is an error."""
+    write_digits(tmp_path / "data")
+    algorithm = {"name": "evolutionary", "rounds": 7, "disturbance_interval": 3}
+    raw = {"task": "image-classification", "data": str(tmp_path / "data"), "network": "small-cnn", "weights": "none"}
+    raw |= {"name": "e", "algorithm": algorithm}
+    plan = make_plan(raw)
+    assert plan.space.default()["epochs"] == 21  # type: ignore[index]
+    with pytest.raises(SpecError, match=r"disturbance_interval: 7 rounds of 3 epochs are 21 epochs, .* has 10"):
+        make_plan({**raw, "parameters": {"epochs": 10}})
 
 
 @pytest.mark.parametrize(

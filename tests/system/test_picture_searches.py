@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -211,9 +212,29 @@ def test_a_broken_picture_is_left_out_by_name(case: Case, data: Path, tmp_path: 
     assert trial["state"] == "succeeded"
     (said,) = [text for text in service.experiment("mended").notes if f"{case.picture} (" in text]
     assert said.startswith("Left out, because they can't be read: ")
+    assert said in html.unescape(service.report("mended").read_text())
     model, _ = service.retrain("mended")
     numbers = re.findall(r"the (\d+) pictures of", note(model))
     assert sum(map(int, numbers)) == len(pictures_of(data)) - 1
+
+
+def test_a_moved_project_goes_on(case: Case, tmp_path: Path) -> None:
+    """Where pictures and home were moved together, the model is handed over and retrained, and the search goes on."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    name = case.write(old / "data").relative_to(old)
+    fields = {"algorithm": "random", "max_concurrency": 1}
+    with Service(old / "home") as service:
+        before = search(service, case.spec(old / name, "moved", 1, max_trials=1, **fields))
+    old.rename(new)
+    with Service(new / "home") as service:
+        service.export_model("moved", tmp_path / "handed over")
+        model, metrics = service.retrain("moved")
+        assert model.is_relative_to(new)
+        assert metrics
+        first, second = search(service, case.spec(new / name, "moved", 1, max_trials=2, **fields))
+        assert [first] == before
+        assert second["state"] == "succeeded"
+    assert not old.exists()
 
 
 @pytest.mark.parametrize("count", [4, None], ids=["four", "all"])

@@ -188,3 +188,14 @@ def test_one_file_for_folders_of_splits(tmp_path: Path) -> None:
             draw_scene(tmp_path / place / f"{name}.png", things)
     write_json(tmp_path / "all.json", coco([picture for pictures in SCENES.values() for picture in pictures]))
     assert pictures(read(tmp_path)) == {"train": 6, "val": 3, "test": 2}
+
+
+def test_pictures_in_no_split(tmp_path: Path) -> None:
+    """Annotated pictures beside the folders of splits are left out, and a note says how many."""
+    for split, place in (("train", "train"), ("val", "val"), ("test", "more")):
+        for name, things in SCENES[split]:
+            draw_scene(tmp_path / place / f"{name}.png", things)
+    write_json(tmp_path / "all.json", coco([picture for pictures in SCENES.values() for picture in pictures]))
+    found = read(tmp_path)
+    assert pictures(found) == {"train": 6, "val": 3}
+    assert "Left out, belonging to no split: 2 pictures." in found.notes

@@ -179,6 +179,13 @@ def test_listed_pictures_that_are_missing(tmp_path: Path) -> None:
         read(tmp_path)
 
 
+def test_annotations_in_no_list(tmp_path: Path) -> None:
+    """Annotations that the lists leave out are neither learned nor tested on, and a note says how many."""
+    found = read(lists(write_voc(tmp_path, SCENES), train="\n".join(TRAIN[:4]), val="\n".join(VAL)))
+    assert pictures(found) == {"train": 4, "val": 3}
+    assert "Left out, being in no list of ImageSets: 2 annotation files." in found.notes
+
+
 def test_several_years(tmp_path: Path) -> None:
     """Each folder with lists of its own, as VOC's years, divides its own files, though names are there twice."""
     for year in ("VOC2007", "VOC2012"):

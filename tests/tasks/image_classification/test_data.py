@@ -71,6 +71,27 @@ def test_names_of_splits(tmp_path: Path, folders: str, splits: str) -> None:
     assert counts.get("test", 10) == 10
 
 
+def test_splits_within_classes(tmp_path: Path) -> None:
+    """Folders of splits may lie within those of classes; nothing is learned from the test pictures in there."""
+    make(tmp_path, *(f"{name}/{split}/{i}.png" for name in "ab" for split in ("Train", "test") for i in range(4)))
+    manifest = read_manifest(tmp_path, 0)
+    assert {split: len(positions) for split, positions in manifest.splits.items()} == {"train": 6, "val": 2, "test": 8}
+    assert {manifest.paths[position].split("/")[1] for position in manifest.splits["test"]} == {"test"}
+
+
+def test_folders_within_classes(tmp_path: Path) -> None:
+    """Folders in a class folder that are no splits are part of the class, which a note says."""
+    make(tmp_path, *(f"{name}/{inner}/{i}.png" for name in "ab" for inner in ("images", "masks") for i in range(2)))
+    manifest = read_manifest(tmp_path, 0)
+    assert len(manifest.paths) == 8
+    assert manifest.notes[0] == (
+        "Folders within those of classes count as part of them: 8 pictures (2 in a/images, 2 in a/masks, 2 in b/images "
+        "and 1 more), such as a/images/0.png."
+    )
+    make(tmp_path, "a/train/1.png", "a/test/1.png")
+    assert len(read_manifest(tmp_path, 0).paths) == 10
+
+
 def test_two_folders_of_a_split(tmp_path: Path) -> None:
     """Folders that are for the same split are read together, and a note says so."""
     make(tmp_path, *(f"{split}/{name}/1.png" for split in ("train", "val", "valid") for name in "ab"))

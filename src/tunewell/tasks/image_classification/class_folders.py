@@ -2,7 +2,8 @@
 
 Three kinds of folders are told apart: splits (`train/cat/1.jpg`), classes (`cat/1.jpg`), and others, whose pictures are
 left out and counted. A folder is a split if its name says so (see `names.splits_among`) and its neighbours are splits
-too: a lone `train` among folders of pictures is a class. Class folders may have folders of their own.
+too: a lone `train` among folders of pictures is a class. Class folders may have folders of their own; if all of these
+are splits, they count as such (`cat/train/1.jpg`).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tunewell.spec.errors import DataError
@@ -62,7 +64,21 @@ def read_class_folders(folder: Path) -> Labelling:
             labels |= {held.folder.name for held in classes}
         if not any(row.split == split for row in rows):
             notes.append(_without_labels(places[split], split))
-    return Labelling(rows, [*notes, *_left_out(folder, found, places)])
+    rows, within = _split_within(folder, rows)
+    return Labelling(rows, [*notes, *within, *_left_out(folder, found, places)])
+
+
+def _split_within(folder: Path, rows: list[Row]) -> tuple[list[Row], list[str]]:
+    """Return the rows with the splits that folders within those of classes say, or a note on such folders."""
+    inner = {row.path: row.path.relative_to(row.folder).parts[:-1] for row in rows if row.folder is not None}
+    named = splits_among({parts[0] for parts in inner.values() if parts})
+    undivided = {row.split for row in rows} == {"train"}
+    if undivided and "train" in named.values() and all(parts and parts[0] in named for parts in inner.values()):
+        return [replace(row, split=named[inner[row.path][0]]) for row in rows], []
+    deep = [path for path, parts in inner.items() if parts]
+    if not deep:
+        return rows, []
+    return rows, [f"Folders within those of classes count as part of them: {_placed(folder, deep)}."]
 
 
 def _split_folders(folder: Path) -> dict[str, list[Path]]:
@@ -188,7 +204,11 @@ def _left_out(folder: Path, found: Sequence[Found], places: Mapping[str, Sequenc
 def _note_rest(folder: Path, rest: Sequence[Path]) -> list[str]:
     if not rest:
         return []
-    where = Counter(path.parent.relative_to(folder).as_posix() for path in rest)
+    return [f"Left out, lying in no class folder of a split: {_placed(folder, rest)}."]
+
+
+def _placed(folder: Path, paths: Sequence[Path]) -> str:
+    """Return how many pictures there are, where, and one of them."""
+    where = Counter(path.parent.relative_to(folder).as_posix() for path in paths)
     named = listed((f"{count} in {place}" for place, count in where.items()), 3)
-    example = min(rest).relative_to(folder).as_posix()
-    return [f"Left out, lying in no class folder of a split: {len(rest)} pictures ({named}), such as {example}."]
+    return f"{len(paths)} pictures ({named}), such as {min(paths).relative_to(folder).as_posix()}"

@@ -100,8 +100,8 @@ def test_foreign_names(name: str) -> None:
 
 def test_documents() -> None:
     """Read-mes, licences and programs are about a data set."""
-    assert all(map(is_document, ["README", "readme.txt", "LICENSE", "notes.md", "load.py"]))
-    assert not any(map(is_document, ["a.txt", "labels.csv", "clip.mp4", "0001"]))
+    assert all(map(is_document, ["README", "readme.txt", "README.roboflow.txt", "LICENSE", "notes.md", "load.py"]))
+    assert not any(map(is_document, ["a.txt", "labels.csv", "clip.mp4", "0001", "license_plate_1.txt", "authors2.txt"]))
 
 
 def test_endings_of_pictures() -> None:

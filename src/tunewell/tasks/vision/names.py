@@ -37,7 +37,8 @@ _FOREIGN = {
     *("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "@eadir", "#recycle", "@recycle", "$recycle.bin"),
     *("system volume information", "lost+found", "#snapshot", "@tmp", "node_modules"),
 }
-_DOCUMENT_STEMS = ("readme", "license", "licence", "copying", "changelog", "citation", "requirements", "authors")
+#: Stems of documents. Longer ones than these may be the names of pictures: `license_plate_1.txt` is their annotation.
+_DOCUMENT_STEMS = re.compile("readme.*|licen[sc]e|copying|changelog|citation|requirements|authors", re.IGNORECASE)
 _DOCUMENT_SUFFIXES = {".md", ".rst", ".html", ".htm", ".bib", ".py", ".pyc", ".ipynb", ".sh", ".bat", ".log", ".url"}
 
 #: Formats in Pillow's registry that it can't read by itself (from stubs, by Ghostscript, on Windows only), or that are
@@ -95,7 +96,7 @@ def is_within_foreign(path: PurePath) -> bool:
 def is_document(name: str) -> bool:
     """Whether a file is about the data set and no part of it: a read-me, a licence, a program."""
     path = PurePath(name)
-    return path.stem.lower().startswith(_DOCUMENT_STEMS) or path.suffix.lower() in _DOCUMENT_SUFFIXES
+    return bool(_DOCUMENT_STEMS.fullmatch(path.stem)) or path.suffix.lower() in _DOCUMENT_SUFFIXES
 
 
 def is_picture(name: str) -> bool:

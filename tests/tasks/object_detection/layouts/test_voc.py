@@ -66,6 +66,15 @@ def test_encodings(encoding: str, declared: str, tmp_path: Path) -> None:
     assert set(read(tmp_path).classes) == {name, "square"}
 
 
+def test_masks_called_as_pictures(tmp_path: Path) -> None:
+    """Masks with the names of pictures, but for the ending, are not taken for these."""
+    write_voc(tmp_path, SCENES)
+    for path in (tmp_path / "Annotations").iterdir():
+        draw_scene(tmp_path / "SegmentationClass" / f"{path.stem}.tif", [])
+    found = read(tmp_path)
+    assert (pictures(found), {Path(path).suffix for path in found.paths}) == ({"train": 6, "val": 3}, {".png"})
+
+
 @pytest.mark.parametrize(
     "declaration",
     ['[<!ENTITY l0 "ha">' + LAUGHS + "]", '[<!ENTITY x SYSTEM "file:///etc/passwd">]', "[<!ENTITY % p 'x'> %p;]"],

@@ -55,6 +55,28 @@ def settings(text: str) -> Callable[[Path], Path]:
     return writer
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_masks_called_as_pictures(tmp_path: Path, named: bool) -> None:
+    """Pictures without text that are called as annotated ones, masks for example, are not learned as background."""
+    write_yolo(tmp_path, SCENES)
+    if named:
+        write(tmp_path / "data.yaml", "train: train\nval: val\nnames: [a, b]\n")
+        for split in SCENES:
+            (tmp_path / split).mkdir()
+            for kind in ("images", "labels"):
+                (tmp_path / kind / split).rename(tmp_path / split / kind)
+    else:
+        (tmp_path / "data.yaml").unlink()
+    for split, scenes in SCENES.items():
+        for name, _ in scenes:
+            draw_scene(tmp_path / (f"{split}/masks" if named else f"masks/{split}") / f"{name}.png", [])
+    draw_scene(tmp_path / ("train/images" if named else "images/train") / "nothing.png", [])
+    found = read(tmp_path)
+    assert pictures(found) == {"train": 7, "val": 3}
+    assert "Not used, having no annotations or being in no split: 9 pictures." in found.notes
+    assert "1 of 10 pictures show no object; they are learned as background." in found.notes
+
+
 @pytest.mark.parametrize(
     ("shape", "ending", "note"),
     [

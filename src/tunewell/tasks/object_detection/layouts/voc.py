@@ -18,7 +18,7 @@ from xml.etree import ElementTree
 from xml.parsers import expat
 
 from tunewell.tasks.object_detection.layouts.markings import MarkedObject, MarkedPicture, Markings
-from tunewell.tasks.object_detection.layouts.picture_index import PictureIndex
+from tunewell.tasks.object_detection.layouts.picture_index import PictureIndex, name_key
 from tunewell.tasks.object_detection.layouts.texts import decoded, files_ending
 from tunewell.tasks.object_detection.layouts.voc_lists import read_lists
 
@@ -56,7 +56,7 @@ def read_voc(files: Sequence[Path], index: PictureIndex) -> Markings:
             markings.unreadable.append(f"{relative} ({error})")
             continue
         near = PurePosixPath(relative).parent.as_posix()
-        picture = index.find_stem(path.stem, near, split) or (index.find(name, near, split) if name else None)
+        picture = _find_picture(index, path.stem, name, near, split)
         if picture is None:
             markings.missing.append(name or path.stem)
         else:
@@ -69,6 +69,13 @@ def read_voc(files: Sequence[Path], index: PictureIndex) -> Markings:
     if listed_out:
         markings.notes.append(f"Left out, being in no list of ImageSets: {listed_out} annotation files.")
     return markings
+
+
+def _find_picture(index: PictureIndex, stem: str, name: str, near: str, split: str) -> str | None:
+    """Return the picture called as the file is: the one of the name in the file, for masks have other endings."""
+    renamed = name_key(PurePosixPath(name.replace("\\", "/")).stem) != name_key(stem)
+    picture = None if renamed else index.find(name, near, split)
+    return picture or index.find_stem(stem, near, split) or (index.find(name, near, split) if renamed else None)
 
 
 def parse_xml(content: bytes) -> ElementTree.Element:

@@ -2,14 +2,14 @@
 
 Classes and splits are said by `data.yaml`, `obj.data` or a list of names (see `yolo_settings`), else the folders' names
 say the splits. The text of `images/train/a.jpg` is `labels/train/a.txt`, lies beside the picture, or is the only one of
-that name in its split. A picture without text has no objects.
+that name in its split. A picture without text has no objects, unless it is the mask of another one or the like.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from tunewell.spec.errors import DataError
@@ -61,6 +61,8 @@ def read_yolo(source: Path, index: PictureIndex) -> Markings:
     markings = Markings(NAME, notes=list(settings.notes))
     splits = dict(_pictures(settings, index, markings))
     texts = _Texts(index, list(splits))
+    for path in _beside_pictures(splits, texts.of_picture):
+        del splits[path]
     lines: dict[str, list[tuple[str, Line]]] = {}
     for path, text in texts.of_picture.items():
         lines[path] = list(_read_text(index.folder, text, markings)) if _is_readable(index, path) else []
@@ -72,6 +74,24 @@ def read_yolo(source: Path, index: PictureIndex) -> Markings:
             f"{ambiguous[0]}."
         )
     return markings
+
+
+def _beside_pictures(splits: Mapping[str, str], text_of: Mapping[str, str]) -> list[str]:
+    """Return masks, previews and the like: pictures in folders without any text, all called as others of their split.
+
+    They are no background, for what they show is annotated with the other picture.
+    """
+    annotated = {(split, _stem(path)) for path, split in splits.items() if path in text_of}
+    within: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for path in splits:
+        within[PurePosixPath(path).parts[:-1]].append(path)
+    return [
+        path
+        for paths in within.values()
+        if not any(path in text_of for path in paths)
+        and all((splits[path], _stem(path)) in annotated for path in paths)
+        for path in paths
+    ]
 
 
 class _Texts:

@@ -37,12 +37,58 @@ def labels_in(folder: Path, single: bool = False) -> dict[str, tuple[str, ...]]:
         "image,cat,dog,owl\n1.jpg,1,1,0\n2.jpg,0,0,0\n",
         "image,labels,cat,dog\n1.jpg,cat|dog,1,1\n2.jpg,,0,0\n",
         "image,label\n1.jpg,cat\n1.jpg,dog\n2.jpg,\n",
+        "image,cat,dog,owl\n1.jpg,1,1,-1\n2.jpg,-1,-1,-1\n",
+        "image,labels\n1.jpg,\"['cat', 'dog']\"\n2.jpg,[]\n",
+        "image,labels\n1.jpg,['cat' 'dog']\n2.jpg,\n",
+        'image,labels\n1.jpg,"[""cat"", ""dog""]"\n2.jpg,[]\n',
+        "image,labels\n1.jpg,[cat dog]\n2.jpg,nan\n",
+        'image,labels\n1.jpg,"{cat,dog}"\n2.jpg,{}\n',
     ],
 )
 def test_ways_to_write_the_same(tmp_path: Path, table: str) -> None:
     """Separators, columns of 0 and 1, a row a label, names with and without folder and ending mean the same."""
     make(tmp_path, table, "images/1.jpg", "images/2.jpg")
     assert labels_in(tmp_path) == {"1.jpg": ("cat", "dog"), "2.jpg": ()}
+
+
+def test_lists_of_longer_names(tmp_path: Path) -> None:
+    """Spaces, commas and quotes within the names of a list are theirs; a list of one is one label."""
+    make(tmp_path, 'file,label\n1.jpg,"[\'sea, deep\', ""cat\'s eye""]"\n2.jpg,"[sea, polar bear]"\n', "1.jpg", "2.jpg")
+    assert labels_in(tmp_path) == {"1.jpg": ("sea, deep", "cat's eye"), "2.jpg": ("sea", "polar bear")}
+    make(tmp_path, "file,label\n1.jpg,['polar bear']\n2.jpg,['sea']\n")
+    assert labels_in(tmp_path, single=True) == {"1.jpg": ("polar bear",), "2.jpg": ("sea",)}
+
+
+@pytest.mark.parametrize("cells", [("[1, 0, 0]", "[0, 1, 0]"), ("0 1 0", "1 1 0"), ("0|1|0", "")])
+def test_numbers_for_labels_without_names(tmp_path: Path, cells: tuple[str, str]) -> None:
+    """A 0 or 1 for each label in a single cell doesn't say which labels are meant."""
+    make(tmp_path, 'file,labels\n1.jpg,"{}"\n2.jpg,"{}"\n'.format(*cells), "1.jpg", "2.jpg")
+    with pytest.raises(DataError, match="the column 'labels' has 0 and 1 for labels without names"):
+        read_tables(tmp_path, tables_in(tmp_path), single=False)
+
+
+@pytest.mark.parametrize("name", ["ClassId", "class id", "CLASS_ID", "Class-ID"])
+def test_names_of_columns(tmp_path: Path, name: str) -> None:
+    """Capitals and what stands between the words of a column's name don't matter."""
+    make(tmp_path, f"Width,{name},Path,Height\n5,cat,1.jpg,6\n5,dog,2.jpg,6\n", "1.jpg", "2.jpg")
+    assert labels_in(tmp_path, single=True) == {"1.jpg": ("cat",), "2.jpg": ("dog",)}
+
+
+def test_table_of_other_facts(tmp_path: Path) -> None:
+    """Of two tables for training, one without labels is not read, which a note says."""
+    pictures = [f"{number}.jpg" for number in range(4)]
+    make(tmp_path, "image,age,sex\n" + "".join(f"{name},5{name[0]},m\n" for name in pictures), name="Train_Facts.csv")
+    truth = "image,cat,dog\n" + "".join(f"{name},{i % 2},{1 - i % 2}\n" for i, name in enumerate(pictures))
+    make(tmp_path, truth, *pictures, name="Train_Truth.csv")
+    manifest = read_manifest(tmp_path, 0)
+    assert (manifest.labels, "Not read: Train_Facts.csv." in manifest.notes) == ((1, 0, 1, 0), True)
+
+
+def test_missing_picture_in_the_first_line(tmp_path: Path) -> None:
+    """A first line that names a picture is a row, though the picture is missing."""
+    make(tmp_path, "0.jpg,cat\n1.jpg,cat\n2.jpg,dog\n", "1.jpg", "2.jpg")
+    notes = read_tables(tmp_path, tables_in(tmp_path), single=True).notes
+    assert "Left out, because there is no such picture: 1 rows, such as 0.jpg." in notes
 
 
 def test_one_label_a_picture(tmp_path: Path) -> None:
@@ -95,7 +141,10 @@ def test_class_folders_come_before_a_table(tmp_path: Path) -> None:
         ("file,file,label\n1.jpg,1,a\n", r"two columns have the same name"),
         ("file,bird,male,female\n1.jpg,a,1,0\n2.jpg,a,0,1\n", r"no column holds the labels"),
         ("file,ill,age\n1.jpg,1,30\n2.jpg,0,40\n", r"no column holds the labels"),
-        ("file,label,split\n1.jpg,a,tomorrow\n", r"row 2: 'tomorrow' is no split\. Write train, val or test"),
+        (
+            "file,label,split\n1.jpg,a,tomorrow\n",
+            r"row 2: 'tomorrow' in the column 'split' is no split\. Write train, val or test",
+        ),
         ("file,label,split\n1.jpg,a,val\n", r"no picture to train on"),
         ("file,label\n7.jpg,a\n8.jpg,b\n", r"2 of 2 rows name a picture that is not there, such as '7\.jpg'"),
         ("file,label\n1.jpg,a|b\n2.jpg,a\n", r"row 2: this picture has 2 labels.*multilabel-classification"),

@@ -12,20 +12,26 @@ from tunewell.tasks.image_classification.table_files import Cells
 from tunewell.tasks.vision.files import listed
 from tunewell.tasks.vision.names import is_picture, split_of, splits_among
 
+#: Usual names of columns, as `_key` has them.
 _PICTURE_COLUMNS = (
-    *("image", "file", "filename", "file_name", "picture", "path", "filepath", "file_path", "image_path", "image_name"),
-    *("image_id", "img", "photo", "id", "name"),
+    *("image", "file", "filename", "picture", "path", "filepath", "imagepath", "imagename"),
+    *("imageid", "img", "photo", "id", "name"),
 )
 _SPLIT_COLUMNS = ("split", "subset", "set", "partition")
 _LABEL_COLUMNS = (
     *("labels", "label", "tags", "tag", "classes", "class", "categories", "category", "targets", "target"),
-    *("class_name", "classname", "label_name", "category_name", "class_id", "label_id", "category_id", "y"),
-    *("class_label", "ground_truth", "species", "breed", "diagnosis", "dx"),
+    *("classname", "labelname", "categoryname", "classid", "labelid", "categoryid", "y"),
+    *("classlabel", "groundtruth", "species", "breed", "diagnosis", "dx"),
 )
 #: Columns that are never labels, unless there is no other.
 _NO_LABELS = re.compile(r"column \d+|unnamed.*|index|idx|id|k?fold|width|height|size|url|md5", re.IGNORECASE)
 _NUMBER = re.compile(r"[-+\d.,eE]*")
 _SEPARATORS = ("|", ";", ",")
+#: Stands for cells that are lists, as programs write them: `['cat', 'dog']`.
+_LIST = "[]"
+_LIST_CELL = re.compile(r"\[.*\]|\{.*\}", re.DOTALL)
+_QUOTED = r"""'([^']*)'|"([^"]*)"|"""
+_SIGNS = {"1": True, "1.0": True, "-1": False, "-1.0": False}
 _FLAGS = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False, "": False}
 #: What programs write for an empty cell.
 _EMPTY = {"", "nan", "<na>"}
@@ -79,17 +85,18 @@ class Columns:
             return None
         split = self.splits.get(line[self.split])
         if not split:
-            raise DataError(f"{where}: '{line[self.split]}' is no split. Write train, val or test.")
+            raise DataError(
+                f"{where}: '{line[self.split]}' in the column '{self.split}' is no split. Write train, val or test, "
+                "or rename the column if it is about something else."
+            )
         return split
 
     def labels_of(self, line: Mapping[str, str], where: str) -> tuple[str, ...]:
         """Return a row's labels, in the order of the table."""
         if self.label is None:
-            labels = [name for name in self.flags if _FLAGS[line[name].lower()]]
-        elif self.separator is None:
-            labels = [line[self.label]]
+            labels = [name for name in self.flags if _is_true(line[name])]
         else:
-            labels = line[self.label].split(None if self.separator == " " else self.separator)
+            labels = _taken_apart(line[self.label], self.separator)
         found = tuple(dict.fromkeys(label.strip() for label in labels if label.strip().lower() not in _EMPTY))
         if self.single and len(found) > 1:
             raise DataError(
@@ -101,9 +108,9 @@ class Columns:
 
 def find_columns(cells: Cells, names: PictureNames, single: bool) -> Columns:
     """Return which column holds what."""
-    if any(is_picture(name) and names.known(name) for name in cells.names):
+    if any(map(is_picture, cells.names)):
         cells = cells.without_header()
-    known = {name.lower(): name for name in reversed(cells.names)}
+    known = {_key(name): name for name in reversed(cells.names)}
     picture = _picture_column(cells, names, known)
     split = next((known[name] for name in _SPLIT_COLUMNS if known.get(name) not in (None, picture)), None)
     rest = [name for name in cells.names if name not in (picture, split)]
@@ -117,7 +124,14 @@ def find_columns(cells: Cells, names: PictureNames, single: bool) -> Columns:
     label, used_flags = (named, []) if named else _unnamed_labels(cells, rest, flags, single)
     splits = splits_among(set(cells.column(split))) if split else {}
     columns = Columns(cells, single, picture, split, splits, label, tuple(used_flags), None, cells.notes)
-    return _with_separator(replace(columns, notes=(*cells.notes, *_notes(columns, rest, flags))))
+    columns = _with_separator(replace(columns, notes=(*cells.notes, *_notes(columns, rest, flags))))
+    _check_labels(columns)
+    return columns
+
+
+def _key(name: str) -> str:
+    """Return the name of a column such that `class_id`, `Class ID` and `ClassId` are one."""
+    return re.sub(r"[\W_]", "", name.lower()) or name
 
 
 def _picture_column(cells: Cells, names: PictureNames, known: Mapping[str, str]) -> str:
@@ -164,7 +178,7 @@ def _notes(columns: Columns, rest: Sequence[str], flags: Sequence[str]) -> list[
     """Return notes on the columns that are used, if that is no matter of course, and on those that are not."""
     name = columns.cells.path.name
     notes = []
-    if columns.picture.lower() not in _PICTURE_COLUMNS and len(columns.cells.names) > 1:
+    if _key(columns.picture) not in _PICTURE_COLUMNS and len(columns.cells.names) > 1:
         notes.append(f"Pictures are named by the column '{columns.picture}' of {name}.")
     ignored = [column for column in rest if column != columns.label and column not in columns.flags]
     if ignored and columns.has_labels:
@@ -184,6 +198,8 @@ def _with_separator(columns: Columns) -> Columns:
     if columns.label is None:
         return columns
     cells = columns.cells.column(columns.label)
+    if all(_LIST_CELL.fullmatch(cell) for cell in cells if cell.lower() not in _EMPTY):
+        return replace(columns, separator=_LIST)
     for separator in _SEPARATORS[:2] if columns.single else _SEPARATORS:
         if any(separator in cell for cell in cells):
             return replace(columns, separator=separator)
@@ -193,14 +209,40 @@ def _with_separator(columns: Columns) -> Columns:
     return replace(columns, separator=" ", notes=(note, *columns.notes))
 
 
+def _taken_apart(cell: str, separator: str | None) -> list[str]:
+    """Return the labels of a cell."""
+    if separator is None:
+        return [cell]
+    if separator != _LIST:
+        return cell.split(None if separator == " " else separator)
+    inner = cell[1:-1] if cell.lower() not in _EMPTY else ""
+    bare = r"([^,'\"]+)" if "," in inner else r"([^\s'\"]+)"
+    return ["".join(parts) for parts in re.findall(_QUOTED + bare, inner)]
+
+
+def _check_labels(columns: Columns) -> None:
+    """Raise `DataError` if the labels of a cell are no names but 0 and 1 for each: `0 1 0 0`."""
+    if columns.label is None or columns.separator is None:
+        return
+    cells = [_taken_apart(cell, columns.separator) for cell in columns.cells.column(columns.label)]
+    cells = [[label.strip() for label in labels if label.strip()] for labels in cells]
+    if any(len(set(labels)) < len(labels) for labels in cells) and {label for labels in cells for label in labels} <= {
+        *_FLAGS
+    }:
+        raise DataError(
+            f"{columns.cells.path}: the column '{columns.label}' has 0 and 1 for labels without names. Write the names "
+            "of a picture's labels there, or make a column of 0 and 1 for each label."
+        )
+
+
 def _is_true(cell: str) -> bool:
-    return _FLAGS[cell.lower()]
+    return (_FLAGS | _SIGNS)[cell.lower()]
 
 
 def _is_flag(cells: Iterable[str]) -> bool:
-    """Whether a column says yes or no of each picture, and yes or no at all."""
+    """Whether a column says yes or no of each picture, by 1 and 0 or by 1 and -1, and yes or no at all."""
     found = {cell.lower() for cell in cells}
-    return found <= _FLAGS.keys() and found != {""}
+    return (found <= _FLAGS.keys() and found != {""}) or found <= _SIGNS.keys()
 
 
 def _says_splits(cells: Sequence[str]) -> bool:

@@ -115,8 +115,12 @@ def read_tables(folder: Path, tables: Sequence[SplitTable], single: bool) -> Lab
     names = PictureNames(folder)
     notes: list[str] = []
     found: list[_FoundRow] = []
-    for table in tables:
-        columns = find_columns(read_cells(table.path), names, single)
+    every = [(table, find_columns(read_cells(table.path), names, single)) for table in tables]
+    labelled = {table.split for table, columns in every if columns.has_labels}
+    read = {table.path for table, columns in every if columns.has_labels or table.split not in labelled}
+    for table, columns in every:
+        if table.path not in read:  # what else is known of pictures that another table labels
+            continue
         if not columns.has_labels and table.split in (None, "train"):
             raise columns.no_labels()
         notes += columns.notes
@@ -133,7 +137,6 @@ def read_tables(folder: Path, tables: Sequence[SplitTable], single: bool) -> Lab
         notes.append(f"Left out, because no table names them: {len(without)} pictures, such as {example}.")
     unread = [path for path in names.found.unread if path.suffix.lower() not in TABLE_SUFFIXES]
     notes += [*note_left_out(folder, names.found.others), *note_unread(folder, unread)]
-    read = {table.path for table in tables}
     if beside := [path.name for path in tables_beside(tables[0].path.parent) if path not in read]:
         notes.append(f"Not read: {listed(beside)}.")
     rows = _merged([row.row for row in found if row.row.split != ""], folder)

@@ -136,6 +136,19 @@ def ranges_in_code(ranges: ValueRanges) -> str:
     )
 
 
+def colours_refused_in_code(ranges: ValueRanges) -> str:
+    """Return Python of a model card that refuses a Pillow picture, `picture`, whose colours it could not scale.
+
+    Pillow gives the upper 8 bits of 16; for a range within them that is less than the model has learned from.
+    """
+    if ranges.get("colour", _FULL) == _FULL:
+        return ""
+    low, high = ranges["colour"]
+    return f"""if ";16" in str(picture.tile) and picture.mode.startswith("RGB"):
+    raise ValueError("Pillow cuts off these colours: read them otherwise, and scale {low:g}...{high:g} to 0...255")
+"""
+
+
 def _may_be_deep(path: Path) -> bool:
     """Whether a file may hold more than 8 bits a value, by its beginning; False if it can't be read."""
     head = _head(path)

@@ -21,7 +21,7 @@ from pathlib import Path
 from textwrap import indent
 from typing import Any
 
-from tunewell.tasks.vision.depths import ValueRanges, ranges_in_code
+from tunewell.tasks.vision.depths import ValueRanges, colours_refused_in_code, ranges_in_code
 from tunewell.tasks.vision.job import arguments_of
 from tunewell.tasks.vision.model_card import Search, model_card
 from tunewell.tasks.vision.model_files import CONFIG, WEIGHTS
@@ -82,7 +82,7 @@ def upright_code(ranges: ValueRanges) -> str:
 def upright(picture, side):
     """Return an opened picture, turned upright, in RGB on white, from which no more than `side` pixels are wanted."""
     picture.draft("RGB", (2 * side, 2 * side))  # JPEG only: large ones are read at a fraction of their size
-    picture = ImageOps.exif_transpose(picture)
+{indent(colours_refused_in_code(ranges), "    ")}    picture = ImageOps.exif_transpose(picture)
 {indent(ranges_in_code(ranges), "    ")}    if picture.has_transparency_data:
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture.convert("RGBA"))
     return picture.convert("RGB")

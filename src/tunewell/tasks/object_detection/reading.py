@@ -85,6 +85,8 @@ def _read_markings(folder: Path, index: PictureIndex, with_masks: bool) -> Marki
         raise DataError(f"{folder}: there are no pictures in it. Put them beside their annotations. {known_endings()}")
     coco, damaged = read_coco(index)
     voc, yolo = find_voc_files(folder), find_yolo(index)
+    if not (coco or damaged or voc or yolo):
+        coco, damaged = read_coco(index, everywhere=True)
     readers: dict[str, Callable[[], Markings]] = {}
     if coco is not None:
         readers[COCO] = lambda: coco

@@ -32,6 +32,21 @@ def boxes(found: AnnotatedPictures) -> list[list[list[float]]]:
     return [objects.boxes.tolist() for objects in found.objects]
 
 
+def test_files_deep_within(tmp_path: Path) -> None:
+    """Parts of a set, each with its own pictures and file deep within, are read together; names may recur."""
+    for part, split in (("first", "train"), ("second", "val")):
+        for name, things in SCENES[split]:
+            draw_scene(tmp_path / "export" / part / "images" / f"{name.removeprefix(split)}.png", things)
+        content = coco([(name.removeprefix(split), things) for name, things in SCENES[split]])
+        write_json(tmp_path / "export" / part / "annotations" / "instances.json", content)
+    write(tmp_path / "meta.json", "{}")
+    found = read(tmp_path)
+    counts = {Path(path).parts[-3] for path in found.paths}
+    assert (len(found.paths), counts) == (9, {"first", "second"})
+    expected = sorted(thing.box for split in ("train", "val") for _, things in SCENES[split] for thing in things)
+    assert sorted(tuple(box) for boxes_of in boxes(found) for box in boxes_of) == expected
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [

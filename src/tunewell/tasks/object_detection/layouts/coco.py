@@ -1,18 +1,18 @@
 """COCO JSON: one file a split, with `images`, `categories` and `annotations` (Lin et al. 2014, arXiv:1405.0312).
 
-The files lie in the data set's folder, in a folder of it whose name speaks of annotations, or in the folder of a
-split; their names or folders say which split they are for (`instances_train2017.json`, `train/_annotations.coco.json`).
-Several files for a split are read together; but where some are called `instances…`, as COCO's own are, its others
-(captions, key points) are not needed. JSON files without COCO's three lists are none of COCO's; one that lacks
-`annotations` alone lists pictures to be annotated. Pictures are found by `file_name`, wherever in the data set's folder
-they are.
+The files lie in the data set's folder, in a folder of it whose name speaks of annotations, or in the folder of a split;
+or anywhere, where there are no annotations of any layout. Their names or folders say which split they are for
+(`instances_train2017.json`, `train/_annotations.coco.json`). Several files for a split are read together; but where
+some are called `instances…`, as COCO's own are, its others (captions, key points) are not needed. JSON files without
+COCO's three lists are none of COCO's; one that lacks `annotations` alone lists pictures to be annotated. Pictures are
+found by `file_name`, wherever in the data set's folder they are.
 """
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from tunewell.tasks.object_detection.annotations import Mask
 from tunewell.tasks.object_detection.layouts.crowds import single_objects
 from tunewell.tasks.object_detection.layouts.markings import MarkedObject, MarkedPicture, Markings
 from tunewell.tasks.object_detection.layouts.picture_index import PictureIndex
-from tunewell.tasks.object_detection.layouts.texts import decoded, files_in
+from tunewell.tasks.object_detection.layouts.texts import decoded, files_ending, files_in
 from tunewell.tasks.object_detection.masks import MaskError, checked_mask, mask_box
 from tunewell.tasks.vision.files import subfolders_of
 from tunewell.tasks.vision.names import split_of
@@ -33,8 +33,12 @@ _LISTS = {"images": "file_name", "categories": "name", "annotations": "image_id"
 _HEAD_BYTES = 1 << 16
 
 
-def read_coco(index: PictureIndex) -> tuple[Markings | None, DataError | None]:
+def read_coco(index: PictureIndex, everywhere: bool = False) -> tuple[Markings | None, DataError | None]:
     """Return what COCO files in the folder say, None if there are none; and what is wrong with files that are no JSON.
+
+    Args:
+        index: the pictures.
+        everywhere: whether to look into all folders, not only where such files usually lie.
 
     Raises:
         DataError: images or categories of a file contradict each other.
@@ -43,7 +47,7 @@ def read_coco(index: PictureIndex) -> tuple[Markings | None, DataError | None]:
     damaged: DataError | None = None
     read: dict[str, list[Path]] = defaultdict(list)
     unread: list[Path] = []
-    for split, paths in _candidates(index).items():
+    for split, paths in _candidates(index, everywhere).items():
         for path in paths:
             if _is_instances(read[split][:1]) and not _is_instances([path]):
                 unread.append(path)
@@ -72,24 +76,25 @@ def _listed(paths: Sequence[Path], index: PictureIndex) -> str:
     return ", ".join(path.relative_to(index.folder).as_posix() for path in paths)
 
 
-def _candidates(index: PictureIndex) -> dict[str, list[Path]]:
+def _candidates(index: PictureIndex, everywhere: bool) -> dict[str, list[Path]]:
     """Return split → the files that may be COCO's, those called `instances…` first."""
     found: dict[str, list[Path]] = defaultdict(list)
-    for path in sorted(_json_files(index.folder), key=lambda path: (not path.name.startswith("instances"), path)):
+    paths = files_ending(index.folder, ".json") if everywhere else _in_usual_places(index.folder)
+    paths = [path for path in paths if _mentions_coco(path)]
+    for path in sorted(paths, key=lambda path: (not path.name.startswith("instances"), path)):
         split = split_of(path.stem) or index.split_of(path.relative_to(index.folder).as_posix())
         found[split].append(path)
     return found
 
 
-def _json_files(folder: Path) -> Iterator[Path]:
+def _in_usual_places(folder: Path) -> list[Path]:
     places = [folder]
     for sub in subfolders_of(folder):
         if split_of(sub.name):
             places += [sub, *(inner for inner in subfolders_of(sub) if _may_hold_annotations(inner.name))]
         elif _may_hold_annotations(sub.name):
             places.append(sub)
-    for place in places:
-        yield from (path for path in files_in(place) if path.suffix.lower() == ".json" and _mentions_coco(path))
+    return [path for place in places for path in files_in(place) if path.suffix.lower() == ".json"]
 
 
 def _may_hold_annotations(name: str) -> bool:

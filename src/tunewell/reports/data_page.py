@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from markupsafe import Markup
+
 from tunewell.reports.pages import source, templates
 from tunewell.tasks.data_view import DataView
 
@@ -28,4 +30,4 @@ def render(view: DataView) -> str:
     rows = [_ClassRow(name, counts, 100 * counts[train] / max(most, 1)) for name, counts in summary.counts.items()]
     page = templates().get_template("data.html.j2")
     width = _COLUMNS[summary.counted]
-    return page.render(view=view, summary=summary, rows=rows, style=source("report.css"), width=width)
+    return page.render(view=view, summary=summary, rows=rows, style=Markup(source("report.css")), width=width)

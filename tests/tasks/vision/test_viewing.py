@@ -59,6 +59,7 @@ def test_broken_and_copied_pictures_are_shown(colours: Path, tmp_path: Path) -> 
     assert "Pictures that are in train and in another split: 1" in page
     assert "red &amp; blue" in page and "<b>" not in page.split("<body>")[1]
     assert page.count("<img") == 14
+    assert "&#" not in page.split("</style>")[0]
 
 
 @pytest.mark.parametrize("task", ["object-detection", "instance-segmentation"])

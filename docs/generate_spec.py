@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -23,6 +25,9 @@ from tunewell.tasks.catalogue import TASKS, task_for
 from tunewell.tasks.command import RESERVED
 from tunewell.tasks.contract import Network
 
+_WIDTH = 120
+#: A paragraph, or an item of a list with the lines that go on from it.
+_BLOCK = re.compile(r"^(?P<mark>(?:- )?)(?![|#\n])\S.*(?:\n(?!- |[|#\n]).+)*", re.MULTILINE)
 PAGE = Path(__file__).parent / "spec.md"
 
 INTRODUCTION = """\
@@ -75,8 +80,8 @@ PARAMETERS = """\
 | `{ordinal: [32, 64, 128]}` | one of these, in this order |
 | `5` or `adamw` | a constant (null: `[null]`) |
 
-A spec has 50,000 values, 1000 parameters and a megabyte at most. A Python function gets null as `None`; in CSV files it is `null`
-(an empty cell of an active parameter that may be null is read as null, too).
+A spec has 50,000 values, 1000 parameters and a megabyte at most. A Python function gets null as `None`; in CSV files it
+is `null` (an empty cell of an active parameter that may be null is read as null, too).
 
 Every mapping may have two more fields:
 
@@ -102,10 +107,9 @@ A command is a list of program and arguments, or one text that is split into the
 
 COMMAND_RULES = """\
 Only a name in single braces is a placeholder: other braces, as in JSON, stay as they are, and `{{name}}` is the text
-`{name}`. Floats are written so that they read back exactly, the others as `true`, `false` and `null`. An argument with a
-parameter that is not active is dropped, together with an option in front of it whose value it is
-(`--momentum {momentum}`).
-In YAML, arguments with braces need quotes.
+`{name}`. Floats are written so that they read back exactly, the others as `true`, `false` and `null`. An argument with
+a parameter that is not active is dropped, together with an option in front of it whose value it is
+(`--momentum {momentum}`). In YAML, arguments with braces need quotes.
 
 ## What a trial finds
 
@@ -117,28 +121,28 @@ METRICS = """\
 
 - a **metric line** on standard output, by this rule: `name=number` or `name: number`, several in a line, such as
   `epoch 3/10: loss=0.31, val/accuracy=0.91` or `{"step": 3, "accuracy": 0.91}`. A name is a word, in which `.`, `/`,
-  `-` and `@` may occur, and `:number` as in `mAP@0.5:0.95 = 0.3`; the objective's name may be any text. A number may stand
-  in quotes, alone in brackets or in the call that Python prints (`np.float64(0.91)`, `tensor(0.91, device='cuda:0')`).
-  A percentage is a share: `91%` is 0.91, and so is, as the objective, `9100/10000`. A number that goes on as something
-  else (`12:30`, `3/10`, `1,024`, `0,91`, `12ms`) does not count. A whole number after `step`, or else after `epoch`
-  (`step=3`, `epoch: 3`, `Epoch [3/10]`), is the step. Of several values for one name in a line the first counts; colours
-  are ignored; of a progress bar the last text counts. The first 10,000 characters of a line are read, and 10,000 names.
-  `metric_pattern` replaces the rule: a regular expression with the groups `name` and `value`, and `step` if it likes.
-  `tunewell check SPEC.yaml --line "…"` tries it.
+  `-` and `@` may occur, and `:number` as in `mAP@0.5:0.95 = 0.3`; the objective's name may be any text. A number may
+  stand in quotes, alone in brackets or in the call that Python prints (`np.float64(0.91)`,
+  `tensor(0.91, device='cuda:0')`). A percentage is a share: `91%` is 0.91, and so is, as the objective, `9100/10000`. A
+  number that goes on as something else (`12:30`, `3/10`, `1,024`, `0,91`, `12ms`) does not count. A whole number after
+  `step`, or else after `epoch` (`step=3`, `epoch: 3`, `Epoch [3/10]`), is the step. Of several values for one name in a
+  line the first counts; colours are ignored; of a progress bar the last text counts. The first 10,000 characters of a
+  line are read, and 10,000 names. `metric_pattern` replaces the rule: a regular expression with the groups `name` and
+  `value`, and `step` if it likes. `tunewell check SPEC.yaml --line "…"` tries it.
 - `tunewell report accuracy=0.9 step=3` on a shell.
 - `tunewell.report(accuracy=0.9, step=3)` in Python.
 - a line `{"step": 3, "metrics": {"accuracy": 0.9}}` appended to `$TUNEWELL_TRIAL_FOLDER/reports.jsonl`.
 
 Metric lines count until the program reports in one of the other ways. A report without a step has the last one + 1.
-The value of a trial is what it reported last. Where steps begin anew (fine-tuning that counts its epochs from 1 again,
+The value of a trial is what it reported last. Where steps start again (fine-tuning that counts its epochs from 1 again,
 another fold), they are counted on: step 1 after step 5 is step 6. Of several values at one and the same step the last
 counts. NaN or an infinity as the objective ends the trial with the cause `non_finite`.
 
-What is left out, or counted in another way, is noted, with the line: see `tunewell show EXPERIMENT TRIAL`, or the report. That
-is a line that names the objective without a value that can be read, a line of `reports.jsonl` that is no report (a line
-of more than 1 MiB is none), steps of the objective that begin anew or repeat, and metric lines beyond the bounds above.
-However many metric lines are printed at once, all of them count. On a full disk a program that prints or reports waits
-until there is room, which its limits on time leave out.
+What is left out, or counted in another way, is noted, with the line: see `tunewell show EXPERIMENT TRIAL`, or the
+report. That is a line that names the objective without a value that can be read, a line of `reports.jsonl` that is no
+report (a line of more than 1 MiB is none), steps of the objective that start again or repeat, and metric lines beyond
+the bounds above. However many metric lines are printed at once, all of them count. On a full disk a program that prints
+or reports waits until there is room, which its limits on time leave out.
 """
 
 ENVIRONMENT = {
@@ -173,7 +177,7 @@ EXPERIMENT_STATES = {
     "`stop_when_converged` found no gain left",
     ExperimentState.STOPPED: "stopped by hand",
     ExperimentState.TIMED_OUT: "`max_duration` has passed",
-    ExperimentState.FAILED: "more trials failed than `max_failed_trials` bears, or no trial has a result",
+    ExperimentState.FAILED: "more trials failed than `max_failed_trials` allows, or no trial has a result",
 }
 
 TRIAL_STATES = {
@@ -203,7 +207,7 @@ CAUSES = {
 EXIT_CODES = {
     "0": "the search ended with a result (any other command: done)",
     "1": "the search ended without a result",
-    "2": "the input was wrong; the message says what, and how to mend it",
+    "2": "the input was wrong; the message says what, and how to fix it",
     "130": "interrupted; the same command goes on",
 }
 
@@ -260,7 +264,34 @@ def page() -> str:
         states_section(),
         *(task_section(name) for name in TASKS),
     ]
-    return "\n".join(section.rstrip() + "\n" for section in sections)
+    return filled("\n".join(section.rstrip() + "\n" for section in sections))
+
+
+def filled(text: str) -> str:
+    """Return a page on which paragraphs and list items with a line above 120 characters are broken again.
+
+    Tables and code stay as they are.
+    """
+    parts = re.split(r"(^```.*?^```$)", text, flags=re.MULTILINE | re.DOTALL)
+    return "".join(part if part.startswith("```") else _BLOCK.sub(_filled_block, part) for part in parts)
+
+
+def _filled_block(block: re.Match[str]) -> str:
+    text = block[0]
+    if all(len(line) <= _WIDTH for line in text.split("\n")):
+        return text
+    indent = " " * len(block["mark"])
+    one_line = " ".join(line.strip() for line in text[len(block["mark"]) :].split("\n"))
+    whole_code = re.sub(r"`[^`]*`", lambda code: code[0].replace(" ", "\0"), one_line)
+    lines = textwrap.wrap(
+        whole_code,
+        _WIDTH,
+        initial_indent=block["mark"],
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(lines).replace("\0", " ")
 
 
 def states_section() -> str:

@@ -163,7 +163,10 @@ class Algorithm(_Model):
     """How the search proposes hyperparameters. Further fields are the algorithm's own options."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
-    name: Text = Field(default="auto", description="`random`, `grid`, `bayesian`, `tpe`, `evolutionary` or `auto`.")
+    name: Text = Field(
+        default="auto",
+        description="`bayesian`, `tpe`, `cmaes`, `pshe2`, `evolutionary`, `random`, `grid` or `auto`.",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -263,7 +266,7 @@ class ExperimentSpec(_Model):
     )
     max_failed_trials: CountOrShare = Field(
         default=0.5,
-        description="Failures to bear: a count (5), or a share of the ended trials (0.5 or 50%), "
+        description="Failures allowed: a count (5), or a share of the ended trials (0.5 or 50%), "
         "looked at from 5 ended trials on.",
     )
     max_trials_without_improvement: Count | None = Field(
@@ -368,7 +371,7 @@ def _check_pattern(pattern: str | None) -> None:
         groups = re.compile(pattern).groupindex
     except re.error as error:
         raise SpecError(
-            "metric_pattern", f"{shown(pattern)} is no regular expression ({error})", "Mend it, or drop it"
+            "metric_pattern", f"{shown(pattern)} is no regular expression ({error})", "Fix it, or drop it"
         ) from None
     missing = [name for name in ("name", "value") if name not in groups]
     if missing:

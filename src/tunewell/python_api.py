@@ -105,7 +105,7 @@ def search(  # noqa: PLR0913 - each is a thing that users set by name
         fields: any other field of the spec, such as `max_trials`, `algorithm`, `max_concurrency`, `seed`.
 
     Raises:
-        UserError: something is wrong with the arguments; the message says what and how to mend it.
+        UserError: something is wrong with the arguments; the message says what and how to fix it.
     """
     objective: dict[str, Any] = {"metric": metric}
     if goal is not None:

@@ -48,8 +48,8 @@ def test_a_trial_fits_a_narrow_terminal(run: Run, write: Write) -> None:
         ),
     )
     lines = run("show", "quick", 1, COLUMNS="60").out.splitlines()
-    first = next(place for place, line in enumerate(lines) if line.startswith("  parameters   parameter_0="))
-    assert lines[first + 1].startswith(" " * 15 + "parameter_")
+    first = next(place for place, line in enumerate(lines) if line.startswith("  parameters    parameter_0="))
+    assert lines[first + 1].startswith(" " * 16 + "parameter_")
     assert all(len(line) <= 60 for line in lines if not line.startswith("  log"))
 
 

@@ -175,7 +175,7 @@ def test_the_last_report_is_the_value(bench: Bench) -> None:
     reports = [(report.step, report.metrics["accuracy"]) for report in bench.store.reports("e", 1)]
     assert reports == [(2, 0.6), (3, 0.55), (4, 0.9), (5, 0.7)]
     assert [note.partition(":")[0] for note in trial.notes] == [
-        "The steps of accuracy began anew and are counted on",
+        "The steps of accuracy started again and are counted on",
         "accuracy was reported again for the same step with another value, and the last one counts",
     ]
 

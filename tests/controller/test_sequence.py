@@ -40,9 +40,9 @@ def test_a_note_says_where_steps_began_anew() -> None:
     sequence.place(Report(1, {"a": 0.8}, 0.0, "line 6 of the output, 'epoch 1: a=0.8'"))
     placed(sequence, (2, {"a": 0.9}))
     quote = "step 1 came after step 5 (line 6 of the output, 'epoch 1: a=0.8'), as step 6"
-    assert sequence.notes() == (f"The steps of a began anew and are counted on: {quote}.",)
+    assert sequence.notes() == (f"The steps of a started again and are counted on: {quote}.",)
     placed(sequence, (1, {"a": 0.8}))
-    assert sequence.notes() == (f"The steps of a began anew and are counted on: {quote} (and 1 more).",)
+    assert sequence.notes() == (f"The steps of a started again and are counted on: {quote} (and 1 more).",)
 
 
 def test_each_metric_has_steps_of_its_own() -> None:

@@ -94,7 +94,7 @@ def test_lines_without_a_readable_value_are_noted() -> None:
     lines.feed(b"accuracy=0.5\naccuracy=n/a\nloss=1\n\x1b[1maccuracy\x1b[0m: 0,93\x07\n")
     assert lines.notes() == (
         "2 lines name accuracy without a value that can be read: "
-        "the last one line 4 of the output, 'accuracy: 0,93\N{REPLACEMENT CHARACTER}'.",
+        "the last is line 4 of the output, 'accuracy: 0,93\N{REPLACEMENT CHARACTER}'.",
     )
 
 

@@ -137,7 +137,7 @@ def test_what_does_not_count_is_noted(tmp_path: Path) -> None:
     assert [report.metrics for report in reader.read_rest()] == [{"a": 1.0}, {"b": 1.0}, {"b": 2.0}, {"c": 1.0}]
     assert reader.skipped == 2
     assert reader.notes() == (
-        "2 lines of reports.jsonl are no reports, the first one: "
+        "2 lines of reports.jsonl are no reports; the first: "
         "line 2 of reports.jsonl, 'garbage \N{REPLACEMENT CHARACTER}'.",
         'a was reported without a number 2 times, the last time in line 6 of reports.jsonl, \'{"a": null, "b": 2}\'.',
     )

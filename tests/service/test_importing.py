@@ -140,7 +140,7 @@ def test_an_export_comes_back_as_it_was(service: Service, tmp_path: Path) -> Non
         ([HEADER, "0.1,adam,,True,2,"], ", row 2, column 'loss': there is no value. Give one, or drop the row."),
         ([HEADER, "0.1,adam"], ", row 2, column 'loss': there is no value. Give one, or drop the row."),
         ([HEADER, GOOD + ",1"], ", row 2: there are more values than columns. Put values with commas in quotes."),
-        ([HEADER, '"0.1'], "it is no valid CSV (unexpected end of data). Mend it."),
+        ([HEADER, '"0.1'], "it is no valid CSV (unexpected end of data). Fix it."),
         (
             [HEADER + ",state", GOOD + ",succeded"],
             ", row 2, column 'state': 'succeded' is none that there is. Did you mean 'succeeded'?",

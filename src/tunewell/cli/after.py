@@ -21,8 +21,9 @@ from tunewell.cli.options import (
     print_json,
     terminal,
 )
-from tunewell.reports.format import count, number
+from tunewell.reports.format import number
 from tunewell.service.service import Service
+from tunewell.spec.errors import count
 from tunewell.spec.launch import Report
 
 ModelArgument = Annotated[str, typer.Argument(metavar="EXPERIMENT | MODEL", help="Experiment, or a model's folder.")]
@@ -31,7 +32,7 @@ ModelArgument = Annotated[str, typer.Argument(metavar="EXPERIMENT | MODEL", help
 def evaluate(
     experiment: ExperimentArgument, home: HomeOption = HOME, database: DatabaseOption = None, json_: JsonOption = False
 ) -> None:
-    """Evaluate the five best trials in detail. Built-in tasks only; the report is written anew."""
+    """Evaluate the five best trials in detail. Built-in tasks only; the report is written again."""
     with existing(home, database, "write") as service:
         console = terminal(stderr=json_)
         with console.status("Evaluating …"):

@@ -27,11 +27,11 @@ from tunewell.cli.options import (
 )
 from tunewell.cli.summary import print_summary
 from tunewell.display.wording import SIGNS, conditions_text, parameters_text, searched
-from tunewell.reports.format import count, duration, moment, number, scalar
+from tunewell.reports.format import duration, moment, number, scalar
 from tunewell.service.export import to_csv
 from tunewell.service.service import Service
 from tunewell.spec.declaration import parse_space
-from tunewell.spec.errors import DataError, NotFoundError, ended, nearest
+from tunewell.spec.errors import DataError, NotFoundError, count, ended, nearest
 from tunewell.spec.space import NO_DEFAULT, Parameter, Value, describe
 from tunewell.spec.states import TrialState
 from tunewell.store.rows import TrialRow
@@ -162,18 +162,18 @@ def _show_trial(service: Service, experiment: str, number_: int, json_: bool) ->
     ]
     for name, value in facts:
         if value not in ("", None):
-            _print_beside(console, f"  {name:<12} ", str(value))
+            _print_beside(console, f"  {name:<13} ", str(value))
     for note in row.notes:
         if note not in row.detail:
-            _print_beside(console, "  note         ", note)
+            _print_beside(console, "  note          ", note)
     if reports:
         console.print("  reports")
         for report in reports[-20:]:
             # A name stays with its number where the line is broken.
             metrics = "  ".join(f"{name}\N{NO-BREAK SPACE}{number(value)}" for name, value in report.metrics.items())
-            _print_beside(console, f"    step {report.step:<5} ", metrics)
+            _print_beside(console, f"    step {report.step:<6} ", metrics)
     if row.attempt and service.log_file(experiment, number_).exists():
-        console.print(f"  log          {service.log_file(experiment, number_)}")
+        console.print(f"  log           {service.log_file(experiment, number_)}")
 
 
 def _print_beside(console: Console, name: str, text: str) -> None:

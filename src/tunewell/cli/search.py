@@ -26,12 +26,13 @@ from tunewell.controller.controller import Controller
 from tunewell.display.lines import ProgressLines, note_line, started_line
 from tunewell.display.live import LiveTable
 from tunewell.display.wording import conditions_text
-from tunewell.reports.format import count, scalar
+from tunewell.reports.format import scalar
 from tunewell.service.data_page import write_data_page
 from tunewell.service.jobs import JobFailed
 from tunewell.service.service import Service
 from tunewell.service.submission import make_plan
 from tunewell.service.warm_start import lacks_space
+from tunewell.spec.errors import count
 from tunewell.spec.files import read_spec_file
 from tunewell.spec.metric_line import parse_metrics
 from tunewell.spec.space import NO_DEFAULT, describe
@@ -43,7 +44,7 @@ def search(
     spec_file: Annotated[Path, typer.Argument(metavar="SPEC.yaml", help="The spec of the search.")],
     home: HomeOption = HOME,
     database: DatabaseOption = None,
-    new: Annotated[bool, typer.Option("--new", help="Start afresh, under a numbered name if need be.")] = False,
+    new: Annotated[bool, typer.Option("--new", help="Start over, under a numbered name if need be.")] = False,
     json_: JsonOption = False,
     details: Annotated[
         bool,

@@ -8,11 +8,12 @@ from rich.text import Text
 
 from tunewell.display.lines import note_line
 from tunewell.display.wording import agreement_text, best_text, counts_text, searched, test_text
-from tunewell.reports.format import count, duration, number, scalar, shortened
+from tunewell.reports.format import duration, number, scalar, shortened
 from tunewell.service.finalists import rank_agreement
 from tunewell.service.results import SearchResult
 from tunewell.service.service import Service
 from tunewell.spec.declaration import parse_space
+from tunewell.spec.errors import count
 from tunewell.spec.states import TrialState
 
 
@@ -100,7 +101,7 @@ def _print_failures(service: Service, result: SearchResult, console: Console) ->
     text = Text(f"{count(failed, 'trial')} failed, such as trial {example.number} ({example.cause}): ", style="red")
     text.append(shortened(example.detail, 200), style="")
     console.print(text, soft_wrap=True)
-    hint = f"See: tunewell logs {name} {example.number}   Again, once mended: tunewell retry {name}"
+    hint = f"See: tunewell logs {name} {example.number}   Again, once fixed: tunewell retry {name}"
     console.print(Text(hint, style="dim"), soft_wrap=True)
 
 

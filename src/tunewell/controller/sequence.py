@@ -50,7 +50,7 @@ class Sequence:
         notes = []
         if self._restarts:
             notes.append(
-                f"The steps of {self._metric} began anew and are counted on: "
+                f"The steps of {self._metric} started again and are counted on: "
                 f"{self._first_restart}{_and_more(self._restarts)}."
             )
         if self._replaced:

@@ -85,11 +85,6 @@ def moment(seconds: float | None) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def count(amount: int, noun: str) -> str:
-    """Return `1 trial`, `20 trials`."""
-    return f"{amount} {noun}" + ("" if amount == 1 else "s")
-
-
 def shortened(text: str, length: int) -> str:
     """Return `text` cut to `length` characters, the last being an ellipsis if anything was cut."""
     return text if len(text) <= length else text[: length - 1].rstrip() + "…"

@@ -20,6 +20,7 @@ from tunewell.reports.evaluations import evaluation_reports, measure_on
 from tunewell.reports.importance import Importance, parameter_importances
 from tunewell.reports.pages import source, templates
 from tunewell.reports.view import ExperimentView, TrialView, comparable, ended_with_value, failures_by_cause, ranked
+from tunewell.spec.errors import count
 from tunewell.spec.files import to_yaml
 from tunewell.spec.space import Parameter, Value, describe
 
@@ -159,7 +160,7 @@ def _environment() -> Environment:
         "figure": _figure_json,
         "breakable": _breakable,
     }
-    environment.globals |= {"count": format.count}
+    environment.globals |= {"count": count}
     return environment
 
 

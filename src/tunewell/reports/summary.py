@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunewell.reports.evaluations import measure_on
-from tunewell.reports.format import NOTHING, count, duration, number, percent, scalar, signed
+from tunewell.reports.format import NOTHING, duration, number, percent, scalar, signed
 from tunewell.reports.view import (
     ExperimentView,
     TrialView,
@@ -19,6 +19,7 @@ from tunewell.reports.view import (
     is_result,
     total_cost_seconds,
 )
+from tunewell.spec.errors import count
 from tunewell.spec.states import Cause, ExperimentState, TrialState
 
 #: Causes of failure in words.
@@ -185,7 +186,7 @@ def next_steps(view: ExperimentView) -> list[Step]:
         failed = next(trial for trial in view.trials if trial.state is TrialState.FAILED)
         steps.append(Step("Read the log of a failed trial", f"tunewell logs {name} {failed.number}"))
     steps.append(Step("Write all trials to a table", f"tunewell export {name} --format csv --output trials.csv"))
-    steps.append(Step("Write this report anew", f"tunewell report {name}"))
+    steps.append(Step("Write this report again", f"tunewell report {name}"))
     return steps
 
 

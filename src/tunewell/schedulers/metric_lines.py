@@ -77,7 +77,7 @@ class MetricLines:
         notes = []
         if self._unread:
             lines = "1 line names" if self._unread_lines == 1 else f"{self._unread_lines} lines name"
-            which = "" if self._unread_lines == 1 else "the last one "
+            which = "" if self._unread_lines == 1 else "the last is "
             notes.append(f"{lines} {self._metric} without a value that can be read: {which}{self._unread}.")
         if self._unclear:
             notes.append(f"The last line that names {self._metric} is no metric line by the rule: {self._unclear}.")

@@ -75,7 +75,7 @@ class ReportReader:
         notes = []
         if self.skipped:
             are = "1 line of reports.jsonl is no report" if self.skipped == 1 else ""
-            are = are or f"{self.skipped} lines of reports.jsonl are no reports, the first one"
+            are = are or f"{self.skipped} lines of reports.jsonl are no reports; the first"
             notes.append(f"{are}: {self._first_skipped}.")
         if self._no_number:
             times = "" if self._no_numbers == 1 else f" {self._no_numbers} times, the last time"

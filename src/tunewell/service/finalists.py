@@ -103,7 +103,7 @@ def read_finalists(store: Store, home: Home, name: str) -> list[Finalist]:
     except (OSError, ValueError, TypeError, KeyError):
         raise DataError(
             f"{path}: this record of the best trials, trained on all data, is damaged. Remove it and the report.html "
-            "beside it, and give the command of the search again: the best are then trained anew."
+            "beside it, and give the command of the search again: the best are then trained again."
         ) from None
     return [one for one in found if store.has_attempt(name, one.number, one.attempt)]
 

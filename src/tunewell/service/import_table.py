@@ -45,7 +45,7 @@ def read_table(path: Path, space: SearchSpace, metric: str) -> list[ImportedTria
     except UnicodeDecodeError:
         raise DataError(f"{path}: it is no text in UTF-8. Save it as CSV in UTF-8.") from None
     except csv.Error as error:
-        raise DataError(f"{path}: it is no valid CSV ({error}). Mend it.") from None
+        raise DataError(f"{path}: it is no valid CSV ({error}). Fix it.") from None
     return [trial for trial in trials if trial is not None]
 
 

@@ -168,7 +168,7 @@ def _check_folder(folder: Path) -> None:
 def _replace(target: Path, source: Path) -> None:
     """Put the folder `source` in the place of `target`.
 
-    A kill leaves `target` as it was, as it is to be, or absent for `_complete_replacement`, which mends that.
+    A kill leaves `target` as it was, as it is to be, or absent for `_complete_replacement`, which repairs that.
     """
     _complete_replacement(target)
     arriving, leaving = _beside(target)
@@ -358,7 +358,7 @@ def _task_of_model(folder: Path) -> Task:
     try:
         name = json.loads(path.read_text(encoding="utf-8")).get("task")
     except (OSError, ValueError, AttributeError):
-        raise UserError(f"{path}: it can't be read as the configuration of a model. Take the folder anew.") from None
+        raise UserError(f"{path}: it can't be read as the configuration of a model. Take the folder again.") from None
     if name not in TASKS:
         raise UserError(f"{path}: it names the unknown task {name!r}.")
     return task_for({"task": name})

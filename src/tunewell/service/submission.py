@@ -276,7 +276,7 @@ def _continue(store: Store, home: Home, row: ExperimentRow, plan: Plan) -> Submi
         changes += f"; and {len(fixed) - 5} more" if len(fixed) > 5 else ""
         raise ConflictError(
             f"Experiment '{row.name}' exists with another spec ({changes}). "
-            "Give the new one another `name`, start it afresh with --new, or undo the change."
+            "Give the new one another `name`, start over with --new, or undo the change."
         )
     if elsewhere:
         plan.task.check_same(spec, home.experiment(row.name))

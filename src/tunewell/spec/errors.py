@@ -77,6 +77,11 @@ def listed(names: Sequence[str], most: int = 10) -> str:
     )
 
 
+def count(amount: int, noun: str) -> str:
+    """Return `1 trial`, `20 trials`."""
+    return f"{amount} {noun}" + ("" if amount == 1 else "s")
+
+
 def ended(remedy: str) -> str:
     """Return a remedy as a whole sentence: with a question mark if it asks, else with a full stop."""
     return remedy + ("?" if remedy.startswith("Did you mean") and ";" not in remedy else ".")

@@ -121,12 +121,12 @@ def test_splits_and_classes_are_told_apart(tmp_path: Path, pictures: str, classe
 @pytest.mark.parametrize(
     ("test", "used", "note"),
     [
-        ("test/1 test/2", 0, "Not used, having no labels: 2 pictures of test, which lie in no class folder."),
-        ("test/unknown/1", 0, "Not used, being of no class that train has (unknown): all 1 pictures of test."),
+        ("test/1 test/2", 0, "Not used, having no labels: 2 pictures of test, in no class folder."),
+        ("test/unknown/1", 0, "Not used, being of no class that train has (unknown): all 1 picture of test."),
         ("test/test/1 test/test/2", 0, "Not used, being of no class that train has (test): all 2 pictures of test."),
         ("test/a/1", 1, "Classes without a picture in test: b. Means over classes are there those over the classes "),
         ("test/A/1 test/B/2", 2, "Classes in another case than in train: A = a, B = b."),
-        ("test/a/1 test/b/1 test/2", 2, "Left out, lying in no class folder of a split: 1 pictures (1 in test), such"),
+        ("test/a/1 test/b/1 test/2", 2, "Left out, lying in no class folder of a split: 1 picture (1 in test), such"),
         (
             "test/a/1 test/b/1 test/c/1",
             2,
@@ -152,7 +152,7 @@ def test_a_validation_set_may_lack_a_class_or_labels(tmp_path: Path) -> None:
     (tmp_path / "val" / "a" / "1.png").rename(tmp_path / "val" / "1.png")
     manifest = read_manifest(tmp_path, 0)
     assert {split: len(positions) for split, positions in manifest.splits.items()} == {"train": 8, "val": 2}
-    assert any(note.startswith("Not used, having no labels: 1 pictures of val") for note in manifest.notes)
+    assert any(note.startswith("Not used, having no labels: 1 picture of val") for note in manifest.notes)
 
 
 def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
     make(tmp_path, "train/1.png", "2.png", "extra/a/3.png", "train/a/1.heic", "train/b/clip.mp4", "README.txt")
     (tmp_path / "train" / "c").mkdir()
     assert read_manifest(tmp_path, 0).notes == (
-        "Left out, being empty: the folders c.",
+        "Left out, being empty: 1 folder, c.",
         "Left out, lying in no class folder of a split: 3 pictures (1 in ., 1 in extra/a, 1 in train), such as 2.png.",
         "Left out, not being pictures by their ending: 2 files (1 .heic, 1 .mp4), such as train/a/1.heic.",
     )

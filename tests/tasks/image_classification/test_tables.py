@@ -286,7 +286,7 @@ def test_paths_with_the_same_end(tmp_path: Path) -> None:
     make(tmp_path, "file,label\n" + rows, "a/1.jpg", *(f"{number}.jpg" for number in range(2, 9)))
     labelling = read_tables(tmp_path, tables_in(tmp_path), single=True)
     assert [row.labels for row in labelling.rows if row.path.parent.name == "a"] == [("a",)]
-    assert "Left out, because there is no such picture: 1 rows, such as x/b/1.jpg." in labelling.notes
+    assert "Left out, because there is no such picture: 1 row, such as x/b/1.jpg." in labelling.notes
     (tmp_path / "a" / "1.jpg").rename(tmp_path / "1.jpg")
     with pytest.raises(DataError, match=r"1\.jpg: the table may mean it by 'x/a/1\.jpg' and by 'x/b/1\.jpg'"):
         read_manifest(tmp_path, 0)
@@ -364,7 +364,7 @@ def test_foreign_files_beside_a_table(tmp_path: Path) -> None:
     assert manifest.folder == tmp_path / "data"
     assert manifest.notes[:2] == (
         f"Read from data/, the only folder in {tmp_path}.",
-        "Left out, not being pictures by their ending: 1 files (1 .heic), such as 6.heic.",
+        "Left out, not being pictures by their ending: 1 file (1 .heic), such as 6.heic.",
     )
 
 
@@ -373,7 +373,7 @@ def test_pictures_in_no_split(tmp_path: Path) -> None:
     make(tmp_path, "file,label,split\n1.jpg,a,train\n2.jpg,b,Training\n3.jpg,a,\n", "1.jpg", "2.jpg", "3.jpg")
     labelling = read_tables(tmp_path, tables_in(tmp_path), single=True)
     assert {row.path.name: row.split for row in labelling.rows} == {"1.jpg": "train", "2.jpg": "train"}
-    assert "Left out, being in no split: 1 pictures, such as 3.jpg." in labelling.notes
+    assert "Left out, being in no split: 1 picture, such as 3.jpg." in labelling.notes
 
 
 def test_what_is_left_out_is_said(tmp_path: Path) -> None:
@@ -383,6 +383,6 @@ def test_what_is_left_out_is_said(tmp_path: Path) -> None:
     assert read_multilabel(tmp_path, 0).notes[:4] == (
         "Labels in the column 'label' of labels.csv are taken apart at spaces.",
         "Columns of labels.csv that are not used: width.",
-        "Left out, because there is no such picture: 1 rows, such as 5.jpg.",
-        "Left out, because no table names them: 1 pictures, such as 9.jpg.",
+        "Left out, because there is no such picture: 1 row, such as 5.jpg.",
+        "Left out, because no table names them: 1 picture, such as 9.jpg.",
     )

@@ -319,7 +319,7 @@ def test_a_damaged_record_is_not_replaced(digits: Path, tmp_path: Path, name: st
         os.truncate(record, size // 2)
     else:
         record.write_bytes(bytes(size))
-    with pytest.raises(DataError, match=rf"{name}: this record .* is missing or damaged\. Restore it, or start afresh"):
+    with pytest.raises(DataError, match=rf"{name}: this record .* is missing or damaged\. Restore it, or start over"):
         prepare(spec, tmp_path)
 
 
@@ -365,7 +365,10 @@ def test_deep_pictures(tmp_path: Path) -> None:
     notes, told = prepare(spec, tmp_path)
     assert prepare(spec, tmp_path) == (notes, 0)
     assert told == 2 * 20
-    assert any("of 100 to 3710: 0 is taken as black and 4095 as white, by the model too." in note for note in notes)
+    assert any(
+        "of 100 to 3710: " in note and "; 0 is taken as black and 4095 as white, by the model too." in note
+        for note in notes
+    )
     prepared = Prepared.load(tmp_path / "e" / "task.json")
     manifest = Manifest.load(Path(prepared.manifest))
     learner = create_learner(prepared, manifest, {**PARAMETERS, "image_size": 32})
@@ -384,8 +387,8 @@ def test_broken_and_doubled_pictures(own_digits: Path, tmp_path: Path) -> None:
     val[-1].write_bytes(train[-1].read_bytes())
     spec = spec_of(own_digits, parameters={"image_size": 32})
     notes, _ = prepare(spec, tmp_path / "few")
-    assert any(note.startswith("Left out, because they can't be read: 1 pictures, train/") for note in notes)
-    assert any(note.startswith("1 of 40 pictures of val are in train too") for note in notes)
+    assert any(note.startswith("Left out, because they can't be read: 1 picture, train/") for note in notes)
+    assert any(note.startswith("In train, too: 1 of 40 pictures of val, such as ") for note in notes)
     assert len(Manifest.load(tmp_path / "few" / "e" / "manifest.json").splits["train"]) == 39
     for path in train[1:4]:
         path.write_bytes(path.read_bytes()[:40])

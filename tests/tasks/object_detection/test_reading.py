@@ -209,7 +209,7 @@ def test_yolo_with_texts_beside_pictures(tmp_path: Path) -> None:
     write(tmp_path / "classes.txt", "\n".join(CLASSES))
     found = read(tmp_path)
     assert [len(objects) for objects in found.objects].count(0) == 1
-    assert "1 of 20 pictures show no object; they are learned as background." in found.notes
+    assert "Learned as background, showing no object: 1 of 20 pictures." in found.notes
 
 
 def test_crowds_and_difficult_objects_are_marked(tmp_path: Path) -> None:
@@ -239,10 +239,10 @@ def test_single_flaws_are_mended_and_said(tmp_path: Path) -> None:
     edit(tmp_path / "annotations" / "instances_train.json", change)
     found = read(tmp_path)
     notes = " ".join(found.notes)
-    assert "Clipped to their picture: 1 boxes" in notes
-    assert "Left out, being empty or outside of their picture: 1 boxes" in notes
-    assert "Left out, because they can't be read: 1 annotations" in notes and "there is no category 99" in notes
-    assert "1 pictures that are annotated or listed, gone.png" in notes
+    assert "Clipped to their picture: 1 object" in notes
+    assert "Left out, being empty or outside of their picture: 1 object" in notes
+    assert "Left out, because they can't be read: 1 annotation" in notes and "there is no category 99" in notes
+    assert "1 picture, gone.png" in notes
     assert all((objects.boxes >= 0).all() for objects in found.objects)
 
 
@@ -254,8 +254,8 @@ def test_broken_and_mismatched_pictures_are_left_out(tmp_path: Path) -> None:
     found = read(tmp_path)
     assert len(found.splits["train"]) == 4
     notes = " ".join(found.notes)
-    assert "can't be read: 1 pictures, images/train0.png" in notes
-    assert "annotations are for another size: 1 pictures, images/train1.png (20 x 20, annotated at 64 x 48)" in notes
+    assert "can't be read: 1 picture, images/train0.png" in notes
+    assert "annotations are for another size: 1 picture, images/train1.png (20 x 20, annotated at 64 x 48)" in notes
 
 
 def _all(**changes: Any) -> Callable[[Path], None]:

@@ -116,7 +116,7 @@ def test_open_cases_are_said(tmp_path: Path) -> None:
     photograph(tmp_path, {"train0": 3})
     write_json(tmp_path / "all.json", coco(PICTURES))
     found = read_annotations(tmp_path, 0, with_masks=False)
-    assert "the annotations of 1 pictures may be for the pixels before EXIF orientation" in " ".join(found.notes)
+    assert "the annotations of 1 picture may be for the pixels before EXIF orientation" in " ".join(found.notes)
     assert found.objects[0].boxes[0].tolist() == [float(side) for side in PICTURES[0][1][0].box]
 
 

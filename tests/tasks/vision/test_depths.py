@@ -97,7 +97,7 @@ def test_white_is_what_the_values_reach(tmp_path: Path, content: bytes, kind: st
     """White is one, or all bits set of as few as hold the values or as the file says; pictures use the whole range."""
     ranges, notes = measured(tmp_path, content)
     assert ranges == {kind: (0, white)}
-    assert f": 0 is taken as black and {white} as white, by the model too." in notes[0]
+    assert f"; 0 is taken as black and {white} as white, by the model too." in notes[0]
     pixels = load_pixels(content, 40, SQUASH, ranges)
     with Image.open(BytesIO(content)) as image:
         highest = 0.99 * white if kind == "colour" else np.asarray(image).max()
@@ -143,9 +143,9 @@ def test_one_range_for_all_pictures(tmp_path: Path) -> None:
     ranges, notes = measured(tmp_path, *contents)
     assert ranges == {"grey": (0, 4095), "float": (0, 1)}
     assert notes == [
-        "2 pictures have grey values of more than 8 bits, of 0 to 4000: 0 is taken as black and 4095 as white, by the "
+        "With grey values of more than 8 bits, of 0 to 4000: 2 pictures; 0 is taken as black and 4095 as white, by the "
         "model too.",
-        "1 pictures have values that are no whole numbers, of 0 to 0.5: 0 is taken as black and 1 as white, by the "
+        "With values that are no whole numbers, of 0 to 0.5: 1 picture; 0 is taken as black and 1 as white, by the "
         "model too.",
     ]
     assert load_pixels(dark, 40, SQUASH, ranges).max() == 25
@@ -167,7 +167,7 @@ def test_values_that_are_no_numbers(tmp_path: Path) -> None:
     values[0, 39] = np.inf
     ranges, notes = measured(tmp_path, tiff(values))
     assert ranges == {"float": (0, 1)}
-    assert notes[1] == "1 pictures have values that are no numbers; they are taken as black."
+    assert notes[1] == "Values that are no numbers are taken as black, in 1 picture."
     pixels = load_pixels(tiff(values), 40, SQUASH, ranges)
     assert (pixels[:, :19] == 0).all()
     assert (pixels[2:, -1] == 255).all()

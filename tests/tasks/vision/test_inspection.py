@@ -72,5 +72,5 @@ def test_pictures_in_two_splits() -> None:
     digests[22] = digests[27] = digests[5]
     manifest = inspect(pictures_of(20, 10), digests, {})
     assert manifest.notes[1:] == (
-        "2 of 10 pictures of val are in train too, such as 22.png = 5.png: results on val will look too good.",
+        "In train, too: 2 of 10 pictures of val, such as 22.png = 5.png: results on val will look too good.",
     )

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tunewell.spec.errors import DataError
+from tunewell.spec.errors import DataError, count
 from tunewell.tasks.image_classification.labelling import Labelling, Row
 from tunewell.tasks.vision.files import (
     Found,
@@ -168,7 +168,7 @@ def _read_classes(folder: Path, split: str, notes: list[str]) -> list[Found]:
                 f"{held.folder}: this class has no picture. Add some, or move the folder elsewhere.{_hint(held)}"
             )
     if empty := [held.folder.name for held in found if not held.pictures]:
-        notes.append(f"Left out, being empty: the folders {listed(empty)}.")
+        notes.append(f"Left out, being empty: {count(len(empty), 'folder')}, {listed(empty)}.")
     return kept
 
 
@@ -179,8 +179,8 @@ def _hint(held: Found) -> str:
 
 
 def _without_labels(places: Sequence[Path], split: str) -> str:
-    count = sum(len(find_pictures(place).pictures) for place in places)
-    return f"Not used, having no labels: {count} pictures of {split}, which lie in no class folder."
+    held = sum(len(find_pictures(place).pictures) for place in places)
+    return f"Not used, having no labels: {count(held, 'picture')} of {split}, in no class folder."
 
 
 def _left_out(folder: Path, found: Sequence[Found], places: Mapping[str, Sequence[Path]]) -> list[str]:
@@ -210,5 +210,5 @@ def _note_rest(folder: Path, rest: Sequence[Path]) -> list[str]:
 def _placed(folder: Path, paths: Sequence[Path]) -> str:
     """Return how many pictures there are, where, and one of them."""
     where = Counter(path.parent.relative_to(folder).as_posix() for path in paths)
-    named = listed((f"{count} in {place}" for place, count in where.items()), 3)
-    return f"{len(paths)} pictures ({named}), such as {min(paths).relative_to(folder).as_posix()}"
+    named = listed((f"{number} in {place}" for place, number in where.items()), 3)
+    return f"{count(len(paths), 'picture')} ({named}), such as {min(paths).relative_to(folder).as_posix()}"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tunewell.spec.errors import DataError
+from tunewell.spec.errors import DataError, count
 from tunewell.tasks.vision.files import listed
 from tunewell.tasks.vision.names import SPLITS
 
@@ -48,8 +48,9 @@ def without_unlabelled(folder: Path, labelling: Labelling, single: bool) -> Labe
             continue
         if split == "train" and len(empty) == len(own):
             raise DataError(f"{folder}: no picture has a label. Fill in the table.")
-        what = f"all {len(own)}" if len(empty) == len(own) else f"{len(empty)} of {len(own)}"
-        notes.append(f"Not used, having no label: {what} pictures of {split}, such as {_shown(folder, empty)}.")
+        whole = count(len(own), "picture")
+        what = f"all {whole}" if len(empty) == len(own) else f"{len(empty)} of {whole}"
+        notes.append(f"Not used, having no label: {what} of {split}, such as {_shown(folder, empty)}.")
         rows = [row for row in rows if row.split != split or row.labels]
     return Labelling(rows, notes)
 
@@ -61,7 +62,7 @@ def without_strange_test(labelling: Labelling) -> Labelling:
     labels = {label for row in tested for label in row.labels}
     if not labels or labels & known:
         return labelling
-    note = f"Not used, having no label that train has ({listed(labels)}): all {len(tested)} pictures of test."
+    note = f"Not used, having no label that train has ({listed(labels)}): all {count(len(tested), 'picture')} of test."
     return Labelling([row for row in labelling.rows if row.split != "test"], [*labelling.notes, note])
 
 
@@ -88,7 +89,9 @@ def with_known_classes(folder: Path, labelling: Labelling) -> Labelling:
         if own and len(strange) == len(own):
             if split == "val":
                 raise DataError(f"{folder}: {split} has only classes that train lacks: {names}. Make them agree.")
-            notes.append(f"Not used, being of no class that train has ({names}): all {len(own)} pictures of {split}.")
+            notes.append(
+                f"Not used, being of no class that train has ({names}): all {count(len(own), 'picture')} of {split}."
+            )
         elif strange:
             notes.append(
                 f"Left out, being of classes that train lacks ({names}): {len(strange)} of {len(own)} pictures of "

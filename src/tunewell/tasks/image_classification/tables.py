@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tunewell.spec.errors import DataError
+from tunewell.spec.errors import DataError, count
 from tunewell.tasks.image_classification.labelling import Labelling, Row
 from tunewell.tasks.image_classification.picture_names import UNUSUAL, Match, PictureNames
 from tunewell.tasks.image_classification.table_columns import Columns, find_columns
@@ -129,12 +129,14 @@ def read_tables(folder: Path, tables: Sequence[SplitTable], single: bool) -> Lab
     _check_missing(folder, tables[0].path, missing, found)
     notes += _ways(folder, found)
     if missing:
-        notes.append(f"Left out, because there is no such picture: {len(missing)} rows, such as {missing[0].cell}.")
+        notes.append(
+            f"Left out, because there is no such picture: {count(len(missing), 'row')}, such as {missing[0].cell}."
+        )
     if nowhere := [row for row in found if row.row.split == ""]:
-        notes.append(f"Left out, being in no split: {len(nowhere)} pictures, such as {nowhere[0].cell}.")
+        notes.append(f"Left out, being in no split: {count(len(nowhere), 'picture')}, such as {nowhere[0].cell}.")
     if without := sorted(set(names.found.pictures) - {row.row.path for row in found}):
         example = without[0].relative_to(folder).as_posix()
-        notes.append(f"Left out, because no table names them: {len(without)} pictures, such as {example}.")
+        notes.append(f"Left out, because no table names them: {count(len(without), 'picture')}, such as {example}.")
     unread = [path for path in names.found.unread if path.suffix.lower() not in TABLE_SUFFIXES]
     notes += [*note_left_out(folder, names.found.others), *note_unread(folder, unread)]
     if beside := [path.name for path in tables_beside(tables[0].path.parent) if path not in read]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tunewell.spec.errors import DataError
+from tunewell.spec.errors import DataError, count
 from tunewell.tasks.object_detection.doubles import without_doubles
 from tunewell.tasks.object_detection.layouts.markings import MarkedObject, MarkedPicture, Markings
 from tunewell.tasks.object_detection.layouts.picture_index import PictureIndex
@@ -54,12 +54,12 @@ def flaw_notes(markings: Markings) -> list[str]:
     notes = []
     if markings.unreadable:
         notes.append(
-            f"Left out, because they can't be read: {len(markings.unreadable)} annotations, "
+            f"Left out, because they can't be read: {count(len(markings.unreadable), 'annotation')}, "
             f"{listed(markings.unreadable)}."
         )
     if markings.missing:
         notes.append(
-            f"Left out, because they are not there: {len(markings.missing)} pictures that are annotated or listed, "
+            f"Left out, being annotated or listed and not there: {count(len(markings.missing), 'picture')}, "
             f"{listed(markings.missing)}."
         )
     return notes
@@ -171,14 +171,14 @@ def _check_limits(folder: Path, flaws: _Flaws, pictures: int, boxes: int, with_m
 
 def _notes_on(flaws: _Flaws) -> list[str]:
     kinds = (
-        (flaws.broken, "Left out, because they can't be read: {} pictures, {}."),
-        (flaws.other_size, "Left out, because their annotations are for another size: {} pictures, {}."),
-        (flaws.degenerate, "Left out, being empty or outside of their picture: {} boxes, in {}."),
-        (flaws.clipped, "Clipped to their picture: {} boxes, in {}."),
-        (flaws.without_mask, "Left out, having no mask: {} objects, in {}."),
-        (flaws.doubled, "Counted once, being marked twice with the same class and place: {} objects, in {}."),
+        (flaws.broken, "Left out, because they can't be read: {}, {}.", "picture"),
+        (flaws.other_size, "Left out, because their annotations are for another size: {}, {}.", "picture"),
+        (flaws.degenerate, "Left out, being empty or outside of their picture: {}, in {}.", "object"),
+        (flaws.clipped, "Clipped to their picture: {}, in {}.", "object"),
+        (flaws.without_mask, "Left out, having no mask: {}, in {}.", "object"),
+        (flaws.doubled, "Counted once, being marked twice with the same class and place: {}, in {}.", "object"),
     )
-    return [sentence.format(len(found), listed(found)) for found, sentence in kinds if found]
+    return [sentence.format(count(len(found), noun), listed(found)) for found, sentence, noun in kinds if found]
 
 
 def _bearable(count: int) -> int:

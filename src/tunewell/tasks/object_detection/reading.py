@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tunewell.spec.errors import DataError
+from tunewell.spec.errors import DataError, count
 from tunewell.tasks.object_detection.annotations import AnnotatedPictures, Mask, Objects
 from tunewell.tasks.object_detection.checking import UsablePicture, check_flaws, check_pictures, flaw_notes, listed
 from tunewell.tasks.object_detection.doubles import joined
@@ -129,7 +129,7 @@ def _assemble(
         raise DataError(f"{folder}: no object that could be learned is left{why}. Check the annotations.")
     if crowds:
         markings.notes.append(
-            f"Neither learned nor counted as missed, because they are {markings.crowd_mark}: {crowds} objects."
+            f"Neither learned nor counted as missed, because they are {markings.crowd_mark}: {count(crowds, 'object')}."
         )
     broken = [name for name in classes if any(unicodedata.category(letter) == "Cs" for letter in name)]
     if broken:
@@ -140,7 +140,7 @@ def _assemble(
         markings.notes.append(f"Classes without an object to learn are left out: {listed(unused)}.")
     unmarked = len(index.paths) - len(markings.pictures)
     if unmarked > 0:
-        markings.notes.append(f"Not used, having no annotations or being in no split: {unmarked} pictures.")
+        markings.notes.append(f"Not used, having no annotations or being in no split: {count(unmarked, 'picture')}.")
     splits = {
         split: tuple(position for position, picture in enumerate(kept) if picture.split == split) for split in SPLITS
     }
@@ -160,10 +160,10 @@ def _in_splits(folder: Path, markings: Markings, pictures: Sequence[UsablePictur
     rest = "" if any(picture.split == "train" for picture in pictures) else "train"
     kept = [replace(picture, split=picture.split or rest) for picture in pictures if picture.split or rest]
     if len(kept) < len(pictures):
-        markings.notes.append(f"Left out, belonging to no split: {len(pictures) - len(kept)} pictures.")
+        markings.notes.append(f"Left out, belonging to no split: {count(len(pictures) - len(kept), 'picture')}.")
     tested = [picture for picture in kept if picture.split == "test"]
     if tested and not any(picture.objects for picture in tested):
-        markings.notes.append(f"Not used, having no annotations: all {len(tested)} test pictures.")
+        markings.notes.append(f"Not used, having no annotations: all {count(len(tested), 'test picture')}.")
         kept = [picture for picture in kept if picture.split != "test"]
     splits = {picture.split for picture in kept}
     for split in ("train", "val"):
@@ -214,5 +214,5 @@ def _class_notes(found: AnnotatedPictures) -> list[str]:
         )
     empty = sum(len(objects) == 0 for objects in found.objects)
     if empty:
-        notes.append(f"{empty} of {len(found.paths)} pictures show no object; they are learned as background.")
+        notes.append(f"Learned as background, showing no object: {empty} of {count(len(found.paths), 'picture')}.")
     return notes

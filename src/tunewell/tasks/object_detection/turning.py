@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
+from tunewell.spec.errors import count
 from tunewell.tasks.object_detection.annotations import Mask
 from tunewell.tasks.object_detection.layouts.markings import MarkedObject, MarkedPicture
 from tunewell.tasks.object_detection.layouts.picture_index import PictureIndex
@@ -64,13 +65,14 @@ def _notes(turned: set[str], unsure: set[str]) -> list[str]:
     if turned:
         notes.append(
             "Turned with their pictures, being for the pixels before EXIF orientation: the annotations of "
-            f"{len(turned)} pictures, {listed(turned, 3)}."
+            f"{count(len(turned), 'picture')}, {listed(turned, 3)}."
         )
     if unsure:
         chosen = "before EXIF orientation, as others in the set are" if unsure <= turned else "as they are shown"
         notes.append(
-            f"By their size, the annotations of {len(unsure)} pictures may be for the pixels before EXIF orientation "
-            f"or for the pictures as they are shown; they are taken for the pictures {chosen}: {listed(unsure, 3)}."
+            f"By their size, the annotations of {count(len(unsure), 'picture')} may be for the pixels before EXIF "
+            f"orientation or for the pictures as they are shown; they are taken for the pictures {chosen}: "
+            f"{listed(unsure, 3)}."
         )
     return notes
 

@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from tunewell.spec.errors import count
+
 #: Kind of values (`grey`, `float`, `colour`) → the values that are black and white.
 ValueRanges = Mapping[str, tuple[float, float]]
 
@@ -89,11 +91,11 @@ def measure_ranges(paths: Sequence[Path], progress: Callable[[int, int], None]) 
         ranges[kind] = fitting_range(Extent(kind, lowest, highest))
         low, high = ranges[kind]
         notes.append(
-            f"{len(found)} pictures have {_NAMES[kind]}, of {lowest:g} to {highest:g}: {low:g} is taken as black and "
-            f"{high:g} as white, by the model too."
+            f"With {_NAMES[kind]}, of {lowest:g} to {highest:g}: {count(len(found), 'picture')}; {low:g} is taken as "
+            f"black and {high:g} as white, by the model too."
         )
         if strange := sum(item.not_finite for item in found):
-            notes.append(f"{strange} pictures have values that are no numbers; they are taken as black.")
+            notes.append(f"Values that are no numbers are taken as black, in {count(strange, 'picture')}.")
     return ranges, notes
 
 

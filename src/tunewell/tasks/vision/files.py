@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tunewell.spec.errors import DataError
+from tunewell.spec.errors import DataError, count
 from tunewell.tasks.vision.names import (
     is_document,
     is_foreign,
@@ -167,9 +167,9 @@ def note_unread(folder: Path, unread: Sequence[Path]) -> list[str]:
     if not unread:
         return []
     endings = Counter(path.suffix.lower() or "no ending" for path in unread)
-    kinds = ", ".join(f"{count} {ending}" for ending, count in sorted(endings.items(), key=lambda item: -item[1])[:5])
+    kinds = ", ".join(f"{number} {ending}" for ending, number in sorted(endings.items(), key=lambda item: -item[1])[:5])
     example = os.fsencode(min(unread).relative_to(folder)).decode("utf-8", "backslashreplace")
-    return [f"Left out, not being pictures by their ending: {len(unread)} files ({kinds}), such as {example}."]
+    return [f"Left out, not being pictures by their ending: {count(len(unread), 'file')} ({kinds}), such as {example}."]
 
 
 def listed(names: Iterable[str], limit: int = 5) -> str:

@@ -85,7 +85,7 @@ def load_into(module: nn.Module, file: str) -> None:
     except (OSError, SafetensorError):
         raise DataError(
             f"{file}: these weights, from which the trials start, are gone or damaged. Restore them, or go on with the "
-            "search (with a larger `max_trials` if it has ended), which obtains them anew."
+            "search (with a larger `max_trials` if it has ended), which gets them again."
         ) from None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from tunewell.spec.errors import DataError
+from tunewell.spec.errors import DataError, count
 from tunewell.tasks.vision.picture_set import PictureSet
 
 Pictures = TypeVar("Pictures", bound=PictureSet)
@@ -46,10 +46,12 @@ def inspect(
                 f"{pictures.folder}: no picture of {split} can be read: "
                 f"{describe(pictures, {position: broken[position] for position in positions})}. Repair or replace them."
             )
-        notes.append(f"Not used, because none can be read: all {len(positions)} pictures of test.")
+        notes.append(f"Not used, because none can be read: all {count(len(positions), 'picture')} of test.")
     kept = pictures.without(broken)
     if broken:
-        notes.append(f"Left out, because they can't be read: {len(broken)} pictures, {describe(pictures, broken)}.")
+        notes.append(
+            f"Left out, because they can't be read: {count(len(broken), 'picture')}, {describe(pictures, broken)}."
+        )
     notes += note_frames(pictures, several_frames)
     return replace(kept, notes=(*notes, *_in_two_splits(kept, digests)))
 
@@ -59,7 +61,7 @@ def note_frames(pictures: PictureSet, several_frames: Sequence[int]) -> list[str
     if not several_frames:
         return []
     return [
-        f"{len(several_frames)} pictures have several frames or pages, of which the first one is taken, such as "
+        f"The first picture is taken of files with several frames or pages: {len(several_frames)}, such as "
         f"{pictures.paths[several_frames[0]]}."
     ]
 
@@ -85,7 +87,7 @@ def _in_two_splits(pictures: PictureSet, digests: Sequence[str]) -> list[str]:
         if copies:
             example, original = (pictures.paths[position] for position in copies[0])
             notes.append(
-                f"{len(copies)} of {len(pictures.splits[split])} pictures of {split} are in train too, such as "
+                f"In train, too: {len(copies)} of {count(len(pictures.splits[split]), 'picture')} of {split}, such as "
                 f"{example} = {original}: results on {split} will look too good."
             )
     return notes

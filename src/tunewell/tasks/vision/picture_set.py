@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from tunewell.spec.errors import DataError
+from tunewell.spec.errors import DataError, count
 from tunewell.spec.places import moved
 from tunewell.tasks.data_view import DataSummary
 from tunewell.tasks.vision.prepared import read_fields
@@ -101,7 +101,9 @@ class PictureSet:
                 "make the splits yourself."
             )
         val, train = positions[chosen].tolist(), np.delete(positions, chosen).tolist()
-        note = f"Divided at random, class by class: {len(train)} pictures to train on, {len(val)} to validate on."
+        note = (
+            f"Divided at random, class by class: {count(len(train), 'picture')} to train on, {len(val)} to validate on."
+        )
         rest = {name: split for name, split in self.splits.items() if name != "train"}
         return replace(self, splits={"train": tuple(train), "val": tuple(val), **rest}, notes=(*self.notes, note))
 

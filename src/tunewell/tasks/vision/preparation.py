@@ -71,7 +71,7 @@ def known_preparation(
     if not pictures.continues(before) or not are_same(pictures, known, before):
         raise ConflictError(
             f"{spec.data}: the data set has changed since experiment '{spec.name}' began, or is another one. "
-            "Restore it, or start afresh with --new."
+            "Restore it, or start over with --new."
         )
     return Known(known, replace(before, folder=pictures.folder), before.folder != pictures.folder)
 
@@ -83,7 +83,7 @@ def check_weights(spec: ExperimentSpec, known: Known[Any] | None) -> None:
     if not is_made_from(Path(known.prepared.weights or ""), spec.weights):
         raise ConflictError(
             f"{spec.weights}: these are not the weights that experiment '{spec.name}' began with. "
-            "Restore them, or start afresh with --new."
+            "Restore them, or start over with --new."
         )
 
 
@@ -155,7 +155,7 @@ def write_preparation(
     if before is not None and (weights.path is None or weights.path.name != Path(str(before.weights)).name):
         raise DataError(
             f"{before.weights}: the weights that experiment '{spec.name}' began with are gone or damaged, and there "
-            f"are no such any more. {weights.origin} Restore them, or start afresh with --new."
+            f"are no such any more. {weights.origin} Restore them, or start over with --new."
         )
     pictures = known.pictures if known else decoded.pictures
     pictures.save(folder / _MANIFEST)

@@ -73,6 +73,6 @@ def read_fields(path: Path) -> dict[str, Any]:
     if fields is None:
         raise DataError(
             f"{path}: this record of the data that the experiment began with is missing or damaged. "
-            "Restore it, or start afresh with `tunewell search SPEC.yaml --new`."
+            "Restore it, or start over with `tunewell search SPEC.yaml --new`."
         )
     return fields

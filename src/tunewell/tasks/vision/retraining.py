@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from tunewell.spec.errors import count
 from tunewell.tasks.vision.learner import Learner
 from tunewell.tasks.vision.picture_set import PictureSet
 from tunewell.tasks.vision.training import epochs_at
@@ -86,11 +87,11 @@ def _train(
 
 
 def _note(trained: int, splits: Sequence[str], parts: int, tested: int | None) -> str:
-    sentences = [f"Trained on the {trained} pictures of {' and '.join(splits)}."]
+    sentences = [f"Trained on the {count(trained, 'picture')} of {' and '.join(splits)}."]
     if tested is None:
         sentences.append("Nothing to test on: not measured on pictures that it has not learned from.")
     else:
-        sentences.append(f"Measured on the {tested} pictures of test.")
+        sentences.append(f"Measured on the {count(tested, 'picture')} of test.")
     if parts > 1:
         sentences.append(f"The parameters are those of the last of {parts} parts of the training.")
     return " ".join(sentences)

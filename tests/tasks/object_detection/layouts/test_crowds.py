@@ -49,7 +49,7 @@ def test_painted_masks_are_single_objects(every: int, with_masks: bool, tmp_path
     """However many of the masks were painted, for boxes and masks alike, all objects count, and a note says so."""
     found = read(tmp_path, lambda annotations: [paint(item) for item in annotations[::every]], with_masks)
     assert singles(found) == TOTAL
-    assert found.notes[0].startswith(f"{len(range(0, TOTAL, every))} objects with masks as run lengths are marked")
+    assert found.notes[0].endswith(f": {len(range(0, TOTAL, every))} objects with masks as run lengths.")
 
 
 @pytest.mark.parametrize("with_masks", [False, True])

@@ -137,7 +137,7 @@ def test_forms_of_numbers(tmp_path: Path) -> None:
     path = tmp_path / "Annotations" / "train0.xml"
     write(path, path.read_text().replace("<difficult>0<", "<difficult>true<", 1))
     assert (
-        "Neither learned nor counted as missed, because they are marked `difficult`: 1 objects." in read(tmp_path).notes
+        "Neither learned nor counted as missed, because they are marked `difficult`: 1 object." in read(tmp_path).notes
     )
 
 
@@ -182,7 +182,7 @@ def test_listed_pictures_that_are_missing(tmp_path: Path) -> None:
     path = tmp_path / "ImageSets" / "Main" / "train.txt"
     listed = path.read_text()
     write(path, f"{listed}\ngone\n")
-    assert "1 pictures that are annotated or listed, gone." in " ".join(read(tmp_path).notes)
+    assert "1 picture, gone." in " ".join(read(tmp_path).notes)
     write(path, listed + "".join(f"\ngone{n}" for n in range(50)))
     with pytest.raises(DataError, match="50 of 59 pictures that are annotated or listed are not there, such as gone0"):
         read(tmp_path)

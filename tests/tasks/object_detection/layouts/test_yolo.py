@@ -119,7 +119,7 @@ def test_points_that_can_not_be_told_from_polygons(tmp_path: Path) -> None:
         lines = [f"{line} {' '.join(line.split()[1:3] * 3)}\n" for line in path.read_text().splitlines()]
         write(path, "".join(lines))
     notes = " ".join(read(folder).notes)
-    assert "lines are read as polygons. If they are boxes with key points, add `kpt_shape`" in notes
+    assert "lines. If they are boxes with key points, add `kpt_shape`" in notes
 
 
 def test_polygons_and_turned_boxes(tmp_path: Path) -> None:
@@ -356,7 +356,7 @@ def test_listed_pictures_that_are_missing(in_yaml: bool, tmp_path: Path) -> None
         write(folder / "data.yaml", f"train: train.txt\nval: val.txt\n{NAMES}")
     listed = (folder / "train.txt").read_text()
     write(folder / "train.txt", f"{listed}obj_train_data/gone.png\n")
-    assert "1 pictures that are annotated or listed, obj_train_data/gone.png." in " ".join(read(folder).notes)
+    assert "1 picture, obj_train_data/gone.png." in " ".join(read(folder).notes)
     write(folder / "train.txt", listed + "".join(f"obj_train_data/gone{n}.png\n" for n in range(50)))
     with pytest.raises(DataError, match=r"50 of 59 pictures that are annotated or listed are not there, such as obj_t"):
         read(folder)
@@ -444,5 +444,5 @@ def test_unread_endings_are_counted(tmp_path: Path) -> None:
     folder = write_yolo(tmp_path, SCENES)
     write(folder / "images" / "train" / "train9.heif2", "x")
     assert read(folder).notes == (
-        "Left out, not being pictures by their ending: 1 files (1 .heif2), such as images/train/train9.heif2.",
+        "Left out, not being pictures by their ending: 1 file (1 .heif2), such as images/train/train9.heif2.",
     )

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from statistics import median
 
+from tunewell.spec.errors import count
 from tunewell.tasks.object_detection.layouts.markings import MarkedObject, MarkedPicture
 
 #: How much larger than a class's single objects its crowds are at least, typically, by the area of the boxes.
@@ -27,8 +28,8 @@ def single_objects(pictures: Sequence[MarkedPicture]) -> tuple[list[MarkedPictur
     if not marked or _are_crowds(marked, objects):
         return list(pictures), []
     note = (
-        f"{len(marked)} objects with masks as run lengths are marked `iscrowd: 1`, as painting tools do, and are no "
-        "larger than others: they count as single objects."
+        f"Counted as single objects, though marked `iscrowd: 1` (as painting tools do), being no larger than others: "
+        f"{count(len(marked), 'object')} with masks as run lengths."
     )
     return [replace(picture, objects=[_single(item) for item in picture.objects]) for picture in pictures], [note]
 

@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from tunewell.spec.errors import DataError
+from tunewell.spec.errors import DataError, count
 from tunewell.tasks.object_detection.layouts.markings import MarkedObject, MarkedPicture, Markings
 from tunewell.tasks.object_detection.layouts.picture_index import PictureIndex, common_length, name_key, path_parts
 from tunewell.tasks.object_detection.layouts.texts import decoded, files_ending, read_lines
@@ -263,7 +263,7 @@ def _pictures(settings: YoloSettings, index: PictureIndex, markings: Markings) -
     yield from sorted(found.items())
     shared = sum(map(len, named.values())) - len(found)
     if shared:
-        markings.notes.append(f"Named for two splits, and used in one of them: {shared} pictures.")
+        markings.notes.append(f"Named for two splits, and used in one of them: {count(shared, 'picture')}.")
 
 
 def _resolved(settings: YoloSettings, folder: Path, markings: Markings) -> dict[str, list[Path]]:

@@ -17,6 +17,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tunewell.spec.errors import count
 from tunewell.tasks.object_detection.layouts.markings import MarkedObject
 from tunewell.tasks.object_detection.masks import mask_box
 
@@ -79,15 +80,15 @@ def object_of(line: Line, size: tuple[int, int], classes: Sequence[str], key_poi
     """
     if not 0 <= line.label < len(classes):
         raise ValueError(f"there is no class {line.label}, only 0 to {len(classes) - 1}")
-    name, (width, height), count = classes[line.label], size, len(line.numbers)
-    if count in (_BOX, _BOX + 1) or (key_points and count == _BOX + key_points):
+    name, (width, height), given = classes[line.label], size, len(line.numbers)
+    if given in (_BOX, _BOX + 1) or (key_points and given == _BOX + key_points):
         x, y, w, h = line.numbers[:_BOX]
         box = ((x - w / 2) * width, (y - h / 2) * height, (x + w / 2) * width, (y + h / 2) * height)
         return MarkedObject(name, box)
     if key_points:
-        raise ValueError(f"{count} numbers are neither a box (4) nor one with its key points ({_BOX + key_points})")
-    if count < 6 or count % 2:
-        raise ValueError(f"{count} coordinates are neither a box (4) nor a polygon (6 or more, even)")
+        raise ValueError(f"{given} numbers are neither a box (4) nor one with its key points ({_BOX + key_points})")
+    if given < 6 or given % 2:
+        raise ValueError(f"{given} coordinates are neither a box (4) nor a polygon (6 or more, even)")
     polygon = [number * size[place % 2] for place, number in enumerate(line.numbers)]
     return MarkedObject(name, mask_box([polygon]), [polygon])
 
@@ -97,16 +98,18 @@ def notes_on(lines: Sequence[Line], key_points: int) -> list[str]:
     notes = []
     posed = sum(bool(key_points) and len(line.numbers) == _BOX + key_points for line in lines)
     if posed:
-        notes.append(f"Left out, behind their boxes: the key points of {posed} objects.")
+        notes.append(f"Left out, behind their boxes: the key points of {count(posed, 'object')}.")
     rated = sum(len(line.numbers) == _BOX + 1 != _BOX + key_points for line in lines)
     if rated:
         notes.append(
-            f"Left out, a number (a confidence, as of predictions, or a track) behind the box: in {rated} lines."
+            "Left out, a number (a confidence, as of predictions, or a track) behind the box: in "
+            f"{count(rated, 'line')}."
         )
     polygons = sum(len(line.numbers) > _BOX + 1 for line in lines) - posed
     if polygons and may_have_key_points(lines):
         notes.append(
-            f"{polygons} lines are read as polygons. If they are boxes with key points, add `kpt_shape` to data.yaml."
+            f"Read as polygons: {count(polygons, 'line')}. If they are boxes with key points, add `kpt_shape` to "
+            "data.yaml."
         )
     return notes
 

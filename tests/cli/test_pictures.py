@@ -132,3 +132,13 @@ def test_data_mistakes_are_told_before_anything_starts(run: Run, digits: Path, t
     assert answer.code == 2
     assert str(loose) in answer.err
     assert not (tmp_path / ".tunewell" / "experiments").exists()
+
+
+def test_check_says_what_is_wrong_with_pictures(run: Run, digits: Path, tmp_path: Path) -> None:
+    """With the page about the data comes a word on broken and copied pictures, and none where there are none."""
+    (tmp_path / "digits.yaml").write_text(json.dumps({"task": "image-classification", "data": str(digits)}))
+    assert "About the data: page.html\n" in run("check", "digits.yaml", "--pictures", "page.html").out
+    shutil.copy(next((digits / "train" / "0").iterdir()), digits / "val" / "0" / "copy.png")
+    (digits / "train" / "0" / "broken.png").write_text("no picture")
+    told = "page.html (pictures that can't be read: 1; pictures in train and in another split: 1)\n"
+    assert told in run("check", "digits.yaml", "--pictures", "page.html").out

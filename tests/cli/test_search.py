@@ -53,6 +53,24 @@ def test_a_trial_fits_a_narrow_terminal(run: Run, write: Write) -> None:
     assert all(len(line) <= 60 for line in lines if not line.startswith("  log"))
 
 
+def test_the_list_of_trials_fits_a_narrow_terminal(run: Run, write: Write) -> None:
+    """No heading and no parameter is cut off: what matters less is left out instead."""
+    run("search", write(max_trials=1))
+    answer = run("show", "quick", COLUMNS="60").out
+    heading = next(line for line in answer.splitlines() if line.startswith("trial  state"))
+    assert heading.split() == ["trial", "state", "score", "time", "parameters"]
+    assert "…" not in answer
+    assert "why proposed" in run("show", "quick", COLUMNS="80").out
+
+
+def test_a_column_without_values_is_left_out(run: Run, write: Write) -> None:
+    """Where no parameter has a default, `check` shows no empty column of defaults."""
+    declared = {"x": {"low": 0.0, "high": 1.0}}
+    assert "default" not in run("check", write(parameters=declared)).out
+    declared["x"]["default"] = 0.5
+    assert "default" in run("check", write(parameters=declared)).out
+
+
 def test_plain_lines_tell_every_trial(run: Run, write: Write) -> None:
     """Without a terminal there is a line a trial, and a summary that names best value, report and what to do next."""
     answer = run("search", write())

@@ -39,6 +39,8 @@ from tunewell.tasks.catalogue import TASKS, task_for
 
 #: Trials that `show` lists.
 _LISTED = 50
+#: Columns of a terminal below which the list of trials leaves out attempts, and why each was proposed.
+_NARROW = 80
 
 TrialArgument = Annotated[int, typer.Argument(metavar="TRIAL", help="Number of the trial.")]
 
@@ -107,28 +109,28 @@ def show(
         print_summary(service, result, console)
         console.print()
         names = searched(parse_space(service.experiment(experiment).space))
-        console.print(_trial_table(result.objective.metric, rows, names))
+        console.print(_trial_table(result.objective.metric, rows, names, narrow=console.width < _NARROW))
         last = rows[-1].number if rows else after
         if sum(result.counts.values()) > last:
             console.print(f"More: tunewell show {experiment} --after {last}", style="dim")
 
 
-def _trial_table(metric: str, rows: list[TrialRow], names: list[str]) -> Table:
+def _trial_table(metric: str, rows: list[TrialRow], names: list[str], *, narrow: bool) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for column in ("trial", "state", metric, "time", "why proposed"):
+    for column in ("trial", "state", metric, "time", *(() if narrow else ("why proposed",))):
         table.add_column(column, justify="right" if column in ("trial", metric, "time") else "left", no_wrap=True)
-    table.add_column("parameters", min_width=26, overflow="fold")
+    table.add_column("parameters", min_width=16 if narrow else 26, overflow="fold")
     for row in rows:
         sign, style = SIGNS[row.state]
         state = f"{sign} {row.cause}" if row.state is TrialState.FAILED else f"{sign} {row.state}"
-        if row.attempt > 1:
+        if row.attempt > 1 and not narrow:
             state += f" (attempt {row.attempt})"
         table.add_row(
             str(row.number),
             Text(state, style=style),
             number(row.value),
             duration(row.cost_seconds) if row.ended_at else "",
-            row.origin,
+            *(() if narrow else (row.origin,)),
             parameters_text(row.parameters, names),
         )
     return table

@@ -38,6 +38,7 @@ from tunewell.spec.metric_line import parse_metrics
 from tunewell.spec.space import NO_DEFAULT, describe
 from tunewell.spec.states import Cause
 from tunewell.tasks.command import check_metric_line
+from tunewell.tasks.data_view import DataView
 
 
 def search(
@@ -168,9 +169,10 @@ def check(
             plan = service.plan(raw)
     else:
         plan = make_plan(raw)
+    view: DataView | None = None
     if pictures is not None:
         with terminal(stderr=True).status("Opening every picture …"):
-            write_data_page(plan, pictures)
+            view = write_data_page(plan, pictures)
     metrics: dict[str, Any] | None = None
     if line is not None:
         step, found = parse_metrics(line, plan.spec.metric_pattern, plan.spec.objective.metric)
@@ -196,20 +198,35 @@ def check(
     console.print(f"Algorithm: {plan.choice.name}{reason}{options}; {count(plan.choice.max_trials, 'trial')}.")
     console.print(f"Objective: {plan.spec.objective.goal} {plan.spec.objective.metric}.")
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    conditions = [conditions_text(parameter) for parameter in plan.space]
-    for column in ("parameter", "range", "default", *(["only with"] if any(conditions) else [])):
-        table.add_column(column, overflow="fold")
-    for parameter, condition in zip(plan.space, conditions, strict=True):
-        default = "" if parameter.default is NO_DEFAULT else scalar(parameter.default)
-        domain = "fixed" if parameter.size == 1 and default else describe(parameter)
-        table.add_row(parameter.name, Text(domain), default, *([condition] if any(conditions) else []))
+    defaults = ["" if parameter.default is NO_DEFAULT else scalar(parameter.default) for parameter in plan.space]
+    domains = [
+        "fixed" if parameter.size == 1 and default else describe(parameter)
+        for parameter, default in zip(plan.space, defaults, strict=True)
+    ]
+    columns = {
+        "parameter": plan.space.names,
+        "range": domains,
+        "default": defaults,
+        "only with": [conditions_text(parameter) for parameter in plan.space],
+    }
+    shown = [name for name, cells in columns.items() if any(cells)]
+    for name in shown:
+        table.add_column(name, overflow="fold")
+    for row in zip(*(columns[name] for name in shown), strict=True):
+        table.add_row(*map(Text, row))
     console.print(table)
     if line is not None:
         console.print(check_metric_line(plan.spec, line))
-    if pictures is not None:
-        console.print(f"About the data: {pictures}")
+    if view is not None:
+        console.print(f"About the data: {pictures}{_flaws(view)}")
     console.print("The spec is right; nothing was started.", style="green")
     return 0
+
+
+def _flaws(view: DataView) -> str:
+    flaws = [f"pictures that can't be read: {len(view.broken)}"] if view.broken else []
+    flaws += [f"pictures in train and in another split: {view.copied}"] if view.copied else []
+    return f" ({'; '.join(flaws)})" if flaws else ""
 
 
 def retry(

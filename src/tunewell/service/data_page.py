@@ -7,10 +7,11 @@ from pathlib import Path
 from tunewell.reports.data_page import render
 from tunewell.service.submission import Plan
 from tunewell.spec.errors import SpecError
+from tunewell.tasks.data_view import DataView
 
 
-def write_data_page(plan: Plan, path: Path) -> None:
-    """Open every picture of the plan's data, and write what was found as HTML.
+def write_data_page(plan: Plan, path: Path) -> DataView:
+    """Open every picture of the plan's data, write what was found as HTML, and return it.
 
     Raises:
         UserError: the task has no data that it knows, or the data can't be read, or the page can't be written.
@@ -22,3 +23,4 @@ def write_data_page(plan: Plan, path: Path) -> None:
         path.write_text(render(view), encoding="utf-8")
     except OSError as error:
         raise SpecError("--pictures", f"{path} can't be written ({error.strerror})", "Name another place") from None
+    return view

@@ -141,7 +141,7 @@ def test_importance_says_what_it_lacks() -> None:
     """With too few trials the chart gives way to a sentence with both numbers."""
     chart = charts.importance(examples.running(), None)
     assert chart.figure is None
-    assert chart.caption == "It takes 20 comparable trials to tell the parameters apart; there are 8."
+    assert chart.caption == "It takes 20 comparable trials to tell the parameters apart, not 8."
 
 
 def test_outcomes_count_every_trial() -> None:

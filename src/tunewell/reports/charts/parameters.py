@@ -36,7 +36,7 @@ def importance(view: ExperimentView, importances: Sequence[Importance] | None) -
     title = "Parameter importance"
     if importances is None:
         amount = len(comparable(view))
-        reason = f"It takes {MIN_TRIALS} comparable trials to tell the parameters apart; there are {amount}."
+        reason = f"It takes {MIN_TRIALS} comparable trials to tell the parameters apart, not {amount}."
         return Chart(title, reason, None)
     rows = [row for row in importances if view.space[row.parameter].size != 1][:IMPORTANCE_ROWS]
     if not any(row.share for row in rows):

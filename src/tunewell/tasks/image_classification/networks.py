@@ -276,7 +276,7 @@ _ALL = (
     ),
     _pretrained(
         "efficientnet-lite0",
-        "4 million parameters, pretrained: the first choice for photos; bearable without a GPU.",
+        "4 million parameters, pretrained: the first choice for photos; usable without a GPU.",
         "tf_efficientnet_lite0",
         _HALVES,
         Needs(3.4, 38, _ON_GPUS),

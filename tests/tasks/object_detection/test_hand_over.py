@@ -142,19 +142,20 @@ def test_the_code_of_the_card_gets_the_figures_of_the_report(uneven: Trained, tm
 
 @pytest.mark.parametrize("uneven", ["object-detection"], indirect=True)
 def test_the_code_of_the_card_reads_any_picture_as_predict_does(uneven: Trained, tmp_path: Path) -> None:
-    """A photo on its side that is read at a fraction of its size, and one of another shape with see-through parts."""
-    photo, cut_out = tmp_path / "photo.jpg", tmp_path / "cut-out.png"
+    """Photos on their side, one of them read at a fraction of its size, and one with see-through parts."""
+    photo, scan, cut_out = tmp_path / "photo.jpg", tmp_path / "scan.tif", tmp_path / "cut-out.png"
     exif = Image.Exif()
     exif[0x0112] = 6
     with Image.open(pictures_of(uneven).path(0)) as image:
         image.convert("RGB").resize((901, 701)).save(photo, exif=exif)
+        image.convert("RGB").resize((90, 70)).save(scan, exif=exif)
         clear = image.convert("RGBA").resize((80, 100))
     clear.putalpha(Image.linear_gradient("L").resize(clear.size))
     clear.save(cut_out)
     model = lenient(uneven.model, tmp_path / "model", threshold=0.0)
     folder = hand_over(export, tmp_path / "job", model, uneven.task_file)
-    given = by_card(folder, {0: photo, 1: cut_out})
-    arguments = {"model": folder, "inputs": [photo, cut_out], "directory": "/", "output": None, "drawn": None}
+    given = by_card(folder, dict(enumerate((photo, scan, cut_out))))
+    arguments = {"model": folder, "inputs": [photo, scan, cut_out], "directory": "/", "output": None, "drawn": None}
     run_job(predict, tmp_path / "predict", **arguments)
     predictions = json.loads((tmp_path / "predict" / "predictions.json").read_text())
     for found, prediction in zip(given.values(), predictions, strict=True):

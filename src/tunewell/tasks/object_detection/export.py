@@ -173,7 +173,8 @@ def find(file):
     \"\"\"Return {outputs} of what is in a picture, the surest first; in pixels of the picture, turned upright.\"\"\"
     picture = Image.open(file)
     width, height = picture.size
-    if picture.getexif().get(0x0112, 1) >= 5:  # it lies on its side
+    on_its_side = picture.getexif().get(0x0112) in (5, 6, 7, 8)
+    if on_its_side and picture.format != "TIFF":  # of which Pillow has changed width and height already
         width, height = height, width
     longer = max(width, height)
     side = max(1, min(frame["longest"], frame["width"] * longer // width, frame["height"] * longer // height))

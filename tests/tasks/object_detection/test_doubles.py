@@ -140,7 +140,9 @@ def test_objects_of_a_picture_in_two_entries(second: str, tmp_path: Path) -> Non
     """Entries with different objects of a picture are joined: each class may have its own file."""
 
     def only_new(content: Any) -> None:
-        content["annotations"] = [item | {"category_id": 11, "bbox": [0, 0, 9, 9]} for item in content["annotations"]]
+        content["annotations"] = [
+            item | {"category_id": 11, "bbox": [0, 0, 9, 9], "segmentation": []} for item in content["annotations"]
+        ]
         content["annotations"] = content["annotations"][:1]
 
     split_in_two(tmp_path, second, only_new)

@@ -231,6 +231,8 @@ def test_single_flaws_are_mended_and_said(tmp_path: Path) -> None:
 
     def change(content: Any) -> None:
         boxes = content["annotations"]
+        for item in boxes:
+            del item["segmentation"]
         boxes[0]["bbox"] = [-20, 10, 40, 30]
         boxes[1]["bbox"] = [10, 10, 0, 5]
         boxes[2]["category_id"] = 99
@@ -328,8 +330,8 @@ BAD = [
     (_no_val_in_voc, "none of the pictures that are listed for val is there and can be used"),
     (_no_val_in_yolo, "none of the pictures that are listed for val is there and can be"),
     (_empty_val_in_yolo, "none of the pictures that are listed for val is there and can"),
-    (_all(bbox=[0, 0, 0, 0]), "boxes are empty, turned inside out or outside of their picture"),
-    (_all(bbox=[20, 20, 400, 400]), "boxes reach out of their picture"),
+    (_all(bbox=[0, 0, 0, 0], segmentation=[]), "boxes are empty, turned inside out or outside of their picture"),
+    (_all(bbox=[20, 20, 400, 400], segmentation=[]), "boxes reach out of their picture"),
     (
         _all(category_id=5),
         "annotations can't be read, 3 would be left out: instances_train.json: annotation 1 (there is",

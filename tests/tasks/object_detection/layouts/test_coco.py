@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tests.tasks.object_detection.scenes import coco, draw_scene, make_scenes, write, write_coco, write_json, write_yolo
 
@@ -45,6 +46,23 @@ def test_files_deep_within(tmp_path: Path) -> None:
     assert (len(found.paths), counts) == (9, {"first", "second"})
     expected = sorted(thing.box for split in ("train", "val") for _, things in SCENES[split] for thing in things)
     assert sorted(tuple(box) for boxes_of in boxes(found) for box in boxes_of) == expected
+
+
+@pytest.mark.parametrize("wrong", ["corners", "zeros", "empty"])
+def test_boxes_that_are_not_around_their_masks(tmp_path: Path, wrong: str) -> None:
+    """Corners written for width and height, zeros or nothing: what the mask shows counts, which a note says."""
+    expected = boxes(read(write_coco(tmp_path / "right", SCENES)))
+    write_coco(tmp_path / "wrong", SCENES)
+    for path in (tmp_path / "wrong" / "annotations").iterdir():
+        content = json.loads(path.read_text())
+        for item in content["annotations"]:
+            x, y, width, height = item["bbox"]
+            item["bbox"] = {"corners": [x, y, x + width, y + height], "zeros": [0, 0, 0, 0], "empty": []}[wrong]
+        write_json(path, content)
+    found = read(tmp_path / "wrong")
+    for given, right in zip(boxes(found), expected, strict=True):
+        assert np.abs(np.subtract(given, right)).max(initial=0) < 12
+    assert ("is not around their `segmentation`" in " ".join(found.notes)) == (wrong != "empty")
 
 
 @pytest.mark.parametrize(

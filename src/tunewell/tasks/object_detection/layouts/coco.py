@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ NAME = "COCO JSON"
 _LISTS = {"images": "file_name", "categories": "name", "annotations": "image_id"}
 #: How much of a file is searched for COCO's keys before all of it is read.
 _HEAD_BYTES = 1 << 16
+#: A box that shares less than this with that of its mask is wrong: corners for width and height, zeros.
+_LEAST_SHARE = 0.5
 
 
 def read_coco(index: PictureIndex, everywhere: bool = False) -> tuple[Markings | None, DataError | None]:
@@ -161,15 +164,25 @@ def _read_file(path: Path, content: Mapping[str, Any], split: str, index: Pictur
         else:
             places[key] = (found, _size_of(image))
     objects: dict[str, list[MarkedObject]] = defaultdict(list)
+    elsewhere: list[Any] = []
     for annotation in content["annotations"]:
         markings.records += 1
         try:
             key = _key(annotation["image_id"])
             if key in absent:
                 continue
-            objects[key].append(_object(annotation, names, places[key][1]))
+            item = _object(annotation, names, places[key][1])
+            if item.mask is not None and _share(item.box, mask_box(item.mask)) < _LEAST_SHARE:
+                item = replace(item, box=mask_box(item.mask))
+                elsewhere.append(annotation.get("id", "without id"))
+            objects[key].append(item)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             markings.unreadable.append(_complaint(path, annotation, error))
+    if elsewhere:
+        markings.notes.append(
+            f"The `bbox` of {len(elsewhere)} objects in {path.name} is not around their `segmentation`, whose own box "
+            f"is taken, such as that of annotation {elsewhere[0]}."
+        )
     for key, (found, size) in places.items():
         size = size or _size_of_masks(objects[key])
         markings.pictures.append(MarkedPicture(found, split or index.split_of(found), objects[key], size))
@@ -214,14 +227,24 @@ def _object(annotation: Mapping[str, Any], names: Mapping[str, str], size: tuple
         raise ValueError(f"there is no category {category}")
     mask: Mask | None = checked_mask(annotation.get("segmentation"), *(size or (None, None)))
     box = annotation.get("bbox")
-    if box is None:
+    if not box:
         if mask is None:
             raise ValueError("it has neither `bbox` nor `segmentation`")
         corners = mask_box(mask)
     else:
+        if len(box) != 4:
+            raise ValueError(f"its `bbox` has {len(box)} numbers, not 4")
         left, top, width, height = map(float, box)
         corners = (left, top, left + width, top + height)
     return MarkedObject(names[category], corners, mask, _is_crowd(annotation))
+
+
+def _share(one: Sequence[float], other: Sequence[float]) -> float:
+    """Return the intersection of two boxes as a share of their union; 1 if neither has any area."""
+    width, height = (min(one[side + 2], other[side + 2]) - max(one[side], other[side]) for side in (0, 1))
+    shared = max(0.0, width) * max(0.0, height)
+    union = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)) - shared
+    return shared / union if union > 0 else 1.0
 
 
 def _is_crowd(annotation: Mapping[str, Any]) -> bool:

@@ -55,6 +55,15 @@ def settings(text: str) -> Callable[[Path], Path]:
     return writer
 
 
+@pytest.mark.parametrize("names", ["[007, null]", "{0: 007, 1: null}", "{007: 0, null: 1}", "\n- 007\n- null\n"])
+def test_names_as_they_are_written(tmp_path: Path, names: str) -> None:
+    """Names that YAML would take for numbers or nothing are what is written."""
+    assert read(settings(f"train: images/train\nval: images/val\nnames: {names}\n")(tmp_path)).classes == (
+        "007",
+        "null",
+    )
+
+
 @pytest.mark.parametrize("named", [True, False])
 def test_masks_called_as_pictures(tmp_path: Path, named: bool) -> None:
     """Pictures without text that are called as annotated ones, masks for example, are not learned as background."""

@@ -67,6 +67,8 @@ def read_settings(path: Path, folder: Path) -> YoloSettings:
         content = _read_yaml(path)
         if not isinstance(content, dict):
             raise DataError(f"{path}: it says nothing of classes. List the class names under `names`.")
+        if isinstance(content.get("names"), list | dict):
+            content["names"] = _read_yaml(path, as_texts=True)["names"]  # 007 is a name, and so is null
         return _of_mapping(path, folder, content)
     if path.suffix.lower() == ".data":
         return _of_mapping(path, folder, _read_pairs(path))
@@ -115,9 +117,10 @@ def _is_data_yaml(path: Path) -> bool:
     return "names" in content or ("nc" in content and any(key in content for key in (*_SPLIT_KEYS, "path")))
 
 
-def _read_yaml(path: Path) -> Any:
+def _read_yaml(path: Path, as_texts: bool = False) -> Any:
+    """Return what a file says; with `as_texts` numbers and the like are texts, as they are written."""
     try:
-        return YAML(typ="safe", pure=True).load(decoded(path.read_bytes()))
+        return YAML(typ="base" if as_texts else "safe", pure=True).load(decoded(path.read_bytes()))
     except (YAMLError, OSError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise DataError(f"{path}: it can't be read as YAML ({reason}). Correct the file.") from None

@@ -56,6 +56,15 @@ def test_what_is_unknown_here_does_not_fit(changed: dict[str, Value]) -> None:
     assert map_into(SPACE, {**COMPLETE, **changed}) is None
 
 
+def test_null_fits() -> None:
+    """Null is a value like others: trials with it fit where it is a choice, and nowhere else."""
+    space = parse_space({"x": [None, 1], "y": {"low": 0.0, "high": 1.0, "when": {"x": None}}, "z": [None]})
+    assert map_into(space, {"x": None, "y": 0.25, "z": 3}) == {"x": None, "y": 0.25, "z": None}
+    (trial,) = make_source("a", space, [(1, {"x": None, "y": 0.25}, 0.5)]).trials
+    assert trial.parameters == {"x": None, "y": 0.25, "z": None}
+    assert map_into(parse_space({"x": [1, 2]}), {"x": None}) is None
+
+
 def test_scores_are_those_of_ranks() -> None:
     """Any scale gives the same scores; equal losses get equal ones; they are symmetric around 0."""
     losses = np.array([1e9, 1.0, 2.0, 2.0])

@@ -87,10 +87,13 @@ def map_into(space: SearchSpace, parameters: Mapping[str, Value]) -> Configurati
     for parameter in space:
         if not space.is_active(parameter, configuration):
             continue
-        value = _nearest(parameter, parameters[parameter.name]) if parameter.name in parameters else _middle(parameter)
-        if value is None:
+        if parameter.name not in parameters:
+            configuration[parameter.name] = _middle(parameter)
+            continue
+        found = _nearest(parameter, parameters[parameter.name])
+        if not found:
             return None
-        configuration[parameter.name] = value
+        configuration[parameter.name] = found[0]
     return configuration
 
 
@@ -125,20 +128,20 @@ def starts(
     return chosen
 
 
-def _nearest(parameter: Parameter, value: Value) -> Value | None:
-    """Return the value of `parameter` that is closest to `value`, None if there is no such thing."""
+def _nearest(parameter: Parameter, value: Value) -> tuple[Value] | tuple[()]:
+    """Return the one value of `parameter` that is closest to `value`, which may be null; empty: there is none."""
     if parameter.contains(value):
-        return parameter.canonical(value)
+        return (parameter.canonical(value),)
     if parameter.size == 1:
-        return parameter.from_unit(0.5)
+        return (parameter.from_unit(0.5),)
     if not is_number(value):
-        return None
+        return ()
     if isinstance(parameter, Numeric):
-        return parameter.from_unit(parameter.to_unit(min(max(value, parameter.low), parameter.high)))
+        return (parameter.from_unit(parameter.to_unit(min(max(value, parameter.low), parameter.high))),)
     numbers = [known for known in parameter.values_ if is_number(known)]
     if not parameter.ordered or len(numbers) < parameter.size:
-        return None
-    return min(numbers, key=lambda known: abs(known - value))
+        return ()
+    return (min(numbers, key=lambda known: abs(known - value)),)
 
 
 def _middle(parameter: Parameter) -> Value:

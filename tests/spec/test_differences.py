@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,6 +47,13 @@ def test_equal_specs_do_not_differ(raw: dict[str, Any]) -> None:
 def test_differences_name_field_and_values(change: dict[str, Any], expected: tuple[str, Any, Any]) -> None:
     """Each difference has the dotted path of the field and both values as a spec file could hold them."""
     assert expected in differences(MINIMAL, {**MINIMAL, **change})
+
+
+def test_long_paths_are_told_apart() -> None:
+    """What differs at the end of two long values is shown."""
+    here, there = (str(Path("/").joinpath(*["folder"] * 30, name)) for name in ("here", "there"))
+    (found,) = spec_differences(*(parse_spec({**MINIMAL, "working_directory": place}) for place in (there, here)))
+    assert str(found) == f"working_directory: '{there}' there, '{here}' here"
 
 
 def test_true_differs_from_one() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from tunewell.spec.errors import shortened, shown
+from tunewell.spec.errors import shown
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.secrets import is_secret
 
@@ -24,6 +24,9 @@ BUDGET_FIELDS = frozenset(
     }
 )
 
+#: Characters of a value that are shown: two paths or commands may differ at their ends alone.
+_LONGEST_VALUE = 500
+
 
 class Difference(NamedTuple):
     """One field that differs; a side where it is absent has None."""
@@ -38,17 +41,12 @@ class Difference(NamedTuple):
         """Return it for people: both values, or just the field if its values are secret."""
         if is_secret(self.field):
             return f"{self.field}: {self._which()}, with a value that is not shown"
-        return f"{self.field}: {_shown(self.old)} there, {_shown(self.new)} here"
+        return f"{self.field}: {shown(self.old, _LONGEST_VALUE)} there, {shown(self.new, _LONGEST_VALUE)} here"
 
     def _which(self) -> str:
         if self.old is None or self.new is None:
             return "only here" if self.old is None else "only there"
         return "another one here"
-
-
-def _shown(value: Any) -> str:
-    # A path's end, which `shown` would cut off, is what differs.
-    return f"'{shortened(value, 500)}'" if isinstance(value, str) else shown(value)
 
 
 def spec_differences(old: ExperimentSpec, new: ExperimentSpec) -> list[Difference]:

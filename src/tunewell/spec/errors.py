@@ -87,14 +87,14 @@ def ended(remedy: str) -> str:
     return remedy + ("?" if remedy.startswith("Did you mean") and ";" not in remedy else ".")
 
 
-def shown(value: Any) -> str:
-    """Return a value as a spec file would write it: `null`, `true`, `'text'`, `[0.1, 2]`; at most 60 characters."""
+def shown(value: Any, longest: int = _LONGEST_VALUE) -> str:
+    """Return a value as a spec file would write it: `null`, `'text'`, `[0.1, 2]`; of `longest` characters at most."""
     text = ""
     for piece in _pieces(value):
         text += piece
-        if len(text) > _LONGEST_VALUE:
+        if len(text) > longest:
             break  # the value may be as long as it likes, or even hold itself
-    return shortened(text, _LONGEST_VALUE)
+    return shortened(text, longest)
 
 
 def shortened(text: str, longest: int) -> str:

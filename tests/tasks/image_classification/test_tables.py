@@ -88,7 +88,7 @@ def test_missing_picture_in_the_first_line(tmp_path: Path) -> None:
     """A first line that names a picture is a row, though the picture is missing."""
     make(tmp_path, "0.jpg,cat\n1.jpg,cat\n2.jpg,dog\n", "1.jpg", "2.jpg")
     notes = read_tables(tmp_path, tables_in(tmp_path), single=True).notes
-    assert "Left out, because there is no such picture: 1 rows, such as 0.jpg." in notes
+    assert "Left out, because there is no such picture: 1 row, such as 0.jpg." in notes
 
 
 def test_one_label_a_picture(tmp_path: Path) -> None:

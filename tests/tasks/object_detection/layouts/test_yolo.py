@@ -83,7 +83,7 @@ def test_masks_called_as_pictures(tmp_path: Path, named: bool) -> None:
     found = read(tmp_path)
     assert pictures(found) == {"train": 7, "val": 3}
     assert "Not used, having no annotations or being in no split: 9 pictures." in found.notes
-    assert "1 of 10 pictures show no object; they are learned as background." in found.notes
+    assert Learned as background, showing no object: "1 of 10 pictures." in found.notes
 
 
 @pytest.mark.parametrize(

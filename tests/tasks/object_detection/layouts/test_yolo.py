@@ -83,7 +83,7 @@ def test_masks_called_as_pictures(tmp_path: Path, named: bool) -> None:
     found = read(tmp_path)
     assert pictures(found) == {"train": 7, "val": 3}
     assert "Not used, having no annotations or being in no split: 9 pictures." in found.notes
-    assert Learned as background, showing no object: "1 of 10 pictures." in found.notes
+    assert "Learned as background, showing no object: 1 of 10 pictures." in found.notes
 
 
 @pytest.mark.parametrize(
@@ -303,7 +303,7 @@ def test_names_that_are_there_twice(together: bool, tmp_path: Path) -> None:
         with pytest.raises(DataError, match=r"no object is marked in any picture.*: 6 texts, such as marks/0\.txt"):
             read(tmp_path)
     else:
-        assert not any("show no object" in note or "Not used" in note for note in read(tmp_path).notes)
+        assert not any("showing no object" in note or "Not used" in note for note in read(tmp_path).notes)
 
 
 @pytest.mark.parametrize("key", ["names", "train", "kpt_shape", "path"])

@@ -162,9 +162,17 @@ def test_missing_files_and_wrong_encodings_are_told(service: Service, tmp_path: 
     """What can't be read is no table."""
     with pytest.raises(DataError, match="can't be read"):
         service.import_table(SPEC, tmp_path / "none.csv")
-    (tmp_path / "latin.csv").write_bytes(b"lr,\xe9\n")
-    with pytest.raises(DataError, match="UTF-8"):
-        service.import_table(SPEC, tmp_path / "latin.csv")
+    (tmp_path / "cut.csv").write_bytes(b"\xff\xfel")
+    with pytest.raises(DataError, match=r"not UTF-16.*Save it as CSV in UTF-8"):
+        service.import_table(SPEC, tmp_path / "cut.csv")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+def test_tables_of_other_programs(service: Service, tmp_path: Path, encoding: str) -> None:
+    """A table of trials may be in any encoding that programs write."""
+    (tmp_path / "old.csv").write_bytes(f"{HEADER},größe\n{GOOD},1\n".encode(encoding))
+    service.import_table(SPEC, tmp_path / "old.csv")
+    assert len(service.export(SPEC["name"])["trials"]) == 1
 
 
 def test_imported_experiments_do_not_go_on_but_help(service: Service, tmp_path: Path) -> None:

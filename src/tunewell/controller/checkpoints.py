@@ -10,6 +10,8 @@ import os
 import shutil
 from pathlib import Path
 
+from tunewell.trial.files import flush
+
 
 def copy_checkpoint(source: Path, target: Path) -> None:
     """Copy all files, folders and links in the folder `source` into the folder `target`, which is made if need be.
@@ -32,8 +34,8 @@ def copy_checkpoint(source: Path, target: Path) -> None:
                 folders.append(entry)
             elif entry.is_file():
                 shutil.copy2(entry, copy / entry.name)
-                _flush(copy / entry.name)
-        _flush(copy)
+                flush(copy / entry.name)
+        flush(copy)
 
 
 def _link(link: Path, source: Path) -> str:
@@ -45,11 +47,3 @@ def _link(link: Path, source: Path) -> str:
             place = source / Path(leads_to).relative_to(root)
             return os.path.relpath(place, link.parent) if Path(says).is_absolute() else says
     return leads_to
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

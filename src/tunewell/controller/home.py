@@ -152,6 +152,8 @@ class Home:
         """Return the home's identity, a new one where the folder is new, or a copy of another that is still there."""
         here = {"path": str(self.folder), "folder": inode(self.folder)}
         record = read_json(self.folder / IDENTITY)
+        if record is not None and record.keys() != {"identity", *here}:
+            record = None  # damaged
         identity = str(record["identity"]) if record is not None else uuid.uuid4().hex
         if record is not None and record == {"identity": identity, **here}:
             return identity

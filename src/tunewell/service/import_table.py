@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from tunewell.service.importing import ImportedTrial, check_parameters
+from tunewell.spec.decoding import decode
 from tunewell.spec.errors import DataError, ended, nearest, shown
 from tunewell.spec.space import Numeric, Parameter, SearchSpace
 from tunewell.spec.states import Cause, TrialState
@@ -36,14 +38,14 @@ def read_table(path: Path, space: SearchSpace, metric: str) -> list[ImportedTria
             row 1) and column.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restkey=_BEYOND, restval="", strict=True)
-            columns = _columns(path, space, metric, list(reader.fieldnames or ()))
-            trials = [_trial(f"{path}, row {number}", row, columns, space) for number, row in enumerate(reader, 2)]
+        text = decode(path.read_bytes()).text
+        reader = csv.DictReader(io.StringIO(text, newline=""), restkey=_BEYOND, restval="", strict=True)
+        columns = _columns(path, space, metric, list(reader.fieldnames or ()))
+        trials = [_trial(f"{path}, row {number}", row, columns, space) for number, row in enumerate(reader, 2)]
     except OSError as error:
         raise DataError(f"{path}: it can't be read ({error.strerror}). Give the path of a CSV file.") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: it is no text in UTF-8. Save it as CSV in UTF-8.") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: it is damaged, or not {error.encoding.upper()}. Save it as CSV in UTF-8.") from None
     except csv.Error as error:
         raise DataError(f"{path}: it is no valid CSV ({error}). Fix it.") from None
     return [trial for trial in trials if trial is not None]

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tunewell.spec.decoding import decode
 from tunewell.spec.errors import DataError
 from tunewell.tasks.vision.files import check_name
 
 _DELIMITERS = ",\t;|"
-#: Mark at the beginning → encoding; that of UTF-32 begins with that of UTF-16.
-_MARKS = {
-    codecs.BOM_UTF32_LE: "utf-32",
-    codecs.BOM_UTF32_BE: "utf-32",
-    codecs.BOM_UTF8: "utf-8-sig",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
-}
-#: Bytes by which UTF-16 without a mark is known.
-_HEAD = 1000
 #: What only files that are no text have. Tab, line feed, form feed and carriage return are text.
 _CONTROLS = {chr(code) for code in range(32)} - set("\t\n\v\f\r")
 
@@ -79,34 +69,21 @@ def read_cells(path: Path) -> Cells:
 
 def _decoded(path: Path, content: bytes) -> tuple[str, tuple[str, ...]]:
     """Return the text of a file, and a note where its encoding is a guess."""
-    encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), None) or _unmarked(content)
-    notes: tuple[str, ...] = ()
     try:
-        text = content.decode(encoding)
-    except UnicodeDecodeError:
-        if encoding != "utf-8":
-            raise DataError(f"{path}: it is damaged, or not {encoding.upper()}. Save it as CSV in UTF-8.") from None
-        notes = (f"Read as Windows-1252 (Latin-1), not being UTF-8: {path.name}. Check its letters with accents.",)
-        text = "".join(bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte in content)
+        text, guessed = decode(content)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: it is damaged, or not {error.encoding.upper()}. Save it as CSV in UTF-8.") from None
     if _CONTROLS & set(text):
         raise DataError(f"{path}: it is no text. Save it as CSV in UTF-8.")
-    return text, notes
-
-
-def _unmarked(content: bytes) -> str:
-    """Return UTF-16 where every other byte is mostly zero, else UTF-8."""
-    head = content[:_HEAD]
-    if head[1::2].count(0) > len(head) // 4:
-        return "utf-16-le"
-    return "utf-16-be" if head[::2].count(0) > len(head) // 4 else "utf-8"
+    note = f"Read as Windows-1252 (Latin-1), not being UTF-8: {path.name}. Check its letters with accents."
+    return text, (note,) if guessed else ()
 
 
 def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
     """Yield number and cells of each line that is not empty."""
     header = text.lstrip().split("\n", 1)[0].split("\r", 1)[0]
-    stated = header.lower().startswith("sep=") and len(header) == len(
-        "sep=;"
-    )  # spreadsheets write and hide such a line
+    # Spreadsheets write such a line, and hide it.
+    stated = header.lower().startswith("sep=") and len(header) == len("sep=;")
     delimiter = header[-1] if stated else max(_DELIMITERS, key=header.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True)
     for cells in reader:

@@ -17,12 +17,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tunewell.spec.decoding import decode
 from tunewell.spec.errors import DataError
 from tunewell.tasks.object_detection.annotations import Mask
 from tunewell.tasks.object_detection.layouts.crowds import single_objects
 from tunewell.tasks.object_detection.layouts.markings import MarkedObject, MarkedPicture, Markings
 from tunewell.tasks.object_detection.layouts.picture_index import PictureIndex
-from tunewell.tasks.object_detection.layouts.texts import decoded, files_ending, files_in
+from tunewell.tasks.object_detection.layouts.texts import files_ending, files_in
 from tunewell.tasks.object_detection.masks import MaskError, checked_mask, mask_box
 from tunewell.tasks.vision.files import subfolders_of
 from tunewell.tasks.vision.names import split_of
@@ -123,7 +124,7 @@ def _is_instances(paths: Sequence[Path]) -> bool:
 
 def _parse(path: Path) -> Any:
     try:
-        return json.loads(decoded(path.read_bytes()))
+        return json.loads(decode(path.read_bytes()).text)
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: it can't be read as JSON ({error}). Repair or remove the file.") from None
 

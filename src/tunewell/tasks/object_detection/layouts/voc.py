@@ -17,9 +17,10 @@ from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
 from xml.parsers import expat
 
+from tunewell.spec.decoding import decode
 from tunewell.tasks.object_detection.layouts.markings import MarkedObject, MarkedPicture, Markings
 from tunewell.tasks.object_detection.layouts.picture_index import PictureIndex, name_key
-from tunewell.tasks.object_detection.layouts.texts import decoded, files_ending
+from tunewell.tasks.object_detection.layouts.texts import files_ending
 from tunewell.tasks.object_detection.layouts.voc_lists import read_lists
 
 NAME = "Pascal VOC XML"
@@ -103,7 +104,7 @@ def _refuse(*declaration: object) -> None:
 
 def _text(content: bytes) -> str:
     declared = _ENCODING.search(content[:_HEAD_BYTES])
-    return decoded(content, declared[1].decode("ascii") if declared else "").lstrip()
+    return decode(content, declared[1].decode("ascii") if declared else "").text.lstrip()
 
 
 def _root_name(path: Path) -> str:

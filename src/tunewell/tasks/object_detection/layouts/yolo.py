@@ -12,10 +12,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+from tunewell.spec.decoding import decode
 from tunewell.spec.errors import DataError, count
 from tunewell.tasks.object_detection.layouts.markings import MarkedObject, MarkedPicture, Markings
 from tunewell.tasks.object_detection.layouts.picture_index import PictureIndex, common_length, name_key, path_parts
-from tunewell.tasks.object_detection.layouts.texts import decoded, files_ending, read_lines
+from tunewell.tasks.object_detection.layouts.texts import files_ending, read_lines
 from tunewell.tasks.object_detection.layouts.yolo_lines import (
     Line,
     guessed_key_points,
@@ -183,7 +184,7 @@ def _has_line(path: Path) -> bool:
     """Whether a text begins with an object."""
     try:
         with path.open("rb") as file:
-            return _LINE.match(decoded(file.read(_HEAD_BYTES)) + "\n") is not None
+            return _LINE.match(decode(file.read(_HEAD_BYTES)).text + "\n") is not None
     except (OSError, ValueError):
         return False
 
@@ -199,7 +200,7 @@ def _is_readable(index: PictureIndex, path: str) -> bool:
 def _read_text(folder: Path, text: str, markings: Markings) -> Iterator[tuple[str, Line]]:
     """Yield where each line is, and what it says."""
     try:
-        lines = decoded((folder / text).read_bytes()).splitlines()
+        lines = decode((folder / text).read_bytes()).text.splitlines()
     except (OSError, ValueError) as error:
         markings.records += 1
         markings.unreadable.append(f"{text} ({error})")

@@ -11,9 +11,10 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from tunewell.spec.decoding import decode
 from tunewell.spec.errors import DataError
 from tunewell.tasks.object_detection.layouts.picture_index import path_parts
-from tunewell.tasks.object_detection.layouts.texts import decoded, files_in, read_lines
+from tunewell.tasks.object_detection.layouts.texts import files_in, read_lines
 from tunewell.tasks.vision.files import subfolders_of
 from tunewell.tasks.vision.names import is_picture, is_split, split_of, splits_among
 
@@ -107,7 +108,7 @@ def _is_data_yaml(path: Path) -> bool:
     """Whether a file is a `data.yaml` by its content, or a damaged one by its name."""
     usual = path.stem.lower() in _USUAL
     try:
-        if not usual and (path.stat().st_size > _MOST_BYTES or not _WORDS.search(decoded(path.read_bytes()))):
+        if not usual and (path.stat().st_size > _MOST_BYTES or not _WORDS.search(decode(path.read_bytes()).text)):
             return False
         content = _read_yaml(path)
     except (DataError, OSError, ValueError):
@@ -120,7 +121,7 @@ def _is_data_yaml(path: Path) -> bool:
 def _read_yaml(path: Path, as_texts: bool = False) -> Any:
     """Return what a file says; with `as_texts` numbers and the like are texts, as they are written."""
     try:
-        return YAML(typ="base" if as_texts else "safe", pure=True).load(decoded(path.read_bytes()))
+        return YAML(typ="base" if as_texts else "safe", pure=True).load(decode(path.read_bytes()).text)
     except (YAMLError, OSError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise DataError(f"{path}: it can't be read as YAML ({reason}). Correct the file.") from None

@@ -156,3 +156,13 @@ def test_a_moved_home_is_the_same_and_a_copied_one_another(tmp_path: Path) -> No
     shutil.copytree(tmp_path / "two", tmp_path / "four")
     shutil.rmtree(tmp_path / "two")
     assert settled("four") == first
+
+
+def test_a_damaged_identity_is_replaced(homes: tuple[Home, Home], tmp_path: Path) -> None:
+    """A home whose identity file holds something else gets a new one, and its experiments keep their folders."""
+    first, _ = homes
+    file = leave(first, "first")
+    (first.folder / records.IDENTITY).write_text('{"identity": 7}')
+    again = Home(first.folder, first._store)
+    again.settle()
+    assert again.experiment("e") == file.parent

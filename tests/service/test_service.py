@@ -527,3 +527,11 @@ def test_a_plan_says_what_it_did_not_look_up(service: Service) -> None:
     del service
     plan = make_plan({**SPEC, "warm_start": ["earlier"]})
     assert plan.findings[-1] == "Earlier experiments, looked up when the search begins: 'earlier'."
+
+
+@pytest.mark.parametrize(("cores", "chosen"), [(2, "bayesian"), (8, "random")])
+def test_auto_goes_by_the_trials_that_fit(cores: int, chosen: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only if all trials really run at once can none learn from another, whatever max_concurrency would allow."""
+    monkeypatch.setattr("tunewell.schedulers.local.detect_cpus", lambda: cores)
+    spec = {**SPEC, "algorithm": "auto", "max_trials": 4, "max_concurrency": 8}
+    assert make_plan(spec).choice.name == chosen

@@ -77,7 +77,7 @@ def make_plan(raw: Mapping[str, Any], function: Function | None = None) -> Plan:
         resumable,
         _epochs(space),
         spec.early_stopping,
-        spec.max_concurrency,
+        _at_once(spec),
         **options,
     )
     if spec.parameters_from is not None:
@@ -86,9 +86,18 @@ def make_plan(raw: Mapping[str, Any], function: Function | None = None) -> Plan:
     make_tuner(
         spec, task, space, choice.max_trials, _algorithm_record(plan, initial_configurations(space, spec.initial))
     )
-    with closing(LocalScheduler()) as scheduler:
-        plan_resources(spec, scheduler)
     return replace(plan, findings=(*task.check(spec), *_findings_on_earlier(spec)))
+
+
+def _at_once(spec: ExperimentSpec) -> int | None:
+    """Return how many trials run at once, if the user said so: no more than fit.
+
+    Raises:
+        SpecError: not one fits.
+    """
+    with closing(LocalScheduler()) as scheduler:
+        slots = scheduler.slots(plan_resources(spec, scheduler))
+    return min(spec.max_concurrency, slots) if spec.max_concurrency is not None else None
 
 
 def _with_epochs(spec: ExperimentSpec) -> ExperimentSpec:

@@ -1,4 +1,4 @@
-"""Kill controllers, launchers, supervisors and trials at random moments, and check the ledger: many rounds.
+"""Kill controllers, fork servers, supervisors and trials at random moments, and check the ledger: many rounds.
 
 ./dev bench kill_loop --rounds 100
 """

@@ -19,7 +19,7 @@ from tunewell.spec.differences import BUDGET_FIELDS
 from tunewell.spec.errors import shown
 from tunewell.spec.experiment import Algorithm, ExperimentSpec, Objective, TrialResources
 from tunewell.spec.quantities import format_duration
-from tunewell.spec.space import NO_DEFAULT, Parameter, SearchSpace, describe
+from tunewell.spec.space import NO_DEFAULT, Parameter, SearchSpace, describe_domain
 from tunewell.spec.states import DETERMINISTIC_CAUSES, LOST_CAUSES, Cause, ExperimentState, TrialState
 from tunewell.tasks.catalogue import TASKS, task_for
 from tunewell.tasks.command import RESERVED
@@ -364,7 +364,7 @@ def default_text(parameter: Parameter) -> str:
 def domain_text(parameter: Parameter) -> str:
     """Return a parameter's domain and condition."""
     when = "; ".join(f"{c.parent} is {' or '.join(map(str, c.values))}" for c in parameter.when)
-    return (describe(parameter) if parameter.size != 1 else "fixed") + (f", when {when}" if when else "")
+    return (describe_domain(parameter) if parameter.size != 1 else "fixed") + (f", when {when}" if when else "")
 
 
 def fields_table(model: type[BaseModel]) -> str:

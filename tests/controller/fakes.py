@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tunewell.controller.controller import Controller
-from tunewell.controller.home import Home
 from tunewell.controller.trial_manager import Experiment
+from tunewell.home.home import Home
 from tunewell.schedulers.contract import Sink
 from tunewell.spec.declaration import declare, parse_space
 from tunewell.spec.experiment import ExperimentSpec, parse_spec

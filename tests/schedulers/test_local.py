@@ -78,7 +78,7 @@ def test_no_gpus_no_variable(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_relative_working_directory(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A relative working directory means this process's, not the launcher's."""
+    """A relative working directory means this process's, not the fork server's."""
     bench.run(bench.launch(1, command=("true",)))
     (bench.folder / "elsewhere").mkdir()
     monkeypatch.chdir(bench.folder / "elsewhere")

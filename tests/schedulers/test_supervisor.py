@@ -328,7 +328,7 @@ def test_entry_that_is_not_there(bench: Bench) -> None:
 
 
 def supervise_alone(launch: Launch, *arguments: object) -> None:
-    """Run a supervisor for `launch` in a process of its own, without scheduler and launcher."""
+    """Run a supervisor for `launch` in a process of its own, without scheduler and fork server."""
     records.write_launch(launch, ())
     command = [sys.executable, CHILDREN / "supervise.py", launch.folder, *map(str, arguments)]
     subprocess.run(command, check=True, start_new_session=True, timeout=PATIENCE_SECONDS)

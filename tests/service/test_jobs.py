@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.schedulers.children import entries
-from tunewell.controller.home import Home
+from tunewell.home.home import Home
 from tunewell.schedulers import records
 from tunewell.schedulers.local import LocalScheduler
 from tunewell.service.jobs import JobFailed, job_launch, run_job

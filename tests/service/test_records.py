@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tunewell.controller.home import Home
+from tunewell.home.home import Home
 from tunewell.service.evaluations import read_evaluations, write_evaluations
 from tunewell.service.finalists import Finalist, read_finalists, write_finalists
 from tunewell.service.models import retrained_model

@@ -375,7 +375,7 @@ def test_what_is_no_model_is_never_overwritten(service: Service, pictures: Any, 
 
 def test_one_retraining_at_a_time(service: Service, pictures: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second one is told who is at it."""
-    monkeypatch.setattr("tunewell.controller.home.LOCK_SECONDS", 0.0)
+    monkeypatch.setattr("tunewell.home.home.LOCK_SECONDS", 0.0)
 
     def again(launch: Launch) -> None:
         with pytest.raises(ConflictError, match=f"is being retrained by process {os.getpid()}"):

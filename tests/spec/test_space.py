@@ -17,7 +17,7 @@ from tunewell.spec.space import (
     Numeric,
     Parameter,
     SearchSpace,
-    describe,
+    describe_domain,
     key,
     same,
 )
@@ -264,7 +264,7 @@ def test_key_tells_configurations_apart() -> None:
 )
 def test_describe(parameter: Parameter, text: str) -> None:
     """A domain is described as a user would write it."""
-    assert describe(parameter) == text
+    assert describe_domain(parameter) == text
 
 
 def test_conditions_in_a_circle_are_refused() -> None:

@@ -30,8 +30,8 @@ TRIALS = 30
 STEPS = 27
 #: Longest wait for a process to be there.
 PATIENCE_SECONDS = 60.0
-Victim = Literal["controller", "launcher", "supervisor", "trial"]
-VICTIMS: tuple[Victim, ...] = ("controller", "launcher", "supervisor", "trial")
+Victim = Literal["controller", "fork_server", "supervisor", "trial"]
+VICTIMS: tuple[Victim, ...] = ("controller", "fork_server", "supervisor", "trial")
 
 #: Trains from where the checkpoint is to the share of the steps that it is given. What it computes depends on the
 #: parameter and the number of steps alone. Each line of the book is written at once.
@@ -146,7 +146,7 @@ class Round:
             controller.wait()
 
     def _processes(self, victim: Victim, controller: subprocess.Popen[bytes]) -> list[int]:
-        return _launchers(controller.pid) if victim == "launcher" else list(self._supervised(victim))
+        return _fork_servers(controller.pid) if victim == "fork_server" else list(self._supervised(victim))
 
     def _supervised(self, victim: Victim) -> Iterator[int]:
         for path in self.home.glob("experiments/ledger/trials/*/*/supervisor.json"):
@@ -268,10 +268,10 @@ def _start(search: Sequence[str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(search, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def _launchers(controller: int) -> list[int]:
+def _fork_servers(controller: int) -> list[int]:
     try:
         children = psutil.Process(controller).children()
-        return [child.pid for child in children if "tunewell.schedulers.launcher" in child.cmdline()]
+        return [child.pid for child in children if "tunewell.schedulers.fork_server" in child.cmdline()]
     except psutil.Error:
         return []
 

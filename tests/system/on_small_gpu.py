@@ -1,4 +1,4 @@
-"""Whoever imports this has a small GPU: a launcher does, and hands it on to its trials; the tests must not."""
+"""Whoever imports this has a small GPU: a fork server does, and hands it on to its trials; the tests must not."""
 
 from tests.system.small_gpu import install
 from tunewell.tasks.image_classification import train as classification

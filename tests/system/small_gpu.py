@@ -1,4 +1,4 @@
-"""A GPU with room for few pictures a step. Trials see it if their launcher has imported `on_small_gpu`."""
+"""A GPU with room for few pictures a step. Trials see it if their fork server has imported `on_small_gpu`."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from tests.tasks.image_classification.squares import write_squares
 from tests.tasks.image_classification.trained import write_pictures
 from tests.tasks.object_detection.scenes import make_scenes, write_coco
 from tunewell.schedulers import local
-from tunewell.schedulers.launchers import LauncherProcess
+from tunewell.schedulers.fork_client import ForkServerProcess
 from tunewell.service.service import Service
 from tunewell.service.submission import make_plan
 from tunewell.spec.errors import DataError
@@ -79,8 +79,8 @@ CASES = [
 ]
 
 
-class Kept(LauncherProcess):
-    """A launcher that lives on for the next search."""
+class Kept(ForkServerProcess):
+    """A fork server that lives on for the next search."""
 
     def close(self) -> None:
         """Live on."""
@@ -91,21 +91,21 @@ class Kept(LauncherProcess):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _one_launcher() -> Iterator[None]:
+def _one_fork_server() -> Iterator[None]:
     """PyTorch is imported once for all searches of these tests and for what follows them."""
-    launchers: dict[tuple[str, ...], Kept] = {}
+    fork_servers: dict[tuple[str, ...], Kept] = {}
 
-    def launcher(preload: tuple[str, ...]) -> Kept:
-        if preload not in launchers:
-            launchers[preload] = Kept(preload)
-        return launchers[preload]
+    def fork_server(preload: tuple[str, ...]) -> Kept:
+        if preload not in fork_servers:
+            fork_servers[preload] = Kept(preload)
+        return fork_servers[preload]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(local, "LauncherProcess", launcher)
+        patch.setattr(local, "LauncherProcess", fork_server)
         for task in (ImageClassification, ObjectDetection):
             patch.setattr(task, "preload", PRELOAD)
         yield
-    for started in launchers.values():
+    for started in fork_servers.values():
         started.end()
 
 

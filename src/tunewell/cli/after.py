@@ -21,9 +21,9 @@ from tunewell.cli.options import (
     print_json,
     terminal,
 )
-from tunewell.reports.format import number
 from tunewell.service.service import Service
 from tunewell.spec.errors import count
+from tunewell.spec.format import number
 from tunewell.spec.launch import Report
 
 ModelArgument = Annotated[str, typer.Argument(metavar="EXPERIMENT | MODEL", help="Experiment, or a model's folder.")]

@@ -27,12 +27,12 @@ from tunewell.cli.options import (
 )
 from tunewell.cli.summary import print_summary
 from tunewell.display.wording import SIGNS, conditions_text, parameters_text, searched
-from tunewell.reports.format import duration, moment, number, scalar
 from tunewell.service.export import to_csv
 from tunewell.service.service import Service
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import DataError, NotFoundError, count, ended, nearest
-from tunewell.spec.space import NO_DEFAULT, Parameter, Value, describe
+from tunewell.spec.format import duration, moment, number, scalar
+from tunewell.spec.space import NO_DEFAULT, Parameter, Value, describe_domain
 from tunewell.spec.states import TrialState
 from tunewell.store.rows import TrialRow
 from tunewell.tasks.catalogue import TASKS, task_for
@@ -313,7 +313,7 @@ def tasks(
     of_tasks, entry = networks[name]
     if json_:
         parameters = {
-            p.name: {"domain": describe(p), "default": _default(p), "source": entry.sources.get(p.name, "")}
+            p.name: {"domain": describe_domain(p), "default": _default(p), "source": entry.sources.get(p.name, "")}
             for p in entry.space
         }
         print_json(
@@ -339,7 +339,7 @@ def tasks(
     for column in ("parameter", "where default and range come from"):
         sources.add_column(column, overflow="fold")
     for parameter in entry.space:
-        domain = "fixed" if parameter.size == 1 else describe(parameter)
+        domain = "fixed" if parameter.size == 1 else describe_domain(parameter)
         table.add_row(parameter.name, scalar(_default(parameter)), domain, conditions_text(parameter))
         sources.add_row(parameter.name, Text(entry.sources.get(parameter.name, "")))
     console.print(table)

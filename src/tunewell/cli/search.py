@@ -26,7 +26,6 @@ from tunewell.controller.controller import Controller
 from tunewell.display.lines import ProgressLines, note_line, started_line
 from tunewell.display.live import LiveTable
 from tunewell.display.wording import conditions_text
-from tunewell.reports.format import scalar
 from tunewell.service.data_page import write_data_page
 from tunewell.service.jobs import JobFailed
 from tunewell.service.service import Service
@@ -34,8 +33,9 @@ from tunewell.service.submission import make_plan
 from tunewell.service.warm_start import lacks_space
 from tunewell.spec.errors import count
 from tunewell.spec.files import read_spec_file
+from tunewell.spec.format import scalar
 from tunewell.spec.metric_line import parse_metrics
-from tunewell.spec.space import NO_DEFAULT, describe
+from tunewell.spec.space import NO_DEFAULT, describe_domain
 from tunewell.spec.states import Cause
 from tunewell.tasks.command import check_metric_line
 from tunewell.tasks.data_view import DataView
@@ -178,7 +178,7 @@ def check(
         step, found = parse_metrics(line, plan.spec.metric_pattern, plan.spec.objective.metric)
         metrics = {"step": step, "metrics": found}
     if json_:
-        parameters = {parameter.name: describe(parameter) for parameter in plan.space}
+        parameters = {parameter.name: describe_domain(parameter) for parameter in plan.space}
         print_json(
             {
                 "experiment": plan.spec.name,
@@ -200,7 +200,7 @@ def check(
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     defaults = ["" if parameter.default is NO_DEFAULT else scalar(parameter.default) for parameter in plan.space]
     domains = [
-        "fixed" if parameter.size == 1 and default else describe(parameter)
+        "fixed" if parameter.size == 1 and default else describe_domain(parameter)
         for parameter, default in zip(plan.space, defaults, strict=True)
     ]
     columns = {

@@ -8,12 +8,12 @@ from rich.text import Text
 
 from tunewell.display.lines import note_line
 from tunewell.display.wording import agreement_text, best_text, counts_text, searched, test_text
-from tunewell.reports.format import duration, number, scalar, shortened
 from tunewell.service.finalists import rank_agreement
 from tunewell.service.results import SearchResult
 from tunewell.service.service import Service
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import count
+from tunewell.spec.format import duration, number, scalar, shortened
 from tunewell.spec.states import TrialState
 
 

@@ -14,10 +14,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 
-from tunewell.controller.home import Home
 from tunewell.controller.recovery import recover
 from tunewell.controller.stop_rules import StopDecision, decide
 from tunewell.controller.trial_manager import Experiment, TrialManager, Write
+from tunewell.home.home import Home
 from tunewell.schedulers.contract import Scheduler
 from tunewell.spec.errors import TransitionRefused, UserError
 from tunewell.spec.launch import Event

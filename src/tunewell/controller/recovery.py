@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
-from tunewell.controller.launching import build_launch
+from tunewell.controller.attempts import build_launch
 from tunewell.controller.sequence import Sequence
 from tunewell.controller.stop_rules import Progress
 from tunewell.controller.trial_manager import Experiment, RunningTrial, TrialManager, WaitingTrial

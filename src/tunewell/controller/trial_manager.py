@@ -17,15 +17,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from tunewell.controller.attempts import build_launch, newest_checkpoint, prepare_folder
 from tunewell.controller.convergence import examine
-from tunewell.controller.home import SET_ASIDE, Home
-from tunewell.controller.launching import build_launch, newest_checkpoint, prepare_folder
 from tunewell.controller.retention import Retention
 from tunewell.controller.sequence import Sequence
 from tunewell.controller.stop_rules import Progress
+from tunewell.home.home import SET_ASIDE, Home
 from tunewell.schedulers.contract import Scheduler
+from tunewell.schedulers.leftovers import ask_to_end, settle
 from tunewell.schedulers.records import identity_of, not_started
-from tunewell.schedulers.recovery import ask_to_end, settle
 from tunewell.spec.errors import ended, nearest
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.launch import Ended, Event, Exit, Launch, Report, Reported, Resources

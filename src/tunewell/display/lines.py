@@ -9,10 +9,10 @@ from typing import TextIO
 
 from tunewell.controller.controller import Controller
 from tunewell.display.wording import best_text, command_text, counts_text, parameters_text, searched
-from tunewell.reports.format import duration, number
 from tunewell.service.service import Service
 from tunewell.service.snapshots import Snapshot
 from tunewell.spec.errors import count
+from tunewell.spec.format import duration, number
 from tunewell.spec.states import TrialState
 from tunewell.store.rows import TrialRow
 

@@ -12,10 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from tunewell.display.wording import SIGNS, arrow, best_text, command_text, counts_text, searched
-from tunewell.reports.format import duration, number, scalar
 from tunewell.service.service import Service
 from tunewell.service.snapshots import Snapshot
 from tunewell.spec.experiment import ExperimentSpec
+from tunewell.spec.format import duration, number, scalar
 from tunewell.spec.quantities import format_duration
 from tunewell.spec.states import TrialState
 from tunewell.store.rows import TrialRow

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tunewell.reports.format import number, scalar, shortened, signed
 from tunewell.service.results import SearchResult
 from tunewell.spec.experiment import ExperimentSpec, Objective
+from tunewell.spec.format import number, scalar, shortened, signed
 from tunewell.spec.space import Parameter, SearchSpace, Value
 from tunewell.spec.states import TrialState
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tunewell.reports import format
 from tunewell.reports.charts import Chart, calibration, confusion_matrix, precision_recall
 from tunewell.reports.view import ExperimentView, TrialView
+from tunewell.spec import format
 
 SPLIT_TITLES = {"val": "Validation", "test": "Test"}
 #: Most classes in the table; of more, those with the least F1 are shown.

@@ -14,15 +14,16 @@ from pathlib import Path
 from jinja2 import Environment
 from markupsafe import Markup, escape
 
-from tunewell.reports import charts, format, summary
+from tunewell.reports import charts, summary
 from tunewell.reports.charts import Chart
 from tunewell.reports.evaluations import evaluation_reports, measure_on
 from tunewell.reports.importance import Importance, parameter_importances
 from tunewell.reports.pages import source, templates
 from tunewell.reports.view import ExperimentView, TrialView, comparable, ended_with_value, failures_by_cause, ranked
+from tunewell.spec import format
 from tunewell.spec.errors import count
 from tunewell.spec.files import to_yaml
-from tunewell.spec.space import Parameter, Value, describe
+from tunewell.spec.space import Parameter, Value, describe_domain
 
 #: Most rows in the table of all trials; of more trials, the best are listed.
 TRIAL_ROWS = 1000
@@ -124,7 +125,7 @@ def _parameter_rows(view: ExperimentView) -> list[ParameterRow]:
             best=_text(best, parameter.name),
             default=_text(default or {}, parameter.name),
             changed=bool(best) and summary.differs(best, default, parameter.name),
-            domain="fixed" if parameter.size == 1 else describe(parameter),
+            domain="fixed" if parameter.size == 1 else describe_domain(parameter),
             condition=_condition(parameter),
         )
         for parameter in sorted(view.space, key=lambda parameter: parameter.size == 1)

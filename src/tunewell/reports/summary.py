@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunewell.reports.evaluations import measure_on
-from tunewell.reports.format import NOTHING, duration, number, percent, scalar, signed
 from tunewell.reports.view import (
     ExperimentView,
     TrialView,
@@ -20,6 +19,7 @@ from tunewell.reports.view import (
     total_cost_seconds,
 )
 from tunewell.spec.errors import count
+from tunewell.spec.format import NOTHING, duration, number, percent, scalar, signed
 from tunewell.spec.states import Cause, ExperimentState, TrialState
 
 #: Causes of failure in words.

@@ -2,13 +2,13 @@
 
 ::
 
-    LocalScheduler ── socket ──► launcher (one for each set of preloaded modules)
+    LocalScheduler ── socket ──► fork server (one for each set of preloaded modules)
           │                          │ fork
           │ reads                    ▼
           │                      supervisor (one for each attempt) ── fork ──► trial
           ▼                          │                                           │
     the attempt's folder  ◄──────────┴─────── launch.json, reports.jsonl, …  ◄───┘
 
-Scheduler and launcher may die at any time; supervisor and trial live on, and a later scheduler adopts them by
+Scheduler and fork server may die at any time; supervisor and trial live on, and a later scheduler adopts them by
 what lies in the attempt's folder.
 """

@@ -76,7 +76,7 @@ def become_trial(launch: Launch, surroundings: Surroundings) -> NoReturn:
     except BaseException:
         traceback.print_exc()
     finally:
-        # No exit handler of the launcher, whose copy this process is, may run here.
+        # No exit handler of the fork server, whose copy this process is, may run here.
         os._exit(code)
 
 
@@ -162,7 +162,7 @@ def _call(launch: Launch, environment: Mapping[str, str]) -> int:
 
 
 def _start_afresh(environment: Mapping[str, str], threads: int) -> None:
-    """Undo what the launcher has left in this copy of it."""
+    """Undo what the fork server has left in this copy of it."""
     torch = sys.modules.get("torch")
     if torch is not None:
         # OpenMP's threads did not come through the fork. This must be the first call: without it, an operation

@@ -13,19 +13,19 @@ from typing import Literal
 
 from tunewell.schedulers import records
 from tunewell.schedulers.contract import Sink
+from tunewell.schedulers.fork_client import Forked, ForkServerGone, ForkServerProcess
 from tunewell.schedulers.hardware import detect_cpus, detect_gpus
-from tunewell.schedulers.launchers import Launched, LauncherGone, LauncherProcess
+from tunewell.schedulers.leftovers import settle
 from tunewell.schedulers.processes import Handle, is_alive
 from tunewell.schedulers.records import Process
-from tunewell.schedulers.recovery import settle
-from tunewell.schedulers.reports import ReportReader
+from tunewell.schedulers.report_reader import ReportReader
 from tunewell.spec.launch import AttemptKey, Ended, Event, Exit, Launch, Report, Reported, Resources
 from tunewell.spec.secrets import hide_values
 from tunewell.spec.states import Cause
 
 #: How often reports are looked for.
 TAIL_SECONDS = 0.1
-#: How often an attempt is asked for again after a launcher died before it answered.
+#: How often an attempt is asked for again after a fork server died before it answered.
 RELAUNCHES = 1
 #: How long after its grace time an attempt that was asked to end may still have a supervisor.
 OVERDUE_SECONDS = 15.0
@@ -43,10 +43,10 @@ class _Attempt:
     reader: ReportReader
     #: The supervisor; None while it is not known.
     supervisor: Handle | None = None
-    #: Whether a launcher still owes us the supervisor.
+    #: Whether a fork server still owes us the supervisor.
     requested: bool = False
-    #: How often the launcher died before it answered.
-    launchers_lost: int = 0
+    #: How often the fork server died before it answered.
+    fork_servers_lost: int = 0
     #: When its supervisor must have ended it, on the monotonic clock.
     deadline: float = math.inf
 
@@ -66,7 +66,7 @@ class LocalScheduler:
         self._cpus = detect_cpus() if cpus is None else cpus
         self._gpus = detect_gpus() if gpus is None else gpus
         self._attempts: dict[AttemptKey, _Attempt] = {}
-        self._launchers: dict[tuple[str, ...], LauncherProcess] = {}
+        self._fork_servers: dict[tuple[str, ...], ForkServerProcess] = {}
         self._events: deque[Event] = deque()
         self._selector = selectors.DefaultSelector()
 
@@ -88,7 +88,7 @@ class LocalScheduler:
     # Starting and stopping --------------------------------------------------------------------------------
 
     def start(self, launch: Launch) -> None:
-        """Have a launcher fork a supervisor for the attempt; whatever goes wrong comes as an event."""
+        """Have a fork server fork a supervisor for the attempt; whatever goes wrong comes as an event."""
         launch = replace(launch, folder=launch.folder.absolute())
         gpus = self._free_gpus()[: launch.resources.gpus]
         if self._gpus:
@@ -136,13 +136,13 @@ class LocalScheduler:
         return "ended"
 
     def close(self) -> None:
-        """Let go of launchers and supervisors; the attempts live on."""
+        """Let go of fork servers and supervisors; the attempts live on."""
         for attempt in self._attempts.values():
             self._let_go(attempt)
-        for launcher in self._launchers.values():
-            launcher.close()
+        for fork_server in self._fork_servers.values():
+            fork_server.close()
         self._attempts.clear()
-        self._launchers.clear()
+        self._fork_servers.clear()
         self._selector.close()
 
     # Events -----------------------------------------------------------------------------------------------
@@ -151,7 +151,7 @@ class LocalScheduler:
         """Hand reports and ends to `sink`; wait up to `timeout` seconds for the first."""
         deadline = time.monotonic() + timeout
         while True:
-            self._hear_launchers()
+            self._hear_fork_servers()
             for attempt in list(self._attempts.values()):
                 self._look_after(attempt)
             left = deadline - time.monotonic()
@@ -176,7 +176,7 @@ class LocalScheduler:
             self._let_go(attempt)
 
     def _has_ended(self, attempt: _Attempt) -> bool:
-        if attempt.requested:  # a launcher that hangs must not have to be waited for: nothing starts after an end
+        if attempt.requested:  # a fork server that hangs must not have to be waited for: nothing starts after an end
             return time.monotonic() > attempt.deadline
         if attempt.supervisor is None:
             self._find_supervisor(attempt)
@@ -214,42 +214,42 @@ class LocalScheduler:
             attempt.supervisor.close()
             attempt.supervisor = None
 
-    # Launchers --------------------------------------------------------------------------------------------
+    # Fork servers --------------------------------------------------------------------------------------------
 
     def _request(self, attempt: _Attempt) -> None:
         preload = attempt.launch.preload
         try:
-            if preload not in self._launchers:
-                launcher = LauncherProcess(preload)
-                self._launchers[preload] = launcher
-                self._selector.register(launcher.fileno(), selectors.EVENT_READ)
+            if preload not in self._fork_servers:
+                fork_server = ForkServerProcess(preload)
+                self._fork_servers[preload] = fork_server
+                self._selector.register(fork_server.fileno(), selectors.EVENT_READ)
         except OSError as error:
             self._finish(attempt, Exit(Cause.NODE_LOST, f"no process can be started: {error}"))
             return
         attempt.requested = True
-        self._launchers[preload].request(attempt.launch.folder)
+        self._fork_servers[preload].request(attempt.launch.folder)
 
-    def _hear_launchers(self) -> None:
-        for launcher in list(self._launchers.values()):
-            for answer in launcher.answers():
-                if isinstance(answer, Launched):
-                    self._on_launched(answer)
+    def _hear_fork_servers(self) -> None:
+        for fork_server in list(self._fork_servers.values()):
+            for answer in fork_server.answers():
+                if isinstance(answer, Forked):
+                    self._on_forked(answer)
                 else:
-                    self._on_launcher_gone(launcher, answer)
+                    self._on_fork_server_gone(fork_server, answer)
 
-    def _on_launched(self, answer: Launched) -> None:
+    def _on_forked(self, answer: Forked) -> None:
         for attempt in self._in(answer.folder):
             attempt.requested = False
             self._watch(attempt, answer.supervisor)
 
-    def _on_launcher_gone(self, launcher: LauncherProcess, answer: LauncherGone) -> None:
-        del self._launchers[launcher.preload]
-        self._selector.unregister(launcher.fileno())
-        launcher.close()
+    def _on_fork_server_gone(self, fork_server: ForkServerProcess, answer: ForkServerGone) -> None:
+        del self._fork_servers[fork_server.preload]
+        self._selector.unregister(fork_server.fileno())
+        fork_server.close()
         for attempt in [attempt for folder in answer.unanswered for attempt in self._in(folder)]:
             attempt.requested = False
-            attempt.launchers_lost += 1
-            if not answer.problem and attempt.launchers_lost <= RELAUNCHES:
+            attempt.fork_servers_lost += 1
+            if not answer.problem and attempt.fork_servers_lost <= RELAUNCHES:
                 # It may have begun: then the second supervisor waits for the first, and finds all done.
                 self._request(attempt)
                 continue

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tunewell.schedulers.metric_lines import MetricLines
-from tunewell.schedulers.reports import parse_report
+from tunewell.schedulers.report_reader import parse_report
 from tunewell.trial import files
 
 #: Bytes that one step takes out of the pipe: a chatty trial must not keep its supervisor from its other work.

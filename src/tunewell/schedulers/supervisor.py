@@ -1,6 +1,6 @@
 """The supervisor: a small process around each attempt that starts it, watches it and records its end.
 
-It lives in a session of its own, so neither controller nor launcher takes it along when it ends. It is the
+It lives in a session of its own, so neither controller nor fork server takes it along when it ends. It is the
 subreaper of everything that the trial starts (Linux), so nothing of the trial outlives it; should it be killed
 itself, the kernel kills the trial.
 """

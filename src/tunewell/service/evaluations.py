@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tunewell.controller.home import Home
-from tunewell.controller.launching import write_json
+from tunewell.home.home import Home
 from tunewell.store.store import Store
-from tunewell.trial.files import read_json
+from tunewell.trial.files import read_json, write_json
 
 EVALUATION_FILE = "evaluation.json"
 

@@ -8,7 +8,7 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
-from tunewell.controller.home import Home
+from tunewell.home.home import Home
 from tunewell.service.submission import shareable_spec
 from tunewell.store.rows import TrialRow
 from tunewell.store.store import Store

@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tunewell.controller.home import Home
-from tunewell.controller.launching import write_json
+from tunewell.home.home import Home
 from tunewell.service.evaluations import EVALUATION_FILE
 from tunewell.service.jobs import JobFailed
 from tunewell.service.submission import recorded_plan
@@ -21,6 +20,7 @@ from tunewell.spec.errors import DataError
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.launch import Report
 from tunewell.store.store import Store
+from tunewell.trial.files import write_json
 from tunewell.tuners.ranks import correlation, mean_ranks
 
 _FILE = "finalists.json"

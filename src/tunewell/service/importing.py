@@ -11,7 +11,7 @@ from tunewell.service.submission import IMPORTED, Plan
 from tunewell.spec.declaration import declare
 from tunewell.spec.errors import DataError, shown
 from tunewell.spec.launch import AttemptKey, Report
-from tunewell.spec.space import Choice, Configuration, SearchSpace, describe
+from tunewell.spec.space import Choice, Configuration, SearchSpace, describe_domain
 from tunewell.spec.states import Cause, ExperimentState, TrialState
 from tunewell.store.store import Store
 
@@ -90,7 +90,7 @@ def check_parameters(place: str, space: SearchSpace, given: Mapping[str, Any]) -
         if not parameter.contains(value):
             remedy = "Add it to the spec's values" if isinstance(parameter, Choice) else "Widen the range in the spec"
             raise DataError(
-                f"{where}: {shown(value)} is outside {describe(parameter)}. {remedy}, or leave the trial out. "
+                f"{where}: {shown(value)} is outside {describe_domain(parameter)}. {remedy}, or leave the trial out. "
                 "A search that starts from these trials may have a narrower space."
             )
         configuration[parameter.name] = parameter.canonical(value)

@@ -18,14 +18,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from tunewell.controller.home import Home
-from tunewell.controller.launching import write_json
 from tunewell.controller.sequence import Sequence
+from tunewell.home.home import Home
 from tunewell.schedulers import records
 from tunewell.schedulers.local import LocalScheduler
 from tunewell.spec.errors import DataError, TunewellError
 from tunewell.spec.launch import AttemptKey, Ended, Event, Exit, Launch, Report, Resources
 from tunewell.spec.states import Cause
+from tunewell.trial.files import write_json
 
 #: Trial number under which jobs are started: no trial has it.
 JOB_TRIAL = 0

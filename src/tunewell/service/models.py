@@ -11,8 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from tunewell.controller.home import Home
-from tunewell.controller.launching import write_json
+from tunewell.home.home import Home
 from tunewell.service.evaluations import read_evaluations, write_evaluations
 from tunewell.service.finalists import read_finalists
 from tunewell.service.jobs import OnReport, job_launch, run_job
@@ -27,7 +26,7 @@ from tunewell.store.rows import ExperimentRow, TrialRow
 from tunewell.store.store import Store
 from tunewell.tasks.catalogue import TASKS, task_for
 from tunewell.tasks.contract import Task
-from tunewell.trial.files import read_json
+from tunewell.trial.files import read_json, write_json
 
 #: What a model folder holds; after `export-model`, all of it.
 _MODEL_FILES = {"model.json", "weights.safetensors", "model.onnx", "README.md"}

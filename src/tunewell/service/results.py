@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tunewell.controller.home import Home
+from tunewell.home.home import Home
 from tunewell.reports.evaluations import measure_in
 from tunewell.service.evaluations import read_evaluations
 from tunewell.service.finalists import Finalist, rank_agreement, read_finalists

@@ -9,9 +9,9 @@ from contextlib import ExitStack, closing, contextmanager
 from types import FrameType
 
 from tunewell.controller.controller import Controller
-from tunewell.controller.home import Home
-from tunewell.controller.launching import explain_concurrency, plan_resources
+from tunewell.controller.resources import explain_concurrency, plan_resources
 from tunewell.controller.trial_manager import Experiment
+from tunewell.home.home import Home
 from tunewell.schedulers.contract import Scheduler
 from tunewell.schedulers.inline import InlineScheduler
 from tunewell.schedulers.local import LocalScheduler
@@ -22,7 +22,7 @@ from tunewell.service.submission import (
     trial_budget,
 )
 from tunewell.store.store import Store
-from tunewell.tasks.contract import Progress
+from tunewell.tasks.contract import OnProgress
 
 
 def run_experiment(
@@ -32,7 +32,7 @@ def run_experiment(
     *,
     function: Function | None = None,
     inline: bool = False,
-    progress: Progress = lambda what, done, total: None,
+    progress: OnProgress = lambda what, done, total: None,
     on_step: Callable[[Controller], None] = lambda controller: None,
     tell: Callable[[str], None] = lambda sentence: None,
 ) -> bool:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tunewell.controller.controller import Controller
-from tunewell.controller.home import Home
+from tunewell.home.home import Home
 from tunewell.reports.view import ExperimentView
-from tunewell.service import importing, models, reporting
+from tunewell.service import importing, models, views
 from tunewell.service.export import export_experiment, export_trial
 from tunewell.service.finalists import Finalist, train_finalists
 from tunewell.service.import_study import read_study
@@ -29,7 +29,7 @@ from tunewell.spec.secrets import without_password
 from tunewell.spec.states import Cause, TrialState
 from tunewell.store.rows import ExperimentRow, TrialRow
 from tunewell.store.store import Store
-from tunewell.tasks.contract import Progress
+from tunewell.tasks.contract import OnProgress
 
 DEFAULT_HOME = Path(".tunewell")
 #: What a home is opened for: to read it, to write it, too, or to make it first if there is none.
@@ -100,7 +100,7 @@ class Service:
         *,
         function: Function | None = None,
         inline: bool = False,
-        progress: Progress = lambda what, done, total: None,
+        progress: OnProgress = lambda what, done, total: None,
         on_step: Callable[[Controller], None] = lambda controller: None,
         tell: Callable[[str], None] = lambda sentence: None,
     ) -> bool:
@@ -236,11 +236,11 @@ class Service:
 
     def view(self, name: str) -> ExperimentView:
         """Return everything that reports and charts are made of."""
-        return reporting.experiment_view(self.store, self.home, name)
+        return views.experiment_view(self.store, self.home, name)
 
     def report(self, name: str, path: Path | None = None) -> Path:
         """Write the HTML report (default: into the experiment's folder); return its path."""
-        return reporting.write_report(self.store, self.home, name, path)
+        return views.write_report(self.store, self.home, name, path)
 
     def retrain(
         self,

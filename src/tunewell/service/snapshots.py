@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tunewell.controller.home import Home
+from tunewell.home.home import Home
 from tunewell.service.results import SearchResult, search_result
 from tunewell.service.submission import trial_budget
 from tunewell.spec.declaration import parse_space

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from tunewell.controller.home import Home
-from tunewell.controller.launching import plan_resources
+from tunewell.controller.resources import plan_resources
+from tunewell.home.home import Home
 from tunewell.schedulers.local import LocalScheduler
 from tunewell.service.warm_start import find_best, find_sources, with_space
 from tunewell.spec.declaration import declare, parse_space
@@ -26,7 +26,7 @@ from tunewell.store.rows import ExperimentRow
 from tunewell.store.store import Store
 from tunewell.tasks.catalogue import complete_spec, task_for
 from tunewell.tasks.contract import Task
-from tunewell.tuners.catalogue import RESUMING, Choice, check_options, choose, create, initial_configurations
+from tunewell.tuners.catalogue import RESUMING, AlgorithmChoice, check_options, choose, create, initial_configurations
 from tunewell.tuners.contract import Tuner
 from tunewell.tuners.sources import Source, starts
 
@@ -45,7 +45,7 @@ class Plan:
     spec: ExperimentSpec
     task: Task
     space: SearchSpace
-    choice: Choice
+    choice: AlgorithmChoice
     #: What the check found, a line each.
     findings: tuple[str, ...]
 

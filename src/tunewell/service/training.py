@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from tunewell.controller.attempts import build_launch
 from tunewell.controller.checkpoints import copy_checkpoint
-from tunewell.controller.home import Home
-from tunewell.controller.launching import build_launch, plan_resources
+from tunewell.controller.resources import plan_resources
+from tunewell.home.home import Home
 from tunewell.schedulers.local import LocalScheduler
 from tunewell.service.jobs import OnReport, job_launch, run_job
 from tunewell.spec.experiment import PROMOTIONS, ExperimentSpec

@@ -29,7 +29,7 @@ from tunewell.spec.space import (
     Parameter,
     SearchSpace,
     Value,
-    describe,
+    describe_domain,
     identity,
     is_number,
 )
@@ -143,7 +143,7 @@ def _check_kinds(base: Parameter, parameter: Parameter) -> None:
     kinds = {float} if isinstance(base, Numeric) else {_kind(value) for value in base.values_}
     for value in parameter.values(2):
         if _kind(value) not in kinds:
-            problem = f"{shown(value)} is of another kind than {describe(base)}"
+            problem = f"{shown(value)} is of another kind than {describe_domain(base)}"
             raise SpecError(f"parameters.{base.name}", problem, "Give values like these")
 
 
@@ -284,7 +284,9 @@ def _default(where: str, declaration: Mapping[str, Any], parameter: Parameter) -
     if default is NO_DEFAULT or (default is None and not parameter.contains(None)):
         return NO_DEFAULT
     if not parameter.contains(default):
-        raise SpecError(f"{where}.default", f"{shown(default)} is outside {describe(parameter)}", "Give a value in it")
+        raise SpecError(
+            f"{where}.default", f"{shown(default)} is outside {describe_domain(parameter)}", "Give a value in it"
+        )
     return parameter.canonical(default)
 
 
@@ -320,7 +322,7 @@ def _checked_condition(parameter: Parameter, condition: Condition, space: Search
         if not parent.contains(value):
             raise SpecError(
                 where,
-                f"{shown(value)} is outside {describe(parent)}",
+                f"{shown(value)} is outside {describe_domain(parent)}",
                 f"Name values that '{parent.name}' can take",
             )
     return Condition(parent.name, tuple(parent.canonical(value) for value in condition.values))

@@ -16,7 +16,7 @@ from tunewell.spec.errors import SpecError, shown
 from tunewell.spec.quantities import Cores, CountOrShare, Duration, Flag, Number, Share, Size, WholeNumber
 from tunewell.spec.space import is_number
 from tunewell.spec.text import check_extent, check_text
-from tunewell.spec.wording import spec_error
+from tunewell.spec.validation import spec_error
 
 Goal = Literal["maximize", "minimize"]
 Finalists = Literal["sample", "full"]

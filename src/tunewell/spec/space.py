@@ -196,7 +196,7 @@ class Choice:
         """Return the place of `value` (true is not 1); raise ValueError if it is none of them."""
         place = _place(self._places, value)
         if place is None:
-            raise ValueError(f"{shown(value)} is none of {describe(self)}")
+            raise ValueError(f"{shown(value)} is none of {describe_domain(self)}")
         return place
 
     def from_unit(self, position: float) -> Value:
@@ -316,7 +316,7 @@ class SearchSpace:
                 raise SpecError(field_, "it is active here but has no value", "Give it one")
             value = configuration[parameter.name]
             if not parameter.contains(value):
-                raise SpecError(field_, f"{shown(value)} is outside {describe(parameter)}", "Give a value in it")
+                raise SpecError(field_, f"{shown(value)} is outside {describe_domain(parameter)}", "Give a value in it")
             checked[parameter.name] = parameter.canonical(value)
         return checked
 
@@ -338,7 +338,7 @@ def key(configuration: Mapping[str, Value]) -> tuple[tuple[str, str], ...]:
     return tuple(sorted((name, repr(value)) for name, value in configuration.items()))
 
 
-def describe(parameter: Parameter) -> str:
+def describe_domain(parameter: Parameter) -> str:
     """Return the domain as a user reads it: `1e-05 … 0.1 (log)` or `16 | 32 | 64`; of many values the first ones."""
     if isinstance(parameter, Choice):
         named = parameter.values_ if parameter.size <= _MOST_DESCRIBED else parameter.values_[: _MOST_DESCRIBED // 2]

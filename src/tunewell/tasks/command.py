@@ -14,7 +14,7 @@ from tunewell.spec.errors import SpecError, ended, listed, nearest, shortened, s
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.metric_line import DEFAULT_METRIC_PATTERN, names_a_value, parse_metrics
 from tunewell.spec.space import SearchSpace, Value
-from tunewell.tasks.contract import Attempt, Program, Progress
+from tunewell.tasks.contract import Attempt, OnProgress, Program
 from tunewell.tasks.program_check import check_program
 
 #: Placeholders that every command may use, besides its parameters, and what they stand for.
@@ -96,12 +96,12 @@ class CommandTask:
         notes = [*_notes_on_shell(command), *_notes_on_placeholders(space, used), *_notes_on_sampling(spec, used)]
         return [found, *notes]
 
-    def view(self, spec: ExperimentSpec, progress: Progress) -> None:
+    def view(self, spec: ExperimentSpec, progress: OnProgress) -> None:
         """Return nothing: the data are a matter of the program."""
         del spec, progress
 
     def prepare(
-        self, spec: ExperimentSpec, space: SearchSpace, folder: Path, cache: Path, progress: Progress
+        self, spec: ExperimentSpec, space: SearchSpace, folder: Path, cache: Path, progress: OnProgress
     ) -> list[str]:
         """Do nothing: trials of a command share nothing."""
         del spec, space, folder, cache, progress

@@ -13,7 +13,7 @@ from tunewell.spec.space import Configuration, SearchSpace
 from tunewell.tasks.data_view import DataView
 
 #: Says how far a lengthy step is: (what, done, total).
-Progress = Callable[[str, int, int], None]
+OnProgress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Task(Protocol):
             UserError: the experiment could not run; names what is wrong and the remedy.
         """
 
-    def view(self, spec: ExperimentSpec, progress: Progress) -> DataView | None:
+    def view(self, spec: ExperimentSpec, progress: OnProgress) -> DataView | None:
         """Return the data set, every picture of which is decoded, for people; None if the task has none.
 
         Raises:
@@ -96,7 +96,7 @@ class Task(Protocol):
         """
 
     def prepare(
-        self, spec: ExperimentSpec, space: SearchSpace, folder: Path, cache: Path, progress: Progress
+        self, spec: ExperimentSpec, space: SearchSpace, folder: Path, cache: Path, progress: OnProgress
     ) -> list[str]:
         """Do once what all trials of a search over `space` share, into the experiment's `folder` and the `cache`.
 

@@ -20,7 +20,7 @@ from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import NotFoundError, SpecError, nearest
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.space import SearchSpace
-from tunewell.tasks.contract import Attempt, Program, Progress
+from tunewell.tasks.contract import Attempt, OnProgress, Program
 from tunewell.trial.context import current
 from tunewell.trial.function import call, takes_trial
 
@@ -65,12 +65,12 @@ class FunctionTask:
             _check_arguments(self.function, self.space(spec))
         return []
 
-    def view(self, spec: ExperimentSpec, progress: Progress) -> None:
+    def view(self, spec: ExperimentSpec, progress: OnProgress) -> None:
         """Return nothing: the data are a matter of the program."""
         del spec, progress
 
     def prepare(
-        self, spec: ExperimentSpec, space: SearchSpace, folder: Path, cache: Path, progress: Progress
+        self, spec: ExperimentSpec, space: SearchSpace, folder: Path, cache: Path, progress: OnProgress
     ) -> list[str]:
         """Pickle the function into the experiment's folder.
 

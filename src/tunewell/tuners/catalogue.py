@@ -72,7 +72,7 @@ OPTIONS: Mapping[str, Mapping[str, Option]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class AlgorithmChoice:
     """The algorithm of an experiment."""
 
     name: str
@@ -95,7 +95,7 @@ def choose(
     early_stopping: EarlyStoppingRule = "off",
     max_concurrency: int | None = None,
     **options: Any,
-) -> Choice:
+) -> AlgorithmChoice:
     """Resolve an algorithm's name, `auto` above all, the number of trials and the options that follow from it.
 
     Args:
@@ -127,7 +127,7 @@ def choose(
             reason, options = FULL_TRAININGS, _options_of_full_trainings(options)
     if max_trials is None:
         max_trials = _grid_trials(space, **options) if name == "grid" else _default_trials(early_stopping)
-    return Choice(name, reason, ALGORITHMS[name].version, max_trials, options)
+    return AlgorithmChoice(name, reason, ALGORITHMS[name].version, max_trials, options)
 
 
 def _automatic(space: SearchSpace, max_trials: int, max_concurrency: int | None) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""A supervisor without a launcher.
+"""A supervisor without a fork server.
 
 Arguments: the attempt's folder; a control group to join first, if given, or `full` to have it take the disk for full.
 """

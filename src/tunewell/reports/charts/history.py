@@ -19,8 +19,8 @@ from tunewell.reports.charts.theme import (
     points,
     time_unit,
 )
-from tunewell.reports.format import number
 from tunewell.reports.view import ExperimentView, TrialView, best_so_far, ended_with_value
+from tunewell.spec.format import number
 from tunewell.spec.states import TrialState
 
 FAILED_MARK = {

@@ -12,10 +12,10 @@ import plotly.graph_objects as go
 
 from tunewell.reports.charts.parameters import by_importance
 from tunewell.reports.charts.theme import ACCENT, FADED, GRID, HIGHLIGHT, INK, MUTED, Chart, axis_range, figure, label
-from tunewell.reports.format import number, scalar
 from tunewell.reports.importance import Importance
 from tunewell.reports.view import ExperimentView, TrialView, ranked
 from tunewell.spec.errors import count
+from tunewell.spec.format import number, scalar
 from tunewell.spec.space import Parameter
 
 #: Most parameters that have an axis.

@@ -19,10 +19,10 @@ from tunewell.reports.charts.theme import (
     point_mark,
     points,
 )
-from tunewell.reports.format import percent
 from tunewell.reports.importance import MIN_TRIALS, Importance
 from tunewell.reports.view import ExperimentView, TrialView, comparable
 from tunewell.spec.errors import count
+from tunewell.spec.format import percent
 from tunewell.spec.space import Choice, Parameter
 from tunewell.spec.states import TrialState
 

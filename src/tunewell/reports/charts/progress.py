@@ -17,9 +17,9 @@ from tunewell.reports.charts.theme import (
     label,
     time_unit,
 )
-from tunewell.reports.format import duration
 from tunewell.reports.view import ExperimentView, TrialView, counts, failures_by_cause
 from tunewell.spec.errors import count
+from tunewell.spec.format import duration
 from tunewell.spec.states import TrialState
 
 #: Most learning curves that are drawn besides those of the best trials, and most points of one curve.

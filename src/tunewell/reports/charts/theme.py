@@ -10,9 +10,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from tunewell.reports.format import number, scalar, shortened
 from tunewell.reports.view import ExperimentView, Goal, TrialView
 from tunewell.spec.errors import count
+from tunewell.spec.format import number, scalar, shortened
 from tunewell.spec.space import Choice, Parameter
 from tunewell.spec.states import TrialState
 

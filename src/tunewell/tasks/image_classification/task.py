@@ -14,7 +14,7 @@ from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import SpecError
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.space import SearchSpace
-from tunewell.tasks.contract import Attempt, Network, Program, Progress
+from tunewell.tasks.contract import Attempt, Network, OnProgress, Program
 from tunewell.tasks.data_view import DataView
 from tunewell.tasks.image_classification.data import check_classes_left, read_manifest
 from tunewell.tasks.image_classification.hyperparameters import Hyperparameters
@@ -140,7 +140,7 @@ class ImageClassification:
         advice = advise_sampling(spec.sampling, data)
         return [found, by_class(data), f"Network: {spec.network}.", weights, *manifest.notes, *advice]
 
-    def view(self, spec: ExperimentSpec, progress: Progress) -> DataView:
+    def view(self, spec: ExperimentSpec, progress: OnProgress) -> DataView:
         """Return the data set with examples of each class, as a network would see them."""
         self.require()
         from tunewell.tasks.vision.viewing import view_data
@@ -155,7 +155,7 @@ class ImageClassification:
         return view_data(manifest, draw, progress)
 
     def prepare(
-        self, spec: ExperimentSpec, space: SearchSpace, folder: Path, cache: Path, progress: Progress
+        self, spec: ExperimentSpec, space: SearchSpace, folder: Path, cache: Path, progress: OnProgress
     ) -> list[str]:
         """Decode the pictures at every image size of the space and fetch the weights, where that is still to do.
 

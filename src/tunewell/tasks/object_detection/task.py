@@ -13,7 +13,7 @@ from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import SpecError
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.space import SearchSpace
-from tunewell.tasks.contract import Attempt, Network, Program, Progress
+from tunewell.tasks.contract import Attempt, Network, OnProgress, Program
 from tunewell.tasks.data_view import DataView
 from tunewell.tasks.object_detection.annotations import AnnotatedPictures
 from tunewell.tasks.object_detection.hyperparameters import Hyperparameters
@@ -126,7 +126,7 @@ class ObjectDetection:
         advice = advise_sampling(spec.sampling, annotated.summary())
         return [*describe(annotated), f"Network: {spec.network}.", weights, *annotated.notes, *advice]
 
-    def view(self, spec: ExperimentSpec, progress: Progress) -> DataView:
+    def view(self, spec: ExperimentSpec, progress: OnProgress) -> DataView:
         """Return the data set with examples of each class, their objects drawn."""
         self.require()
         from tunewell.tasks.object_detection.dataset import load_picture
@@ -144,7 +144,7 @@ class ObjectDetection:
         return view_data(annotated, draw, progress)
 
     def prepare(
-        self, spec: ExperimentSpec, space: SearchSpace, folder: Path, cache: Path, progress: Progress
+        self, spec: ExperimentSpec, space: SearchSpace, folder: Path, cache: Path, progress: OnProgress
     ) -> list[str]:
         """Decode the pictures at every image size of the space and fetch the weights, where that is still to do.
 

@@ -30,7 +30,7 @@ from pathlib import Path
 import numpy as np
 
 from tunewell.spec.errors import DataError
-from tunewell.tasks.contract import Progress
+from tunewell.tasks.contract import OnProgress
 from tunewell.tasks.vision.content import file_digest
 from tunewell.tasks.vision.picture_set import PictureSet
 from tunewell.tasks.vision.pictures import (
@@ -70,7 +70,7 @@ def load_cached_pixels(folder: Path) -> np.ndarray:
 
 
 def decode(
-    pictures: PictureSet, fingerprint: str, size: int, cache: Path, progress: Progress, rule: ResizeRule = SQUASH
+    pictures: PictureSet, fingerprint: str, size: int, cache: Path, progress: OnProgress, rule: ResizeRule = SQUASH
 ) -> Decoded:
     """Return the pictures at `size` x `size` pixels, from the cache or into it.
 
@@ -146,7 +146,7 @@ def _check_space(folder: Path, needed: int) -> None:
         )
 
 
-def _build(pictures: PictureSet, size: int, rule: ResizeRule, folder: Path, progress: Progress) -> None:
+def _build(pictures: PictureSet, size: int, rule: ResizeRule, folder: Path, progress: OnProgress) -> None:
     digests, checksums, several_frames, broken = [], [], [], {}
     part = Path(tempfile.mkdtemp(prefix=_PART, dir=folder.parent))
     try:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic
 
 from tunewell.spec.errors import ConflictError, DataError
 from tunewell.spec.experiment import ExperimentSpec
-from tunewell.tasks.contract import Program, Progress
+from tunewell.tasks.contract import OnProgress, Program
 from tunewell.tasks.vision.content import are_same, content_digest
 from tunewell.tasks.vision.inspection import Pictures, inspect
 from tunewell.tasks.vision.picture_set import fingerprint
@@ -88,7 +88,7 @@ def check_weights(spec: ExperimentSpec, known: Known[Any] | None) -> None:
 
 
 def decode_set(
-    pictures: Pictures, sizes: Sequence[int], cache: Path, progress: Progress, rule: ResizeRule
+    pictures: Pictures, sizes: Sequence[int], cache: Path, progress: OnProgress, rule: ResizeRule
 ) -> DecodedSet[Pictures]:
     """Return the pictures decoded at all sizes, from the cache or into it.
 
@@ -106,7 +106,7 @@ def decode_set(
     return DecodedSet(kept, first.broken, content, {size: str(item.folder) for size, item in decoded.items()}, state)
 
 
-def _with_known_ranges(pictures: Pictures, state: str, cache: Path, progress: Progress) -> Pictures:
+def _with_known_ranges(pictures: Pictures, state: str, cache: Path, progress: OnProgress) -> Pictures:
     """Return the pictures with what is black and white, from the cache or into it: measuring takes a while."""
     used = json.dumps([state, *(sorted(pictures.splits[split]) for split in ("train", "val"))])
     path = cache / "pictures" / f"{hashlib.blake2b(used.encode(), digest_size=16).hexdigest()}.ranges.json"
@@ -121,7 +121,7 @@ def _with_known_ranges(pictures: Pictures, state: str, cache: Path, progress: Pr
     return found
 
 
-def with_value_ranges(pictures: Pictures, progress: Progress) -> Pictures:
+def with_value_ranges(pictures: Pictures, progress: OnProgress) -> Pictures:
     """Return the pictures with what is black and white in those with more than 8 bits a value, and notes on it.
 
     The pictures to train and to validate on decide, which the final model learns from.

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from tunewell.spec.errors import DataError
-from tunewell.tasks.contract import Progress
+from tunewell.tasks.contract import OnProgress
 from tunewell.tasks.data_view import DataView, ShownPicture
 from tunewell.tasks.vision.cache import decode
 from tunewell.tasks.vision.inspection import copies_in_train, note_frames
@@ -29,7 +29,7 @@ _COPIES = 12
 def view_data(
     pictures: PictureSet,
     draw: Callable[[int], np.ndarray],
-    progress: Progress,
+    progress: OnProgress,
 ) -> DataView:
     """Decode every picture, and show some: of each class the first in train, best such as were not shown before.
 

@@ -33,8 +33,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from tunewell.schedulers.leftovers import living
 from tunewell.schedulers.records import IDENTITY, identity_of, inode, make_folder
-from tunewell.schedulers.recovery import living
 from tunewell.spec.errors import ConflictError, DataError
 from tunewell.spec.launch import AttemptKey
 from tunewell.store.rows import HomeRow

@@ -1,4 +1,4 @@
-"""The scheduler's side of a launcher."""
+"""The scheduler's side of a fork server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tunewell.schedulers.records import Process
 
 
 @dataclass(frozen=True, slots=True)
-class Launched:
+class Forked:
     """A supervisor was forked."""
 
     folder: Path
@@ -25,8 +25,8 @@ class Launched:
 
 
 @dataclass(frozen=True, slots=True)
-class LauncherGone:
-    """The launcher is no more; what it has not answered it may have begun or not."""
+class ForkServerGone:
+    """The fork server is no more; what it has not answered it may have begun or not."""
 
     #: Folders of the requests without an answer.
     unanswered: tuple[Path, ...]
@@ -38,11 +38,11 @@ class LauncherGone:
     killed: bool
 
 
-class LauncherProcess:
-    """One running launcher."""
+class ForkServerProcess:
+    """One running fork server."""
 
     def __init__(self, preload: tuple[str, ...]) -> None:
-        """Start a launcher that imports `preload`; raise OSError if no process can be started."""
+        """Start a fork server that imports `preload`; raise OSError if no process can be started."""
         self.preload = preload
         self._unanswered: dict[Path, None] = {}
         self._rest = b""
@@ -50,7 +50,7 @@ class LauncherProcess:
         self._channel, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tunewell.schedulers.launcher", str(theirs.fileno())],
+                [sys.executable, "-m", "tunewell.schedulers.fork_server", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -69,8 +69,8 @@ class LauncherProcess:
         self._unanswered[folder] = None
         self._send({"folder": str(folder)})
 
-    def answers(self) -> Iterator[Launched | LauncherGone]:
-        """Give the answers that have come; after `LauncherGone` there is nothing to be done but `close`."""
+    def answers(self) -> Iterator[Forked | ForkServerGone]:
+        """Give the answers that have come; after `ForkServerGone` there is nothing to be done but `close`."""
         while True:
             try:
                 data = self._channel.recv(65536)
@@ -85,16 +85,16 @@ class LauncherProcess:
                 else:
                     folder = Path(message["folder"])
                     self._unanswered.pop(folder, None)
-                    yield Launched(folder, Process(message["pid"], message["identity"] or ""))
+                    yield Forked(folder, Process(message["pid"], message["identity"] or ""))
             if not data:
                 code = self._exit_code()
-                yield LauncherGone(
+                yield ForkServerGone(
                     tuple(self._unanswered), shorten(self._problem), self._describe(code), code == -signal.SIGKILL
                 )
                 return
 
     def close(self) -> None:
-        """Let the launcher end; supervisors live on."""
+        """Let the fork server end; supervisors live on."""
         self._channel.close()
         try:
             self._process.wait(timeout=1.0)

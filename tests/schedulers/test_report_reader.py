@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunewell.schedulers import reports as module
-from tunewell.schedulers.reports import ReportReader
+from tunewell.schedulers import report_reader as module
+from tunewell.schedulers.report_reader import ReportReader
 from tunewell.spec.launch import Report
 from tunewell.trial.files import append_report, report_line
 

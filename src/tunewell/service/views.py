@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from pathlib import Path
 
-from tunewell.controller.home import Home
+from tunewell.home.home import Home
 from tunewell.reports.view import ExperimentView, FinalistView, TrialView
 from tunewell.service.evaluations import read_evaluations
 from tunewell.service.finalists import rank_agreement, read_finalists

@@ -1,4 +1,4 @@
-"""Sudden deaths of supervisor, launcher and scheduler, and what the next scheduler makes of what is left."""
+"""Sudden deaths of supervisor, fork server and scheduler, and what the next scheduler makes of what is left."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ BREEDERS: dict[str, Any] = {
 }
 
 
-def launchers() -> list[psutil.Process]:
-    """Return this process's launchers."""
-    return [p for p in psutil.Process().children() if "tunewell.schedulers.launcher" in p.cmdline()]
+def fork_servers() -> list[psutil.Process]:
+    """Return this process's fork servers."""
+    return [p for p in psutil.Process().children() if "tunewell.schedulers.fork_server" in p.cmdline()]
 
 
 def children_in(log: str) -> list[int]:
@@ -92,37 +92,37 @@ def test_supervisor_killed_without_a_scheduler(bench: Bench, program: str) -> No
     successor.scheduler.close()
 
 
-def test_launcher_killed(bench: Bench) -> None:
-    """Attempts survive their launcher, and the next attempt gets a new one."""
+def test_fork_server_killed(bench: Bench) -> None:
+    """Attempts survive their fork server, and the next attempt gets a new one."""
     first = bench.start(bench.launch(1, command=script("polite")))
     bench.wait_for_output(first)
-    (launcher,) = launchers()
-    launcher.kill()
+    (fork_server,) = fork_servers()
+    fork_server.kill()
     assert bench.run(bench.launch(2, command=("true",))).cause is None
     bench.scheduler.stop(first.key)
     exit_ = bench.finish(first)
     assert exit_.stopped and exit_.exit_code == 0
 
 
-def test_launcher_killed_with_a_request(bench: Bench) -> None:
-    """A request that a launcher took along when it died is made again, and the attempt runs once."""
+def test_fork_server_killed_with_a_request(bench: Bench) -> None:
+    """A request that a fork server took along when it died is made again, and the attempt runs once."""
     bench.run(bench.launch(1, command=("true",)))
-    (launcher,) = launchers()
-    launcher.suspend()
+    (fork_server,) = fork_servers()
+    fork_server.suspend()
     second = bench.start(bench.launch(2, command=("sh", "-c", "echo ran >> trace")))
-    launcher.kill()
+    fork_server.kill()
     assert bench.finish(second).cause is None
     assert (bench.folder / "trace").read_text() == "ran\n"
 
 
-def test_launcher_ends_with_the_scheduler(bench: Bench) -> None:
-    """Closing a scheduler ends its launchers and leaves attempts alone."""
+def test_fork_server_ends_with_the_scheduler(bench: Bench) -> None:
+    """Closing a scheduler ends its fork servers and leaves attempts alone."""
     launch = bench.start(bench.launch(command=script("polite")))
     bench.wait_for_output(launch)
-    (launcher,) = launchers()
+    (fork_server,) = fork_servers()
     trial = bench.supervisor_of(launch)["trial"]["pid"]
     bench.scheduler.close()
-    assert has_ended(launcher.pid) and not has_ended(trial)
+    assert has_ended(fork_server.pid) and not has_ended(trial)
 
 
 @pytest.mark.parametrize("ending", ["after", "before"])
@@ -359,9 +359,9 @@ def test_nothing_leaks(bench: Bench) -> None:
 
     run_some(range(1, 11))
     descriptors = open_descriptors()
-    (launcher,) = launchers()
-    held = launcher.num_fds()
+    (fork_server,) = fork_servers()
+    held = fork_server.num_fds()
     run_some(range(11, 211))
     assert open_descriptors() == descriptors
-    wait_until(lambda: launcher.children() == [])
-    assert launcher.num_fds() == held
+    wait_until(lambda: fork_server.children() == [])
+    assert fork_server.num_fds() == held

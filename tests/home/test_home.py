@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tunewell.controller.home import Home
+from tunewell.home.home import Home
 from tunewell.schedulers import records
 from tunewell.spec.errors import ConflictError
 from tunewell.spec.launch import AttemptKey

@@ -1,4 +1,4 @@
-"""The launcher: a small process that forks a supervisor for each attempt that the scheduler asks for.
+"""The fork server: a small process that forks a supervisor for each attempt that the scheduler asks for.
 
 Forking is its only work, so it has a single thread and little memory, which makes forking safe and cheap; and it
 has imported what the trials need, which saves each of them that time. There is one for each set of preloaded
@@ -31,8 +31,8 @@ from tunewell.trial import files
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1")
 
 
-class Launcher:
-    """One launcher's life. `channel` is the socket to the scheduler."""
+class ForkServer:
+    """One fork server's life. `channel` is the socket to the scheduler."""
 
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
@@ -100,11 +100,11 @@ class Launcher:
 
 
 def main() -> None:
-    """Run a launcher on the socket whose descriptor is the only argument."""
+    """Run a fork server on the socket whose descriptor is the only argument."""
     channel = socket.socket(fileno=int(sys.argv[1]))
     channel.set_inheritable(False)
     with suppress(OSError):  # the scheduler is gone
-        Launcher(channel).run()
+        ForkServer(channel).run()
 
 
 if __name__ == "__main__":

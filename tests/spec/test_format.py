@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunewell.reports.format import duration, moment, number, percent, scalar, shortened, signed
 from tunewell.spec.errors import count
+from tunewell.spec.format import duration, moment, number, percent, scalar, shortened, signed
 
 
 @pytest.mark.parametrize(

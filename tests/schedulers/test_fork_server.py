@@ -1,4 +1,4 @@
-"""Launchers: preloading, fresh processes, failures of the launcher itself."""
+"""Fork servers: preloading, fresh processes, failures of the fork server itself."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ def test_no_state_from_trial_to_trial(bench: Bench) -> None:
 
 
 def test_preload_is_shared(bench: Bench) -> None:
-    """Each distinct set of preloaded modules has one launcher, whatever the number of trials."""
+    """Each distinct set of preloaded modules has one fork server, whatever the number of trials."""
     for number in (1, 2, 3, 4):
         bench.run(bench.launch(number, entry=f"{ENTRIES}:describe", preload=("colorsys",) if number % 2 else ()))
-    running = [p for p in psutil.Process().children() if "tunewell.schedulers.launcher" in p.cmdline()]
+    running = [p for p in psutil.Process().children() if "tunewell.schedulers.fork_server" in p.cmdline()]
     assert len(running) == 2
 
 
@@ -92,7 +92,7 @@ def test_preload_that_fails(bench: Bench, monkeypatch: pytest.MonkeyPatch, sourc
 
 
 def test_stop_while_preloading(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An attempt that is stopped before its launcher is ready never begins."""
+    """An attempt that is stopped before its fork server is ready never begins."""
     gate = bench.folder / "gate"
     (bench.folder / "slow_module.py").write_text(
         f"import time, pathlib\nwhile not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.01)\n"
@@ -106,8 +106,8 @@ def test_stop_while_preloading(bench: Bench, monkeypatch: pytest.MonkeyPatch) ->
     assert not (launch.folder / "seen.json").exists()
 
 
-def test_stop_while_the_launcher_hangs(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An attempt whose launcher never gets ready can be stopped, and will not begin should it be ready after all."""
+def test_stop_while_the_fork_server_hangs(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An attempt whose fork server never gets ready can be stopped, and will not begin should it be ready after all."""
     gate = bench.folder / "gate"
     (bench.folder / "slow_module.py").write_text(
         f"import time, pathlib\nwhile not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.01)\n"
@@ -165,8 +165,8 @@ def test_torch_after_the_fork(bench: Bench) -> None:
     assert results[0] != results[1]
 
 
-def test_command_launcher_is_light() -> None:
-    """What the launcher of commands imports has nothing heavy in it: every fork would copy it."""
-    program = "import tunewell.schedulers.launcher, sys; print(*sys.modules)"
+def test_command_fork_server_is_light() -> None:
+    """What the fork server of commands imports has nothing heavy in it: every fork would copy it."""
+    program = "import tunewell.schedulers.fork_server, sys; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     assert not {"numpy", "torch", "pydantic", "sqlalchemy", "asyncio", "rich"} & set(loaded)

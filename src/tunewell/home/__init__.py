@@ -1,0 +1,1 @@
+"""The home folder: where everything lies, whose it is, and who may write there."""

@@ -36,7 +36,7 @@ def test_every_field_is_in_the_reference() -> None:
 
 def test_every_variable_is_in_the_reference() -> None:
     """Each variable that a trial finds in its environment has its row."""
-    sources = (SOURCE / "controller" / "launching.py", SOURCE / "schedulers" / "local.py")
+    sources = (SOURCE / "controller" / "attempts.py", SOURCE / "schedulers" / "local.py")
     names = {name for path in sources for name in re.findall(r"\bTUNEWELL_[A-Z]+(?:_[A-Z]+)*", path.read_text())}
     assert names
     assert [name for name in names if f"| `{name}" not in page()] == []

@@ -101,7 +101,7 @@ def _one_fork_server() -> Iterator[None]:
         return fork_servers[preload]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(local, "LauncherProcess", fork_server)
+        patch.setattr(local, "ForkServerProcess", fork_server)
         for task in (ImageClassification, ObjectDetection):
             patch.setattr(task, "preload", PRELOAD)
         yield

@@ -34,7 +34,8 @@ INTRODUCTION = """\
 # The spec
 
 A spec says what is trained, what is optimised and what is searched. `tunewell check SPEC.yaml` says whether it is
-right, and starts nothing. Specs are YAML 1.2 (`1e-5` is a number, `yes` and `on` are texts) or JSON.
+right, and starts nothing; of a wrong one, it lists all errors at once that don't follow from one another (with
+`--json`, as parts: field, value, what is wrong, remedy). Specs are YAML 1.2 (`1e-5` is a number, `yes` and `on` are texts) or JSON.
 
 ```yaml
 # pictures, with a built-in task
@@ -221,6 +222,8 @@ _DEFAULTS = {
 # Annotation in the models → what a user calls it.
 _TYPES = {
     "Text": "text",
+    "Name": "text",
+    "Pattern": "text",
     "Goal": "`maximize` or `minimize`",
     "EarlyStoppingRule": "`halving`, `median`, `promotion`, `data-promotion` or `off`",
     "Finalists": "`sample` or `full`",

@@ -11,7 +11,7 @@ import pytest
 
 import tunewell as tw
 from tunewell.service.service import Service
-from tunewell.spec.errors import ConflictError, SpecError
+from tunewell.spec.errors import ConflictError, SpecError, SpecErrors, UserError
 from tunewell.spec.states import ExperimentState
 
 
@@ -296,3 +296,14 @@ def test_load_reads_what_is_recorded(tmp_path: Path) -> None:
     """`load` gives the result of an earlier search by its name."""
     result = tw.search(lambda x: x, {"x": [1, 2]}, goal="maximize", home=tmp_path, progress=False, name="kept")
     assert tw.load("kept", tmp_path).best == result.best
+
+
+def test_remedies_are_those_of_python(tmp_path: Path) -> None:
+    """An error names the keyword to give, not an option of the command line; several of a spec come at once."""
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="`home=`") as caught:
+        tw.search(lambda x: x, {"x": [1, 2]}, metric="loss", home=tmp_path / "file")
+    assert "--home" not in str(caught.value)
+    with pytest.raises(SpecErrors) as several:
+        tw.search(lambda x: x, {"x": []}, metric="loss", home=tmp_path / "home", max_trials=0)
+    assert [error.field for error in several.value.errors] == ["max_trials", "parameters.x"]

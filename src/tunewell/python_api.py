@@ -3,18 +3,41 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 from tunewell.display.lines import ProgressLines
 from tunewell.service.results import SearchResult, TrialResult
 from tunewell.service.service import DEFAULT_HOME, Service
-from tunewell.spec.errors import SpecError
+from tunewell.spec.errors import ArgumentError, SpecError, UserError
 from tunewell.spec.states import ExperimentState
 from tunewell.tasks.catalogue import describe_function
 
 SchedulerName = Literal["auto", "inline", "local"]
+
+
+#: Kind of an error → what to do about it in Python.
+_REMEDIES = {
+    "database-not-usable": "Choose another folder with `home=` or TUNEWELL_HOME",
+    "experiment-differs": "Give the new one another name with `name=`, leave `name` out, or undo the change",
+    "experiment-running": "Wait for it, or give another name with `name=`",
+    "folder-busy": "Wait for its end, or choose another `name=` or `home=`",
+    "foreign-database": "Give Tunewell a folder of its own with `home=`",
+    "home-not-writable": "Choose another with `home=` or TUNEWELL_HOME",
+    "newer-database": "Upgrade Tunewell, or use another `home=`",
+}
+
+
+@contextmanager
+def _python_words() -> Iterator[None]:
+    """Let errors leave with the remedies that a program has."""
+    try:
+        yield
+    except UserError as error:
+        error.remedy = _REMEDIES.get(error.kind, error.remedy)
+        raise
 
 
 class Result:
@@ -69,6 +92,7 @@ class Result:
         return f"<Result of '{self.name}': {summary.state}, {ended} trials, {value}>"
 
 
+@_python_words()
 def search(  # noqa: PLR0913 - each is a thing that users set by name
     function: Callable[..., Any],
     parameters: Mapping[str, Any],
@@ -139,6 +163,7 @@ def search(  # noqa: PLR0913 - each is a thing that users set by name
         return Result(folder, submission.name, service.result(submission.name))
 
 
+@_python_words()
 def load(name: str, home: str | Path | None = None) -> Result:
     """Return the result so far of a recorded experiment; raises `NotFoundError`."""
     folder = Path(home or os.environ.get("TUNEWELL_HOME") or DEFAULT_HOME)
@@ -148,7 +173,7 @@ def load(name: str, home: str | Path | None = None) -> Result:
 
 def _inline(scheduler: str, fields: Mapping[str, Any]) -> bool:
     if scheduler not in ("auto", "inline", "local"):
-        raise SpecError("scheduler", f"{scheduler!r} is none", "Known: auto, inline, local")
+        raise ArgumentError("scheduler", f"{scheduler!r} is none", "Known: auto, inline, local", scheduler)
     supervised = [
         name
         for name in ("max_trial_duration", "max_trial_silence", "resources", "resumable")

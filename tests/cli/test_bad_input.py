@@ -62,6 +62,31 @@ def test_mistakes_in_specs(case: str, command: str, run: Run, write: Callable[..
     assert not (tmp_path / ".tunewell" / "experiments").exists()
 
 
+def test_several_mistakes_at_once(run: Run, write: Callable[..., Path], tmp_path: Path) -> None:
+    """All independent mistakes are listed, a line each, and are one JSON object on standard output with `--json`."""
+    spec = write(max_trial=3, seed=-1, algorithm="baysian", command=["no-such-program", "{x}"])
+    answer = run("search", spec, "--json")
+    assert answer.code == 2
+    lines = answer.err.splitlines()
+    assert lines[0] == "error: The spec has 4 errors:"
+    assert [line.split(":")[0] for line in lines[1:]] == ["- max_trial", "- seed", "- algorithm", "- command"]
+    error = answer.json["error"]
+    assert error["kind"] == "invalid-spec"
+    assert [part["field"] for part in error["errors"]] == ["max_trial", "seed", "algorithm", "command"]
+    assert (error["errors"][1]["value"], error["errors"][2]["value"]) == (-1, "baysian")
+    assert not (tmp_path / ".tunewell" / "experiments").exists()
+    assert not run("search", spec).out
+
+
+def test_errors_of_all_origins_are_json(run: Run, tmp_path: Path) -> None:
+    """With `--json`, a wrong argument and a missing home are objects with the same parts."""
+    for arguments in (("show", "x", "first", "--json"), ("list", "--json"), ("tasks", "nothing", "--json")):
+        answer = run(*arguments)
+        assert answer.code == 2
+        assert set(answer.json["error"]) == {"kind", "field", "value", "what", "remedy", "facts", "errors"}
+        assert answer.err.startswith("error: ")
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

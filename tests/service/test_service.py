@@ -367,9 +367,9 @@ def test_what_is_no_model_is_never_overwritten(service: Service, pictures: Any, 
     (tmp_path / "thesis" / "chapter.txt").write_text("mine")
     (tmp_path / "file").write_text("mine")
     for name in ("thesis", "file"):
-        with pytest.raises(SpecError, match=r"--output: .* is there, and is no model"):
+        with pytest.raises(SpecError, match=r"output: .* is there, and is no model"):
             service.retrain("e", output=tmp_path / name)
-    with pytest.raises(SpecError, match=r"--output: .* can't be written"):
+    with pytest.raises(SpecError, match=r"output: .* can't be written"):
         service.retrain("e", output=tmp_path / "file" / "model")
 
 
@@ -395,13 +395,13 @@ def test_where_predictions_go_is_checked_first(
 ) -> None:
     """An output that can't be written is an error before any picture is read."""
     (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(SpecError, match=rf"--output: .*{complaint}"):
+    with pytest.raises(SpecError, match=rf"output: .*{complaint}"):
         service.predict("e", [tmp_path], tmp_path / name)
     (tmp_path / "folder.csv" / "notes.txt").touch()
-    with pytest.raises(SpecError, match=r"--output: .* is there, and is no model"):
+    with pytest.raises(SpecError, match=r"output: .* is there, and is no model"):
         service.export_model("e", tmp_path / "folder.csv")
     (tmp_path / "folder.csv" / "model.json").touch()
-    with pytest.raises(SpecError, match=r"--output: .* holds more than a model \(notes\.txt\)"):
+    with pytest.raises(SpecError, match=r"output: .* holds more than a model \(notes\.txt\)"):
         service.export_model("e", tmp_path / "folder.csv")
     assert (tmp_path / "folder.csv" / "notes.txt").exists()
 

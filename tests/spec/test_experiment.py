@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from tests.spec.strategies import spaces
 from tunewell.spec.declaration import declare
-from tunewell.spec.errors import SpecError
+from tunewell.spec.errors import SpecError, UserError
 from tunewell.spec.experiment import (
     Algorithm,
     ExperimentSpec,
@@ -208,15 +208,16 @@ def test_junk_never_brings_up_the_validator(field: str) -> None:
     for junk in JUNK:
         try:
             parse_spec({**MINIMAL, field: junk})
-        except SpecError as error:
-            message = str(error)
-            assert "Input should" not in message
-            assert "does not fit here" not in message
-            assert (
-                message.startswith(field.split(".")[0])
-                or error.field == f"{field} and command"
-                or ("command and function" in message)
-            )
+        except UserError as error:
+            assert "Input should" not in str(error)
+            assert "does not fit here" not in str(error)
+            for part in error.parts:
+                message = str(part)
+                assert (
+                    message.startswith(field.split(".")[0])
+                    or part.field == f"{field} and command"
+                    or ("command and function" in message)
+                )
 
 
 @pytest.mark.parametrize(

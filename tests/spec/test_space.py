@@ -214,7 +214,7 @@ def test_default_configuration() -> None:
         ),
         ({}, "parameters.optimizer: it is active here but has no value. Give it one."),
         (
-            {"optimizer": "sgd", "momentum": 2},
+            {"optimizer": "sgd", "momentum": 2, "momentum_kind": 1},
             "parameters.momentum: 2 is outside 0.5 … 0.99. Give a value in it.",
         ),
     ],

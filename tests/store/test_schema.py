@@ -199,7 +199,7 @@ class TestTrouble:
     def test_folder_under_a_file(self, tmp_path: Path) -> None:
         """A folder that can't be made is named, with the remedy."""
         (tmp_path / "file").write_text("")
-        with pytest.raises(DataError, match=r"file/home: the folder .* can't be made \(.*--home"):
+        with pytest.raises(DataError, match=r"file/home: the folder .* can't be made \(.*Choose another folder"):
             open_store(tmp_path / "file" / "home" / "tunewell.db")
 
     @pytest.fixture
@@ -218,7 +218,7 @@ class TestTrouble:
             told, _ = child.communicate(timeout=60)
         for name, error in zip(names, told.splitlines(), strict=True):
             assert error.startswith(f"DataError {(locked_folder / name).parent}")
-            assert error.endswith("Choose another folder with --home or TUNEWELL_HOME.")
+            assert error.endswith("Choose another folder for the home.")
 
     @pytest.mark.parametrize("state", ["closed", "being written", "left by a kill"])
     def test_reading_without_permission_to_write(self, locked_folder: Path, state: str) -> None:
@@ -268,7 +268,7 @@ class TestTrouble:
         event.listen(Pool, "connect", limit)
         try:
             with open_store(path) as store:
-                with pytest.raises(DataError, match=r"tunewell\.db: the disk is full.*--home"):
+                with pytest.raises(DataError, match=r"tunewell\.db: the disk is full. Free some space"):
                     for number in range(1, 1000):
                         writers.step(store, "steps", number)
                 written = store.counts("steps")

@@ -9,12 +9,12 @@ from typing import Any
 
 import typer
 from pydantic import ValidationError
-from rich.text import Text
 
 from tunewell.cli import INTERRUPTED, after, demo, import_, inspect, search
-from tunewell.cli.options import terminal
+from tunewell.cli.options import print_json, terminal
+from tunewell.cli.wording import in_json, print_error
 from tunewell.service.jobs import JobFailed
-from tunewell.spec.errors import UserError
+from tunewell.spec.errors import DataError, UserError
 from tunewell.spec.states import Cause
 
 #: Exit codes.
@@ -64,9 +64,10 @@ def run() -> int:
     try:
         result = app(standalone_mode=False)
     except UserError as error:
-        return _complain(str(error), WRONG_INPUT)
+        return _complain(error, WRONG_INPUT)
     except JobFailed as error:
-        return _complain(str(error), WRONG_INPUT if error.cause is Cause.DATA_ERROR else NO_RESULT)
+        code = WRONG_INPUT if error.cause is Cause.DATA_ERROR else NO_RESULT
+        return _complain(UserError(str(error), kind="job-failed"), code)
     except typer.Exit as error:
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
@@ -77,11 +78,11 @@ def run() -> int:
     except OSError as error:
         if error.errno not in _REFUSALS:
             raise
-        where = f"{error.filename}: " if error.filename else ""
-        return _complain(f"{where}it can't be read or written ({error.strerror}).", WRONG_INPUT)
+        problem, place = f"it can't be read or written ({error.strerror})", str(error.filename or "")
+        return _complain(DataError(problem, field=place), WRONG_INPUT)
     except Exception as error:
         if hasattr(error, "format_message"):  # a wrong option or argument, found by the parser
-            return _complain(_with_value(error), WRONG_INPUT)
+            return _complain(UserError(_with_value(error), kind="usage"), WRONG_INPUT)
         raise
     return result if isinstance(result, int) else DONE
 
@@ -93,7 +94,8 @@ def _with_value(error: Any) -> str:
     return f"{error.format_message()}{given}"
 
 
-def _complain(message: str, code: int) -> int:
-    console = terminal(stderr=True, soft_wrap=True)
-    console.print(Text("error: ", style="bold red") + Text(message, style=""))
+def _complain(error: UserError, code: int) -> int:
+    print_error(terminal(stderr=True), error)
+    if "--json" in sys.argv[1:]:
+        print_json({"error": in_json(error)})
     return code

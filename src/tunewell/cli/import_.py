@@ -10,7 +10,7 @@ import typer
 from tunewell.cli.options import HOME, DatabaseOption, HomeOption, JsonOption, print_json, terminal
 from tunewell.cli.summary import print_summary
 from tunewell.service.service import Service
-from tunewell.spec.errors import SpecError
+from tunewell.spec.errors import ArgumentError, UserError
 from tunewell.spec.files import read_spec_file
 
 
@@ -35,9 +35,9 @@ def import_(
     """
     raw = read_spec_file(spec_file)
     if (table is None) == (optuna is None):
-        raise SpecError("import", "it takes either a CSV file or --optuna", "Give one of them")
+        raise UserError("it takes either a CSV file or --optuna", field="import", remedy="Give one of them")
     if study is not None and optuna is None:
-        raise SpecError("--study", "it belongs to --optuna", "Give the storage with --optuna, too")
+        raise ArgumentError("study", "it belongs to --optuna", "Give the storage with --optuna, too")
     with Service(home, database) as service:
         if table is not None:
             name = service.import_table(raw, table)

@@ -30,7 +30,7 @@ from tunewell.display.wording import SIGNS, conditions_text, parameters_text, se
 from tunewell.service.export import to_csv
 from tunewell.service.service import Service
 from tunewell.spec.declaration import parse_space
-from tunewell.spec.errors import DataError, NotFoundError, count, ended, nearest
+from tunewell.spec.errors import DataError, NotFoundError, count, nearest
 from tunewell.spec.format import duration, moment, number, scalar
 from tunewell.spec.space import NO_DEFAULT, Parameter, Value, describe_domain
 from tunewell.spec.states import TrialState
@@ -199,7 +199,7 @@ def logs(
     with existing(home, database) as service:
         path = service.log_file(experiment, trial, attempt)
         if not path.exists() and not follow:
-            raise NotFoundError(f"Trial {trial} of '{experiment}' has left no log ({path}).")
+            raise NotFoundError(f"Trial {trial} of '{experiment}' has left no log ({path})")
         position = _copy_log(path, 0)
         if position == 0 and not follow:
             print("The trial has printed nothing.", file=sys.stderr)
@@ -258,7 +258,7 @@ def export(
     try:
         output.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise DataError(f"{output}: the file can't be written ({error.strerror}).") from None
+        raise DataError(f"the file can't be written ({error.strerror})", field=str(output)) from None
     print(f"{count(len(exported['trials']), 'trial')} written to {output}.")
 
 
@@ -309,7 +309,7 @@ def tasks(
         console.print("Parameters of a network: tunewell tasks NETWORK", style="dim")
         return
     if name not in networks:
-        raise NotFoundError(f"There is no task or network '{name}'. {ended(nearest(name, [*catalogue, *networks]))}")
+        raise NotFoundError(f"There is no task or network '{name}'", remedy=nearest(name, [*catalogue, *networks]))
     of_tasks, entry = networks[name]
     if json_:
         parameters = {

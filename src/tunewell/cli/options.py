@@ -33,8 +33,10 @@ def existing(home: Path, database: str | None = None, access: Literal["read", "w
         if database is not None:
             raise
         raise NotFoundError(
-            f"{home}: there is no Tunewell home here. Go to the folder where you started the search, "
-            "or name it with --home or TUNEWELL_HOME."
+            "there is no Tunewell home here",
+            field=str(home),
+            remedy="Go to the folder where you started the search, or name it with --home or TUNEWELL_HOME",
+            kind="no-home",
         ) from None
 
 

@@ -50,4 +50,6 @@ def _trials(amount: int) -> str:
 def _check_there_is(what: str, wanted: float, found: int) -> None:
     if wanted > found:
         remedy = f"Give {found} at most" if found else "Drop it"
-        raise SpecError(f"resources.{what}", f"{wanted} a trial, but this machine offers trials {found}", remedy)
+        raise SpecError(
+            f"resources.{what}", f"{wanted} a trial, but this machine offers trials {found}", remedy, wanted
+        )

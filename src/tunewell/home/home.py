@@ -92,8 +92,10 @@ class Home:
 
     def _not_writable(self, error: OSError) -> DataError:
         return DataError(
-            f"{self.folder}: the home folder can't be written ({error.strerror or error}). "
-            "Choose another with --home or TUNEWELL_HOME."
+            f"the home folder can't be written ({error.strerror or error})",
+            field=str(self.folder),
+            remedy="Choose another one",
+            kind="home-not-writable",
         )
 
     # Whose folders ----------------------------------------------------------------------------------------
@@ -133,15 +135,21 @@ class Home:
         """
         if self._settled or self._store is None:
             return
-        with _held(self.folder / "home.lock", lambda holder: f"{self.folder}: process {holder} is settling it."):
+
+        def explain(holder: str) -> ConflictError:
+            return ConflictError(f"process {holder} is settling it", field=str(self.folder), remedy="Try again")
+
+        with _held(self.folder / "home.lock", explain):
             identity = self._settle_identity(self._store)
         known = self._store.home()
         within = Path(self._store.place).is_relative_to(self.folder)
         elsewhere = known is not None and known.identity != identity and not within
         if elsewhere and known is not None and identity_of(Path(known.folder)) == known.identity:
             raise ConflictError(
-                f"{self._store.place}: this database belongs to the home {known.folder}. "
-                "Name that one with --home, or use another database."
+                f"this database belongs to the home {known.folder}",
+                field=self._store.place,
+                remedy="Name that one, or use another database",
+                kind="database-of-another-home",
             )
         row = HomeRow(identity, str(self.folder))
         if known != row:
@@ -218,8 +226,11 @@ class Home:
         busy = living([*place.glob("trials/*/*"), *place.glob("jobs/*")])
         if busy is not None:
             raise ConflictError(
-                f"{place}: this is the folder of another experiment '{name}'{_of_database(place)}, and processes that "
-                f"it started still run ({busy}). Wait for their end, or choose another `name` or --home."
+                f"this is the folder of another experiment '{name}'{_of_database(place)}, and processes that "
+                f"it started still run ({busy})",
+                field=str(place),
+                remedy="Wait for their end, or choose another `name` or home",
+                kind="folder-busy",
             )
         own = self._find_all(_place_of_experiment(name), self._identity(name))
         target = self.set_aside(place)
@@ -244,14 +255,20 @@ class Home:
         """
         self.settle()
         place = self.folder / _place_of_experiment(name)
-        remedy = f"Watch it with `tunewell show {name}`, or stop it with `tunewell stop {name}`."
 
-        def explain(holder: str) -> str:
+        def explain(holder: str) -> ConflictError:
             if self._is_own(name):
-                return f"Experiment '{name}' is being run by process {holder}. {remedy}"
-            return (
-                f"{place}: process {holder} runs another experiment '{name}'{_of_database(place)} there. Wait for it, "
-                "or choose another `name` or --home."
+                return ConflictError(
+                    f"Experiment '{name}' is being run by process {holder}",
+                    remedy="Watch it, or stop it",
+                    kind="experiment-running",
+                    experiment=name,
+                )
+            return ConflictError(
+                f"process {holder} runs another experiment '{name}'{_of_database(place)} there",
+                field=str(place),
+                remedy="Wait for it, or choose another `name` or home",
+                kind="folder-busy",
             )
 
         while True:
@@ -265,8 +282,8 @@ class Home:
     def retrain_lock(self, name: str) -> Iterator[None]:
         """Hold the right to replace an experiment's model; raise `ConflictError` if another process has it."""
 
-        def explain(holder: str) -> str:
-            return f"Experiment '{name}' is being retrained by process {holder}. Wait for it."
+        def explain(holder: str) -> ConflictError:
+            return ConflictError(f"Experiment '{name}' is being retrained by process {holder}", remedy="Wait for it")
 
         self.claim(name)
         with _held(self.folder / _place_of_experiment(name) / _RETRAIN, explain):
@@ -298,12 +315,12 @@ def _of_database(folder: Path) -> str:
 
 
 @contextmanager
-def _held(path: Path, explain: Callable[[str], str]) -> Iterator[None]:
+def _held(path: Path, explain: Callable[[str], ConflictError]) -> Iterator[None]:
     while True:
         with _opened(path) as file:
             holder = _lock(file)
             if holder is not None:
-                raise ConflictError(explain(holder))
+                raise explain(holder)
             if not _is_at(file, path):  # its folder was set aside meanwhile
                 continue
             file.truncate(0)
@@ -320,7 +337,9 @@ def _opened(path: Path) -> TextIO:
         path.parent.mkdir(mode=0o700, exist_ok=True)
         return path.open("a+")
     except OSError as error:
-        raise DataError(f"{path}: it can't be written ({error.strerror}), and must be to run anything.") from None
+        raise DataError(
+            f"it can't be written ({error.strerror}), and must be to run anything", field=str(path)
+        ) from None
 
 
 def _is_at(file: TextIO, path: Path) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tunewell.reports.data_page import render
 from tunewell.service.submission import Plan
-from tunewell.spec.errors import SpecError
+from tunewell.spec.errors import ArgumentError
 from tunewell.tasks.data_view import DataView
 
 
@@ -18,9 +18,9 @@ def write_data_page(plan: Plan, path: Path) -> DataView:
     """
     view = plan.task.view(plan.spec, lambda what, done, total: None)
     if view is None:
-        raise SpecError("--pictures", "only built-in tasks know their data", "Drop it")
+        raise ArgumentError("pictures", "only built-in tasks know their data", "Drop it")
     try:
         path.write_text(render(view), encoding="utf-8")
     except OSError as error:
-        raise SpecError("--pictures", f"{path} can't be written ({error.strerror})", "Name another place") from None
+        raise ArgumentError("pictures", f"{path} can't be written ({error.strerror})", "Name another place") from None
     return view

@@ -102,8 +102,9 @@ def read_finalists(store: Store, home: Home, name: str) -> list[Finalist]:
         found = [Finalist(**{**row, "folder": path.parent / row["folder"]}) for row in rows]
     except (OSError, ValueError, TypeError, KeyError):
         raise DataError(
-            f"{path}: this record of the best trials, trained on all data, is damaged. Remove it and the report.html "
-            "beside it, and give the command of the search again: the best are then trained again."
+            "this record of the best trials, trained on all data, is damaged",
+            field=str(path),
+            remedy="Remove it and the report.html beside it, and run the search again: the best are then trained again",
         ) from None
     return [one for one in found if store.has_attempt(name, one.number, one.attempt)]
 

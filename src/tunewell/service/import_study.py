@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tunewell.service.importing import ImportedTrial, check_parameters
-from tunewell.spec.errors import DataError, ended, nearest
+from tunewell.spec.errors import DataError, nearest
 from tunewell.spec.experiment import Objective
 from tunewell.spec.secrets import without_password
 from tunewell.spec.space import SearchSpace
@@ -34,12 +34,17 @@ def read_study(storage: str, name: str | None, space: SearchSpace, objective: Ob
     study = _open(storage, name)
     storage = without_password(storage)
     if len(study.directions) > 1:
-        raise DataError(f"{storage}: the study '{study.study_name}' has several objectives. Export one of them as CSV.")
+        raise DataError(
+            f"the study '{study.study_name}' has several objectives",
+            field=storage,
+            remedy="Export one of them as CSV",
+        )
     goal = study.direction.name.lower()
     if goal != objective.goal:
         raise DataError(
-            f"{storage}: the study '{study.study_name}' is to {goal}, the spec to {objective.goal} {objective.metric}. "
-            f"Write `goal: {goal}` in the spec's objective."
+            f"the study '{study.study_name}' is to {goal}, the spec to {objective.goal} {objective.metric}",
+            field=storage,
+            remedy=f"Write `goal: {goal}` in the spec's objective",
         )
     found = (_trial(f"{storage}, trial {trial.number}", trial, space) for trial in study.get_trials(deepcopy=False))
     return [trial for trial in found if trial is not None]
@@ -49,35 +54,49 @@ def _open(storage: str, name: str | None) -> Any:
     try:
         import optuna
     except ImportError:
-        raise DataError("Optuna is not installed here. Install it (pip install optuna), or export CSV there.") from None
+        raise DataError(
+            "Optuna is not installed here", remedy="Install it (pip install optuna), or export CSV there"
+        ) from None
     place = without_password(storage)
     if storage.startswith("sqlite:///"):
         _check_file(storage, Path(storage.removeprefix("sqlite:///")))
     try:
         names = optuna.get_all_study_names(storage)
     except Exception as error:  # whatever storage, database and driver raise
-        raise DataError(f"{place}: Optuna can't read it ({error}). Give the URL of Optuna's storage.") from None
+        raise DataError(
+            f"Optuna can't read it ({error})", field=place, remedy="Give the URL of Optuna's storage"
+        ) from None
     if name is None and len(names) != 1:
-        there = f"Name one of them with --study: {', '.join(sorted(names))}" if names else "Give another storage"
-        raise DataError(f"{place}: there are {len(names)} studies. {there}.")
+        studies = ", ".join(sorted(names))
+        raise DataError(
+            f"there are {len(names)} studies",
+            field=place,
+            remedy=f"Name one of them: {studies}" if names else "Give another storage",
+            kind="several-studies" if names else "",
+            studies=studies,
+        )
     if name is not None and name not in names:
-        raise DataError(f"{place}: there is no study '{name}'. {ended(nearest(name, names) or 'There is none')}")
+        raise DataError(f"there is no study '{name}'", field=place, remedy=nearest(name, names) or "There is none")
     return optuna.load_study(study_name=name or names[0], storage=storage)
 
 
 def _check_file(storage: str, path: Path) -> None:
     """Raise `DataError` unless the file holds studies: Optuna would make its tables in any database that it opens."""
     if not path.is_file():
-        raise DataError(f"{storage}: there is no such database file. Give the URL of Optuna's storage.")
+        raise DataError("there is no such database file", field=storage, remedy="Give the URL of Optuna's storage")
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             found = connection.execute(
                 "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'studies'"
             ).fetchone()
     except sqlite3.Error as error:
-        raise DataError(f"{storage}: it can't be read ({error}). Give the URL of Optuna's storage.") from None
+        raise DataError(
+            f"it can't be read ({error})", field=storage, remedy="Give the URL of Optuna's storage"
+        ) from None
     if found is None:
-        raise DataError(f"{storage}: there are no studies of Optuna in it. Give the URL of Optuna's storage.")
+        raise DataError(
+            "there are no studies of Optuna in it", field=storage, remedy="Give the URL of Optuna's storage"
+        )
 
 
 def _trial(place: str, trial: Any, space: SearchSpace) -> ImportedTrial | None:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from tunewell.service.importing import ImportedTrial, check_parameters
 from tunewell.spec.decoding import decode
-from tunewell.spec.errors import DataError, ended, nearest, shown
+from tunewell.spec.errors import DataError, nearest, shown
 from tunewell.spec.space import Numeric, Parameter, SearchSpace
 from tunewell.spec.states import Cause, TrialState
 
@@ -43,11 +43,15 @@ def read_table(path: Path, space: SearchSpace, metric: str) -> list[ImportedTria
         columns = _columns(path, space, metric, list(reader.fieldnames or ()))
         trials = [_trial(f"{path}, row {number}", row, columns, space) for number, row in enumerate(reader, 2)]
     except OSError as error:
-        raise DataError(f"{path}: it can't be read ({error.strerror}). Give the path of a CSV file.") from None
+        raise DataError(
+            f"it can't be read ({error.strerror})", field=str(path), remedy="Give the path of a CSV file"
+        ) from None
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: it is damaged, or not {error.encoding.upper()}. Save it as CSV in UTF-8.") from None
+        raise DataError(
+            f"it is damaged, or not {error.encoding.upper()}", field=str(path), remedy="Save it as CSV in UTF-8"
+        ) from None
     except csv.Error as error:
-        raise DataError(f"{path}: it is no valid CSV ({error}). Fix it.") from None
+        raise DataError(f"it is no valid CSV ({error})", field=str(path), remedy="Fix it") from None
     return [trial for trial in trials if trial is not None]
 
 
@@ -68,13 +72,13 @@ def _columns(path: Path, space: SearchSpace, metric: str, header: list[str]) -> 
 
 def _missing(path: Path, name: str, header: list[str]) -> DataError:
     return DataError(
-        f"{path}: there is no column '{name}'. {ended(nearest(name, header) or 'The first row names them')}"
+        f"there is no column '{name}'", field=str(path), remedy=nearest(name, header) or "The first row names them"
     )
 
 
 def _trial(place: str, row: Row, columns: Mapping[str, str], space: SearchSpace) -> ImportedTrial | None:
     if _BEYOND in row:
-        raise DataError(f"{place}: there are more values than columns. Put values with commas in quotes.")
+        raise DataError("there are more values than columns", field=place, remedy="Put values with commas in quotes")
     state = _word(place, row, _STATE, TrialState, TrialState.SUCCEEDED)
     if not state.final:
         return None
@@ -82,14 +86,14 @@ def _trial(place: str, row: Row, columns: Mapping[str, str], space: SearchSpace)
     given = {p.name: _value(p, text) for p, text in texts.items() if text or _may_be_empty(p)}
     value = _number(place, row, columns[_VALUE])
     if state is TrialState.SUCCEEDED and value is None:
-        raise DataError(f"{place}, column '{columns[_VALUE]}': there is no value. Give one, or drop the row.")
+        raise DataError("there is no value", field=_cell(place, columns[_VALUE]), remedy="Give one, or drop the row")
     failed = state is TrialState.FAILED
     fidelity = _number(place, row, _FIDELITY)
     cost = _number(place, row, _COST)
     if fidelity is not None and not 0 < fidelity <= 1:
-        raise DataError(f"{place}, column '{_FIDELITY}': {fidelity} is no share. Give one above 0 and up to 1.")
+        raise DataError(f"{fidelity} is no share", field=_cell(place, _FIDELITY), remedy="Give one above 0 and up to 1")
     if cost is not None and cost < 0:
-        raise DataError(f"{place}, column '{_COST}': {cost} is negative. Give the seconds that the trial took.")
+        raise DataError(f"{cost} is negative", field=_cell(place, _COST), remedy="Give the seconds that the trial took")
     return ImportedTrial(
         check_parameters(place, space, given),
         state,
@@ -98,6 +102,10 @@ def _trial(place: str, row: Row, columns: Mapping[str, str], space: SearchSpace)
         1.0 if fidelity is None else fidelity,
         cost or 0.0,
     )
+
+
+def _cell(place: str, column: str) -> str:
+    return f"{place}, column '{column}'"
 
 
 def _value(parameter: Parameter, text: str) -> Any:
@@ -128,7 +136,8 @@ def _number(place: str, row: Row, column: str) -> float | None:
         return None
     number = _as_number(text)
     if isinstance(number, str) or not math.isfinite(number):
-        raise DataError(f"{place}, column '{column}': {shown(text)} is no finite number. Give one, or drop the row.")
+        problem = f"{shown(text)} is no finite number"
+        raise DataError(problem, field=_cell(place, column), value=text, remedy="Give one, or drop the row")
     return float(number)
 
 
@@ -139,5 +148,5 @@ def _word(place: str, row: Row, column: str, kind: type[Word], default: Word) ->
     try:
         return kind(text)
     except ValueError:
-        remedy = ended(nearest(text, [str(member) for member in kind]))
-        raise DataError(f"{place}, column '{column}': {shown(text)} is none that there is. {remedy}") from None
+        problem, remedy = f"{shown(text)} is none that there is", nearest(text, [str(member) for member in kind])
+        raise DataError(problem, field=_cell(place, column), value=text, remedy=remedy) from None

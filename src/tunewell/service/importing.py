@@ -48,7 +48,7 @@ def record(store: Store, plan: Plan, trials: Sequence[ImportedTrial], origin: st
         ConflictError: the name is taken.
     """
     if not trials:
-        raise DataError(f"{origin}: there is no finished trial. Nothing was imported.")
+        raise DataError("there is no finished trial", field=origin, remedy="Nothing was imported")
     name, metric, now = plan.spec.name, plan.spec.objective.metric, time.time()
     algorithm = {"name": IMPORTED, "reason": "", "version": 1, "max_trials": len(trials), "options": {}, "sources": []}
     with store.transaction() as tx:
@@ -86,12 +86,16 @@ def check_parameters(place: str, space: SearchSpace, given: Mapping[str, Any]) -
         elif parameter.size == 1:
             value = parameter.from_unit(0.5)
         else:
-            raise DataError(f"{where}: there is no value, but it is active here. Give one, or leave the trial out.")
+            raise DataError(
+                "there is no value, but it is active here", field=where, remedy="Give one, or leave the trial out"
+            )
         if not parameter.contains(value):
             remedy = "Add it to the spec's values" if isinstance(parameter, Choice) else "Widen the range in the spec"
             raise DataError(
-                f"{where}: {shown(value)} is outside {describe_domain(parameter)}. {remedy}, or leave the trial out. "
-                "A search that starts from these trials may have a narrower space."
+                f"{shown(value)} is outside {describe_domain(parameter)}",
+                field=where,
+                remedy=f"{remedy}, or leave the trial out. A search that starts from these trials may have a narrower "
+                "space",
             )
         configuration[parameter.name] = parameter.canonical(value)
     return configuration

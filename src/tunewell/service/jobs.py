@@ -61,7 +61,7 @@ def job_launch(home: Home, experiment: str, verb: str, arguments: Mapping[str, A
         write_json(folder / "job.json", dict(arguments))
         write_json(folder / "parameters.json", arguments.get("parameters", {}))
     except OSError as error:
-        raise DataError(f"{jobs}: it can't be written ({error.strerror}).") from None
+        raise DataError(f"it can't be written ({error.strerror})", field=str(jobs)) from None
     return Launch(key=AttemptKey(experiment, JOB_TRIAL, number), folder=folder, identity=identity)
 
 

@@ -18,7 +18,7 @@ from tunewell.service.jobs import OnReport, job_launch, run_job
 from tunewell.service.results import default_trial, search_result
 from tunewell.service.submission import recorded_plan, shareable_spec
 from tunewell.service.training import schedule, train_again
-from tunewell.spec.errors import ConflictError, NotFoundError, SpecError, UserError
+from tunewell.spec.errors import ArgumentError, ConflictError, NotFoundError, SpecError, UserError
 from tunewell.spec.experiment import parse_spec
 from tunewell.spec.files import to_yaml
 from tunewell.spec.launch import AttemptKey, Launch, Report
@@ -116,42 +116,46 @@ def retrain(
             _replace(target, folder / "artifacts" / "model")
         return target, metrics
     if output is not None:
-        raise SpecError("--output", "a command decides itself where it writes", "Drop it")
+        raise ArgumentError("output", "a command decides itself where it writes", "Drop it")
     if spec.command is None:
         raise UserError(
-            f"Experiment '{name}' is over a Python function: call it with the parameters of trial {trial.number}."
+            f"Experiment '{name}' is over a Python function",
+            remedy=f"Call it with the parameters of trial {trial.number}",
         )
     if spec.working_directory is not None and not spec.working_directory.is_dir():
         raise SpecError(
             "working_directory",
             f"there is no folder '{spec.working_directory}' any more",
-            "Give `tunewell search` the spec where it is now, which puts that on record",
+            "Submit the spec where it is now, which puts that on record",
+            kind="program-moved",
         )
     job = train_again(store, home, spec, task, trial, "retrain", note)
     return job / "artifacts", metrics
 
 
 def _check_replaceable(target: Path) -> None:
-    """Raise `SpecError` unless a model can be put at `target`: before hours of training, not after them.
+    """Raise `ArgumentError` unless a model can be put at `target`: before hours of training, not after them.
 
     What is there goes, so it may be a model, or an empty folder, but must not hold anything else.
     """
     _complete_replacement(target)
     if target.exists() and not target.is_dir():
-        raise SpecError("--output", f"{target} is there, and is no model", "Name a new folder, or that of a model")
+        raise ArgumentError("output", f"{target} is there, and is no model", "Name a new folder, or that of a model")
     held = sorted(path.name for path in target.iterdir()) if target.exists() else []
     if held and "model.json" not in held:
-        raise SpecError("--output", f"{target} is there, and is no model", "Name a new folder, or that of a model")
+        raise ArgumentError("output", f"{target} is there, and is no model", "Name a new folder, or that of a model")
     others = [name for name in held if name not in _MODEL_FILES]
     if others:
-        raise SpecError("--output", f"{target} holds more than a model ({others[0]})", "Name a new folder, or move it")
+        raise ArgumentError(
+            "output", f"{target} holds more than a model ({others[0]})", "Name a new folder, or move it"
+        )
     _check_folder(target.parent)
 
 
 def _check_file(output: Path) -> None:
-    """Raise `SpecError` unless a file can be written at `output`."""
+    """Raise `ArgumentError` unless a file can be written at `output`."""
     if output.is_dir():
-        raise SpecError("--output", f"{output} is a folder", "Name a file")
+        raise ArgumentError("output", f"{output} is a folder", "Name a file")
     _check_folder(output.absolute().parent)
 
 
@@ -161,7 +165,7 @@ def _check_folder(folder: Path) -> None:
         with TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise SpecError("--output", f"{folder} can't be written ({error.strerror})", "Name another place") from None
+        raise ArgumentError("output", f"{folder} can't be written ({error.strerror})", "Name another place") from None
 
 
 def _replace(target: Path, source: Path) -> None:
@@ -212,12 +216,12 @@ def predict(
     """
     if output is not None:
         if output.suffix.lower() not in (".csv", ".json"):
-            raise SpecError("--output", f"'{output.name}' is neither CSV nor JSON", "End its name in .csv or .json")
+            raise ArgumentError("output", f"'{output.name}' is neither CSV nor JSON", "End its name in .csv or .json")
         _check_file(output)
     folder, name = find_model(store, home, model)
     missing = [path for path in inputs if not path.exists()]
     if missing:
-        raise NotFoundError(f"{missing[0]}: there is no such file or folder.")
+        raise NotFoundError("there is no such file or folder", field=str(missing[0]))
     arguments = {
         "model": str(folder),
         "inputs": [str(path) for path in inputs],
@@ -227,7 +231,7 @@ def predict(
     }
     task = _task_of_model(folder)
     if drawn and "draw" not in task.jobs:
-        raise SpecError("--drawn", "this model finds no objects that could be drawn", "Leave it out")
+        raise ArgumentError("drawn", "this model finds no objects that could be drawn", "Leave it out")
     done = run_job(_job(home, name, task, "draw" if drawn else "predict", arguments))
     result: list[dict[str, Any]] = json.loads((done / "predictions.json").read_text(encoding="utf-8"))
     return result
@@ -295,7 +299,7 @@ def find_model(store: Store, home: Home, model: str) -> tuple[Path, str]:
         return retrained, model
     best = best_model(store, home, row)
     if best is None:
-        raise NotFoundError(f"Experiment '{model}' has no model (only built-in tasks with a result leave one).")
+        raise NotFoundError(f"Experiment '{model}' has no model (only built-in tasks with a result leave one)")
     return best, model
 
 
@@ -340,14 +344,16 @@ def _chosen(store: Store, home: Home, row: ExperimentRow, number: int | None) ->
         return store.trial(row.name, number)
     best = _ranked(store, home, row)
     if not best:
-        raise ConflictError(f"Experiment '{row.name}' has no trial with a result yet. Name one with --trial.")
+        raise ConflictError(
+            f"Experiment '{row.name}' has no trial with a result yet", remedy="Name a trial", kind="no-result"
+        )
     return best[0]
 
 
 def _job(home: Home, experiment: str, task: Task, verb: str, arguments: Mapping[str, Any]) -> Launch:
     """Return the launch of a job in a new folder; raise `UserError` where the task, or this install, can't do it."""
     if verb not in task.jobs:
-        raise UserError(f"This task can't {verb}.")
+        raise UserError(f"This task can't {verb}")
     task.require()
     return replace(job_launch(home, experiment, verb, arguments), entry=task.jobs[verb], preload=task.preload)
 
@@ -357,7 +363,9 @@ def _task_of_model(folder: Path) -> Task:
     try:
         name = json.loads(path.read_text(encoding="utf-8")).get("task")
     except (OSError, ValueError, AttributeError):
-        raise UserError(f"{path}: it can't be read as the configuration of a model. Take the folder again.") from None
+        raise UserError(
+            "it can't be read as the configuration of a model", field=str(path), remedy="Take the folder again"
+        ) from None
     if name not in TASKS:
-        raise UserError(f"{path}: it names the unknown task {name!r}.")
+        raise UserError(f"it names the unknown task {name!r}", field=str(path))
     return task_for({"task": name})

@@ -156,7 +156,7 @@ class Service:
         identities = {known.attempt: known.identity for known in self.store.attempts(name, number)}
         if chosen not in identities:
             tried = f"it has been tried {trial.attempt} times" if trial.attempt else "it has not been started yet"
-            raise NotFoundError(f"Trial {number} of '{name}' has no attempt {attempt or 1}: {tried}.")
+            raise NotFoundError(f"Trial {number} of '{name}' has no attempt {attempt or 1}: {tried}")
         return self.home.attempt(AttemptKey(name, number, chosen), identities[chosen]) / "output.log"
 
     def export(self, name: str) -> dict[str, Any]:
@@ -185,9 +185,9 @@ class Service:
         """
         row = self.store.experiment(name)
         if row.state.final:
-            raise ConflictError(f"Experiment '{name}' has ended already (it is {row.state}).")
+            raise ConflictError(f"Experiment '{name}' has ended already (it is {row.state})")
         if trial is not None and self.store.trial(name, trial).state.final:
-            raise ConflictError(f"Trial {trial} of '{name}' has ended already.")
+            raise ConflictError(f"Trial {trial} of '{name}' has ended already")
         self.store.request(name, "stop" if trial is None else "stop_trial", trial=trial, key=key)
         if trial is None and not self.is_running(name) and not row.spec.get("function"):
             self.run(name)
@@ -207,12 +207,12 @@ class Service:
         for number in chosen:
             state = self.store.trial(name, number).state
             if state not in (TrialState.FAILED, TrialState.STOPPED):
-                raise ConflictError(f"Trial {number} of '{name}' is {state}: only failed and stopped ones are retried.")
+                raise ConflictError(f"Trial {number} of '{name}' is {state}: only failed and stopped ones are retried")
         if not chosen:
             chosen = [trial.number for trial in self._failed(name, cause)]
         if not chosen:
             which = f" with cause {cause}" if cause else ""
-            raise ConflictError(f"Experiment '{name}' has no failed trial{which}.")
+            raise ConflictError(f"Experiment '{name}' has no failed trial{which}")
         self.store.request(name, "retry", key=key, data={"trials": chosen})
         return chosen
 

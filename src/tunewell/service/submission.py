@@ -13,18 +13,20 @@ from typing import Any, Literal
 from tunewell.controller.resources import plan_resources
 from tunewell.home.home import Home
 from tunewell.schedulers.local import LocalScheduler
+from tunewell.service.checking import completed_spec, findings_of, searched_space, trained_task
 from tunewell.service.warm_start import find_best, find_sources, with_space
 from tunewell.spec.declaration import declare, parse_space
 from tunewell.spec.differences import BUDGET_FIELDS, Difference, spec_differences
 from tunewell.spec.errors import ConflictError, listed
-from tunewell.spec.experiment import ExperimentSpec, parse_spec
+from tunewell.spec.experiment import ExperimentSpec, gather_spec, parse_spec
 from tunewell.spec.places import PLACES, beside, moved_spec, resolved_spec
+from tunewell.spec.problems import Problems
 from tunewell.spec.secrets import without_values
 from tunewell.spec.space import Configuration, SearchSpace
 from tunewell.spec.states import TrialState
 from tunewell.store.rows import ExperimentRow
 from tunewell.store.store import Store
-from tunewell.tasks.catalogue import complete_spec, task_for
+from tunewell.tasks.catalogue import task_for
 from tunewell.tasks.contract import Task
 from tunewell.tuners.catalogue import RESUMING, AlgorithmChoice, check_options, choose, create, initial_configurations
 from tunewell.tuners.contract import Tuner
@@ -36,6 +38,20 @@ IMPORTED = "imported"
 #: When to begin afresh under a numbered name although the name is taken: never, always, or if that experiment
 #: has ended, has another spec, or is being run.
 Fresh = Literal["never", "always", "if-ended"]
+#: Fields that the choice of an algorithm, and its tuner, depend on.
+_CHOSEN_BY = (
+    "algorithm",
+    "early_stopping",
+    "initial",
+    "max_concurrency",
+    "max_trials",
+    "objective",
+    "parameters",
+    "parameters_from",
+    "resources",
+    "resumable",
+    "seed",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,30 +79,59 @@ def make_plan(raw: Mapping[str, Any], function: Function | None = None) -> Plan:
     """Check everything that can be checked without starting anything.
 
     Raises:
-        UserError: something is wrong; the message names it and the remedy.
+        UserError: something is wrong; the error names it and the remedy.
+        SpecErrors: several things are; it holds an error for each that doesn't depend on another.
     """
-    spec = resolved_spec(_with_epochs(parse_spec(complete_spec(dict(raw), function))))
-    task = task_for(spec, function)
-    space = task.space(spec)
-    resumable, options = task.resumable(spec), spec.algorithm.options
-    check_options(spec.algorithm.name, options)
+    problems = Problems()
+    spec = resolved_spec(_with_epochs(gather_spec(completed_spec(raw, function, problems), problems)))
+    task = trained_task(spec, function, problems)
+    space = searched_space(task, spec, problems) if task is not None else None
+    with problems.gathering():
+        check_options(spec.algorithm.name, spec.algorithm.options)
+    choice = _choice(spec, task, space, problems) if task is not None and space is not None else None
+    findings = findings_of(task, spec, problems) if task is not None else []
+    problems.raise_any()
+    assert task is not None and space is not None and choice is not None
+    return Plan(spec, task, space, choice, (*findings, *_findings_on_earlier(spec)))
+
+
+def _choice(spec: ExperimentSpec, task: Task, space: SearchSpace, problems: Problems) -> AlgorithmChoice | None:
+    """Return the algorithm that searches, as far as all that it depends on is right, and its tuner can be made."""
+    at_once, initial = None, []
+    if not problems.concern("resources", "max_concurrency"):
+        with problems.gathering():
+            at_once = _at_once(spec)
+    with problems.gathering():
+        initial = initial_configurations(space, spec.initial)
+    choice = None
+    if not problems.concern(*_CHOSEN_BY):
+        with problems.gathering():
+            choice = _chosen(spec, task, space, at_once, initial)
+    return choice
+
+
+def _chosen(
+    spec: ExperimentSpec,
+    task: Task,
+    space: SearchSpace,
+    at_once: int | None,
+    initial: Sequence[tuple[str, Configuration]],
+) -> AlgorithmChoice:
     choice = choose(
         spec.algorithm.name,
         space,
         spec.max_trials,
-        resumable,
+        task.resumable(spec),
         _epochs(space),
         spec.early_stopping,
-        _at_once(spec),
-        **options,
+        at_once,
+        **spec.algorithm.options,
     )
     if spec.parameters_from is not None:
         choice = replace(choose("random", space, 1), reason=f"a single trial, as good as {spec.parameters_from}")
     plan = Plan(spec, task, space, choice, findings=())
-    make_tuner(
-        spec, task, space, choice.max_trials, _algorithm_record(plan, initial_configurations(space, spec.initial))
-    )
-    return replace(plan, findings=(*task.check(spec), *_findings_on_earlier(spec)))
+    make_tuner(spec, task, space, choice.max_trials, _algorithm_record(plan, initial))
+    return choice
 
 
 def _at_once(spec: ExperimentSpec) -> int | None:
@@ -231,8 +276,8 @@ def check_searched(row: ExperimentRow) -> None:
     """Raise `ConflictError` if an experiment was imported, so that it can't go on."""
     if row.algorithm["name"] == IMPORTED:
         raise ConflictError(
-            f"Experiment '{row.name}' was imported: it can't go on. "
-            f"Start a search under another `name`, with `warm_start: {row.name}`."
+            f"Experiment '{row.name}' was imported: it can't go on",
+            remedy=f"Start a search under another `name`, with `warm_start: {row.name}`",
         )
 
 
@@ -284,8 +329,10 @@ def _continue(store: Store, home: Home, row: ExperimentRow, plan: Plan) -> Submi
         changes = "; ".join(map(str, fixed[:5]))
         changes += f"; and {len(fixed) - 5} more" if len(fixed) > 5 else ""
         raise ConflictError(
-            f"Experiment '{row.name}' exists with another spec ({changes}). "
-            "Give the new one another `name`, start over with --new, or undo the change."
+            f"Experiment '{row.name}' exists with another spec ({changes})",
+            remedy="Give the new one another `name`, or undo the change",
+            kind="experiment-differs",
+            experiment=row.name,
         )
     if elsewhere:
         plan.task.check_same(spec, home.experiment(row.name))

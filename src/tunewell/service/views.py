@@ -37,7 +37,9 @@ def write_report(store: Store, home: Home, name: str, path: Path | None = None) 
         html.write(view, target)
     except OSError as error:
         raise DataError(
-            f"{target}: the report can't be written ({error.strerror or error}). Name another file for it."
+            f"the report can't be written ({error.strerror or error})",
+            field=str(target),
+            remedy="Name another file for it",
         ) from None
     return target
 

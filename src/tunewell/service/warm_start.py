@@ -50,7 +50,9 @@ def find_best(store: Store, name: str, space: SearchSpace, source: str | None) -
     row = _earlier(store, name, source, "parameters_from")
     best = store.top(source, parse_spec(row.spec).objective.goal, limit=1)
     if not best:
-        raise SpecError("parameters_from", f"'{source}' has no trial with a result", "Name a search that has one")
+        raise SpecError(
+            "parameters_from", f"'{source}' has no trial with a result", "Name a search that has one", source
+        )
     found = map_into(space, best[0].parameters)
     if found is None:
         raise SpecError(
@@ -63,11 +65,11 @@ def find_best(store: Store, name: str, space: SearchSpace, source: str | None) -
 
 def _earlier(store: Store, name: str, source: str, field: str) -> ExperimentRow:
     if source == name:
-        raise SpecError(field, f"'{source}' is this search itself", "Name an earlier one")
+        raise SpecError(field, f"'{source}' is this search itself", "Name an earlier one", source)
     row = store.find_experiment(source)
     if row is None:
         remedy = nearest(source, [known.name for known in store.experiments()]) or "There is none yet"
-        raise SpecError(field, f"there is no experiment '{source}'", remedy)
+        raise SpecError(field, f"there is no experiment '{source}'", remedy, source)
     return row
 
 
@@ -80,16 +82,18 @@ def _find(store: Store, name: str, space: SearchSpace, source: str) -> Source:
             "warm_start",
             f"'{source}' has no parameter in common with this search ({', '.join(known.names)} there)",
             "Name a search over some of the same parameters",
+            source,
         )
     trials = list(_finished(store, source, minimized=parse_spec(row.spec).objective.goal == "minimize"))
     if not trials:
-        raise SpecError("warm_start", f"'{source}' has no finished trial", "Name a search that has some")
+        raise SpecError("warm_start", f"'{source}' has no finished trial", "Name a search that has some", source)
     found = make_source(source, space, trials)
     if not found.trials:
         raise SpecError(
             "warm_start",
             f"no trial of '{source}' fits into this space: the values of {', '.join(common)} are others there",
             "Name a search over some of the same values",
+            source,
         )
     return found
 

@@ -15,11 +15,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Hashable, Mapping, Set
+from collections.abc import Hashable, Iterable, Mapping, Set
 from dataclasses import replace
 from typing import Any
 
-from tunewell.spec.errors import SpecError, nearest, shown
+from tunewell.spec.errors import SpecError, UserError, closest, nearest, shown
+from tunewell.spec.problems import Problems
 from tunewell.spec.quantities import LARGEST_INTEGER
 from tunewell.spec.space import (
     NO_DEFAULT,
@@ -32,6 +33,7 @@ from tunewell.spec.space import (
     describe_domain,
     identity,
     is_number,
+    unknown_parent,
 )
 from tunewell.spec.text import check_text
 
@@ -55,7 +57,8 @@ def parse_space(declarations: Mapping[str, Any], base: SearchSpace | None = None
     nearest value that is left, and a parameter that can never be active any more is dropped.
 
     Raises:
-        SpecError: a declaration breaks a rule; the message names the field, the value and the remedy.
+        SpecError: a declaration breaks a rule; the error names the field, the value and the remedy.
+        SpecErrors: several do.
     """
     if not isinstance(declarations, Mapping):
         raise SpecError(
@@ -63,20 +66,55 @@ def parse_space(declarations: Mapping[str, Any], base: SearchSpace | None = None
         )
     if len(declarations) > MOST_PARAMETERS:
         raise SpecError("parameters", f"there are {len(declarations)}", f"Give {MOST_PARAMETERS} at most")
-    known = {parameter.name: parameter for parameter in base or ()}
+    problems, known = Problems(), {parameter.name: parameter for parameter in base or ()}
+    wrong: set[str] = set()
     for name, declaration in declarations.items():
-        if base is None:
-            known[name] = parse_parameter(name, declaration)
-        elif name in known:
-            known[name] = _override(known[name], declaration)
-        else:
-            raise SpecError(f"parameters.{name}", "there is no such parameter here", nearest(str(name), known))
+        try:
+            known[name] = _parameter(name, declaration, base)
+        except UserError as error:
+            problems.add(error)
+            wrong.add(name)
+    _gather_unknown_parents(known, wrong, {*known, *map(str, declarations)}, problems)
     conditioned = {name for name, d in declarations.items() if isinstance(d, Mapping) and d.get("when")}
-    return _with_checked_conditions(SearchSpace(tuple(known.values())), conditioned)
+    space = SearchSpace(())
+    with problems.gathering():
+        space = SearchSpace(_without(known.values(), wrong))
+        space = _with_checked_conditions(space, conditioned, problems)
+    problems.raise_any()
+    return space
+
+
+def _parameter(name: Any, declaration: Any, base: SearchSpace | None) -> Parameter:
+    if base is None:
+        return parse_parameter(name, declaration)
+    if name in base:
+        return _override(base[name], declaration)
+    raise SpecError(f"parameters.{name}", "there is no such parameter here", nearest(str(name), base.names))
+
+
+def _gather_unknown_parents(
+    known: Mapping[str, Parameter], wrong: set[str], names: Set[str], problems: Problems
+) -> None:
+    """Add the conditions on parameters that are not in `names`; those that have such a condition are `wrong`, too."""
+    for parameter in known.values():
+        for condition in parameter.when:
+            if condition.parent not in names and parameter.name not in wrong:
+                problems.add(unknown_parent(parameter, condition, names))
+                wrong.add(parameter.name)
+
+
+def _without(parameters: Iterable[Parameter], wrong: Set[str]) -> tuple[Parameter, ...]:
+    """Return the parameters that are not wrong, and have no condition on one that is left out."""
+    kept = [parameter for parameter in parameters if parameter.name not in wrong]
+    names = {parameter.name for parameter in kept}
+    if all(condition.parent in names for parameter in kept for condition in parameter.when):
+        return tuple(kept)
+    judged = [parameter for parameter in kept if all(condition.parent in names for condition in parameter.when)]
+    return _without(judged, set())
 
 
 def parse_parameter(name: Any, declaration: Any) -> Parameter:
-    """Return the parameter that one declaration describes; raises `SpecError`."""
+    """Return the parameter that one declaration describes; raises `SpecError`, or `SpecErrors`."""
     where = f"parameters.{name}"
     if not isinstance(name, str) or not PARAMETER_NAME.fullmatch(name):
         raise SpecError(
@@ -90,8 +128,10 @@ def parse_parameter(name: Any, declaration: Any) -> Parameter:
         return _numeric(name, where, declaration)
     if "choices" in declaration or "ordinal" in declaration:
         return _choice(name, where, declaration)
-    _check_fields(where, declaration, _NUMERIC_FIELDS | _CHOICE_FIELDS)
-    raise SpecError(where, f"{shown(declaration)} says no domain", "Give `low` and `high`, or `choices`")
+    problems = Problems()
+    _gather_unknown(where, declaration, _NUMERIC_FIELDS | _CHOICE_FIELDS, problems)
+    problems.raise_any()
+    raise SpecError(where, f"{shown(declaration)} says no domain", "Give `low` and `high`, or `choices`", declaration)
 
 
 def declare(space: SearchSpace) -> dict[str, Any]:
@@ -166,18 +206,32 @@ def _closest(parameter: Parameter, value: Value) -> Value:
 
 
 def _numeric(name: str, where: str, declaration: Mapping[str, Any]) -> Numeric:
-    _check_fields(where, declaration, _NUMERIC_FIELDS)
-    low, high = (_end(where, declaration, end) for end in ("low", "high"))
+    problems = Problems()
+    _gather_unknown(where, declaration, _NUMERIC_FIELDS, problems)
+    found: dict[str, float] = {}
+    for end in ("low", "high"):
+        with problems.gathering(f"{where}.{end}"):
+            found[end] = _end(where, declaration, end)
+    with problems.gathering():
+        _check_type(where, declaration)
+    with problems.gathering():
+        _check_log(where, declaration)
+    with problems.gathering():
+        _check_step(where, declaration)
+    with problems.gathering():
+        conditions = _when(where, declaration)
+    problems.raise_any()
+    low, high = found["low"], found["high"]
     if low > high:
-        raise SpecError(f"{where}.low", f"{low:g} is above high = {high:g}", "Exchange them")
+        raise SpecError(f"{where}.low", f"{low:g} is above high = {high:g}", "Exchange them", low)
     if not math.isfinite(high - low):
         raise SpecError(where, f"the range from {low:g} to {high:g} is too wide", "Narrow it")
     integer = _is_integer(where, declaration, low, high)
     log = _is_log(where, declaration, low)
     step = _step(where, declaration, high - low, integer)
     if log and step is not None:
-        raise SpecError(f"{where}.step", "a step and a log scale exclude each other", "Drop one of them")
-    parameter = Numeric(name, low, high, integer, log, step, _when(where, declaration))
+        raise SpecError(f"{where}.step", "a step and a log scale exclude each other", "Drop one of them", step)
+    parameter = Numeric(name, low, high, integer, log, step, conditions)
     return replace(parameter, default=_default(where, declaration, parameter))
 
 
@@ -187,60 +241,82 @@ def _end(where: str, declaration: Mapping[str, Any], end: str) -> float:
     return _number(f"{where}.{end}", declaration[end])
 
 
+def _check_type(where: str, declaration: Mapping[str, Any]) -> None:
+    kind = declaration.get("type")
+    if kind not in (None, "integer", "int", "float"):
+        raise SpecError(f"{where}.type", f"{shown(kind)} is no type", "Write `integer` or `float`", kind)
+
+
 def _is_integer(where: str, declaration: Mapping[str, Any], low: float, high: float) -> bool:
     kind = declaration.get("type")
     if kind is None:
         parts = (declaration.get(part) for part in ("low", "high", "step"))
         integer = all(isinstance(part, int) for part in parts if part is not None)
-    elif kind in ("integer", "int", "float"):
-        integer = kind != "float"
     else:
-        raise SpecError(f"{where}.type", f"{shown(kind)} is no type", "Write `integer` or `float`")
+        integer = kind != "float"
     if not integer:
         return False
     for end, value in (("low", low), ("high", high)):
         if value != int(value):
-            raise SpecError(f"{where}.{end}", f"{value:g} is not whole, but the type is integer", "Give a whole number")
+            problem = f"{value:g} is not whole, but the type is integer"
+            raise SpecError(f"{where}.{end}", problem, "Give a whole number", value)
         if abs(value) > LARGEST_INTEGER:
             raise SpecError(
                 f"{where}.{end}",
                 f"{value:g} is too large for an integer",
                 "Add `type: float`, or narrow the range",
+                value,
             )
     return True
 
 
-def _is_log(where: str, declaration: Mapping[str, Any], low: float) -> bool:
+def _check_log(where: str, declaration: Mapping[str, Any]) -> None:
     log = declaration.get("log", False)
     if not isinstance(log, bool):
-        raise SpecError(f"{where}.log", f"{shown(log)} is neither true nor false", "Write `log: true`")
+        raise SpecError(f"{where}.log", f"{shown(log)} is neither true nor false", "Write `log: true`", log)
+
+
+def _is_log(where: str, declaration: Mapping[str, Any], low: float) -> bool:
+    log = bool(declaration.get("log", False))
     if log and low <= 0:
-        raise SpecError(f"{where}.low", f"a log scale can't reach {low:g}", "Give a low above 0, or write `log: false`")
+        remedy = "Give a low above 0, or write `log: false`"
+        raise SpecError(f"{where}.low", f"a log scale can't reach {low:g}", remedy, low)
     return log
+
+
+def _check_step(where: str, declaration: Mapping[str, Any]) -> None:
+    if declaration.get("step") is None:
+        return
+    step = _number(f"{where}.step", declaration["step"])
+    if step <= 0:
+        raise SpecError(f"{where}.step", f"{step:g} is not above 0", "Give a positive step, or drop it", step)
 
 
 def _step(where: str, declaration: Mapping[str, Any], width: float, integer: bool) -> float | None:
     if declaration.get("step") is None:
         return None
-    step = _number(f"{where}.step", declaration["step"])
-    if step <= 0:
-        raise SpecError(f"{where}.step", f"{step:g} is not above 0", "Give a positive step, or drop it")
+    where, step = f"{where}.step", float(declaration["step"])
     if integer and step != int(step):
-        raise SpecError(f"{where}.step", f"{step:g} is not whole, but the parameter is", "Add `type: float`")
+        raise SpecError(where, f"{step:g} is not whole, but the parameter is", "Add `type: float`", step)
     if width > step * LARGEST_INTEGER:
-        raise SpecError(f"{where}.step", f"{step:g} is too short for the range", "Give a longer one, or drop it")
+        raise SpecError(where, f"{step:g} is too short for the range", "Give a longer one, or drop it", step)
     if step * (1 - _ROUNDING) > width > 0:
-        raise SpecError(f"{where}.step", f"{step:g} is longer than the range", "Give a smaller one")
+        raise SpecError(where, f"{step:g} is longer than the range", "Give a smaller one", step)
     return step
 
 
 def _choice(name: str, where: str, declaration: Mapping[str, Any]) -> Choice:
-    _check_fields(where, declaration, _CHOICE_FIELDS)
-    if "choices" in declaration and "ordinal" in declaration:
-        raise SpecError(where, "it has both `choices` and `ordinal`", "Keep one of them")
+    problems = Problems()
+    _gather_unknown(where, declaration, _CHOICE_FIELDS, problems)
     kind = "ordinal" if "ordinal" in declaration else "choices"
-    values = _choice_values(f"{where}.{kind}", declaration[kind])
-    choice = Choice(name, values, kind == "ordinal", _when(where, declaration))
+    with problems.gathering():
+        if "choices" in declaration and "ordinal" in declaration:
+            raise SpecError(where, "it has both `choices` and `ordinal`", "Keep one of them")
+        values = _choice_values(f"{where}.{kind}", declaration[kind])
+    with problems.gathering():
+        conditions = _when(where, declaration)
+    problems.raise_any()
+    choice = Choice(name, values, kind == "ordinal", conditions)
     return replace(choice, default=_default(where, declaration, choice))
 
 
@@ -253,16 +329,15 @@ def _as_list(where: str, declaration: Any) -> list[Any] | tuple[Any, ...]:
 
 def _choice_values(where: str, values: Any) -> tuple[Value, ...]:
     if not isinstance(values, list | tuple) or not values:
-        raise SpecError(where, f"{shown(values)} is not a list of values", "Write it as [a, b, c]")
+        raise SpecError(where, f"{shown(values)} is not a list of values", "Write it as [a, b, c]", values)
     known: set[Hashable] = set()
     for value in values:
         if value is not None and not isinstance(value, bool | str) and not is_number(value):
-            raise SpecError(
-                where, f"{shown(value)} can't be a choice", "Choices are finite numbers, texts, true, false and null"
-            )
+            remedy = "Choices are finite numbers, texts, true, false and null"
+            raise SpecError(where, f"{shown(value)} can't be a choice", remedy, value)
         check_text(where, value)
         if identity(value) in known:
-            raise SpecError(where, f"{shown(value)} is there twice", "Name each value once")
+            raise SpecError(where, f"{shown(value)} is there twice", "Name each value once", value)
         known.add(identity(value))
     return tuple(values)
 
@@ -272,7 +347,7 @@ def _when(where: str, declaration: Mapping[str, Any]) -> tuple[Condition, ...]:
     if when is None:
         return ()
     if not isinstance(when, Mapping):
-        raise SpecError(f"{where}.when", f"{shown(when)} is not a mapping", "Write `when: {optimizer: sgd}`")
+        raise SpecError(f"{where}.when", f"{shown(when)} is not a mapping", "Write `when: {optimizer: sgd}`", when)
     return tuple(
         Condition(str(parent), tuple(values) if isinstance(values, list | tuple) else (values,))
         for parent, values in when.items()
@@ -284,13 +359,12 @@ def _default(where: str, declaration: Mapping[str, Any], parameter: Parameter) -
     if default is NO_DEFAULT or (default is None and not parameter.contains(None)):
         return NO_DEFAULT
     if not parameter.contains(default):
-        raise SpecError(
-            f"{where}.default", f"{shown(default)} is outside {describe_domain(parameter)}", "Give a value in it"
-        )
+        problem = f"{shown(default)} is outside {describe_domain(parameter)}"
+        raise SpecError(f"{where}.default", problem, "Give a value in it", default)
     return parameter.canonical(default)
 
 
-def _with_checked_conditions(space: SearchSpace, declared: Set[str]) -> SearchSpace:
+def _with_checked_conditions(space: SearchSpace, declared: Set[str], problems: Problems) -> SearchSpace:
     """Check the conditions of the parameters in `declared`, and fit those of the others to the space.
 
     Where an override took a value from a parent, inherited conditions lose it too, and a parameter that can
@@ -306,8 +380,10 @@ def _with_checked_conditions(space: SearchSpace, declared: Set[str]) -> SearchSp
             )
             if not all(condition.values for condition in conditions):
                 continue
-        checked = tuple(_checked_condition(parameter, condition, space) for condition in conditions)
-        kept[parameter.name] = replace(parameter, when=checked)
+        kept[parameter.name] = parameter
+        with problems.gathering():
+            checked = tuple(_checked_condition(parameter, condition, space) for condition in conditions)
+            kept[parameter.name] = replace(parameter, when=checked)
     return SearchSpace(tuple(kept.values()))
 
 
@@ -324,19 +400,23 @@ def _checked_condition(parameter: Parameter, condition: Condition, space: Search
                 where,
                 f"{shown(value)} is outside {describe_domain(parent)}",
                 f"Name values that '{parent.name}' can take",
+                value,
             )
     return Condition(parent.name, tuple(parent.canonical(value) for value in condition.values))
 
 
-def _check_fields(where: str, declaration: Mapping[str, Any], known: set[str]) -> None:
+def _gather_unknown(where: str, declaration: Mapping[str, Any], known: Set[str], problems: Problems) -> None:
+    """Add the names that no field has; fields that they may have been meant for are suspect."""
     for name in declaration:
         if name not in known:
-            raise SpecError(f"{where}.{name}", "there is no such field", nearest(str(name), known))
+            problems.add(SpecError(f"{where}.{name}", "there is no such field", nearest(str(name), known)))
+            problems.suspect(f"{where}.{closest(str(name), known)}")
 
 
 def _number(where: str, value: Any) -> float:
     if isinstance(value, str):
-        raise SpecError(where, f"{shown(value)} is a text, not a number", "Write a number such as 0.1, without quotes")
+        remedy = "Write a number such as 0.1, without quotes"
+        raise SpecError(where, f"{shown(value)} is a text, not a number", remedy, value)
     if not is_number(value):
-        raise SpecError(where, f"{shown(value)} is not a finite number", "Write a number such as 0.1")
+        raise SpecError(where, f"{shown(value)} is not a finite number", "Write a number such as 0.1", value)
     return float(value)

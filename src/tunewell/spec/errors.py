@@ -2,11 +2,17 @@
 
 TunewellError
 ├── UserError            the input is wrong; shown without a traceback, exit code 2
-│   ├── SpecError        a field of a spec, an option or a search space
+│   ├── SpecError        a field of a spec or a search space
+│   │   └── ArgumentError   an argument of something that the product can do
+│   ├── SpecErrors       several of them: all that is wrong with one spec
 │   ├── DataError        a data set or a file that the user pointed at
 │   ├── NotFoundError    an experiment, trial, network, … that does not exist
 │   └── ConflictError    right in itself, but not in the present state (a changed spec, a second controller)
 └── TransitionRefused    a state change whose starting point is no longer true
+
+A user's error is made of parts, and each front words them for its users: the command line names its options, Python its
+keywords. Below the fronts, no part names an option or a command. Where the remedy is one of the front's own, `kind`
+tells which error it is, and `facts` hold what the remedy needs.
 """
 
 from __future__ import annotations
@@ -14,14 +20,31 @@ from __future__ import annotations
 import datetime
 import difflib
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from enum import Enum
+from typing import Any, ClassVar, Final
+
+from tunewell.spec.secrets import is_secret
 
 #: Longest value and field in a message, in characters.
 _LONGEST_VALUE, _LONGEST_FIELD = 60, 100
+#: Longest text that `to_json` gives as a value, in characters.
+_LONGEST_JSON_VALUE = 1000
 #: Most names in a message.
 _MOST_NAMES = 50
+#: Most errors of a spec in a message.
+MOST_ERRORS = 20
 _LONGEST_INTEGER_BITS = 1000
+_COMMAND_AT_END = re.compile(r": pip install [^:]+$")
+
+
+class _NoValue(Enum):
+    NO_VALUE = "no value"
+
+
+#: The value of an error that is about no value, or about one that is not to be shown.
+NO_VALUE: Final = _NoValue.NO_VALUE
 
 
 class TunewellError(Exception):
@@ -29,44 +52,141 @@ class TunewellError(Exception):
 
 
 class UserError(TunewellError):
-    """The input is wrong. The message names what, the value, the rule and the remedy."""
+    """The input is wrong."""
+
+    #: The kind of an error that is given none.
+    default_kind: ClassVar[str] = "wrong-input"
+
+    def __init__(
+        self, what: str, *, field: str = "", value: object = NO_VALUE, remedy: str = "", kind: str = "", **facts: Any
+    ) -> None:
+        """Make an error of its parts.
+
+        Args:
+            what: what is wrong, with the value; neither the field nor the remedy is in it.
+            field: where: the field of a spec as a dotted path, the name of an argument, a file.
+            value: the value that is wrong. It is dropped where the field is secret; see `tunewell.spec.secrets`.
+            remedy: an instruction, for no front in particular.
+            kind: a stable slug by which fronts know the error, such as `experiment-exists`; default: the class's.
+            facts: what fronts need to word a remedy of their own, such as the name of the experiment; JSON types.
+        """
+        super().__init__(what)
+        self.what = what
+        self.field = field
+        self.value = NO_VALUE if is_secret(field) else value
+        self.remedy = remedy
+        self.kind = kind or self.default_kind
+        self.facts = facts
+
+    def __str__(self) -> str:
+        return sentence(self.field, self.what, self.remedy)
+
+    @property
+    def parts(self) -> tuple[UserError, ...]:
+        """The single errors that this one consists of: mostly itself alone."""
+        return (self,)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the parts as JSON types. `value` is null where there is none, and never a secret."""
+        return {
+            "kind": self.kind,
+            "field": self.field,
+            "value": _json_value(self.value),
+            "what": self.what,
+            "remedy": self.remedy,
+            "facts": self.facts,
+            "errors": [],
+        }
 
 
 class SpecError(UserError):
-    """A field of a spec, a command's option or a search space breaks a rule."""
+    """A field of a spec or a search space breaks a rule."""
 
-    def __init__(self, field: str, problem: str, remedy: str = "") -> None:
+    default_kind = "invalid-field"
+
+    def __init__(self, field: str, problem: str, remedy: str = "", value: object = NO_VALUE, **facts: Any) -> None:
         """`field` as the user wrote it (dotted path), `problem` with the value, `remedy` as an instruction."""
-        self.field = shortened(field, _LONGEST_FIELD)
-        super().__init__(f"{self.field}: {problem}." + (f" {ended(remedy)}" if remedy else ""))
+        super().__init__(problem, field=shortened(field, _LONGEST_FIELD), value=value, remedy=remedy, **facts)
+        self.args = (field, problem)
+
+
+class ArgumentError(SpecError):
+    """An argument of something that the product can do breaks a rule; fronts have names of their own for it."""
+
+    default_kind = "invalid-argument"
+
+
+class SpecErrors(UserError):
+    """All that is wrong with one spec, as far as one error is not the consequence of another."""
+
+    default_kind = "invalid-spec"
+
+    def __init__(self, errors: Sequence[UserError]) -> None:
+        """Take the errors, two at least, in the order in which they are to be shown."""
+        super().__init__(f"The spec has {len(errors)} errors")
+        self.errors = tuple(errors)
+        self.args = (self.errors,)
+
+    def __str__(self) -> str:
+        return "\n".join([f"{self.what}:", *self.lines(str)])
+
+    def lines(self, word: Callable[[UserError], str], most: int = MOST_ERRORS) -> list[str]:
+        """Return the errors as `word` words them, a line each, and how many there are beyond the first `most`."""
+        more = len(self.errors) - most
+        return [*(f"- {word(error)}" for error in self.errors[:most]), *([f"- and {more} more"] if more > 0 else [])]
+
+    @property
+    def parts(self) -> tuple[UserError, ...]:
+        """The single errors."""
+        return self.errors
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the parts as JSON types; `errors` holds those of every single error."""
+        return {**super().to_json(), "errors": [error.to_json() for error in self.errors]}
 
 
 class DataError(UserError):
-    """A data set, or a file in it, can't be used as it is."""
+    """A data set, or a file in it, can't be used as it is. The field is the file."""
+
+    default_kind = "bad-data"
 
 
 class NotFoundError(UserError):
     """Something asked for by name does not exist."""
 
+    default_kind = "not-found"
+
 
 class ConflictError(UserError):
     """The request is well-formed but contradicts what is already there."""
+
+    default_kind = "conflict"
 
 
 class TransitionRefused(TunewellError):
     """A state change was refused because the state it starts from is no longer true."""
 
 
+def sentence(field: str, what: str, remedy: str) -> str:
+    """Return the parts of an error as text: `field: what. Remedy.`"""
+    where = f"{field}: " if field else ""
+    return f"{where}{ended(what)}" + (f" {ended(remedy)}" if remedy else "")
+
+
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """Return the one of `known` that a misspelt name seems to mean, if any."""
+    if len(name) > _LONGEST_FIELD:  # comparing it takes long
+        return None
+    return next(iter(difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)), None)
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return a remedy that names the closest of `known`, or all of them (or a few of many) if none is close."""
     candidates = sorted(known)
-    if not candidates:
-        return ""
-    if len(name) <= _LONGEST_FIELD:  # comparing longer ones takes long
-        close = difflib.get_close_matches(name, candidates, n=1, cutoff=0.6)
-        if close:
-            return f"Did you mean '{close[0]}'"
-    return "Known: " + listed(candidates, _MOST_NAMES)
+    close = closest(name, candidates)
+    if close is not None:
+        return f"Did you mean '{close}'"
+    return "Known: " + listed(candidates, _MOST_NAMES) if candidates else ""
 
 
 def listed(names: Sequence[str], most: int = 10) -> str:
@@ -82,9 +202,14 @@ def count(amount: int, noun: str) -> str:
     return f"{amount} {noun}" + ("" if amount == 1 else "s")
 
 
-def ended(remedy: str) -> str:
-    """Return a remedy as a whole sentence: with a question mark if it asks, else with a full stop."""
-    return remedy + ("?" if remedy.startswith("Did you mean") and ";" not in remedy else ".")
+def ended(text: str) -> str:
+    """Return a text as a whole sentence: with a question mark if it asks, else with a full stop.
+
+    A command at its end is to be copied, and stays as it is.
+    """
+    if text.endswith((".", "!", "?")) or _COMMAND_AT_END.search(text):
+        return text
+    return text + ("?" if text.startswith("Did you mean") and ";" not in text else ".")
 
 
 def shown(value: Any, longest: int = _LONGEST_VALUE) -> str:
@@ -95,6 +220,11 @@ def shown(value: Any, longest: int = _LONGEST_VALUE) -> str:
         if len(text) > longest:
             break  # the value may be as long as it likes, or even hold itself
     return shortened(text, longest)
+
+
+def shown_of(field: str, value: Any) -> str:
+    """Return a field's value as a spec file would write it, or `it` if it is not to be shown."""
+    return "it" if is_secret(field) else shown(value)
 
 
 def shortened(text: str, longest: int) -> str:
@@ -126,3 +256,13 @@ def _pieces(value: Any) -> Iterator[str]:
         yield f"a number of {math.ceil(value.bit_length() * math.log10(2))} digits"
     else:
         yield repr(value)
+
+
+def _json_value(value: Any) -> Any:
+    """Return a single value as JSON has it, cut off where it is long; anything else as text."""
+    if isinstance(value, str):
+        return shortened(value, _LONGEST_JSON_VALUE)
+    if value is None or value is NO_VALUE:
+        return None
+    plain = math.isfinite(value) if isinstance(value, float) else isinstance(value, int) and abs(value) <= 2**53
+    return value if plain else shown(value, _LONGEST_JSON_VALUE)

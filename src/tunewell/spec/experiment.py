@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from tunewell.spec.errors import SpecError, shown
+from tunewell.spec.problems import Problems
 from tunewell.spec.quantities import Cores, CountOrShare, Duration, Flag, Number, Share, Size, WholeNumber
+from tunewell.spec.rules import KINDS, check_rules
 from tunewell.spec.space import is_number
 from tunewell.spec.text import check_extent, check_text
-from tunewell.spec.validation import spec_error
+from tunewell.spec.validation import gather_errors
 
 Goal = Literal["maximize", "minimize"]
 Finalists = Literal["sample", "full"]
@@ -113,11 +115,33 @@ def _names(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+def _name(value: str) -> str:
+    if not _NAME.fullmatch(value):
+        raise ValueError(
+            f"{shown(value)} is no name for an experiment",
+            "Use letters, digits, '_', '-' and '.', a letter or digit first, 100 at most",
+        )
+    return value
+
+
+def _pattern(value: str) -> str:
+    try:
+        groups = re.compile(value).groupindex
+    except re.error as error:
+        raise ValueError(f"{shown(value)} is no regular expression ({error})", "Fix it, or drop it") from None
+    for group, example in (("name", r"(?P<name>\w+)"), ("value", r"(?P<value>[-+.\deE]+)")):
+        if group not in groups:
+            raise ValueError(f"{shown(value)} has no group `{group}`", f"Write {example} in it")
+    return value
+
+
 Argument = Annotated[str, BeforeValidator(_argument)]
 Arguments = Annotated[tuple[Argument, ...], BeforeValidator(_arguments)]
 Declarations = Annotated[dict[str, Any], BeforeValidator(_plain_mapping)]
 Variables = Annotated[dict[str, Annotated[str, BeforeValidator(_secret)]], BeforeValidator(_variables)]
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
+Name = Annotated[Text, AfterValidator(_name)]
+Pattern = Annotated[Text, AfterValidator(_pattern)]
 Names = Annotated[tuple[Text, ...], BeforeValidator(_names)]
 Count = Annotated[WholeNumber, Field(ge=1)]
 CountFromZero = Annotated[WholeNumber, Field(ge=0)]
@@ -203,7 +227,7 @@ class TrialResources(_Model):
 class ExperimentSpec(_Model):
     """One hyperparameter search."""
 
-    name: Text = Field(description="Unique in its home; default: the spec file's name.")
+    name: Name = Field(description="Unique in its home; default: the spec file's name.")
     task: Text | None = Field(
         default=None,
         description="A built-in task, such as image-classification. Exactly one of `task` and `command`.",
@@ -299,7 +323,7 @@ class ExperimentSpec(_Model):
     )
     seed: CountFromZero = Field(default=0, description="Source of all randomness of the search.")
     resources: TrialResources = Field(default_factory=TrialResources, description="What one trial gets.")
-    metric_pattern: Text | None = Field(
+    metric_pattern: Pattern | None = Field(
         default=None,
         description="Commands: regular expression with the groups `name` and `value` that replaces the rule for "
         "metric lines.",
@@ -313,86 +337,53 @@ class ExperimentSpec(_Model):
         default=None, description="Commands: where they run; default: the spec file's folder."
     )
 
-    @model_validator(mode="after")
-    def _check(self) -> ExperimentSpec:
-        if not _NAME.fullmatch(self.name):
-            raise SpecError(
-                "name",
-                f"{shown(self.name)} is no name for an experiment",
-                "Use letters, digits, '_', '-' and '.', a letter or digit first, 100 at most",
-            )
-        given = [kind for kind in ("task", "command", "function") if getattr(self, kind)]
-        if not given:
-            raise SpecError("task", "it is missing", "Name a built-in `task`, or the `command` that trains")
-        if len(given) > 1:
-            raise SpecError(" and ".join(given), "exactly one of them says what is trained", f"Drop `{given[0]}`")
-        self._check_kind(given[0])
-        self._check_single()
-        self._check_finalists(given[0])
-        if self.resources.cpus == 0 and self.max_concurrency is None:
-            remedy = "Give `max_concurrency`"
-            raise SpecError("resources.cpus", "trials that take no core are as many at once as you say", remedy)
-        _check_pattern(self.metric_pattern)
-        return self
 
-    def _check_single(self) -> None:
-        for name in ("initial", "warm_start", "max_trials"):
-            if self.parameters_from is not None and getattr(self, name):
-                raise SpecError(name, "it is for searches, and `parameters_from` asks for a single trial", "Drop one")
-
-    def _check_finalists(self, kind: str) -> None:
-        if self.finalists == "sample":
-            return
-        if self.sampling == 1.0:
-            raise SpecError("finalists", "'full' repeats trainings on all data", "Give `sampling`, such as 0.25")
-        if kind == "function":
-            raise SpecError("finalists", "'full' is not offered for functions", "Train the best ones yourself")
-
-    def _check_kind(self, kind: str) -> None:
-        if kind == "task" and self.data is None:
-            raise SpecError("data", "it is missing", "Point it at the data set's folder")
-        if kind != "task" and not self.parameters:
-            raise SpecError("parameters", "there is nothing to search", "Give at least one parameter")
-        foreign = {
-            "task": ("metric_pattern", "environment", "working_directory", "resumable"),
-            "command": ("data", "network"),
-            "function": ("data", "network", "metric_pattern", "environment", "working_directory"),
-        }
-        for name in foreign[kind]:
-            if getattr(self, name) not in (None, {}):
-                owners = "commands take" if name in foreign["task"] else "built-in tasks take"
-                raise SpecError(name, f"only {owners} it, and this is a {kind}", "Drop it")
-
-
-def _check_pattern(pattern: str | None) -> None:
-    if pattern is None:
-        return
-    try:
-        groups = re.compile(pattern).groupindex
-    except re.error as error:
-        raise SpecError(
-            "metric_pattern", f"{shown(pattern)} is no regular expression ({error})", "Fix it, or drop it"
-        ) from None
-    missing = [name for name in ("name", "value") if name not in groups]
-    if missing:
-        remedy = {"name": r"(?P<name>\w+)", "value": r"(?P<value>[-+.\deE]+)"}[missing[0]]
-        raise SpecError("metric_pattern", f"{shown(pattern)} has no group `{missing[0]}`", f"Write {remedy} in it")
+#: Stand in for fields without a default where these are missing or wrong, so that the others can be checked.
+_STAND_INS = {"name": "search", "objective": {"metric": "objective", "goal": "maximize"}}
 
 
 def parse_spec(data: Any) -> ExperimentSpec:
     """Return the validated spec; a field without a value (null) counts as left out.
 
     Raises:
-        SpecError: a field is wrong; the message names the first one, its value and the remedy.
+        SpecError: a field is wrong; the error names it, its value and the remedy.
+        SpecErrors: several are wrong; it holds their errors.
+    """
+    problems = Problems()
+    spec = gather_spec(data, problems)
+    problems.raise_any()
+    return spec
+
+
+def gather_spec(data: Any, problems: Problems) -> ExperimentSpec:
+    """Add what is wrong with `data`, and return the spec as far as it is right: what is wrong counts as left out.
+
+    Raises:
+        SpecError: it is no mapping, or too large, so that no field is looked at.
     """
     if not isinstance(data, Mapping):
         raise SpecError("spec", f"{shown(data)} is not a mapping", "Write `field: value` lines")
     check_extent("spec", data)
-    for name in data:
-        if not isinstance(name, str):
-            raise SpecError("spec", f"{shown(name)} is not the name of a field", "Write `field: value` lines")
-        check_text(name, data[name])
+    fields: dict[str, Any] = {}
+    for name, value in data.items():
+        with problems.gathering():
+            if not isinstance(name, str):
+                raise SpecError("spec", f"{shown(name)} is not the name of a field", "Write `field: value` lines")
+            check_text(name, value)
+            if value is not None:
+                fields[name] = value
+    if not any(fields.get(kind) for kind in KINDS):
+        problems.suspect("objective")  # it need not be missing: built-in tasks have a default
+    spec = _validated(fields, problems)
+    check_rules(spec, problems)
+    return spec
+
+
+def _validated(fields: Mapping[str, Any], problems: Problems) -> ExperimentSpec:
     try:
-        return ExperimentSpec.model_validate({name: value for name, value in data.items() if value is not None})
+        return ExperimentSpec.model_validate(fields)
     except ValidationError as error:
-        raise spec_error(error, ExperimentSpec) from None
+        gather_errors(error, ExperimentSpec, problems)
+        wrong = {item["loc"][0] for item in error.errors()}
+        right = {name: value for name, value in fields.items() if name not in wrong}
+        return ExperimentSpec.model_validate({**_STAND_INS, **right})

@@ -52,17 +52,19 @@ def _read(path: Path) -> str:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise DataError(f"{path}: it is no file. Give the path of a spec file.")
+            raise DataError("it is no file", field=str(path), remedy="Give the path of a spec file")
         if status.st_size > LARGEST_FILE:
-            raise DataError(f"{path}: it is larger than a megabyte. Give the path of a spec file.")
+            raise DataError("it is larger than a megabyte", field=str(path), remedy="Give the path of a spec file")
         content = path.read_bytes()
         return content.decode("utf-16" if content.startswith(_UTF_16) else "utf-8-sig")
     except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file. Give the path of a spec file.") from None
+        raise DataError("there is no such file", field=str(path), remedy="Give the path of a spec file") from None
     except OSError as error:
-        raise DataError(f"{path}: it can't be read ({error.strerror}). Give the path of a spec file.") from None
+        raise DataError(
+            f"it can't be read ({error.strerror})", field=str(path), remedy="Give the path of a spec file"
+        ) from None
     except UnicodeDecodeError:
-        raise DataError(f"{path}: it is no text in UTF-8. Give the path of a spec file.") from None
+        raise DataError("it is no text in UTF-8", field=str(path), remedy="Give the path of a spec file") from None
 
 
 def to_yaml(spec: Mapping[str, Any]) -> str:

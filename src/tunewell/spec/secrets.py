@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tunewell.spec.errors import shown
-
 #: The field of a spec whose values are secret.
 FIELD = "environment"
 #: Shorter values (`1`, `true`, `cuda`) are no secrets, and are all over any text.
@@ -19,11 +17,6 @@ _PASSWORD = re.compile(r"(?<=://)([^/@:]*):[^/@]*(?=@)")
 def is_secret(field: str) -> bool:
     """Whether a field, as a dotted path, holds values that are not to be shown."""
     return field == FIELD or field.startswith(f"{FIELD}.")
-
-
-def shown_of(field: str, value: Any) -> str:
-    """Return a field's value as a spec file would write it, or `it` if it is not to be shown."""
-    return "it" if is_secret(field) else shown(value)
 
 
 def without_values(spec: Mapping[str, Any]) -> dict[str, Any]:

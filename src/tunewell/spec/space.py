@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum
@@ -17,7 +17,8 @@ from typing import Any, NoReturn, TypeGuard
 
 import numpy as np
 
-from tunewell.spec.errors import SpecError, nearest, shortened, shown
+from tunewell.spec.errors import SpecError, closest, nearest, shortened, shown
+from tunewell.spec.problems import Problems
 
 Value = Any  # a JSON scalar: bool, int, float, str or null (None)
 Configuration = dict[str, Value]
@@ -303,21 +304,20 @@ class SearchSpace:
 
         Raises:
             SpecError: a name is unknown, an active parameter has no value, or a value is outside its domain.
+            SpecErrors: several of these.
         """
+        problems = Problems()
         for name in configuration:
             if name not in self:
-                raise SpecError(f"{where}.{name}", "there is no such parameter", nearest(name, self.names))
+                problems.add(SpecError(f"{where}.{name}", "there is no such parameter", nearest(name, self.names)))
+                problems.suspect(f"{where}.{closest(name, self.names)}")
         checked: Configuration = {}
         for parameter in self.parameters:
-            if not self.is_active(parameter, checked):
-                continue
             field_ = f"{where}.{parameter.name}"
-            if parameter.name not in configuration:
-                raise SpecError(field_, "it is active here but has no value", "Give it one")
-            value = configuration[parameter.name]
-            if not parameter.contains(value):
-                raise SpecError(field_, f"{shown(value)} is outside {describe_domain(parameter)}", "Give a value in it")
-            checked[parameter.name] = parameter.canonical(value)
+            if self.is_active(parameter, checked):
+                with problems.gathering(field_):
+                    checked[parameter.name] = _checked(field_, parameter, configuration)
+        problems.raise_any()
         return checked
 
     def size(self) -> int | None:
@@ -331,6 +331,15 @@ class SearchSpace:
                 return None
             total *= parameter.size
         return total
+
+
+def _checked(where: str, parameter: Parameter, configuration: Mapping[str, Value]) -> Value:
+    if parameter.name not in configuration:
+        raise SpecError(where, "it is active here but has no value", "Give it one")
+    value = configuration[parameter.name]
+    if not parameter.contains(value):
+        raise SpecError(where, f"{shown(value)} is outside {describe_domain(parameter)}", "Give a value in it", value)
+    return parameter.canonical(value)
 
 
 def key(configuration: Mapping[str, Value]) -> tuple[tuple[str, str], ...]:
@@ -368,15 +377,21 @@ def _parents_first(parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
     return tuple(ordered.values())
 
 
+def unknown_parent(parameter: Parameter, condition: Condition, known: Iterable[str]) -> SpecError:
+    """Return the error for a condition on a parameter that is none of `known`."""
+    return SpecError(
+        f"parameters.{parameter.name}.when",
+        f"there is no parameter '{condition.parent}'",
+        nearest(condition.parent, known),
+        condition.parent,
+    )
+
+
 def _refuse_condition(waiting: list[Parameter], known: Mapping[str, Parameter]) -> NoReturn:
     for parameter in waiting:
         for condition in parameter.when:
             if condition.parent not in known:
-                raise SpecError(
-                    f"parameters.{parameter.name}.when",
-                    f"there is no parameter '{condition.parent}'",
-                    nearest(condition.parent, known),
-                )
+                raise unknown_parent(parameter, condition, known)
     cycle = shortened(", ".join(parameter.name for parameter in waiting), 200)
     raise SpecError(
         f"parameters.{waiting[0].name}.when", f"the conditions go in a circle ({cycle})", "Drop one of them"

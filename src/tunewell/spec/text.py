@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 from unicodedata import category
 
-from tunewell.spec.errors import SpecError, shown
-from tunewell.spec.secrets import shown_of
+from tunewell.spec.errors import SpecError, shown, shown_of
 
 #: Characters of a foreign text that are shown to people.
 LONGEST_QUOTE = 120

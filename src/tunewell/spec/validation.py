@@ -1,4 +1,4 @@
-"""From pydantic's validation errors to one plain sentence."""
+"""From pydantic's validation errors to plain sentences."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
-from tunewell.spec.errors import SpecError, nearest
-from tunewell.spec.secrets import shown_of
+from tunewell.spec.errors import SpecError, closest, nearest, shown_of
+from tunewell.spec.problems import Problems
 
 _MISSING = {
     "name": "Give the experiment a name",
@@ -16,6 +17,9 @@ _MISSING = {
     "objective.metric": "Name the metric to optimise, such as `metric: accuracy`",
     "objective.goal": "Say `goal: maximize` or `goal: minimize`; the metric's name does not tell",
 }
+
+# Field → fields that may spare giving it.
+_GUESSED_FROM = {"objective.goal": ["objective.metric"]}
 
 # pydantic's error type → (what is wrong, remedy); {value} is the input as a spec file would write it.
 _PROBLEMS = {
@@ -33,29 +37,51 @@ _PROBLEMS = {
 }
 
 
-def spec_error(error: ValidationError, model: type[BaseModel]) -> SpecError:
-    """Return the error for the first wrong field of a `model` that failed to validate."""
-    # An unknown field comes first: it is mostly the reason why another one is missing.
-    first = min(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
-    path = ".".join(str(part) for part in first["loc"]) or "spec"
-    kind, value, context = first["type"], first["input"], first.get("ctx", {})
-    if kind == "extra_forbidden":
-        return _unknown(path, str(first["loc"][-1]), _model_at(model, first["loc"][:-1]), model)
+def gather_errors(error: ValidationError, model: type[BaseModel], problems: Problems) -> None:
+    """Add what is wrong with the fields of a `model` that failed to validate, names that don't exist first.
+
+    They are mostly the reason why others are missing, and so those are not told.
+    """
+    items = error.errors()
+    for item in items:
+        if item["type"] == "extra_forbidden":
+            unknown, meant = _unknown(item["loc"], model)
+            problems.add(unknown)
+            problems.suspect(*meant)
+    for item in items:
+        path = _path(item["loc"])
+        needed = item["type"] != "missing" or not problems.concern(path, *_GUESSED_FROM.get(path, ()))
+        if item["type"] != "extra_forbidden" and needed:
+            problems.add(_error_of(path, item))
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    return ".".join(map(str, location)) or "spec"
+
+
+def _error_of(path: str, item: ErrorDetails) -> SpecError:
+    kind, value, context = item["type"], item["input"], item.get("ctx", {})
     if kind == "missing":
         return SpecError(path, "it is missing", _MISSING[path])
     if kind == "value_error":
-        return SpecError(path, *context["error"].args)
+        what, remedy = context["error"].args
+        return SpecError(path, what, remedy, value)
     if value is None:
-        return SpecError(path, "null is no value for it", "Leave the field out to have its default")
+        return SpecError(path, "null is no value for it", "Leave the field out to have its default", value)
     problem, remedy = _PROBLEMS.get(kind, ("{value} does not fit here", "See the spec reference"))
-    return SpecError(path, *(text.format(value=shown_of(path, value), **context) for text in (problem, remedy)))
+    words = {"value": shown_of(path, value), **context}
+    return SpecError(path, problem.format(**words), remedy.format(**words), value)
 
 
-def _unknown(path: str, name: str, model: type[BaseModel], root: type[BaseModel]) -> SpecError:
+def _unknown(location: tuple[int | str, ...], root: type[BaseModel]) -> tuple[SpecError, list[str]]:
+    """Return the error for a name that no field has, and the paths of those that it may have been meant for."""
+    path, name, model = _path(location), str(location[-1]), _model_at(root, location[:-1])
     for field, inner in _inner_models(root).items():
         if model is root and name in inner.model_fields:
-            return SpecError(path, "there is no such field here", f"Write it inside `{field}`")
-    return SpecError(path, "there is no such field", nearest(name, model.model_fields))
+            return SpecError(path, "there is no such field here", f"Write it inside `{field}`"), [field]
+    meant = closest(name, model.model_fields)
+    error = SpecError(path, "there is no such field", nearest(name, model.model_fields))
+    return error, [_path((*location[:-1], meant))] if meant else []
 
 
 def _model_at(model: type[BaseModel], path: tuple[Any, ...]) -> type[BaseModel]:

@@ -17,7 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.pool import NullPool
 
-from tunewell.spec.errors import ConflictError, DataError, NotFoundError, SpecError, UserError
+from tunewell.spec.errors import ArgumentError, ConflictError, DataError, NotFoundError, UserError
 
 InsertFunction = Callable[[Table], sqlite.Insert | postgresql.Insert]
 
@@ -55,7 +55,7 @@ class Dialect(ABC):
             )
         except ModuleNotFoundError as error:
             remedy = f"Install it: pip install '{error.name}[binary]'"
-            raise SpecError("database", f"the driver '{error.name}' is not installed", remedy) from None
+            raise ArgumentError("database", f"the driver '{error.name}' is not installed", remedy) from None
 
         @event.listens_for(engine, "handle_error")
         def handle_error(context: ExceptionContext) -> None:
@@ -104,12 +104,12 @@ class SQLite(Dialect):
         """Take the URL, and make the file if need be and if it is to be made.
 
         Raises:
-            SpecError: it names no file.
+            ArgumentError: it names no file.
             NotFoundError: there is no such file, and none is to be made.
             DataError: it can't be made.
         """
         if not url.database or url.database == ":memory:":
-            raise SpecError("database", f"'{url}' names no file", _EXAMPLE)
+            raise ArgumentError("database", f"'{url}' names no file", _EXAMPLE)
         self.path = Path(url.database).absolute()
         super().__init__(url.set(database=str(self.path)))
         #: Which file it is (device, inode), from the first connection on.
@@ -118,7 +118,9 @@ class SQLite(Dialect):
             self._create()
         if not _is_there(self.path):
             raise NotFoundError(
-                f"{self.path}: there is no such database. Name the one that the search was started with."
+                "there is no such database",
+                field=str(self.path),
+                remedy="Name the one that the search was started with",
             )
         self.read_only = not (os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK | os.X_OK))
 
@@ -126,14 +128,12 @@ class SQLite(Dialect):
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise DataError(
-                f"{self.path.parent}: the folder of the database can't be made ({error.strerror}). {_ELSEWHERE}"
-            ) from None
+            raise _unusable(self.path.parent, f"the folder of the database can't be made ({error.strerror})") from None
         try:
             if not _is_there(self.path):
                 os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
         except OSError as error:
-            raise DataError(f"{self.path}: the database can't be made ({error.strerror}). {_ELSEWHERE}") from None
+            raise _unusable(self.path, f"the database can't be made ({error.strerror})") from None
 
     @property
     def place(self) -> str:
@@ -176,8 +176,9 @@ class SQLite(Dialect):
         """Raise `DataError` if the path no longer leads to the file that is open: what is written would be lost."""
         if _identity(self.path) != self._file:
             raise DataError(
-                f"{self.place}: the database file was removed or replaced while it was in use. Put it back, or start "
-                "again with what is there now."
+                "the database file was removed or replaced while it was in use",
+                field=self.place,
+                remedy="Put it back, or start again with what is there now",
             )
 
     @property
@@ -188,7 +189,7 @@ class SQLite(Dialect):
     def begin(self, connection: Connection, durable: bool) -> None:
         """Take the writer's lock at once: a transaction that has begun can't fail for a lock later on."""
         if self.read_only:
-            raise DataError(f"{self.place}: {_READ_ONLY}")
+            raise _refusal(self.place, *_READ_ONLY)
         self._check_file()
         level = "FULL" if durable else "NORMAL"
         if connection.info.get("synchronous") != level:
@@ -222,9 +223,12 @@ class SQLite(Dialect):
     def explain(self, error: BaseException) -> UserError | None:
         """Map SQLite's result codes."""
         code = getattr(error, "sqlite_errorname", "") or ""
-        for prefix, kind, problem in _SQLITE_ERRORS:
+        if code.startswith("SQLITE_BUSY"):
+            problem = "another process has been writing to the database for too long"
+            return Busy(problem, field=self.place, remedy="Try again, or end it")
+        for prefix, parts in _SQLITE_ERRORS.items():
             if code.startswith(prefix):
-                return kind(f"{self.place}: {problem}")
+                return _refusal(self.place, *parts)
         return None
 
 
@@ -233,19 +237,28 @@ class Busy(ConflictError):
 
 
 _EXAMPLE = "Write it like sqlite:////folder/tunewell.db or postgresql://user:password@host/name"
-_ELSEWHERE = "Choose another folder with --home or TUNEWELL_HOME."
-_RESTORE = "Put a backup in its place, or move it away to start with an empty database."
-_READ_ONLY = f"the database can't be written (read-only). {_ELSEWHERE}"
-_SQLITE_ERRORS: tuple[tuple[str, type[UserError], str], ...] = (
-    ("SQLITE_BUSY", Busy, "another process has been writing to the database for too long. Try again, or end it."),
-    ("SQLITE_FULL", DataError, f"the disk is full. Free some space and try again. {_ELSEWHERE}"),
-    ("SQLITE_READONLY", DataError, _READ_ONLY),
-    ("SQLITE_CANTOPEN", DataError, f"the database can't be opened or made (no permission?). {_ELSEWHERE}"),
-    ("SQLITE_PERM", DataError, f"the database can't be opened (no permission). {_ELSEWHERE}"),
-    ("SQLITE_IOERR", DataError, f"the disk can't be read or written. Is it sound, has it space? {_ELSEWHERE}"),
-    ("SQLITE_NOTADB", DataError, f"this is no SQLite database, or a damaged one. {_RESTORE}"),
-    ("SQLITE_CORRUPT", DataError, f"the database is damaged. {_RESTORE}"),
-)
+_ELSEWHERE = "Choose another folder for the home"
+_RESTORE = "Put a backup in its place, or move it away to start with an empty database"
+_UNUSABLE = "database-not-usable"
+_READ_ONLY = ("the database can't be written (read-only)", _ELSEWHERE, _UNUSABLE)
+#: Error code → what is wrong, remedy, kind.
+_SQLITE_ERRORS = {
+    "SQLITE_FULL": ("the disk is full", "Free some space and try again", "disk-full"),
+    "SQLITE_READONLY": _READ_ONLY,
+    "SQLITE_CANTOPEN": ("the database can't be opened or made (no permission?)", _ELSEWHERE, _UNUSABLE),
+    "SQLITE_PERM": ("the database can't be opened (no permission)", _ELSEWHERE, _UNUSABLE),
+    "SQLITE_IOERR": ("the disk can't be read or written. Is it sound, has it space?", _ELSEWHERE, _UNUSABLE),
+    "SQLITE_NOTADB": ("this is no SQLite database, or a damaged one", _RESTORE, ""),
+    "SQLITE_CORRUPT": ("the database is damaged", _RESTORE, ""),
+}
+
+
+def _refusal(place: str, what: str, remedy: str, kind: str) -> DataError:
+    return DataError(what, field=place, remedy=remedy, kind=kind)
+
+
+def _unusable(path: Path, what: str) -> DataError:
+    return _refusal(str(path), what, _ELSEWHERE, _UNUSABLE)
 
 
 def _is_there(path: Path) -> bool:
@@ -255,7 +268,7 @@ def _is_there(path: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as error:
-        raise DataError(f"{path}: the database can't be read ({error.strerror}). {_ELSEWHERE}") from None
+        raise _unusable(path, f"the database can't be read ({error.strerror})") from None
     return True
 
 
@@ -326,27 +339,31 @@ class PostgreSQL(Dialect):
         """Map SQLSTATE classes; an error without a state is one of the connection."""
         state = getattr(error, "sqlstate", None)
         if state in ("55P03", "40P01", "40001"):
-            return Busy(f"{self.place}: another process has been writing for too long. Try again, or end it.")
+            return Busy(
+                "another process has been writing for too long", field=self.place, remedy="Try again, or end it"
+            )
         if state is not None and state.startswith("53"):
-            return DataError(f"{self.place}: the server has no room left ({error}).")
+            return DataError(f"the server has no room left ({error})", field=self.place)
         if type(error).__name__ == "OperationalError":
-            return DataError(f"{self.place}: the database can't be reached ({error}). Check the URL and the server.")
+            return DataError(
+                f"the database can't be reached ({error})", field=self.place, remedy="Check the URL and the server"
+            )
         return None
 
 
 def dialect_of(url: str, create: bool = True) -> Dialect:
     """Return the dialect for a database URL, whose file is made if need be and `create` says so.
 
-    Raises `SpecError` if it is none that the store knows; see also `SQLite`.
+    Raises `ArgumentError` if it is none that the store knows; see also `SQLite`.
     """
     try:
         parsed = sqlalchemy.make_url(url)
     except sqlalchemy.exc.ArgumentError:
-        raise SpecError("database", "it is no database URL", _EXAMPLE) from None  # it may hold a password
+        raise ArgumentError("database", "it is no database URL", _EXAMPLE) from None  # it may hold a password
     match parsed.get_backend_name():
         case "sqlite":
             return SQLite(parsed.set(drivername="sqlite+pysqlite"), create)
         case "postgresql":
             return PostgreSQL(parsed.set(drivername="postgresql+psycopg"))
         case other:
-            raise SpecError("database", f"'{other}' is no kind of database that can be used", _EXAMPLE)
+            raise ArgumentError("database", f"'{other}' is no kind of database that can be used", _EXAMPLE)

@@ -28,8 +28,10 @@ def prepare(engine: Engine, dialect: Dialect) -> None:
         return
     if dialect.read_only:
         raise DataError(
-            f"{dialect.place}: this database is not of this version of Tunewell (its tables are at {version}, this "
-            f"version reads {HEAD}), and can't be written to change that. Open it once as its owner."
+            f"this database is not of this version of Tunewell (its tables are at {version}, this version reads "
+            f"{HEAD}), and can't be written to change that",
+            field=dialect.place,
+            remedy="Open it once as its owner",
         )
     with engine.connect() as connection:
         dialect.begin_upgrade(connection)
@@ -46,8 +48,10 @@ def _version(connection: Connection, dialect: Dialect) -> str | None:
         return str(connection.exec_driver_sql(f"SELECT version_num FROM {VERSION_TABLE}").scalar_one())
     if tables:
         raise DataError(
-            f"{dialect.place}: this database holds the tables of another program ({', '.join(sorted(tables)[:3])}, …). "
-            "Give Tunewell one of its own with --home or --database."
+            f"this database holds the tables of another program ({', '.join(sorted(tables)[:3])}, …)",
+            field=dialect.place,
+            remedy="Give Tunewell one of its own",
+            kind="foreign-database",
         )
     return None
 
@@ -64,8 +68,11 @@ def _upgrade(connection: Connection, dialect: Dialect, version: str | None) -> N
     if version is not None:
         if version not in known:
             raise DataError(
-                f"{dialect.place}: this database was written by a newer version of Tunewell (its tables are at "
-                f"{version}, this version knows up to {HEAD}). Upgrade Tunewell, or use another --home."
+                f"this database was written by a newer version of Tunewell (its tables are at {version}, this version "
+                f"knows up to {HEAD})",
+                field=dialect.place,
+                remedy="Upgrade Tunewell, or use another home",
+                kind="newer-database",
             )
         dialect.back_up(version)
     command.upgrade(config, HEAD)

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 
 from sqlalchemy import Row, func, null, select
 
-from tunewell.spec.errors import NotFoundError, ended, nearest
+from tunewell.spec.errors import NotFoundError, nearest
 from tunewell.spec.states import FINAL_TRIAL_STATES, Cause, TrialState
 from tunewell.store import convert, schema
 from tunewell.store.dialect import LOCK_SECONDS, Busy, dialect_of
@@ -79,7 +79,7 @@ class Store:
         Raises `ConflictError` if another writer keeps it waiting for too long. Not to be nested.
         """
         if not self._writing.acquire(timeout=LOCK_SECONDS):
-            raise Busy(f"{self._dialect.place}: another thread has been writing for too long.")
+            raise Busy("another thread has been writing for too long", field=self._dialect.place)
         try:
             with self._engine.connect() as connection:
                 transaction = Transaction(connection, self._dialect, self._id)
@@ -176,7 +176,7 @@ class Store:
         this = (trial.c.experiment_id == self._id(name), trial.c.number == number)
         rows = self._read(select(trial).where(*this))
         if not rows:
-            raise NotFoundError(f"Experiment '{name}' has no trial {number}.")
+            raise NotFoundError(f"Experiment '{name}' has no trial {number}")
         return convert.trial_row(rows[0])
 
     def trials(
@@ -352,4 +352,4 @@ class Store:
         query = select(experiment.c.name).order_by(experiment.c.id.desc()).limit(_PAGE)
         names = [row.name for row in self._read(query)]
         remedy = nearest(name, names) if names else "There is none yet"
-        return NotFoundError(f"There is no experiment '{name}'. {ended(remedy)}")
+        return NotFoundError(f"There is no experiment '{name}'", remedy=remedy)

@@ -73,7 +73,7 @@ class Transaction:
         )
         identity = self._execute(new).scalar()
         if identity is None:
-            raise ConflictError(f"An experiment named '{name}' exists already. Choose another name.")
+            raise ConflictError(f"An experiment named '{name}' exists already", remedy="Choose another name")
         self._created[name] = identity
         self._add_event(identity, "created", now)
 
@@ -309,7 +309,7 @@ class Transaction:
         same_key = (request.c.experiment_id == identity, request.c.key == key)
         earlier = self._connection.execute(select(request).where(*same_key)).one()
         if {field: earlier._mapping[field] for field in asked} != asked:
-            raise ConflictError(f"Key '{key}' was used for another request ({earlier.verb}). Use a new key.")
+            raise ConflictError(f"Key '{key}' was used for another request ({earlier.verb})", remedy="Use a new key")
         return int(earlier.id)
 
     def handle_request(self, request_id: int, now: float | None = None) -> None:

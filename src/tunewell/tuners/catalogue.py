@@ -9,6 +9,7 @@ from typing import Any
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import SpecError, nearest, shown
 from tunewell.spec.experiment import PROMOTIONS, EarlyStoppingRule
+from tunewell.spec.problems import Problems
 from tunewell.spec.space import Configuration, SearchSpace, key
 from tunewell.tuners.bayesian import BayesianTuner
 from tunewell.tuners.cma_es import CmaEsTuner
@@ -307,12 +308,16 @@ def initial_configurations(
 
     Raises:
         SpecError: a configuration of the user's is not one of the space.
+        SpecErrors: several are not, or for several reasons.
     """
     default = space.default()
     chosen = {key(default): ("default", default)} if default is not None else {}
+    problems = Problems()
     for place, configuration in enumerate(user):
-        checked = space.check(configuration, f"initial.{place}")
-        chosen.setdefault(key(checked), ("initial", checked))
+        with problems.gathering():
+            checked = space.check(configuration, f"initial.{place}")
+            chosen.setdefault(key(checked), ("initial", checked))
+    problems.raise_any()
     return list(chosen.values())
 
 
@@ -321,13 +326,15 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
     if name == AUTO and options:
         raise SpecError(f"algorithm.{next(iter(options))}", "auto takes no options", "Name the algorithm that you want")
     if name not in OPTIONS and name != AUTO:
-        raise SpecError("algorithm", f"there is no algorithm {shown(name)}", nearest(name, [*ALGORITHMS, AUTO]))
-    known = OPTIONS.get(name, {})
+        raise SpecError("algorithm", f"there is no algorithm {shown(name)}", nearest(name, [*ALGORITHMS, AUTO]), name)
+    known, problems = OPTIONS.get(name, {}), Problems()
     for option, value in options.items():
+        where = f"algorithm.{option}"
         if option not in known:
-            raise SpecError(f"algorithm.{option}", f"'{name}' has no such option", nearest(option, known))
-        if not known[option].accepts(value):
-            raise SpecError(f"algorithm.{option}", f"{shown(value)} is not possible", f"Give {known[option]}")
+            problems.add(SpecError(where, f"'{name}' has no such option", nearest(option, known)))
+        elif not known[option].accepts(value):
+            problems.add(SpecError(where, f"{shown(value)} is not possible", f"Give {known[option]}", value))
+    problems.raise_any()
 
 
 def _grid_trials(space: SearchSpace, points: int = DEFAULT_POINTS) -> int:

@@ -96,12 +96,12 @@ def test_pictures_with_several_labels_name_them(tmp_path: Path) -> None:
 def test_what_has_no_pictures(tmp_path: Path) -> None:
     """A command's data are its own matter, and a page that can't be written is told."""
     raw: dict[str, Any] = {"name": "e", "command": ["true", "{x}"], "parameters": {"x": [1, 2]}, "objective": "loss"}
-    with pytest.raises(SpecError, match="--pictures: only built-in tasks know their data"):
+    with pytest.raises(SpecError, match="pictures: only built-in tasks know their data"):
         write_data_page(make_plan(raw), tmp_path / "page.html")
 
 
 def test_a_page_that_cannot_be_written(colours: Path, tmp_path: Path) -> None:
     """It is an error that names the place."""
     plan = make_plan({"name": "e", "task": "image-classification", "data": str(colours)})
-    with pytest.raises(SpecError, match=r"--pictures: .*nowhere/page\.html can't be written"):
+    with pytest.raises(SpecError, match=r"pictures: .*nowhere/page\.html can't be written"):
         write_data_page(plan, tmp_path / "nowhere" / "page.html")

@@ -1,0 +1,80 @@
+"""Errors in the words of the command line: its options instead of arguments, its commands as remedies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tunewell.spec.errors import MOST_ERRORS, ArgumentError, SpecErrors, UserError, sentence
+
+#: Kind of an error → what to do about it here; facts of the error stand in braces.
+REMEDIES = {
+    "database-not-usable": "Choose another folder with --home or TUNEWELL_HOME",
+    "database-of-another-home": "Name that one with --home, or use another database",
+    "disk-full": "Free some space and try again, or choose another folder with --home or TUNEWELL_HOME",
+    "experiment-differs": "Give the new one another `name`, start over with --new, or undo the change",
+    "experiment-running": "Watch it with `tunewell show {experiment}`, or stop it with `tunewell stop {experiment}`",
+    "folder-busy": "Wait for its end, or choose another `name` or --home",
+    "foreign-database": "Give Tunewell one of its own with --home or --database",
+    "home-not-writable": "Choose another with --home or TUNEWELL_HOME",
+    "newer-database": "Upgrade Tunewell, or use another --home",
+    "no-result": "Name one with --trial",
+    "program-moved": "Give `tunewell search` the spec where it is now, which puts that on record",
+    "several-studies": "Name one of them with --study: {studies}",
+}
+
+
+def worded(error: UserError) -> str:
+    """Return an error as text; several errors of a spec as a list."""
+    if isinstance(error, SpecErrors):
+        return "\n".join([f"{error.what}:", *error.lines(worded)])
+    return sentence(_field(error), error.what, _remedy(error))
+
+
+def print_error(console: Console, error: UserError) -> None:
+    """Print an error; on a terminal with its lines broken between words, several errors as a list."""
+    if not console.is_terminal:  # lines of a log, or of what a program reads, are not broken
+        console.print(_headed(Text(worded(error))), soft_wrap=True)
+        return
+    if not isinstance(error, SpecErrors):
+        console.print(_headed(_styled(error)))
+        return
+    console.print(_headed(Text(f"{error.what}:")))
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column(width=1)
+    table.add_column(overflow="fold")
+    for part in error.errors[:MOST_ERRORS]:
+        table.add_row("-", _styled(part))
+    more = len(error.errors) - MOST_ERRORS
+    if more > 0:
+        table.add_row("-", f"and {more} more")
+    console.print(table)
+
+
+def in_json(error: UserError) -> dict[str, Any]:
+    """Return the parts of an error as JSON types, field and remedy in the words of the command line."""
+    parts = [in_json(part) for part in error.parts] if isinstance(error, SpecErrors) else []
+    return {**error.to_json(), "field": _field(error), "remedy": _remedy(error), "errors": parts}
+
+
+def _headed(text: Text) -> Text:
+    return Text.assemble(("error: ", "bold red"), text)
+
+
+def _styled(error: UserError) -> Text:
+    """Return an error as text, its field standing out."""
+    field, text = _field(error), Text(worded(error))
+    if field:
+        text.stylize("bold", 0, len(field))
+    return text
+
+
+def _field(error: UserError) -> str:
+    return "--" + error.field.replace("_", "-") if isinstance(error, ArgumentError) else error.field
+
+
+def _remedy(error: UserError) -> str:
+    return REMEDIES[error.kind].format(**error.facts) if error.kind in REMEDIES else error.remedy

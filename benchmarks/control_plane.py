@@ -1,8 +1,8 @@
 """What the control plane costs a trial, in CPU time of all its processes, beside Optuna in the same run.
 
-The objective is trivial (three parameters, random search, one value), so that all time is the system's own. Measured is
-the CPU time of the whole machine, which must do nothing else meanwhile: supervisors are reaped by the kernel, and their
-time is added up nowhere else.
+The objective is trivial (three parameters, random search, one value), so that all time is the system's own. Supervisors
+are reaped by the kernel, which adds their time up nowhere. So it is measured by `perf stat`, which follows all
+descendants; where there is none, it is the CPU time of the whole machine, which must do nothing else meanwhile.
 
     ./dev bench control_plane
 """
@@ -15,7 +15,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import cache
 from pathlib import Path
+from shutil import which
 
 import psutil
 
@@ -84,19 +86,27 @@ def optuna_sqlite(folder: Path, trials: int) -> dict[str, float]:
     return {}
 
 
+PERF = ("perf", "stat", "-e", "task-clock")
 CASES = {"tunewell inline": tunewell_inline, "tunewell processes": tunewell_processes, "optuna sqlite": optuna_sqlite}
 
 
 def cpu_seconds(case: str, trials: int) -> tuple[float, float, dict[str, float]]:
-    """Run a case in a fresh process; return CPU seconds of the machine, wall seconds, and what it found out."""
-    before, started = _busy_seconds(), time.monotonic()
-    done = subprocess.run(
-        [sys.executable, __file__, "--case", case, "--trials", str(trials)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return _busy_seconds() - before, time.monotonic() - started, json.loads(done.stdout.splitlines()[-1])
+    """Run a case in a fresh process; return CPU seconds, wall seconds, and what it found out."""
+    program = [sys.executable, __file__, "--case", case, "--trials", str(trials)]
+    with tempfile.NamedTemporaryFile("r") as record:
+        watch = [*PERF, "-x", ",", "-o", record.name, "--"] if _has_perf() else []
+        before, started = _busy_seconds(), time.monotonic()
+        done = subprocess.run([*watch, *program], capture_output=True, text=True, check=True)
+        wall, busy = time.monotonic() - started, _busy_seconds() - before
+        if watch:
+            busy = next(float(line.split(",")[0]) / 1000 for line in record if "task-clock" in line)
+    return busy, wall, json.loads(done.stdout.splitlines()[-1])
+
+
+@cache
+def _has_perf() -> bool:
+    """Whether perf is there and may be used."""
+    return which("perf") is not None and subprocess.run([*PERF, "true"], capture_output=True).returncode == 0
 
 
 def _busy_seconds() -> float:

@@ -56,12 +56,13 @@ def test_an_expected_gain_keeps_the_search_going() -> None:
     assert examine(PLATEAU, 2, estimate(0.5)) is None
 
 
-def test_more_parameters_need_more_trials() -> None:
-    """Searches of larger spaces are given more trials before they count as converged."""
-    few, many = first_stop(PLATEAU, 2, 0.0), first_stop(PLATEAU, 12, 0.0)
-    assert few is not None
-    assert many is not None
-    assert few < many
+@pytest.mark.parametrize(
+    ("losses", "parameters", "expected"),
+    [([1.0, *[5.0] * 60], 1, 30), ([1.0, *[5.0] * 60], 10, 40), (PLATEAU, 2, 45), (PLATEAU, 12, 56)],
+)
+def test_more_parameters_need_more_trials(losses: list[float | None], parameters: int, expected: int) -> None:
+    """It takes 30 trials, or 4 a parameter, and a plateau of 25, or 3 a parameter, whichever is more."""
+    assert first_stop(losses, parameters, 0.0) == expected
 
 
 def test_without_a_model_the_plateau_must_be_longer() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tunewell.controller.retention import Retention
 from tunewell.spec.experiment import parse_spec
 from tunewell.spec.states import TrialState
@@ -35,6 +37,24 @@ def test_models_of_the_five_best_are_kept() -> None:
     assert end(subject, 6, 0.65) == {"6/checkpoint", "1/artifacts"}
     assert end(subject, 7, 0.1) == {"7/checkpoint", "7/artifacts"}
     assert end(subject, 8, None, failed=True) == {"8/checkpoint", "8/artifacts"}
+
+
+def test_the_lowest_are_the_best_where_the_objective_is_minimised() -> None:
+    """A loss is ranked the other way round."""
+    subject = retention(
+        task="image-classification", data="/pictures", network="small-cnn", objective={"metric": "loss"}
+    )
+    for number, value in enumerate([0.5, 0.9, 0.8, 0.7, 0.6], start=1):
+        end(subject, number, value)
+    assert end(subject, 6, 0.1) == {"6/checkpoint", "2/artifacts"}
+    assert end(subject, 7, 0.95) == {"7/checkpoint", "7/artifacts"}
+
+
+@pytest.mark.parametrize(("state", "value"), [(TrialState.PRUNED, 0.9), (TrialState.STOPPED, None)])
+def test_trials_that_were_ended_without_a_result_leave_no_model(state: TrialState, value: float | None) -> None:
+    """What was pruned, however good it was by then, or stopped before its first value, is nobody's best."""
+    gone = retention().note_end(Suggestion(1, {"x": 1}, "random"), Path("1"), state, value, ())
+    assert {str(path) for path in gone} == {"1/checkpoint", "1/artifacts"}
 
 
 def test_the_default_configurations_model_is_kept() -> None:

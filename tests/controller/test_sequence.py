@@ -45,6 +45,14 @@ def test_a_note_says_where_steps_began_anew() -> None:
     assert sequence.notes() == (f"The steps of a started again and are counted on: {quote} (and 1 more).",)
 
 
+def test_only_the_objective_is_said_to_begin_anew() -> None:
+    """Another metric may count from 1 again, before the first value of the objective or after it, without a note."""
+    sequence = Sequence("a")
+    found = placed(sequence, (5, {"b": 1.0}), (1, {"a": 1.0, "b": 2.0}), (7, {"b": 3.0}), (1, {"b": 4.0}))
+    assert [step for step, _ in found] == [5, 6, 12, 13]
+    assert sequence.notes() == ()
+
+
 def test_each_metric_has_steps_of_its_own() -> None:
     """A metric that is reported once an epoch is no restart of one that is reported at every step."""
     sequence = Sequence("a")

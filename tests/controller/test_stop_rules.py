@@ -43,6 +43,14 @@ def test_all_trials_done_completes() -> None:
     assert (decision.rule, decision.state) == ("max_trials", ExperimentState.COMPLETED)
 
 
+@pytest.mark.parametrize(("trials", "detail"), [(1, "The trial has ended."), (2, "All 2 trials have ended.")])
+def test_the_end_is_told_in_words(trials: int, detail: str) -> None:
+    """One trial is not called all trials."""
+    decision = decide(spec(), progress(*[GOOD] * trials, max_trials=trials))
+    assert decision is not None
+    assert decision.detail == detail
+
+
 def test_no_result_at_all_is_a_failure() -> None:
     """A search whose trials all ended without a value has failed."""
     decision = decide(spec(max_failed_trials=10), progress(BAD, (TrialState.STOPPED, None), max_trials=2))

@@ -10,7 +10,7 @@ from tunewell.spec.declaration import parse_space
 from tunewell.spec.states import TrialState
 from tunewell.tuners.catalogue import create
 from tunewell.tuners.contract import Outcome, Suggestion, Tuner
-from tunewell.tuners.early_stopping import LEAST_FINISHED, EarlyStopping, rungs
+from tunewell.tuners.early_stopping import LEAST_FINISHED, MOST_COMPARED, EarlyStopping, rungs
 
 SPACE = parse_space({"x": {"low": 0.0, "high": 1.0}})
 STEPS = 9
@@ -25,7 +25,7 @@ def judge_of(rule: Any, qualities: list[float], sign: float = 1.0) -> EarlyStopp
     """Return a judge that has seen full trainings of these qualities."""
     judge = EarlyStopping(rule, sign)
     for number, quality in enumerate(qualities, start=1):
-        judge.note_end(number, {step: sign * value for step, value in curve(quality).items()}, finished=True)
+        judge.note_end(number, {step: sign * value for step, value in curve(quality).items()}, TrialState.SUCCEEDED)
     return judge
 
 
@@ -58,7 +58,7 @@ def test_nothing_is_ended_where_curves_cross() -> None:
     """If the order early on says nothing about the order at the end, the worst early value goes on."""
     judge = EarlyStopping("median", 1.0)
     for number in range(1, 9):
-        judge.note_end(number, {1: float(-number), 2: float(-number), 3: float(number)}, finished=True)
+        judge.note_end(number, {1: float(-number), 2: float(-number), 3: float(number)}, TrialState.SUCCEEDED)
     assert judge.is_worth_going_on(99, {1: -100.0})
 
 
@@ -66,7 +66,7 @@ def test_trials_that_report_once_are_never_ended() -> None:
     """A single report is the end of the training."""
     judge = EarlyStopping("halving", 1.0)
     for number in range(1, 9):
-        judge.note_end(number, {1: float(number)}, finished=True)
+        judge.note_end(number, {1: float(number)}, TrialState.SUCCEEDED)
     assert judge.is_worth_going_on(99, {1: -100.0})
 
 
@@ -77,6 +77,37 @@ def test_halving_counts_those_that_run_or_were_ended() -> None:
     for number in range(200, 204):
         assert judge.is_worth_going_on(number, curve(0.9 + number / 1000, 3))
     assert not judge.is_worth_going_on(99, curve(0.45, 3))
+
+
+@pytest.mark.parametrize("state", [TrialState.FAILED, TrialState.SUCCEEDED])
+def test_reports_count_no_more_once_their_trial_has_ended(state: TrialState) -> None:
+    """A trial that failed, or ended without a curve, is no rival to those that run, however good it looked."""
+    judge = judge_of("halving", [0.1, 0.2, 0.3, 0.4, 0.5])
+    for number in range(200, 204):
+        good = curve(0.9 + number / 1000, 3)
+        assert judge.is_worth_going_on(number, good)
+        judge.note_end(number, good if state is TrialState.FAILED else {}, state)
+    assert judge.is_worth_going_on(99, curve(0.45, 3))
+
+
+def test_a_trial_counts_once() -> None:
+    """Of a trial that was stopped, run again and trained in full only the last curve counts."""
+    judge = judge_of("halving", [0.1, 0.2, 0.3, 0.4, 0.5])
+    for number in range(200, 204):
+        judge.note_end(number, curve(0.9, 3), TrialState.STOPPED)
+        judge.note_end(number, curve(0.05), TrialState.SUCCEEDED)
+    assert judge.is_worth_going_on(99, curve(0.45, 3))
+
+
+@pytest.mark.parametrize("state", [TrialState.SUCCEEDED, TrialState.STOPPED])
+def test_the_latest_trials_are_compared_with(state: TrialState) -> None:
+    """However many have ended, so many are compared with: the latest ones."""
+    judge = judge_of("halving", [0.1, 0.2, 0.3, 0.4, 0.5])
+    for number in range(1000, 1000 + MOST_COMPARED):
+        judge.note_end(number, curve(0.9), state)
+    for number in range(2000, 2000 + MOST_COMPARED):
+        judge.note_end(number, curve(0.1 + number / 1e6), state)
+    assert judge.is_worth_going_on(99, curve(0.45, 3))
 
 
 def test_a_tuner_prunes_by_the_rule_that_it_is_given() -> None:

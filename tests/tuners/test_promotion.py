@@ -5,13 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from tests.contracts.test_tuner_contract import course, outcome, outcomes, spaces
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import SpecError
-from tunewell.spec.space import SearchSpace, key
+from tunewell.spec.space import SearchSpace
 from tunewell.tuners.catalogue import DEFAULT_MAX_PARTS, PROMOTING, choose, create, initial_configurations
 from tunewell.tuners.contract import Exhausted, Suggestion, Tuner, Wait
 from tunewell.tuners.promotion import ETA, rungs
@@ -103,40 +100,6 @@ def test_a_finite_space_ends_with_a_full_training() -> None:
     assert isinstance(answer, Exhausted)
     full = [suggestion.parameters for suggestion in subject.suggestions.values() if suggestion.fidelity == 1]
     assert full == [{"k": "b"}]
-
-
-@pytest.mark.parametrize("name", PROMOTING)
-@settings(max_examples=30, deadline=None)
-@given(space=spaces(), data=st.data(), most=st.none() | st.integers(4, 30))
-def test_whatever_happens(name: str, space: SearchSpace, data: st.DataObject, most: int | None) -> None:
-    """Configurations only climb, from trials that ended well and whose checkpoints were kept; replay agrees."""
-
-    def make() -> Tuner:
-        return tuner(name, space, epochs=12, max_trials=most)
-
-    subject, history, dropped = make(), [], set[int]()
-    for _ in range(30):
-        before = set(subject.checkpoints())
-        history += course(data, subject, 1)
-        dropped |= before - set(subject.checkpoints()) - set(subject.parents.values())
-    furthest: dict[object, float] = {}
-    for suggestion in subject.suggestions.values():
-        assert space.check(suggestion.parameters) == suggestion.parameters
-        assert suggestion.fidelity > furthest.get(key(suggestion.parameters), 0)
-        furthest[key(suggestion.parameters)] = suggestion.fidelity
-        if suggestion.resume_from is not None:
-            assert suggestion.resume_from not in dropped
-            assert subject.suggestions[suggestion.resume_from].parameters == suggestion.parameters
-            assert subject.outcomes[suggestion.resume_from].objective is not None
-    copy = make()
-    copy.replay(history)
-    assert set(copy.checkpoints()) == set(subject.checkpoints())
-    for _ in range(3):
-        assert copy.ask() == subject.ask()
-        if subject.pending:
-            told = outcome(min(subject.pending), data.draw(outcomes, label="what"))
-            subject.tell(told)
-            copy.tell(told)
 
 
 def test_no_more_than_the_best_are_promoted() -> None:

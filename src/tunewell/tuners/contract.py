@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Literal
+from itertools import islice
+from typing import ClassVar, Literal, TypeVar
 
 import numpy as np
 
@@ -25,6 +26,8 @@ from tunewell.tuners.promotion import Ladder
 from tunewell.tuners.sources import Source
 
 Goal = Literal["maximize", "minimize"]
+Made = TypeVar("Made")
+Told = TypeVar("Told")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +161,8 @@ class Tuner(ABC):
         suggestion = self.suggestions[outcome.number]
         self.pending.pop(outcome.number, None)
         self.outcomes[outcome.number] = outcome
-        if suggestion.fidelity == 1 and suggestion.resume_from is None and outcome.state is not TrialState.FAILED:
-            finished = outcome.state is TrialState.SUCCEEDED
-            self._early_stopping.note_end(outcome.number, outcome.curve, finished)
+        if suggestion.fidelity == 1 and suggestion.resume_from is None:
+            self._early_stopping.note_end(outcome.number, outcome.curve, outcome.state)
         if self._ladder is not None:
             self._ladder.note_end(outcome.number, self.loss(outcome))
         self.learn(suggestion, outcome)
@@ -254,3 +256,20 @@ class Tuner(ABC):
         if suggestion.resume_from is not None:
             self.parents[suggestion.number] = suggestion.resume_from
         self.accept(suggestion)
+
+
+def as_seen(suggested: Iterable[tuple[Made, int]], outcomes: Iterable[Told]) -> Iterator[Made | Told]:
+    """Return suggestions and outcomes in the order in which their tuner saw them, which `Tuner.replay` needs.
+
+    A proposal takes a while, and outcomes may be put on record before it that the tuner did not know.
+
+    Args:
+        suggested: suggestions in their order, each with the number of outcomes that the tuner knew by then.
+        outcomes: outcomes in the order in which they were told.
+    """
+    left, told = iter(outcomes), 0
+    for suggestion, known in suggested:
+        yield from islice(left, max(0, known - told))
+        told = max(told, known)
+        yield suggestion
+    yield from left

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -25,6 +24,7 @@ from itertools import accumulate
 import numpy as np
 
 from tunewell.spec.experiment import EarlyStoppingRule
+from tunewell.spec.states import TrialState
 from tunewell.tuners.ranks import correlation, mean_ranks
 
 #: Full trainings before anything is ended.
@@ -64,38 +64,44 @@ class EarlyStopping:
     rule: EarlyStoppingRule
     #: 1 if the objective is maximised, -1 if it is minimised.
     sign: float
-    _finished: deque[_Curve] = field(default_factory=lambda: deque(maxlen=MOST_COMPARED))
-    _ended_early: deque[_Curve] = field(default_factory=lambda: deque(maxlen=MOST_COMPARED))
+    #: Trial number → its curve; the latest ones of those that have ended.
+    _finished: dict[int, _Curve] = field(default_factory=dict)
+    _ended_early: dict[int, _Curve] = field(default_factory=dict)
     _running: dict[int, _Curve] = field(default_factory=dict)
 
     @property
     def _judges(self) -> bool:
         return self.rule in ("median", "halving")
 
-    def note_end(self, number: int, curve: Mapping[int, float], finished: bool) -> None:
-        """Take note of a trial that ended, as a full training (`finished`) or early."""
-        self._running.pop(number, None)
-        if self._judges and curve:
-            (self._finished if finished else self._ended_early).append(_Curve.of(curve, self.sign))
+    def note_end(self, number: int, curve: Mapping[int, float], state: TrialState) -> None:
+        """Take note of how a trial ended; a later end of the same one replaces the earlier, failures say nothing."""
+        for curves in (self._running, self._finished, self._ended_early):
+            curves.pop(number, None)
+        if not self._judges or not curve or state is TrialState.FAILED:
+            return
+        curves = self._finished if state is TrialState.SUCCEEDED else self._ended_early
+        curves[number] = _Curve.of(curve, self.sign)
+        if len(curves) > MOST_COMPARED:
+            del curves[next(iter(curves))]
 
     def is_worth_going_on(self, number: int, values: dict[int, float]) -> bool:
         """Say whether a running trial with these objectives (step → value) is worth going on with."""
         if not self._judges or not values:
             return True
         curve = self._running[number] = self._curve(number, values)
-        step, longest = curve.steps[-1], max((known.steps[-1] for known in self._finished), default=0)
+        step, longest = curve.steps[-1], max((known.steps[-1] for known in self._finished.values()), default=0)
         if len(self._finished) < LEAST_FINISHED or not WARM_UP * longest < step < longest:
             return True
         if self.rule == "halving" and step not in rungs(longest):
             return True
-        then = [known.at(step) for known in self._finished]
-        final = [known.best[-1] for known in self._finished]
+        then = [known.at(step) for known in self._finished.values()]
+        final = [known.best[-1] for known in self._finished.values()]
         if correlation(mean_ranks(np.array(then)), mean_ranks(np.array(final))) < LEAST_CORRELATION:
             return True
         if self.rule == "median":
             return curve.best[-1] >= float(np.median(then))
         running = [known for trial, known in self._running.items() if trial != number]
-        then += [known.at(step) for known in (*self._ended_early, *running) if known.steps[-1] >= step]
+        then += [known.at(step) for known in (*self._ended_early.values(), *running) if known.steps[-1] >= step]
         return sum(value > curve.best[-1] for value in then) < math.ceil((len(then) + 1) / ETA)
 
     def _curve(self, number: int, values: dict[int, float]) -> _Curve:

@@ -29,6 +29,7 @@ from tunewell.tuners.contract import Exhausted, Outcome, Search, Suggestion, Tun
 from tunewell.tuners.designs import latin_hypercube
 from tunewell.tuners.encoding import Array, Encoding
 from tunewell.tuners.explore import cross, perturb
+from tunewell.tuners.fresh import Fresh
 from tunewell.tuners.hamiltonian import StepConstants, exchange_categories, hamiltonian_step
 
 #: How a replaced member's values change: from those of its new parent at random, crossed with its own, or by PSHE2.
@@ -80,6 +81,7 @@ class PopulationBasedTuner(Tuner):
         self._asynchronous = asynchronous
         self._encoding = Encoding(self.space)
         self._structural = _with_parents(self.space, search.structural)
+        self._fresh = Fresh(self.space)
         self._design = latin_hypercube(self.generator(0, _DESIGN), self._size, len(self.space))
         #: Trials that have ended their round and have no successor yet, in the order of their ends.
         self._open: deque[int] = deque()
@@ -91,8 +93,7 @@ class PopulationBasedTuner(Tuner):
     def propose(self, number: int) -> Suggestion | Wait | Exhausted:
         """Begin a member, or let the one that has waited longest go on."""
         if number <= self._size:
-            configuration = self._encoding.decode(self._design[number - 1])
-            return Suggestion(number, configuration, "spread out", self.first_fidelity)
+            return self._member(number)
         if self._open:
             return self._successor(number, self._open[0])
         if any(self._round(trial) < self._rounds for trial in self.pending):
@@ -100,7 +101,8 @@ class PopulationBasedTuner(Tuner):
         return Exhausted("the population has been trained to the end")
 
     def accept(self, suggestion: Suggestion) -> None:
-        """Note that the member that waited longest has gone on."""
+        """Note a new member, or that the one that waited longest has gone on."""
+        self._fresh.note(suggestion.parameters)
         if suggestion.number > self._size:
             predecessor = self._open.popleft()
             if predecessor in self._reference and suggestion.resume_from == predecessor:
@@ -117,9 +119,20 @@ class PopulationBasedTuner(Tuner):
                 self._open.append(number)
 
     def checkpoints(self) -> Collection[int]:
-        """Return the trials of all rounds that some member is still in, or is about to leave."""
-        rounds = {self._round(trial) for trial in (*self._open, *self.pending)}
-        return {trial for trial in self.outcomes if self._round(trial) in rounds}
+        """Return the trials of all rounds that some member is still to leave, where another may take it over.
+
+        Members may be rounds apart if they don't wait for one another: what counts is the last of them.
+        """
+        last = min((self._round(trial) for trial in (*self._open, *self.pending)), default=self._rounds)
+        return {trial for trial in self.outcomes if last <= self._round(trial) < self._rounds}
+
+    def _member(self, number: int) -> Suggestion:
+        """Return a new member; no two are alike as long as the space has more."""
+        configuration = self._encoding.decode(self._design[number - 1])
+        if self._fresh.is_new(configuration):
+            return Suggestion(number, configuration, "spread out", self.first_fidelity)
+        drawn = self._fresh.draw(self.generator(number))
+        return Suggestion(number, configuration if drawn is None else drawn, "random", self.first_fidelity)
 
     def _round(self, trial: int) -> int:
         return round(self.suggestions[trial].fidelity * self._rounds)

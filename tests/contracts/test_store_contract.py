@@ -7,6 +7,7 @@ import math
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.store.backends import BACKENDS, new_database
-from tests.store.lives import NAME, add, create, finish, report, run, start
+from tests.store.job_life import JobLife
+from tests.store.lives import NAME, add, create, finish, lose, report, run, start
 from tests.store.trial_life import TrialLife
-from tunewell.spec.errors import ConflictError, NotFoundError, TransitionRefused
+from tunewell.spec.errors import ConflictError, NotFoundError, SpecError, TermOver, TransitionRefused
 from tunewell.spec.launch import AttemptKey, Report
-from tunewell.spec.states import Cause, ExperimentState, TrialState
-from tunewell.store import Store
+from tunewell.spec.states import Cause, ExperimentState, JobState, TrialState
+from tunewell.store import AttemptEnd, JobEnd, Store
 from tunewell.store.schema import VERSION_TABLE
 from tunewell.store.tables import metadata
 
@@ -50,8 +52,9 @@ class TestExperiments:
     def test_comes_back_as_it_was_given(self, store: Store) -> None:
         """What is stored of an experiment is read back unchanged, also by another process later."""
         spec = {"name": "größe", "list": [1, 2.5, None, True], "nested": {"z": 1, "a": "\0\u2028\udc80"}}
-        row = store.create_experiment("größe", spec, {"lr": {"low": 1e-5}}, {"name": "tpe", "version": 2}, 12.5, "/h")
-        assert row == store.experiment("größe") == store.find_experiment("größe")
+        store.create_experiment("größe", spec, {"lr": {"low": 1e-5}}, {"name": "tpe", "version": 2}, 12.5, "/h")
+        row = store.experiment("größe")
+        assert row == store.find_experiment("größe")
         assert (row.spec, list(row.spec["nested"]), row.home) == (spec, ["z", "a"], "/h")
         assert (row.space, row.algorithm) == ({"lr": {"low": 1e-5}}, {"name": "tpe", "version": 2})
         assert (row.state, row.created_at, row.started_at, row.ended_at) == (ExperimentState.CREATED, 12.5, None, None)
@@ -95,7 +98,7 @@ class TestExperiments:
             create(store, name)
         assert [row.name for row in store.experiments()] == ["c", "a", "b", NAME]
         assert [row.name for row in store.experiments(limit=2)] == ["c", "a"]
-        assert [row.name for row in store.experiments(limit=2, after="a")] == ["b", NAME]
+        assert [row.name for row in store.experiments(limit=2, before="a")] == ["b", NAME]
 
     def test_life(self, store: Store) -> None:
         """Times, stop rule and detail follow the state: kept while it stops, cleared when it runs again."""
@@ -130,10 +133,11 @@ class TestExperiments:
     def test_changed_spec(self, store: Store) -> None:
         """A new spec replaces the old; the audit trail tells each changed field's old and new value."""
         with store.transaction() as tx:
-            tx.set_spec(NAME, {"max_trials": 20, "seed": 1}, now=5.0)
-            tx.set_spec(NAME, {"max_trials": 20, "seed": 1}, now=6.0, home="/moved")
+            spec = {**store.experiment(NAME).spec, "max_trials": 20, "seed": 1}
+            tx.set_spec(NAME, spec, now=5.0)
+            tx.set_spec(NAME, spec, now=6.0, home="/moved")
         row = store.experiment(NAME)
-        assert (row.spec, row.home) == ({"max_trials": 20, "seed": 1}, "/moved")
+        assert (row.spec, row.home) == (spec, "/moved")
         told = [(e.time, e.data) for e in store.events(NAME) if e.kind == "spec"]
         assert told == [(5.0, {"max_trials": [10, 20], "seed": [None, 1]})]
 
@@ -166,8 +170,7 @@ class TestTrials:
         """A trial's row tells of its latest attempt, its attempts of each one; the cost adds up."""
         add(store, 1)
         start(store, 1, 1, now=100.0)
-        with store.transaction() as tx:
-            tx.lose_attempt(NAME, 1, 1, Cause.NODE_LOST, "no route", seconds=3.0, now=103.0)
+        lose(store, 1, cause=Cause.NODE_LOST, detail="no route", seconds=3.0, now=103.0)
         row = store.trial(NAME, 1)
         assert (row.state, row.attempt, row.cause, row.ended_at, row.cost_seconds) == (WAITING, 1, None, None, 3.0)
         start(store, 1, 2, now=200.0)
@@ -202,7 +205,7 @@ class TestTrials:
         assert (row.state, row.attempt, row.ended_at, store.attempts(NAME, 1)) == (STOPPED, 0, 50.0, [])
         with store.transaction() as tx:
             tx.retry_trial(NAME, 1)
-            tx.start_attempt(NAME, 1, 1)
+            tx.start_attempt(AttemptKey(NAME, 1, 1))
         assert store.trial(NAME, 1).state is RUNNING
 
     def test_a_clock_that_is_set_changes_no_cost_and_no_order(self, store: Store) -> None:
@@ -233,9 +236,9 @@ class TestTrials:
         """A refused call changes nothing, and the rest of its transaction is committed."""
         add(store, 1)
         with store.transaction() as tx:
-            tx.start_attempt(NAME, 1, 1)
+            tx.start_attempt(AttemptKey(NAME, 1, 1))
             with suppress(TransitionRefused):
-                tx.start_attempt(NAME, 1, 1)
+                tx.start_attempt(AttemptKey(NAME, 1, 1))
             with suppress(TransitionRefused):
                 tx.add_trial(NAME, 7, {}, "random", 1.0, None)
             tx.add_trial(NAME, 2, {}, "random", 1.0, None)
@@ -278,19 +281,82 @@ class TestListing:
         assert numbers(cause=Cause.TIMEOUT) == numbers(states=[FAILED, STOPPED], cause=Cause.TIMEOUT) == [5]
         assert store.counts(NAME) == {WAITING: 3, RUNNING: 3, FAILED: 3, SUCCEEDED: 0, STOPPED: 0, PRUNED: 0}
 
-    def test_top(self, store: Store) -> None:
+    @pytest.mark.parametrize(("goal", "best"), [("maximize", [4, 5, 1, 3, 7]), ("minimize", [1, 4, 5, 7, 3])])
+    def test_top(self, store: Store, goal: str, best: list[int]) -> None:
         """The best values of succeeded and stopped trials, full training first, ties to the lower number."""
-        run(store, 1, 0.5)
-        run(store, 2, 0.9, state=PRUNED)
-        run(store, 3, 0.99, fidelity=0.5)
-        run(store, 4, 0.7, state=STOPPED)
-        run(store, 5, 0.7)
-        run(store, 6, None)
-        run(store, 7, 0.4, fidelity=0.25)
-        add(store, 8)
-        assert [row.number for row in store.top(NAME, "maximize")] == [4, 5, 1, 3, 7]
-        assert [row.number for row in store.top(NAME, "minimize")] == [1, 4, 5, 7, 3]
-        assert [row.number for row in store.top(NAME, "maximize", limit=1)] == [4]
+        name = "ranked"
+        create(store, name, goal)
+        run(store, 1, 0.5, name=name)
+        run(store, 2, 0.9, state=PRUNED, name=name)
+        run(store, 3, 0.99, fidelity=0.5, name=name)
+        run(store, 4, 0.7, state=STOPPED, name=name)
+        run(store, 5, 0.7, name=name)
+        run(store, 6, None, name=name)
+        run(store, 7, 0.4, fidelity=0.25, name=name)
+        add(store, 8, name=name)
+        assert [row.number for row in store.top(name)] == best
+        assert [row.number for row in store.top(name, limit=1)] == best[:1]
+
+    @pytest.mark.parametrize("limit", [1, 3, 100])
+    def test_orders(self, store: Store, limit: int) -> None:
+        """In every order and direction, filtered or not, the parts of a list together are all of it, none twice."""
+        values = {1: 0.5, 2: None, 3: 0.9, 4: 0.5, 5: 0.1}
+        for number, value in values.items():
+            run(store, number, value)
+        for number in (6, 7, 8):
+            add(store, number)
+        start(store, 7)
+        run(store, 9, state=FAILED, cause=Cause.TIMEOUT)
+        start(store, 8)
+        finish(store, 8, FAILED, cause=Cause.TIMEOUT)
+        run(store, 10, state=FAILED, cause=Cause.CRASHED)
+
+        def numbers(**how: Any) -> list[int]:
+            found, cursor = [], None
+            while True:
+                page = store.trials_page(NAME, cursor=cursor, limit=limit, **how)
+                found += [row.number for row in page.trials]
+                cursor = page.next
+                assert len(page.trials) == limit or cursor is None
+                if cursor is None:
+                    return found
+
+        assert numbers() == list(range(1, 11))
+        assert numbers(descending=True) == list(range(10, 0, -1))
+        assert numbers(sort="value") == [5, 1, 4, 3, 2, 6, 7, 8, 9, 10]
+        assert numbers(sort="value", descending=True) == [3, 4, 1, 5, 10, 9, 8, 7, 6, 2]
+        assert numbers(sort="ended") == [1, 2, 3, 4, 5, 9, 8, 10, 6, 7]
+        assert numbers(sort="ended", descending=True) == [10, 8, 9, 5, 4, 3, 2, 1, 7, 6]
+        assert numbers(sort="value", states=[SUCCEEDED, WAITING]) == [5, 1, 4, 3, 2, 6]
+        assert numbers(sort="ended", states=[FAILED, RUNNING]) == [9, 8, 10, 7]
+        assert numbers(cause=Cause.TIMEOUT, descending=True) == [9, 8]
+        assert numbers(cause=Cause.TIMEOUT, sort="ended") == [9, 8]
+        assert numbers(cause=Cause.TIMEOUT, sort="value") == [8, 9]
+        assert numbers(cause=Cause.TIMEOUT, states=[SUCCEEDED]) == numbers(states=[]) == []
+        assert numbers(sort="value", states=[]) == numbers(sort="ended", states=[]) == []
+
+    @pytest.mark.parametrize("cursor", ["", "x", "nan 3", "1.5", "1 2 3"])
+    def test_cursor_of_nothing(self, store: Store, cursor: str) -> None:
+        """A cursor that no list gave is refused, with the remedy."""
+        with pytest.raises(SpecError, match=r"cursor: .* is none that a list of trials gave\. Begin without one"):
+            store.trials_page(NAME, "value", cursor=cursor)
+
+    def test_default_trial(self, store: Store) -> None:
+        """The trial of the default configuration is the first, or the last that went on from it without a change."""
+        with store.transaction() as tx:
+            tx.add_trial(NAME, 1, {"x": 1}, "default", 0.25, None)
+            tx.add_trial(NAME, 2, {"x": 2}, "random", 0.25, None)
+            tx.add_trial(NAME, 3, {"x": 3}, "changed", 0.5, 1)
+            tx.add_trial(NAME, 4, {"x": 1}, "kept", 0.5, 1)
+            tx.add_trial(NAME, 5, {"x": 2}, "kept", 0.5, 2)
+        assert store.experiment(NAME).default_trial == 4
+        with store.transaction() as tx:
+            tx.add_trial(NAME, 6, {"x": 1}, "kept", 1.0, 4)
+            tx.add_trial(NAME, 7, {"x": 1}, "copied", 1.0, 6)
+        assert store.experiment(NAME).default_trial == 6
+        create(store, "other")
+        add(store, 1, name="other")
+        assert store.experiment("other").default_trial is None
 
     def test_noted(self, store: Store) -> None:
         """Notes stand with the trial and its attempt, and go when it is tried again; trials with some are counted."""
@@ -299,8 +365,7 @@ class TestListing:
         for number in (2, 3):
             add(store, number)
             start(store, number)
-            with store.transaction() as tx:
-                tx.finish_trial(NAME, number, 1, FAILED, notes=["one", "two \0\ud800"])
+            finish(store, number, FAILED, notes=("one", "two \0\ud800"))
         assert [row.notes for row in store.trials(NAME)] == [
             (),
             ("one", "two \N{REPLACEMENT CHARACTER}?"),
@@ -311,8 +376,7 @@ class TestListing:
             tx.retry_trial(NAME, 2)
         assert store.noted(NAME) == (1, store.trial(NAME, 3))
         start(store, 2, 2)
-        with store.transaction() as tx:
-            tx.lose_attempt(NAME, 2, 2, Cause.DISK_FULL, "", notes=["three"])
+        lose(store, 2, 2, Cause.DISK_FULL, notes=("three",))
         assert [attempt.notes for attempt in store.attempts(NAME, 2)] == [
             ("one", "two \N{REPLACEMENT CHARACTER}?"),
             ("three",),
@@ -330,8 +394,7 @@ class TestReports:
         with store.transaction() as tx:
             tx.add_reports(AttemptKey(NAME, 1, 1), [Report(4, {"accuracy": 0.9}, 0.0)])
         assert store.latest_value(NAME, 1, "loss") == (3, 0.1)
-        with store.transaction() as tx:
-            tx.lose_attempt(NAME, 1, 1, Cause.KILLED, "")
+        lose(store, 1)
         start(store, 1, 2)
         with store.transaction() as tx:
             tx.add_reports(AttemptKey(NAME, 1, 2), [Report(1, {"accuracy": 0.9}, 0.0)])
@@ -369,7 +432,7 @@ class TestReports:
         assert first == {"accuracy": 0.5}
         assert second == {"loss": 2.0, "f1": 0.1}
         with store.transaction() as tx:
-            tx.lose_attempt(NAME, 1, 1, Cause.KILLED, "")
+            tx.lose_attempt(AttemptKey(NAME, 1, 1), AttemptEnd(cause=Cause.KILLED))
             tx.add_reports(key, [Report(2, {"late": 1.0}, 5.0)])
         assert set(store.reports(NAME, 1, 1)[1].metrics) == {"loss", "f1"}
 
@@ -379,8 +442,7 @@ class TestReports:
         report(store, 1, 1, (1, 0.1))
         start(store, 1)
         report(store, 1, 2, (1, 0.2))
-        with store.transaction() as tx:
-            tx.lose_attempt(NAME, 1, 1, Cause.KILLED, "")
+        lose(store, 1)
         report(store, 1, 1, (1, 0.3))
         report(store, 9, 1, (1, 0.4))
         start(store, 1, 2)
@@ -393,7 +455,7 @@ class TestReports:
         start(store, 1)
         with store.transaction() as tx:
             tx.add_reports(AttemptKey(NAME, 1, 1), [Report(1, {"loss": 0.1}, 5.0)])
-            tx.finish_trial(NAME, 1, 1, SUCCEEDED)
+            tx.finish_trial(AttemptKey(NAME, 1, 1), AttemptEnd(SUCCEEDED))
             tx.add_reports(AttemptKey(NAME, 1, 1), [Report(2, {"loss": 0.2}, 6.0)])
         assert [(r.step, r.time) for r in store.reports(NAME, 1)] == [(1, 5.0)]
 
@@ -414,8 +476,7 @@ class TestReports:
         add(store, 2)
         start(store, 1)
         report(store, 1, 1, (1, 0.1), (2, 0.2), (3, 0.3))
-        with store.transaction() as tx:
-            tx.lose_attempt(NAME, 1, 1, Cause.KILLED, "")
+        lose(store, 1)
         start(store, 1, 2)
         assert store.curves(NAME, "loss") == {1: {1: 0.1, 2: 0.2, 3: 0.3}}
         report(store, 1, 2, (1, 0.5), (2, 0.6))
@@ -470,12 +531,19 @@ class TestHistory:
         ]
         assert [e.number for e in store.history(NAME)] == [1, 2, 2, 1, 2, 3]
 
+    def test_what_the_tuner_knew(self, store: Store) -> None:
+        """A suggestion that was made before some outcomes came in says how many it knew; others knew all."""
+        run(store, 1)
+        with store.transaction() as tx:
+            tx.add_trial(NAME, 2, {}, "random", 1.0, None, known=0)
+        assert [e.known for e in store.history(NAME) if e.kind == "suggested"] == [None, 0]
+
     def test_pages(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         """Reading a page at a time leaves nothing out."""
         for number in range(1, 6):
             run(store, number)
         whole = (list(store.history(NAME)), list(store.iterate_trials(NAME)))
-        monkeypatch.setattr("tunewell.store.store._PAGE", 2)
+        monkeypatch.setattr("tunewell.store.queries.trials.PAGE", 2)
         assert (list(store.history(NAME)), list(store.iterate_trials(NAME))) == whole
         assert len(whole[0]) == 10
 
@@ -485,8 +553,7 @@ class TestHistory:
             tx.set_experiment_state(NAME, ExperimentState.CREATED, ExperimentState.RUNNING, now=1.0)
         add(store, 1)
         start(store, 1, now=2.0)
-        with store.transaction() as tx:
-            tx.lose_attempt(NAME, 1, 1, Cause.KILLED, "gone", now=3.0)
+        lose(store, 1, detail="gone", now=3.0)
         start(store, 1, 2, now=4.0)
         finish(store, 1, STOPPED, 2, now=5.0)
         with store.transaction() as tx:
@@ -537,6 +604,238 @@ class TestRequests:
         assert store.request(NAME, "stop") != store.request(NAME, "stop")
 
 
+class TestOwnership:
+    def test_an_old_term_changes_nothing(self, store: Store) -> None:
+        """Once an experiment is taken over, a transaction that names the old term and writes to it is undone."""
+        create(store, "other")
+        add(store, 1)
+        with store.transaction() as tx:
+            assert tx.take_over(NAME) == 1
+        with store.transaction() as tx:
+            tx.name_term(NAME, 1)
+            tx.start_attempt(AttemptKey(NAME, 1, 1))
+        with store.transaction() as tx:
+            assert tx.take_over(NAME) == 2
+        before = store.version(), store.experiment(NAME), store.experiment("other"), store.trials(NAME)
+        for write in (
+            lambda tx: tx.finish_trial(AttemptKey(NAME, 1, 1), AttemptEnd(SUCCEEDED)),
+            lambda tx: tx.add_reports(AttemptKey(NAME, 1, 1), [Report(1, {"loss": 1.0}, 0.0)]),
+            lambda tx: tx.add_elapsed(NAME, 1.0),
+            lambda tx: tx.set_experiment_state(NAME, ExperimentState.CREATED, ExperimentState.RUNNING),
+            lambda tx: tx.add_notes(NAME, ["late"]),
+            lambda tx: tx.add_result(NAME, "model", 1, None, {}),
+        ):
+            with pytest.raises(TermOver, match=f"'{NAME}' was taken over") as caught, store.transaction() as tx:
+                tx.name_term("other", 0)
+                tx.name_term(NAME, 1)
+                tx.add_elapsed("other", 5.0)
+                write(tx)
+            assert caught.value.experiment == NAME
+        assert (store.version(), store.experiment(NAME), store.experiment("other"), store.trials(NAME)) == before
+        assert (store.reports(NAME, 1), store.results(NAME, "model")) == ([], [])
+        with store.transaction() as tx:
+            tx.name_term(NAME, 1)  # it writes to the other one alone
+            tx.add_elapsed("other", 5.0)
+            tx.name_term(NAME, 2)
+            tx.add_elapsed(NAME, 1.0)
+        assert [store.experiment(name).elapsed_seconds for name in (NAME, "other")] == [1.0, 5.0]
+
+    def test_versions_tell_what_changed(self, store: Store) -> None:
+        """Each transaction has a higher number; what it touched bears it, and can be asked for."""
+        create(store, "other")
+        with store.transaction() as tx:
+            job = tx.add_job("check", NAME)
+        begin = store.version()
+        assert store.changed(begin) == []
+        add(store, 1)
+        start(store, 1)
+        moved = store.version()
+        report(store, 1, 1, (1, 0.5))
+        reported = store.version()
+        with store.transaction() as tx:
+            tx.add_elapsed("other", 1.0)
+            tx.start_job(job, 1, "i")
+        assert begin < moved < reported < store.version()
+        changed = store.changed(begin)
+        assert [(one.kind, one.name) for one in changed] == [("experiment", NAME), ("experiment", "other"), ("job", "")]
+        assert [one.version for one in changed] == [reported, store.version(), store.version()]
+        assert [one.id for one in changed] == [store.experiment(NAME).id, store.experiment("other").id, job]
+        assert [one.name for one in store.changed(reported)] == ["other", ""]
+        for asked in (lambda: store.request(NAME, "stop"), lambda: store.request(None, "stop_job", job=job)):
+            before = store.version()
+            asked()
+            assert len(store.changed(before)) == 1
+
+    def test_open_and_found(self, store: Store) -> None:
+        """Experiments that have not ended come oldest first; lists go by states and by a part of the name."""
+        for name in ("Digits-2", "a_b", "ab", "done"):
+            create(store, name)
+        with store.transaction() as tx:
+            tx.set_experiment_state("ab", ExperimentState.CREATED, ExperimentState.RUNNING)
+            tx.set_experiment_state("done", ExperimentState.CREATED, ExperimentState.FAILED)
+        assert [row.name for row in store.open_experiments()] == [NAME, "Digits-2", "a_b", "ab"]
+
+        def names(**filters: Any) -> list[str]:
+            return [row.name for row in store.experiments(**filters)]
+
+        assert names(search="digits") == ["Digits-2", NAME]
+        assert names(search="a_") == ["a_b"]
+        assert names(states=[ExperimentState.RUNNING, ExperimentState.FAILED]) == ["done", "ab"]
+        assert names(states=[ExperimentState.CREATED], limit=2) == ["a_b", "Digits-2"]
+        assert names(states=[ExperimentState.CREATED], before="a_b", search="D") == ["Digits-2", NAME]
+        assert names(states=[]) == []
+
+
+class TestJobs:
+    def test_comes_back_as_it_was_given(self, store: Store) -> None:
+        """What is stored of a job is read back unchanged; an unknown one is said to be none."""
+        with store.transaction() as tx:
+            first = tx.add_job("check", now=1.0)
+            second = tx.add_job("retrain", NAME, {"trial": 3}, "ada", first, now=2.0)
+        row = store.job(second)
+        assert (row.id, row.kind, row.experiment, row.arguments) == (second, "retrain", NAME, {"trial": 3})
+        assert (row.caller, row.after, row.created_at, row.state) == ("ada", first, 2.0, JobState.WAITING)
+        assert (row.attempt, row.part, row.progress, row.result, row.cost_seconds) == (0, 0, {}, None, 0.0)
+        assert store.job(first).experiment is None
+        with pytest.raises(NotFoundError, match="no job 99"):
+            store.job(99)
+        with pytest.raises(NotFoundError, match="no job 99"), store.transaction() as tx:
+            tx.take_over_job(99)
+
+    def test_life_with_a_loss_and_parts(self, store: Store) -> None:
+        """A job's row tells of its latest attempt, its events of each one; the cost adds up, parts are kept."""
+        with store.transaction() as tx:
+            job = tx.add_job("finalists", NAME, now=0.0)
+            tx.start_job(job, 1, "one", now=1.0)
+            tx.report_job(job, {"training": 0.5}, attempt=1)
+            tx.lose_job(job, 1, Cause.NODE_LOST, "gone", 2.0, now=3.0)
+            tx.start_job(job, 2, "two", now=4.0)
+            tx.next_part(job, 1, attempt=2, seconds=5.0, now=9.0)
+            tx.start_job(job, 3, "three", now=10.0)
+            failed = JobEnd(JobState.FAILED, Cause.CRASHED, "a bug", ("note",), peak_memory_bytes=2**40, seconds=1.0)
+            tx.finish_job(job, 3, replace(failed, now=11.0))
+        row = store.job(job)
+        assert (row.state, row.cause, row.detail, row.notes) == (JobState.FAILED, Cause.CRASHED, "a bug", ("note",))
+        assert (row.attempt, row.identity, row.part, row.cost_seconds) == (3, "three", 1, 8.0)
+        assert (row.started_at, row.ended_at, row.peak_memory_bytes) == (10.0, 11.0, 2**40)
+        with store.transaction() as tx:
+            tx.retry_job(job, now=12.0)
+        row = store.job(job)
+        assert (row.state, row.cause, row.detail, row.notes) == (JobState.WAITING, None, "", ())
+        assert (row.part, row.ended_at) == (1, None)
+        with store.transaction() as tx:
+            tx.start_job(job, 4, "four", now=13.0)
+            tx.finish_job(job, 4, JobEnd(JobState.SUCCEEDED, result={"value": 0.5}, now=14.0))
+        assert store.job(job).result == {"value": 0.5}
+        events = store.job_events(job)
+        told = [(1, "started"), (1, "lost"), (2, "started"), (2, "part"), (3, "started"), (3, "ended"), (3, "retried")]
+        assert [(e.attempt, e.kind) for e in events] == [(None, "created"), *told, (4, "started"), (4, "ended")]
+        assert store.job_events(job, after=events[1].id, limit=2) == events[2:4]
+        assert [e for e in store.events(NAME) if e.job == job] == events
+        assert list(store.history(NAME)) == []
+
+    def test_lists(self, store: Store) -> None:
+        """Jobs come newest first, by experiment, kind and states, a page at a time; open ones oldest first."""
+        create(store, "other")
+        with store.transaction() as tx:
+            one, two, three = (tx.add_job(kind, NAME) for kind in ("check", "retrain", "check"))
+            four, five = tx.add_job("check", "other"), tx.add_job("report")
+            tx.stop_waiting_job(three)
+            tx.start_job(four, 1, "i")
+
+        def ids(**filters: Any) -> list[int]:
+            return [job.id for job in store.jobs(**filters)]
+
+        assert ids() == [five, four, three, two, one]
+        assert ids(before=four, limit=2) == [three, two]
+        assert ids(experiment=NAME) == [three, two, one]
+        assert ids(experiment=NAME, kind="check", states=[JobState.WAITING]) == [one]
+        assert ids(kind="check") == [four, three, one]
+        assert ids(kind="check", before=four, limit=1) == [three]
+        assert ids(states=[JobState.STOPPED, JobState.RUNNING]) == [four, three]
+        assert ids(states=[]) == ids(experiment=NAME, states=[]) == []
+        assert [job.id for job in store.open_jobs()] == [one, two, four, five]
+
+    def test_waits_for_another_job(self, store: Store) -> None:
+        """A job that comes after another starts once that one has ended, well or not."""
+        with store.transaction() as tx:
+            first = tx.add_job("finalists")
+            second = tx.add_job("evaluate", after=first)
+        with pytest.raises(TransitionRefused, match=f"comes after job {first}"), store.transaction() as tx:
+            tx.start_job(second, 1, "i")
+        with store.transaction() as tx:
+            tx.stop_waiting_job(first)
+            tx.start_job(second, 1, "i")
+        assert store.job(second).state is JobState.RUNNING
+
+    def test_life_of_jobs(self, url: str) -> None:
+        """Any order of legal and illegal moves, under any term, leaves what a simple model says."""
+        with Store(url) as store:
+            run_state_machine_as_test(
+                functools.partial(JobLife, store),
+                settings=settings(max_examples=15, stateful_step_count=15, deadline=None),
+            )
+
+    def test_requests(self, store: Store) -> None:
+        """Requests about jobs come in order among the others; a key is one for each job."""
+        with store.transaction() as tx:
+            job, other = tx.add_job("check"), tx.add_job("check")
+        asked = [
+            store.request(None, "stop_job", job=job, key="k"),
+            store.request(NAME, "pause"),
+            store.request(None, "stop_job", job=other, key="k"),
+        ]
+        assert store.request(None, "stop_job", job=job, key="k") == asked[0]
+        with pytest.raises(ConflictError, match="Key 'k'"):
+            store.request(None, "retry_job", job=job, key="k")
+        with pytest.raises(NotFoundError, match="no job 99"):
+            store.request(None, "stop_job", job=99)
+        found = [(r.id, r.verb, r.experiment, r.job) for r in store.open_requests()]
+        about = [("stop_job", None, job), ("pause", NAME, None), ("stop_job", None, other)]
+        assert found == [(number, *what) for number, what in zip(asked, about, strict=True)]
+        assert [r.id for r in store.requests(NAME)] == [asked[1]]
+        with store.transaction() as tx:
+            tx.handle_request(asked[0])
+        assert [r.id for r in store.open_requests()] == asked[1:]
+
+
+class TestResults:
+    def test_a_new_one_replaces_the_old(self, store: Store) -> None:
+        """There is one result of a kind for a trial: the latest; pages go on behind a trial's number."""
+        with store.transaction() as tx:
+            job = tx.add_job("evaluate", NAME)
+            tx.add_result(NAME, "evaluation", 2, "b", {"f1": 0.5}, now=1.0)
+            tx.add_result(NAME, "evaluation", 1, "a", {"f1": 0.4}, "jobs/1/e.json", "ab" * 32, job, now=2.0)
+            tx.add_result(NAME, "model", 1, None, {}, now=3.0)
+            tx.add_result(NAME, "evaluation", 2, "c", {"f1": 0.6}, now=4.0)
+        first, second = store.results(NAME, "evaluation")
+        assert (first.kind, first.trial, first.attempt_identity, first.job) == ("evaluation", 1, "a", job)
+        assert (first.data, first.file, first.sha256, first.created_at) == (
+            {"f1": 0.4},
+            "jobs/1/e.json",
+            "ab" * 32,
+            2.0,
+        )
+        assert (second.trial, second.attempt_identity, second.data, second.job) == (2, "c", {"f1": 0.6}, None)
+        assert store.results(NAME, "evaluation", limit=1) == [first]
+        assert store.results(NAME, "evaluation", after=1) == [second]
+        assert (len(store.results(NAME, "model")), store.results(NAME, "finalist")) == (1, [])
+
+
+class TestAnswers:
+    def test_answered_once(self, store: Store) -> None:
+        """The same question under the same key gets the same answer; the key serves no other question."""
+        with store.transaction() as tx:
+            assert tx.answered("ada", "k", "create", "f1") is None
+            tx.answer("ada", "k", "create", "f1", {"name": "x"})
+        with store.transaction() as tx:
+            assert tx.answered("ada", "k", "create", "f1") == {"name": "x"}
+            assert tx.answered("bob", "k", "create", "f1") is None
+            for verb, fingerprint in (("create", "f2"), ("stop", "f1")):
+                with pytest.raises(ConflictError, match=r"Key 'k' was used for another request \(create\)"):
+                    tx.answered("ada", "k", verb, fingerprint)
+
+
 class TestTogether:
     def test_all_or_nothing(self, store: Store) -> None:
         """An error in the middle undoes everything before it, events and reports included."""
@@ -545,7 +844,7 @@ class TestTogether:
         before = (store.trials(NAME), store.events(NAME), store.experiment(NAME))
         with pytest.raises(RuntimeError), store.transaction() as tx:
             tx.add_reports(AttemptKey(NAME, 1, 1), [Report(1, {"loss": 0.1}, 0.0)])
-            tx.finish_trial(NAME, 1, 1, SUCCEEDED, value=1.0)
+            tx.finish_trial(AttemptKey(NAME, 1, 1), AttemptEnd(SUCCEEDED, value=1.0))
             tx.add_trial(NAME, 2, {}, "random", 1.0, None)
             tx.add_elapsed(NAME, 5.0)
             raise RuntimeError
@@ -568,7 +867,7 @@ class TestTogether:
         add(store, 1)
         seen: list[TrialState] = []
         with store.transaction() as tx:
-            tx.start_attempt(NAME, 1, 1)
+            tx.start_attempt(AttemptKey(NAME, 1, 1))
             reader = threading.Thread(target=lambda: seen.append(store.trial(NAME, 1).state))
             reader.start()
             reader.join(timeout=10)

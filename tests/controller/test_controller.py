@@ -15,6 +15,7 @@ from tunewell.schedulers import records
 from tunewell.spec.errors import ConflictError, DataError
 from tunewell.spec.launch import AttemptKey, Ended, Exit, Report, Reported
 from tunewell.spec.states import Cause, ExperimentState, TrialState
+from tunewell.store.rows import AttemptEnd
 from tunewell.tuners.contract import Suggestion, Wait
 
 
@@ -104,7 +105,7 @@ def test_target_stops_the_search_by_an_intermediate_report(bench: Bench) -> None
     bench.step(3)
     row = bench.store.experiment("e")
     assert (row.state, row.stop_rule) == (ExperimentState.TARGET_REACHED, "target")
-    assert bench.store.top("e", "maximize")[0].value == 0.92
+    assert bench.store.top("e")[0].value == 0.92
     assert not bench.scheduler.alive
     assert all(trial.state.final for trial in bench.store.trials("e"))
 
@@ -269,7 +270,7 @@ def test_pruning_by_the_tuner(bench: Bench) -> None:
     assert bench.store.trial("e", 1).state is TrialState.PRUNED
     finish(bench, 2, 0.5)
     bench.step(2)
-    assert [trial.number for trial in bench.store.top("e", "maximize")] == [2]
+    assert [trial.number for trial in bench.store.top("e")] == [2]
 
 
 def test_a_waiting_tuner_is_asked_again_after_an_outcome(bench: Bench) -> None:
@@ -578,7 +579,7 @@ def test_what_the_store_refuses_does_not_hold_the_rest_back(bench: Bench, caplog
     bench.add()
     bench.step()
     with bench.store.transaction() as tx:  # somebody meddles
-        tx.finish_trial("e", 1, 1, TrialState.SUCCEEDED, value=0.3, now=0.0)
+        tx.finish_trial(AttemptKey("e", 1, 1), AttemptEnd(TrialState.SUCCEEDED, value=0.3, now=0.0))
     finish(bench, 1, 0.5)
     finish(bench, 2, 0.6)
     bench.step(2)

@@ -14,7 +14,9 @@ import pytest
 from tunewell.service.export import to_csv
 from tunewell.service.service import Service
 from tunewell.spec.errors import ConflictError, DataError, UserError
+from tunewell.spec.launch import AttemptKey
 from tunewell.spec.states import Cause, ExperimentState, TrialState
+from tunewell.store.rows import AttemptEnd
 
 SPEC: dict[str, Any] = {
     "name": "old",
@@ -98,8 +100,8 @@ def test_an_export_comes_back_as_it_was(service: Service, tmp_path: Path) -> Non
     with service.store.transaction() as tx:
         for number, (state, cause, value) in enumerate(ends, 1):
             tx.add_trial("first", number, {**complete, "lr": number / 10}, "model", 0.5, None, 1.0)
-            tx.start_attempt("first", number, 1, 1.0)
-            tx.finish_trial("first", number, 1, state, cause=cause, value=value, now=4.0)
+            tx.start_attempt(AttemptKey("first", number, 1), now=1.0)
+            tx.finish_trial(AttemptKey("first", number, 1), AttemptEnd(state, cause=cause, value=value, now=4.0))
         tx.add_trial("first", 5, complete, "model", 1.0, None, 5.0)
     exported = to_csv(service.export("first")).splitlines()
     service.import_table(SPEC, table(tmp_path, *exported))

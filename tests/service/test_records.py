@@ -13,6 +13,7 @@ from tunewell.service.evaluations import read_evaluations, write_evaluations
 from tunewell.service.finalists import Finalist, read_finalists, write_finalists
 from tunewell.service.models import retrained_model
 from tunewell.spec.errors import DataError
+from tunewell.spec.launch import AttemptKey
 from tunewell.store import Store
 
 DAMAGED = ["", '{"1": {"val"', "\0" * 40, '{"1": {"val": {}}, "one": 2}']
@@ -27,7 +28,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
         store.create_experiment("e", {}, {}, {})
         with store.transaction() as tx:
             tx.add_trial("e", 1, {}, "random", 1.0, None)
-            tx.start_attempt("e", 1, 1, identity=OWN)
+            tx.start_attempt(AttemptKey("e", 1, 1), OWN)
         yield store
 
 

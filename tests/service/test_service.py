@@ -22,8 +22,9 @@ from tunewell.service.service import Service
 from tunewell.service.submission import Fresh, make_plan, trial_budget
 from tunewell.spec.errors import ConflictError, SpecError, UserError
 from tunewell.spec.experiment import parse_spec
-from tunewell.spec.launch import Launch
+from tunewell.spec.launch import AttemptKey, Launch
 from tunewell.spec.states import Cause, TrialState
+from tunewell.store.rows import AttemptEnd
 from tunewell.tasks.command import CommandTask
 from tunewell.tasks.image_classification.digits import write_digits
 from tunewell.tasks.image_classification.task import ImageClassification
@@ -50,8 +51,10 @@ def failed(service: Service, number: int) -> None:
     """Record a trial that has failed."""
     with service.store.transaction() as tx:
         tx.add_trial("e", number, {"x": 0.1}, "random", 1.0, None, 1.0)
-        tx.start_attempt("e", number, 1, 1.0)
-        tx.finish_trial("e", number, 1, TrialState.FAILED, cause=Cause.CRASHED, detail="a bug", now=2.0)
+        tx.start_attempt(AttemptKey("e", number, 1), now=1.0)
+        tx.finish_trial(
+            AttemptKey("e", number, 1), AttemptEnd(TrialState.FAILED, cause=Cause.CRASHED, detail="a bug", now=2.0)
+        )
 
 
 @pytest.mark.parametrize(("new", "expected"), [("never", ("e", "continued")), ("always", ("e-2", "new"))])
@@ -218,8 +221,8 @@ def test_a_population_is_compared_with_a_default_that_was_trained_in_full(servic
     for number, (x, parent, fidelity, value) in enumerate(rounds, start=1):
         with service.store.transaction() as tx:
             tx.add_trial("e", number, {"x": x}, "default" if number == 1 else "random", fidelity, parent, 1.0)
-            tx.start_attempt("e", number, 1, 1.0)
-            tx.finish_trial("e", number, 1, TrialState.SUCCEEDED, value=value, now=2.0)
+            tx.start_attempt(AttemptKey("e", number, 1), now=1.0)
+            tx.finish_trial(AttemptKey("e", number, 1), AttemptEnd(TrialState.SUCCEEDED, value=value, now=2.0))
         found.append(service.result("e").default)
     assert found[:2] == [None, None]
     assert [trial.number for trial in found[2:] if trial] == [3, 3]
@@ -273,8 +276,8 @@ def pictures(service: Service, monkeypatch: pytest.MonkeyPatch) -> Callable[[Cal
     service.store.create_experiment("e", spec, {"x": 0.1}, {"name": "random", "max_trials": 1})
     with service.store.transaction() as tx:
         tx.add_trial("e", 1, {"x": 0.1}, "random", 1.0, None, 1.0)
-        tx.start_attempt("e", 1, 1, 1.0)
-        tx.finish_trial("e", 1, 1, TrialState.SUCCEEDED, value=0.9, now=2.0)
+        tx.start_attempt(AttemptKey("e", 1, 1), now=1.0)
+        tx.finish_trial(AttemptKey("e", 1, 1), AttemptEnd(TrialState.SUCCEEDED, value=0.9, now=2.0))
 
     def set_training(train: Callable[[Launch], None]) -> None:
         def run(launch: Launch, on_report: Any) -> Path:
@@ -425,8 +428,8 @@ def succeeded(service: Service, name: str, values: dict[float, float]) -> None:
     for number, (x, value) in enumerate(values.items(), 1):
         with service.store.transaction() as tx:
             tx.add_trial(name, number, {"x": x}, "random", 1.0, None, 1.0)
-            tx.start_attempt(name, number, 1, 1.0)
-            tx.finish_trial(name, number, 1, TrialState.SUCCEEDED, value=value, now=2.0)
+            tx.start_attempt(AttemptKey(name, number, 1), now=1.0)
+            tx.finish_trial(AttemptKey(name, number, 1), AttemptEnd(TrialState.SUCCEEDED, value=value, now=2.0))
 
 
 def test_sources_are_recorded_as_they_were(service: Service) -> None:

@@ -8,9 +8,11 @@ from tunewell.spec.errors import TransitionRefused
 from tunewell.spec.states import (
     DETERMINISTIC_CAUSES,
     EXPERIMENT_TRANSITIONS,
+    JOB_TRANSITIONS,
     LOST_CAUSES,
     TRIAL_TRANSITIONS,
     ExperimentState,
+    JobState,
     TrialState,
     check_experiment_transition,
     check_trial_transition,
@@ -66,3 +68,12 @@ def test_final_states() -> None:
 def test_no_cause_is_lost_and_deterministic() -> None:
     """A cause that says nothing about the parameters never teaches a tuner to keep away."""
     assert LOST_CAUSES.isdisjoint(DETERMINISTIC_CAUSES)
+
+
+def test_jobs_that_succeeded_stay_so() -> None:
+    """Every state of a job has its moves; failed and stopped jobs may run again, one that succeeded may not."""
+    assert set(JOB_TRANSITIONS) == set(JobState)
+    assert {state for state in JobState if state.final and JOB_TRANSITIONS[state]} == {
+        JobState.FAILED,
+        JobState.STOPPED,
+    }

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from tunewell.spec.launch import AttemptKey, Report
-from tunewell.spec.states import TrialState
-from tunewell.store import Store
+from tunewell.spec.states import Cause, TrialState
+from tunewell.store import AttemptEnd, Store
 
 NAME = "digits"
 
 
-def create(store: Store, name: str = NAME) -> None:
+def create(store: Store, name: str = NAME, goal: str = "maximize") -> None:
     """Create an experiment at time 0."""
-    store.create_experiment(name, {"max_trials": 10}, {"x": {"low": 0, "high": 1}}, {"name": "random"}, now=0.0)
+    spec = {"max_trials": 10, "objective": {"metric": "loss", "goal": goal}}
+    store.create_experiment(name, spec, {"x": {"low": 0, "high": 1}}, {"name": "random"}, now=0.0)
 
 
 def add(store: Store, number: int, *, fidelity: float = 1.0, name: str = NAME) -> None:
@@ -25,20 +26,37 @@ def add(store: Store, number: int, *, fidelity: float = 1.0, name: str = NAME) -
 def start(store: Store, number: int, attempt: int = 1, *, now: float = 100.0, name: str = NAME) -> None:
     """Start an attempt of a trial that waits."""
     with store.transaction() as tx:
-        tx.start_attempt(name, number, attempt, now)
+        tx.start_attempt(AttemptKey(name, number, attempt), now=now)
 
 
-def finish(store: Store, number: int, state: TrialState = TrialState.SUCCEEDED, attempt: int = 1, **facts: Any) -> None:
+def finish(
+    store: Store,
+    number: int,
+    state: TrialState = TrialState.SUCCEEDED,
+    attempt: int = 1,
+    *,
+    name: str = NAME,
+    **facts: Any,
+) -> None:
     """End the running attempt of a trial."""
+    end = AttemptEnd(state, **{"now": 110.0, "seconds": 10.0, **facts})
     with store.transaction() as tx:
-        tx.finish_trial(NAME, number, attempt, state, **{"now": 110.0, "seconds": 10.0, **facts})
+        tx.finish_trial(AttemptKey(name, number, attempt), end)
 
 
-def run(store: Store, number: int, value: float | None = None, *, fidelity: float = 1.0, **facts: Any) -> None:
+def lose(store: Store, number: int, attempt: int = 1, cause: Cause | None = Cause.KILLED, **facts: Any) -> None:
+    """Lose the running attempt of a trial."""
+    with store.transaction() as tx:
+        tx.lose_attempt(AttemptKey(NAME, number, attempt), AttemptEnd(cause=cause, **facts))
+
+
+def run(
+    store: Store, number: int, value: float | None = None, *, fidelity: float = 1.0, name: str = NAME, **facts: Any
+) -> None:
     """Add a trial, start it and end it."""
-    add(store, number, fidelity=fidelity)
-    start(store, number)
-    finish(store, number, value=value, **facts)
+    add(store, number, fidelity=fidelity, name=name)
+    start(store, number, name=name)
+    finish(store, number, value=value, name=name, **facts)
 
 
 def report(store: Store, number: int, attempt: int, *steps: tuple[int, float]) -> None:

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from tunewell.spec.errors import TransitionRefused
 from tunewell.spec.launch import AttemptKey, Report
 from tunewell.spec.states import Cause, TrialState
-from tunewell.store import Store, Transaction
+from tunewell.store import AttemptEnd, Store, Transaction
 
 Verb = Literal["add", "start", "lose", "finish", "stop", "retry", "report"]
 #: What, and the trial's number, the attempt, the final state, the step.
@@ -65,22 +65,23 @@ def cause_of(state: TrialState) -> Cause | None:
 def carry_out(tx: Transaction, name: str, move: Move) -> bool:
     """Do what the move says; return whether the store allowed it."""
     verb, number, attempt, final, step = move
+    key = AttemptKey(name, number, attempt)
     try:
         match verb:
             case "add":
                 tx.add_trial(name, number, {"x": number}, "random", 1.0, None)
             case "start":
-                tx.start_attempt(name, number, attempt)
+                tx.start_attempt(key)
             case "lose":
-                tx.lose_attempt(name, number, attempt, Cause.KILLED, "")
+                tx.lose_attempt(key, AttemptEnd(cause=Cause.KILLED))
             case "finish":
-                tx.finish_trial(name, number, attempt, final, value=step / 4, cause=cause_of(final))
+                tx.finish_trial(key, AttemptEnd(final, cause_of(final), value=step / 4))
             case "stop":
                 tx.stop_waiting(name, number)
             case "retry":
                 tx.retry_trial(name, number)
             case "report":
-                tx.add_reports(AttemptKey(name, number, attempt), [Report(step, {"loss": step / 8}, 0.0)])
+                tx.add_reports(key, [Report(step, {"loss": step / 8}, 0.0)])
     except TransitionRefused:
         return False
     return True
@@ -139,8 +140,12 @@ class TrialLife(RuleBasedStateMachine):
     @rule(moves=st.lists(MOVES, min_size=1, max_size=3))
     def commit(self, moves: list[Move]) -> None:
         """Make moves, legal or not, in one transaction."""
+        before = self.store.experiment(self.name).version, len(self.store.events(self.name))
         with self.store.transaction() as tx:
             self.make(tx, moves)
+        after = self.store.experiment(self.name).version, len(self.store.events(self.name))
+        assert after[0] >= before[0]
+        assert after[1] == before[1] or after[0] == self.store.version()
 
     @rule(moves=st.lists(MOVES, min_size=1, max_size=3))
     def undo(self, moves: list[Move]) -> None:
@@ -165,6 +170,15 @@ class TrialLife(RuleBasedStateMachine):
                 # A report of a trial that is not there is late or early, but no mistake.
                 allowed = self.trials[number].move(move) if number in self.trials else verb == "report"
             assert carry_out(tx, self.name, move) == allowed, move
+
+    @invariant()
+    def summed_up(self) -> None:
+        """The experiment's row says what its trials say."""
+        row, trials = self.store.experiment(self.name), self.store.trials(self.name)
+        assert row.counts == {state: sum(trial.state is state for trial in trials) for state in TrialState}
+        counting = [t for t in trials if t.value is not None and t.state in (TrialState.SUCCEEDED, TrialState.STOPPED)]
+        best = min(counting, key=lambda t: (-(t.value or 0.0), t.number), default=None)
+        assert (row.best_trial, row.best_value) == ((best.number, best.value) if best else (None, None))
 
     @invariant()
     def same_trials(self) -> None:

@@ -13,16 +13,16 @@ from sqlalchemy import Engine, event
 from tunewell.spec.errors import UserError
 from tunewell.spec.launch import AttemptKey, Report
 from tunewell.spec.states import TrialState
-from tunewell.store import Store
+from tunewell.store import AttemptEnd, Store
 
 
 def step(store: Store, name: str, number: int) -> None:
     """End a trial and start the next, in one transaction."""
     with store.transaction() as tx:
         tx.add_reports(AttemptKey(name, number, 1), [Report(1, {"loss": number / 2}, 0.0)])
-        tx.finish_trial(name, number, 1, TrialState.SUCCEEDED, value=number / 2)
+        tx.finish_trial(AttemptKey(name, number, 1), AttemptEnd(TrialState.SUCCEEDED, value=number / 2))
         tx.add_trial(name, number + 1, {}, "random", 1.0, None)
-        tx.start_attempt(name, number + 1, 1)
+        tx.start_attempt(AttemptKey(name, number + 1, 1))
 
 
 def begin(store: Store, name: str) -> None:
@@ -30,7 +30,7 @@ def begin(store: Store, name: str) -> None:
     store.create_experiment(name, {}, {}, {})
     with store.transaction() as tx:
         tx.add_trial(name, 1, {}, "random", 1.0, None)
-        tx.start_attempt(name, 1, 1)
+        tx.start_attempt(AttemptKey(name, 1, 1))
 
 
 def open_together(url: str) -> None:

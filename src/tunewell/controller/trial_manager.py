@@ -30,7 +30,7 @@ from tunewell.spec.errors import ended, nearest
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.launch import Ended, Event, Exit, Launch, Report, Reported, Resources
 from tunewell.spec.states import LOST_CAUSES, Cause, TrialState
-from tunewell.store.rows import AttemptRow, TrialRow
+from tunewell.store.rows import AttemptEnd, AttemptRow, TrialRow
 from tunewell.store.transaction import Transaction
 from tunewell.tasks.contract import Task
 from tunewell.tuners.contract import Exhausted, Outcome, Suggestion, Tuner, Wait
@@ -198,7 +198,7 @@ class TrialManager:
             suggestion, launch, now, self.monotonic(), Sequence(e.spec.objective.metric)
         )
         key = launch.key
-        self.writes.append(lambda tx: tx.start_attempt(key.experiment, key.trial, key.attempt, now, identity))
+        self.writes.append(lambda tx: tx.start_attempt(key, identity, now))
         self.effects.append(partial(self._carry_out_start, launch, missing))
         return True
 
@@ -347,11 +347,8 @@ class TrialManager:
         notes = (*trial.sequence.notes(), *exit_.notes)
         del self.running[key.trial]
         self.waiting.append(WaitingTrial(trial.suggestion, key.attempt))
-        self.writes.append(
-            lambda tx: tx.lose_attempt(
-                key.experiment, key.trial, key.attempt, cause, detail, notes=notes, seconds=seconds, now=now
-            )
-        )
+        end = AttemptEnd(cause=cause, detail=detail, notes=notes, seconds=seconds, now=now)
+        self.writes.append(lambda tx: tx.lose_attempt(key, end))
 
     def _finish(self, trial: RunningTrial, state: TrialState, cause: Cause | None, detail: str, exit_: Exit) -> None:
         key, spec = trial.launch.key, self.experiment.spec
@@ -361,23 +358,19 @@ class TrialManager:
         del self.running[key.trial]
         self.losses.pop(key.trial, None)
         self._tuner_waits = False
-        self.writes.append(
-            lambda tx: tx.finish_trial(
-                key.experiment,
-                key.trial,
-                key.attempt,
-                state,
-                cause=cause,
-                detail=detail,
-                notes=(*trial.sequence.notes(), *exit_.notes),
-                value=value,
-                exit_code=exit_.exit_code,
-                peak_memory_bytes=exit_.peak_memory_bytes,
-                seconds=seconds,
-                ended_after=ended_after,
-                now=now,
-            )
+        end = AttemptEnd(
+            state,
+            cause,
+            detail,
+            notes=(*trial.sequence.notes(), *exit_.notes),
+            value=value,
+            exit_code=exit_.exit_code,
+            peak_memory_bytes=exit_.peak_memory_bytes,
+            ended_after=ended_after,
+            seconds=seconds,
+            now=now,
         )
+        self.writes.append(lambda tx: tx.finish_trial(key, end))
         self.progress.note_end(spec.objective, state, value)
         self.experiment.tuner.tell(Outcome(key.trial, state, value, cause, self.costs.pop(key.trial), trial.curve))
         self.examine_convergence()

@@ -172,7 +172,7 @@ class Home:
                 note = f"This home is a copy of {original}. What ran there when it was copied runs again here."
                 for row in store.experiments():
                     if not row.state.final:
-                        store.add_note(row.name, note)
+                        store.add_notes(row.name, [note])
         write_json(self.folder / IDENTITY, {"identity": identity, **here})
         return identity
 
@@ -238,11 +238,11 @@ class Home:
         if found is not None:
             found.rename(place)
         if self._store is not None:
-            self._store.add_note(
-                name,
+            note = (
                 f"Its folder was that of another experiment of this name{_of_database(target)}, which was set aside: "
-                f"{target}.",
+                f"{target}."
             )
+            self._store.add_notes(name, [note])
 
     # Locks ------------------------------------------------------------------------------------------------
 

@@ -59,7 +59,7 @@ def train_finalists(
     if spec.finalists != "full":
         return []
     known = {one.number: one for one in read_finalists(store, home, name)}
-    best = store.top(name, spec.objective.goal)
+    best = store.top(name)
     for done, trial in enumerate(best):
         on_step(trial.number, done, len(best))
         if trial.number in known or trial.value is None:

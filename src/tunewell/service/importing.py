@@ -13,6 +13,7 @@ from tunewell.spec.errors import DataError, shown
 from tunewell.spec.launch import AttemptKey, Report
 from tunewell.spec.space import Choice, Configuration, SearchSpace, describe_domain
 from tunewell.spec.states import Cause, ExperimentState, TrialState
+from tunewell.store.rows import AttemptEnd
 from tunewell.store.store import Store
 
 
@@ -57,13 +58,12 @@ def record(store: Store, plan: Plan, trials: Sequence[ImportedTrial], origin: st
         for number, trial in enumerate(trials, 1):
             started = now - trial.cost_seconds
             tx.add_trial(name, number, trial.parameters, IMPORTED, trial.fidelity, None, started)
-            tx.start_attempt(name, number, 1, started)
+            key = AttemptKey(name, number, 1)
+            tx.start_attempt(key, now=started)
             reports = [Report(step, {metric: value}, now) for step, value in sorted(trial.curve.items())]
-            tx.add_reports(AttemptKey(name, number, 1), reports)
-            seconds = trial.cost_seconds
-            tx.finish_trial(
-                name, number, 1, trial.state, cause=trial.cause, value=trial.value, seconds=seconds, now=now
-            )
+            tx.add_reports(key, reports)
+            end = AttemptEnd(trial.state, trial.cause, value=trial.value, seconds=trial.cost_seconds, now=now)
+            tx.finish_trial(key, end)
         tx.add_elapsed(name, sum(trial.cost_seconds for trial in trials))
         tx.set_experiment_state(
             name, ExperimentState.RUNNING, ExperimentState.COMPLETED, detail=f"Imported from {origin}.", now=now

@@ -327,8 +327,7 @@ def best_model(store: Store, home: Home, row: ExperimentRow) -> Path | None:
 def _ranked(store: Store, home: Home, row: ExperimentRow) -> list[TrialRow]:
     """Return the best trials, best first; those that were trained on all data lead, in the order that this gave."""
     finalists = [one.number for one in read_finalists(store, home, row.name) if one.value is not None]
-    goal = parse_spec(row.spec).objective.goal
-    others = [trial for trial in store.top(row.name, goal) if trial.number not in finalists]
+    others = [trial for trial in store.top(row.name) if trial.number not in finalists]
     return [*(store.trial(row.name, number) for number in finalists), *others]
 
 

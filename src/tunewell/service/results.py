@@ -133,21 +133,17 @@ def default_trial(store: Store, name: str) -> TrialRow | None:
 
     In a population that is the last of the trials that went on from the default one without a change.
     """
-    trial = next(iter(store.trials(name, limit=1)), None)
-    if trial is None or trial.origin != "default":
+    number = store.experiment(name).default_trial
+    if number is None:
         return None
-    if trial.fidelity < 1:
-        for later in store.iterate_trials(name):
-            if later.resume_from == trial.number and later.parameters == trial.parameters:
-                trial = later
+    trial = store.trial(name, number)
     ended_well = trial.state in (TrialState.SUCCEEDED, TrialState.STOPPED)
     return trial if ended_well and trial.fidelity == 1 and trial.value is not None else None
 
 
 def best_trials(store: Store, name: str, number: int) -> list[TrialResult]:
     """Return the best `number` trials of an experiment, best first; raises `NotFoundError`."""
-    goal = store.experiment(name).spec["objective"]["goal"]
-    return [_trial_result(trial) for trial in store.top(name, goal, number)]
+    return [_trial_result(trial) for trial in store.top(name, number)]
 
 
 def _trial_result(row: TrialRow) -> TrialResult:

@@ -49,7 +49,7 @@ def experiment_view(store: Store, home: Home, name: str) -> ExperimentView:
     row = store.experiment(name)
     spec = parse_spec(row.spec)
     trials = _trial_views(store, name, spec.objective.metric)
-    top = store.top(name, spec.objective.goal, TOP)
+    top = store.top(name, TOP)
     default = default_trial(store, name)
     finalists = read_finalists(store, home, name)
     return ExperimentView(

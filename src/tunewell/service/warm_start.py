@@ -47,8 +47,8 @@ def find_best(store: Store, name: str, space: SearchSpace, source: str | None) -
     """
     if source is None:
         return None
-    row = _earlier(store, name, source, "parameters_from")
-    best = store.top(source, parse_spec(row.spec).objective.goal, limit=1)
+    _earlier(store, name, source, "parameters_from")
+    best = store.top(source, limit=1)
     if not best:
         raise SpecError(
             "parameters_from", f"'{source}' has no trial with a result", "Name a search that has one", source

@@ -9,6 +9,7 @@ TunewellError
 │   ├── NotFoundError    an experiment, trial, network, … that does not exist
 │   └── ConflictError    right in itself, but not in the present state (a changed spec, a second controller)
 └── TransitionRefused    a state change whose starting point is no longer true
+    └── TermOver         a write of a controller that no longer owns the experiment or job
 
 A user's error is made of parts, and each front words them for its users: the command line names its options, Python its
 keywords. Below the fronts, no part names an option or a command. Where the remedy is one of the front's own, `kind`
@@ -165,6 +166,21 @@ class ConflictError(UserError):
 
 class TransitionRefused(TunewellError):
     """A state change was refused because the state it starts from is no longer true."""
+
+
+class TermOver(TransitionRefused):
+    """A write was refused because another controller has taken the experiment or job over."""
+
+    def __init__(self, experiment: str | None = None, job: int | None = None) -> None:
+        """Name the experiment, or the job."""
+        self.experiment = experiment
+        self.job = job
+        what = f"experiment '{experiment}'" if job is None else f"job {job}"
+        super().__init__(f"{what} was taken over by another controller: refused to write to it")
+
+    def concerns(self, key: str | int) -> bool:
+        """Whether it is about the experiment of this name, or the job of this number."""
+        return key in (self.experiment, self.job)
 
 
 def sentence(field: str, what: str, remedy: str) -> str:

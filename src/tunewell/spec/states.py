@@ -1,4 +1,4 @@
-"""States of experiments and trials, and the moves allowed between them.
+"""States of experiments, trials and jobs, and the moves allowed between them.
 
 Experiment::
 
@@ -17,6 +17,14 @@ Trial::
        └──────────────────── retry ───────────────────┘
 
 ``lost`` is how an attempt can end, not a state of its own: the trial waits again.
+
+Job::
+
+    waiting ──► running ──► succeeded | stopped | failed
+       ▲           │                        │
+       ├── lost ───┤  (attempts left)       │
+       ├── part ───┘  (of several)          │
+       └───────────────── retry ────────────┘
 """
 
 from __future__ import annotations
@@ -62,6 +70,21 @@ class TrialState(StrEnum):
         return self in FINAL_TRIAL_STATES
 
 
+class JobState(StrEnum):
+    """Where a job is in its life."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+    @property
+    def final(self) -> bool:
+        """Whether the job has ended."""
+        return self in FINAL_JOB_STATES
+
+
 class Cause(StrEnum):
     """Why an attempt did not succeed."""
 
@@ -90,6 +113,7 @@ FINAL_EXPERIMENT_STATES = frozenset(
     }
 )
 FINAL_TRIAL_STATES = frozenset({TrialState.SUCCEEDED, TrialState.STOPPED, TrialState.PRUNED, TrialState.FAILED})
+FINAL_JOB_STATES = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.STOPPED})
 
 #: Causes that the same parameters would bring about again: the only ones that teach a tuner to keep away.
 DETERMINISTIC_CAUSES = frozenset({Cause.GPU_OOM, Cause.HOST_OOM, Cause.NON_FINITE, Cause.INVALID_PARAMETERS})
@@ -111,6 +135,14 @@ TRIAL_TRANSITIONS: dict[TrialState, frozenset[TrialState]] = {
     TrialState.STOPPED: frozenset({TrialState.WAITING}),
     TrialState.PRUNED: frozenset(),
     TrialState.FAILED: frozenset({TrialState.WAITING}),
+}
+
+JOB_TRANSITIONS: dict[JobState, frozenset[JobState]] = {
+    JobState.WAITING: frozenset({JobState.RUNNING, JobState.STOPPED}),
+    JobState.RUNNING: frozenset({JobState.WAITING, *FINAL_JOB_STATES}),
+    JobState.SUCCEEDED: frozenset(),
+    JobState.FAILED: frozenset({JobState.WAITING}),
+    JobState.STOPPED: frozenset({JobState.WAITING}),
 }
 
 

@@ -7,16 +7,22 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from tunewell.spec.states import Cause, ExperimentState, TrialState
+from tunewell.spec.states import Cause, ExperimentState, JobState, TrialState
 from tunewell.store.rows import (
     AttemptRow,
     EventRow,
     ExperimentRow,
     HistoryEntry,
+    JobRow,
     ReportRow,
     RequestRow,
+    ResultRow,
     TrialRow,
 )
+from tunewell.store.tables import COUNTS
+
+#: Columns of `trial` that only queries need.
+_ORDER = ("experiment_id", "loss", "ended_order")
 
 
 def _cause(value: str | None) -> Cause | None:
@@ -26,13 +32,15 @@ def _cause(value: str | None) -> Cause | None:
 def experiment_row(row: Row[Any]) -> ExperimentRow:
     """Return a row of `experiment`."""
     fields = dict(row._mapping)
-    return ExperimentRow(**fields | {"state": ExperimentState(row.state), "notes": tuple(row.notes)})
+    counts = {state: fields.pop(column) for state, column in COUNTS.items()}
+    return ExperimentRow(**fields | {"state": ExperimentState(row.state), "notes": tuple(row.notes), "counts": counts})
 
 
 def trial_row(row: Row[Any]) -> TrialRow:
     """Return a row of `trial`."""
     fields = dict(row._mapping)
-    del fields["experiment_id"]
+    for name in _ORDER:
+        del fields[name]
     return TrialRow(
         **fields | {"state": TrialState(row.state), "cause": _cause(row.cause), "notes": tuple(row.notes or ())}
     )
@@ -82,7 +90,7 @@ def report_row(row: Row[Any]) -> ReportRow:
 
 def event_row(row: Row[Any]) -> EventRow:
     """Return a row of `event`."""
-    return EventRow(row.id, row.time, row.kind, row.trial, row.attempt, row.data or {})
+    return EventRow(row.id, row.time, row.kind, row.trial, row.attempt, row.job, row.data or {})
 
 
 def history_entry(row: Row[Any]) -> HistoryEntry:
@@ -95,6 +103,7 @@ def history_entry(row: Row[Any]) -> HistoryEntry:
             origin=row.origin,
             fidelity=row.fidelity,
             resume_from=row.resume_from,
+            known=(row.data or {}).get("known"),
         )
     return HistoryEntry(
         "ended",
@@ -109,5 +118,19 @@ def history_entry(row: Row[Any]) -> HistoryEntry:
 
 
 def request_row(row: Row[Any]) -> RequestRow:
-    """Return a row of `request`."""
-    return RequestRow(row.id, row.verb, row.trial, row.key, row.data, row.created_at)
+    """Return a row of `request` with its experiment's name as `experiment`."""
+    return RequestRow(row.id, row.verb, row.experiment, row.job, row.trial, row.key, row.data, row.created_at)
+
+
+def job_row(row: Row[Any]) -> JobRow:
+    """Return a row of `job` with its experiment's name as `experiment`."""
+    fields = dict(row._mapping)
+    del fields["experiment_id"]
+    return JobRow(**fields | {"state": JobState(row.state), "cause": _cause(row.cause), "notes": tuple(row.notes)})
+
+
+def result_row(row: Row[Any]) -> ResultRow:
+    """Return a row of `result`."""
+    fields = dict(row._mapping)
+    del fields["experiment_id"]
+    return ResultRow(job=fields.pop("job_id"), **fields)

@@ -6,16 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tunewell.spec.states import Cause, ExperimentState, TrialState
+from tunewell.spec.states import Cause, ExperimentState, JobState, TrialState
 
 JsonObject = dict[str, Any]
 
-#: What another process can ask the controller of an experiment for.
-Verb = Literal["stop", "stop_trial", "retry", "pause", "resume"]
+Goal = Literal["maximize", "minimize"]
 
-#: What the audit trail tells of: an experiment was `created`, its `state` or its `spec` changed; a trial was
-#: `suggested`, an attempt `started`, was `lost` or `ended`, an ended trial is `retried`.
-EventKind = Literal["created", "state", "spec", "suggested", "started", "lost", "ended", "retried"]
+#: What another process can ask the controller of an experiment or a job for.
+Verb = Literal["stop", "stop_trial", "retry", "pause", "resume", "stop_job", "retry_job"]
+
+#: What the audit trail tells of: an experiment or a job was `created`, an experiment's `state` or `spec` changed; a
+#: trial was `suggested`; an attempt at a trial or a job `started`, was `lost` or `ended`, or did a `part` of a job; an
+#: ended trial or job is `retried`.
+EventKind = Literal["created", "state", "spec", "suggested", "started", "lost", "part", "ended", "retried"]
+
+#: What a job found out about a trial, or made of it.
+ResultKind = Literal["evaluation", "finalist", "model"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,8 @@ class ExperimentRow:
     home: str
     space: JsonObject
     algorithm: JsonObject
+    #: That of its objective.
+    goal: Goal
     state: ExperimentState
     #: The rule that ended the search, or is ending it; None while it goes on.
     stop_rule: str | None
@@ -55,6 +63,22 @@ class ExperimentRow:
     ended_at: float | None
     #: Time that it has been running, all runs together.
     elapsed_seconds: float
+    #: How often a controller has taken it over; who names another one may not write.
+    term: int
+    #: Number of the transaction that touched it last.
+    version: int
+    #: What its owner called its last transaction: so an owner finds out whether one was committed. None: nothing yet.
+    mark: str | None
+    #: How many trials are in each state, zeros included.
+    counts: Mapping[TrialState, int]
+    #: How many trials have notes.
+    noted_trials: int
+    #: Number and value of the first in the order of `Store.top`; None: there is none.
+    best_trial: int | None
+    best_value: float | None
+    #: Number of the trial of the default configuration; in a population the last of those that went on from it without
+    #: a change. None: the search did not begin with one.
+    default_trial: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +117,39 @@ class TrialRow:
     #: How long all its attempts that have ended took together, by a clock that nobody sets.
     cost_seconds: float
     peak_memory_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TrialPage:
+    """A part of a list of trials."""
+
+    trials: tuple[TrialRow, ...]
+    #: Where the next part begins; None: this is the last one.
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnd:
+    """How an attempt at a trial ended."""
+
+    #: What it makes of the trial: a final state, or `waiting` if it was lost.
+    state: TrialState = TrialState.WAITING
+    #: Of a failed or lost one.
+    cause: Cause | None = None
+    #: One line for people.
+    detail: str = ""
+    #: Sentences for people.
+    notes: tuple[str, ...] = ()
+    #: Finite value of the objective metric; like the facts below up to `ended_after`, not recorded of a lost one.
+    value: float | None = None
+    exit_code: int | None = None
+    peak_memory_bytes: int | None = None
+    #: For how many seconds the search had been running by then; None: that is not known.
+    ended_after: float | None = None
+    #: How long the attempt took, by a clock that nobody sets.
+    seconds: float = 0.0
+    #: Date; None: this moment.
+    now: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +194,8 @@ class EventRow:
     kind: EventKind
     trial: int | None = None
     attempt: int | None = None
+    #: Id of the job that it is about; None: it is about none.
+    job: int | None = None
     #: What else is to be told; its keys depend on the kind.
     data: JsonObject = field(default_factory=dict)
 
@@ -155,6 +214,8 @@ class HistoryEntry:
     origin: str = ""
     fidelity: float = 1.0
     resume_from: int | None = None
+    #: How many outcomes the tuner knew when it made the suggestion; None: all that come before it here.
+    known: int | None = None
     #: Of an outcome.
     state: TrialState | None = None
     value: float | None = None
@@ -166,12 +227,115 @@ class HistoryEntry:
 
 @dataclass(frozen=True, slots=True)
 class RequestRow:
-    """Something that another process asks the controller of an experiment for."""
+    """Something that another process asks the controller of an experiment or a job for."""
 
     id: int
     verb: Verb
+    #: Name of the experiment that it is about; None: it is about a job.
+    experiment: str | None
+    #: Id of the job; None: it is about an experiment.
+    job: int | None
     trial: int | None
     #: Given by the asker: asking twice under one key is asking once.
     key: str | None
     data: JsonObject
     created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """One job with the facts of its latest attempt."""
+
+    id: int
+    kind: str
+    #: Name of the experiment that it is about; None: it is about none.
+    experiment: str | None
+    arguments: JsonObject
+    state: JobState
+    #: Why the latest attempt did not succeed; None while the job waits or runs.
+    cause: Cause | None
+    #: One line for people about the end.
+    detail: str
+    #: Sentences for people on the latest attempt.
+    notes: tuple[str, ...]
+    #: What is being done → how much of it is done, 0 to 1.
+    progress: Mapping[str, float]
+    #: How many of its parts are done.
+    part: int
+    #: Number of the latest attempt; 0: none was started yet.
+    attempt: int
+    #: Random identity of the latest attempt, which its folder bears; None: none was started yet.
+    identity: str | None
+    #: What it found out; None: nothing yet.
+    result: JsonObject | None
+    #: Id of the job that must have ended before this one may start.
+    after: int | None
+    #: Who asked for it.
+    caller: str
+    #: How often a controller has taken it over; who names another one may not write.
+    term: int
+    #: Number of the transaction that touched it last.
+    version: int
+    #: What its owner called its last transaction: so an owner finds out whether one was committed. None: nothing yet.
+    mark: str | None
+    created_at: float
+    #: Start of the latest attempt.
+    started_at: float | None
+    #: None while it is not final.
+    ended_at: float | None
+    #: How long all its attempts that have ended took together, by a clock that nobody sets.
+    cost_seconds: float
+    peak_memory_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobEnd:
+    """How a job ended."""
+
+    #: A final one.
+    state: JobState
+    #: Of a failed one.
+    cause: Cause | None = None
+    #: One line for people.
+    detail: str = ""
+    #: Sentences for people.
+    notes: tuple[str, ...] = ()
+    #: What it found out.
+    result: JsonObject | None = None
+    peak_memory_bytes: int | None = None
+    #: How long the attempt took, by a clock that nobody sets.
+    seconds: float = 0.0
+    #: Date; None: this moment.
+    now: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResultRow:
+    """What a job found out about a trial, or made of it. There is one of a kind for a trial: a new one replaces it."""
+
+    id: int
+    kind: ResultKind
+    trial: int
+    #: Identity of the attempt that it is about; None: that is not known.
+    attempt_identity: str | None
+    #: Id of the job that it comes from; None: it comes from none.
+    job: int | None
+    #: Small figures.
+    data: JsonObject
+    #: Path of the large part, relative to the home; None: there is none.
+    file: str | None
+    #: Checksum of the file, in hexadecimal.
+    sha256: str | None
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """An experiment or job that was touched."""
+
+    kind: Literal["experiment", "job"]
+    id: int
+    #: Of an experiment; empty for a job.
+    name: str
+    #: Number of the transaction that touched it last.
+    version: int

@@ -1,4 +1,4 @@
-"""The statements that are executed again and again, built once: building one costs more than executing it.
+"""The statements on trials, executed again and again and so built once: building one costs more than executing it.
 
 Each that moves a trial names the state that it starts from, and changes nothing if that is no longer true: check and
 change are one step.
@@ -10,9 +10,13 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Double,
     Insert,
+    Integer,
+    Select,
+    Update,
     and_,
     bindparam,
     func,
@@ -40,6 +44,7 @@ _running = and_(
 )
 _now = bindparam("now", type_=Double)
 _cost = trial.c.cost_seconds + bindparam("seconds", type_=Double)
+_place = bindparam("ended_order", type_=BigInteger)
 
 
 @cache
@@ -114,9 +119,11 @@ FINISH_TRIAL = (
         detail=bindparam("detail"),
         notes=bindparam("notes", type_=trial.c.notes.type),
         value=bindparam("value"),
+        loss=bindparam("loss", type_=Double),
         peak_memory_bytes=bindparam("peak_memory_bytes"),
         ended_at=_now,
         ended_after=bindparam("ended_after", type_=Double),
+        ended_order=_place,
         cost_seconds=_cost,
     )
     .returning(trial.c.started_at, trial.c.cost_seconds, trial.c.identity)
@@ -126,23 +133,63 @@ FINISH_TRIAL = (
 STOP_WAITING = (
     update(trial)
     .where(_waiting)
-    .values(state=TrialState.STOPPED.value, ended_at=_now)
+    .values(state=TrialState.STOPPED.value, ended_at=_now, ended_order=_place)
     .returning(trial.c.attempt, trial.c.cost_seconds)
 )
 
-#: A trial that ended and is to run again; returns its latest attempt.
+#: A trial that ended and may run again.
+RETRIABLE = select(trial.c.state, trial.c.attempt, trial.c.notes).where(_this_trial, trial.c.state.in_(RETRIED_STATES))
 RETRY = (
     update(trial)
-    .where(_this_trial, trial.c.state.in_(RETRIED_STATES))
-    .values(state=TrialState.WAITING.value, cause=None, detail="", notes=null(), value=None)
-    .values(ended_at=None, ended_after=None)
-    .returning(trial.c.attempt)
+    .where(_this_trial)
+    .values(state=TrialState.WAITING.value, cause=None, detail="", notes=null(), value=None, loss=None)
+    .values(ended_at=None, ended_after=None, ended_order=None)
 )
 
-ADD_ELAPSED = (
-    update(experiment)
-    .where(experiment.c.id == bindparam("of_experiment"))
-    .values(elapsed_seconds=experiment.c.elapsed_seconds + bindparam("seconds", type_=Double))
+#: The trial that another one goes on from, if that is the one of the default configuration, trained in part.
+DEFAULT_TRIAL = select(trial.c.parameters).where(
+    _this_trial,
+    trial.c.fidelity < 1,
+    select(experiment.c.id)
+    .where(experiment.c.id == bindparam("of_experiment"), experiment.c.default_trial == bindparam("of_trial"))
+    .exists(),
 )
+SET_DEFAULT_TRIAL = (
+    update(experiment).where(experiment.c.id == bindparam("of_experiment")).values(default_trial=bindparam("of_trial"))
+)
+
+
+def ranking(selected: Any, experiment_id: ColumnElement[Any], in_full: bool) -> Select[Any]:
+    """Select from the trials of an experiment that count, best first: those trained in full, or the others."""
+    fidelity: ColumnElement[bool] = literal_column("fidelity = 1" if in_full else "fidelity < 1")
+    this = (trial.c.experiment_id == experiment_id, trial.c.loss.is_not(None), fidelity)
+    return select(selected).where(*this).order_by(trial.c.loss, trial.c.number)
+
+
+def _best(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    this = bindparam("of_experiment", type_=Integer)
+    in_full, in_part = (
+        ranking(column, this, in_full).limit(literal_column("1")).correlate(None).scalar_subquery()
+        for in_full in (True, False)
+    )
+    return func.coalesce(in_full, in_part)
+
+
+@cache
+def touch(summed: tuple[str, ...], ranked: bool) -> Update:
+    """Give a touched experiment the transaction's number, if the term is the one that was named.
+
+    Args:
+        summed: the columns to which something is added.
+        ranked: whether the ranking of its trials may have changed.
+    """
+    more = {name: experiment.c[name] + bindparam(f"more_{name}", type_=experiment.c[name].type) for name in summed}
+    best = {"best_trial": _best(trial.c.number), "best_value": _best(trial.c.value)} if ranked else {}
+    term = func.coalesce(bindparam("named_term", type_=Integer), experiment.c.term)
+    touched = update(experiment).where(experiment.c.id == bindparam("of_experiment"), experiment.c.term == term)
+    mark = func.coalesce(bindparam("new_mark", type_=experiment.c.mark.type), experiment.c.mark)
+    touched = touched.values({**more, **best, "version": bindparam("new_version"), "mark": mark})
+    return touched.execution_options(preserve_rowcount=True)
+
 
 ADD_EVENT = insert(event)

@@ -1,7 +1,8 @@
 """The tables. Queries are built from these; `migrations/` makes them.
 
-A trial's row carries the facts of its latest attempt. `event` is the audit trail, and at the same time what past
-attempts and the history of a tuner are read from: each fact is written once, and what ended is only ever added to.
+A row of `trial` or `job` carries the facts of its latest attempt, and one of `experiment` what a line about it shows,
+so that no list has to read the trials. `event` is the audit trail, and at the same time what past attempts and the
+history of a tuner are read from: each fact is written once, and what ended is only ever added to.
 """
 
 from __future__ import annotations
@@ -22,11 +23,21 @@ from sqlalchemy import (
     text,
 )
 
+from tunewell.spec.states import TrialState
+
 metadata = MetaData()
+
+#: State of trials → the column of `experiment` that counts them.
+COUNTS = {state: f"{state.value}_trials" for state in TrialState}
 
 
 def _json(name: str, nullable: bool = False) -> Column[object]:
     return Column(name, JSON(none_as_null=True), nullable=nullable)
+
+
+def _partial_index(name: str, condition: str, *columns: Column[object]) -> None:
+    where = text(condition)
+    Index(name, *columns, sqlite_where=where, postgresql_where=where)
 
 
 #: One row: the home whose folders belong to this database.
@@ -37,25 +48,43 @@ home = Table(
     Column("folder", Text, nullable=False),
 )
 
+#: One row: the number of the latest transaction. Each takes the next one when it begins, so writers take turns, and
+#: numbers are in the order of the commits.
+change = Table("change", metadata, Column("number", BigInteger, primary_key=True, autoincrement=False))
+
 experiment = Table(
     "experiment",
     metadata,
     Column("id", Integer, primary_key=True),
     Column("name", String(100), nullable=False, unique=True),
     Column("identity", String(32), nullable=False),
-    _json("spec"),
-    Column("home", Text, nullable=False),
-    _json("space"),
-    _json("algorithm"),
+    Column("goal", String(10), nullable=False),
     Column("state", String(20), nullable=False),
     Column("stop_rule", String(50)),
     Column("detail", Text, nullable=False),
     _json("notes"),
+    # How often a controller has taken it over.
+    Column("term", Integer, nullable=False),
+    # Number of the transaction that touched it last.
+    Column("version", BigInteger, nullable=False),
+    Column("mark", String(32)),
+    *(Column(name, Integer, nullable=False) for name in COUNTS.values()),
+    Column("noted_trials", Integer, nullable=False),
+    Column("best_trial", Integer),
+    Column("best_value", Double),
+    Column("default_trial", Integer),
     Column("created_at", Double, nullable=False),
     Column("started_at", Double),
     Column("ended_at", Double),
     Column("elapsed_seconds", Double, nullable=False),
+    Column("home", Text, nullable=False),
+    # Last, because they may be large: SQLite reads a row up to the column that is asked for.
+    _json("spec"),
+    _json("space"),
+    _json("algorithm"),
 )
+Index("experiment_by_state", experiment.c.state, experiment.c.id)
+Index("experiment_by_version", experiment.c.version)
 
 trial = Table(
     "trial",
@@ -73,27 +102,33 @@ trial = Table(
     Column("fidelity", Double, nullable=False),
     Column("resume_from", Integer),
     Column("value", Double),
+    # What the ranking goes by, lowest first: the value, or its negative if it is maximized; NULL if it does not count.
+    Column("loss", Double),
     Column("created_at", Double, nullable=False),
     Column("started_at", Double),
     Column("ended_at", Double),
     Column("ended_after", Double),
+    # Its place among all ends: dates don't tell, because clocks are set.
+    Column("ended_order", BigInteger),
     Column("cost_seconds", Double, nullable=False),
     Column("peak_memory_bytes", BigInteger),
     sqlite_with_rowid=False,
 )
 Index("trial_by_state", trial.c.experiment_id, trial.c.state, trial.c.number)
-_ranked = text("value IS NOT NULL")
-Index(
-    "trial_by_value",
-    trial.c.experiment_id,
-    trial.c.fidelity,
-    trial.c.value,
-    sqlite_where=_ranked,
-    postgresql_where=_ranked,
+# Of ended trials alone, so that a trial enters each once: until then it has neither value nor end.
+_ended, _valued = "ended_order IS NOT NULL", "value IS NOT NULL"
+_valueless = f"{_ended} AND value IS NULL"
+_partial_index("trial_by_end", _ended, trial.c.experiment_id, trial.c.state, trial.c.ended_order)
+_partial_index("trial_by_value", _valued, trial.c.experiment_id, trial.c.state, trial.c.value, trial.c.number)
+_partial_index("trial_without_value", _valueless, trial.c.experiment_id, trial.c.state, trial.c.number)
+_failed = "cause IS NOT NULL"
+_partial_index("trial_by_cause", _failed, trial.c.experiment_id, trial.c.cause, trial.c.number)
+_partial_index("trial_by_cause_and_end", _failed, trial.c.experiment_id, trial.c.cause, trial.c.ended_order)
+_partial_index("trial_best", "loss IS NOT NULL AND fidelity = 1", trial.c.experiment_id, trial.c.loss, trial.c.number)
+_partial_index(
+    "trial_best_in_part", "loss IS NOT NULL AND fidelity < 1", trial.c.experiment_id, trial.c.loss, trial.c.number
 )
-
-_noted = text("notes IS NOT NULL")
-Index("trial_noted", trial.c.experiment_id, trial.c.number, sqlite_where=_noted, postgresql_where=_noted)
+_partial_index("trial_noted", "notes IS NOT NULL", trial.c.experiment_id, trial.c.number)
 
 report = Table(
     "report",
@@ -108,11 +143,61 @@ report = Table(
     sqlite_with_rowid=False,
 )
 
+job = Table(
+    "job",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("kind", String(20), nullable=False),
+    Column("experiment_id", ForeignKey("experiment.id")),
+    Column("state", String(20), nullable=False),
+    Column("cause", String(30)),
+    Column("detail", Text, nullable=False),
+    _json("notes"),
+    _json("progress"),
+    Column("part", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("identity", String(32)),
+    Column("after", ForeignKey("job.id")),
+    Column("caller", Text, nullable=False),
+    Column("term", Integer, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("mark", String(32)),
+    Column("created_at", Double, nullable=False),
+    Column("started_at", Double),
+    Column("ended_at", Double),
+    Column("cost_seconds", Double, nullable=False),
+    Column("peak_memory_bytes", BigInteger),
+    _json("arguments"),
+    _json("result", nullable=True),
+)
+Index("job_by_experiment", job.c.experiment_id, job.c.id)
+Index("job_by_state", job.c.state, job.c.id)
+Index("job_by_kind", job.c.kind, job.c.state, job.c.id)
+Index("job_by_version", job.c.version)
+
+#: What jobs found out or made: small figures here, anything large in a file.
+result = Table(
+    "result",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("experiment_id", ForeignKey("experiment.id"), nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("trial", Integer, nullable=False),
+    Column("attempt_identity", String(32)),
+    Column("job_id", ForeignKey("job.id")),
+    _json("data"),
+    Column("file", Text),
+    Column("sha256", String(64)),
+    Column("created_at", Double, nullable=False),
+)
+Index("result_by_trial", result.c.experiment_id, result.c.kind, result.c.trial, unique=True)
+
 event = Table(
     "event",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("experiment_id", ForeignKey("experiment.id"), nullable=False),
+    Column("experiment_id", ForeignKey("experiment.id")),
+    Column("job", ForeignKey("job.id")),
     Column("time", Double, nullable=False),
     Column("kind", String(20), nullable=False),
     Column("trial", Integer),
@@ -121,12 +206,14 @@ event = Table(
 )
 Index("event_by_experiment", event.c.experiment_id, event.c.id)
 Index("event_by_trial", event.c.experiment_id, event.c.trial, event.c.id)
+_partial_index("event_by_job", "job IS NOT NULL", event.c.job, event.c.id)
 
 request = Table(
     "request",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("experiment_id", ForeignKey("experiment.id"), nullable=False),
+    Column("experiment_id", ForeignKey("experiment.id")),
+    Column("job", ForeignKey("job.id")),
     Column("verb", String(20), nullable=False),
     Column("trial", Integer),
     Column("key", Text),
@@ -135,11 +222,17 @@ request = Table(
     Column("handled_at", Double),
 )
 Index("request_by_key", request.c.experiment_id, request.c.key, unique=True)
-_unhandled = text("handled_at IS NULL")
-Index(
-    "request_unhandled",
-    request.c.experiment_id,
-    request.c.id,
-    sqlite_where=_unhandled,
-    postgresql_where=_unhandled,
+Index("request_by_job_key", request.c.job, request.c.key, unique=True)
+_partial_index("request_unhandled", "handled_at IS NULL", request.c.id)
+
+#: What was answered to callers under their keys, so that asking again changes nothing.
+answer = Table(
+    "answer",
+    metadata,
+    Column("caller", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("verb", String(50), nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    _json("answer"),
+    Column("created_at", Double, nullable=False),
 )

@@ -15,27 +15,53 @@ def upgrade() -> None:
         sa.Column("identity", sa.String(32), primary_key=True),
         sa.Column("folder", sa.Text, nullable=False),
     )
+    op.create_table("change", sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False))
+    op.execute("INSERT INTO change (number) VALUES (0)")
+    _create_experiment()
+    _create_trial()
+    _create_report()
+    _create_job()
+    _create_result()
+    _create_event()
+    _create_request()
+    _create_answer()
+
+
+def _create_experiment() -> None:
     op.create_table(
         "experiment",
         sa.Column("id", sa.Integer, primary_key=True),
         sa.Column("name", sa.String(100), nullable=False, unique=True),
         sa.Column("identity", sa.String(32), nullable=False),
-        sa.Column("spec", sa.JSON, nullable=False),
-        sa.Column("home", sa.Text, nullable=False),
-        sa.Column("space", sa.JSON, nullable=False),
-        sa.Column("algorithm", sa.JSON, nullable=False),
+        sa.Column("goal", sa.String(10), nullable=False),
         sa.Column("state", sa.String(20), nullable=False),
         sa.Column("stop_rule", sa.String(50)),
         sa.Column("detail", sa.Text, nullable=False),
         sa.Column("notes", sa.JSON, nullable=False),
+        sa.Column("term", sa.Integer, nullable=False),
+        sa.Column("version", sa.BigInteger, nullable=False),
+        sa.Column("mark", sa.String(32)),
+        sa.Column("waiting_trials", sa.Integer, nullable=False),
+        sa.Column("running_trials", sa.Integer, nullable=False),
+        sa.Column("succeeded_trials", sa.Integer, nullable=False),
+        sa.Column("stopped_trials", sa.Integer, nullable=False),
+        sa.Column("pruned_trials", sa.Integer, nullable=False),
+        sa.Column("failed_trials", sa.Integer, nullable=False),
+        sa.Column("noted_trials", sa.Integer, nullable=False),
+        sa.Column("best_trial", sa.Integer),
+        sa.Column("best_value", sa.Double),
+        sa.Column("default_trial", sa.Integer),
         sa.Column("created_at", sa.Double, nullable=False),
         sa.Column("started_at", sa.Double),
         sa.Column("ended_at", sa.Double),
         sa.Column("elapsed_seconds", sa.Double, nullable=False),
+        sa.Column("home", sa.Text, nullable=False),
+        sa.Column("spec", sa.JSON, nullable=False),
+        sa.Column("space", sa.JSON, nullable=False),
+        sa.Column("algorithm", sa.JSON, nullable=False),
     )
-    _create_trial()
-    _create_report()
-    _create_event_and_request()
+    op.create_index("experiment_by_state", "experiment", ["state", "id"])
+    op.create_index("experiment_by_version", "experiment", ["version"])
 
 
 def _create_trial() -> None:
@@ -54,16 +80,28 @@ def _create_trial() -> None:
         sa.Column("fidelity", sa.Double, nullable=False),
         sa.Column("resume_from", sa.Integer),
         sa.Column("value", sa.Double),
+        sa.Column("loss", sa.Double),
         sa.Column("created_at", sa.Double, nullable=False),
         sa.Column("started_at", sa.Double),
         sa.Column("ended_at", sa.Double),
         sa.Column("ended_after", sa.Double),
+        sa.Column("ended_order", sa.BigInteger),
         sa.Column("cost_seconds", sa.Double, nullable=False),
         sa.Column("peak_memory_bytes", sa.BigInteger),
         sqlite_with_rowid=False,
     )
     op.create_index("trial_by_state", "trial", ["experiment_id", "state", "number"])
-    _create_partial_index("trial_by_value", "trial", ["experiment_id", "fidelity", "value"], "value IS NOT NULL")
+    ended, failed, ranked = "ended_order IS NOT NULL", "cause IS NOT NULL", "loss IS NOT NULL"
+    _create_partial_index("trial_by_end", "trial", ["experiment_id", "state", "ended_order"], ended)
+    by_value = ["experiment_id", "state", "value", "number"]
+    _create_partial_index("trial_by_value", "trial", by_value, "value IS NOT NULL")
+    by_number = ["experiment_id", "state", "number"]
+    _create_partial_index("trial_without_value", "trial", by_number, f"{ended} AND value IS NULL")
+    _create_partial_index("trial_by_cause", "trial", ["experiment_id", "cause", "number"], failed)
+    _create_partial_index("trial_by_cause_and_end", "trial", ["experiment_id", "cause", "ended_order"], failed)
+    by_loss = ["experiment_id", "loss", "number"]
+    _create_partial_index("trial_best", "trial", by_loss, f"{ranked} AND fidelity = 1")
+    _create_partial_index("trial_best_in_part", "trial", by_loss, f"{ranked} AND fidelity < 1")
     _create_partial_index("trial_noted", "trial", ["experiment_id", "number"], "notes IS NOT NULL")
 
 
@@ -81,11 +119,62 @@ def _create_report() -> None:
     )
 
 
-def _create_event_and_request() -> None:
+def _create_job() -> None:
+    op.create_table(
+        "job",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("kind", sa.String(20), nullable=False),
+        sa.Column("experiment_id", sa.Integer, sa.ForeignKey("experiment.id")),
+        sa.Column("state", sa.String(20), nullable=False),
+        sa.Column("cause", sa.String(30)),
+        sa.Column("detail", sa.Text, nullable=False),
+        sa.Column("notes", sa.JSON, nullable=False),
+        sa.Column("progress", sa.JSON, nullable=False),
+        sa.Column("part", sa.Integer, nullable=False),
+        sa.Column("attempt", sa.Integer, nullable=False),
+        sa.Column("identity", sa.String(32)),
+        sa.Column("after", sa.Integer, sa.ForeignKey("job.id")),
+        sa.Column("caller", sa.Text, nullable=False),
+        sa.Column("term", sa.Integer, nullable=False),
+        sa.Column("version", sa.BigInteger, nullable=False),
+        sa.Column("mark", sa.String(32)),
+        sa.Column("created_at", sa.Double, nullable=False),
+        sa.Column("started_at", sa.Double),
+        sa.Column("ended_at", sa.Double),
+        sa.Column("cost_seconds", sa.Double, nullable=False),
+        sa.Column("peak_memory_bytes", sa.BigInteger),
+        sa.Column("arguments", sa.JSON, nullable=False),
+        sa.Column("result", sa.JSON),
+    )
+    op.create_index("job_by_experiment", "job", ["experiment_id", "id"])
+    op.create_index("job_by_state", "job", ["state", "id"])
+    op.create_index("job_by_kind", "job", ["kind", "state", "id"])
+    op.create_index("job_by_version", "job", ["version"])
+
+
+def _create_result() -> None:
+    op.create_table(
+        "result",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("experiment_id", sa.Integer, sa.ForeignKey("experiment.id"), nullable=False),
+        sa.Column("kind", sa.String(20), nullable=False),
+        sa.Column("trial", sa.Integer, nullable=False),
+        sa.Column("attempt_identity", sa.String(32)),
+        sa.Column("job_id", sa.Integer, sa.ForeignKey("job.id")),
+        sa.Column("data", sa.JSON, nullable=False),
+        sa.Column("file", sa.Text),
+        sa.Column("sha256", sa.String(64)),
+        sa.Column("created_at", sa.Double, nullable=False),
+    )
+    op.create_index("result_by_trial", "result", ["experiment_id", "kind", "trial"], unique=True)
+
+
+def _create_event() -> None:
     op.create_table(
         "event",
         sa.Column("id", sa.Integer, primary_key=True),
-        sa.Column("experiment_id", sa.Integer, sa.ForeignKey("experiment.id"), nullable=False),
+        sa.Column("experiment_id", sa.Integer, sa.ForeignKey("experiment.id")),
+        sa.Column("job", sa.Integer, sa.ForeignKey("job.id")),
         sa.Column("time", sa.Double, nullable=False),
         sa.Column("kind", sa.String(20), nullable=False),
         sa.Column("trial", sa.Integer),
@@ -94,10 +183,15 @@ def _create_event_and_request() -> None:
     )
     op.create_index("event_by_experiment", "event", ["experiment_id", "id"])
     op.create_index("event_by_trial", "event", ["experiment_id", "trial", "id"])
+    _create_partial_index("event_by_job", "event", ["job", "id"], "job IS NOT NULL")
+
+
+def _create_request() -> None:
     op.create_table(
         "request",
         sa.Column("id", sa.Integer, primary_key=True),
-        sa.Column("experiment_id", sa.Integer, sa.ForeignKey("experiment.id"), nullable=False),
+        sa.Column("experiment_id", sa.Integer, sa.ForeignKey("experiment.id")),
+        sa.Column("job", sa.Integer, sa.ForeignKey("job.id")),
         sa.Column("verb", sa.String(20), nullable=False),
         sa.Column("trial", sa.Integer),
         sa.Column("key", sa.Text),
@@ -106,7 +200,20 @@ def _create_event_and_request() -> None:
         sa.Column("handled_at", sa.Double),
     )
     op.create_index("request_by_key", "request", ["experiment_id", "key"], unique=True)
-    _create_partial_index("request_unhandled", "request", ["experiment_id", "id"], "handled_at IS NULL")
+    op.create_index("request_by_job_key", "request", ["job", "key"], unique=True)
+    _create_partial_index("request_unhandled", "request", ["id"], "handled_at IS NULL")
+
+
+def _create_answer() -> None:
+    op.create_table(
+        "answer",
+        sa.Column("caller", sa.Text, primary_key=True),
+        sa.Column("key", sa.Text, primary_key=True),
+        sa.Column("verb", sa.String(50), nullable=False),
+        sa.Column("fingerprint", sa.Text, nullable=False),
+        sa.Column("answer", sa.JSON, nullable=False),
+        sa.Column("created_at", sa.Double, nullable=False),
+    )
 
 
 def _create_partial_index(name: str, table: str, columns: list[str], condition: str) -> None:

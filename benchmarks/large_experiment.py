@@ -1,0 +1,149 @@
+"""How long any page of any list takes in an experiment of 100,000 trials with 200,000 reports, on SQLite.
+
+The experiment is written through the store, as a search would; then the first page of each list, one in its middle and
+the last one are read, several times, and the slowest are printed.
+
+    ./dev bench large_experiment
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import get_args
+
+from tunewell.spec.launch import AttemptKey, Report
+from tunewell.spec.states import Cause, ExperimentState, JobState, TrialState
+from tunewell.store import AttemptEnd, Store
+from tunewell.store.queries.trial_list import Sort
+
+NAME = "large"
+#: Trials that are written in one transaction.
+BATCH = 1000
+REPEATS = 5
+AIM_MS = 100.0
+
+Look = tuple[str, Callable[[], object]]
+
+
+def fill(store: Store, trials: int) -> None:
+    """Write an experiment whose trials end in every way, many of them with equal values."""
+    spec = {"name": NAME, "objective": {"metric": "accuracy", "goal": "maximize"}}
+    store.create_experiment(NAME, spec, {"x": {"low": 0.0, "high": 1.0}}, {"name": "random"})
+    with store.transaction() as tx:
+        tx.set_experiment_state(NAME, ExperimentState.CREATED, ExperimentState.RUNNING)
+    for first in range(1, trials + 1, BATCH):
+        with store.transaction() as tx:
+            for number in range(first, min(first + BATCH, trials + 1)):
+                key = AttemptKey(NAME, number, 1)
+                parameters = {"x": number / trials, "learning_rate": 1e-3, "optimizer": "adamw"}
+                tx.add_trial(NAME, number, parameters, "random", 1.0 if number % 2 else 0.25, None)
+                if number > trials - 10:
+                    continue
+                tx.start_attempt(key)
+                tx.add_reports(key, [Report(step, {"accuracy": step / 4, "loss": 0.5}, 0.0) for step in (1, 2)])
+                tx.finish_trial(key, _end(number, trials))
+            tx.add_elapsed(NAME, 1.0)
+    with store.transaction() as tx:
+        for number in range(1, 6):
+            tx.add_result(NAME, "evaluation", number, None, {"accuracy": 0.9})
+        for _ in range(100):
+            tx.add_job("evaluate", NAME)
+        tx.start_attempt(AttemptKey(NAME, trials, 1))
+    store.request(NAME, "pause")
+
+
+def _end(number: int, trials: int) -> AttemptEnd:
+    if number % 10 < 3:
+        cause = Cause.TIMEOUT if number == trials // 10 * 7 else Cause.CRASHED
+        return AttemptEnd(TrialState.FAILED, cause, "it ended with exit code 1", ("a note",), seconds=1.0)
+    state = {3: TrialState.PRUNED, 4: TrialState.STOPPED}.get(number % 10, TrialState.SUCCEEDED)
+    return AttemptEnd(state, value=(number * 7919 % 50) / 50, seconds=1.0)
+
+
+def trial_pages(store: Store, limit: int) -> Iterator[Look]:
+    """Yield a look at the first page, one in the middle and the last one of each list of trials."""
+    some = [None, [TrialState.FAILED], [TrialState.SUCCEEDED, TrialState.RUNNING], list(TrialState)]
+    filters: list[tuple[list[TrialState] | None, Cause | None]] = [(states, None) for states in some]
+    filters += [(None, Cause.CRASHED), (None, Cause.TIMEOUT)]
+    for sort, descending, (states, cause) in itertools.product(get_args(Sort), (False, True), filters):
+        cursors: list[str | None] = [None]
+        while (page := store.trials_page(NAME, sort, descending, states, cause, cursors[-1], 5000)).next is not None:
+            cursors.append(page.next)
+        for place in sorted({0, len(cursors) // 2, len(cursors) - 1}):
+            named = f"trials_page({sort}, {'down' if descending else 'up'}, {states and len(states)} states, {cause})"
+
+            def look(
+                sort: Sort = sort,
+                descending: bool = descending,
+                states: list[TrialState] | None = states,
+                cause: Cause | None = cause,
+                cursor: str | None = cursors[place],
+            ) -> object:
+                return store.trials_page(NAME, sort, descending, states, cause, cursor, limit)
+
+            yield f"{named} at {place}/{len(cursors)}", look
+
+
+def other_looks(store: Store, trials: int, limit: int) -> Iterator[Look]:
+    """Yield a look at everything else that a page shows."""
+    for name, after in (("first", 0), ("middle", trials // 2), ("last", trials - limit)):
+        yield f"trials {name}", lambda after=after: store.trials(NAME, after=after, limit=limit)
+        yield f"events {name}", lambda after=after: store.events(NAME, after=3 * after, limit=limit)
+        yield f"reports {name}", lambda after=after: store.reports(NAME, after + 5)
+        yield f"attempts {name}", lambda after=after: store.attempts(NAME, after + 5)
+        numbers = range(after + 1, after + limit + 1)
+        yield f"last_metrics {name}", lambda numbers=numbers: store.last_metrics(NAME, numbers)
+        yield f"curves {name}", lambda numbers=numbers: store.curves(NAME, "accuracy", numbers)
+    yield "experiments", lambda: store.experiments(limit, search="lar")
+    yield "experiments in a state", lambda: store.experiments(limit, states=[ExperimentState.RUNNING])
+    yield "open_experiments", store.open_experiments
+    yield "counts", lambda: store.counts(NAME)
+    yield "noted", lambda: store.noted(NAME)
+    yield "last_ended", lambda: store.last_ended(NAME, limit)
+    yield "top", lambda: store.top(NAME, limit)
+    yield "latest_value", lambda: store.latest_value(NAME, trials // 2, "accuracy")
+    yield "has_attempt", lambda: store.has_attempt(NAME, trials // 2, "none")
+    yield "jobs", lambda: store.jobs(NAME, limit=limit)
+    yield "jobs in a state", lambda: store.jobs(kind="evaluate", states=[JobState.WAITING], limit=limit)
+    yield "open_jobs", store.open_jobs
+    yield "open_requests", store.open_requests
+    yield "results", lambda: store.results(NAME, "evaluation")
+    yield "changed", lambda: store.changed(0)
+    yield "version", store.version
+
+
+def milliseconds(look: Callable[[], object]) -> float:
+    """Return how long a look takes, at its best."""
+    times = []
+    for _ in range(REPEATS):
+        began = time.perf_counter()
+        look()
+        times.append(1000 * (time.perf_counter() - began))
+    return min(times)
+
+
+def main() -> None:
+    """Print the slowest looks, and whether all are within the aim."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", type=int, default=100_000)
+    parser.add_argument("--limit", type=int, default=100, help="trials on a page")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, Store(f"sqlite:///{Path(folder) / 'tunewell.db'}") as store:
+        began = time.perf_counter()
+        fill(store, arguments.trials)
+        print(f"{arguments.trials} trials written in {time.perf_counter() - began:.0f} s")
+        looks = [*trial_pages(store, arguments.limit), *other_looks(store, arguments.trials, arguments.limit)]
+        times = sorted(((milliseconds(look), name) for name, look in looks), reverse=True)
+    for taken, name in times[:15]:
+        print(f"{taken:8.1f} ms  {name}")
+    slow = sum(taken > AIM_MS for taken, _ in times)
+    print(f"{len(times)} looks, {slow} of them above {AIM_MS:.0f} ms")
+
+
+if __name__ == "__main__":
+    main()

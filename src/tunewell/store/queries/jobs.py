@@ -1,0 +1,86 @@
+"""Reading jobs and requests."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import Select, select
+
+from tunewell.spec.errors import NotFoundError
+from tunewell.spec.states import JobState
+from tunewell.store import convert
+from tunewell.store.queries.merging import first_of
+from tunewell.store.queries.reader import Reader
+from tunewell.store.rows import EventRow, JobRow, RequestRow
+from tunewell.store.tables import event, experiment, job, request
+
+_OPEN_STATES = [state for state in JobState if not state.final]
+_jobs = select(job, experiment.c.name.label("experiment")).outerjoin(experiment, job.c.experiment_id == experiment.c.id)
+_requests = (
+    select(request, experiment.c.name.label("experiment"))
+    .outerjoin(experiment, request.c.experiment_id == experiment.c.id)
+    .where(request.c.handled_at.is_(None))
+    .order_by(request.c.id)
+)
+
+
+class JobQueries(Reader):
+    """The part of the store that reads jobs and requests."""
+
+    def job(self, job_id: int) -> JobRow:
+        """Return a job; raise `NotFoundError` if there is none of this id."""
+        rows = self._read_jobs(_jobs.where(job.c.id == job_id))
+        if not rows:
+            raise NotFoundError(f"There is no job {job_id}.")
+        return rows[0]
+
+    def jobs(
+        self,
+        experiment: str | None = None,
+        kind: str | None = None,
+        states: Collection[JobState] | None = None,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> list[JobRow]:
+        """Return jobs, newest first, at most `limit`, beginning before (older than) the one with id `before`.
+
+        With an `experiment` only those about it; with a `kind` or `states` only those of that kind or in one of them.
+        """
+        chosen = select(job.c.id)
+        if before is not None:
+            chosen = chosen.where(job.c.id < before)
+        if kind is not None:
+            chosen = chosen.where(job.c.kind == kind)
+        if experiment is not None:  # which has few: its index alone will do
+            chosen = chosen.where(job.c.experiment_id == self._id(experiment))
+            parts = [chosen if states is None else chosen.where(job.c.state.in_(states))]
+        elif kind is None and states is None:
+            parts = [chosen]
+        else:
+            parts = [chosen.where(job.c.state == state) for state in set(JobState if states is None else states)]
+        if not parts:
+            return []
+        newest = first_of(parts, ["id"], True, limit).subquery()
+        return self._read_jobs(_jobs.where(job.c.id.in_(select(newest.c.id))).order_by(job.c.id.desc()))
+
+    def open_jobs(self) -> list[JobRow]:
+        """Return the jobs that have not ended, oldest first."""
+        return self._read_jobs(_jobs.where(job.c.state.in_(_OPEN_STATES)).order_by(job.c.id))
+
+    def job_events(self, job_id: int, after: int = 0, limit: int = 1000) -> list[EventRow]:
+        """Return the audit trail of a job, at most `limit` entries, beginning after the one with id `after`."""
+        query = select(event).where(event.c.job == job_id, event.c.id > after).order_by(event.c.id).limit(limit)
+        return [convert.event_row(row) for row in self._read(query)]
+
+    def requests(self, name: str) -> list[RequestRow]:
+        """Return the requests about an experiment that have not been handled yet, in order."""
+        query = _requests.where(request.c.experiment_id == self._id(name))
+        return [convert.request_row(row) for row in self._read(query)]
+
+    def open_requests(self) -> list[RequestRow]:
+        """Return the requests about all experiments and jobs that have not been handled yet, in order."""
+        return [convert.request_row(row) for row in self._read(_requests)]
+
+    def _read_jobs(self, query: Select[Any]) -> list[JobRow]:
+        return [convert.job_row(row) for row in self._read(query)]

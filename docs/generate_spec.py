@@ -20,7 +20,7 @@ from tunewell.spec.errors import shown
 from tunewell.spec.experiment import Algorithm, ExperimentSpec, Objective, TrialResources
 from tunewell.spec.quantities import format_duration
 from tunewell.spec.space import NO_DEFAULT, Parameter, SearchSpace, describe_domain
-from tunewell.spec.states import DETERMINISTIC_CAUSES, LOST_CAUSES, Cause, ExperimentState, TrialState
+from tunewell.spec.states import DETERMINISTIC_CAUSES, LOST_CAUSES, Cause, ExperimentState, JobState, TrialState
 from tunewell.tasks.catalogue import TASKS, task_for
 from tunewell.tasks.command import RESERVED
 from tunewell.tasks.contract import Network
@@ -35,7 +35,8 @@ INTRODUCTION = """\
 
 A spec says what is trained, what is optimised and what is searched. `tunewell check SPEC.yaml` says whether it is
 right, and starts nothing; of a wrong one, it lists all errors at once that don't follow from one another (with
-`--json`, as parts: field, value, what is wrong, remedy). Specs are YAML 1.2 (`1e-5` is a number, `yes` and `on` are texts) or JSON.
+`--json`, as parts: field, value, what is wrong, remedy). Specs are YAML 1.2 (`1e-5` is a number, `yes` and `on` are
+texts) or JSON.
 
 ```yaml
 # pictures, with a built-in task
@@ -170,7 +171,7 @@ ENVIRONMENT = {
 EXPERIMENT_STATES = {
     ExperimentState.CREATED: "recorded, not yet started",
     ExperimentState.RUNNING: "trials run or are about to",
-    ExperimentState.PAUSED: "interrupted; the same command goes on",
+    ExperimentState.PAUSED: "paused, or interrupted; `tunewell resume`, or the same command, goes on",
     ExperimentState.STOPPING: "running trials are being ended",
     ExperimentState.COMPLETED: "all trials have ended, or nothing is left to try",
     ExperimentState.TARGET_REACHED: "a report reached `objective.target`",
@@ -178,7 +179,8 @@ EXPERIMENT_STATES = {
     "`stop_when_converged` found no gain left",
     ExperimentState.STOPPED: "stopped by hand",
     ExperimentState.TIMED_OUT: "`max_duration` has passed",
-    ExperimentState.FAILED: "more trials failed than `max_failed_trials` allows, or no trial has a result",
+    ExperimentState.FAILED: "more trials failed than `max_failed_trials` allows, no trial has a result, or the search "
+    "could not go on, which its detail explains",
 }
 
 TRIAL_STATES = {
@@ -188,6 +190,14 @@ TRIAL_STATES = {
     TrialState.STOPPED: "ended because the search did, or by hand; it may have a value",
     TrialState.PRUNED: "ended early, as not worth going on",
     TrialState.FAILED: "ended badly; the cause says how",
+}
+
+JOB_STATES = {
+    JobState.WAITING: "to be started, for the first time or again",
+    JobState.RUNNING: "under way; its progress is on record",
+    JobState.SUCCEEDED: "ended well, with a result",
+    JobState.FAILED: "ended badly; the cause says how",
+    JobState.STOPPED: "stopped by hand",
 }
 
 CAUSES = {
@@ -305,6 +315,8 @@ def states_section() -> str:
             table(("state", "meaning"), ((f"`{state}`", EXPERIMENT_STATES[state]) for state in ExperimentState)),
             "of a trial:\n",
             table(("state", "meaning"), ((f"`{state}`", TRIAL_STATES[state]) for state in TrialState)),
+            "of a job (`tunewell jobs`):\n",
+            table(("state", "meaning"), ((f"`{state}`", JOB_STATES[state]) for state in JobState)),
             "## Causes of failure\n",
             table(
                 ("cause", "meaning", "what follows"),

@@ -11,6 +11,7 @@ import pytest
 
 import tunewell as tw
 from tunewell.service.service import Service
+from tunewell.service.types import OWNER
 from tunewell.spec.errors import ConflictError, SpecError, SpecErrors, UserError
 from tunewell.spec.states import ExperimentState
 
@@ -190,7 +191,7 @@ def test_a_retried_search_without_a_name_goes_on(tmp_path: Path) -> None:
 
     assert states(again()) == ["succeeded", "failed", "succeeded"]
     with Service(tmp_path) as service:
-        service.retry("f")
+        service.retry("f", caller=OWNER)
     broken[0] = False
     assert again(seed=1).name == "f-2"
     result = again()

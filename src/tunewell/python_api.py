@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tunewell.display.lines import ProgressLines
-from tunewell.service.results import SearchResult, TrialResult
+from tunewell.service.paging import every
+from tunewell.service.running import Given, Situation
 from tunewell.service.service import DEFAULT_HOME, Service
+from tunewell.service.types import OWNER, SearchResult, TrialResult
+from tunewell.service.views import save_report
 from tunewell.spec.errors import ArgumentError, SpecError, UserError
 from tunewell.spec.states import ExperimentState
-from tunewell.tasks.catalogue import describe_function
 
 SchedulerName = Literal["auto", "inline", "local"]
 
@@ -64,31 +66,34 @@ class Result:
     def top(self, number: int = 5) -> list[TrialResult]:
         """Return the best `number` trials, best first."""
         with Service(self._home, access="read") as service:
-            return service.top(self.name, number)
+            return list(service.top(self.name, number))
 
     def trials(self) -> list[dict[str, Any]]:
         """Return every trial with state, cause, parameters, value and reports: rows for a data frame."""
         with Service(self._home, access="read") as service:
-            trials: list[dict[str, Any]] = service.export(self.name)["trials"]
-        return trials
+            exported = every(lambda cursor: service.export_trials(self.name, cursor=cursor))
+            return [trial.to_json() for trial in exported]
 
     def plot(self) -> Any:
         """Return a Plotly figure of the search's history; a notebook shows it."""
-        from tunewell.reports.charts import history_over_trials
+        from plotly.graph_objects import Figure
 
         with Service(self._home, access="read") as service:
-            return history_over_trials(service.view(self.name)).figure
+            drawn = service.chart(self.name).figure
+        return None if drawn is None else Figure(drawn)
 
     def report(self, path: str | Path | None = None) -> Path:
         """Write the HTML report; return its path."""
         with Service(self._home, access="read") as service:
-            return service.report(self.name, Path(path) if path else None)
+            if path:
+                return save_report(service.report(self.name), Path(path))
+            return Path(service.write_report(self.name, caller=OWNER).path)
 
     def __repr__(self) -> str:
         summary = self.summary
         best = summary.best
         value = f"{summary.objective.metric} {best.value:.6g} (trial {best.number})" if best else "no result"
-        ended = sum(count for state, count in summary.counts.items() if state.final)
+        ended = sum(count for state, count in summary.trials.items() if state.final)
         return f"<Result of '{self.name}': {summary.state}, {ended} trials, {value}>"
 
 
@@ -138,10 +143,9 @@ def search(  # noqa: PLR0913 - each is a thing that users set by name
         objective["target"] = target
     raw = {
         **fields,
-        "name": name or describe_function(function)[0],
-        "function": describe_function(function)[1],
         "objective": objective,
         "parameters": dict(parameters),
+        **({"name": name} if name else {}),
     }
     inline = _inline(scheduler, fields)
     folder = Path(home or os.environ.get("TUNEWELL_HOME") or DEFAULT_HOME)
@@ -151,9 +155,8 @@ def search(  # noqa: PLR0913 - each is a thing that users set by name
             line = ProgressLines(service, submission.name) if progress else None
             ended = service.run(
                 submission.name,
-                function=function,
-                inline=inline,
-                on_step=line.update if line else lambda controller: None,
+                Given(function, inline, follow_up=False),
+                on_step=line.update if line else _ignore,
                 tell=line.tell if line else lambda sentence: None,
             )
             if line:
@@ -169,6 +172,10 @@ def load(name: str, home: str | Path | None = None) -> Result:
     folder = Path(home or os.environ.get("TUNEWELL_HOME") or DEFAULT_HOME)
     with Service(folder, access="read") as service:
         return Result(folder, name, service.result(name))
+
+
+def _ignore(situation: Situation) -> None:
+    del situation
 
 
 def _inline(scheduler: str, fields: Mapping[str, Any]) -> bool:

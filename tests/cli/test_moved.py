@@ -51,7 +51,7 @@ def test_project_and_home_were_moved(project: Path, search: Search, run: Run, tm
     new = project.rename(tmp_path / "new")
     home = ("--home", new / ".tunewell")
     assert "ran once more" in run("retrain", "s", *home).out
-    assert (new / ".tunewell/experiments/s/jobs/1-retrain/output.log").read_text().endswith(f"in {new}\n")
+    assert (new / ".tunewell/jobs/1/1/output.log").read_text().endswith(f"in {new}\n")
     assert f"working_directory: {new}" in (Path(run("report", "s", *home).out.strip())).read_text()
     assert run("export", "s", "--format", "json", *home).json["spec"]["working_directory"] == str(new)
     assert "has ended" in search(new, 1).out
@@ -75,7 +75,7 @@ def test_only_the_project_was_moved(project: Path, search: Search, run: Run, tmp
     new = project.rename(tmp_path / "new")
     lost = run("retrain", "s", *home)
     assert lost.code == 2
-    assert f"working_directory: there is no folder '{project}' any more. Give `tunewell search` the spec" in lost.err
+    assert f"working_directory: there is no folder '{project}' any more. Submit the spec where it is" in lost.err
     assert "has ended" in search(new, 1, *home).out
     assert "ran once more" in run("retrain", "s", *home).out
     assert "trial 2/2 succeeded" in search(new, 2, *home).out

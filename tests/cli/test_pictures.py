@@ -44,11 +44,13 @@ def test_search_retrain_predict_export(run: Run, digits: Path, tmp_path: Path) -
     assert found.json["default"]["number"] == 1
     assert found.json["objective"] == {"metric": "accuracy", "goal": "maximize"}
     experiment = tmp_path / ".tunewell" / "experiments" / "digits"
-    recorded = json.loads((experiment / "evaluation.json").read_text())
-    assert recorded.keys() == {"1", "2"}
-    evaluation = {number: record["evaluation"] for number, record in recorded.items()}
+    evaluated = run("evaluate", "digits", "--json")
+    assert evaluated.code == 0, evaluated.err
+    evaluation = evaluated.json
+    assert evaluation.keys() == {"1", "2"}
     assert evaluation["1"]["val"]["accuracy"] == pytest.approx(found.json["default"]["value"])
     assert sum(map(sum, evaluation["1"]["test"]["confusion_matrix"])) == 24
+    assert len(list((experiment.parents[1] / "jobs").glob("*/1/artifacts/[12].json"))) == 2, "evaluated once"
     assert "onfusion" in (experiment / "report.html").read_text()
 
     retrained = run("retrain", "digits", "--json")

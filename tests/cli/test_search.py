@@ -16,6 +16,8 @@ import psutil
 import pytest
 
 from tests.cli.conftest import Run
+from tunewell.service.service import Service
+from tunewell.spec.states import JobState
 
 Write = Callable[..., Path]
 
@@ -51,6 +53,21 @@ def test_a_trial_fits_a_narrow_terminal(run: Run, write: Write) -> None:
     first = next(place for place, line in enumerate(lines) if line.startswith("  parameters    parameter_0="))
     assert lines[first + 1].startswith(" " * 16 + "parameter_")
     assert all(len(line) <= 60 for line in lines if not line.startswith("  log"))
+
+
+def test_no_value_is_cut_off_beside_a_long_metric(run: Run, write: Write) -> None:
+    """Where the whole table does not fit, columns are left out before the parameters lose figures."""
+    metric = "validation_average_precision"
+    spec = write(
+        max_trials=1,
+        objective={"metric": metric, "goal": "maximize"},
+        parameters={"weight_decay": {"low": 0.0, "high": 1.0}},
+        command=["echo", f"{metric}={{weight_decay}}"],
+    )
+    assert run("search", spec).code == 0
+    wide, narrow = (run("show", "quick", COLUMNS=columns).out.splitlines()[-1] for columns in ("200", "80"))
+    assert wide.split()[-1].startswith("weight_decay=0.")
+    assert narrow.split()[-1] == wide.split()[-1]
 
 
 def test_the_list_of_trials_fits_a_narrow_terminal(run: Run, write: Write) -> None:
@@ -200,6 +217,7 @@ def test_interrupt_stops_in_order_and_the_same_command_goes_on(run: Run, write: 
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert '"state": "paused"' in out
+    assert "paused" in run("list").out
     left = [p.pid for p in psutil.process_iter() if "slow.sh" in " ".join(_command_line(p))]
     assert left == []
     (tmp_path / "go").touch()
@@ -236,6 +254,22 @@ def test_stop_of_an_interrupted_search_ends_its_trials(run: Run, write: Write, t
     assert stopped.code == 0, stopped.err
     assert run("show", "quick", "--json").json["state"] == "stopped"
     assert [p.pid for p in psutil.process_iter() if "orphan.sh" in " ".join(_command_line(p))] == []
+
+
+def test_a_search_goes_on_after_a_pause_that_met_nobody(run: Run, write: Write, tmp_path: Path) -> None:
+    """Where the search was killed and then paused, the same command goes on to the end."""
+    wait = "touch begun; while ! test -e go; do sleep 0.05; done; echo score={x}"
+    spec = write(command=["sh", "-c", wait], max_trials=4, max_concurrency=1)
+    process = start(spec)
+    wait_for(tmp_path / "begun")
+    process.kill()
+    process.communicate()
+    assert "interrupted" in run("list").out
+    assert run("pause", "quick").code == 0
+    (tmp_path / "go").touch()
+    answer = run("search", spec, "--json")
+    assert answer.code == 0, answer.err
+    assert (answer.json["state"], answer.json["trials"]["succeeded"]) == ("completed", 4)
 
 
 def test_of_two_first_searches_one_runs(run: Run, write: Write, tmp_path: Path) -> None:
@@ -340,6 +374,37 @@ def test_a_report_that_was_cut_off_is_written_by_the_next_call(run: Run, write: 
     written = report.stat().st_mtime_ns
     run("search", spec)
     assert report.stat().st_mtime_ns == written
+
+
+def test_jobs_that_were_cut_off_are_carried_out_by_the_next_call(run: Run, write: Write, tmp_path: Path) -> None:
+    """The same command ends what had begun to follow the search, and trains nothing that it was not asked for."""
+    spec = write()
+    run("search", spec)
+    with Service(tmp_path / ".tunewell") as service:
+        with service.store.transaction() as tx:
+            job = tx.add_job("report", "quick", caller="controller")
+        assert run("search", spec).code == 0
+        assert service.job(job).state is JobState.SUCCEEDED
+        (tmp_path / ".tunewell" / "experiments" / "quick" / "report.html").unlink()
+        assert run("search", spec).code == 0
+        assert [item.kind for item in service.jobs(experiment="quick").items] == ["report"] * 3
+
+
+def test_ctrl_c_after_the_last_trial(run: Run, write: Write, tmp_path: Path) -> None:
+    """What follows a search is ended in order, with exit code 130; the same command finishes it."""
+    wait = "case {sampling} in 1|1.0) touch begun; while ! [ -e go ]; do sleep 0.05; done;; esac; echo score={x}"
+    spec = write(command=["sh", "-c", wait], sampling=0.5, finalists="full", max_trials=1)
+    command = [sys.executable, "-m", "tunewell", "search", str(spec), "--json"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        wait_for(tmp_path / "begun")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+    assert run("show", "quick", "--json").json["state"] == "completed"
+    (tmp_path / "go").touch()
+    answer = run("search", spec, "--json")
+    assert answer.code == 0, answer.err
+    assert [one["number"] for one in answer.json["finalists"]] == [1]
+    assert (tmp_path / ".tunewell" / "experiments" / "quick" / "report.html").exists()
 
 
 COUNTING = """
@@ -478,8 +543,8 @@ def test_import(run: Run, write: Write, tmp_path: Path) -> None:
     assert answer.code == 0, answer.err
     assert "Imported from trials.csv" in answer.out
     assert run("show", "old", "--json").json["best"]["parameters"] == {"x": 9}
-    for arguments in (("import", spec), ("import", spec, "trials.csv", "--study", "s"), ("import", spec, "trials.csv")):
-        refused = run(*arguments)
+    for arguments in ((), ("none.csv",), ("trials.csv", "--study", "s"), ("trials.csv",)):
+        refused = run("import", spec, *arguments)
         assert refused.code == 2
         assert refused.err.count("\n") == 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ import pytest
 
 from tests.schedulers import behaviours
 from tests.schedulers.bench import PATIENCE_SECONDS, Bench
+from tunewell.schedulers.contract import LOST
 from tunewell.schedulers.inline import InlineScheduler
 from tunewell.schedulers.local import LocalScheduler
-from tunewell.spec.launch import AttemptKey, Ended, Event, Launch, Reported, Resources
+from tunewell.spec.launch import AttemptKey, Ended, Event, Exit, JobKey, Launch, Refused, Reported, Resources, Started
 from tunewell.spec.states import Cause
 
 #: Makes a bench on whose scheduler every attempt calls the function of that name in `behaviours`.
@@ -43,7 +45,7 @@ def make_bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MakeB
 
 
 def test_life(make_bench: MakeBench) -> None:
-    """An attempt's reports come in order, then its end without a cause, then nothing more."""
+    """An attempt starts, its reports come in order, then its end without a cause, then nothing more."""
     bench = make_bench("report_three")
     launch = bench.launch(parameters={"x": 2.0})
     exit_ = bench.run(launch)
@@ -53,9 +55,8 @@ def test_life(make_bench: MakeBench) -> None:
         (5, {"score": 4.0, "loss": 0.5}),
         (6, {"score": 6.0}),
     ]
-    assert isinstance(bench.events[-1], Ended)
     bench.poll()
-    assert len(bench.events) == 4
+    assert [type(event) for event in bench.events] == [Started, *[Reported] * 3, Ended]
 
 
 def test_times(make_bench: MakeBench) -> None:
@@ -120,23 +121,23 @@ def test_stopping_the_unknown(make_bench: MakeBench) -> None:
     bench.scheduler.stop(launch.key)
     bench.scheduler.stop(AttemptKey("another", 1, 1), 0.0)
     bench.poll()
-    assert len(bench.events) == 4
+    assert [type(event) for event in bench.events] == [Started, *[Reported] * 3, Ended]
 
 
 def test_room(make_bench: MakeBench) -> None:
     """`free` goes from `slots` down to zero with each start, and back with each end."""
     bench = make_bench("report_three")
     need = Resources(cpus=1)
-    slots = bench.scheduler.slots(need)
+    slots = bench.scheduler.capacity().slots(need)
     assert slots >= 1
     started: list[Launch] = []
-    while bench.scheduler.free(need):
-        assert bench.scheduler.free(need) == slots - len(started)
+    while bench.scheduler.capacity().free(need):
+        assert bench.scheduler.capacity().free(need) == slots - len(started)
         started.append(bench.start(bench.launch(number=len(started) + 1, parameters={"x": 1.0})))
     assert len(started) == slots
     for launch in started:
         bench.finish(launch)
-    assert bench.scheduler.free(need) == bench.scheduler.slots(need) == slots
+    assert bench.scheduler.capacity().free(need) == bench.scheduler.capacity().slots(need) == slots
 
 
 def test_one_after_the_other(make_bench: MakeBench) -> None:
@@ -149,13 +150,154 @@ def test_one_after_the_other(make_bench: MakeBench) -> None:
     assert first and all(other == first for other in others)
 
 
-def test_adopting_the_unknown(make_bench: MakeBench) -> None:
-    """An attempt that never ran is unknown to a new scheduler, which stays empty."""
+def test_capacity_adds_up(make_bench: MakeBench) -> None:
+    """What is free of cores, and what attempts have taken of them, is what there is."""
     bench = make_bench("report_three")
-    assert bench.scheduler.adopt(bench.launch(parameters={"x": 1.0})) == "unknown"
+    (whole,) = bench.scheduler.capacity().nodes
+    assert (whole.free_cpus, whole.free_memory_bytes) == (whole.cpus, whole.memory_bytes)
+    assert whole.free_gpus == tuple(gpu.device for gpu in whole.gpus)
+    launch = bench.start(bench.launch(parameters={"x": 1.0}, resources=Resources(cpus=1)))
+    (left,) = bench.scheduler.capacity().nodes
+    assert (left.cpus, left.memory_bytes, left.gpus) == (whole.cpus, whole.memory_bytes, whole.gpus)
+    assert left.free_cpus == whole.cpus - 1
+    bench.finish(launch)
+    assert bench.scheduler.capacity().nodes == (whole,)
+
+
+def test_no_room(make_bench: MakeBench) -> None:
+    """What is submitted beyond the room there is is refused, nothing else comes of it, and the others go on."""
+    bench = make_bench("report_three")
+    launches = [bench.launch(number=number, parameters={"x": 1.0}) for number in range(1, 9)]
+    slots = bench.scheduler.capacity().slots(Resources())
+    for launch in launches:
+        bench.start(launch)
+    assert bench.scheduler.capacity().free(Resources()) == 0
+    for launch in launches[:slots]:
+        bench.finish(launch)
+    for launch in launches[slots:]:
+        (refused,) = [event for event in bench.events if event.key == launch.key]
+        assert isinstance(refused, Refused) and refused.reason
+    assert bench.scheduler.capacity().free(Resources()) == slots
+
+
+def test_stop_before_the_start(make_bench: MakeBench) -> None:
+    """An attempt that is stopped before it has started ends as stopped, without a cause, having done nothing."""
+    bench = make_bench("report_for_ever")
+    launch = bench.start(bench.launch())
+    bench.scheduler.stop(launch.key)
+    exit_ = bench.finish(launch)
+    assert (exit_.stopped, exit_.cause) == (True, None)
+    assert bench.reports_of(launch) == []
+
+
+def test_jobs(make_bench: MakeBench) -> None:
+    """A job lives as a trial does, under its own key."""
+    bench = make_bench("report_three")
+    launch = replace(bench.launch(parameters={"x": 1.0}), key=JobKey(7, 2))
+    assert bench.run(launch).cause is None
+    assert {event.key for event in bench.events} == {JobKey(7, 2)}
+    assert len(bench.reports_of(launch)) == 3
+    bench.scheduler.reconcile([replace(launch, key=JobKey(8, 1), folder=bench.folder / "none")])
     bench.poll()
+    assert bench.events[-1] == Ended(JobKey(8, 1), Exit(Cause.NODE_LOST, LOST))
+
+
+def test_reconciling_the_unknown(make_bench: MakeBench) -> None:
+    """Attempts that never ran end as lost, once for each, however often they are asked for; the scheduler is empty."""
+    bench = make_bench("report_three")
+    launches = [bench.launch(number=number, parameters={"x": 1.0}) for number in (1, 2, 3)]
+    bench.scheduler.reconcile(launches)
+    bench.scheduler.reconcile([*launches, launches[0]])
+    assert bench.events == [], "answers are events"
+    assert [bench.finish(launch) for launch in launches] == [Exit(Cause.NODE_LOST, LOST)] * 3
+    bench.poll()
+    assert len(bench.events) == 3
+    assert bench.scheduler.capacity().free(Resources()) == bench.scheduler.capacity().slots(Resources())
+    bench.events.clear()
+    bench.scheduler.reconcile(launches[:1])
+    assert bench.finish(launches[0]).cause is Cause.NODE_LOST
+
+
+def test_reconciling_what_has_not_started(make_bench: MakeBench) -> None:
+    """An attempt that a scheduler was handed but has not started is known to it: it runs, once."""
+    bench = make_bench("report_three")
+    launch = bench.start(bench.launch(parameters={"x": 1.0}))
+    bench.scheduler.reconcile([launch])
+    assert bench.finish(launch).cause is None
+    assert [type(event) for event in bench.events] == [Started, *[Reported] * 3, Ended]
+
+
+def test_reconciling_nothing(make_bench: MakeBench) -> None:
+    """A controller that finds nothing running gets no answer."""
+    bench = make_bench("report_three")
+    bench.scheduler.reconcile([])
+    bench.poll(0.01)
     assert bench.events == []
-    assert bench.scheduler.free(Resources()) == bench.scheduler.slots(Resources())
+
+
+#: Schedulers whose attempts live on without them.
+outliving = pytest.mark.parametrize("make_bench", ["local"], indirect=True)
+
+
+@outliving
+def test_reconciling_all_kinds_at_once(make_bench: MakeBench) -> None:
+    """Of a living, an ended and an unknown attempt a new scheduler tells all that there is to tell, each its own."""
+    first = make_bench("report_for_ever")
+    alive, ended = (first.start(first.launch(number=number)) for number in (1, 2))
+    first.wait_until(lambda: all(len(first.reports_of(launch)) >= 2 for launch in (alive, ended)))
+    first.scheduler.stop(ended.key)
+    expected = first.finish(ended)
+    first.scheduler.close()
+    second, unknown = first.successor(), first.launch(number=3)
+    second.scheduler.reconcile([alive, ended, unknown])
+    assert second.scheduler.capacity().free(Resources()) == 4 - 3, "each takes its place until its answer has come"
+    assert second.finish(unknown) == Exit(Cause.NODE_LOST, LOST)
+    assert second.finish(ended) == expected
+    assert second.reports_of(ended) == first.reports_of(ended)
+    second.wait_until(lambda: len(second.reports_of(alive)) > len(first.reports_of(alive)))
+    assert next(event for event in second.events if event.key == alive.key) == Started(alive.key)
+    assert second.reports_of(alive)[: len(first.reports_of(alive))] == first.reports_of(alive)
+    assert second.scheduler.capacity().free(Resources()) == 3
+    second.scheduler.stop(alive.key)
+    assert second.finish(alive).stopped
+    assert second.scheduler.capacity().free(Resources()) == 4
+    second.scheduler.close()
+
+
+@outliving
+def test_reconciling_twice(make_bench: MakeBench) -> None:
+    """An attempt that is asked for again tells all of its reports again, from the first, and ends once."""
+    bench = make_bench("report_for_ever")
+    launch = bench.start(bench.launch())
+    bench.wait_until(lambda: len(bench.reports_of(launch)) >= 2)
+    seen = bench.reports_of(launch)
+    bench.events.clear()
+    bench.scheduler.reconcile([launch, launch])
+    bench.scheduler.reconcile([launch])
+    bench.wait_until(lambda: len(bench.reports_of(launch)) > len(seen))
+    assert bench.events[0] == Started(launch.key)
+    assert [type(event) for event in bench.events].count(Started) == 1
+    assert bench.reports_of(launch)[: len(seen)] == seen
+    bench.scheduler.stop(launch.key)
+    assert bench.finish(launch).stopped
+    bench.events.clear()
+    bench.scheduler.reconcile([launch])
+    assert bench.finish(launch).stopped
+    assert bench.reports_of(launch)[: len(seen)] == seen
+
+
+@outliving
+def test_stopping_what_is_being_reconciled(make_bench: MakeBench) -> None:
+    """An attempt may be stopped before its answer has come."""
+    bench = make_bench("report_for_ever")
+    launch = bench.start(bench.launch())
+    bench.wait_until(lambda: bench.reports_of(launch))
+    bench.scheduler.close()
+    successor = bench.successor()
+    successor.scheduler.reconcile([launch])
+    successor.scheduler.stop(launch.key)
+    assert successor.finish(launch).stopped
+    successor.scheduler.close()
 
 
 def test_poll_without_attempts(make_bench: MakeBench) -> None:

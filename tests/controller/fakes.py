@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from tunewell.controller.controller import Controller
-from tunewell.controller.trial_manager import Experiment
+from tests.schedulers.bench import wait_until
+from tunewell.controller.controller import Controller, Work
+from tunewell.controller.surroundings import Surroundings
 from tunewell.home.home import Home
-from tunewell.schedulers.contract import Sink
+from tunewell.schedulers.contract import LOST, Sink
+from tunewell.spec.capacity import Capacity, Node
 from tunewell.spec.declaration import declare, parse_space
 from tunewell.spec.experiment import ExperimentSpec, parse_spec
-from tunewell.spec.launch import AttemptKey, Ended, Event, Exit, Launch, Report, Reported, Resources
+from tunewell.spec.launch import (
+    AttemptKey,
+    Ended,
+    Event,
+    Exit,
+    Launch,
+    Refused,
+    Report,
+    Reported,
+    Started,
+    WorkKey,
+)
 from tunewell.spec.space import SearchSpace
 from tunewell.spec.states import Cause
+from tunewell.store.rows import ExperimentRow
 from tunewell.store.store import Store
-from tunewell.tasks.contract import Attempt, Program
+from tunewell.tasks.contract import PlannedAttempt, Program
 from tunewell.tuners.contract import Exhausted, Search, Suggestion, Tuner, Wait
 
 
@@ -26,46 +41,54 @@ class FakeScheduler:
     needs_folder = False
 
     def __init__(self, slots: int = 2) -> None:
-        """Have so many slots."""
+        """Have so many cores; no GPUs."""
         self.size = slots
-        self.alive: dict[AttemptKey, Launch] = {}
-        self.started: list[AttemptKey] = []
-        self.stops: list[tuple[AttemptKey, float | None]] = []
+        #: Whether answers are held back, as by a machine that is far away; the test may let them go later, or never.
+        self.silent = False
+        #: Whether there is no room for what is submitted, whatever `capacity` says: others were faster.
+        self.crowded = False
+        self.alive: dict[WorkKey, Launch] = {}
+        self.started: list[WorkKey] = []
+        self.stops: list[tuple[WorkKey, float | None]] = []
         self.events: list[Event] = []
-        self.adoptable: dict[AttemptKey, list[Event]] = {}
+        #: What there is to tell of attempts that ended while no controller ran.
+        self.ended: dict[WorkKey, list[Event]] = {}
 
-    def slots(self, resources: Resources) -> int:
-        """Return the number of slots; no GPUs."""
-        return 0 if resources.gpus else int(self.size // resources.cpus)
+    def capacity(self) -> Capacity:
+        """Return the cores, and what the attempts that live leave of them."""
+        taken = sum(launch.resources.cpus for launch in self.alive.values())
+        return Capacity((Node("fake", self.size, 0, (), self.size - taken, 0, ()),))
 
-    def free(self, resources: Resources) -> int:
-        """Return what is left."""
-        return self.slots(resources) - len(self.alive)
-
-    def start(self, launch: Launch) -> None:
-        """Take note."""
+    def submit(self, launch: Launch) -> None:
+        """Let the attempt live from now on."""
         assert launch.key not in self.started, "an attempt was started twice"
-        assert self.free(launch.resources) > 0, "more trials than slots"
+        if self.crowded:
+            self.events.append(Refused(launch.key, "others were faster"))
+            return
+        assert self.capacity().free(launch.resources), "more trials than fit"
         self.alive[launch.key] = launch
         self.started.append(launch.key)
+        self.events.append(Started(launch.key))
+
+    def preload(self, modules: tuple[str, ...]) -> None:
+        """Need no hint."""
 
     def poll(self, sink: Sink, timeout: float) -> None:
-        """Hand out what the test has prepared."""
-        while self.events:
+        """Hand out what has happened so far, unless the answers are held back."""
+        while self.events and not self.silent:
             sink(self.events.pop(0))
 
-    def stop(self, key: AttemptKey, grace_seconds: float | None = None) -> None:
+    def stop(self, key: WorkKey, grace_seconds: float | None = None) -> None:
         """End at once, as asked to."""
         self.stops.append((key, grace_seconds))
         if self.alive.pop(key, None):
             self.events.append(Ended(key, Exit(stopped=True)))
 
-    def adopt(self, launch: Launch) -> Literal["alive", "ended", "unknown"]:
+    def reconcile(self, launches: Sequence[Launch]) -> None:
         """Know the attempts that live, and those whose end nobody has heard of."""
-        if launch.key in self.adoptable:
-            self.events += self.adoptable.pop(launch.key)
-            return "ended"
-        return "alive" if launch.key in self.alive else "unknown"
+        for launch in launches:
+            lives, lost = launch.key in self.alive, Ended(launch.key, Exit(Cause.NODE_LOST, LOST))
+            self.events += self.ended.pop(launch.key, [Started(launch.key) if lives else lost])
 
     def close(self) -> None:
         """Let the attempts live on."""
@@ -82,7 +105,7 @@ class FakeScheduler:
 
     def key(self, trial: int) -> AttemptKey:
         """Return the running attempt of a trial."""
-        return next(key for key in self.alive if key.trial == trial)
+        return next(key for key in self.alive if isinstance(key, AttemptKey) and key.trial == trial)
 
 
 class FakeTask:
@@ -91,7 +114,18 @@ class FakeTask:
     jobs: Mapping[str, str] = {}
     preload: tuple[str, ...] = ()
 
-    def program(self, spec: ExperimentSpec, folder: Path, attempt: Attempt) -> Program:
+    #: Whether trials go on from checkpoints.
+    checkpoints = True
+
+    def resumable(self, spec: ExperimentSpec) -> bool:
+        """Do as the test says."""
+        return self.checkpoints
+
+    def prepare(self, *arguments: object) -> list[str]:
+        """Do nothing."""
+        return []
+
+    def program(self, spec: ExperimentSpec, folder: Path, attempt: PlannedAttempt) -> Program:
         """Return any program."""
         return Program(command=("true",))
 
@@ -117,6 +151,8 @@ class ListTuner(Tuner):
             return answer
         return Suggestion(number, {"x": answer}, "list")
 
+    judges = True
+
     def judge(self, number: int, curve: Mapping[int, float]) -> Literal["keep", "prune"]:
         """Do as the test says."""
         return self.judgement(number, curve)
@@ -126,24 +162,59 @@ class ListTuner(Tuner):
         return self.limit
 
 
+@dataclass(frozen=True)
+class FakeRecord:
+    """What is on record about an experiment of a test, with the tuner that the test made."""
+
+    spec: ExperimentSpec
+    task: FakeTask
+    space: SearchSpace
+    algorithm: Mapping[str, Any]
+    max_trials: int
+    made: Tuner
+
+    def tuner(self) -> Tuner:
+        """Return the test's tuner."""
+        return self.made
+
+
 class Bench:
     """A store, a fake scheduler and a controller that can be thrown away and made anew."""
 
     def __init__(self, folder: Path, slots: int = 2) -> None:
         """Begin in an empty folder."""
-        self.home = Home(folder)
-        self.home.create()
-        self.store = Store(self.home.database_url)
+        home = Home(folder)
+        home.create()
+        self.store: Store = Store(home.database_url)
         self.home = Home(folder, self.store)
         self.scheduler = FakeScheduler(slots)
+        self.kinds: dict[str, Any] = {}
+        self.work = Work()
+        #: Whether slow calls are made in the loop, so that each step is the same each time.
+        self.waits = True
         self.now = 1000.0
         #: How far the clock is from the time that has passed, in seconds.
         self.clock_error = 0.0
-        self.tuners: dict[str, ListTuner] = {}
+        self.tuners: dict[str, Tuner] = {}
         self.controller = self._controller()
 
     def _controller(self) -> Controller:
-        return Controller(self.store, self.home, clock=lambda: self.now + self.clock_error, monotonic=lambda: self.now)
+        self.surroundings = Surroundings(
+            self.store,
+            self.home,
+            self.kinds,
+            self._load,  # type: ignore[arg-type]
+            follow_up=False,
+            waits=self.waits,
+            clock=lambda: self.now + self.clock_error,
+            monotonic=lambda: self.now,
+        )
+        return Controller(self.surroundings, self.work, self.scheduler)
+
+    def _load(self, row: ExperimentRow) -> FakeRecord:
+        spec, space = parse_spec(row.spec), parse_space(row.space)
+        tuner = self.tuners.get(row.name) or ListTuner(space, list(range(100)))
+        return FakeRecord(spec, FakeTask(), space, row.algorithm, spec.max_trials or 20, tuner)
 
     def create(self, name: str = "e", **fields: Any) -> ExperimentSpec:
         """Record an experiment over x with these fields of the spec."""
@@ -162,12 +233,9 @@ class Bench:
 
     def add(self, name: str = "e", answers: list[Any] | None = None, **hints: Any) -> ListTuner:
         """Hand the experiment to the controller with a fresh tuner."""
-        row = self.store.experiment(name)
-        spec = parse_spec(row.spec)
-        tuner = ListTuner(parse_space(row.space), list(range(100)) if answers is None else answers, **hints)
-        self.tuners[name] = tuner
-        experiment = Experiment(spec, FakeTask(), tuner, self.scheduler, self.home, Resources())  # type: ignore[arg-type]
-        self.controller.add(experiment, spec.max_trials or 20)
+        space = parse_space(self.store.experiment(name).space)
+        tuner = self.tuners[name] = ListTuner(space, list(range(100)) if answers is None else answers, **hints)
+        self.controller.take_experiment(name)
         return tuner
 
     def step(self, times: int = 1) -> None:
@@ -176,9 +244,16 @@ class Bench:
             self.now += 1.0
             self.controller.step(timeout=0)
 
+    def settle(self) -> None:
+        """Let the controller go on until no slow call is under way, without time going by."""
+        wait_until(self._is_settled)
+
+    def _is_settled(self) -> bool:
+        self.controller.step(timeout=0)
+        return not self.surroundings.background.outstanding
+
     def crash(self) -> None:
-        """Throw the controller away as SIGKILL would: nothing is recorded, its lock goes."""
-        for active in self.controller._active.values():
-            active.lock.close()
+        """Throw the controller away as SIGKILL would: nothing is recorded, its locks go."""
+        self.controller.leave()
         self.controller = self._controller()
         self.scheduler.events.clear()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.controller.fakes import Bench
-from tunewell.controller import checkpoints, trial_manager
+from tunewell.controller import checkpoints, staging, trial_manager
 from tunewell.controller.checkpoints import copy_checkpoint
 from tunewell.spec.states import Cause, TrialState
 
@@ -165,7 +165,7 @@ def test_a_full_disk_does_not_have_all_trials_suggested(tmp_path: Path, monkeypa
     def full(*arguments: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(trial_manager, "prepare_folder", full)
+    monkeypatch.setattr(staging, "prepare_folder", full)
     bench.step(20)
     assert len(bench.store.trials("e")) == 2
     assert not bench.scheduler.started

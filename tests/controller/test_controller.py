@@ -55,14 +55,14 @@ def test_what_is_running_is_on_record_before_it_starts(bench: Bench) -> None:
     """A trial is never started that the store does not know as running."""
     bench.create(max_trials=5)
     bench.add()
-    start = bench.scheduler.start
+    submit = bench.scheduler.submit
     seen: list[TrialState] = []
 
     def checked(launch) -> None:  # type: ignore[no-untyped-def]
         seen.append(bench.store.trial("e", launch.key.trial).state)
-        start(launch)
+        submit(launch)
 
-    bench.scheduler.start = checked  # type: ignore[method-assign]
+    bench.scheduler.submit = checked  # type: ignore[method-assign]
     bench.step(2)
     assert seen == [TrialState.RUNNING, TrialState.RUNNING]
 
@@ -453,7 +453,7 @@ def test_a_crashed_controller_is_replaced_without_loss(bench: Bench) -> None:
     bench.step()
     alive, ended, gone = (bench.scheduler.key(number) for number in (1, 2, 3))
     bench.crash()
-    bench.scheduler.adoptable[ended] = [Reported(ended, Report(1, {"accuracy": 0.6}, 0.0)), Ended(ended, Exit())]
+    bench.scheduler.ended[ended] = [Reported(ended, Report(1, {"accuracy": 0.6}, 0.0)), Ended(ended, Exit())]
     del bench.scheduler.alive[ended], bench.scheduler.alive[gone]
     tuner = bench.add()
     bench.step(2)
@@ -462,6 +462,67 @@ def test_a_crashed_controller_is_replaced_without_loss(bench: Bench) -> None:
     assert bench.scheduler.key(3).attempt == 2
     assert bench.scheduler.key(4).attempt == 1
     assert sorted(tuner.suggestions) == [1, 2, 3, 4]
+
+
+def test_room_that_others_took_first_costs_a_trial_nothing(bench: Bench) -> None:
+    """A refused trial waits and is tried again, however often; no attempt counts as lost, and no time as its cost."""
+    bench.create(max_trials=1, max_attempts=1)
+    bench.add()
+    bench.scheduler.crowded = True
+    bench.step(2)
+    trial = bench.store.trial("e", 1)
+    assert (trial.state, trial.cause, trial.cost_seconds) == (TrialState.WAITING, None, 0.0)
+    bench.step()
+    assert [attempt.attempt for attempt in bench.store.attempts("e", 1)] == [1], "it waits for a moment"
+    bench.step(9)
+    details = {attempt.detail for attempt in bench.store.attempts("e", 1) if attempt.ended_at is not None}
+    assert details == {"It was not started: others were faster."}
+    bench.scheduler.crowded = False
+    bench.step(3)
+    finish(bench, 1, 0.5)
+    bench.step()
+    trial = bench.store.trial("e", 1)
+    assert (trial.state, trial.value) == (TrialState.SUCCEEDED, 0.5) and trial.attempt > 2
+    assert bench.store.experiment("e").state is ExperimentState.COMPLETED
+
+
+@pytest.mark.parametrize("asked", ["stop", "interrupt"])
+def test_a_refused_trial_that_is_to_end_has_ended(bench: Bench, asked: str) -> None:
+    """What was asked to end before the scheduler refused it is not tried again in this run."""
+    bench.create(max_trials=1)
+    bench.add()
+    bench.scheduler.crowded = bench.scheduler.silent = True
+    bench.step()
+    if asked == "stop":
+        bench.store.request("e", "stop_trial", trial=1)
+    else:
+        bench.controller.interrupt()
+    bench.step()
+    bench.scheduler.silent = False
+    bench.step(2)
+    expected = {"stop": TrialState.STOPPED, "interrupt": TrialState.WAITING}
+    assert bench.store.trial("e", 1).state is expected[asked]
+    assert not bench.controller.busy
+
+
+def test_answers_that_come_late(bench: Bench) -> None:
+    """While a scheduler says nothing its trials run on, for an old controller as for a new one; none starts twice."""
+    bench.create(max_trials=2)
+    bench.add()
+    bench.scheduler.silent = True
+    bench.step(3)
+    bench.scheduler.report(1, 0.5)
+    bench.step(3)
+    assert [trial.state for trial in bench.store.trials("e")] == [TrialState.RUNNING] * 2
+    bench.crash()
+    bench.add()
+    bench.step(3)
+    assert [trial.state for trial in bench.store.trials("e")] == [TrialState.RUNNING] * 2
+    bench.scheduler.silent = False
+    for number, value in ((1, 0.5), (2, 0.6)):
+        finish(bench, number, value)
+    bench.step()
+    assert [trial.value for trial in bench.store.trials("e")] == [0.5, 0.6]
 
 
 def test_a_replayed_tuner_equals_the_original(bench: Bench) -> None:
@@ -564,9 +625,9 @@ def test_a_trial_is_retried_once_however_often_it_is_asked_for(bench: Bench) -> 
     bench.store.request("e", "retry", data={"trials": [1, 1]})
     bench.store.request("e", "retry", data={"trials": [1]})
     bench.step(3)
-    finish(bench, 1, 0.5)
-    bench.step(2)
     finish(bench, 2, 0.4)
+    bench.step(2)
+    finish(bench, 1, 0.5)
     bench.step(2)
     assert not bench.controller.busy
     assert bench.store.trial("e", 1).attempt == 2
@@ -585,7 +646,7 @@ def test_what_the_store_refuses_does_not_hold_the_rest_back(bench: Bench, caplog
     bench.step(2)
     assert bench.store.trial("e", 2).value == 0.6
     assert bench.store.experiment("e").state is ExperimentState.COMPLETED
-    assert "not recorded" in caplog.text
+    assert "taken over anew" in caplog.text
 
 
 def test_an_adopted_trial_ended_when_it_ended(bench: Bench) -> None:
@@ -597,7 +658,7 @@ def test_an_adopted_trial_ended_when_it_ended(bench: Bench) -> None:
     ended_at = bench.now + 5.0
     bench.crash()
     bench.now += 1000.0
-    bench.scheduler.adoptable[key] = [
+    bench.scheduler.ended[key] = [
         Reported(key, Report(1, {"accuracy": 0.6}, 0.0)),
         Ended(key, Exit(ended_at=ended_at, duration_seconds=5.0)),
     ]
@@ -624,7 +685,7 @@ def test_a_clock_that_is_set_changes_no_cost_and_no_limit(bench: Bench, jump: fl
     assert row.cost_seconds == 3.0
     assert row.ended_after is not None and 0 < row.ended_after <= bench.now - begun + 1.0
     assert bench.store.experiment("e").state is ExperimentState.RUNNING
-    assert bench.controller._active["e"].manager.experiment.tuner.outcomes[1].cost_seconds == 3.0
+    assert bench.tuners["e"].outcomes[1].cost_seconds == 3.0
     bench.crash()
     assert bench.add().outcomes[1].cost_seconds == 3.0
 
@@ -649,7 +710,7 @@ def test_checkpoints_are_kept_for_whatever_may_run_again(bench: Bench) -> None:
     bench.create(max_trials=4, max_failed_trials=5)
     children = [Suggestion(number, {"x": number}, "child", 1.0, 1) for number in (2, 3)]
     bench.add(answers=[0, *children, Suggestion(4, {"x": 4}, "child", 1.0, 2)])
-    manager = bench.controller._active["e"].manager
+    manager = bench.controller._experiments["e"].manager
     bench.step()
     finish(bench, 1, 0.5)
     bench.step(2)

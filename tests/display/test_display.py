@@ -10,9 +10,11 @@ import pytest
 from rich.console import Console
 
 from tests.controller.fakes import Bench
-from tunewell.display.lines import trial_line
-from tunewell.display.live import render
+from tunewell.display.lines import ProgressLines, trial_line
+from tunewell.display.live import CALM, render
 from tunewell.display.wording import best_text, counts_text, parameters_text
+from tunewell.service.running import Situation
+from tunewell.service.service import Service
 from tunewell.service.snapshots import snapshot
 from tunewell.spec.states import Cause
 
@@ -34,10 +36,10 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     bench.store.close()
 
 
-def drawn(bench: Bench, width: int, rows: int = 10, **options: object) -> str:
+def drawn(bench: Bench, width: int, rows: int = 10, run: Situation = CALM) -> str:
     """Return the live view as text."""
     console = Console(file=io.StringIO(), width=width, height=40, force_terminal=False)
-    console.print(render(snapshot(bench.store, bench.home, "signs"), width, rows, **options))  # type: ignore[arg-type]
+    console.print(render(snapshot(bench.store, bench.home, "signs"), width, rows, run))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -69,17 +71,30 @@ def test_live_view_fits_the_terminal(bench: Bench, width: int) -> None:
 
 
 def test_live_view_says_what_it_waits_for(bench: Bench) -> None:
-    """A problem of the store and an interruption are told."""
-    assert "the disk is full" in drawn(bench, 100, problem="the disk is full")
-    assert "Ctrl-C again" in drawn(bench, 100, stopping=True)
+    """A problem of the store, an interruption, and work that is no trial are told."""
+    assert "the disk is full" in drawn(bench, 100, run=Situation("the disk is full", interrupted=False))
+    assert "Ctrl-C again" in drawn(bench, 100, run=Situation("", interrupted=True))
+    assert "Writing the report …" in drawn(bench, 100, run=Situation("", False, "Writing the report …"))
 
 
 def test_live_view_before_anything_happened(tmp_path: Path) -> None:
-    """An experiment without a trial can be shown."""
+    """Before the first trial there is nothing but what is prepared."""
     bench = Bench(tmp_path)
     bench.create("signs")
-    assert "no result yet" in drawn(bench, 80)
+    text = drawn(bench, 80, run=Situation("", False, "Preparing the data: decoding 0.4"))
+    assert text.splitlines()[0] == "Preparing the data: decoding 0.4"
+    assert "trials" not in text and "Ctrl-C" in text
     bench.store.close()
+
+
+def test_lines_tell_what_is_done_beside_trials(bench: Bench) -> None:
+    """Each thing that a search does beside its trials is one line, however far it is; so is what it waits for."""
+    text = io.StringIO()
+    lines = ProgressLines(Service(bench.home.folder), "signs", text)
+    for doing in ("Evaluating: share 0.2", "Evaluating: share 0.4", "", "Writing the report …"):
+        lines.update(Situation("", False, doing))
+    lines.update(Situation("the disk is full", False))
+    assert text.getvalue().splitlines() == ["Evaluating …", "Writing the report …", "waiting: the disk is full"]
 
 
 def test_lines_tell_value_or_cause(bench: Bench) -> None:

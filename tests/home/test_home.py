@@ -166,3 +166,13 @@ def test_a_damaged_identity_is_replaced(homes: tuple[Home, Home], tmp_path: Path
     again = Home(first.folder, first._store)
     again.settle()
     assert again.experiment("e") == file.parent
+
+
+def test_each_machine_counts_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a folder that several machines share, each has a file of its own for who holds what of it."""
+    files = set()
+    for host in ("here", "there"):
+        monkeypatch.setattr("socket.gethostname", lambda host=host: host)
+        files.add(Home(tmp_path).claims)
+    assert len(files) == 2
+    assert {file.parent for file in files} == {tmp_path}

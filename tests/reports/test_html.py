@@ -169,6 +169,7 @@ def test_curves_and_thresholds_of_several_labels() -> None:
     ]
     measured = {
         "map": 0.75,
+        "unit": "picture",
         "classes": rows,
         "precision_recall": {"recall": [0, 0.5, 1], "mean": [1, 0.8, 0.5], "classes": {"cat": [1, 0.8, 0.5]}},
         "calibration": [{"probability": 0.1, "present": 0.2, "count": 9}],

@@ -14,9 +14,10 @@ from typing import Any
 import psutil
 
 from tunewell.schedulers import records
-from tunewell.schedulers.contract import Scheduler
+from tunewell.schedulers.contract import LOST, Scheduler
 from tunewell.schedulers.local import LocalScheduler
-from tunewell.spec.launch import AttemptKey, Ended, Event, Exit, Launch, Report, Reported
+from tunewell.spec.launch import AttemptKey, Ended, Event, Exit, Launch, Report, Reported, Started
+from tunewell.spec.states import Cause
 
 #: What the folders of all attempts here bear.
 IDENTITY = "0" * 32
@@ -85,8 +86,8 @@ class Bench:
         return Launch(key=AttemptKey("bench", number, 1), folder=folder, identity=IDENTITY, **fields)
 
     def start(self, launch: Launch) -> Launch:
-        """Start an attempt."""
-        self.scheduler.start(launch)
+        """Hand an attempt to the scheduler."""
+        self.scheduler.submit(launch)
         return launch
 
     def poll(self, timeout: float = 0.05) -> None:
@@ -96,6 +97,19 @@ class Bench:
     def wait_until(self, condition: Callable[[], Any]) -> Any:
         """Poll until `condition` holds."""
         return wait_until(condition, self.poll)
+
+    def take_over(self, launch: Launch) -> str:
+        """Have the scheduler take over an attempt; return what it answers: that it is alive, ended or unknown."""
+        before = len(self.events)
+        self.scheduler.reconcile([launch])
+        self.wait_until(lambda: any(isinstance(event, Started | Ended) for event in self._later(launch, before)))
+        answers = [event for event in self._later(launch, before) if isinstance(event, Started | Ended)]
+        if isinstance(answers[0], Started):
+            return "alive"
+        return "unknown" if answers[0].exit == Exit(Cause.NODE_LOST, LOST) else "ended"
+
+    def _later(self, launch: Launch, before: int) -> list[Event]:
+        return [event for event in self.events[before:] if event.key == launch.key]
 
     def exit_of(self, launch: Launch) -> Exit | None:
         """Return how an attempt ended, None if that is not known yet."""

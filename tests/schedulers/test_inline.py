@@ -15,7 +15,7 @@ import pytest
 import tunewell.trial
 from tests.schedulers.bench import Bench, with_environment
 from tunewell.schedulers.inline import InlineScheduler
-from tunewell.spec.launch import AttemptKey, Ended, Event, Exit, Launch, Reported, Resources
+from tunewell.spec.launch import AttemptKey, Ended, Event, Exit, Launch, Reported, Resources, Started
 from tunewell.spec.states import Cause
 from tunewell.trial import Failed, Pruned, Trial
 
@@ -31,10 +31,10 @@ def run(function: Any, folder: Path, **parameters: Any) -> tuple[list[tuple[int,
     """Call `function` as an attempt; return its reports as (step, metrics), and its end."""
     scheduler = InlineScheduler(function, "score")
     events: list[Event] = []
-    scheduler.start(launch(folder, **parameters))
+    scheduler.submit(launch(folder, **parameters))
     scheduler.poll(events.append, 0.0)
-    *reports, end = events
-    assert isinstance(end, Ended)
+    start, *reports, end = events
+    assert start == Started(KEY) and isinstance(end, Ended)
     return [(e.report.step, dict(e.report.metrics)) for e in reports if isinstance(e, Reported)], end.exit
 
 
@@ -56,7 +56,7 @@ def test_function_with_trial(tmp_path: Path) -> None:
         assert tunewell.trial.current() is trial
 
     scheduler = InlineScheduler(function, "score")
-    scheduler.start(with_environment(launch(tmp_path, x=2), TUNEWELL_FIDELITY="0.5", TUNEWELL_SAMPLING="0.1"))
+    scheduler.submit(with_environment(launch(tmp_path, x=2), TUNEWELL_FIDELITY="0.5", TUNEWELL_SAMPLING="0.1"))
     scheduler.poll(lambda event: None, 0.0)
     folder = tmp_path / "never-made"
     assert seen == {
@@ -89,10 +89,10 @@ def test_reports_come_at_once(tmp_path: Path) -> None:
 
     def function(trial: Trial) -> None:
         trial.report(score=1)
-        assert len(events) == 1
+        assert isinstance(events[-1], Reported)
 
     scheduler = InlineScheduler(function, "score")
-    scheduler.start(launch(tmp_path))
+    scheduler.submit(launch(tmp_path))
     scheduler.poll(events.append, 0.0)
     assert isinstance(events[-1], Ended) and events[-1].exit.cause is None
 
@@ -109,12 +109,13 @@ def test_stop_from_the_sink(tmp_path: Path) -> None:
 
     def sink(event: Event) -> None:
         events.append(event)
-        scheduler.stop(KEY)
+        if isinstance(event, Reported):
+            scheduler.stop(KEY)
 
     scheduler = InlineScheduler(function, "score")
-    scheduler.start(launch(tmp_path))
+    scheduler.submit(launch(tmp_path))
     scheduler.poll(sink, 0.0)
-    assert after == [] and len(events) == 2
+    assert after == [] and [type(event) for event in events] == [Started, Reported, Ended]
     assert isinstance(events[-1], Ended) and events[-1].exit.stopped
 
 
@@ -124,10 +125,11 @@ def test_stop_at_the_last_report_is_too_late(tmp_path: Path) -> None:
 
     def sink(event: Event) -> None:
         events.append(event)
-        scheduler.stop(KEY)
+        if isinstance(event, Reported):
+            scheduler.stop(KEY)
 
     scheduler = InlineScheduler(lambda: 1.0, "score")
-    scheduler.start(launch(tmp_path))
+    scheduler.submit(launch(tmp_path))
     scheduler.poll(sink, 0.0)
     assert isinstance(events[-1], Ended) and not events[-1].exit.stopped
 
@@ -137,11 +139,11 @@ def test_stop_before_the_call(tmp_path: Path) -> None:
     calls: list[int] = []
     scheduler = InlineScheduler(lambda: calls.append(1), "score")
     events: list[Event] = []
-    scheduler.start(launch(tmp_path))
+    scheduler.submit(launch(tmp_path))
     scheduler.stop(AttemptKey("inline", 4, 1))
     scheduler.stop(KEY)
     scheduler.poll(events.append, 0.0)
-    assert calls == [] and isinstance(events[0], Ended) and events[0].exit.stopped
+    assert calls == [] and isinstance(events[-1], Ended) and events[-1].exit.stopped
 
 
 @pytest.mark.parametrize(
@@ -236,11 +238,11 @@ def test_interrupt(tmp_path: Path) -> None:
 
     scheduler = InlineScheduler(function, "score")
     events: list[Event] = []
-    scheduler.start(launch(tmp_path))
+    scheduler.submit(launch(tmp_path))
     with pytest.raises(KeyboardInterrupt):
         scheduler.poll(events.append, 0.0)
-    assert isinstance(events[0], Ended) and events[0].exit.stopped and events[0].exit.cause is None
-    assert not scheduler.calling and scheduler.free(Resources()) == 1
+    assert isinstance(events[-1], Ended) and events[-1].exit.stopped and events[-1].exit.cause is None
+    assert not scheduler.calling and scheduler.capacity().free(Resources()) == 1
 
 
 def test_threads_of_the_function_report(tmp_path: Path) -> None:
@@ -263,7 +265,7 @@ def test_a_thread_that_outlives_its_trial_reports_nothing(tmp_path: Path) -> Non
     def function(trial: Trial) -> float:
         trials.append(trial)
         if len(trials) > 1:
-            with pytest.raises(RuntimeError, match="trial 3 has ended"):
+            with pytest.raises(RuntimeError, match="the trial has ended"):
                 pool.submit(trials[0].report, score=9).result()
         return 1.0
 
@@ -271,11 +273,11 @@ def test_a_thread_that_outlives_its_trial_reports_nothing(tmp_path: Path) -> Non
     events: list[Event] = []
     with ThreadPoolExecutor(1) as pool:
         for attempt in (1, 2):
-            scheduler.start(replace(launch(tmp_path), key=replace(KEY, attempt=attempt)))
+            scheduler.submit(replace(launch(tmp_path), key=replace(KEY, attempt=attempt)))
             scheduler.poll(events.append, 0.0)
-            with pytest.raises(RuntimeError, match="trial 3 has ended"):
+            with pytest.raises(RuntimeError, match="the trial has ended"):
                 pool.submit(trials[-1].report, score=9).result()
-    assert [type(event) for event in events] == [Reported, Ended] * 2
+    assert [type(event) for event in events] == [Started, Reported, Ended] * 2
     assert all(event.exit.cause is None for event in events if isinstance(event, Ended))
 
 
@@ -288,10 +290,12 @@ def test_error_of_the_sink(tmp_path: Path) -> None:
 
     def sink(event: Event) -> None:
         assert not scheduler.calling
+        if isinstance(event, Started):
+            return
         raise LookupError("the store is gone")
 
     scheduler = InlineScheduler(function, "score")
-    scheduler.start(launch(tmp_path))
+    scheduler.submit(launch(tmp_path))
     with pytest.raises(LookupError):
         scheduler.poll(sink, 0.0)
 
@@ -309,21 +313,20 @@ def test_function_that_swallows_the_stop(tmp_path: Path) -> None:
                 assert trial.should_stop
 
     scheduler = InlineScheduler(function, "score")
-    scheduler.start(launch(tmp_path))
-    scheduler.poll(lambda event: scheduler.stop(KEY), 0.0)
+    scheduler.submit(launch(tmp_path))
+    scheduler.poll(lambda event: scheduler.stop(KEY) if isinstance(event, Reported) else None, 0.0)
     assert len(asked) == 3
 
 
 def test_room(tmp_path: Path) -> None:
     """There is one slot, without GPUs, and it is taken from start to end."""
     scheduler = InlineScheduler(lambda: 1.0, "score")
-    assert scheduler.slots(Resources(cpus=99)) == scheduler.free(Resources()) == 1
-    assert scheduler.slots(Resources(gpus=1)) == 0
-    scheduler.start(launch(tmp_path))
-    assert scheduler.free(Resources()) == 0
+    assert scheduler.capacity().slots(Resources()) == scheduler.capacity().free(Resources()) == 1
+    assert scheduler.capacity().slots(Resources(gpus=1)) == 0
+    scheduler.submit(launch(tmp_path))
+    assert scheduler.capacity().free(Resources()) == 0
     scheduler.poll(lambda event: None, 0.0)
-    assert scheduler.free(Resources()) == 1
-    assert scheduler.adopt(launch(tmp_path)) == "unknown"
+    assert scheduler.capacity().free(Resources()) == 1
 
 
 def test_cheap(tmp_path: Path) -> None:
@@ -333,7 +336,7 @@ def test_cheap(tmp_path: Path) -> None:
     events: list[Event] = []
     begin = time.process_time()
     for _ in range(1000):
-        bench.scheduler.start(one)
+        bench.scheduler.submit(one)
         bench.scheduler.poll(events.append, 0.0)
-    assert len(events) == 2000
+    assert len(events) == 3000
     assert (time.process_time() - begin) / 1000 < 600e-6

@@ -17,7 +17,7 @@ import pytest
 from tests.schedulers.bench import Bench, has_ended, open_descriptors, processes_of, script, wait_until
 from tunewell.schedulers import local, records
 from tunewell.schedulers.local import LocalScheduler
-from tunewell.spec.launch import Exit, Launch, Resources
+from tunewell.spec.launch import Ended, Exit, Launch, Resources
 from tunewell.spec.metric_line import DEFAULT_METRIC_PATTERN
 from tunewell.spec.states import Cause
 
@@ -84,11 +84,11 @@ def test_supervisor_killed_without_a_scheduler(bench: Bench, program: str) -> No
     kill(pids["supervisor"]["pid"])
     wait_until(lambda: has_ended(pids["supervisor"]["pid"]) and has_ended(pids["trial"]["pid"]))
     successor = bench.successor()
-    assert successor.scheduler.adopt(launch) == "unknown"
+    assert successor.take_over(launch) == "unknown"
     assert all(map(has_ended, children_in(log))) and processes_of(launch.folder) == []
     recorded = records.read_exit(launch.folder)
     assert recorded is not None and recorded.cause is Cause.NODE_LOST
-    assert successor.scheduler.free(Resources()) == successor.scheduler.slots(Resources())
+    assert successor.scheduler.capacity().free(Resources()) == successor.scheduler.capacity().slots(Resources())
     successor.scheduler.close()
 
 
@@ -143,8 +143,8 @@ def test_scheduler_killed(bench: Bench, ending: str) -> None:
         wait_until((launch.folder / "exit.json").exists)
         supervisor = bench.supervisor_of(launch)["supervisor"]["pid"]
         wait_until(lambda: has_ended(supervisor))
-    assert bench.scheduler.adopt(launch) == ("ended" if ending == "before" else "alive")
-    assert bench.scheduler.free(Resources()) < 4
+    assert bench.take_over(launch) == ("ended" if ending == "before" else "alive")
+    assert bench.scheduler.capacity().free(Resources()) == (4 if ending == "before" else 3)
     (bench.folder / "go").touch()
     exit_ = bench.finish(launch)
     assert (exit_.cause, exit_.exit_code) == (Cause.CRASHED, 3)
@@ -157,7 +157,7 @@ def test_adopted_attempt_can_be_stopped(bench: Bench) -> None:
     bench.wait_for_output(launch)
     bench.scheduler.close()
     successor = bench.successor()
-    assert successor.scheduler.adopt(launch) == "alive"
+    assert successor.take_over(launch) == "alive"
     successor.scheduler.stop(launch.key, 0.0)
     assert successor.finish(launch).stopped
     successor.scheduler.close()
@@ -172,17 +172,17 @@ def test_adoption_restores_gpus(tmp_path: Path) -> None:
         first.wait_for_output(launch)
     first.scheduler.close()
     second = Bench(tmp_path, LocalScheduler(cpus=4, gpus=("0", "1", "2")))
-    assert second.scheduler.adopt(kept) == "alive"
-    assert second.scheduler.free(Resources(gpus=1)) == 2
+    assert second.take_over(kept) == "alive"
+    assert second.scheduler.capacity().free(Resources(gpus=1)) == 2
     program = ("sh", "-c", 'echo "<$CUDA_VISIBLE_DEVICES>"')
     other = second.launch(3, command=program, resources=Resources(gpus=2))
     second.run(other)
     assert (other.folder / "output.log").read_text() == "<0,2>\n"
-    assert second.scheduler.adopt(filler) == "alive"
+    assert second.take_over(filler) == "alive"
     for launch in (filler, kept):
         second.scheduler.stop(launch.key, 0.0)
         second.finish(launch)
-    assert second.scheduler.free(Resources(gpus=1)) == 3
+    assert second.scheduler.capacity().free(Resources(gpus=1)) == 3
     second.scheduler.close()
 
 
@@ -194,10 +194,10 @@ def test_adopting_what_never_ran(bench: Bench, state: str) -> None:
         records.write_launch(launch, ())
     if state == "no folder":
         shutil.rmtree(launch.folder)
-    assert bench.scheduler.adopt(launch) == "unknown"
+    assert bench.take_over(launch) == "unknown"
     if state != "no folder":
         late = bench.successor()
-        late.scheduler.start(launch)
+        late.scheduler.submit(launch)
         late.wait_until(lambda: late.exit_of(launch))
         late.scheduler.close()
     assert not (bench.folder / "began").exists()
@@ -215,13 +215,15 @@ def test_the_attempt_of_another_life_is_left_alone(bench: Bench, state: str) -> 
     bench.scheduler.close()
     successor = bench.successor()
     before = sorted(path.name for path in other.folder.iterdir())
-    assert successor.scheduler.adopt(replace(other, identity="1" * 32)) == "unknown"
+    assert successor.take_over(replace(other, identity="1" * 32)) == "unknown"
     successor.poll()
-    assert successor.events == []
+    assert [type(event) for event in successor.events] == [Ended]
+    assert successor.scheduler.capacity().free(Resources()) == 4
     assert sorted(path.name for path in other.folder.iterdir()) == before
     if state == "alive":
         assert not has_ended(pids["trial"]["pid"])
-        assert successor.scheduler.adopt(other) == "alive"
+        successor.events.clear()
+        assert successor.take_over(other) == "alive"
         successor.scheduler.stop(other.key, 0.0)
         successor.finish(other)
     successor.scheduler.close()
@@ -235,23 +237,23 @@ def test_a_copied_folder_ends_no_process_of_its_original(bench: Bench) -> None:
     copy = bench.folder / "copy" / "1"
     shutil.copytree(launch.folder, copy)
     successor = bench.successor()
-    assert successor.scheduler.adopt(replace(launch, folder=copy)) == "unknown"
+    assert successor.take_over(replace(launch, folder=copy)) == "unknown"
     assert records.read_exit(copy) is not None
     assert not any(has_ended(process["pid"]) for process in (pids["supervisor"], pids["trial"]))
     bench.scheduler.stop(launch.key, 0.0)
     assert bench.finish(launch).stopped
     shutil.rmtree(copy)
     shutil.copytree(launch.folder, copy)
-    assert successor.scheduler.adopt(replace(launch, folder=copy)) == "unknown", "the last reports may be missing"
+    assert successor.take_over(replace(launch, folder=copy)) == "unknown", "the last reports may be missing"
     successor.scheduler.close()
 
 
 def test_adopting_twice(bench: Bench) -> None:
     """What an earlier adoption found to be lost comes as an end, so it can't be missed."""
     launch = bench.launch(command=("true",))
-    assert bench.scheduler.adopt(launch) == "unknown"
+    assert bench.take_over(launch) == "unknown"
     successor = bench.successor()
-    assert successor.scheduler.adopt(launch) == "ended"
+    assert successor.take_over(launch) == "ended"
     assert successor.finish(launch).cause is Cause.NODE_LOST
     successor.scheduler.close()
 
@@ -260,7 +262,7 @@ def test_adopting_before_the_supervisor_is_known(bench: Bench) -> None:
     """An attempt whose lock is held is alive, even while nothing tells by whom."""
     launch = bench.launch(command=("true",))
     with records.locked(launch.folder, wait=False):
-        assert bench.scheduler.adopt(launch) == "alive"
+        assert bench.take_over(launch) == "alive"
         bench.poll()
         assert bench.exit_of(launch) is None
         records.write_exit(launch.folder, Exit())
@@ -289,7 +291,7 @@ def test_start_in_a_folder_that_is_not_there(bench: Bench) -> None:
     shutil.rmtree(launch.folder)
     exit_ = bench.run(launch)
     assert exit_.cause is Cause.NODE_LOST and "could not be started" in exit_.detail
-    assert bench.scheduler.free(Resources()) == 4
+    assert bench.scheduler.capacity().free(Resources()) == 4
 
 
 def test_full_disk(bench: Bench) -> None:
@@ -353,7 +355,7 @@ def test_nothing_leaks(bench: Bench) -> None:
     def run_some(numbers: range) -> None:
         launches: list[Launch] = []
         for number in numbers:
-            bench.wait_until(lambda: bench.scheduler.free(Resources()))
+            bench.wait_until(lambda: bench.scheduler.capacity().free(Resources()))
             launches.append(bench.start(bench.launch(number, command=("true",))))
         assert {bench.finish(launch).cause for launch in launches} == {None}
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.schedulers.bench import Bench, script, with_environment
+from tests.schedulers.children import entries
 from tunewell.schedulers.local import LocalScheduler
 from tunewell.spec.launch import Ended, Event, Resources
 from tunewell.spec.states import Cause
@@ -34,19 +36,33 @@ SHOW = ("sh", "-c", 'echo "${CUDA_VISIBLE_DEVICES-unset}"')
 def test_slots(resources: Resources, slots: int) -> None:
     """Slots are what cores and GPUs both allow."""
     scheduler = LocalScheduler(cpus=8, gpus=("0", "1", "2"))
-    assert scheduler.slots(resources) == scheduler.free(resources) == slots
+    assert scheduler.capacity().slots(resources) == scheduler.capacity().free(resources) == slots
     scheduler.close()
 
 
 def test_free_follows_the_attempts(bench: Bench) -> None:
     """Cores are taken from the start of an attempt to its end."""
     launch = bench.start(bench.launch(command=script("polite"), resources=Resources(cpus=3)))
-    assert bench.scheduler.free(Resources(cpus=1)) == 1
-    assert bench.scheduler.free(Resources(cpus=2)) == 0
+    assert bench.scheduler.capacity().free(Resources(cpus=1)) == 1
+    assert bench.scheduler.capacity().free(Resources(cpus=2)) == 0
     bench.wait_for_output(launch)
     bench.scheduler.stop(launch.key)
     bench.finish(launch)
-    assert bench.scheduler.free(Resources(cpus=1)) == 4
+    assert bench.scheduler.capacity().free(Resources(cpus=1)) == 4
+
+
+def test_a_fork_server_is_made_ready_before_it_is_needed(bench: Bench) -> None:
+    """An attempt is forked by the process that a hint has set to importing what the attempt needs."""
+    bench.scheduler.preload((entries.__name__,))
+    (ready,) = _fork_servers()
+    launch = bench.launch(command=None, entry=f"{entries.__name__}:describe", preload=(entries.__name__,))
+    assert bench.finish(bench.start(launch)).cause is None
+    assert _fork_servers() == [ready]
+
+
+def _fork_servers() -> list[psutil.Process]:
+    children = psutil.Process().children()
+    return [child for child in children if "tunewell.schedulers.fork_server" in child.cmdline()]
 
 
 def test_gpus_are_exclusive(tmp_path: Path) -> None:
@@ -60,12 +76,12 @@ def test_gpus_are_exclusive(tmp_path: Path) -> None:
     ]
     for launch in launches:
         bench.start(launch)
-    assert bench.scheduler.free(Resources(gpus=1)) == 0
+    assert bench.scheduler.capacity().free(Resources(gpus=1)) == 0
     for launch in launches:
         bench.finish(launch)
     shown = [(launch.folder / "output.log").read_text().strip() for launch in launches]
     assert shown == ["4", "GPU-5", "", "7"]
-    assert bench.scheduler.free(Resources(gpus=2)) == 1
+    assert bench.scheduler.capacity().free(Resources(gpus=2)) == 1
     bench.scheduler.close()
 
 

@@ -48,7 +48,7 @@ def bench(tmp_path: Path, scheduler: LocalScheduler) -> Iterator[Bench]:
     yield bench
     for process in processes_below(tmp_path):
         process.kill()
-    bench.wait_until(lambda: scheduler.free(Resources()) == 4)
+    bench.wait_until(lambda: scheduler.capacity().free(Resources()) == 4)
 
 
 def test_success(bench: Bench) -> None:

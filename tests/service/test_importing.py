@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tunewell.service.export import to_csv
 from tunewell.service.service import Service
+from tunewell.service.types import OWNER, Submission
 from tunewell.spec.errors import ConflictError, DataError, UserError
 from tunewell.spec.launch import AttemptKey
 from tunewell.spec.states import Cause, ExperimentState, TrialState
@@ -49,13 +50,24 @@ def table(tmp_path: Path, *rows: str) -> Path:
     return path
 
 
+def take(service: Service, spec: dict[str, Any], path: Path) -> Submission:
+    """Import a CSV file."""
+    return service.import_table(spec, path.read_bytes(), str(path), caller=OWNER)
+
+
+def exported(service: Service, name: str) -> list[dict[str, Any]]:
+    """Return the trials of an experiment as they are exported."""
+    trials: list[dict[str, Any]] = json.loads("".join(service.export(name)))["trials"]
+    return trials
+
+
 def test_any_table_becomes_an_experiment(service: Service, tmp_path: Path) -> None:
     """Columns in any order, further ones ignored, constants filled in, inactive parameters dropped."""
     path = table(
         tmp_path, f"{HEADER},note", f'{GOOD},"good, but slow"', "1e-2,sgd,0.9,false,4.0,0.25,", "1,adam,7,TRUE,1,3,"
     )
-    assert service.import_table(SPEC, path) == "old"
-    row = service.experiment("old")
+    assert take(service, SPEC, path).name == "old"
+    row = service.store.experiment("old")
     assert row.state is ExperimentState.COMPLETED
     assert row.detail == f"Imported from {path}."
     first, second, third = service.store.trials("old")
@@ -68,7 +80,7 @@ def test_any_table_becomes_an_experiment(service: Service, tmp_path: Path) -> No
     best = service.result("old").best
     assert best is not None
     assert best.number == 2
-    assert service.report("old").exists()
+    assert service.report("old")
 
 
 @pytest.mark.parametrize("cell", ["null", "None", ""])
@@ -79,12 +91,12 @@ def test_null_in_a_table(service: Service, tmp_path: Path, cell: str) -> None:
         "command": ["echo", "{depth}", "{leaves}"],
         "parameters": {"depth": [3, None], "leaves": {"low": 2, "high": 9, "when": {"depth": None}}},
     }
-    service.import_table(spec, table(tmp_path, "depth,leaves,loss", "3,,1", f"{cell},7,0.5"))
+    take(service, spec, table(tmp_path, "depth,leaves,loss", "3,,1", f"{cell},7,0.5"))
     first, second = service.store.trials("old")
     assert first.parameters == {"depth": 3}
     assert second.parameters == {"depth": None, "leaves": 7}
-    assert to_csv(service.export("old")).splitlines()[-1].endswith(",null,7")
-    assert '<td class="short">null</td>' in service.report("old").read_text(encoding="utf-8")
+    assert list(service.export("old", "csv"))[-1].endswith(",null,7\n")
+    assert '<td class="short">null</td>' in service.report("old")
 
 
 def test_an_export_comes_back_as_it_was(service: Service, tmp_path: Path) -> None:
@@ -103,9 +115,9 @@ def test_an_export_comes_back_as_it_was(service: Service, tmp_path: Path) -> Non
             tx.start_attempt(AttemptKey("first", number, 1), now=1.0)
             tx.finish_trial(AttemptKey("first", number, 1), AttemptEnd(state, cause=cause, value=value, now=4.0))
         tx.add_trial("first", 5, complete, "model", 1.0, None, 5.0)
-    exported = to_csv(service.export("first")).splitlines()
-    service.import_table(SPEC, table(tmp_path, *exported))
-    one, two = service.export("first")["trials"], service.export("old")["trials"]
+    rows = "".join(service.export("first", "csv")).splitlines()
+    take(service, SPEC, table(tmp_path, *rows))
+    one, two = exported(service, "first"), exported(service, "old")
     assert len(two) == 4
     kept = ("number", "state", "cause", "value", "parameters", "fidelity", "cost_seconds")
     assert [[trial[key] for key in kept] for trial in two] == [
@@ -154,42 +166,40 @@ def test_an_export_comes_back_as_it_was(service: Service, tmp_path: Path) -> Non
 def test_bad_tables_are_refused_as_a_whole(service: Service, tmp_path: Path, rows: list[str], message: str) -> None:
     """The message names file, row, column, value and remedy; nothing is imported."""
     with pytest.raises(DataError) as caught:
-        service.import_table(SPEC, table(tmp_path, *rows))
+        take(service, SPEC, table(tmp_path, *rows))
     assert message in str(caught.value)
     assert str(caught.value).startswith(str(tmp_path / "trials.csv"))
-    assert service.experiments() == []
+    assert service.store.experiments() == []
 
 
-def test_missing_files_and_wrong_encodings_are_told(service: Service, tmp_path: Path) -> None:
+def test_wrong_encodings_are_told(service: Service, tmp_path: Path) -> None:
     """What can't be read is no table."""
-    with pytest.raises(DataError, match="can't be read"):
-        service.import_table(SPEC, tmp_path / "none.csv")
     (tmp_path / "cut.csv").write_bytes(b"\xff\xfel")
     with pytest.raises(DataError, match=r"not UTF-16.*Save it as CSV in UTF-8"):
-        service.import_table(SPEC, tmp_path / "cut.csv")
+        take(service, SPEC, tmp_path / "cut.csv")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
 def test_tables_of_other_programs(service: Service, tmp_path: Path, encoding: str) -> None:
     """A table of trials may be in any encoding that programs write."""
     (tmp_path / "old.csv").write_bytes(f"{HEADER},größe\n{GOOD},1\n".encode(encoding))
-    service.import_table(SPEC, tmp_path / "old.csv")
-    assert len(service.export(SPEC["name"])["trials"]) == 1
+    take(service, SPEC, tmp_path / "old.csv")
+    assert len(exported(service, SPEC["name"])) == 1
 
 
 def test_imported_experiments_do_not_go_on_but_help(service: Service, tmp_path: Path) -> None:
     """They are neither continued, nor retried, nor imported into; a new search starts from them."""
     path = table(tmp_path, HEADER + ",state", GOOD + ",", "0.2,adam,,True,1,,failed")
-    service.import_table(SPEC, path)
+    take(service, SPEC, path)
     for attempt in (
-        lambda: service.import_table(SPEC, path),
+        lambda: take(service, SPEC, path),
         lambda: service.submit({**SPEC, "max_trials": 30}),
-        lambda: service.retry("old"),
+        lambda: service.retry("old", caller=OWNER),
     ):
         with pytest.raises(ConflictError):
             attempt()
     service.submit({**SPEC, "name": "new", "warm_start": "old"})
-    (source,) = service.experiment("new").algorithm["sources"]
+    (source,) = service.store.experiment("new").algorithm["sources"]
     assert [trial[0] for trial in source["trials"]] == [1]
 
 
@@ -221,7 +231,7 @@ def study(tmp_path: Path) -> Any:
 
 def test_studies_become_experiments(service: Service, study: Any) -> None:
     """Values, parameters, states and intermediate values are those of the study."""
-    service.import_study(SPEC, study.user_attrs["url"])
+    service.import_study(SPEC, study.user_attrs["url"], caller=OWNER)
     rows = service.store.trials("old")
     assert [row.state for row in rows] == ["succeeded", "pruned", "failed", "succeeded", "succeeded"]
     assert [row.value for row in rows] == [trial.value for trial in study.trials]
@@ -241,11 +251,11 @@ def test_null_in_a_study(service: Service, tmp_path: Path) -> None:
     spec = {"name": "old", "command": ["echo", "{depth}"], "objective": SPEC["objective"]}
     outside = r", trial 1, parameter 'depth': null is outside 3 \| 5\. Add it to the spec's values"
     with pytest.raises(DataError, match=outside):
-        service.import_study({**spec, "parameters": {"depth": [3, 5]}}, url)
-    service.import_study({**spec, "parameters": {"depth": [3, 5, None]}}, url)
+        service.import_study({**spec, "parameters": {"depth": [3, 5]}}, url, caller=OWNER)
+    service.import_study({**spec, "parameters": {"depth": [3, 5, None]}}, url, caller=OWNER)
     assert [row.parameters["depth"] for row in service.store.trials("old")] == [3, None]
     service.submit({**spec, "name": "new", "parameters": {"depth": [3, 5]}, "max_trials": 2, "warm_start": "old"})
-    assert [trial[0] for trial in service.experiment("new").algorithm["sources"][0]["trials"]] == [1]
+    assert [trial[0] for trial in service.store.experiment("new").algorithm["sources"][0]["trials"]] == [1]
 
 
 @pytest.mark.parametrize(
@@ -265,16 +275,16 @@ def test_studies_that_do_not_fit_are_refused(
 ) -> None:
     """Each case has its message; nothing is imported."""
     with pytest.raises(UserError) as caught:
-        service.import_study({**SPEC, **changes}, study.user_attrs["url"], name)
+        service.import_study({**SPEC, **changes}, study.user_attrs["url"], name, caller=OWNER)
     assert message in str(caught.value)
-    assert service.experiments() == []
+    assert service.store.experiments() == []
 
 
 def test_missing_storages_are_not_made(service: Service, tmp_path: Path) -> None:
     """A mistyped file name makes no new database."""
     pytest.importorskip("optuna")
     with pytest.raises(DataError, match="no such database file"):
-        service.import_study(SPEC, f"sqlite:///{tmp_path}/other.db")
+        service.import_study(SPEC, f"sqlite:///{tmp_path}/other.db", caller=OWNER)
     assert not (tmp_path / "other.db").exists()
 
 
@@ -289,11 +299,11 @@ def test_a_foreign_database_is_left_as_it_is(service: Service, tmp_path: Path) -
 
     before = tables()
     with pytest.raises(DataError, match="there are no studies of Optuna in it"):
-        service.import_study({**SPEC, "name": "imported"}, f"sqlite:///{database}")
+        service.import_study({**SPEC, "name": "imported"}, f"sqlite:///{database}", caller=OWNER)
     assert tables() == before
     (tmp_path / "text.db").write_text("no database at all, but long enough to be looked at")
     with pytest.raises(DataError, match="it can't be read"):
-        service.import_study({**SPEC, "name": "imported"}, f"sqlite:///{tmp_path / 'text.db'}")
+        service.import_study({**SPEC, "name": "imported"}, f"sqlite:///{tmp_path / 'text.db'}", caller=OWNER)
 
 
 def test_without_optuna_the_remedy_is_told(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -307,4 +317,4 @@ def test_without_optuna_the_remedy_is_told(service: Service, monkeypatch: pytest
 
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(DataError, match="pip install optuna"):
-        service.import_study(SPEC, "sqlite:///s.db")
+        service.import_study(SPEC, "sqlite:///s.db", caller=OWNER)

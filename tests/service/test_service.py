@@ -6,30 +6,34 @@ import os
 import re
 import signal
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tunewell.service import models
-from tunewell.service.jobs import JobFailed, job_launch, run_job
+from tests.service.children import preparations
+from tunewell.controller.loading import trial_budget
+from tunewell.schedulers import hardware
+from tunewell.service import checking, submission
+from tunewell.service.running import Given, Situation
 from tunewell.service.service import Service
-from tunewell.service.submission import Fresh, make_plan, trial_budget
+from tunewell.service.submission import make_plan
+from tunewell.service.types import OWNER
+from tunewell.service.verbs import Fresh
+from tunewell.service.views import experiment_view
+from tunewell.spec.capacity import Capacity, Gpu, Node
 from tunewell.spec.errors import ConflictError, SpecError, UserError
 from tunewell.spec.experiment import parse_spec
-from tunewell.spec.launch import AttemptKey, Launch
-from tunewell.spec.states import Cause, TrialState
+from tunewell.spec.launch import AttemptKey
+from tunewell.spec.states import Cause, ExperimentState, JobState, TrialState
 from tunewell.store.rows import AttemptEnd
 from tunewell.tasks.command import CommandTask
 from tunewell.tasks.image_classification.digits import write_digits
 from tunewell.tasks.image_classification.task import ImageClassification
-from tunewell.tasks.vision import memory_ranges
-from tunewell.tasks.vision.gpus import Gpu
+from tunewell.tuners import catalogue
 
 SPEC: dict[str, Any] = {
     "name": "e",
@@ -57,6 +61,11 @@ def failed(service: Service, number: int) -> None:
         )
 
 
+def of_cores(cores: int) -> Capacity:
+    """Return a machine that has nothing but cores and memory."""
+    return Capacity((hardware.empty_node(cores, 1 << 36, ()),))
+
+
 @pytest.mark.parametrize(("new", "expected"), [("never", ("e", "continued")), ("always", ("e-2", "new"))])
 def test_a_name_that_another_process_takes_meanwhile(
     new: Fresh, expected: tuple[str, str], service: Service, monkeypatch: pytest.MonkeyPatch
@@ -76,7 +85,7 @@ def test_a_trial_named_twice_is_retried_once(service: Service) -> None:
     service.submit(SPEC)
     failed(service, 1)
     failed(service, 2)
-    assert service.retry("e", [2, 1, 2]) == [2, 1]
+    assert service.retry("e", [2, 1, 2], caller=OWNER) == (2, 1)
     (request,) = service.store.requests("e")
     assert request.data == {"trials": [2, 1]}
 
@@ -85,7 +94,7 @@ def test_a_retried_search_that_was_killed_goes_on(service: Service) -> None:
     """While a trial waits to run again, the search is not called finished, although its state is final."""
     service.submit({**SPEC, "max_trials": 1})
     failed(service, 1)
-    assert not service.run("e") or service.experiment("e").state.final
+    assert not service.run("e") or service.store.experiment("e").state.final
     assert service.submit({**SPEC, "max_trials": 1}).kind == "finished"
     with service.store.transaction() as tx:
         tx.retry_trial("e", 1, 3.0)
@@ -95,10 +104,10 @@ def test_a_retried_search_that_was_killed_goes_on(service: Service) -> None:
 def test_without_max_trials_the_default_counts_again(service: Service) -> None:
     """A number that is taken out of the spec is not remembered."""
     service.submit(SPEC)
-    row = service.experiment("e")
+    row = service.store.experiment("e")
     assert trial_budget(parse_spec(row.spec), row) == 2
     service.submit({key: value for key, value in SPEC.items() if key != "max_trials"})
-    row = service.experiment("e")
+    row = service.store.experiment("e")
     assert trial_budget(parse_spec(row.spec), row) == 20
 
 
@@ -108,14 +117,16 @@ def test_a_search_goes_on_where_there_is_another_gpu(
     """What a GPU decided when the search began stays as it was, and is no change of the spec."""
     raw = {"name": "e", "task": "image-classification", "data": str(tmp_path), "network": "resnet18"}
     monkeypatch.setattr(ImageClassification, "check", lambda task, spec: [])
-    monkeypatch.setattr(memory_ranges, "smallest_gpu", lambda: Gpu(80 << 30, bfloat16=True))
+    large, small = (Gpu("0", memory_bytes=gib << 30, compute_capability=(9, 0)) for gib in (80, 2))
+    machines = [Capacity((Node("here", 8, 1 << 36, gpus, 8, 1 << 36, ()),)) for gpus in ((large,), (small,), ())]
+    monkeypatch.setattr(checking, "machine", lambda: machines[0])
     service.submit(raw)
-    space = service.experiment("e").space
+    space = service.store.experiment("e").space
     assert space["image_size"]["ordinal"][-1] == 288
-    for gpu in (Gpu(2 << 30, bfloat16=False), None):
-        monkeypatch.setattr(memory_ranges, "smallest_gpu", lambda gpu=gpu: gpu)
+    for other in machines[1:]:
+        monkeypatch.setattr(checking, "machine", lambda other=other: other)
         assert service.submit({**raw, "max_trials": 30}).kind == "continued"
-        assert service.experiment("e").space == space
+        assert service.store.experiment("e").space == space
 
 
 @pytest.mark.parametrize("resources", [{"cpus": 4096}, {"gpus": 512}])
@@ -124,7 +135,7 @@ def test_more_than_the_machine_has_is_refused_at_once(service: Service, resource
     (what,) = resources
     with pytest.raises(SpecError, match=rf"resources\.{what}: \d+ a trial, but this machine offers trials \d+"):
         service.submit({**SPEC, "resources": resources})
-    assert service.experiments() == []
+    assert service.store.experiments() == []
 
 
 def test_rounds_in_epochs_give_the_length_of_a_training(tmp_path: Path) -> None:
@@ -152,8 +163,7 @@ def test_what_bounds_the_trials_at_once_is_said(
     service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fields: dict[str, Any], at_once: int, why: str
 ) -> None:
     """As many trials run as fit, fractions of cores counted, and a sentence says at the start why no more do."""
-    monkeypatch.setattr("tunewell.schedulers.local.detect_cpus", lambda: 2)
-    monkeypatch.setattr("tunewell.schedulers.local.detect_gpus", lambda: ())
+    monkeypatch.setattr(hardware, "machine", lambda: of_cores(2))
     code = (
         "import os, time; here = os.environ['TUNEWELL_TRIAL']; open(here + '.run', 'w').close()\n"
         f"while len([n for n in os.listdir() if n.endswith('.run')]) < {at_once}: time.sleep(0.01)\n"
@@ -172,18 +182,22 @@ def test_what_bounds_the_trials_at_once_is_said(
 
 def test_the_experiment_is_locked_while_it_is_prepared(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever looks during a long preparation finds the experiment running, and nobody else can run it."""
+    monkeypatch.setattr(CommandTask, "jobs", {"prepare": f"{preparations.__name__}:wait"})
     service.submit(SPEC)
     seen: list[bool] = []
-    prepare = CommandTask.prepare
 
-    def look(*arguments: Any) -> list[str]:
-        seen.append(service.is_running("e"))
-        return prepare(*arguments)
+    def look(situation: Situation) -> None:
+        del situation
+        (job,) = service.jobs(experiment="e", kind="prepare").items or [None]
+        if job is not None and job.state is JobState.RUNNING and not seen:
+            seen.append(service.home.is_running("e"))
+            with pytest.raises(ConflictError, match=f"is being run by process {os.getpid()}"):
+                service.check_idle("e")
+            (service.home.job(job.id) / "1" / "go").touch()
 
-    monkeypatch.setattr(CommandTask, "prepare", look)
-    service.run("e")
+    assert service.run("e", on_step=look)
     assert seen == [True]
-    assert not service.is_running("e")
+    assert not service.home.is_running("e")
 
 
 def test_what_is_tried_first_is_on_record(service: Service) -> None:
@@ -199,18 +213,18 @@ def test_what_is_tried_first_is_on_record(service: Service) -> None:
         "max_trials": 12,
     }
     service.submit(spec)
-    recorded = service.experiment("warm").algorithm
+    recorded = service.store.experiment("warm").algorithm
     assert recorded["options"] == {"population_size": 4, "rounds": 3}
     assert len(recorded["initial"]) == 3
     for max_trials, made in ((8, 8), (20, 12)):
         service.submit({**spec, "max_trials": max_trials})
         assert service.run("warm")
-        assert sum(service.result("warm").counts.values()) == made
-    assert service.experiment("warm").algorithm == recorded
+        assert sum(service.result("warm").trials.values()) == made
+    assert service.store.experiment("warm").algorithm == recorded
     trials = service.store.trials("warm")
     assert [trial.origin for trial in trials[:3]] == [origin for origin, _ in recorded["initial"]]
     assert [round(3 * trial.fidelity) for trial in trials] == [1] * 4 + [2] * 4 + [3] * 4
-    assert "the population has been trained to the end" in service.experiment("warm").detail
+    assert "the population has been trained to the end" in service.store.experiment("warm").detail
 
 
 def test_a_population_is_compared_with_a_default_that_was_trained_in_full(service: Service) -> None:
@@ -227,197 +241,43 @@ def test_a_population_is_compared_with_a_default_that_was_trained_in_full(servic
     assert found[:2] == [None, None]
     assert [trial.number for trial in found[2:] if trial] == [3, 3]
     assert service.result("e").gain == pytest.approx(0.3)
-    assert service.view("e").default_trial == 3
+    assert experiment_view(service.store, service.home, "e").default_trial == 3
 
 
-# Jobs -----------------------------------------------------------------------------------------------------
+def test_a_spec_is_resolved_once(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the spec to the end of the search, one task completes it, and one choice of the algorithm is made."""
+    calls: Counter[str] = Counter()
+
+    def counted(module: Any, name: str) -> None:
+        known = getattr(module, name)
+
+        def call(*arguments: Any, **options: Any) -> Any:
+            calls[name] += 1
+            return known(*arguments, **options)
+
+        monkeypatch.setattr(module, name, call)
+
+    for module in (submission, catalogue):
+        counted(module, "choose")
+    for method in ("complete", "space", "check"):
+        counted(CommandTask, method)
+    service.submit({**SPEC, "algorithm": "auto"})
+    assert service.run("e")
+    assert calls == {"choose": 1, "complete": 1, "space": 1, "check": 1}
 
 
-def test_jobs_that_begin_at_once_never_share_a_folder(service: Service) -> None:
-    """Each gets a number of its own."""
-    with ThreadPoolExecutor(8) as pool:
-        launches = list(pool.map(lambda _: job_launch(service.home, "e", "predict", {}), range(40)))
-    assert sorted(launch.key.attempt for launch in launches) == list(range(1, 41))
+def test_a_data_set_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is read of a data set to choose a network serves the check of the spec, too."""
+    write_digits(tmp_path / "data")
+    read, folders = ImageClassification.read, list[Path]()
 
+    def note(task: ImageClassification, data: Path, seed: int) -> Any:
+        folders.append(data)
+        return read(task, data, seed)
 
-def test_foreign_folders_among_the_jobs_do_not_matter(service: Service) -> None:
-    """Only what is named as jobs are named counts."""
-    jobs = service.home.experiment("e") / "jobs"
-    for name in ("notes", "2x-odd", "7-predict"):
-        (jobs / name).mkdir(parents=True)
-    assert job_launch(service.home, "e", "predict", {}).folder.name == "8-predict"
-
-
-def test_a_terminated_job_ends_with_its_processes(service: Service) -> None:
-    """SIGTERM ends the program of the job before it ends the caller."""
-    launch = job_launch(service.home, "e", "retrain", {})
-    launch = replace(launch, command=("sh", "-c", "echo $$ > pid; exec sleep 600"), working_directory=launch.folder)
-
-    def terminate() -> None:
-        while not (launch.folder / "pid").exists():
-            time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=terminate).start()
-    with pytest.raises(KeyboardInterrupt):
-        run_job(launch)
-    with pytest.raises(ProcessLookupError):
-        os.kill(int((launch.folder / "pid").read_text()), 0)
-
-
-# Retraining -----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def pictures(service: Service, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Launch], None]], None]:
-    """Record a search over pictures with one trial; return a function that sets what its retraining does."""
-    spec = {**SPEC, "task": "image-classification", "network": "small-cnn", "data": "/pictures"}
-    del spec["command"]
-    service.store.create_experiment("e", spec, {"x": 0.1}, {"name": "random", "max_trials": 1})
-    with service.store.transaction() as tx:
-        tx.add_trial("e", 1, {"x": 0.1}, "random", 1.0, None, 1.0)
-        tx.start_attempt(AttemptKey("e", 1, 1), now=1.0)
-        tx.finish_trial(AttemptKey("e", 1, 1), AttemptEnd(TrialState.SUCCEEDED, value=0.9, now=2.0))
-
-    def set_training(train: Callable[[Launch], None]) -> None:
-        def run(launch: Launch, on_report: Any) -> Path:
-            train(launch)
-            return launch.folder
-
-        monkeypatch.setattr(models, "run_job", run)
-
-    return set_training
-
-
-def write_model(text: str) -> Callable[[Launch], None]:
-    """Return a training that leaves a model with this text."""
-
-    def train(launch: Launch) -> None:
-        (launch.folder / "artifacts" / "model").mkdir()
-        (launch.folder / "artifacts" / "model" / "model.json").write_text(text)
-
-    return train
-
-
-def test_a_model_is_replaced_by_a_whole_one_only(service: Service, pictures: Any) -> None:
-    """The older model stays until a training has ended well; then the new one takes its place, nothing beside it."""
-    pictures(write_model("old"))
-    folder, _ = service.retrain("e")
-    assert (folder / "model.json").read_text() == "old"
-
-    def fail(launch: Launch) -> None:
-        write_model("half")(launch)
-        raise JobFailed("out of memory")
-
-    pictures(fail)
-    with pytest.raises(JobFailed):
-        service.retrain("e")
-    assert (folder / "model.json").read_text() == "old"
-    pictures(write_model("new"))
-    service.retrain("e")
-    assert (folder / "model.json").read_text() == "new"
-    assert not list(folder.parent.glob(".model*"))
-
-
-def test_a_kill_while_a_model_is_replaced_loses_none(
-    service: Service, pictures: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where the old model has left its place and the new one has not come, it comes at the next use."""
-    pictures(write_model("old"))
-    folder, _ = service.retrain("e")
-    rename = Path.rename
-
-    def killed_before_the_second(path: Path, target: Path) -> Path:
-        if path.name == ".model.new":
-            raise KeyboardInterrupt
-        return rename(path, target)
-
-    pictures(write_model("new"))
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Path, "rename", killed_before_the_second)
-        service.retrain("e")
-    assert not folder.exists()
-    assert service.find_model("e") == folder
-    assert (folder / "model.json").read_text() == "new"
-
-
-def test_a_model_is_found_while_it_is_replaced(
-    service: Service, pictures: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whoever looks for the model between the two renames puts the new one in its place; the retraining ends well."""
-    pictures(write_model("old"))
-    folder, _ = service.retrain("e")
-    rename, found = Path.rename, []
-
-    def looked_for(path: Path, target: Path) -> Path:
-        if path.name == ".model.new" and not found:
-            found.append(True)
-            assert service.find_model("e") == folder
-        return rename(path, target)
-
-    pictures(write_model("new"))
-    monkeypatch.setattr(Path, "rename", looked_for)
-    service.retrain("e")
-    assert found
-    assert (folder / "model.json").read_text() == "new"
-    assert not list(folder.parent.glob(".model*"))
-
-
-def test_what_is_no_model_is_never_overwritten(service: Service, pictures: Any, tmp_path: Path) -> None:
-    """A file, or a folder with other things in it, is refused as the model's place before the training."""
-    pictures(lambda launch: pytest.fail("it was trained"))
-    (tmp_path / "thesis").mkdir()
-    (tmp_path / "thesis" / "chapter.txt").write_text("mine")
-    (tmp_path / "file").write_text("mine")
-    for name in ("thesis", "file"):
-        with pytest.raises(SpecError, match=r"output: .* is there, and is no model"):
-            service.retrain("e", output=tmp_path / name)
-    with pytest.raises(SpecError, match=r"output: .* can't be written"):
-        service.retrain("e", output=tmp_path / "file" / "model")
-
-
-def test_one_retraining_at_a_time(service: Service, pictures: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second one is told who is at it."""
-    monkeypatch.setattr("tunewell.home.home.LOCK_SECONDS", 0.0)
-
-    def again(launch: Launch) -> None:
-        with pytest.raises(ConflictError, match=f"is being retrained by process {os.getpid()}"):
-            service.retrain("e")
-        write_model("first")(launch)
-
-    pictures(again)
-    folder, _ = service.retrain("e")
-    assert (folder / "model.json").read_text() == "first"
-
-
-@pytest.mark.parametrize(
-    ("name", "complaint"), [("labels.txt", "is neither CSV nor JSON"), ("folder.csv", "is a folder")]
-)
-def test_where_predictions_go_is_checked_first(
-    service: Service, pictures: Any, tmp_path: Path, name: str, complaint: str
-) -> None:
-    """An output that can't be written is an error before any picture is read."""
-    (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(SpecError, match=rf"output: .*{complaint}"):
-        service.predict("e", [tmp_path], tmp_path / name)
-    (tmp_path / "folder.csv" / "notes.txt").touch()
-    with pytest.raises(SpecError, match=r"output: .* is there, and is no model"):
-        service.export_model("e", tmp_path / "folder.csv")
-    (tmp_path / "folder.csv" / "model.json").touch()
-    with pytest.raises(SpecError, match=r"output: .* holds more than a model \(notes\.txt\)"):
-        service.export_model("e", tmp_path / "folder.csv")
-    assert (tmp_path / "folder.csv" / "notes.txt").exists()
-
-
-def test_a_model_that_is_cut_off_is_told(service: Service, tmp_path: Path) -> None:
-    """Half a `model.json` is no traceback, whatever is asked of the model."""
-    (tmp_path / "model.json").write_text('{"task": "image-cl')
-    for act in (
-        lambda: service.predict(str(tmp_path), [tmp_path]),
-        lambda: service.export_model(str(tmp_path), tmp_path / "out"),
-    ):
-        with pytest.raises(UserError, match=r"model\.json: it can't be read as the configuration of a model"):
-            act()
+    monkeypatch.setattr(ImageClassification, "read", note)
+    make_plan({"name": "e", "task": "image-classification", "data": str(tmp_path / "data"), "weights": "none"})
+    assert len(folders) == 1
 
 
 # Warm start -----------------------------------------------------------------------------------------------
@@ -438,13 +298,13 @@ def test_sources_are_recorded_as_they_were(service: Service) -> None:
     succeeded(service, "earlier", {0.1: 0.5, 0.2: 0.9, 0.3: 0.7})
     spec = {**SPEC, "max_trials": 12, "warm_start": "earlier"}
     service.submit(spec)
-    (source,) = service.experiment("e").algorithm["sources"]
+    (source,) = service.store.experiment("e").algorithm["sources"]
     assert source["name"] == "earlier"
     assert [trial[:2] for trial in source["trials"]] == [[2, {"x": 0.2}], [3, {"x": 0.3}], [1, {"x": 0.1}]]
     with service.store.transaction() as tx:
         tx.add_trial("earlier", 4, {"x": 0.9}, "random", 1.0, None, 3.0)
     assert service.submit(spec).kind == "continued"
-    assert service.experiment("e").algorithm["sources"] == [source]
+    assert service.store.experiment("e").algorithm["sources"] == [source]
     service.run("e")
     origins = [trial.origin for trial in service.store.trials("e")]
     assert origins[:3] == [f"warm start: earlier, trial {number}" for number in (2, 1, 3)]
@@ -495,7 +355,7 @@ def test_a_single_trial_takes_the_best_parameters(service: Service) -> None:
     service.run("e")
     (trial,) = service.store.trials("e")
     assert (trial.parameters, trial.origin) == ({"x": 0.2, "k": 7}, "best of earlier, trial 2")
-    assert service.experiment("e").state.final
+    assert service.store.experiment("e").state.final
     assert service.submit(spec).kind == "finished"
 
 
@@ -535,6 +395,81 @@ def test_a_plan_says_what_it_did_not_look_up(service: Service) -> None:
 @pytest.mark.parametrize(("cores", "chosen"), [(2, "bayesian"), (8, "random")])
 def test_auto_goes_by_the_trials_that_fit(cores: int, chosen: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only if all trials really run at once can none learn from another, whatever max_concurrency would allow."""
-    monkeypatch.setattr("tunewell.schedulers.local.detect_cpus", lambda: cores)
+    monkeypatch.setattr(hardware, "machine", lambda: of_cores(cores))
     spec = {**SPEC, "algorithm": "auto", "max_trials": 4, "max_concurrency": 8}
     assert make_plan(spec).choice.name == chosen
+
+
+def test_a_search_that_has_ended_runs_what_is_retried(service: Service, tmp_path: Path) -> None:
+    """Failed trials of a search that has ended run again, in one call, although it has all of its trials."""
+    command = ["sh", "-c", f"[ -e {tmp_path / 'repaired'} ] && echo accuracy={{x}}"]
+    service.submit({**SPEC, "command": command, "algorithm": "random", "max_failed_trials": 10})
+    assert service.run("e", Given(follow_up=False))
+    (tmp_path / "repaired").touch()
+    assert service.retry("e", caller=OWNER) == (1, 2)
+    assert service.run("e", Given(follow_up=False))
+    assert [(trial.state, trial.attempt) for trial in service.store.trials("e")] == [(TrialState.SUCCEEDED, 2)] * 2
+
+
+def test_a_broken_preparation_ends_the_search_until_it_is_repaired(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It fails with the sentence of the task, before its first trial; the same spec goes on after the repair."""
+    monkeypatch.setattr(CommandTask, "jobs", {"prepare": f"{preparations.__name__}:check"})
+    service.submit(SPEC)
+    (service.home.folder / "broken").touch()
+    with pytest.raises(UserError, match=r"^pictures: 3 of 7 can't be read\. Repair them\.$"):
+        service.run("e")
+    assert service.store.trials("e") == []
+    assert service.store.experiment("e").state is ExperimentState.FAILED
+    (service.home.folder / "broken").unlink()
+    assert service.submit(SPEC).kind == "continued"
+    assert service.run("e", Given(follow_up=False))
+    assert [trial.state for trial in service.store.trials("e")] == [TrialState.SUCCEEDED] * 2
+
+
+def test_without_follow_up_there_are_no_jobs(service: Service) -> None:
+    """What follows a search can be left out."""
+    service.submit(SPEC)
+    assert service.run("e", Given(follow_up=False))
+    assert service.jobs(experiment="e").items == ()
+
+
+def test_an_interrupted_follow_up_is_finished_later(service: Service) -> None:
+    """Interrupted after its last trial, a search says that it was; what follows it waits, and is done once."""
+    service.submit(SPEC)
+
+    def interrupt(situation: Situation) -> None:
+        if service.jobs(experiment="e", kind="report").items and not situation.interrupted:
+            signal.raise_signal(signal.SIGINT)
+
+    assert not service.run("e", on_step=interrupt)
+    (job,) = service.jobs(experiment="e").items
+    assert (job.kind, job.state) == ("report", JobState.WAITING)
+    assert service.submit(SPEC).kind == "finished"
+    assert service.run_follow_up("e")
+    (job,) = service.jobs(experiment="e").items
+    assert (job.kind, job.state) == ("report", JobState.SUCCEEDED)
+    assert service.experiment("e").report is not None
+
+
+def test_two_searches_at_once_share_the_cores(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Searches of one home, each with a controller of its own, together never run more trials than there are cores."""
+    monkeypatch.setattr(hardware, "machine", lambda: of_cores(2))
+    code = f"cd {tmp_path}; mkdir running/$$; ls running | wc -l >> seen; sleep 0.1; rmdir running/$$; echo accuracy=1"
+    (tmp_path / "running").mkdir()
+    names = ("e", "f")
+    for name in names:
+        service.submit({**SPEC, "name": name, "command": ["sh", "-c", code], "max_trials": 5, "algorithm": "random"})
+
+    def run(name: str) -> bool:
+        with Service(tmp_path / "home") as own:
+            return own.run(name, Given(follow_up=False))
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(run, names)) == [True, True]
+    seen = list(map(int, (tmp_path / "seen").read_text().split()))
+    assert len(seen) == 10
+    assert max(seen) == 2

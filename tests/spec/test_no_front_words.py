@@ -20,10 +20,11 @@ FRONTS = ("cli", "python_api.py")
 #: An option such as `--home`, or a command such as `tunewell show`.
 FRONT_WORD = re.compile(r"(?<![\w-])--[a-z]|\btunewell (?:search|check|show|list|stop|retry|logs|export|retrain)\b")
 ERRORS = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, Exception)}
+#: All that is below the fronts, but for a table of other programs' options.
 MODULES = [
     path
     for path in sorted(SOURCE.rglob("*.py"))
-    if path.relative_to(SOURCE).parts[0] not in (*FRONTS, "tasks", "schedulers", "trial")
+    if path.relative_to(SOURCE).parts[0] not in (*FRONTS, "schedulers", "trial") and path.name != "program_check.py"
 ]
 
 

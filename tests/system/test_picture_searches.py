@@ -20,9 +20,11 @@ from tests.tasks.image_classification.trained import write_pictures
 from tests.tasks.object_detection.scenes import make_scenes, write_coco
 from tunewell.schedulers import local
 from tunewell.schedulers.fork_client import ForkServerProcess
+from tunewell.service.following import result_of
 from tunewell.service.service import Service
 from tunewell.service.submission import make_plan
-from tunewell.spec.errors import DataError
+from tunewell.service.types import OWNER
+from tunewell.spec.errors import UserError
 from tunewell.tasks.image_classification.task import ImageClassification
 from tunewell.tasks.object_detection.task import ObjectDetection
 
@@ -133,8 +135,14 @@ def search(service: Service, spec: dict[str, Any]) -> list[dict[str, Any]]:
     """Run a search to its end; return its trials."""
     service.submit(spec)
     assert service.run(spec["name"])
-    trials: list[dict[str, Any]] = service.export(spec["name"])["trials"]
+    trials: list[dict[str, Any]] = json.loads("".join(service.export(spec["name"])))["trials"]
     return trials
+
+
+def retrain(service: Service, name: str, trial: int | None = None) -> tuple[Path, dict[str, float]]:
+    """Train on all data; return the model's folder and what was measured of it."""
+    done = result_of(service.carry_out(service.retrain(name, trial, caller=OWNER).id))
+    return Path(done["model"]), done["metrics"]
 
 
 def test_evolution_inherits_weights(case: Case, data: Path, service: Service) -> None:
@@ -147,7 +155,7 @@ def test_evolution_inherits_weights(case: Case, data: Path, service: Service) ->
     assert sum(trial["origin"].startswith("perturbed from trial") for trial in trials[3:]) == 1
     folder = service.home.experiment("evolved") / "trials"
     assert not list(folder.glob("[1-3]/*/checkpoint/*"))
-    model, metrics = service.retrain("evolved", 6)
+    model, metrics = retrain(service, "evolved", 6)
     assert any(name.startswith("test_") for name in metrics)
     assert note(model).endswith("the last of 2 parts of the training.")
 
@@ -162,7 +170,7 @@ def test_promotion_trains_the_best_further(case: Case, data: Path, service: Serv
     best = max(trials[1:4], key=lambda trial: trial["value"])
     assert (promoted["resume_from"], promoted["parameters"]) == (best["number"], best["parameters"])
     assert promoted["origin"] == f"promoted from trial {best['number']}"
-    model, _ = service.retrain("promoted", 5)
+    model, _ = retrain(service, "promoted", 5)
     assert "parts" not in note(model)
 
 
@@ -170,7 +178,7 @@ def test_finalists_are_trained_on_all_data(case: Case, data: Path, service: Serv
     """The best of a search on half of the pictures are trained on all; these models are evaluated, shown and used."""
     fields = {"algorithm": "random", "sampling": 0.5, "finalists": "full", "max_trials": 3}
     trials = search(service, case.spec(data, "sampled", 1, **fields))
-    finalists = service.train_finalists("sampled")
+    finalists = service.finalists("sampled")
     assert {one.number for one in finalists} == {1, 2, 3}
     assert [one.sample_value for one in sorted(finalists, key=lambda one: one.number)] == [
         trial["value"] for trial in trials
@@ -179,12 +187,14 @@ def test_finalists_are_trained_on_all_data(case: Case, data: Path, service: Serv
     assert None not in values
     assert values == sorted(values, reverse=True)  # type: ignore[type-var]
     metric = service.result("sampled").objective.metric
-    evaluations = service.evaluate("sampled")
+    evaluations = {one.number: one.figures for one in service.evaluations("sampled")}
     for one in finalists:
         assert evaluations[one.number]["val"][metric] == pytest.approx(one.value, abs=1e-3)
-    assert "Trained on all data" in service.report("sampled").read_text()
-    assert service.find_model("sampled") == finalists[0].folder / "artifacts" / "model"
-    assert [one.folder for one in service.train_finalists("sampled")] == [one.folder for one in finalists]
+    assert "Trained on all data" in service.report("sampled")
+    (model,) = service.models("sampled")
+    assert (model.kind, model.folder) == ("best", f"{finalists[0].folder}/model")
+    service.carry_out(service.train_finalists("sampled", caller=OWNER).id)
+    assert service.finalists("sampled") == finalists
 
 
 def test_a_small_gpu_is_a_cause(case: Case, data: Path, service: Service) -> None:
@@ -212,8 +222,8 @@ def test_a_broken_picture_is_left_out_by_name(case: Case, data: Path, tmp_path: 
     assert trial["state"] == "succeeded"
     (said,) = [text for text in service.experiment("mended").notes if f"{case.picture} (" in text]
     assert said.startswith("Left out, because they can't be read: ")
-    assert said in html.unescape(service.report("mended").read_text())
-    model, _ = service.retrain("mended")
+    assert said in html.unescape(service.report("mended"))
+    model, _ = retrain(service, "mended")
     numbers = re.findall(r"the (\d+) pictures of", note(model))
     assert sum(map(int, numbers)) == len(pictures_of(data)) - 1
 
@@ -227,8 +237,9 @@ def test_a_moved_project_goes_on(case: Case, tmp_path: Path) -> None:
         before = search(service, case.spec(old / name, "moved", 1, max_trials=1, **fields))
     old.rename(new)
     with Service(new / "home") as service:
-        service.export_model("moved", tmp_path / "handed over")
-        model, metrics = service.retrain("moved")
+        exported = service.export_model("moved", tmp_path / "handed over", caller=OWNER)
+        assert result_of(service.carry_out(exported.id))["max_difference"] < 1e-3
+        model, metrics = retrain(service, "moved")
         assert model.is_relative_to(new)
         assert metrics
         first, second = search(service, case.spec(new / name, "moved", 1, max_trials=2, **fields))
@@ -242,7 +253,7 @@ def test_many_broken_pictures_are_an_error(case: Case, data: Path, service: Serv
     """More than a few of them end the search before its first trial, with their number and names."""
     pictures = pictures_of(data)
     truncate(pictures[:count])
-    with pytest.raises(DataError, match=rf"{len(pictures[:count])} of {len(pictures)} pictures can't be read.*\.png"):
+    with pytest.raises(UserError, match=rf"{len(pictures[:count])} of {len(pictures)} pictures can't be read.*\.png"):
         search(service, case.spec(data, "broken", 1, max_trials=1))
     assert service.store.trials("broken") == []
 

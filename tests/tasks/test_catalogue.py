@@ -10,7 +10,7 @@ import pytest
 
 from tunewell.spec.errors import SpecError
 from tunewell.spec.experiment import parse_spec
-from tunewell.tasks.catalogue import TASKS, complete_spec, describe_function, task_for
+from tunewell.tasks.catalogue import TASKS, complete_spec, name_function, task_for
 from tunewell.tasks.command import CommandTask
 from tunewell.tasks.function import FunctionTask
 
@@ -90,7 +90,7 @@ def test_other_specs_stay_as_they_are(raw: dict[str, Any]) -> None:
 )
 def test_functions_are_named(function: Any, name: str, identity: str) -> None:
     """A function gives its experiment a name that a spec accepts, and a full name to tell it by."""
-    found, full = describe_function(function)
+    found, full = name_function(function)
     assert found == name
     assert full == f"{__name__}:{identity}"
     assert parse_spec({**COMMAND, "name": found}).name == found
@@ -99,4 +99,4 @@ def test_functions_are_named(function: Any, name: str, identity: str) -> None:
 def test_what_can_not_be_called_is_no_function(tmp_path: Path) -> None:
     """Anything but a function is refused."""
     with pytest.raises(SpecError, match=r"^function: 5 can't be called"):
-        describe_function(5)  # type: ignore[arg-type]
+        name_function(5)  # type: ignore[arg-type]

@@ -12,12 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tunewell.spec.capacity import Capacity
 from tunewell.spec.errors import SpecError
 from tunewell.spec.experiment import ExperimentSpec, parse_spec
 from tunewell.spec.launch import AttemptKey
 from tunewell.spec.metric_line import DEFAULT_METRIC_PATTERN
 from tunewell.tasks.command import RESERVED, CommandTask, check_metric_line, fill_in, placeholders, value_text
-from tunewell.tasks.contract import Attempt
+from tunewell.tasks.contract import PlannedAttempt
 from tunewell.tasks.program_check import script_of
 
 PARAMETERS: dict[str, Any] = {
@@ -136,7 +137,9 @@ def test_placeholders_are_found_in_order() -> None:
 
 def test_parameters_in_the_environment(tmp_path: Path) -> None:
     """Each active parameter has a variable of its own, named like it, with its value as a command gets it."""
-    attempt = Attempt(AttemptKey("sweep", 1, 1), tmp_path, {"model.lr": -1e-05, "flag": True, "Top-k": "two words"})
+    attempt = PlannedAttempt(
+        AttemptKey("sweep", 1, 1), tmp_path, {"model.lr": -1e-05, "flag": True, "Top-k": "two words"}
+    )
     program = CommandTask().program(make_spec(["run"], tmp_path), tmp_path, attempt)
     assert program.environment == {
         "TUNEWELL_PARAMETER_MODEL_LR": "-0.00001",
@@ -150,13 +153,15 @@ def test_parameters_with_one_variable_are_refused(first: str, second: str, tmp_p
     """Two parameters that would be one variable are refused: one value would replace the other."""
     spec = make_spec(["run"], tmp_path, parameters={first: [1, 2], second: [3, 4]})
     with pytest.raises(SpecError, match=f"^parameters.{second}: .* from '{first}'"):
-        CommandTask().space(spec)
+        CommandTask().space(spec, Capacity(()))
 
 
 def test_program(tmp_path: Path) -> None:
     """A trial's command has its parameters and all that is reserved filled in, and looks for metric lines."""
     spec = make_spec(["run", "{lr}", "{momentum}", *(f"{{{name}}}" for name in RESERVED)], tmp_path, sampling=0.5)
-    attempt = Attempt(AttemptKey("sweep", 7, 2), Path("/home/t/7/2"), {"lr": 1e-05, "optimizer": "adamw"}, 0.25, 0.5)
+    attempt = PlannedAttempt(
+        AttemptKey("sweep", 7, 2), Path("/home/t/7/2"), {"lr": 1e-05, "optimizer": "adamw"}, 0.25, 0.5
+    )
     program = CommandTask().program(spec, tmp_path, attempt)
     assert program.command == (
         "run",
@@ -180,7 +185,7 @@ def test_a_pattern_of_ones_own(tmp_path: Path) -> None:
     """A `metric_pattern` replaces the rule for metric lines."""
     pattern = "(?P<name>a) (?P<value>.)"
     spec = make_spec(["run"], tmp_path, metric_pattern=pattern)
-    program = CommandTask().program(spec, tmp_path, Attempt(AttemptKey("s", 1, 1), tmp_path, {}))
+    program = CommandTask().program(spec, tmp_path, PlannedAttempt(AttemptKey("s", 1, 1), tmp_path, {}))
     assert program.metric_pattern == pattern
 
 
@@ -198,7 +203,7 @@ def test_a_real_program_reads_its_parameters_back(tmp_path: Path) -> None:
         parameters={**PARAMETERS, "shift": {"low": -1.0, "high": 0.0}, "name": ['it\'s $HOME; "x"']},
     )
     values = {"lr": 0.1 + 0.2, "shift": -1.5e-07, "layers": 3, "name": 'it\'s $HOME; "x"'}
-    program = CommandTask().program(spec, tmp_path, Attempt(AttemptKey("s", 1, 1), tmp_path, values))
+    program = CommandTask().program(spec, tmp_path, PlannedAttempt(AttemptKey("s", 1, 1), tmp_path, values))
     assert program.command is not None
     printed = subprocess.run(program.command, capture_output=True, text=True, check=True, timeout=60).stdout
     assert json.loads(printed) == {**values, "momentum": None}
@@ -209,7 +214,7 @@ def test_reserved_names(tmp_path: Path, name: str) -> None:
     """A parameter can't have the name of a placeholder that stands for something else."""
     spec = make_spec(["run"], tmp_path, parameters={name: [1, 2]})
     with pytest.raises(SpecError, match=rf"^parameters\.{name}: \{{{name}\}} stands for something else"):
-        CommandTask().space(spec)
+        CommandTask().space(spec, Capacity(()))
 
 
 # Checks

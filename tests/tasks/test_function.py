@@ -15,10 +15,11 @@ from typing import Any
 
 import pytest
 
+from tunewell.spec.capacity import Capacity
 from tunewell.spec.errors import NotFoundError, SpecError
 from tunewell.spec.experiment import ExperimentSpec, parse_spec
 from tunewell.spec.launch import AttemptKey
-from tunewell.tasks.contract import Attempt
+from tunewell.tasks.contract import PlannedAttempt
 from tunewell.tasks.function import FunctionTask
 
 SPACE: dict[str, Any] = {
@@ -43,12 +44,12 @@ def make_spec(parameters: dict[str, Any] | None = None) -> ExperimentSpec:
 def prepare(function: Callable[..., Any] | None, folder: Path) -> None:
     """Prepare an experiment over `function` in `folder`."""
     task, spec = FunctionTask(function), make_spec()
-    task.prepare(spec, task.space(spec), folder, folder, lambda what, done, total: None)
+    task.prepare(spec, task.space(spec, Capacity(())), folder, folder, lambda what, done, total: None)
 
 
 def run_trial(folder: Path, parameters: dict[str, Any], *, where: Path) -> list[dict[str, Any]]:
     """Run one prepared attempt in a process of its own that starts in `where`; return its reports."""
-    attempt = Attempt(AttemptKey("sweep", 1, 1), folder / "trials" / "1" / "1", parameters)
+    attempt = PlannedAttempt(AttemptKey("sweep", 1, 1), folder / "trials" / "1" / "1", parameters)
     attempt.folder.mkdir(parents=True)
     (attempt.folder / "parameters.json").write_text(json.dumps(parameters))
     program = FunctionTask().program(make_spec(), folder, attempt)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
@@ -17,14 +20,15 @@ from tunewell.cli.options import (
     ExperimentArgument,
     HomeOption,
     JsonOption,
+    carried_out,
     existing,
     print_json,
     terminal,
 )
 from tunewell.service.service import Service
+from tunewell.service.types import OWNER
 from tunewell.spec.errors import count
 from tunewell.spec.format import number
-from tunewell.spec.launch import Report
 
 ModelArgument = Annotated[str, typer.Argument(metavar="EXPERIMENT | MODEL", help="Experiment, or a model's folder.")]
 
@@ -36,15 +40,16 @@ def evaluate(
     with existing(home, database, "write") as service:
         console = terminal(stderr=json_)
         with console.status("Evaluating …"):
-            evaluations = service.evaluate(experiment)
-        report = service.report(experiment)
+            carried_out(service, service.evaluate(experiment, caller=OWNER))
+            evaluations = {item.number: item.figures for item in service.evaluations(experiment)}
+        report = service.write_report(experiment, caller=OWNER)
     if json_:
         print_json(evaluations)
         return
     if not evaluations:
         missing = "either no trial has a result and a model yet, or the task has no evaluation of its own"
         console.print(f"Nothing to evaluate in detail: {missing}. The report is written all the same.")
-    console.print(f"Report: {report}", soft_wrap=True)
+    console.print(f"Report: {report.path}", soft_wrap=True)
 
 
 def retrain(
@@ -53,7 +58,7 @@ def retrain(
         int | None, typer.Option("--trial", help="With the parameters of this trial; default: the best.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder of the model; default: in the experiment.")
+        Path | None, typer.Option("--output", "-o", help="Folder of the model; default: that of the job.")
     ] = None,
     home: HomeOption = HOME,
     database: DatabaseOption = None,
@@ -63,20 +68,24 @@ def retrain(
     with existing(home, database, "write") as service:
         console = terminal(stderr=json_)
         with console.status("Training on all data …") as status:
-
-            def note(report: Report) -> None:
-                metrics = "  ".join(f"{name} {number(value)}" for name, value in report.metrics.items())
-                status.update(Text(f"Training on all data: step {report.step}  {metrics}"))
-
-            folder, metrics = service.retrain(experiment, trial, output, note)
+            job = service.retrain(experiment, trial, output, caller=OWNER)
+            done = carried_out(service, job, lambda line: status.update(Text(line)), leave=lambda: _leave(status))
+    folder, metrics, is_model = done["model"], done["metrics"], done["is_model"]
     if json_:
-        print_json({"model": str(folder), "metrics": metrics})
+        print_json({"model": folder, "metrics": metrics})
         return
     figures = ", ".join(f"{name} {number(value)}" for name, value in metrics.items())
-    is_model = (folder / "model.json").exists()
-    done = "Trained on all data" if is_model else "The command ran once more, on all data"
-    console.print(f"{done}{': ' + figures if figures else ''}.")
+    what = "Trained on all data" if is_model else "The command ran once more, on all data"
+    console.print(f"{what}{': ' + figures if figures else ''}.", soft_wrap=True)
     console.print(f"{'Model' if is_model else 'Output'}: {folder}", soft_wrap=True)
+
+
+def _leave(status: Status) -> bool:
+    """Ask whether a job that was interrupted is to go on by itself; where nobody can answer, it is ended."""
+    status.stop()
+    if not sys.stdin.isatty():
+        return False
+    return typer.confirm("Let the training go on without this terminal?", default=True)
 
 
 def predict(
@@ -96,15 +105,17 @@ def predict(
     with _home_or_new(model, home, database) as service:
         console = terminal(stderr=json_)
         with console.status("Predicting …"):
-            predictions = service.predict(model, inputs, output, drawn)
-        console.print(f"Model: {service.find_model(model)}", soft_wrap=True)
+            job = service.predict(model, inputs, output, drawn, caller=OWNER)
+            done = carried_out(service, job)
+            predictions = json.loads(b"".join(service.job_artifact(job.id, done["predictions"])))
+        console.print(f"Model: {done['model']}", soft_wrap=True)
     code = 0 if any(not prediction.get("error") for prediction in predictions) else 1
     if json_:
         print_json(predictions)
         return code
     if output is not None:
         console.print(f"Predictions for {count(len(predictions), 'picture')} written to {output}.", soft_wrap=True)
-    else:
+    elif code == 0:
         console.print(_table(predictions))
     if drawn is not None:
         console.print(f"Drawn: {drawn}", soft_wrap=True)
@@ -126,12 +137,13 @@ def export_model(
     with _home_or_new(model, home, database) as service:
         console = terminal(stderr=json_)
         with console.status("Exporting …"):
-            facts = service.export_model(model, output)
+            facts = carried_out(service, service.export_model(model, output, caller=OWNER))
     if json_:
         print_json(facts)
         return
-    console.print(f"{facts['path']}: weights, model.onnx (opset {facts['opset']}; {facts['batch']}), and a model card.")
-    console.print(facts["checked"])
+    contents = f"weights, model.onnx (opset {facts['opset']}; {facts['batch']}), and a model card"
+    console.print(f"{facts['path']}: {contents}.", soft_wrap=True)
+    console.print(facts["checked"], soft_wrap=True)
 
 
 def _table(predictions: Sequence[Mapping[str, Any]]) -> Table:

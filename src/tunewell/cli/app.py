@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from tunewell.cli import INTERRUPTED, after, demo, import_, inspect, search
 from tunewell.cli.options import print_json, terminal
 from tunewell.cli.wording import in_json, print_error
-from tunewell.service.jobs import JobFailed
+from tunewell.service.following import JobFailed
 from tunewell.spec.errors import DataError, UserError
 from tunewell.spec.states import Cause
 
@@ -40,7 +40,11 @@ app.command("list")(inspect.list_)
 app.command("show")(inspect.show)
 app.command("logs")(inspect.logs)
 app.command("stop")(inspect.stop)
+app.command("pause")(inspect.pause)
+app.command("resume")(search.resume)
 app.command("retry")(search.retry)
+app.command("jobs")(inspect.jobs)
+app.command("controller")(search.controller)
 app.command("export")(inspect.export)
 app.command("report")(inspect.report)
 app.command("tasks")(inspect.tasks)

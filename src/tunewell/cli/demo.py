@@ -9,8 +9,9 @@ import typer
 
 from tunewell.cli.options import HOME, HomeOption, JsonOption, terminal
 from tunewell.cli.search import run_search
+from tunewell.service.demo import require_demo, write_demo
 from tunewell.service.service import Service
-from tunewell.tasks.vision.specs import require_libraries
+from tunewell.service.types import OWNER
 
 
 def demo(
@@ -19,22 +20,11 @@ def demo(
     json_: JsonOption = False,
 ) -> int:
     """Search on handwritten digits: 1,797 real, small scans."""
-    require_libraries("The demo", ("torch", "timm", "PIL", "safetensors", "sklearn"))
-    from tunewell.tasks.image_classification.digits import write_digits
-
+    require_demo()
     console = terminal(stderr=json_)
     data = Path(home) / "demo" / "digits"
     with Service(home) as service:
-        write_digits(data)
+        spec = write_demo(data, max_trials)
         console.print(f"Pictures of handwritten digits in {data}", soft_wrap=True)
-        raw = {
-            "name": "demo",
-            "task": "image-classification",
-            "network": "small-cnn",
-            "data": str(data.absolute()),
-            "algorithm": "bayesian",
-            "max_trials": max_trials,
-            "parameters": {"epochs": 5},
-        }
-        submission = service.submit(raw)
+        submission = service.create(spec, caller=OWNER)
         return run_search(service, submission.name, json_, finished=submission.kind == "finished")

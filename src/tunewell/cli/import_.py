@@ -10,7 +10,8 @@ import typer
 from tunewell.cli.options import HOME, DatabaseOption, HomeOption, JsonOption, print_json, terminal
 from tunewell.cli.summary import print_summary
 from tunewell.service.service import Service
-from tunewell.spec.errors import ArgumentError, UserError
+from tunewell.service.types import OWNER
+from tunewell.spec.errors import ArgumentError, DataError, UserError
 from tunewell.spec.files import read_spec_file
 
 
@@ -40,12 +41,20 @@ def import_(
         raise ArgumentError("study", "it belongs to --optuna", "Give the storage with --optuna, too")
     with Service(home, database) as service:
         if table is not None:
-            name = service.import_table(raw, table)
+            submission = service.import_table(raw, _content(table), str(table), caller=OWNER)
         else:
             assert optuna is not None
-            name = service.import_study(raw, optuna, study)
-        result = service.result(name)
+            submission = service.import_study(raw, optuna, study, caller=OWNER)
+        result = service.result(submission.name)
         if json_:
             print_json(result.to_json())
             return
         print_summary(service, result, terminal())
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        problem = f"it can't be read ({error.strerror})"
+        raise DataError(problem, field=str(path), remedy="Give the path of a CSV file") from None

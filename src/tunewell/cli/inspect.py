@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
-from collections.abc import Mapping
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -26,21 +28,20 @@ from tunewell.cli.options import (
     terminal,
 )
 from tunewell.cli.summary import print_summary
-from tunewell.display.wording import SIGNS, conditions_text, parameters_text, searched
-from tunewell.service.export import to_csv
-from tunewell.service.service import Service
-from tunewell.spec.declaration import parse_space
-from tunewell.spec.errors import DataError, NotFoundError, count, nearest
+from tunewell.display.wording import JOB_SIGNS, SIGNS, conditions_text, parameters_text, searched
+from tunewell.service.networks import find_network, list_tasks
+from tunewell.service.paging import every
+from tunewell.service.types import OWNER, ExperimentSummary, Network, Report, Task, Trial
+from tunewell.service.verbs import Verbs
+from tunewell.service.views import save_report
+from tunewell.spec.errors import DataError, NotFoundError, count
 from tunewell.spec.format import duration, moment, number, scalar
-from tunewell.spec.space import NO_DEFAULT, Parameter, Value, describe_domain
-from tunewell.spec.states import TrialState
-from tunewell.store.rows import TrialRow
-from tunewell.tasks.catalogue import TASKS, task_for
+from tunewell.spec.states import ExperimentState, TrialState
 
 #: Trials that `show` lists.
 _LISTED = 50
-#: Columns of a terminal below which the list of trials leaves out attempts, and why each was proposed.
-_NARROW = 80
+#: Reports of a trial that `show` lists, and the time between two looks of `logs --follow`.
+_REPORTS, _FOLLOW_SECONDS = 20, 0.5
 
 TrialArgument = Annotated[int, typer.Argument(metavar="TRIAL", help="Number of the trial.")]
 
@@ -55,30 +56,26 @@ class Format(StrEnum):
 def list_(home: HomeOption = HOME, database: DatabaseOption = None, json_: JsonOption = False) -> None:
     """List the experiments of a home, the newest first."""
     with existing(home, database) as service:
-        results = [service.result(row.name) for row in service.experiments()]
-        running = {result.experiment: service.is_running(result.experiment) for result in results}
-    if json_:
-        print_json([{**result.to_json(), "running": running[result.experiment]} for result in results])
-        return
+        known = service.experiments().items
+        if json_:
+            print_json([{**service.result(one.name).to_json(), "running": one.running} for one in known])
+            return
     console = terminal()
-    if not results:
+    if not known:
         console.print("No experiments yet. Start one: tunewell search SPEC.yaml")
         return
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for column in ("experiment", "state", "trials", "failed", "metric", "best", "time"):
         table.add_column(column, justify="right" if column in ("trials", "failed", "best", "time") else "left")
-    for result in results:
-        state = str(result.state)
-        if not result.state.final and not running[result.experiment]:
-            state = "interrupted"
+    for one in known:
         table.add_row(
-            result.experiment,
-            state,
-            str(sum(result.counts.values())),
-            str(result.counts.get(TrialState.FAILED, 0)),
-            result.objective.metric,
-            number(result.best.value if result.best else None),
-            duration(result.elapsed_seconds),
+            one.name,
+            _state_text(one),
+            str(sum(one.trials.values())),
+            str(one.trials.get(TrialState.FAILED, 0)),
+            one.objective.metric,
+            number(one.best.value if one.best else None),
+            duration(one.elapsed_seconds),
         )
     console.print(table)
 
@@ -99,23 +96,39 @@ def show(
         if trial is not None:
             _show_trial(service, experiment, trial, json_)
             return
-        result = service.result(experiment)
+        result, known = service.result(experiment), service.experiment(experiment)
         if json_:
-            trials = service.export_trials(experiment, after, limit)
-            print_json({**result.to_json(), "running": service.is_running(experiment), "trial_list": trials})
+            exported = every(lambda cursor: service.export_trials(experiment, after=after, cursor=cursor))
+            trials = [one.to_json() for one in islice(exported, limit)]
+            print_json({**result.to_json(), "running": known.running, "trial_list": trials})
             return
-        rows = service.store.trials(experiment, after=after, limit=limit or _LISTED)
+        listed = every(lambda cursor: service.trials(experiment, after=after, cursor=cursor))
+        rows = list(islice(listed, limit or _LISTED))
         console = terminal()
         print_summary(service, result, console)
         console.print()
-        names = searched(parse_space(service.experiment(experiment).space))
-        console.print(_trial_table(result.objective.metric, rows, names, narrow=console.width < _NARROW))
+        console.print(_fitting_trial_table(console, result.objective.metric, rows, searched(known)))
         last = rows[-1].number if rows else after
-        if sum(result.counts.values()) > last:
+        if sum(result.trials.values()) > last:
             console.print(f"More: tunewell show {experiment} --after {last}", style="dim")
 
 
-def _trial_table(metric: str, rows: list[TrialRow], names: list[str], *, narrow: bool) -> Table:
+def _state_text(one: ExperimentSummary) -> str:
+    at_rest = one.state.final or one.state is ExperimentState.PAUSED
+    return str(one.state) if at_rest or one.running else "interrupted"
+
+
+def _fitting_trial_table(console: Console, metric: str, rows: list[Trial], names: list[str]) -> Table:
+    """Leave attempts, and why each was proposed, out where they don't fit: else values would be cut off."""
+    table = _trial_table(metric, rows, names, narrow=False)
+    parameters = table.columns[-1]
+    parameters.max_width = parameters.min_width
+    needed = Measurement.get(console, console.options.update(max_width=10**6), table).maximum
+    parameters.max_width = None
+    return table if needed <= console.width else _trial_table(metric, rows, names, narrow=True)
+
+
+def _trial_table(metric: str, rows: list[Trial], names: list[str], *, narrow: bool) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for column in ("trial", "state", metric, "time", *(() if narrow else ("why proposed",))):
         table.add_column(column, justify="right" if column in ("trial", metric, "time") else "left", no_wrap=True)
@@ -123,25 +136,24 @@ def _trial_table(metric: str, rows: list[TrialRow], names: list[str], *, narrow:
     for row in rows:
         sign, style = SIGNS[row.state]
         state = f"{sign} {row.cause}" if row.state is TrialState.FAILED else f"{sign} {row.state}"
-        if row.attempt > 1 and not narrow:
-            state += f" (attempt {row.attempt})"
+        if row.attempts > 1 and not narrow:
+            state += f" (attempt {row.attempts})"
         table.add_row(
             str(row.number),
             Text(state, style=style),
             number(row.value),
-            duration(row.cost_seconds) if row.ended_at else "",
+            duration(row.cost_seconds) if row.end else "",
             *(() if narrow else (row.origin,)),
             parameters_text(row.parameters, names),
         )
     return table
 
 
-def _show_trial(service: Service, experiment: str, number_: int, json_: bool) -> None:
+def _show_trial(service: Verbs, experiment: str, number_: int, json_: bool) -> None:
     row = service.trial(experiment, number_)
-    reports = service.store.reports(experiment, number_)
-    lineage = service.lineage(experiment, number_)
     if json_:
-        print_json(*service.export_trials(experiment, number_ - 1, 1))
+        (exported,) = service.export_trials(experiment, after=number_ - 1, limit=1).items
+        print_json(exported.to_json())
         return
     console = terminal(soft_wrap=True)
     sign, style = SIGNS[row.state]
@@ -151,15 +163,15 @@ def _show_trial(service: Service, experiment: str, number_: int, json_: bool) ->
     facts: list[tuple[str, Any]] = [
         ("cause", f"{row.cause}: {row.detail}" if row.cause else row.detail),
         (
-            service.experiment(experiment).spec["objective"]["metric"],
+            service.experiment(experiment).objective.metric,
             number(row.value) if row.value is not None else "",
         ),
         ("why proposed", row.origin),
-        ("lineage", " → ".join(str(part.number) for part in lineage) if len(lineage) > 1 else ""),
+        ("lineage", " → ".join(map(str, row.lineage)) if len(row.lineage) > 1 else ""),
         ("trained", f"{row.fidelity:.3g} of the full training" if row.fidelity < 1 else ""),
-        ("started", moment(row.started_at) if row.started_at else ""),
-        ("time", duration(row.cost_seconds) if row.ended_at else ""),
-        ("attempts", row.attempt),
+        ("started", moment(row.start.timestamp()) if row.start else ""),
+        ("time", duration(row.cost_seconds) if row.end else ""),
+        ("attempts", row.attempts),
         ("parameters", parameters_text(row.parameters)),
     ]
     for name, value in facts:
@@ -168,14 +180,27 @@ def _show_trial(service: Service, experiment: str, number_: int, json_: bool) ->
     for note in row.notes:
         if note not in row.detail:
             _print_beside(console, "  note          ", note)
+    reports = _last_reports(service, experiment, number_)
     if reports:
         console.print("  reports")
-        for report in reports[-20:]:
+        for report in reports:
             # A name stays with its number where the line is broken.
-            metrics = "  ".join(f"{name}\N{NO-BREAK SPACE}{number(value)}" for name, value in report.metrics.items())
+            values = {name: number(_or_nan(value)) for name, value in report.metrics.items()}
+            metrics = "  ".join(f"{name}\N{NO-BREAK SPACE}{value}" for name, value in values.items())
             _print_beside(console, f"    step {report.step:<6} ", metrics)
-    if row.attempt and service.log_file(experiment, number_).exists():
-        console.print(f"  log           {service.log_file(experiment, number_)}")
+    if row.log is not None:
+        console.print(f"  log           {row.log}")
+
+
+def _last_reports(service: Verbs, experiment: str, number_: int) -> tuple[Report, ...]:
+    last: tuple[Report, ...] = ()
+    while part := service.reports(experiment, number_, after=last[-1].step if last else None):
+        last = (*last, *part)[-_REPORTS:]
+    return last
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 def _print_beside(console: Console, name: str, text: str) -> None:
@@ -197,30 +222,18 @@ def logs(
 ) -> None:
     """Print the output of a trial."""
     with existing(home, database) as service:
-        path = service.log_file(experiment, trial, attempt)
-        if not path.exists() and not follow:
-            raise NotFoundError(f"Trial {trial} of '{experiment}' has left no log ({path})")
-        position = _copy_log(path, 0)
-        if position == 0 and not follow:
+        chosen = attempt if attempt is not None else service.trial(experiment, trial).attempts or None
+        part = service.log(experiment, trial, attempt=chosen)
+        if not part.exists and not follow:
+            raise NotFoundError(f"Trial {trial} of '{experiment}' has left no log ({part.path})")
+        if not part.data and not follow:
             print("The trial has printed nothing.", file=sys.stderr)
-        while follow:
-            ended = service.trial(experiment, trial).state.final
-            position = _copy_log(path, position)
-            if ended:
-                return
-            time.sleep(0.5)
-
-
-def _copy_log(path: Path, position: int) -> int:
-    try:
-        with path.open("rb") as file:
-            file.seek(position)
-            while chunk := file.read(1 << 16):
-                sys.stdout.buffer.write(chunk)
+        while part.data or (follow and not part.ended):
+            sys.stdout.buffer.write(part.data)
             sys.stdout.buffer.flush()
-            return file.tell()
-    except FileNotFoundError:
-        return position
+            if not part.data:
+                time.sleep(_FOLLOW_SECONDS)
+            part = service.log(experiment, trial, attempt=chosen, offset=part.next)
 
 
 def stop(
@@ -231,9 +244,54 @@ def stop(
 ) -> None:
     """Stop a running experiment for good, or one of its trials. What was reached stays."""
     with existing(home, database, "write") as service:
-        service.stop(experiment, trial)
+        if trial is None:
+            service.stop(experiment, caller=OWNER)
+        else:
+            service.stop_trial(experiment, trial, caller=OWNER)
     what = f"Trial {trial} of '{experiment}'" if trial else f"Experiment '{experiment}'"
     print(f"{what} is being stopped.")
+
+
+def pause(experiment: ExperimentArgument, home: HomeOption = HOME, database: DatabaseOption = None) -> None:
+    """Pause a running experiment: trials leave their checkpoints and end where they can, the others finish."""
+    with existing(home, database, "write") as service:
+        service.pause(experiment, caller=OWNER)
+    print(f"Experiment '{experiment}' is being paused. It goes on with: tunewell resume {experiment}")
+
+
+def jobs(
+    experiment: Annotated[str | None, typer.Argument(metavar="[EXPERIMENT]", help="Of this one only.")] = None,
+    home: HomeOption = HOME,
+    database: DatabaseOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """List the jobs, the newest first: evaluations, trainings on all data, reports, …"""
+    with existing(home, database) as service:
+        page = service.jobs(experiment=experiment)
+    if json_:
+        print_json([job.model_dump(mode="json") for job in page.items])
+        return
+    if not page.items:
+        print("There are no jobs.")
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for title in ("job", "kind", "experiment", "state", "time"):
+        table.add_column(
+            title,
+            no_wrap=title != "experiment",
+            overflow="fold",
+            justify="right" if title in ("job", "time") else "left",
+        )
+    table.add_column("detail", overflow="fold")
+    for job in page.items:
+        sign, style = JOB_SIGNS[job.state]
+        table.add_row(
+            str(job.id), job.kind, Text(job.experiment or ""), Text(f"{sign} {job.state}", style=style),
+            duration(job.cost_seconds) if job.state.final else "", Text(job.detail),
+        )  # fmt: skip
+    terminal().print(table)
+    if page.next is not None:
+        print("There are older ones, too.")
 
 
 def export(
@@ -245,21 +303,18 @@ def export(
 ) -> None:
     """Export every trial as CSV or JSON."""
     with existing(home, database) as service:
-        exported = service.export(experiment)
-    if format_ is Format.JSON and output is None:
-        print_json(exported)
-        return
-    import json
-
-    text = to_csv(exported) if format_ is Format.CSV else json.dumps(exported, indent=2, allow_nan=False) + "\n"
-    if output is None:
-        sys.stdout.write(text)
-        return
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"the file can't be written ({error.strerror})", field=str(output)) from None
-    print(f"{count(len(exported['trials']), 'trial')} written to {output}.")
+        parts = service.export(experiment, format_.value)
+        if output is None:
+            for part in parts:
+                sys.stdout.write(part)
+            return
+        try:
+            with output.open("w", encoding="utf-8") as file:
+                file.writelines(parts)
+        except OSError as error:
+            raise DataError(f"the file can't be written ({error.strerror})", field=str(output)) from None
+        trials = sum(service.experiment(experiment).trials.values())
+    print(f"{count(trials, 'trial')} written to {output}.")
 
 
 def report(
@@ -277,7 +332,10 @@ def report(
 ) -> None:
     """Write the HTML report of an experiment. Inside a trial: report metrics (accuracy=0.9 step=3)."""
     with existing(home, database) as service:
-        print(service.report(experiment, output))
+        if output is None:
+            print(service.write_report(experiment, caller=OWNER).path)
+        else:
+            print(save_report(service.report(experiment), output))
 
 
 def tasks(
@@ -287,76 +345,60 @@ def tasks(
     json_: JsonOption = False,
 ) -> None:
     """List the tasks and networks, or a network's parameters."""
-    catalogue = {task: dict(task_for({"task": task}).networks) for task in TASKS}  # type: ignore[attr-defined]
+    known = {task.name: task for task in list_tasks()}
     console = terminal()
-    networks: dict[str, Any] = {}
-    for task, of_task in catalogue.items():
-        for network, entry in of_task.items():
-            networks.setdefault(network, ([], entry))[0].append(task)
-    if name is None or name in catalogue:
-        chosen = [name] if name else list(catalogue)
+    if name is None or name in known:
+        chosen = [known[name]] if name else list(known.values())
         if json_:
-            print_json({task: {n: e.description for n, e in catalogue[task].items()} for task in chosen})
+            print_json({task.name: dict(task.networks) for task in chosen})
             return
-        for alike in _with_equal_networks(chosen, catalogue):
-            console.print(Text(", ".join(alike), style="bold"))
+        for alike in _with_equal_networks(chosen):
+            console.print(Text(", ".join(task.name for task in alike), style="bold"))
             table = Table(box=None, padding=(0, 2, 0, 2), show_header=False)
-            for network, entry in catalogue[alike[0]].items():
-                table.add_row(Text(network, style="cyan"), entry.description)
+            for network, description in alike[0].networks.items():
+                table.add_row(Text(network, style="cyan"), description)
             console.print(table)
-            default = task_for({"task": alike[0]}).default_network  # type: ignore[attr-defined]
-            console.print(Padding(f"Where none is named: {default}", (0, 0, 1, 2)))
+            console.print(Padding(f"Where none is named: {alike[0].default_network}", (0, 0, 1, 2)))
         console.print("Parameters of a network: tunewell tasks NETWORK", style="dim")
         return
-    if name not in networks:
-        raise NotFoundError(f"There is no task or network '{name}'", remedy=nearest(name, [*catalogue, *networks]))
-    of_tasks, entry = networks[name]
+    found = find_network(name)
     if json_:
         parameters = {
-            p.name: {"domain": describe_domain(p), "default": _default(p), "source": entry.sources.get(p.name, "")}
-            for p in entry.space
+            one.name: {"domain": one.domain, "default": one.default, "source": one.source} for one in found.parameters
         }
-        print_json(
-            {
-                "tasks": of_tasks,
-                "network": name,
-                "weights": entry.weights,
-                "on_gpus": entry.on_gpus,
-                "parameters": parameters,
-            }
-        )
+        facts = found.model_dump(mode="json", include={"tasks", "weights", "on_gpus"})
+        print_json({**facts, "network": name, "parameters": parameters})
         return
-    console.print(Text(f"{name} ", style="bold") + Text(f"({', '.join(of_tasks)})", style="dim"))
-    console.print(entry.description)
-    if entry.weights:
-        console.print(f"Weights: {entry.weights}")
-    if entry.on_gpus:
-        console.print(f"On GPUs, as far as the estimated memory of a step allows: {entry.on_gpus}")
+    _print_network(found, console)
+
+
+def _print_network(network: Network, console: Console) -> None:
+    console.print(Text(f"{network.name} ", style="bold") + Text(f"({', '.join(network.tasks)})", style="dim"))
+    console.print(network.description)
+    if network.weights:
+        console.print(f"Weights: {network.weights}")
+    if network.on_gpus:
+        console.print(f"On GPUs, as far as the estimated memory of a step allows: {network.on_gpus}")
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     sources = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for column in ("parameter", "default", "range", "only with"):
         table.add_column(column, overflow="fold")
     for column in ("parameter", "where default and range come from"):
         sources.add_column(column, overflow="fold")
-    for parameter in entry.space:
-        domain = "fixed" if parameter.size == 1 else describe_domain(parameter)
-        table.add_row(parameter.name, scalar(_default(parameter)), domain, conditions_text(parameter))
-        sources.add_row(parameter.name, Text(entry.sources.get(parameter.name, "")))
+    for one in network.parameters:
+        domain = "fixed" if one.fixed else one.domain
+        table.add_row(one.name, scalar(one.default), domain, conditions_text(one.when))
+        sources.add_row(one.name, Text(one.source))
     console.print(table)
     console.print()
     console.print(sources)
 
 
-def _default(parameter: Parameter) -> Value:
-    """Return the default of a network's parameter: a constant is its own."""
-    return parameter.from_unit(0.5) if parameter.default is NO_DEFAULT else parameter.default
-
-
-def _with_equal_networks(tasks: list[str], catalogue: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
+def _with_equal_networks(tasks: list[Task]) -> list[list[Task]]:
     """Return the tasks in groups that have the same networks."""
-    groups: list[list[str]] = []
+    groups: list[list[Task]] = []
     for task in tasks:
-        same = next((group for group in groups if catalogue[group[0]] == catalogue[task]), None)
+        same = next((group for group in groups if group[0].networks == task.networks), None)
         if same is None:
             groups.append([task])
         else:

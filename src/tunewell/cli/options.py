@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 
+from tunewell.service.following import result_of
 from tunewell.service.service import DEFAULT_HOME, Service
+from tunewell.service.types import Job
 from tunewell.spec.errors import NotFoundError
 
 HomeOption = Annotated[
@@ -38,6 +41,22 @@ def existing(home: Path, database: str | None = None, access: Literal["read", "w
             remedy="Go to the folder where you started the search, or name it with --home or TUNEWELL_HOME",
             kind="no-home",
         ) from None
+
+
+def carried_out(
+    service: Service,
+    job: Job,
+    tell: Callable[[str], None] = lambda line: None,
+    leave: Callable[[], bool] | None = None,
+) -> dict[str, Any]:
+    """Have a job carried out here, and return its result.
+
+    `tell` is told what it is doing; `leave` is asked at an interruption whether it is to go on without this process.
+
+    Raises:
+        JobFailed: it failed.
+    """
+    return result_of(service.carry_out(job.id, tell, leave))
 
 
 def terminal(stderr: bool = False, soft_wrap: bool = False) -> Console:

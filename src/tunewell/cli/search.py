@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,23 +26,22 @@ from tunewell.cli.options import (
     terminal,
 )
 from tunewell.cli.summary import print_summary
-from tunewell.controller.controller import Controller
-from tunewell.display.lines import ProgressLines, note_line, started_line
+from tunewell.display.lines import ProgressLines, started_line
 from tunewell.display.live import LiveTable
 from tunewell.display.wording import conditions_text
-from tunewell.service.data_page import write_data_page
-from tunewell.service.jobs import JobFailed
+from tunewell.service.findings import check_spec
+from tunewell.service.following import why_failed
+from tunewell.service.running import Given, Situation
 from tunewell.service.service import Service
-from tunewell.service.submission import make_plan
+from tunewell.service.types import OWNER, Checked, DataFindings, JobKind
 from tunewell.service.warm_start import lacks_space
 from tunewell.spec.errors import count
 from tunewell.spec.files import read_spec_file
 from tunewell.spec.format import scalar
-from tunewell.spec.metric_line import parse_metrics
-from tunewell.spec.space import NO_DEFAULT, describe_domain
-from tunewell.spec.states import Cause
-from tunewell.tasks.command import check_metric_line
-from tunewell.tasks.data_view import DataView
+from tunewell.spec.states import Cause, JobState
+
+#: Jobs that follow a search, and what people call them.
+_FOLLOW_UPS: Mapping[JobKind, str] = {"evaluate": "The detailed evaluation", "report": "Writing the report"}
 
 
 def search(
@@ -55,18 +58,19 @@ def search(
     """Run a search to its end, or go on with an interrupted one."""
     raw = read_spec_file(spec_file)
     with Service(home, database) as service:
-        submission = service.submit(raw, new="always" if new else "never")
+        submission = service.create(raw, new="always" if new else "never", caller=OWNER)
         return run_search(service, submission.name, json_, finished=submission.kind == "finished", details=details)
 
 
 def run_search(service: Service, name: str, json_: bool, *, finished: bool = False, details: bool = True) -> int:
     """Run a recorded experiment with progress on the terminal, then show what it brought; return the exit code."""
     console = terminal(stderr=json_)
-    ended = finished or _run(service, name, console)
     if finished:
         console.print(f"'{name}' has ended; this is its result. Raise max_trials to go on, or use --new.")
-    if ended and details and not (finished and _has_report(service, name)):
-        _finish(service, name, console)
+        ended = not details or _has_report(service, name) or _finish(service, name, console)
+    else:
+        ended = _run(service, name, console, details)
+    _tell_failures(service, name, console)
     result = service.result(name)
     if json_:
         print_json(result.to_json())
@@ -77,77 +81,77 @@ def run_search(service: Service, name: str, json_: bool, *, finished: bool = Fal
     return 0 if result.best else 1
 
 
-def _run(service: Service, name: str, console: Console) -> bool:
+def _run(service: Service, name: str, console: Console, details: bool) -> bool:
     service.check_idle(name)
     if service.experiment(name).started_at is not None:
         console.print(f"Going on with '{name}'.")
-    if not console.is_terminal:
-        stream = sys.stderr if console.stderr else sys.stdout
-        print(started_line(service.snapshot(name, 1)), file=stream, flush=True)
-        lines = ProgressLines(service, name, stream)
-        ended = service.run(name, progress=_plain_progress(stream), on_step=lines.update, tell=lines.tell)
-        lines.close()
-        return ended
-    with console.status("Preparing …") as status:
-        table = LiveTable(service, name, console)
-        shown = False
-
-        def step(controller: Controller) -> None:
-            nonlocal shown
-            if not shown:
-                status.stop()
-                for note in service.experiment(name).notes:
-                    console.print(Text(note_line(note), style="dim"), soft_wrap=True)
-                table.__enter__()
-                shown = True
-            table.update(controller.problem, controller.interrupted)
-
-        try:
-            return service.run(
-                name,
-                progress=lambda what, done, total: status.update(Text(f"{what} {done}/{total}")),
-                on_step=step,
-                tell=lambda sentence: console.print(sentence, style="dim"),
-            )
-        finally:
-            if shown:
-                table.__exit__(None, None, None)
+    given = Given(follow_up=details)
+    if console.is_terminal:
+        with LiveTable(service, name, console) as table:
+            say = partial(console.print, style="dim")
+            return service.run(name, given, on_step=table.update, tell=say)
+    stream = sys.stderr if console.stderr else sys.stdout
+    print(started_line(service.snapshot(name, 1)), file=stream, flush=True)
+    lines = ProgressLines(service, name, stream)
+    ended = service.run(name, given, on_step=lines.update, tell=lines.tell)
+    lines.close()
+    return ended
 
 
-def _plain_progress(stream: Any) -> Any:
-    last: dict[str, int] = {}
+def _finish(service: Service, name: str, console: Console) -> bool:
+    """Do what was to follow a search, if that was cut off."""
+    with console.status("") as status:
+        return service.run_follow_up(name, lambda situation: status.update(Text(situation.doing)))
 
-    def show(what: str, done: int, total: int) -> None:
-        tenth = 10 * done // max(1, total)
-        if last.get(what) != tenth:
-            last[what] = tenth
-            if tenth in (5, 10):
-                print(f"{what} {done}/{total}", file=stream, flush=True)
 
-    return show
+def _tell_failures(service: Service, name: str, console: Console) -> None:
+    """Say which of the jobs that follow a search have failed, and why."""
+    for kind, what in _FOLLOW_UPS.items():
+        for job in service.jobs(experiment=name, kind=kind, limit=1).items:
+            if job.state is JobState.FAILED:
+                console.print(f"{what} failed: {why_failed(job)}", style="yellow")
+
+
+def resume(
+    experiment: ExperimentArgument,
+    home: HomeOption = HOME,
+    database: DatabaseOption = None,
+    json_: JsonOption = False,
+) -> int:
+    """Let a paused experiment go on: here, or in the controller of the home."""
+    with existing(home, database, "write") as service:
+        service.resume(experiment, caller=OWNER)
+        if service.experiment(experiment).running:
+            print(f"Experiment '{experiment}' goes on where it runs.")
+            return 0
+        return run_search(service, experiment, json_)
+
+
+def controller(home: HomeOption = HOME, database: DatabaseOption = None) -> None:
+    """Run everything that is recorded in the home, and what is recorded meanwhile, until it is ended (Ctrl-C).
+
+    Running trials live on, and the next controller takes them over.
+    """
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with Service(home, database) as service:
+        told = ""
+
+        def step(situation: Situation) -> None:
+            nonlocal told
+            if situation.problem != told:
+                told = situation.problem
+                print(f"waiting: {told}" if told else "going on", flush=True)
+
+        print(f"Running what is recorded in {home.absolute()}. Ctrl-C ends this; trials live on.", flush=True)
+        service.run_all(stop, step)
 
 
 def _has_report(service: Service, name: str) -> bool:
     """Whether the report was written after the search had ended (and not cut off by an interruption)."""
-    report = service.home.experiment(name) / "report.html"
-    return report.exists() and report.stat().st_mtime >= (service.experiment(name).ended_at or 0.0)
-
-
-def _finish(service: Service, name: str, console: Console) -> None:
-    if service.result(name).best is None:
-        service.report(name)
-        return
-    with console.status("") as status:
-        service.train_finalists(
-            name,
-            lambda trial, done, total: status.update(f"Training trial {trial} on all data ({done + 1} of {total}) …"),
-        )
-    try:
-        with console.status("Evaluating the best trials in detail …"):
-            service.evaluate(name)
-    except JobFailed as error:
-        console.print(f"The detailed evaluation failed: {error}", style="yellow")
-    service.report(name)
+    known = service.experiment(name)
+    return known.report is not None and (known.ended_at is None or known.report.written_at >= known.ended_at)
 
 
 def check(
@@ -164,68 +168,68 @@ def check(
 ) -> int:
     """Check a spec, its data and program; start nothing."""
     raw = read_spec_file(spec_file)
-    if lacks_space(raw):
-        with existing(home, database) as service:
-            plan = service.plan(raw)
-    else:
-        plan = make_plan(raw)
-    view: DataView | None = None
     if pictures is not None:
         with terminal(stderr=True).status("Opening every picture …"):
-            view = write_data_page(plan, pictures)
-    metrics: dict[str, Any] | None = None
-    if line is not None:
-        step, found = parse_metrics(line, plan.spec.metric_pattern, plan.spec.objective.metric)
-        metrics = {"step": step, "metrics": found}
+            checked = _checked(raw, line, pictures, home, database)
+    else:
+        checked = _checked(raw, line, None, home, database)
     if json_:
-        parameters = {parameter.name: describe_domain(parameter) for parameter in plan.space}
         print_json(
             {
-                "experiment": plan.spec.name,
-                "algorithm": plan.choice.name,
-                "max_trials": plan.choice.max_trials,
-                "parameters": parameters,
-                "findings": plan.findings,
-                "line": metrics,
+                "experiment": checked.experiment,
+                "algorithm": checked.algorithm,
+                "max_trials": checked.max_trials,
+                "parameters": {parameter.name: parameter.domain for parameter in checked.parameters},
+                "findings": checked.findings,
+                "line": checked.line.model_dump(mode="json", exclude={"told"}) if checked.line else None,
             }
         )
         return 0
     console = terminal(soft_wrap=True)
-    for finding in plan.findings:
+    for finding in checked.findings:
         console.print(finding)
-    reason = f" ({plan.choice.reason})" if plan.choice.reason else ""
-    options = "".join(f", {name} {scalar(value)}" for name, value in plan.choice.options.items())
-    console.print(f"Algorithm: {plan.choice.name}{reason}{options}; {count(plan.choice.max_trials, 'trial')}.")
-    console.print(f"Objective: {plan.spec.objective.goal} {plan.spec.objective.metric}.")
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    defaults = ["" if parameter.default is NO_DEFAULT else scalar(parameter.default) for parameter in plan.space]
-    domains = [
-        "fixed" if parameter.size == 1 and default else describe_domain(parameter)
-        for parameter, default in zip(plan.space, defaults, strict=True)
-    ]
-    columns = {
-        "parameter": plan.space.names,
-        "range": domains,
-        "default": defaults,
-        "only with": [conditions_text(parameter) for parameter in plan.space],
-    }
-    shown = [name for name, cells in columns.items() if any(cells)]
-    for name in shown:
-        table.add_column(name, overflow="fold")
-    for row in zip(*(columns[name] for name in shown), strict=True):
-        table.add_row(*map(Text, row))
-    console.print(table)
-    if line is not None:
-        console.print(check_metric_line(plan.spec, line))
-    if view is not None:
-        console.print(f"About the data: {pictures}{_flaws(view)}")
+    reason = f" ({checked.algorithm_reason})" if checked.algorithm_reason else ""
+    options = "".join(f", {name} {scalar(value)}" for name, value in checked.options.items())
+    console.print(f"Algorithm: {checked.algorithm}{reason}{options}; {count(checked.max_trials, 'trial')}.")
+    console.print(f"Objective: {checked.objective.goal} {checked.objective.metric}.")
+    console.print(_parameter_table(checked))
+    if checked.line is not None:
+        console.print(checked.line.told)
+    if checked.data is not None:
+        console.print(f"About the data: {pictures}{_flaws(checked.data)}")
     console.print("The spec is right; nothing was started.", style="green")
     return 0
 
 
-def _flaws(view: DataView) -> str:
-    flaws = [f"pictures that can't be read: {len(view.broken)}"] if view.broken else []
-    flaws += [f"pictures in train and in another split: {view.copied}"] if view.copied else []
+def _checked(raw: Mapping[str, Any], line: str | None, page: Path | None, home: Path, database: str | None) -> Checked:
+    """Check a spec, in a home that is there already only if it takes its space from an experiment in it."""
+    if not lacks_space(raw):
+        return check_spec(raw, line, page)
+    with existing(home, database) as service:
+        return check_spec(raw, line, page, service.store)
+
+
+def _parameter_table(checked: Checked) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    defaults = [scalar(one.default) if one.has_default else "" for one in checked.parameters]
+    columns = {
+        "parameter": [one.name for one in checked.parameters],
+        "range": ["fixed" if one.fixed and one.has_default else one.domain for one in checked.parameters],
+        "default": defaults,
+        "only with": [conditions_text(one.when) for one in checked.parameters],
+    }
+    shown = {name: cells for name, cells in columns.items() if any(cells)}
+    for name in shown:
+        table.add_column(name, overflow="fold")
+    for row in zip(*shown.values(), strict=True):
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _flaws(found: DataFindings) -> str:
+    items = f"{found.unit}s"
+    flaws = [f"{items} that can't be read: {found.broken}"] if found.broken else []
+    flaws += [f"{items} in train and in another split: {found.copied}"] if found.copied else []
     return f" ({'; '.join(flaws)})" if flaws else ""
 
 
@@ -241,14 +245,15 @@ def retry(
 ) -> int:
     """Run failed trials again: some, all, or those of a cause. Goes on with the search if nobody runs it."""
     with existing(home, database, "write") as service:
-        numbers = service.retry(experiment, trials or (), cause)
+        numbers = service.retry(experiment, trials or (), cause, caller=OWNER)
         console = terminal(stderr=json_)
         console.print(
             f"{count(len(numbers), 'trial')} of '{experiment}' will run again: {', '.join(map(str, numbers))}."
         )
-        if service.is_running(experiment):
+        known = service.experiment(experiment)
+        if known.running:
             return 0
-        if service.experiment(experiment).spec.get("function"):
+        if known.spec.get("function"):
             console.print("Run the program that calls tunewell.search again to go on.")
             return 0
         return run_search(service, experiment, json_)

@@ -2,35 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from tunewell.display.lines import note_line
 from tunewell.display.wording import agreement_text, best_text, counts_text, searched, test_text
-from tunewell.service.finalists import rank_agreement
-from tunewell.service.results import SearchResult
-from tunewell.service.service import Service
-from tunewell.spec.declaration import parse_space
+from tunewell.service.types import Experiment, SearchResult
+from tunewell.service.verbs import Verbs
 from tunewell.spec.errors import count
 from tunewell.spec.format import duration, number, scalar, shortened
 from tunewell.spec.states import TrialState
 
+#: Kind of model, and the report → what it is called.
+_PLACES = {"best": "Best model", "retrained": "Trained on all data", "report": "Report"}
 
-def print_summary(service: Service, result: SearchResult, console: Console) -> None:
+
+def print_summary(service: Verbs, result: SearchResult, console: Console) -> None:
     """Print state, best values, the five best, where the model and the report lie, and what to do next."""
+    experiment = service.experiment(result.experiment)
+    models: dict[str, str] = {model.kind: model.folder for model in service.models(result.experiment)}
     console.print()
     console.print(_headline(result), soft_wrap=True)
     for note in result.notes:
         console.print(Text(note_line(note), style="dim"), soft_wrap=True)
     if result.top:
-        console.print(_best_table(service, result, console.width))
+        console.print(_best_table(experiment, result, console.width))
     if tested := test_text(result):
         console.print(Text(tested), soft_wrap=True)
     _print_finalists(result, console)
-    _print_places(service, result, console)
+    _print_places(experiment, models, console)
     _print_failures(service, result, console)
-    _print_next(service, result, console)
+    _print_next(experiment, result, "retrained" in models, console)
 
 
 def _headline(result: SearchResult) -> Text:
@@ -42,8 +47,8 @@ def _headline(result: SearchResult) -> Text:
     return text
 
 
-def _best_table(service: Service, result: SearchResult, width: int) -> Table:
-    names = searched(parse_space(service.experiment(result.experiment).space))
+def _best_table(experiment: Experiment, result: SearchResult, width: int) -> Table:
+    names = searched(experiment)
     shown = names[: max(1, (width - 32) // 16)]
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", title=None)
     table.add_column("trial", justify="right", no_wrap=True)
@@ -73,31 +78,21 @@ def _print_finalists(result: SearchResult, console: Console) -> None:
         full = number(one.value) if one.value is not None else "failed"
         table.add_row(str(one.number), number(one.sample_value), full)
     console.print(table)
-    console.print(Text(agreement_text(rank_agreement(result.finalists)), style="dim"), soft_wrap=True)
+    console.print(Text(agreement_text(result.rank_agreement), style="dim"), soft_wrap=True)
 
 
-def _print_places(service: Service, result: SearchResult, console: Console) -> None:
-    model = service.best_model(result.experiment)
-    if model is not None:
-        _place(console, "Best model", str(model))
-    retrained = service.retrained_model(result.experiment)
-    if retrained is not None:
-        _place(console, "Trained on all data", str(retrained))
-    report = service.home.experiment(result.experiment) / "report.html"
-    if report.exists():
-        _place(console, "Report", str(report))
+def _print_places(experiment: Experiment, models: Mapping[str, str], console: Console) -> None:
+    report = {"report": experiment.report.path} if experiment.report else {}
+    for kind, path in {**models, **report}.items():
+        console.print(f"{_PLACES[kind]}:", Text(path, style="cyan"), soft_wrap=True)
 
 
-def _place(console: Console, what: str, path: str) -> None:
-    console.print(f"{what}:", Text(path, style="cyan"), soft_wrap=True)
-
-
-def _print_failures(service: Service, result: SearchResult, console: Console) -> None:
-    failed = result.counts.get(TrialState.FAILED, 0)
+def _print_failures(service: Verbs, result: SearchResult, console: Console) -> None:
+    failed = result.trials.get(TrialState.FAILED, 0)
     if not failed:
         return
     name = result.experiment
-    example = service.store.trials(name, states=(TrialState.FAILED,), limit=1)[0]
+    example = service.trials(name, states=(TrialState.FAILED,), limit=1).items[0]
     text = Text(f"{count(failed, 'trial')} failed, such as trial {example.number} ({example.cause}): ", style="red")
     text.append(shortened(example.detail, 200), style="")
     console.print(text, soft_wrap=True)
@@ -105,18 +100,18 @@ def _print_failures(service: Service, result: SearchResult, console: Console) ->
     console.print(Text(hint, style="dim"), soft_wrap=True)
 
 
-def _print_next(service: Service, result: SearchResult, console: Console) -> None:
+def _print_next(experiment: Experiment, result: SearchResult, retrained: bool, console: Console) -> None:
     name = result.experiment
-    if service.is_running(name):
+    if experiment.running:
         hint = f"It is running. Stop it: tunewell stop {name}"
     elif not result.state.final:
         hint = "Go on: the same command."
-    elif result.best is None or service.experiment(name).spec.get("function"):
+    elif result.best is None or experiment.spec.get("function"):
         hint = ""
-    elif service.retrained_model(name) is not None:
+    elif retrained:
         hint = f"Next: tunewell predict {name} PICTURES   To hand it over: tunewell export-model {name} -o FOLDER"
     else:
-        again = "" if service.experiment(name).spec.get("task") else " (runs the command once more, on all data)"
+        again = "" if experiment.spec.get("task") else " (runs the command once more, on all data)"
         hint = f"Next: tunewell retrain {name}{again}"
     if hint:
         console.print(Text(hint, style="dim"), soft_wrap=True)

@@ -12,6 +12,9 @@ from tunewell.spec.errors import MOST_ERRORS, ArgumentError, SpecErrors, UserErr
 
 #: Kind of an error → what to do about it here; facts of the error stand in braces.
 REMEDIES = {
+    "cache-not-writable": "Choose another home with --home or TUNEWELL_HOME",
+    "cache-too-small": "Make room, choose another home with --home, or search fewer and smaller values of `image_size`",
+    "data-changed": "Restore it, or start over with --new",
     "database-not-usable": "Choose another folder with --home or TUNEWELL_HOME",
     "database-of-another-home": "Name that one with --home, or use another database",
     "disk-full": "Free some space and try again, or choose another folder with --home or TUNEWELL_HOME",
@@ -23,7 +26,9 @@ REMEDIES = {
     "newer-database": "Upgrade Tunewell, or use another --home",
     "no-result": "Name one with --trial",
     "program-moved": "Give `tunewell search` the spec where it is now, which puts that on record",
+    "record-damaged": "Restore it, or start over with `tunewell search SPEC.yaml --new`",
     "several-studies": "Name one of them with --study: {studies}",
+    "weights-changed": "Restore them, or start over with --new",
 }
 
 

@@ -1,1 +1,1 @@
-"""The life of experiments: controller, trial manager, stop rules, recovery."""
+"""The life of experiments and jobs: controller, trial manager, stop rules, recovery."""

@@ -12,7 +12,7 @@ from tunewell.schedulers.records import make_folder
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.launch import AttemptKey, Launch, Limits, Resources
 from tunewell.store.rows import AttemptRow
-from tunewell.tasks.contract import Attempt, Task
+from tunewell.tasks.contract import PlannedAttempt, Task
 from tunewell.trial.files import write_json
 from tunewell.tuners.contract import Suggestion
 
@@ -33,7 +33,7 @@ def build_launch(
     """
     key = AttemptKey(spec.name, suggestion.number, number)
     folder = folder or home.place(key)
-    attempt = Attempt(key, folder, suggestion.parameters, *_shares(spec, suggestion))
+    attempt = PlannedAttempt(key, folder, suggestion.parameters, *_shares(spec, suggestion))
     program = task.program(spec, home.experiment(spec.name), attempt)
     return Launch(
         key=key,
@@ -57,7 +57,7 @@ def build_launch(
     )
 
 
-def prepare_folder(staged: Path, launch: Launch, suggestion: Suggestion, checkpoint: Path | None) -> None:
+def prepare_folder(staged: Path, launch: Launch, checkpoint: Path | None) -> None:
     """Make, at `staged`, the folder that an attempt is to have, with `parameters.json` and a checkpoint to go on from.
 
     Once it is complete it can be moved to where the attempt's folder belongs. What lay at `staged` before goes.
@@ -68,7 +68,7 @@ def prepare_folder(staged: Path, launch: Launch, suggestion: Suggestion, checkpo
     shutil.rmtree(staged, ignore_errors=True)
     try:
         make_folder(staged, launch.identity)
-        write_json(staged / "parameters.json", suggestion.parameters)
+        write_json(staged / "parameters.json", dict(launch.parameters))
         for part in ("artifacts", "checkpoint"):
             (staged / part).mkdir()
         if checkpoint is not None:
@@ -82,9 +82,14 @@ def newest_checkpoint(home: Home, experiment: str, trial: int, attempts: Sequenc
     """Return the last checkpoint that the attempts at a trial have left, None if there is none."""
     for attempt in reversed(attempts):
         folder = home.attempt(AttemptKey(experiment, trial, attempt.attempt), attempt.identity) / "checkpoint"
-        if folder.is_dir() and any(folder.iterdir()):
+        if holds_checkpoint(folder):
             return folder
     return None
+
+
+def holds_checkpoint(folder: Path) -> bool:
+    """Whether a checkpoint folder is there, with anything in it."""
+    return folder.is_dir() and any(folder.iterdir())
 
 
 def _shares(spec: ExperimentSpec, suggestion: Suggestion) -> tuple[float, float]:
@@ -94,7 +99,7 @@ def _shares(spec: ExperimentSpec, suggestion: Suggestion) -> tuple[float, float]
     return suggestion.fidelity, spec.sampling
 
 
-def _environment(spec: ExperimentSpec, attempt: Attempt) -> Mapping[str, str]:
+def _environment(spec: ExperimentSpec, attempt: PlannedAttempt) -> Mapping[str, str]:
     objective = spec.objective
     environment = {
         "TUNEWELL_METRIC": objective.metric,

@@ -1,142 +1,192 @@
-"""The experiment controller: owns the life cycle of experiments, any number of them in one process.
+"""The controller: owns the life of experiments and jobs, any number of them, for as long as its process lives.
 
-One thread, one loop. Each step takes what the schedulers tell, lets each experiment advance, records all of
-it in one transaction, and only then acts on it. A controller that dies at any point leaves a store that a
-new one goes on from.
+One thread, one loop. Each step takes what the schedulers tell, looks for work that is wanted, lets everything advance,
+records all of it in one transaction, and only then acts on it. Nothing slow happens in the loop. A controller that dies
+at any point leaves a store that another one goes on from.
 """
 
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 
-from tunewell.controller.recovery import recover
-from tunewell.controller.stop_rules import StopDecision, decide
-from tunewell.controller.trial_manager import Experiment, TrialManager, Write
-from tunewell.home.home import Home
+from tunewell.controller.experiment_run import ExperimentRun
+from tunewell.controller.job_run import JobRun, belongs_to_search, brought_about_by
+from tunewell.controller.journal import Effect
+from tunewell.controller.room import Room, Turn, Turns
+from tunewell.controller.surroundings import Ownership, Place, Surroundings
+from tunewell.home.home import LOCK_SECONDS
 from tunewell.schedulers.contract import Scheduler
-from tunewell.spec.errors import TransitionRefused, UserError
-from tunewell.spec.launch import Event
+from tunewell.spec.errors import ConflictError, TermOver, UserError
+from tunewell.spec.launch import AttemptKey, Event
 from tunewell.spec.states import ExperimentState
-from tunewell.store.store import Store
-from tunewell.store.transaction import Transaction
+from tunewell.store.dialect import StoreError
+from tunewell.store.rows import ExperimentRow, JobRow, RequestRow
 from tunewell.trial import files
 
 log = logging.getLogger(__name__)
 
-#: How often requests of other processes are looked for, and how often the running time is put on record.
-REQUEST_SECONDS = 0.5
-ELAPSED_SECONDS = 1.0
+#: How often it is looked whether anything has changed in the store, and longest time between two looks at the work.
+NUDGE_SECONDS, LOOK_SECONDS = 0.05, 0.5
 #: Wait before the store is tried again after it refused to write (a full disk, say).
 RETRY_SECONDS = 2.0
 #: Longest time that reports wait for the end of a step (an inline trial runs within one).
 REPORT_SECONDS = 0.5
+#: Longest wait for events while a slow call is under way, whose answer ends no wait.
+SHORT_WAIT_SECONDS = 0.01
+#: How often all that is owned is looked at, whether or not something has happened to it.
+SWEEP_SECONDS = 0.25
+#: How often an experiment is taken over again whose memory and record differ, before it fails.
+MOST_RELOADS = 3
+
+Run = ExperimentRun | JobRun
 
 
-@dataclass(slots=True)
-class _Active:
-    manager: TrialManager
-    lock: ExitStack
-    #: The rule that ends the search, once one holds.
-    decision: StopDecision | None = None
-    done: bool = False
-    state: ExperimentState = ExperimentState.CREATED
-    unrecorded_seconds: float = 0.0
-    requests: set[int] = field(default_factory=set)
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Which work a controller looks for in the store."""
 
-    @property
-    def time_is_due(self) -> bool:
-        return self.done or self.unrecorded_seconds >= ELAPSED_SECONDS
+    #: Whether it takes all that there is; else only what follows.
+    everything: bool = False
+    #: Experiments, with the jobs that belong to their searches.
+    experiments: frozenset[str] = frozenset()
+    #: Jobs, with those that they bring about.
+    jobs: frozenset[int] = frozenset()
 
-    @property
-    def experiment(self) -> Experiment:
-        return self.manager.experiment
+    def wants_experiment(self, name: str) -> bool:
+        """Whether it takes this experiment over."""
+        return self.everything or name in self.experiments
+
+    def wants_job(self, job: JobRow) -> bool:
+        """Whether it takes this job over."""
+        of_search = job.experiment in self.experiments and belongs_to_search(job)
+        named = job.id in self.jobs or any(job.caller == brought_about_by(one) for one in self.jobs)
+        return self.everything or named or of_search
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """One scheduler, and whose turn it is there."""
+
+    place: Place
+    turns: Turns[Run] = field(default_factory=Turns)
 
 
 class Controller:
-    """Runs experiments to their end."""
+    """Runs experiments and jobs."""
 
     def __init__(
-        self,
-        store: Store,
-        home: Home,
-        clock: Callable[[], float] = time.time,
-        monotonic: Callable[[], float] = time.monotonic,
+        self, surroundings: Surroundings, work: Work, scheduler: Scheduler, inline: Scheduler | None = None
     ) -> None:
-        """Hold no experiment yet. `clock` gives dates, `monotonic` measures durations; both in seconds."""
-        self.store = store
-        self.home = home
-        self.clock = clock
-        self.monotonic = monotonic
+        """Own nothing yet.
+
+        Args:
+            surroundings: what all experiments and jobs share.
+            work: what to look for in the store.
+            scheduler: what runs trials and jobs.
+            inline: runs the trials of experiments in this thread, instead of `scheduler`.
+        """
+        self.store, self.home = surroundings.store, surroundings.home
+        self.work = work
+        self._surroundings = surroundings
+        self._background = surroundings.background
+        self._monotonic = surroundings.monotonic
+        self._line = _Line(Place(scheduler, Room(scheduler)))
+        self._inline = _Line(Place(inline, Room(inline))) if inline is not None else None
+        self._experiments: dict[str, ExperimentRun] = {}
+        self._jobs: dict[int, JobRun] = {}
+        #: Those that something has happened to in this step, and those that may have something to start.
+        self._touched: dict[Run, None] = {}
+        self._hungry: dict[Run, None] = {}
+        #: Experiments that are to be taken over anew, and how often that was so since the last success.
+        self._reloads: dict[str | int, int] = {}
+        self._to_reload: set[str] = set()
+        #: Why something could not be taken over: each is told once.
+        self._refusals: set[str] = set()
+        #: Errors of users that have ended experiments.
+        self.errors: dict[str, UserError] = {}
         #: What keeps the store from being written just now, and trials from being started or from reporting.
-        self._store_problem = ""
-        self._disk_problem = ""
-        self._active: dict[str, _Active] = {}
-        self._interrupts = 0
-        self._interrupts_obeyed = 0
-        self._last_step = monotonic()
-        self._last_requests = -REQUEST_SECONDS
-        self._last_record = self._last_step
-        self._hold_until = self._hold_launches_until = 0.0
+        self._store_problem = self._disk_problem = self._room_problem = ""
+        self._interrupts = self._interrupts_obeyed = 0
+        self._seen_version = -1
+        self._last_nudge = self._last_look = -LOOK_SECONDS
+        self._last_record = self._monotonic()
+        self._hold_until = self._hold_starts_until = 0.0
+        self._unanswered: _Written | None = None
+        self._last_sweep = -SWEEP_SECONDS
 
     # From outside -----------------------------------------------------------------------------------------
 
-    def add(self, experiment: Experiment, max_trials: int, lock: ExitStack | None = None) -> None:
-        """Take an experiment of the store over: recover its trials and let it run.
-
-        Args:
-            experiment: its fixed parts, with a tuner that has no history yet.
-            max_trials: number of trials that it may make.
-            lock: its lock, if the caller holds it already; it is released with the experiment.
+    def take_experiment(self, name: str, patience: float = LOCK_SECONDS) -> None:
+        """Take an experiment over, whatever its state: it goes on. Its lock is waited for `patience` seconds at most.
 
         Raises:
-            ConflictError: another controller runs it.
+            ConflictError: another controller owns it.
+            DataError: the store or the home can't be written.
         """
-        name = experiment.name
-        with lock or ExitStack() as stack:
-            if lock is None:
-                stack.enter_context(self.home.lock(name))
-            manager = recover(self.store, experiment, max_trials, self.clock, self.monotonic)
-            active = _Active(manager, stack.pop_all())
-        self._active[name] = active
-        row = self.store.experiment(name)
-        active.state = row.state
-        if row.state is ExperimentState.STOPPING and row.stop_rule == "by_hand":
-            manager.progress.stopped_by_hand = True
-        if row.state is not ExperimentState.RUNNING:
-            self._set_state(active, ExperimentState.RUNNING, None, "")
-        self._take_requests(active, after_its_end=row.state.final)
-        log.info("experiment '%s' taken over: %s, %d trials running", name, row.state, len(manager.running))
+        lock = ExitStack()
+        lock.enter_context(self.home.lock(name, patience))
+        with lock:
+            with self.store.transaction() as tx:
+                term = tx.take_over(name)
+            row, requests = self.store.experiment(name), self.store.requests(name)
+            place = (self._inline or self._line).place
+            run = ExperimentRun(self._surroundings, place, Ownership(term, lock.pop_all()), row, requests)
+        self._experiments[name] = run
+        self._guarded(run, run.begin)
+
+    def take_job(self, job: JobRow) -> None:
+        """Take a job over.
+
+        Raises:
+            ConflictError: another controller owns it.
+            DataError: the store or the home can't be written.
+        """
+        lock = ExitStack()
+        lock.enter_context(self.home.lock_job(job.id, patience=0.0))
+        with lock:
+            with self.store.transaction() as tx:
+                term = tx.take_over_job(job.id)
+            done = [event.attempt for event in self.store.job_events(job.id) if event.kind == "part" and event.attempt]
+            owned, row = Ownership(term, lock.pop_all()), self.store.job(job.id)
+            run = JobRun(self._surroundings, self._line.place, owned, row, done)
+        self._jobs[job.id] = run
+        self._guarded(run, run.begin)
 
     @property
     def problem(self) -> str:
         """What keeps the controller, or a trial, from going on just now, for people; empty if nothing does."""
-        problems = (active.manager.problem for active in self._active.values())
-        return self._store_problem or self._disk_problem or next(filter(None, problems), "")
+        problems = (run.problem for run in self._experiments.values())
+        return self._store_problem or self._disk_problem or next(filter(None, problems), "") or self._room_problem
 
     @property
     def busy(self) -> bool:
-        """Whether any experiment is left to run."""
-        return bool(self._active)
+        """Whether it owns anything now, or is about to take something over anew."""
+        return bool(self._experiments or self._jobs or self._to_reload)
 
-    def run(self, on_step: Callable[[], None] | None = None) -> None:
-        """Step until no experiment is left. KeyboardInterrupt is an orderly interruption, twice is now."""
-        while self.busy:
+    @property
+    def concurrency(self) -> str:
+        """How many trials run at once, and why: a sentence; empty while that is not known."""
+        return next((run.concurrency for run in self._experiments.values() if run.concurrency), "")
+
+    def run(self, until: Callable[[], bool]) -> None:
+        """Step until `until`, called after each step, says so, or until it is interrupted and nothing is left."""
+        while True:
             try:
                 self.step()
-                if on_step is not None:
-                    on_step()
+                if until() or (self.interrupted and not self.busy):
+                    return
             except KeyboardInterrupt:
                 self.interrupt()
 
     def interrupt(self) -> None:
-        """Begin no more trials and end the running ones so that the same search can go on later.
+        """Begin nothing more and end what runs so that it can go on later.
 
-        A second call ends them at once. Takes effect in the next step, so signal handlers may call it.
+        A second call ends it at once. Takes effect in the next step, so signal handlers may call it.
         """
         self._interrupts += 1
 
@@ -145,178 +195,376 @@ class Controller:
         """Whether `interrupt` was called."""
         return self._interrupts > 0
 
+    def leave(self) -> None:
+        """Let go of everything, and leave running what lives without a controller; another one takes it over."""
+        for run in self._runs():
+            run.close()
+        self._experiments.clear()
+        self._jobs.clear()
+
     def step(self, timeout: float = 0.1) -> None:
-        """Do one round: events, requests, decisions, one transaction, effects. Waits at most `timeout` seconds."""
+        """Do one round: events, work, decisions, one transaction, effects. Waits at most `timeout` seconds."""
         self._obey_interrupts()
-        schedulers = self._schedulers()
-        for scheduler in schedulers:
-            scheduler.poll(self._on_event, timeout / len(schedulers))
-        self._measure_time()
-        if self.monotonic() - self._last_requests >= REQUEST_SECONDS:
-            self._last_requests = self.monotonic()
-            for active in self._active.values():
-                self._take_requests(active)
-        for active in self._active.values():
-            self._advance(active)
-        self._launch()
+        lines = self._lines()
+        wait = min(timeout, SHORT_WAIT_SECONDS) if self._background.outstanding else timeout
+        for line in lines:
+            line.place.scheduler.poll(self._on_event, wait / len(lines))
+        self._deliver()
+        self._look_for_work()
+        self._advance()
+        self._start()
         self._record()
-        # Interrupted while nothing can be recorded: the next controller finds out what became of the trials.
-        abandoned = self.interrupted and bool(self._store_problem)
-        for name, active in list(self._active.items()):
-            if abandoned or (active.done and not active.manager.writes):
-                self._active.pop(name).lock.close()
+        self._let_go()
 
     # One step ---------------------------------------------------------------------------------------------
 
-    def _schedulers(self) -> list[Scheduler]:
-        unique = {id(active.experiment.scheduler): active.experiment.scheduler for active in self._active.values()}
-        return list(unique.values())
+    def _runs(self) -> list[Run]:
+        return [*self._experiments.values(), *self._jobs.values()]
+
+    def _lines(self) -> list[_Line]:
+        if self._inline is None:
+            return [self._line]
+        return [self._inline, self._line] if self._jobs else [self._inline]
+
+    def _guarded(self, run: Run, call: Callable[[], object]) -> None:
+        """Make a call for one experiment or job, whose failure is its own."""
+        self._touched[run] = self._hungry[run] = None
+        try:
+            call()
+        except Exception as error:
+            try:
+                run.fail(error)
+            except Exception:
+                log.exception("%r can't even fail", run)
+                run.done = True
 
     def _obey_interrupts(self) -> None:
         if self._interrupts == self._interrupts_obeyed:
             return
         self._interrupts_obeyed = self._interrupts
-        for active in self._active.values():
-            active.manager.interrupt(grace_seconds=0.0 if self._interrupts > 1 else None)
+        grace = 0.0 if self._interrupts > 1 else None
+        for run in self._runs():
+            self._guarded(run, partial(run.interrupt, grace))
 
     def _on_event(self, event: Event) -> None:
-        active = self._active.get(event.key.experiment)
-        if active is None:
+        key = event.key
+        run: Run | None
+        run = self._experiments.get(key.experiment) if isinstance(key, AttemptKey) else self._jobs.get(key.job)
+        if run is None:
             return
-        self._measure_time()
-        active.manager.on_event(event)
-        self._advance(active)  # a report may end an inline trial while it is being called
-        if self.monotonic() - self._last_record >= REPORT_SECONDS:
+        self._guarded(run, partial(run.on_event, event))
+        if self._monotonic() - self._last_record >= REPORT_SECONDS:
             self._record()
 
-    def _measure_time(self) -> None:
-        now = self.monotonic()
-        passed, self._last_step = now - self._last_step, now
-        for active in self._active.values():
-            active.manager.progress.elapsed_seconds += passed
-            active.unrecorded_seconds += passed
+    def _deliver(self) -> bool:
+        """Do what follows from slow calls that were made; say whether there were any."""
+        owners = self._background.deliver()
+        for key in owners:
+            run = self._experiments.get(key) if isinstance(key, str) else self._jobs.get(key)
+            if run is not None:
+                self._touched[run] = self._hungry[run] = None
+        return bool(owners)
 
-    def _take_requests(self, active: _Active, after_its_end: bool = False) -> None:
-        name = active.experiment.name
-        for request in self.store.requests(name):
-            if request.id in active.requests:
-                continue
-            if request.verb == "retry" and active.decision is not None:
-                continue  # too late for this run: the next one takes it up
-            active.requests.add(request.id)
-            # A stop that nobody obeyed because the search had ended was not meant for the next run.
-            if request.verb == "retry":
-                self._retry(active, (request.data or {}).get("trials", []))
-            elif request.verb == "stop" and not after_its_end:
-                active.manager.progress.stopped_by_hand = True
-            elif request.verb == "stop_trial" and not after_its_end and request.trial is not None:
-                active.manager.stop_trial(request.trial)
-            active.manager.writes.append(partial(Transaction.handle_request, request_id=request.id))
+    # Work -------------------------------------------------------------------------------------------------
 
-    def _retry(self, active: _Active, numbers: list[int]) -> None:
-        manager = active.manager
-        for number in numbers:
-            if number in manager.running or any(trial.suggestion.number == number for trial in manager.waiting):
-                continue
-            row = self.store.trial(active.experiment.name, number)
-            if row.state in ("failed", "stopped"):
-                manager.retry(row)
-
-    def _advance(self, active: _Active) -> None:
-        manager = active.manager
-        if active.decision is None and not self.interrupted:
-            decision = active.decision = decide(active.experiment.spec, manager.progress)
-            if decision is not None:
-                manager.stop_all()
-                if manager.running:
-                    self._set_state(active, ExperimentState.STOPPING, decision.rule, decision.detail)
-        if manager.running or active.done:
+    def _look_for_work(self) -> None:
+        """Take up requests, experiments and jobs: at once if something has changed in the store, else now and then."""
+        now = self._monotonic()
+        if now - self._last_nudge < NUDGE_SECONDS:
             return
-        if active.decision is not None:
-            self._set_state(active, active.decision.state, active.decision.rule, active.decision.detail)
-        elif self.interrupted:
-            self._set_state(active, ExperimentState.PAUSED, None, "It was interrupted.")
-        else:
+        self._last_nudge = now
+        try:
+            version = self.store.version()
+            if version == self._seen_version and now - self._last_look < LOOK_SECONDS:
+                return
+            self._seen_version, self._last_look = version, now
+            requests = self.store.open_requests()
+            if not self.interrupted:
+                self._reload_lost()
+                self._take_work(requests)
+            for request in requests:
+                self._pass_on(request)
+            self._look_after_jobs()
+        except UserError as error:
+            self._note_store_problem(error)
+
+    def _reload_lost(self) -> None:
+        for name in list(self._to_reload):
+            self._try_to_take(partial(self.take_experiment, name, 0.0))
+            self._to_reload.discard(name)
+
+    def _take_work(self, requests: list[RequestRow]) -> None:
+        if self.work.everything:
+            for row in self.store.open_experiments():
+                if row.state is not ExperimentState.PAUSED:
+                    self._take_if_free(row)
+            for name in {request.experiment for request in requests if request.experiment is not None}:
+                row = self.store.experiment(name)
+                if any(request.experiment == name and _sets_going(request, row) for request in requests):
+                    self._take_if_free(row)
+        jobs = self.store.open_jobs()
+        for job in jobs:
+            if job.id not in self._jobs and self.work.wants_job(job) and self._is_ready(job, jobs):
+                self._try_to_take(partial(self.take_job, job))
+
+    def _take_if_free(self, row: ExperimentRow) -> None:
+        """Take an experiment over that nobody has; one over a Python function is left to the process that has it."""
+        if row.name not in self._experiments and not row.spec.get("function"):
+            self._try_to_take(partial(self.take_experiment, row.name, 0.0))
+
+    def _is_ready(self, job: JobRow, jobs: Sequence[JobRow]) -> bool:
+        """Whether the job that it comes after has ended, and those that this one has brought about, too."""
+        if job.after is None:
+            return True
+        before = self.store.job(job.after)
+        return before.state.final and not any(other.caller == brought_about_by(before.id) for other in jobs)
+
+    def _try_to_take(self, take: Callable[[], None]) -> None:
+        try:
+            take()
+        except StoreError:
+            raise
+        except ConflictError:  # another controller has it
+            pass
+        except UserError as error:  # its folder can't be written, say, which is no other's matter
+            self._note_refusal(str(error))
+
+    def _note_refusal(self, error: str) -> None:
+        if error not in self._refusals:
+            log.error("something can't be taken over (%s); trying again", error)
+        self._refusals.add(error)
+
+    def _pass_on(self, request: RequestRow) -> None:
+        if request.job is not None:
+            job = self._jobs.get(request.job)
+            if job is not None:  # the request stays open until the job has ended, whoever runs it then
+                self._guarded(job, job.stop)
             return
-        active.done = True
+        run = self._experiments.get(request.experiment or "")
+        if run is not None:
+            self._guarded(run, partial(run.take_request, request))
 
-    def _set_state(self, active: _Active, new: ExperimentState, rule: str | None, detail: str) -> None:
-        name, old, now = active.experiment.name, active.state, self.clock()
-        active.state = new
-        active.manager.writes.append(
-            lambda tx: tx.set_experiment_state(name, old, new, stop_rule=rule, detail=detail, now=now)
-        )
+    def _look_after_jobs(self) -> None:
+        """Tell experiments of the ends of jobs that they wait for, whoever ran these."""
+        for run in list(self._experiments.values()):
+            if run.awaits_job is None:
+                continue
+            job = self.store.job(run.awaits_job)
+            if job.state.final:
+                self._guarded(run, partial(run.on_job_end, job))
 
-    def _launch(self) -> None:
-        self._look_for_room()
+    # Starting ---------------------------------------------------------------------------------------------
+
+    def _advance(self) -> None:
+        now = self._monotonic()
+        if now - self._last_sweep >= SWEEP_SECONDS:
+            self._last_sweep = now
+            for run in self._runs():
+                self._touched[run] = self._hungry[run] = None
+        for run in list(self._touched):
+            if isinstance(run, ExperimentRun):
+                run.tick()
+                self._guarded(run, run.advance)
+
+    def _start(self) -> None:
+        self._look_for_disk()
         if self.interrupted or self._store_problem or self._disk_problem:
             return
-        reserved: dict[int, float] = {}
-        willing = [active for active in self._active.values() if active.decision is None]
-        while willing:
-            # One trial an experiment in turn, so that none starves the others.
-            willing = [active for active in willing if self._launch_one(active, reserved)]
+        again = True
+        while again:
+            hungry, self._hungry = list(self._hungry), {}
+            for line in self._lines():
+                line.place.room.refresh()
+                here = [run for run in hungry if run.scheduler is line.place.scheduler]
+                line.turns.take(here, self._start_one, line.place.room)
+            self._look_for_room()
+            # What slow calls have answered by now may be started in the same step.
+            again = self._deliver()
 
     def _look_for_room(self) -> None:
+        """Find out whether all wait for what other processes have taken."""
+        waits = any(line.turns.waits for line in self._lines()) and not any(run.at_work for run in self._runs())
+        self._room_problem = "other searches and jobs of this home take up the machine." if waits else ""
+
+    def _start_one(self, run: Run) -> Turn:
+        try:
+            turn = run.start_next()
+        except Exception as error:
+            self._guarded(run, partial(run.fail, error))
+            return Turn.NOTHING
+        self._touched[run] = None
+        return turn
+
+    def _look_for_disk(self) -> None:
         """Find out whether trials find room on the disk: what would be started without it would only be lost."""
-        now, folder = self.monotonic(), self.home.folder
-        needed = [active.manager for active in self._active.values() if active.experiment.scheduler.needs_folder]
-        if any(manager.lacked_room for manager in needed):
-            self._hold_launches_until = now + RETRY_SECONDS
-        for manager in needed:
+        now, folder = self._monotonic(), self.home.folder
+        managers = [run.manager for run in self._experiments.values() if run.scheduler.needs_folder and run.manager]
+        if any(manager.lacked_room for manager in managers):
+            self._hold_starts_until = now + RETRY_SECONDS
+        for manager in managers:
             manager.lacked_room = False
-        lacking = bool(needed) and (now < self._hold_launches_until or files.is_full(folder))
+        lacking = bool(managers) and (now < self._hold_starts_until or files.is_full(folder))
         problem = f"{folder}: the disk is full. Free some space; the search goes on by itself."
         self._disk_problem = problem if lacking else ""
 
-    def _launch_one(self, active: _Active, reserved: dict[int, float]) -> bool:
-        scheduler, resources = active.experiment.scheduler, active.experiment.resources
-        taken = reserved.get(id(scheduler), 0)
-        units = max(resources.cpus, resources.gpus)
-        free = scheduler.free(resources) * units
-        # Fractions of cores add up to whole ones but for rounding.
-        if free - taken < units - 1e-9 or not active.manager.launch_next():
-            return False
-        reserved[id(scheduler)] = taken + units
-        return True
+    # Recording --------------------------------------------------------------------------------------------
 
     def _record(self) -> None:
-        now = self.monotonic()
-        if now < self._hold_until:
+        now = self._monotonic()
+        if now < self._hold_until or not self._settle_unanswered():
             return
-        if not self._anything_to_record():
+        runs = [run for run in self._touched if run.journal.entries or _time_is_due(run)]
+        if not runs:
             self._store_problem = ""
             return
+        written = _Written(uuid.uuid4().hex)
         try:
-            with self.store.transaction() as tx:
-                for active in self._active.values():
-                    for write in active.manager.writes:
-                        _carry_out(write, tx, active.experiment.name)
-                    if active.time_is_due:
-                        tx.add_elapsed(active.experiment.name, active.unrecorded_seconds)
+            self._write(runs, written)
+        except TermOver as over:
+            self._drop(over)
+        except Exception as error:
+            if written.writing is not None and not isinstance(error, StoreError):
+                self._guarded(written.writing, partial(written.writing.give_up, error))
+            elif isinstance(error, UserError):
+                self._unanswered = written
+                self._hold(error)
+            else:
+                raise
+        else:
+            self._store_problem = ""
+            self._last_record = now
+            self._carry_out(written)
+
+    def _write(self, runs: list[Run], written: _Written) -> None:
+        with self.store.transaction() as tx:
+            for run in runs:
+                written.writing = run
+                if isinstance(run, ExperimentRun):
+                    tx.name_term(run.name, run.term, written.mark)
+                else:
+                    tx.name_job_term(run.id, run.term, written.mark)
+                effects = run.journal.write(tx)
+                seconds = run.unrecorded_seconds if isinstance(run, ExperimentRun) and run.time_is_due else 0.0
+                if isinstance(run, ExperimentRun) and seconds:
+                    tx.add_elapsed(run.name, seconds)
+                written.parts[run] = _Part(len(run.journal.entries), effects, seconds)
+            written.writing = None
+
+    def _carry_out(self, written: _Written) -> None:
+        """Do what was announced, now that it is on record."""
+        for run, part in written.parts.items():
+            run.journal.drop(part.entries)
+            if isinstance(run, ExperimentRun):
+                run.unrecorded_seconds -= part.seconds
+        for run, part in written.parts.items():
+            for effect in part.effects:
+                self._guarded(run, effect)
+            if run.journal.refusal:
+                self._reload(run)
+
+    def _settle_unanswered(self) -> bool:
+        """Find out whether a transaction whose answer was lost was committed; say whether that is known now."""
+        written = self._unanswered
+        if written is None:
+            return True
+        try:
+            committed = any(self._mark(run) == written.mark for run in written.parts)
         except UserError as error:
-            if str(error) != self._store_problem:
-                log.error("the store can't be written (%s); trying again", error)
-            self._store_problem = str(error)
-            self._hold_until = now + RETRY_SECONDS
+            self._hold(error)
+            return False
+        self._unanswered = None
+        if committed:
+            self._carry_out(written)
+        return True
+
+    def _mark(self, run: Run) -> str | None:
+        return self.store.experiment(run.name).mark if isinstance(run, ExperimentRun) else self.store.job(run.id).mark
+
+    def _hold(self, error: UserError) -> None:
+        """Wait a while before the store is written again."""
+        self._note_store_problem(error)
+        self._hold_until = self._monotonic() + RETRY_SECONDS
+
+    def _note_store_problem(self, error: UserError) -> None:
+        if str(error) != self._store_problem:
+            log.error("the store can't be used (%s); trying again", error)
+        self._store_problem = str(error)
+
+    def _drop(self, over: TermOver) -> None:
+        """Let go of what another controller has taken over; nothing of it is recorded or done."""
+        log.error("%s; it is let go of", over)
+        for run in self._runs():
+            if over.concerns(run.key):
+                self._forget(run)
+
+    def _reload(self, run: Run) -> None:
+        """Begin anew from the record with something that differs from it in memory."""
+        log.error(
+            "'%s' is taken over anew, because its record is another than expected: %s", run.key, run.journal.refusal
+        )
+        self._reloads[run.key] = self._reloads.get(run.key, 0) + 1
+        if self._reloads[run.key] > MOST_RELOADS:
+            run.journal.refusal = ""
+            self._guarded(run, partial(run.fail, RuntimeError("its record can't be written")))
             return
-        self._store_problem = ""
-        self._last_record = now
-        for active in self._active.values():
-            if active.time_is_due:
-                active.unrecorded_seconds = 0.0
-            active.manager.writes.clear()
-            effects, active.manager.effects = active.manager.effects, []
-            for effect in effects:
-                effect()
+        if isinstance(run, ExperimentRun):
+            self._to_reload.add(run.name)
+        self._forget(run)
 
-    def _anything_to_record(self) -> bool:
-        return any(active.manager.writes or active.time_is_due for active in self._active.values())
+    def _forget(self, run: Run) -> None:
+        run.close()
+        self._touched.pop(run, None)
+        self._hungry.pop(run, None)
+        for line in self._lines():
+            line.turns.drop(run)
+        if isinstance(run, ExperimentRun):
+            del self._experiments[run.name]
+        else:
+            del self._jobs[run.id]
+
+    def _let_go(self) -> None:
+        # Interrupted while nothing can be recorded: the next controller finds out what became of everything.
+        abandoned = self.interrupted and bool(self._store_problem)
+        for run in self._runs() if abandoned else list(self._touched):
+            if run.unread is not None and not abandoned:
+                self._note_store_problem(run.unread)
+                if isinstance(run, ExperimentRun):
+                    self._to_reload.add(run.name)
+                self._forget(run)
+            elif abandoned or (run.done and not run.journal.entries and not _time_is_due(run)):
+                self._reloads.pop(run.key, None)
+                if isinstance(run, ExperimentRun) and run.error is not None:
+                    self.errors[run.name] = run.error
+                self._forget(run)
+            elif not run.journal.entries:
+                del self._touched[run]
 
 
-def _carry_out(write: Write, tx: Transaction, name: str) -> None:
-    """Write; what the store refuses as no longer true is dropped, so that it doesn't hold all others back."""
-    try:
-        write(tx)
-    except TransitionRefused as error:
-        log.error("experiment '%s': not recorded: %s", name, error)
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What one experiment or job had written in a transaction, and what was to be done after it."""
+
+    entries: int
+    effects: list[Effect]
+    seconds: float
+
+
+@dataclass(slots=True)
+class _Written:
+    """One transaction, which bears a mark: so it can be found out whether it was committed."""
+
+    mark: str
+    #: Whose entries are just being written.
+    writing: Run | None = None
+    parts: dict[Run, _Part] = field(default_factory=dict)
+
+
+def _sets_going(request: RequestRow, row: ExperimentRow) -> bool:
+    """Whether a request has an experiment taken over that rests. What has ended needs no end."""
+    if request.verb == "stop":
+        return row.state is ExperimentState.PAUSED
+    return request.verb in ("resume", "retry")
+
+
+def _time_is_due(run: Run) -> bool:
+    return isinstance(run, ExperimentRun) and run.time_is_due

@@ -1,66 +1,100 @@
-"""Starting is recovering: from what the store says and what really lives to a trial manager that goes on."""
+"""Starting is recovering: from what the store says to a trial manager that goes on.
+
+What became of the attempts that were running the scheduler finds out: its answers come as events, like all others.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Iterable, Iterator, Mapping
 
 from tunewell.controller.attempts import build_launch
 from tunewell.controller.sequence import Sequence
 from tunewell.controller.stop_rules import Progress
-from tunewell.controller.trial_manager import Experiment, RunningTrial, TrialManager, WaitingTrial
-from tunewell.spec.launch import AttemptKey, Ended, Exit
+from tunewell.controller.surroundings import Surroundings
+from tunewell.controller.trial_manager import Helpers, Setting, TrialManager, WaitingTrial
+from tunewell.controller.tuner_calls import TunerCalls, convergence
+from tunewell.controller.verdict import RunningTrial
+from tunewell.spec.launch import AttemptKey, Launch
 from tunewell.spec.states import LOST_CAUSES, Cause, TrialState
 from tunewell.store.rows import AttemptRow, HistoryEntry, TrialRow
 from tunewell.store.store import Store
-from tunewell.tuners.contract import Outcome, Suggestion
+from tunewell.tuners.contract import Outcome, Suggestion, Tuner
 
 
 def recover(
-    store: Store,
-    experiment: Experiment,
-    max_trials: int,
-    clock: Callable[[], float],
-    monotonic: Callable[[], float],
+    surroundings: Surroundings, setting: Setting, tuner: Tuner, max_trials: int, helpers: Helpers
 ) -> TrialManager:
-    """Return the manager of an experiment, new or known, with each unfinished trial adopted or requeued."""
-    name = experiment.name
+    """Return the manager of an experiment, new or known, with each unfinished trial on its way or waiting.
+
+    `tuner` has no history yet. Takes as long as the history is long; touches nothing but the store and the tuner.
+    """
+    store = surroundings.store
+    name = setting.name
     progress = Progress(max_trials=max_trials, elapsed_seconds=store.experiment(name).elapsed_seconds)
-    manager = TrialManager(experiment, progress, partial(store.attempts, name), clock, monotonic)
-    _replay(store, manager)
+    entries = in_tuners_order(store.history(name))
+    curves = store.curves(name, setting.spec.objective.metric)
+    told = 0
+    replayed: list[tuple[HistoryEntry, Suggestion | Outcome]] = []
+    for entry in entries:
+        event = _tuner_event(entry, curves)
+        tuner.replay([event])
+        told += isinstance(event, Outcome)
+        replayed.append((entry, event))
+    calls = TunerCalls(tuner, helpers.tuning, told, setting.spec.stop_when_converged)
+    manager = TrialManager(setting, progress, calls, helpers, surroundings.clock, surroundings.monotonic)
+    for entry, event in replayed:
+        _take_note(manager, entry, event)
     for row in _unfinished(store, name):
-        suggestion = experiment.tuner.suggestions[row.number]
-        if row.number in experiment.tuner.outcomes:
-            progress.note_retry(experiment.tuner.outcomes[row.number].state)
+        suggestion = manager.suggestions[row.number]
+        earlier = manager.ended.pop(row.number, None)
+        if earlier is not None:
+            progress.note_retry(earlier)
         manager.costs[row.number] = row.cost_seconds
         manager.losses[row.number] = sum(map(_counts_as_lost, store.attempts(name, row.number)))
         if row.state is TrialState.WAITING:
             manager.waiting.append(WaitingTrial(suggestion, row.attempt))
         else:
             _adopt(manager, suggestion, row)
-    manager.examine_convergence()
+    if setting.spec.stop_when_converged:
+        progress.convergence = convergence(tuner)
     return manager
 
 
-def _replay(store: Store, manager: TrialManager) -> None:
-    e = manager.experiment
-    objective = e.spec.objective
-    curves = store.curves(e.name, objective.metric)
-    for entry in store.history(e.name):
-        event = _tuner_event(entry, curves)
-        earlier = e.tuner.outcomes.get(entry.number)
-        e.tuner.replay([event])
-        if isinstance(event, Suggestion):
-            manager.progress.suggested += 1
+def in_tuners_order(history: Iterable[HistoryEntry]) -> Iterator[HistoryEntry]:
+    """Yield the history in the order in which the tuner did it.
+
+    While a tuner works a suggestion out, outcomes are recorded that it does not know yet: those come after it.
+    """
+    outcomes: list[HistoryEntry] = []
+    given = 0
+    for entry in history:
+        if entry.kind == "ended":
+            outcomes.append(entry)
             continue
-        if earlier is not None:
-            manager.progress.note_retry(earlier.state)
-        manager.progress.note_end(objective, event.state, event.objective)
-        suggestion = e.tuner.suggestions[event.number]
-        folder = e.home.attempt(AttemptKey(e.name, event.number, entry.attempt), entry.identity)
+        known = len(outcomes) if entry.known is None else entry.known
+        yield from outcomes[given:known]
+        given = max(given, known)
+        yield entry
+    yield from outcomes[given:]
+
+
+def _take_note(manager: TrialManager, entry: HistoryEntry, event: Suggestion | Outcome) -> None:
+    if isinstance(event, Suggestion):
+        manager.note_suggestion(event)
+        return
+    s, progress = manager.setting, manager.progress
+    objective = s.spec.objective
+    earlier = manager.ended.get(event.number)
+    if earlier is not None:
+        progress.note_retry(earlier)
+    manager.ended[event.number] = event.state
+    progress.note_end(objective, event.state, event.objective)
+    if manager.retention.applies:
+        suggestion = manager.suggestions[event.number]
+        folder = s.home.attempt(AttemptKey(s.name, event.number, entry.attempt), entry.identity)
         manager.retention.note_end(suggestion, folder, event.state, event.objective, manager.wanted_checkpoints())
-        if event.objective is not None:
-            manager.progress.note_value(objective, event.number, event.objective)
+    if event.objective is not None:
+        progress.note_value(objective, event.number, event.objective)
 
 
 def _tuner_event(entry: HistoryEntry, curves: Mapping[int, Mapping[int, float]]) -> Suggestion | Outcome:
@@ -86,12 +120,14 @@ def _unfinished(store: Store, name: str) -> Iterator[TrialRow]:
 
 
 def _adopt(manager: TrialManager, suggestion: Suggestion, row: TrialRow) -> None:
-    e = manager.experiment
-    launch = build_launch(e.spec, e.task, e.home, e.resources, suggestion, row.attempt, row.identity or "")
+    s = manager.setting
+    launch = build_launch(s.spec, s.task, s.home, s.resources, suggestion, row.attempt, row.identity or "")
     started_at = row.started_at if row.started_at is not None else manager.clock()
     manager.running[row.number] = RunningTrial(
-        suggestion, launch, started_at, manager.monotonic(), Sequence(e.spec.objective.metric)
+        suggestion, launch, started_at, manager.monotonic(), Sequence(s.spec.objective.metric)
     )
-    if e.scheduler.adopt(launch) == "unknown":
-        detail = "It was running when the controller ended, and did not live on."
-        manager.on_event(Ended(launch.key, Exit(Cause.NODE_LOST, detail)))
+
+
+def launches(manager: TrialManager) -> list[Launch]:
+    """Return the attempts that the store calls running: what the scheduler has to find out about."""
+    return [trial.launch for trial in manager.running.values()]

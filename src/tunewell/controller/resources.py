@@ -2,45 +2,60 @@
 
 from __future__ import annotations
 
-from tunewell.schedulers.contract import Scheduler
+from tunewell.spec.capacity import Capacity
 from tunewell.spec.errors import SpecError
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.launch import Resources
 from tunewell.tuners.contract import Tuner
 
 
-def plan_resources(spec: ExperimentSpec, scheduler: Scheduler) -> Resources:
-    """Return what each trial of an experiment gets on this scheduler.
+def plan_resources(spec: ExperimentSpec, capacity: Capacity) -> Resources:
+    """Return what each trial of an experiment gets of these machines.
 
-    GPUs: one a trial where there are any. Cores: all, divided among the trials that run at once.
+    GPUs: one a trial where there are any. Cores: all, divided among the trials that run at once. Memory: its limit.
 
     Raises:
         SpecError: the spec asks for more than there is.
     """
-    cores, wanted = max(1, scheduler.slots(Resources(cpus=1))), spec.resources.cpus
-    found = scheduler.slots(Resources(cpus=1, gpus=1))
+    cores, wanted, memory = max(1, capacity.cpus), spec.resources.cpus, spec.resources.memory
+    found = capacity.slots(Resources(cpus=1, gpus=1))
     gpus = spec.resources.gpus if spec.resources.gpus is not None else min(found, 1)
-    at_once = found // gpus if gpus else cores
-    at_once = max(1, min(at_once, spec.max_concurrency or at_once, cores))
     _check_there_is("cpus", wanted or 0, cores)
     _check_there_is("gpus", gpus, found)
-    return Resources(cpus=cores // at_once if wanted is None else wanted, gpus=gpus)
+    if memory is not None and not capacity.slots(Resources(cpus=0, memory_bytes=memory)):
+        largest = max(node.memory_bytes for node in capacity.nodes) >> 20
+        problem = f"{memory >> 20} MiB a trial, but this machine offers trials {largest} MiB"
+        raise SpecError("resources.memory", problem, f"Give {largest}M at most")
+    at_once = found // gpus if gpus else cores
+    at_once = min(at_once, spec.max_concurrency or at_once, cores)
+    at_once = max(1, min(at_once, capacity.slots(Resources(cpus=0, memory_bytes=memory))))
+    return Resources(cpus=cores // at_once if wanted is None else wanted, gpus=gpus, memory_bytes=memory)
 
 
-def explain_concurrency(spec: ExperimentSpec, resources: Resources, scheduler: Scheduler, tuner: Tuner) -> str:
+def explain_concurrency(spec: ExperimentSpec, resources: Resources, capacity: Capacity, tuner: Tuner) -> str:
     """Return a sentence on how many trials run at once, and what bounds them."""
-    slots, asked, useful = scheduler.slots(resources), spec.max_concurrency, tuner.concurrency()
+    slots, asked, useful = capacity.slots(resources), spec.max_concurrency, tuner.concurrency()
     if asked is not None and asked <= min(slots, useful or asked):
         return f"At most {_trials(asked)} at once, as max_concurrency says."
     if useful is not None and useful <= slots:
         return f"At most {_trials(useful)} at once: {tuner.name} learns from these before it proposes more."
-    cores, gpus = scheduler.slots(Resources(cpus=1)), scheduler.slots(Resources(cpus=0, gpus=1))
-    if resources.gpus and slots == gpus // resources.gpus:
-        bound, remedy = f"this machine offers trials {gpus} GPUs and each takes {resources.gpus}", ""
-    else:
-        bound = f"this machine has {cores} cores and each trial takes {resources.cpus:g}"
-        remedy = "; `resources: {cpus: …}` with a fraction lets more run"
-    return f"At most {_trials(slots)} at once: {bound}{remedy if asked is not None else ''}."
+    bound = _bound(resources, capacity)
+    if bound:
+        return f"At most {_trials(slots)} at once: {bound}."
+    bound = f"this machine has {capacity.cpus} cores and each trial takes {resources.cpus:g}"
+    remedy = "; `resources: {cpus: …}` with a fraction lets more run" if asked is not None else ""
+    return f"At most {_trials(slots)} at once: {bound}{remedy}."
+
+
+def _bound(resources: Resources, capacity: Capacity) -> str:
+    """Return what other than cores bounds the trials at once; empty if it is the cores."""
+    slots, memory = capacity.slots(resources), resources.memory_bytes
+    if resources.gpus and slots == capacity.slots(Resources(cpus=0, gpus=resources.gpus)):
+        return f"this machine offers trials {len(capacity.gpus)} GPUs and each takes {resources.gpus}"
+    if memory and slots == capacity.slots(Resources(cpus=0, memory_bytes=memory)):
+        total = sum(node.memory_bytes for node in capacity.nodes)
+        return f"this machine offers trials {total >> 20} MiB of memory and each takes {memory >> 20}"
+    return ""
 
 
 def _trials(amount: int) -> str:

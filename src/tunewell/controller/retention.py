@@ -22,7 +22,7 @@ class Retention:
 
     def __init__(self, spec: ExperimentSpec) -> None:
         """Keep everything for anything but a built-in task."""
-        self._applies = spec.task is not None
+        self.applies = spec.task is not None
         self._sign = -1.0 if spec.objective.goal == "maximize" else 1.0
         #: The last trial of the default configuration.
         self._default: Suggestion | None = None
@@ -43,7 +43,7 @@ class Retention:
 
         `wanted` are the trials that others may resume from.
         """
-        if not self._applies:
+        if not self.applies:
             return []
         self._checkpoints[suggestion.number] = folder / "checkpoint"
         unwanted = [trial for trial in self._checkpoints if trial not in wanted]

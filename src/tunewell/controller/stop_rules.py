@@ -17,8 +17,8 @@ MINIMUM_ENDED_FOR_SHARE = 5
 class StopDecision:
     """Which rule ends the search, and how."""
 
-    #: `max_trials`, `exhausted`, `max_duration`, `target`, `no_improvement`, `converged`, `max_failed_trials` or
-    #: `by_hand`.
+    #: `max_trials`, `exhausted`, `max_duration`, `target`, `no_improvement`, `converged`, `max_failed_trials`,
+    #: `by_hand` or `error`.
     rule: str
     state: ExperimentState
     #: One sentence for people.
@@ -41,6 +41,10 @@ class Progress:
     #: (trial, value) of the report that reached the target.
     target_reached: tuple[int, float] | None = None
     stopped_by_hand: bool = False
+    #: Why the search can't go on: what went wrong in the algorithm, say. Empty: it can.
+    error: str = ""
+    #: Whether a rule has ended the search, so that nothing new is suggested.
+    closed: bool = False
     #: Set while the search counts as converged (`stop_when_converged`).
     convergence: Convergence | None = None
 
@@ -68,6 +72,8 @@ class Progress:
 
 def decide(spec: ExperimentSpec, progress: Progress) -> StopDecision | None:
     """Return the rule that ends the search now, None if it goes on. The first that holds counts."""
+    if progress.error:
+        return StopDecision("error", ExperimentState.FAILED, progress.error)
     if progress.stopped_by_hand:
         return StopDecision("by_hand", ExperimentState.STOPPED, "It was stopped by hand.")
     if progress.target_reached is not None:

@@ -1,69 +1,43 @@
-"""The trial manager: asks the tuner, hands trials to the scheduler, takes their reports and ends.
+"""The trial manager: has hyperparameters proposed, hands trials to the scheduler, takes their reports and ends.
 
-It decides everything in memory and collects what must be recorded (`writes`) and done (`effects`). The
-controller records the writes of one step in one transaction, then carries out the effects: what is not in the
-store has not happened.
+It decides everything in memory, in the controller's loop. What must be recorded, and what is done once it is, goes into
+the journal; what may take long (the tuner's work, copying a checkpoint) is done elsewhere, and its answer comes later.
 """
 
 from __future__ import annotations
 
 import math
-import os
 import shutil
 import uuid
 from collections import deque
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tunewell.controller.attempts import build_launch, newest_checkpoint, prepare_folder
-from tunewell.controller.convergence import examine
+from tunewell.controller.attempts import build_launch
+from tunewell.controller.background import Calls, Direct
+from tunewell.controller.convergence import Convergence
+from tunewell.controller.journal import Journal
 from tunewell.controller.retention import Retention
+from tunewell.controller.room import Room, Turn
 from tunewell.controller.sequence import Sequence
+from tunewell.controller.staging import Staged, stage, wants_checkpoint
 from tunewell.controller.stop_rules import Progress
-from tunewell.home.home import SET_ASIDE, Home
+from tunewell.controller.tuner_calls import TunerCalls
+from tunewell.controller.verdict import RunningTrial, judge_end
+from tunewell.home.home import Home
 from tunewell.schedulers.contract import Scheduler
-from tunewell.schedulers.leftovers import ask_to_end, settle
-from tunewell.schedulers.records import identity_of, not_started
-from tunewell.spec.errors import ended, nearest
+from tunewell.schedulers.records import not_started
 from tunewell.spec.experiment import ExperimentSpec
-from tunewell.spec.launch import Ended, Event, Exit, Launch, Report, Reported, Resources
+from tunewell.spec.launch import AttemptKey, Ended, Event, Exit, Launch, Refused, Report, Reported, Resources
 from tunewell.spec.states import LOST_CAUSES, Cause, TrialState
 from tunewell.store.rows import AttemptEnd, AttemptRow, TrialRow
-from tunewell.store.transaction import Transaction
 from tunewell.tasks.contract import Task
-from tunewell.tuners.contract import Exhausted, Outcome, Suggestion, Tuner, Wait
-
-#: States of ended trials whose value counts.
-RESULT_STATES = frozenset({TrialState.SUCCEEDED, TrialState.STOPPED})
+from tunewell.tuners.contract import Exhausted, Outcome, Suggestion, Wait
 
 #: Wait before a trial that could not be started is tried again; it doubles with each time, up to the longest.
 RETRY_SECONDS, LONGEST_RETRY_SECONDS = 2.0, 60.0
-#: Metrics that a message names.
-MOST_NAMED = 10
-
-Write = Callable[[Transaction], object]
-
-
-@dataclass(slots=True)
-class RunningTrial:
-    """What is known of an attempt while it runs."""
-
-    suggestion: Suggestion
-    launch: Launch
-    #: Date, in seconds since the epoch; and when this controller began to watch it, on the monotonic clock.
-    started_at: float
-    watched_from: float
-    sequence: Sequence
-    #: Finite objective at each step.
-    curve: dict[int, float] = field(default_factory=dict)
-    #: Names of all metrics reported.
-    metrics: set[str] = field(default_factory=set)
-    #: Step and text of a non-finite objective, if one was reported.
-    non_finite: str | None = None
-    #: Why it was asked to end: `pruned`, `interrupted`, `stopped` or `non_finite`.
-    asked_to_end: str | None = None
 
 
 @dataclass(slots=True)
@@ -81,15 +55,17 @@ class WaitingTrial:
 
 
 @dataclass(frozen=True, slots=True)
-class Experiment:
-    """The fixed parts of an experiment that runs."""
+class Setting:
+    """What a search is run with, from its start to its end."""
 
     spec: ExperimentSpec
     task: Task
-    tuner: Tuner
     scheduler: Scheduler
     home: Home
+    #: Of each trial.
     resources: Resources
+    #: Trial number → the attempts at it that are on record.
+    attempts: Callable[[int], list[AttemptRow]]
 
     @property
     def name(self) -> str:
@@ -97,79 +73,127 @@ class Experiment:
         return self.spec.name
 
 
+@dataclass(frozen=True, slots=True)
+class Helpers:
+    """What a trial manager has done by others."""
+
+    #: Makes the calls of the tuner, and those that copy and delete folders.
+    tuning: Calls
+    copies: Calls
+    #: What the scheduler has free.
+    room: Room
+
+
 class TrialManager:
     """Owns the trials of one experiment."""
 
     def __init__(
         self,
-        experiment: Experiment,
+        setting: Setting,
         progress: Progress,
-        attempts: Callable[[int], list[AttemptRow]],
+        tuner: TunerCalls,
+        helpers: Helpers,
         clock: Callable[[], float],
         monotonic: Callable[[], float],
     ) -> None:
         """Start with no trials; `recovery.recover` fills in what the store knows.
 
         Args:
-            experiment: its fixed parts.
+            setting: what the search is run with.
             progress: what the stop rules look at.
-            attempts: trial number → the attempts at it that are on record.
+            tuner: the tuner, with the history of the search.
+            helpers: what slow calls are made by, and the room for trials.
             clock: gives dates, in seconds since the epoch.
             monotonic: measures durations, in seconds.
         """
-        self.experiment = experiment
+        self.setting = setting
         self.progress = progress
-        self.attempts = attempts
+        self.tuner = tuner
+        self.room = helpers.room
         self.clock = clock
         self.monotonic = monotonic
+        self.journal = Journal()
+        #: Every suggestion that is on record, and the final states of ended trials, by number.
+        self.suggestions: dict[int, Suggestion] = {}
+        self.ended: dict[int, TrialState] = {}
+        #: Trial number → number of the trial that it resumes from, where it does.
+        self.parents: dict[int, int] = {}
         self.running: dict[int, RunningTrial] = {}
         self.waiting: deque[WaitingTrial] = deque()
+        #: Trials whose next attempt is being prepared.
+        self.staging: dict[int, WaitingTrial] = {}
         #: How often each waiting or running trial was lost.
         self.losses: dict[int, int] = {}
         #: What the earlier attempts at each waiting or running trial have cost together, in seconds.
         self.costs: dict[int, float] = {}
         #: Whether an attempt could not be started for want of room on the disk.
         self.lacked_room = False
-        self.retention = Retention(experiment.spec)
-        self.writes: list[Write] = []
-        self.effects: list[Callable[[], None]] = []
+        #: Whether nothing more is to be started, for now.
+        self.paused = False
+        self.retention = Retention(setting.spec)
+        self._copies = helpers.copies
         self._tuner_waits = False
+        #: Number of folders that are about to be deleted.
+        self._deleting = 0
 
     # Starting ---------------------------------------------------------------------------------------------
 
-    def launch_next(self) -> bool:
-        """Take the next trial on its way, if there is one and the limits allow; say whether there was."""
-        e, now = self.experiment, self.monotonic()
-        # A trial that can't be started keeps its place: else a full disk would have all trials suggested, one by one.
-        busy = len(self.running) + sum(trial.retry_at > now for trial in self.waiting)
-        limits = (e.spec.max_concurrency, e.tuner.concurrency(), e.scheduler.slots(e.resources))
-        if any(limit is not None and busy >= limit for limit in limits):
-            return False
-        trial = next((trial for trial in self.waiting if trial.retry_at <= now), None)
-        if trial is not None:
-            self.waiting.remove(trial)
-        else:
-            trial = self._ask()
-        return trial is not None and self._start(trial)
+    def start_next(self) -> Turn:
+        """Take the next trial on its way, if there is one, the limits allow and there is room for it."""
+        if self.paused or not self._may_start():
+            return Turn.NOTHING
+        if self._next_waiting() is None and not self._may_ask():
+            return Turn.NOTHING
+        if not self.room.has(self.setting.resources):
+            return Turn.NO_ROOM
+        if self._next_waiting() is None:
+            self.tuner.ask(self._on_answer)
+        trial = self._next_waiting()  # a tuner that costs nothing has answered already
+        if trial is None:
+            return Turn.NOTHING
+        self.waiting.remove(trial)
+        self._stage(trial)
+        return Turn.STARTED
 
     @property
     def problem(self) -> str:
         """What keeps a trial from being started just now, for people; empty if nothing does."""
         return next((trial.problem for trial in self.waiting if trial.problem), "")
 
-    def _ask(self) -> WaitingTrial | None:
-        if self._tuner_waits or self.progress.exhausted or self.progress.suggested >= self.progress.max_trials:
-            return None
-        answer = self.experiment.tuner.ask()
-        if isinstance(answer, Wait) and (self.running or self.waiting):
-            self._tuner_waits = True
-            return None
+    @property
+    def idle(self) -> bool:
+        """Whether no attempt runs or is about to, and nothing is being deleted."""
+        return not self.running and not self.staging and not self._deleting
+
+    def _may_start(self) -> bool:
+        s, now = self.setting, self.monotonic()
+        # A trial that can't be started keeps its place: else a full disk would have all trials suggested, one by one.
+        held = sum(trial.retry_at > now for trial in self.waiting)
+        busy = len(self.running) + len(self.staging) + held
+        limits = (s.spec.max_concurrency, self.tuner.standing.concurrency, self.room.slots(s.resources))
+        return all(limit is None or busy < limit for limit in limits)
+
+    def _may_ask(self) -> bool:
+        if self._tuner_waits or self.tuner.asking:
+            return False
+        return not self.progress.exhausted and self.progress.suggested < self.progress.max_trials
+
+    def _next_waiting(self) -> WaitingTrial | None:
+        now = self.monotonic()
+        return next((trial for trial in self.waiting if trial.retry_at <= now), None)
+
+    def _on_answer(self, answer: Suggestion | Wait | Exhausted, known: int) -> None:
+        if isinstance(answer, Wait) and (self.running or self.waiting or self.staging or known < self.tuner.told):
+            self._tuner_waits = known == self.tuner.told
+            return
         if isinstance(answer, Exhausted | Wait):  # waiting for nothing would be for ever
             self.progress.exhausted = answer.reason if isinstance(answer, Exhausted) else "the algorithm waits in vain"
-            return None
-        self.progress.suggested += 1
-        name, now = self.experiment.name, self.clock()
-        self.writes.append(
+            return
+        if self.progress.closed:
+            return
+        self.note_suggestion(answer)
+        name, now = self.setting.name, self.clock()
+        self.journal.add(
             lambda tx: tx.add_trial(
                 name,
                 answer.number,
@@ -178,68 +202,57 @@ class TrialManager:
                 answer.fidelity,
                 answer.resume_from,
                 now,
+                known,
             )
         )
-        return WaitingTrial(answer, attempt=0)
+        self.waiting.append(WaitingTrial(answer, attempt=0))
 
-    def _start(self, trial: WaitingTrial) -> bool:
-        """Have the next attempt at a trial started; False: that can't be done now, and the trial waits on."""
-        e, suggestion = self.experiment, trial.suggestion
-        identity = uuid.uuid4().hex
-        launch = build_launch(e.spec, e.task, e.home, e.resources, suggestion, trial.attempt + 1, identity)
-        try:
-            self._make_way(launch)
-            missing = self._prepare(launch, suggestion)
-        except OSError as error:
-            self._hold(trial, error)
-            return False
-        now = self.clock()
-        self.running[suggestion.number] = RunningTrial(
-            suggestion, launch, now, self.monotonic(), Sequence(e.spec.objective.metric)
+    def note_suggestion(self, suggestion: Suggestion) -> None:
+        """Take note of a suggestion that is, or is going to be, on record."""
+        self.progress.suggested += 1
+        self.suggestions[suggestion.number] = suggestion
+        if suggestion.resume_from is not None:
+            self.parents[suggestion.number] = suggestion.resume_from
+
+    def _stage(self, trial: WaitingTrial) -> None:
+        """Have the folder of the next attempt at a trial prepared, and then the attempt started."""
+        s, suggestion = self.setting, trial.suggestion
+        launch = build_launch(
+            s.spec, s.task, s.home, s.resources, suggestion, trial.attempt + 1, identity=uuid.uuid4().hex
         )
-        key = launch.key
-        self.writes.append(lambda tx: tx.start_attempt(key, identity, now))
-        self.effects.append(partial(self._carry_out_start, launch, missing))
-        return True
-
-    def _make_way(self, launch: Launch) -> None:
-        """Set aside what lies where the folder of a new attempt belongs: it can only be another life's.
-
-        Raises OSError if it can't be moved, or the processes that work in it have to end first.
-        """
-        place, home = launch.folder, self.experiment.home
-        if not os.path.lexists(place):
+        self.room.take(launch.key, launch.resources)
+        self.staging[suggestion.number] = trial
+        if not s.scheduler.needs_folder:
+            self._on_staged(trial, launch, Staged())
             return
-        if identity_of(place) is not None:
-            detail = "another life of its search has taken its place"
-            if settle(place, Cause.NODE_LOST, detail) is None:
-                ask_to_end(place, launch.limits.grace_seconds)
-                raise BlockingIOError(f"{place}: an attempt that is not on record runs there; it was asked to end")
-        home.set_aside(place)
-        self._note(
-            "Where trials of this search begin lay folders of attempts that are not on record, as when an older copy "
-            f"of the database was put back. They were set aside, to {home.folder / SET_ASIDE}."
+        calls = self._copies if wants_checkpoint(launch, suggestion) else Direct()
+        calls.make(partial(self._staged, launch, suggestion), partial(self._on_staged, trial, launch))
+
+    def _staged(self, launch: Launch, suggestion: Suggestion) -> Staged | OSError:
+        try:
+            return stage(self.setting.home, self.setting.attempts, launch, suggestion)
+        except OSError as error:
+            return error
+
+    def _on_staged(self, trial: WaitingTrial, launch: Launch, staged: Staged | OSError) -> None:
+        number = trial.suggestion.number
+        if self.staging.pop(number, None) is None or isinstance(staged, OSError) or self.paused:
+            self.room.give_back(launch.key)
+            if isinstance(staged, OSError):
+                self._hold(trial, staged)
+            elif self.paused:
+                self.waiting.appendleft(trial)
+            return
+        if staged.note:
+            self._note(staged.note)
+        now = self.clock()
+        running = self.running[number] = RunningTrial(
+            trial.suggestion, launch, now, self.monotonic(), Sequence(self.setting.spec.objective.metric)
         )
-
-    def _prepare(self, launch: Launch, suggestion: Suggestion) -> str:
-        """Prepare the folder of a new attempt beside its place; return what is missing for it, for people.
-
-        An attempt goes on from the newest checkpoint of the attempts before it, or else from that of the trial that
-        its suggestion names. Raises OSError.
-        """
-        e, source = self.experiment, suggestion.resume_from
-        if not e.scheduler.needs_folder:
-            return ""
-        checkpoint = self._checkpoint(suggestion.number) if launch.key.attempt > 1 else None
-        if checkpoint is None and source is not None:
-            checkpoint = self._checkpoint(source)
-        prepare_folder(_staged(launch), launch, suggestion, checkpoint)
-        if checkpoint is None and source is not None:
-            return f"Trial {source} has left nothing in its checkpoint folder to go on from."
-        return ""
-
-    def _checkpoint(self, trial: int) -> Path | None:
-        return newest_checkpoint(self.experiment.home, self.experiment.name, trial, self.attempts(trial))
+        self.journal.add(
+            lambda tx: tx.start_attempt(running.key, launch.identity, now),
+            partial(self._carry_out_start, launch, staged),
+        )
 
     def _hold(self, trial: WaitingTrial, error: OSError) -> None:
         """Have a trial wait for a while that can't be started; that costs no attempt."""
@@ -254,37 +267,40 @@ class TrialManager:
         self._note(f"Trial {number} had to wait before it could be started: {reason}")
 
     def _note(self, note: str) -> None:
-        self.writes.append(lambda tx: tx.add_notes(self.experiment.name, [note]))
+        self.journal.add(lambda tx: tx.add_notes(self.setting.name, [note]))
 
-    def _carry_out_start(self, launch: Launch, missing: str) -> None:
-        scheduler = self.experiment.scheduler
-        if scheduler.needs_folder:
+    def _carry_out_start(self, launch: Launch, staged: Staged) -> None:
+        self.room.give_back(launch.key)
+        if staged.folder is not None:
             try:
-                _staged(launch).rename(launch.folder)
+                staged.folder.rename(launch.folder)
             except OSError as error:
                 self.on_event(Ended(launch.key, not_started(error)))
                 return
-        if missing:
-            self.on_event(Ended(launch.key, Exit(Cause.DATA_ERROR, missing)))
+        if staged.missing:
+            self.on_event(Ended(launch.key, Exit(Cause.DATA_ERROR, staged.missing)))
             return
-        scheduler.start(launch)
+        self.setting.scheduler.submit(launch)
 
     # Events -----------------------------------------------------------------------------------------------
 
     def on_event(self, event: Event) -> None:
         """Take note of a report or an end. Those of attempts that are not the current one change nothing."""
-        trial = self.running.get(event.key.trial)
-        if trial is None or trial.launch.key != event.key:
+        key = event.key
+        trial = self.running.get(key.trial) if isinstance(key, AttemptKey) else None
+        if trial is None or trial.launch.key != key:
             return
         if isinstance(event, Reported):
             self._on_report(trial, event.report)
-        else:
+        elif isinstance(event, Refused):
+            self._on_refusal(trial, event.reason)
+        elif isinstance(event, Ended):
             self._on_end(trial, event.exit)
 
     def _on_report(self, trial: RunningTrial, report: Report) -> None:
-        objective = self.experiment.spec.objective
+        objective = self.setting.spec.objective
         report = trial.sequence.place(report)
-        self.writes.append(lambda tx: tx.add_reports(trial.launch.key, [report]))
+        self.journal.add(lambda tx: tx.add_reports(trial.key, [report]))
         trial.metrics.update(report.metrics)
         value = report.metrics.get(objective.metric)
         if value is None:
@@ -295,7 +311,11 @@ class TrialManager:
             return
         trial.curve[report.step] = value
         self.progress.note_value(objective, trial.suggestion.number, value)
-        if self.experiment.tuner.judge(trial.suggestion.number, trial.curve) == "prune":
+        self.tuner.judge(trial.suggestion.number, trial.curve, partial(self._on_judgement, trial))
+
+    def _on_judgement(self, trial: RunningTrial, judgement: str) -> None:
+        current = self.running.get(trial.suggestion.number)
+        if judgement == "prune" and current is trial:
             self.ask_to_end(trial.suggestion.number, "pruned")
 
     def ask_to_end(self, number: int, reason: str, grace_seconds: float | None = None) -> None:
@@ -305,7 +325,16 @@ class TrialManager:
             return
         if trial.asked_to_end is None:
             trial.asked_to_end = reason
-        self.experiment.scheduler.stop(trial.launch.key, grace_seconds)
+        self.setting.scheduler.stop(trial.launch.key, grace_seconds)
+
+    def _on_refusal(self, trial: RunningTrial, reason: str) -> None:
+        """Have a trial wait that the scheduler had no room for after all; that costs it nothing."""
+        if trial.asked_to_end is not None:
+            self._on_end(trial, Exit(stopped=True, duration_seconds=0.0))
+            return
+        self._lose(trial, Exit(duration_seconds=0.0), None, f"It was not started: {reason}.")
+        self.waiting[-1].retry_at = self.monotonic() + RETRY_SECONDS
+        self.waiting.rotate(1)
 
     def _on_end(self, trial: RunningTrial, exit_: Exit) -> None:
         number = trial.suggestion.number
@@ -319,89 +348,72 @@ class TrialManager:
                 self.lacked_room = True  # what could not even begin has used up no attempt
             else:
                 self.losses[number] = self.losses.get(number, 0) + 1
-            if self.losses.get(number, 0) < self.experiment.spec.max_attempts:
+            if self.losses.get(number, 0) < self.setting.spec.max_attempts:
                 self._lose(trial, exit_, exit_.cause, exit_.detail)
                 return
-        state, cause, detail = self._judge_end(trial, exit_)
-        self._finish(trial, state, cause, detail, exit_)
-
-    def _judge_end(self, trial: RunningTrial, exit_: Exit) -> tuple[TrialState, Cause | None, str]:
-        metric = self.experiment.spec.objective.metric
-        if trial.non_finite is not None:
-            return TrialState.FAILED, Cause.NON_FINITE, trial.non_finite
-        ended_by_us = exit_.stopped or (trial.asked_to_end is not None and exit_.cause is not None)
-        if ended_by_us and trial.asked_to_end == "pruned" and trial.curve:
-            return TrialState.PRUNED, None, f"pruned after step {max(trial.curve)}"
-        if ended_by_us:
-            reached = self.progress.target_reached
-            by_target = reached is not None and reached[0] == trial.suggestion.number
-            return TrialState.STOPPED, None, "it reached the target" if by_target else "stopped on request"
-        if exit_.cause is not None:
-            return TrialState.FAILED, exit_.cause, exit_.detail
-        if not trial.curve:
-            return TrialState.FAILED, Cause.NO_METRIC, " ".join((_no_metric(metric, trial.metrics), *exit_.notes))
-        return TrialState.SUCCEEDED, None, ""
+        self._finish(trial, *judge_end(self.setting.spec.objective.metric, trial, exit_, self.progress), exit_)
 
     def _lose(self, trial: RunningTrial, exit_: Exit, cause: Cause | None, detail: str) -> None:
-        key, now, seconds = trial.launch.key, self._end_time(trial, exit_), self._spend(trial, exit_)
-        notes = (*trial.sequence.notes(), *exit_.notes)
-        del self.running[key.trial]
-        self.waiting.append(WaitingTrial(trial.suggestion, key.attempt))
-        end = AttemptEnd(cause=cause, detail=detail, notes=notes, seconds=seconds, now=now)
-        self.writes.append(lambda tx: tx.lose_attempt(key, end))
+        end = self._end(trial, exit_, TrialState.WAITING, cause, detail)
+        del self.running[trial.suggestion.number]
+        self.waiting.append(WaitingTrial(trial.suggestion, trial.key.attempt))
+        self.journal.add(lambda tx: tx.lose_attempt(trial.key, end))
 
     def _finish(self, trial: RunningTrial, state: TrialState, cause: Cause | None, detail: str, exit_: Exit) -> None:
-        key, spec = trial.launch.key, self.experiment.spec
-        now, seconds = self._end_time(trial, exit_), self._spend(trial, exit_)
-        ended_after = self.progress.elapsed_seconds
-        value = self._value(trial) if state is not TrialState.FAILED else None
-        del self.running[key.trial]
-        self.losses.pop(key.trial, None)
-        self._tuner_waits = False
-        end = AttemptEnd(
-            state,
-            cause,
-            detail,
+        number, value = trial.suggestion.number, self._value(trial) if state is not TrialState.FAILED else None
+        end = self._end(trial, exit_, state, cause, detail, value)
+        del self.running[number]
+        self.losses.pop(number, None)
+        self.ended[number] = state
+        self.journal.add(lambda tx: tx.finish_trial(trial.key, end))
+        self.progress.note_end(self.setting.spec.objective, state, value)
+        outcome = Outcome(number, state, value, cause, self.costs.pop(number), dict(trial.curve))
+        self.tuner.tell(outcome, partial(self._on_told, trial, outcome))
+
+    def _end(
+        self,
+        trial: RunningTrial,
+        exit_: Exit,
+        state: TrialState,
+        cause: Cause | None,
+        detail: str,
+        value: float | None = None,
+    ) -> AttemptEnd:
+        return AttemptEnd(
+            state=state,
+            cause=cause,
+            detail=detail,
             notes=(*trial.sequence.notes(), *exit_.notes),
             value=value,
             exit_code=exit_.exit_code,
             peak_memory_bytes=exit_.peak_memory_bytes,
-            ended_after=ended_after,
-            seconds=seconds,
-            now=now,
+            seconds=self._spend(trial, exit_),
+            ended_after=self.progress.elapsed_seconds,
+            # An attempt that is adopted may have ended long before this controller began.
+            now=max(trial.started_at, exit_.ended_at or self.clock()),
         )
-        self.writes.append(lambda tx: tx.finish_trial(key, end))
-        self.progress.note_end(spec.objective, state, value)
-        self.experiment.tuner.tell(Outcome(key.trial, state, value, cause, self.costs.pop(key.trial), trial.curve))
-        self.examine_convergence()
-        for folder in self.retention.note_end(
-            trial.suggestion, trial.launch.folder, state, value, self.wanted_checkpoints()
-        ):
-            self.effects.append(partial(shutil.rmtree, folder, ignore_errors=True))
 
-    def examine_convergence(self) -> None:
-        """Find out whether the search has converged, if it is to stop then; called whenever a trial has ended."""
-        spec, tuner = self.experiment.spec, self.experiment.tuner
-        if not spec.stop_when_converged:
-            return
-        losses = [
-            tuner.loss(outcome) if outcome.state in RESULT_STATES else None
-            for number, outcome in tuner.outcomes.items()
-            if tuner.suggestions[number].fidelity == 1  # parts of a training say nothing about its end
-        ]
-        varying = sum(parameter.size != 1 for parameter in tuner.space)
-        self.progress.convergence = examine(losses, varying, tuner.probability_of_gain)
+    def _on_told(self, trial: RunningTrial, outcome: Outcome, convergence: Convergence | None) -> None:
+        self._tuner_waits = False
+        self.progress.convergence = convergence
+        surplus = self.retention.note_end(
+            trial.suggestion, trial.launch.folder, outcome.state, outcome.objective, self.wanted_checkpoints()
+        )
+        for folder in surplus:
+            self._deleting += 1
+            self.journal.add(None, partial(self._delete, folder))
+
+    def _delete(self, folder: Path) -> None:
+        self._copies.make(partial(shutil.rmtree, folder, ignore_errors=True), lambda _: self._on_deleted())
+
+    def _on_deleted(self) -> None:
+        self._deleting -= 1
 
     def wanted_checkpoints(self) -> Collection[int]:
         """Return the ended trials whose checkpoints may be resumed from, by new trials or by retried ones."""
-        tuner = self.experiment.tuner
         may_run_again = (None, TrialState.FAILED, TrialState.STOPPED)
-        states = {child: tuner.outcomes[child].state if child in tuner.outcomes else None for child in tuner.parents}
-        return {*tuner.checkpoints(), *(tuner.parents[child] for child in states if states[child] in may_run_again)}
-
-    def _end_time(self, trial: RunningTrial, exit_: Exit) -> float:
-        # An attempt that is adopted may have ended long before this controller began.
-        return max(trial.started_at, exit_.ended_at or self.clock())
+        parents = {parent for child, parent in self.parents.items() if self.ended.get(child) in may_run_again}
+        return {*self.tuner.standing.checkpoints, *parents}
 
     def _spend(self, trial: RunningTrial, exit_: Exit) -> float:
         """Return how long an attempt took, and add it to the cost of its trial.
@@ -424,55 +436,57 @@ class TrialManager:
     # Requests ---------------------------------------------------------------------------------------------
 
     def interrupt(self, grace_seconds: float | None = None) -> None:
-        """Have all running trials end and wait for the next time that the experiment runs."""
+        """Start nothing more; have all running trials end and wait for the next time that the experiment runs."""
+        self.paused = True
         for number in list(self.running):
             self.ask_to_end(number, "interrupted", grace_seconds)
 
+    def pause(self) -> None:
+        """Start nothing more; trials that can go on from their checkpoints end for now, the others run to their end."""
+        self.paused = True
+        if self.setting.task.resumable(self.setting.spec):
+            self.interrupt()
+
+    def resume(self) -> None:
+        """Start trials again."""
+        self.paused = False
+
     def stop_all(self) -> None:
         """Have all running trials end for good, and stop those that wait."""
+        self.progress.closed = True
         for number in list(self.running):
             self.ask_to_end(number, "stopped")
-        while self.waiting:
-            self._stop_waiting(self.waiting.popleft())
+        for trial in [*self.waiting, *self.staging.values()]:
+            self._stop_waiting(trial)
 
     def stop_trial(self, number: int) -> None:
         """Stop one trial, running or waiting; no effect on one that has ended."""
         self.ask_to_end(number, "stopped")
-        for trial in [trial for trial in self.waiting if trial.suggestion.number == number]:
-            self.waiting.remove(trial)
-            self._stop_waiting(trial)
+        for trial in [*self.waiting, *self.staging.values()]:
+            if trial.suggestion.number == number:
+                self._stop_waiting(trial)
 
     def _stop_waiting(self, trial: WaitingTrial) -> None:
-        name, now = self.experiment.name, self.clock()
+        name, now = self.setting.name, self.clock()
         number, state = trial.suggestion.number, TrialState.STOPPED
-        self.writes.append(lambda tx: tx.stop_waiting(name, number, now))
-        self.progress.note_end(self.experiment.spec.objective, state, None)
-        self.experiment.tuner.tell(Outcome(number, state, cost_seconds=self.costs.pop(number, 0.0)))
+        if self.staging.pop(number, None) is None:
+            self.waiting.remove(trial)
+        self.ended[number] = state
+        self.journal.add(lambda tx: tx.stop_waiting(name, number, now))
+        self.progress.note_end(self.setting.spec.objective, state, None)
+        outcome = Outcome(number, state, cost_seconds=self.costs.pop(number, 0.0))
+        self.tuner.tell(outcome, self._on_stopped)
+
+    def _on_stopped(self, convergence: Convergence | None) -> None:
+        self._tuner_waits = False
+        self.progress.convergence = convergence
 
     def retry(self, trial: TrialRow) -> None:
         """Let a trial that failed or was stopped run again."""
-        name, number, now = self.experiment.name, trial.number, self.clock()
+        name, number, now = self.setting.name, trial.number, self.clock()
         self.costs[number] = trial.cost_seconds
-        self.writes.append(lambda tx: tx.retry_trial(name, number, now))
+        del self.ended[number]
+        self.journal.add(lambda tx: tx.retry_trial(name, number, now))
         self.progress.note_retry(trial.state)
         self.progress.convergence = None
-        self.waiting.append(WaitingTrial(self.experiment.tuner.suggestions[number], trial.attempt))
-
-
-def _staged(launch: Launch) -> Path:
-    """Return where an attempt's folder lies until the attempt is on record: no attempt has such a name."""
-    return launch.folder.with_name(".next")
-
-
-def _no_metric(metric: str, seen: set[str]) -> str:
-    if not seen:
-        return (
-            f"it ended without reporting '{metric}' or any other metric; report it with tunewell.report, "
-            f"`tunewell report {metric}=…` or a line '{metric}=…' on stdout."
-        )
-    names = sorted(seen)
-    if len(names) > MOST_NAMED:
-        return (
-            f"it never reported '{metric}', only {', '.join(names[:MOST_NAMED])} and {len(names) - MOST_NAMED} others."
-        )
-    return f"it never reported '{metric}', only {', '.join(names)}. {ended(nearest(metric, names))}"
+        self.waiting.append(WaitingTrial(self.suggestions[number], trial.attempt))

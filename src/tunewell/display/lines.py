@@ -7,14 +7,13 @@ import time
 from contextlib import suppress
 from typing import TextIO
 
-from tunewell.controller.controller import Controller
-from tunewell.display.wording import best_text, command_text, counts_text, parameters_text, searched
-from tunewell.service.service import Service
-from tunewell.service.snapshots import Snapshot
+from tunewell.display.wording import best_text, counts_text, parameters_text, searched, subject_text
+from tunewell.service.running import Situation
+from tunewell.service.types import Snapshot, Trial
+from tunewell.service.verbs import Verbs
 from tunewell.spec.errors import count
 from tunewell.spec.format import duration, number
 from tunewell.spec.states import TrialState
-from tunewell.store.rows import TrialRow
 
 #: Least time between two looks; a look prints a line for each trial that has ended since the last one, …
 UPDATE_SECONDS = 0.5
@@ -25,27 +24,32 @@ MOST_LINES = 10
 class ProgressLines:
     """Prints what happens in one experiment: its notes, then a line a trial."""
 
-    def __init__(self, service: Service, name: str, stream: TextIO | None = None) -> None:
+    def __init__(self, service: Verbs, name: str, stream: TextIO | None = None) -> None:
         """Print what happens from now on in experiment `name` (default: on standard output)."""
         self._service = service
         self._name = name
         self._stream = stream
         self._last = 0.0
-        self._problem = ""
+        self._problem = self._doing = ""
         self._told: set[str] = set()
         snapshot = service.snapshot(name, recent=1)
         self._ended = snapshot.ended_count
 
-    def update(self, controller: Controller) -> None:
+    def update(self, run: Situation) -> None:
         """Print what is new, if the last look is long enough ago. For `Service.run(on_step=…)`."""
         now = time.monotonic()
-        if controller.problem != self._problem:
-            self._problem = controller.problem
+        if run.problem != self._problem:
+            self._problem = run.problem
             if self._problem:
                 self._print(f"waiting: {self._problem}")
-        if now - self._last >= UPDATE_SECONDS:
+        doing = run.doing.partition(":")[0].removesuffix(" …")
+        if now - self._last >= UPDATE_SECONDS or doing != self._doing:
             self._last = now
             self._look()
+        if doing != self._doing:
+            self._doing = doing
+            if doing:
+                self._print(f"{doing} …")
 
     def tell(self, sentence: str) -> None:
         """Print a sentence. For `Service.run(tell=…)`."""
@@ -71,7 +75,7 @@ class ProgressLines:
         self._ended = snapshot.ended_count
         if new > MOST_LINES:
             self._print(
-                f"{snapshot.ended_count}/{snapshot.max_trials} trials ended, {best_text(snapshot.result)}, "
+                f"{snapshot.ended_count}/{snapshot.experiment.max_trials} trials ended, {best_text(snapshot.result)}, "
                 f"{duration(snapshot.result.elapsed_seconds)}"
             )
             return
@@ -89,27 +93,27 @@ def note_line(note: str) -> str:
     return f"Note: {note}"
 
 
-def trial_line(snapshot: Snapshot, trial: TrialRow) -> str:
+def trial_line(snapshot: Snapshot, trial: Trial) -> str:
     """Return one line about a trial that has ended."""
-    what = f"{snapshot.spec.objective.metric} {number(trial.value)}" if trial.value is not None else ""
+    what = f"{snapshot.result.objective.metric} {number(trial.value)}" if trial.value is not None else ""
     if trial.state is TrialState.FAILED:
         what = f"({trial.cause}) {trial.detail}".strip()
     parts = [
-        f"trial {trial.number}/{snapshot.max_trials} {trial.state}",
+        f"trial {trial.number}/{snapshot.experiment.max_trials} {trial.state}",
         what,
         f"in {duration(trial.cost_seconds)}",
-        parameters_text(trial.parameters, searched(snapshot.space)),
+        parameters_text(trial.parameters, searched(snapshot.experiment)),
     ]
     return "  ".join(part for part in parts if part)
 
 
 def started_line(snapshot: Snapshot) -> str:
     """Return one line about what begins."""
-    spec = snapshot.spec
-    what = f"{spec.task} ({spec.network})" if spec.task else spec.function or command_text(spec)
+    experiment, objective = snapshot.experiment, snapshot.experiment.objective
     return (
-        f"{spec.name}: {what}; {spec.objective.goal} {spec.objective.metric}, {snapshot.algorithm} search, "
-        f"{count(snapshot.max_trials, 'trial')}"
+        f"{experiment.name}: {subject_text(experiment, '{task} ({network})')}; "
+        f"{objective.goal} {objective.metric}, {experiment.algorithm} search, "
+        f"{count(experiment.max_trials, 'trial')}"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from types import TracebackType
 
 from rich.console import Console, Group, RenderableType
@@ -11,33 +12,38 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from tunewell.display.wording import SIGNS, arrow, best_text, command_text, counts_text, searched
-from tunewell.service.service import Service
-from tunewell.service.snapshots import Snapshot
+from tunewell.display.lines import note_line
+from tunewell.display.wording import SIGNS, arrow, best_text, counts_text, searched, subject_text
+from tunewell.service.running import Situation
+from tunewell.service.types import Snapshot, Trial
+from tunewell.service.verbs import Verbs
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.format import duration, number, scalar
 from tunewell.spec.quantities import format_duration
 from tunewell.spec.states import TrialState
-from tunewell.store.rows import TrialRow
 
 #: How often the table is made anew.
 UPDATE_SECONDS = 0.25
 #: Lines that the table's surroundings take.
 _SURROUNDINGS = 10
 _FIXED_WIDTH = 46
+#: Longest duration of a search where the user gives none, as specs on record have it.
+_USUAL_DURATION = format_duration(ExperimentSpec.model_fields["max_duration"].default)
 _COLUMN_WIDTH = 13
+CALM = Situation(problem="", interrupted=False)
 
 
 class LiveTable:
     """Shows one experiment until it is closed. Use as a context manager and call `update` often."""
 
-    def __init__(self, service: Service, name: str, console: Console) -> None:
+    def __init__(self, service: Verbs, name: str, console: Console) -> None:
         """Show experiment `name` on `console`."""
         self._service = service
         self._name = name
         self._console = console
         self._live = Live(console=console, auto_refresh=False, transient=True)
         self._last = 0.0
+        self._told: set[str] = set()
 
     def __enter__(self) -> LiveTable:
         self._live.start()
@@ -48,49 +54,61 @@ class LiveTable:
     ) -> None:
         self._live.stop()
 
-    def update(self, problem: str = "", stopping: bool = False) -> None:
-        """Show the present state, if the last update is long enough ago."""
+    def update(self, run: Situation) -> None:
+        """Show the present state, if the last update is long enough ago. For `Service.run(on_step=…)`."""
         now = time.monotonic()
         if now - self._last < UPDATE_SECONDS:
             return
         self._last = now
         rows = max(3, self._console.height - _SURROUNDINGS)
-        view = render(self._service.snapshot(self._name, rows), self._console.width, rows, problem, stopping)
-        self._live.update(view, refresh=True)
+        snapshot = self._service.snapshot(self._name, rows)
+        for note in snapshot.experiment.notes:
+            if note not in self._told:
+                self._told.add(note)
+                self._console.print(Text(note_line(note), style="dim"), soft_wrap=True)
+        self._live.update(render(snapshot, self._console.width, rows, run), refresh=True)
 
 
-def render(snapshot: Snapshot, width: int, rows: int, problem: str = "", stopping: bool = False) -> RenderableType:
-    """Return the whole view of a search, at most `rows` trials, for a terminal `width` characters wide."""
+def render(snapshot: Snapshot, width: int, rows: int, run: Situation = CALM) -> RenderableType:
+    """Return the whole view of a search, at most `rows` trials, for a terminal `width` characters wide.
+
+    Before its first trial that is only what is being prepared.
+    """
+    if not snapshot.experiment.state.final and not snapshot.ended and not snapshot.unfinished:
+        return Group(Text(run.doing or "Preparing …", no_wrap=True, overflow="ellipsis"), *_situation(run))
     parts: list[RenderableType] = [_title(snapshot), _progress(snapshot, width), Text(), _trials(snapshot, width, rows)]
     failure = next((trial for trial in snapshot.ended if trial.state is TrialState.FAILED), None)
     if failure is not None:
         why = f"trial {failure.number} failed ({failure.cause}): {failure.detail}"
         parts.append(Text(why, style="red", no_wrap=True, overflow="ellipsis"))
-    if problem:
-        parts.append(Text(f"Waiting: {problem}", style="bold red"))
-    if stopping:
-        parts.append(Text("Stopping the running trials; Ctrl-C again kills them.", style="yellow"))
-    else:
-        parts.append(Text("Ctrl-C stops in order; the same command goes on later.", style="dim"))
-    return Group(*parts)
+    if run.doing:
+        parts.append(Text(run.doing, no_wrap=True, overflow="ellipsis"))
+    return Group(*parts, *_situation(run))
+
+
+def _situation(run: Situation) -> list[Text]:
+    parts = [Text(f"Waiting: {run.problem}", style="bold red")] if run.problem else []
+    if run.interrupted:
+        return [*parts, Text("Stopping what runs; Ctrl-C again kills it.", style="yellow")]
+    return [*parts, Text("Ctrl-C stops in order; the same command goes on later.", style="dim")]
 
 
 def _title(snapshot: Snapshot) -> Text:
-    spec, result = snapshot.spec, snapshot.result
-    what = f"{spec.task} · {spec.network}" if spec.task else spec.function or command_text(spec)
-    text = Text(spec.name, style="bold", no_wrap=True, overflow="ellipsis")
-    text.append(f"  {what} · {snapshot.algorithm}\n", style="dim")
-    text.append(f"{arrow(spec.objective)} ", style="default not bold")
-    return text.append(best_text(result), style="green not bold")
+    experiment = snapshot.experiment
+    text = Text(experiment.name, style="bold", no_wrap=True, overflow="ellipsis")
+    text.append(f"  {subject_text(experiment, '{task} · {network}')} · {experiment.algorithm}\n", style="dim")
+    text.append(f"{arrow(experiment.objective)} ", style="default not bold")
+    return text.append(best_text(snapshot.result), style="green not bold")
 
 
 def _progress(snapshot: Snapshot, width: int) -> RenderableType:
-    result, spec = snapshot.result, snapshot.spec
-    bar = ProgressBar(total=snapshot.max_trials, completed=snapshot.ended_count, width=min(32, width // 3))
-    text = f" {snapshot.ended_count}/{snapshot.max_trials} trials · {counts_text(result)}"
+    result, max_trials = snapshot.result, snapshot.experiment.max_trials
+    max_duration = snapshot.experiment.spec["max_duration"]
+    bar = ProgressBar(total=max_trials, completed=snapshot.ended_count, width=min(32, width // 3))
+    text = f" {snapshot.ended_count}/{max_trials} trials · {counts_text(result)}"
     time_text = duration(result.elapsed_seconds)
-    if spec.max_duration != ExperimentSpec.model_fields["max_duration"].default:
-        time_text += f" of {format_duration(spec.max_duration)}"
+    if max_duration != _USUAL_DURATION:
+        time_text += f" of {max_duration}"
     if snapshot.remaining_seconds is not None:
         time_text += f" · about {duration(snapshot.remaining_seconds)} left"
     grid = Table.grid(padding=0)
@@ -99,10 +117,10 @@ def _progress(snapshot: Snapshot, width: int) -> RenderableType:
 
 
 def _trials(snapshot: Snapshot, width: int, rows: int) -> Table:
-    names = searched(snapshot.space)
+    names = searched(snapshot.experiment)
     shown = names[: max(1, (width - _FIXED_WIDTH) // _COLUMN_WIDTH)]
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", expand=False)
-    for title in ("trial", "", snapshot.spec.objective.metric, "step", "time"):
+    for title in ("trial", "", snapshot.result.objective.metric, "step", "time"):
         table.add_column(title, justify="left" if title == "" else "right", no_wrap=True)
     for name in shown:
         table.add_column(name, no_wrap=True, max_width=_COLUMN_WIDTH + 5)
@@ -114,15 +132,16 @@ def _trials(snapshot: Snapshot, width: int, rows: int) -> Table:
     return table
 
 
-def _row(snapshot: Snapshot, trial: TrialRow, names: list[str]) -> list[RenderableType]:
+def _row(snapshot: Snapshot, trial: Trial, names: list[str]) -> list[RenderableType]:
     sign, style = SIGNS[trial.state]
-    step, value = snapshot.latest.get(trial.number, (None, trial.value))
+    latest = snapshot.latest.get(trial.number)
+    step, value = (latest.step, latest.value) if latest else (None, trial.value)
     best = snapshot.result.best
     emphasis = "bold green" if best and best.number == trial.number else ""
     what = f"{sign} {trial.cause}" if trial.cause and trial.state is TrialState.FAILED else f"{sign} {trial.state}"
     spent = trial.cost_seconds
-    if trial.state is TrialState.RUNNING and trial.started_at is not None:
-        spent = max(0.0, time.time() - trial.started_at)
+    if trial.state is TrialState.RUNNING and trial.start is not None:
+        spent = max(0.0, (datetime.now(UTC) - trial.start).total_seconds())
     cells: list[RenderableType] = [
         str(trial.number),
         Text(what, style=style),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from tunewell.service.results import SearchResult
-from tunewell.spec.experiment import ExperimentSpec, Objective
+from tunewell.service.types import Experiment, Objective, SearchResult
+from tunewell.spec.declaration import parse_space
 from tunewell.spec.format import number, scalar, shortened, signed
-from tunewell.spec.space import Parameter, SearchSpace, Value
-from tunewell.spec.states import TrialState
+from tunewell.spec.space import Value
+from tunewell.spec.states import JobState, TrialState
 
 _COMMAND_LENGTH = 70
 #: Rank correlation from which on two orders are called much the same.
@@ -23,10 +23,19 @@ SIGNS: Mapping[TrialState, tuple[str, str]] = {
     TrialState.FAILED: ("✗", "red"),
 }
 
+#: State of a job → (sign, rich style).
+JOB_SIGNS: Mapping[JobState, tuple[str, str]] = {
+    JobState.WAITING: SIGNS[TrialState.WAITING],
+    JobState.RUNNING: SIGNS[TrialState.RUNNING],
+    JobState.SUCCEEDED: SIGNS[TrialState.SUCCEEDED],
+    JobState.STOPPED: SIGNS[TrialState.STOPPED],
+    JobState.FAILED: SIGNS[TrialState.FAILED],
+}
 
-def searched(space: SearchSpace) -> list[str]:
+
+def searched(experiment: Experiment) -> list[str]:
     """Return the names of the parameters that have more than one value."""
-    return [parameter.name for parameter in space if parameter.size != 1]
+    return [parameter.name for parameter in parse_space(experiment.space) if parameter.size != 1]
 
 
 def parameters_text(parameters: Mapping[str, Value], names: list[str] | None = None) -> str:
@@ -35,14 +44,17 @@ def parameters_text(parameters: Mapping[str, Value], names: list[str] | None = N
     return " ".join(f"{name}={scalar(value)}" for name, value in shown.items())
 
 
-def command_text(spec: ExperimentSpec) -> str:
-    """Return the command in one line that is not too long."""
-    return shortened(" ".join(" ".join(spec.command or ()).split()), _COMMAND_LENGTH)
+def subject_text(experiment: Experiment, joint: str) -> str:
+    """Return what is trained: task and network as `joint` has them, or the function, or the command in short."""
+    spec = experiment.spec
+    if spec.get("task"):
+        return joint.format(task=spec["task"], network=spec["network"])
+    return spec.get("function") or shortened(" ".join(" ".join(spec.get("command") or ()).split()), _COMMAND_LENGTH)
 
 
-def conditions_text(parameter: Parameter) -> str:
+def conditions_text(when: Mapping[str, Sequence[Value]]) -> str:
     """Return when a parameter is active: `optimizer: sgd|lion`; empty if it always is."""
-    return ", ".join(f"{c.parent}: {'|'.join(map(scalar, c.values))}" for c in parameter.when)
+    return ", ".join(f"{parent}: {'|'.join(map(scalar, values))}" for parent, values in when.items())
 
 
 def arrow(objective: Objective) -> str:
@@ -66,7 +78,7 @@ def best_text(result: SearchResult) -> str:
 
 def test_text(result: SearchResult) -> str:
     """Return whether the gain over the default carries over to the test data: a sentence, empty if nobody knows."""
-    best, default, measured = result.best, result.default, result.test_values
+    best, default, measured = result.best, result.default, result.test
     if best is None or best.number not in measured:
         return ""
     value = measured[best.number]
@@ -89,5 +101,5 @@ def agreement_text(agreement: float | None) -> str:
 
 def counts_text(result: SearchResult) -> str:
     """Return `12 succeeded, 1 failed, 2 running`: the states that occur."""
-    parts = [f"{count} {state}" for state in TrialState if (count := result.counts.get(state, 0))]
+    parts = [f"{count} {state}" for state in TrialState if (count := result.trials.get(state, 0))]
     return ", ".join(parts) or "no trials yet"

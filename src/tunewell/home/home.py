@@ -5,13 +5,14 @@
     HOME/
       identity.json                      the home's own identity, and where it is: tells it from a copy
       tunewell.db                        the store
+      serve.lock                         held by the controller that runs all that is on record, if there is one
       cache/                             what experiments share (decoded pictures, weights)
+      claims-HOST.jsonl                  who holds which cores, memory and GPUs of that machine
       experiments/NAME/
         identity.json                    which experiment it belongs to, and of which database
         controller.lock                  held by the one controller that runs the experiment
-        retrain.lock                     held by the one process that retrains its model
         trials/NUMBER/ATTEMPT/           one attempt: identity.json, parameters.json, reports.jsonl, output.log, …
-        jobs/ID/                         one job after the search: evaluation, retraining, …
+      jobs/ID/ATTEMPT/                   one attempt at a job: an evaluation, a retraining, …
       set-aside/NUMBER/experiments/…     what was found where something of another identity belongs
 
 A name is no proof: a database can be moved away, put back from an older copy, or be one of several beside the same
@@ -26,6 +27,7 @@ import errno
 import fcntl
 import itertools
 import os
+import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -43,7 +45,7 @@ from tunewell.trial.files import read_json, write_json
 
 #: How long a lock is waited for: whoever only looks whether it is held has it for a moment.
 LOCK_SECONDS = 1.0
-_CONTROLLER, _RETRAIN = "controller.lock", "retrain.lock"
+_CONTROLLER, _SERVE = "controller.lock", "serve.lock"
 #: Folder of the home for what is set aside.
 SET_ASIDE = "set-aside"
 
@@ -74,6 +76,11 @@ class Home:
     def cache(self) -> Path:
         """Folder of what experiments share."""
         return self.folder / "cache"
+
+    @property
+    def claims(self) -> Path:
+        """File in which all schedulers of this machine count what they hold of it together."""
+        return self.folder / f"claims-{socket.gethostname()}.jsonl"
 
     def create(self) -> None:
         """Make the folder, closed to all but its owner; raise `DataError` if it can't be written.
@@ -111,6 +118,10 @@ class Home:
     def attempt(self, key: AttemptKey, identity: str | None) -> Path:
         """Folder of an attempt that was started, found as `experiment` finds."""
         return self._find(_place_of_attempt(key), identity)
+
+    def job(self, number: int) -> Path:
+        """Folder of a job; its attempts lie in it."""
+        return self.folder / _place_of_job(number)
 
     def place(self, key: AttemptKey) -> Path:
         """Where an attempt's folder belongs, whatever lies there."""
@@ -208,7 +219,7 @@ class Home:
 
     def _is_unclaimed(self, folder: Path) -> bool:
         """Whether a folder is not there, or nobody has left anything in it."""
-        return not folder.exists() or {path.name for path in folder.iterdir()} <= {_CONTROLLER, _RETRAIN}
+        return not folder.exists() or {path.name for path in folder.iterdir()} <= {_CONTROLLER}
 
     def _take(self, name: str) -> bool:
         """Have the place of an experiment's folder, whose lock is held, bear its identity; False: it is another's."""
@@ -223,7 +234,7 @@ class Home:
     def _make_way(self, name: str) -> None:
         """Set the folder of another experiment aside, whose lock is held, and put the own one back, if there is one."""
         place = self.folder / _place_of_experiment(name)
-        busy = living([*place.glob("trials/*/*"), *place.glob("jobs/*")])
+        busy = living(place.glob("trials/*/*"))
         if busy is not None:
             raise ConflictError(
                 f"this is the folder of another experiment '{name}'{_of_database(place)}, and processes that "
@@ -247,8 +258,8 @@ class Home:
     # Locks ------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def lock(self, name: str) -> Iterator[None]:
-        """Hold the right to run an experiment, in a folder of its own.
+    def lock(self, name: str, patience: float = LOCK_SECONDS) -> Iterator[None]:
+        """Hold the right to run an experiment, in a folder of its own; wait for it no longer than `patience` seconds.
 
         Raises:
             ConflictError: another process has it, or runs an experiment of this name in another database.
@@ -272,37 +283,50 @@ class Home:
             )
 
         while True:
-            with _held(place / _CONTROLLER, explain):
+            with _held(place / _CONTROLLER, explain, patience):
                 if self._take(name):
                     yield
                     return
                 self._make_way(name)
 
     @contextmanager
-    def retrain_lock(self, name: str) -> Iterator[None]:
-        """Hold the right to replace an experiment's model; raise `ConflictError` if another process has it."""
+    def lock_job(self, number: int, patience: float = LOCK_SECONDS) -> Iterator[None]:
+        """Hold the right to run a job, as `lock` does; raise `ConflictError` if another process has it."""
+        self.settle()
 
         def explain(holder: str) -> ConflictError:
-            return ConflictError(f"Experiment '{name}' is being retrained by process {holder}", remedy="Wait for it")
+            return ConflictError(f"Job {number} is being run by process {holder}", remedy="Wait for it")
 
-        self.claim(name)
-        with _held(self.folder / _place_of_experiment(name) / _RETRAIN, explain):
+        with _held(self.job(number) / _CONTROLLER, explain, patience):
             yield
+
+    @contextmanager
+    def serve(self) -> Iterator[None]:
+        """Hold the right to run all that is on record in this home; raise `ConflictError` if another process has it."""
+        self.settle()
+
+        def explain(holder: str) -> ConflictError:
+            return ConflictError(f"process {holder} runs a controller of this home already", field=str(self.folder))
+
+        with _held(self.folder / _SERVE, explain):
+            yield
+
+    @property
+    def is_served(self) -> bool:
+        """Whether a controller runs all that is on record in this home."""
+        return _is_held(self.folder / _SERVE)
 
     def is_running(self, name: str) -> bool:
         """Whether a controller runs the experiment now."""
-        try:
-            with (self.experiment(name) / _CONTROLLER).open() as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # others who look, or may only read, do the same
-        except (FileNotFoundError, PermissionError):
-            return False
-        except BlockingIOError:
-            return True
-        return False
+        return _is_held(self.experiment(name) / _CONTROLLER)
 
 
 def _place_of_experiment(name: str) -> Path:
     return Path("experiments", name)
+
+
+def _place_of_job(number: int) -> Path:
+    return Path("jobs", str(number))
 
 
 def _place_of_attempt(key: AttemptKey) -> Path:
@@ -315,10 +339,10 @@ def _of_database(folder: Path) -> str:
 
 
 @contextmanager
-def _held(path: Path, explain: Callable[[str], ConflictError]) -> Iterator[None]:
+def _held(path: Path, explain: Callable[[str], ConflictError], patience: float = LOCK_SECONDS) -> Iterator[None]:
     while True:
         with _opened(path) as file:
-            holder = _lock(file)
+            holder = _lock(file, patience)
             if holder is not None:
                 raise explain(holder)
             if not _is_at(file, path):  # its folder was set aside meanwhile
@@ -328,6 +352,18 @@ def _held(path: Path, explain: Callable[[str], ConflictError]) -> Iterator[None]
             file.flush()
             yield
             return
+
+
+def _is_held(path: Path) -> bool:
+    """Whether a process holds a lock."""
+    try:
+        with path.open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # others who look, or may only read, do the same
+    except (FileNotFoundError, PermissionError):
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def _opened(path: Path) -> TextIO:
@@ -349,9 +385,9 @@ def _is_at(file: TextIO, path: Path) -> bool:
         return False
 
 
-def _lock(file: TextIO) -> str | None:
+def _lock(file: TextIO, patience: float) -> str | None:
     """Lock an open file; return None, or what its holder wrote into it if it stays locked."""
-    deadline = time.monotonic() + LOCK_SECONDS
+    deadline = time.monotonic() + patience
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

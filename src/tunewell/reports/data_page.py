@@ -10,9 +10,6 @@ from markupsafe import Markup
 from tunewell.reports.pages import source, templates
 from tunewell.tasks.data_view import DataView
 
-#: Width of the examples in pixels; objects need room.
-_COLUMNS = {"pictures": 112, "objects": 240}
-
 
 @dataclass(frozen=True, slots=True)
 class _ClassRow:
@@ -25,9 +22,8 @@ class _ClassRow:
 def render(view: DataView) -> str:
     """Return the page as HTML in one file."""
     summary = view.summary
-    train = list(summary.pictures).index("train")
+    train = list(summary.items).index("train")
     most = max((counts[train] for counts in summary.counts.values()), default=0)
     rows = [_ClassRow(name, counts, 100 * counts[train] / max(most, 1)) for name, counts in summary.counts.items()]
     page = templates().get_template("data.html.j2")
-    width = _COLUMNS[summary.counted]
-    return page.render(view=view, summary=summary, rows=rows, style=Markup(source("report.css")), width=width)
+    return page.render(view=view, summary=summary, rows=rows, style=Markup(source("report.css")))

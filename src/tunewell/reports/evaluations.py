@@ -9,6 +9,7 @@ from typing import Any
 from tunewell.reports.charts import Chart, calibration, confusion_matrix, precision_recall
 from tunewell.reports.view import ExperimentView, TrialView
 from tunewell.spec import format
+from tunewell.tasks.evaluation import figures
 
 SPLIT_TITLES = {"val": "Validation", "test": "Test"}
 #: Most classes in the table; of more, those with the least F1 are shown.
@@ -23,6 +24,8 @@ class SplitReport:
 
     title: str
     count: int | None
+    #: What an item of the data is, such as `picture`.
+    unit: str
     #: Confusion matrix, curves, calibration: what there is.
     charts: Sequence[Chart]
     #: name, precision, recall, f1, support of each class, and perhaps ap and score_threshold.
@@ -35,7 +38,7 @@ class SplitReport:
     pairs: Sequence[Mapping[str, Any]]
     #: What stands for `true` in a mistake where nothing is; None for tasks that find no objects.
     nothing: str | None
-    #: path, true, predicted, probability, thumbnail (None: no picture) of each mistake.
+    #: path, true, predicted, probability, and perhaps thumbnail (None: its picture is gone) of each mistake.
     mistakes: Sequence[Mapping[str, Any]]
     #: path, picture of pictures with what was found drawn beside what is there.
     pictures: Sequence[Mapping[str, Any]]
@@ -75,12 +78,12 @@ def measure_on(view: ExperimentView, trial_number: int, split: str) -> float | N
 def measure_in(evaluation: Mapping[str, Mapping[str, Any] | None], split: str, metric: str) -> float | None:
     """Return a metric of an evaluated model on a split; None if it was not measured."""
     measured = evaluation.get(split)
-    return _scalars(measured).get(metric) if measured else None
+    return figures(measured).get(metric) if measured else None
 
 
 def _trial_report(trial: TrialView, evaluation: Mapping[str, Mapping[str, Any] | None]) -> TrialReport:
     present = {split: measured for split in SPLIT_TITLES if (measured := evaluation.get(split))}
-    scalars = [_scalars(measured) for measured in present.values()]
+    scalars = [figures(measured) for measured in present.values()]
     # The fullest split sets the order: another one may lack some, such as large objects.
     names = dict.fromkeys(name for measured in sorted(scalars, key=len, reverse=True) for name in measured)
     measures = {_title(name): [format.number(measured.get(name)) for measured in scalars] for name in names}
@@ -92,26 +95,17 @@ def _title(name: str) -> str:
     return " ".join(_ABBREVIATIONS.get(word, word) for word in name.split("_"))
 
 
-def _scalars(measured: Mapping[str, Any]) -> dict[str, float]:
-    """Return the single numbers among the measures; those in a mapping are named `macro_f1`."""
-    found: dict[str, float] = {}
-    for name, value in measured.items():
-        if isinstance(value, Mapping):
-            found |= {f"{name}_{inner}": number for inner, number in _scalars(value).items()}
-        elif isinstance(value, int | float) and not isinstance(value, bool) and name != "count":
-            found[name] = float(value)
-    return found
-
-
 def _split_report(split: str, measured: Mapping[str, Any]) -> SplitReport:
+    unit = str(measured.get("unit", "item"))
     classes = list(measured.get("classes") or ())
     weakest = sorted(classes, key=lambda row: row["f1"] if row["f1"] is not None else -1.0)[:CLASS_ROWS]
     return SplitReport(
         title=SPLIT_TITLES[split],
         count=measured.get("count"),
+        unit=unit,
         charts=_charts(measured),
         classes=classes if len(classes) <= CLASS_ROWS else weakest,
-        support_of=str(measured.get("support_of", "pictures")),
+        support_of=str(measured.get("support_of", f"{unit}s")),
         classes_left_out=max(len(classes) - CLASS_ROWS, 0),
         pairs=list(measured.get("confused_pairs") or ()),
         nothing=_nothing(measured),
@@ -140,7 +134,9 @@ def _nothing(measured: Mapping[str, Any]) -> str | None:
 
 def _mistake(mistake: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the mistake without its thumbnail if that is anything but an embedded picture."""
-    return mistake if _is_embedded(mistake.get("thumbnail")) else {**mistake, "thumbnail": None}
+    if "thumbnail" not in mistake or _is_embedded(mistake["thumbnail"]):
+        return mistake
+    return {**mistake, "thumbnail": None}
 
 
 def _is_embedded(picture: Any) -> bool:

@@ -49,7 +49,7 @@ class ParameterRow:
 
 def render(view: ExperimentView) -> str:
     """Return the report as one HTML document."""
-    importances = _importances(view)
+    importances = importances_of(view)
     template = _environment().get_template("report.html.j2")
     plotly, script = _plotly_source(), source("report.js")
     return template.render(
@@ -90,10 +90,15 @@ def write(view: ExperimentView, path: Path) -> None:
     It is for its owner alone, or for whom the old file was for. Names that are no UTF-8 (lone surrogates) come out as
     escapes.
     """
+    save(render(view), path)
+
+
+def save(document: str, path: Path) -> None:
+    """Write a rendered report to `path`, as `write` does."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         temporary.touch(mode=0o600)
-        temporary.write_text(render(view), encoding="utf-8", errors="backslashreplace", newline="\n")
+        temporary.write_text(document, encoding="utf-8", errors="backslashreplace", newline="\n")
         if path.exists():
             temporary.chmod(stat.S_IMODE(path.stat().st_mode))
         temporary.replace(path)
@@ -101,7 +106,8 @@ def write(view: ExperimentView, path: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _importances(view: ExperimentView) -> Sequence[Importance] | None:
+def importances_of(view: ExperimentView) -> Sequence[Importance] | None:
+    """Return how much each parameter matters; None: there are too few trials to say."""
     trials = comparable(view)
     values = [trial.value for trial in trials if trial.value is not None]
     return parameter_importances(view.space, [trial.parameters for trial in trials], values, view.goal)

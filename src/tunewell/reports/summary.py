@@ -21,6 +21,7 @@ from tunewell.reports.view import (
 from tunewell.spec.errors import count
 from tunewell.spec.format import NOTHING, duration, number, percent, scalar, signed
 from tunewell.spec.states import Cause, ExperimentState, TrialState
+from tunewell.tasks.catalogue import task_for
 
 #: Causes of failure in words.
 CAUSES: Mapping[str, str] = {
@@ -175,8 +176,10 @@ def next_steps(view: ExperimentView) -> list[Step]:
                 f"tunewell retrain {name} --trial {best.number}",
             )
         )
-    if best is not None and view.spec.get("task"):
+    jobs = task_for(view.spec).jobs if view.spec.get("task") else {}
+    if best is not None and "predict" in jobs:
         steps.append(Step("Use the model on new pictures", f"tunewell predict {name} PICTURE_OR_FOLDER"))
+    if best is not None and "export-model" in jobs:
         folder = shlex.quote(f"{view.name}-model/")
         hand_over = "Write a folder to hand over: weights, ONNX and a model card"
         steps.append(Step(hand_over, f"tunewell export-model {name} --output {folder}"))

@@ -13,6 +13,14 @@ def cpu_quota(root: Path = Path("/")) -> float | None:
     return min(quotas, default=None)
 
 
+def memory_limit(root: Path = Path("/")) -> int | None:
+    """Return the memory in bytes that this process may use; None: no limit. `root` is for tests."""
+    names = ("memory.max", "memory.limit_in_bytes")
+    texts = [_read(folder / name) for folder in _folders("memory", root) for name in names]
+    limits = [int(text) for text in texts if text is not None and text.strip().isdecimal()]
+    return min(limits, default=None)
+
+
 def oom_kills(root: Path = Path("/")) -> int:
     """Return how many processes of this group, or else of the whole machine, the kernel has killed for memory."""
     for folder in _folders("memory", root):

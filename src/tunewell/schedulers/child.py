@@ -1,4 +1,4 @@
-"""The trial's side of the fork: from a copy of the supervisor to the user's program or function."""
+"""The trial's (or job's) side of the fork: from a copy of the supervisor to the user's program or function."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import NoReturn
 
 from tunewell.schedulers import processes
-from tunewell.spec.launch import Launch, with_own_programs
+from tunewell.spec.launch import JobKey, Launch, WorkKey, with_own_programs
 from tunewell.trial import files
 from tunewell.trial.trial import ASKED_TO_END, Pruned
 
 #: Exit code of a program that could not be started.
 NOT_STARTED = 127
+#: What an attempt's environment says of its key: those of a trial that runs a search of its own are not for its trials.
+_KEY_NAMES = frozenset({"TUNEWELL_EXPERIMENT", "TUNEWELL_TRIAL", "TUNEWELL_JOB", "TUNEWELL_ATTEMPT"})
 _THREAD_COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
@@ -40,27 +42,35 @@ class Surroundings:
 
 
 def trial_environment(launch: Launch, base: Mapping[str, str]) -> dict[str, str]:
-    """Return a trial's environment.
+    """Return a trial's or job's environment.
 
     The folder of `tunewell` itself ends the search path for programs. Thread counts follow the cores that the trial
     has, where neither the user's own environment nor the experiment's says otherwise. Waiting threads sleep: spinning
     ruins everything where cores are shared.
     """
-    folder, key = launch.folder, launch.key
+    folder = launch.folder
     return {
         **dict.fromkeys(_THREAD_COUNTS, str(launch.resources.threads)),
         "OMP_WAIT_POLICY": "PASSIVE",
         "PYTHONUNBUFFERED": "1",
-        **base,
+        **{name: value for name, value in base.items() if name not in _KEY_NAMES},
         "PATH": with_own_programs(base.get("PATH", os.defpath)),
         "TUNEWELL_TRIAL_FOLDER": str(folder),
         "TUNEWELL_PARAMETERS": str(folder / files.PARAMETERS),
-        "TUNEWELL_EXPERIMENT": key.experiment,
-        "TUNEWELL_TRIAL": str(key.trial),
-        "TUNEWELL_ATTEMPT": str(key.attempt),
+        **_names(launch.key),
         "TUNEWELL_OUTPUT_DIR": str(folder / files.ARTIFACTS),
         "TUNEWELL_CHECKPOINT_DIR": str(folder / files.CHECKPOINT),
         **launch.environment,
+    }
+
+
+def _names(key: WorkKey) -> dict[str, str]:
+    if isinstance(key, JobKey):
+        return {"TUNEWELL_JOB": str(key.job), "TUNEWELL_ATTEMPT": str(key.attempt)}
+    return {
+        "TUNEWELL_EXPERIMENT": key.experiment,
+        "TUNEWELL_TRIAL": str(key.trial),
+        "TUNEWELL_ATTEMPT": str(key.attempt),
     }
 
 

@@ -1,57 +1,66 @@
-"""The scheduler contract: start trials on resources, say what becomes of them, stop them."""
+"""The scheduler contract: start attempts on resources, say what becomes of them, stop them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal, Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
-from tunewell.spec.launch import AttemptKey, Event, Launch, Resources
+from tunewell.spec.capacity import Capacity
+from tunewell.spec.launch import Event, Launch, WorkKey
 
 Sink = Callable[[Event], None]
 
+#: What the end of an attempt says that `reconcile` does not know.
+LOST = "It was running when the controller ended, and did not live on."
+
 
 class Scheduler(Protocol):
-    """Starts attempts and manages their lives. One controller thread calls it; nothing here blocks for long.
+    """Starts attempts at trials and jobs and manages their lives.
 
-    The scheduler keeps nothing that can't be found again: an attempt's folder says all about it.
+    One controller thread calls it, and all experiments and jobs of the controller share it. Nothing here waits for
+    an attempt, or for a machine: every answer is an event, which may come seconds later. The scheduler keeps nothing
+    that can't be found again: an attempt's folder says all about it.
+
+    Of each attempt that was submitted come, in this order: `Started`, any number of `Reported`, `Ended`; or `Refused`
+    alone; or `Ended` alone, where it could not be started.
     """
 
-    #: Whether attempts live in folders, which must exist, with `parameters.json`, before `start`.
+    #: Whether attempts live in folders, which must exist, with `parameters.json`, before `submit`.
     needs_folder: bool
 
-    def slots(self, resources: Resources) -> int:
-        """Return how many attempts that need `resources` each fit on the empty scheduler at once (0: none ever)."""
+    def capacity(self) -> Capacity:
+        """Return what there is and what is free just now, attempts that are not started yet taken off."""
 
-    def free(self, resources: Resources) -> int:
-        """Return how many more attempts that need `resources` each can be started now."""
+    def submit(self, launch: Launch) -> None:
+        """Have an attempt started. Called once per attempt, after the store knows of it.
 
-    def start(self, launch: Launch) -> None:
-        """Start an attempt. Called once per attempt, after the store knows of it, only while `free` is above 0.
-
-        A program that can't be started is no error here: it comes back as an `Ended` event with its cause.
+        Where others have taken the room meanwhile, it is refused. A program that can't be started is no error here:
+        it ends with its cause.
         """
+
+    def preload(self, modules: tuple[str, ...]) -> None:
+        """Take the hint that attempts with this `preload` will follow, and begin to get ready for them."""
 
     def poll(self, sink: Sink, timeout: float) -> None:
         """Hand what happened to `sink`, event by event; wait up to `timeout` seconds if nothing has.
 
-        All reports of an attempt come before its `Ended`. `sink` may call `stop`.
+        `sink` may call all methods but this one.
         """
 
-    def stop(self, key: AttemptKey, grace_seconds: float | None = None) -> None:
+    def stop(self, key: WorkKey, grace_seconds: float | None = None) -> None:
         """Ask an attempt to end: SIGTERM to its process group, SIGKILL after the grace time (None: its own).
 
-        Returns at once; the end comes as an event. Does nothing for an attempt that has ended or is not known.
+        Its end comes as an event. One that has not begun yet may never begin. Does nothing for an attempt that has
+        ended or is not known.
         """
 
-    def adopt(self, launch: Launch) -> Literal["alive", "ended", "unknown"]:
-        """Take over an attempt that an earlier controller started.
+    def reconcile(self, launches: Sequence[Launch]) -> None:
+        """Take over attempts that an earlier controller, or this one, has started; called for all that may be running.
 
-        Called at start for each attempt that the store calls running.
-
-        Returns:
-            "alive" or "ended": its reports (all of them, from the first) and its end will come as events.
-            "unknown": it never ran, or its machine or supervisor died with it; it can't begin any more, and
-            no process of it is left.
+        What became of them comes as events. An attempt that lives: `Started`, then all of its reports from the first.
+        One that has ended: all of its reports, then `Ended`. Anything else never ran, or went away with its machine
+        or supervisor: it can't begin any more, no process of it is left, and it ends with the cause `node_lost`. Until
+        its answer has come, an attempt takes up its place.
         """
 
     def close(self) -> None:

@@ -5,16 +5,29 @@ from __future__ import annotations
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from tunewell.schedulers import records
+from tunewell.schedulers import hardware, records
 from tunewell.schedulers.classify import classify_text, shorten
-from tunewell.schedulers.contract import Sink
-from tunewell.spec.launch import AttemptKey, Ended, Event, Exit, Launch, Report, Reported, Resources
+from tunewell.schedulers.contract import LOST, Sink
+from tunewell.spec.capacity import Capacity
+from tunewell.spec.launch import (
+    AttemptKey,
+    Ended,
+    Event,
+    Exit,
+    Launch,
+    Refused,
+    Report,
+    Reported,
+    Started,
+    WorkKey,
+)
 from tunewell.spec.states import Cause
 from tunewell.trial import files
 from tunewell.trial.function import call
@@ -35,6 +48,8 @@ class InlineScheduler:
         self._function = function
         self._metric = metric
         self._trial: InlineTrial | None = None
+        #: What there is to tell of attempts that are not called.
+        self._answers: deque[Event] = deque()
         self._sink: Sink = _nowhere
         self._sink_error: BaseException | None = None
         # Held while an event is on its way: threads of the function may report, too, even when it has returned.
@@ -43,17 +58,23 @@ class InlineScheduler:
         #: Whether the function is at work: only an exception can end it then.
         self.calling = False
 
-    def slots(self, resources: Resources) -> int:
-        """Return 1, or 0 if GPUs are asked for: nothing can be promised of them here."""
-        return 0 if resources.gpus else 1
+    def capacity(self) -> Capacity:
+        """Return one core, free if no attempt waits for its call. Nothing can be promised of GPUs here."""
+        (found,) = hardware.machine().nodes
+        node = hardware.empty_node(1, found.memory_bytes, ())
+        if self._trial is not None:
+            node = replace(node, free_cpus=0, free_memory_bytes=0)
+        return Capacity((node,))
 
-    def free(self, resources: Resources) -> int:
-        """Return 1 if no attempt waits for its call."""
-        return self.slots(resources) if self._trial is None else 0
+    def submit(self, launch: Launch) -> None:
+        """Have the next `poll` call the function; refused while another attempt waits for that."""
+        if self._trial is None:
+            self._trial = InlineTrial(launch, self._deliver)
+        else:
+            self._answers.append(Refused(launch.key, "one function is called at a time"))
 
-    def start(self, launch: Launch) -> None:
-        """Have the next `poll` call the function."""
-        self._trial = InlineTrial(launch, self._deliver)
+    def preload(self, modules: tuple[str, ...]) -> None:
+        """Do nothing: what is called here is imported already."""
 
     def poll(self, sink: Sink, timeout: float) -> None:
         """Call the function if an attempt waits for it.
@@ -61,10 +82,15 @@ class InlineScheduler:
         Raises:
             KeyboardInterrupt: it came during the call. The attempt's end, as stopped, has gone to `sink` before.
         """
-        trial = self._trial
-        if trial is None:
+        if self._trial is None and not self._answers:
             time.sleep(timeout)
             return
+        while self._answers:
+            sink(self._answers.popleft())
+        trial = self._trial
+        if trial is None:
+            return
+        sink(Started(trial.key))
         self._sink, self._sink_error = sink, None
         interrupt = None
         begun, started_at = time.monotonic(), time.time()
@@ -105,7 +131,7 @@ class InlineScheduler:
     def _deliver(self, event: Reported) -> None:
         with self._delivering:
             if self._trial is None or self._trial.key != event.key:
-                raise RuntimeError(f"trial {event.key.trial} has ended: its function has returned")
+                raise RuntimeError("the trial has ended: its function has returned")
             # What goes wrong in there is the controller's affair, not the function's - which is at work all the same
             # where another thread reports.
             of_caller = threading.get_ident() == self._caller
@@ -119,15 +145,17 @@ class InlineScheduler:
             if of_caller:
                 self.calling = True
 
-    def stop(self, key: AttemptKey, grace_seconds: float | None = None) -> None:
+    def stop(self, key: WorkKey, grace_seconds: float | None = None) -> None:
         """Have the attempt end at its next report, or not begin at all."""
         if self._trial is not None and self._trial.key == key:
             self._trial.asked_to_end = True
 
-    def adopt(self, launch: Launch) -> Literal["alive", "ended", "unknown"]:
-        """Return "unknown": a call ends with its process."""
-        del launch
-        return "unknown"
+    def reconcile(self, launches: Sequence[Launch]) -> None:
+        """Answer that they are lost, but for the one that waits for its call: a call ends with its process."""
+        waiting = {self._trial.key} if self._trial is not None else set()
+        answered = {event.key for event in self._answers} | waiting
+        lost = dict.fromkeys(launch.key for launch in launches if launch.key not in answered)
+        self._answers.extend(Ended(key, Exit(Cause.NODE_LOST, LOST)) for key in lost)
 
     def close(self) -> None:
         """Do nothing; there is nothing to let go of."""
@@ -140,7 +168,7 @@ class InlineTrial(Trial):
         """Be the trial that `launch` describes; reports go to `deliver`."""
         environment = launch.environment
         super().__init__(
-            launch.key.trial,
+            launch.key.trial if isinstance(launch.key, AttemptKey) else 0,
             dict(launch.parameters),
             float(environment.get("TUNEWELL_FIDELITY", 1.0)),
             float(environment.get("TUNEWELL_SAMPLING", 1.0)),

@@ -1,4 +1,4 @@
-"""Trials on this machine, each in supervised processes of its own."""
+"""Trials and jobs on this machine, each in supervised processes of its own."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ import math
 import selectors
 import time
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
-from tunewell.schedulers import records
-from tunewell.schedulers.contract import Sink
+from tunewell.schedulers import hardware, records
+from tunewell.schedulers.claims import Claim, Claims
+from tunewell.schedulers.contract import LOST, Sink
 from tunewell.schedulers.fork_client import Forked, ForkServerGone, ForkServerProcess
-from tunewell.schedulers.hardware import detect_cpus, detect_gpus
 from tunewell.schedulers.leftovers import settle
 from tunewell.schedulers.processes import Handle, is_alive
 from tunewell.schedulers.records import Process
 from tunewell.schedulers.report_reader import ReportReader
-from tunewell.spec.launch import AttemptKey, Ended, Event, Exit, Launch, Report, Reported, Resources
+from tunewell.spec.capacity import Capacity, Gpu, Node
+from tunewell.spec.launch import Ended, Event, Exit, Launch, Refused, Report, Reported, Started, WorkKey
 from tunewell.spec.secrets import hide_values
 from tunewell.spec.states import Cause
 
@@ -29,18 +30,18 @@ TAIL_SECONDS = 0.1
 RELAUNCHES = 1
 #: How long after its grace time an attempt that was asked to end may still have a supervisor.
 OVERDUE_SECONDS = 15.0
-#: What fits where nothing is needed.
-_NO_LIMIT = 10**6
-#: Rounding errors that are forgiven when fractions of cores are added up: ten times 0.1 is 1.
-_SLACK = 1e-9
+#: How long one `poll` looks at what an earlier scheduler has left; what ended without a word takes a while.
+RECONCILE_SECONDS = 0.1
 _KILLED = "its supervisor was killed"
+_NO_ROOM = "other trials and jobs hold what it needs of this machine"
 
 
 @dataclass(slots=True)
 class _Attempt:
     launch: Launch
-    gpus: tuple[str, ...]
     reader: ReportReader
+    #: Whether an earlier scheduler started it, and what became of it is not known yet.
+    doubtful: bool = False
     #: The supervisor; None while it is not known.
     supervisor: Handle | None = None
     #: Whether a fork server still owes us the supervisor.
@@ -56,54 +57,86 @@ class LocalScheduler:
 
     needs_folder = True
 
-    def __init__(self, cpus: int | None = None, gpus: tuple[str, ...] | None = None) -> None:
-        """Divide cores and GPUs among trials.
+    def __init__(
+        self,
+        claims: Path | None = None,
+        *,
+        cpus: int | None = None,
+        gpus: tuple[str, ...] | None = None,
+        memory_bytes: int | None = None,
+    ) -> None:
+        """Divide cores, GPUs and memory among attempts.
 
         Args:
+            claims: file in which all schedulers of this machine that are given it count together; None: count alone.
             cpus: number of cores; default: those that this process may use.
             gpus: devices as CUDA_VISIBLE_DEVICES names them; default: those that this process may use.
+            memory_bytes: main memory; default: what this process may use.
         """
-        self._cpus = detect_cpus() if cpus is None else cpus
-        self._gpus = detect_gpus() if gpus is None else gpus
-        self._attempts: dict[AttemptKey, _Attempt] = {}
+        (found,) = hardware.machine().nodes
+        self._node = hardware.empty_node(
+            found.cpus if cpus is None else cpus,
+            found.memory_bytes if memory_bytes is None else memory_bytes,
+            found.gpus if gpus is None else tuple(map(Gpu, gpus)),
+        )
+        self._claims = Claims(claims)
+        self._attempts: dict[WorkKey, _Attempt] = {}
         self._fork_servers: dict[tuple[str, ...], ForkServerProcess] = {}
         self._events: deque[Event] = deque()
         self._selector = selectors.DefaultSelector()
 
     # Room -------------------------------------------------------------------------------------------------
 
-    def slots(self, resources: Resources) -> int:
-        """Return how many attempts that need `resources` each fit at once."""
-        return _fit(resources, self._cpus, len(self._gpus))
+    def capacity(self) -> Capacity:
+        """Return what this machine has, and what of it no scheduler has claimed."""
+        return Capacity((self._beside(self._claims.held()),))
 
-    def free(self, resources: Resources) -> int:
-        """Return how many more attempts that need `resources` each can be started now."""
-        cpus = math.fsum(attempt.launch.resources.cpus for attempt in self._attempts.values())
-        return _fit(resources, self._cpus - cpus, len(self._free_gpus()))
+    def _beside(self, claims: Sequence[Claim]) -> Node:
+        """Return this machine with what the claims leave free of it."""
+        node, taken = self._node, {gpu for claim in claims for gpu in claim.gpus}
+        return replace(
+            node,
+            free_cpus=node.cpus - math.fsum(claim.cpus for claim in claims),
+            free_memory_bytes=node.memory_bytes - sum(claim.memory_bytes for claim in claims),
+            free_gpus=tuple(gpu.device for gpu in node.gpus if _name(gpu) not in taken),
+        )
 
-    def _free_gpus(self) -> tuple[str, ...]:
-        taken = {gpu for attempt in self._attempts.values() for gpu in attempt.gpus}
-        return tuple(gpu for gpu in self._gpus if gpu not in taken)
+    def _choose(self, launch: Launch, claims: Sequence[Claim]) -> Claim | None:
+        """Return what `launch` is to claim beside other claims; None if there is no room for it."""
+        node, resources = self._beside(claims), launch.resources
+        if not Capacity((node,)).free(resources):
+            return None
+        free = [_name(gpu) for gpu in node.gpus if gpu.device in node.free_gpus]
+        return Claim(launch.folder, resources.cpus, resources.memory_bytes or 0, tuple(free[: resources.gpus]))
 
     # Starting and stopping --------------------------------------------------------------------------------
 
-    def start(self, launch: Launch) -> None:
-        """Have a fork server fork a supervisor for the attempt; whatever goes wrong comes as an event."""
+    def submit(self, launch: Launch) -> None:
+        """Claim room for the attempt and have a fork server fork a supervisor for it."""
         launch = replace(launch, folder=launch.folder.absolute())
-        gpus = self._free_gpus()[: launch.resources.gpus]
-        if self._gpus:
-            environment = {"CUDA_VISIBLE_DEVICES": ",".join(gpus), **launch.environment}
-            launch = replace(launch, environment=environment)
         try:
-            records.write_launch(launch, gpus)
+            claim = self._claims.take(lambda claims: self._choose(launch, claims))
+            if claim is None:
+                self._events.append(Refused(launch.key, _NO_ROOM))
+                return
+            launch = self._with_gpus(launch, claim.gpus)
+            records.write_launch(launch, claim.gpus)
         except OSError as error:
+            self._claims.give_up(launch.folder)
             self._events.append(Ended(launch.key, records.not_started(error)))
             return
-        attempt = _Attempt(launch, gpus, ReportReader(launch.folder, launch.metric))
+        attempt = _Attempt(launch, ReportReader(launch.folder, launch.metric))
         self._attempts[launch.key] = attempt
         self._request(attempt)
 
-    def stop(self, key: AttemptKey, grace_seconds: float | None = None) -> None:
+    def _with_gpus(self, launch: Launch, names: tuple[str, ...]) -> Launch:
+        """Return the launch with an environment that shows the trial its GPUs alone."""
+        if not self._node.gpus:
+            return launch
+        devices = [gpu.device for gpu in self._node.gpus if _name(gpu) in names]
+        return replace(launch, environment={"CUDA_VISIBLE_DEVICES": ",".join(devices), **launch.environment})
+
+    def stop(self, key: WorkKey, grace_seconds: float | None = None) -> None:
         """Leave a request to end in the attempt's folder and nudge its supervisor."""
         attempt = self._attempts.get(key)
         if attempt is None:
@@ -115,28 +148,8 @@ class LocalScheduler:
         if attempt.supervisor is not None:
             attempt.supervisor.terminate()
 
-    def adopt(self, launch: Launch) -> Literal["alive", "ended", "unknown"]:
-        """Take over an attempt that an earlier scheduler started, by what lies in its folder."""
-        launch = replace(launch, folder=launch.folder.absolute())
-        identity = records.identity_of(launch.folder)
-        if identity not in (launch.identity, None):  # another attempt's, of which nothing may be read or ended
-            return "unknown"
-        sound = identity is not None and not records.is_copied(launch.folder)
-        ended_before = sound and records.read_exit(launch.folder) is not None
-        lost = "it did not live on when its machine or supervisor went away"
-        exit_ = settle(launch.folder, Cause.NODE_LOST, lost)
-        if exit_ is not None and not ended_before:
-            return "unknown"
-        gpus = records.read_gpus(launch.folder) if exit_ is None else ()
-        attempt = _Attempt(launch, gpus, ReportReader(launch.folder, launch.metric))
-        self._attempts[launch.key] = attempt
-        if exit_ is None:
-            self._find_supervisor(attempt)
-            return "alive"
-        return "ended"
-
     def close(self) -> None:
-        """Let go of fork servers and supervisors; the attempts live on."""
+        """Let go of fork servers and supervisors; the attempts live on, and keep what they hold."""
         for attempt in self._attempts.values():
             self._let_go(attempt)
         for fork_server in self._fork_servers.values():
@@ -144,6 +157,60 @@ class LocalScheduler:
         self._attempts.clear()
         self._fork_servers.clear()
         self._selector.close()
+        self._claims.close()
+
+    # Taking over ------------------------------------------------------------------------------------------
+
+    def reconcile(self, launches: Sequence[Launch]) -> None:
+        """Take over attempts by what lies in their folders; their answers come with the next calls of `poll`."""
+        for launch in launches:
+            if any(isinstance(event, Ended | Refused) and event.key == launch.key for event in self._events):
+                continue  # its answer is on its way
+            if launch.key in self._attempts:
+                self._tell_again(self._attempts[launch.key])
+            else:
+                self._take_over(replace(launch, folder=launch.folder.absolute()))
+
+    def _tell_again(self, attempt: _Attempt) -> None:
+        if attempt.doubtful:
+            return
+        key = attempt.launch.key
+        self._events = deque(event for event in self._events if event.key != key)
+        attempt.reader = ReportReader(attempt.launch.folder, attempt.launch.metric)
+        if not attempt.requested:
+            self._events.append(Started(key))
+
+    def _take_over(self, launch: Launch) -> None:
+        if records.identity_of(launch.folder) not in (launch.identity, None):
+            # Another attempt's folder, of which nothing may be read or ended.
+            self._events.append(Ended(launch.key, Exit(Cause.NODE_LOST, LOST)))
+            return
+        resources, gpus = records.read_held(launch.folder) or (launch.resources, ())
+        self._claims.hold(Claim(launch.folder, resources.cpus, resources.memory_bytes or 0, gpus))
+        reader = ReportReader(launch.folder, launch.metric)
+        self._attempts[launch.key] = _Attempt(launch, reader, doubtful=True)
+
+    def _resolve_doubts(self) -> None:
+        deadline = time.monotonic() + RECONCILE_SECONDS
+        for attempt in [attempt for attempt in self._attempts.values() if attempt.doubtful]:
+            self._resolve(attempt)
+            if time.monotonic() > deadline:
+                return
+
+    def _resolve(self, attempt: _Attempt) -> None:
+        attempt.doubtful = False
+        launch = attempt.launch
+        sound = records.identity_of(launch.folder) is not None and not records.is_copied(launch.folder)
+        ended_before = sound and records.read_exit(launch.folder) is not None
+        exit_ = settle(launch.folder, Cause.NODE_LOST, LOST)
+        if exit_ is None:
+            self._events.append(Started(launch.key))
+            self._find_supervisor(attempt)
+        elif ended_before:
+            self._finish(attempt, exit_)
+        else:
+            self._forget(attempt)
+            self._events.append(Ended(launch.key, Exit(Cause.NODE_LOST, LOST)))
 
     # Events -----------------------------------------------------------------------------------------------
 
@@ -152,18 +219,24 @@ class LocalScheduler:
         deadline = time.monotonic() + timeout
         while True:
             self._hear_fork_servers()
+            self._resolve_doubts()
             for attempt in list(self._attempts.values()):
                 self._look_after(attempt)
             left = deadline - time.monotonic()
             if self._events or left <= 0:
                 break
             self._selector.select(min(left, TAIL_SECONDS))
+        self._claims.sync()
         while self._events:
             sink(self._events.popleft())
 
     def _look_after(self, attempt: _Attempt) -> None:
+        if attempt.doubtful:
+            return
         # First whether it has ended, then its reports: so none of them is missed.
         ended = self._has_ended(attempt)
+        if attempt.requested and not ended:
+            return
         self._add_reports(attempt, attempt.reader.read())
         if not ended:
             if attempt.supervisor is not None and time.monotonic() > attempt.deadline:
@@ -185,12 +258,16 @@ class LocalScheduler:
 
     def _finish(self, attempt: _Attempt, exit_: Exit) -> None:
         self._add_reports(attempt, attempt.reader.read_rest())
-        del self._attempts[attempt.launch.key]
-        self._let_go(attempt)
+        self._forget(attempt)
         secrets = attempt.launch.secrets
         detail = hide_values(exit_.detail, secrets)
         notes = tuple(hide_values(note, secrets) for note in (*exit_.notes, *attempt.reader.notes()))
         self._events.append(Ended(attempt.launch.key, replace(exit_, detail=detail, notes=notes)))
+
+    def _forget(self, attempt: _Attempt) -> None:
+        del self._attempts[attempt.launch.key]
+        self._let_go(attempt)
+        self._claims.give_up(attempt.launch.folder)
 
     def _add_reports(self, attempt: _Attempt, reports: list[Report]) -> None:
         self._events.extend(Reported(attempt.launch.key, report) for report in reports)
@@ -216,18 +293,25 @@ class LocalScheduler:
 
     # Fork servers --------------------------------------------------------------------------------------------
 
+    def preload(self, modules: tuple[str, ...]) -> None:
+        """See `Scheduler.preload`: the modules are imported while there is something else to do."""
+        with suppress(OSError):
+            self._fork_server(modules)
+
     def _request(self, attempt: _Attempt) -> None:
-        preload = attempt.launch.preload
         try:
-            if preload not in self._fork_servers:
-                fork_server = ForkServerProcess(preload)
-                self._fork_servers[preload] = fork_server
-                self._selector.register(fork_server.fileno(), selectors.EVENT_READ)
+            fork_server = self._fork_server(attempt.launch.preload)
         except OSError as error:
             self._finish(attempt, Exit(Cause.NODE_LOST, f"no process can be started: {error}"))
             return
         attempt.requested = True
-        self._fork_servers[preload].request(attempt.launch.folder)
+        fork_server.request(attempt.launch.folder)
+
+    def _fork_server(self, modules: tuple[str, ...]) -> ForkServerProcess:
+        if modules not in self._fork_servers:
+            fork_server = self._fork_servers[modules] = ForkServerProcess(modules)
+            self._selector.register(fork_server.fileno(), selectors.EVENT_READ)
+        return self._fork_servers[modules]
 
     def _hear_fork_servers(self) -> None:
         for fork_server in list(self._fork_servers.values()):
@@ -239,15 +323,18 @@ class LocalScheduler:
 
     def _on_forked(self, answer: Forked) -> None:
         for attempt in self._in(answer.folder):
-            attempt.requested = False
+            self._on_started(attempt)
             self._watch(attempt, answer.supervisor)
+
+    def _on_started(self, attempt: _Attempt) -> None:
+        attempt.requested = False
+        self._events.append(Started(attempt.launch.key))
 
     def _on_fork_server_gone(self, fork_server: ForkServerProcess, answer: ForkServerGone) -> None:
         del self._fork_servers[fork_server.preload]
         self._selector.unregister(fork_server.fileno())
         fork_server.close()
         for attempt in [attempt for folder in answer.unanswered for attempt in self._in(folder)]:
-            attempt.requested = False
             attempt.fork_servers_lost += 1
             if not answer.problem and attempt.fork_servers_lost <= RELAUNCHES:
                 # It may have begun: then the second supervisor waits for the first, and finds all done.
@@ -255,13 +342,15 @@ class LocalScheduler:
                 continue
             cause = Cause.KILLED if answer.killed else Cause.CRASHED
             exit_ = settle(attempt.launch.folder, cause, answer.problem or answer.detail)
-            if exit_ is not None:  # else it had begun
+            if exit_ is not None:
                 self._finish(attempt, exit_)
+            else:  # it had begun
+                self._on_started(attempt)
 
     def _in(self, folder: Path) -> list[_Attempt]:
         return [attempt for attempt in self._attempts.values() if attempt.launch.folder == folder]
 
 
-def _fit(resources: Resources, cpus: float, gpus: int) -> int:
-    by_cpus = math.floor(cpus / resources.cpus + _SLACK) if resources.cpus else _NO_LIMIT
-    return max(0, min(by_cpus, gpus // resources.gpus) if resources.gpus else by_cpus)
+def _name(gpu: Gpu) -> str:
+    """Return what all processes of this machine call a GPU, whichever each of them may see."""
+    return gpu.uuid or gpu.device

@@ -41,6 +41,14 @@ def is_alive(process: Process) -> bool:
     return identity(process.pid) == process.identity
 
 
+def is_running(process: Process) -> bool:
+    """Whether `process` still exists and is no zombie: in a container there may be nobody who reaps one."""
+    try:
+        return is_alive(process) and (not LINUX or _stat_fields(process.pid)[0] not in "ZX")
+    except (OSError, IndexError):  # it ended just now
+        return False
+
+
 def is_of_this_boot(process: Process) -> bool:
     """Whether `process` lived on this machine since it was last started."""
     return process.identity.partition(":")[0] == _boot()

@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tunewell.spec.launch import AttemptKey, Exit, Launch, Limits, Resources
+from tunewell.spec.launch import AttemptKey, Exit, JobKey, Launch, Limits, Resources
 from tunewell.spec.states import Cause
 from tunewell.trial import files
 
@@ -73,7 +73,7 @@ def inode(folder: Path) -> list[int] | None:
 
 
 def write_launch(launch: Launch, gpus: tuple[str, ...]) -> None:
-    """Write launch.json; `gpus` are the devices that the attempt occupies. Raises OSError.
+    """Write launch.json; `gpus` are the GPUs that the attempt holds. Raises OSError.
 
     The lock is made first: a supervisor that finds no room for it could not even say so.
     """
@@ -91,8 +91,9 @@ def read_launch(folder: Path) -> Launch | None:
     if record is None:
         return None
     content = record["launch"]
+    key = content["key"]
     return Launch(
-        key=AttemptKey(**content["key"]),
+        key=JobKey(**key) if "job" in key else AttemptKey(**key),
         folder=folder,
         identity=content["identity"],
         command=tuple(content["command"]) if content["command"] is not None else None,
@@ -107,10 +108,10 @@ def read_launch(folder: Path) -> Launch | None:
     )
 
 
-def read_gpus(folder: Path) -> tuple[str, ...]:
-    """Return the GPUs that the attempt in `folder` occupies."""
-    record = files.read_json(folder / LAUNCH) or {}
-    return tuple(record.get("gpus", ()))
+def read_held(folder: Path) -> tuple[Resources, tuple[str, ...]] | None:
+    """Return what the attempt in `folder` was started with, and on which GPUs; None if it was not."""
+    record = files.read_json(folder / LAUNCH)
+    return (Resources(**record["launch"]["resources"]), tuple(record["gpus"])) if record is not None else None
 
 
 def write_supervised(folder: Path, processes: Supervised) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from tunewell.schedulers.hardware import machine
 from tunewell.spec.errors import UserError
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.problems import Problems
 from tunewell.spec.rules import KINDS
 from tunewell.spec.space import SearchSpace
-from tunewell.tasks.catalogue import complete_spec, task_for
+from tunewell.tasks.catalogue import names_one_task, task_for
 from tunewell.tasks.contract import Task
 
 #: Kind → fields that its space, and what its `check` looks at, depend on.
@@ -26,12 +27,18 @@ _LOOKED_AT = {
 }
 
 
-def completed_spec(raw: Mapping[str, Any], function: Callable[..., Any] | None, problems: Problems) -> dict[str, Any]:
-    """Return the raw spec with its task's defaults, as far as they can be told; wrong fields are left out."""
-    given = dict(raw)
+def completed_spec(
+    raw: Mapping[str, Any], function: Callable[..., Any] | None, problems: Problems
+) -> tuple[dict[str, Any], Task | None]:
+    """Return the raw spec with its task's defaults, as far as they can be told, and the task.
+
+    Wrong fields are left out; the task is None where the spec names none, or several.
+    """
+    given, task = dict(raw), None
     while True:
         try:
-            return complete_spec(given, function)
+            task = task or (task_for(given, function) if names_one_task(given) else None)
+            return (task.complete(given) if task else given), task
         except UserError as error:
             problems.add(error)
             field = error.field.partition(".")[0]
@@ -39,12 +46,14 @@ def completed_spec(raw: Mapping[str, Any], function: Callable[..., Any] | None, 
             problems.suspect(wrong)
             if given.pop(wrong, None) is None:
                 problems.suspect("objective", "network")
-                return given
+                return given, task
 
 
-def trained_task(spec: ExperimentSpec, function: Callable[..., Any] | None, problems: Problems) -> Task | None:
-    """Return the task; None if what says so is wrong."""
-    return None if problems.concern(*KINDS) else task_for(spec, function)
+def trained_task(
+    spec: ExperimentSpec, function: Callable[..., Any] | None, problems: Problems, known: Task | None
+) -> Task | None:
+    """Return the task, which is `known` if it has completed the spec; None if what says so is wrong."""
+    return None if problems.concern(*KINDS) else known or task_for(spec, function)
 
 
 def searched_space(task: Task, spec: ExperimentSpec, problems: Problems) -> SearchSpace | None:
@@ -54,7 +63,7 @@ def searched_space(task: Task, spec: ExperimentSpec, problems: Problems) -> Sear
     sound = spec
     while True:
         try:
-            space = task.space(sound)
+            space = task.space(sound, machine())
         except UserError as error:
             problems.add(error)
             parameters = _apart_from(error.parts, sound.parameters)

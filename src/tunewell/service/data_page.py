@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tunewell.reports.data_page import render
 from tunewell.service.submission import Plan
 from tunewell.spec.errors import ArgumentError
 from tunewell.tasks.data_view import DataView
@@ -16,6 +15,8 @@ def write_data_page(plan: Plan, path: Path) -> DataView:
     Raises:
         UserError: the task has no data that it knows, or the data can't be read, or the page can't be written.
     """
+    from tunewell.reports.data_page import render  # brings in Jinja, which no other command should wait for
+
     view = plan.task.view(plan.spec, lambda what, done, total: None)
     if view is None:
         raise ArgumentError("pictures", "only built-in tasks know their data", "Drop it")

@@ -1,82 +1,94 @@
-"""All that is known of an experiment, as plain data for files and other programs."""
+"""All that is known of an experiment, as plain data for files and other programs; written page by page."""
 
 from __future__ import annotations
 
 import csv
 import io
-import math
-from datetime import UTC, datetime
+import json
+from collections.abc import Iterator
+from itertools import islice
+from textwrap import indent
 from typing import Any
 
 from tunewell.home.home import Home
+from tunewell.service import wire
 from tunewell.service.submission import shareable_spec
+from tunewell.service.types import ExportedTrial, JsonObject, Measured, rfc3339
 from tunewell.store.rows import TrialRow
 from tunewell.store.store import Store
 
+#: Columns of a CSV export before those of the parameters.
+_COLUMNS = ("number", "state", "cause", "value", "attempts", "origin", "fidelity", "start", "end", "cost_seconds")
 
-def export_experiment(store: Store, home: Home, name: str) -> dict[str, Any]:
-    """Return the experiment and every trial: state, cause, attempts, parameters, value, reports, start, end.
 
-    Times are ISO 8601 in UTC; metrics that are not finite are None.
+def export_json(store: Store, home: Home, name: str) -> Iterator[str]:
+    """Return the parts of one JSON object: the experiment and every trial with its reports.
+
+    Moments are RFC 3339 in UTC; metrics that are not finite are null.
     """
     row = store.experiment(name)
-    return {
+    head: JsonObject = {
         "experiment": name,
         "state": str(row.state),
         "stop_rule": row.stop_rule,
         "spec": shareable_spec(home, row),
         "space": row.space,
         "algorithm": row.algorithm,
-        "created_at": _time(row.created_at),
+        "created_at": rfc3339(wire.moment(row.created_at)),
         "elapsed_seconds": row.elapsed_seconds,
-        "trials": [export_trial(store, name, trial) for trial in store.iterate_trials(name)],
     }
+    return _json_parts(head, exported_trials(store, name))
 
 
-def to_csv(exported: dict[str, Any]) -> str:
-    """Return the trials of an exported experiment as CSV, a row a trial, a column a parameter.
+def export_csv(store: Store, name: str) -> Iterator[str]:
+    """Return the lines of a CSV file: the trials of an experiment, a row a trial, a column a parameter.
 
     The cell of a parameter that is not active is empty; the value null is `null`.
     """
-    names = list(exported["space"])
-    fixed = ["number", "state", "cause", "value", "attempts", "origin", "fidelity", "start", "end", "cost_seconds"]
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([*fixed, *(f"parameter:{name}" for name in names)])
-    for trial in exported["trials"]:
-        parameters = trial["parameters"]
+    return _csv_lines(list(store.experiment(name).space), exported_trials(store, name))
+
+
+def exported_trials(store: Store, name: str, after: int = 0) -> Iterator[ExportedTrial]:
+    """Yield the trials behind number `after` with their reports, in the order of their numbers."""
+    return (_exported(store, name, row) for row in store.iterate_trials(name, after))
+
+
+def exported_page(store: Store, name: str, after: int, limit: int) -> tuple[ExportedTrial, ...]:
+    """Return at most `limit` trials as `exported_trials` gives them."""
+    return tuple(islice(exported_trials(store, name, after), limit))
+
+
+def _exported(store: Store, name: str, row: TrialRow) -> ExportedTrial:
+    reports = store.reports(name, row.number)
+    return ExportedTrial(
+        **dict(wire.trial(row)),
+        reports=tuple(Measured(step=report.step, metrics=wire.finite(report.metrics)) for report in reports),
+    )
+
+
+def _json_parts(head: JsonObject, trials: Iterator[ExportedTrial]) -> Iterator[str]:
+    yield _dumped(head)[: -len("\n}")] + ',\n  "trials": ['
+    empty = True
+    for trial in trials:
+        yield ("\n" if empty else ",\n") + indent(_dumped(trial.to_json()), "    ")
+        empty = False
+    yield ("" if empty else "\n  ") + "]\n}\n"
+
+
+def _dumped(value: Any) -> str:
+    return json.dumps(value, indent=2, allow_nan=False)
+
+
+def _csv_lines(names: list[str], trials: Iterator[ExportedTrial]) -> Iterator[str]:
+    yield _csv_line([*_COLUMNS, *(f"parameter:{name}" for name in names)])
+    for trial in trials:
+        facts = trial.to_json()
+        parameters = facts["parameters"]
         values = ("null" if parameters.get(name, "") is None else parameters.get(name) for name in names)
-        writer.writerow([*(trial[name] for name in fixed), *values])
+        yield _csv_line([*(facts[column] for column in _COLUMNS), *values])
+
+
+def _csv_line(cells: list[Any]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerow(cells)
     return buffer.getvalue()
-
-
-def export_trial(store: Store, name: str, trial: TrialRow) -> dict[str, Any]:
-    """Return one trial of an experiment as `export_experiment` has it."""
-    return {
-        "number": trial.number,
-        "state": str(trial.state),
-        "cause": str(trial.cause) if trial.cause else None,
-        "detail": trial.detail,
-        "notes": list(trial.notes),
-        "attempts": trial.attempt,
-        "parameters": trial.parameters,
-        "origin": trial.origin,
-        "fidelity": trial.fidelity,
-        "resume_from": trial.resume_from,
-        "value": trial.value,
-        "reports": [
-            {"step": report.step, "metrics": {k: _finite(v) for k, v in report.metrics.items()}}
-            for report in store.reports(name, trial.number)
-        ],
-        "start": _time(trial.started_at),
-        "end": _time(trial.ended_at),
-        "cost_seconds": trial.cost_seconds,
-    }
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def _time(seconds: float | None) -> str | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

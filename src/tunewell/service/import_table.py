@@ -6,7 +6,6 @@ import csv
 import io
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 
 from tunewell.service.importing import ImportedTrial, check_parameters
@@ -27,35 +26,31 @@ _WORDS = {"": None, "null": None, "none": None, "true": True, "false": False}
 _BEYOND = "\0"
 
 
-def read_table(path: Path, space: SearchSpace, metric: str) -> list[ImportedTrial]:
+def read_table(content: bytes, origin: str, space: SearchSpace, metric: str) -> list[ImportedTrial]:
     """Return the finished trials in a CSV file, a row each; those that wait or run are left out.
 
-    The columns are named like parameters and metric, or as `tunewell export` names them. Without a column `state`,
-    every row is a trial that succeeded.
+    `origin` is what people call it, such as its path. The columns are named like parameters and metric, or as `tunewell
+    export` names them. Without a column `state`, every row is a trial that succeeded.
 
     Raises:
-        DataError: the file can't be read, a column is missing or a value is wrong; the message names row (the header is
+        DataError: it is no such file, a column is missing or a value is wrong; the message names row (the header is
             row 1) and column.
     """
     try:
-        text = decode(path.read_bytes()).text
+        text = decode(content).text
         reader = csv.DictReader(io.StringIO(text, newline=""), restkey=_BEYOND, restval="", strict=True)
-        columns = _columns(path, space, metric, list(reader.fieldnames or ()))
-        trials = [_trial(f"{path}, row {number}", row, columns, space) for number, row in enumerate(reader, 2)]
-    except OSError as error:
-        raise DataError(
-            f"it can't be read ({error.strerror})", field=str(path), remedy="Give the path of a CSV file"
-        ) from None
+        columns = _columns(origin, space, metric, list(reader.fieldnames or ()))
+        trials = [_trial(f"{origin}, row {number}", row, columns, space) for number, row in enumerate(reader, 2)]
     except UnicodeDecodeError as error:
         raise DataError(
-            f"it is damaged, or not {error.encoding.upper()}", field=str(path), remedy="Save it as CSV in UTF-8"
+            f"it is damaged, or not {error.encoding.upper()}", field=origin, remedy="Save it as CSV in UTF-8"
         ) from None
     except csv.Error as error:
-        raise DataError(f"it is no valid CSV ({error})", field=str(path), remedy="Fix it") from None
+        raise DataError(f"it is no valid CSV ({error})", field=origin, remedy="Fix it") from None
     return [trial for trial in trials if trial is not None]
 
 
-def _columns(path: Path, space: SearchSpace, metric: str, header: list[str]) -> dict[str, str]:
+def _columns(origin: str, space: SearchSpace, metric: str, header: list[str]) -> dict[str, str]:
     """Return name of parameter, or `value` for the metric → column."""
     columns = {}
     for parameter in space:
@@ -63,16 +58,16 @@ def _columns(path: Path, space: SearchSpace, metric: str, header: list[str]) -> 
         if column is not None:
             columns[_PREFIX + parameter.name] = column
         elif parameter.size != 1:
-            raise _missing(path, parameter.name, header)
+            raise _missing(origin, parameter.name, header)
     column = next((name for name in (metric, _VALUE) if name in header and name not in columns.values()), None)
     if column is None:
-        raise _missing(path, metric, header)
+        raise _missing(origin, metric, header)
     return {**columns, _VALUE: column}
 
 
-def _missing(path: Path, name: str, header: list[str]) -> DataError:
+def _missing(origin: str, name: str, header: list[str]) -> DataError:
     return DataError(
-        f"there is no column '{name}'", field=str(path), remedy=nearest(name, header) or "The first row names them"
+        f"there is no column '{name}'", field=origin, remedy=nearest(name, header) or "The first row names them"
     )
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tunewell.service.submission import IMPORTED, Plan
+from tunewell.service.idempotency import Asked, earlier
+from tunewell.service.submission import IMPORTED, Plan, make_plan
+from tunewell.service.types import Submission
 from tunewell.spec.declaration import declare
 from tunewell.spec.errors import DataError, shown
 from tunewell.spec.launch import AttemptKey, Report
@@ -15,6 +17,7 @@ from tunewell.spec.space import Choice, Configuration, SearchSpace, describe_dom
 from tunewell.spec.states import Cause, ExperimentState, TrialState
 from tunewell.store.rows import AttemptEnd
 from tunewell.store.store import Store
+from tunewell.store.transaction import Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,26 @@ class ImportedTrial:
     curve: Mapping[int, float] = field(default_factory=dict)
 
 
-def record(store: Store, plan: Plan, trials: Sequence[ImportedTrial], origin: str) -> None:
+def import_trials(
+    store: Store, raw: Mapping[str, Any], read: Callable[[Plan], Sequence[ImportedTrial]], origin: str, asked: Asked
+) -> Submission:
+    """Record the trials that `read` gives as an experiment, which the spec `raw` describes; see `record`."""
+    known = earlier(store, asked)
+    if known is not None:
+        return Submission.model_validate(known)
+    plan = make_plan(raw)
+    submission = Submission(name=plan.spec.name, kind="finished")
+    record(store, plan, read(plan), origin, lambda tx: asked.answer(tx, submission.to_json()))
+    return submission
+
+
+def record(
+    store: Store,
+    plan: Plan,
+    trials: Sequence[ImportedTrial],
+    origin: str,
+    also: Callable[[Transaction], None] = lambda tx: None,
+) -> None:
     """Record trials as a completed experiment, all or nothing.
 
     Args:
@@ -43,6 +65,7 @@ def record(store: Store, plan: Plan, trials: Sequence[ImportedTrial], origin: st
         plan: says the experiment's name, space and objective.
         trials: in the order in which they get numbers, from 1 on.
         origin: where they come from, for people.
+        also: what else is done in the same transaction.
 
     Raises:
         DataError: there are no trials.
@@ -53,6 +76,7 @@ def record(store: Store, plan: Plan, trials: Sequence[ImportedTrial], origin: st
     name, metric, now = plan.spec.name, plan.spec.objective.metric, time.time()
     algorithm = {"name": IMPORTED, "reason": "", "version": 1, "max_trials": len(trials), "options": {}, "sources": []}
     with store.transaction() as tx:
+        also(tx)
         tx.create_experiment(name, plan.spec.model_dump(mode="json"), declare(plan.space), algorithm, now)
         tx.set_experiment_state(name, ExperimentState.CREATED, ExperimentState.RUNNING, now=now)
         for number, trial in enumerate(trials, 1):

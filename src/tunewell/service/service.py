@@ -1,35 +1,47 @@
-"""The verbs of the product, for every front: console, REST, CLI and Python alike."""
+"""The verbs of the product, carried out in this process on the experiments of one home."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
 
-from tunewell.controller.controller import Controller
+from tunewell.controller.loading import Function
 from tunewell.home.home import Home
-from tunewell.reports.view import ExperimentView
-from tunewell.service import importing, models, views
-from tunewell.service.export import export_experiment, export_trial
-from tunewell.service.finalists import Finalist, train_finalists
+from tunewell.service import (
+    attempt_files,
+    commands,
+    drawing,
+    export,
+    importing,
+    job_verbs,
+    lists,
+    machines,
+    model_list,
+    networks,
+    on_record,
+    results,
+    submission,
+    types,
+    verbs,
+    views,
+    wire,
+)
+from tunewell.service.carrying_out import Leave, Tell, carry_out
+from tunewell.service.findings import check_spec
+from tunewell.service.idempotency import Asked, repeatable
 from tunewell.service.import_study import read_study
 from tunewell.service.import_table import read_table
-from tunewell.service.jobs import OnReport
-from tunewell.service.results import SearchResult, TrialResult, best_trials, search_result
-from tunewell.service.running import run_experiment
-from tunewell.service.snapshots import Snapshot, snapshot
-from tunewell.service.submission import Fresh, Function, Plan, Submission, check_searched, make_plan, submit
-from tunewell.service.training import lineage
-from tunewell.service.warm_start import with_space
-from tunewell.spec.errors import ConflictError, NotFoundError
-from tunewell.spec.launch import AttemptKey
+from tunewell.service.importing import ImportedTrial
+from tunewell.service.running import PLAIN, Given, OnStep, run_all, run_experiment, run_follow_up
+from tunewell.service.snapshots import snapshot
+from tunewell.service.submission import Plan
+from tunewell.service.types import Caller, Page
 from tunewell.spec.secrets import without_password
-from tunewell.spec.states import Cause, TrialState
-from tunewell.store.rows import ExperimentRow, TrialRow
+from tunewell.spec.states import Cause, ExperimentState, JobState, TrialState
 from tunewell.store.store import Store
-from tunewell.tasks.contract import OnProgress
 
 DEFAULT_HOME = Path(".tunewell")
 #: What a home is opened for: to read it, to write it, too, or to make it first if there is none.
@@ -37,7 +49,11 @@ Access = Literal["read", "write", "make"]
 
 
 class Service:
-    """All verbs on the experiments of one home. Use it as a context manager, or `close` it."""
+    """All verbs on the experiments of one home; see `Verbs`. Use it as a context manager, or `close` it.
+
+    Beside the verbs it runs experiments and jobs in this process: `submit` and `run`, also for searches over Python
+    functions, and `carry_out`.
+    """
 
     def __init__(self, home: Path = DEFAULT_HOME, database: str | None = None, access: Access = "make") -> None:
         """Open the home and its database; `access` says what for.
@@ -66,210 +82,377 @@ class Service:
         """Close the database."""
         self.store.close()
 
-    # Searching --------------------------------------------------------------------------------------------
+    # In this process --------------------------------------------------------------------------------------
 
-    def submit(self, raw: Mapping[str, Any], function: Function | None = None, new: Fresh = "never") -> Submission:
-        """Create or continue the experiment that a spec describes; see `submission.submit`."""
-        return submit(self.store, self.home, raw, function, new)
-
-    def plan(self, raw: Mapping[str, Any]) -> Plan:
-        """Check a spec, start and record nothing; see `submission.make_plan`."""
-        return make_plan(with_space(self.store, raw))
-
-    def import_table(self, raw: Mapping[str, Any], path: Path) -> str:
-        """Record the trials in a CSV file as a finished experiment, which a spec describes; return its name.
-
-        Raises:
-            UserError: spec or trials are wrong, or the name is taken; nothing was recorded.
-        """
-        plan = make_plan(raw)
-        trials = read_table(path, plan.space, plan.spec.objective.metric)
-        importing.record(self.store, plan, trials, str(path))
-        return plan.spec.name
-
-    def import_study(self, raw: Mapping[str, Any], storage: str, study: str | None = None) -> str:
-        """Record the trials of an Optuna study (default: the only one of its storage); as `import_table` does."""
-        plan = make_plan(raw)
-        trials = read_study(storage, study, plan.space, plan.spec.objective)
-        importing.record(self.store, plan, trials, without_password(storage))
-        return plan.spec.name
+    def submit(
+        self, spec: Mapping[str, Any], function: Function | None = None, new: verbs.Fresh = "never"
+    ) -> types.Submission:
+        """Create or continue the experiment that a spec describes, perhaps over a Python function; see `create`."""
+        return submission.submit(self.store, self.home, spec, function, new)
 
     def run(
         self,
         name: str,
+        given: Given = PLAIN,
         *,
-        function: Function | None = None,
-        inline: bool = False,
-        progress: OnProgress = lambda what, done, total: None,
-        on_step: Callable[[Controller], None] = lambda controller: None,
-        tell: Callable[[str], None] = lambda sentence: None,
+        on_step: OnStep = lambda situation: None,
+        tell: Tell = lambda sentence: None,
     ) -> bool:
-        """Run a recorded experiment here; return whether it ended (False: it was interrupted)."""
-        return run_experiment(
-            self.store, self.home, name, function=function, inline=inline, progress=progress, on_step=on_step, tell=tell
-        )
-
-    def result(self, name: str) -> SearchResult:
-        """Return what an experiment has brought so far."""
-        return search_result(self.store, self.home, name)
-
-    def top(self, name: str, number: int) -> list[TrialResult]:
-        """Return the best `number` trials of an experiment, best first."""
-        return best_trials(self.store, name, number)
-
-    # Looking ----------------------------------------------------------------------------------------------
-
-    def experiments(self) -> list[ExperimentRow]:
-        """Return the newest experiments (100 at most)."""
-        return self.store.experiments()
-
-    def experiment(self, name: str) -> ExperimentRow:
-        """Return an experiment; raises `NotFoundError`."""
-        return self.store.experiment(name)
+        """Run a recorded experiment, and the jobs that follow it, here; see `running.run_experiment`."""
+        return run_experiment(self.store, self.home, name, given, on_step, tell)
 
     def check_idle(self, name: str) -> None:
-        """Raise `ConflictError` if another process runs the experiment now."""
-        with self.home.lock(name):
-            pass
+        """Raise `ConflictError` if another process runs this one experiment now."""
+        if not self.home.is_served:
+            with self.home.lock(name):
+                pass
 
-    def is_running(self, name: str) -> bool:
-        """Whether a controller runs the experiment now."""
-        return self.home.is_running(name)
+    def run_follow_up(self, name: str, on_step: OnStep = lambda situation: None) -> bool:
+        """Run the jobs that follow a search which has ended; see `running.run_follow_up`."""
+        return run_follow_up(self.store, self.home, name, on_step)
 
-    def trial(self, name: str, number: int) -> TrialRow:
-        """Return a trial; raises `NotFoundError`."""
-        self.store.experiment(name)
-        return self.store.trial(name, number)
+    def run_all(self, stop: threading.Event, on_step: OnStep = lambda situation: None) -> None:
+        """Run everything that is on record in the home, until `stop` is set; see `running.run_all`."""
+        run_all(self.store, self.home, stop, on_step)
 
-    def lineage(self, name: str, number: int) -> list[TrialRow]:
-        """Return the trials whose checkpoints led to a trial, the first one first, and the trial itself."""
-        return lineage(self.store, name, self.trial(name, number))
-
-    def log_file(self, name: str, number: int, attempt: int | None = None) -> Path:
-        """Return the path of a trial's output (default: of its latest attempt); it may not exist yet.
+    def carry_out(self, id: int, tell: Tell = lambda line: None, leave: Leave | None = None) -> types.Job:
+        """Do here what a job is to do; return it as it has ended. `tell` is told in lines what it is doing.
 
         Raises:
-            NotFoundError: no such experiment, trial or attempt, or the trial has not been started.
+            KeyboardInterrupt: it was interrupted, and waits, or goes on if `leave` said so.
         """
-        trial = self.trial(name, number)
-        chosen = trial.attempt if attempt is None else attempt
-        identities = {known.attempt: known.identity for known in self.store.attempts(name, number)}
-        if chosen not in identities:
-            tried = f"it has been tried {trial.attempt} times" if trial.attempt else "it has not been started yet"
-            raise NotFoundError(f"Trial {number} of '{name}' has no attempt {attempt or 1}: {tried}")
-        return self.home.attempt(AttemptKey(name, number, chosen), identities[chosen]) / "output.log"
+        return carry_out(self.store, self.home, id, tell, leave)
 
-    def export(self, name: str) -> dict[str, Any]:
-        """Return the experiment with all of its trials as JSON-able data."""
-        return export_experiment(self.store, self.home, name)
+    # Submitting -------------------------------------------------------------------------------------------
 
-    def export_trials(self, name: str, after: int = 0, limit: int | None = None) -> list[dict[str, Any]]:
-        """Return trials as `export` does, at most `limit` of them, beginning after number `after`."""
-        rows = itertools.islice(self.store.iterate_trials(name, after), limit)
-        return [export_trial(self.store, name, row) for row in rows]
+    def check(self, spec: Mapping[str, Any], *, line: str | None = None) -> types.Checked:
+        """See `Verbs.check`."""
+        return check_spec(spec, line, store=self.store)
 
-    def snapshot(self, name: str, recent: int = 30) -> Snapshot:
-        """Return the experiment as it is now, with its `recent` last trials."""
+    def create(
+        self, spec: Mapping[str, Any], *, new: verbs.Fresh = "never", caller: Caller, key: str | None = None
+    ) -> types.Submission:
+        """See `Verbs.create`."""
+        asked = Asked("create", caller, key, {"spec": dict(spec), "new": new})
+        return submission.create(self.store, self.home, spec, new, asked)
+
+    def update(
+        self, name: str, changes: Mapping[str, Any], *, caller: Caller, key: str | None = None
+    ) -> types.Experiment:
+        """See `Verbs.update`."""
+        asked = Asked("update", caller, key, {"name": name, "changes": dict(changes)})
+        submission.change(self.store, self.home, name, changes, asked)
+        return self.experiment(name)
+
+    def import_table(
+        self, spec: Mapping[str, Any], table: bytes, origin: str, *, caller: Caller, key: str | None = None
+    ) -> types.Submission:
+        """See `Verbs.import_table`."""
+        asked = Asked("import_table", caller, key, {"spec": dict(spec), "table": table.hex(), "origin": origin})
+
+        def read(plan: Plan) -> list[ImportedTrial]:
+            return read_table(table, origin, plan.space, plan.spec.objective.metric)
+
+        return importing.import_trials(self.store, spec, read, origin, asked)
+
+    def import_study(
+        self, spec: Mapping[str, Any], storage: str, study: str | None = None, *, caller: Caller, key: str | None = None
+    ) -> types.Submission:
+        """See `Verbs.import_study`."""
+        asked = Asked("import_study", caller, key, {"spec": dict(spec), "storage": storage, "study": study})
+
+        def read(plan: Plan) -> list[ImportedTrial]:
+            return read_study(storage, study, plan.space, plan.spec.objective)
+
+        return importing.import_trials(self.store, spec, read, without_password(storage), asked)
+
+    # Experiments ------------------------------------------------------------------------------------------
+
+    def experiments(
+        self,
+        *,
+        states: Sequence[ExperimentState] | None = None,
+        search: str = "",
+        cursor: str | None = None,
+        limit: int = verbs.PAGE,
+    ) -> Page[types.ExperimentSummary]:
+        """See `Verbs.experiments`."""
+        return lists.experiments(self.store, self.home, states, search, cursor, limit)
+
+    def experiment(self, name: str) -> types.Experiment:
+        """See `Verbs.experiment`."""
+        return wire.experiment(self.home, self.store.experiment(name))
+
+    def result(self, name: str) -> types.SearchResult:
+        """See `Verbs.result`."""
+        return results.search_result(self.store, self.home, name)
+
+    def top(self, name: str, number: int = results.TOP) -> tuple[types.TrialResult, ...]:
+        """See `Verbs.top`."""
+        return results.best_trials(self.store, name, number)
+
+    def snapshot(self, name: str, recent: int = 30) -> types.Snapshot:
+        """See `Verbs.snapshot`."""
         return snapshot(self.store, self.home, name, recent)
 
-    # Commanding -------------------------------------------------------------------------------------------
+    def export(self, name: str, format: verbs.ExportFormat = "json") -> Iterator[str]:
+        """See `Verbs.export`."""
+        if format == "csv":
+            return export.export_csv(self.store, name)
+        return export.export_json(self.store, self.home, name)
 
-    def stop(self, name: str, trial: int | None = None, key: str | None = None) -> None:
-        """Have an experiment, or one of its trials, stopped by its controller.
+    def report(self, name: str) -> str:
+        """See `Verbs.report`."""
+        return views.render_report(self.store, self.home, name)
 
-        A search that was interrupted has none: then its trials that live on are ended here, and it is stopped.
+    def write_report(self, name: str, *, caller: Caller, key: str | None = None) -> types.ReportFile:
+        """See `Verbs.write_report`."""
+        asked = Asked("write_report", caller, key, {"name": name})
+        answer = repeatable(self.store, asked, lambda: views.write_report(self.store, self.home, name).to_json())
+        return types.ReportFile.model_validate(answer)
+
+    def chart(self, name: str, chart: verbs.ChartName = "history") -> types.Chart:
+        """See `Verbs.chart`."""
+        return drawing.draw(self.store, self.home, name, chart)
+
+    def events(self, name: str, after: int = 0, limit: int = verbs.MOST) -> tuple[types.Event, ...]:
+        """See `Verbs.events`."""
+        return tuple(map(wire.event, self.store.events(name, after, lists.checked_limit(limit))))
+
+    def stop(self, name: str, *, caller: Caller, key: str | None = None) -> None:
+        """See `Verbs.stop`.
+
+        A search that was interrupted has no controller: then its trials that live on are ended here, and it is stopped.
         (One over a Python function is stopped when its program runs next, and so is a single trial.)
-
-        Raises:
-            ConflictError: the experiment, or the trial, has ended.
         """
+        commands.stop(self.store, name, Asked("stop", caller, key, {"name": name}))
         row = self.store.experiment(name)
-        if row.state.final:
-            raise ConflictError(f"Experiment '{name}' has ended already (it is {row.state})")
-        if trial is not None and self.store.trial(name, trial).state.final:
-            raise ConflictError(f"Trial {trial} of '{name}' has ended already")
-        self.store.request(name, "stop" if trial is None else "stop_trial", trial=trial, key=key)
-        if trial is None and not self.is_running(name) and not row.spec.get("function"):
+        if not row.state.final and not self._is_owned(name) and not row.spec.get("function"):
             self.run(name)
 
+    def _is_owned(self, name: str) -> bool:
+        """Whether there is a controller that a request to an experiment reaches."""
+        return self.home.is_served or self.home.is_running(name)
+
+    def pause(self, name: str, *, caller: Caller, key: str | None = None) -> None:
+        """See `Verbs.pause`."""
+        commands.pause(self.store, name, Asked("pause", caller, key, {"name": name}))
+
+    def resume(self, name: str, *, caller: Caller, key: str | None = None) -> None:
+        """See `Verbs.resume`."""
+        commands.resume(self.store, name, Asked("resume", caller, key, {"name": name}))
+
     def retry(
-        self, name: str, numbers: Sequence[int] = (), cause: Cause | None = None, key: str | None = None
-    ) -> list[int]:
-        """Have failed trials run again: those named, those of a cause, or all; return their numbers.
+        self,
+        name: str,
+        trials: Sequence[int] = (),
+        cause: Cause | None = None,
+        *,
+        caller: Caller,
+        key: str | None = None,
+    ) -> tuple[int, ...]:
+        """See `Verbs.retry`. A running controller takes them up at once, else the next run of the experiment does."""
+        asked = Asked("retry", caller, key, {"name": name, "trials": list(trials), "cause": cause})
+        return commands.retry(self.store, name, trials, cause, asked)
 
-        A running controller takes them up at once, else the next run of the experiment does.
+    # Trials -----------------------------------------------------------------------------------------------
 
-        Raises:
-            ConflictError: a named trial has not failed, or none has.
-        """
-        check_searched(self.store.experiment(name))
-        chosen = list(dict.fromkeys(numbers))
-        for number in chosen:
-            state = self.store.trial(name, number).state
-            if state not in (TrialState.FAILED, TrialState.STOPPED):
-                raise ConflictError(f"Trial {number} of '{name}' is {state}: only failed and stopped ones are retried")
-        if not chosen:
-            chosen = [trial.number for trial in self._failed(name, cause)]
-        if not chosen:
-            which = f" with cause {cause}" if cause else ""
-            raise ConflictError(f"Experiment '{name}' has no failed trial{which}")
-        self.store.request(name, "retry", key=key, data={"trials": chosen})
-        return chosen
+    def trials(
+        self,
+        name: str,
+        *,
+        states: Sequence[TrialState] | None = None,
+        cause: Cause | None = None,
+        sort: verbs.TrialOrder = "number",
+        descending: bool = False,
+        after: int = 0,
+        cursor: str | None = None,
+        limit: int = verbs.PAGE,
+    ) -> Page[types.Trial]:
+        """See `Verbs.trials`."""
+        order = lists.Order(sort, descending, after)
+        return lists.trials(self.store, name, states, cause, order, cursor, limit)
 
-    def _failed(self, name: str, cause: Cause | None) -> Iterator[TrialRow]:
-        after = 0
-        while page := self.store.trials(name, states=(TrialState.FAILED,), cause=cause, after=after):
-            yield from page
-            after = page[-1].number
+    def trial(self, name: str, number: int) -> types.TrialDetails:
+        """See `Verbs.trial`."""
+        row = self.store.trial(name, number)
+        return types.TrialDetails(
+            **dict(wire.trial(row)),
+            attempt_list=tuple(map(wire.attempt, self.store.attempts(name, number))),
+            lineage=tuple(part.number for part in results.lineage(self.store, name, row)),
+            log=attempt_files.log_of(self.store, self.home, name, row),
+        )
+
+    def export_trials(
+        self, name: str, *, after: int = 0, cursor: str | None = None, limit: int = verbs.PAGE
+    ) -> Page[types.ExportedTrial]:
+        """See `Verbs.export_trials`."""
+        return lists.exported_trials(self.store, name, after, cursor, limit)
+
+    def reports(
+        self, name: str, number: int, *, attempt: int | None = None, after: int | None = None, limit: int = verbs.MOST
+    ) -> tuple[types.Report, ...]:
+        """See `Verbs.reports`."""
+        return lists.reports(self.store, name, number, attempt, after, limit)
+
+    def log(
+        self, name: str, number: int, *, attempt: int | None = None, offset: int = 0, limit: int = verbs.LOG_BYTES
+    ) -> types.LogPart:
+        """See `Verbs.log`."""
+        row = self.store.trial(name, number)  # before its log is read: what is printed before its end is in there
+        folder = attempt_files.attempt_folder(self.store, self.home, name, row, attempt)
+        ended = row.state.final or (attempt is not None and attempt < row.attempt)
+        return attempt_files.read_log(folder / attempt_files.LOG_FILE, offset, limit, ended)
+
+    def artifacts(self, name: str, number: int, *, attempt: int | None = None) -> tuple[types.Artifact, ...]:
+        """See `Verbs.artifacts`."""
+        row = self.store.trial(name, number)
+        return attempt_files.list_artifacts(attempt_files.attempt_folder(self.store, self.home, name, row, attempt))
+
+    def artifact(self, name: str, number: int, path: str, *, attempt: int | None = None) -> Iterator[bytes]:
+        """See `Verbs.artifact`."""
+        row = self.store.trial(name, number)
+        folder = attempt_files.attempt_folder(self.store, self.home, name, row, attempt)
+        return attempt_files.read_artifact(folder, path)
+
+    def stop_trial(self, name: str, number: int, *, caller: Caller, key: str | None = None) -> None:
+        """See `Verbs.stop_trial`."""
+        asked = Asked("stop_trial", caller, key, {"name": name, "number": number})
+        commands.stop_trial(self.store, name, number, asked)
+
+    def retry_trial(self, name: str, number: int, *, caller: Caller, key: str | None = None) -> None:
+        """See `Verbs.retry_trial`."""
+        asked = Asked("retry_trial", caller, key, {"name": name, "number": number})
+        commands.retry(self.store, name, [number], None, asked)
+
+    # Before the search ------------------------------------------------------------------------------------
+
+    def check_data(self, spec: Mapping[str, Any], *, caller: Caller, key: str | None = None) -> types.Job:
+        """See `Verbs.check_data`."""
+        return job_verbs.check_data(self._desk(caller, key), spec)
+
+    def probe(self, name: str, *, caller: Caller, key: str | None = None) -> types.Job:
+        """See `Verbs.probe`."""
+        return job_verbs.probe(self._desk(caller, key), name)
+
+    def import_in_background(
+        self,
+        spec: Mapping[str, Any],
+        *,
+        table: Path | None = None,
+        storage: str | None = None,
+        study: str | None = None,
+        caller: Caller,
+        key: str | None = None,
+    ) -> types.Job:
+        """See `Verbs.import_in_background`."""
+        return job_verbs.import_in_background(self._desk(caller, key), spec, table, storage, study)
 
     # After the search -------------------------------------------------------------------------------------
 
-    def train_finalists(
-        self, name: str, on_step: Callable[[int, int, int], None] = lambda trial, done, total: None
-    ) -> list[Finalist]:
-        """Train the five best trials of a search on a sample on all data; see `finalists.train_finalists`."""
-        return train_finalists(self.store, self.home, name, on_step)
+    def train_finalists(self, name: str, *, caller: Caller, key: str | None = None) -> types.Job:
+        """See `Verbs.train_finalists`."""
+        return job_verbs.train_finalists(self._desk(caller, key), name)
 
-    def evaluate(self, name: str) -> dict[int, Any]:
-        """Evaluate the five best trials in detail; empty for tasks that have no evaluation."""
-        return models.evaluate(self.store, self.home, name)
-
-    def view(self, name: str) -> ExperimentView:
-        """Return everything that reports and charts are made of."""
-        return views.experiment_view(self.store, self.home, name)
-
-    def report(self, name: str, path: Path | None = None) -> Path:
-        """Write the HTML report (default: into the experiment's folder); return its path."""
-        return views.write_report(self.store, self.home, name, path)
+    def evaluate(self, name: str, *, caller: Caller, key: str | None = None) -> types.Job:
+        """See `Verbs.evaluate`."""
+        return job_verbs.evaluate(self._desk(caller, key), name)
 
     def retrain(
-        self,
-        name: str,
-        trial: int | None = None,
-        output: Path | None = None,
-        on_report: OnReport = lambda report: None,
-    ) -> tuple[Path, dict[str, float]]:
-        """Train on all data with a trial's parameters (default: the best); see `models.retrain`."""
-        return models.retrain(self.store, self.home, name, trial, output, on_report)
+        self, name: str, trial: int | None = None, output: Path | None = None, *, caller: Caller, key: str | None = None
+    ) -> types.Job:
+        """See `Verbs.retrain`."""
+        return job_verbs.retrain(self._desk(caller, key), name, trial, output)
 
     def predict(
-        self, model: str, inputs: Sequence[Path], output: Path | None = None, drawn: Path | None = None
-    ) -> list[dict[str, Any]]:
-        """Use a model (experiment name or model folder) on pictures; see `models.predict`."""
-        return models.predict(self.store, self.home, model, inputs, output, drawn)
+        self,
+        model: str,
+        inputs: Sequence[Path],
+        output: Path | None = None,
+        drawn: Path | None = None,
+        *,
+        caller: Caller,
+        key: str | None = None,
+    ) -> types.Job:
+        """See `Verbs.predict`."""
+        return job_verbs.predict(self._desk(caller, key), model, inputs, output, drawn)
 
-    def export_model(self, model: str, output: Path) -> dict[str, Any]:
-        """Write a folder to hand over of a model (experiment name or model folder); see `models.export_model`."""
-        return models.export_model(self.store, self.home, model, output)
+    def export_model(self, model: str, output: Path, *, caller: Caller, key: str | None = None) -> types.Job:
+        """See `Verbs.export_model`."""
+        return job_verbs.export_model(self._desk(caller, key), model, output)
 
-    def find_model(self, model: str) -> Path:
-        """Return the folder of the model that `predict` and `export_model` use."""
-        return models.find_model(self.store, self.home, model)[0]
+    def evaluations(self, name: str) -> tuple[types.Evaluation, ...]:
+        """See `Verbs.evaluations`."""
+        self.store.experiment(name)
+        known = on_record.evaluations(self.store, self.home, name)
+        return tuple(types.Evaluation(number=number, figures=figures) for number, figures in sorted(known.items()))
 
-    def retrained_model(self, name: str) -> Path | None:
-        """Return the folder of the model that was trained on all data, None if there is none."""
-        return models.retrained_model(self.store, self.home, name)
+    def finalists(self, name: str) -> tuple[types.Finalist, ...]:
+        """See `Verbs.finalists`."""
+        self.store.experiment(name)
+        return results.finalists(self.store, self.home, name)
 
-    def best_model(self, name: str) -> Path | None:
-        """Return the folder of the best trial's model, None if there is none."""
-        return models.best_model(self.store, self.home, self.store.experiment(name))
+    def models(self, name: str) -> tuple[types.Model, ...]:
+        """See `Verbs.models`."""
+        return model_list.list_models(self.store, self.home, name)
+
+    # Jobs -------------------------------------------------------------------------------------------------
+
+    def jobs(
+        self,
+        *,
+        experiment: str | None = None,
+        kind: types.JobKind | None = None,
+        states: Sequence[JobState] | None = None,
+        cursor: str | None = None,
+        limit: int = verbs.PAGE,
+    ) -> Page[types.Job]:
+        """See `Verbs.jobs`."""
+        return lists.jobs(self.store, self.home, experiment, kind, states, cursor, limit)
+
+    def job(self, id: int) -> types.Job:
+        """See `Verbs.job`."""
+        return wire.job(self.home, self.store.job(id))
+
+    def job_log(self, id: int, *, offset: int = 0, limit: int = verbs.LOG_BYTES) -> types.LogPart:
+        """See `Verbs.job_log`."""
+        row = self.store.job(id)
+        log = attempt_files.job_folder(self.home, row) / attempt_files.LOG_FILE
+        return attempt_files.read_log(log, offset, limit, row.state.final)
+
+    def job_artifacts(self, id: int) -> tuple[types.Artifact, ...]:
+        """See `Verbs.job_artifacts`."""
+        return attempt_files.list_artifacts(attempt_files.job_folder(self.home, self.store.job(id)))
+
+    def job_artifact(self, id: int, path: str) -> Iterator[bytes]:
+        """See `Verbs.job_artifact`."""
+        return attempt_files.read_artifact(attempt_files.job_folder(self.home, self.store.job(id)), path)
+
+    def stop_job(self, id: int, *, caller: Caller, key: str | None = None) -> types.Job:
+        """See `Verbs.stop_job`."""
+        return job_verbs.stop(self._desk(caller, key), id)
+
+    def retry_job(self, id: int, *, caller: Caller, key: str | None = None) -> types.Job:
+        """See `Verbs.retry_job`."""
+        return job_verbs.retry(self._desk(caller, key), id)
+
+    def _desk(self, caller: Caller, key: str | None) -> job_verbs.Desk:
+        return job_verbs.Desk(self.store, self.home, caller, key)
+
+    # The service ------------------------------------------------------------------------------------------
+
+    def tasks(self) -> tuple[types.Task, ...]:
+        """See `Verbs.tasks`."""
+        return networks.list_tasks()
+
+    def network(self, name: str) -> types.Network:
+        """See `Verbs.network`."""
+        return networks.find_network(name)
+
+    def changes(self, after: int = 0) -> types.Changes:
+        """See `Verbs.changes`."""
+        return lists.changes(self.store, after)
+
+    def resources(self) -> types.Capacity:
+        """See `Verbs.resources`."""
+        return machines.capacity()

@@ -5,39 +5,48 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from tunewell.controller.loading import Function, fixed_epochs, make_tuner, recorded_spec
 from tunewell.controller.resources import plan_resources
 from tunewell.home.home import Home
-from tunewell.schedulers.local import LocalScheduler
+from tunewell.schedulers import hardware
 from tunewell.service.checking import completed_spec, findings_of, searched_space, trained_task
+from tunewell.service.idempotency import Asked, earlier
+from tunewell.service.types import Submission
+from tunewell.service.verbs import Fresh
 from tunewell.service.warm_start import find_best, find_sources, with_space
-from tunewell.spec.declaration import declare, parse_space
+from tunewell.spec.declaration import declare
 from tunewell.spec.differences import BUDGET_FIELDS, Difference, spec_differences
-from tunewell.spec.errors import ConflictError, listed
+from tunewell.spec.errors import ConflictError, SpecError, listed, nearest
 from tunewell.spec.experiment import ExperimentSpec, gather_spec, parse_spec
 from tunewell.spec.places import PLACES, beside, moved_spec, resolved_spec
 from tunewell.spec.problems import Problems
 from tunewell.spec.secrets import without_values
 from tunewell.spec.space import Configuration, SearchSpace
-from tunewell.spec.states import TrialState
+from tunewell.spec.states import ExperimentState, TrialState
 from tunewell.store.rows import ExperimentRow
 from tunewell.store.store import Store
-from tunewell.tasks.catalogue import task_for
+from tunewell.store.transaction import Transaction
+from tunewell.tasks.catalogue import name_function
 from tunewell.tasks.contract import Task
-from tunewell.tuners.catalogue import RESUMING, AlgorithmChoice, check_options, choose, create, initial_configurations
-from tunewell.tuners.contract import Tuner
+from tunewell.tuners.catalogue import (
+    RESUMING,
+    AlgorithmChoice,
+    check_options,
+    choose,
+    initial_configurations,
+)
 from tunewell.tuners.sources import Source, starts
 
-Function = Callable[..., Any]
+#: What else is done in the transaction that records a submission.
+Also = Callable[[Transaction, Submission], None]
 #: Name of the algorithm, and origin of the trials, of an experiment that was imported.
 IMPORTED = "imported"
-#: When to begin afresh under a numbered name although the name is taken: never, always, or if that experiment
-#: has ended, has another spec, or is being run.
-Fresh = Literal["never", "always", "if-ended"]
+
 #: Fields that the choice of an algorithm, and its tuner, depend on.
 _CHOSEN_BY = (
     "algorithm",
@@ -66,15 +75,6 @@ class Plan:
     findings: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """What became of a spec that was submitted."""
-
-    name: str
-    #: `new`: it was created; `continued`: it goes on; `finished`: it has ended, nothing is to be done.
-    kind: Literal["new", "continued", "finished"]
-
-
 def make_plan(raw: Mapping[str, Any], function: Function | None = None) -> Plan:
     """Check everything that can be checked without starting anything.
 
@@ -83,8 +83,9 @@ def make_plan(raw: Mapping[str, Any], function: Function | None = None) -> Plan:
         SpecErrors: several things are; it holds an error for each that doesn't depend on another.
     """
     problems = Problems()
-    spec = resolved_spec(_with_epochs(gather_spec(completed_spec(raw, function, problems), problems)))
-    task = trained_task(spec, function, problems)
+    completed, task = completed_spec(raw, function, problems)
+    spec = resolved_spec(_with_epochs(gather_spec(completed, problems)))
+    task = trained_task(spec, function, problems, task)
     space = searched_space(task, spec, problems) if task is not None else None
     with problems.gathering():
         check_options(spec.algorithm.name, spec.algorithm.options)
@@ -106,32 +107,19 @@ def _choice(spec: ExperimentSpec, task: Task, space: SearchSpace, problems: Prob
     choice = None
     if not problems.concern(*_CHOSEN_BY):
         with problems.gathering():
-            choice = _chosen(spec, task, space, at_once, initial)
+            choice = _chosen(spec, space, task.resumable(spec), at_once)
+            plan = Plan(spec, task, space, choice, findings=())
+            make_tuner(spec, task, space, choice.max_trials, _algorithm_record(plan, initial))
     return choice
 
 
-def _chosen(
-    spec: ExperimentSpec,
-    task: Task,
-    space: SearchSpace,
-    at_once: int | None,
-    initial: Sequence[tuple[str, Configuration]],
-) -> AlgorithmChoice:
-    choice = choose(
-        spec.algorithm.name,
-        space,
-        spec.max_trials,
-        task.resumable(spec),
-        _epochs(space),
-        spec.early_stopping,
-        at_once,
-        **spec.algorithm.options,
-    )
+def _chosen(spec: ExperimentSpec, space: SearchSpace, resumable: bool, at_once: int | None) -> AlgorithmChoice:
+    """Return the algorithm of a spec, all that follows from the number of trials settled."""
+    name, options = spec.algorithm.name, spec.algorithm.options
     if spec.parameters_from is not None:
-        choice = replace(choose("random", space, 1), reason=f"a single trial, as good as {spec.parameters_from}")
-    plan = Plan(spec, task, space, choice, findings=())
-    make_tuner(spec, task, space, choice.max_trials, _algorithm_record(plan, initial))
-    return choice
+        reason = f"a single trial, as good as {spec.parameters_from}"
+        return replace(choose("random", space, 1), reason=reason, default_trials=1)
+    return choose(name, space, spec.max_trials, resumable, fixed_epochs(space), spec.early_stopping, at_once, **options)
 
 
 def _at_once(spec: ExperimentSpec) -> int | None:
@@ -140,8 +128,8 @@ def _at_once(spec: ExperimentSpec) -> int | None:
     Raises:
         SpecError: not one fits.
     """
-    with closing(LocalScheduler()) as scheduler:
-        slots = scheduler.slots(plan_resources(spec, scheduler))
+    capacity = hardware.machine()
+    slots = capacity.slots(plan_resources(spec, capacity))
     return min(spec.max_concurrency, slots) if spec.max_concurrency is not None else None
 
 
@@ -160,27 +148,6 @@ def _findings_on_earlier(spec: ExperimentSpec) -> list[str]:
     return [f"Earlier experiments, looked up when the search begins: {names}."] if earlier else []
 
 
-def make_tuner(
-    spec: ExperimentSpec, task: Task, space: SearchSpace, max_trials: int, algorithm: Mapping[str, Any]
-) -> Tuner:
-    """Return the tuner of an experiment, without any history. `algorithm` is what is on record about it."""
-    return create(
-        algorithm["name"],
-        space,
-        goal=spec.objective.goal,
-        seed=spec.seed,
-        max_trials=max_trials,
-        max_concurrency=spec.max_concurrency,
-        resumable=task.resumable(spec),
-        epochs=_epochs(space),
-        structural=task.structural,
-        early_stopping="off" if spec.parameters_from is not None else spec.early_stopping,
-        initial=[(origin, dict(configuration)) for origin, configuration in algorithm["initial"]],
-        sources=[Source.from_json(source) for source in algorithm["sources"]],
-        **algorithm["options"],
-    )
-
-
 def _algorithm_record(
     plan: Plan, initial: Sequence[tuple[str, Configuration]], sources: Sequence[Source] = ()
 ) -> dict[str, Any]:
@@ -189,7 +156,7 @@ def _algorithm_record(
         "name": plan.choice.name,
         "reason": plan.choice.reason,
         "version": plan.choice.version,
-        "max_trials": _default_trials(plan),
+        "max_trials": plan.choice.default_trials,
         "options": dict(plan.choice.options),
         "initial": [[origin, configuration] for origin, configuration in initial],
         "sources": [source.to_json() for source in sources],
@@ -212,64 +179,76 @@ def _initial(plan: Plan, store: Store, sources: Sequence[Source]) -> list[tuple[
     return own + found
 
 
-def _epochs(space: SearchSpace) -> int | None:
-    """Return the length of a full training where a parameter `epochs` says so and is fixed."""
-    if "epochs" not in space or space["epochs"].size != 1:
-        return None
-    value = space["epochs"].values(1)[0]
-    return value if isinstance(value, int) else None
+def create(store: Store, home: Home, raw: Mapping[str, Any], new: Fresh, asked: Asked) -> Submission:
+    """Create or continue an experiment, as `submit` does, once."""
+    known = earlier(store, asked)
+    if known is not None:
+        return Submission.model_validate(known)
+    return submit(store, home, raw, None, new, lambda tx, made: asked.answer(tx, made.to_json()))
+
+
+def change(store: Store, home: Home, name: str, changes: Mapping[str, Any], asked: Asked) -> None:
+    """Change the budget of an experiment.
+
+    Raises:
+        SpecError: a field is not of the budget, or its value is wrong.
+        ConflictError: the experiment was imported, or is being run.
+    """
+    row = store.experiment(name)
+    for field in changes:
+        if field not in BUDGET_FIELDS:
+            raise SpecError(field, "it can't be changed", nearest(field, BUDGET_FIELDS))
+    if earlier(store, asked) is None:
+        target = {key.removeprefix("objective."): value for key, value in changes.items() if "." in key}
+        fields = {key: value for key, value in changes.items() if "." not in key}
+        raw = {**row.spec, **fields, "objective": {**row.spec["objective"], **target}}
+        submit(store, home, raw, None, "never", lambda tx, made: asked.answer(tx, {}))
 
 
 def submit(
-    store: Store, home: Home, raw: Mapping[str, Any], function: Function | None = None, new: Fresh = "never"
+    store: Store,
+    home: Home,
+    raw: Mapping[str, Any],
+    function: Function | None = None,
+    new: Fresh = "never",
+    also: Also = lambda tx, made: None,
 ) -> Submission:
     """Create the experiment that `raw` describes, or continue the one that has its name.
 
-    `new` says when a taken name gets a number behind it instead. Otherwise, the spec must agree with the
-    recorded one in all but its budget; a larger budget continues a search that has ended.
+    A search over a Python function has the function's own name where it has no other. `new` says when a taken name
+    gets a number behind it instead. Otherwise, the spec must agree with the recorded one in all but its budget; a
+    larger budget continues a search that has ended. `also` is done in the transaction that records it.
 
     Raises:
         UserError: the spec is wrong, or differs from the recorded one.
     """
+    if function is not None:
+        name, path = name_function(function)
+        raw = {"name": name, "function": path, **raw}
     plan = make_plan(with_space(store, raw), function)
     if new != "never":
         plan = _renamed(store, home, plan, new)
     row = store.find_experiment(plan.spec.name)
     if row is not None:
-        return _continue(store, home, row, plan)
+        return _continue(store, home, row, plan, also)
     sources = find_sources(store, plan.spec.name, plan.space, plan.spec.warm_start)
+    algorithm = _algorithm_record(plan, _initial(plan, store, sources), sources)
+    submission = Submission(name=plan.spec.name, kind="new")
     try:
-        store.create_experiment(
-            plan.spec.name,
-            spec=plan.spec.model_dump(mode="json"),
-            space=declare(plan.space),
-            algorithm=_algorithm_record(plan, _initial(plan, store, sources), sources),
-            home=home.real_path,
-        )
+        with store.transaction() as tx:
+            also(tx, submission)
+            spec = plan.spec.model_dump(mode="json")
+            tx.create_experiment(plan.spec.name, spec, declare(plan.space), algorithm, home=home.real_path)
     except ConflictError:
         if store.find_experiment(plan.spec.name) is None:
             raise
-        return submit(store, home, raw, function, new)  # another process was faster: now it is a known name
-    return Submission(plan.spec.name, "new")
-
-
-def recorded_spec(home: Home, row: ExperimentRow) -> ExperimentSpec:
-    """Return the spec of an experiment as it is on record, its paths as they are today if the home was moved."""
-    spec = parse_spec(row.spec)
-    return moved_spec(spec, Path(row.home), Path(home.real_path)) if row.home else spec
+        return submit(store, home, raw, function, new, also)  # another process was faster: now it is a known name
+    return submission
 
 
 def shareable_spec(home: Home, row: ExperimentRow) -> dict[str, Any]:
     """Return the recorded spec as JSON types, for reports and other people's eyes; see `recorded_spec`, `secrets`."""
     return without_values(recorded_spec(home, row).model_dump(mode="json"))
-
-
-def recorded_plan(
-    home: Home, row: ExperimentRow, function: Function | None = None
-) -> tuple[ExperimentSpec, Task, SearchSpace]:
-    """Return spec, task and space of an experiment as they are on record; see `recorded_spec`."""
-    spec = recorded_spec(home, row)
-    return spec, task_for(spec, function), parse_space(row.space)
 
 
 def check_searched(row: ExperimentRow) -> None:
@@ -279,21 +258,6 @@ def check_searched(row: ExperimentRow) -> None:
             f"Experiment '{row.name}' was imported: it can't go on",
             remedy=f"Start a search under another `name`, with `warm_start: {row.name}`",
         )
-
-
-def _default_trials(plan: Plan) -> int:
-    """Return the number of trials of the plan's algorithm where the spec gives none."""
-    if plan.spec.parameters_from is not None:
-        return 1
-    options = {**plan.spec.algorithm.options, **plan.choice.options}
-    resumable, rule = plan.task.resumable(plan.spec), plan.spec.early_stopping
-    epochs = _epochs(plan.space)
-    return choose(plan.choice.name, plan.space, None, resumable, epochs, early_stopping=rule, **options).max_trials
-
-
-def trial_budget(spec: ExperimentSpec, row: ExperimentRow) -> int:
-    """Return the number of trials that an experiment may make: the spec's, or else the algorithm's default."""
-    return spec.max_trials or int(row.algorithm["max_trials"])
 
 
 def _renamed(store: Store, home: Home, plan: Plan, new: Fresh) -> Plan:
@@ -312,11 +276,13 @@ def _waits_for(store: Store, home: Home, row: ExperimentRow, spec: ExperimentSpe
 
 def _unfinished(store: Store, row: ExperimentRow) -> bool:
     """Whether the search has not ended, or some of its trials are to run again."""
+    if row.state is ExperimentState.FAILED and row.stop_rule == "error":
+        return True  # it could not go on; whoever gives it anew has seen to that
     retried = any(request.verb == "retry" for request in store.requests(row.name))
     return not row.state.final or retried or store.counts(row.name).get(TrialState.WAITING, 0) > 0
 
 
-def _continue(store: Store, home: Home, row: ExperimentRow, plan: Plan) -> Submission:
+def _continue(store: Store, home: Home, row: ExperimentRow, plan: Plan, also: Also) -> Submission:
     check_searched(row)
     spec, recorded = plan.spec, parse_spec(row.spec)
     together = moved_spec(recorded, Path(row.home), Path(home.real_path), beside) if row.home else recorded
@@ -336,11 +302,15 @@ def _continue(store: Store, home: Home, row: ExperimentRow, plan: Plan) -> Submi
         )
     if elsewhere:
         plan.task.check_same(spec, home.experiment(row.name))
-    if (recorded, row.home) != (spec, home.real_path):
-        with home.lock(row.name), store.transaction() as tx:
-            tx.set_spec(row.name, spec.model_dump(mode="json"), home=home.real_path)
     larger = any(difference.field in BUDGET_FIELDS for difference in differences)
-    return Submission(row.name, "continued" if larger or _unfinished(store, row) else "finished")
+    goes_on = larger or _unfinished(store, row)
+    submission = Submission(name=row.name, kind="continued" if goes_on else "finished")
+    changed = (recorded, row.home) != (spec, home.real_path)
+    with home.lock(row.name) if changed else nullcontext(), store.transaction() as tx:
+        also(tx, submission)
+        if changed:
+            tx.set_spec(row.name, spec.model_dump(mode="json"), home=home.real_path)
+    return submission
 
 
 def _may_have_moved(difference: Difference) -> bool:

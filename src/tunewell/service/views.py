@@ -7,10 +7,11 @@ from pathlib import Path
 
 from tunewell.home.home import Home
 from tunewell.reports.view import ExperimentView, FinalistView, TrialView
-from tunewell.service.evaluations import read_evaluations
-from tunewell.service.finalists import rank_agreement, read_finalists
+from tunewell.service import wire
+from tunewell.service.on_record import evaluations, finalists, rank_agreement
 from tunewell.service.results import TOP, default_trial
 from tunewell.service.submission import shareable_spec
+from tunewell.service.types import ReportFile
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import DataError
 from tunewell.spec.experiment import ExperimentSpec, parse_spec
@@ -19,22 +20,42 @@ from tunewell.store.store import Store
 from tunewell.tasks.command import fill_in
 
 
-def write_report(store: Store, home: Home, name: str, path: Path | None = None) -> Path:
-    """Write the HTML report of an experiment (default: into its folder); return its path.
+def render_report(store: Store, home: Home, name: str) -> str:
+    """Return the HTML report of an experiment; raises `NotFoundError`."""
+    from tunewell.reports import html  # brings in Plotly, which no other verb should wait for
+
+    return html.render(experiment_view(store, home, name))
+
+
+def write_report(store: Store, home: Home, name: str) -> ReportFile:
+    """Write the HTML report of an experiment into its folder.
 
     Raises:
         NotFoundError: there is no such experiment.
         DataError: the file can't be written.
     """
-    from tunewell.reports import html  # brings in Plotly, which no other verb should wait for
+    from tunewell.reports import html
 
     view = experiment_view(store, home, name)
-    if path is None:
-        home.claim(name)
-    target = (path or home.experiment(name) / "report.html").absolute()
+    home.claim(name)
+    save_report(html.render(view), home.experiment(name) / wire.REPORT_FILE)
+    written = wire.report_file(home, name)
+    assert written is not None, name
+    return written
+
+
+def save_report(document: str, path: Path) -> Path:
+    """Write a rendered report to a file, for its owner alone; return its whole path.
+
+    Raises:
+        DataError: it can't be written.
+    """
+    from tunewell.reports import html
+
+    target = path.absolute()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        html.write(view, target)
+        html.save(document, target)
     except OSError as error:
         raise DataError(
             f"the report can't be written ({error.strerror or error})",
@@ -51,7 +72,7 @@ def experiment_view(store: Store, home: Home, name: str) -> ExperimentView:
     trials = _trial_views(store, name, spec.objective.metric)
     top = store.top(name, TOP)
     default = default_trial(store, name)
-    finalists = read_finalists(store, home, name)
+    best_on_all_data = finalists(store, home, name)
     return ExperimentView(
         name=name,
         spec=shareable_spec(home, row),
@@ -71,10 +92,10 @@ def experiment_view(store: Store, home: Home, name: str) -> ExperimentView:
         running=home.is_running(name),
         best_command=_command_by_hand(spec, top[0]) if top and spec.command and top[0].resume_from is None else (),
         default_trial=default.number if default else None,
-        evaluations=read_evaluations(store, home, name),
+        evaluations=evaluations(store, home, name),
         version=version("tunewell"),
-        finalists=tuple(FinalistView(one.number, one.sample_value, one.value, one.detail) for one in finalists),
-        rank_agreement=rank_agreement(finalists),
+        finalists=tuple(FinalistView(one.number, one.sample_value, one.value, one.detail) for one in best_on_all_data),
+        rank_agreement=rank_agreement(best_on_all_data),
     )
 
 

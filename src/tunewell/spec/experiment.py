@@ -220,7 +220,8 @@ class TrialResources(_Model):
     )
     memory: Size | None = Field(
         default=None,
-        description="Largest memory of a trial with all its processes, such as 8G; default: no limit.",
+        description="Largest memory of a trial with all its processes, such as 8G, and no more trials at once than "
+        "the machine has such memory for; default: no limit.",
     )
 
 

@@ -21,6 +21,18 @@ class AttemptKey:
     attempt: int
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class JobKey:
+    """Identity of one attempt at a job."""
+
+    job: int
+    attempt: int
+
+
+#: Schedulers tell the two apart only where they name a process's work in its environment.
+WorkKey = AttemptKey | JobKey
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What the supervisor enforces; None means no limit."""
@@ -37,12 +49,14 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What one trial occupies while it runs."""
+    """What one trial or job occupies while it runs."""
 
     #: Processor cores; may be a fraction, or 0.
     cpus: float = 1
     #: Whole GPUs.
     gpus: int = 0
+    #: Main memory; None: it is not counted.
+    memory_bytes: int | None = None
 
     @property
     def threads(self) -> int:
@@ -54,7 +68,7 @@ class Resources:
 class Launch:
     """One attempt to be started. Exactly one of `command` and `entry` is set."""
 
-    key: AttemptKey
+    key: WorkKey
     #: The attempt's own folder; it exists and holds `parameters.json`.
     folder: Path
     #: Random; the folder bears it, and one that bears another is not this attempt's.
@@ -116,10 +130,17 @@ class Exit:
 
 
 @dataclass(frozen=True, slots=True)
+class Started:
+    """Event: an attempt lives, which is the answer to `submit` or `reconcile`."""
+
+    key: WorkKey
+
+
+@dataclass(frozen=True, slots=True)
 class Reported:
     """Event: an attempt reported metrics."""
 
-    key: AttemptKey
+    key: WorkKey
     report: Report
 
 
@@ -127,11 +148,20 @@ class Reported:
 class Ended:
     """Event: an attempt ended, all of its reports having been delivered before. Nothing follows it."""
 
-    key: AttemptKey
+    key: WorkKey
     exit: Exit
 
 
-Event = Reported | Ended
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Event: there is no room for an attempt just now. Nothing was started, nothing will be, nothing follows."""
+
+    key: WorkKey
+    #: One clause for people.
+    reason: str
+
+
+Event = Started | Reported | Ended | Refused
 
 
 def with_own_programs(path: str) -> str:

@@ -2,6 +2,8 @@
 
 Experiment::
 
+       ┌───────────────────────┐
+       │                       ▼
     created ──► running ◄──► paused
                   │  ▲          │
                   ▼  └───┐      ▼
@@ -114,6 +116,10 @@ FINAL_EXPERIMENT_STATES = frozenset(
 )
 FINAL_TRIAL_STATES = frozenset({TrialState.SUCCEEDED, TrialState.STOPPED, TrialState.PRUNED, TrialState.FAILED})
 FINAL_JOB_STATES = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.STOPPED})
+OPEN_JOB_STATES = (JobState.WAITING, JobState.RUNNING)
+
+#: States of ended trials whose value counts.
+RESULT_STATES = frozenset({TrialState.SUCCEEDED, TrialState.STOPPED})
 
 #: Causes that the same parameters would bring about again: the only ones that teach a tuner to keep away.
 DETERMINISTIC_CAUSES = frozenset({Cause.GPU_OOM, Cause.HOST_OOM, Cause.NON_FINITE, Cause.INVALID_PARAMETERS})
@@ -121,7 +127,9 @@ DETERMINISTIC_CAUSES = frozenset({Cause.GPU_OOM, Cause.HOST_OOM, Cause.NON_FINIT
 LOST_CAUSES = frozenset({Cause.KILLED, Cause.NODE_LOST, Cause.DISK_FULL})
 
 EXPERIMENT_TRANSITIONS: dict[ExperimentState, frozenset[ExperimentState]] = {
-    ExperimentState.CREATED: frozenset({ExperimentState.RUNNING, ExperimentState.STOPPING, ExperimentState.FAILED}),
+    ExperimentState.CREATED: frozenset(
+        {ExperimentState.RUNNING, ExperimentState.PAUSED, ExperimentState.STOPPING, ExperimentState.FAILED}
+    ),
     ExperimentState.RUNNING: frozenset({ExperimentState.PAUSED, ExperimentState.STOPPING, *FINAL_EXPERIMENT_STATES}),
     ExperimentState.PAUSED: frozenset({ExperimentState.RUNNING, ExperimentState.STOPPING}),
     ExperimentState.STOPPING: frozenset({ExperimentState.PAUSED, ExperimentState.RUNNING, *FINAL_EXPERIMENT_STATES}),

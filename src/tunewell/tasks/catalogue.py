@@ -52,12 +52,15 @@ def complete_spec(raw: Mapping[str, Any], function: Function | None = None) -> d
     Raises:
         UserError: there is no such task, or it needs its data to complete the spec and can't read them.
     """
-    if len([kind for kind in ("task", "command", "function") if raw.get(kind)]) != 1:
-        return dict(raw)
-    return task_for(raw, function).complete(raw)
+    return task_for(raw, function).complete(raw) if names_one_task(raw) else dict(raw)
 
 
-def describe_function(function: Function) -> tuple[str, str]:
+def names_one_task(raw: Mapping[str, Any]) -> bool:
+    """Whether a raw spec says in one way, as it must, what is trained."""
+    return len([kind for kind in ("task", "command", "function") if raw.get(kind)]) == 1
+
+
+def name_function(function: Function) -> tuple[str, str]:
     """Return the name that an experiment over `function` has by default, and the function's own full name.
 
     Raises:

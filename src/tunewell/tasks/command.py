@@ -9,12 +9,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import ClassVar
 
+from tunewell.spec.capacity import Capacity
 from tunewell.spec.declaration import PARAMETER_NAME, parse_space
 from tunewell.spec.errors import SpecError, ended, listed, nearest, shortened, shown
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.metric_line import DEFAULT_METRIC_PATTERN, names_a_value, parse_metrics
 from tunewell.spec.space import SearchSpace, Value
-from tunewell.tasks.contract import Attempt, OnProgress, Program
+from tunewell.tasks.contract import Network, OnProgress, PlannedAttempt, Program
 from tunewell.tasks.program_check import check_program
 
 #: Placeholders that every command may use, besides its parameters, and what they stand for.
@@ -39,6 +40,8 @@ _BARE_OPTION = re.compile(r"--?[A-Za-z][\w\-.]*")
 class CommandTask:
     """Runs a program with a trial's parameters in its arguments, its environment and a file."""
 
+    networks: ClassVar[Mapping[str, Network]] = {}
+    default_network: ClassVar[str] = ""
     jobs: ClassVar[Mapping[str, str]] = {}
     preload: ClassVar[tuple[str, ...]] = ()
     structural: ClassVar[tuple[str, ...]] = ()
@@ -50,20 +53,14 @@ class CommandTask:
         """Return the spec as it is: a command has no defaults to add."""
         return dict(spec)
 
-    def space(self, spec: ExperimentSpec) -> SearchSpace:
-        """Return the space that the spec declares.
+    def space(self, spec: ExperimentSpec, capacity: Capacity) -> SearchSpace:
+        """Return the space that the spec declares, whatever the machines.
 
         Raises:
             SpecError: a declaration is wrong, or a name can't be given to a program.
         """
-        space = parse_space(spec.parameters)
-        for name in space.names:
-            if name in RESERVED:
-                raise SpecError(
-                    f"parameters.{name}", f"{{{name}}} stands for something else: {RESERVED[name]}", "Rename it"
-                )
-        _check_variables(space)
-        return space
+        del capacity
+        return _declared_space(spec)
 
     def resumable(self, spec: ExperimentSpec) -> bool:
         """What the spec says, or else whether the command takes checkpoints and fidelity."""
@@ -77,7 +74,7 @@ class CommandTask:
         Raises:
             SpecError: a placeholder is unknown, or the program can't be run.
         """
-        command, space = spec.command or (), self.space(spec)
+        command, space = spec.command or (), _declared_space(spec)
         used = [name for argument in command for name in placeholders(argument)]
         for name in used:
             if name not in space and name not in RESERVED:
@@ -111,7 +108,7 @@ class CommandTask:
         """Do nothing: data and weights are a matter of the program."""
         del spec, folder
 
-    def program(self, spec: ExperimentSpec, folder: Path, attempt: Attempt) -> Program:
+    def program(self, spec: ExperimentSpec, folder: Path, attempt: PlannedAttempt) -> Program:
         """Return the command with its placeholders filled in."""
         del folder
         values = {
@@ -203,6 +200,17 @@ def check_metric_line(spec: ExperimentSpec, line: str) -> str:
     if metric in metrics:
         return f"Found {found}{at}."
     return f"Found {found}{at}, but not the objective '{metric}'. {ended(nearest(metric, metrics))}"
+
+
+def _declared_space(spec: ExperimentSpec) -> SearchSpace:
+    space = parse_space(spec.parameters)
+    for name in space.names:
+        if name in RESERVED:
+            raise SpecError(
+                f"parameters.{name}", f"{{{name}}} stands for something else: {RESERVED[name]}", "Rename it"
+            )
+    _check_variables(space)
+    return space
 
 
 def _notes_on_shell(command: Sequence[str]) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Protocol
 
+from tunewell.spec.capacity import Capacity
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.launch import AttemptKey
 from tunewell.spec.space import Configuration, SearchSpace
@@ -45,7 +46,7 @@ class Program:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class PlannedAttempt:
     """One attempt that is about to be started."""
 
     key: AttemptKey
@@ -62,7 +63,12 @@ class Attempt:
 class Task(Protocol):
     """One way to say what is trained."""
 
-    #: Verb (`evaluate`, `retrain`, `predict`, `draw`, `export-model`) → entry that does it; a verb may be missing.
+    #: Its networks by name; empty for a task that has none of its own.
+    networks: ClassVar[Mapping[str, Network]]
+    #: Which network is taken where none is named, for people; empty without networks.
+    default_network: ClassVar[str]
+    #: Kind of job (`prepare`, `evaluate`, `retrain`, `predict`, `draw`, `export-model`) → entry that does it; any may
+    #: be missing. It is called with the job's folder; see `job_folder`.
     jobs: ClassVar[Mapping[str, str]]
     #: Modules to import before trials and jobs are forked off.
     preload: ClassVar[tuple[str, ...]]
@@ -75,8 +81,12 @@ class Task(Protocol):
     def complete(self, spec: Mapping[str, object]) -> dict[str, object]:
         """Return the raw spec with this task's defaults filled in (objective, network)."""
 
-    def space(self, spec: ExperimentSpec) -> SearchSpace:
-        """Return the search space; raise `SpecError` if the spec's parameters don't fit."""
+    def space(self, spec: ExperimentSpec, capacity: Capacity) -> SearchSpace:
+        """Return the search space for trials on machines of that capacity.
+
+        Raises:
+            SpecError: the spec's parameters don't fit.
+        """
 
     def resumable(self, spec: ExperimentSpec) -> bool:
         """Whether trials go on from the checkpoints of others, and train as far as their fidelity says."""
@@ -89,7 +99,7 @@ class Task(Protocol):
         """
 
     def view(self, spec: ExperimentSpec, progress: OnProgress) -> DataView | None:
-        """Return the data set, every picture of which is decoded, for people; None if the task has none.
+        """Return the data set, every item of which was read, for people; None if the task knows of none.
 
         Raises:
             UserError: it can't be read.
@@ -100,7 +110,8 @@ class Task(Protocol):
     ) -> list[str]:
         """Do once what all trials of a search over `space` share, into the experiment's `folder` and the `cache`.
 
-        Idempotent: a second call with the same spec is quick. Returns notes for the user.
+        Idempotent: a second call with the same spec is quick. Returns notes for the user. A task that takes long for
+        it, or has notes, names a job `prepare`; without one, it is called in the controller's process.
         """
 
     def check_same(self, spec: ExperimentSpec, folder: Path) -> None:
@@ -110,5 +121,5 @@ class Task(Protocol):
             UserError: they are others, or it can't be told. `folder` is the experiment's.
         """
 
-    def program(self, spec: ExperimentSpec, folder: Path, attempt: Attempt) -> Program:
+    def program(self, spec: ExperimentSpec, folder: Path, attempt: PlannedAttempt) -> Program:
         """Return how to run one attempt. `folder` is the experiment's, prepared before."""

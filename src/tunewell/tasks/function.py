@@ -16,11 +16,12 @@ from typing import Any, ClassVar
 
 import cloudpickle
 
+from tunewell.spec.capacity import Capacity
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import NotFoundError, SpecError, nearest
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.space import SearchSpace
-from tunewell.tasks.contract import Attempt, OnProgress, Program
+from tunewell.tasks.contract import Network, OnProgress, PlannedAttempt, Program
 from tunewell.trial.context import current
 from tunewell.trial.function import call, takes_trial
 
@@ -31,6 +32,8 @@ _FILE_VARIABLE = "TUNEWELL_FUNCTION_FILE"
 class FunctionTask:
     """Calls a function with a trial's parameters; see `tunewell.trial.function.call`."""
 
+    networks: ClassVar[Mapping[str, Network]] = {}
+    default_network: ClassVar[str] = ""
     jobs: ClassVar[Mapping[str, str]] = {}
     preload: ClassVar[tuple[str, ...]] = ("tunewell.tasks.function",)
     structural: ClassVar[tuple[str, ...]] = ()
@@ -46,8 +49,9 @@ class FunctionTask:
         """Return the spec as it is: a function has no defaults to add."""
         return dict(spec)
 
-    def space(self, spec: ExperimentSpec) -> SearchSpace:
-        """Return the space that the spec declares."""
+    def space(self, spec: ExperimentSpec, capacity: Capacity) -> SearchSpace:
+        """Return the space that the spec declares, whatever the machines."""
+        del capacity
         return parse_space(spec.parameters)
 
     def resumable(self, spec: ExperimentSpec) -> bool:
@@ -62,7 +66,7 @@ class FunctionTask:
         """
         if self.function is not None:
             _check_kind(self.function)
-            _check_arguments(self.function, self.space(spec))
+            _check_arguments(self.function, parse_space(spec.parameters))
         return []
 
     def view(self, spec: ExperimentSpec, progress: OnProgress) -> None:
@@ -83,8 +87,8 @@ class FunctionTask:
         if self.function is None:
             if not path.exists():
                 raise NotFoundError(
-                    f"Experiment '{spec.name}' searches over the Python function {spec.function}, which is not at "
-                    "hand. Run the program that calls tunewell.search again."
+                    f"Experiment '{spec.name}' searches over the Python function {spec.function}, which is not at hand",
+                    remedy="Run the program that calls tunewell.search again",
                 )
             return []
         content = pickle.dumps((_import_path(), os.getcwd(), _pickled(self.function)))  # noqa: PTH109
@@ -98,7 +102,7 @@ class FunctionTask:
         """Do nothing: data and weights are a matter of the program."""
         del spec, folder
 
-    def program(self, spec: ExperimentSpec, folder: Path, attempt: Attempt) -> Program:
+    def program(self, spec: ExperimentSpec, folder: Path, attempt: PlannedAttempt) -> Program:
         """Return the entry that loads the function and calls it."""
         del spec, attempt
         return Program(

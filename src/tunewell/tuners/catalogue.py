@@ -81,8 +81,10 @@ class AlgorithmChoice:
     reason: str
     #: Version of the algorithm's behaviour.
     version: int
-    #: Number of trials, where the user gave none.
+    #: Number of trials: the user's, or else the algorithm's default.
     max_trials: int
+    #: Number of trials that it has where the user gives none.
+    default_trials: int
     #: The algorithm's options: the user's, and those that follow from the number of trials.
     options: Mapping[str, Any]
 
@@ -117,18 +119,18 @@ def choose(
     if name == AUTO:
         name, reason = _automatic(space, max_trials or _default_trials(early_stopping), max_concurrency)
     if early_stopping in PROMOTIONS:
-        _check_promotion(name, early_stopping, resumable, max_trials, _rungs(early_stopping, epochs))
+        _check_promotion(name, early_stopping, resumable, max_trials, rungs_of(early_stopping, epochs))
+    default_trials = _grid_trials(space, **options) if name == "grid" else _default_trials(early_stopping)
     if name == "evolutionary":
         if resumable:
             options |= population_options(max_trials, epochs, **options)
             options.pop("disturbance_interval", None)  # the number of rounds says as much
-        if max_trials is None and "rounds" in options:
-            max_trials = options.get("population_size", DEFAULT_POPULATION) * options["rounds"]
+        if "rounds" in options:
+            default_trials = options.get("population_size", DEFAULT_POPULATION) * options["rounds"]
         if not resumable:
             reason, options = FULL_TRAININGS, _options_of_full_trainings(options)
-    if max_trials is None:
-        max_trials = _grid_trials(space, **options) if name == "grid" else _default_trials(early_stopping)
-    return AlgorithmChoice(name, reason, ALGORITHMS[name].version, max_trials, options)
+    version = ALGORITHMS[name].version
+    return AlgorithmChoice(name, reason, version, max_trials or default_trials, default_trials, options)
 
 
 def _automatic(space: SearchSpace, max_trials: int, max_concurrency: int | None) -> tuple[str, str]:
@@ -267,8 +269,6 @@ def create(  # noqa: PLR0913 - each is a thing that users set by name
     Raises:
         SpecError: one of these is wrong.
     """
-    if goal not in ("maximize", "minimize"):
-        raise SpecError("goal", f"{goal!r} is none", "Say maximize or minimize")
     if not isinstance(space, SearchSpace):
         space = parse_space(space)
     # A population that is on record keeps its size, whatever becomes of the number of trials.
@@ -276,7 +276,6 @@ def create(  # noqa: PLR0913 - each is a thing that users set by name
     choice = choose(
         algorithm, space, None if settled else max_trials, resumable, early_stopping=early_stopping, **options
     )
-    kind = (RESUMING if resumable else {}).get(choice.name, ALGORITHMS[choice.name])
     search = Search(
         space=space,
         goal=goal,
@@ -286,15 +285,32 @@ def create(  # noqa: PLR0913 - each is a thing that users set by name
         max_concurrency=max_concurrency,
         resumable=resumable,
         early_stopping=early_stopping,
-        rungs=_rungs(early_stopping, epochs),
+        rungs=rungs_of(early_stopping, epochs),
         structural=structural,
         sources=sources,
     )
-    return kind(search, **choice.options)
+    return build(choice.name, choice.options, search)
 
 
-def _rungs(early_stopping: EarlyStoppingRule, epochs: int | None) -> tuple[float, ...]:
-    """Return the shares of the full training that configurations are promoted to."""
+def build(algorithm: str, options: Mapping[str, Any], search: Search) -> Tuner:
+    """Return the tuner of an algorithm that was chosen before, with an empty history.
+
+    Args:
+        algorithm: a name in `ALGORITHMS`.
+        options: its options as `choose` settled them.
+        search: what it searches.
+
+    Raises:
+        SpecError: one of these is wrong.
+    """
+    if search.goal not in ("maximize", "minimize"):
+        raise SpecError("goal", f"{search.goal!r} is none", "Say maximize or minimize")
+    kind = (RESUMING if search.resumable else {}).get(algorithm, ALGORITHMS[algorithm])
+    return kind(search, **options)
+
+
+def rungs_of(early_stopping: EarlyStoppingRule, epochs: int | None) -> tuple[float, ...]:
+    """Return the shares of the full training that configurations are promoted to; the whole one where none is."""
     if early_stopping not in PROMOTIONS:
         return (1.0,)
     return rungs(epochs if early_stopping == "promotion" else None)

@@ -18,7 +18,7 @@ from typing import ClassVar, Literal, TypeVar
 
 import numpy as np
 
-from tunewell.spec.experiment import EarlyStoppingRule
+from tunewell.spec.experiment import PROMOTIONS, EarlyStoppingRule
 from tunewell.spec.space import Configuration, SearchSpace
 from tunewell.spec.states import DETERMINISTIC_CAUSES, Cause, TrialState
 from tunewell.tuners.early_stopping import EarlyStopping
@@ -166,6 +166,11 @@ class Tuner(ABC):
         if self._ladder is not None:
             self._ladder.note_end(outcome.number, self.loss(outcome))
         self.learn(suggestion, outcome)
+
+    @property
+    def judges(self) -> bool:
+        """Whether `judge` ever says anything but "keep"."""
+        return self.search.early_stopping not in ("off", *PROMOTIONS)
 
     def judge(self, number: int, curve: dict[int, float]) -> Literal["keep", "prune"]:
         """Say whether a running trial with these objectives so far (step → value) is worth going on.

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -65,8 +66,8 @@ class EarlyStopping:
     #: 1 if the objective is maximised, -1 if it is minimised.
     sign: float
     #: Trial number → its curve; the latest ones of those that have ended.
-    _finished: dict[int, _Curve] = field(default_factory=dict)
-    _ended_early: dict[int, _Curve] = field(default_factory=dict)
+    _finished: OrderedDict[int, _Curve] = field(default_factory=OrderedDict)
+    _ended_early: OrderedDict[int, _Curve] = field(default_factory=OrderedDict)
     _running: dict[int, _Curve] = field(default_factory=dict)
 
     @property
@@ -82,7 +83,7 @@ class EarlyStopping:
         curves = self._finished if state is TrialState.SUCCEEDED else self._ended_early
         curves[number] = _Curve.of(curve, self.sign)
         if len(curves) > MOST_COMPARED:
-            del curves[next(iter(curves))]
+            curves.popitem(last=False)
 
     def is_worth_going_on(self, number: int, values: dict[int, float]) -> bool:
         """Say whether a running trial with these objectives (step → value) is worth going on with."""

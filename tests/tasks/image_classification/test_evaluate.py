@@ -15,10 +15,11 @@ from sklearn.metrics import classification_report, confusion_matrix, log_loss, r
 from tests.tasks.image_classification.trained import PARAMETERS, Trained, train_digits
 from tests.tasks.supervised import failure, run, run_job
 
+from tunewell.tasks.evaluation import figures
 from tunewell.tasks.image_classification.evaluate import evaluate
 from tunewell.tasks.image_classification.model import load_model, preprocess
 from tunewell.tasks.image_classification.train import train
-from tunewell.tasks.vision.prepared import Prepared
+from tunewell.tasks.vision.task_file import Prepared
 from tunewell.trial import Failed
 
 
@@ -38,9 +39,12 @@ def _evaluate(trained: Trained, name: str) -> dict[str, Any]:
     folder = trained.folder / "jobs" / name
     trials = [{"number": 7, "folder": str(trained.attempt)}]
     reports = run_job(evaluate, folder, task_file=trained.task_file, trials=trials)
-    assert reports == [{"step": 1, "evaluated": 1.0}]
-    found: dict[str, Any] = json.loads((folder / "evaluation.json").read_text())["trials"]
-    return found
+    assert reports == [{"step": 1, "evaluating trials": 1.0}]
+    found: dict[str, Any] = json.loads((folder / "artifacts" / "7.json").read_text())
+    small = json.loads((folder / "result.json").read_text())["trials"]["7"]
+    assert small == {split: measured and figures(measured) for split, measured in found.items()}
+    assert small["val"]["accuracy"] == found["val"]["accuracy"]
+    return {"7": found}
 
 
 def _expected(trained: Trained, split: str) -> tuple[list[Path], np.ndarray, np.ndarray]:
@@ -128,7 +132,7 @@ def test_a_model_that_gives_no_numbers_has_no_metrics(trained: Trained) -> None:
     np.savez(attempt / "artifacts" / "predictions.npz", **left)
     folder = trained.folder / "jobs" / "broken"
     run_job(evaluate, folder, task_file=trained.task_file, trials=[{"number": 2, "folder": attempt}])
-    found = json.loads((folder / "evaluation.json").read_text())["trials"]["2"]
+    found = json.loads((folder / "artifacts" / "2.json").read_text())
     assert found["val"] is None
     assert found["test"]["count"] == 60
 
@@ -154,4 +158,4 @@ def test_a_missing_model_is_one_clear_sentence(trained: Trained, tmp_path: Path)
     given = failure(tmp_path / "job")
     assert given["cause"] == "data_error"
     assert str(tmp_path / "gone" / "artifacts" / "predictions.npz") in given["detail"]
-    assert not (tmp_path / "job" / "evaluation.json").exists()
+    assert not (tmp_path / "job" / "result.json").exists()

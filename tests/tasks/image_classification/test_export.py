@@ -30,7 +30,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 
 def _facts(folder: Path) -> dict[str, Any]:
-    facts: dict[str, Any] = json.loads((folder / "export.json").read_text())
+    facts: dict[str, Any] = json.loads((folder / "result.json").read_text())
     return facts
 
 
@@ -125,4 +125,4 @@ def test_a_file_that_disagrees_is_not_handed_over(
         hand_over(export, tmp_path / "job", trained.model, trained.task_file)
     assert "the export's probabilities differ by 0." in failure(tmp_path / "job")["detail"]
     assert "more than 0.0001" in failure(tmp_path / "job")["detail"]
-    assert not (tmp_path / "job" / "export.json").exists()
+    assert not (tmp_path / "job" / "result.json").exists()

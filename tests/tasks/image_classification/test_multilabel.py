@@ -16,6 +16,7 @@ from tests.tasks.image_classification.squares import COLOURS, write_squares
 from tests.tasks.image_classification.trained import PARAMETERS, Trained
 from tests.tasks.supervised import hand_over, run, run_job, use_as_told
 
+from tunewell.spec.capacity import Capacity
 from tunewell.spec.errors import ConflictError, SpecError
 from tunewell.spec.experiment import parse_spec
 from tunewell.tasks.image_classification.evaluate import evaluate
@@ -43,7 +44,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     folder = tmp_path_factory.mktemp("multilabel")
     found = Trained(write_squares(folder / "data"), folder / "experiment")
     spec = spec_of(found.data)
-    TASK.prepare(spec, TASK.space(spec), found.folder, folder / "cache", lambda *step: None)
+    TASK.prepare(spec, TASK.space(spec, Capacity(())), found.folder, folder / "cache", lambda *step: None)
     run(train, found.attempt, {**PARAMETERS, "epochs": 6, "mixup": 0.2}, TUNEWELL_TASK_FILE=str(found.task_file))
     return found
 
@@ -93,7 +94,7 @@ def test_the_test_set_is_judged_by_thresholds_of_the_validation_set(trained: Tra
     """The evaluation has both splits, with the thresholds that the model was saved with."""
     trials = [{"number": 1, "folder": trained.attempt}]
     run_job(evaluate, tmp_path / "job", task_file=trained.task_file, trials=trials)
-    found = json.loads((tmp_path / "job" / "evaluation.json").read_text())["trials"]["1"]
+    found = json.loads((tmp_path / "job" / "artifacts" / "1.json").read_text())
     module, config = load_model(trained.model)
     for split in ("val", "test"):
         assert [row["score_threshold"] for row in found[split]["classes"]] == list(config.thresholds)
@@ -108,7 +109,7 @@ def test_predictions_are_the_labels_above_their_thresholds(trained: Trained, tmp
     """JSON lists the labels given, CSV joins them; most of them are right."""
     paths = sorted((trained.data / "images").iterdir())[160:]
     run_job(predict, tmp_path / "job", model=trained.model, inputs=paths, directory="/", output=tmp_path / "out.csv")
-    found = json.loads((tmp_path / "job" / "predictions.json").read_text())
+    found = json.loads((tmp_path / "job" / "artifacts" / "predictions.json").read_text())
     _, config = load_model(trained.model)
     thresholds = dict(zip(config.classes, config.thresholds, strict=True))
     for prediction in found:
@@ -174,8 +175,8 @@ def test_changed_labels_are_noticed(tmp_path: Path) -> None:
     """An experiment does not go on with other labels than it began with, though the pictures are the same."""
     data = write_squares(tmp_path / "data", 20)
     spec = spec_of(data)
-    TASK.prepare(spec, TASK.space(spec), tmp_path / "e", tmp_path / "cache", lambda *step: None)
+    TASK.prepare(spec, TASK.space(spec, Capacity(())), tmp_path / "e", tmp_path / "cache", lambda *step: None)
     table = data / "labels.csv"
     table.write_text(table.read_text().replace("000.png,train,", "000.png,train,red|blue|green|"))
     with pytest.raises(ConflictError, match="the data set has changed since experiment 'e' began"):
-        TASK.prepare(spec, TASK.space(spec), tmp_path / "e", tmp_path / "cache", lambda *step: None)
+        TASK.prepare(spec, TASK.space(spec, Capacity(())), tmp_path / "e", tmp_path / "cache", lambda *step: None)

@@ -47,7 +47,7 @@ def test_declarations(name: str) -> None:
     check_domains(space, Hyperparameters)
     for seed in range(20):
         Hyperparameters.from_configuration(space.sample(np.random.default_rng(seed)))
-    assert ("backbone" in space) == (design.timm_name is not None) == bool(design.network.weights)
+    assert ("backbone" in space) == (design.pretrained.download is not None) == bool(design.network.weights)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -27,7 +27,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 def _predict(trained: Trained, folder: Path, *inputs: Path, output: Path | None = None) -> list[dict[str, Any]]:
     run_job(predict, folder, model=trained.model, inputs=list(inputs), directory="/", output=output)
-    found: list[dict[str, Any]] = json.loads((folder / "predictions.json").read_text())
+    found: list[dict[str, Any]] = json.loads((folder / "artifacts" / "predictions.json").read_text())
     return found
 
 
@@ -103,7 +103,10 @@ def test_pictures_are_called_as_they_were_named(trained: Trained, tmp_path: Path
     first, one, five = (sorted((trained.data / "val" / label).iterdir())[0] for label in ("3", "1", "5"))
     inputs = ["val/3", f"val/../val/1/{one.name}", str(five)]
     run_job(predict, tmp_path / "job", model=trained.model, inputs=inputs, directory=trained.data, output=None)
-    found = [prediction["file"] for prediction in json.loads((tmp_path / "job" / "predictions.json").read_text())]
+    found = [
+        prediction["file"]
+        for prediction in json.loads((tmp_path / "job" / "artifacts" / "predictions.json").read_text())
+    ]
     assert found[0] == f"val/3/{first.name}"
     assert found[-2:] == inputs[1:]
 
@@ -112,8 +115,8 @@ def test_more_than_a_batch_is_reported_batch_by_batch(trained: Trained, tmp_path
     """120 pictures take two batches; each report says how many are done."""
     inputs = [trained.data / "val", trained.data / "test"]
     reports = run_job(predict, tmp_path / "job", model=trained.model, inputs=inputs, directory="/", output=None)
-    assert [report["predicted"] for report in reports] == [64, 120]
-    assert len(json.loads((tmp_path / "job" / "predictions.json").read_text())) == 120
+    assert [report["predicting"] for report in reports] == [64 / 120, 1.0]
+    assert len(json.loads((tmp_path / "job" / "artifacts" / "predictions.json").read_text())) == 120
 
 
 def test_csv_and_json_say_the_same(trained: Trained, tmp_path: Path) -> None:
@@ -146,7 +149,7 @@ def test_two_classes_have_a_top_two(trained: Trained, tmp_path: Path) -> None:
         directory="/",
         output=tmp_path / "out.csv",
     )
-    [prediction] = json.loads((tmp_path / "job" / "predictions.json").read_text())
+    [prediction] = json.loads((tmp_path / "job" / "artifacts" / "predictions.json").read_text())
     assert {guess["label"] for guess in prediction["top"]} == {"no", "yes"}
     assert sum(guess["probability"] for guess in prediction["top"]) == pytest.approx(1)
     assert (tmp_path / "out.csv").read_text().splitlines()[1].endswith(",,,")

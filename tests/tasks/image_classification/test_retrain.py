@@ -13,7 +13,7 @@ from tests.tasks.supervised import failure, run_job
 
 from tunewell.tasks.image_classification.model import load_model, preprocess
 from tunewell.tasks.image_classification.retrain import retrain
-from tunewell.tasks.vision.prepared import Prepared
+from tunewell.tasks.vision.task_file import Prepared
 from tunewell.trial import Failed
 
 ALL = ("train", "val")

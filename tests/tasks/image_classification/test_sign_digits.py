@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tests.tasks.supervised import run
 
+from tunewell.spec.capacity import Capacity
 from tunewell.spec.experiment import parse_spec
 from tunewell.tasks.image_classification.task import ImageClassification
 from tunewell.tasks.image_classification.train import train
@@ -20,8 +21,8 @@ def train_default(data: Path, home: Path, network: str, **changed: Any) -> list[
     task = ImageClassification()
     raw = {"name": "e", "task": "image-classification", "data": str(data), "network": network, "parameters": changed}
     spec = parse_spec(task.complete(raw))
-    task.prepare(spec, task.space(spec), home / "e", home / "cache", lambda *step: None)
-    parameters = task.space(spec).default()
+    task.prepare(spec, task.space(spec, Capacity(())), home / "e", home / "cache", lambda *step: None)
+    parameters = task.space(spec, Capacity(())).default()
     assert parameters is not None
     run(train, home / "trial", parameters, TUNEWELL_TASK_FILE=str(home / "e" / "task.json"))
     lines = (home / "trial" / "reports.jsonl").read_text().splitlines()

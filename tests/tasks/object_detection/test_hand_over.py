@@ -49,7 +49,7 @@ def uneven(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def evaluation(experiment: Trained) -> dict[str, dict[str, Any]]:
     """Return the figures of each split."""
     splits: dict[str, dict[str, Any]]
-    splits = json.loads((experiment.folder.parent / "job" / "evaluation.json").read_text())["trials"]["1"]
+    splits = json.loads((experiment.folder.parent / "job" / "artifacts" / "1.json").read_text())
     return splits
 
 
@@ -76,7 +76,7 @@ def test_predictions_are_what_was_measured(uneven: Trained, tmp_path: Path) -> N
     paths = [annotated.path(position) for position in saved]
     arguments = {"model": uneven.model, "inputs": paths, "directory": "/", "output": None, "drawn": None}
     run_job(predict, tmp_path / "job", **arguments)
-    predictions = json.loads((tmp_path / "job" / "predictions.json").read_text())
+    predictions = json.loads((tmp_path / "job" / "artifacts" / "predictions.json").read_text())
     found = {}
     for position, prediction in zip(saved, predictions, strict=True):
         objects, expected = prediction["objects"], saved[position].above(threshold)
@@ -103,7 +103,9 @@ def test_neighbours_change_no_prediction(uneven: Trained, tmp_path: Path) -> Non
 
     def predicted(job: str, inputs: list[Path]) -> dict[str, Any]:
         run_job(predict, tmp_path / job, model=model, inputs=inputs, directory="/", output=None, drawn=None)
-        return {item["file"]: item for item in json.loads((tmp_path / job / "predictions.json").read_text())}
+        return {
+            item["file"]: item for item in json.loads((tmp_path / job / "artifacts" / "predictions.json").read_text())
+        }
 
     together = predicted("together", paths)
     assert sum(len(item["objects"]) for item in together.values()) >= 5
@@ -157,7 +159,7 @@ def test_the_code_of_the_card_reads_any_picture_as_predict_does(uneven: Trained,
     given = by_card(folder, dict(enumerate((photo, scan, cut_out))))
     arguments = {"model": folder, "inputs": [photo, scan, cut_out], "directory": "/", "output": None, "drawn": None}
     run_job(predict, tmp_path / "predict", **arguments)
-    predictions = json.loads((tmp_path / "predict" / "predictions.json").read_text())
+    predictions = json.loads((tmp_path / "predict" / "artifacts" / "predictions.json").read_text())
     for found, prediction in zip(given.values(), predictions, strict=True):
         assert prediction["objects"]
         boxes = [item["box"] for item in prediction["objects"]]

@@ -32,8 +32,8 @@ def test_evaluation(trained: Trained, tmp_path: Path) -> None:
     reports = run_job(
         evaluate, tmp_path / "job", task_file=trained.task_file, trials=[{"number": 7, "folder": trained.attempt}]
     )
-    assert reports == [{"step": 1, "evaluated": 1}]
-    splits = json.loads((tmp_path / "job" / "evaluation.json").read_text())["trials"]["7"]
+    assert reports == [{"step": 1, "evaluating trials": 1.0}]
+    splits = json.loads((tmp_path / "job" / "artifacts" / "7.json").read_text())
     assert (splits["val"]["count"], splits["test"]["count"]) == (4, 3)
     _, config = load_model(trained.model)
     assert {name: splits["val"][name] for name in config.metrics} == config.metrics
@@ -57,7 +57,7 @@ def test_prediction(trained: Trained, tmp_path: Path) -> None:
     model = lenient(trained.model, tmp_path / "model")
     arguments = {"model": model, "inputs": [pictures, broken], "output": output, "drawn": place}
     run_job(predict, tmp_path / "job", directory="/", **arguments)
-    predictions = json.loads((tmp_path / "job" / "predictions.json").read_text())
+    predictions = json.loads((tmp_path / "job" / "artifacts" / "predictions.json").read_text())
     assert [Path(item["file"]).name for item in predictions] == [
         *sorted(p.name for p in pictures.iterdir()),
         broken.name,
@@ -86,7 +86,7 @@ def test_export(trained: Trained, tmp_path: Path) -> None:
     picture = sorted((trained.data / "images").iterdir())[0]
     model = lenient(trained.model, tmp_path / "model")
     folder = hand_over(export, tmp_path / "job", model, trained.task_file)
-    facts = json.loads((tmp_path / "job" / "export.json").read_text())
+    facts = json.loads((tmp_path / "job" / "result.json").read_text())
     assert facts["agreement"] >= 0.97
     assert facts["compared_on"].endswith("in 4 pictures of the data set")
     session = onnxruntime.InferenceSession(folder / "model.onnx")
@@ -100,7 +100,7 @@ def test_export(trained: Trained, tmp_path: Path) -> None:
         assert results[3].shape[1:] == (28, 28)
     assert load_model(folder)[1] == load_model(model)[1]
     run_job(predict, tmp_path / "predict", model=folder, inputs=[picture], directory="/", output=None, drawn=None)
-    [predicted] = json.loads((tmp_path / "predict" / "predictions.json").read_text())
+    [predicted] = json.loads((tmp_path / "predict" / "artifacts" / "predictions.json").read_text())
     told = [line.split()[0] for line in use_as_told(folder, picture).splitlines()]
     assert told and told == [item["label"] for item in predicted["objects"]]
 
@@ -112,7 +112,7 @@ def test_an_export_that_differs_is_no_export(trained: Trained, tmp_path: Path, m
     with pytest.raises(Failed):
         hand_over(export, tmp_path / "job", trained.model)
     assert failure(tmp_path / "job")["cause"] == "crashed"
-    assert not (tmp_path / "job" / "export.json").exists()
+    assert not (tmp_path / "job" / "result.json").exists()
 
 
 def test_retraining(trained: Trained, tmp_path: Path) -> None:

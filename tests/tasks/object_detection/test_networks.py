@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from tunewell.spec.errors import SpecError
-from tunewell.tasks.object_detection import building
-from tunewell.tasks.object_detection.building import MASK_SIDE, batch_norms, build_module, freeze, stages
+from tunewell.tasks.object_detection import detectors as modules
+from tunewell.tasks.object_detection.building import batch_norms, build_module, freeze
+from tunewell.tasks.object_detection.detectors import MASK_SIDE
 from tunewell.tasks.object_detection.hyperparameters import Hyperparameters
-from tunewell.tasks.object_detection.networks import ARCHITECTURES, DETECTORS, SEGMENTERS, architecture
+from tunewell.tasks.object_detection.networks import ARCHITECTURES, architecture, detectors
 
 LIGHT = [name for name, design in ARCHITECTURES.items() if not name.endswith("resnet50")]
 
@@ -29,9 +30,9 @@ def step(name: str, module: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 def test_the_lists_are_complete() -> None:
     """The networks that the tasks promise are there; the first ones are light."""
-    assert next(iter(DETECTORS)) == "faster-rcnn-lite0"
-    assert list(SEGMENTERS) == ["mask-rcnn-lite0", "mask-rcnn-resnet50"]
-    assert set(DETECTORS) == {
+    assert next(iter(detectors(with_masks=False))) == "faster-rcnn-lite0"
+    assert list(detectors(with_masks=True)) == ["mask-rcnn-lite0", "mask-rcnn-resnet50"]
+    assert set(detectors(with_masks=False)) == {
         "ssdlite-mobilenetv3",
         *(f"{kind}-{size}" for kind in ("faster-rcnn", "fcos", "retinanet") for size in ("lite0", "resnet50")),
     }
@@ -53,14 +54,15 @@ def test_every_default_has_a_source_and_can_be_used(name: str) -> None:
 def test_light_networks_learn_a_step_and_find(name: str) -> None:
     """With and without objects, losses are finite and reach the parts that are trained; results have the right form."""
     module = build_module(name, 3)
-    freeze(module, 2)
+    stages = architecture(name).stages(module)
+    freeze(module, stages[:2])
     module.train()
     loss = torch.stack(list(step(name, module).values())).sum()
     loss.backward()
     assert torch.isfinite(loss)
-    frozen = [parameter for stage in stages(module)[:2] for part in stage for parameter in part.parameters()]
+    frozen = [parameter for stage in stages[:2] for part in stage for parameter in part.parameters()]
     assert frozen and all(parameter.grad is None for parameter in frozen)
-    assert any(parameter.grad is not None for parameter in stages(module)[3][0].parameters())
+    assert any(parameter.grad is not None for parameter in stages[3][0].parameters())
     assert all(parameter.grad is None for norm in batch_norms(module) for parameter in norm.parameters())
     with torch.inference_mode():
         found = module.eval()([torch.rand(3, 32, 64)])[0]
@@ -74,9 +76,10 @@ def test_light_networks_learn_a_step_and_find(name: str) -> None:
 def test_full_networks_are_built(name: str) -> None:
     """Full networks have five stages, which make up their backbone but for its pyramid."""
     module = build_module(name, 3)
-    parts = [part for stage in stages(module) for part in stage]
+    stages = architecture(name).stages(module)
+    parts = [part for stage in stages for part in stage]
     counted = sum(parameter.numel() for part in parts for parameter in part.parameters())
-    assert len(stages(module)) == 5
+    assert len(stages) == 5
     assert counted == sum(parameter.numel() for parameter in module.backbone.body.parameters())  # type: ignore[union-attr]
 
 
@@ -107,7 +110,7 @@ def test_mixed_precision_ends_before_the_heads(name: str, monkeypatch: pytest.Mo
     images = torch.rand(1, 3, 64, 64)
     with torch.inference_mode():
         exact = module.backbone(images)  # type: ignore[operator]
-        monkeypatch.setattr(building, "mixed_precision", lambda device: torch.autocast("cpu", torch.bfloat16))
+        monkeypatch.setattr(modules, "mixed_precision", lambda device: torch.autocast("cpu", torch.bfloat16))
         mixed = module.backbone(images)  # type: ignore[operator]
         found = module([images[0]])[0]
     assert list(mixed) == list(exact)

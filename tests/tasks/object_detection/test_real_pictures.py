@@ -12,6 +12,7 @@ import pytest
 from tests.tasks.shared_data import shared_data
 from tests.tasks.supervised import run
 
+from tunewell.spec.capacity import Capacity
 from tunewell.spec.experiment import parse_spec
 from tunewell.tasks.catalogue import task_for
 from tunewell.tasks.object_detection.annotations import AnnotatedPictures
@@ -34,7 +35,7 @@ def train_default(task: str, data: str, home: Path, share: float, **changed: Any
     parameters = {"epochs": 1, **changed}
     raw = {"name": "e", "task": task, "data": str(shared_data(data)), "parameters": parameters}
     spec = parse_spec(task_for(raw).complete(raw))
-    space = task_for(raw).space(spec)
+    space = task_for(raw).space(spec, Capacity(()))
     task_for(raw).prepare(spec, space, home / "e", home / "cache", lambda *step: None)
     manifest = home / "e" / "manifest.json"
     annotated = AnnotatedPictures.load(manifest)

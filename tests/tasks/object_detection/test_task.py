@@ -12,11 +12,12 @@ import pytest
 from tests.tasks.object_detection.scenes import make_scenes, write_coco
 from tests.tasks.object_detection.trained import NETWORKS, Trained, prepare
 
+from tunewell.spec.capacity import Capacity
 from tunewell.spec.errors import ConflictError, SpecError
 from tunewell.spec.experiment import ExperimentSpec, parse_spec
 from tunewell.tasks.catalogue import task_for
 from tunewell.tasks.object_detection.task import InstanceSegmentation, ObjectDetection
-from tunewell.tasks.vision.prepared import Prepared
+from tunewell.tasks.vision.task_file import Prepared
 
 TASKS = {"object-detection": ObjectDetection, "instance-segmentation": InstanceSegmentation}
 
@@ -33,7 +34,7 @@ def test_defaults(task: str) -> None:
     completed = spec(task=task)
     assert (completed.objective.metric, completed.objective.goal) == ("map", "maximize")
     assert completed.network == NETWORKS[task]
-    defaults = TASKS[task]().space(completed).default()
+    defaults = TASKS[task]().space(completed, Capacity(())).default()
     assert defaults is not None and defaults["epochs"] == 8
 
 
@@ -52,7 +53,7 @@ def test_bad_specs(fields: dict[str, Any], message: str) -> None:
     """What training can't follow is refused, with the field."""
     with pytest.raises(SpecError) as caught:
         given = spec(**fields)
-        ObjectDetection().space(given)
+        ObjectDetection().space(given, Capacity(()))
     assert message in str(caught.value)
 
 

@@ -20,7 +20,7 @@ from tunewell.tasks.object_detection.learner import DetectionLearner, ahead
 from tunewell.tasks.object_detection.metrics import measure
 from tunewell.tasks.object_detection.model import load_model
 from tunewell.tasks.object_detection.train import create_learner, training_positions
-from tunewell.tasks.vision.prepared import Prepared
+from tunewell.tasks.vision.task_file import Prepared
 from tunewell.trial import Failed
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from tests.tasks.object_detection.scenes import make_scenes, write_coco
 from tests.tasks.supervised import run
 
+from tunewell.spec.capacity import Capacity
 from tunewell.spec.experiment import parse_spec
 from tunewell.tasks.catalogue import task_for
 from tunewell.tasks.object_detection.train import train
@@ -65,7 +66,9 @@ def prepare(home: Path, task: str = "object-detection", data: Path | None = None
     data = data or write_coco(home / "data", make_scenes(SPLITS))
     raw = {"name": "e", "task": task, "data": str(data), "weights": "none", "parameters": {"image_size": [64, 48]}}
     spec = parse_spec(task_for(raw).complete({**raw, **fields}))
-    task_for(raw).prepare(spec, task_for(raw).space(spec), home / "e", home / "cache", lambda what, done, total: None)
+    task_for(raw).prepare(
+        spec, task_for(raw).space(spec, Capacity(())), home / "e", home / "cache", lambda what, done, total: None
+    )
     return Trained(data, home / "e")
 
 

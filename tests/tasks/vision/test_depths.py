@@ -15,12 +15,13 @@ from PIL import Image
 
 from tunewell.tasks.vision.depths import (
     Extent,
-    describe_ranges,
     fitting_range,
     measure_ranges,
     ranges_in_code,
+    scaling_in_words,
 )
-from tunewell.tasks.vision.pictures import SQUASH, has_several_frames, load_pixels
+from tunewell.tasks.vision.pictures import has_several_frames, load_pixels
+from tunewell.tasks.vision.resize_rules import SQUASH
 
 
 def png(values: np.ndarray, extra: bytes = b"") -> bytes:
@@ -199,8 +200,8 @@ def test_transparency_of_deep_pictures() -> None:
 def test_the_code_of_a_model_card_gives_the_same_pixels() -> None:
     """Pictures are scaled by the card's code as they are here, and its words say it."""
     ranges = {"grey": (100.0, 4095.0), "float": (-1.5, 2.25)}
-    assert describe_ranges(ranges).startswith("grey values of more than 8 bits from 100…4095 to 0…255 and values that")
-    assert describe_ranges({}) == ranges_in_code({}) == ""
+    assert scaling_in_words(ranges).startswith("grey values of more than 8 bits from 100…4095 to 0…255 and values that")
+    assert scaling_in_words({}) == ranges_in_code({}) == ""
     for content in (png(ramp(5000)), tiff(ramp(3, np.float32, -2))):
         names = {"np": np, "Image": Image, "picture": Image.open(BytesIO(content))}
         exec(ranges_in_code(ranges), names)

@@ -12,7 +12,8 @@ import pytest
 from PIL import Image, ImageOps
 
 from tunewell.tasks.vision.handover import upright_code
-from tunewell.tasks.vision.pictures import SQUASH, load_pixels
+from tunewell.tasks.vision.pictures import load_pixels
+from tunewell.tasks.vision.resize_rules import SQUASH
 
 
 @pytest.mark.parametrize(("name", "mode"), [("a.jpg", "RGB"), ("a.png", "RGBA"), ("a.png", "LA"), ("a.gif", "P")])

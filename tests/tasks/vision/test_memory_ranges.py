@@ -10,14 +10,13 @@ from typing import Any
 import pytest
 import torch
 
+from tunewell.spec.capacity import Capacity, Gpu, Node
 from tunewell.spec.experiment import parse_spec
 from tunewell.tasks.catalogue import task_for
 from tunewell.tasks.image_classification.networks import ARCHITECTURES as CLASSIFIERS
-from tunewell.tasks.object_detection import building
+from tunewell.tasks.object_detection import building, detectors
 from tunewell.tasks.object_detection.networks import ARCHITECTURES as DETECTORS
-from tunewell.tasks.vision import memory_ranges
-from tunewell.tasks.vision.gpus import Gpu
-from tunewell.tasks.vision.memory_ranges import Needs, ranges_on
+from tunewell.tasks.vision.memory_ranges import REFERENCE_SIDE, GpuMemory, Needs, fitted_parameters, ranges_on
 
 GIB = 1 << 30
 NEEDS = {name: design.needs for name, design in (*CLASSIFIERS.items(), *DETECTORS.items())}
@@ -30,16 +29,26 @@ TOLD = {
 }
 
 
+def gpu(gib: int, capability: tuple[int, int] = (9, 0)) -> Gpu:
+    """Return a GPU with so much memory."""
+    return Gpu("0", memory_bytes=gib * GIB, compute_capability=capability)
+
+
+def node(*gpus: Gpu) -> Node:
+    """Return a machine with these GPUs."""
+    return Node("here", 8, 64 * GIB, gpus, 8, 64 * GIB, tuple(one.device for one in gpus))
+
+
 @pytest.mark.parametrize("needs", NEEDS.values(), ids=NEEDS)
 def test_more_memory_holds_more(needs: Needs) -> None:
     """Ranges grow with the memory, are halved without bfloat16, and hold their defaults."""
     largest = []
     for gib in (2, 4, 8, 24, 80):
-        found = ranges_on(Gpu(gib * GIB, True), needs, {})
+        found = ranges_on(GpuMemory(gib * GIB, True), needs, {})
         for declaration in found.values():
             assert declaration["default"] in declaration["ordinal"]
         largest.append(found["image_size"]["ordinal"][-1] ** 2 * found["batch_size"]["ordinal"][-1])
-        older = ranges_on(Gpu(gib * GIB, False), needs, {})
+        older = ranges_on(GpuMemory(gib * GIB, False), needs, {})
         assert older["image_size"]["ordinal"][-1] ** 2 * older["batch_size"]["ordinal"][-1] <= largest[-1]
     assert largest == sorted(largest)
     assert found["image_size"]["ordinal"] == list(needs.offer.sides)
@@ -49,19 +58,19 @@ def test_more_memory_holds_more(needs: Needs) -> None:
 
 def test_what_is_given_is_kept() -> None:
     """A given image size decides how large batches may be; a given batch size is left alone."""
-    gpu, needs = Gpu(8 * GIB, True), NEEDS["efficientnetv2-s"]
+    gpu, needs = GpuMemory(8 * GIB, True), NEEDS["efficientnetv2-s"]
     small = ranges_on(gpu, needs, {"image_size": [64, 96]})
     large = ranges_on(gpu, needs, {"image_size": {"ordinal": [64, 512], "default": 64}})
     assert set(small) == set(large) == {"batch_size"}
     assert small["batch_size"]["ordinal"] == [16, 32, 64, 128, 256]
     assert max(large["batch_size"]["ordinal"]) <= 16
     assert ranges_on(gpu, needs, {"image_size": 64, "batch_size": 8}) == {}
-    assert ranges_on(Gpu(GIB, True), needs, {"image_size": 64})["batch_size"]["ordinal"] == [1]
+    assert ranges_on(GpuMemory(GIB, True), needs, {"image_size": 64})["batch_size"]["ordinal"] == [1]
 
 
 def test_what_is_kept_of_a_picture_of_any_size_counts() -> None:
     """Masks of sampled boxes leave room for fewer pictures, however small."""
-    gpu = Gpu(24 * GIB, True)
+    gpu = GpuMemory(24 * GIB, True)
     found = [
         ranges_on(gpu, NEEDS[name], {"image_size": 64})["batch_size"]["ordinal"][-1]
         for name in ("fcos-resnet50", "mask-rcnn-resnet50")
@@ -70,22 +79,36 @@ def test_what_is_kept_of_a_picture_of_any_size_counts() -> None:
 
 
 @pytest.mark.parametrize("task", TOLD)
-def test_ranges_enter_the_space(task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ranges_enter_the_space(task: str, tmp_path: Path) -> None:
     """With a GPU the space holds what the spec leaves open; without one, or without use for it, the network's own."""
     raw: dict[str, Any] = {"name": "e", "task": task, "data": str(tmp_path), "network": TOLD[task][0]}
     raw |= {"weights": "none", "parameters": {"batch_size": [4, 8]}}
     own = task_for(raw)
     spec, without = (parse_spec(own.complete({**raw, **more})) for more in ({}, {"resources": {"gpus": 0}}))
-    monkeypatch.setattr(memory_ranges, "smallest_gpu", lambda: None)
-    small = own.space(spec)
-    monkeypatch.setattr(memory_ranges, "smallest_gpu", lambda: Gpu(80 * GIB, True))
+    gpus = tuple(gpu(gib) for gib in (96, 80))
+    machine = Capacity((node(*gpus),))
+    small, large = own.space(spec, Capacity(())), own.space(spec, machine)
     offer = NEEDS[TOLD[task][0]].offer
-    assert own.space(spec)["image_size"].default == offer.usual_side
-    assert own.space(spec)["image_size"].values(9) == list(offer.sides)
+    assert large["image_size"].default == offer.usual_side
+    assert large["image_size"].values(9) == list(offer.sides)
     assert small["image_size"].values(9) == own.networks[TOLD[task][0]].space["image_size"].values(9)
-    assert own.space(spec)["batch_size"].values(9) == small["batch_size"].values(9) == [4, 8]
-    assert own.space(without) == small
+    assert large["batch_size"].values(9) == small["batch_size"].values(9) == [4, 8]
+    assert own.space(without, machine) == small
     assert parse_spec(own.complete(raw)) == spec
+
+
+def test_the_smallest_gpu_counts(tmp_path: Path) -> None:
+    """Of several GPUs each trial gets at least the least memory, and bfloat16 only if all have it; none if unknown."""
+    raw = {"name": "e", "task": "image-classification", "data": str(tmp_path), "network": "resnet50"}
+    spec, needs = parse_spec(task_for(raw).complete(raw)), NEEDS["resnet50"]
+
+    def found(*gpus: Gpu) -> dict[str, Any]:
+        return fitted_parameters(spec, needs, Capacity((node(*gpus),)))
+
+    large, small, old = gpu(80), gpu(8), gpu(80, (7, 5))
+    assert found(large, small) == ranges_on(GpuMemory(8 * GIB, True), needs, {})
+    assert found(large, old) == ranges_on(GpuMemory(80 * GIB, False), needs, {})
+    assert found(Gpu("0")) == found() == {}
 
 
 @pytest.mark.parametrize("task", TOLD)
@@ -136,7 +159,7 @@ def test_declared_sizes_are_those_of_the_detector(name: str, monkeypatch: pytest
     """The same, with as many objects in a picture as its heads sample."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    monkeypatch.setattr(building, "mixed_precision", lambda device: torch.autocast("cpu", torch.bfloat16))
+    monkeypatch.setattr(detectors, "mixed_precision", lambda device: torch.autocast("cpu", torch.bfloat16))
     side, design = 192, DETECTORS[name]
     network = building.build_module(name, 10).train()
     assert millions(network) == pytest.approx(design.needs.million_weights, rel=0.1)
@@ -152,7 +175,7 @@ def test_declared_sizes_are_those_of_the_detector(name: str, monkeypatch: pytest
         with counted(network) as kept:
             network(list(torch.rand(batch, 3, side, side)), [target] * batch)
         sizes.append(sum(number for number, _ in kept.values()))
-    expected = design.needs.kept_mib * (side / memory_ranges.REFERENCE_SIDE) ** 2 + design.needs.fixed_mib
+    expected = design.needs.kept_mib * (side / REFERENCE_SIDE) ** 2 + design.needs.fixed_mib
     assert (sizes[1] - sizes[0]) / (1 << 20) == pytest.approx(expected, rel=0.2)
 
 

@@ -10,7 +10,6 @@ import pytest
 from PIL import Image, ImageOps
 
 from tunewell.tasks.vision.pictures import (
-    LETTERBOX,
     PictureError,
     bombs_refused,
     letterbox_shape,
@@ -18,6 +17,7 @@ from tunewell.tasks.vision.pictures import (
     picture_size,
     read_header,
 )
+from tunewell.tasks.vision.resize_rules import LETTERBOX
 
 
 def encode(image: Image.Image, kind: str, **options: object) -> bytes:

@@ -22,7 +22,7 @@ from tunewell.tasks.vision.sampling import advise_sampling
 def test_a_sample_is_advised_where_enough_is_left(pictures: int, counts: list[int], share: str | None) -> None:
     """The smallest share that leaves a thousand pictures and fifty of each class; none where nothing does."""
     splits = {"val": 1, "train": pictures}
-    data = DataSummary("data", splits, "pictures", {str(label): (0, count) for label, count in enumerate(counts)})
+    data = DataSummary("data", splits, "picture", {str(label): (0, count) for label, count in enumerate(counts)})
     advice = advise_sampling(1.0, data)
     assert advise_sampling(0.5, data) == [], "it is sampled already"
     if share is None:

@@ -46,7 +46,7 @@ def view(spec: dict[str, Any]) -> DataView:
 def test_broken_and_copied_pictures_are_shown(colours: Path, tmp_path: Path) -> None:
     """Though a search would bear them, the page tells of each, and names can't change the page."""
     found = view({"task": "image-classification", "data": str(colours)})
-    assert found.summary.pictures == {"train": 16, "val": 6}
+    assert found.summary.items == {"train": 16, "val": 6}
     assert found.broken == {"train/red & blue/0.png": "it is no picture, or damaged"}
     [(copy, original)] = found.copies
     assert (copy.caption, original.caption) == ("val: val/red & blue/0.png", "train: train/red & blue/5.png")
@@ -67,13 +67,13 @@ def test_objects_are_drawn(task: str, tmp_path: Path) -> None:
     """Examples of each class bear their marks; a sound data set is said to be sound."""
     data = write_coco(tmp_path / "data", make_scenes({"train": 8, "val": 3}))
     found = view({"task": task, "data": str(data), "weights": "none"})
-    assert found.summary.counted == "objects"
+    assert found.summary.counted == "object"
     assert not found.broken and not found.copied
     assert all(pictures and len(set(pictures)) == len(pictures) for pictures in found.examples.values())
     page = render(found)
     assert "Every picture can be read." in page
     assert "No picture is in train and in another split." in page
-    assert json.dumps(found.summary.pictures) == '{"train": 8, "val": 3}'
+    assert json.dumps(found.summary.items) == '{"train": 8, "val": 3}'
 
 
 def test_pictures_with_several_labels_name_them(tmp_path: Path) -> None:
@@ -96,12 +96,12 @@ def test_pictures_with_several_labels_name_them(tmp_path: Path) -> None:
 def test_what_has_no_pictures(tmp_path: Path) -> None:
     """A command's data are its own matter, and a page that can't be written is told."""
     raw: dict[str, Any] = {"name": "e", "command": ["true", "{x}"], "parameters": {"x": [1, 2]}, "objective": "loss"}
-    with pytest.raises(SpecError, match="pictures: only built-in tasks know their data"):
+    with pytest.raises(SpecError, match=r"^pictures: only built-in tasks know their data"):
         write_data_page(make_plan(raw), tmp_path / "page.html")
 
 
 def test_a_page_that_cannot_be_written(colours: Path, tmp_path: Path) -> None:
     """It is an error that names the place."""
     plan = make_plan({"name": "e", "task": "image-classification", "data": str(colours)})
-    with pytest.raises(SpecError, match=r"pictures: .*nowhere/page\.html can't be written"):
+    with pytest.raises(SpecError, match=r"^pictures: .*nowhere/page\.html can't be written"):
         write_data_page(plan, tmp_path / "nowhere" / "page.html")

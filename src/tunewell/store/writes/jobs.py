@@ -11,7 +11,7 @@ from tunewell.spec.errors import TransitionRefused
 from tunewell.spec.states import Cause, JobState
 from tunewell.store import job_statements as statements
 from tunewell.store.rows import EventKind, JobEnd, JsonObject
-from tunewell.store.tables import job
+from tunewell.store.tables import job, request
 from tunewell.store.writes.writer import Writer, clean, cleaned, or_present
 
 
@@ -122,7 +122,7 @@ class JobWrites(Writer):
         self._note(job_id, "lost", now, attempt, {**facts, **row._mapping})
 
     def finish_job(self, job_id: int, attempt: int, end: JobEnd) -> None:
-        """Move a job from running to a final state."""
+        """Move a job from running to a final state; what is asked of it is handled with that."""
         assert end.state.final, end
         now = or_present(end.now)
         facts = {
@@ -136,10 +136,14 @@ class JobWrites(Writer):
         row = self._execute(statements.FINISH_JOB, {**this, **facts, "new_result": end.result}).first()
         if row is None:
             raise self._job_refusal(job_id, f"to end attempt {attempt} as {end.state}")
+        self._close_requests(job_id, now)
         self._note(job_id, "ended", now, attempt, {**facts, **row._mapping})
 
     def end_waiting_job(self, job_id: int, end: JobEnd) -> None:
-        """Move a job from waiting to a final state: it was stopped, can't be done, or needs nothing to be run."""
+        """Move a job from waiting to a final state: it was stopped, can't be done, or needs nothing to be run.
+
+        What is asked of it is handled with that.
+        """
         assert end.state.final, end
         now = or_present(end.now)
         facts = {
@@ -152,6 +156,7 @@ class JobWrites(Writer):
         row = self._execute(statements.END_WAITING_JOB, values).first()
         if row is None:
             raise self._job_refusal(job_id, f"to end it as {end.state} while it waits")
+        self._close_requests(job_id, now)
         self._note(job_id, "ended", now, row.attempt, {**facts, **row._mapping})
 
     def retry_job(self, job_id: int, now: float | None = None) -> None:
@@ -160,6 +165,11 @@ class JobWrites(Writer):
         if row is None:
             raise self._job_refusal(job_id, "to run it again")
         self._note(job_id, "retried", or_present(now), row.attempt)
+
+    def _close_requests(self, job_id: int, now: float) -> None:
+        """Call handled what was asked of a job that has ended: it is not meant for its next life."""
+        open_ = (request.c.job == job_id, request.c.handled_at.is_(None))
+        self._execute(update(request).where(*open_).values(handled_at=now))
 
     def _note(
         self,

@@ -110,11 +110,14 @@ def _check_splits(folder: Path) -> None:
         return
     if "train" not in named.values():
         found = listed(named.values())
-        raise DataError(f"{folder}: it has {found} but no train folder. Add train/ with one folder per class.")
+        raise DataError(
+            f"it has {found} but no train folder", field=str(folder), remedy="Add train/ with one folder per class"
+        )
     first = next(sub for sub in holding if named[sub.name] == "train")
     raise DataError(
-        f"{first}: it holds no class folders. Sort its pictures into one folder per class, "
-        f"such as {first.name}/cat and {first.name}/dog."
+        "it holds no class folders",
+        field=str(first),
+        remedy=f"Sort its pictures into one folder per class, such as {first.name}/cat and {first.name}/dog",
     )
 
 
@@ -160,13 +163,14 @@ def _read_classes(folder: Path, split: str, notes: list[str]) -> list[Found]:
     if not kept:
         loose = len(find_pictures(folder).pictures)
         if loose:
-            raise DataError(f"{folder}: its {loose} pictures are in no class folder. Make one folder per class.")
-        raise DataError(f"{folder}: there are no pictures in its class folders. {known_endings()}")
+            raise DataError(
+                f"its {loose} pictures are in no class folder", field=str(folder), remedy="Make one folder per class"
+            )
+        raise DataError("there are no pictures in its class folders", field=str(folder), remedy=known_endings())
     for held in found:
         if not held.pictures and (held.others or held.unread):
-            raise DataError(
-                f"{held.folder}: this class has no picture. Add some, or move the folder elsewhere.{_hint(held)}"
-            )
+            remedy = f"Add some, or move the folder elsewhere{_hint(held)}"
+            raise DataError("this class has no picture", field=str(held.folder), remedy=remedy)
     if empty := [held.folder.name for held in found if not held.pictures]:
         notes.append(f"Left out, being empty: {count(len(empty), 'folder')}, {listed(empty)}.")
     return kept
@@ -175,7 +179,7 @@ def _read_classes(folder: Path, split: str, notes: list[str]) -> list[Found]:
 def _hint(held: Found) -> str:
     if not any(path.suffix.lower() in (".json", ".xml") for path in held.unread):
         return ""
-    return " Annotations of objects are for the tasks object-detection and instance-segmentation."
+    return ". Annotations of objects are for the tasks object-detection and instance-segmentation"
 
 
 def _without_labels(places: Sequence[Path], split: str) -> str:

@@ -32,7 +32,7 @@ from tunewell.tasks.image_classification.manifest import Manifest
 from tunewell.tasks.image_classification.tables import TABLE_SUFFIXES, read_tables, tables_beside, tables_in
 from tunewell.tasks.vision.duplicates import groups_of_copies
 from tunewell.tasks.vision.files import listed, step_into
-from tunewell.tasks.vision.inspection import Pictures, describe
+from tunewell.tasks.vision.inspection import Pictures, name_broken
 from tunewell.tasks.vision.names import SPLITS, splits_among
 from tunewell.tasks.vision.picture_set import VALIDATION_SHARE
 
@@ -61,7 +61,11 @@ def read_labelling(data: Path, single: bool) -> tuple[Path, Labelling]:
     """
     if not data.is_dir() and not (data.is_file() and data.suffix.lower() in TABLE_SUFFIXES):
         problem = "is neither a folder nor a table" if data.exists() else "does not exist"
-        raise DataError(f"{data}: it {problem}. Point `data` at a folder with one folder per class, or at a CSV file.")
+        raise DataError(
+            f"it {problem}",
+            field=str(data),
+            remedy="Point `data` at a folder with one folder per class, or at a CSV file",
+        )
     folder, notes = step_into(data) if data.is_dir() else (data.parent, [])
     by_folders = data.is_dir() and has_class_folders(folder)
     tables = [] if by_folders else tables_in(folder if data.is_dir() else data)
@@ -87,7 +91,7 @@ def _with_splits(rows: Sequence[Row], folder: Path) -> list[Row]:
     by_folder = [next((named[part] for part in path if part in named), "train") for path in parts]
     found = [replace(row, split=row.split or split) for row, split in zip(rows, by_folder, strict=True)]
     if not any(row.split == "train" for row in found):
-        raise DataError(f"{folder}: its table has no picture to train on. Mark some as train.")
+        raise DataError("its table has no picture to train on", field=str(folder), remedy="Mark some as train")
     return found
 
 
@@ -106,14 +110,17 @@ def _manifest(folder: Path, labelling: Labelling) -> Manifest:
     for row in labelling.rows:
         if len(row.labels) > 1:
             raise DataError(
-                f"{row.path}: its rows have {len(row.labels)} labels. Several a picture are the task "
-                "multilabel-classification."
+                f"its rows have {len(row.labels)} labels",
+                field=str(row.path),
+                remedy="Several a picture are the task multilabel-classification",
             )
     labelling = with_known_classes(folder, labelling)
     rows = sorted(labelling.rows, key=lambda row: row.path.relative_to(folder).as_posix())
     classes = tuple(sorted({row.labels[0] for row in rows}))
     if len(classes) < 2:
-        raise DataError(f"{folder}: there is a single class, '{classes[0]}'. Telling apart needs two or more.")
+        raise DataError(
+            f"there is a single class, '{classes[0]}'", field=str(folder), remedy="Telling apart needs two or more"
+        )
     label_of = {name: label for label, name in enumerate(classes)}
     return Manifest(
         folder=folder,
@@ -137,8 +144,9 @@ def check_classes_left(manifest: Pictures, kept: Pictures, broken: Mapping[int, 
         lost = [manifest.classes[label] for label in labels]
         if lost and split == "train":
             raise DataError(
-                f"{manifest.folder}: no picture of class '{lost[0]}' in {split} can be read: "
-                f"{describe(manifest, broken)}. Repair or replace them."
+                f"no picture of class '{lost[0]}' in {split} can be read: {name_broken(manifest, broken)}",
+                field=str(manifest.folder),
+                remedy="Repair or replace them",
             )
         if lost:
             notes.append(note_lacking(split, lost))
@@ -178,8 +186,9 @@ def _divide(manifest: Manifest, seed: int) -> Manifest:
     for label, count in Counter(labels).items():
         if count < 2:
             raise DataError(
-                f"{manifest.folder}: class '{manifest.classes[label]}' has a single picture, too few to divide "
-                "into train and val. Add pictures, remove the class, or make train/ and val/ folders yourself."
+                f"class '{manifest.classes[label]}' has a single picture, too few to divide into train and val",
+                field=str(manifest.folder),
+                remedy="Add pictures, remove the class, or make train/ and val/ folders yourself",
             )
     groups = groups_of_copies([manifest.path(position) for position in manifest.splits["train"]])
     chosen = stratified_share(labels, VALIDATION_SHARE, seed, groups)

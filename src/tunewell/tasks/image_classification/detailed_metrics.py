@@ -39,6 +39,7 @@ def measure(logits: np.ndarray, labels: np.ndarray, classes: Sequence[str], path
     matrix = confusion_matrix(labels, logits.argmax(axis=1), labels=range(len(classes)))
     return {
         "count": len(labels),
+        "unit": "picture",
         **dict.fromkeys(("accuracy", "f1", "loss", "top_5_accuracy", "auroc")),
         **metrics.measure(logits, labels),
         "macro": _means(labels, logits.argmax(axis=1), "macro"),

@@ -36,7 +36,9 @@ def write_digits(folder: Path, seed: int = 0) -> None:
     if folder.exists():
         if {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()} == set(places):
             return
-        raise DataError(f"{folder}: it exists and holds something else than the digits. Name another folder.")
+        raise DataError(
+            "it exists and holds something else than the digits", field=str(folder), remedy="Name another folder"
+        )
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:

@@ -1,11 +1,7 @@
-"""The job `evaluate`: how good the models of trials are, in detail.
+"""The job `evaluate`; see `evaluation`.
 
-`job.json`: `{"task_file": …, "trials": [{"number": 7, "folder": attempt folder}, …]}`. Leaves `evaluation.json`::
-
-    {"trials": {"7": {"val": {…}, "test": {…} or null}, …}}
-
-with the metrics of `detailed_metrics.measure` or `multilabel_details.measure` for the validation set, from the
-predictions that the trial left, and for the test set, which nothing has looked at before.
+An evaluation has the metrics of `detailed_metrics.measure` or `multilabel_details.measure` for the validation set, from
+the predictions that the trial left, and for the test set, which nothing has looked at before.
 """
 
 from __future__ import annotations
@@ -20,28 +16,23 @@ import torch
 from torch import nn
 
 from tunewell.spec.errors import DataError
+from tunewell.tasks.evaluation import evaluate_trials
 from tunewell.tasks.image_classification.learner import PREDICTION_BATCH, Pictures, labelled_pictures
 from tunewell.tasks.image_classification.manifest import LabelledPictures, load_manifest
 from tunewell.tasks.image_classification.model import ModelConfig, load_model, normalize
 from tunewell.tasks.vision.device import best_device, on_device
 from tunewell.tasks.vision.job import arguments_of
-from tunewell.tasks.vision.prepared import Prepared
-from tunewell.trial import report
-from tunewell.trial.files import write_json
+from tunewell.tasks.vision.task_file import Prepared
 
 Measures = dict[str, Any]
 
 
 def evaluate(folder: Path) -> None:
-    """Evaluate the trials that `job.json` names; report how many are done after each."""
+    """Evaluate the trials that `job.json` names."""
     with arguments_of(folder) as arguments:
         prepared = Prepared.load(Path(arguments["task_file"]))
         manifest = load_manifest(Path(prepared.manifest))
-        found = {}
-        for trial in arguments["trials"]:
-            found[str(trial["number"])] = _evaluate_trial(Path(trial["folder"]) / "artifacts", prepared, manifest)
-            report(step=len(found), evaluated=len(found))
-        write_json(folder / "evaluation.json", {"trials": found})
+        evaluate_trials(folder, arguments, lambda artifacts: _evaluate_trial(artifacts, prepared, manifest))
 
 
 def _evaluate_trial(artifacts: Path, prepared: Prepared, manifest: LabelledPictures) -> dict[str, Measures | None]:
@@ -62,7 +53,7 @@ def _left_predictions(file: Path) -> tuple[np.ndarray, np.ndarray]:
         with file.open("rb") as stream, np.load(stream) as left:
             return left["logits"], left["positions"]
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError):
-        raise DataError(f"{file}: these predictions of a trial are damaged. Restore them.") from None
+        raise DataError("these predictions of a trial are damaged", field=str(file), remedy="Restore them") from None
 
 
 def _measure(

@@ -24,7 +24,7 @@ from torch import nn
 
 from tunewell.tasks.image_classification.manifest import load_manifest
 from tunewell.tasks.image_classification.model import ModelConfig, load_model, preprocess
-from tunewell.tasks.vision.depths import describe_ranges
+from tunewell.tasks.vision.depths import scaling_in_words
 from tunewell.tasks.vision.handover import Export, hand_over, upright_code
 from tunewell.tasks.vision.pictures import bombs_refused, load_pixels
 from tunewell.trial import fail
@@ -53,7 +53,7 @@ def _write(model: Path, output: Path, manifest: Path | None) -> Export:
         fail("crashed", f"the export's probabilities differ by {difference:.2g}, more than {TOLERANCE:g}")
     compared_on = f"{len(pictures)} {origin}"
     facts = {
-        **_describe(config),
+        **_facts(config),
         "batch": "any number of pictures at a time",
         "max_difference": difference,
         "compared_on": compared_on,
@@ -84,7 +84,7 @@ def write_onnx(module: nn.Module, config: ModelConfig, path: Path) -> None:
         verbose=False,
     )
     model = onnx.load(path)
-    facts = _describe(config)
+    facts = _facts(config)
     onnx.helper.set_model_props(
         model, {name: fact if isinstance(fact, str) else json.dumps(fact) for name, fact in facts.items()}
     )
@@ -108,7 +108,7 @@ class _FromPixels(nn.Module):
         return self.kind.probabilities(self.module((images - self.mean) / self.std))
 
 
-def _describe(config: ModelConfig) -> dict[str, Any]:
+def _facts(config: ModelConfig) -> dict[str, Any]:
     size = config.image_size
     return {
         "task": config.task,
@@ -119,7 +119,7 @@ def _describe(config: ModelConfig) -> dict[str, Any]:
         "inputs": {"images": ["batch", 3, size, size]},
         "outputs": {"probabilities": ["batch", len(config.classes)]},
         "preprocessing": (
-            f"{describe_ranges(config.value_ranges)}RGB, the whole picture resized to {size} x {size} (bicubic), "
+            f"{scaling_in_words(config.value_ranges)}RGB, the whole picture resized to {size} x {size} (bicubic), "
             "divided by 255, channels first"
         ),
         "value_ranges": config.value_ranges,

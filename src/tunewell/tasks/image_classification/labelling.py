@@ -47,7 +47,7 @@ def without_unlabelled(folder: Path, labelling: Labelling, single: bool) -> Labe
         if not empty or (not single and (split != "test" or len(empty) < len(own))):
             continue
         if split == "train" and len(empty) == len(own):
-            raise DataError(f"{folder}: no picture has a label. Fill in the table.")
+            raise DataError("no picture has a label", field=str(folder), remedy="Fill in the table")
         whole = count(len(own), "picture")
         what = f"all {whole}" if len(empty) == len(own) else f"{len(empty)} of {whole}"
         notes.append(f"Not used, having no label: {what} of {split}, such as {_shown(folder, empty)}.")
@@ -88,7 +88,9 @@ def with_known_classes(folder: Path, labelling: Labelling) -> Labelling:
         names = listed({row.labels[0] for row in strange})
         if own and len(strange) == len(own):
             if split == "val":
-                raise DataError(f"{folder}: {split} has only classes that train lacks: {names}. Make them agree.")
+                raise DataError(
+                    f"{split} has only classes that train lacks: {names}", field=str(folder), remedy="Make them agree"
+                )
             notes.append(
                 f"Not used, being of no class that train has ({names}): all {count(len(own), 'picture')} of {split}."
             )

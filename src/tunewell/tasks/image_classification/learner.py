@@ -19,9 +19,9 @@ from tunewell.tasks.image_classification.layer_rates import layer_scales
 from tunewell.tasks.image_classification.manifest import LabelledPictures
 from tunewell.tasks.image_classification.model import ModelConfig, last_layer, normalize
 from tunewell.tasks.vision.device import mixed_precision, on_device
-from tunewell.tasks.vision.job import shared_pixels
 from tunewell.tasks.vision.learner import Learner
-from tunewell.tasks.vision.prepared import Prepared
+from tunewell.tasks.vision.shared_pixels import shared_pixels
+from tunewell.tasks.vision.task_file import Prepared
 
 #: Pictures that go through a network at a time when it is not trained.
 PREDICTION_BATCH = 64
@@ -45,7 +45,7 @@ class Pictures:
 
 
 def labelled_pictures(prepared: Prepared, manifest: LabelledPictures, image_size: int) -> Pictures:
-    """Return the decoded pictures of the whole data set at a size that `prepare` decoded; see `job.shared_pixels`."""
+    """Return the decoded pictures of the whole data set at a size that `prepare` decoded; see `shared_pixels`."""
     return Pictures(shared_pixels(prepared, manifest, image_size), manifest.targets())
 
 

@@ -24,7 +24,8 @@ from tunewell.tasks.image_classification.kinds import KINDS, Kind
 from tunewell.tasks.image_classification.networks import architecture
 from tunewell.tasks.vision.depths import ValueRanges
 from tunewell.tasks.vision.model_files import model_in, write_model
-from tunewell.tasks.vision.pictures import SQUASH, PictureError, bombs_refused, load_pixels
+from tunewell.tasks.vision.pictures import PictureError, bombs_refused, load_pixels
+from tunewell.tasks.vision.resize_rules import SQUASH
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ def preprocess(pictures: Sequence[Path | str | PIL.Image.Image], config: ModelCo
             try:
                 arrays.append(load_pixels(picture, config.image_size, SQUASH, config.value_ranges))
             except PictureError as error:
-                raise DataError(f"{picture}: it can't be read as a picture ({error}).") from None
+                raise DataError(f"it can't be read as a picture ({error})", field=str(picture)) from None
     return normalize(torch.from_numpy(np.stack(arrays)), config)
 
 

@@ -36,7 +36,7 @@ def read_multilabel(data: Path, seed: int) -> MultilabelManifest:
     rows = sorted(_merged(labelling.rows), key=lambda row: row.path.relative_to(folder).as_posix())
     classes = tuple(sorted({label for row in rows for label in row.labels}))
     if not classes:
-        raise DataError(f"{folder}: no picture has a label. Fill in the table.")
+        raise DataError("no picture has a label", field=str(folder), remedy="Fill in the table")
     label_of = {name: label for label, name in enumerate(classes)}
     manifest = MultilabelManifest(
         folder=folder,
@@ -75,8 +75,11 @@ def _check_copies(copies: Sequence[tuple[Path, Path]]) -> None:
     for first, second in copies:
         if groups[first] != groups[second]:
             raise DataError(
-                f"{first} and {second} have the same name but are different pictures. Give each picture a name of its "
-                "own; a picture with several tags lies in several folders under the same name."
+                f"{first} and {second} have the same name but are different pictures",
+                remedy=(
+                    "Give each picture a name of its own; a picture with several tags lies in several folders "
+                    "under the same name"
+                ),
             )
 
 

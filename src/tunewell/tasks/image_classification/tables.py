@@ -70,8 +70,9 @@ def tables_in(data: Path) -> list[SplitTable]:
     if len(preferred) == 1:
         return [SplitTable(preferred[0])]
     raise DataError(
-        f"{data}: it holds {len(found)} tables: {listed(path.name for path in found)}. Point `data` at one of them, "
-        "or call it labels.csv."
+        f"it holds {len(found)} tables: {listed(path.name for path in found)}",
+        field=str(data),
+        remedy="Point `data` at one of them, or call it labels.csv",
     )
 
 
@@ -190,8 +191,9 @@ def _told_apart(rows: Sequence[_FoundRow]) -> tuple[list[_FoundRow], list[_Found
         other = cells.setdefault(row.match.path, row.cell)
         if row.match.way == "end" and other != row.cell:
             raise DataError(
-                f"{row.match.path}: the table may mean it by '{other}' and by '{row.cell}'. "
-                "Write the paths from the table's folder."
+                f"the table may mean it by '{other}' and by '{row.cell}'",
+                field=str(row.match.path),
+                remedy="Write the paths from the table's folder",
             )
     return found, missing
 
@@ -215,8 +217,9 @@ def _check_missing(folder: Path, path: Path, missing: Sequence[_FoundRow], found
     if len(gone) > bearable or len(gone) == total:
         example = gone[0].cell if gone else path.name
         raise DataError(
-            f"{path}: {len(gone)} of {total} rows name a picture that is not there, such as '{example}'. "
-            f"Put the pictures into {folder} or a folder there, or correct the names."
+            f"{len(gone)} of {total} rows name a picture that is not there, such as '{example}'",
+            field=str(path),
+            remedy=f"Put the pictures into {folder} or a folder there, or correct the names",
         )
 
 
@@ -229,7 +232,9 @@ def _merged(rows: Sequence[Row], folder: Path) -> list[Row]:
             found[row.path] = row
         elif before.split != row.split:
             raise DataError(
-                f"{folder}: the picture {row.path.name} is in {before.split} and in {row.split}. Keep one of them."
+                f"the picture {row.path.name} is in {before.split} and in {row.split}",
+                field=str(folder),
+                remedy="Keep one of them",
             )
         else:
             labels = tuple(dict.fromkeys((*before.labels, *row.labels)))

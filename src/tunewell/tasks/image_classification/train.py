@@ -26,7 +26,7 @@ from tunewell.tasks.image_classification.model import ModelConfig, build_module,
 from tunewell.tasks.image_classification.networks import architecture
 from tunewell.tasks.vision.device import best_device
 from tunewell.tasks.vision.foreign_weights import load_into
-from tunewell.tasks.vision.prepared import Prepared
+from tunewell.tasks.vision.task_file import Prepared
 from tunewell.tasks.vision.training import Training, run_trial
 from tunewell.trial import output_dir, parameters, sampling
 

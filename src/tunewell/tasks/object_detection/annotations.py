@@ -48,7 +48,7 @@ class Objects:
 class AnnotatedPictures(PictureSet):
     """A data set: pictures, their objects and splits."""
 
-    counted: ClassVar[str] = "objects"
+    counted: ClassVar[str] = "object"
 
     #: Width and height of each picture.
     sizes: tuple[tuple[int, int], ...]

@@ -35,18 +35,22 @@ def check_flaws(folder: Path, markings: Markings) -> None:
     bearable = _bearable(markings.records)
     if len(markings.unreadable) > bearable:
         raise DataError(
-            f"{folder}: {len(markings.unreadable)} of {markings.records} annotations can't be read, {bearable} would "
-            f"be left out: {listed(markings.unreadable)}. Correct or remove them."
+            f"{len(markings.unreadable)} of {markings.records} annotations can't be read, {bearable} "
+            f"would be left out: {listed(markings.unreadable)}",
+            field=str(folder),
+            remedy="Correct or remove them",
         )
     pictures = len(markings.pictures) + len(markings.missing)
     if len(markings.missing) > _bearable(pictures):
         raise DataError(
-            f"{folder}: {len(markings.missing)} of {pictures} pictures that are annotated or listed are not "
-            f"there, such as {listed(markings.missing)}. Add them, or remove them from annotations and lists."
+            f"{len(markings.missing)} of {pictures} pictures that are annotated or listed are not there, "
+            f"such as {listed(markings.missing)}",
+            field=str(folder),
+            remedy="Add them, or remove them from annotations and lists",
         )
     if not any(picture.objects for picture in markings.pictures):
-        why = " ".join(["Check the annotations.", *markings.notes])
-        raise DataError(f"{folder}: no object is marked in any picture ({markings.layout}). {why}")
+        remedy = " ".join(["Check the annotations.", *markings.notes]).removesuffix(".")
+        raise DataError(f"no object is marked in any picture ({markings.layout})", field=str(folder), remedy=remedy)
 
 
 def flaw_notes(markings: Markings) -> list[str]:
@@ -151,21 +155,27 @@ def _check_limits(folder: Path, flaws: _Flaws, pictures: int, boxes: int, with_m
         (flaws.other_size, "pictures have another size than their annotations are for", _SCALING),
     ):
         if len(found) > _bearable(pictures):
-            raise DataError(f"{folder}: {len(found)} of {pictures} {problem}: {listed(found)}. {remedy}.")
+            raise DataError(f"{len(found)} of {pictures} {problem}: {listed(found)}", field=str(folder), remedy=remedy)
     if with_masks and len(flaws.without_mask) > max(_bearable(boxes), boxes // 10):
         raise DataError(
-            f"{folder}: {len(flaws.without_mask)} of {boxes} objects have a box but no mask, such as one in "
-            f"{listed(flaws.without_mask)}. Add masks, or use the task object-detection."
+            f"{len(flaws.without_mask)} of {boxes} objects have a box but no mask, such as one in "
+            f"{listed(flaws.without_mask)}",
+            field=str(folder),
+            remedy="Add masks, or use the task object-detection",
         )
     if len(flaws.degenerate) > _bearable(boxes):
         raise DataError(
-            f"{folder}: {len(flaws.degenerate)} of {boxes} boxes are empty, turned inside out or outside of their "
-            f"picture, such as one in {listed(flaws.degenerate)}. Correct or remove them."
+            f"{len(flaws.degenerate)} of {boxes} boxes are empty, turned inside out or outside of their "
+            f"picture, such as one in {listed(flaws.degenerate)}",
+            field=str(folder),
+            remedy="Correct or remove them",
         )
     if len(flaws.clipped) > max(BEARABLE_COUNT, _CLIPPED_SHARE * boxes):
         raise DataError(
-            f"{folder}: {len(flaws.clipped)} of {boxes} boxes reach out of their picture, such as one in "
-            f"{listed(flaws.clipped)}: they seem to be for pictures of another size. Correct the coordinates."
+            f"{len(flaws.clipped)} of {boxes} boxes reach out of their picture, such as one in "
+            f"{listed(flaws.clipped)}: they seem to be for pictures of another size",
+            field=str(folder),
+            remedy="Correct the coordinates",
         )
 
 

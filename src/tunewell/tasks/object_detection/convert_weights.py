@@ -40,7 +40,9 @@ def convert(kind: str, network: str, source: str, target: Path) -> None:
     if kind == "package":
         import timm
 
-        classifier = timm.create_model(str(architecture(network).timm_name))
+        download = architecture(network).pretrained.download
+        assert download is not None, "a package brings weights of a model of timm"
+        classifier = timm.create_model(download.name)
         found = _as_body(pair_by_position(read_tensors(file_in_package(source)), classifier))
     elif kind == "timm":
         import timm

@@ -16,9 +16,10 @@ from tunewell.tasks.object_detection.frames import Frame
 from tunewell.tasks.object_detection.masks import draw
 from tunewell.tasks.object_detection.samples import Sample
 from tunewell.tasks.vision.depths import ValueRanges
-from tunewell.tasks.vision.job import shared_pixels
-from tunewell.tasks.vision.pictures import LETTERBOX, letterbox_shape, load_pixels, picture_size
-from tunewell.tasks.vision.prepared import Prepared
+from tunewell.tasks.vision.pictures import letterbox_shape, load_pixels, picture_size
+from tunewell.tasks.vision.resize_rules import LETTERBOX
+from tunewell.tasks.vision.shared_pixels import shared_pixels
+from tunewell.tasks.vision.task_file import Prepared
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class DecodedPictures:
 
 
 def shared_pictures(prepared: Prepared, annotated: AnnotatedPictures, image_size: int) -> DecodedPictures:
-    """Return the decoded pictures of the whole data set at a size that `prepare` decoded; see `job.shared_pixels`."""
+    """Return the decoded pictures of the whole data set at a size that `prepare` decoded; see `shared_pixels`."""
     return DecodedPictures(shared_pixels(prepared, annotated, image_size, LETTERBOX), annotated)
 
 

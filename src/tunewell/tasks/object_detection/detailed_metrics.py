@@ -68,6 +68,7 @@ def measure_in_detail(
         "recall_at_100": evaluated.mean_recall(),
         "score_threshold": threshold,
         **rates(matches.hits[matches.scores >= threshold], int(matches.objects.sum())),
+        "unit": "picture",
         "support_of": "objects",
         "classes": _per_class(matches, evaluated, threshold, annotated.classes),
         "precision_recall": _curves(evaluated, annotated.classes),

@@ -58,7 +58,7 @@ def load_detections(path: Path) -> dict[int, Detections]:
     try:
         return {int(position): _from_json(fields) for position, fields in json.loads(path.read_text()).items()}
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise DataError(f"{path}: these detections of a trial are damaged. Restore them.") from None
+        raise DataError("these detections of a trial are damaged", field=str(path), remedy="Restore them") from None
 
 
 def are_finite(found: Sequence[Detections]) -> bool:

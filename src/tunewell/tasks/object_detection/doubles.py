@@ -75,12 +75,16 @@ def _join(folder: Path, entries: Sequence[MarkedPicture]) -> MarkedPicture:
         return first
     splits = sorted({entry.split for entry in entries} - {""})
     if len(splits) > 1:
-        raise DataError(f"{folder}: {first.path} is annotated twice (in {' and '.join(splits)}). Keep one.")
+        raise DataError(
+            f"{first.path} is annotated twice (in {' and '.join(splits)})", field=str(folder), remedy="Keep one"
+        )
     sizes = {entry.stated_size for entry in entries} - {None}
     found: list[MarkedObject] = []
     for entry in entries:
         if len(sizes) > 1 or any(_contradict(item, other) for item in entry.objects for other in found):
-            raise DataError(f"{folder}: {first.path} is annotated twice, in two ways. Keep one of its annotations.")
+            raise DataError(
+                f"{first.path} is annotated twice, in two ways", field=str(folder), remedy="Keep one of its annotations"
+            )
         found += entry.objects
     return MarkedPicture(first.path, splits[0] if splits else "", found, sizes.pop() if sizes else None)
 

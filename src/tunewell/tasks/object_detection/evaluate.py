@@ -1,11 +1,7 @@
-"""The job `evaluate`: how good the models of trials are, in detail.
+"""The job `evaluate`; see `evaluation`.
 
-`job.json`: `{"task_file": …, "trials": [{"number": 7, "folder": attempt folder}, …]}`. Leaves `evaluation.json`::
-
-    {"trials": {"7": {"val": {…}, "test": {…} or null}, …}}
-
-with the metrics of `detailed_metrics.measure_in_detail` for the validation set, from the detections that the trial
-left, and for the test set, which nothing has looked at before; its score threshold is that of the model.
+An evaluation has the metrics of `detailed_metrics.measure_in_detail` for the validation set, from the detections that
+the trial left, and for the test set, which nothing has looked at before; its score threshold is that of the model.
 """
 
 from __future__ import annotations
@@ -13,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from tunewell.tasks.evaluation import evaluate_trials
 from tunewell.tasks.object_detection.annotations import AnnotatedPictures
 from tunewell.tasks.object_detection.dataset import DecodedPictures, shared_pictures
 from tunewell.tasks.object_detection.detailed_metrics import measure_in_detail
@@ -21,23 +18,17 @@ from tunewell.tasks.object_detection.finding import find_all
 from tunewell.tasks.object_detection.model import load_model
 from tunewell.tasks.vision.device import best_device, on_device
 from tunewell.tasks.vision.job import arguments_of
-from tunewell.tasks.vision.prepared import Prepared
-from tunewell.trial import report
-from tunewell.trial.files import write_json
+from tunewell.tasks.vision.task_file import Prepared
 
 Measures = dict[str, Any]
 
 
 def evaluate(folder: Path) -> None:
-    """Evaluate the trials that `job.json` names; report how many are done after each."""
+    """Evaluate the trials that `job.json` names."""
     with arguments_of(folder) as arguments:
         prepared = Prepared.load(Path(arguments["task_file"]))
         annotated = AnnotatedPictures.load(Path(prepared.manifest))
-        found = {}
-        for trial in arguments["trials"]:
-            found[str(trial["number"])] = _evaluate_trial(Path(trial["folder"]) / "artifacts", prepared, annotated)
-            report(step=len(found), evaluated=len(found))
-        write_json(folder / "evaluation.json", {"trials": found})
+        evaluate_trials(folder, arguments, lambda artifacts: _evaluate_trial(artifacts, prepared, annotated))
 
 
 def _evaluate_trial(artifacts: Path, prepared: Prepared, annotated: AnnotatedPictures) -> dict[str, Measures | None]:

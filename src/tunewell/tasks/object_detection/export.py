@@ -29,14 +29,14 @@ import torch
 from torch import nn
 
 from tunewell.tasks.object_detection.annotations import AnnotatedPictures
-from tunewell.tasks.object_detection.building import MASK_SIDE
 from tunewell.tasks.object_detection.dataset import load_picture
 from tunewell.tasks.object_detection.detections import Detections
+from tunewell.tasks.object_detection.detectors import MASK_SIDE
 from tunewell.tasks.object_detection.finding import as_arrays, in_picture, to_input
 from tunewell.tasks.object_detection.masks import MASK_THRESHOLD, decode
 from tunewell.tasks.object_detection.model import ModelConfig, load_model
 from tunewell.tasks.object_detection.networks import architecture
-from tunewell.tasks.vision.depths import describe_ranges
+from tunewell.tasks.vision.depths import scaling_in_words
 from tunewell.tasks.vision.handover import Export, hand_over, upright_code
 from tunewell.tasks.vision.pictures import GREY, PictureError, bombs_refused
 from tunewell.trial import fail
@@ -71,7 +71,7 @@ def _write(model: Path, output: Path, manifest: Path | None) -> Export:
         fail("crashed", f"the export finds {agreement:.1%} of the original's objects, {LEAST_AGREEMENT:.0%} are due")
     compared_on = f"{count} detections in {len(pictures)} {origin}"
     facts = {
-        **_describe(config),
+        **_facts(config),
         "batch": "one picture at a time",
         "agreement": agreement,
         "max_difference": difference,
@@ -100,7 +100,7 @@ def write_onnx(module: nn.Module, config: ModelConfig, path: Path) -> None:
             dynamic_axes={name: {0: "objects"} for name in names},
         )
     model = onnx.load(path)
-    facts = _describe(config)
+    facts = _facts(config)
     onnx.helper.set_model_props(
         model, {name: fact if isinstance(fact, str) else json.dumps(fact) for name, fact in facts.items()}
     )
@@ -123,7 +123,7 @@ class _OnePicture(nn.Module):
         return (*outputs, found["masks"][:, 0]) if self.has_masks else outputs
 
 
-def _describe(config: ModelConfig) -> dict[str, Any]:
+def _facts(config: ModelConfig) -> dict[str, Any]:
     frame = config.frame
     outputs: dict[str, Any] = {"boxes": ["objects", 4], "labels": ["objects"], "scores": ["objects"]}
     if architecture(config.network).has_masks:
@@ -136,7 +136,7 @@ def _describe(config: ModelConfig) -> dict[str, Any]:
         "inputs": {"image": [3, frame.height, frame.width]},
         "outputs": outputs,
         "preprocessing": (
-            f"{describe_ranges(config.value_ranges)}RGB, the whole picture in its shape, resized (bicubic) to "
+            f"{scaling_in_words(config.value_ranges)}RGB, the whole picture in its shape, resized (bicubic) to "
             f"{frame.longest} pixels on its longer side, or less to fit {frame.width} x {frame.height}, in the upper "
             f"left corner, {GREY} beside it; divided by 255, channels first"
         ),

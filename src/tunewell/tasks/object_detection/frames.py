@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tunewell.tasks.object_detection.networks import Architecture
+from tunewell.tasks.object_detection.networks import Detector
 from tunewell.tasks.vision.pictures import GREY
 
 #: Stride of the backbones, in pixels.
@@ -53,7 +53,7 @@ class Frame:
         return filled
 
 
-def frame_for(design: Architecture, sizes: Iterable[tuple[int, int]], longest: int) -> Frame:
+def frame_for(design: Detector, sizes: Iterable[tuple[int, int]], longest: int) -> Frame:
     """Return the frame of a network that learns from pictures of these sizes: no larger than they need.
 
     SSD's anchors are shares of the frame, and only in a square are they what its weights were trained with.

@@ -48,13 +48,14 @@ class DetectionLearner(Learner[DecodedPictures, Sequence[Sample]]):
 
         A pretrained one keeps its batch normalisations, and as many of its stages as the hyperparameters say.
         """
+        design = architecture(config.network)
         self._fixed: Sequence[nn.Module] = batch_norms(module) if pretrained else ()
         if pretrained:
-            freeze(module, hyperparameters.frozen_stages)
+            freeze(module, design.stages(module)[: hyperparameters.frozen_stages])
         super().__init__(on_device(module, device), hyperparameters, seed, device)
         self.config = config
         self.hyperparameters = hyperparameters
-        self._first_label = int(architecture(config.network).has_background)
+        self._first_label = int(design.has_background)
         self._shape = (config.frame.height, config.frame.width)
 
     def detect(self, pictures: DecodedPictures, positions: np.ndarray) -> dict[int, Detections]:

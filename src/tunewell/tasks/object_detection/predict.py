@@ -94,7 +94,9 @@ def _draw(source: Path, target: Path, size: tuple[int, int], found: Detections, 
         target.parent.mkdir(parents=True, exist_ok=True)
         drawn(pixels, size, marks_of_detections(found, config.classes)).save(target, quality=90)
     except OSError as error:
-        raise DataError(f"{target}: it can't be written ({error.strerror or error}). Name another folder.") from None
+        raise DataError(
+            f"it can't be written ({error.strerror or error})", field=str(target), remedy="Name another folder"
+        ) from None
 
 
 def _prediction(found: Detections, classes: Sequence[str]) -> Prediction:

@@ -54,7 +54,9 @@ def read_annotations(folder: Path, seed: int, with_masks: bool) -> AnnotatedPict
     """
     if not folder.is_dir():
         problem = "is not a folder" if folder.exists() else "does not exist"
-        raise DataError(f"{folder}: it {problem}. Point `data` at a folder with pictures and their annotations.")
+        raise DataError(
+            f"it {problem}", field=str(folder), remedy="Point `data` at a folder with pictures and their annotations"
+        )
     folder, stepped = step_into(folder)
     index = PictureIndex(folder)
     with bombs_refused():
@@ -74,15 +76,18 @@ def read_annotations(folder: Path, seed: int, with_masks: bool) -> AnnotatedPict
     for split, purpose in (("train", "learn"), ("val", "measure")):
         if not found.counts(split).any():
             raise DataError(
-                f"{folder}: no picture of {split} shows an object, so there is nothing to {purpose}"
-                f"{_but_crowds(markings, _crowds(found, split))}. Mark some there, or move pictures with objects there."
+                f"no picture of {split} shows an object, so there is nothing to "
+                f"{purpose}{_but_crowds(markings, _crowds(found, split))}",
+                field=str(folder),
+                remedy="Mark some there, or move pictures with objects there",
             )
     return replace(found, notes=(*notes, *found.notes, *_class_notes(found)))
 
 
 def _read_markings(folder: Path, index: PictureIndex, with_masks: bool) -> Markings:
     if not index.paths:
-        raise DataError(f"{folder}: there are no pictures in it. Put them beside their annotations. {known_endings()}")
+        remedy = f"Put them beside their annotations. {known_endings()}"
+        raise DataError("there are no pictures in it", field=str(folder), remedy=remedy)
     coco, damaged = read_coco(index)
     voc, yolo = find_voc_files(folder), find_yolo(index)
     if not (coco or damaged or voc or yolo):
@@ -98,8 +103,12 @@ def _read_markings(folder: Path, index: PictureIndex, with_masks: bool) -> Marki
         raise damaged
     if not readers:
         raise DataError(
-            f"{folder}: there are no annotations of a known layout. Known: COCO JSON (annotations/instances_train.json)"
-            ", Pascal VOC XML (Annotations/*.xml), YOLO text (data.yaml or classes.txt, labels/*.txt)."
+            "there are no annotations of a known layout",
+            field=str(folder),
+            remedy=(
+                "Known: COCO JSON (annotations/instances_train.json), Pascal VOC XML (Annotations/*.xml), YOLO "
+                "text (data.yaml or classes.txt, labels/*.txt)"
+            ),
         )
     order = sorted(readers, key=lambda name: with_masks and name == VOC)  # VOC has no masks
     # Annotations of pictures that are elsewhere are somebody else's, if there are others.
@@ -126,14 +135,18 @@ def _assemble(
     crowds = sum(item.crowd for picture in pictures for item in picture.objects)
     if not classes:
         why = _but_crowds(markings, crowds)
-        raise DataError(f"{folder}: no object that could be learned is left{why}. Check the annotations.")
+        raise DataError(
+            f"no object that could be learned is left{why}", field=str(folder), remedy="Check the annotations"
+        )
     if crowds:
         markings.notes.append(
             f"Neither learned nor counted as missed, because they are {markings.crowd_mark}: {count(crowds, 'object')}."
         )
     broken = [name for name in classes if any(unicodedata.category(letter) == "Cs" for letter in name)]
     if broken:
-        raise DataError(f"{folder}: the class name {broken[0]!a} has half a letter, a surrogate. Rename the class.")
+        raise DataError(
+            f"the class name {broken[0]!a} has half a letter, a surrogate", field=str(folder), remedy="Rename the class"
+        )
     kept = _in_splits(folder, markings, pictures)
     unused = [name for name in markings.classes if not occurring[name]]
     if unused:
@@ -169,12 +182,15 @@ def _in_splits(folder: Path, markings: Markings, pictures: Sequence[UsablePictur
     for split in ("train", "val"):
         if split in markings.splits - splits:
             raise DataError(
-                f"{folder}: none of the pictures that are listed for {split} is there and can be used. "
-                "Check the folders, lists and names of the pictures."
+                f"none of the pictures that are listed for {split} is there and can be used",
+                field=str(folder),
+                remedy="Check the folders, lists and names of the pictures",
             )
     if "train" not in splits:
         found = " and ".join(split for split in SPLITS if split in splits)
-        raise DataError(f"{folder}: it has {found} but no pictures to train on. Add a split called train.")
+        raise DataError(
+            f"it has {found} but no pictures to train on", field=str(folder), remedy="Add a split called train"
+        )
     return kept
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tunewell.tasks.job_folder import leave_result
 from tunewell.tasks.object_detection.annotations import AnnotatedPictures
 from tunewell.tasks.object_detection.dataset import DecodedPictures, shared_pictures
 from tunewell.tasks.object_detection.learner import DetectionLearner
@@ -16,8 +17,8 @@ from tunewell.tasks.object_detection.metrics import measure
 from tunewell.tasks.object_detection.model import read_config, save_model
 from tunewell.tasks.object_detection.train import create_learner
 from tunewell.tasks.vision.job import arguments_of
-from tunewell.tasks.vision.prepared import Prepared
 from tunewell.tasks.vision.retraining import train_again
+from tunewell.tasks.vision.task_file import Prepared
 
 
 def retrain(folder: Path) -> None:
@@ -35,6 +36,7 @@ def retrain(folder: Path) -> None:
         )
         config = replace(learner.config, **facts, score_threshold=threshold, value_ranges=annotated.value_ranges)
         save_model(folder / "artifacts" / "model", learner.result, config)
+        leave_result(folder, facts)
 
 
 def _threshold(model: Path) -> float:

@@ -30,8 +30,8 @@ from tunewell.tasks.object_detection.networks import architecture
 from tunewell.tasks.object_detection.thresholds import best_score
 from tunewell.tasks.vision.device import best_device
 from tunewell.tasks.vision.foreign_weights import load_into
-from tunewell.tasks.vision.prepared import Prepared
 from tunewell.tasks.vision.splitting import stratified_choice
+from tunewell.tasks.vision.task_file import Prepared
 from tunewell.tasks.vision.training import Training, run_trial
 from tunewell.trial import output_dir, parameters, sampling
 

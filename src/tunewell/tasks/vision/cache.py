@@ -34,13 +34,12 @@ from tunewell.tasks.contract import OnProgress
 from tunewell.tasks.vision.content import file_digest
 from tunewell.tasks.vision.picture_set import PictureSet
 from tunewell.tasks.vision.pictures import (
-    SQUASH,
     PictureError,
-    ResizeRule,
     bombs_refused,
     has_several_frames,
     load_pixels,
 )
+from tunewell.tasks.vision.resize_rules import SQUASH, ResizeRule
 
 _MAX_THREADS = 8
 _CHUNK = 256
@@ -94,10 +93,13 @@ def decode(
             found = _read(folder, shape)
     except OSError as error:
         raise DataError(
-            f"{folder.parent}: the cache can't be written ({error.strerror or error}). Choose another home with --home."
+            f"the cache can't be written ({error.strerror or error})",
+            field=str(folder.parent),
+            remedy="Choose another home",
+            kind="cache-not-writable",
         ) from None
     if found is None:
-        raise DataError(f"{folder}: what was just written there reads differently. Check the disk.")
+        raise DataError("what was just written there reads differently", field=str(folder), remedy="Check the disk")
     return found
 
 
@@ -141,8 +143,10 @@ def _check_space(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed > 0.95 * free:
         raise DataError(
-            f"{folder}: the decoded pictures need {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free. "
-            "Make room, choose another home with --home, or search fewer and smaller values of `image_size`."
+            f"the decoded pictures need {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free",
+            field=str(folder),
+            remedy="Make room, choose another home, or search fewer and smaller values of `image_size`",
+            kind="cache-too-small",
         )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tunewell.spec.errors import DataError
 from tunewell.tasks.vision.picture_set import PictureSet, fingerprint
-from tunewell.tasks.vision.prepared import Prepared
+from tunewell.tasks.vision.task_file import Prepared
 
 
 def content_digest(pictures: PictureSet, digest_of: Callable[[int], str]) -> str:
@@ -51,4 +51,4 @@ def _digest_in(path: Path) -> str:
     try:
         return file_digest(path.read_bytes())
     except OSError as error:
-        raise DataError(f"{path}: it can't be read ({error.strerror}). Restore it.") from None
+        raise DataError(f"it can't be read ({error.strerror})", field=str(path), remedy="Restore it") from None

@@ -120,7 +120,7 @@ def fitting_range(extent: Extent) -> tuple[float, float]:
     return (low, high) if high > low else (low, low + 1)
 
 
-def describe_ranges(ranges: ValueRanges) -> str:
+def scaling_in_words(ranges: ValueRanges) -> str:
     """Return what to do with deep pictures first, in words: the beginning of a sentence, or nothing."""
     parts = [f"{_NAMES[kind]} from {low:g}…{high:g} to 0…255" for kind, (low, high) in ranges.items()]
     return f"{' and '.join(parts)}, cut off beyond; " if parts else ""

@@ -62,7 +62,7 @@ def find_pictures(folder: Path) -> Found:
 
 
 def _refuse(error: OSError) -> None:
-    raise DataError(f"{error.filename}: it can't be read ({error.strerror}).") from None
+    raise DataError(f"it can't be read ({error.strerror})", field=str(error.filename)) from None
 
 
 def step_into(data: Path) -> tuple[Path, list[str]]:
@@ -114,24 +114,26 @@ def collect_pictures(inputs: Sequence[Path]) -> list[Path]:
     found: dict[Path, None] = {}
     for path in inputs:
         if not path.exists():
-            raise DataError(f"{path}: there is no such file or folder.")
+            raise DataError("there is no such file or folder", field=str(path))
         if path.is_dir():
             found |= dict.fromkeys(sorted(find_pictures(path).pictures))
         elif path.is_file():
             check_name(path)
             found[path] = None
         else:
-            raise DataError(f"{path}: this is neither a file nor a folder. Give files and folders of pictures.")
+            raise DataError(
+                "this is neither a file nor a folder", field=str(path), remedy="Give files and folders of pictures"
+            )
     if not found:
-        raise DataError(f"{', '.join(map(str, inputs))}: there is no picture. {known_endings()}")
+        raise DataError("there is no picture", field=", ".join(map(str, inputs)), remedy=known_endings())
     return list(found)
 
 
 def known_endings() -> str:
-    """Return a sentence on the endings of pictures."""
+    """Return which endings pictures have, as a sentence without its full stop."""
     usual = ("bmp", "gif", "jpg", "png", "tif", "webp")
     assert picture_suffixes() >= {f".{ending}" for ending in usual}
-    return f"Known are the endings of all formats that Pillow reads, such as {', '.join(usual)}."
+    return f"Known are the endings of all formats that Pillow reads, such as {', '.join(usual)}"
 
 
 def check_name(path: Path) -> None:
@@ -140,7 +142,7 @@ def check_name(path: Path) -> None:
         str(path).encode()
     except UnicodeEncodeError:
         shown = os.fsencode(path).decode("utf-8", "backslashreplace")
-        raise DataError(f"{shown}: this name is not valid UTF-8. Rename the file or folder.") from None
+        raise DataError("this name is not valid UTF-8", field=str(shown), remedy="Rename the file or folder") from None
 
 
 def subfolders_of(folder: Path) -> list[Path]:
@@ -148,7 +150,7 @@ def subfolders_of(folder: Path) -> list[Path]:
     try:
         return sorted(path for path in folder.iterdir() if path.is_dir() and not is_foreign(path.name))
     except OSError as error:
-        raise DataError(f"{folder}: it can't be read ({error.strerror}).") from None
+        raise DataError(f"it can't be read ({error.strerror})", field=str(folder)) from None
 
 
 def note_left_out(folder: Path, others: Sequence[Path]) -> list[str]:

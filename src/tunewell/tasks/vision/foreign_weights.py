@@ -84,8 +84,12 @@ def load_into(module: nn.Module, file: str) -> None:
         module.load_state_dict(load_file(file), strict=False)
     except (OSError, SafetensorError):
         raise DataError(
-            f"{file}: these weights, from which the trials start, are gone or damaged. Restore them, or go on with the "
-            "search (with a larger `max_trials` if it has ended), which gets them again."
+            "these weights, from which the trials start, are gone or damaged",
+            field=str(file),
+            remedy=(
+                "Restore them, or go on with the search (with a larger `max_trials` if it has ended), which gets "
+                "them again"
+            ),
         ) from None
 
 

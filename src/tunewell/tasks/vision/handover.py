@@ -8,7 +8,7 @@ Leaves `artifacts/model`::
     weights.safetensors    the tensors
     model.onnx             the same network, proven to give the same predictions
 
-and `export.json`, facts about the ONNX file.
+Result: facts about the ONNX file.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from pathlib import Path
 from textwrap import indent
 from typing import Any
 
+from tunewell.tasks.job_folder import leave_result
 from tunewell.tasks.vision.depths import ValueRanges, colours_refused_in_code, ranges_in_code
 from tunewell.tasks.vision.job import arguments_of
 from tunewell.tasks.vision.model_card import Search, model_card
 from tunewell.tasks.vision.model_files import CONFIG, WEIGHTS
 from tunewell.tasks.vision.picture_set import PictureSet
-from tunewell.tasks.vision.prepared import Prepared
 from tunewell.tasks.vision.specs import require_libraries
-from tunewell.trial.files import write_json
+from tunewell.tasks.vision.task_file import Prepared
 
 #: Name of the network in the folder.
 ONNX = "model.onnx"
@@ -39,7 +39,7 @@ CARD = "README.md"
 class Export:
     """An ONNX file that was written and checked."""
 
-    #: Facts about it, for `export.json` and the card; see `model_card`.
+    #: Facts about it, for the result and the card; see `model_card`.
     facts: Mapping[str, Any]
     #: Python that uses it on `picture.jpg`.
     usage: str
@@ -73,7 +73,7 @@ def hand_over(
         notes = prepared.notes if prepared else ()
         card = model_card(config, export.usage, export.facts, data, notes, search)
         (target / CARD).write_text(card, encoding="utf-8")
-        write_json(folder / "export.json", export.facts)
+        leave_result(folder, export.facts)
 
 
 def upright_code(ranges: ValueRanges) -> str:

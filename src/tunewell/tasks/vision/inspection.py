@@ -34,23 +34,27 @@ def inspect(
     bearable = max(_BEARABLE_COUNT, int(_BEARABLE_SHARE * len(pictures.paths)))
     if len(broken) > bearable:
         raise DataError(
-            f"{pictures.folder}: {len(broken)} of {len(pictures.paths)} pictures can't be read, "
-            f"{bearable} would be left out: {describe(pictures, broken)}. Repair or remove them."
+            f"{len(broken)} of {len(pictures.paths)} pictures can't be read, {bearable} would be left "
+            f"out: {name_broken(pictures, broken)}",
+            field=str(pictures.folder),
+            remedy="Repair or remove them",
         )
     notes = list(pictures.notes)
     for split, positions in pictures.splits.items():
         if not positions or not broken.keys() >= set(positions):
             continue
         if split != "test":
+            lost = name_broken(pictures, {position: broken[position] for position in positions})
             raise DataError(
-                f"{pictures.folder}: no picture of {split} can be read: "
-                f"{describe(pictures, {position: broken[position] for position in positions})}. Repair or replace them."
+                f"no picture of {split} can be read: {lost}",
+                field=str(pictures.folder),
+                remedy="Repair or replace them",
             )
         notes.append(f"Not used, because none can be read: all {count(len(positions), 'picture')} of test.")
     kept = pictures.without(broken)
     if broken:
         notes.append(
-            f"Left out, because they can't be read: {count(len(broken), 'picture')}, {describe(pictures, broken)}."
+            f"Left out, because they can't be read: {count(len(broken), 'picture')}, {name_broken(pictures, broken)}."
         )
     notes += note_frames(pictures, several_frames)
     return replace(kept, notes=(*notes, *_in_two_splits(kept, digests)))
@@ -66,7 +70,7 @@ def note_frames(pictures: PictureSet, several_frames: Sequence[int]) -> list[str
     ]
 
 
-def describe(pictures: PictureSet, broken: Mapping[int, str]) -> str:
+def name_broken(pictures: PictureSet, broken: Mapping[int, str]) -> str:
     """Return the broken pictures (position → what is wrong), the first ones by name."""
     listed = [f"{pictures.paths[position]} ({problem})" for position, problem in list(broken.items())[:_LISTED]]
     more = f" and {len(broken) - _LISTED} more" if len(broken) > _LISTED else ""

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tunewell.spec.capacity import Capacity
 from tunewell.spec.experiment import ExperimentSpec
-from tunewell.tasks.vision.gpus import Gpu, smallest_gpu
 
 #: Share of the memory that is planned with, and what CUDA and its libraries take of it, in bytes.
 _USABLE_SHARE = 0.85
@@ -24,8 +24,19 @@ _STEP_FACTOR = 1.5
 _BYTES_PER_WEIGHT = 5 * 4
 #: Side of the pictures that `kept_mib` is about.
 REFERENCE_SIDE = 224
+#: First compute capability that computes with bfloat16 (Ampere).
+_BFLOAT16_SINCE = (8, 0)
 #: Memories of GPUs that are described, in GiB.
 _SHOWN_GIB = (8, 24, 80)
+
+
+@dataclass(frozen=True, slots=True)
+class GpuMemory:
+    """What a GPU has for a step."""
+
+    memory_bytes: int
+    #: Whether it computes with bfloat16, so that activations take half the memory.
+    bfloat16: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +66,23 @@ class Needs:
     fixed_mib: float = 0.0
 
 
-def fitted_parameters(spec: ExperimentSpec, needs: Needs) -> dict[str, Any]:
+def fitted_parameters(spec: ExperimentSpec, needs: Needs, capacity: Capacity) -> dict[str, Any]:
     """Return a spec's parameters, with image and batch sizes for the GPU where it leaves them open and trials get one.
 
     They are no part of the spec, so that an experiment can go on where there is another GPU.
     """
-    gpu = None if spec.resources.gpus == 0 else smallest_gpu()
+    gpu = None if spec.resources.gpus == 0 else _least(capacity)
     return {**({} if gpu is None else ranges_on(gpu, needs, spec.parameters)), **spec.parameters}
 
 
-def ranges_on(gpu: Gpu, needs: Needs, given: Mapping[str, Any]) -> dict[str, Any]:
+def _least(capacity: Capacity) -> GpuMemory | None:
+    """Return what every GPU has at least; None without a GPU whose memory is known."""
+    memories = [gpu.memory_bytes for gpu in capacity.gpus if gpu.memory_bytes is not None]
+    bfloat16 = all((gpu.compute_capability or (0, 0)) >= _BFLOAT16_SINCE for gpu in capacity.gpus)
+    return GpuMemory(min(memories), bfloat16) if memories else None
+
+
+def ranges_on(gpu: GpuMemory, needs: Needs, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return declarations of `image_size` and `batch_size`, where they are not among the `given` ones."""
     offer = needs.offer
     found: dict[str, Any] = {}
@@ -80,11 +98,11 @@ def ranges_on(gpu: Gpu, needs: Needs, given: Mapping[str, Any]) -> dict[str, Any
     return found
 
 
-def describe_ranges(needs: Needs) -> str:
+def sizes_on_gpus(needs: Needs) -> str:
     """Return what is searched on GPUs of usual sizes, for people."""
     found: dict[str, list[int]] = {}
     for gib in _SHOWN_GIB:
-        ranges = ranges_on(Gpu(gib << 30, True), needs, {})
+        ranges = ranges_on(GpuMemory(gib << 30, True), needs, {})
         sides, batches = (ranges[name]["ordinal"] for name in ("image_size", "batch_size"))
         found.setdefault(f"image_size {_span(sides)}, batch_size {_span(batches)}", []).append(gib)
     return "; ".join(f"{_span(sizes)} GiB: {ranges}" for ranges, sizes in found.items())
@@ -103,7 +121,7 @@ def _batches(room: int, offer: Offer) -> dict[str, Any]:
     return {"ordinal": sizes, "default": max(size for size in sizes if size <= offer.usual_batch)}
 
 
-def _room(gpu: Gpu, needs: Needs, side: float) -> int:
+def _room(gpu: GpuMemory, needs: Needs, side: float) -> int:
     """Return how many pictures of this side a step may have."""
     kept = needs.kept_mib * side**2 / REFERENCE_SIDE**2 + needs.fixed_mib
     in_step = _STEP_FACTOR * kept * (1 << 20) * (1 if gpu.bfloat16 else 2)

@@ -118,14 +118,14 @@ def _quality(config: Mapping[str, Any], search: Search | None) -> str:
 def _data(data: DataSummary | None, config: Mapping[str, Any]) -> str:
     if data is None:
         return "## Data\n\nClasses: " + ", ".join(config["classes"]) + "."
-    rows = [["pictures", *map(str, data.pictures.values())]]
-    kind = "" if data.counted == "pictures" else f" ({data.counted})"
+    rows = [["pictures", *map(str, data.items.values())]]
+    kind = "" if data.counted == "picture" else f" ({data.counted}s)"
     listed = list(data.counts.items())[:_LISTED]
     rows += [[name + kind, *map(str, counts)] for name, counts in listed]
     left = len(data.counts) - len(listed)
     more = f"\n\n… and {left} more classes." if left else ""
     notes = "".join(f"\n- {note}" for note in data.notes)
-    return f"## Data\n\n`{data.folder}`\n\n{_table(['', *data.pictures], rows)}{more}" + (f"\n{notes}" if notes else "")
+    return f"## Data\n\n`{data.place}`\n\n{_table(['', *data.items], rows)}{more}" + (f"\n{notes}" if notes else "")
 
 
 def _training(config: Mapping[str, Any], notes: Sequence[str]) -> str:

@@ -37,12 +37,12 @@ def model_in(folder: Path) -> Iterator[tuple[dict[str, Any], Callable[[], dict[s
     """
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
-            raise DataError(f"{folder}: it holds no model ({name} is missing).")
+            raise DataError(f"it holds no model ({name} is missing)", field=str(folder))
     try:
         yield json.loads((folder / CONFIG).read_text()), lambda: load_file(folder / WEIGHTS)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         # PyTorch spreads its messages over lines.
-        raise DataError(f"{folder}: its model can't be read ({' '.join(str(error).split())}).") from None
+        raise DataError(f"its model can't be read ({' '.join(str(error).split())})", field=str(folder)) from None
 
 
 def _replace(path: Path, write: Callable[[Path], object]) -> None:

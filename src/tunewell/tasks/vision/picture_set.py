@@ -16,7 +16,7 @@ import numpy as np
 from tunewell.spec.errors import DataError, count
 from tunewell.spec.places import moved
 from tunewell.tasks.data_view import DataSummary
-from tunewell.tasks.vision.prepared import read_fields
+from tunewell.tasks.vision.task_file import read_fields
 from tunewell.trial.files import write_json
 
 if TYPE_CHECKING:  # it needs Pillow, and a base install can list the tasks
@@ -33,8 +33,8 @@ class PictureSet:
     Each task extends it with what it knows of the pictures: labels, boxes.
     """
 
-    #: What `counts` counts: `pictures` or `objects`.
-    counted: ClassVar[str] = "pictures"
+    #: What `counts` counts: `picture` or `object`.
+    counted: ClassVar[str] = "picture"
 
     #: The data set's folder.
     folder: Path
@@ -72,8 +72,9 @@ class PictureSet:
         """Return what the data set holds."""
         counts = np.stack([self.counts(split) for split in self.splits], axis=1)
         return DataSummary(
-            folder=str(self.folder),
-            pictures={split: len(positions) for split, positions in self.splits.items()},
+            place=str(self.folder),
+            items={split: len(positions) for split, positions in self.splits.items()},
+            unit="picture",
             counted=self.counted,
             counts=dict(zip(self.classes, counts.tolist(), strict=True)),
             notes=self.notes,
@@ -97,8 +98,9 @@ class PictureSet:
         positions = np.asarray(self.splits["train"])
         if not 0 < len(chosen) < len(positions):
             raise DataError(
-                f"{self.folder}: {len(positions)} pictures are too few to divide into train and val. Add pictures, or "
-                "make the splits yourself."
+                f"{len(positions)} pictures are too few to divide into train and val",
+                field=str(self.folder),
+                remedy="Add pictures, or make the splits yourself",
             )
         val, train = positions[chosen].tolist(), np.delete(positions, chosen).tolist()
         note = (
@@ -164,8 +166,10 @@ def fingerprint(pictures: PictureSet) -> str:
         try:
             status = (pictures.folder / path).stat()
         except OSError as error:
-            raise DataError(f"{pictures.folder / path}: it can't be found ({error.strerror}). Restore it.") from None
+            raise DataError(
+                f"it can't be found ({error.strerror})", field=str(pictures.folder / path), remedy="Restore it"
+            ) from None
         if not stat.S_ISREG(status.st_mode):
-            raise DataError(f"{pictures.folder / path}: this picture is no file any more. Restore it.")
+            raise DataError("this picture is no file any more", field=str(pictures.folder / path), remedy="Restore it")
         digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
     return digest.hexdigest()

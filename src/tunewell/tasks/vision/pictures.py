@@ -21,17 +21,13 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from tunewell.tasks.vision.depths import ValueRanges, to_8_bits
+from tunewell.tasks.vision.resize_rules import SQUASH, ResizeRule
 
-#: Names of what `load_pixels` does; part of cache keys and of saved models.
-ResizeRule = Literal["squash-bicubic-1", "letterbox-bicubic-2"]
-SQUASH: ResizeRule = "squash-bicubic-1"
-LETTERBOX: ResizeRule = "letterbox-bicubic-2"
 #: Fills what no picture covers.
 GREY = 128
 #: EXIF tag of the orientation; its values other than 1, and what shows the picture upright.

@@ -5,8 +5,9 @@
     {"model": model folder, "inputs": [files and folders], "directory": where relative ones are, "output": CSV or JSON
      file, or null}
 
-Leaves `predictions.json` (and `output`), an object a picture, in the order of the inputs. `file` is the picture as it
-was named; one that can't be read has an `error`.
+Leaves `artifacts/predictions.json` (and `output`), an object a picture, in the order of the inputs. `file` is the
+picture as it was named; one that can't be read has an `error`. Result: `{"predicted": …, "unreadable": …}`, numbers of
+pictures, all of them and those with an error.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
 from tunewell.spec.errors import SpecError
+from tunewell.tasks.job_folder import leave_result
 from tunewell.tasks.vision.files import collect_pictures
 from tunewell.tasks.vision.job import arguments_of
 from tunewell.tasks.vision.pictures import PictureError, bombs_refused
@@ -35,7 +37,7 @@ def predict_pictures(
     begin: Callable[[Mapping[str, Any], Sequence[Path]], Callable[[Sequence[Path]], list[Prediction]]],
     write_csv: Callable[[Sequence[Prediction], TextIO], None],
 ) -> None:
-    """Predict for the pictures that `job.json` in `folder` names; report how many are done after each batch.
+    """Predict for the pictures that `job.json` in `folder` names; report the share that is done after each batch.
 
     Args:
         folder: the job's.
@@ -55,8 +57,9 @@ def predict_pictures(
                 part = paths[start : start + batch_size]
                 found = zip(part, predict(part), strict=True)
                 predictions += [{"file": str(path), **prediction} for path, prediction in found]
-                report(step=len(predictions), predicted=len(predictions))
-        write_json(folder / "predictions.json", predictions)
+                report({"predicting": len(predictions) / len(paths)})
+        (folder / "artifacts").mkdir(exist_ok=True)
+        write_json(folder / "artifacts" / "predictions.json", predictions)
         if output is not None:
             output.parent.mkdir(parents=True, exist_ok=True)
             with output.open("w", encoding="utf-8", newline="") as file:
@@ -64,6 +67,8 @@ def predict_pictures(
                     json.dump(predictions, file, indent=1, allow_nan=False)
                 else:
                     write_csv(predictions, file)
+        unreadable = sum(1 for prediction in predictions if prediction["error"])
+        leave_result(folder, {"predicted": len(predictions), "unreadable": unreadable})
 
 
 def load_each(paths: Sequence[Path], load: Callable[[Path], Loaded]) -> tuple[dict[Path, Loaded], dict[Path, str]]:

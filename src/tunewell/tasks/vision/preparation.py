@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic
+from typing import Any, Generic
 
 from tunewell.spec.errors import ConflictError, DataError
 from tunewell.spec.experiment import ExperimentSpec
@@ -16,13 +16,11 @@ from tunewell.tasks.contract import OnProgress, Program
 from tunewell.tasks.vision.content import are_same, content_digest
 from tunewell.tasks.vision.inspection import Pictures, inspect
 from tunewell.tasks.vision.picture_set import fingerprint
-from tunewell.tasks.vision.prepared import TASK_FILE_VARIABLE, Prepared
+from tunewell.tasks.vision.resize_rules import ResizeRule
 from tunewell.tasks.vision.sampling import advise_sampling
+from tunewell.tasks.vision.task_file import TASK_FILE_VARIABLE, Prepared
 from tunewell.tasks.vision.weights import Pretrained, is_made_from, is_whole, obtain_weights
 from tunewell.trial.files import read_json, write_json
-
-if TYPE_CHECKING:  # it needs Pillow, and a base install can list the tasks
-    from tunewell.tasks.vision.pictures import ResizeRule
 
 _TASK_FILE, _MANIFEST = "task.json", "manifest.json"
 
@@ -70,8 +68,10 @@ def known_preparation(
     before = load(Path(known.manifest))
     if not pictures.continues(before) or not are_same(pictures, known, before):
         raise ConflictError(
-            f"{spec.data}: the data set has changed since experiment '{spec.name}' began, or is another one. "
-            "Restore it, or start over with --new."
+            f"the data set has changed since experiment '{spec.name}' began, or is another one",
+            field=str(spec.data),
+            remedy="Restore it, or start over",
+            kind="data-changed",
         )
     return Known(known, replace(before, folder=pictures.folder), before.folder != pictures.folder)
 
@@ -82,8 +82,10 @@ def check_weights(spec: ExperimentSpec, known: Known[Any] | None) -> None:
         return
     if not is_made_from(Path(known.prepared.weights or ""), spec.weights):
         raise ConflictError(
-            f"{spec.weights}: these are not the weights that experiment '{spec.name}' began with. "
-            "Restore them, or start over with --new."
+            f"these are not the weights that experiment '{spec.name}' began with",
+            field=str(spec.weights),
+            remedy="Restore them, or start over",
+            kind="weights-changed",
         )
 
 
@@ -154,8 +156,11 @@ def write_preparation(
     weights = obtain_weights(spec.weights, pretrained, cache)
     if before is not None and (weights.path is None or weights.path.name != Path(str(before.weights)).name):
         raise DataError(
-            f"{before.weights}: the weights that experiment '{spec.name}' began with are gone or damaged, and there "
-            f"are no such any more. {weights.origin} Restore them, or start over with --new."
+            f"the weights that experiment '{spec.name}' began with are gone or damaged, and there are no such any "
+            f"more. {weights.origin}",
+            field=str(before.weights),
+            remedy="Restore them, or start over",
+            kind="weights-changed",
         )
     pictures = known.pictures if known else decoded.pictures
     pictures.save(folder / _MANIFEST)

@@ -5,10 +5,10 @@
     {"task_file": …, "schedule": [{"fidelity": 0.5, "parameters": {…}}, …], "splits": ["train", "val"],
      "trial": number of the trial, "model": its model folder}
 
-Each part of the schedule trains on from where the one before ended. The model goes into `artifacts/model` in the job's
-folder. Nothing is held out of these splits, so the only honest figure is that of the test split, where there is one:
-it is reported with the last epoch as `test_accuracy` and the like, and kept with the model. The thresholds from which
-on labels or objects are given are those that the trial found on the validation set.
+Each part of the schedule trains on from where the one before ended. The model goes into `artifacts/model`. Nothing is
+held out of these splits, so the only honest figure is that of the test split, where there is one: it is reported with
+the last epoch as `test_accuracy` and the like, and kept with the model. The thresholds from which on labels or objects
+are given are those that the trial found on the validation set. Result: `{"metrics": …, "note": …, "trial": …}`.
 """
 
 from __future__ import annotations

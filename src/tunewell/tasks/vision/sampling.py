@@ -17,7 +17,7 @@ _LEAST_OF_A_CLASS = 50
 
 def advise_sampling(sampling: float, data: DataSummary) -> list[str]:
     """Return a sentence for the user if sampling is worth it and is not asked for (the spec's is 1), else nothing."""
-    pictures, train = data.pictures["train"], list(data.pictures).index("train")
+    pictures, train = data.items["train"], list(data.items).index("train")
     share = _share(pictures, min((counts[train] for counts in data.counts.values()), default=0))
     if sampling < 1 or share is None:
         return []

@@ -18,7 +18,8 @@ def require_libraries(what: str, libraries: Sequence[str]) -> None:
     """Raise `UserError` if a library of the extra `vision` that something needs is not installed."""
     missing = [name for name in libraries if importlib.util.find_spec(name) is None]
     if missing:
-        raise UserError(f"{what} needs {', '.join(missing)}: pip install 'tunewell[vision]'")
+        remedy = "Install them: pip install 'tunewell[vision]'"
+        raise UserError(f"{what} needs {', '.join(missing)}", remedy=remedy, kind="library-missing")
 
 
 def complete_objective(objective: object, metrics: Mapping[str, str]) -> object:
@@ -53,8 +54,8 @@ def data_folder(spec: ExperimentSpec) -> Path:
 
 def by_class(data: DataSummary) -> str:
     """Return how often each class occurs in each split, in a line, the most frequent classes first."""
-    train = list(data.pictures).index("train")
+    train = list(data.items).index("train")
     order = sorted(data.counts, key=lambda name: -data.counts[name][train])
     named = [f"{name}: {' + '.join(map(str, data.counts[name]))}" for name in order[:_LISTED_CLASSES]]
     more = f" and {len(order) - _LISTED_CLASSES} more" if len(order) > _LISTED_CLASSES else ""
-    return f"By class ({' + '.join(data.pictures)}): {', '.join(named)}{more}."
+    return f"By class ({' + '.join(data.items)}): {', '.join(named)}{more}."

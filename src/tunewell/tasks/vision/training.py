@@ -22,7 +22,7 @@ import torch
 from tunewell.spec.errors import DataError, UserError
 from tunewell.tasks.vision.device import configure_torch
 from tunewell.tasks.vision.learner import Learner, NonFiniteLoss
-from tunewell.tasks.vision.prepared import TASK_FILE_VARIABLE, Prepared
+from tunewell.tasks.vision.task_file import TASK_FILE_VARIABLE, Prepared
 from tunewell.trial import checkpoint_dir, fail, fidelity, report
 
 #: Shortest time between two checkpoints, but for the last one.
@@ -122,7 +122,7 @@ def _load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
     except torch.cuda.OutOfMemoryError:
         raise
     except (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError):
-        raise DataError(f"{path}: the checkpoint that this training goes on from is damaged.") from None
+        raise DataError("the checkpoint that this training goes on from is damaged", field=str(path)) from None
     return state
 
 

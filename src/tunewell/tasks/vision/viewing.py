@@ -12,7 +12,7 @@ from PIL import Image
 
 from tunewell.spec.errors import DataError
 from tunewell.tasks.contract import OnProgress
-from tunewell.tasks.data_view import DataView, ShownPicture
+from tunewell.tasks.data_view import DataView, Sample
 from tunewell.tasks.vision.cache import decode
 from tunewell.tasks.vision.inspection import copies_in_train, note_frames
 from tunewell.tasks.vision.picture_set import PictureSet
@@ -29,6 +29,7 @@ _COPIES = 12
 def view_data(
     pictures: PictureSet,
     draw: Callable[[int], np.ndarray],
+    width: int,
     progress: OnProgress,
 ) -> DataView:
     """Decode every picture, and show some: of each class the first in train, best such as were not shown before.
@@ -36,6 +37,7 @@ def view_data(
     Args:
         pictures: the data set.
         draw: position → the picture, with what is known of it, uint8 (H, W, 3).
+        width: of these in pixels, at most.
         progress: told how far it is.
 
     Raises:
@@ -44,12 +46,14 @@ def view_data(
     with TemporaryDirectory() as folder:
         decoded = decode(pictures, "view", _SIDE, Path(folder), progress)
 
-    def shown(position: int, where: str = "", what: str = "") -> ShownPicture:
+    def shown(position: int, where: str = "", what: str = "") -> Sample:
         try:
             image = Image.fromarray(draw(position))
         except PictureError as error:  # at this size only, or since a moment ago
-            raise DataError(f"{pictures.path(position)}: it can't be read ({error}). Repair or remove it.") from None
-        return ShownPicture(where + pictures.paths[position] + what, data_uri(image))
+            raise DataError(
+                f"it can't be read ({error})", field=str(pictures.path(position)), remedy="Repair or remove it"
+            ) from None
+        return Sample(where + pictures.paths[position] + what, data_uri(image))
 
     of_class = pictures.of_class()
     chosen: dict[str, list[int]] = {}
@@ -78,10 +82,11 @@ def view_data(
             name: [shown(position, what=labels[position]) for position in positions]
             for name, positions in chosen.items()
         },
+        width=width,
     )
 
 
 def _labels(pictures: PictureSet, of_class: Mapping[str, Sequence[int]], position: int) -> str:
     """Return the labels of a picture that has several, for its caption; objects are named in the picture."""
     names = [name for name, positions in of_class.items() if position in positions]
-    return f" ({', '.join(names)})" if pictures.counted == "pictures" and len(names) > 1 else ""
+    return f" ({', '.join(names)})" if pictures.counted == "picture" and len(names) > 1 else ""

@@ -25,6 +25,8 @@ OFFLINE_VARIABLE = "TUNEWELL_OFFLINE"
 #: Longest wait for the weights' host to answer at all, and for a whole download.
 _PROBE_SECONDS = 4.0
 _DOWNLOAD_SECONDS = 1800.0
+#: Hosts that timm (unless HF_ENDPOINT says otherwise) and torchvision download from.
+_HUGGING_FACE, _PYTORCH = "https://huggingface.co", "https://download.pytorch.org"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,11 @@ class Download:
     #: `timm` or `torchvision`; and its name for them.
     library: str
     name: str
-    #: Where it gets them from.
-    host: str
+
+    @property
+    def host(self) -> str:
+        """Where it gets them from."""
+        return os.environ.get("HF_ENDPOINT", _HUGGING_FACE) if self.library == "timm" else _PYTORCH
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +62,12 @@ class Pretrained:
     #: and its name, a library and its name for the weights, `file` and a path.
     converter: str
     #: What they were trained on, and for which part of the network.
-    content: str
-    #: Python package that brings them.
-    package: str | None
-    download: Download | None
+    content: str = ""
+    #: Python package that brings them, if there is one: those of `download`, in the same order.
+    package: str | None = None
+    download: Download | None = None
     #: What it means to have none, and what else to do about it: ends of two sentences.
-    without: str
+    without: str = ""
     alternative: str = ""
 
 
@@ -125,7 +130,7 @@ def foresee_weights(choice: str, pretrained: Pretrained) -> str:
 
 def _check_file(choice: str) -> None:
     if not Path(choice).is_file():
-        raise DataError(f"weights: there is no file {choice}. Name one, or write auto or none.")
+        raise DataError(f"there is no file {choice}", field="weights", remedy="Name one, or write auto or none")
 
 
 def is_made_from(converted: Path, choice: str) -> bool:
@@ -142,11 +147,6 @@ def is_whole(file: Path) -> bool:
             return True
     except (OSError, SafetensorError):
         return False
-
-
-def huggingface_url() -> str:
-    """Return the host that timm downloads from."""
-    return os.environ.get("HF_ENDPOINT", "https://huggingface.co")
 
 
 def _download(pretrained: Pretrained, download: Download, target: Path) -> Path:
@@ -168,7 +168,7 @@ def _convert(
         arguments = [kind, pretrained.network, source, str(target)]
         problem = _run_converter(pretrained.converter, arguments, environment or {})
         if problem:
-            raise DataError(f"{source}: its weights can't be used for {pretrained.network} ({problem}).")
+            raise DataError(f"its weights can't be used for {pretrained.network} ({problem})", field=str(source))
     return target
 
 

@@ -126,7 +126,9 @@ def _parse(path: Path) -> Any:
     try:
         return json.loads(decode(path.read_bytes()).text)
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: it can't be read as JSON ({error}). Repair or remove the file.") from None
+        raise DataError(
+            f"it can't be read as JSON ({error})", field=str(path), remedy="Repair or remove the file"
+        ) from None
 
 
 def _is_coco(content: Any) -> bool:
@@ -154,10 +156,12 @@ def _read_file(path: Path, content: Mapping[str, Any], split: str, index: Pictur
     absent: set[str] = set()
     for image in content["images"]:
         if not isinstance(image, dict) or not isinstance(image.get("file_name"), str) or "id" not in image:
-            raise DataError(f"{path}: an entry of `images` has no `id` or no `file_name`. Correct the file.")
+            raise DataError(
+                "an entry of `images` has no `id` or no `file_name`", field=str(path), remedy="Correct the file"
+            )
         key = _key(image["id"])
         if key in places or key in absent:
-            raise DataError(f"{path}: two images have the id {key}. Correct the file.")
+            raise DataError(f"two images have the id {key}", field=str(path), remedy="Correct the file")
         found = index.find(image["file_name"], near, split)
         if found is None:
             absent.add(key)
@@ -199,9 +203,13 @@ def _categories(path: Path, content: Mapping[str, Any], markings: Markings) -> d
     names: dict[str, str] = {}
     for category in content["categories"]:
         if not isinstance(category, dict) or "id" not in category or not isinstance(category.get("name"), str | int):
-            raise DataError(f"{path}: an entry of `categories` has no `id` or no `name`. Correct the file.")
+            raise DataError(
+                "an entry of `categories` has no `id` or no `name`", field=str(path), remedy="Correct the file"
+            )
         if names.setdefault(_key(category["id"]), str(category["name"])) != str(category["name"]):
-            raise DataError(f"{path}: the category id {category['id']} has two names. Correct the file.")
+            raise DataError(
+                f"the category id {category['id']} has two names", field=str(path), remedy="Correct the file"
+            )
     for _, name in sorted(names.items(), key=lambda item: item[0].zfill(12)):
         if name not in markings.classes:
             markings.classes.append(name)

@@ -97,7 +97,7 @@ class PictureIndex:
         ranked = sorted(candidates, key=likeness, reverse=True)
         if likeness(ranked[0]) == likeness(ranked[1]):
             raise DataError(
-                f"{ranked[0]}, {ranked[1]}: annotations for '{'/'.join(parts)}' may mean either. Rename one."
+                f"{ranked[0]}, {ranked[1]}: annotations for '{'/'.join(parts)}' may mean either", remedy="Rename one"
             )
         return ranked[0]
 

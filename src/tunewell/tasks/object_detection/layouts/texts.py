@@ -35,7 +35,7 @@ def files_in(folder: Path) -> list[Path]:
     try:
         found = sorted(path for path in folder.iterdir() if not is_foreign(path.name) and path.is_file())
     except OSError as error:
-        raise DataError(f"{folder}: it can't be read ({error.strerror}).") from None
+        raise DataError(f"it can't be read ({error.strerror})", field=str(folder)) from None
     for path in found:
         check_name(path)
     return found
@@ -50,5 +50,5 @@ def read_lines(path: Path) -> list[str]:
     try:
         lines = decode(path.read_bytes()).text.splitlines()
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: it can't be read ({error}). Repair or remove the file.") from None
+        raise DataError(f"it can't be read ({error})", field=str(path), remedy="Repair or remove the file") from None
     return [line.strip() for line in lines if line.strip()]

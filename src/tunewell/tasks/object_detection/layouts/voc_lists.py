@@ -57,7 +57,9 @@ def read_lists(index: PictureIndex, files: Collection[str]) -> Lists | None:
                     found.missing.append(stem)
             elif found.splits.setdefault(by_stem[stem], split) != split:
                 other = found.splits[by_stem[stem]]
-                raise DataError(f"{path}: '{stem}' is in the lists of {other} and {split}. Keep it in one.")
+                raise DataError(
+                    f"'{stem}' is in the lists of {other} and {split}", field=str(path), remedy="Keep it in one"
+                )
     return found
 
 

@@ -277,13 +277,19 @@ def _resolved(settings: YoloSettings, folder: Path, markings: Markings) -> dict[
             path = find_within(folder, [part for part in parts if "*" not in part])
             if path is not None and (path.is_dir() or path.suffix.lower() == ".txt"):
                 if given.setdefault(path, place) != place:
-                    raise DataError(f"{settings.source}: '{given[path]}' and '{place}' are both {path}. Correct them.")
+                    raise DataError(
+                        f"'{given[path]}' and '{place}' are both {path}",
+                        field=str(settings.source),
+                        remedy="Correct them",
+                    )
                 found.setdefault(split, []).append(path)
             elif split == "test":
                 markings.notes.append(f"There are no test pictures: '{place}' is not there.")
             else:
                 raise DataError(
-                    f"{settings.source}: '{place}' is no folder in {folder}. Correct it, or point `data` at its parent."
+                    f"'{place}' is no folder in {folder}",
+                    field=str(settings.source),
+                    remedy="Correct it, or point `data` at its parent",
                 )
     return found
 

@@ -67,7 +67,7 @@ def read_settings(path: Path, folder: Path) -> YoloSettings:
     if path.suffix.lower() in _YAML_SUFFIXES:
         content = _read_yaml(path)
         if not isinstance(content, dict):
-            raise DataError(f"{path}: it says nothing of classes. List the class names under `names`.")
+            raise DataError("it says nothing of classes", field=str(path), remedy="List the class names under `names`")
         if isinstance(content.get("names"), list | dict):
             content["names"] = _read_yaml(path, as_texts=True)["names"]  # 007 is a name, and so is null
         return _of_mapping(path, folder, content)
@@ -84,7 +84,7 @@ def _of_mapping(path: Path, folder: Path, content: Mapping[Any, Any]) -> YoloSet
     for key in given:
         value = content[key] if isinstance(content[key], list) else [content[key]]
         if not all(isinstance(place, str) for place in value):
-            raise DataError(f"{path}: {key} is neither a folder nor a list of folders. Correct it.")
+            raise DataError(f"{key} is neither a folder nor a list of folders", field=str(path), remedy="Correct it")
         places.setdefault(splits[key], value)
     others = [
         other.name
@@ -124,7 +124,7 @@ def _read_yaml(path: Path, as_texts: bool = False) -> Any:
         return YAML(typ="base" if as_texts else "safe", pure=True).load(decode(path.read_bytes()).text)
     except (YAMLError, OSError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
-        raise DataError(f"{path}: it can't be read as YAML ({reason}). Correct the file.") from None
+        raise DataError(f"it can't be read as YAML ({reason})", field=str(path), remedy="Correct the file") from None
 
 
 def _is_obj_data(path: Path) -> bool:
@@ -146,7 +146,9 @@ def _classes(path: Path, folder: Path, content: Mapping[Any, Any]) -> tuple[list
     if isinstance(names, str):
         listed = find_within(folder, path_parts(names)) or next(_class_files(folder), None)
         if listed is None:
-            raise DataError(f"{path}: '{names}', which should list the class names, is not there. Add it.")
+            raise DataError(
+                f"'{names}', which should list the class names, is not there", field=str(path), remedy="Add it"
+            )
         return _listed_names(listed), []
     if names is None and count:
         beside = next(_class_files(folder), None)
@@ -158,7 +160,9 @@ def _classes(path: Path, folder: Path, content: Mapping[Any, Any]) -> tuple[list
         names = _in_order(names)
     # What holds other things could be endless, by references of YAML to itself.
     if not isinstance(names, list) or not names or any(isinstance(name, list | dict) for name in names):
-        raise DataError(f"{path}: names is neither a list nor a mapping from numbers. List the class names.")
+        raise DataError(
+            "names is neither a list nor a mapping from numbers", field=str(path), remedy="List the class names"
+        )
     return _distinct(path, [str(name) for name in names]), []
 
 
@@ -187,7 +191,9 @@ def _key_points(path: Path, content: Mapping[Any, Any]) -> int:
     if shape is None:
         return 0
     if not isinstance(shape, list) or len(shape) != 2 or not all(isinstance(n, int) and 0 < n < 1000 for n in shape):
-        raise DataError(f"{path}: kpt_shape is not [number of key points, 2 or 3]. Correct or remove it.")
+        raise DataError(
+            "kpt_shape is not [number of key points, 2 or 3]", field=str(path), remedy="Correct or remove it"
+        )
     return int(shape[0] * shape[1])
 
 
@@ -203,14 +209,14 @@ def _class_files(folder: Path) -> Iterator[Path]:
 def _listed_names(path: Path) -> list[str]:
     names = read_lines(path)
     if not names:
-        raise DataError(f"{path}: it names no class. List the class names, one a line.")
+        raise DataError("it names no class", field=str(path), remedy="List the class names, one a line")
     return _distinct(path, names)
 
 
 def _distinct(path: Path, names: list[str]) -> list[str]:
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
-        raise DataError(f"{path}: the class name '{doubled[0]}' is there twice. Rename one.")
+        raise DataError(f"the class name '{doubled[0]}' is there twice", field=str(path), remedy="Rename one")
     return names
 
 

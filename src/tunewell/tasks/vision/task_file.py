@@ -72,7 +72,9 @@ def read_fields(path: Path) -> dict[str, Any]:
     fields = read_json(path)
     if fields is None:
         raise DataError(
-            f"{path}: this record of the data that the experiment began with is missing or damaged. "
-            "Restore it, or start over with `tunewell search SPEC.yaml --new`."
+            "this record of the data that the experiment began with is missing or damaged",
+            field=str(path),
+            remedy="Restore it, or start over",
+            kind="record-damaged",
         )
     return fields

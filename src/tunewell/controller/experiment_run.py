@@ -1,0 +1,418 @@
+"""One experiment under way: taken over, prepared, searched, paused, brought to its end."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from functools import partial
+
+from tunewell.controller.background import Calls, Direct
+from tunewell.controller.job_run import CONTROLLER
+from tunewell.controller.journal import Journal
+from tunewell.controller.loading import Recorded
+from tunewell.controller.recovery import launches, recover
+from tunewell.controller.resources import explain_concurrency, plan_resources
+from tunewell.controller.room import Turn
+from tunewell.controller.stop_rules import StopDecision, decide
+from tunewell.controller.surroundings import Ownership, Place, Surroundings
+from tunewell.controller.trial_manager import Helpers, Setting, TrialManager
+from tunewell.spec.capacity import Capacity
+from tunewell.spec.errors import UserError
+from tunewell.spec.launch import AttemptKey, Event, Launch, Resources
+from tunewell.spec.states import EXPERIMENT_TRANSITIONS, OPEN_JOB_STATES, ExperimentState, JobState, TrialState
+from tunewell.store.dialect import StoreError
+from tunewell.store.rows import ExperimentRow, JobRow, RequestRow
+from tunewell.store.transaction import Transaction
+
+log = logging.getLogger(__name__)
+
+#: Rules that don't wait for what the tuner makes of the last outcomes.
+_AT_ONCE = ("by_hand", "max_duration", "error")
+#: How often the running time is put on record.
+ELAPSED_SECONDS = 1.0
+
+
+class ExperimentRun:
+    """An experiment that this controller owns."""
+
+    def __init__(
+        self,
+        surroundings: Surroundings,
+        place: Place,
+        owned: Ownership,
+        row: ExperimentRow,
+        requests: Sequence[RequestRow],
+    ) -> None:
+        """Take over an experiment that is on record; `begin` sets it going.
+
+        Args:
+            surroundings: what it shares with others.
+            place: where its trials run.
+            owned: what says that this process owns it.
+            row: its record.
+            requests: what is asked of it at this moment.
+        """
+        self.term = owned.term
+        self.scheduler = place.scheduler
+        self.state = row.state
+        self.journal = Journal()
+        self.manager: TrialManager | None = None
+        #: The rule that ends the search, once one holds.
+        self.decision: StopDecision | None = None
+        #: Whether there is nothing more to be done here.
+        self.done = False
+        #: What a user did wrong, where that has ended it.
+        self.error: UserError | None = None
+        #: What kept the store from being read, if that is why it can't go on as it is.
+        self.unread: StoreError | None = None
+        self.unrecorded_seconds = 0.0
+        #: What its next trial takes; None while that is not known.
+        self.needs: Resources | None = None
+        #: How many trials run at once, and why; empty while that is not known.
+        self.concurrency = ""
+        self._surroundings = surroundings
+        self._lock = owned.lock
+        self._row = row
+        self._room = place.room
+        self._clock, self._monotonic = surroundings.clock, surroundings.monotonic
+        self._owners = [surroundings.background.owner(row.name, self.fail) for _ in range(3)]
+        calls: Sequence[Calls] = [Direct()] * 3 if surroundings.waits else self._owners
+        self._slow, self._tuning, self._copies = calls
+        self._recorded: Recorded | None = None
+        self._job: int | None = None
+        self._requests: set[int] = set()
+        #: Requests to pause that are obeyed, but not fulfilled yet.
+        self._pause_requests: list[int] = []
+        # A search that has ended would end again before it is looked for what is asked of it.
+        self._retries = [request for request in requests if request.verb == "retry"]
+        self._pausing = self._interrupted = False
+        self._ticked_at = self._monotonic()
+        # What was asked for when the search had ended, or was paused, was not meant for its next run.
+        idle = row.state.final or row.state is ExperimentState.PAUSED
+        stale = {"stop", "stop_trial", "pause"} if row.state.final else {"pause"} if idle else set()
+        self._stale = {request.id for request in requests if request.verb in stale}
+        wanted = any(request.verb == "stop" for request in requests if request.id not in self._stale)
+        self._stopped_by_hand = wanted or (row.state is ExperimentState.STOPPING and row.stop_rule == "by_hand")
+
+    @property
+    def name(self) -> str:
+        """Name of the experiment."""
+        return self._row.name
+
+    @property
+    def key(self) -> str | int:
+        """What its slow calls are known by."""
+        return self.name
+
+    @property
+    def problem(self) -> str:
+        """What keeps a trial from going on just now, for people; empty if nothing does."""
+        return self.manager.problem if self.manager is not None else ""
+
+    @property
+    def at_work(self) -> bool:
+        """Whether anything of it runs."""
+        return self.manager is not None and not self.manager.idle
+
+    # Beginning --------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Read the record; what follows comes with the answers."""
+        self._slow.make(partial(self._surroundings.load, self._row), self._on_recorded)
+
+    def _on_recorded(self, found: Recorded) -> None:
+        self._recorded = found
+        if "prepare" in found.task.jobs and not self._stopped_by_hand:
+            self.journal.add(self._add_preparation, partial(self.scheduler.preload, found.task.preload))
+        else:
+            self._recover()
+
+    def _add_preparation(self, tx: Transaction) -> None:
+        under_way = self._surroundings.store.jobs(self.name, kind="prepare", states=OPEN_JOB_STATES, limit=1)
+        if under_way:  # since before the last controller of the search went away
+            self._job = under_way[0].id
+        else:
+            self._job = tx.add_job("prepare", self.name, caller=CONTROLLER, now=self._clock())
+
+    @property
+    def awaits_job(self) -> int | None:
+        """Number of the job that prepares the data, while it is waited for."""
+        return self._job
+
+    def on_job_end(self, job: JobRow) -> None:
+        """Go on after the preparation, or end with it."""
+        self._job = None
+        if job.state is JobState.SUCCEEDED or self._stopped_by_hand:
+            self._recover()
+        elif job.state is JobState.FAILED:
+            self.fail(UserError(job.detail.removesuffix(".")))
+        else:
+            self.fail(UserError("the preparation of its data was stopped"))
+
+    def _recover(self) -> None:
+        # A scheduler is asked in the loop alone.
+        self._slow.make(partial(self._recovered, self.scheduler.capacity()), self._on_recovered)
+
+    def _recovered(self, capacity: Capacity) -> TrialManager:
+        found = self._recorded
+        assert found is not None
+        resources = plan_resources(found.spec, capacity)
+        store, home = self._surroundings.store, self._surroundings.home
+        if "prepare" not in found.task.jobs and self.scheduler.needs_folder:  # what needs no job takes no time
+            folder = home.experiment(self.name)
+            found.task.prepare(found.spec, found.space, folder, home.cache, lambda what, done, total: None)
+        attempts = partial(store.attempts, self.name)
+        setting = Setting(found.spec, found.task, self.scheduler, home, resources, attempts)
+        tuner = found.tuner()
+        self.concurrency = explain_concurrency(found.spec, resources, capacity, tuner)
+        return recover(
+            self._surroundings, setting, tuner, found.max_trials, Helpers(self._tuning, self._copies, self._room)
+        )
+
+    def _on_recovered(self, manager: TrialManager) -> None:
+        manager.journal = self.journal
+        manager.progress.stopped_by_hand = self._stopped_by_hand
+        self.manager = manager
+        self.needs = manager.setting.resources
+        self._ticked_at = self._monotonic()
+        if self.state is not ExperimentState.RUNNING:
+            self._set_state(ExperimentState.RUNNING, None, "")
+        for request in self._retries:
+            self.take_request(request)
+        self.scheduler.reconcile(launches(manager))
+        log.info("experiment '%s' taken over: %d trials running", self.name, len(manager.running))
+
+    # Going on ---------------------------------------------------------------------------------------------
+
+    def start_next(self) -> Turn:
+        """Start the next trial, if there is one and there is room for it."""
+        if self.manager is None or self.decision is not None or self._interrupted:
+            return Turn.NOTHING
+        return self.manager.start_next()
+
+    def on_event(self, event: Event) -> None:
+        """Take note of what became of an attempt."""
+        self.tick()
+        if self.manager is not None:
+            self.manager.on_event(event)
+            self.advance()  # a report may end an inline trial while it is being called
+
+    def tick(self) -> None:
+        """Count the time that has passed, while the search runs."""
+        now = self._monotonic()
+        passed, self._ticked_at = now - self._ticked_at, now
+        if self.manager is not None and self.state is not ExperimentState.PAUSED:
+            self.manager.progress.elapsed_seconds += passed
+            self.unrecorded_seconds += passed
+
+    @property
+    def time_is_due(self) -> bool:
+        """Whether the running time is to be put on record."""
+        return self.unrecorded_seconds >= ELAPSED_SECONDS or (self.done and self.unrecorded_seconds > 0)
+
+    def advance(self) -> None:
+        """Apply the stop rules; end, or pause, once nothing runs any more."""
+        manager = self.manager
+        if manager is None or self.done:
+            return
+        if self.decision is None and not self._interrupted:
+            assert self._recorded is not None
+            decision = self.decision = decide(self._recorded.spec, manager.progress)
+            if decision is not None:
+                manager.stop_all()
+                if not manager.idle:
+                    self._set_state(ExperimentState.STOPPING, decision.rule, decision.detail)
+        if not manager.idle:
+            return
+        if self.decision is not None:
+            if not manager.tuner.telling or self.decision.rule in _AT_ONCE:
+                self._end(self.decision)
+        elif self._interrupted or self._pausing:
+            detail = "It was interrupted." if self._interrupted else "It was paused on request."
+            self._set_state(ExperimentState.PAUSED, None, detail)
+            self._note_pauses_handled()
+            self.done = True
+
+    def _end(self, decision: StopDecision) -> None:
+        self._note_pauses_handled()
+        self._set_state(decision.state, decision.rule, decision.detail)
+        if self._surroundings.follow_up and self._recorded is not None and decision.rule != "error":
+            self.journal.add(partial(add_follow_up, self._recorded, self._clock()))
+        self.done = True
+
+    def _set_state(self, new: ExperimentState, rule: str | None, detail: str) -> None:
+        name, old, now = self.name, self.state, self._clock()
+        if new is old:
+            return
+        self.state = new
+        self.journal.add(lambda tx: tx.set_experiment_state(name, old, new, stop_rule=rule, detail=detail, now=now))
+
+    # Requests ---------------------------------------------------------------------------------------------
+
+    def take_request(self, request: RequestRow) -> None:
+        """Do what somebody asks for."""
+        if request.id in self._requests or self.done:
+            return
+        if request.verb == "retry" and self.decision is not None:
+            return  # too late for this run: the next one takes it up
+        if self.manager is None:
+            if request.id in self._stale or not self._obey_early(request):
+                return
+        elif request.id not in self._stale and not self._obey(request, self.manager):
+            return
+        self._requests.add(request.id)
+        if request.verb == "pause" and self._pausing:
+            self._pause_requests.append(request.id)
+        else:
+            self._note_handled(request.id)
+
+    def _note_handled(self, request: int) -> None:
+        self.journal.add(partial(Transaction.handle_request, request_id=request))
+
+    def _note_pauses_handled(self) -> None:
+        for request in self._pause_requests:
+            self._note_handled(request)
+        self._pause_requests.clear()
+
+    def _stop_before_it_began(self) -> None:
+        """Stop a search that is still being prepared."""
+        if self._stopped_by_hand:
+            return
+        self._stopped_by_hand = True
+        if self.state.final:  # it was to go on
+            self._set_state(ExperimentState.RUNNING, None, "")
+        self._set_state(ExperimentState.STOPPING, "by_hand", "It was stopped by hand.")
+        if self._job is not None:
+            self.journal.add(partial(Transaction.add_request, name=None, verb="stop_job", job=self._job))
+
+    def _obey(self, request: RequestRow, manager: TrialManager) -> bool:
+        """Do what is asked for; False: that can't be done yet."""
+        if request.verb == "retry":
+            return self._retry(manager, (request.data or {}).get("trials", []))
+        if request.verb == "stop":
+            manager.progress.stopped_by_hand = True
+        elif request.verb == "stop_trial" and request.trial is not None:
+            manager.stop_trial(request.trial)
+        elif request.verb == "pause":
+            self._pausing = True
+            manager.pause()
+        elif request.verb == "resume":
+            self._pausing = False
+            self._note_pauses_handled()
+            manager.resume()
+        return True
+
+    def _obey_early(self, request: RequestRow) -> bool:
+        """Do what is asked for while the search is being prepared; False: that can't be done yet."""
+        if request.verb == "stop":
+            self._stop_before_it_began()
+        elif request.verb == "pause" and self.state is ExperimentState.CREATED:
+            self._set_state(ExperimentState.PAUSED, None, "It was paused on request.")
+            self.done = True  # what is being prepared is there when it goes on
+        else:
+            return False
+        return True
+
+    def _retry(self, manager: TrialManager, numbers: list[int]) -> bool:
+        retried = [n for n in dict.fromkeys(numbers) if manager.ended.get(n) in (TrialState.FAILED, TrialState.STOPPED)]
+        rows = [self._surroundings.store.trial(self.name, number) for number in retried]
+        if not all(row.state.final for row in rows):
+            return False  # how one has ended is about to be recorded
+        for row in rows:
+            manager.retry(row)
+        return True
+
+    def interrupt(self, grace_seconds: float | None = None) -> None:
+        """End what runs, so that the same search goes on later."""
+        self._interrupted = True
+        if self.manager is None:
+            self.done = True
+        else:
+            self.manager.interrupt(grace_seconds)
+
+    # The end ----------------------------------------------------------------------------------------------
+
+    def fail(self, error: BaseException) -> None:
+        """End the search as failed: what goes wrong in one is no other's matter.
+
+        Where the store could not be read, nothing is wrong with the search: it is taken over anew.
+        """
+        if isinstance(error, StoreError):
+            self.unread = error
+            return
+        if isinstance(error, UserError):
+            self.error, detail = error, str(error)
+        else:
+            log.error("experiment '%s' fails", self.name, exc_info=error)
+            detail = f"{_where(error)}: {type(error).__name__}: {error}"
+        if self.manager is None:
+            try:
+                self._fail_early(detail)
+            except StoreError as problem:
+                self.unread = problem
+        elif not self.manager.progress.error:
+            self.manager.progress.error = detail
+            self.manager.tuner.close()
+        else:  # not even the end goes well
+            self._give_up(detail)
+
+    def _fail_early(self, detail: str) -> None:
+        """End a search that can't even go on from its record, with what runs of it and is asked of it."""
+        store, home = self._surroundings.store, self._surroundings.home
+        for row in store.trials(self.name, states=(TrialState.RUNNING,)):
+            key = AttemptKey(self.name, row.number, row.attempt)
+            self.scheduler.reconcile([Launch(key, home.attempt(key, row.identity), row.identity or "")])
+            self.scheduler.stop(key)
+
+        def answer(tx: Transaction) -> None:
+            for request in store.requests(self.name):
+                tx.handle_request(request.id)
+
+        self._set_failed(detail)
+        self.journal.add(answer)
+        self.done = True
+
+    def give_up(self, error: BaseException) -> None:
+        """End the search although what it had to record can't be recorded: not even its end goes well."""
+        self._give_up(f"{_where(error)}: {type(error).__name__}: {error}")
+
+    def _give_up(self, detail: str) -> None:
+        running = self.manager.running.values() if self.manager is not None else ()
+        for trial in running:
+            self.scheduler.stop(trial.launch.key, 0.0)
+        self.journal.entries.clear()
+        self.state = self._surroundings.store.experiment(self.name).state
+        self._set_failed(detail)
+        self.done = True
+
+    def _set_failed(self, detail: str) -> None:
+        if ExperimentState.FAILED not in EXPERIMENT_TRANSITIONS[self.state]:
+            self._set_state(ExperimentState.RUNNING, None, "")
+        self._set_state(ExperimentState.FAILED, "error", detail)
+
+    def close(self) -> None:
+        """Let go of it."""
+        self._room.leave(self.key)
+        for owner in self._owners:
+            owner.close()
+        self._lock.close()
+
+
+def add_follow_up(found: Recorded, now: float | None, tx: Transaction) -> None:
+    """Record the jobs that follow a search: finalists, if asked for, the evaluation of the best, the report."""
+    name, after = found.spec.name, None
+    if found.spec.finalists == "full":
+        after = tx.add_job("finalists", name, caller=CONTROLLER, after=after, now=now)
+    if "evaluate" in found.task.jobs:
+        after = tx.add_job("evaluate", name, caller=CONTROLLER, after=after, now=now)
+    tx.add_job("report", name, caller=CONTROLLER, after=after, now=now)
+
+
+def _where(error: BaseException) -> str:
+    trace, module = error.__traceback__, ""
+    while trace is not None:
+        module = trace.tb_frame.f_globals.get("__name__", module)
+        trace = trace.tb_next
+    parts = {"tuners": "The algorithm failed", "tasks": "The task failed", "schedulers": "The scheduler failed"}
+    found = [text for part, text in parts.items() if f"tunewell.{part}" in module]
+    return found[0] if found else "It failed"

@@ -1,0 +1,88 @@
+"""Preparing the folder of an attempt beside its place, where nobody takes it for the attempt's yet.
+
+It may take long: a checkpoint to go on from is copied in. So it is done before the attempt is put on record, and out of
+the controller's loop; what is prepared is then only moved to its place.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tunewell.controller.attempts import newest_checkpoint, prepare_folder
+from tunewell.home.home import SET_ASIDE, Home
+from tunewell.schedulers.leftovers import ask_to_end, settle
+from tunewell.schedulers.records import identity_of
+from tunewell.spec.launch import AttemptKey, Launch
+from tunewell.spec.states import Cause
+from tunewell.store.rows import AttemptRow
+from tunewell.tuners.contract import Suggestion
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A folder that is ready, or why the attempt can't be what it is to be."""
+
+    #: Where it lies; None for a scheduler that needs none.
+    folder: Path | None = None
+    #: What is missing for the attempt, for people; empty if nothing is.
+    missing: str = ""
+    #: What people should know about the search.
+    note: str = ""
+
+
+def wants_checkpoint(launch: Launch, suggestion: Suggestion) -> bool:
+    """Whether an attempt goes on from a checkpoint, if there is one."""
+    return launch.key.attempt > 1 or suggestion.resume_from is not None
+
+
+def stage(home: Home, attempts: Callable[[int], list[AttemptRow]], launch: Launch, suggestion: Suggestion) -> Staged:
+    """Make way for the folder of a new attempt and prepare it beside its place.
+
+    An attempt goes on from the newest checkpoint of the attempts before it, or else from that of the trial that its
+    suggestion names. `attempts` gives the attempts at a trial that are on record.
+
+    Raises:
+        OSError: it can't be done now.
+    """
+    note = make_way(home, launch)
+    key, checkpoint, source = launch.key, None, suggestion.resume_from
+    assert isinstance(key, AttemptKey)
+    if key.attempt > 1:
+        checkpoint = newest_checkpoint(home, key.experiment, key.trial, attempts(key.trial))
+    if checkpoint is None and source is not None:
+        checkpoint = newest_checkpoint(home, key.experiment, source, attempts(source))
+    folder = staged_folder(launch)
+    prepare_folder(folder, launch, checkpoint)
+    missing = ""
+    if checkpoint is None and source is not None:
+        missing = f"Trial {source} has left nothing in its checkpoint folder to go on from."
+    return Staged(folder, missing, note)
+
+
+def make_way(home: Home, launch: Launch) -> str:
+    """Set aside what lies where the folder of a new attempt belongs: it can only be another life's; return a note.
+
+    Raises:
+        OSError: it can't be moved, or the processes that work in it have to end first.
+    """
+    place = launch.folder
+    if not os.path.lexists(place):
+        return ""
+    if identity_of(place) is not None:
+        detail = "another life of its search has taken its place"
+        if settle(place, Cause.NODE_LOST, detail) is None:
+            ask_to_end(place, launch.limits.grace_seconds)
+            raise BlockingIOError(f"{place}: an attempt that is not on record runs there; it was asked to end")
+    home.set_aside(place)
+    return (
+        "Where trials of this search begin lay folders of attempts that are not on record, as when an older copy "
+        f"of the database was put back. They were set aside, to {home.folder / SET_ASIDE}."
+    )
+
+
+def staged_folder(launch: Launch) -> Path:
+    """Return where an attempt's folder lies until the attempt is on record: no attempt has such a name."""
+    return launch.folder.with_name(".next")

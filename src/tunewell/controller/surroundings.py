@@ -1,0 +1,57 @@
+"""What all experiments and jobs of one controller share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+from tunewell.controller.background import Background
+from tunewell.controller.job_kinds import JobKind
+from tunewell.controller.loading import Recorded
+from tunewell.controller.room import Room
+from tunewell.home.home import Home
+from tunewell.schedulers.contract import Scheduler
+from tunewell.store.rows import ExperimentRow
+from tunewell.store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all experiments and jobs of one controller share."""
+
+    #: Where all work is on record, and the home of that store.
+    store: Store
+    home: Home
+    #: Kind of job → what it is.
+    kinds: Mapping[str, JobKind]
+    #: Makes of an experiment's record what runs it; may take long.
+    load: Callable[[ExperimentRow], Recorded]
+    #: Whether finalists, evaluation and report follow a search.
+    follow_up: bool = True
+    #: Whether slow calls are waited for: where trials run in this thread, there is nothing to go on with meanwhile.
+    waits: bool = False
+    #: Gives dates, in seconds since the epoch, and measures durations, in seconds.
+    clock: Callable[[], float] = time.time
+    monotonic: Callable[[], float] = time.monotonic
+    #: Makes slow calls.
+    background: Background = field(default_factory=Background)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where work is done: a scheduler, and what it has free."""
+
+    scheduler: Scheduler
+    room: Room
+
+
+@dataclass(frozen=True, slots=True)
+class Ownership:
+    """The proof that this process alone may write on something."""
+
+    #: Raised for this owner; named in every write.
+    term: int
+    #: Released when it is let go of.
+    lock: ExitStack

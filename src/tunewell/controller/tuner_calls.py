@@ -1,0 +1,108 @@
+"""What the trial manager wants of a tuner, asked in order, wherever the tuner computes.
+
+A tuner may take long, so its calls are made by `Calls`, one after the other; the manager goes on meanwhile. What a
+tuner computes follows from the order of its calls alone: of each suggestion it is kept how many outcomes the tuner knew
+when it made it, so that a replay comes to the same state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Literal, NamedTuple
+
+from tunewell.controller.background import Calls
+from tunewell.controller.convergence import Convergence, examine
+from tunewell.spec.states import RESULT_STATES
+from tunewell.tuners.contract import Exhausted, Outcome, Suggestion, Tuner, Wait
+
+
+class Standing(NamedTuple):
+    """What a tuner says of itself after a call."""
+
+    #: Most trials that it can use at once; None: any number.
+    concurrency: int | None
+    #: The ended trials whose checkpoints later suggestions may go on from.
+    checkpoints: Collection[int]
+
+
+class TunerCalls:
+    """The calls of one tuner."""
+
+    def __init__(self, tuner: Tuner, calls: Calls, told: int, stop_when_converged: bool = False) -> None:
+        """Take over a tuner, replayed to where its search is; nobody else may call it from now on.
+
+        `told` is how many outcomes it was told in all.
+        """
+        self._tuner = tuner
+        self._calls = calls
+        self._examines = stop_when_converged
+        self.standing = _standing(tuner)
+        #: Number of outcomes that it will have been told when what is asked for now is computed.
+        self.told = told
+        #: Whether a suggestion is under way.
+        self.asking = False
+        #: Number of outcomes that it has not learned from yet.
+        self.telling = 0
+        self._closed = False
+
+    def close(self) -> None:
+        """Call the tuner no more: it has failed."""
+        self._closed = True
+        self.telling = 0
+
+    def ask(self, then: Callable[[Suggestion | Wait | Exhausted, int], None]) -> None:
+        """Ask for a suggestion; `then` also gets the number of outcomes that the tuner knew."""
+        if self._closed:
+            return
+        known = self.told
+        self.asking = True
+
+        def answer(found: tuple[Suggestion | Wait | Exhausted, Standing]) -> None:
+            self.asking = False
+            self.standing = found[1]
+            then(found[0], known)
+
+        self._calls.make(lambda: (self._tuner.ask(), _standing(self._tuner)), answer)
+
+    def tell(self, outcome: Outcome, then: Callable[[Convergence | None], None]) -> None:
+        """Tell an outcome; `then` gets whether the search has converged, if that is looked at."""
+        if self._closed:
+            return
+        self.told += 1
+        self.telling += 1
+
+        def call() -> tuple[Standing, Convergence | None]:
+            self._tuner.tell(outcome)
+            return _standing(self._tuner), self._convergence()
+
+        def answer(found: tuple[Standing, Convergence | None]) -> None:
+            self.telling -= 1
+            self.standing = found[0]
+            then(found[1])
+
+        self._calls.make(call, answer)
+
+    def judge(self, number: int, curve: Mapping[int, float], then: Callable[[Literal["keep", "prune"]], None]) -> None:
+        """Ask whether a running trial is worth going on."""
+        if self._closed or not self._tuner.judges:
+            return
+        so_far = dict(curve)
+        self._calls.make(lambda: self._tuner.judge(number, so_far), then)
+
+    def _convergence(self) -> Convergence | None:
+        return convergence(self._tuner) if self._examines else None
+
+
+def convergence(tuner: Tuner) -> Convergence | None:
+    """Return the figures that say whether a search has converged."""
+    losses = [
+        tuner.loss(outcome) if outcome.state in RESULT_STATES else None
+        for number, outcome in tuner.outcomes.items()
+        if tuner.suggestions[number].fidelity == 1  # parts of a training say nothing about its end
+    ]
+    varying = sum(parameter.size != 1 for parameter in tuner.space)
+    return examine(losses, varying, tuner.probability_of_gain)
+
+
+def _standing(tuner: Tuner) -> Standing:
+    return Standing(tuner.concurrency(), frozenset(tuner.checkpoints()))

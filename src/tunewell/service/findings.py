@@ -1,0 +1,55 @@
+"""Checking a spec: what follows from it, what is found in its data, and in a line of its program's output."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tunewell.service import wire
+from tunewell.service.data_page import write_data_page
+from tunewell.service.submission import Plan, make_plan
+from tunewell.service.types import Checked, DataFindings, LineFindings, Objective
+from tunewell.service.warm_start import with_space
+from tunewell.spec.metric_line import parse_metrics
+from tunewell.store.store import Store
+from tunewell.tasks.command import check_metric_line
+
+
+def check_spec(
+    raw: Mapping[str, Any], line: str | None = None, page: Path | None = None, store: Store | None = None
+) -> Checked:
+    """Check everything that can be checked without starting anything.
+
+    Args:
+        raw: the spec.
+        line: a line of the program's output, in which metrics are looked for.
+        page: where to write a page about the data, every picture of which is opened for it.
+        store: holds the experiment from which the spec takes its space, if it has none of its own; see `lacks_space`.
+
+    Raises:
+        UserError: something is wrong; the message names it and the remedy.
+    """
+    plan = make_plan(with_space(store, raw) if store is not None else raw)
+    return Checked(
+        experiment=plan.spec.name,
+        objective=Objective(metric=plan.spec.objective.metric, goal=plan.spec.objective.goal),
+        algorithm=plan.choice.name,
+        algorithm_reason=plan.choice.reason,
+        options=dict(plan.choice.options),
+        max_trials=plan.choice.max_trials,
+        parameters=wire.parameters(plan.space),
+        findings=plan.findings,
+        line=_look_at_line(plan, line) if line is not None else None,
+        data=_look_at_data(plan, page) if page is not None else None,
+    )
+
+
+def _look_at_line(plan: Plan, line: str) -> LineFindings:
+    step, metrics = parse_metrics(line, plan.spec.metric_pattern, plan.spec.objective.metric)
+    return LineFindings(step=step, metrics=metrics, told=check_metric_line(plan.spec, line))
+
+
+def _look_at_data(plan: Plan, page: Path) -> DataFindings:
+    view = write_data_page(plan, page)
+    return DataFindings(unit=view.summary.unit, broken=len(view.broken), copied=view.copied)

@@ -1,0 +1,26 @@
+"""What each kind of job runs and what it leaves: one module a room, one class a kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tunewell.controller.job_kinds import JobKind
+from tunewell.service.job_kinds.data import Check, Prepare
+from tunewell.service.job_kinds.evaluation import Evaluate
+from tunewell.service.job_kinds.models import ExportModel, Predict
+from tunewell.service.job_kinds.pages import Import, Report
+from tunewell.service.job_kinds.training import Finalist, Finalists, Probe, Retrain
+
+KINDS: Mapping[str, JobKind] = {
+    "check": Check(),
+    "probe": Probe(),
+    "prepare": Prepare(),
+    "finalists": Finalists(),
+    "finalist": Finalist(),
+    "evaluate": Evaluate(),
+    "retrain": Retrain(),
+    "predict": Predict(),
+    "export-model": ExportModel(),
+    "report": Report(),
+    "import": Import(),
+}

@@ -1,0 +1,73 @@
+"""The job that evaluates the best trials in detail."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tunewell.controller.job_kinds import Conclusion, Context, Finding, Part
+from tunewell.service.job_kinds.parts import experiment_of, like_a_trial, recorded_of, task_part
+from tunewell.service.on_record import evaluations, model_of, ranked, trained_by
+from tunewell.service.results import default_trial
+from tunewell.spec.errors import DataError
+from tunewell.store.rows import TrialRow
+from tunewell.tasks.evaluation import figures
+from tunewell.trial.files import read_json
+
+
+class Evaluate:
+    """Evaluates the five best trials, and that of the default configuration, which they are compared with.
+
+    Those that were evaluated before are not evaluated again.
+    """
+
+    def parts(self, context: Context) -> Sequence[Part]:
+        """Return the task's own evaluation of the trials that lack one; nothing if none does."""
+        found, row = recorded_of(context), experiment_of(context)
+        missing = self._missing(context)
+        if not missing:
+            return []
+        jobs = trained_by(context.store, row.name)
+        arguments = {
+            "task_file": str(context.home.experiment(row.name) / "task.json"),
+            "trials": [
+                {
+                    "number": trial.number,
+                    "folder": str(model_of(context.store, context.home, row.name, trial).parents[1]),
+                    "trained_by": jobs.get(trial.number),
+                }
+                for trial in missing
+            ],
+        }
+        return [task_part(found.task, "evaluate", like_a_trial(context, found), arguments)]
+
+    def conclude(self, context: Context, folders: Sequence[Path]) -> Conclusion:
+        """Put each evaluation on record: its figures, and the file with all the rest."""
+        if not folders:
+            return Conclusion({"trials": []})
+        name = experiment_of(context).name
+        files = sorted((folders[-1] / "artifacts").glob("*.json"), key=lambda path: int(path.stem))
+        asked = read_json(folders[-1] / "job.json") or {}
+        jobs = {trial["number"]: trial["trained_by"] for trial in asked.get("trials", ())}
+        trials = [context.store.trial(name, int(path.stem)) for path in files]
+        findings = [_finding(trial, jobs[trial.number], path) for trial, path in zip(trials, files, strict=True)]
+        return Conclusion({"trials": [finding.trial for finding in findings]}, findings)
+
+    def _missing(self, context: Context) -> list[TrialRow]:
+        store, home, row = context.store, context.home, experiment_of(context)
+        best = ranked(store, row)
+        default = default_trial(store, row.name)
+        if default is not None and default.number not in {trial.number for trial in best}:
+            best.append(default)
+        known = evaluations(store, home, row.name)
+        return [t for t in best if t.number not in known and model_of(store, home, row.name, t).is_dir()]
+
+
+def _finding(trial: TrialRow, trained_by: int | None, path: Path) -> Finding:
+    """Return the evaluation of a trial, or of what a job has trained of it, with its single numbers by split."""
+    evaluation = read_json(path)
+    if evaluation is None:
+        raise DataError("it is missing or damaged", field=str(path))
+    numbers = {split: figures(measured) for split, measured in evaluation.items() if measured}
+    data = {"trained_by": trained_by, "figures": numbers}
+    return Finding("evaluation", trial.number, trial.identity, data, path)

@@ -1,0 +1,120 @@
+"""Jobs that use models: prediction, and the folder to hand over."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tunewell.controller.job_kinds import Conclusion, Context, Part
+from tunewell.service.folders import check_file, check_replaceable, replace_folder
+from tunewell.service.job_kinds.parts import heavy, result_of, task_part
+from tunewell.service.on_record import chosen, find_model, retrained_model
+from tunewell.service.results import search_result
+from tunewell.service.submission import shareable_spec
+from tunewell.spec.errors import ArgumentError, NotFoundError, UserError
+from tunewell.spec.experiment import parse_spec
+from tunewell.spec.files import to_yaml
+from tunewell.tasks.catalogue import TASKS, task_for
+from tunewell.tasks.contract import Task
+
+
+class Predict:
+    """Uses a model (`model`: experiment or folder) on `inputs` in `directory`; draws what it finds if asked to."""
+
+    def parts(self, context: Context) -> Sequence[Part]:
+        """Return the task's own prediction."""
+        asked = context.job.arguments
+        output = asked.get("output")
+        if output is not None:
+            if Path(output).suffix.lower() not in (".csv", ".json"):
+                problem = f"'{Path(output).name}' is neither CSV nor JSON"
+                raise ArgumentError("output", problem, "End its name in .csv or .json")
+            check_file(_in(asked, output))
+        missing = [path for path in asked["inputs"] if not _in(asked, path).exists()]
+        if missing:
+            raise NotFoundError("there is no such file or folder", field=missing[0])
+        model = find_model(context.store, context.home, asked["model"])
+        task = task_of_model(model)
+        if asked.get("drawn") and "draw" not in task.jobs:
+            raise ArgumentError("drawn", "this model finds no objects that could be drawn", "Leave it out")
+        arguments = {**asked, "model": str(model)}
+        return [task_part(task, "draw" if asked.get("drawn") else "predict", heavy(context), arguments)]
+
+    def conclude(self, context: Context, folders: Sequence[Path]) -> Conclusion:
+        """Return what was used, and where the predictions are."""
+        model = find_model(context.store, context.home, context.job.arguments["model"])
+        return Conclusion({"model": str(model), "predictions": "predictions.json"})
+
+
+class ExportModel:
+    """Makes a folder to hand over of a model (`model`): weights, ONNX, a card."""
+
+    def parts(self, context: Context) -> Sequence[Part]:
+        """Return the task's own export."""
+        store, home, name = context.store, context.home, context.job.arguments["model"]
+        check_replaceable(Path(context.job.arguments["output"]))
+        model = find_model(store, home, name)
+        found = store.find_experiment(name) if not (Path(name) / "model.json").is_file() else None
+        task_file = home.experiment(found.name) / "task.json" if found is not None else None
+        arguments = {
+            "model": str(model),
+            "task_file": str(task_file) if task_file is not None and task_file.exists() else None,
+            "search": _search_of(context, name, model) if found is not None else None,
+        }
+        return [task_part(task_of_model(model), "export-model", heavy(context), arguments)]
+
+    def conclude(self, context: Context, folders: Sequence[Path]) -> Conclusion:
+        """Put the folder where it is wanted, and return facts about it."""
+        output = context.job.arguments["output"]
+        replace_folder(Path(output), folders[-1] / "artifacts" / "model")
+        return Conclusion({"path": output, **result_of(folders[-1])})
+
+
+def _in(asked: Mapping[str, Any], path: str) -> Path:
+    """Return a path that was given where the prediction was asked for."""
+    return Path(asked.get("directory", ".")) / path
+
+
+def task_of_model(folder: Path) -> Task:
+    """Return the task that a model was made for; raise `UserError` where that can't be told."""
+    path = folder / "model.json"
+    try:
+        name = json.loads(path.read_text(encoding="utf-8")).get("task")
+    except (OSError, ValueError, AttributeError):
+        raise UserError(
+            "it can't be read as the configuration of a model", field=str(path), remedy="Take the folder again"
+        ) from None
+    if name not in TASKS:
+        raise UserError(f"it names the unknown task {name!r}", field=str(path))
+    return task_for({"task": name})
+
+
+def _search_of(context: Context, name: str, folder: Path) -> dict[str, Any]:
+    """Return what a model card says of the search that a model comes from; see `model_card.Search`."""
+    store, home = context.store, context.home
+    retrained = folder == retrained_model(store, home, name)
+    result = search_result(store, home, name)
+    known = json.loads((folder / "model.json").read_text(encoding="utf-8"))["trial"] if retrained else None
+    row = store.experiment(name)
+    trial = chosen(store, row, known)
+    default = result.default
+    values = {one.number: one.value for one in result.finalists if one.value is not None}
+    on_all_data = trial.number in values  # then what the default reached on the sample is no comparison
+    if not on_all_data:
+        values = {one.number: one.value for one in (trial, default) if one and one.value is not None}
+    objective = {
+        "validation": [values.get(one.number) if one else None for one in (trial, default)],
+        "test": [result.test.get(one.number) if one else None for one in (trial, default)],
+    }
+    return {
+        "experiment": name,
+        "spec": to_yaml(shareable_spec(home, row)),
+        "metric": result.objective.metric,
+        "trial": trial.number,
+        "trials": sum(result.trials.values()),
+        "retrained": retrained,
+        "sampling": 1.0 if on_all_data else parse_spec(row.spec).sampling,
+        "objective": {kind: values for kind, values in objective.items() if any(value is not None for value in values)},
+    }

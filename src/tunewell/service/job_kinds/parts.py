@@ -1,0 +1,83 @@
+"""How the processes of jobs are described, whatever their kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tunewell.controller.job_kinds import Context, Part
+from tunewell.controller.loading import Recorded, recorded
+from tunewell.controller.resources import plan_resources
+from tunewell.spec.errors import DataError, UserError
+from tunewell.spec.launch import JobKey, Launch, Resources
+from tunewell.store.rows import ExperimentRow
+from tunewell.tasks.contract import Task
+from tunewell.trial.files import read_json
+
+#: What a job takes that computes little.
+LIGHT = Resources(cpus=1)
+RESULT = "result.json"
+
+
+def experiment_of(context: Context) -> ExperimentRow:
+    """Return the record of the experiment that a job is about."""
+    assert context.job.experiment is not None
+    return context.store.experiment(context.job.experiment)
+
+
+def recorded_of(context: Context) -> Recorded:
+    """Return what is on record about the experiment of a job."""
+    return recorded(context.home, experiment_of(context))
+
+
+def like_a_trial(context: Context, found: Recorded) -> Resources:
+    """Return what a trial of the experiment takes."""
+    return plan_resources(found.spec, context.capacity)
+
+
+def heavy(context: Context) -> Resources:
+    """Return what a job takes that computes much and belongs to no search: half a machine, and a GPU if there is one.
+
+    For the whole of it, it would have to wait until searches in other processes leave all of it free at once.
+    """
+    gpus = min(1, len(context.capacity.gpus))
+    return Resources(cpus=max(1, max(node.cpus for node in context.capacity.nodes) // 2), gpus=gpus)
+
+
+def task_part(task: Task, verb: str, resources: Resources, arguments: Mapping[str, Any]) -> Part:
+    """Return the part in which a task does what it declares as `verb`; raise `UserError` where that can't be done."""
+    if verb not in task.jobs:
+        raise UserError(f"this task can't {verb}")
+    task.require()
+    return entry_part(task.jobs[verb], resources, arguments, preload=task.preload)
+
+
+def entry_part(
+    entry: str,
+    resources: Resources,
+    arguments: Mapping[str, Any],
+    preload: tuple[str, ...] = (),
+    environment: Mapping[str, str] | None = None,
+) -> Part:
+    """Return the part that calls an entry (`package.module:function`) with the folder of its attempt."""
+
+    def launch(folder: Path, attempt: int) -> Launch:
+        return Launch(
+            key=JobKey(0, attempt),
+            folder=folder,
+            entry=entry,
+            preload=preload,
+            environment=environment or {},
+            secrets=tuple((environment or {}).values()),
+        )
+
+    return Part(resources, launch, arguments)
+
+
+def result_of(folder: Path) -> dict[str, Any]:
+    """Return the small result that a job's process has left in its folder; raise `DataError` if there is none."""
+    found = read_json(folder / RESULT)
+    if found is None:
+        raise DataError("it is missing or damaged", field=str(folder / RESULT))
+    return found

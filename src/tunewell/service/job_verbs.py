@@ -1,0 +1,173 @@
+"""Asking for jobs: each is on record before anything of it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tunewell.home.home import Home
+from tunewell.service import wire
+from tunewell.service.idempotency import Asked, once
+from tunewell.service.on_record import chosen, find_model
+from tunewell.service.submission import make_plan
+from tunewell.service.types import Caller, Job, JobKind, JsonObject
+from tunewell.service.warm_start import with_space
+from tunewell.spec.errors import ArgumentError, ConflictError
+from tunewell.spec.secrets import without_password
+from tunewell.spec.states import JobState
+from tunewell.store.rows import JobEnd, JobRow
+from tunewell.store.store import Store
+from tunewell.store.transaction import Transaction
+
+_RETRIED = (JobState.FAILED, JobState.STOPPED)
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where a caller asks for a job."""
+
+    store: Store
+    home: Home
+    caller: Caller
+    key: str | None
+
+    def order(
+        self,
+        verb: str,
+        kind: JobKind,
+        experiment: str | None,
+        arguments: JsonObject,
+        settled: Callable[[], JsonObject] = dict,
+    ) -> Job:
+        """Record a job that waits; where the caller has asked for the same before, and it has not ended, return that.
+
+        A key is the better way to say what is the same: with one, nothing else is compared. Arguments that only this
+        moment settles come from `settled`.
+        """
+        asked = Asked(verb, self.caller, self.key, {"experiment": experiment, **arguments})
+
+        def act(tx: Transaction) -> JsonObject:
+            if experiment is not None:
+                self.store.experiment(experiment)
+            settled_arguments = {**arguments, **settled()}
+            known = None if self.key is not None else self._find_open(kind, experiment, settled_arguments)
+            return {"job": known or tx.add_job(kind, experiment, settled_arguments, self.caller.name)}
+
+        return wire.job(self.home, self.store.job(once(self.store, asked, act)["job"]))
+
+    def _find_open(self, kind: JobKind, experiment: str | None, arguments: JsonObject) -> int | None:
+        same = (experiment, arguments, self.caller.name)
+        found = self.store.jobs(experiment, kind, (JobState.WAITING, JobState.RUNNING))
+        return next((job.id for job in found if (job.experiment, job.arguments, job.caller) == same), None)
+
+    def command(self, verb: str, id: int, act: Callable[[Transaction, JobRow], None]) -> Job:
+        """Do something with a job."""
+
+        def do(tx: Transaction) -> JsonObject:
+            act(tx, self.store.job(id))
+            return {}
+
+        once(self.store, Asked(verb, self.caller, self.key, {"job": id}), do)
+        return wire.job(self.home, self.store.job(id))
+
+
+def check_data(desk: Desk, spec: Mapping[str, Any]) -> Job:
+    """Ask for a look at all of a spec's data."""
+    plan = make_plan(with_space(desk.store, spec))
+    if plan.spec.task is None:
+        raise ArgumentError("task", "only built-in tasks know their data", "Name a `task`")
+    return desk.order("check_data", "check", None, {"spec": plan.spec.model_dump(mode="json"), "view": True})
+
+
+def probe(desk: Desk, name: str) -> Job:
+    """Ask for a first look at what a trial costs."""
+    return desk.order("probe", "probe", name, {})
+
+
+def import_in_background(
+    desk: Desk, spec: Mapping[str, Any], table: Path | None, storage: str | None, study: str | None
+) -> Job:
+    """Ask for an import."""
+    if (table is None) == (storage is None):
+        raise ArgumentError("table", "it takes a table or a storage", "Name one of the two")
+    if storage is not None and without_password(storage) != storage:
+        raise ArgumentError("storage", "its URL holds a password, which a job would show", "Import it at once")
+    make_plan(with_space(desk.store, spec))
+    place = str(table.absolute()) if table is not None else None
+    arguments = {"spec": dict(spec), "table": place, "storage": storage, "study": study}
+    return desk.order("import_in_background", "import", None, arguments)
+
+
+def train_finalists(desk: Desk, name: str) -> Job:
+    """Ask for the training of the best trials of a search on a sample on all data."""
+    return desk.order("train_finalists", "finalists", name, {})
+
+
+def evaluate(desk: Desk, name: str) -> Job:
+    """Ask for the detailed evaluation of the best trials."""
+    return desk.order("evaluate", "evaluate", name, {})
+
+
+def retrain(desk: Desk, name: str, trial: int | None, output: Path | None) -> Job:
+    """Ask for a training on all data; the trial that is the best now stays the one that is meant."""
+    arguments = {"trial": trial, "output": str(output.absolute()) if output else None}
+
+    def settled() -> JsonObject:
+        return {"trial": chosen(desk.store, desk.store.experiment(name), trial).number}
+
+    return desk.order("retrain", "retrain", name, arguments, settled)
+
+
+def predict(desk: Desk, model: str, inputs: Sequence[Path], output: Path | None, drawn: Path | None) -> Job:
+    """Ask for predictions."""
+    arguments = {
+        "model": model,
+        "inputs": [str(path) for path in inputs],
+        "directory": str(Path.cwd()),
+        "output": _place(output),
+        "drawn": _place(drawn),
+    }
+    return desk.order("predict", "predict", _experiment_of(desk, model), arguments)
+
+
+def export_model(desk: Desk, model: str, output: Path) -> Job:
+    """Ask for a folder to hand over."""
+    arguments = {"model": model, "output": str(output.absolute())}
+    return desk.order("export_model", "export-model", _experiment_of(desk, model), arguments)
+
+
+def stop(desk: Desk, id: int) -> Job:
+    """Stop a job, or have it stopped; raise `ConflictError` if it has ended."""
+
+    def act(tx: Transaction, row: JobRow) -> None:
+        if row.state.final:
+            raise ConflictError(f"Job {id} has ended already (it is {row.state})")
+        if row.state is JobState.WAITING:
+            tx.end_waiting_job(id, JobEnd(JobState.STOPPED, detail="It was stopped before it began."))
+        else:
+            tx.add_request(None, "stop_job", job=id)
+
+    return desk.command("stop_job", id, act)
+
+
+def retry(desk: Desk, id: int) -> Job:
+    """Let a job wait again; raise `ConflictError` if it has neither failed nor been stopped."""
+
+    def act(tx: Transaction, row: JobRow) -> None:
+        if row.state not in _RETRIED:
+            raise ConflictError(f"Job {id} is {row.state}: only failed and stopped ones are retried")
+        tx.retry_job(id)
+
+    return desk.command("retry_job", id, act)
+
+
+def _experiment_of(desk: Desk, model: str) -> str | None:
+    """Return the experiment that a model is of; None where it is a folder. Raises `NotFoundError` if there is none."""
+    find_model(desk.store, desk.home, model)
+    return None if (Path(model) / "model.json").is_file() else model
+
+
+def _place(path: Path | None) -> str | None:
+    return None if path is None else str(path)

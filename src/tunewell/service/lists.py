@@ -1,0 +1,144 @@
+"""Lists, a page at a time. A cursor says where a page begins; only who gave it reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tunewell.home.home import Home
+from tunewell.service import export, wire
+from tunewell.service.types import (
+    Changed,
+    Changes,
+    ExperimentSummary,
+    ExportedTrial,
+    Job,
+    JobKind,
+    Page,
+    Report,
+    Trial,
+)
+from tunewell.service.verbs import MOST, TrialOrder
+from tunewell.spec.errors import NotFoundError, SpecError
+from tunewell.spec.errors import shown as written
+from tunewell.spec.states import Cause, ExperimentState, JobState, TrialState
+from tunewell.store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """How trials are sorted, and behind which number they begin."""
+
+    sort: TrialOrder = "number"
+    descending: bool = False
+    after: int = 0
+
+
+def checked_limit(limit: int) -> int:
+    """Return a number of items that may be asked for; raises `SpecError`."""
+    if not 1 <= limit <= MOST:
+        raise SpecError("limit", f"{limit} is not possible", f"Give 1 to {MOST}")
+    return limit
+
+
+def experiments(
+    store: Store,
+    home: Home,
+    states: Sequence[ExperimentState] | None,
+    search: str,
+    cursor: str | None,
+    limit: int,
+) -> Page[ExperimentSummary]:
+    """Return experiments, the newest first."""
+    try:
+        rows = store.experiments(checked_limit(limit) + 1, before=cursor, states=states, search=search)
+    except NotFoundError:
+        raise _bad(cursor or "") from None
+    shown = rows[:limit]
+    return Page[ExperimentSummary](
+        items=tuple(wire.experiment_summary(home, row) for row in shown),
+        next=shown[-1].name if len(rows) > limit else None,
+    )
+
+
+def trials(
+    store: Store,
+    name: str,
+    states: Sequence[TrialState] | None,
+    cause: Cause | None,
+    order: Order,
+    cursor: str | None,
+    limit: int,
+) -> Page[Trial]:
+    """Return trials in an order."""
+    if order.after and (order.sort != "number" or order.descending):
+        raise SpecError("after", "it goes with the order of numbers only", "Leave one of the two out")
+    begin = str(order.after) if cursor is None and order.after else cursor
+    page = store.trials_page(
+        name,
+        sort=order.sort,
+        descending=order.descending,
+        states=states,
+        cause=cause,
+        cursor=begin,
+        limit=checked_limit(limit),
+    )
+    return Page[Trial](items=tuple(map(wire.trial, page.trials)), next=page.next)
+
+
+def exported_trials(store: Store, name: str, after: int, cursor: str | None, limit: int) -> Page[ExportedTrial]:
+    """Return trials with their reports in the order of their numbers."""
+    begin = after if cursor is None else _number(cursor)
+    found = export.exported_page(store, name, begin, checked_limit(limit) + 1)
+    shown = found[:limit]
+    return Page[ExportedTrial](items=shown, next=str(shown[-1].number) if len(found) > limit else None)
+
+
+def reports(
+    store: Store, name: str, number: int, attempt: int | None, after: int | None, limit: int
+) -> tuple[Report, ...]:
+    """Return reports of an attempt by step."""
+    store.trial(name, number)
+    return tuple(map(wire.report, store.reports(name, number, attempt, after, checked_limit(limit))))
+
+
+def jobs(
+    store: Store,
+    home: Home,
+    experiment: str | None,
+    kind: JobKind | None,
+    states: Sequence[JobState] | None,
+    cursor: str | None,
+    limit: int,
+) -> Page[Job]:
+    """Return jobs, the newest first."""
+    before = _number(cursor) if cursor is not None else None
+    rows = store.jobs(experiment, kind, states, before, checked_limit(limit) + 1)
+    shown = rows[:limit]
+    return Page[Job](
+        items=tuple(wire.job(home, row) for row in shown), next=str(shown[-1].id) if len(rows) > limit else None
+    )
+
+
+def changes(store: Store, after: int) -> Changes:
+    """Return the experiments and jobs that have changed since version `after`."""
+    found = tuple(
+        Changed(
+            kind=one.kind,
+            name=one.name if one.kind == "experiment" else None,
+            id=one.id if one.kind == "job" else None,
+            version=one.version,
+        )
+        for one in store.changed(after)
+    )
+    return Changes(version=found[-1].version if found else min(after, store.version()), items=found)
+
+
+def _number(cursor: str) -> int:
+    if not cursor.isdecimal():
+        raise _bad(cursor)
+    return int(cursor)
+
+
+def _bad(cursor: str) -> SpecError:
+    return SpecError("cursor", f"{written(cursor)} is none", "Give the `next` of the page before")

@@ -1,0 +1,165 @@
+"""What jobs have found, as it is on record: evaluations, finalists, models. Large parts are files with checksums."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tunewell.controller.job_run import checksum
+from tunewell.home.home import Home
+from tunewell.service.types import Finalist
+from tunewell.spec.errors import ConflictError, DataError, NotFoundError
+from tunewell.spec.launch import AttemptKey
+from tunewell.store.rows import ExperimentRow, ResultKind, ResultRow, TrialRow
+from tunewell.store.store import Store
+from tunewell.tuners.ranks import correlation, mean_ranks
+
+
+def evaluations(store: Store, home: Home, name: str) -> dict[int, Any]:
+    """Return the recorded evaluations, trial number → split → measures.
+
+    Those of attempts that are no longer the trial's, those of models that are no longer its own, and those whose files
+    are lost or damaged, are left out: whoever wants them can have them anew, for they follow from what the trials have
+    left.
+    """
+    found = {row.trial: _load(home, row) for row in _evaluations(store, name) if row.file is not None}
+    return {number: evaluation for number, evaluation in found.items() if evaluation is not None}
+
+
+def test_values(store: Store, name: str, metric: str) -> dict[int, float]:
+    """Return trial number → objective on the test data, where it was measured."""
+    measured = {row.trial: row.data["figures"].get("test", {}).get(metric) for row in _evaluations(store, name)}
+    return {number: value for number, value in measured.items() if value is not None}
+
+
+def finalists(store: Store, home: Home, name: str) -> list[Finalist]:
+    """Return the finalists of an experiment, best first; empty if there are none."""
+    found = [
+        Finalist(
+            number=row.trial,
+            sample_value=row.data["sample_value"],
+            value=row.data["value"],
+            folder=str(home.folder / row.file),
+        )
+        for row in _current(store, name, "finalist")
+        if row.file is not None
+    ]
+    known = {one.number for one in found}
+    for job in store.jobs(name, kind="finalist"):
+        number = job.arguments["trial"]
+        if job.state == "failed" and number not in known:
+            known.add(number)
+            sample_value = store.trial(name, number).value or 0.0
+            found.append(Finalist(number=number, sample_value=sample_value, value=None, detail=job.detail))
+    sign = -1.0 if store.experiment(name).goal == "maximize" else 1.0
+    return sorted(found, key=lambda one: (one.value is None, sign * (one.value or 0.0), one.number))
+
+
+def rank_agreement(found: Sequence[Finalist]) -> float | None:
+    """Return Spearman's correlation of the values on the sample and on all data; None for fewer than three."""
+    pairs = np.array([(one.sample_value, one.value) for one in found if one.value is not None]).reshape(-1, 2)
+    return correlation(mean_ranks(pairs[:, 0]), mean_ranks(pairs[:, 1])) if len(pairs) > 2 else None
+
+
+def ranked(store: Store, row: ExperimentRow) -> list[TrialRow]:
+    """Return the best trials, best first; those that were trained on all data lead, in the order that this gave."""
+    sign = -1.0 if row.goal == "maximize" else 1.0
+    on_all = sorted(_current(store, row.name, "finalist"), key=lambda one: (sign * one.data["value"], one.trial))
+    first = [store.trial(row.name, one.trial) for one in on_all]
+    numbers = {trial.number for trial in first}
+    return [*first, *(trial for trial in store.top(row.name) if trial.number not in numbers)]
+
+
+def chosen(store: Store, row: ExperimentRow, number: int | None) -> TrialRow:
+    """Return the trial of this number, or the best one; raise `ConflictError` where no trial has a result yet."""
+    if number is not None:
+        return store.trial(row.name, number)
+    best = ranked(store, row)
+    if not best:
+        raise ConflictError(f"Experiment '{row.name}' has no trial with a result yet", kind="no-result")
+    return best[0]
+
+
+def trained_by(store: Store, name: str) -> dict[int, int | None]:
+    """Return trial number → the job that has trained it on all data, where one has."""
+    return {row.trial: row.job for row in _current(store, name, "finalist")}
+
+
+def model_of(store: Store, home: Home, name: str, trial: TrialRow) -> Path:
+    """Return where the model of a trial is: that of its training on all data, if it had one."""
+    for row in _current(store, name, "finalist"):
+        if row.trial == trial.number and row.file is not None:
+            return home.folder / row.file / "model"
+    return home.attempt(AttemptKey(name, trial.number, trial.attempt), trial.identity) / "artifacts" / "model"
+
+
+def retrained_model(store: Store, home: Home, name: str) -> Path | None:
+    """Return the folder of the model that was trained on all data last, None if there is none."""
+    rows = sorted(_current(store, name, "model"), key=lambda row: (row.created_at, row.job or 0))
+    folder = home.folder / rows[-1].file if rows and rows[-1].file is not None else None
+    return folder if folder is not None and (folder / "model.json").is_file() else None
+
+
+def best_model(store: Store, home: Home, row: ExperimentRow) -> Path | None:
+    """Return the folder of the best trial's model, None if there is none."""
+    for trial in ranked(store, row)[:1]:
+        folder = model_of(store, home, row.name, trial)
+        if folder.is_dir():
+            return folder
+    return None
+
+
+def find_model(store: Store, home: Home, model: str) -> Path:
+    """Return a model's folder: `model` is one, or an experiment, whose retrained or best trial's model it is.
+
+    Raises:
+        NotFoundError: there is no such experiment, or it has no model.
+        DataError: the model is not what was recorded.
+    """
+    if (Path(model) / "model.json").is_file():
+        return Path(model).absolute()
+    row = store.experiment(model)
+    retrained = retrained_model(store, home, model)
+    if retrained is not None:
+        _check(home, next(r for r in store.results(model, "model") if r.file and home.folder / r.file == retrained))
+        return retrained
+    best = best_model(store, home, row)
+    if best is None:
+        raise NotFoundError(f"Experiment '{model}' has no model (only built-in tasks with a result leave one)")
+    return best
+
+
+def _current(store: Store, name: str, kind: ResultKind) -> Iterable[ResultRow]:
+    """Return the results that are about the attempts that their trials ended with."""
+    rows = store.results(name, kind)
+    return [row for row in rows if store.trial(name, row.trial).identity == row.attempt_identity]
+
+
+def _evaluations(store: Store, name: str) -> list[ResultRow]:
+    """Return the evaluations of the models that the trials have now: see `model_of`."""
+    jobs = trained_by(store, name)
+    return [row for row in _current(store, name, "evaluation") if row.data["trained_by"] == jobs.get(row.trial)]
+
+
+def _load(home: Home, row: ResultRow) -> Any:
+    path = home.folder / (row.file or "")
+    try:
+        if checksum(path) != row.sha256:
+            return None
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _check(home: Home, row: ResultRow) -> None:
+    path = home.folder / (row.file or "")
+    try:
+        sound = checksum(path) == row.sha256
+    except OSError:
+        sound = False
+    if not sound:
+        raise DataError("this model is not what was recorded", field=str(path), remedy="Train it again")

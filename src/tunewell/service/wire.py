@@ -1,0 +1,249 @@
+"""From the rows of the store, and from spaces, to what verbs give."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import cast, overload
+
+from tunewell.home.home import Home
+from tunewell.service.submission import shareable_spec
+from tunewell.service.types import (
+    Attempt,
+    BestTrial,
+    Event,
+    Experiment,
+    ExperimentSummary,
+    Job,
+    JobKind,
+    Objective,
+    Parameter,
+    Report,
+    ReportFile,
+    Trial,
+    TrialResult,
+)
+from tunewell.spec.format import number
+from tunewell.spec.secrets import FIELD
+from tunewell.spec.space import NO_DEFAULT, SearchSpace, Value, describe_domain
+from tunewell.spec.space import Parameter as SpaceParameter
+from tunewell.spec.states import JobState, TrialState
+from tunewell.store.rows import AttemptRow, EventRow, ExperimentRow, JobRow, ReportRow, TrialRow
+from tunewell.trial.files import OUTPUT
+
+#: The report in an experiment's folder.
+REPORT_FILE = "report.html"
+
+
+@overload
+def moment(seconds: float) -> datetime: ...
+@overload
+def moment(seconds: None) -> None: ...
+def moment(seconds: float | None) -> datetime | None:
+    """Return a moment that is given in seconds since the epoch, to the millisecond, as JSON has it."""
+    if seconds is None:
+        return None
+    exact = datetime.fromtimestamp(seconds, UTC)
+    return exact.replace(microsecond=exact.microsecond // 1000 * 1000)
+
+
+def experiment_summary(home: Home, row: ExperimentRow) -> ExperimentSummary:
+    """Return an experiment as a line of a list, read from nothing but its own row."""
+    return ExperimentSummary(
+        name=row.name,
+        state=row.state,
+        running=not row.state.final and home.is_running(row.name),
+        stop_rule=row.stop_rule,
+        detail=row.detail,
+        objective=objective_of(row),
+        trials=row.counts,
+        best=_best(row),
+        max_trials=row.spec.get("max_trials") or row.algorithm["max_trials"],
+        algorithm=row.algorithm["name"],
+        created_at=moment(row.created_at),
+        started_at=moment(row.started_at),
+        ended_at=moment(row.ended_at),
+        elapsed_seconds=row.elapsed_seconds,
+        version=row.version,
+    )
+
+
+def _best(row: ExperimentRow) -> BestTrial | None:
+    if row.best_trial is None or row.best_value is None:
+        return None
+    return BestTrial(number=row.best_trial, value=row.best_value)
+
+
+def experiment(home: Home, row: ExperimentRow) -> Experiment:
+    """Return an experiment."""
+    folder = home.experiment(row.name)
+    return Experiment(
+        **dict(experiment_summary(home, row)),
+        spec=shareable_spec(home, row),
+        space=row.space,
+        algorithm_reason=row.algorithm.get("reason") or "",
+        notes=row.notes,
+        folder=str(folder),
+        report=report_file(home, row.name),
+    )
+
+
+def report_file(home: Home, name: str) -> ReportFile | None:
+    """Return what is known of the report in an experiment's folder; None: there is none."""
+    path = home.experiment(name) / REPORT_FILE
+    try:
+        return ReportFile(path=str(path), written_at=moment(path.stat().st_mtime))
+    except OSError:
+        return None
+
+
+def objective_of(row: ExperimentRow) -> Objective:
+    """Return what an experiment optimises."""
+    return Objective(metric=row.spec["objective"]["metric"], goal=row.spec["objective"]["goal"])
+
+
+def is_full_training(row: TrialRow) -> bool:
+    """Whether a trial has a value of a training in full."""
+    return row.state in (TrialState.SUCCEEDED, TrialState.STOPPED) and row.fidelity == 1 and row.value is not None
+
+
+def trial(row: TrialRow) -> Trial:
+    """Return a trial."""
+    return Trial(
+        number=row.number,
+        state=row.state,
+        cause=row.cause,
+        detail=row.detail,
+        notes=row.notes,
+        attempts=row.attempt,
+        parameters=row.parameters,
+        origin=row.origin,
+        fidelity=row.fidelity,
+        resume_from=row.resume_from,
+        value=row.value,
+        start=moment(row.started_at),
+        end=moment(row.ended_at),
+        cost_seconds=row.cost_seconds,
+        peak_memory_bytes=row.peak_memory_bytes,
+    )
+
+
+def trial_result(row: TrialRow) -> TrialResult:
+    """Return a trial that has a value."""
+    assert row.value is not None
+    return TrialResult(
+        number=row.number, parameters=row.parameters, value=row.value, origin=row.origin, fidelity=row.fidelity
+    )
+
+
+def attempt(row: AttemptRow) -> Attempt:
+    """Return an attempt at a trial."""
+    return Attempt(
+        attempt=row.attempt,
+        state=row.state,
+        cause=row.cause,
+        detail=row.detail,
+        notes=row.notes,
+        value=row.value,
+        exit_code=row.exit_code,
+        peak_memory_bytes=row.peak_memory_bytes,
+        start=moment(row.started_at),
+        end=moment(row.ended_at),
+    )
+
+
+def job(home: Home, row: JobRow) -> Job:
+    """Return a job."""
+    log = home.job(row.id) / str(row.attempt) / OUTPUT
+    return Job(
+        log=str(log) if row.attempt and log.exists() else None,
+        id=row.id,
+        kind=cast(JobKind, row.kind),
+        experiment=row.experiment,
+        arguments=row.arguments,
+        state=row.state,
+        cause=row.cause,
+        detail=row.detail,
+        notes=row.notes,
+        progress=row.progress,
+        result=row.result,
+        caller=row.caller,
+        attempt=row.attempt,
+        created_at=moment(row.created_at),
+        started_at=moment(row.started_at),
+        ended_at=moment(row.ended_at),
+        cost_seconds=row.cost_seconds,
+        peak_memory_bytes=row.peak_memory_bytes,
+        version=row.version,
+    )
+
+
+#: Kind of job → what people read while it runs.
+_DOING = {
+    "check": "Looking at the data",
+    "probe": "Trying out a trial",
+    "prepare": "Preparing the data",
+    "finalists": "Choosing the trials to train on all data",
+    "finalist": "Training a trial on all data",
+    "evaluate": "Evaluating the best trials in detail",
+    "retrain": "Training on all data",
+    "predict": "Predicting",
+    "export-model": "Exporting the model",
+    "report": "Writing the report",
+    "import": "Importing trials",
+}
+
+
+def progress_line(job: Job) -> str:
+    """Return what a job is doing and how far it is: one line."""
+    doing = _DOING.get(job.kind, job.kind)
+    if job.state is JobState.WAITING:
+        return f"{doing}: waiting for its turn …"
+    figures = "  ".join(f"{name} {number(value)}" for name, value in job.progress.items())
+    return f"{doing}: {figures}" if figures else f"{doing} …"
+
+
+def report(row: ReportRow) -> Report:
+    """Return what an attempt reported at one step."""
+    return Report(step=row.step, metrics=finite(row.metrics), attempt=row.attempt, time=moment(row.time))
+
+
+def finite(metrics: Mapping[str, float]) -> dict[str, float | None]:
+    """Return metrics with None for what is not finite."""
+    return {name: value if math.isfinite(value) else None for name, value in metrics.items()}
+
+
+def event(row: EventRow) -> Event:
+    """Return an entry of the audit trail."""
+    return Event(
+        id=row.id,
+        time=moment(row.time),
+        kind=row.kind,
+        trial=row.trial,
+        attempt=row.attempt,
+        data={**row.data, FIELD: "changed"} if FIELD in row.data else row.data,
+    )
+
+
+def parameters(space: SearchSpace, sources: Mapping[str, str] | None = None) -> tuple[Parameter, ...]:
+    """Return the parameters of a space; `sources` says where their defaults and ranges come from."""
+    return tuple(
+        Parameter(
+            name=parameter.name,
+            domain=describe_domain(parameter),
+            fixed=parameter.size == 1,
+            has_default=parameter.default is not NO_DEFAULT,
+            default=_default(parameter),
+            when={condition.parent: condition.values for condition in parameter.when},
+            source=(sources or {}).get(parameter.name, ""),
+        )
+        for parameter in space
+    )
+
+
+def _default(parameter: SpaceParameter) -> Value:
+    """Return the default of a parameter: that of a constant is its value; None where there is none."""
+    if parameter.default is not NO_DEFAULT:
+        return parameter.default
+    return parameter.from_unit(0.5) if parameter.size == 1 else None

@@ -1,0 +1,97 @@
+"""What machines have for trials and jobs, and how many of them fit: plain data."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from tunewell.spec.launch import Resources
+
+#: What fits where nothing is needed.
+NO_LIMIT = 10**6
+#: Rounding errors that are forgiven when fractions of cores are added up: ten times 0.1 is 1.
+_SLACK = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """One GPU, as far as its driver tells; None and empty text: it does not."""
+
+    #: As CUDA_VISIBLE_DEVICES names it.
+    device: str
+    name: str = ""
+    #: All of its memory, taken or not.
+    memory_bytes: int | None = None
+    #: The driver's own name for it, the same for every process of the machine.
+    uuid: str = ""
+    #: Version of what it can do, by NVIDIA's numbers.
+    compute_capability: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One machine: what it has for trials and jobs together, and what of it nobody has taken."""
+
+    name: str
+    cpus: int
+    memory_bytes: int
+    gpus: tuple[Gpu, ...]
+    free_cpus: float
+    free_memory_bytes: int
+    #: Devices of the GPUs that are free.
+    free_gpus: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """All machines of a scheduler."""
+
+    nodes: tuple[Node, ...]
+
+    def slots(self, resources: Resources) -> int:
+        """Return how many attempts that need `resources` each fit on the empty machines at once (0: none ever)."""
+        return sum(_fit(resources, node.cpus, node.memory_bytes, len(node.gpus)) for node in self.nodes)
+
+    def free(self, resources: Resources) -> int:
+        """Return how many more attempts that need `resources` each can be started now."""
+        return sum(_fit(resources, node.free_cpus, node.free_memory_bytes, len(node.free_gpus)) for node in self.nodes)
+
+    def less(self, resources: Resources) -> Capacity:
+        """Return what is left with one more attempt, on the first machine where it fits.
+
+        Where it fits on none, the one with most cores free has less than nothing then.
+        """
+        if not self.nodes:
+            return self
+        fitting = (index for index, node in enumerate(self.nodes) if Capacity((node,)).free(resources))
+        index = next(fitting, max(range(len(self.nodes)), key=lambda index: self.nodes[index].free_cpus))
+        node = self.nodes[index]
+        left = replace(
+            node,
+            free_cpus=node.free_cpus - resources.cpus,
+            free_memory_bytes=node.free_memory_bytes - (resources.memory_bytes or 0),
+            free_gpus=node.free_gpus[resources.gpus :],
+        )
+        return Capacity((*self.nodes[:index], left, *self.nodes[index + 1 :]))
+
+    @property
+    def cpus(self) -> int:
+        """Number of cores of all machines."""
+        return sum(node.cpus for node in self.nodes)
+
+    @property
+    def gpus(self) -> tuple[Gpu, ...]:
+        """The GPUs of all machines."""
+        return tuple(gpu for node in self.nodes for gpu in node.gpus)
+
+
+def _fit(resources: Resources, cpus: float, memory_bytes: int, gpus: int) -> int:
+    """Return how often `resources` fit into what one machine has. An attempt never spreads over two."""
+    fitting = NO_LIMIT
+    if resources.cpus:
+        fitting = math.floor(cpus / resources.cpus + _SLACK)
+    if resources.gpus:
+        fitting = min(fitting, gpus // resources.gpus)
+    if resources.memory_bytes:
+        fitting = min(fitting, memory_bytes // resources.memory_bytes)
+    return max(0, fitting)

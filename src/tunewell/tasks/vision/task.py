@@ -1,0 +1,202 @@
+"""What the built-in tasks over pictures share: from a spec to a search space, a checked data set, trials."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar, Generic
+
+import numpy as np
+
+from tunewell.spec.capacity import Capacity
+from tunewell.spec.declaration import parse_space
+from tunewell.spec.experiment import ExperimentSpec
+from tunewell.spec.space import SearchSpace
+from tunewell.tasks.contract import Network, OnProgress, PlannedAttempt, Program
+from tunewell.tasks.data_view import DataView
+from tunewell.tasks.vision.architecture import Architecture
+from tunewell.tasks.vision.domains import check_domains, image_sizes
+from tunewell.tasks.vision.hyperparameters import TrainingHyperparameters
+from tunewell.tasks.vision.inspection import Pictures
+from tunewell.tasks.vision.memory_ranges import fitted_parameters, sizes_on_gpus
+from tunewell.tasks.vision.preparation import (
+    DecodedSet,
+    check_weights,
+    decode_set,
+    known_preparation,
+    trial_program,
+    with_value_ranges,
+    write_preparation,
+)
+from tunewell.tasks.vision.resize_rules import ResizeRule
+from tunewell.tasks.vision.sampling import advise_sampling
+from tunewell.tasks.vision.specs import by_class, complete_objective, data_folder, require_libraries
+from tunewell.tasks.vision.weights import foresee_weights
+
+
+def listed_networks(designs: Mapping[str, Architecture]) -> dict[str, Network]:
+    """Return networks by name, with what is searched on GPUs."""
+    return {name: replace(item.network, on_gpus=sizes_on_gpus(item.needs)) for name, item in designs.items()}
+
+
+class VisionTask(ABC, Generic[Pictures]):
+    """A task over pictures. It says how its data are read, described and drawn, and which networks it trains."""
+
+    #: Name of the task.
+    name: ClassVar[str]
+    networks: ClassVar[Mapping[str, Network]]
+    default_network: ClassVar[str]
+    jobs: ClassVar[Mapping[str, str]]
+    preload: ClassVar[tuple[str, ...]]
+    structural: ClassVar[tuple[str, ...]]
+    #: Metric → goal; the first one is the default objective.
+    metrics: ClassVar[Mapping[str, str]]
+    #: Package whose module `train` is the trial.
+    package: ClassVar[str]
+    #: Libraries that it needs, of the extra `vision`.
+    libraries: ClassVar[tuple[str, ...]]
+    #: What a trial can be given.
+    hyperparameters: ClassVar[type[TrainingHyperparameters]]
+    #: Parameters about pretrained weights, left out where there are none.
+    about_weights: ClassVar[tuple[str, ...]]
+    #: Side of the examples of each class in pixels.
+    view_side: ClassVar[int]
+    #: How pictures are resized; see `pictures`.
+    rule: ClassVar[ResizeRule]
+
+    @abstractmethod
+    def architecture(self, name: str) -> Architecture:
+        """Return the network called `name`; raise `SpecError` if this task has none of that name."""
+
+    @abstractmethod
+    def network_for(self, data: object) -> str | None:
+        """Return the network that is taken where none is named, for the data as the user wrote it."""
+
+    @abstractmethod
+    def read(self, data: Path, seed: int) -> Pictures:
+        """Return the data set at `data`; raise `DataError` if it is none."""
+
+    @abstractmethod
+    def load(self, manifest: Path) -> Pictures:
+        """Return a data set that was saved; raise `DataError` if the file is missing or damaged."""
+
+    @abstractmethod
+    def found(self, pictures: Pictures) -> list[str]:
+        """Return what is in a data set, a line a fact."""
+
+    @abstractmethod
+    def draw(self, pictures: Pictures, position: int) -> np.ndarray:
+        """Return a picture for people, with what is known of it, uint8 (H, W, 3)."""
+
+    def check_space(self, spec: ExperimentSpec, space: SearchSpace) -> None:
+        """Raise `SpecError` if what the spec asks for makes no sense together."""
+
+    def check_objective(self, spec: ExperimentSpec, pictures: Pictures) -> None:
+        """Raise `SpecError` if the objective is not defined for this data set."""
+
+    def check_left(self, pictures: Pictures, decoded: DecodedSet[Pictures]) -> Pictures:
+        """Return the decoded pictures, broken ones left out; raise `DataError` if too few are left of `pictures`."""
+        del pictures
+        return decoded.pictures
+
+    def __init__(self) -> None:
+        #: What `complete` has read for the `check` that follows it: (folder, seed) → data set.
+        self._read: dict[tuple[Path, int], Pictures] = {}
+
+    def require(self) -> None:
+        """Raise `UserError` if a part of the extra `vision` is missing."""
+        require_libraries(f"The task {self.name}", self.libraries)
+
+    def complete(self, spec: Mapping[str, object]) -> dict[str, object]:
+        """Fill in the objective (the first of `metrics`) and the network.
+
+        Raises:
+            UserError: the metric or the network is unknown, or the data are needed to choose one and can't be read.
+        """
+        completed = dict(spec)
+        completed["objective"] = complete_objective(spec.get("objective"), self.metrics)
+        if completed.get("network") is not None:
+            self.architecture(str(completed["network"]))
+        elif network := self.network_for(spec.get("data")):
+            completed["network"] = network
+        return completed
+
+    def space(self, spec: ExperimentSpec, capacity: Capacity) -> SearchSpace:
+        """Return the network's space with the spec's overrides, and sizes for the GPU; see `memory_ranges`.
+
+        Parameters about pretrained weights are left out where there are none.
+
+        Raises:
+            SpecError: an override is malformed, or training can't follow it.
+        """
+        design = self.architecture(str(spec.network))
+        left_out = {*self.about_weights} - {*spec.parameters} if spec.weights == "none" else set()
+        base = SearchSpace(tuple(parameter for parameter in design.network.space if parameter.name not in left_out))
+        space = parse_space(fitted_parameters(spec, design.needs, capacity), base)
+        check_domains(space, self.hyperparameters)
+        self.check_space(spec, space)
+        return space
+
+    def resumable(self, spec: ExperimentSpec) -> bool:
+        """True: every trial leaves a checkpoint."""
+        del spec
+        return True
+
+    def check(self, spec: ExperimentSpec) -> list[str]:
+        """Look at what describes the data; pictures are decoded, and thereby checked, in `prepare`."""
+        self.require()
+        weights = foresee_weights(spec.weights, self.architecture(str(spec.network)).pretrained)
+        place = (data_folder(spec), spec.seed)
+        pictures = self._read.pop(place, None) or self.read(*place)
+        self.check_objective(spec, pictures)
+        data = pictures.summary()
+        advice = advise_sampling(spec.sampling, data)
+        return [
+            *self.found(pictures),
+            by_class(data),
+            f"Network: {spec.network}.",
+            weights,
+            *pictures.notes,
+            *advice,
+        ]
+
+    def view(self, spec: ExperimentSpec, progress: OnProgress) -> DataView:
+        """Return the data set, all of it decoded, with examples of each class."""
+        self.require()
+        from tunewell.tasks.vision.viewing import view_data
+
+        pictures = with_value_ranges(self.read(data_folder(spec), spec.seed), progress)
+        return view_data(pictures, lambda position: self.draw(pictures, position), self.view_side, progress)
+
+    def prepare(
+        self, spec: ExperimentSpec, space: SearchSpace, folder: Path, cache: Path, progress: OnProgress
+    ) -> list[str]:
+        """Decode the pictures at every image size of the space and fetch the weights, where that is still to do.
+
+        Raises:
+            DataError: too many pictures are broken, or the weights can't be used.
+            ConflictError: the data set is no longer what the experiment began with.
+        """
+        self.require()
+        pictures = self.read(data_folder(spec), spec.seed)
+        known = known_preparation(spec, folder, pictures, self.load)
+        decoded = decode_set(pictures, image_sizes(space), cache, progress, self.rule)
+        decoded = replace(decoded, pictures=self.check_left(pictures, decoded))
+        pretrained = self.architecture(str(spec.network)).pretrained
+        return write_preparation(spec, folder, known, decoded, pretrained, cache)
+
+    def check_same(self, spec: ExperimentSpec, folder: Path) -> None:
+        """Compare the data set and the file of weights with those that the experiment began with.
+
+        Raises:
+            UserError: they are others, or can't be read.
+        """
+        pictures = self.read(data_folder(spec), spec.seed)
+        check_weights(spec, known_preparation(spec, folder, pictures, self.load))
+
+    def program(self, spec: ExperimentSpec, folder: Path, attempt: PlannedAttempt) -> Program:
+        """Return the entry that trains one configuration."""
+        del spec, attempt
+        return trial_program(self.package, self.preload, folder)

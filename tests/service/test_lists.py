@@ -1,0 +1,58 @@
+"""Lists that stay quick however large experiments are, and exports that are the same in parts as in one piece."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy
+
+from tests.service.test_service import SPEC
+from tunewell.service.service import Service
+from tunewell.service.types import OWNER
+from tunewell.spec.launch import AttemptKey
+from tunewell.spec.states import TrialState
+from tunewell.store.rows import AttemptEnd
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    """A service with two experiments, of which `e` has three trials."""
+    with Service(tmp_path / "home") as service:
+        for name in ("e", "f"):
+            service.create({**SPEC, "name": name}, caller=OWNER)
+        with service.store.transaction() as tx:
+            for number in (1, 2, 3):
+                tx.add_trial("e", number, {"x": 0.5}, "random", 1.0, None, 1.0)
+                tx.start_attempt(AttemptKey("e", number, 1), now=1.0)
+                end = AttemptEnd(TrialState.SUCCEEDED, value=number / 3, now=2.0)
+                tx.finish_trial(AttemptKey("e", number, 1), end)
+        yield service
+
+
+def test_a_list_reads_no_trials(service: Service) -> None:
+    """Counts and best trials of a whole page of experiments come from one question to the database."""
+    asked: list[str] = []
+
+    def note(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        asked.append(statement)
+
+    sqlalchemy.event.listen(sqlalchemy.Engine, "before_cursor_execute", note)
+    try:
+        first, second = service.experiments().items
+    finally:
+        sqlalchemy.event.remove(sqlalchemy.Engine, "before_cursor_execute", note)
+    assert second.best is not None and (second.best.number, second.trials[TrialState.SUCCEEDED]) == (3, 3)
+    assert first.best is None
+    assert not [statement for statement in asked if "FROM trial" in statement]
+    assert len(asked) <= 1 + 2, "the page, and the identity of each experiment's folder"
+
+
+@pytest.mark.parametrize("name", ["e", "f"])
+def test_an_export_in_parts_is_one_object(service: Service, name: str) -> None:
+    """The parts make up the text that the whole object has, with trials or without."""
+    text = "".join(service.export(name))
+    assert text == json.dumps(json.loads(text), indent=2) + "\n"

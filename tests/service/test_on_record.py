@@ -1,0 +1,236 @@
+"""What is on record about evaluations, trainings on all data and models, and what becomes of their files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.service.children import results as entries
+from tests.service.test_service import SPEC
+from tunewell.service import on_record
+from tunewell.service.following import JobFailed, result_of
+from tunewell.service.running import Given
+from tunewell.service.service import Service
+from tunewell.service.types import OWNER, JsonObject
+from tunewell.spec.errors import DataError
+from tunewell.spec.launch import AttemptKey
+from tunewell.spec.states import JobState, TrialState
+from tunewell.store.rows import AttemptEnd
+from tunewell.tasks.command import CommandTask
+
+SEARCH: dict[str, Any] = {
+    **SPEC,
+    "command": [
+        "sh",
+        "-c",
+        "mkdir {output_dir}/model; echo '{\"value\": '{x}'}' > {output_dir}/model/model.json; echo accuracy={x}",
+    ],
+    "initial": [{"x": 0.25}, {"x": 0.5}],
+}
+#: Identities of attempts.
+OLD, NEW = "1" * 32, "2" * 32
+FULL = {"sampling": 0.5, "finalists": "full"}
+
+
+@pytest.fixture(autouse=True)
+def _task(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands can be evaluated and retrained, by the entries that a test gives."""
+    jobs = {verb: f"{entries.__name__}:{verb}" for verb in ("evaluate", "retrain")}
+    monkeypatch.setattr(CommandTask, "jobs", jobs)
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    """A service on an empty home."""
+    with Service(tmp_path / "home") as service:
+        yield service
+
+
+@pytest.fixture
+def ran(service: Service) -> Service:
+    """The service with a search that has run, of two trials, of which the second one is better."""
+    service.submit(SEARCH)
+    assert service.run("e", Given(follow_up=False))
+    return service
+
+
+def evaluate(service: Service) -> JsonObject:
+    """Evaluate the best trials; return what the job has evaluated."""
+    return result_of(service.carry_out(service.evaluate("e", caller=OWNER).id))
+
+
+def retrain(service: Service, text: str, trial: int | None = None, output: Path | None = None) -> Path:
+    """Train on all data, which leaves a model with this text; return where it is."""
+    (service.home.folder / "next").write_text(text)
+    job = service.carry_out(service.retrain("e", trial, output, caller=OWNER).id)
+    return Path(result_of(job)["model"])
+
+
+def values(service: Service) -> dict[int, float]:
+    """Return what the evaluations on record say."""
+    return {one.number: one.figures["val"]["accuracy"] for one in service.evaluations("e")}
+
+
+# Evaluations ----------------------------------------------------------------------------------------------
+
+
+def test_what_is_evaluated_is_not_evaluated_again(ran: Service) -> None:
+    """Evaluations are on record with their figures; the next evaluation does those that are missing alone."""
+    assert evaluate(ran) == {"trials": [1, 2]}
+    assert values(ran) == {1: 0.25, 2: 0.5}
+    assert ran.result("e").test == {1: -0.75, 2: -0.5}
+    assert evaluate(ran) == {"trials": []}
+
+
+@pytest.mark.parametrize("content", ["", '{"val": {"accu', "\0" * 40, '{"val": {"accuracy": 1.0}}', None])
+def test_a_damaged_evaluation_is_made_again(ran: Service, content: str | None) -> None:
+    """A file that is lost, cut off or another than the recorded one counts as if it had never been."""
+    evaluate(ran)
+    (row,) = [row for row in ran.store.results("e", "evaluation") if row.trial == 2]
+    path = ran.home.folder / (row.file or "")
+    if content is None:
+        path.unlink()
+    else:
+        path.write_text(content)
+    assert values(ran) == {1: 0.25}
+    assert evaluate(ran) == {"trials": [2]}
+    assert values(ran) == {1: 0.25, 2: 0.5}
+
+
+def test_results_move_with_their_home(ran: Service, tmp_path: Path) -> None:
+    """Where files lie goes by the home, which may be moved."""
+    evaluate(ran)
+    retrain(ran, "old")
+    ran.close()
+    (tmp_path / "home").rename(tmp_path / "new")
+    with Service(tmp_path / "new") as service:
+        assert values(service) == {1: 0.25, 2: 0.5}
+        found = on_record.find_model(service.store, service.home, "e")
+        assert found.is_relative_to(tmp_path / "new")
+        assert (found / "model.json").read_text() == "old"
+
+
+def test_only_what_is_about_attempts_on_record_counts(ran: Service) -> None:
+    """Evaluations, finalists and models of an earlier attempt at a trial are as if they were not there."""
+    store, home = ran.store, ran.home
+    model = retrain(ran, "of trial 1", 1)
+    evaluate(ran)
+    with store.transaction() as tx:
+        tx.add_trial("e", 3, {"x": 0.75}, "random", 1.0, None)
+        tx.start_attempt(AttemptKey("e", 3, 1), OLD)
+        tx.finish_trial(AttemptKey("e", 3, 1), AttemptEnd(TrialState.STOPPED, value=0.75))
+        copied = store.results("e", "evaluation")[0]
+        tx.add_result("e", "evaluation", 3, OLD, copied.data, copied.file, copied.sha256)
+        tx.add_result("e", "finalist", 3, OLD, {"sample_value": 0.75, "value": 0.7}, file=copied.file)
+        tx.add_result("e", "model", 3, OLD, {}, copied.file, copied.sha256)
+    assert [one.number for one in ran.finalists("e")] == [3]
+    assert [row.trial for row in store.results("e", "model")] == [1, 3]
+    with store.transaction() as tx:
+        tx.retry_trial("e", 3)
+        tx.start_attempt(AttemptKey("e", 3, 2), NEW)
+        tx.finish_trial(AttemptKey("e", 3, 2), AttemptEnd(TrialState.STOPPED, value=0.75))
+    assert values(ran).keys() == {1, 2}
+    assert ran.finalists("e") == ()
+    assert on_record.retrained_model(store, home, "e") == model
+
+
+# Finalists ------------------------------------------------------------------------------------------------
+
+
+def test_finalists_decide_who_is_the_best(service: Service, tmp_path: Path) -> None:
+    """The best are trained on all data, each by a job of its own; then they are ranked, and evaluated, by that."""
+    share = "$(awk 'BEGIN {print {sampling} < 1 ? {x} : 1 - {x}}')"
+    command = SEARCH["command"][2].replace("{x}", share)
+    service.submit({**SEARCH, **FULL, "command": ["sh", "-c", command]})
+    assert service.run("e")
+    assert [(one.number, one.sample_value, one.value) for one in service.finalists("e")] == [
+        (1, 0.25, 0.75),
+        (2, 0.5, 0.5),
+    ]
+    assert [trial.number for trial in on_record.ranked(service.store, service.store.experiment("e"))] == [1, 2]
+    jobs = service.jobs(experiment="e").items
+    assert [(job.kind, job.state) for job in jobs] == [
+        (kind, JobState.SUCCEEDED) for kind in ("finalist", "finalist", "report", "evaluate", "finalists")
+    ]
+    assert values(service) == {1: 0.75, 2: 0.5}
+    ended = {job.kind: job.ended_at for job in jobs[::-1]}
+    assert ended["finalist"] <= ended["evaluate"] <= ended["report"]  # type: ignore[operator]
+    assert "Trained on all data" in (service.home.experiment("e") / "report.html").read_text()
+    known = on_record.best_model(service.store, service.home, service.store.experiment("e"))
+    assert known is not None and '"value": 0.75' in (known / "model.json").read_text()
+
+
+def test_a_training_on_all_data_makes_an_evaluation_stale(ran: Service) -> None:
+    """What was measured of the model on the sample is not taken for a measurement of the model on all data."""
+    evaluate(ran)
+    ran.carry_out(ran.train_finalists("e", caller=OWNER).id)
+    trained = ran.jobs(experiment="e", kind="finalist").items
+    assert [job.state for job in trained] == [JobState.SUCCEEDED] * 2
+    assert values(ran) == {}
+    assert ran.result("e").test == {}
+    assert evaluate(ran) == {"trials": [1, 2]}
+    assert values(ran) == {1: 0.25, 2: 0.5}
+
+
+# Models ---------------------------------------------------------------------------------------------------
+
+
+def test_a_retraining_that_fails_leaves_the_model(ran: Service) -> None:
+    """The older model stays the experiment's until a training has ended well; then the new one is."""
+    old = retrain(ran, "old")
+    (ran.home.folder / "fail").touch()
+    with pytest.raises(JobFailed, match="It was too large"):
+        retrain(ran, "half")
+    assert on_record.find_model(ran.store, ran.home, "e") == old
+    assert (old / "model.json").read_text() == "old"
+    (ran.home.folder / "fail").unlink()
+    new = retrain(ran, "new")
+    assert on_record.find_model(ran.store, ran.home, "e") == new
+    assert (new / "model.json").read_text() == "new"
+
+
+def test_the_model_that_was_trained_last_is_used(ran: Service) -> None:
+    """Whichever trials were trained again, and in whatever order, the last training counts."""
+    for trial in (1, 2, 1):
+        folder = retrain(ran, f"of {trial}", trial)
+        assert on_record.find_model(ran.store, ran.home, "e") == folder
+
+
+def test_a_damaged_model_is_refused(ran: Service) -> None:
+    """A model that is another than the recorded one is not used as if it were that."""
+    folder = retrain(ran, "whole")
+    (folder / "model.json").write_text("damaged")
+    with pytest.raises(DataError, match=r"model: this model is not what was recorded\. Train it again"):
+        on_record.find_model(ran.store, ran.home, "e")
+    again = retrain(ran, "whole again")
+    assert on_record.find_model(ran.store, ran.home, "e") == again
+
+
+def test_an_output_is_replaced_whole_or_not_at_all(ran: Service, tmp_path: Path) -> None:
+    """The older model at `output` stays until the training has ended well, and nothing is left beside the new one."""
+    output = tmp_path / "model"
+    assert retrain(ran, "old", output=output) == output
+    (ran.home.folder / "fail").touch()
+    with pytest.raises(JobFailed):
+        retrain(ran, "half", output=output)
+    assert (output / "model.json").read_text() == "old"
+    (ran.home.folder / "fail").unlink()
+    retrain(ran, "new", output=output)
+    assert (output / "model.json").read_text() == "new"
+    assert not list(tmp_path.glob(".model*"))
+    assert ran.models("e")[0].kind == "best", "a model that was put elsewhere is not the experiment's"
+
+
+@pytest.mark.parametrize(("name", "complaint"), [("thesis", "is there, and is no model"), ("file", "is there, and is")])
+def test_what_is_no_model_is_never_overwritten(ran: Service, tmp_path: Path, name: str, complaint: str) -> None:
+    """A file, or a folder with other things in it, is refused as the model's place before anything is trained."""
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.txt").write_text("mine")
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(JobFailed, match=complaint):
+        retrain(ran, "new", output=tmp_path / name)
+    assert not (ran.home.job(1) / "1" / "job.json").exists(), "nothing was started"
+    assert (tmp_path / "thesis" / "chapter.txt").read_text() == (tmp_path / "file").read_text() == "mine"

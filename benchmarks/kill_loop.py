@@ -1,12 +1,16 @@
-"""Kill controllers, fork servers, supervisors and trials at random moments, and check the ledger: many rounds.
+"""Kill controllers, fork servers, supervisors, trials and jobs at random moments, and check the ledger: many rounds.
 
 ./dev bench kill_loop --rounds 100
+
+In every second round one long-lived controller runs all that verbs record while it runs; in the others the commands
+`tunewell search` and `tunewell retrain` do, each killed and run again until it has ended.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -21,31 +25,41 @@ def main() -> int:
     """Run the rounds; print what went wrong in each, and the totals."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=100)
-    parser.add_argument("--kills", type=int, default=10, help="most kills a round")
+    parser.add_argument("--first", type=int, default=0, help="number of the first round; each has its own seed")
+    parser.add_argument("--kills", type=int, default=10, help="most kills in the first search of a round")
     parser.add_argument("--padding", type=float, default=32.0, help="MB of the checkpoints in every fifth round")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--keep", type=Path, help="folder for what broken rounds have left")
     arguments = parser.parse_args()
-    generator = random.Random(arguments.seed)
     kills: Counter[str] = Counter()
     bad, attempts, started = 0, 0, time.monotonic()
     with tempfile.TemporaryDirectory() as root:
         calm = Round(Path(root) / "calm")
-        calm.run(generator, kills=0)
-        suggested = calm.suggested()
-        for number in range(arguments.rounds):
+        calm.run(random.Random(arguments.seed), kills=0)
+        for line in calm.check(suggested := calm.suggested()):
+            print(f"without kills: {line}", flush=True)
+        for number in range(arguments.first, arguments.first + arguments.rounds):
             large = number % 5 == 4  # copying takes a while
-            search = Round(Path(root) / str(number), padding=round(1e6 * arguments.padding) if large else 1000)
-            wrong = search.check(search.run(generator, arguments.kills), suggested)
-            attempts += search.attempts()
-            kills.update(search.kills)
+            padding = round(1e6 * arguments.padding) if large else 1000
+            one = Round(Path(root) / str(number), padding, served=number % 2 == 1)
+            try:
+                one.run(random.Random(f"{arguments.seed} {number}"), arguments.kills)
+                wrong = one.check(suggested)
+                attempts += one.attempts()
+            except AssertionError as error:
+                wrong = [str(error)]
+            kills.update(one.kills)
             bad += bool(wrong)
             for line in wrong:
                 print(f"round {number}: {line}", flush=True)
+            if wrong and arguments.keep is not None:
+                shutil.copytree(one.folder, arguments.keep / str(number), symlinks=True)
+            shutil.rmtree(one.folder, ignore_errors=True)
     seconds = time.monotonic() - started
     killed = ", ".join(f"{kills[victim]} {victim}s" for victim in VICTIMS)
     print(
-        f"{arguments.rounds} rounds of {TRIALS} trials, killed: {killed}; {bad} with a broken ledger; "
-        f"{attempts} attempts for {arguments.rounds * TRIALS} trials; {seconds:.0f} s"
+        f"{arguments.rounds} rounds of {sum(TRIALS.values())} trials and 4 jobs, killed: {killed}; "
+        f"{bad} with a broken ledger; {attempts} attempts at trials and retrainings; {seconds:.0f} s"
     )
     return 1 if bad else 0
 

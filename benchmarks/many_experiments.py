@@ -19,20 +19,23 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from tunewell.controller.controller import Controller
-from tunewell.controller.trial_manager import Experiment
+from tunewell.controller.controller import Controller, Work
+from tunewell.controller.surroundings import Surroundings
 from tunewell.home.home import Home
 from tunewell.schedulers.inline import InlineScheduler
 from tunewell.spec.declaration import declare, parse_space
-from tunewell.spec.experiment import parse_spec
-from tunewell.spec.launch import Resources
+from tunewell.spec.experiment import ExperimentSpec, parse_spec
+from tunewell.spec.space import SearchSpace
+from tunewell.store.rows import ExperimentRow
 from tunewell.store.store import Store
 from tunewell.tasks.function import FunctionTask
 from tunewell.tuners.contract import Exhausted, Search, Suggestion, Wait
@@ -75,6 +78,23 @@ class ComputingTuner(RandomTuner):
 TUNERS: dict[str, type[RandomTuner]] = {"sleeping": SleepingTuner, "computing": ComputingTuner}
 
 
+@dataclass(frozen=True)
+class Record:
+    """An experiment's record with the tuner that is measured."""
+
+    spec: ExperimentSpec
+    task: FunctionTask
+    space: SearchSpace
+    algorithm: Mapping[str, Any]
+    max_trials: int
+    slow: type[RandomTuner]
+
+    def tuner(self) -> RandomTuner:
+        """Return its tuner."""
+        kind = self.slow if self.spec.name == SLOW else RandomTuner
+        return kind(Search(self.space, "maximize", max_trials=self.max_trials))
+
+
 @contextmanager
 def controller_of(names: list[str], trials: int, slow: type[RandomTuner] = RandomTuner) -> Iterator[Controller]:
     """Return a controller, in a home of its own, with new experiments of so many trials each."""
@@ -83,24 +103,28 @@ def controller_of(names: list[str], trials: int, slow: type[RandomTuner] = Rando
         home.create()
         with closing(Store(home.database_url)) as store:
             home = Home(Path(folder), store)
-            controller, scheduler = Controller(store, home), InlineScheduler(objective, "objective")
+
+            def load(row: ExperimentRow) -> Any:
+                space = parse_space(row.space)
+                return Record(parse_spec(row.spec), FunctionTask(objective), space, row.algorithm, trials, slow)
+
+            scheduler = InlineScheduler(objective, "objective")
+            controller = Controller(Surroundings(store, home, {}, load, follow_up=False), Work(), scheduler)
             for name in names:
-                space = parse_space({"x": {"low": -1.0, "high": -0.5} if name == SLOW else {"low": 0.0, "high": 1.0}})
+                space = {"x": {"low": -1.0, "high": -0.5} if name == SLOW else {"low": 0.0, "high": 1.0}}
                 spec = parse_spec(
                     {
                         "name": name,
                         "function": "objective",
-                        "parameters": declare(space),
+                        "parameters": space,
                         "objective": {"metric": "objective", "goal": "maximize"},
                         "algorithm": "random",
                         "max_trials": trials,
                     }
                 )
                 algorithm = {"name": "random", "max_trials": trials, "options": {}, "initial": [], "sources": []}
-                store.create_experiment(name, spec.model_dump(mode="json"), declare(space), algorithm)
-                tuner = (slow if name == SLOW else RandomTuner)(Search(space, "maximize", max_trials=trials))
-                task = FunctionTask(objective)
-                controller.add(Experiment(spec, task, tuner, scheduler, home, Resources()), trials)
+                store.create_experiment(name, spec.model_dump(mode="json"), declare(parse_space(space)), algorithm)
+                controller.take_experiment(name)
             yield controller
 
 

@@ -25,7 +25,7 @@ class Member(tune.Trainable):
         """Take up what the task has prepared, with these hyperparameters."""
         from tunewell.tasks.image_classification.data import Manifest
         from tunewell.tasks.vision.device import configure_torch
-        from tunewell.tasks.vision.prepared import Prepared
+        from tunewell.tasks.vision.task_file import Prepared
 
         configure_torch()
         self._prepared = Prepared.load(Path(config["task_file"]))

@@ -740,7 +740,7 @@ class TestJobs:
         with store.transaction() as tx:
             one, two, three = (tx.add_job(kind, NAME) for kind in ("check", "retrain", "check"))
             four, five = tx.add_job("check", "other"), tx.add_job("report")
-            tx.stop_waiting_job(three)
+            tx.end_waiting_job(three, JobEnd(JobState.STOPPED))
             tx.start_job(four, 1, "i")
 
         def ids(**filters: Any) -> list[int]:
@@ -764,7 +764,7 @@ class TestJobs:
         with pytest.raises(TransitionRefused, match=f"comes after job {first}"), store.transaction() as tx:
             tx.start_job(second, 1, "i")
         with store.transaction() as tx:
-            tx.stop_waiting_job(first)
+            tx.end_waiting_job(first, JobEnd(JobState.STOPPED))
             tx.start_job(second, 1, "i")
         assert store.job(second).state is JobState.RUNNING
 

@@ -646,8 +646,9 @@ def test_an_import_may_take_long(bench: Bench, tmp_path: Path) -> None:
         bench.verbs.import_in_background(SPEC, caller=OWNER)
 
 
-def test_what_is_asked_for_again_is_one_job(verbs: Verbs) -> None:
+def test_what_is_asked_for_again_is_one_job(bench: Bench, verbs: Verbs) -> None:
     """While a job has not ended, the same wish of the same caller is that job; another wish, or caller, has its own."""
+    bench.add(1, value=0.5)
     job = verbs.evaluate("e", caller=OWNER)
     assert verbs.evaluate("e", caller=OWNER).id == job.id
     others = [

@@ -220,6 +220,21 @@ def test_a_late_stop_sets_nothing_going(bench: Bench) -> None:
     assert not bench.scheduler.alive and not bench.controller.busy
 
 
+def test_the_stop_of_a_trial_outlives_the_controller_that_has_begun_with_it(bench: Bench) -> None:
+    """A trial that was asked to end does not go on because the controller was killed meanwhile."""
+    bench.create(max_trials=2)
+    bench.step(2)
+    bench.store.request("e", "stop_trial", 1)
+    bench.scheduler.silent = True
+    bench.step(3)
+    assert bench.scheduler.stops == [(bench.scheduler.started[0], None)]
+    bench.crash()
+    bench.scheduler.silent = False
+    bench.step(4)
+    assert bench.store.trial("e", 1).state is TrialState.STOPPED
+    assert not bench.store.open_requests()
+
+
 @pytest.mark.parametrize("paused", [True, False])
 def test_what_can_not_go_on_fails_once(bench: Bench, paused: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """A search whose record is of no use any more fails with the reason; what runs of it ends; it is left alone."""

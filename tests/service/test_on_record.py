@@ -163,16 +163,18 @@ def test_finalists_decide_who_is_the_best(service: Service, tmp_path: Path) -> N
     assert known is not None and '"value": 0.75' in (known / "model.json").read_text()
 
 
-def test_a_training_on_all_data_makes_an_evaluation_stale(ran: Service) -> None:
+def test_a_training_on_all_data_makes_an_evaluation_stale(service: Service) -> None:
     """What was measured of the model on the sample is not taken for a measurement of the model on all data."""
-    evaluate(ran)
-    ran.carry_out(ran.train_finalists("e", caller=OWNER).id)
-    trained = ran.jobs(experiment="e", kind="finalist").items
+    service.submit({**SEARCH, "sampling": 0.5, "command": [*SEARCH["command"], "{sampling}"]})
+    assert service.run("e", Given(follow_up=False))
+    evaluate(service)
+    service.carry_out(service.train_finalists("e", caller=OWNER).id)
+    trained = service.jobs(experiment="e", kind="finalist").items
     assert [job.state for job in trained] == [JobState.SUCCEEDED] * 2
-    assert values(ran) == {}
-    assert ran.result("e").test == {}
-    assert evaluate(ran) == {"trials": [1, 2]}
-    assert values(ran) == {1: 0.25, 2: 0.5}
+    assert values(service) == {}
+    assert service.result("e").test == {}
+    assert evaluate(service) == {"trials": [1, 2]}
+    assert values(service) == {1: 0.25, 2: 0.5}
 
 
 # Models ---------------------------------------------------------------------------------------------------

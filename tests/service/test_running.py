@@ -66,6 +66,22 @@ def test_only_what_follows_a_search_is_left_when_the_controller_ends_after_it(tm
         assert store.trials("e") == []
 
 
+def test_a_late_request_is_not_waited_for(tmp_path: Path) -> None:
+    """Whoever follows a search that has ended does not wait for the answer to a stop that came too late for it."""
+    with Service(tmp_path / "home") as service:
+        service.create(SPEC, caller=OWNER)
+        store, home = service.store, service.home
+        following = threading.Event()
+        with ThreadPoolExecutor(1) as pool, home.serve():
+            answer = pool.submit(run_experiment, store, home, "e", on_step=lambda situation: following.set())
+            assert following.wait(30)
+            with store.transaction() as tx:
+                tx.set_experiment_state("e", ExperimentState.CREATED, ExperimentState.RUNNING)
+                tx.set_experiment_state("e", ExperimentState.RUNNING, ExperimentState.STOPPED)
+                tx.add_request("e", "stop")
+            assert answer.result(60)
+
+
 def test_a_job_goes_on_here_when_the_controller_of_the_home_ends(tmp_path: Path) -> None:
     """Whoever waits for a job does not wait for ever for a controller that was killed."""
     with Service(tmp_path / "home") as service:

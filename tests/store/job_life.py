@@ -77,7 +77,7 @@ def carry_out(tx: Transaction, job: int, move: Move) -> bool:
             case "finish":
                 tx.finish_job(job, attempt, JobEnd(final, result={"part": part}))
             case "stop":
-                tx.stop_waiting_job(job)
+                tx.end_waiting_job(job, JobEnd(JobState.STOPPED))
             case "retry":
                 tx.retry_job(job)
             case "report":

@@ -9,8 +9,9 @@ import pytest
 
 from tests.store.faulty import Fault, Faults, faulty
 from tests.store.lives import NAME, add, create
-from tunewell.spec.errors import ConflictError, DataError, UserError
+from tunewell.spec.errors import ConflictError, UserError
 from tunewell.store import Store
+from tunewell.store.dialect import StoreError
 
 
 @pytest.fixture
@@ -44,9 +45,9 @@ def test_without_faults_nothing_differs(store: Store) -> None:
 @pytest.mark.parametrize(
     ("fault", "error", "done"),
     [
-        (Fault.ERROR, DataError, False),
+        (Fault.ERROR, StoreError, False),
         (Fault.TIME_OUT, ConflictError, False),
-        (Fault.DONE_THEN_ERROR, DataError, True),
+        (Fault.DONE_THEN_ERROR, StoreError, True),
         (Fault.DELAY, None, True),
     ],
 )
@@ -94,7 +95,7 @@ def test_rates_are_kept_and_repeatable(store: Store) -> None:
     faults.active = False
     assert outcome(faulty(store, faults), 1) is None
     faults.active = True
-    assert outcome(faulty(store, faults), 2) is DataError
+    assert outcome(faulty(store, faults), 2) is StoreError
 
 
 def test_a_life_with_faults_loses_nothing(store: Store) -> None:

@@ -217,7 +217,7 @@ class TestTrouble:
         with process("unprivileged", *(f"sqlite:///{locked_folder / name}" for name in names)) as child:
             told, _ = child.communicate(timeout=60)
         for name, error in zip(names, told.splitlines(), strict=True):
-            assert error.startswith(f"DataError {(locked_folder / name).parent}")
+            assert error.startswith(f"StoreError {(locked_folder / name).parent}")
             assert error.endswith("Choose another folder for the home.")
 
     @pytest.mark.parametrize("state", ["closed", "being written", "left by a kill"])
@@ -242,7 +242,7 @@ class TestTrouble:
         store.close()
         names, error = told.splitlines()
         assert names == NAME
-        assert error.startswith(f"DataError {path}: the database can't be written (read-only).")
+        assert error.startswith(f"StoreError {path}: the database can't be written (read-only).")
         assert len(files) == (1 if state == "closed" else 3)
         if state != "being written":
             assert sorted(path.parent.glob("present.db*")) == files

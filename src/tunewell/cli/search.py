@@ -67,7 +67,7 @@ def run_search(service: Service, name: str, json_: bool, *, finished: bool = Fal
     console = terminal(stderr=json_)
     if finished:
         console.print(f"'{name}' has ended; this is its result. Raise max_trials to go on, or use --new.")
-        ended = not details or _has_report(service, name) or _finish(service, name, console)
+        ended = not details or _finish(service, name, console)
     else:
         ended = _run(service, name, console, details)
     _tell_failures(service, name, console)
@@ -146,12 +146,6 @@ def controller(home: HomeOption = HOME, database: DatabaseOption = None) -> None
 
         print(f"Running what is recorded in {home.absolute()}. Ctrl-C ends this; trials live on.", flush=True)
         service.run_all(stop, step)
-
-
-def _has_report(service: Service, name: str) -> bool:
-    """Whether the report was written after the search had ended (and not cut off by an interruption)."""
-    known = service.experiment(name)
-    return known.report is not None and (known.ended_at is None or known.report.written_at >= known.ended_at)
 
 
 def check(

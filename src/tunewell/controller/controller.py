@@ -300,7 +300,7 @@ class Controller:
                     self._take_if_free(row)
             for name in {request.experiment for request in requests if request.experiment is not None}:
                 row = self.store.experiment(name)
-                if any(request.experiment == name and _sets_going(request, row) for request in requests):
+                if any(request.experiment == name and sets_going(request, row) for request in requests):
                     self._take_if_free(row)
         jobs = self.store.open_jobs()
         for job in jobs:
@@ -559,7 +559,7 @@ class _Written:
     parts: dict[Run, _Part] = field(default_factory=dict)
 
 
-def _sets_going(request: RequestRow, row: ExperimentRow) -> bool:
+def sets_going(request: RequestRow, row: ExperimentRow) -> bool:
     """Whether a request has an experiment taken over that rests. What has ended needs no end."""
     if request.verb == "stop":
         return row.state is ExperimentState.PAUSED

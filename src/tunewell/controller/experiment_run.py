@@ -21,7 +21,7 @@ from tunewell.spec.errors import UserError
 from tunewell.spec.launch import AttemptKey, Event, Launch, Resources
 from tunewell.spec.states import EXPERIMENT_TRANSITIONS, OPEN_JOB_STATES, ExperimentState, JobState, TrialState
 from tunewell.store.dialect import StoreError
-from tunewell.store.rows import ExperimentRow, JobRow, RequestRow
+from tunewell.store.rows import AttemptEnd, ExperimentRow, JobRow, RequestRow
 from tunewell.store.transaction import Transaction
 
 log = logging.getLogger(__name__)
@@ -186,14 +186,14 @@ class ExperimentRun:
 
     def start_next(self) -> Turn:
         """Start the next trial, if there is one and there is room for it."""
-        if self.manager is None or self.decision is not None or self._interrupted:
+        if self.manager is None or self.decision is not None or self._interrupted or self.done:
             return Turn.NOTHING
         return self.manager.start_next()
 
     def on_event(self, event: Event) -> None:
         """Take note of what became of an attempt."""
         self.tick()
-        if self.manager is not None:
+        if self.manager is not None and not self.done:
             self.manager.on_event(event)
             self.advance()  # a report may end an inline trial while it is being called
 
@@ -293,6 +293,7 @@ class ExperimentRun:
             manager.progress.stopped_by_hand = True
         elif request.verb == "stop_trial" and request.trial is not None:
             manager.stop_trial(request.trial)
+            return request.trial not in manager.running  # the next controller is asked, too, if this one is killed
         elif request.verb == "pause":
             self._pausing = True
             manager.pause()
@@ -357,31 +358,34 @@ class ExperimentRun:
             self._give_up(detail)
 
     def _fail_early(self, detail: str) -> None:
-        """End a search that can't even go on from its record, with what runs of it and is asked of it."""
-        store, home = self._surroundings.store, self._surroundings.home
-        for row in store.trials(self.name, states=(TrialState.RUNNING,)):
-            key = AttemptKey(self.name, row.number, row.attempt)
-            self.scheduler.reconcile([Launch(key, home.attempt(key, row.identity), row.identity or "")])
-            self.scheduler.stop(key)
+        """End a search that can't even go on from its record, with what is asked of it."""
+        store = self._surroundings.store
 
         def answer(tx: Transaction) -> None:
             for request in store.requests(self.name):
                 tx.handle_request(request.id)
 
-        self._set_failed(detail)
+        self._fail_at_once(detail)
         self.journal.add(answer)
-        self.done = True
 
     def give_up(self, error: BaseException) -> None:
         """End the search although what it had to record can't be recorded: not even its end goes well."""
         self._give_up(f"{_where(error)}: {type(error).__name__}: {error}")
 
     def _give_up(self, detail: str) -> None:
-        running = self.manager.running.values() if self.manager is not None else ()
-        for trial in running:
-            self.scheduler.stop(trial.launch.key, 0.0)
         self.journal.entries.clear()
         self.state = self._surroundings.store.experiment(self.name).state
+        self._fail_at_once(detail)
+
+    def _fail_at_once(self, detail: str) -> None:
+        """End the search as failed, and what runs of it, which begins again if the search ever goes on."""
+        store, home = self._surroundings.store, self._surroundings.home
+        for row in store.trials(self.name, states=(TrialState.RUNNING,)):
+            key = AttemptKey(self.name, row.number, row.attempt)
+            self.scheduler.reconcile([Launch(key, home.attempt(key, row.identity), row.identity or "")])
+            self.scheduler.stop(key)
+            end = AttemptEnd(detail="Its search failed.", now=self._clock())
+            self.journal.add(partial(Transaction.lose_attempt, key=key, end=end))
         self._set_failed(detail)
         self.done = True
 

@@ -460,8 +460,9 @@ class TrialManager:
             self._stop_waiting(trial)
 
     def stop_trial(self, number: int) -> None:
-        """Stop one trial, running or waiting; no effect on one that has ended."""
-        self.ask_to_end(number, "stopped")
+        """Stop one trial, running or waiting; no effect on one that has ended, or is asked to already."""
+        if number in self.running and self.running[number].asked_to_end is None:
+            self.ask_to_end(number, "stopped")
         for trial in [*self.waiting, *self.staging.values()]:
             if trial.suggestion.number == number:
                 self._stop_waiting(trial)

@@ -10,7 +10,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-from tunewell.controller.controller import Controller, Work
+from tunewell.controller.controller import Controller, Work, sets_going
 from tunewell.controller.experiment_run import add_follow_up
 from tunewell.controller.job_run import belongs_to_search
 from tunewell.controller.loading import Function, recorded
@@ -86,7 +86,7 @@ def run_experiment(
         if _follow(store, home, name, on_step, tell):
             return store.experiment(name).state.final
         tell("The controller of this home has ended; its work goes on here.")
-        if store.experiment(name).state.final and not store.requests(name):
+        if store.experiment(name).state.final and not _is_to_go_on(store, name):
             return not open_follow_up(store, name) or run_follow_up(store, home, name, on_step)
     _take_back_pause(store, name)
     row = store.experiment(name)
@@ -119,11 +119,14 @@ def run_experiment(
 
 
 def run_follow_up(store: Store, home: Home, name: str, on_step: OnStep = lambda situation: None) -> bool:
-    """Run the jobs that follow a search which has ended, those that are on record, or new ones if there are none.
+    """Run the jobs that follow a search which has ended: those that are open, or new ones if it has no report yet.
 
     Return whether they have ended; False: they were interrupted, and wait.
     """
     if not open_follow_up(store, name):
+        row, report = store.experiment(name), wire.report_file(home, name)
+        if report is not None and (row.ended_at is None or report.written_at >= wire.moment(row.ended_at)):
+            return True
         found = recorded(home, store.experiment(name))
         with store.transaction() as tx:
             add_follow_up(found, None, tx)
@@ -233,9 +236,15 @@ def _follow(store: Store, home: Home, name: str, on_step: OnStep, tell: Tell) ->
     def is_over() -> bool:
         state = store.experiment(name).state
         resting = state.final or state is ExperimentState.PAUSED
-        return resting and not store.requests(name) and not open_follow_up(store, name)
+        return resting and not _is_to_go_on(store, name) and not open_follow_up(store, name)
 
     return _wait(store, home, is_over, on_step, _Doing(store, home, name).line)
+
+
+def _is_to_go_on(store: Store, name: str) -> bool:
+    """Whether an experiment that rests is asked to go on; what else is asked of it may never be answered."""
+    row = store.experiment(name)
+    return any(sets_going(request, row) for request in store.requests(name))
 
 
 class _Doing:

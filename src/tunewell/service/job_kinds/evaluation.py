@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tunewell.controller.job_kinds import Conclusion, Context, Finding, Part
-from tunewell.service.job_kinds.parts import experiment_of, like_a_trial, recorded_of, task_part
+from tunewell.service.job_kinds.parts import arguments_of, experiment_of, like_a_trial, recorded_of, task_part
 from tunewell.service.on_record import evaluations, model_of, ranked, trained_by
 from tunewell.service.results import default_trial
 from tunewell.spec.errors import DataError
@@ -33,6 +34,7 @@ class Evaluate:
             "trials": [
                 {
                     "number": trial.number,
+                    "identity": trial.identity,
                     "folder": str(model_of(context.store, context.home, row.name, trial).parents[1]),
                     "trained_by": jobs.get(trial.number),
                 }
@@ -45,12 +47,10 @@ class Evaluate:
         """Put each evaluation on record: its figures, and the file with all the rest."""
         if not folders:
             return Conclusion({"trials": []})
-        name = experiment_of(context).name
-        files = sorted((folders[-1] / "artifacts").glob("*.json"), key=lambda path: int(path.stem))
-        asked = read_json(folders[-1] / "job.json") or {}
-        jobs = {trial["number"]: trial["trained_by"] for trial in asked.get("trials", ())}
-        trials = [context.store.trial(name, int(path.stem)) for path in files]
-        findings = [_finding(trial, jobs[trial.number], path) for trial, path in zip(trials, files, strict=True)]
+        del context
+        trials = sorted(arguments_of(folders[-1])["trials"], key=lambda trial: int(trial["number"]))
+        artifacts = folders[-1] / "artifacts"
+        findings = [_finding(trial, artifacts / f"{trial['number']}.json") for trial in trials]
         return Conclusion({"trials": [finding.trial for finding in findings]}, findings)
 
     def _missing(self, context: Context) -> list[TrialRow]:
@@ -63,11 +63,11 @@ class Evaluate:
         return [t for t in best if t.number not in known and model_of(store, home, row.name, t).is_dir()]
 
 
-def _finding(trial: TrialRow, trained_by: int | None, path: Path) -> Finding:
+def _finding(trial: Mapping[str, Any], path: Path) -> Finding:
     """Return the evaluation of a trial, or of what a job has trained of it, with its single numbers by split."""
     evaluation = read_json(path)
     if evaluation is None:
         raise DataError("it is missing or damaged", field=str(path))
     numbers = {split: figures(measured) for split, measured in evaluation.items() if measured}
-    data = {"trained_by": trained_by, "figures": numbers}
-    return Finding("evaluation", trial.number, trial.identity, data, path)
+    data = {"trained_by": trial["trained_by"], "figures": numbers}
+    return Finding("evaluation", trial["number"], trial["identity"], data, path)

@@ -9,7 +9,7 @@ from typing import Any
 
 from tunewell.controller.job_kinds import Conclusion, Context, Part
 from tunewell.service.folders import check_file, check_replaceable, replace_folder
-from tunewell.service.job_kinds.parts import heavy, result_of, task_part
+from tunewell.service.job_kinds.parts import arguments_of, heavy, result_of, task_part
 from tunewell.service.on_record import chosen, find_model, retrained_model
 from tunewell.service.results import search_result
 from tunewell.service.submission import shareable_spec
@@ -44,8 +44,8 @@ class Predict:
 
     def conclude(self, context: Context, folders: Sequence[Path]) -> Conclusion:
         """Return what was used, and where the predictions are."""
-        model = find_model(context.store, context.home, context.job.arguments["model"])
-        return Conclusion({"model": str(model), "predictions": "predictions.json"})
+        del context
+        return Conclusion({"model": arguments_of(folders[-1])["model"], "predictions": "predictions.json"})
 
 
 class ExportModel:

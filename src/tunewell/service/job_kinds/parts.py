@@ -17,7 +17,7 @@ from tunewell.trial.files import read_json
 
 #: What a job takes that computes little.
 LIGHT = Resources(cpus=1)
-RESULT = "result.json"
+ARGUMENTS, RESULT = "job.json", "result.json"
 
 
 def experiment_of(context: Context) -> ExperimentRow:
@@ -80,4 +80,12 @@ def result_of(folder: Path) -> dict[str, Any]:
     found = read_json(folder / RESULT)
     if found is None:
         raise DataError("it is missing or damaged", field=str(folder / RESULT))
+    return found
+
+
+def arguments_of(folder: Path) -> dict[str, Any]:
+    """Return what a job's process was given: what is on record may say something else by now."""
+    found = read_json(folder / ARGUMENTS)
+    if found is None:
+        raise DataError("it is missing or damaged", field=str(folder / ARGUMENTS))
     return found

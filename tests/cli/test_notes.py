@@ -11,6 +11,7 @@ from rich.console import Console
 from tests.service.children import preparations
 from tests.service.test_service import SPEC
 from tunewell.cli import search
+from tunewell.display import live
 from tunewell.service.service import Service
 from tunewell.tasks.command import CommandTask
 
@@ -21,6 +22,7 @@ def test_notes_come_before_the_first_trial(
 ) -> None:
     """Each note is told once, before any trial is."""
     monkeypatch.setattr(CommandTask, "jobs", {"prepare": f"{preparations.__name__}:notes"})
+    monkeypatch.setattr(live, "UPDATE_SECONDS", 0.0)
     text = io.StringIO()
     with Service(tmp_path / "home") as service:
         service.submit(SPEC)

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.schedulers.bench import Bench, script, with_environment
+from tests.schedulers.bench import Bench, script, wait_until, with_environment
 from tests.schedulers.children import entries
 from tunewell.schedulers.local import LocalScheduler
 from tunewell.spec.launch import Ended, Event, Resources
@@ -54,7 +54,7 @@ def test_free_follows_the_attempts(bench: Bench) -> None:
 def test_a_fork_server_is_made_ready_before_it_is_needed(bench: Bench) -> None:
     """An attempt is forked by the process that a hint has set to importing what the attempt needs."""
     bench.scheduler.preload((entries.__name__,))
-    (ready,) = _fork_servers()
+    (ready,) = wait_until(_fork_servers)
     launch = bench.launch(command=None, entry=f"{entries.__name__}:describe", preload=(entries.__name__,))
     assert bench.finish(bench.start(launch)).cause is None
     assert _fork_servers() == [ready]

@@ -54,7 +54,8 @@ def test_one_more_attempt_takes_its_part() -> None:
     need = Resources(cpus=2, gpus=1, memory_bytes=4 * GIB)
     left = Capacity((BARE, NODE)).less(need)
     assert left.nodes == (BARE, replace(NODE, free_cpus=0.5, free_memory_bytes=GIB, free_gpus=()))
-    assert left.less(need) == left
+    assert left.less(need).free(Resources(cpus=0.1)) == left.free(Resources(cpus=0.1)) - 20
+    assert left.less(need).free(need) == 0
     assert left.slots(need) == Capacity((BARE, NODE)).slots(need)
 
 

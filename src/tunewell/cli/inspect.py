@@ -253,7 +253,10 @@ def stop(
 
 
 def pause(experiment: ExperimentArgument, home: HomeOption = HOME, database: DatabaseOption = None) -> None:
-    """Pause a running experiment: trials leave their checkpoints and end where they can, the others finish."""
+    """Pause a running experiment; it goes on with resume.
+
+    Trials that leave checkpoints end and go on from them later; the others run to their end.
+    """
     with existing(home, database, "write") as service:
         service.pause(experiment, caller=OWNER)
     print(f"Experiment '{experiment}' is being paused. It goes on with: tunewell resume {experiment}")
@@ -265,7 +268,7 @@ def jobs(
     database: DatabaseOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """List the jobs, the newest first: evaluations, trainings on all data, reports, …"""
+    """List jobs, newest first: evaluations, trainings, reports."""
     with existing(home, database) as service:
         page = service.jobs(experiment=experiment)
     if json_:

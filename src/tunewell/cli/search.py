@@ -118,7 +118,7 @@ def resume(
     database: DatabaseOption = None,
     json_: JsonOption = False,
 ) -> int:
-    """Let a paused experiment go on: here, or in the controller of the home."""
+    """Let a paused experiment go on: in the controller, or here."""
     with existing(home, database, "write") as service:
         service.resume(experiment, caller=OWNER)
         if service.experiment(experiment).running:
@@ -128,9 +128,9 @@ def resume(
 
 
 def controller(home: HomeOption = HOME, database: DatabaseOption = None) -> None:
-    """Run everything that is recorded in the home, and what is recorded meanwhile, until it is ended (Ctrl-C).
+    """Run all that is recorded in a home, until Ctrl-C.
 
-    Running trials live on, and the next controller takes them over.
+    What is recorded meanwhile is run, too. Running trials live on, and the next controller takes them over.
     """
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

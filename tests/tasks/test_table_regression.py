@@ -13,7 +13,7 @@ from tests.tasks.supervised import run_job
 from tests.tasks.table_regression import NAME, registered, write_table
 from tunewell.service import check_job
 from tunewell.service.service import Service
-from tunewell.spec.errors import ConflictError
+from tunewell.spec.errors import UserError
 from tunewell.spec.states import TrialState
 from tunewell.tasks.catalogue import task_for
 from tunewell.trial import Failed
@@ -37,12 +37,12 @@ def test_a_whole_search(tmp_path: Path) -> None:
         service.submit(spec_over(write_table(tmp_path / "table.csv")))
         assert service.run("prices")
         result = service.result("prices")
-        assert result.counts[TrialState.SUCCEEDED] == 3 and result.best is not None
+        assert result.trials[TrialState.SUCCEEDED] == 3 and result.best is not None
         assert service.experiment("prices").notes == ("Columns are standardised.",)
-        evaluations = service.evaluate("prices")
+        evaluations = {one.number: one.figures for one in service.evaluations("prices")}
         assert all(sorted(evaluation) == ["test", "val"] for evaluation in evaluations.values())
         assert evaluations[result.best.number]["val"]["r2"] == pytest.approx(result.best.value)
-        page = service.report("prices").read_text()
+        page = service.report("prices")
     assert '<h3 class="title">Validation (10 rows)</h3>' in page
     assert "rmse" in page and "tunewell retrain prices" in page
     body = page.split("</style>", 1)[1].split("<script", 1)[0]
@@ -56,7 +56,7 @@ def test_a_table_that_changed_is_refused(tmp_path: Path) -> None:
         service.submit(spec_over(table))
         assert service.run("prices")
         service.submit(spec_over(write_table(table, seed=1), max_trials=4))
-        with pytest.raises(ConflictError, match="the table has changed"):
+        with pytest.raises(UserError, match="the table has changed"):
             service.run("prices")
 
 

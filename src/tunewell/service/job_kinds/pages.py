@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -31,10 +30,8 @@ class Report:
         home, name = context.home, context.job.experiment
         assert name is not None
         home.claim(name)
-        report = home.experiment(name) / "report.html"
-        arriving = report.with_suffix(".new")
-        shutil.copyfile(folders[-1] / "artifacts" / "report.html", arriving)
-        arriving.replace(report)
+        document = (folders[-1] / "artifacts" / "report.html").read_text(encoding="utf-8")
+        report = save_report(document, home.experiment(name) / "report.html")
         return Conclusion({"report": str(report)})
 
 

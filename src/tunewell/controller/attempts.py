@@ -20,21 +20,17 @@ from tunewell.tuners.contract import Suggestion
 def build_launch(
     spec: ExperimentSpec,
     task: Task,
-    home: Home,
     resources: Resources,
     suggestion: Suggestion,
     number: int,
     identity: str,
-    folder: Path | None = None,
+    experiment_folder: Path,
+    folder: Path,
 ) -> Launch:
-    """Return the launch of attempt `number` at a suggestion. The same arguments give the same launch.
-
-    `folder` replaces the attempt's usual folder.
-    """
+    """Return the launch of attempt `number` at a suggestion, in `folder`. The same arguments give the same launch."""
     key = AttemptKey(spec.name, suggestion.number, number)
-    folder = folder or home.place(key)
     attempt = PlannedAttempt(key, folder, suggestion.parameters, *_shares(spec, suggestion))
-    program = task.program(spec, home.experiment(spec.name), attempt)
+    program = task.program(spec, experiment_folder, attempt)
     return Launch(
         key=key,
         folder=folder,

@@ -158,11 +158,11 @@ class ExperimentRun:
         assert found is not None
         resources = plan_resources(found.spec, capacity)
         store, home = self._surroundings.store, self._surroundings.home
+        folder = home.experiment(self.name)
         if "prepare" not in found.task.jobs and self.scheduler.needs_folder:  # what needs no job takes no time
-            folder = home.experiment(self.name)
             found.task.prepare(found.spec, found.space, folder, home.cache, lambda what, done, total: None)
         attempts = partial(store.attempts, self.name)
-        setting = Setting(found.spec, found.task, self.scheduler, home, resources, attempts)
+        setting = Setting(found.spec, found.task, self.scheduler, home, folder, resources, attempts)
         tuner = found.tuner()
         self.concurrency = explain_concurrency(found.spec, resources, capacity, tuner)
         return recover(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from tunewell.controller.attempts import build_launch
 from tunewell.controller.sequence import Sequence
 from tunewell.controller.stop_rules import Progress
 from tunewell.controller.surroundings import Surroundings
@@ -121,7 +120,7 @@ def _unfinished(store: Store, name: str) -> Iterator[TrialRow]:
 
 def _adopt(manager: TrialManager, suggestion: Suggestion, row: TrialRow) -> None:
     s = manager.setting
-    launch = build_launch(s.spec, s.task, s.home, s.resources, suggestion, row.attempt, row.identity or "")
+    launch = s.launch(suggestion, row.attempt, row.identity or "")
     started_at = row.started_at if row.started_at is not None else manager.clock()
     manager.running[row.number] = RunningTrial(
         suggestion, launch, started_at, manager.monotonic(), Sequence(s.spec.objective.metric)

@@ -62,6 +62,8 @@ class Setting:
     task: Task
     scheduler: Scheduler
     home: Home
+    #: Where the home keeps the experiment.
+    folder: Path
     #: Of each trial.
     resources: Resources
     #: Trial number → the attempts at it that are on record.
@@ -71,6 +73,11 @@ class Setting:
     def name(self) -> str:
         """Name of the experiment."""
         return self.spec.name
+
+    def launch(self, suggestion: Suggestion, attempt: int, identity: str) -> Launch:
+        """Return the launch of an attempt at a suggestion."""
+        place = self.home.place(AttemptKey(self.name, suggestion.number, attempt))
+        return build_launch(self.spec, self.task, self.resources, suggestion, attempt, identity, self.folder, place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,9 +224,7 @@ class TrialManager:
     def _stage(self, trial: WaitingTrial) -> None:
         """Have the folder of the next attempt at a trial prepared, and then the attempt started."""
         s, suggestion = self.setting, trial.suggestion
-        launch = build_launch(
-            s.spec, s.task, s.home, s.resources, suggestion, trial.attempt + 1, identity=uuid.uuid4().hex
-        )
+        launch = s.launch(suggestion, trial.attempt + 1, identity=uuid.uuid4().hex)
         self.room.take(launch.key, launch.resources)
         self.staging[suggestion.number] = trial
         if not s.scheduler.needs_folder:

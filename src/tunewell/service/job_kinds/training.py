@@ -178,7 +178,8 @@ def _training(
 def _launch(
     context: Context, found: Recorded, suggestion: Suggestion, resources: Resources, folder: Path, attempt: int
 ) -> Launch:
-    launch = build_launch(found.spec, found.task, context.home, resources, suggestion, attempt, "", folder)
+    home = context.home.experiment(found.spec.name)
+    launch = build_launch(found.spec, found.task, resources, suggestion, attempt, "", home, folder)
     facts = {"TUNEWELL_EXPERIMENT": found.spec.name, "TUNEWELL_TRIAL": str(suggestion.number)}
     return replace(launch, environment={**facts, **launch.environment})
 

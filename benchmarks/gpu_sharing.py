@@ -2,7 +2,7 @@
 
 What the supervisors recorded says on which GPU each trial and job ran, and when. Needs a GPU and the built-in tasks.
 
-    python benchmarks/gpu_sharing.py
+    ./dev bench gpu_sharing
 """
 
 from __future__ import annotations

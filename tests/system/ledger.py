@@ -32,7 +32,7 @@ from tunewell.schedulers.records import Process
 from tunewell.service.service import Service
 from tunewell.service.types import OWNER
 from tunewell.spec.errors import ConflictError
-from tunewell.spec.states import JobState
+from tunewell.spec.states import LOST_CAUSES, JobState
 from tunewell.store.rows import JobRow
 
 LEDGER, BREEDING = "ledger", "breeding"
@@ -131,12 +131,22 @@ class Round:
         self._write()
         if self.served:
             self._serve(generator, kills + fewer, victims)
+            self._retry_lost()
             return
         for search, most in ((LEDGER, kills), (BREEDING, fewer)):
             again = command(self.folder / f"{search}.yaml", self.home)
             self._drive(again, generator, most, victims)
         for search in (BREEDING, LEDGER):
             self._drive([*_TUNEWELL, "retrain", search, "--home", str(self.home)], generator, fewer, victims)
+        self._retry_lost()
+
+    def _retry_lost(self) -> None:
+        """Retry, as people may, the jobs that have failed because their processes were killed again and again."""
+        with Service(self.home) as service:
+            for job in service.store.jobs(states=(JobState.FAILED,)):
+                if job.cause in LOST_CAUSES:
+                    service.retry_job(job.id, caller=OWNER)
+                    service.carry_out(job.id)
 
     def _drive(self, command: Sequence[str], generator: random.Random, kills: int, victims: Sequence[Victim]) -> None:
         """Run a command to its end; after each kill of it, it is run again."""

@@ -1,11 +1,49 @@
-"""Settings for all tests."""
+"""Settings for all tests, and the databases that they run on."""
 
+import itertools
 import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
+import pytest
 from hypothesis import settings
+
+from tests.postgres import Server, running_server
+from tunewell.store import Store
 
 # The same commit gets the same verdict: examples are drawn anew only by those who look for new ones, with
 # HYPOTHESIS_PROFILE=explore.
 settings.register_profile("same", derandomize=True, deadline=None)
 settings.register_profile("explore", deadline=None, max_examples=500)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+
+#: The kinds of databases that everything runs on.
+DATABASES = ("sqlite", "postgresql")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL server for all tests of this process, with a database `tables` that has the tables."""
+    with running_server() as server:
+        server.execute("CREATE DATABASE tables TEMPLATE template0")
+        Store(server.url("tables").render_as_string(hide_password=False)).close()
+        yield server
+
+
+@pytest.fixture(params=DATABASES)
+def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], str]]:
+    """What makes new databases of each kind, without any rows, and gives their URLs."""
+    if request.param == "sqlite":
+        numbers = itertools.count(1)
+        yield lambda: f"sqlite:///{tmp_path / f'database-{next(numbers)}.db'}"
+        return
+    server: Server = request.getfixturevalue("postgres")
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(server.new_database("tables"))
+
+
+@pytest.fixture
+def database(new_database: Callable[[], str]) -> str:
+    """URL of a new database of each kind, without any rows."""
+    return new_database()

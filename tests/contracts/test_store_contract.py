@@ -8,7 +8,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +18,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.store.backends import BACKENDS, new_database
 from tests.store.job_life import JobLife
 from tests.store.lives import NAME, add, create, finish, lose, report, run, start
 from tests.store.trial_life import TrialLife
@@ -33,17 +31,10 @@ from tunewell.store.tables import metadata
 WAITING, RUNNING, SUCCEEDED, STOPPED, PRUNED, FAILED = TrialState
 
 
-@pytest.fixture(params=BACKENDS)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """URL of an empty database."""
-    with new_database(request.param, tmp_path) as url:
-        yield url
-
-
 @pytest.fixture
-def store(url: str) -> Iterator[Store]:
+def store(database: str) -> Iterator[Store]:
     """A store with the experiment NAME in it."""
-    with Store(url) as store:
+    with Store(database) as store:
         create(store)
         yield store
 
@@ -768,9 +759,9 @@ class TestJobs:
             tx.start_job(second, 1, "i")
         assert store.job(second).state is JobState.RUNNING
 
-    def test_life_of_jobs(self, url: str) -> None:
+    def test_life_of_jobs(self, database: str) -> None:
         """Any order of legal and illegal moves, under any term, leaves what a simple model says."""
-        with Store(url) as store:
+        with Store(database) as store:
             run_state_machine_as_test(
                 functools.partial(JobLife, store),
                 settings=settings(max_examples=15, stateful_step_count=15, deadline=None),
@@ -852,9 +843,9 @@ class TestTogether:
         assert store.reports(NAME, 1) == []
         add(store, 2)
 
-    def test_two_stores(self, url: str, store: Store) -> None:
+    def test_two_stores(self, database: str, store: Store) -> None:
         """Of two that hold the same view, the second to move a trial is refused, and sees what the first did."""
-        with Store(url) as other:
+        with Store(database) as other:
             add(store, 1)
             start(other, 1)
             with pytest.raises(TransitionRefused):
@@ -873,17 +864,17 @@ class TestTogether:
             reader.join(timeout=10)
         assert (seen, store.trial(NAME, 1).state) == ([WAITING], RUNNING)
 
-    def test_life_of_trials(self, url: str) -> None:
+    def test_life_of_trials(self, database: str) -> None:
         """Any order of legal and illegal moves and of reports leaves what a simple model says."""
-        with Store(url) as store:
+        with Store(database) as store:
             run_state_machine_as_test(
-                functools.partial(TrialLife, store, url),
+                functools.partial(TrialLife, store, database),
                 settings=settings(max_examples=20, stateful_step_count=20, deadline=None),
             )
 
-    def test_migrations_make_the_tables(self, url: str, store: Store) -> None:
+    def test_migrations_make_the_tables(self, database: str, store: Store) -> None:
         """What the migrations make is what the queries are built from."""
-        engine = sqlalchemy.create_engine(url)
+        engine = sqlalchemy.create_engine(database)
         with engine.connect() as connection:
             context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
             assert compare_metadata(context, metadata) == []

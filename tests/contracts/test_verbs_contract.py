@@ -70,20 +70,20 @@ class Bench:
 
 
 @contextmanager
-def in_process(home: Path) -> Iterator[Bench]:
+def in_process(home: Path, database: str) -> Iterator[Bench]:
     """Give the verbs of this very process."""
-    with Service(home) as service:
+    with Service(home, database) as service:
         yield Bench(service, service)
 
 
-#: Implementation → what gives it on an empty home.
+#: Implementation → what gives it on an empty home, and an empty database.
 IMPLEMENTATIONS: Mapping[str, Any] = {"in process": in_process}
 
 
 @pytest.fixture(params=IMPLEMENTATIONS)
-def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+def bench(request: pytest.FixtureRequest, tmp_path: Path, database: str) -> Iterator[Bench]:
     """One implementation after the other, on an empty home."""
-    with IMPLEMENTATIONS[request.param](tmp_path / "home") as bench:
+    with IMPLEMENTATIONS[request.param](tmp_path, database) as bench:
         yield bench
 
 
@@ -794,11 +794,16 @@ def test_a_key_does_a_thing_once_even_at_once(busy: Bench) -> None:
 @pytest.mark.parametrize("fault", [Fault.ERROR, Fault.TIME_OUT, Fault.DONE_THEN_ERROR])
 @pytest.mark.parametrize("verb", CHANGES)
 def test_an_answer_that_was_lost(
-    busy: Bench, verb: str, fault: Fault, request: pytest.FixtureRequest, tmp_path: Path
+    busy: Bench,
+    verb: str,
+    fault: Fault,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    new_database: Callable[[], str],
 ) -> None:
     """Asked again under its key after any failure of the store, a thing has been done once in the end."""
     call, _ = CHANGES[verb]
-    with IMPLEMENTATIONS[request.node.callspec.params["bench"]](tmp_path / "undisturbed") as other:
+    with IMPLEMENTATIONS[request.node.callspec.params["bench"]](tmp_path / "undisturbed", new_database()) as other:
         call(make_busy(other).verbs, caller=OWNER, key="k")
         expected = left_by(other)
     faults = Faults({1: fault, 3: fault}, on=["transaction"])

@@ -181,11 +181,11 @@ class FakeRecord:
 class Bench:
     """A store, a fake scheduler and a controller that can be thrown away and made anew."""
 
-    def __init__(self, folder: Path, slots: int = 2) -> None:
-        """Begin in an empty folder."""
+    def __init__(self, folder: Path, slots: int = 2, database: str | None = None) -> None:
+        """Begin in an empty folder, on an empty database; by default one in that folder."""
         home = Home(folder)
         home.create()
-        self.store: Store = Store(home.database_url)
+        self.store: Store = Store(database or home.database_url)
         self.home = Home(folder, self.store)
         self.scheduler = FakeScheduler(slots)
         self.kinds: dict[str, Any] = {}

@@ -20,9 +20,9 @@ from tunewell.tuners.contract import Suggestion, Wait
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
+def bench(tmp_path: Path, database: str) -> Iterator[Bench]:
     """A controller on an empty home, with two slots."""
-    bench = Bench(tmp_path)
+    bench = Bench(tmp_path, database=database)
     yield bench
     bench.store.close()
 

@@ -80,9 +80,9 @@ class BrokenTuner(ListTuner):
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
+def bench(tmp_path: Path, database: str) -> Iterator[Bench]:
     """A controller that waits for nothing, with four slots and an experiment 'other' that has one trial at a time."""
-    bench = Bench(tmp_path, slots=4)
+    bench = Bench(tmp_path, slots=4, database=database)
     bench.waits = False
     bench.crash()
     bench.create("other", max_trials=5, max_concurrency=1, resources={"cpus": 1})

@@ -54,9 +54,9 @@ class FakeKind:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
+def bench(tmp_path: Path, database: str) -> Iterator[Bench]:
     """A controller that takes all work that there is, with two slots, and knows one kind of job."""
-    bench = Bench(tmp_path)
+    bench = Bench(tmp_path, database=database)
     bench.work = Work(everything=True)
     bench.crash()
     bench.kinds["kind"] = FakeKind()

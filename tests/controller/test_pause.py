@@ -20,9 +20,9 @@ from tunewell.store.store import Store
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
+def bench(tmp_path: Path, database: str) -> Iterator[Bench]:
     """A controller that takes all work that there is, with two slots."""
-    bench = Bench(tmp_path)
+    bench = Bench(tmp_path, database=database)
     bench.work = Work(everything=True)
     bench.crash()
     yield bench

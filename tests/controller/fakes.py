@@ -39,6 +39,7 @@ class FakeScheduler:
     """Runs nothing; the test says what becomes of each attempt. Survives controllers, as processes do."""
 
     needs_folder = False
+    host = "fake"
 
     def __init__(self, slots: int = 2) -> None:
         """Have so many cores; no GPUs."""
@@ -89,6 +90,10 @@ class FakeScheduler:
         for launch in launches:
             lives, lost = launch.key in self.alive, Ended(launch.key, Exit(Cause.NODE_LOST, LOST))
             self.events += self.ended.pop(launch.key, [Started(launch.key) if lives else lost])
+
+    def release(self, keys: Sequence[WorkKey]) -> None:
+        """Tell no more of these; they live on."""
+        self.events = [event for event in self.events if event.key not in keys]
 
     def close(self) -> None:
         """Let the attempts live on."""

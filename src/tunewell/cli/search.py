@@ -127,10 +127,18 @@ def resume(
         return run_search(service, experiment, json_)
 
 
-def controller(home: HomeOption = HOME, database: DatabaseOption = None) -> None:
+def controller(
+    home: HomeOption = HOME,
+    database: DatabaseOption = None,
+    lost_host: Annotated[
+        list[str] | None,
+        typer.Option("--lost-host", metavar="HOST", help="A machine that is gone for good: what ran there runs again."),
+    ] = None,
+) -> None:
     """Run all that is recorded in a home, until Ctrl-C.
 
-    What is recorded meanwhile is run, too. Running trials live on, and the next controller takes them over.
+    What is recorded meanwhile is run, too. Running trials live on, and the next controller takes them over. On
+    PostgreSQL several controllers share the work, and go on with what one of them leaves behind.
     """
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -145,7 +153,7 @@ def controller(home: HomeOption = HOME, database: DatabaseOption = None) -> None
                 print(f"waiting: {told}" if told else "going on", flush=True)
 
         print(f"Running what is recorded in {home.absolute()}. Ctrl-C ends this; trials live on.", flush=True)
-        service.run_all(stop, step)
+        service.run_all(stop, step, lost_host or ())
 
 
 def check(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,7 +23,7 @@ from tunewell.home.home import LOCK_SECONDS
 from tunewell.schedulers.contract import Scheduler
 from tunewell.spec.errors import ConflictError, TermOver, UserError
 from tunewell.spec.launch import AttemptKey, Event
-from tunewell.spec.states import ExperimentState
+from tunewell.spec.states import ExperimentState, JobState
 from tunewell.store.dialect import StoreError
 from tunewell.store.rows import ExperimentRow, JobRow, RequestRow
 from tunewell.trial import files
@@ -40,6 +40,8 @@ REPORT_SECONDS = 0.5
 SHORT_WAIT_SECONDS = 0.01
 #: How often all that is owned is looked at, whether or not something has happened to it.
 SWEEP_SECONDS = 0.25
+#: How long new work is left to other controllers where there is no room for it.
+LEAVE_SECONDS = 2.0
 #: How often an experiment is taken over again whose memory and record differ, before it fails.
 MOST_RELOADS = 3
 
@@ -111,6 +113,8 @@ class Controller:
         self.errors: dict[str, UserError] = {}
         #: What keeps the store from being written just now, and trials from being started or from reporting.
         self._store_problem = self._disk_problem = self._room_problem = ""
+        #: Since when something is known that was left to others.
+        self._seen_at: dict[str | int, float] = {}
         self._interrupts = self._interrupts_obeyed = 0
         self._seen_version = -1
         self._last_nudge = self._last_look = -LOOK_SECONDS
@@ -129,14 +133,16 @@ class Controller:
             DataError: the store or the home can't be written.
         """
         lock = ExitStack()
-        lock.enter_context(self.home.lock(name, patience))
+        lease = lock.enter_context(self.home.lock(name, patience))
         with lock:
+            place = (self._inline or self._line).place
+            self._check_hosts(f"experiment '{name}'", self.store.hosts(name), place.scheduler)
             with self.store.transaction() as tx:
                 term = tx.take_over(name)
             row, requests = self.store.experiment(name), self.store.requests(name)
-            place = (self._inline or self._line).place
-            run = ExperimentRun(self._surroundings, place, Ownership(term, lock.pop_all()), row, requests)
+            run = ExperimentRun(self._surroundings, place, Ownership(term, lease, lock.pop_all()), row, requests)
         self._experiments[name] = run
+        self._seen_at.pop(name, None)
         self._guarded(run, run.begin)
 
     def take_job(self, job: JobRow) -> None:
@@ -147,15 +153,31 @@ class Controller:
             DataError: the store or the home can't be written.
         """
         lock = ExitStack()
-        lock.enter_context(self.home.lock_job(job.id, patience=0.0))
+        lease = lock.enter_context(self.home.lock_job(job.id, patience=0.0))
         with lock:
+            now = self.store.job(job.id)
+            hosts = {now.host} if now.state is JobState.RUNNING and now.host else set()
+            self._check_hosts(f"job {job.id}", hosts, self._line.place.scheduler)
             with self.store.transaction() as tx:
                 term = tx.take_over_job(job.id)
             done = [event.attempt for event in self.store.job_events(job.id) if event.kind == "part" and event.attempt]
-            owned, row = Ownership(term, lock.pop_all()), self.store.job(job.id)
+            owned, row = Ownership(term, lease, lock.pop_all()), self.store.job(job.id)
             run = JobRun(self._surroundings, self._line.place, owned, row, done)
         self._jobs[job.id] = run
+        self._seen_at.pop(job.id, None)
         self._guarded(run, run.begin)
+
+    def _check_hosts(self, what: str, hosts: Collection[str], scheduler: Scheduler) -> None:
+        """Refuse to take over what runs on another machine: nobody here could tell what became of it.
+
+        A database in a file has no controllers on other machines.
+        """
+        elsewhere = sorted(set(hosts) - {scheduler.host} - self._surroundings.lost_hosts)
+        if elsewhere and self.store.session is not None:
+            raise UserError(
+                f"{what} has work running on host {elsewhere[0]}. Start a controller there or, if that machine is gone "
+                f"for good, one with --lost-host {elsewhere[0]}"
+            )
 
     @property
     def problem(self) -> str:
@@ -274,6 +296,8 @@ class Controller:
             return
         self._last_nudge = now
         try:
+            if not self.store.nudged() and now - self._last_look < LOOK_SECONDS:
+                return
             version = self.store.version()
             if version == self._seen_version and now - self._last_look < LOOK_SECONDS:
                 return
@@ -295,17 +319,36 @@ class Controller:
 
     def _take_work(self, requests: list[RequestRow]) -> None:
         if self.work.everything:
-            for row in self.store.open_experiments():
-                if row.state is not ExperimentState.PAUSED:
-                    self._take_if_free(row)
+            self._take_experiments()
             for name in {request.experiment for request in requests if request.experiment is not None}:
                 row = self.store.experiment(name)
                 if any(request.experiment == name and sets_going(request, row) for request in requests):
                     self._take_if_free(row)
         jobs = self.store.open_jobs()
+        others = self.store.owned("job")
         for job in jobs:
-            if job.id not in self._jobs and self.work.wants_job(job) and self._is_ready(job, jobs):
+            free = job.id not in self._jobs and job.id not in others
+            if free and self.work.wants_job(job) and self._is_ready(job, jobs) and not self._leaves(job.id):
                 self._try_to_take(partial(self.take_job, job))
+
+    def _take_experiments(self) -> None:
+        """Take over what goes on and nobody has: one at a time where there are other controllers, who get some, too."""
+        owned = self.store.owned("experiment")
+        for row in self.store.open_experiments():
+            if row.name in self._experiments or row.id in owned or row.state is ExperimentState.PAUSED:
+                continue
+            if not self._leaves(row.name):
+                self._take_if_free(row)
+                if row.name in self._experiments and self.store.session is not None:
+                    self._last_look = -LOOK_SECONDS
+                    break
+
+    def _leaves(self, key: str | int) -> bool:
+        """Whether something is left to others for a while: there is no room for it here, but there may be with them."""
+        if self.store.session is None or not (self._line.turns.waits and self._runs()):
+            return False
+        now = self._monotonic()
+        return now - self._seen_at.setdefault(key, now) < LEAVE_SECONDS
 
     def _take_if_free(self, row: ExperimentRow) -> None:
         """Take an experiment over that nobody has; one over a Python function is left to the process that has it."""
@@ -359,6 +402,7 @@ class Controller:
         now = self._monotonic()
         if now - self._last_sweep >= SWEEP_SECONDS:
             self._last_sweep = now
+            self._drop_lost()
             for run in self._runs():
                 self._touched[run] = self._hungry[run] = None
         for run in list(self._touched):
@@ -439,6 +483,8 @@ class Controller:
         with self.store.transaction() as tx:
             for run in runs:
                 written.writing = run
+                if not run.owned:
+                    raise _term_over(run)
                 if isinstance(run, ExperimentRun):
                     tx.name_term(run.name, run.term, written.mark)
                 else:
@@ -495,7 +541,14 @@ class Controller:
         log.error("%s; it is let go of", over)
         for run in self._runs():
             if over.concerns(run.key):
+                run.scheduler.release(run.running_keys)
                 self._forget(run)
+
+    def _drop_lost(self) -> None:
+        """Let go of what this process no longer owns, whether or not there is anything to write on it."""
+        for run in self._runs():
+            if not run.owned:
+                self._drop(_term_over(run))
 
     def _reload(self, run: Run) -> None:
         """Begin anew from the record with something that differs from it in memory."""
@@ -564,6 +617,10 @@ def sets_going(request: RequestRow, row: ExperimentRow) -> bool:
     if request.verb == "stop":
         return row.state is ExperimentState.PAUSED
     return request.verb in ("resume", "retry")
+
+
+def _term_over(run: Run) -> TermOver:
+    return TermOver(experiment=run.name) if isinstance(run, ExperimentRun) else TermOver(job=run.id)
 
 
 def _time_is_due(run: Run) -> bool:

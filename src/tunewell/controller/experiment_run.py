@@ -18,7 +18,7 @@ from tunewell.controller.surroundings import Ownership, Place, Surroundings
 from tunewell.controller.trial_manager import Helpers, Setting, TrialManager
 from tunewell.spec.capacity import Capacity
 from tunewell.spec.errors import UserError
-from tunewell.spec.launch import AttemptKey, Event, Launch, Resources
+from tunewell.spec.launch import AttemptKey, Event, Launch, Resources, WorkKey
 from tunewell.spec.states import EXPERIMENT_TRANSITIONS, OPEN_JOB_STATES, ExperimentState, JobState, TrialState
 from tunewell.store.dialect import StoreError
 from tunewell.store.rows import AttemptEnd, ExperimentRow, JobRow, RequestRow
@@ -71,7 +71,7 @@ class ExperimentRun:
         #: How many trials run at once, and why; empty while that is not known.
         self.concurrency = ""
         self._surroundings = surroundings
-        self._lock = owned.lock
+        self._owned = owned
         self._row = row
         self._room = place.room
         self._clock, self._monotonic = surroundings.clock, surroundings.monotonic
@@ -95,6 +95,11 @@ class ExperimentRun:
         self._stopped_by_hand = wanted or (row.state is ExperimentState.STOPPING and row.stop_rule == "by_hand")
 
     @property
+    def id(self) -> int:
+        """Id of the experiment."""
+        return self._row.id
+
+    @property
     def name(self) -> str:
         """Name of the experiment."""
         return self._row.name
@@ -103,6 +108,16 @@ class ExperimentRun:
     def key(self) -> str | int:
         """What its slow calls are known by."""
         return self.name
+
+    @property
+    def owned(self) -> bool:
+        """Whether this process still owns it."""
+        return self._owned.lease.held
+
+    @property
+    def running_keys(self) -> list[WorkKey]:
+        """The attempts that run."""
+        return [] if self.manager is None else [trial.launch.key for trial in self.manager.running.values()]
 
     @property
     def problem(self) -> str:
@@ -399,7 +414,7 @@ class ExperimentRun:
         self._room.leave(self.key)
         for owner in self._owners:
             owner.close()
-        self._lock.close()
+        self._owned.lock.close()
 
 
 def add_follow_up(found: Recorded, now: float | None, tx: Transaction) -> None:

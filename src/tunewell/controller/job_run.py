@@ -15,11 +15,11 @@ from tunewell.controller.job_kinds import Conclusion, Context, Finding, JobKind,
 from tunewell.controller.journal import Journal
 from tunewell.controller.room import Turn
 from tunewell.controller.sequence import Sequence as Reports
-from tunewell.controller.staging import make_way, staged_folder
+from tunewell.controller.staging import clear_staged, make_way, staged_folder
 from tunewell.controller.surroundings import Ownership, Place, Surroundings
 from tunewell.schedulers.records import not_started
 from tunewell.spec.errors import DataError, UserError
-from tunewell.spec.launch import Ended, Event, Exit, JobKey, Launch, Refused, Reported, Resources
+from tunewell.spec.launch import Ended, Event, Exit, JobKey, Launch, Refused, Reported, Resources, WorkKey
 from tunewell.spec.states import LOST_CAUSES, Cause, JobState
 from tunewell.store.dialect import StoreError
 from tunewell.store.rows import JobEnd, JobRow
@@ -68,7 +68,7 @@ class JobRun:
         self.needs: Resources | None = None
         #: What kept the store from being read, if that is why it can't go on as it is.
         self.unread: StoreError | None = None
-        self._lock = owned.lock
+        self._owned = owned
         self._context = Context(surroundings.store, surroundings.home, place.scheduler.capacity(), row)
         self._kinds = surroundings.kinds
         self._room = place.room
@@ -95,6 +95,16 @@ class JobRun:
     def key(self) -> str | int:
         """What its slow calls are known by."""
         return self.id
+
+    @property
+    def owned(self) -> bool:
+        """Whether this process still owns it."""
+        return self._owned.lease.held
+
+    @property
+    def running_keys(self) -> list[WorkKey]:
+        """The attempt that runs, if one does."""
+        return [] if self._running is None else [self._running.launch.key]
 
     @property
     def problem(self) -> str:
@@ -171,6 +181,7 @@ class JobRun:
         folder = staged_folder(launch)
         try:
             make_way(self._context.home, launch)
+            clear_staged(launch)
             prepare_folder(folder, launch, self._checkpoint())
             write_json(folder / "job.json", dict(self._parts[self._part].arguments))
         except OSError as error:
@@ -192,9 +203,9 @@ class JobRun:
             return
         self._attempt += 1
         self._running = _Attempt(launch, self._monotonic(), Reports(launch.metric))
-        attempt, identity, now = self._attempt, launch.identity, self._clock()
+        attempt, identity, now, host = self._attempt, launch.identity, self._clock(), self.scheduler.host
         self.journal.add(
-            lambda tx: tx.start_job(self.id, attempt, identity, now), partial(self._carry_out_start, launch)
+            lambda tx: tx.start_job(self.id, attempt, identity, now, host), partial(self._carry_out_start, launch)
         )
 
     def _carry_out_start(self, launch: Launch) -> None:
@@ -385,7 +396,7 @@ class JobRun:
         """Let go of it."""
         self._room.leave(self.key)
         self._owner.close()
-        self._lock.close()
+        self._owned.lock.close()
 
 
 def _reason(error: BaseException) -> tuple[Cause, str]:

@@ -7,6 +7,7 @@ the controller's loop; what is prepared is then only moved to its place.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,9 @@ from tunewell.spec.launch import AttemptKey, Launch
 from tunewell.spec.states import Cause
 from tunewell.store.rows import AttemptRow
 from tunewell.tuners.contract import Suggestion
+
+#: How the names of such folders begin.
+_STAGED = ".next-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ def stage(home: Home, attempts: Callable[[int], list[AttemptRow]], launch: Launc
     if checkpoint is None and source is not None:
         checkpoint = newest_checkpoint(home, key.experiment, source, attempts(source))
     folder = staged_folder(launch)
+    clear_staged(launch)
     prepare_folder(folder, launch, checkpoint)
     missing = ""
     if checkpoint is None and source is not None:
@@ -85,4 +90,13 @@ def make_way(home: Home, launch: Launch) -> str:
 
 def staged_folder(launch: Launch) -> Path:
     """Return where an attempt's folder lies until the attempt is on record: no attempt has such a name."""
-    return launch.folder.with_name(".next")
+    return launch.folder.with_name(f"{_STAGED}{launch.identity}")
+
+
+def clear_staged(launch: Launch) -> None:
+    """Remove what was prepared before for the same work and not used.
+
+    That may be by a controller that was stopped, and wakes up yet: it finds its folder gone.
+    """
+    for left in launch.folder.parent.glob(f"{_STAGED}*"):
+        shutil.rmtree(left, ignore_errors=True)

@@ -14,6 +14,7 @@ from tunewell.controller.room import Room
 from tunewell.home.home import Home
 from tunewell.schedulers.contract import Scheduler
 from tunewell.store.rows import ExperimentRow
+from tunewell.store.session import Lease
 from tunewell.store.store import Store
 
 
@@ -32,6 +33,8 @@ class Surroundings:
     follow_up: bool = True
     #: Whether slow calls are waited for: where trials run in this thread, there is nothing to go on with meanwhile.
     waits: bool = False
+    #: Machines that are known to be gone for good, with all that ran there.
+    lost_hosts: frozenset[str] = frozenset()
     #: Gives dates, in seconds since the epoch, and measures durations, in seconds.
     clock: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
@@ -53,5 +56,7 @@ class Ownership:
 
     #: Raised for this owner; named in every write.
     term: int
+    #: Says whether it still is so.
+    lease: Lease
     #: Released when it is let go of.
     lock: ExitStack

@@ -255,7 +255,7 @@ class TrialManager:
             trial.suggestion, launch, now, self.monotonic(), Sequence(self.setting.spec.objective.metric)
         )
         self.journal.add(
-            lambda tx: tx.start_attempt(running.key, launch.identity, now),
+            lambda tx: tx.start_attempt(running.key, launch.identity, now, self.setting.scheduler.host),
             partial(self._carry_out_start, launch, staged),
         )
 

@@ -11,7 +11,7 @@ from tunewell.display.wording import best_text, counts_text, parameters_text, se
 from tunewell.service.running import Situation
 from tunewell.service.types import Snapshot, Trial
 from tunewell.service.verbs import Verbs
-from tunewell.spec.errors import count
+from tunewell.spec.errors import DataError, count
 from tunewell.spec.format import duration, number
 from tunewell.spec.states import TrialState
 
@@ -45,7 +45,8 @@ class ProgressLines:
         doing = run.doing.partition(":")[0].removesuffix(" …")
         if now - self._last >= UPDATE_SECONDS or doing != self._doing:
             self._last = now
-            self._look()
+            with suppress(DataError):  # what can't be read now is read later
+                self._look()
         if doing != self._doing:
             self._doing = doing
             if doing:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
 
@@ -17,6 +18,7 @@ from tunewell.display.wording import SIGNS, arrow, best_text, counts_text, searc
 from tunewell.service.running import Situation
 from tunewell.service.types import Snapshot, Trial
 from tunewell.service.verbs import Verbs
+from tunewell.spec.errors import DataError
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.format import duration, number, scalar
 from tunewell.spec.quantities import format_duration
@@ -44,6 +46,8 @@ class LiveTable:
         self._live = Live(console=console, auto_refresh=False, transient=True)
         self._last = 0.0
         self._told: set[str] = set()
+        #: How it stood when it could be read last.
+        self._snapshot: Snapshot | None = None
 
     def __enter__(self) -> LiveTable:
         self._live.start()
@@ -61,7 +65,12 @@ class LiveTable:
             return
         self._last = now
         rows = max(3, self._console.height - _SURROUNDINGS)
-        snapshot = self._service.snapshot(self._name, rows)
+        try:
+            snapshot = self._snapshot = self._service.snapshot(self._name, rows)
+        except DataError as error:
+            if self._snapshot is None:
+                raise
+            snapshot, run = self._snapshot, replace(run, problem=str(error))
         for note in snapshot.experiment.notes:
             if note not in self._told:
                 self._told.add(note)

@@ -33,13 +33,14 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import Literal, TextIO
 
 from tunewell.schedulers.leftovers import living
 from tunewell.schedulers.records import IDENTITY, identity_of, inode, make_folder
 from tunewell.spec.errors import ConflictError, DataError
 from tunewell.spec.launch import AttemptKey
 from tunewell.store.rows import HomeRow
+from tunewell.store.session import Lease
 from tunewell.store.store import Store
 from tunewell.trial.files import read_json, write_json
 
@@ -150,12 +151,12 @@ class Home:
         def explain(holder: str) -> ConflictError:
             return ConflictError(f"process {holder} is settling it", field=str(self.folder), remedy="Try again")
 
-        with _held(self.folder / "home.lock", explain):
+        with _held(self.folder / "home.lock", fcntl.LOCK_EX, explain):
             identity = self._settle_identity(self._store)
         known = self._store.home()
         within = Path(self._store.place).is_relative_to(self.folder)
         elsewhere = known is not None and known.identity != identity and not within
-        if elsewhere and known is not None and identity_of(Path(known.folder)) == known.identity:
+        if elsewhere and known is not None and (self._is_shared or identity_of(Path(known.folder)) == known.identity):
             raise ConflictError(
                 f"this database belongs to the home {known.folder}",
                 field=self._store.place,
@@ -166,6 +167,11 @@ class Home:
         if known != row:
             self._store.set_home(row)
         self._settled = True
+
+    @property
+    def _is_shared(self) -> bool:
+        """Whether processes on other machines, where other folders lie, may use the database."""
+        return self._store is not None and self._store.session is not None
 
     def _settle_identity(self, store: Store) -> str:
         """Return the home's identity, a new one where the folder is new, or a copy of another that is still there."""
@@ -258,7 +264,7 @@ class Home:
     # Locks ------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def lock(self, name: str, patience: float = LOCK_SECONDS) -> Iterator[None]:
+    def lock(self, name: str, patience: float = LOCK_SECONDS) -> Iterator[Lease]:
         """Hold the right to run an experiment, in a folder of its own; wait for it no longer than `patience` seconds.
 
         Raises:
@@ -283,42 +289,87 @@ class Home:
             )
 
         while True:
-            with _held(place / _CONTROLLER, explain, patience):
+            with self._owned("experiment", name, place, explain, patience) as (lease, file):
                 if self._take(name):
-                    yield
+                    yield lease
                     return
+                # Whoever else may be at work in the folder is of another database.
+                holder = _lock(file, fcntl.LOCK_EX, patience)
+                if holder is not None:
+                    raise explain(holder)
                 self._make_way(name)
 
     @contextmanager
-    def lock_job(self, number: int, patience: float = LOCK_SECONDS) -> Iterator[None]:
+    def lock_job(self, number: int, patience: float = LOCK_SECONDS) -> Iterator[Lease]:
         """Hold the right to run a job, as `lock` does; raise `ConflictError` if another process has it."""
         self.settle()
 
         def explain(holder: str) -> ConflictError:
             return ConflictError(f"Job {number} is being run by process {holder}", remedy="Wait for it")
 
-        with _held(self.job(number) / _CONTROLLER, explain, patience):
-            yield
+        with self._owned("job", number, self.job(number), explain, patience) as (lease, _):
+            yield lease
 
     @contextmanager
     def serve(self) -> Iterator[None]:
-        """Hold the right to run all that is on record in this home; raise `ConflictError` if another process has it."""
+        """Hold the right to run all that is on record in this home, which on PostgreSQL any number of processes have.
+
+        Raises:
+            ConflictError: another process has it.
+        """
         self.settle()
 
         def explain(holder: str) -> ConflictError:
             return ConflictError(f"process {holder} runs a controller of this home already", field=str(self.folder))
 
-        with _held(self.folder / _SERVE, explain):
-            yield
+        session = self._store.session if self._store is not None else None
+        if session is None:
+            with _held(self.folder / _SERVE, fcntl.LOCK_EX, explain):
+                yield
+        else:
+            with session.own("serve", 0, LOCK_SECONDS) as holder:
+                if isinstance(holder, str):
+                    raise explain(holder)
+                yield
 
     @property
     def is_served(self) -> bool:
         """Whether a controller runs all that is on record in this home."""
+        if self._store is not None and self._is_shared:
+            return bool(self._store.owned("serve"))
         return _is_held(self.folder / _SERVE)
 
     def is_running(self, name: str) -> bool:
         """Whether a controller runs the experiment now."""
+        if self._store is not None and self._is_shared:
+            return self._store.experiment_id(name) in self._store.owned("experiment")
         return _is_held(self.experiment(name) / _CONTROLLER)
+
+    @contextmanager
+    def _owned(
+        self,
+        kind: Literal["experiment", "job"],
+        which: str | int,
+        folder: Path,
+        explain: Callable[[str], ConflictError],
+        patience: float,
+    ) -> Iterator[tuple[Lease, TextIO]]:
+        """Own an experiment or a job; gives the proof, and the lock in its folder.
+
+        Where the database proves it, the folder is shared with those who owned it before: a process that was stopped
+        has it still. That tells those alone that come with another database.
+        """
+        store = self._store
+        if store is None or store.session is None:
+            with _held(folder / _CONTROLLER, fcntl.LOCK_EX, explain, patience) as file:
+                yield Lease(), file
+            return
+        number = which if isinstance(which, int) else store.experiment_id(which)
+        with store.session.own(kind, number, patience) as lease:
+            if isinstance(lease, str):
+                raise explain(lease)
+            with _held(folder / _CONTROLLER, fcntl.LOCK_SH, explain, patience) as file:
+                yield lease, file
 
 
 def _place_of_experiment(name: str) -> Path:
@@ -339,18 +390,21 @@ def _of_database(folder: Path) -> str:
 
 
 @contextmanager
-def _held(path: Path, explain: Callable[[str], ConflictError], patience: float = LOCK_SECONDS) -> Iterator[None]:
+def _held(
+    path: Path, how: int, explain: Callable[[str], ConflictError], patience: float = LOCK_SECONDS
+) -> Iterator[TextIO]:
     while True:
         with _opened(path) as file:
-            holder = _lock(file, patience)
+            holder = _lock(file, how, patience)
             if holder is not None:
                 raise explain(holder)
             if not _is_at(file, path):  # its folder was set aside meanwhile
                 continue
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
-            yield
+            if how == fcntl.LOCK_EX:
+                file.truncate(0)
+                file.write(str(os.getpid()))
+                file.flush()
+            yield file
             return
 
 
@@ -385,12 +439,12 @@ def _is_at(file: TextIO, path: Path) -> bool:
         return False
 
 
-def _lock(file: TextIO, patience: float) -> str | None:
-    """Lock an open file; return None, or what its holder wrote into it if it stays locked."""
+def _lock(file: TextIO, how: int, patience: float) -> str | None:
+    """Lock an open file, shared or not; return None, or what its holder wrote into it if it stays locked."""
     deadline = time.monotonic() + patience
     while True:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, how | fcntl.LOCK_NB)
         except OSError:
             file.seek(0)
             holder = file.read().strip()

@@ -28,6 +28,9 @@ class Scheduler(Protocol):
     #: Whether attempts live in folders, which must exist, with `parameters.json`, before `submit`.
     needs_folder: bool
 
+    #: The machine that its attempts are bound to: only a scheduler there can take them over. Empty: to none.
+    host: str
+
     def capacity(self) -> Capacity:
         """Return what there is and what is free just now, attempts that are not started yet taken off."""
 
@@ -62,6 +65,9 @@ class Scheduler(Protocol):
         or supervisor: it can't begin any more, no process of it is left, and it ends with the cause `node_lost`. Until
         its answer has come, an attempt takes up its place.
         """
+
+    def release(self, keys: Sequence[WorkKey]) -> None:
+        """Let go of attempts that another controller follows from now on; nothing more is told of them."""
 
     def close(self) -> None:
         """Let go of everything. Attempts that can live on without the controller do."""

@@ -42,6 +42,7 @@ class InlineScheduler:
     """
 
     needs_folder = False
+    host = ""
 
     def __init__(self, function: Callable[..., Any], metric: str) -> None:
         """Call `function` as `tunewell.trial.function.call` says; a number that it returns is `metric`."""
@@ -156,6 +157,9 @@ class InlineScheduler:
         answered = {event.key for event in self._answers} | waiting
         lost = dict.fromkeys(launch.key for launch in launches if launch.key not in answered)
         self._answers.extend(Ended(key, Exit(Cause.NODE_LOST, LOST)) for key in lost)
+
+    def release(self, keys: Sequence[WorkKey]) -> None:
+        """Do nothing: an attempt that runs here can't live on without this process."""
 
     def close(self) -> None:
         """Do nothing; there is nothing to let go of."""

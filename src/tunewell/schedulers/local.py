@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 import selectors
+import socket
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -79,6 +81,7 @@ class LocalScheduler:
             found.memory_bytes if memory_bytes is None else memory_bytes,
             found.gpus if gpus is None else tuple(map(Gpu, gpus)),
         )
+        self.host = socket.gethostname()
         self._claims = Claims(claims)
         self._attempts: dict[WorkKey, _Attempt] = {}
         self._fork_servers: dict[tuple[str, ...], ForkServerProcess] = {}
@@ -148,6 +151,13 @@ class LocalScheduler:
         if attempt.supervisor is not None:
             attempt.supervisor.terminate()
 
+    def release(self, keys: Sequence[WorkKey]) -> None:
+        """See `Scheduler.release`."""
+        gone = set(keys)
+        self._events = deque(event for event in self._events if event.key not in gone)
+        for key in gone & self._attempts.keys():
+            self._forget(self._attempts[key])
+
     def close(self) -> None:
         """Let go of fork servers and supervisors; the attempts live on, and keep what they hold."""
         for attempt in self._attempts.values():
@@ -200,6 +210,10 @@ class LocalScheduler:
     def _resolve(self, attempt: _Attempt) -> None:
         attempt.doubtful = False
         launch = attempt.launch
+        if not os.path.lexists(launch.folder):
+            # A controller that was stopped just before it moved the folder here may wake up, and must find it taken.
+            with suppress(OSError):
+                records.make_folder(launch.folder, launch.identity)
         sound = records.identity_of(launch.folder) is not None and not records.is_copied(launch.folder)
         ended_before = sound and records.read_exit(launch.folder) is not None
         exit_ = settle(launch.folder, Cause.NODE_LOST, LOST)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FrameType
 
 from tunewell.controller.controller import Controller, Work, sets_going
@@ -21,6 +21,7 @@ from tunewell.schedulers.local import LocalScheduler
 from tunewell.service import wire
 from tunewell.service.job_kinds import KINDS
 from tunewell.spec.states import OPEN_JOB_STATES, ExperimentState, JobState
+from tunewell.store.dialect import StoreError
 from tunewell.store.rows import JobRow
 from tunewell.store.store import Store
 
@@ -112,7 +113,7 @@ def run_experiment(
             on_step(Situation(controller.problem, controller.interrupted, doing.line()))
             return not controller.busy and not open_follow_up(store, name)
 
-        controller.run(until)
+        controller.run(_unless_absent(until))
     if name in controller.errors:
         raise controller.errors[name]
     return not controller.interrupted and store.experiment(name).state is not ExperimentState.PAUSED
@@ -141,7 +142,7 @@ def run_follow_up(store: Store, home: Home, name: str, on_step: OnStep = lambda 
             return not controller.busy and not open_follow_up(store, name)
 
         with _interruptible(controller, None):
-            controller.run(until)
+            controller.run(_unless_absent(until))
         controller.leave()
     return not controller.interrupted
 
@@ -196,19 +197,33 @@ def run_job(
             return ended()
 
         with _interruptible(controller, None, asked if leave is not None else None):
-            controller.run(until)
+            controller.run(_unless_absent(until))
         controller.leave()
     return ended()
 
 
-def run_all(store: Store, home: Home, stop: threading.Event, on_step: OnStep = lambda situation: None) -> None:
+def run_all(
+    store: Store,
+    home: Home,
+    stop: threading.Event,
+    on_step: OnStep = lambda situation: None,
+    lost_hosts: Collection[str] = (),
+) -> None:
     """Run everything that is on record, and what is recorded meanwhile, until `stop` is set; trials live on then.
 
+    Args:
+        store: where it is on record.
+        home: the home of that store.
+        stop: ends it.
+        on_step: called after each step.
+        lost_hosts: machines that are gone for good; what ran there is lost, and begins anew.
+
     Raises:
-        ConflictError: another process does so.
+        ConflictError: another process does so, and the database is a file.
     """
     with home.serve(), closing(LocalScheduler(home.claims)) as scheduler:
-        controller = Controller(_surroundings(store, home), Work(everything=True), scheduler)
+        surroundings = replace(_surroundings(store, home), lost_hosts=frozenset(lost_hosts))
+        controller = Controller(surroundings, Work(everything=True), scheduler)
 
         def until() -> bool:
             on_step(Situation(controller.problem, controller.interrupted))
@@ -269,15 +284,31 @@ def _wait(
 ) -> bool:
     """Wait for the controller of the home to bring something about; False: it is not over, and there is none."""
     version = -1
-    while home.is_served:
-        now = store.version()
-        if now != version:
-            version = now
-            if is_over():
-                return True
-        on_step(Situation("", False, doing()))
+    while True:
+        try:
+            if not home.is_served:
+                return False
+            now = store.version()
+            if now != version:
+                if is_over():
+                    return True
+                version = now
+            on_step(Situation("", False, doing()))
+        except StoreError as error:
+            on_step(Situation(str(error), False))
         time.sleep(FOLLOW_SECONDS)
-    return False
+
+
+def _unless_absent(until: Callable[[], bool]) -> Callable[[], bool]:
+    """Return what says whether it is over: not as long as the store can't be read."""
+
+    def is_over() -> bool:
+        try:
+            return until()
+        except StoreError:
+            return False
+
+    return is_over
 
 
 def _surroundings(store: Store, home: Home, given: Given = PLAIN, waits: bool = False) -> Surroundings:

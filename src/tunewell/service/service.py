@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
@@ -111,9 +111,11 @@ class Service:
         """Run the jobs that follow a search which has ended; see `running.run_follow_up`."""
         return run_follow_up(self.store, self.home, name, on_step)
 
-    def run_all(self, stop: threading.Event, on_step: OnStep = lambda situation: None) -> None:
+    def run_all(
+        self, stop: threading.Event, on_step: OnStep = lambda situation: None, lost_hosts: Collection[str] = ()
+    ) -> None:
         """Run everything that is on record in the home, until `stop` is set; see `running.run_all`."""
-        run_all(self.store, self.home, stop, on_step)
+        run_all(self.store, self.home, stop, on_step, lost_hosts)
 
     def carry_out(self, id: int, tell: Tell = lambda line: None, leave: Leave | None = None) -> types.Job:
         """Do here what a job is to do; return it as it has ended. `tell` is told in lines what it is doing.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sqlite3
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy
 from sqlalchemy import URL, Connection, Engine, Table, event
@@ -18,21 +19,33 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.pool import NullPool
 
 from tunewell.spec.errors import ArgumentError, ConflictError, DataError, NotFoundError, UserError
+from tunewell.store.nudges import CHANNEL
 
+Connected = TypeVar("Connected")
 InsertFunction = Callable[[Table], sqlite.Insert | postgresql.Insert]
 
 #: How long a writer waits for another process to finish its transaction.
 LOCK_SECONDS = 30.0
+#: How long a server is waited for that does not answer, and a connection on which nothing arrives any more.
+CONNECT_SECONDS = 10
+#: How long a server that is gone, as while it starts again, is waited for by whoever was connected to it.
+ABSENT_SECONDS = 3.0
+#: When a server ends a transaction whose process has fallen silent, so that it does not keep others waiting.
+SILENT_SECONDS = 5
 #: Any number that no other program on the same PostgreSQL server is likely to use.
 _UPGRADE_LOCK = 7_489_113_250_771
 
 _NEXT_NUMBER = "UPDATE change SET number = number + 1 RETURNING number"
+_NEXT_NUMBER_TOLD = f"WITH next AS ({_NEXT_NUMBER}) SELECT number, pg_notify('{CHANNEL}', '') FROM next"
 
 _write_json = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
 
 class Dialect(ABC):
     """One kind of database, and the one database that a URL names."""
+
+    #: Whether processes on several machines may use it at once.
+    shared = False
 
     def __init__(self, url: URL) -> None:
         """Take a URL of this kind."""
@@ -205,7 +218,7 @@ class SQLite(Dialect):
         if connection.info.get("synchronous") != level:
             connection.exec_driver_sql(f"PRAGMA synchronous={level}")
             connection.info["synchronous"] = level
-        _patiently(connection, "BEGIN IMMEDIATE")
+        _execute_patiently(connection, "BEGIN IMMEDIATE")
 
     def begin_upgrade(self, connection: Connection) -> None:
         """Switch the file to write-ahead logging for good, and take the writer's lock.
@@ -215,7 +228,7 @@ class SQLite(Dialect):
         """
         connection.detach()
         connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
-        _patiently(connection, "PRAGMA journal_mode=WAL")
+        _execute_patiently(connection, "PRAGMA journal_mode=WAL")
         self._lock(connection, durable=True)
 
     def back_up(self, version: str) -> None:
@@ -244,6 +257,10 @@ class SQLite(Dialect):
 
 class StoreError(DataError):
     """The database can't be read or written, now or until somebody sees to it; what it holds is not to blame."""
+
+
+class Unreachable(StoreError):
+    """The server does not answer, or has cut the connection."""
 
 
 class Busy(StoreError, ConflictError):
@@ -295,7 +312,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _patiently(connection: Connection, statement: str) -> None:
+def _execute_patiently(connection: Connection, statement: str) -> None:
     """Execute a statement that takes a lock; not every kind of wait is covered by SQLite's own timeout."""
     deadline = time.monotonic() + LOCK_SECONDS
     while True:
@@ -311,14 +328,23 @@ def _patiently(connection: Connection, statement: str) -> None:
 class PostgreSQL(Dialect):
     """A database on a PostgreSQL server, reached through psycopg 3. Backups are its administrator's."""
 
+    shared = True
+
     @property
     def place(self) -> str:
         """The URL without the password."""
         return self.url.render_as_string(hide_password=True)
 
     def connect_arguments(self) -> dict[str, Any]:
-        """Bound every wait."""
-        return {"connect_timeout": int(LOCK_SECONDS)}
+        """Bound every wait, and say who we are."""
+        return {
+            "connect_timeout": CONNECT_SECONDS,
+            "keepalives_idle": CONNECT_SECONDS,
+            "keepalives_interval": 2,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 1000 * CONNECT_SECONDS,
+            "application_name": f"tunewell {os.getpid()} on {socket.gethostname()}",
+        }
 
     def engine(self) -> Engine:
         """Return the engine; each connection waits for locks only so long."""
@@ -327,7 +353,8 @@ class PostgreSQL(Dialect):
         @event.listens_for(engine, "connect")
         def connect(connection: Any, record: object) -> None:
             del record
-            connection.execute(f"SET lock_timeout = {int(LOCK_SECONDS * 1000)}")
+            connection.execute(f"SET lock_timeout = '{LOCK_SECONDS:.0f}s'")
+            connection.execute(f"SET idle_in_transaction_session_timeout = '{SILENT_SECONDS}s'")
             connection.commit()
 
         return engine
@@ -341,7 +368,7 @@ class PostgreSQL(Dialect):
         """Wait for the disk at commit only if `durable`; wait for another writer to end in any case."""
         if not durable:
             connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
-        return int(connection.exec_driver_sql(_NEXT_NUMBER).scalar_one())
+        return int(connection.exec_driver_sql(_NEXT_NUMBER_TOLD).scalar_one())
 
     def begin_upgrade(self, connection: Connection) -> None:
         """Take a lock that ends with the transaction."""
@@ -359,8 +386,8 @@ class PostgreSQL(Dialect):
             )
         if state is not None and state.startswith("53"):
             return StoreError(f"the server has no room left ({error})", field=self.place)
-        if type(error).__name__ == "OperationalError":
-            return StoreError(
+        if any(kind.__name__ == "OperationalError" for kind in type(error).__mro__):
+            return Unreachable(
                 f"the database can't be reached ({error})", field=self.place, remedy="Check the URL and the server"
             )
         return None
@@ -382,3 +409,15 @@ def dialect_of(url: str, create: bool = True) -> Dialect:
             return PostgreSQL(parsed.set(drivername="postgresql+psycopg"))
         case other:
             raise ArgumentError("database", f"'{other}' is no kind of database that can be used", _EXAMPLE)
+
+
+def patiently(call: Callable[[], Connected]) -> Connected:
+    """Make a call that needs a connection, again and again for a while if the server is not there just now."""
+    deadline = time.monotonic() + ABSENT_SECONDS
+    while True:
+        try:
+            return call()
+        except Unreachable:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)

@@ -36,6 +36,7 @@ START_JOB = (
         state=JobState.RUNNING.value,
         attempt=bindparam("next_attempt"),
         identity=bindparam("new_identity"),
+        host=bindparam("new_host"),
         started_at=_now,
         progress=bindparam("new_progress", type_=job.c.progress.type),
         peak_memory_bytes=None,

@@ -97,6 +97,8 @@ class TrialRow:
     attempt: int
     #: Random identity of the latest attempt, which its folder bears; None: none was started yet.
     identity: str | None
+    #: The machine that the latest attempt is bound to; empty: none; None: none was started yet.
+    host: str | None
     #: Active parameters only.
     parameters: JsonObject
     #: Why the tuner suggested it.
@@ -266,6 +268,8 @@ class JobRow:
     attempt: int
     #: Random identity of the latest attempt, which its folder bears; None: none was started yet.
     identity: str | None
+    #: The machine that the latest attempt is bound to; empty: none; None: none was started yet.
+    host: str | None
     #: What it found out; None: nothing yet.
     result: JsonObject | None
     #: Id of the job that must have ended before this one may start.

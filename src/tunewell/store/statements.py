@@ -96,6 +96,7 @@ START_ATTEMPT = (
         state=TrialState.RUNNING.value,
         attempt=bindparam("next_attempt"),
         identity=bindparam("new_identity"),
+        host=bindparam("new_host"),
         started_at=_now,
         peak_memory_bytes=None,
     )

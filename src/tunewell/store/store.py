@@ -9,15 +9,17 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from tunewell.store import schema
-from tunewell.store.dialect import LOCK_SECONDS, Busy, dialect_of
+from tunewell.store.dialect import LOCK_SECONDS, Busy, dialect_of, patiently
+from tunewell.store.nudges import Nudges
 from tunewell.store.queries.experiments import ExperimentQueries
 from tunewell.store.queries.jobs import JobQueries
 from tunewell.store.queries.reports import ReportQueries
 from tunewell.store.queries.trials import TrialQueries
 from tunewell.store.rows import HomeRow
+from tunewell.store.session import Owned, Session
 from tunewell.store.tables import home
 from tunewell.store.transaction import Transaction
 
@@ -54,6 +56,9 @@ class Store(ExperimentQueries, TrialQueries, ReportQueries, JobQueries):
         self._dialect = dialect_of(url, create)
         super().__init__(self._dialect.engine())
         self._writing = threading.Lock()
+        #: For a database that several processes write to by turns, perhaps from several machines.
+        self._session = Session(self._engine, self._writing) if self._dialect.shared else None
+        self._nudges = Nudges(self._engine) if self._dialect.shared else None
         try:
             schema.prepare(self._engine, self._dialect)
         except BaseException:
@@ -62,6 +67,9 @@ class Store(ExperimentQueries, TrialQueries, ReportQueries, JobQueries):
 
     def close(self) -> None:
         """Close all connections; twice is once."""
+        if self._session is not None and self._nudges is not None:
+            self._session.close()
+            self._nudges.close()
         self._engine.dispose()
 
     def __enter__(self) -> Self:
@@ -91,13 +99,48 @@ class Store(ExperimentQueries, TrialQueries, ReportQueries, JobQueries):
         if not self._writing.acquire(timeout=LOCK_SECONDS):
             raise Busy("another thread has been writing for too long", field=self._dialect.place)
         try:
-            with self._engine.connect() as connection:
+            with self._connection() as connection:
                 transaction = Transaction(connection, self._dialect, self._bound)
                 yield transaction
                 transaction.flush()
                 connection.commit()
         finally:
             self._writing.release()
+
+    @contextmanager
+    def _connection(self) -> Iterator[Connection]:
+        """Give the connection to write on: where this process owns something, that by which it does."""
+        if self._session is not None and self._session.active:
+            with self._session.connection() as connection:
+                yield connection
+        else:
+            with patiently(self._connect) as connection:
+                yield connection
+
+    def _connect(self) -> Connection:
+        connection = self._engine.connect()
+        if self._dialect.shared:  # one that was idle may have been cut, which the first statement finds out
+            try:
+                connection.exec_driver_sql("SELECT 1")
+            except BaseException:
+                connection.close()
+                raise
+        return connection
+
+    # Ownership --------------------------------------------------------------------------------------------
+
+    @property
+    def session(self) -> Session | None:
+        """What proves ownership; None: the database is a file, and files beside it prove that."""
+        return self._session
+
+    def owned(self, kind: Owned) -> frozenset[int]:
+        """Return the ids of what any process owns of a kind, where the database tells."""
+        return self._session.owned(kind) if self._session is not None else frozenset()
+
+    def nudged(self) -> bool:
+        """Whether something may have changed since the last call; `version` tells."""
+        return self._nudges is None or self._nudges.pending()
 
     create_experiment = _alone(Transaction.create_experiment)
     request = _alone(Transaction.add_request)

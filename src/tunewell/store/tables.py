@@ -97,6 +97,8 @@ trial = Table(
     _json("notes", nullable=True),
     Column("attempt", Integer, nullable=False),
     Column("identity", String(32)),
+    # The machine that the latest attempt is bound to; empty: none.
+    Column("host", Text),
     _json("parameters"),
     Column("origin", Text, nullable=False),
     Column("fidelity", Double, nullable=False),
@@ -157,6 +159,7 @@ job = Table(
     Column("part", Integer, nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("identity", String(32)),
+    Column("host", Text),
     Column("after", ForeignKey("job.id")),
     Column("caller", Text, nullable=False),
     Column("term", Integer, nullable=False),

@@ -60,6 +60,10 @@ class ExperimentQueries(Reader):
         query = select(experiment).where(experiment.c.state.in_(_OPEN_STATES)).order_by(experiment.c.id)
         return [convert.experiment_row(row) for row in self._read(query)]
 
+    def experiment_id(self, name: str) -> int:
+        """Return the id of an experiment."""
+        return self._id(name)
+
     def identity(self, name: str) -> str | None:
         """Return the random identity of an experiment, None if there is none of this name."""
         try:

@@ -8,6 +8,7 @@ from sqlalchemy import Engine, Row, select
 
 from tunewell.spec.errors import NotFoundError, ended, nearest
 from tunewell.store.bound import Bound
+from tunewell.store.dialect import patiently
 from tunewell.store.tables import experiment
 
 #: Most rows that are read at once where all are wanted.
@@ -26,6 +27,9 @@ class Reader:
         """Return the rows of a query; None: that of nothing."""
         if query is None:
             return []
+        return patiently(lambda: self._rows(query))
+
+    def _rows(self, query: Any) -> list[Row[Any]]:
         with self._engine.connect() as connection:
             return list(connection.execute(query))
 

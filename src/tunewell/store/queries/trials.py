@@ -128,6 +128,11 @@ class TrialQueries(Reader):
             rows.append(convert.running_attempt(this))
         return rows
 
+    def hosts(self, name: str) -> frozenset[str]:
+        """Return the machines that running trials are bound to."""
+        running = (trial.c.experiment_id == self._id(name), trial.c.state == TrialState.RUNNING.value)
+        return frozenset(row.host for row in self._read(select(trial.c.host).where(*running).distinct()) if row.host)
+
     def has_attempt(self, name: str, number: int, identity: str | None) -> bool:
         """Whether an attempt of this identity is on record at the trial of this number."""
         this = (event.c.experiment_id == self._id(name), event.c.trial == number, event.c.kind == "started")

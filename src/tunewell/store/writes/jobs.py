@@ -64,16 +64,18 @@ class JobWrites(Writer):
         self._job_terms[job_id] = term
         self._job_marks[job_id] = mark
 
-    def start_job(self, job_id: int, attempt: int, identity: str, now: float | None = None) -> None:
+    def start_job(self, job_id: int, attempt: int, identity: str, now: float | None = None, host: str = "") -> None:
         """Move a job from waiting to running; the attempt must be the one after its last (the first is 1).
 
-        Refused while the job that it has to wait for has not ended. `identity` is what the attempt's folder bears.
+        Refused while the job that it has to wait for has not ended. `identity` is what the attempt's folder bears,
+        `host` the machine that it is bound to.
         """
         now = or_present(now)
         values = {
             "of_job": job_id,
             "next_attempt": attempt,
             "new_identity": identity,
+            "new_host": host,
             "new_progress": {},
             "now": now,
         }

@@ -73,10 +73,12 @@ class TrialWrites(Writer):
         if follows:
             self._execute(statements.SET_DEFAULT_TRIAL, {"of_experiment": this.id, "of_trial": number})
 
-    def start_attempt(self, key: AttemptKey, identity: str | None = None, now: float | None = None) -> None:
+    def start_attempt(
+        self, key: AttemptKey, identity: str | None = None, now: float | None = None, host: str = ""
+    ) -> None:
         """Move a trial from waiting to running; the attempt must be the one after its last (the first is 1).
 
-        `identity` is what the attempt's folder bears; default: a new one.
+        `identity` is what the attempt's folder bears; default: a new one. `host` is the machine that it is bound to.
         """
         identity = identity or uuid.uuid4().hex
         this, now = self._find(key.experiment), or_present(now)
@@ -85,6 +87,7 @@ class TrialWrites(Writer):
             "of_trial": key.trial,
             "next_attempt": key.attempt,
             "new_identity": identity,
+            "new_host": host,
             "now": now,
         }
         if self._execute(statements.START_ATTEMPT, values).rowcount != 1:

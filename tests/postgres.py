@@ -7,6 +7,7 @@ import importlib.util
 import itertools
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -14,10 +15,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import psycopg
 from sqlalchemy import URL
 
@@ -28,6 +30,9 @@ USER = "tunewell"
 OTHER_USER = "nobody"
 #: Longest wait for the server to begin or to end.
 PATIENCE_SECONDS = 60.0
+#: Ports that no system gives to clients. Who tries again and again to reach a server that is down would get the
+#: server's port for itself one day, and talk with itself.
+PORTS = range(20000, 32768)
 #: Nothing of it has to outlive the machine.
 SETTINGS = {
     "fsync": "off",
@@ -45,29 +50,33 @@ class Server:
     """One server with its data in a folder of its own. It listens on the loopback interface alone."""
 
     def __init__(self, folder: Path) -> None:
-        """Make the data folder in `folder`; nothing runs yet."""
+        """Take the folder; there is no data in it, and nothing runs yet."""
         self.folder = folder
-        self.port = _free_port()
+        self.port = free_port()
         self._programs = _programs(folder)
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count(1)
         if os.geteuid() == 0:
             os.chown(folder, pwd.getpwnam(OTHER_USER).pw_uid, -1)
-        password = folder / "password"
+
+    def initialize(self) -> None:
+        """Make the data folder."""
+        password = self.folder / "password"
         password.write_text(PASSWORD)
         password.chmod(0o644)
-        program = [
-            self._programs / "initdb",
-            "-D",
-            self._data,
-            "-U",
-            USER,
-            "-A",
-            "scram-sha-256",
-            f"--pwfile={password}",
-        ]
-        options = ["--no-sync", "--encoding=UTF8", "--locale=C"]
-        subprocess.run([*map(str, program), *options], check=True, stdout=subprocess.DEVNULL, **_as_other_user())
+        options = ["--no-sync", "--encoding=UTF8", "--locale=C", "-U", USER, "-A", "scram-sha-256"]
+        self._call("initdb", "-D", self._data, *options, f"--pwfile={password}")
+
+    def copy(self, primary: Server) -> None:
+        """Make the data folder a copy of a running server's, so that this one becomes its standby."""
+        url = primary.url("postgres").set(drivername="postgresql").update_query_dict({"application_name": "standby"})
+        options = ["--write-recovery-conf", "--no-sync", "--checkpoint=fast"]
+        self._call("pg_basebackup", "-D", self._data, *options, "-d", url.render_as_string(hide_password=False))
+
+    def _call(self, program: str, *arguments: object) -> None:
+        command = [str(self._programs / program), *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, **_as_other_user())
+        assert done.returncode == 0, done.stderr
 
     @property
     def _data(self) -> Path:
@@ -89,22 +98,61 @@ class Server:
                 preexec_fn=_end_with_parent,
                 **_as_other_user(),
             )
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while True:
-            try:
-                self.execute("SELECT 1")
-                return
-            except psycopg.OperationalError:
-                assert self._process.poll() is None, self.log.read_text()
-                assert time.monotonic() < deadline, self.log.read_text()
-                time.sleep(0.02)
+        _wait_until(self._answers)
+
+    def _answers(self) -> bool:
+        try:
+            self.execute("SELECT 1")
+        except psycopg.OperationalError:
+            assert self._process is not None and self._process.poll() is None, self.log.read_text()
+            return False
+        return True
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
-        """End it: SIGINT ends all connections, SIGQUIT lets it crash, so that it must recover when it starts again."""
+        """End it: SIGINT ends all connections, SIGQUIT and SIGKILL let it crash, so that it must recover at its start.
+
+        Returns when all of its processes have ended.
+        """
         if self._process is not None:
+            children = psutil.Process(self._process.pid).children(recursive=True)
             self._process.send_signal(how)
             self._process.wait(timeout=PATIENCE_SECONDS)
             self._process = None
+            assert not psutil.wait_procs(children, timeout=PATIENCE_SECONDS)[1]
+
+    @contextmanager
+    def standby(self) -> Iterator[Server]:
+        """Give a server that follows this one: a commit that waits for the disk waits for it, too."""
+        with _new_server() as standby:
+            standby.copy(self)
+            standby.start()
+            _wait_until(lambda: self.execute("SELECT 1 FROM pg_stat_replication WHERE state = 'streaming'"))
+            self._follow("*")
+            try:
+                yield standby
+            finally:
+                if self._process is not None:  # else it has crashed for good
+                    self._follow("")
+
+    def _follow(self, standbys: str) -> None:
+        self.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{standbys}'")
+        self.execute("SELECT pg_reload_conf()")
+        sync = "SELECT 1 FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum')"
+        _wait_until(lambda: bool(self.execute(sync)) == bool(standbys))
+
+    def promote(self) -> None:
+        """Have a standby follow nobody any more; return when it can be written."""
+        assert self.execute(f"SELECT pg_promote(true, {PATIENCE_SECONDS:.0f})") == [(True,)]
+
+    def clients(self, database: str) -> list[int]:
+        """Return the numbers of the server's processes that serve connections to a database."""
+        this = "backend_type = 'client backend' AND datname = current_database() AND pid <> pg_backend_pid()"
+        rows = self.execute(f"SELECT pid FROM pg_stat_activity WHERE {this} ORDER BY pid", database)
+        return [int(str(pid)) for (pid,) in rows]
+
+    def end_client(self, client: int) -> None:
+        """End a connection; `client` is one of `clients`."""
+        self.execute(f"SELECT pg_terminate_backend({client})")
 
     def url(self, database: str) -> URL:
         """Return the URL of one of its databases."""
@@ -131,17 +179,36 @@ class Server:
 @contextmanager
 def running_server() -> Iterator[Server]:
     """Give a server that runs."""
+    with _new_server() as server:
+        server.initialize()
+        server.start()
+        yield server
+
+
+@contextmanager
+def _new_server() -> Iterator[Server]:
     folder = Path(tempfile.mkdtemp(prefix="tunewell-postgres-"))
     folder.chmod(0o755)
     try:
         server = Server(folder)
-        server.start()
         try:
             yield server
         finally:
             server.stop(signal.SIGQUIT)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def free_port() -> int:
+    """Return a port of the loopback interface that nobody listens on."""
+    while True:
+        port = random.SystemRandom().choice(PORTS)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def _programs(folder: Path) -> Path:
@@ -163,8 +230,8 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGQUIT)  # PR_SET_PDEATHSIG
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _wait_until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)

@@ -136,6 +136,7 @@ class Proxy:
         except* (OSError, asyncio.CancelledError):  # what one side does to a connection, the other side feels
             link.reset()
         finally:
+            link.watch_no_more()
             self._links.discard(asyncio.current_task())
 
     async def flowing(self) -> None:
@@ -148,6 +149,10 @@ class Proxy:
         if watch is not None:
             self._watches.remove(watch)
         return watch
+
+    def watch_again(self, watch: _Watch) -> None:
+        """Go on watching for what did not come."""
+        self._watches.append(watch)
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +172,7 @@ class _Link:
         self._messages = _Messages()
         #: What the client has sent in this transaction.
         self._said = b""
-        #: What its commit was watched for, and the answer as far as it has come.
+        #: Who watches for its commit, and the answer as far as it has come.
         self._watch: _Watch | None = None
         self._answer = b""
 
@@ -187,6 +192,12 @@ class _Link:
                 with suppress(OSError):
                     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                 writer.transport.abort()
+
+    def watch_no_more(self) -> None:
+        """Leave to others what was watched for."""
+        if self._watch is not None:
+            self._proxy.watch_again(self._watch)
+        self._watch, self._answer = None, b""
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, look: Look) -> None:
         while data := await reader.read(CHUNK):
@@ -214,12 +225,14 @@ class _Link:
         if not self._answer[:-1].endswith(_READY):
             return b""
         watch, answer = self._watch, self._answer
+        if _COMMITTED not in answer:
+            self.watch_no_more()
+            return answer
         self._watch, self._answer = None, b""
-        if _COMMITTED in answer:
-            self._proxy.commits += 1
-            if watch.act is None:
-                raise ConnectionResetError
-            await asyncio.to_thread(watch.act)
+        self._proxy.commits += 1
+        if watch.act is None:
+            raise ConnectionResetError
+        await asyncio.to_thread(watch.act)
         return answer
 
 

@@ -7,13 +7,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections import Counter
-from collections.abc import Iterator
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.system.ledger import leftovers
+from tests.system.ledger import END_SECONDS, leftovers
 from tunewell.home.home import Home
 from tunewell.schedulers.claims import Claims
 from tunewell.service.service import Service
@@ -44,6 +45,10 @@ print(f"score={x * x!r}", flush=True)
 note("ends")
 """
 _TUNEWELL = (sys.executable, "-m", "tunewell")
+
+
+#: Kind of a note → work and number → attempts that have noted it.
+Notes = Mapping[str, Mapping[tuple[str, int], set[int]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,23 +158,38 @@ class Searches:
         with self.service() as service:
             return not service.store.open_experiments() and not service.store.open_jobs()
 
+    def wait_for_end(self) -> None:
+        """Wait until all searches and jobs have ended."""
+        deadline = time.monotonic() + END_SECONDS
+        while not self.all_ended():
+            assert time.monotonic() < deadline, "it takes too long"
+            time.sleep(0.1)
+
     def check(self, killed: bool = False) -> list[str]:
         """Return what is wrong after all has ended; empty if nothing is.
 
         Where a controller was `killed` or lost its work, an attempt may be on record that it had no time to start.
         """
         wrong = [f"{what} times {times}" for what, times in Counter(map(_what, self.book())).items() if times > 1]
+        notes = {kind: self._attempts(kind) for kind in ("begins", "ends")}
         with self.service() as service:
             for name in self.trials:
-                wrong += [f"{name}: {problem}" for problem in self._check_search(service, name, killed)]
-            wrong += self._check_jobs(service, killed)
+                wrong += [f"{name}: {problem}" for problem in self._check_search(service, name, notes, killed)]
+            wrong += self._check_jobs(service, notes, killed)
         wrong += [f"process {process} is left over" for process in leftovers(self.home)]
         wrong += [f"{claim.folder} still holds a claim" for claim in Claims(Home(self.home).claims).held()]
         if (self.home / "set-aside").exists():
             wrong.append("something was set aside")
         return wrong
 
-    def _check_search(self, service: Service, name: str, killed: bool) -> Iterator[str]:
+    def _attempts(self, kind: str) -> Mapping[tuple[str, int], set[int]]:
+        """Return the attempts that have noted this, by work and number."""
+        found: dict[tuple[str, int], set[int]] = defaultdict(set)
+        for note in self.book(kind):
+            found[note.work, note.number].add(note.attempt)
+        return found
+
+    def _check_search(self, service: Service, name: str, notes: Notes, killed: bool) -> Iterator[str]:
         rows = list(service.store.iterate_trials(name))
         if [row.number for row in rows] != list(range(1, self.trials[name] + 1)):
             yield f"its trials are {[row.number for row in rows]}"
@@ -180,28 +200,26 @@ class Searches:
             told = {kind: events[kind, row.number] for kind in ("suggested", "started", "ended")}
             if told != {"suggested": 1, "started": row.attempt, "ended": 1}:
                 yield f"trial {row.number} has {row.attempt} attempts and these events: {told}"
-            yield from self._check_attempts(name, row.number, row.attempt, killed)
+            yield from _check_attempts(notes, (name, row.number), row.attempt, killed)
 
-    def _check_jobs(self, service: Service, killed: bool) -> Iterator[str]:
+    def _check_jobs(self, service: Service, notes: Notes, killed: bool) -> Iterator[str]:
         jobs = service.store.jobs()
         for job in jobs:
             if job.state is not JobState.SUCCEEDED:
                 yield f"job {job.id} ({job.kind}) is {job.state} ({job.cause}: {job.detail})"
             if job.kind == "retrain":
-                yield from self._check_attempts("job", job.id, job.attempt, killed)
+                yield from _check_attempts(notes, ("job", job.id), job.attempt, killed)
         unknown = {note.number for note in self.book() if note.work == "job"} - {job.id for job in jobs}
         yield from (f"job {number} ran and is not on record" for number in unknown)
 
-    def _check_attempts(self, work: str, number: int, recorded: int, killed: bool) -> Iterator[str]:
-        begun, ended = (
-            {note.attempt for note in self.book(kind) if (note.work, note.number) == (work, number)}
-            for kind in ("begins", "ends")
-        )
-        on_record = set(range(1, recorded + 1))
-        if not (begun <= on_record if killed else begun == on_record):
-            yield f"{work} {number}: attempts {begun} began, {recorded} are on record"
-        if recorded not in ended:
-            yield f"{work} {number}: attempt {recorded} has not ended by itself"
+
+def _check_attempts(notes: Notes, what: tuple[str, int], recorded: int, killed: bool) -> Iterator[str]:
+    begun, ended = notes["begins"][what], notes["ends"][what]
+    on_record = set(range(1, recorded + 1))
+    if not (begun <= on_record if killed else begun == on_record):
+        yield f"{what}: attempts {begun} began, {recorded} are on record"
+    if recorded not in ended:
+        yield f"{what}: attempt {recorded} has not ended by itself"
 
 
 def _what(note: Note) -> str:

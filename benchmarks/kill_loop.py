@@ -4,6 +4,9 @@
 
 In every second round one long-lived controller runs all that verbs record while it runs; in the others the commands
 `tunewell search` and `tunewell retrain` do, each killed and run again until it has ended.
+
+With `--database postgresql` two long-lived controllers share the work, and there are more mishaps: the server crashes
+and starts again, it ends the connection of a client, a controller stands still for a while.
 """
 
 from __future__ import annotations
@@ -15,10 +18,13 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from tests.system.ledger import TRIALS, VICTIMS, Round
+from tests.postgres import Server, running_server
+from tests.system.ledger import TRIALS, Round
 
 
 def main() -> int:
@@ -28,26 +34,30 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="number of the first round; each has its own seed")
     parser.add_argument("--kills", type=int, default=10, help="most kills in the first search of a round")
     parser.add_argument("--padding", type=float, default=32.0, help="MB of the checkpoints in every fifth round")
+    parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, help="folder for what broken rounds have left")
     arguments = parser.parse_args()
     kills: Counter[str] = Counter()
     bad, attempts, started = 0, 0, time.monotonic()
-    with tempfile.TemporaryDirectory() as root:
-        calm = Round(Path(root) / "calm")
-        calm.run(random.Random(arguments.seed), kills=0)
-        for line in calm.check(suggested := calm.suggested()):
-            print(f"without kills: {line}", flush=True)
+    with ExitStack() as stack:
+        root = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        server = stack.enter_context(running_server()) if arguments.database == "postgresql" else None
+        with _round(root / "calm", server) as calm:
+            calm.run(random.Random(arguments.seed), kills=0)
+            for line in calm.check(suggested := calm.suggested()):
+                print(f"without kills: {line}", flush=True)
         for number in range(arguments.first, arguments.first + arguments.rounds):
-            large = number % 5 == 4  # copying takes a while
-            padding = round(1e6 * arguments.padding) if large else 1000
-            one = Round(Path(root) / str(number), padding, served=number % 2 == 1)
-            try:
-                one.run(random.Random(f"{arguments.seed} {number}"), arguments.kills)
-                wrong = one.check(suggested)
-                attempts += one.attempts()
-            except AssertionError as error:
-                wrong = [str(error)]
+            with _round(root / str(number), server) as one:
+                one.served = number % 2 == 1
+                if number % 5 == 4:  # copying takes a while
+                    one.padding = round(1e6 * arguments.padding)
+                try:
+                    one.run(random.Random(f"{arguments.seed} {number}"), arguments.kills)
+                    wrong = one.check(suggested)
+                    attempts += one.attempts()
+                except AssertionError as error:
+                    wrong = [str(error)]
             kills.update(one.kills)
             bad += bool(wrong)
             for line in wrong:
@@ -56,12 +66,22 @@ def main() -> int:
                 shutil.copytree(one.folder, arguments.keep / str(number), symlinks=True)
             shutil.rmtree(one.folder, ignore_errors=True)
     seconds = time.monotonic() - started
-    killed = ", ".join(f"{kills[victim]} {victim}s" for victim in VICTIMS)
+    killed = ", ".join(f"{kills[victim]} {victim}s" for victim in calm.victims)
     print(
         f"{arguments.rounds} rounds of {sum(TRIALS.values())} trials and 4 jobs, killed: {killed}; "
         f"{bad} with a broken ledger; {attempts} attempts at trials and retrainings; {seconds:.0f} s"
     )
     return 1 if bad else 0
+
+
+@contextmanager
+def _round(folder: Path, server: Server | None) -> Iterator[Round]:
+    """Give a round in a home and a database of its own."""
+    if server is None:
+        yield Round(folder)
+        return
+    with server.new_database() as database:
+        yield Round(folder, database=database, server=server)
 
 
 if __name__ == "__main__":

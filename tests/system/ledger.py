@@ -5,6 +5,8 @@ checkpoints, to a ninth, a third and all of the training (`early_stopping: promo
 trains in rounds, members that fall behind go on from the checkpoints of better ones (`algorithm: evolutionary`). Their
 reports follow by themselves, and the best of both are trained once more by jobs. Every trial and every job keeps a book
 of what it found and did. Used by a short test and by `benchmarks/kill_loop.py`.
+
+On PostgreSQL two controllers share the work, and connections, the server and the controllers' turns are hit as well.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -23,7 +26,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import psutil
+from sqlalchemy import make_url
 
+from tests.postgres import Server
 from tunewell.controller.job_run import checksum
 from tunewell.home.home import Home
 from tunewell.schedulers.claims import Claims
@@ -41,9 +46,13 @@ TRIALS: Mapping[str, int] = {LEDGER: 30, BREEDING: 6}
 STEPS = 27
 #: Longest wait for a process to be there, and for all work of a long-lived controller to end.
 PATIENCE_SECONDS, END_SECONDS = 60.0, 300.0
-Victim = Literal["controller", "fork_server", "supervisor", "trial"]
+Victim = Literal["controller", "fork_server", "supervisor", "trial", "server", "connection", "pause"]
 #: A trial is the process of a trial or of a job, a supervisor that of either.
 VICTIMS: tuple[Victim, ...] = ("controller", "fork_server", "supervisor", "trial")
+#: What is hit on PostgreSQL besides: its server crashes and starts again, it ends the connection of a client, and a
+#: controller does nothing for longer than the server keeps a session of which it hears nothing.
+SERVER_VICTIMS: tuple[Victim, ...] = ("server", "connection", "pause")
+PAUSE_SECONDS = 8.0
 #: Most kills while one job is carried out: one whose processes are lost more often has failed.
 MOST_KILLS_OF_A_JOB = 4
 
@@ -87,7 +96,7 @@ while state["step"] < last:
     print(f"step={step} score={state['sum']}", flush=True)
 """
 
-#: A controller for all work of a home, for as long as nobody puts a file there.
+#: A controller for all work of a home (and its database, if that is elsewhere), until somebody puts a file there.
 CONTROLLER = """
 import sys, threading
 from pathlib import Path
@@ -95,7 +104,7 @@ from tunewell.service.running import run_all
 from tunewell.service.service import Service
 
 home, stop = Path(sys.argv[1]), threading.Event()
-with Service(home) as service:
+with Service(home, *sys.argv[2:]) as service:
     run_all(service.store, service.home, stop, lambda situation: (home / "stop").exists() and stop.set())
 """
 
@@ -115,87 +124,119 @@ class Round:
     folder: Path
     #: Bytes of a file in the checkpoint, which make copying it slow.
     padding: int = 1000
-    #: Whether one long-lived controller takes what verbs record; else the commands run what they ask for themselves.
+    #: Whether long-lived controllers take what verbs record; else the commands run what they ask for themselves.
     served: bool = False
-    #: How often each kind of process was killed.
+    #: URL of a database on PostgreSQL, and its server; default: the home's own database.
+    database: str | None = None
+    server: Server | None = None
+    #: How often each kind of victim was hit.
     kills: Counter[Victim] = field(default_factory=Counter)
+    #: The processes that control, and the command that starts one.
+    _controllers: list[subprocess.Popen[bytes]] = field(default_factory=list, init=False)
+    _command: Sequence[str] = ()
 
     @property
     def home(self) -> Path:
         """Home of the searches."""
         return self.folder / "home"
 
-    def run(self, generator: random.Random, kills: int, victims: Sequence[Victim] = VICTIMS) -> None:
-        """Run searches and jobs, killing processes at random moments: at most `kills` during the first search."""
-        fewer = min(kills // 2, MOST_KILLS_OF_A_JOB)
+    @property
+    def victims(self) -> Sequence[Victim]:
+        """All that can be hit."""
+        return VICTIMS if self.server is None else (*VICTIMS, *SERVER_VICTIMS)
+
+    def run(self, generator: random.Random, kills: int, victims: Sequence[Victim] = ()) -> None:
+        """Run searches and jobs, hitting `victims` (default: all) at random moments.
+
+        At most `kills` are hit during the first search.
+        """
+        victims, fewer = victims or self.victims, min(kills // 2, MOST_KILLS_OF_A_JOB)
         self._write()
         if self.served:
             self._serve(generator, kills + fewer, victims)
-            self._retry_lost()
-            return
-        for search, most in ((LEDGER, kills), (BREEDING, fewer)):
-            again = command(self.folder / f"{search}.yaml", self.home)
-            self._drive(again, generator, most, victims)
-        for search in (BREEDING, LEDGER):
-            self._drive([*_TUNEWELL, "retrain", search, "--home", str(self.home)], generator, fewer, victims)
+        else:
+            for search, most in ((LEDGER, kills), (BREEDING, fewer)):
+                self._drive(command(self.folder / f"{search}.yaml", self.home, self.database), generator, most, victims)
+            for search in (BREEDING, LEDGER):
+                again = [*_TUNEWELL, "retrain", search, *_place(self.home, self.database)]
+                self._drive(again, generator, fewer, victims)
         self._retry_lost()
 
     def _retry_lost(self) -> None:
         """Retry, as people may, the jobs that have failed because their processes were killed again and again."""
-        with Service(self.home) as service:
+        with self._service() as service:
             for job in service.store.jobs(states=(JobState.FAILED,)):
                 if job.cause in LOST_CAUSES:
                     service.retry_job(job.id, caller=OWNER)
                     service.carry_out(job.id)
 
+    def _service(self) -> Service:
+        return Service(self.home, self.database)
+
     def _drive(self, command: Sequence[str], generator: random.Random, kills: int, victims: Sequence[Victim]) -> None:
         """Run a command to its end; after each kill of it, it is run again."""
-        controller = self._kill_some(lambda: _start(command, self.folder), generator, kills, victims)
+        self._begin(command)
+        self._kill_some(generator, kills, victims)
+        (controller,) = self._controllers
         assert controller.wait(timeout=END_SECONDS) == 0, (command, (self.folder / "controllers.log").read_text())
 
     def _serve(self, generator: random.Random, kills: int, victims: Sequence[Victim]) -> None:
-        """Ask for everything while one controller after the other carries out what is on record."""
-        start = [sys.executable, "-c", CONTROLLER, str(self.home)]
-        with Service(self.home) as service:
+        """Ask for everything while one controller after the other, or two at once, carry out what is on record."""
+        with self._service() as service:
             for search in TRIALS:
                 service.create(json.loads((self.folder / f"{search}.yaml").read_text()), caller=OWNER)
-            controller = self._kill_some(lambda: _start(start, self.folder), generator, kills, victims)
-            try:
-                _wait(lambda: all(service.experiment(search).state.final for search in TRIALS), controller)
+        place = [str(self.home)] if self.database is None else [str(self.home), self.database]
+        self._begin([sys.executable, "-c", CONTROLLER, *place], count=1 if self.server is None else 2)
+        try:
+            self._kill_some(generator, kills, victims)
+            self._wait(lambda service: all(service.experiment(search).state.final for search in TRIALS))
+            with self._service() as service:
                 for search in TRIALS:
                     service.retrain(search, caller=OWNER)
-                controller = self._kill_some(
-                    lambda: _start(start, self.folder), generator, min(kills, MOST_KILLS_OF_A_JOB), victims, controller
-                )
-                _wait(lambda: not service.store.open_jobs(), controller)
-            finally:
-                (self.home / "stop").touch()
+            self._kill_some(generator, min(kills, MOST_KILLS_OF_A_JOB), victims)
+            self._wait(lambda service: not service.store.open_jobs())
+        finally:
+            (self.home / "stop").touch()
+            for controller in self._controllers:
                 controller.wait(timeout=END_SECONDS)
 
-    def _kill_some(
-        self,
-        start: Callable[[], subprocess.Popen[bytes]],
-        generator: random.Random,
-        kills: int,
-        victims: Sequence[Victim],
-        controller: subprocess.Popen[bytes] | None = None,
-    ) -> subprocess.Popen[bytes]:
-        """Kill processes while a controller runs, which is started anew each time; return the last one."""
-        controller = controller or start()
+    def _begin(self, command: Sequence[str], count: int = 1) -> None:
+        """Start the controllers."""
+        self._command = command
+        self._controllers = [self._start() for _ in range(count)]
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        with (self.folder / "controllers.log").open("ab") as log:
+            return subprocess.Popen(self._command, stdout=log, stderr=log)
+
+    def _wait(self, until: Callable[[Service], bool]) -> None:
+        """Wait for what the controllers bring about."""
+        deadline = time.monotonic() + END_SECONDS
+        while not self._looks(until):
+            assert all(controller.poll() is None for controller in self._controllers), "a controller has ended"
+            assert time.monotonic() < deadline, "it takes too long"
+            time.sleep(0.1)
+
+    def _looks(self, so: Callable[[Service], bool]) -> bool:
+        """Whether something is so on record; looked up in a connection of its own, for others are cut."""
+        with Service(self.home, self.database, access="read") as service:
+            return so(service)
+
+    def _kill_some(self, generator: random.Random, kills: int, victims: Sequence[Victim]) -> None:
+        """Hit victims while controllers run; those that are killed are started anew."""
+        order: Sequence[Victim] = ()
         for number in range(kills):
             if number % len(victims) == 0:
                 order = generator.sample(victims, len(victims))
             time.sleep(generator.uniform(0.0, 1.0))  # the random moment is what is tested
-            if controller.poll() is not None:
+            if not self.served and self._is_idle():
                 break
-            if self._kill(order[number % len(victims)], controller, generator) == controller.pid:
-                controller.wait()
-                controller = start()
-        return controller
+            if self._hit(order[number % len(victims)], generator):
+                self.kills[order[number % len(victims)]] += 1
 
     def _write(self) -> None:
         """Write program and specs."""
-        self.folder.mkdir(parents=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "train.py").write_text(PROGRAM)
         arguments = ["{x}", "{checkpoint_dir}", "{fidelity}", str(self.padding)]
         shared = {
@@ -215,33 +256,61 @@ class Round:
             spec = {"name": name, **shared, **facts, "max_trials": TRIALS[name]}
             (self.folder / f"{name}.yaml").write_text(json.dumps(spec))
 
-    def _kill(self, victim: Victim, controller: subprocess.Popen[bytes], generator: random.Random) -> int | None:
-        """Kill one process of this kind, once there is one, unless all work ends before; return which it was."""
-        found = [controller.pid]
-        if victim != "controller":
-            deadline = time.monotonic() + PATIENCE_SECONDS
-            while not (found := self._processes(victim, controller)) and not self._is_idle(controller):
-                assert time.monotonic() < deadline, f"there is no {victim}"
-                time.sleep(0.01)
-            time.sleep(generator.uniform(0.0, 0.3))  # else all would be killed when they begin
-            found = self._processes(victim, controller)
-        if not found:
-            return None
-        process = generator.choice(found)
-        with suppress(psutil.Error):
-            psutil.Process(process).kill()
-        self.kills[victim] += 1
-        return process
+    def _hit(self, victim: Victim, generator: random.Random) -> bool:
+        """Hit one victim of this kind, once there is one, unless all work ends before; return whether there was one."""
+        number = generator.randrange(len(self._controllers))
+        controller = self._controllers[number]
+        match victim:
+            case "controller":
+                controller.kill()
+                controller.wait()
+                self._controllers[number] = self._start()
+                return True
+            case "pause":
+                controller.send_signal(signal.SIGSTOP)
+                time.sleep(PAUSE_SECONDS)
+                controller.send_signal(signal.SIGCONT)
+                return True
+            case "server":
+                assert self.server is not None
+                self.server.stop(signal.SIGQUIT)
+                self.server.start()
+                return True
+            case "connection":
+                clients = self._find(self._clients, generator)
+                if clients and self.server is not None:
+                    self.server.end_client(generator.choice(clients))
+                return bool(clients)
+            case _:
+                processes = self._find(lambda: self._processes(victim), generator)
+                if processes:
+                    with suppress(psutil.Error):
+                        psutil.Process(generator.choice(processes)).kill()
+                return bool(processes)
 
-    def _is_idle(self, controller: subprocess.Popen[bytes]) -> bool:
-        """Whether the controller has ended, or has nothing left to do."""
-        if controller.poll() is not None or not self.served:
-            return controller.poll() is not None
-        with Service(self.home, access="read") as service:
-            return not service.store.open_jobs() and not service.store.open_experiments()
+    def _find(self, victims: Callable[[], list[int]], generator: random.Random) -> list[int]:
+        """Return the victims that there are a moment after the first one has come up; none if all work ends before."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not victims() and not self._is_idle():
+            assert time.monotonic() < deadline, "there is no victim"
+            time.sleep(0.01)
+        time.sleep(generator.uniform(0.0, 0.3))  # else all would be hit when they begin
+        return victims()
 
-    def _processes(self, victim: Victim, controller: subprocess.Popen[bytes]) -> list[int]:
-        return _fork_servers(controller.pid) if victim == "fork_server" else list(self._supervised(victim))
+    def _is_idle(self) -> bool:
+        """Whether a command has ended, or long-lived controllers have nothing left to do."""
+        if not self.served or any(controller.poll() is not None for controller in self._controllers):
+            return any(controller.poll() is not None for controller in self._controllers)
+        return self._looks(lambda service: not service.store.open_jobs() and not service.store.open_experiments())
+
+    def _processes(self, victim: Victim) -> list[int]:
+        if victim == "fork_server":
+            return [process for controller in self._controllers for process in _fork_servers(controller.pid)]
+        return list(self._supervised(victim))
+
+    def _clients(self) -> list[int]:
+        assert self.server is not None and self.database is not None
+        return self.server.clients(str(make_url(self.database).database))
 
     def _supervised(self, victim: Victim) -> Iterator[int]:
         for pattern in ("experiments/*/trials/*/*/supervisor.json", "jobs/*/*/supervisor.json"):
@@ -265,7 +334,11 @@ class Round:
 
     def suggested(self) -> dict[int, Any]:
         """Return the parameters of each promoted search's trial that goes on from no other one."""
-        return {trial["number"]: trial["parameters"] for trial in exported(self.home) if not trial["resume_from"]}
+        return {trial["number"]: trial["parameters"] for trial in self._exported() if not trial["resume_from"]}
+
+    def _exported(self) -> list[dict[str, Any]]:
+        with self._service() as service:
+            return exported(service)
 
     def check(self, suggested: Mapping[int, Any]) -> list[str]:
         """Return what is wrong with the ledger after all has ended; empty if nothing is.
@@ -280,7 +353,7 @@ class Round:
         differ = [number for number, parameters in own.items() if suggested.get(number, parameters) != parameters]
         if differ:
             wrong.append(f"an uninterrupted search suggests others than trials {differ}")
-        with Service(self.home, access="write") as service:
+        with Service(self.home, self.database, access="write") as service:
             for search in TRIALS:
                 wrong += [f"{search}: {problem}" for problem in _check_search(service, search, lines)]
             wrong += _check_jobs(service, lines)
@@ -296,14 +369,18 @@ class Round:
 _TUNEWELL = (sys.executable, "-m", "tunewell")
 
 
-def command(spec: Path, home: Path) -> list[str]:
+def command(spec: Path, home: Path, database: str | None = None) -> list[str]:
     """Return the command that starts the search, and goes on with it."""
-    return [*_TUNEWELL, "search", str(spec), "--home", str(home), "--json"]
+    return [*_TUNEWELL, "search", str(spec), *_place(home, database), "--json"]
 
 
-def exported(home: Path, name: str = LEDGER) -> list[dict[str, Any]]:
+def _place(home: Path, database: str | None) -> list[str]:
+    return ["--home", str(home), *(["--database", database] if database is not None else [])]
+
+
+def exported(service: Service, name: str = LEDGER) -> list[dict[str, Any]]:
     """Return all trials as `tunewell export` gives them."""
-    program = [*_TUNEWELL, "export", name, "--home", str(home), "--format", "json"]
+    program = [*_TUNEWELL, "export", name, *_place(service.home.folder, service.store.url), "--format", "json"]
     done = subprocess.run(program, capture_output=True, text=True, timeout=60, check=True)
     trials: list[dict[str, Any]] = json.loads(done.stdout)["trials"]
     return trials
@@ -327,7 +404,7 @@ def _legs(trial: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]) -> list
 
 
 def _check_search(service: Service, search: str, lines: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    trials = exported(service.home.folder, search)
+    trials = exported(service, search)
     if [trial["number"] for trial in trials] != list(range(1, TRIALS[search] + 1)):
         yield f"numbers are not 1 to {TRIALS[search]}: {[trial['number'] for trial in trials]}"
         return
@@ -410,7 +487,7 @@ def _check_job(service: Service, job: JobRow, lines: Sequence[Mapping[str, Any]]
         yield "an attempt ran that is not on record"
     if job.kind == "retrain":
         assert job.experiment is not None and job.result is not None
-        trials = exported(service.home.folder, job.experiment)
+        trials = exported(service, job.experiment)
         trial = trials[job.result["trial"] - 1]
         legs = _legs(trial, trials)
         if job.experiment == LEDGER:
@@ -453,19 +530,6 @@ def leftovers(home: Path) -> list[int]:
             return found
         time.sleep(0.05)
     return []
-
-
-def _start(command: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
-    with (folder / "controllers.log").open("ab") as log:
-        return subprocess.Popen(command, stdout=log, stderr=log)
-
-
-def _wait(until: Callable[[], bool], controller: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + END_SECONDS
-    while not until():
-        assert controller.poll() is None, "the controller has ended"
-        assert time.monotonic() < deadline, "it takes too long"
-        time.sleep(0.05)
 
 
 def _fork_servers(controller: int) -> list[int]:

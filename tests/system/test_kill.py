@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.postgres import running_server
 from tests.system.ledger import VICTIMS, Round
 
 
@@ -33,3 +34,15 @@ def test_cut_copies_of_checkpoints_are_not_gone_on_from(tmp_path: Path) -> None:
     one = Round(tmp_path / "large", padding=32 << 20)
     one.run(random.Random(3), kills=6, victims=("controller", "trial"))
     assert one.check({}) == []
+
+
+@pytest.mark.xfail(reason="one controller at most runs all work of a home", strict=False)
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("served", [False, True], ids=["commands", "two controllers"])
+def test_kills_and_outages_lose_nothing(tmp_path: Path, served: bool) -> None:
+    """On PostgreSQL nothing is lost either, also when the server crashes, cuts connections, or a controller pauses."""
+    with running_server() as server, server.new_database() as database:
+        one = Round(tmp_path, served=served, database=database, server=server)
+        one.run(random.Random(11), kills=len(one.victims))
+        assert one.check({}) == []
+        assert set(one.kills) == set(one.victims)

@@ -189,10 +189,8 @@ OUTAGES = (
 )
 #: Those that another process feels, too.
 FOLLOWED = (cut, restarted, away, failed_over, answers_lost, stalled_for_long)
-CANT_YET = pytest.mark.xfail(reason="lost connections are not made anew everywhere", strict=False)
 
 
-@CANT_YET
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("outage", OUTAGES, ids=lambda outage: outage.__name__)
 def test_a_search_outlives(bench: Bench, outage: Callable[[Bench], None]) -> None:
@@ -203,7 +201,6 @@ def test_a_search_outlives(bench: Bench, outage: Callable[[Bench], None]) -> Non
     assert bench.searches.check() == [], bench.searches.said("search")
 
 
-@CANT_YET
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("outage", FOLLOWED, ids=lambda outage: outage.__name__)
 def test_a_controller_and_who_follows_it_outlive(bench: Bench, outage: Callable[[Bench], None]) -> None:

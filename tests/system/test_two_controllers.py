@@ -25,8 +25,6 @@ AWAY_SECONDS = 7.0
 #: The parameter with which a start is recorded, as it is sent.
 STARTED = b"\0\0\0\x07started"
 NAMES = ("a", "b", "c")
-CANT_YET = pytest.mark.xfail(reason="one controller at most runs all work of a home", strict=False)
-pytestmark = [CANT_YET, pytest.mark.timeout(300)]
 
 
 @dataclass

@@ -46,6 +46,8 @@ from tunewell.trial.files import read_json, write_json
 
 #: How long a lock is waited for: whoever only looks whether it is held has it for a moment.
 LOCK_SECONDS = 1.0
+#: How long a controller may be away that has lost its connection to the database.
+AWAY_SECONDS = 10.0
 _CONTROLLER, _SERVE = "controller.lock", "serve.lock"
 #: Folder of the home for what is set aside.
 SET_ASIDE = "set-aside"
@@ -338,6 +340,11 @@ class Home:
         if self._store is not None and self._is_shared:
             return bool(self._store.owned("serve"))
         return _is_held(self.folder / _SERVE)
+
+    @property
+    def away_seconds(self) -> float:
+        """How long nobody may serve before nobody does: who has lost the connection to the server is back soon."""
+        return AWAY_SECONDS if self._is_shared else 0.0
 
     def is_running(self, name: str) -> bool:
         """Whether a controller runs the experiment now."""

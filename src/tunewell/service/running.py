@@ -21,7 +21,7 @@ from tunewell.schedulers.local import LocalScheduler
 from tunewell.service import wire
 from tunewell.service.job_kinds import KINDS
 from tunewell.spec.states import OPEN_JOB_STATES, ExperimentState, JobState
-from tunewell.store.dialect import StoreError
+from tunewell.store.dialect import StoreError, Unreachable
 from tunewell.store.rows import JobRow
 from tunewell.store.store import Store
 
@@ -89,7 +89,6 @@ def run_experiment(
         tell("The controller of this home has ended; its work goes on here.")
         if store.experiment(name).state.final and not _is_to_go_on(store, name):
             return not open_follow_up(store, name) or run_follow_up(store, home, name, on_step)
-    _take_back_pause(store, name)
     row = store.experiment(name)
     told = False
     with ExitStack() as stack:
@@ -100,7 +99,7 @@ def run_experiment(
         scheduler = stack.enter_context(closing(LocalScheduler(home.claims)))
         surroundings = _surroundings(store, home, given, waits=calls is not None)
         controller = Controller(surroundings, Work(experiments=frozenset({name})), scheduler, calls)
-        controller.take_experiment(name)
+        _take(controller, name, on_step)
         stack.enter_context(_interruptible(controller, calls))
         stack.callback(controller.leave)
         doing = _Doing(store, home, name)
@@ -117,6 +116,18 @@ def run_experiment(
     if name in controller.errors:
         raise controller.errors[name]
     return not controller.interrupted and store.experiment(name).state is not ExperimentState.PAUSED
+
+
+def _take(controller: Controller, name: str, on_step: OnStep) -> None:
+    """Have a controller take an experiment over, which is to go on; a server that is gone is waited for."""
+    while True:
+        try:
+            _take_back_pause(controller.store, name)
+            controller.take_experiment(name)
+            return
+        except Unreachable as error:
+            on_step(Situation(str(error), False))
+            time.sleep(FOLLOW_SECONDS)
 
 
 def run_follow_up(store: Store, home: Home, name: str, on_step: OnStep = lambda situation: None) -> bool:
@@ -283,10 +294,12 @@ def _wait(
     store: Store, home: Home, is_over: Callable[[], bool], on_step: OnStep, doing: Callable[[], str] = lambda: ""
 ) -> bool:
     """Wait for the controller of the home to bring something about; False: it is not over, and there is none."""
-    version = -1
+    version, served_at = -1, time.monotonic()
     while True:
         try:
-            if not home.is_served:
+            if home.is_served:
+                served_at = time.monotonic()
+            elif time.monotonic() - served_at >= home.away_seconds:
                 return False
             now = store.version()
             if now != version:
@@ -295,6 +308,7 @@ def _wait(
                 version = now
             on_step(Situation("", False, doing()))
         except StoreError as error:
+            served_at = time.monotonic()  # nobody can be seen to serve
             on_step(Situation(str(error), False))
         time.sleep(FOLLOW_SECONDS)
 

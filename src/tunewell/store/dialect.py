@@ -338,6 +338,7 @@ class PostgreSQL(Dialect):
     def connect_arguments(self) -> dict[str, Any]:
         """Bound every wait, and say who we are."""
         return {
+            "target_session_attrs": "primary",  # a standby can't be written, until it is one no more
             "connect_timeout": CONNECT_SECONDS,
             "keepalives_idle": CONNECT_SECONDS,
             "keepalives_interval": 2,
@@ -384,6 +385,8 @@ class PostgreSQL(Dialect):
             return Busy(
                 "another process has been writing for too long", field=self.place, remedy="Try again, or end it"
             )
+        if state == "25006":
+            return StoreError("the server takes no writes just now (is it a standby?)", field=self.place)
         if state is not None and state.startswith("53"):
             return StoreError(f"the server has no room left ({error})", field=self.place)
         if any(kind.__name__ == "OperationalError" for kind in type(error).__mro__):

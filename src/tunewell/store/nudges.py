@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from typing import Any
 
-from sqlalchemy import Connection, Engine
-
-from tunewell.spec.errors import UserError
+from sqlalchemy import Engine
 
 #: What every transaction that writes notifies.
 CHANNEL = "tunewell"
@@ -22,20 +19,24 @@ class Nudges:
     def __init__(self, engine: Engine) -> None:
         """Listen to nothing yet."""
         self._engine = engine
-        self._connection: Connection | None = None
+        #: The driver's, which is no longer the pool's; None: none.
+        self._connection: Any = None
         self._looked_at = float("-inf")
 
     def pending(self) -> bool:
         """Whether something may have changed since the last call. Never waits, but for a connection to be made."""
         now = time.monotonic()
         due = now - self._looked_at >= LOOK_SECONDS
-        with suppress(UserError):
+        try:
             if self._connection is None and due:
                 self._listen()
-            due |= self._heard()
-        if due:
+            heard = self._connection is not None and any(True for _ in self._connection.notifies(timeout=0))
+        except Exception:  # the driver's, whatever happened to the connection
+            self.close()
+            heard = False
+        if heard or due:
             self._looked_at = now
-        return due
+        return heard or due
 
     def close(self) -> None:
         """Listen no more."""
@@ -44,19 +45,8 @@ class Nudges:
             self._connection = None
 
     def _listen(self) -> None:
-        connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        connection = self._engine.raw_connection()
         connection.detach()
-        self._connection = connection
-        connection.exec_driver_sql(f"LISTEN {CHANNEL}")
-
-    def _heard(self) -> bool:
-        if self._connection is None:
-            return False
-        driver: Any = self._connection.connection.dbapi_connection
-        try:
-            heard = any(True for _ in driver.notifies(timeout=0))
-        except Exception:  # the driver's, for a connection that was cut
-            heard = True
-        if driver.closed:
-            self.close()
-        return heard or self._connection is None
+        self._connection = connection.dbapi_connection
+        self._connection.autocommit = True
+        self._connection.execute(f"LISTEN {CHANNEL}")

@@ -10,15 +10,15 @@ from __future__ import annotations
 import threading
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, TextClause, text
 
 from tunewell.spec.errors import UserError
-from tunewell.store.dialect import SILENT_SECONDS
+from tunewell.store.dialect import SILENT_SECONDS, patiently
 
 #: How often a connection with locks shows that its process is alive.
 ALIVE_SECONDS = 1.0
@@ -92,7 +92,7 @@ class Session:
         Raises `DataError` if the database can't be reached.
         """
         lock, deadline = _Lock(kind, number), time.monotonic() + patience_seconds
-        while (lease := self._take(lock)) is None:
+        while (lease := patiently(lambda: self._take(lock))) is None:
             if time.monotonic() >= deadline:
                 yield self._holder(lock)
                 return
@@ -104,8 +104,7 @@ class Session:
 
     def owned(self, kind: Owned) -> frozenset[int]:
         """Return the numbers of what any process owns of a kind."""
-        with self._engine.connect() as connection:
-            return frozenset(connection.execute(_HELD, {"kind": self._class(kind)}).scalars())
+        return frozenset(self._read(_HELD, {"kind": self._class(kind)}))
 
     def _take(self, lock: _Lock) -> Lease | None:
         with self._writing:
@@ -135,8 +134,7 @@ class Session:
     def _holder(self, lock: _Lock) -> str:
         if lock in self._leases:
             return "this one"
-        with self._engine.connect() as connection:
-            return str(connection.execute(_HOLDER, self._names(lock)).scalar() or "unknown")
+        return str(next(iter(self._read(_HOLDER, self._names(lock))), "unknown"))
 
     # The connection ---------------------------------------------------------------------------------------
 
@@ -222,6 +220,15 @@ class Session:
             finally:
                 self._writing.release()
 
+    def _read(self, query: TextClause, values: Mapping[str, int] | None = None) -> list[Any]:
+        """Return the first column of what a query finds, on a connection of its own."""
+
+        def read() -> list[Any]:
+            with self._engine.connect() as connection:
+                return list(connection.execute(query, values).scalars())
+
+        return patiently(read)
+
     # Names of locks ---------------------------------------------------------------------------------------
 
     def _names(self, lock: _Lock) -> dict[str, int]:
@@ -230,6 +237,5 @@ class Session:
     def _class(self, kind: Owned) -> int:
         """Return the number by which the locks of a kind, in our schema, are known in the whole database."""
         if self._schema is None:
-            with self._engine.connect() as connection:
-                self._schema = str(connection.exec_driver_sql("SELECT current_schema()").scalar_one())
+            (self._schema,) = self._read(text("SELECT current_schema()"))
         return zlib.crc32(f"tunewell {self._schema} {kind}".encode()) >> 1  # PostgreSQL has it signed

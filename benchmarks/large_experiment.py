@@ -1,21 +1,23 @@
-"""How long any page of any list takes in an experiment of 100,000 trials with 200,000 reports, on SQLite.
+"""How long any page of any list takes in an experiment of 100,000 trials with 200,000 reports.
 
 The experiment is written through the store, as a search would; then the first page of each list, one in its middle and
-the last one are read, several times, and the slowest are printed.
+the last one are read, several times, and the slowest are printed. At last trials are ended one by one, as many in a new
+experiment as in the large one.
 
     ./dev bench large_experiment
+    ./dev bench large_experiment --database postgresql
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
-import tempfile
+import statistics
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import get_args
 
+from databases import KINDS, new_databases
 from tunewell.spec.launch import AttemptKey, Report
 from tunewell.spec.states import Cause, ExperimentState, JobState, TrialState
 from tunewell.store import AttemptEnd, Store
@@ -25,6 +27,8 @@ NAME = "large"
 #: Trials that are written in one transaction.
 BATCH = 1000
 REPEATS = 5
+#: Trials that are ended one by one.
+STEPS = 300
 AIM_MS = 100.0
 
 Look = tuple[str, Callable[[], object]]
@@ -117,6 +121,28 @@ def other_looks(store: Store, trials: int, limit: int) -> Iterator[Look]:
     yield "version", store.version
 
 
+def step_times(store: Store, first: dict[str, int]) -> dict[str, float]:
+    """Return experiment → median milliseconds of a transaction that ends a trial and starts the next.
+
+    `first` names the number of the next trial of each; they take turns, so that the disk is the same to all.
+    """
+    for name, number in first.items():
+        with store.transaction() as tx:
+            tx.add_trial(name, number, {"x": 0.5}, "random", 1.0, None)
+            tx.start_attempt(AttemptKey(name, number, 1))
+    times: dict[str, list[float]] = {name: [] for name in first}
+    for step, (name, begin) in itertools.product(range(STEPS), first.items()):
+        key = AttemptKey(name, begin + step, 1)
+        began = time.perf_counter()
+        with store.transaction() as tx:
+            tx.add_reports(key, [Report(1, {"accuracy": 0.5}, 0.0)])
+            tx.finish_trial(key, AttemptEnd(TrialState.SUCCEEDED, value=step * 7919 % 50 / 50, seconds=1.0))
+            tx.add_trial(name, key.trial + 1, {"x": 0.5}, "random", 1.0, None)
+            tx.start_attempt(AttemptKey(name, key.trial + 1, 1))
+        times[name].append(1000 * (time.perf_counter() - began))
+    return {name: statistics.median(taken) for name, taken in times.items()}
+
+
 def milliseconds(look: Callable[[], object]) -> float:
     """Return how long a look takes, at its best."""
     times = []
@@ -132,17 +158,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=100_000)
     parser.add_argument("--limit", type=int, default=100, help="trials on a page")
+    parser.add_argument("--database", choices=KINDS, default="sqlite")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, Store(f"sqlite:///{Path(folder) / 'tunewell.db'}") as store:
+    with new_databases(arguments.database) as new, Store(new()) as store:
         began = time.perf_counter()
         fill(store, arguments.trials)
         print(f"{arguments.trials} trials written in {time.perf_counter() - began:.0f} s")
         looks = [*trial_pages(store, arguments.limit), *other_looks(store, arguments.trials, arguments.limit)]
         times = sorted(((milliseconds(look), name) for name, look in looks), reverse=True)
+        store.create_experiment("small", {}, {}, {})
+        small, large = step_times(store, {"small": 1, NAME: arguments.trials + 1}).values()
     for taken, name in times[:15]:
         print(f"{taken:8.1f} ms  {name}")
     slow = sum(taken > AIM_MS for taken, _ in times)
     print(f"{len(times)} looks, {slow} of them above {AIM_MS:.0f} ms")
+    print(f"a step's transaction: {small:.2f} ms in a new experiment, {large:.2f} ms in the large one")
 
 
 if __name__ == "__main__":

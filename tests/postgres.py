@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -33,26 +33,28 @@ PATIENCE_SECONDS = 60.0
 #: Ports that no system gives to clients. Who tries again and again to reach a server that is down would get the
 #: server's port for itself one day, and talk with itself.
 PORTS = range(20000, 32768)
-#: Nothing of it has to outlive the machine.
 SETTINGS = {
-    "fsync": "off",
-    "full_page_writes": "off",
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "max_connections": "200",
     "shared_buffers": "64MB",
-    "autovacuum_naptime": "5s",
     "log_min_messages": "warning",
 }
+#: For tests: nothing of it has to outlive the machine.
+FLEETING = {"fsync": "off", "full_page_writes": "off", "autovacuum_naptime": "5s"}
+#: For benchmarks: what a server does by default, and must do so that nothing is lost.
+DURABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
 
 
 class Server:
     """One server with its data in a folder of its own. It listens on the loopback interface alone."""
 
-    def __init__(self, folder: Path) -> None:
-        """Take the folder; there is no data in it, and nothing runs yet."""
+    def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
+        """Take the folder, and settings over `SETTINGS`; there is no data in it, and nothing runs yet."""
         self.folder = folder
         self.port = free_port()
+        self._given = settings
+        self._settings = {**SETTINGS, **settings, "port": str(self.port)}
         self._programs = _programs(folder)
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count(1)
@@ -89,7 +91,7 @@ class Server:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        settings = [f"-c{name}={value}" for name, value in {**SETTINGS, "port": str(self.port)}.items()]
+        settings = [f"-c{name}={value}" for name, value in self._settings.items()]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [str(self._programs / "postgres"), "-D", str(self._data), *settings],
@@ -123,7 +125,7 @@ class Server:
     @contextmanager
     def standby(self) -> Iterator[Server]:
         """Give a server that follows this one: a commit that waits for the disk waits for it, too."""
-        with _new_server() as standby:
+        with _new_server(self._given) as standby:
             standby.copy(self)
             standby.start()
             _wait_until(lambda: self.execute("SELECT 1 FROM pg_stat_replication WHERE state = 'streaming'"))
@@ -177,20 +179,20 @@ class Server:
 
 
 @contextmanager
-def running_server() -> Iterator[Server]:
-    """Give a server that runs."""
-    with _new_server() as server:
+def running_server(settings: Mapping[str, str] = FLEETING) -> Iterator[Server]:
+    """Give a server that runs, with `settings` over `SETTINGS`."""
+    with _new_server(settings) as server:
         server.initialize()
         server.start()
         yield server
 
 
 @contextmanager
-def _new_server() -> Iterator[Server]:
+def _new_server(settings: Mapping[str, str]) -> Iterator[Server]:
     folder = Path(tempfile.mkdtemp(prefix="tunewell-postgres-"))
     folder.chmod(0o755)
     try:
-        server = Server(folder)
+        server = Server(folder, settings)
         try:
             yield server
         finally:

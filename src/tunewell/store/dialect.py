@@ -336,8 +336,12 @@ class PostgreSQL(Dialect):
         return self.url.render_as_string(hide_password=True)
 
     def connect_arguments(self) -> dict[str, Any]:
-        """Bound every wait, and say who we are."""
+        """Bound every wait, leave transactions to `begin`, and say who we are.
+
+        A read is one statement, and holds no snapshot.
+        """
         return {
+            "autocommit": True,
             "target_session_attrs": "primary",  # a standby can't be written, until it is one no more
             "connect_timeout": CONNECT_SECONDS,
             "keepalives_idle": CONNECT_SECONDS,
@@ -356,7 +360,6 @@ class PostgreSQL(Dialect):
             del record
             connection.execute(f"SET lock_timeout = '{LOCK_SECONDS:.0f}s'")
             connection.execute(f"SET idle_in_transaction_session_timeout = '{SILENT_SECONDS}s'")
-            connection.commit()
 
         return engine
 
@@ -367,12 +370,21 @@ class PostgreSQL(Dialect):
 
     def begin(self, connection: Connection, durable: bool) -> int:
         """Wait for the disk at commit only if `durable`; wait for another writer to end in any case."""
-        if not durable:
-            connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
-        return int(connection.exec_driver_sql(_NEXT_NUMBER_TOLD).scalar_one())
+        lasting = "" if durable else "SET LOCAL synchronous_commit = off;"
+        driver: Any = connection.connection.dbapi_connection
+        try:  # one round trip for all; what is prepared can't hold several statements
+            cursor = driver.execute(f"BEGIN; {lasting} {_NEXT_NUMBER_TOLD}", prepare=False)
+        except connection.dialect.loaded_dbapi.Error as error:
+            if driver.closed:
+                connection.invalidate(error)
+            raise (self.explain(error) or error) from None
+        while cursor.nextset():
+            pass
+        return int(cursor.fetchone()[0])
 
     def begin_upgrade(self, connection: Connection) -> None:
         """Take a lock that ends with the transaction."""
+        connection.exec_driver_sql("BEGIN")
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})")
 
     def back_up(self, version: str) -> None:

@@ -17,6 +17,7 @@ from tunewell.store.tables import event, experiment, job, request
 
 _OPEN_STATES = [state for state in JobState if not state.final]
 _jobs = select(job, experiment.c.name.label("experiment")).outerjoin(experiment, job.c.experiment_id == experiment.c.id)
+_open_jobs = _jobs.where(job.c.state.in_(_OPEN_STATES)).order_by(job.c.id)
 _requests = (
     select(request, experiment.c.name.label("experiment"))
     .outerjoin(experiment, request.c.experiment_id == experiment.c.id)
@@ -66,7 +67,7 @@ class JobQueries(Reader):
 
     def open_jobs(self) -> list[JobRow]:
         """Return the jobs that have not ended, oldest first."""
-        return self._read_jobs(_jobs.where(job.c.state.in_(_OPEN_STATES)).order_by(job.c.id))
+        return self._read_jobs(_open_jobs)
 
     def job_events(self, job_id: int, after: int = 0, limit: int = 1000) -> list[EventRow]:
         """Return the audit trail of a job, at most `limit` entries, beginning after the one with id `after`."""

@@ -102,6 +102,7 @@ def other_looks(store: Store, trials: int, limit: int) -> Iterator[Look]:
         yield f"attempts {name}", lambda after=after: store.attempts(NAME, after + 5)
         numbers = range(after + 1, after + limit + 1)
         yield f"last_metrics {name}", lambda numbers=numbers: store.last_metrics(NAME, numbers)
+        yield f"latest_reports {name}", lambda numbers=numbers: store.latest_reports(NAME, numbers)
         yield f"curves {name}", lambda numbers=numbers: store.curves(NAME, "accuracy", numbers)
     yield "experiments", lambda: store.experiments(limit, search="lar")
     yield "experiments in a state", lambda: store.experiments(limit, states=[ExperimentState.RUNNING])

@@ -475,6 +475,7 @@ class TestReports:
         assert store.last_metrics(NAME, [2, 1]) == {1: {"loss": 0.6}}
         assert [r.step for r in store.reports(NAME, 1)] == [1, 2]
         assert [r.step for r in store.reports(NAME, 1, attempt=1)] == [1, 2, 3]
+        assert store.latest_reports(NAME, [2, 1]) == {1: store.reports(NAME, 1)}
         assert store.curves(NAME, 'no "such" metric') == {}
 
     @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

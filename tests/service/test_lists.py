@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,9 @@ def service(tmp_path: Path) -> Iterator[Service]:
         yield service
 
 
-def test_a_list_reads_no_trials(service: Service) -> None:
-    """Counts and best trials of a whole page of experiments come from one question to the database."""
+@contextmanager
+def asked_statements() -> Iterator[list[str]]:
+    """Give a list to which all that databases are asked in the block is added."""
     asked: list[str] = []
 
     def note(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
@@ -42,13 +44,29 @@ def test_a_list_reads_no_trials(service: Service) -> None:
 
     sqlalchemy.event.listen(sqlalchemy.Engine, "before_cursor_execute", note)
     try:
-        first, second = service.experiments().items
+        yield asked
     finally:
         sqlalchemy.event.remove(sqlalchemy.Engine, "before_cursor_execute", note)
+
+
+def test_a_list_reads_no_trials(service: Service, tmp_path: Path) -> None:
+    """Counts, best trials and folders of a whole page of experiments come from one question to the database."""
+    with Service(tmp_path / "home") as other, asked_statements() as asked:
+        first, second = other.experiments().items
     assert second.best is not None and (second.best.number, second.trials[TrialState.SUCCEEDED]) == (3, 3)
     assert first.best is None
+    assert len([statement for statement in asked if "FROM experiment" in statement]) == 1
     assert not [statement for statement in asked if "FROM trial" in statement]
-    assert len(asked) <= 1 + 2, "the page, and the identity of each experiment's folder"
+
+
+def test_an_export_asks_for_a_page(service: Service) -> None:
+    """The reports of all trials on a page come from one question, and so do the last metrics of many trials."""
+    with asked_statements() as asked:
+        assert len(service.export_trials("e", limit=3).items) == 3
+    assert len([statement for statement in asked if "FROM report" in statement]) == 1
+    with asked_statements() as asked:
+        service.store.last_metrics("e", range(1, 500))
+    assert len(asked) == 1
 
 
 @pytest.mark.parametrize("name", ["e", "f"])

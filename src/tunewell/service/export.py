@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from textwrap import indent
 from typing import Any
@@ -14,7 +14,7 @@ from tunewell.home.home import Home
 from tunewell.service import wire
 from tunewell.service.submission import shareable_spec
 from tunewell.service.types import ExportedTrial, JsonObject, Measured, rfc3339
-from tunewell.store.rows import TrialRow
+from tunewell.store.rows import ReportRow, TrialRow
 from tunewell.store.store import Store
 
 #: Columns of a CSV export before those of the parameters.
@@ -50,7 +50,10 @@ def export_csv(store: Store, name: str) -> Iterator[str]:
 
 def exported_trials(store: Store, name: str, after: int = 0) -> Iterator[ExportedTrial]:
     """Yield the trials behind number `after` with their reports, in the order of their numbers."""
-    return (_exported(store, name, row) for row in store.iterate_trials(name, after))
+    while page := store.trials(name, after=after):
+        reports = store.latest_reports(name, [row.number for row in page])
+        yield from (_exported(row, reports.get(row.number, [])) for row in page)
+        after = page[-1].number
 
 
 def exported_page(store: Store, name: str, after: int, limit: int) -> tuple[ExportedTrial, ...]:
@@ -58,8 +61,7 @@ def exported_page(store: Store, name: str, after: int, limit: int) -> tuple[Expo
     return tuple(islice(exported_trials(store, name, after), limit))
 
 
-def _exported(store: Store, name: str, row: TrialRow) -> ExportedTrial:
-    reports = store.reports(name, row.number)
+def _exported(row: TrialRow, reports: Sequence[ReportRow]) -> ExportedTrial:
     return ExportedTrial(
         **dict(wire.trial(row)),
         reports=tuple(Measured(step=report.step, metrics=wire.finite(report.metrics)) for report in reports),

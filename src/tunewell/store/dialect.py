@@ -97,6 +97,10 @@ class Dialect(ABC):
         """
 
     @abstractmethod
+    def take_stock(self, connection: Connection) -> None:
+        """Let the database find out what the tables of trials hold, where its plans go by that."""
+
+    @abstractmethod
     def begin_upgrade(self, connection: Connection) -> None:
         """Begin the transaction that makes or changes the tables; only one process at a time gets beyond this."""
 
@@ -219,6 +223,9 @@ class SQLite(Dialect):
             connection.exec_driver_sql(f"PRAGMA synchronous={level}")
             connection.info["synchronous"] = level
         _execute_patiently(connection, "BEGIN IMMEDIATE")
+
+    def take_stock(self, connection: Connection) -> None:
+        """Do nothing: its plans go by the indexes alone."""
 
     def begin_upgrade(self, connection: Connection) -> None:
         """Switch the file to write-ahead logging for good, and take the writer's lock.
@@ -381,6 +388,13 @@ class PostgreSQL(Dialect):
         while cursor.nextset():
             pass
         return int(cursor.fetchone()[0])
+
+    def take_stock(self, connection: Connection) -> None:
+        """Gather statistics, without which a page is the beginning of all trials, sorted.
+
+        The server does so, too, but late, or never; where it is at it, there is nothing to do.
+        """
+        connection.exec_driver_sql("ANALYZE (SKIP_LOCKED) trial, report, event")
 
     def begin_upgrade(self, connection: Connection) -> None:
         """Take a lock that ends with the transaction."""

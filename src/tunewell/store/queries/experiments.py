@@ -9,12 +9,14 @@ from sqlalchemy import select
 from tunewell.spec.errors import NotFoundError
 from tunewell.spec.states import ExperimentState, TrialState
 from tunewell.store import convert
+from tunewell.store.bound import Bound
 from tunewell.store.queries.merging import first_of
 from tunewell.store.queries.reader import PAGE, Reader
 from tunewell.store.rows import Changed, EventRow, ExperimentRow, ResultKind, ResultRow
 from tunewell.store.tables import COUNTS, change, event, experiment, job, result
 
 _OPEN_STATES = [state for state in ExperimentState if not state.final]
+_change = select(change)  # controllers look at it many times a second, and building it costs more than executing it
 
 
 class ExperimentQueries(Reader):
@@ -53,7 +55,10 @@ class ExperimentQueries(Reader):
             return []
         newest = first_of(parts, ["id"], True, limit).subquery()
         query = select(experiment).where(experiment.c.id.in_(select(newest.c.id))).order_by(experiment.c.id.desc())
-        return [convert.experiment_row(row) for row in self._read(query)]
+        rows = [convert.experiment_row(row) for row in self._read(query)]
+        for row in rows:
+            self._known[row.name] = Bound(row.name, row.id, row.identity, row.goal)
+        return rows
 
     def open_experiments(self) -> list[ExperimentRow]:
         """Return the experiments that have not ended, oldest first."""
@@ -79,7 +84,7 @@ class ExperimentQueries(Reader):
 
     def version(self) -> int:
         """Return the number of the latest transaction: while it stays the same, nothing has changed."""
-        (row,) = self._read(select(change))
+        (row,) = self._read(_change)
         return int(row.number)
 
     def changed(self, after: int) -> list[Changed]:

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Row, func, select
 
 from tunewell.store import convert
-from tunewell.store.queries.reader import Reader
+from tunewell.store.queries.reader import PAGE, Reader
 from tunewell.store.rows import ReportRow
-from tunewell.store.tables import report
+from tunewell.store.tables import report, trial
 
 _FEW = 20
+_newest = (
+    select(report.c.metrics)
+    .where(report.c.experiment_id == trial.c.experiment_id, report.c.trial == trial.c.number)
+    .order_by(report.c.attempt.desc(), report.c.step.desc())
+    .limit(1)
+)
+_last_metrics = select(trial.c.number, _newest.scalar_subquery().label("metrics"))
 
 
 class ReportQueries(Reader):
@@ -30,6 +38,20 @@ class ReportQueries(Reader):
         if after is not None:
             query = query.where(report.c.step > after)
         return [convert.report_row(row) for row in self._read(query.order_by(report.c.step).limit(limit))]
+
+    def latest_reports(self, name: str, numbers: Collection[int]) -> dict[int, list[ReportRow]]:
+        """Return trial number → reports of its latest attempt that reported, in the order of steps.
+
+        Trials without a report are left out. Of `PAGE` trials at most.
+        """
+        query = select(report).where(report.c.experiment_id == self._id(name), report.c.trial.in_(numbers))
+        found: dict[int, list[ReportRow]] = {}
+        for row in self._read(query.order_by(report.c.trial, report.c.attempt, report.c.step)):
+            reports = found.setdefault(row.trial, [])
+            if reports and reports[0].attempt != row.attempt:
+                reports.clear()
+            reports.append(convert.report_row(row))
+        return found
 
     def latest_value(self, name: str, number: int, metric: str) -> tuple[int, float] | None:
         """Return step and value of the latest report of a metric among the latest attempt's last few; None: none."""
@@ -68,14 +90,9 @@ class ReportQueries(Reader):
 
         Trials without a report are left out.
         """
-        identity = self._id(name)
-        newest = (report.c.attempt.desc(), report.c.step.desc())
-        found: dict[int, Mapping[str, float | None]] = {}
-        with self._engine.connect() as connection:
-            for number in numbers:
-                this = (report.c.experiment_id == identity, report.c.trial == number)
-                query = select(report.c.metrics).where(*this).order_by(*newest).limit(1)
-                metrics = connection.execute(query).scalar()
-                if metrics is not None:
-                    found[number] = metrics
-        return found
+        wanted = list(numbers)
+        rows: list[Row[Any]] = []
+        for first in range(0, len(wanted), PAGE):
+            these = trial.c.number.in_(wanted[first : first + PAGE])
+            rows += self._read(_last_metrics.where(trial.c.experiment_id == self._id(name), these))
+        return {row.number: row.metrics for row in rows if row.metrics is not None}

@@ -71,8 +71,6 @@ class TrialList:
         if cursor is not None:
             here, there = tuple_(key, trial.c.number), tuple_(literal(cursor.key, key.type), literal(cursor.number))
             wanted = and_(wanted, here < there if self.descending else here > there)
-        if self.cause is not None and self.sort == "value":  # few failed trials have one
-            wanted = and_(wanted, trial.c.state == TrialState.FAILED)
         return self._select([and_(one, wanted) for one in self._filters(final=True)], [key.name, "number"], limit)
 
     def unkeyed(self, cursor: Cursor | None, limit: int) -> Select[Any] | None:

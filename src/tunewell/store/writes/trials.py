@@ -20,6 +20,8 @@ from tunewell.store.writes.writer import Writer, clean, cleaned, or_present
 
 #: Final states in which a trial's value counts.
 _RANKED_STATES = frozenset({TrialState.SUCCEEDED, TrialState.STOPPED})
+#: From so many trials on, how a list of them is read makes a difference.
+_MANY = 1024
 
 
 class TrialWrites(Writer):
@@ -55,6 +57,7 @@ class TrialWrites(Writer):
             following = (self._connection.scalar(last) or 0) + 1
             raise TransitionRefused(f"experiment '{name}' can't get trial {number}: its next one is {following}")
         self._moved(this, None, TrialState.WAITING)
+        self._has_grown |= number >= _MANY and number.bit_count() == 1
         self._follow_default(this, number, parameters, origin, resume_from)
         data = None if known is None else {"known": known}
         self._add_event("suggested", now, experiment=this.id, trial=number, data=data)

@@ -55,6 +55,8 @@ class Writer:
         self._marks: dict[int, str | None] = {}
         self._job_marks: dict[int, str | None] = {}
         self._events: list[dict[str, Any]] = []
+        #: Whether the trials of an experiment are many, and twice as many as when stock was taken last.
+        self._has_grown = False
 
     def flush(self) -> None:
         """Write what is still held back. Called by the store before it commits.
@@ -71,6 +73,8 @@ class Writer:
             self._write_touched_jobs()
         if self._events:
             self._connection.execute(statements.ADD_EVENT, self._events)
+        if self._has_grown:
+            self._dialect.take_stock(self._connection)
 
     def _begin(self, durable: bool) -> None:
         self._number = self._dialect.begin(self._connection, durable)

@@ -18,6 +18,7 @@ from sqlalchemy.pool import Pool
 from tests.conftest import DATABASES
 from tests.postgres import Server
 from tests.store import large, writers
+from tests.store.lives import create
 from tunewell.spec.launch import AttemptKey
 from tunewell.spec.states import Cause, TrialState
 from tunewell.store import AttemptEnd, Store, TrialPage
@@ -119,11 +120,21 @@ def large_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
         return
     server: Server = request.getfixturevalue("postgres")
     with server.new_database("tables") as url:
-        for table in metadata.tables:
-            server.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)", url.rpartition("/")[2])
+        leave_alone(server, url)
         large.make(url)
         with Store(url) as store:
             yield Large(store, BlockMeter(store._engine).measure, 1500)
+
+
+def leave_alone(server: Server, url: str) -> None:
+    """Have the server neither look at the tables nor tidy them by itself."""
+    for table in metadata.tables:
+        server.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)", database_name(url))
+
+
+def database_name(url: str) -> str:
+    """Return the name of the database in a URL."""
+    return url.rpartition("/")[2]
 
 
 _last = large.TRIALS
@@ -207,3 +218,17 @@ def _grow(store: Store, first: int, last: int) -> None:
             tx.finish_trial(AttemptKey(NAME, number, 1), AttemptEnd(TrialState.SUCCEEDED, value=number / 2))
             tx.add_trial(NAME, number + 1, {}, "random", 1.0, None)
             tx.start_attempt(AttemptKey(NAME, number + 1, 1))
+
+
+def test_rows_are_rewritten_in_their_place(postgres: Server) -> None:
+    """What every transaction changes takes no more room after many of them, though PostgreSQL has not tidied up."""
+    with postgres.new_database("tables") as url:
+        leave_alone(postgres, url)
+        with Store(url) as store:
+            create(store, NAME)
+            for _ in range(2000):
+                with store.transaction() as tx:
+                    tx.add_elapsed(NAME, 1.0)
+        query = "SELECT pg_relation_size('change') / 8192, pg_relation_size('experiment') / 8192"
+        [(change, experiment)] = postgres.execute(query, database_name(url))
+    assert (change, experiment) == (1, 1)

@@ -40,6 +40,11 @@ def _partial_index(name: str, condition: str, *columns: Column[object]) -> None:
     Index(name, *columns, sqlite_where=where, postgresql_where=where)
 
 
+def _version_index(name: str, column: Column[object]) -> None:
+    """Index what changes with every transaction; PostgreSQL rewrites a row in its place only without a B-tree on it."""
+    Index(name, column, postgresql_using="brin", postgresql_with={"pages_per_range": 4})
+
+
 #: One row: the home whose folders belong to this database.
 home = Table(
     "home",
@@ -50,7 +55,12 @@ home = Table(
 
 #: One row: the number of the latest transaction. Each takes the next one when it begins, so writers take turns, and
 #: numbers are in the order of the commits.
-change = Table("change", metadata, Column("number", BigInteger, primary_key=True, autoincrement=False))
+change = Table(
+    "change",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+)
 
 experiment = Table(
     "experiment",
@@ -84,7 +94,7 @@ experiment = Table(
     _json("algorithm"),
 )
 Index("experiment_by_state", experiment.c.state, experiment.c.id)
-Index("experiment_by_version", experiment.c.version)
+_version_index("experiment_by_version", experiment.c.version)
 
 trial = Table(
     "trial",
@@ -186,7 +196,7 @@ job = Table(
 Index("job_by_experiment", job.c.experiment_id, job.c.id)
 Index("job_by_state", job.c.state, job.c.id)
 Index("job_by_kind", job.c.kind, job.c.state, job.c.id)
-Index("job_by_version", job.c.version)
+_version_index("job_by_version", job.c.version)
 
 #: What jobs found out or made: small figures here, anything large in a file.
 result = Table(

@@ -15,8 +15,12 @@ def upgrade() -> None:
         sa.Column("identity", sa.String(32), primary_key=True),
         sa.Column("folder", sa.Text, nullable=False),
     )
-    op.create_table("change", sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False))
-    op.execute("INSERT INTO change (number) VALUES (0)")
+    op.create_table(
+        "change",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("number", sa.BigInteger, nullable=False),
+    )
+    op.execute("INSERT INTO change (id, number) VALUES (1, 0)")
     _create_experiment()
     _create_trial()
     _create_report()
@@ -61,7 +65,7 @@ def _create_experiment() -> None:
         sa.Column("algorithm", sa.JSON, nullable=False),
     )
     op.create_index("experiment_by_state", "experiment", ["state", "id"])
-    op.create_index("experiment_by_version", "experiment", ["version"])
+    _create_version_index("experiment_by_version", "experiment")
 
 
 def _create_trial() -> None:
@@ -154,7 +158,7 @@ def _create_job() -> None:
     op.create_index("job_by_experiment", "job", ["experiment_id", "id"])
     op.create_index("job_by_state", "job", ["state", "id"])
     op.create_index("job_by_kind", "job", ["kind", "state", "id"])
-    op.create_index("job_by_version", "job", ["version"])
+    _create_version_index("job_by_version", "job")
 
 
 def _create_result() -> None:
@@ -224,3 +228,7 @@ def _create_answer() -> None:
 def _create_partial_index(name: str, table: str, columns: list[str], condition: str) -> None:
     where = sa.text(condition)
     op.create_index(name, table, columns, sqlite_where=where, postgresql_where=where)
+
+
+def _create_version_index(name: str, table: str) -> None:
+    op.create_index(name, table, ["version"], postgresql_using="brin", postgresql_with={"pages_per_range": 4})

@@ -17,6 +17,8 @@ from alembic.migration import MigrationContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
+from sqlalchemy import event
+from sqlalchemy.pool import Pool
 
 from tests.store.job_life import JobLife
 from tests.store.lives import NAME, add, create, finish, lose, report, run, start
@@ -880,3 +882,24 @@ class TestTogether:
             context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
             assert compare_metadata(context, metadata) == []
         engine.dispose()
+
+    def test_closing_beside_a_reader(self, database: str, store: Store) -> None:
+        """A connection that is in use when the store is closed is closed with its last use, and so are later ones."""
+        open_ones: set[int] = set()
+        listeners = {
+            "connect": lambda connection, _: open_ones.add(id(connection)),
+            "close": lambda connection, _: open_ones.discard(id(connection)),
+        }
+        for name, listener in listeners.items():
+            event.listen(Pool, name, listener)
+        try:
+            other = Store(database)
+            with other.transaction() as tx:
+                tx.add_notes(NAME, ["written"])
+                other.close()
+                assert len(open_ones) == 1
+            assert other.experiment(NAME).notes == store.experiment(NAME).notes == ("written",)
+            assert open_ones == set()
+        finally:
+            for name, listener in listeners.items():
+                event.remove(Pool, name, listener)

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, event, select
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from tunewell.store import schema
 from tunewell.store.dialect import LOCK_SECONDS, Busy, dialect_of, patiently
@@ -59,6 +60,8 @@ class Store(ExperimentQueries, TrialQueries, ReportQueries, JobQueries):
         #: For a database that several processes write to by turns, perhaps from several machines.
         self._session = Session(self._engine, self._writing) if self._dialect.shared else None
         self._nudges = Nudges(self._engine) if self._dialect.shared else None
+        self._closed = False
+        event.listen(self._engine, "checkin", self._give_back)
         try:
             schema.prepare(self._engine, self._dialect)
         except BaseException:
@@ -66,11 +69,17 @@ class Store(ExperimentQueries, TrialQueries, ReportQueries, JobQueries):
             raise
 
     def close(self) -> None:
-        """Close all connections; twice is once."""
+        """Close all connections, those that another thread still uses once it is done; twice is once."""
         if self._session is not None and self._nudges is not None:
             self._session.close()
             self._nudges.close()
+        self._closed = True
         self._engine.dispose()
+
+    def _give_back(self, connection: object, record: ConnectionPoolEntry) -> None:
+        del connection
+        if self._closed:
+            record.close()
 
     def __enter__(self) -> Self:
         return self

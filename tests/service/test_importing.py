@@ -37,9 +37,9 @@ GOOD = "0.1,adam,,True,2,0.5"
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> Iterator[Service]:
+def service(tmp_path: Path, database: str) -> Iterator[Service]:
     """A service on an empty home."""
-    with Service(tmp_path / "home") as service:
+    with Service(tmp_path / "home", database) as service:
         yield service
 
 

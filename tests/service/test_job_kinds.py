@@ -20,10 +20,10 @@ TRIAL = {"number": 7, "identity": "earlier", "trained_by": None, "folder": "anyw
 
 
 @pytest.fixture
-def context(tmp_path: Path) -> Context:
+def context(tmp_path: Path, database: str) -> Context:
     """What a job finds whose experiment has no trial any more that it knew."""
     spec = {"name": "e", "command": ["true"], "parameters": {"x": [1, 2]}, "objective": {"metric": "f1"}}
-    with Service(tmp_path / "home") as service:
+    with Service(tmp_path / "home", database) as service:
         service.create(spec, caller=OWNER)
         job = service.store.job(service.evaluate("e", caller=OWNER).id)
         return Context(service.store, service.home, Capacity(()), replace(job, arguments={"model": "e"}))

@@ -20,9 +20,9 @@ from tunewell.store.rows import AttemptEnd
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> Iterator[Service]:
+def service(tmp_path: Path, database: str) -> Iterator[Service]:
     """A service with two experiments, of which `e` has three trials."""
-    with Service(tmp_path / "home") as service:
+    with Service(tmp_path / "home", database) as service:
         for name in ("e", "f"):
             service.create({**SPEC, "name": name}, caller=OWNER)
         with service.store.transaction() as tx:

@@ -43,9 +43,9 @@ def _task(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> Iterator[Service]:
+def service(tmp_path: Path, database: str) -> Iterator[Service]:
     """A service on an empty home."""
-    with Service(tmp_path / "home") as service:
+    with Service(tmp_path / "home", database) as service:
         yield service
 
 
@@ -100,13 +100,13 @@ def test_a_damaged_evaluation_is_made_again(ran: Service, content: str | None) -
     assert values(ran) == {1: 0.25, 2: 0.5}
 
 
-def test_results_move_with_their_home(ran: Service, tmp_path: Path) -> None:
+def test_results_move_with_their_home(ran: Service, tmp_path: Path, database: str) -> None:
     """Where files lie goes by the home, which may be moved."""
     evaluate(ran)
     retrain(ran, "old")
     ran.close()
     (tmp_path / "home").rename(tmp_path / "new")
-    with Service(tmp_path / "new") as service:
+    with Service(tmp_path / "new", database) as service:
         assert values(service) == {1: 0.25, 2: 0.5}
         found = on_record.find_model(service.store, service.home, "e")
         assert found.is_relative_to(tmp_path / "new")

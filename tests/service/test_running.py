@@ -36,9 +36,9 @@ def follow_until_it_ends(
         return answer.result(60)
 
 
-def test_a_search_goes_on_here_when_the_controller_of_the_home_ends(tmp_path: Path) -> None:
+def test_a_search_goes_on_here_when_the_controller_of_the_home_ends(tmp_path: Path, database: str) -> None:
     """Whoever follows a search does not wait for ever for a controller that was killed."""
-    with Service(tmp_path / "home") as service:
+    with Service(tmp_path / "home", database) as service:
         service.create(SPEC, caller=OWNER)
         store, home = service.store, service.home
         given, told = Given(follow_up=False), list[str]()
@@ -49,9 +49,9 @@ def test_a_search_goes_on_here_when_the_controller_of_the_home_ends(tmp_path: Pa
         assert "goes on here" in told[1]
 
 
-def test_only_what_follows_a_search_is_left_when_the_controller_ends_after_it(tmp_path: Path) -> None:
+def test_only_what_follows_a_search_is_left_when_the_controller_ends_after_it(tmp_path: Path, database: str) -> None:
     """A search that has ended before its controller did is not run again, and nothing follows it twice."""
-    with Service(tmp_path / "home") as service:
+    with Service(tmp_path / "home", database) as service:
         service.create(SPEC, caller=OWNER)
         store, home = service.store, service.home
 
@@ -66,9 +66,9 @@ def test_only_what_follows_a_search_is_left_when_the_controller_ends_after_it(tm
         assert store.trials("e") == []
 
 
-def test_a_late_request_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_late_request_is_not_waited_for(tmp_path: Path, database: str) -> None:
     """Whoever follows a search that has ended does not wait for the answer to a stop that came too late for it."""
-    with Service(tmp_path / "home") as service:
+    with Service(tmp_path / "home", database) as service:
         service.create(SPEC, caller=OWNER)
         store, home = service.store, service.home
         following = threading.Event()
@@ -82,9 +82,9 @@ def test_a_late_request_is_not_waited_for(tmp_path: Path) -> None:
             assert answer.result(60)
 
 
-def test_a_job_goes_on_here_when_the_controller_of_the_home_ends(tmp_path: Path) -> None:
+def test_a_job_goes_on_here_when_the_controller_of_the_home_ends(tmp_path: Path, database: str) -> None:
     """Whoever waits for a job does not wait for ever for a controller that was killed."""
-    with Service(tmp_path / "home") as service:
+    with Service(tmp_path / "home", database) as service:
         service.create(SPEC, caller=OWNER)
         job = service.probe("e", caller=OWNER).id
         assert follow_until_it_ends(service, lambda on_step: run_job(service.store, service.home, job, on_step))

@@ -45,9 +45,9 @@ SPEC: dict[str, Any] = {
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> Iterator[Service]:
+def service(tmp_path: Path, database: str) -> Iterator[Service]:
     """A service on an empty home."""
-    with Service(tmp_path / "home") as service:
+    with Service(tmp_path / "home", database) as service:
         yield service
 
 
@@ -454,7 +454,7 @@ def test_an_interrupted_follow_up_is_finished_later(service: Service) -> None:
 
 
 def test_two_searches_at_once_share_the_cores(
-    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    service: Service, tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Searches of one home, each with a controller of its own, together never run more trials than there are cores."""
     monkeypatch.setattr(hardware, "machine", lambda: of_cores(2))
@@ -465,7 +465,7 @@ def test_two_searches_at_once_share_the_cores(
         service.submit({**SPEC, "name": name, "command": ["sh", "-c", code], "max_trials": 5, "algorithm": "random"})
 
     def run(name: str) -> bool:
-        with Service(tmp_path / "home") as own:
+        with Service(tmp_path / "home", database) as own:
             return own.run(name, Given(follow_up=False))
 
     with ThreadPoolExecutor(2) as pool:

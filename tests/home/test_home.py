@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -19,14 +20,20 @@ KEY = AttemptKey("e", 1, 1)
 
 
 @pytest.fixture
-def homes(tmp_path: Path) -> Iterator[tuple[Home, Home]]:
+def homes(tmp_path: Path, new_database: Callable[[], str]) -> Iterator[tuple[Home, Home]]:
     """One home as two databases see it, each with an experiment `e`."""
     with ExitStack() as stack:
-        stores = [stack.enter_context(Store(f"sqlite:///{tmp_path / name}.db")) for name in ("a", "b")]
+        stores = [stack.enter_context(Store(new_database())) for _ in range(2)]
         for store in stores:
             store.create_experiment("e", {}, {}, {})
         first, second = (Home(tmp_path / "home", store) for store in stores)
         yield first, second
+
+
+def database_of(home: Home) -> str:
+    """Return what people call its database."""
+    assert home._store is not None
+    return home._store.place
 
 
 def notes(home: Home) -> str:
@@ -60,19 +67,20 @@ def test_each_database_gets_its_own_folder_back(homes: tuple[Home, Home]) -> Non
     leave(second, "second")
     assert (place / "left.txt").read_text() == "second"
     assert (first.experiment("e") / "left.txt").read_text() == "first"
-    assert str(first.experiment("e")) in notes(second) and "a.db" in notes(second)
+    assert str(first.experiment("e")) in notes(second) and database_of(first) in notes(second)
     assert notes(first) == ""
     first.claim("e")
     assert (place / "left.txt").read_text() == "first"
     assert (second.experiment("e") / "left.txt").read_text() == "second"
-    assert "b.db" in notes(first)
+    assert database_of(second) in notes(first)
 
 
 def test_two_databases_never_run_in_one_folder(homes: tuple[Home, Home]) -> None:
     """While one experiment runs, another of its name waits for it, and is told whose it is."""
     first, second = homes
     with first.lock("e"):
-        with pytest.raises(ConflictError, match=r"runs another experiment 'e' \(database: .*a\.db\)"), second.lock("e"):
+        told = re.escape(f"runs another experiment 'e' (database: {database_of(first)})")
+        with pytest.raises(ConflictError, match=told), second.lock("e"):
             pass
         with pytest.raises(ConflictError, match="Experiment 'e' is being run by process"), first.lock("e"):
             pass
@@ -119,11 +127,12 @@ def test_a_folder_without_identity_is_nobodys(homes: tuple[Home, Home]) -> None:
     assert "set aside" in notes(first)
 
 
-def test_a_database_belongs_to_one_home(tmp_path: Path) -> None:
+def test_a_database_belongs_to_one_home(tmp_path: Path, database: str) -> None:
     """A database elsewhere is not used beside a second home, unless the first is gone."""
-    with Store(f"sqlite:///{tmp_path / 'a.db'}") as store:
+    with Store(database) as store:
         Home(tmp_path / "one", store).settle()
-        with pytest.raises(ConflictError, match=r"a\.db: this database belongs to the home .*/one\. Name that one"):
+        told = re.escape(f"{store.place}: this database belongs to the home {tmp_path / 'one'}. Name that one")
+        with pytest.raises(ConflictError, match=told):
             Home(tmp_path / "two", store).settle()
         (tmp_path / "one").rename(tmp_path / "moved")
         Home(tmp_path / "moved", store).settle()

@@ -26,9 +26,9 @@ _REMEDIES = {
     "experiment-differs": "Give the new one another name with `name=`, leave `name` out, or undo the change",
     "experiment-running": "Wait for it, or give another name with `name=`",
     "folder-busy": "Wait for its end, or choose another `name=` or `home=`",
-    "foreign-database": "Give Tunewell a folder of its own with `home=`",
+    "foreign-database": "Give Tunewell one of its own with `home=` or `database=`",
     "home-not-writable": "Choose another with `home=` or TUNEWELL_HOME",
-    "newer-database": "Upgrade Tunewell, or use another `home=`",
+    "newer-database": "Upgrade Tunewell, or use another `home=` or `database=`",
 }
 
 
@@ -45,11 +45,14 @@ def _python_words() -> Iterator[None]:
 class Result:
     """What a search over a function, a script or a built-in task has brought."""
 
-    def __init__(self, home: Path, name: str, summary: SearchResult) -> None:
+    def __init__(self, home: Path, database: str | None, name: str, summary: SearchResult) -> None:
         """Take the summary of experiment `name` in `home`; further figures are read on demand."""
-        self._home = home
+        self._home, self._database = home, database
         self.name = name
         self.summary = summary
+
+    def _opened(self) -> Service:
+        return Service(self._home, self._database, access="read")
 
     @property
     def state(self) -> ExperimentState:
@@ -65,12 +68,12 @@ class Result:
 
     def top(self, number: int = 5) -> list[TrialResult]:
         """Return the best `number` trials, best first."""
-        with Service(self._home, access="read") as service:
+        with self._opened() as service:
             return list(service.top(self.name, number))
 
     def trials(self) -> list[dict[str, Any]]:
         """Return every trial with state, cause, parameters, value and reports: rows for a data frame."""
-        with Service(self._home, access="read") as service:
+        with self._opened() as service:
             exported = every(lambda cursor: service.export_trials(self.name, cursor=cursor))
             return [trial.to_json() for trial in exported]
 
@@ -78,13 +81,13 @@ class Result:
         """Return a Plotly figure of the search's history; a notebook shows it."""
         from plotly.graph_objects import Figure
 
-        with Service(self._home, access="read") as service:
+        with self._opened() as service:
             drawn = service.chart(self.name).figure
         return None if drawn is None else Figure(drawn)
 
     def report(self, path: str | Path | None = None) -> Path:
         """Write the HTML report; return its path."""
-        with Service(self._home, access="read") as service:
+        with self._opened() as service:
             if path:
                 return save_report(service.report(self.name), Path(path))
             return Path(service.write_report(self.name, caller=OWNER).path)
@@ -107,6 +110,7 @@ def search(  # noqa: PLR0913 - each is a thing that users set by name
     target: float | None = None,
     name: str | None = None,
     home: str | Path | None = None,
+    database: str | None = None,
     scheduler: SchedulerName = "auto",
     progress: bool = True,
     **fields: Any,
@@ -127,6 +131,8 @@ def search(  # noqa: PLR0913 - each is a thing that users set by name
             Without a name, a search of the same function and spec goes on if it was interrupted, or has trials that
             `tunewell retry` is to run again; otherwise a new one begins.
         home: folder of database and trials; default: TUNEWELL_HOME, or `.tunewell`.
+        database: URL of the database, such as `postgresql://user@host/name`; default: TUNEWELL_DATABASE, or one in the
+            home.
         scheduler: "inline" calls the function in this thread; "local" in a process of its own for each trial,
             supervised, several at once; "auto" is inline unless more than one trial at once or a limit that
             only a supervisor can enforce is asked for.
@@ -148,8 +154,8 @@ def search(  # noqa: PLR0913 - each is a thing that users set by name
         **({"name": name} if name else {}),
     }
     inline = _inline(scheduler, fields)
-    folder = Path(home or os.environ.get("TUNEWELL_HOME") or DEFAULT_HOME)
-    with Service(folder) as service:
+    folder, database = _place(home, database)
+    with Service(folder, database) as service:
         submission = service.submit(raw, function, new="if-ended" if name is None else "never")
         if submission.kind != "finished":
             line = ProgressLines(service, submission.name) if progress else None
@@ -163,15 +169,21 @@ def search(  # noqa: PLR0913 - each is a thing that users set by name
                 line.conclude()
             if not ended:
                 raise KeyboardInterrupt(f"The search was interrupted; call it again to go on ('{submission.name}').")
-        return Result(folder, submission.name, service.result(submission.name))
+        return Result(folder, database, submission.name, service.result(submission.name))
 
 
 @_python_words()
-def load(name: str, home: str | Path | None = None) -> Result:
+def load(name: str, home: str | Path | None = None, database: str | None = None) -> Result:
     """Return the result so far of a recorded experiment; raises `NotFoundError`."""
+    folder, database = _place(home, database)
+    with Service(folder, database, access="read") as service:
+        return Result(folder, database, name, service.result(name))
+
+
+def _place(home: str | Path | None, database: str | None) -> tuple[Path, str | None]:
+    """Return home and database as given, or else as the environment has them."""
     folder = Path(home or os.environ.get("TUNEWELL_HOME") or DEFAULT_HOME)
-    with Service(folder, access="read") as service:
-        return Result(folder, name, service.result(name))
+    return folder, database or os.environ.get("TUNEWELL_DATABASE")
 
 
 def _ignore(situation: Situation) -> None:

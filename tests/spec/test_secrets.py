@@ -8,7 +8,7 @@ from tests.spec.test_experiment import MINIMAL
 from tunewell.spec.differences import spec_differences
 from tunewell.spec.errors import SpecError
 from tunewell.spec.experiment import parse_spec
-from tunewell.spec.secrets import hide_values, without_password, without_values
+from tunewell.spec.secrets import hide_values, passwords, without_password, without_private, without_values
 
 
 def test_the_names_of_variables_are_shown_and_no_value() -> None:
@@ -32,11 +32,28 @@ def test_values_are_taken_out_of_texts() -> None:
         ("mysql+pymysql://me:a:b@host:1/db", "mysql+pymysql://me:***@host:1/db"),
         ("sqlite:///study.db", "sqlite:///study.db"),
         ("sqlite:////folder/a:b@c.db", "sqlite:////folder/a:b@c.db"),
+        ("postgresql://host/db", "postgresql://host/db"),
+        ("postgresql://me@host/db?sslmode=require", "postgresql://me@host/db?sslmode=require"),
+        ("postgresql://me:ses/a@m?e@host:1/db", "postgresql://me:***@host:1/db"),
+        ("postgresql://me@host/db?password=sesame&port=1", "postgresql://me@host/db?port=1"),
+        ("postgresql:///?service=prod&options=-c%20a.b%3Dsesame", "postgresql:///?service=prod"),
+        ("postgresql://host/db?sslpassword=sesame", "postgresql://host/db"),
     ],
 )
 def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
-    """The password of a URL is replaced, all else stays."""
+    """The password of a URL is replaced, options that may be secret are left out, all else stays."""
     assert without_password(url) == shown
+    assert bool(passwords(url)) == (url != shown)
+
+
+def test_the_passwords_of_a_url() -> None:
+    """They are known as they are written in the URL, and as they are."""
+    assert set(passwords("postgresql://me:a%2Fb@host/db?password=c+d&port=1")) == {"a%2Fb", "a/b", "c+d", "c d"}
+
+
+def test_the_environment_of_trials_has_no_password_of_the_database() -> None:
+    """What the processes need that open the database is not for the others."""
+    assert without_private({"PGPASSWORD": "x", "TUNEWELL_DATABASE": "y", "PGHOST": "z"}) == {"PGHOST": "z"}
 
 
 @pytest.mark.parametrize(

@@ -161,16 +161,27 @@ class TestMigrations:
 
 
 class TestTrouble:
-    @pytest.mark.parametrize("url", ["nonsense", "mysql://host/db", "sqlite://", "sqlite:///:memory:", ""])
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "nonsense",
+            "mysql://host/db",
+            "sqlite://",
+            "sqlite:///:memory:",
+            "",
+            "postgresql://h:x/d",
+            "postgresql://h?port=x",
+        ],
+    )
     def test_url_that_is_none(self, url: str) -> None:
         """A URL that can't be used is refused with an example of a right one."""
         with pytest.raises(SpecError, match=r"database: .*Write it like sqlite:////folder/tunewell\.db"):
             Store(url)
 
     def test_missing_driver(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Without the driver for PostgreSQL the error names it."""
+        """Without the driver for PostgreSQL the error says how to install it."""
         monkeypatch.setitem(sys.modules, "psycopg", None)
-        with pytest.raises(SpecError, match=r"driver 'psycopg' is not installed.*pip install 'psycopg\[binary\]'"):
+        with pytest.raises(SpecError, match=r"driver .* not installed.*: pip install 'tunewell\[postgresql\]'$"):
             Store("postgresql://host/db")
 
     def test_password_is_not_told(self) -> None:

@@ -15,6 +15,7 @@ from tunewell.cli.options import print_json, terminal
 from tunewell.cli.wording import in_json, print_error
 from tunewell.service.following import JobFailed
 from tunewell.spec.errors import DataError, UserError
+from tunewell.spec.secrets import passwords
 from tunewell.spec.states import Cause
 
 #: Exit codes.
@@ -65,6 +66,7 @@ def _version(
 
 def run() -> int:
     """Run the program on the process's arguments; return its exit code. Never a traceback for a user's mistake."""
+    _warn_of_passwords(sys.argv[1:])
     try:
         result = app(standalone_mode=False)
     except UserError as error:
@@ -89,6 +91,17 @@ def run() -> int:
             return _complain(UserError(_with_value(error), kind="usage"), WRONG_INPUT)
         raise
     return result if isinstance(result, int) else DONE
+
+
+def _warn_of_passwords(arguments: list[str]) -> None:
+    """Say that a password in the arguments is no secret."""
+    if any(passwords(argument.removeprefix("--database=")) for argument in arguments):
+        terminal(stderr=True).print(
+            "note: Others on this machine can see the password in the URL, in the list of processes. "
+            "Give the URL in TUNEWELL_DATABASE instead, or the password in ~/.pgpass.",
+            style="yellow",
+            soft_wrap=True,
+        )
 
 
 def _with_value(error: Any) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tunewell.cli.options import HOME, HomeOption, JsonOption, terminal
+from tunewell.cli.options import HOME, DatabaseOption, HomeOption, JsonOption, terminal
 from tunewell.cli.search import run_search
 from tunewell.service.demo import require_demo, write_demo
 from tunewell.service.service import Service
@@ -16,6 +16,7 @@ from tunewell.service.types import OWNER
 
 def demo(
     home: HomeOption = HOME,
+    database: DatabaseOption = None,
     max_trials: Annotated[int, typer.Option("--max-trials", min=1, help="Number of trials.")] = 12,
     json_: JsonOption = False,
 ) -> int:
@@ -23,7 +24,7 @@ def demo(
     require_demo()
     console = terminal(stderr=json_)
     data = Path(home) / "demo" / "digits"
-    with Service(home) as service:
+    with Service(home, database) as service:
         spec = write_demo(data, max_trials)
         console.print(f"Pictures of handwritten digits in {data}", soft_wrap=True)
         submission = service.create(spec, caller=OWNER)

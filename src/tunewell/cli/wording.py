@@ -23,7 +23,7 @@ REMEDIES = {
     "folder-busy": "Wait for its end, or choose another `name` or --home",
     "foreign-database": "Give Tunewell one of its own with --home or --database",
     "home-not-writable": "Choose another with --home or TUNEWELL_HOME",
-    "newer-database": "Upgrade Tunewell, or use another --home",
+    "newer-database": "Upgrade Tunewell, or use another --home or --database",
     "no-result": "Name one with --trial",
     "program-moved": "Give `tunewell search` the spec where it is now, which puts that on record",
     "record-damaged": "Restore it, or start over with `tunewell search SPEC.yaml --new`",

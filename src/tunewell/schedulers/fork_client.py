@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from tunewell.schedulers.classify import shorten
 from tunewell.schedulers.records import Process
+from tunewell.spec.secrets import without_private
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class ForkServerProcess:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tunewell.schedulers.fork_server", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
+                env=without_private(os.environ),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -64,10 +67,10 @@ class ForkServerProcess:
         """Return the descriptor that becomes readable when there are answers."""
         return self._channel.fileno()
 
-    def request(self, folder: Path) -> None:
-        """Ask for a supervisor for the attempt in `folder`."""
+    def request(self, folder: Path, environment: Mapping[str, str]) -> None:
+        """Ask for a supervisor for the attempt in `folder`; `environment` is what no file is to tell it."""
         self._unanswered[folder] = None
-        self._send({"folder": str(folder)})
+        self._send({"folder": str(folder), "environment": dict(environment)})
 
     def answers(self) -> Iterator[Forked | ForkServerGone]:
         """Give the answers that have come; after `ForkServerGone` there is nothing to be done but `close`."""

@@ -4,8 +4,8 @@ Forking is its only work, so it has a single thread and little memory, which mak
 has imported what the trials need, which saves each of them that time. There is one for each set of preloaded
 modules. It ends when the scheduler does; supervisors don't.
 
-Messages are JSON objects, one a line. First comes `{"path", "preload"}`, then `{"folder"}` for each attempt. The
-answers: `{"folder", "pid", "identity"}` for each, or a last `{"problem"}`.
+Messages are JSON objects, one a line. First comes `{"path", "preload"}`, then `{"folder", "environment"}` for each
+attempt. The answers: `{"folder", "pid", "identity"}` for each, or a last `{"problem"}`.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class ForkServer:
             return
         self._settle_down()
         for message in messages:
-            self._launch(Path(message["folder"]))
+            self._launch(Path(message["folder"]), message["environment"])
 
     def _preload(self, path: list[str], modules: list[str]) -> str | None:
         """Import what trials need; return why that failed."""
@@ -75,20 +75,20 @@ class ForkServer:
         with self._channel.makefile("rb") as lines:
             yield from map(json.loads, lines)
 
-    def _launch(self, folder: Path) -> None:
+    def _launch(self, folder: Path, environment: Mapping[str, str]) -> None:
         # Until it is ready for it, a request to end must not kill the supervisor.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         pid = os.fork()
         if pid == 0:
-            self._become_supervisor(folder)
+            self._become_supervisor(folder, {**self._environment, **environment})
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         self._send({"folder": str(folder), "pid": pid, "identity": processes.identity(pid)})
 
-    def _become_supervisor(self, folder: Path) -> NoReturn:
+    def _become_supervisor(self, folder: Path, environment: Mapping[str, str]) -> NoReturn:
         try:
             os.setsid()
             os.close(self._channel.detach())
-            supervise(folder, self._environment)
+            supervise(folder, environment)
         except BaseException:
             with (folder / files.OUTPUT).open("a", encoding="utf-8") as log:
                 traceback.print_exc(file=log)

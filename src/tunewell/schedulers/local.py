@@ -319,7 +319,7 @@ class LocalScheduler:
             self._finish(attempt, Exit(Cause.NODE_LOST, f"no process can be started: {error}"))
             return
         attempt.requested = True
-        fork_server.request(attempt.launch.folder)
+        fork_server.request(attempt.launch.folder, attempt.launch.private_environment)
 
     def _fork_server(self, modules: tuple[str, ...]) -> ForkServerProcess:
         if modules not in self._fork_servers:

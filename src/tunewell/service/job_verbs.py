@@ -15,7 +15,7 @@ from tunewell.service.submission import make_plan
 from tunewell.service.types import Caller, Job, JobKind, JsonObject
 from tunewell.service.warm_start import with_space
 from tunewell.spec.errors import ArgumentError, ConflictError
-from tunewell.spec.secrets import without_password
+from tunewell.spec.secrets import passwords
 from tunewell.spec.states import JobState
 from tunewell.store.rows import JobEnd, JobRow
 from tunewell.store.store import Store
@@ -92,7 +92,7 @@ def import_in_background(
     """Ask for an import."""
     if (table is None) == (storage is None):
         raise ArgumentError("table", "it takes a table or a storage", "Name one of the two")
-    if storage is not None and without_password(storage) != storage:
+    if storage is not None and passwords(storage):
         raise ArgumentError("storage", "its URL holds a password, which a job would show", "Import it at once")
     make_plan(with_space(desk.store, spec))
     place = str(table.absolute()) if table is not None else None

@@ -64,10 +64,10 @@ class Service:
         """
         place = Home(home)
         with ExitStack() as stack:
-            if access == "make":
+            if access == "make" and not database:
                 place.create()
             self.store = stack.enter_context(Store(database or place.database_url, create=access == "make"))
-            if access == "write":
+            if access != "read":  # not before: there would be a home for a database that can't be used
                 place.create()
             stack.pop_all()
         self.home = Home(home, self.store)

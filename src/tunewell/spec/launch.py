@@ -81,7 +81,9 @@ class Launch:
     preload: tuple[str, ...] = ()
     #: Added to the trial's environment.
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
-    #: Values in it that nobody is to see: they are taken out of what is told about the attempt's end.
+    #: Added to it, too, and kept in memory alone: it is in no file, and in no other process.
+    private_environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    #: Values in both that nobody is to see: they are taken out of what is told about the attempt's end.
     secrets: tuple[str, ...] = field(default=(), repr=False)
     working_directory: Path = Path()
     #: Hyperparameters, for schedulers that need no folder.

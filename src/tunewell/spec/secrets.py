@@ -1,17 +1,26 @@
-"""What a spec's `environment` holds is nobody else's business: its names may be shown, its values may not."""
+"""What is nobody else's business: the values of a spec's `environment`, whose names may be shown, and passwords."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import unquote, unquote_plus
 
 #: The field of a spec whose values are secret.
 FIELD = "environment"
 #: Shorter values (`1`, `true`, `cuda`) are no secrets, and are all over any text.
 _LEAST_LENGTH = 6
 _HIDDEN = "[not shown]"
-_PASSWORD = re.compile(r"(?<=://)([^/@:]*):[^/@]*(?=@)")
+#: Environment variables that are for the processes alone that open the database, and for no trial.
+PRIVATE_VARIABLES = ("TUNEWELL_DATABASE", "PGPASSWORD")
+#: A password may hold anything that somebody forgot to escape, so it goes up to the last `@`.
+_PASSWORD = re.compile(r"(?<=://)([^/@:?]*):(.*)(?=@)", re.DOTALL)
+#: Options of a database URL that are known to hold no secret.
+_PLAIN_OPTIONS = re.compile(
+    "(host|hostaddr|port|user|dbname|service|ssl(mode|rootcert|cert|key)|passfile|connect_timeout|application_name"
+    "|target_session_attrs|charset)(=|$)"
+)
 
 
 def is_secret(field: str) -> bool:
@@ -33,6 +42,36 @@ def hide_values(text: str, values: Iterable[str]) -> str:
     return text
 
 
+def without_private(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment that a trial may have, of this process's."""
+    return {name: value for name, value in environment.items() if name not in PRIVATE_VARIABLES}
+
+
 def without_password(url: str) -> str:
-    """Return a URL for people: with `***` for its password."""
-    return _PASSWORD.sub(r"\1:***", url)
+    """Return a URL for people: with `***` for its password, and without options that may be secret."""
+    if _is_file(url):
+        return url
+    base, options = _split(_PASSWORD.sub(r"\1:***", url))
+    shown = "&".join(option for option in options if _PLAIN_OPTIONS.match(option))
+    return f"{base}?{shown}" if shown else base
+
+
+def passwords(url: str) -> tuple[str, ...]:
+    """Return what of a URL nobody is to see: the password and options that may be secret; none if there are none."""
+    if _is_file(url):
+        return ()
+    found = _PASSWORD.search(url)
+    _, options = _split(_PASSWORD.sub("", url))
+    secret = [option.partition("=")[2] for option in options if not _PLAIN_OPTIONS.match(option)]
+    written = [*([found[2]] if found else []), *secret]
+    return tuple(text for part in written for text in {part, unquote(part), unquote_plus(part)} if text)
+
+
+def _split(url: str) -> tuple[str, list[str]]:
+    base, _, query = url.partition("?")
+    return base, query.split("&") if query else []
+
+
+def _is_file(url: str) -> bool:
+    """Whether a URL is that of a file: what looks like a password is part of its name."""
+    return url.startswith("sqlite:") or "://" not in url

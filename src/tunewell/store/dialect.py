@@ -18,7 +18,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.pool import NullPool
 
-from tunewell.spec.errors import ArgumentError, ConflictError, DataError, NotFoundError, UserError
+from tunewell.spec.errors import ArgumentError, NotFoundError, UserError
+from tunewell.spec.secrets import passwords, without_password
+from tunewell.store import postgresql_errors
+from tunewell.store.errors import Busy as Busy
+from tunewell.store.errors import StoreError as StoreError
+from tunewell.store.errors import Unreachable as Unreachable
 from tunewell.store.nudges import CHANNEL
 
 Connected = TypeVar("Connected")
@@ -32,6 +37,8 @@ CONNECT_SECONDS = 10
 ABSENT_SECONDS = 3.0
 #: When a server ends a transaction whose process has fallen silent, so that it does not keep others waiting.
 SILENT_SECONDS = 5
+#: The oldest PostgreSQL that can be used.
+OLDEST_SERVER = 15
 #: Any number that no other program on the same PostgreSQL server is likely to use.
 _UPGRADE_LOCK = 7_489_113_250_771
 
@@ -68,9 +75,11 @@ class Dialect(ABC):
                 connect_args=self.connect_arguments(),
                 poolclass=NullPool if self.read_only else None,
             )
-        except ModuleNotFoundError as error:
-            remedy = f"Install it: pip install '{error.name}[binary]'"
-            raise ArgumentError("database", f"the driver '{error.name}' is not installed", remedy) from None
+        except ImportError:
+            remedy = f"Install it: pip install 'tunewell[{self.url.get_backend_name()}]'"
+            raise ArgumentError("database", "the driver for it is not installed", remedy) from None
+        except sqlalchemy.exc.ArgumentError:
+            raise ArgumentError("database", "an option in its URL can't be used", _EXAMPLE) from None
 
         @event.listens_for(engine, "handle_error")
         def handle_error(context: ExceptionContext) -> None:
@@ -88,6 +97,10 @@ class Dialect(ABC):
     @abstractmethod
     def insert(self) -> InsertFunction:
         """The function that makes inserts which know `on_conflict_do_nothing`."""
+
+    def check(self, connection: Connection) -> None:
+        """Raise `DataError` if this server, or how it was set up, can't be used."""
+        del connection
 
     @abstractmethod
     def begin(self, connection: Connection, durable: bool) -> int:
@@ -262,19 +275,8 @@ class SQLite(Dialect):
         return None
 
 
-class StoreError(DataError):
-    """The database can't be read or written, now or until somebody sees to it; what it holds is not to blame."""
-
-
-class Unreachable(StoreError):
-    """The server does not answer, or has cut the connection."""
-
-
-class Busy(StoreError, ConflictError):
-    """Another process holds the database's lock."""
-
-
 _EXAMPLE = "Write it like sqlite:////folder/tunewell.db or postgresql://user:password@host/name"
+_ESCAPES = "In a password write @ as %40, / as %2F, : as %3A, ? as %3F and % as %25"
 _ELSEWHERE = "Choose another folder for the home"
 _RESTORE = "Put a backup in its place, or move it away to start with an empty database"
 _UNUSABLE = "database-not-usable"
@@ -340,7 +342,11 @@ class PostgreSQL(Dialect):
     @property
     def place(self) -> str:
         """The URL without the password."""
-        return self.url.render_as_string(hide_password=True)
+        return without_password(self._plain_url)
+
+    @property
+    def _plain_url(self) -> str:
+        return self.url.set(drivername="postgresql").render_as_string(hide_password=False)
 
     def connect_arguments(self) -> dict[str, Any]:
         """Bound every wait, leave transactions to `begin`, and say who we are.
@@ -349,6 +355,7 @@ class PostgreSQL(Dialect):
         """
         return {
             "autocommit": True,
+            "client_encoding": "utf8",  # whatever the environment says
             "target_session_attrs": "primary",  # a standby can't be written, until it is one no more
             "connect_timeout": CONNECT_SECONDS,
             "keepalives_idle": CONNECT_SECONDS,
@@ -357,6 +364,23 @@ class PostgreSQL(Dialect):
             "tcp_user_timeout": 1000 * CONNECT_SECONDS,
             "application_name": f"tunewell {os.getpid()} on {socket.gethostname()}",
         }
+
+    def check(self, connection: Connection) -> None:
+        """Refuse an old server, and a database that can't hold every text."""
+        driver: Any = connection.connection.driver_connection
+        if driver.info.server_version < OLDEST_SERVER * 10_000:
+            raise StoreError(
+                f"the server is PostgreSQL {driver.info.server_version // 10_000}",
+                field=self.place,
+                remedy=f"Use PostgreSQL {OLDEST_SERVER} or newer",
+            )
+        encoding = driver.info.parameter_status("server_encoding")
+        if encoding != "UTF8":
+            raise StoreError(
+                f"the database's encoding is {encoding}, which can't hold every text",
+                field=self.place,
+                remedy="Make another one (CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0)",
+            )
 
     def engine(self) -> Engine:
         """Return the engine; each connection waits for locks only so long."""
@@ -405,21 +429,8 @@ class PostgreSQL(Dialect):
         """Do nothing: a failed upgrade is rolled back as a whole."""
 
     def explain(self, error: BaseException) -> UserError | None:
-        """Map SQLSTATE classes; an error without a state is one of the connection."""
-        state = getattr(error, "sqlstate", None)
-        if state in ("55P03", "40P01", "40001"):
-            return Busy(
-                "another process has been writing for too long", field=self.place, remedy="Try again, or end it"
-            )
-        if state == "25006":
-            return StoreError("the server takes no writes just now (is it a standby?)", field=self.place)
-        if state is not None and state.startswith("53"):
-            return StoreError(f"the server has no room left ({error})", field=self.place)
-        if any(kind.__name__ == "OperationalError" for kind in type(error).__mro__):
-            return Unreachable(
-                f"the database can't be reached ({error})", field=self.place, remedy="Check the URL and the server"
-            )
-        return None
+        """Ask `postgresql_errors`; what is secret in the URL is not in the answer, whatever the driver says."""
+        return postgresql_errors.explain(error, self.place, passwords(self._plain_url))
 
 
 def dialect_of(url: str, create: bool = True) -> Dialect:
@@ -429,12 +440,14 @@ def dialect_of(url: str, create: bool = True) -> Dialect:
     """
     try:
         parsed = sqlalchemy.make_url(url)
-    except sqlalchemy.exc.ArgumentError:
+    except (sqlalchemy.exc.ArgumentError, ValueError):
         raise ArgumentError("database", "it is no database URL", _EXAMPLE) from None  # it may hold a password
     match parsed.get_backend_name():
         case "sqlite":
             return SQLite(parsed.set(drivername="sqlite+pysqlite"), create)
-        case "postgresql":
+        case "postgresql" | "postgres":
+            if url.count("@") > 1:  # what follows the first would be taken for a host, and shown
+                raise ArgumentError("database", "there is more than one '@' in its URL", _ESCAPES)
             return PostgreSQL(parsed.set(drivername="postgresql+psycopg"))
         case other:
             raise ArgumentError("database", f"'{other}' is no kind of database that can be used", _EXAMPLE)

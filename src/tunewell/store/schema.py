@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect
 
-from tunewell.spec.errors import DataError
+from tunewell.spec.errors import DataError, NotFoundError
 from tunewell.store.dialect import Dialect
 
 #: The newest migration in `SCRIPTS`.
@@ -16,16 +16,23 @@ SCRIPTS = Path(__file__).parent / "migrations"
 VERSION_TABLE = "tunewell_version"
 
 
-def prepare(engine: Engine, dialect: Dialect) -> None:
-    """Make or upgrade the tables if need be; safe while other processes do the same.
+def prepare(engine: Engine, dialect: Dialect, create: bool) -> None:
+    """Upgrade the tables if need be, make them if `create` says so; safe while other processes do the same.
 
-    Raises `DataError` if the database is of a newer version, or belongs to another program. An upgrade that fails
-    leaves the database as it was.
+    Raises `DataError` if the database can't be used, is of a newer version, or belongs to another program, and
+    `NotFoundError` if there are no tables and none are to be made. An upgrade that fails leaves the database as it was.
     """
     with engine.connect() as connection:
+        dialect.check(connection)
         version = _version(connection, dialect)
     if version == HEAD:
         return
+    if version is None and not create:
+        raise NotFoundError(
+            "there is nothing of Tunewell in this database yet",
+            field=dialect.place,
+            remedy="Name the one that the search was started with",
+        )
     if dialect.read_only:
         raise DataError(
             f"this database is not of this version of Tunewell (its tables are at {version}, this version reads "

@@ -63,7 +63,7 @@ class Store(ExperimentQueries, TrialQueries, ReportQueries, JobQueries):
         self._closed = False
         event.listen(self._engine, "checkin", self._give_back)
         try:
-            schema.prepare(self._engine, self._dialect)
+            schema.prepare(self._engine, self._dialect, create)
         except BaseException:
             self.close()
             raise

@@ -11,10 +11,11 @@ from tunewell.controller.job_kinds import Conclusion, Context, Part
 from tunewell.service.job_kinds.parts import LIGHT, entry_part, result_of
 from tunewell.service.types import OWNER
 from tunewell.service.views import save_report
+from tunewell.spec.secrets import PRIVATE_VARIABLES
 from tunewell.trial.files import read_json, write_json
 
 _ENTRIES = "tunewell.service.job_kinds.pages"
-#: Tells the job's process which database to open. It may hold a password, so it is in no file that others read.
+#: Tells the job's process which database to open.
 _DATABASE = "TUNEWELL_DATABASE"
 
 
@@ -50,7 +51,8 @@ class Import:
 
 def _part(context: Context, entry: str, arguments: dict[str, object]) -> Part:
     given = {**arguments, "home": str(context.home.folder)}
-    return entry_part(f"{_ENTRIES}:{entry}", LIGHT, given, environment={_DATABASE: context.store.url})
+    own = {name: os.environ[name] for name in PRIVATE_VARIABLES if name in os.environ}
+    return entry_part(f"{_ENTRIES}:{entry}", LIGHT, given, private={**own, _DATABASE: context.store.url})
 
 
 def write_report(folder: Path) -> None:

@@ -11,6 +11,7 @@ from tunewell.controller.loading import Recorded, recorded
 from tunewell.controller.resources import plan_resources
 from tunewell.spec.errors import DataError, UserError
 from tunewell.spec.launch import JobKey, Launch, Resources
+from tunewell.spec.secrets import passwords
 from tunewell.store.rows import ExperimentRow
 from tunewell.tasks.contract import Task
 from tunewell.trial.files import read_json
@@ -58,9 +59,14 @@ def entry_part(
     resources: Resources,
     arguments: Mapping[str, Any],
     preload: tuple[str, ...] = (),
-    environment: Mapping[str, str] | None = None,
+    private: Mapping[str, str] | None = None,
 ) -> Part:
-    """Return the part that calls an entry (`package.module:function`) with the folder of its attempt."""
+    """Return the part that calls an entry (`package.module:function`) with the folder of its attempt.
+
+    `private` is added to its environment, and written nowhere.
+    """
+    values = tuple((private or {}).values())
+    secrets = (*values, *(part for value in values for part in passwords(value)))
 
     def launch(folder: Path, attempt: int) -> Launch:
         return Launch(
@@ -68,8 +74,8 @@ def entry_part(
             folder=folder,
             entry=entry,
             preload=preload,
-            environment=environment or {},
-            secrets=tuple((environment or {}).values()),
+            private_environment=private or {},
+            secrets=secrets,
         )
 
     return Part(resources, launch, arguments)

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunewell.spec.errors import DataError
+from tunewell.spec.secrets import without_private
 
 #: Environment variable of converters: set if they are not to wait for a download.
 OFFLINE_VARIABLE = "TUNEWELL_OFFLINE"
@@ -187,7 +188,7 @@ def _run_converter(module: str, arguments: Sequence[str], environment: Mapping[s
     try:
         done = subprocess.run(
             [sys.executable, "-m", module, *arguments],
-            env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+            env={**without_private(os.environ), "OMP_NUM_THREADS": "1", **environment},
             capture_output=True,
             text=True,
             timeout=_DOWNLOAD_SECONDS,

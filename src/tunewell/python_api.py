@@ -22,6 +22,8 @@ SchedulerName = Literal["auto", "inline", "local"]
 
 #: Kind of an error → what to do about it in Python.
 _REMEDIES = {
+    "backup-needed": "Make one (pg_dump), then run `tunewell database upgrade`",
+    "database-moved": "Name that one with `database=` or TUNEWELL_DATABASE",
     "database-not-usable": "Choose another folder with `home=` or TUNEWELL_HOME",
     "experiment-differs": "Give the new one another name with `name=`, leave `name` out, or undo the change",
     "experiment-running": "Wait for it, or give another name with `name=`",

@@ -118,11 +118,32 @@ def test_every_command_takes_a_database() -> None:
     """Whatever opens a home can be told which database belongs to it."""
     group = get_command(app)
     assert isinstance(group, TyperGroup)
-    options = {
-        name: {option for one in command.params for option in one.opts} for name, command in group.commands.items()
-    }
+    commands = dict(group.commands)
+    databases = commands.pop("database")
+    assert isinstance(databases, TyperGroup)
+    commands |= {f"database {name}": command for name, command in databases.commands.items()}
+    options = {name: {option for one in command.params for option in one.opts} for name, command in commands.items()}
     assert {name for name, found in options.items() if ("--home" in found) != ("--database" in found)} == set()
-    assert {name for name, found in options.items() if "--home" not in found} == {"tasks"}
+    assert {name for name, found in options.items() if "--home" not in found} == {"tasks", "database copy"}
+
+
+def test_moving_a_home(run: Run, write: Callable[..., Path], url: URL) -> None:
+    """A home is moved with one command, which says what to name from then on; the old one says where all is now."""
+    spec, database = write(max_trials=1), url.render_as_string(hide_password=False)
+    assert run("search", spec, "--no-details").code == 0
+    told = run("database", "copy", ".tunewell", database)
+    assert told.code == 0, told.err
+    assert "rows copied from" in told.out and "name it with --database or TUNEWELL_DATABASE: postgresql://" in told.out
+    refused = run("list")
+    assert refused.code == 2
+    assert "this database was moved to postgresql://tunewell:***@" in refused.err and "--database" in refused.err
+    assert run("list", TUNEWELL_DATABASE=database).code == 0
+    assert "at 0001 already" in run("database", "upgrade", TUNEWELL_DATABASE=database).out
+    back = run("database", "copy", database, ".tunewell")
+    assert "from now on, do without --database" in back.out
+    assert run("list").code == 0
+    assert run("list", TUNEWELL_DATABASE=database).code == 2
+    assert not any(holds(answer.out + answer.err, url) for answer in (told, refused, back))
 
 
 def test_python_takes_a_database(

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,18 @@ from typing import Any
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import event
+from sqlalchemy import create_engine, event
 from sqlalchemy.pool import Pool
 
+from tests.conftest import DATABASES
+from tests.postgres import Server
 from tests.store import writers
 from tests.store.lives import NAME, add, create, report, run, start
 from tests.store.test_durability import process
 from tunewell.spec.errors import DataError, NotFoundError, SpecError
 from tunewell.spec.states import TrialState
 from tunewell.store import Store, schema
+from tunewell.store.dialect import dialect_of
 
 NEXT = """
 import sqlalchemy as sa
@@ -34,10 +38,22 @@ down_revision = "0001"
 
 
 def upgrade():
-    with op.batch_alter_table("experiment", recreate="always") as table:
+    how = "always" if op.get_bind().dialect.name == "sqlite" else "never"
+    with op.batch_alter_table("experiment", recreate=how) as table:
         table.add_column(sa.Column("owner", sa.Text))
     op.execute({statement!r})
 """
+
+
+@pytest.fixture(params=DATABASES)
+def bare(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """URL of a database of each kind, without tables."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'home' / 'tunewell.db'}"
+        return
+    server: Server = request.getfixturevalue("postgres")
+    with server.new_database() as url:
+        yield url
 
 
 @pytest.fixture
@@ -58,6 +74,29 @@ def release_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, statement: str
     (scripts / "versions" / "0002_owner.py").write_text(NEXT.format(statement=statement))
     monkeypatch.setattr(schema, "SCRIPTS", scripts)
     monkeypatch.setattr(schema, "HEAD", "0002")
+
+
+def ask(url: str, query: str) -> list[Any]:
+    """Return what a query finds in a database; do what it says."""
+    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+    try:
+        with engine.connect() as connection:
+            cursor = connection.exec_driver_sql(query)
+            found = list(cursor) if cursor.returns_rows else []
+            connection.commit()
+    finally:
+        engine.dispose()
+    return found
+
+
+def upgrade(url: str) -> str | None:
+    """Upgrade a database of which somebody else has a backup."""
+    dialect = dialect_of(url, create=False)
+    engine = dialect.engine()
+    try:
+        return schema.bring_up_to_date(engine, dialect, create=False, backed_up=True)
+    finally:
+        engine.dispose()
 
 
 def read(path: Path, query: str) -> list[Any]:
@@ -101,43 +140,68 @@ class TestMigrations:
         open_store(path).close()
         assert [file.name for file in path.parent.iterdir()] == ["tunewell.db"]
 
+    def test_without_a_backup_of_ours_an_upgrade_has_to_be_asked_for(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, postgres: Server
+    ) -> None:
+        """On a server, what holds rows is upgraded only by who says that there is a backup; what is empty, at once."""
+        with postgres.new_database("tables") as url, postgres.new_database("tables") as empty:
+            with Store(url) as store:
+                create(store)
+                run(store, 1, 0.5)
+                trials = store.trials(NAME)
+            release_next(tmp_path, monkeypatch)
+            told = r"must be upgraded \(its tables are at 0001, this version needs 0002\).* Make one \(pg_dump\)"
+            for _ in range(2):
+                with pytest.raises(DataError, match=told) as caught:
+                    Store(url)
+                assert caught.value.kind == "backup-needed"
+            assert ask(url, "SELECT version_num FROM tunewell_version") == [("0001",)]
+            assert upgrade(url) == "0001"
+            assert upgrade(url) == "0002"
+            with Store(url) as store:
+                assert store.trials(NAME) == trials
+                add(store, 2)
+            Store(empty).close()
+            assert ask(empty, "SELECT version_num FROM tunewell_version") == [("0002",)]
+
     def test_failed_upgrade_leaves_all_as_it_was(
-        self, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """An upgrade that fails half-way is undone, and the older version goes on with the database."""
-        with open_store(path) as store:
+        with Store(database) as store:
             create(store)
         with monkeypatch.context() as newer:
             release_next(tmp_path, newer, "SELECT nonsense")
             with pytest.raises(Exception, match="nonsense"):
-                open_store(path)
-        assert "owner" not in [column[1] for column in read(path, "PRAGMA table_info(experiment)")]
-        with open_store(path) as store:
+                upgrade(database)
+        with pytest.raises(Exception, match="owner"):
+            ask(database, "SELECT owner FROM experiment")
+        with Store(database) as store:
             add(store, 1)
 
-    def test_newer_database_is_refused(self, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_newer_database_is_refused(self, bare: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A database of a newer version is left alone; the error names both versions and the remedy."""
         with monkeypatch.context() as newer:
             release_next(tmp_path, newer)
-            open_store(path).close()
-        before = path.read_bytes()
-        with pytest.raises(DataError, match=r"tunewell\.db: .* newer version .* 0002, .* 0001.* Upgrade Tunewell"):
-            open_store(path)
-        assert path.read_bytes() == before
+            Store(bare).close()
+        for open_ in (Store, upgrade):
+            with pytest.raises(DataError, match=r": .* newer version .* 0002, .* 0001.* Upgrade Tunewell"):
+                open_(bare)
+        assert ask(bare, "SELECT version_num FROM tunewell_version") == [("0002",)]
 
-    def test_database_of_another_program_is_refused(self, path: Path) -> None:
+    def test_database_of_another_program_is_refused(self, bare: str) -> None:
         """Tables are never made among another program's."""
-        path.parent.mkdir()
-        with closing(sqlite3.connect(path)) as connection:
-            connection.execute("CREATE TABLE alembic_version (version_num TEXT)")
-        with pytest.raises(DataError, match=r"tables of another program \(alembic_version"):
-            open_store(path)
-        assert read(path, "SELECT name FROM sqlite_master") == [("alembic_version",)]
+        (Path(bare.removeprefix("sqlite:///")).parent if bare.startswith("sqlite") else Path("/")).mkdir(exist_ok=True)
+        ask(bare, "CREATE TABLE alembic_version (version_num VARCHAR(9))")
+        for open_ in (Store, upgrade):
+            with pytest.raises(DataError, match=r"tables of another program \(alembic_version"):
+                open_(bare)
+        with pytest.raises(Exception, match="experiment"):
+            ask(bare, "SELECT * FROM experiment")
 
-    def test_processes_open_a_new_home_at_once(self, path: Path) -> None:
-        """Several processes that find no database make one together."""
-        url = f"sqlite:///{path}"
-        with process("open", url) as one, process("open", url) as two, process("open", url) as three:
+    def test_processes_open_a_new_home_at_once(self, bare: str) -> None:
+        """Several processes that find no database, or one without tables, make one together."""
+        with process("open", bare) as one, process("open", bare) as two, process("open", bare) as three:
             together = (one, two, three)
             for child in together:
                 assert child.stdout is not None
@@ -147,8 +211,20 @@ class TestMigrations:
                 child.stdin.write("\n")
                 child.stdin.flush()
             assert [child.wait(timeout=60) for child in together] == [0, 0, 0]
-        with open_store(path) as store:
+        with Store(bare) as store:
             assert {row.name for row in store.experiments()} == {f"by-{child.pid}" for child in together}
+
+    def test_an_older_database_is_upgraded_once(
+        self, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Of several that find an older database, one upgrades it, and the others wait for that."""
+        with Store(database) as store:
+            create(store)
+        release_next(tmp_path, monkeypatch)
+        with ThreadPoolExecutor(4) as pool:
+            assert sorted(map(str, pool.map(upgrade, [database] * 4))) == ["0001", "0002", "0002", "0002"]
+        with Store(database) as store:
+            add(store, 1)
 
     def test_up_to_date_database_opens_without_alembic(self, path: Path) -> None:
         """Opening what needs no migration does not even import the tool for it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import closing
 from itertools import count
 from typing import Any
 
@@ -14,6 +15,7 @@ from tunewell.spec.errors import UserError
 from tunewell.spec.launch import AttemptKey, Report
 from tunewell.spec.states import TrialState
 from tunewell.store import AttemptEnd, Store
+from tunewell.store.copying import Database, move
 
 
 def step(store: Store, name: str, number: int) -> None:
@@ -66,6 +68,25 @@ def die_within(url: str) -> None:
             return
 
 
+def move_within(source: str, target: str) -> None:
+    """For n = 1, 2, 3, …: move a database in a process that kills itself before statement n, until one survives.
+
+    After each kill a line is printed, and one waited for.
+    """
+    for statement in count(1):
+        child = os.fork()
+        if child == 0:
+            _kill_before(statement)
+            with closing(Database(source, create=False)) as old, closing(Database(target, create=True)) as new:
+                move(old, new, lambda line: None)
+            os._exit(0)
+        if os.waitpid(child, 0)[1] == 0:
+            print("done", flush=True)
+            return
+        print("killed", flush=True)
+        sys.stdin.readline()
+
+
 def _kill_before(statement: int) -> None:
     executed = count(1)
 
@@ -106,4 +127,5 @@ if __name__ == "__main__":
         "die": die_within,
         "unprivileged": open_unprivileged,
         "read": read_unprivileged,
+        "move": move_within,
     }[what](*urls)

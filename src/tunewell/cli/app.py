@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from pydantic import ValidationError
 
-from tunewell.cli import INTERRUPTED, after, demo, import_, inspect, search
+from tunewell.cli import INTERRUPTED, after, database, demo, import_, inspect, search
 from tunewell.cli.options import print_json, terminal
 from tunewell.cli.wording import in_json, print_error
 from tunewell.service.following import JobFailed
@@ -53,6 +53,7 @@ app.command("evaluate")(after.evaluate)
 app.command("retrain")(after.retrain)
 app.command("predict")(after.predict)
 app.command("export-model")(after.export_model)
+app.add_typer(database.app, name="database")
 
 
 @app.callback(invoke_without_command=True)

@@ -12,9 +12,11 @@ from tunewell.spec.errors import MOST_ERRORS, ArgumentError, SpecErrors, UserErr
 
 #: Kind of an error → what to do about it here; facts of the error stand in braces.
 REMEDIES = {
+    "backup-needed": "Make one (pg_dump), then run `tunewell database upgrade`",
     "cache-not-writable": "Choose another home with --home or TUNEWELL_HOME",
     "cache-too-small": "Make room, choose another home with --home, or search fewer and smaller values of `image_size`",
     "data-changed": "Restore it, or start over with --new",
+    "database-moved": "Name that one with --database or TUNEWELL_DATABASE, or move it back: tunewell database copy",
     "database-not-usable": "Choose another folder with --home or TUNEWELL_HOME",
     "database-of-another-home": "Name that one with --home, or use another database",
     "disk-full": "Free some space and try again, or choose another folder with --home or TUNEWELL_HOME",

@@ -346,6 +346,18 @@ class Home:
         """How long nobody may serve before nobody does: who has lost the connection to the server is back soon."""
         return AWAY_SECONDS if self._is_shared else 0.0
 
+    @property
+    def at_work(self) -> str:
+        """What a process does in this home now, for people; empty: nothing."""
+        if self.is_served:
+            return "a controller runs what is recorded in it"
+        if self._store is not None and self._is_shared:
+            held = [f"{kind} {number}" for kind in ("experiment", "job") for number in self._store.owned(kind)]
+        else:
+            locks = (lock for kind in ("experiments", "jobs") for lock in self.folder.glob(f"{kind}/*/{_CONTROLLER}"))
+            held = [f"{lock.parent.parent.name[:-1]} '{lock.parent.name}'" for lock in locks if _is_held(lock)]
+        return f"{held[0]} is being run" if held else ""
+
     def is_running(self, name: str) -> bool:
         """Whether a controller runs the experiment now."""
         if self._store is not None and self._is_shared:

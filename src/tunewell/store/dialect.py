@@ -8,7 +8,7 @@ import socket
 import sqlite3
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,7 +42,7 @@ OLDEST_SERVER = 15
 #: Any number that no other program on the same PostgreSQL server is likely to use.
 _UPGRADE_LOCK = 7_489_113_250_771
 
-_NEXT_NUMBER = "UPDATE change SET number = number + 1 RETURNING number"
+_NEXT_NUMBER = "UPDATE change SET number = number + 1 WHERE moved_to IS NULL RETURNING number"
 _NEXT_NUMBER_TOLD = f"WITH next AS ({_NEXT_NUMBER}) SELECT number, pg_notify('{CHANNEL}', '') FROM next"
 
 _write_json = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
@@ -118,8 +118,8 @@ class Dialect(ABC):
         """Begin the transaction that makes or changes the tables; only one process at a time gets beyond this."""
 
     @abstractmethod
-    def back_up(self, version: str) -> None:
-        """Keep a copy of the database as it is at schema `version`, where that is ours to do."""
+    def back_up(self, version: str) -> bool:
+        """Keep a copy of the database as it is at schema `version`; False: that is not ours to do."""
 
     @abstractmethod
     def explain(self, error: BaseException) -> UserError | None:
@@ -223,7 +223,7 @@ class SQLite(Dialect):
         self._lock(connection, durable)
         driver: Any = connection.connection.driver_connection
         try:  # through SQLAlchemy it would cost four times as much
-            return int(driver.execute(_NEXT_NUMBER).fetchone()[0])
+            return _number(driver.execute(_NEXT_NUMBER).fetchone(), self.place)
         except sqlite3.Error as error:
             raise (self.explain(error) or error) from None
 
@@ -251,7 +251,7 @@ class SQLite(Dialect):
         _execute_patiently(connection, "PRAGMA journal_mode=WAL")
         self._lock(connection, durable=True)
 
-    def back_up(self, version: str) -> None:
+    def back_up(self, version: str) -> bool:
         """Copy the file to `<name>.backup-<version>` beside it."""
         partial_copy = self.path.with_name(f"{self.path.name}.backup-partial")
         os.close(os.open(partial_copy, os.O_RDWR | os.O_CREAT, 0o600))
@@ -262,6 +262,7 @@ class SQLite(Dialect):
             source.close()
             target.close()
         partial_copy.replace(self.path.with_name(f"{self.path.name}.backup-{version}"))
+        return True
 
     def explain(self, error: BaseException) -> UserError | None:
         """Map SQLite's result codes."""
@@ -310,6 +311,23 @@ def _is_there(path: Path) -> bool:
     except OSError as error:
         raise _unusable(path, f"the database can't be read ({error.strerror})") from None
     return True
+
+
+def _number(row: Sequence[Any] | None, place: str) -> int:
+    """Return the number that a transaction got."""
+    if row is None:
+        raise moved(place, "another place while it was open")
+    return int(row[0])
+
+
+def moved(place: str, target: str) -> StoreError:
+    """Return what is told of a database whose rows are to be found elsewhere now."""
+    return StoreError(
+        f"this database was moved to {target}",
+        field=place,
+        remedy="Name that one, or copy it back",
+        kind="database-moved",
+    )
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -411,7 +429,7 @@ class PostgreSQL(Dialect):
             raise (self.explain(error) or error) from None
         while cursor.nextset():
             pass
-        return int(cursor.fetchone()[0])
+        return _number(cursor.fetchone(), self.place)
 
     def take_stock(self, connection: Connection) -> None:
         """Gather statistics, without which a page is the beginning of all trials, sorted.
@@ -425,8 +443,9 @@ class PostgreSQL(Dialect):
         connection.exec_driver_sql("BEGIN")
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})")
 
-    def back_up(self, version: str) -> None:
-        """Do nothing: a failed upgrade is rolled back as a whole."""
+    def back_up(self, version: str) -> bool:
+        """Do nothing: who runs the server has a way of his own."""
+        return False
 
     def explain(self, error: BaseException) -> UserError | None:
         """Ask `postgresql_errors`; what is secret in the URL is not in the answer, whatever the driver says."""

@@ -7,27 +7,41 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, inspect
 
 from tunewell.spec.errors import DataError, NotFoundError
-from tunewell.store.dialect import Dialect
+from tunewell.store.dialect import Dialect, moved
 
 #: The newest migration in `SCRIPTS`.
 HEAD = "0001"
 SCRIPTS = Path(__file__).parent / "migrations"
 #: Not Alembic's usual name, so that a database of another program is not taken for ours.
 VERSION_TABLE = "tunewell_version"
+#: Tables in which there is something from the beginning on.
+_NEVER_EMPTY = (VERSION_TABLE, "change")
 
 
 def prepare(engine: Engine, dialect: Dialect, create: bool) -> None:
     """Upgrade the tables if need be, make them if `create` says so; safe while other processes do the same.
 
-    Raises `DataError` if the database can't be used, is of a newer version, or belongs to another program, and
-    `NotFoundError` if there are no tables and none are to be made. An upgrade that fails leaves the database as it was.
+    Raises `DataError` if the database can't be used, was moved away, is of a newer version, belongs to another program,
+    or must be upgraded without a copy of ours; `NotFoundError` if there are no tables and none are to be made. An
+    upgrade that fails leaves the database as it was.
+    """
+    if bring_up_to_date(engine, dialect, create):
+        target = moved_to(engine)
+        if target is not None:
+            raise moved(dialect.place, target)
+
+
+def bring_up_to_date(engine: Engine, dialect: Dialect, create: bool, backed_up: bool = False) -> str | None:
+    """Do what `prepare` does, wherever the rows are; return the version that was found, None if there were no tables.
+
+    With `backed_up`, somebody else has a copy.
     """
     with engine.connect() as connection:
         dialect.check(connection)
-        version = _version(connection, dialect)
-    if version == HEAD:
-        return
-    if version is None and not create:
+        found = version_of(connection, dialect)
+    if found == HEAD:
+        return found
+    if found is None and not create:
         raise NotFoundError(
             "there is nothing of Tunewell in this database yet",
             field=dialect.place,
@@ -35,20 +49,28 @@ def prepare(engine: Engine, dialect: Dialect, create: bool) -> None:
         )
     if dialect.read_only:
         raise DataError(
-            f"this database is not of this version of Tunewell (its tables are at {version}, this version reads "
+            f"this database is not of this version of Tunewell (its tables are at {found}, this version reads "
             f"{HEAD}), and can't be written to change that",
             field=dialect.place,
             remedy="Open it once as its owner",
         )
     with engine.connect() as connection:
         dialect.begin_upgrade(connection)
-        version = _version(connection, dialect)
-        if version != HEAD:
-            _upgrade(connection, dialect, version)
+        found = version_of(connection, dialect)
+        if found != HEAD:
+            _upgrade(connection, dialect, found, backed_up)
         connection.commit()
+    return found
 
 
-def _version(connection: Connection, dialect: Dialect) -> str | None:
+def moved_to(engine: Engine) -> str | None:
+    """Return where the rows of a database are now, None if they are in it."""
+    with engine.connect() as connection:
+        found: str | None = connection.exec_driver_sql("SELECT moved_to FROM change").scalar_one()
+    return found
+
+
+def version_of(connection: Connection, dialect: Dialect) -> str | None:
     """Return the migration that the tables are at, None if there are no tables."""
     tables = inspect(connection).get_table_names()
     if VERSION_TABLE in tables:
@@ -63,7 +85,13 @@ def _version(connection: Connection, dialect: Dialect) -> str | None:
     return None
 
 
-def _upgrade(connection: Connection, dialect: Dialect, version: str | None) -> None:
+def holds_rows(connection: Connection) -> bool:
+    """Whether anything is on record, whatever version the tables are at."""
+    tables = set(inspect(connection).get_table_names()) - set(_NEVER_EMPTY)
+    return any(connection.exec_driver_sql(f'SELECT 1 FROM "{table}" LIMIT 1').first() for table in sorted(tables))
+
+
+def _upgrade(connection: Connection, dialect: Dialect, found: str | None, backed_up: bool) -> None:
     # Alembic takes a fifth of a second to import, and is needed only once per version.
     from alembic import command
     from alembic.config import Config
@@ -72,14 +100,21 @@ def _upgrade(connection: Connection, dialect: Dialect, version: str | None) -> N
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    if version is not None:
-        if version not in known:
+    if found is not None:
+        if found not in known:
             raise DataError(
-                f"this database was written by a newer version of Tunewell (its tables are at {version}, this version "
+                f"this database was written by a newer version of Tunewell (its tables are at {found}, this version "
                 f"knows up to {HEAD})",
                 field=dialect.place,
                 remedy="Upgrade Tunewell, or use another home",
                 kind="newer-database",
             )
-        dialect.back_up(version)
+        if not dialect.back_up(found) and not backed_up and holds_rows(connection):
+            raise DataError(
+                f"this database must be upgraded (its tables are at {found}, this version needs {HEAD}), and nobody "
+                "has said that there is a backup",
+                field=dialect.place,
+                remedy="Make one (pg_dump), then have it upgraded",
+                kind="backup-needed",
+            )
     command.upgrade(config, HEAD)

@@ -54,12 +54,13 @@ home = Table(
 )
 
 #: One row: the number of the latest transaction. Each takes the next one when it begins, so writers take turns, and
-#: numbers are in the order of the commits.
+#: numbers are in the order of the commits. Where the database was moved to another place, none takes any more.
 change = Table(
     "change",
     metadata,
     Column("id", Integer, primary_key=True),
     Column("number", BigInteger, nullable=False),
+    Column("moved_to", Text),
 )
 
 experiment = Table(

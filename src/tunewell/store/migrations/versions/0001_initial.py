@@ -19,6 +19,7 @@ def upgrade() -> None:
         "change",
         sa.Column("id", sa.Integer, primary_key=True),
         sa.Column("number", sa.BigInteger, nullable=False),
+        sa.Column("moved_to", sa.Text),
     )
     op.execute("INSERT INTO change (id, number) VALUES (1, 0)")
     _create_experiment()

@@ -1,0 +1,44 @@
+"""Commands for whole databases."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from tunewell.cli.options import HOME, DatabaseOption, HomeOption, terminal
+from tunewell.service.databases import copy_database, upgrade_database
+from tunewell.spec.errors import count
+
+app = typer.Typer(help="Move a home to another database, or upgrade one.", no_args_is_help=True, rich_markup_mode=None)
+_PLACE = "A database's URL, or a home folder for the database in it."
+
+
+@app.command("copy")
+def copy(
+    source: Annotated[str, typer.Argument(metavar="FROM", help=_PLACE)],
+    target: Annotated[str, typer.Argument(metavar="TO", help=f"{_PLACE} It must be empty.")],
+) -> None:
+    """Move all that is on record into another database: from SQLite to PostgreSQL, or back.
+
+    The home folder stays where it is. FROM is kept as it was, and refused from then on; TO may be one that was moved
+    away before.
+    """
+    with terminal(stderr=True).status("Copying …") as status:
+        done = copy_database(source, target, lambda line: status.update(Text(line)))
+    console = terminal(soft_wrap=True)
+    console.print(f"{count(done.rows, 'row')} copied from {done.source} to {done.target}, and compared.")
+    if done.is_default:
+        console.print("It is the home's own: from now on, do without --database and TUNEWELL_DATABASE.")
+    else:
+        console.print(f"From now on, name it with --database or TUNEWELL_DATABASE: {done.target}")
+
+
+@app.command("upgrade")
+def upgrade(home: HomeOption = HOME, database: DatabaseOption = None) -> None:
+    """Upgrade the tables of a database on a server, of which you have made a backup (pg_dump)."""
+    done = upgrade_database(database or str(home))
+    same = done.before == done.after
+    changed = f"are at {done.after} already" if same else f"were upgraded from {done.before} to {done.after}"
+    terminal(soft_wrap=True).print(f"{done.place}: its tables {changed}.")

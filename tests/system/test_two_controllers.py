@@ -45,6 +45,7 @@ class Bench:
 
     def __init__(self, folder: Path, database: str, server: Server, stack: ExitStack) -> None:
         self.searches = Searches(folder, stack, database)
+        self._controllers: list[Controller] = []
         self._server, self._stack = server, stack
 
     def start(self, name: str) -> Controller:
@@ -52,12 +53,31 @@ class Bench:
         proxy = self._stack.enter_context(proxy_before(self._server))
         url = proxy.url(self.searches.database)
         controller = Controller(name, self.searches.start("controller", database=url, name=name), proxy)
-        wait_until(lambda: self._is_at_work(controller))
+        self._controllers.append(controller)
+        self.wait_until(lambda: "Running what is recorded" in self.searches.said(name))
         return controller
 
-    def _is_at_work(self, controller: Controller) -> bool:
-        assert controller.process.poll() is None, self.searches.said(controller.name)
-        return "Running what is recorded" in self.searches.said(controller.name)
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Wait until something is so, and check that the controllers live meanwhile."""
+
+        def is_so() -> bool:
+            for controller in self._controllers:
+                assert controller.process.poll() is None, self.searches.said(controller.name)
+            return condition()
+
+        wait_until(is_so)
+
+    def kill(self, controller: Controller) -> None:
+        """Kill a controller; what it has started lives on."""
+        self._controllers.remove(controller)
+        controller.process.kill()
+        controller.process.wait()
+
+    def create_and_open(self, trials: int, at_once: int = 2) -> None:
+        """Put the searches on record, whose trials may end."""
+        self.searches.open(*NAMES)
+        for name in NAMES:
+            self.searches.create(name, trials, at_once)
 
     def create_until(self, condition: Callable[[], bool], trials: int = 4) -> None:
         """Put searches on record until they have brought something about; their trials may end."""
@@ -65,33 +85,39 @@ class Bench:
             name = f"more-{number}"
             self.searches.create(name, trials)
             self.searches.open(name)
-            wait_until(lambda name=name: name in self.searches.begun())
+            self.wait_until(lambda name=name: name in self.searches.begun())
             if condition():
                 return
         raise AssertionError("40 searches did not bring it about")
 
-    def two_at_work(self, trials: int = 8, at_once: int = 2) -> tuple[Controller, Controller]:
+    def two_with_work(self) -> tuple[Controller, Controller]:
+        """Return two controllers, each of which has run something."""
+        both = self.start("first"), self.start("second")
+        self.create_until(lambda: all(self.searches.begun(controller.name) for controller in both))
+        return both
+
+    def two_at_work(self) -> tuple[Controller, Controller]:
         """Return a controller that runs searches whose trials wait for being let end, and one that is ready to."""
         first = self.start("first")
         for name in NAMES:
-            self.searches.create(name, trials, at_once)
-        wait_until(lambda: self.searches.begun("first") == set(NAMES))
+            self.searches.create(name, trials=8)
+        self.wait_until(lambda: self.searches.begun("first") == set(NAMES))
         return first, self.start("second")
 
     def wait_for_take_over(self, since: float) -> None:
         """Wait until the second controller has started trials of all searches, and check that it took not too long."""
-        wait_until(lambda: self.searches.begun("second", since) >= set(NAMES))
+        self.wait_until(lambda: self.searches.begun("second", since) >= set(NAMES))
         firsts = [
             min(note.time for note in self.searches.book() if note.work == name and note.by == "second")
             for name in NAMES
         ]
         assert max(firsts) - since <= TAKE_OVER_SECONDS
 
-    def check(self, *controllers: Controller) -> None:
+    def check(self) -> None:
         """Wait for the end of all work and of the controllers, and check what they leave."""
         self.searches.wait_for_end()
-        for controller in controllers:
-            assert controller.process.poll() is None, self.searches.said(controller.name)
+        self.wait_until(lambda: True)
+        for controller in self._controllers:
             controller.signal(signal.SIGTERM)
             assert controller.process.wait(60) == 0, self.searches.said(controller.name)
         assert self.searches.check(killed=True) == []
@@ -107,25 +133,23 @@ def bench(tmp_path: Path, postgres: Server) -> Iterator[Bench]:
 def test_both_take_work(bench: Bench) -> None:
     """Searches and jobs that are put on record are run by both controllers, each by one of them."""
     searches = bench.searches
-    both = bench.start("first"), bench.start("second")
-    bench.create_until(lambda: bool(searches.begun("first")) and bool(searches.begun("second")))
-    wait_until(searches.all_ended)
+    bench.two_with_work()
+    searches.wait_for_end()
     with searches.service() as service:
         for name in searches.trials:
             service.retrain(name, caller=OWNER)
-    bench.check(*both)
+    bench.check()
     assert {note.work for note in searches.book("ends")} == {*searches.trials, "job"}
 
 
 def test_the_other_goes_on_when_one_is_killed(bench: Bench) -> None:
     """What a killed controller ran is taken over, with the trials that live on."""
-    first, second = bench.two_at_work()
-    first.process.kill()
-    first.process.wait()
+    first, _ = bench.two_at_work()
+    bench.kill(first)
     lost = time.monotonic()
     bench.searches.open(*NAMES)
     bench.wait_for_take_over(lost)
-    bench.check(second)
+    bench.check()
 
 
 def stopped(first: Controller) -> Callable[[], None]:
@@ -150,28 +174,27 @@ def stalled(first: Controller) -> Callable[[], None]:
 def test_one_that_is_away_loses_its_work(bench: Bench, lose: Callable[[Controller], Callable[[], None]]) -> None:
     """What an absent controller ran is taken over; when it is back, it leaves that alone, and takes other work."""
     searches = bench.searches
-    first, second = bench.two_at_work()
+    first, _ = bench.two_at_work()
     come_back = lose(first)
     lost = time.monotonic()
     searches.open(*NAMES)
     bench.wait_for_take_over(lost)
     come_back()
     bench.create_until(lambda: bool(searches.begun("first", since=lost) - set(NAMES)))
-    bench.check(first, second)
+    bench.check()
     assert not searches.begun("first", since=lost) & set(NAMES)
 
 
 def test_short_cuts_change_nothing(bench: Bench) -> None:
     """Connections that are cut, and made anew at once, cost neither controller its work for good."""
     searches = bench.searches
-    first, second = bench.two_at_work()
-    searches.open(*NAMES)
-    for _ in range(4):
-        first.proxy.cut()
-        second.proxy.cut()
+    both = bench.two_with_work()
+    bench.create_and_open(trials=20)
+    for number in range(6):
+        both[number % 2].proxy.cut()
         now = len(searches.book())
-        wait_until(lambda now=now: len(searches.book()) >= now + 2 or searches.all_ended())
-    bench.check(first, second)
+        bench.wait_until(lambda now=now: len(searches.book()) >= now + 4)
+    bench.check()
 
 
 def test_a_start_that_comes_too_late_is_none(bench: Bench) -> None:
@@ -180,16 +203,16 @@ def test_a_start_that_comes_too_late_is_none(bench: Bench) -> None:
     Another one has found the attempt on record, and begun the next.
     """
     searches = bench.searches
-    first, second = bench.two_at_work()
+    first, _ = bench.two_at_work()
     first.proxy.at_commit(lambda: first.signal(signal.SIGSTOP), about=STARTED)
     searches.open("a")
-    wait_until(lambda: first.proxy.commits == 1)
+    bench.wait_until(lambda: first.proxy.commits == 1)
     lost = time.monotonic()
     searches.open(*NAMES)
     bench.wait_for_take_over(lost)
     first.signal(signal.SIGCONT)
     bench.create_until(lambda: bool(searches.begun("first", since=lost) - set(NAMES)))
-    bench.check(first, second)
+    bench.check()
     assert not searches.begun("first", since=lost) & set(NAMES)
     with searches.service() as service:
         assert {row.attempt for row in service.store.trials("a")} == {1, 2}
@@ -197,25 +220,23 @@ def test_a_start_that_comes_too_late_is_none(bench: Bench) -> None:
 
 def test_pauses_at_any_moment(bench: Bench) -> None:
     """Controllers that are stopped and woken in turns, for longer than their sessions last, double nothing."""
-    searches = bench.searches
-    first, second = bench.two_at_work(trials=60, at_once=1)
-    searches.open(*NAMES)
+    first, second = bench.two_with_work()
+    bench.create_and_open(trials=60, at_once=1)
     for controller in (first, second, first):
         controller.signal(signal.SIGSTOP)
         time.sleep(AWAY_SECONDS)
         controller.signal(signal.SIGCONT)
-    bench.check(first, second)
+    bench.check()
 
 
 def test_a_follower_is_not_told_of_a_change_of_controllers(bench: Bench) -> None:
     """A search that follows goes on following whichever controller has its experiment."""
     searches = bench.searches
-    first, second = bench.two_at_work()
+    first, _ = bench.two_at_work()
     search = searches.start("search", searches.folder / "a.yaml", database=searches.database, name="search")
-    wait_until(lambda: "runs the search" in searches.said("search"))
-    first.process.kill()
-    first.process.wait()
+    bench.wait_until(lambda: "runs the search" in searches.said("search"))
+    bench.kill(first)
     searches.open(*NAMES)
     assert search.wait(60) == 0, searches.said("search")
-    bench.check(second)
+    bench.check()
     assert searches.begun("search") == set()

@@ -62,9 +62,10 @@ class Bench:
         wait_until(lambda: condition() or (self.search is not None and self.search.poll() is not None))
 
     def wait_for_end(self) -> None:
-        """Wait for the end of the search, which must be a good one."""
+        """Wait for the end of the search, which must be a good one, and on record."""
         assert self.search is not None
         assert self.search.wait(100) == 0, self.searches.said("search")
+        assert self.searches.all_ended(), self.searches.said("search")
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 
 from tests.postgres import Server
 from tests.proxy import Proxy, proxy_before
-from tests.schedulers.bench import wait_until
+from tests.schedulers.bench import processes_below, wait_until
 from tests.system.bookkeeping import Searches
 from tunewell.service.types import OWNER
 
@@ -22,8 +22,8 @@ from tunewell.service.types import OWNER
 TAKE_OVER_SECONDS = 10.0
 #: Longer than the server keeps a session of which it hears nothing.
 AWAY_SECONDS = 7.0
-#: The parameter with which a start is recorded, as it is sent.
-STARTED = b"\0\0\0\x07started"
+#: The parameters with which a start, and the loss of an attempt, are recorded, as they are sent.
+STARTED, LOST = b"\0\0\0\x07started", b"\0\0\0\x04lost"
 NAMES = ("a", "b", "c")
 
 
@@ -216,6 +216,24 @@ def test_a_start_that_comes_too_late_is_none(bench: Bench) -> None:
     assert not searches.begun("first", since=lost) & set(NAMES)
     with searches.service() as service:
         assert {row.attempt for row in service.store.trials("a")} == {1, 2}
+
+
+def test_a_next_attempt_that_comes_too_late_is_none(bench: Bench) -> None:
+    """A controller that is stopped before it prepares a next attempt leaves alone the one that another has begun."""
+    searches = bench.searches
+    first, _ = bench.two_at_work()
+    first.proxy.at_commit(lambda: first.signal(signal.SIGSTOP), about=LOST)
+    processes_below(searches.home / "experiments" / "a")[0].kill()
+    bench.wait_until(lambda: first.proxy.commits == 1)
+    lost = time.monotonic()
+    bench.wait_until(lambda: any(note.attempt == 2 for note in searches.book()))
+    first.signal(signal.SIGCONT)
+    bench.create_until(lambda: bool(searches.begun("first", since=lost) - set(NAMES)))
+    searches.open(*NAMES)
+    bench.check()
+    assert not searches.begun("first", since=lost) & set(NAMES)
+    with searches.service() as service:
+        assert sorted(row.attempt for row in service.store.trials("a")) == [1] * 7 + [2]
 
 
 def test_pauses_at_any_moment(bench: Bench) -> None:

@@ -128,7 +128,10 @@ def test_a_folder_without_identity_is_nobodys(homes: tuple[Home, Home]) -> None:
 
 
 def test_a_database_belongs_to_one_home(tmp_path: Path, database: str) -> None:
-    """A database elsewhere is not used beside a second home, unless the first is gone."""
+    """A database elsewhere is not used beside a second home, unless the first is gone.
+
+    Where others may have it on another machine, it must be said that it is gone.
+    """
     with Store(database) as store:
         Home(tmp_path / "one", store).settle()
         told = re.escape(f"{store.place}: this database belongs to the home {tmp_path / 'one'}. Name that one")
@@ -137,6 +140,10 @@ def test_a_database_belongs_to_one_home(tmp_path: Path, database: str) -> None:
         (tmp_path / "one").rename(tmp_path / "moved")
         Home(tmp_path / "moved", store).settle()
         shutil.rmtree(tmp_path / "moved")
+        if store.session is not None:
+            with pytest.raises(ConflictError, match="this database belongs to the home"):
+                Home(tmp_path / "two", store).settle()
+            Home(tmp_path / "two", store).adopt()
         Home(tmp_path / "two", store).settle()
 
 
@@ -173,6 +180,10 @@ def test_a_damaged_identity_is_replaced(homes: tuple[Home, Home], tmp_path: Path
     file = leave(first, "first")
     (first.folder / records.IDENTITY).write_text('{"identity": 7}')
     again = Home(first.folder, first._store)
+    if first._store is not None and first._store.session is not None:
+        with pytest.raises(ConflictError, match="this database belongs to the home"):
+            again.settle()
+        again.adopt()
     again.settle()
     assert again.experiment("e") == file.parent
 

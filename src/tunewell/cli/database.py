@@ -8,7 +8,7 @@ import typer
 from rich.text import Text
 
 from tunewell.cli.options import HOME, DatabaseOption, HomeOption, terminal
-from tunewell.service.databases import copy_database, upgrade_database
+from tunewell.service.databases import copy_database, set_home, upgrade_database
 from tunewell.spec.errors import count
 
 app = typer.Typer(help="Move a home to another database, or upgrade one.", no_args_is_help=True, rich_markup_mode=None)
@@ -33,6 +33,16 @@ def copy(
         console.print("It is the home's own: from now on, do without --database and TUNEWELL_DATABASE.")
     else:
         console.print(f"From now on, name it with --database or TUNEWELL_DATABASE: {done.target}")
+
+
+@app.command("set-home")
+def set_home_(
+    database: Annotated[str, typer.Argument(metavar="DATABASE", help="URL of a database on a server.")],
+    home: HomeOption = HOME,
+) -> None:
+    """Give a database another home folder, because its own is gone for good: what lay there is lost."""
+    place = set_home(database, home)
+    terminal(soft_wrap=True).print(f"{place}: its home is {home.absolute()} now.")
 
 
 @app.command("upgrade")

@@ -24,6 +24,8 @@ REMEDIES = {
     "experiment-running": "Watch it with `tunewell show {experiment}`, or stop it with `tunewell stop {experiment}`",
     "folder-busy": "Wait for its end, or choose another `name` or --home",
     "foreign-database": "Give Tunewell one of its own with --home or --database",
+    "home-gone": "Name that one with --home, or, if it is gone for good, give the database this one: tunewell database "
+    "set-home",
     "home-not-writable": "Choose another with --home or TUNEWELL_HOME",
     "newer-database": "Upgrade Tunewell, or use another --home or --database",
     "no-result": "Name one with --trial",

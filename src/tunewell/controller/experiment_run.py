@@ -176,8 +176,8 @@ class ExperimentRun:
         folder = home.experiment(self.name)
         if "prepare" not in found.task.jobs and self.scheduler.needs_folder:  # what needs no job takes no time
             found.task.prepare(found.spec, found.space, folder, home.cache, lambda what, done, total: None)
-        attempts = partial(store.attempts, self.name)
-        setting = Setting(found.spec, found.task, self.scheduler, home, folder, resources, attempts)
+        attempts, has_attempt = partial(store.attempts, self.name), partial(store.has_attempt, self.name)
+        setting = Setting(found.spec, found.task, self.scheduler, home, folder, resources, attempts, has_attempt)
         tuner = found.tuner()
         self.concurrency = explain_concurrency(found.spec, resources, capacity, tuner)
         return recover(

@@ -180,7 +180,7 @@ class JobRun:
         assert self._parts is not None
         folder = staged_folder(launch)
         try:
-            make_way(self._context.home, launch)
+            make_way(self._context.home, launch, partial(self._context.store.job_has_attempt, self.id))
             clear_staged(launch)
             prepare_folder(folder, launch, self._checkpoint())
             write_json(folder / "job.json", dict(self._parts[self._part].arguments))

@@ -21,6 +21,8 @@ from tunewell.spec.states import Cause
 from tunewell.store.rows import AttemptRow
 from tunewell.tuners.contract import Suggestion
 
+#: Whether an attempt of this identity is on record at the work that is to begin.
+OnRecord = Callable[[str], bool]
 #: How the names of such folders begin.
 _STAGED = ".next-"
 
@@ -42,18 +44,24 @@ def wants_checkpoint(launch: Launch, suggestion: Suggestion) -> bool:
     return launch.key.attempt > 1 or suggestion.resume_from is not None
 
 
-def stage(home: Home, attempts: Callable[[int], list[AttemptRow]], launch: Launch, suggestion: Suggestion) -> Staged:
+def stage(
+    home: Home,
+    attempts: Callable[[int], list[AttemptRow]],
+    is_on_record: OnRecord,
+    launch: Launch,
+    suggestion: Suggestion,
+) -> Staged:
     """Make way for the folder of a new attempt and prepare it beside its place.
 
     An attempt goes on from the newest checkpoint of the attempts before it, or else from that of the trial that its
-    suggestion names. `attempts` gives the attempts at a trial that are on record.
+    suggestion names. `attempts` gives the attempts at a trial that are on record, `is_on_record` is as in `make_way`.
 
     Raises:
         OSError: it can't be done now.
     """
-    note = make_way(home, launch)
     key, checkpoint, source = launch.key, None, suggestion.resume_from
     assert isinstance(key, AttemptKey)
+    note = make_way(home, launch, is_on_record)
     if key.attempt > 1:
         checkpoint = newest_checkpoint(home, key.experiment, key.trial, attempts(key.trial))
     if checkpoint is None and source is not None:
@@ -67,8 +75,11 @@ def stage(home: Home, attempts: Callable[[int], list[AttemptRow]], launch: Launc
     return Staged(folder, missing, note)
 
 
-def make_way(home: Home, launch: Launch) -> str:
+def make_way(home: Home, launch: Launch, is_on_record: OnRecord) -> str:
     """Set aside what lies where the folder of a new attempt belongs: it can only be another life's; return a note.
+
+    An attempt whose identity is on record is none: another controller has taken the work over and begun it, while this
+    one was stopped.
 
     Raises:
         OSError: it can't be moved, or the processes that work in it have to end first.
@@ -76,7 +87,10 @@ def make_way(home: Home, launch: Launch) -> str:
     place = launch.folder
     if not os.path.lexists(place):
         return ""
-    if identity_of(place) is not None:
+    identity = identity_of(place)
+    if identity is not None and is_on_record(identity):
+        raise FileExistsError(f"{place}: another controller has begun that attempt")
+    if identity is not None:
         detail = "another life of its search has taken its place"
         if settle(place, Cause.NODE_LOST, detail) is None:
             ask_to_end(place, launch.limits.grace_seconds)

@@ -68,6 +68,8 @@ class Setting:
     resources: Resources
     #: Trial number → the attempts at it that are on record.
     attempts: Callable[[int], list[AttemptRow]]
+    #: Whether an attempt of this identity is on record at the trial of this number.
+    has_attempt: Callable[[int, str], bool]
 
     @property
     def name(self) -> str:
@@ -235,7 +237,8 @@ class TrialManager:
 
     def _staged(self, launch: Launch, suggestion: Suggestion) -> Staged | OSError:
         try:
-            return stage(self.setting.home, self.setting.attempts, launch, suggestion)
+            s = self.setting
+            return stage(s.home, s.attempts, partial(s.has_attempt, suggestion.number), launch, suggestion)
         except OSError as error:
             return error
 

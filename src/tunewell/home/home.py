@@ -141,6 +141,12 @@ class Home:
             with self.lock(name):
                 pass
 
+    def adopt(self) -> None:
+        """Make this the home of the database, whose own is gone for good."""
+        assert self._store is not None
+        with _held(self.folder / "home.lock", fcntl.LOCK_EX, self._explain_settling):
+            self._store.set_home(HomeRow(self._settle_identity(self._store), str(self.folder)))
+
     def settle(self) -> None:
         """Make sure that this is the home of the database; a copied home becomes one of its own, with a note.
 
@@ -150,10 +156,7 @@ class Home:
         if self._settled or self._store is None:
             return
 
-        def explain(holder: str) -> ConflictError:
-            return ConflictError(f"process {holder} is settling it", field=str(self.folder), remedy="Try again")
-
-        with _held(self.folder / "home.lock", fcntl.LOCK_EX, explain):
+        with _held(self.folder / "home.lock", fcntl.LOCK_EX, self._explain_settling):
             identity = self._settle_identity(self._store)
         known = self._store.home()
         within = Path(self._store.place).is_relative_to(self.folder)
@@ -163,12 +166,15 @@ class Home:
                 f"this database belongs to the home {known.folder}",
                 field=self._store.place,
                 remedy="Name that one, or use another database",
-                kind="database-of-another-home",
+                kind="home-gone" if self._is_shared else "database-of-another-home",
             )
         row = HomeRow(identity, str(self.folder))
         if known != row:
             self._store.set_home(row)
         self._settled = True
+
+    def _explain_settling(self, holder: str) -> ConflictError:
+        return ConflictError(f"process {holder} is settling it", field=str(self.folder), remedy="Try again")
 
     @property
     def _is_shared(self) -> bool:
@@ -351,12 +357,9 @@ class Home:
         """What a process does in this home now, for people; empty: nothing."""
         if self.is_served:
             return "a controller runs what is recorded in it"
-        if self._store is not None and self._is_shared:
-            held = [f"{kind} {number}" for kind in ("experiment", "job") for number in self._store.owned(kind)]
-        else:
-            locks = (lock for kind in ("experiments", "jobs") for lock in self.folder.glob(f"{kind}/*/{_CONTROLLER}"))
-            held = [f"{lock.parent.parent.name[:-1]} '{lock.parent.name}'" for lock in locks if _is_held(lock)]
-        return f"{held[0]} is being run" if held else ""
+        locks = [lock for kind in ("experiments", "jobs") for lock in self.folder.glob(f"{kind}/*/{_CONTROLLER}")]
+        held = next((lock for lock in locks if _is_held(lock)), None)
+        return "" if held is None else f"{held.parent.parent.name[:-1]} '{held.parent.name}' is being run"
 
     def is_running(self, name: str) -> bool:
         """Whether a controller runs the experiment now."""

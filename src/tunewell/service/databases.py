@@ -12,6 +12,7 @@ from tunewell.spec.errors import ConflictError
 from tunewell.store import schema
 from tunewell.store.copying import Database, move
 from tunewell.store.dialect import dialect_of
+from tunewell.store.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,23 @@ def upgrade_database(database: str) -> Upgraded:
     return Upgraded(dialect.place, str(found), schema.HEAD)
 
 
+def set_home(database: str, folder: Path) -> str:
+    """Give a database on a server another home, because its own is gone for good; return what people call it.
+
+    Raises:
+        ConflictError: a process is at work on what it holds.
+        UserError: it can't be opened, or the folder not be written.
+    """
+    url = url_of(database)
+    with closing(Database(url, create=False)) as opened:
+        check_idle(opened)
+    with Store(url, create=False) as store:
+        home = Home(folder, store)
+        home.create()
+        home.adopt()
+        return store.place
+
+
 def copy_database(source: str, target: str, tell: Callable[[str], None] = lambda line: None) -> Copied:
     """Move all that is on record from one database to another, which is used from then on, with the same home.
 
@@ -84,8 +102,7 @@ def copy_database(source: str, target: str, tell: Callable[[str], None] = lambda
 
 def check_idle(database: Database) -> None:
     """Raise `ConflictError` if a process is at work on what a database holds."""
-    for home in _homes(database):
-        busy = home.at_work
+    for busy in (database.at_work, *(home.at_work for home in _homes(database))):
         if busy:
             problem, remedy = f"it is in use: {busy}", "End that first; trials may live on"
             raise ConflictError(problem, field=database.place, remedy=remedy)

@@ -7,6 +7,7 @@ begun again.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from itertools import zip_longest
 from typing import Any
@@ -19,6 +20,7 @@ from tunewell.store import schema
 from tunewell.store.dialect import Dialect, dialect_of, moved
 from tunewell.store.postgresql_errors import reason_of
 from tunewell.store.rows import HomeRow
+from tunewell.store.session import Session
 from tunewell.store.tables import change, home, metadata
 
 #: Rows that are held in memory at once.
@@ -71,6 +73,11 @@ class Database:
             row = connection.execute(select(home)).first()
         return HomeRow(**row._mapping) if row is not None else None
 
+    @property
+    def at_work(self) -> str:
+        """What a process does with what is on record in it now, for people; empty: nothing that the database knows."""
+        return Session(self.engine, threading.Lock()).at_work() if self.dialect.shared else ""
+
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
@@ -95,7 +102,9 @@ def move(source: Database, target: Database, tell: Tell) -> int:
         return 0
     with source.engine.connect() as reading, target.engine.connect() as writing:
         number = source.dialect.begin(reading, durable=True)
+        source.dialect.linger(reading)
         target.dialect.begin_upgrade(writing)
+        target.dialect.linger(writing)
         _clear(writing, target)
         rows = sum(_copy(table, reading, writing, target.place, tell) for table in _tables())
         for table in _tables():

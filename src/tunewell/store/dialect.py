@@ -113,6 +113,9 @@ class Dialect(ABC):
     def take_stock(self, connection: Connection) -> None:
         """Let the database find out what the tables of trials hold, where its plans go by that."""
 
+    def linger(self, connection: Connection) -> None:  # noqa: B027 - a file waits for ever
+        """Let a transaction that has begun be silent for long."""
+
     @abstractmethod
     def begin_upgrade(self, connection: Connection) -> None:
         """Begin the transaction that makes or changes the tables; only one process at a time gets beyond this."""
@@ -407,7 +410,7 @@ class PostgreSQL(Dialect):
         @event.listens_for(engine, "connect")
         def connect(connection: Any, record: object) -> None:
             del record
-            connection.execute(f"SET lock_timeout = '{LOCK_SECONDS:.0f}s'")
+            connection.execute(f"SET lock_timeout = '{1000 * LOCK_SECONDS:.0f}ms'")
             connection.execute(f"SET idle_in_transaction_session_timeout = '{SILENT_SECONDS}s'")
 
         return engine
@@ -437,6 +440,10 @@ class PostgreSQL(Dialect):
         The server does so, too, but late, or never; where it is at it, there is nothing to do.
         """
         connection.exec_driver_sql("ANALYZE (SKIP_LOCKED) trial, report, event")
+
+    def linger(self, connection: Connection) -> None:
+        """Have the server not end it."""
+        connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
 
     def begin_upgrade(self, connection: Connection) -> None:
         """Take a lock that ends with the transaction."""

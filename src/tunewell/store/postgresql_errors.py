@@ -46,7 +46,7 @@ def explain(error: BaseException, place: str, secrets: Iterable[str] = ()) -> Us
             return told(f"the database can't be written: it is a standby, or read-only ({reason})", _PRIMARY)
         case _ if state == "42501":
             return told(f"a right is missing ({reason})", _RIGHTS)
-    is_of_connection = any(kind.__name__ == "OperationalError" for kind in type(error).__mro__)
+    is_of_connection = state == "25P03" or any(kind.__name__ == "OperationalError" for kind in type(error).__mro__)
     if is_of_connection or reason.startswith("invalid connection option"):
         remedy = next((remedy for pattern, remedy in _REMEDIES.items() if re.search(pattern, reason)), _REACH)
         return Unreachable(f"the database can't be reached ({reason})", field=place, remedy=remedy)

@@ -106,6 +106,14 @@ class Session:
         """Return the numbers of what any process owns of a kind."""
         return frozenset(self._read(_HELD, {"kind": self._class(kind)}))
 
+    def at_work(self) -> str:
+        """Return what a process does with what is on record now, for people; empty: nothing."""
+        if self.owned("serve"):
+            return "a controller runs what is recorded in it"
+        kinds: tuple[Owned, ...] = ("experiment", "job")
+        held = ((kind, number) for kind in kinds for number in self.owned(kind))
+        return next((f"{kind} {number} is being run" for kind, number in held), "")
+
     def _take(self, lock: _Lock) -> Lease | None:
         with self._writing:
             if lock in self._leases:  # the server would let the same connection have it twice
@@ -162,11 +170,12 @@ class Session:
     def close(self) -> None:
         """Let go of everything."""
         self._closed.set()
-        with self._writing:
-            for lease in self._leases.values():
-                lease.held = False
-            self._leases.clear()
-            self._close_unused()
+        if self._leases:
+            with self._writing:
+                for lease in self._leases.values():
+                    lease.held = False
+                self._leases.clear()
+                self._close_unused()
 
     def _open(self) -> Connection:
         known = self._connection

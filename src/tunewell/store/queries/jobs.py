@@ -74,6 +74,11 @@ class JobQueries(Reader):
         query = select(event).where(event.c.job == job_id, event.c.id > after).order_by(event.c.id).limit(limit)
         return [convert.event_row(row) for row in self._read(query)]
 
+    def job_has_attempt(self, job_id: int, identity: str) -> bool:
+        """Whether an attempt of this identity is on record at a job."""
+        started = self._read(select(event.c.data).where(event.c.job == job_id, event.c.kind == "started"))
+        return any((row.data or {}).get("identity") == identity for row in started)
+
     def requests(self, name: str) -> list[RequestRow]:
         """Return the requests about an experiment that have not been handled yet, in order."""
         query = _requests.where(request.c.experiment_id == self._id(name))

@@ -176,16 +176,15 @@ def is_usable(url: str) -> bool:
 def test_writers_wait_and_lose_nothing(pair: tuple[str, str]) -> None:
     """What is written to the old database while it is copied is refused, never lost."""
     source, target = pair
-    with Store(source) as store:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tunewell.store.dialect.LOCK_SECONDS", 0.05)
+        with Store(source) as store:  # its connections wait no longer than that
 
-        def write(line: str) -> None:
-            if line.startswith("trial: ") and "copied" in line:
-                with pytest.raises(ConflictError):
-                    add(store, 20)
+            def write(line: str) -> None:
+                if line.startswith("trial: ") and "copied" in line:
+                    with pytest.raises(ConflictError):
+                        add(store, 20)
 
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("tunewell.store.dialect.LOCK_SECONDS", 0.05)
-            store._engine.dispose()  # connections that wait no longer than that
             moved(source, target, write)
     with Store(target) as store:
         assert [row.number for row in store.trials(NAME)] == list(range(1, 9))

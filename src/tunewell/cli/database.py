@@ -9,7 +9,7 @@ from rich.text import Text
 
 from tunewell.cli.options import HOME, DatabaseOption, HomeOption, terminal
 from tunewell.service.databases import copy_database, set_home, upgrade_database
-from tunewell.spec.errors import count
+from tunewell.spec.errors import ArgumentError, count
 
 app = typer.Typer(help="Move a home to another database, or upgrade one.", no_args_is_help=True, rich_markup_mode=None)
 _PLACE = "A database's URL, or a home folder for the database in it."
@@ -36,11 +36,10 @@ def copy(
 
 
 @app.command("set-home")
-def set_home_(
-    database: Annotated[str, typer.Argument(metavar="DATABASE", help="URL of a database on a server.")],
-    home: HomeOption = HOME,
-) -> None:
-    """Give a database another home folder, because its own is gone for good: what lay there is lost."""
+def set_home_(home: HomeOption = HOME, database: DatabaseOption = None) -> None:
+    """Give a database on a server another home folder, because its own is gone for good: what lay there is lost."""
+    if database is None:
+        raise ArgumentError("database", "it must be named", "One that lies in the home has no other")
     place = set_home(database, home)
     terminal(soft_wrap=True).print(f"{place}: its home is {home.absolute()} now.")
 

@@ -367,3 +367,29 @@ def test_nothing_leaks(bench: Bench) -> None:
     assert open_descriptors() == descriptors
     wait_until(lambda: fork_server.children() == [])
     assert fork_server.num_fds() == held
+
+
+def test_released_attempts_live_on(bench: Bench) -> None:
+    """What another controller follows is told of no more, holds nothing here, and goes on."""
+    launch = bench.start(bench.launch(command=script("polite")))
+    bench.wait_for_output(launch)
+    bench.scheduler.release([launch.key])
+    told = len(bench.events)
+    other = bench.successor()
+    assert other.take_over(launch) == "alive"
+    other.scheduler.stop(launch.key)
+    assert other.finish(launch).stopped
+    bench.poll()
+    assert len(bench.events) == told
+    other.scheduler.close()
+
+
+def test_a_folder_that_comes_too_late(bench: Bench) -> None:
+    """Where an attempt has never begun, its place is taken: a folder that is moved there later finds no way in."""
+    launch = bench.launch()
+    late = launch.folder.with_name("late")
+    launch.folder.rename(late)
+    assert bench.take_over(launch) == "unknown"
+    with pytest.raises(OSError, match="not empty"):
+        late.rename(launch.folder)
+    assert records.read_exit(launch.folder) is not None

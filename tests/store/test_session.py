@@ -13,6 +13,7 @@ from sqlalchemy import make_url
 from tests.postgres import Server
 from tests.schedulers.bench import wait_until
 from tests.store.lives import NAME, create
+from tunewell.spec.errors import ConflictError
 from tunewell.store import Store
 from tunewell.store.errors import StoreError
 from tunewell.store.session import Lease, Owned, Session
@@ -171,3 +172,24 @@ def test_a_file_needs_no_news(tmp_path: os.PathLike[str]) -> None:
     with Store(f"sqlite:///{tmp_path}/tunewell.db") as store:
         assert store.nudged() and store.nudged()
         assert store.session is None and store.owned("experiment") == frozenset()
+
+
+def test_a_transaction_that_could_not_begin_leaves_nothing(
+    stores: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An owner whose transaction had to wait for too long, or was given up, writes the next one."""
+    first, second = stores
+    with ExitStack() as stack:
+        own(stack, first)
+        with session(first).connection() as connection:
+            connection.exec_driver_sql("SET lock_timeout = '50ms'")
+        with second.transaction() as tx:
+            tx.add_notes(NAME, ["in the way"])
+            with pytest.raises(ConflictError), first.transaction() as late:
+                late.add_notes(NAME, ["late"])
+        with pytest.raises(RuntimeError), first.transaction() as given_up:
+            given_up.take_over(NAME)
+            raise RuntimeError
+        first.add_notes(NAME, ["written"])
+        assert first.experiment(NAME).notes == ("in the way", "written")
+        assert first.experiment(NAME).term == 0

@@ -9,6 +9,7 @@ import sqlite3
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -377,7 +378,6 @@ class PostgreSQL(Dialect):
         return {
             "autocommit": True,
             "client_encoding": "utf8",  # whatever the environment says
-            "target_session_attrs": "primary",  # a standby can't be written, until it is one no more
             "connect_timeout": CONNECT_SECONDS,
             "keepalives_idle": CONNECT_SECONDS,
             "keepalives_interval": 2,
@@ -429,6 +429,8 @@ class PostgreSQL(Dialect):
         except connection.dialect.loaded_dbapi.Error as error:
             if driver.closed:
                 connection.invalidate(error)
+            else:
+                end_transaction(connection)
             raise (self.explain(error) or error) from None
         while cursor.nextset():
             pass
@@ -457,6 +459,15 @@ class PostgreSQL(Dialect):
     def explain(self, error: BaseException) -> UserError | None:
         """Ask `postgresql_errors`; what is secret in the URL is not in the answer, whatever the driver says."""
         return postgresql_errors.explain(error, self.place, passwords(self._plain_url))
+
+
+def end_transaction(connection: Connection) -> None:
+    """Undo a transaction of PostgreSQL that `begin` has begun, of which SQLAlchemy may know nothing."""
+    if connection.invalidated:
+        return
+    driver: Any = connection.connection.dbapi_connection
+    with suppress(connection.dialect.loaded_dbapi.Error):  # one that is gone with its connection needs no end
+        driver.rollback()
 
 
 def dialect_of(url: str, create: bool = True) -> Dialect:

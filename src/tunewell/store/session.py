@@ -18,7 +18,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Engine, TextClause, text
 
 from tunewell.spec.errors import UserError
-from tunewell.store.dialect import SILENT_SECONDS, patiently
+from tunewell.store.dialect import SILENT_SECONDS, end_transaction, patiently
 
 #: How often a connection with locks shows that its process is alive.
 ALIVE_SECONDS = 1.0
@@ -162,10 +162,10 @@ class Session:
         connection = self._open()
         try:
             yield connection
-        except BaseException:
+        finally:
             with suppress(UserError):
                 connection.rollback()
-            raise
+                end_transaction(connection)
 
     def close(self) -> None:
         """Let go of everything."""

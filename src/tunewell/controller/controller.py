@@ -136,7 +136,7 @@ class Controller:
         lease = lock.enter_context(self.home.lock(name, patience))
         with lock:
             place = (self._inline or self._line).place
-            self._check_hosts(f"experiment '{name}'", self.store.hosts(name), place.scheduler)
+            self._check_hosts(f"experiment '{name}'", lambda: self.store.hosts(name), place.scheduler)
             with self.store.transaction() as tx:
                 term = tx.take_over(name)
             row, requests = self.store.experiment(name), self.store.requests(name)
@@ -155,9 +155,7 @@ class Controller:
         lock = ExitStack()
         lease = lock.enter_context(self.home.lock_job(job.id, patience=0.0))
         with lock:
-            now = self.store.job(job.id)
-            hosts = {now.host} if now.state is JobState.RUNNING and now.host else set()
-            self._check_hosts(f"job {job.id}", hosts, self._line.place.scheduler)
+            self._check_hosts(f"job {job.id}", lambda: self._hosts_of(job.id), self._line.place.scheduler)
             with self.store.transaction() as tx:
                 term = tx.take_over_job(job.id)
             done = [event.attempt for event in self.store.job_events(job.id) if event.kind == "part" and event.attempt]
@@ -167,13 +165,19 @@ class Controller:
         self._seen_at.pop(job.id, None)
         self._guarded(run, run.begin)
 
-    def _check_hosts(self, what: str, hosts: Collection[str], scheduler: Scheduler) -> None:
+    def _hosts_of(self, job: int) -> Collection[str]:
+        row = self.store.job(job)
+        return [row.host] if row.state is JobState.RUNNING and row.host else []
+
+    def _check_hosts(self, what: str, hosts: Callable[[], Collection[str]], scheduler: Scheduler) -> None:
         """Refuse to take over what runs on another machine: nobody here could tell what became of it.
 
         A database in a file has no controllers on other machines.
         """
-        elsewhere = sorted(set(hosts) - {scheduler.host} - self._surroundings.lost_hosts)
-        if elsewhere and self.store.session is not None:
+        if self.store.session is None:
+            return
+        elsewhere = sorted(set(hosts()) - {scheduler.host} - self._surroundings.lost_hosts)
+        if elsewhere:
             raise UserError(
                 f"{what} has work running on host {elsewhere[0]}. Start a controller there or, if that machine is gone "
                 f"for good, one with --lost-host {elsewhere[0]}"

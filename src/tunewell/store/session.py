@@ -7,6 +7,7 @@ of a process that has fallen silent; there is no clock of our own to go by.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 import zlib
@@ -19,6 +20,8 @@ from sqlalchemy import Connection, Engine, TextClause, text
 
 from tunewell.spec.errors import UserError
 from tunewell.store.dialect import SILENT_SECONDS, end_transaction, patiently
+
+log = logging.getLogger(__name__)
 
 #: How often a connection with locks shows that its process is alive.
 ALIVE_SECONDS = 1.0
@@ -222,10 +225,12 @@ class Session:
                 continue
             try:
                 if self._leases:
-                    with suppress(UserError):
-                        connection = self._open()
-                        connection.exec_driver_sql("SELECT 1")
-                        connection.commit()
+                    self._open().exec_driver_sql("SELECT 1")
+            except UserError:  # it is tried again
+                pass
+            except Exception:
+                log.exception("the connection that has the locks can't be kept")
+                self._close_connection()
             finally:
                 self._writing.release()
 

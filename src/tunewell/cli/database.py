@@ -20,10 +20,10 @@ def copy(
     source: Annotated[str, typer.Argument(metavar="FROM", help=_PLACE)],
     target: Annotated[str, typer.Argument(metavar="TO", help=f"{_PLACE} It must be empty.")],
 ) -> None:
-    """Move all that is on record into another database: from SQLite to PostgreSQL, or back.
+    """Move all that is on record into another database.
 
-    The home folder stays where it is. FROM is kept as it was, and refused from then on; TO may be one that was moved
-    away before.
+    From SQLite to PostgreSQL, or back. The home folder stays where it is. FROM is kept as it was, and refused from then
+    on; TO may be one that was moved away before.
     """
     with terminal(stderr=True).status("Copying …") as status:
         done = copy_database(source, target, lambda line: status.update(Text(line)))
@@ -46,7 +46,7 @@ def set_home_(home: HomeOption = HOME, database: DatabaseOption = None) -> None:
 
 @app.command("upgrade")
 def upgrade(home: HomeOption = HOME, database: DatabaseOption = None) -> None:
-    """Upgrade the tables of a database on a server, of which you have made a backup (pg_dump)."""
+    """Upgrade a database of which you have made a backup (pg_dump)."""
     done = upgrade_database(database or str(home))
     same = done.before == done.after
     changed = f"are at {done.after} already" if same else f"were upgraded from {done.before} to {done.after}"

@@ -140,6 +140,8 @@ def test_there_and_back(pair: tuple[str, str]) -> None:
         assert [row.number for row in store.trials(NAME)] == list(range(1, 11))
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_killed_at_any_moment(pair: tuple[str, str]) -> None:
     """Wherever a move is ended, one of the two has all rows and can be used; begun again, it comes to its end."""
     source, target = pair

@@ -9,10 +9,13 @@ import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import pytest
+from _pytest.mark.structures import ParameterSet
 
 from tests.system.ledger import END_SECONDS, leftovers
 from tunewell.home.home import Home
@@ -20,6 +23,12 @@ from tunewell.schedulers.claims import Claims
 from tunewell.service.service import Service
 from tunewell.service.types import OWNER
 from tunewell.spec.states import JobState
+
+
+def slow(*cases: Callable[..., object]) -> list[ParameterSet]:
+    """Return cases of a test that are left out where there is little time; a quick one stands for them."""
+    return [pytest.param(case, marks=pytest.mark.slow) for case in cases]
+
 
 #: Notes when it begins and ends, by a clock that all processes share, and who has started it. Takes a while, and ends
 #: once the gate of its search is open. A training anew of a job does the same.

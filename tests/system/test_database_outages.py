@@ -17,7 +17,7 @@ import pytest
 from tests.postgres import PASSWORD, Server, running_server
 from tests.proxy import Proxy, proxy_before
 from tests.schedulers.bench import wait_until
-from tests.system.bookkeeping import Searches
+from tests.system.bookkeeping import Searches, slow
 
 #: Enough for things to happen between the first and the last one.
 TRIALS = 20
@@ -176,24 +176,23 @@ def stalled_and_cut(bench: Bench) -> None:
 STARTED = b"\0\0\0\x07started"
 OUTAGES = (
     cut,
-    restarted,
     crashed,
     killed,
     away,
-    failed_over,
     failed_over_early,
-    answers_lost,
     answers_lost_about_starts,
     stalled,
     stalled_for_long,
     stalled_and_cut,
 )
 #: Those that another process feels, too.
-FOLLOWED = (cut, restarted, away, failed_over, answers_lost, stalled_for_long)
+FOLLOWED = (cut, away, failed_over, answers_lost, stalled_for_long)
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("outage", OUTAGES, ids=lambda outage: outage.__name__)
+@pytest.mark.parametrize(
+    "outage", [restarted, answers_lost, failed_over, *slow(*OUTAGES)], ids=lambda outage: outage.__name__
+)
 def test_a_search_outlives(bench: Bench, outage: Callable[[Bench], None]) -> None:
     """Whatever happens to its database, a search ends well, with nothing lost, doubled or failed."""
     bench.start_search()
@@ -203,7 +202,7 @@ def test_a_search_outlives(bench: Bench, outage: Callable[[Bench], None]) -> Non
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("outage", FOLLOWED, ids=lambda outage: outage.__name__)
+@pytest.mark.parametrize("outage", [restarted, *slow(*FOLLOWED)], ids=lambda outage: outage.__name__)
 def test_a_controller_and_who_follows_it_outlive(bench: Bench, outage: Callable[[Bench], None]) -> None:
     """Whatever happens to its database, a controller serves on, and a search that it runs is followed to its end."""
     searches = bench.searches

@@ -36,7 +36,7 @@ def test_cut_copies_of_checkpoints_are_not_gone_on_from(tmp_path: Path) -> None:
     assert one.check({}) == []
 
 
-@pytest.mark.xfail(reason="one controller at most runs all work of a home", strict=False)
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("served", [False, True], ids=["commands", "two controllers"])
 def test_kills_and_outages_lose_nothing(tmp_path: Path, served: bool) -> None:

@@ -15,7 +15,7 @@ import pytest
 from tests.postgres import Server
 from tests.proxy import Proxy, proxy_before
 from tests.schedulers.bench import processes_below, wait_until
-from tests.system.bookkeeping import Searches
+from tests.system.bookkeeping import Searches, slow
 from tunewell.service.types import OWNER
 
 #: Longest time until the other controller goes on with what one has lost.
@@ -170,7 +170,7 @@ def stalled(first: Controller) -> Callable[[], None]:
     return first.proxy.flow
 
 
-@pytest.mark.parametrize("lose", [stopped, cut_off, stalled], ids=lambda lose: lose.__name__)
+@pytest.mark.parametrize("lose", [stopped, *slow(cut_off, stalled)], ids=lambda lose: lose.__name__)
 def test_one_that_is_away_loses_its_work(bench: Bench, lose: Callable[[Controller], Callable[[], None]]) -> None:
     """What an absent controller ran is taken over; when it is back, it leaves that alone, and takes other work."""
     searches = bench.searches
@@ -185,6 +185,7 @@ def test_one_that_is_away_loses_its_work(bench: Bench, lose: Callable[[Controlle
     assert not searches.begun("first", since=lost) & set(NAMES)
 
 
+@pytest.mark.slow
 def test_short_cuts_change_nothing(bench: Bench) -> None:
     """Connections that are cut, and made anew at once, cost neither controller its work for good."""
     searches = bench.searches
@@ -236,6 +237,7 @@ def test_a_next_attempt_that_comes_too_late_is_none(bench: Bench) -> None:
         assert sorted(row.attempt for row in service.store.trials("a")) == [1] * 7 + [2]
 
 
+@pytest.mark.slow
 def test_pauses_at_any_moment(bench: Bench) -> None:
     """Controllers that are stopped and woken in turns, for longer than their sessions last, double nothing."""
     first, second = bench.two_with_work()
@@ -247,6 +249,7 @@ def test_pauses_at_any_moment(bench: Bench) -> None:
     bench.check()
 
 
+@pytest.mark.slow
 def test_a_follower_is_not_told_of_a_change_of_controllers(bench: Bench) -> None:
     """A search that follows goes on following whichever controller has its experiment."""
     searches = bench.searches

@@ -181,3 +181,22 @@ def test_an_error_leaves_nothing(run: Run, write: Callable[..., Path], tmp_path:
     assert (told.code, told.out) == (2, "")
     assert told.err.startswith("error: postgresql://me:***@127.0.0.1:1/db: the database can't be reached (Connection")
     assert not (tmp_path / ".tunewell").exists()
+
+
+def test_a_home_that_is_gone(run: Run, write: Callable[..., Path], tmp_path: Path, url: URL) -> None:
+    """A database keeps to its home until somebody says that it is gone; then its searches go on in another one."""
+    variables = {"TUNEWELL_DATABASE": url.render_as_string(hide_password=False)}
+    assert run("search", write(max_trials=2), "--no-details", "--home", "old", **variables).code == 0
+    more = write(max_trials=3)
+    refused = run("search", more, "--no-details", "--home", "new", **variables)
+    assert refused.code == 2
+    assert f"this database belongs to the home {tmp_path / 'old'}. Name that one with --home, or" in refused.err
+    assert "tunewell database set-home" in refused.err
+    (tmp_path / "old").rename(tmp_path / "gone")
+    given = run("database", "set-home", "--home", "new", **variables)
+    assert (given.code, f"its home is {tmp_path / 'new'} now." in given.out) == (0, True), given
+    done = run("search", more, "--no-details", "--home", "new", "--json", **variables)
+    assert (done.code, done.json["trials"]["succeeded"]) == (0, 3), done
+    unnamed = run("database", "set-home")
+    assert (unnamed.code, unnamed.out) == (2, "")
+    assert "--database: it must be named" in unnamed.err

@@ -111,7 +111,7 @@ def test_what_a_disk_refuses_is_an_error_and_no_traceback(
 
 def test_every_command_is_described_in_a_line() -> None:
     """On a usual terminal no description of a command in a list of them is cut off."""
-    for arguments, amount in (([], len(app.registered_commands) + 1), (["database"], 2)):
+    for arguments, amount in (([], len(app.registered_commands) + 1), (["database"], 3)):
         shown = CliRunner().invoke(app, [*arguments, "--help"], env={"COLUMNS": "80"}, catch_exceptions=False).output
         _, commands = shown.split("Commands:\n")
         assert len(commands.splitlines()) == amount

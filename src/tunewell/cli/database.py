@@ -37,7 +37,10 @@ def copy(
 
 @app.command("set-home")
 def set_home_(home: HomeOption = HOME, database: DatabaseOption = None) -> None:
-    """Give a database on a server another home folder, because its own is gone for good: what lay there is lost."""
+    """Give a database on a server another home.
+
+    Do so only if its own home is gone for good: what lay there is lost, and trials that ran begin again.
+    """
     if database is None:
         raise ArgumentError("database", "it must be named", "One that lies in the home has no other")
     place = set_home(database, home)

@@ -49,9 +49,9 @@ def asked_statements() -> Iterator[list[str]]:
         sqlalchemy.event.remove(sqlalchemy.Engine, "before_cursor_execute", note)
 
 
-def test_a_list_reads_no_trials(service: Service, tmp_path: Path) -> None:
+def test_a_list_reads_no_trials(service: Service) -> None:
     """Counts, best trials and folders of a whole page of experiments come from one question to the database."""
-    with Service(tmp_path / "home") as other, asked_statements() as asked:
+    with Service(service.home.folder, service.store.url) as other, asked_statements() as asked:
         first, second = other.experiments().items
     assert second.best is not None and (second.best.number, second.trials[TrialState.SUCCEEDED]) == (3, 3)
     assert first.best is None

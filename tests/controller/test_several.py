@@ -82,9 +82,7 @@ def test_running_work_is_taken_over_where_it_runs(
         assert set(other._experiments) == {"e"}
         return
     assert not other._experiments
-    told = (
-        r"experiment 'e' has work running on host fake. Start a controller there or, if that machine is gone for good"
-    )
+    told = r"experiment 'e' has work running on host fake. Start a controller there, or say"
     with pytest.raises(UserError, match=told):
         other.take_experiment("e")
     assert "has work running on host fake" in caplog.text

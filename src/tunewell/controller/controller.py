@@ -179,8 +179,10 @@ class Controller:
         elsewhere = sorted(set(hosts()) - {scheduler.host} - self._surroundings.lost_hosts)
         if elsewhere:
             raise UserError(
-                f"{what} has work running on host {elsewhere[0]}. Start a controller there or, if that machine is gone "
-                f"for good, one with --lost-host {elsewhere[0]}"
+                f"{what} has work running on host {elsewhere[0]}",
+                remedy="Start a controller there, or say that this machine is gone for good",
+                kind="work-elsewhere",
+                host=elsewhere[0],
             )
 
     @property

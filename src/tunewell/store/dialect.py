@@ -32,6 +32,8 @@ InsertFunction = Callable[[Table], sqlite.Insert | postgresql.Insert]
 
 #: How long a writer waits for another process to finish its transaction.
 LOCK_SECONDS = 30.0
+#: What the server knows our connections by, before process and machine.
+PROGRAM = "tunewell"
 #: How long a server is waited for that does not answer, and a connection on which nothing arrives any more.
 CONNECT_SECONDS = 10
 #: How long a server that is gone, as while it starts again, is waited for by whoever was connected to it.
@@ -383,7 +385,7 @@ class PostgreSQL(Dialect):
             "keepalives_interval": 2,
             "keepalives_count": 3,
             "tcp_user_timeout": 1000 * CONNECT_SECONDS,
-            "application_name": f"tunewell {os.getpid()} on {socket.gethostname()}",
+            "application_name": f"{PROGRAM} {os.getpid()} on {socket.gethostname()}",
         }
 
     def check(self, connection: Connection) -> None:

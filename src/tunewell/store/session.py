@@ -8,6 +8,7 @@ of a process that has fallen silent; there is no clock of our own to go by.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 import zlib
@@ -19,7 +20,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Engine, TextClause, text
 
 from tunewell.spec.errors import UserError
-from tunewell.store.dialect import SILENT_SECONDS, end_transaction, patiently
+from tunewell.store.dialect import PROGRAM, SILENT_SECONDS, end_transaction, patiently
 
 log = logging.getLogger(__name__)
 
@@ -144,8 +145,8 @@ class Session:
 
     def _holder(self, lock: _Lock) -> str:
         if lock in self._leases:
-            return "this one"
-        return str(next(iter(self._read(_HOLDER, self._names(lock))), "unknown"))
+            return str(os.getpid())
+        return str(next(iter(self._read(_HOLDER, self._names(lock))), "unknown")).removeprefix(f"{PROGRAM} ")
 
     # The connection ---------------------------------------------------------------------------------------
 

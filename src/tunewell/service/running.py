@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 import time
@@ -294,12 +295,12 @@ def _wait(
     store: Store, home: Home, is_over: Callable[[], bool], on_step: OnStep, doing: Callable[[], str] = lambda: ""
 ) -> bool:
     """Wait for the controller of the home to bring something about; False: it is not over, and there is none."""
-    version, served_at = -1, time.monotonic()
+    version, served_until = -1, -math.inf
     while True:
         try:
             if home.is_served:
-                served_at = time.monotonic()
-            elif time.monotonic() - served_at >= home.away_seconds:
+                served_until = time.monotonic() + home.away_seconds
+            elif time.monotonic() >= served_until:
                 return False
             now = store.version()
             if now != version:
@@ -308,7 +309,7 @@ def _wait(
                 version = now
             on_step(Situation("", False, doing()))
         except StoreError as error:
-            served_at = time.monotonic()  # nobody can be seen to serve
+            served_until = time.monotonic() + home.away_seconds  # nobody can be seen to serve
             on_step(Situation(str(error), False))
         time.sleep(FOLLOW_SECONDS)
 

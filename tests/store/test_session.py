@@ -122,6 +122,22 @@ def test_an_idle_owner_comes_back_by_itself(postgres: Server, url: str, stores: 
         assert isinstance(lease, Lease) and lease.held
 
 
+def test_what_is_lost_can_be_let_go_of(postgres: Server, url: str, stores: tuple[Store, Store]) -> None:
+    """Whoever finds out that it is cut off, and then lets go, does so without an error."""
+    first, second = stores
+    with ExitStack() as stack:
+        own(stack, first)
+        with session(first)._writing:  # it does not come back by itself
+            connection = session(first)._connection
+            assert connection is not None
+            connection.exec_driver_sql("SELECT 1")
+            cut(postgres, url)
+            with pytest.raises(StoreError):
+                connection.exec_driver_sql("SELECT 1")
+    with ExitStack() as stack:
+        assert isinstance(own(stack, second), Lease)
+
+
 def test_what_others_have_taken_is_lost(postgres: Server, url: str, stores: tuple[Store, Store]) -> None:
     """Whoever comes back too late is told so, and keeps the rest."""
     first, second = stores

@@ -137,7 +137,7 @@ class Session:
             if self._leases.get(lock) is lease:
                 del self._leases[lock]
                 with suppress(UserError):  # where the connection is gone, the lock is, too
-                    if self._connection is not None:
+                    if self._connection is not None and _lives(self._connection):
                         self._connection.execute(_GIVE_SHARED if lock.shared else _GIVE, self._names(lock))
                         self._connection.commit()
             lease.held = False
@@ -183,7 +183,7 @@ class Session:
 
     def _open(self) -> Connection:
         known = self._connection
-        if known is not None and not known.invalidated and not known.closed:
+        if known is not None and _lives(known):
             return known
         self._close_connection()
         connection = self._engine.connect()
@@ -254,3 +254,8 @@ class Session:
         if self._schema is None:
             (self._schema,) = self._read(text("SELECT current_schema()"))
         return zlib.crc32(f"tunewell {self._schema} {kind}".encode()) >> 1  # PostgreSQL has it signed
+
+
+def _lives(connection: Connection) -> bool:
+    """Whether a connection was not found to be cut."""
+    return not connection.invalidated and not connection.closed

@@ -300,6 +300,16 @@ def test_stopping_what_is_being_reconciled(make_bench: MakeBench) -> None:
     successor.scheduler.close()
 
 
+def test_releasing_what_has_not_begun(make_bench: MakeBench) -> None:
+    """Of an attempt that is let go of before anything was told of it, nothing ever is, and others have its room."""
+    bench = make_bench("report_three")
+    released = bench.start(bench.launch(1, parameters={"x": 1.0}))
+    bench.scheduler.release([released.key])
+    other = bench.launch(2, parameters={"x": 2.0})
+    assert bench.run(other).cause is None
+    assert {event.key for event in bench.events} == {other.key}
+
+
 def test_poll_without_attempts(make_bench: MakeBench) -> None:
     """Polling an idle scheduler returns in time."""
     bench = make_bench("report_three")

@@ -32,8 +32,8 @@ REMEDIES = {
     "program-moved": "Give `tunewell search` the spec where it is now, which puts that on record",
     "record-damaged": "Restore it, or start over with `tunewell search SPEC.yaml --new`",
     "several-studies": "Name one of them with --study: {studies}",
-    "work-elsewhere": "Start a controller there or, if that machine is gone for good, one with --lost-host {host}",
     "weights-changed": "Restore them, or start over with --new",
+    "work-elsewhere": "Start a controller there or, if that machine is gone for good, one with --lost-host {host}",
 }
 
 

@@ -19,6 +19,9 @@ A name is no proof: a database can be moved away, put back from an older copy, o
 home. So the folders of experiments and attempts bear random identities, which the store knows. One that bears another
 identity is another life's: nothing is read from it, and where its place is needed it is set aside as a whole.
 A database belongs to one home: two would each have a controller of the same experiment.
+
+Where the database is on a server, it says who serves and who runs what. A controller.lock is then shared by all who
+have run the experiment, and only keeps those away who come with another database.
 """
 
 from __future__ import annotations

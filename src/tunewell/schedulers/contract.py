@@ -67,7 +67,11 @@ class Scheduler(Protocol):
         """
 
     def release(self, keys: Sequence[WorkKey]) -> None:
-        """Let go of attempts that another controller follows from now on; nothing more is told of them."""
+        """Let go of attempts that another controller has from now on.
+
+        Those that can live on without this process do, and nothing more is told of them. Any other ends, or never
+        begins.
+        """
 
     def close(self) -> None:
         """Let go of everything. Attempts that can live on without the controller do."""

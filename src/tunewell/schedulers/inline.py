@@ -91,8 +91,8 @@ class InlineScheduler:
         trial = self._trial
         if trial is None:
             return
-        sink(Started(trial.key))
         self._sink, self._sink_error = sink, None
+        sink(Started(trial.key))
         interrupt = None
         begun, started_at = time.monotonic(), time.time()
         try:
@@ -159,7 +159,14 @@ class InlineScheduler:
         self._answers.extend(Ended(key, Exit(Cause.NODE_LOST, LOST)) for key in lost)
 
     def release(self, keys: Sequence[WorkKey]) -> None:
-        """Do nothing: an attempt that runs here can't live on without this process."""
+        """Have what waits never begin, and what is being called end: it can't live on without this process."""
+        self._answers = deque(answer for answer in self._answers if answer.key not in keys)
+        if self._trial is None or self._trial.key not in keys:
+            return
+        if self._sink is _nowhere:
+            self._trial = None
+        else:
+            self._trial.asked_to_end = True
 
     def close(self) -> None:
         """Do nothing; there is nothing to let go of."""

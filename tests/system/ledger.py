@@ -29,6 +29,7 @@ import psutil
 from sqlalchemy import make_url
 
 from tests.postgres import Server
+from tunewell.cli.app import WRONG_INPUT
 from tunewell.controller.job_run import checksum
 from tunewell.home.home import Home
 from tunewell.schedulers.claims import Claims
@@ -174,11 +175,13 @@ class Round:
         return Service(self.home, self.database)
 
     def _drive(self, command: Sequence[str], generator: random.Random, kills: int, victims: Sequence[Victim]) -> None:
-        """Run a command to its end; after each kill of it, it is run again."""
+        """Run a command to its end; after each kill of it, and where it met no server, it is run again."""
         self._begin(command)
         self._kill_some(generator, kills, victims)
         (controller,) = self._controllers
-        assert controller.wait(timeout=END_SECONDS) == 0, (command, (self.folder / "controllers.log").read_text())
+        if controller.wait(timeout=END_SECONDS) == WRONG_INPUT and _met_no_server(self._log):
+            controller = self._start()
+        assert controller.wait(timeout=END_SECONDS) == 0, (command, self._log.read_text())
 
     def _serve(self, generator: random.Random, kills: int, victims: Sequence[Victim]) -> None:
         """Ask for everything while one controller after the other, or two at once, carry out what is on record."""
@@ -206,8 +209,12 @@ class Round:
         self._controllers = [self._start() for _ in range(count)]
 
     def _start(self) -> subprocess.Popen[bytes]:
-        with (self.folder / "controllers.log").open("ab") as log:
+        with self._log.open("ab") as log:
             return subprocess.Popen(self._command, stdout=log, stderr=log)
+
+    @property
+    def _log(self) -> Path:
+        return self.folder / "controllers.log"
 
     def _wait(self, until: Callable[[Service], bool]) -> None:
         """Wait for what the controllers bring about."""
@@ -376,6 +383,11 @@ def command(spec: Path, home: Path, database: str | None = None) -> list[str]:
 
 def _place(home: Path, database: str | None) -> list[str]:
     return ["--home", str(home), *(["--database", database] if database is not None else [])]
+
+
+def _met_no_server(log: Path) -> bool:
+    """Whether a command ended because the server of the database was just about to start again."""
+    return "the database can't be reached" in log.read_text().rpartition("\nerror: ")[2]
 
 
 def exported(service: Service, name: str = LEDGER) -> list[dict[str, Any]]:

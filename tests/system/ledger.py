@@ -99,13 +99,25 @@ while state["step"] < last:
 
 #: A controller for all work of a home (and its database, if that is elsewhere), until somebody puts a file there.
 CONTROLLER = """
-import sys, threading
+import sys, threading, time
 from pathlib import Path
 from tunewell.service.running import run_all
 from tunewell.service.service import Service
+from tunewell.store.errors import Unreachable
 
 home, stop = Path(sys.argv[1]), threading.Event()
-with Service(home, *sys.argv[2:]) as service:
+
+
+def opened():
+    # It may be started while the server is away, as whatever starts it anew would do again and again.
+    while True:
+        try:
+            return Service(home, *sys.argv[2:])
+        except Unreachable:
+            time.sleep(0.1)
+
+
+with opened() as service:
     run_all(service.store, service.home, stop, lambda situation: (home / "stop").exists() and stop.set())
 """
 

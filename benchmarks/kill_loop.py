@@ -7,6 +7,11 @@ In every second round one long-lived controller runs all that verbs record while
 
 With `--database postgresql` two long-lived controllers share the work, and there are more mishaps: the server crashes
 and starts again, it ends the connection of a client, a controller stands still for a while.
+
+With `--serve` a service (`tunewell serve`, two web workers) runs everything in all rounds, and is asked over HTTP: its
+launcher, web workers and controller are killed, too, while a client asks and changes things all the time.
+
+    ./dev bench kill_loop --serve --rounds 50
 """
 
 from __future__ import annotations
@@ -25,6 +30,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tests.postgres import Server, running_server
 from tests.system.ledger import TRIALS, Round
+from tests.system.served_ledger import ServedRound
 
 
 def main() -> int:
@@ -35,21 +41,23 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=10, help="most kills in the first search of a round")
     parser.add_argument("--padding", type=float, default=32.0, help="MB of the checkpoints in every fifth round")
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
+    parser.add_argument("--serve", action="store_true", help="over `tunewell serve`")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, help="folder for what broken rounds have left")
     arguments = parser.parse_args()
     kills: Counter[str] = Counter()
     bad, attempts, started = 0, 0, time.monotonic()
+    answered, longest = 0, 0.0
     with ExitStack() as stack:
         root = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         server = stack.enter_context(running_server()) if arguments.database == "postgresql" else None
-        with _round(root / "calm", server) as calm:
+        with _round(root / "calm", server, arguments.serve) as calm:
             calm.run(random.Random(arguments.seed), kills=0)
             for line in calm.check(suggested := calm.suggested()):
                 print(f"without kills: {line}", flush=True)
         for number in range(arguments.first, arguments.first + arguments.rounds):
-            with _round(root / str(number), server) as one:
-                one.served = number % 2 == 1
+            with _round(root / str(number), server, arguments.serve) as one:
+                one.served = arguments.serve or number % 2 == 1
                 if number % 5 == 4:  # copying takes a while
                     one.padding = round(1e6 * arguments.padding)
                 try:
@@ -59,7 +67,10 @@ def main() -> int:
                 except AssertionError as error:
                     wrong = [str(error)]
             kills.update(one.kills)
+            if isinstance(one, ServedRound):
+                answered, longest = answered + one.answered, max(longest, one.longest_seconds)
             bad += bool(wrong)
+            print(f"round {number} is over, {'broken' if wrong else 'sound'}", file=sys.stderr, flush=True)
             for line in wrong:
                 print(f"round {number}: {line}", flush=True)
             if wrong and arguments.keep is not None:
@@ -71,17 +82,20 @@ def main() -> int:
         f"{arguments.rounds} rounds of {sum(TRIALS.values())} trials and 4 jobs, killed: {killed}; "
         f"{bad} with a broken ledger; {attempts} attempts at trials and retrainings; {seconds:.0f} s"
     )
+    if arguments.serve:
+        print(f"{answered} requests of clients were answered, the slowest after {longest:.1f} s")
     return 1 if bad else 0
 
 
 @contextmanager
-def _round(folder: Path, server: Server | None) -> Iterator[Round]:
+def _round(folder: Path, server: Server | None, serve: bool) -> Iterator[Round]:
     """Give a round in a home and a database of its own."""
+    kind = ServedRound if serve else Round
     if server is None:
-        yield Round(folder)
+        yield kind(folder)
         return
     with server.new_database() as database:
-        yield Round(folder, database=database, server=server)
+        yield kind(folder, database=database, server=server)
 
 
 if __name__ == "__main__":

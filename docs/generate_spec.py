@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from tunewell.spec.differences import BUDGET_FIELDS
+from tunewell.spec.differences import BUDGET_FIELDS, LABEL_FIELDS
 from tunewell.spec.errors import shown
 from tunewell.spec.experiment import Algorithm, ExperimentSpec, Objective, TrialResources
 from tunewell.spec.quantities import format_duration
@@ -163,6 +163,8 @@ ENVIRONMENT = {
     "TUNEWELL_SAMPLING": "share of the training data to use",
     "TUNEWELL_FIDELITY": "share of the full training that the trial gets",
     "TUNEWELL_SEED": "seed of the search",
+    "TUNEWELL_REPORT_URL": "commands, under `tunewell serve`: where the attempt reports over the network",
+    "TUNEWELL_REPORT_TOKEN": "what it proves itself by there, as `Authorization: Bearer …`",
     "OMP_NUM_THREADS": "the trial's share of the cores, unless it is set already; so are the like of it "
     "that numeric libraries look at",
     "CUDA_VISIBLE_DEVICES": "the trial's GPUs, where the machine has any",
@@ -231,6 +233,7 @@ _DEFAULTS = {
 
 # Annotation in the models → what a user calls it.
 _TYPES = {
+    "Label": "text",
     "Text": "text",
     "Name": "text",
     "Pattern": "text",
@@ -268,8 +271,10 @@ def page() -> str:
         "[Algorithms](algorithms.md) lists them.\n\n" + fields_table(Algorithm),
         "### resources\n\n" + fields_table(TrialResources),
         "### Changing a spec\n\nThe same command with the same spec continues an experiment. These fields may change "
-        "in between: " + ", ".join(f"`{name}`" for name in sorted(BUDGET_FIELDS)) + ". Any other change needs another "
-        "name, or `--new`.\n",
+        "in between: "
+        + ", ".join(f"`{name}`" for name in sorted(BUDGET_FIELDS | LABEL_FIELDS))
+        + ". `tunewell set` changes them while it "
+        "runs. Any other change needs another name, or `--new`.\n",
         PARAMETERS.rstrip() + " " + ", ".join(f"`{name}`" for name in RESERVED) + ".\n",
         COMMANDS + "\n" + table(("placeholder", "meaning"), ((f"`{{{n}}}`", text) for n, text in RESERVED.items())),
         COMMAND_RULES + "\n" + table(("variable", "meaning"), ((f"`{n}`", text) for n, text in ENVIRONMENT.items())),

@@ -36,6 +36,8 @@ class Proxy:
         #: How many of the commits that were watched for are done.
         self.commits = 0
         self._watches: list[_Watch] = []
+        #: How many connections were made, and on how many of these, the first ones, answers are held back.
+        self._made = self._held = 0
         self._links: set[asyncio.Task[None] | None] = set()
         self._listener: asyncio.Server | None = None
         self._flowing = asyncio.Event()
@@ -81,6 +83,10 @@ class Proxy:
         Connections are made, but nothing comes over them either.
         """
         self._loop.call_soon_threadsafe(self._flowing.clear)
+
+    def hold(self) -> None:
+        """Let no answer through any more on the connections that there are; all is well on new ones."""
+        self._held = self._made
 
     def flow(self) -> None:
         """End a stall: what was sent meanwhile arrives now, even if its sender has given up."""
@@ -132,7 +138,8 @@ class Proxy:
         self._links.add(asyncio.current_task())
         try:
             await self.flowing()
-            await link.run(self.server.port)
+            self._made += 1
+            await link.run(self.server.port, self._made)
         except* (OSError, asyncio.CancelledError):  # what one side does to a connection, the other side feels
             link.reset()
         finally:
@@ -142,6 +149,11 @@ class Proxy:
     async def flowing(self) -> None:
         """Wait for the end of a stall, if there is one."""
         await self._flowing.wait()
+
+    async def answering(self, number: int) -> None:
+        """Wait for ever if the answers of this connection, the how-manieth it is, are held back."""
+        if number <= self._held:
+            await asyncio.Event().wait()
 
     def watch_for(self, said: bytes) -> _Watch | None:
         """Take the watch for a transaction in which `said` was sent, if there is one."""
@@ -170,14 +182,16 @@ class _Link:
         self._proxy, self._client, self._to_client = proxy, client, to_client
         self._to_server: asyncio.StreamWriter | None = None
         self._messages = _Messages()
+        self._number = 0
         #: What the client has sent in this transaction.
         self._said = b""
         #: Who watches for its commit, and the answer as far as it has come.
         self._watch: _Watch | None = None
         self._answer = b""
 
-    async def run(self, port: int) -> None:
+    async def run(self, port: int, number: int) -> None:
         """Pass on until both sides have said all."""
+        self._number = number
         server, self._to_server = await asyncio.open_connection("127.0.0.1", port)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._pass_on(self._client, self._to_server, self._of_client))
@@ -219,6 +233,7 @@ class _Link:
 
     async def _of_server(self, data: bytes) -> bytes:
         """Keep the answer to a commit that is watched for until it is whole; return what the client gets."""
+        await self._proxy.answering(self._number)
         if self._watch is None:
             return data
         self._answer += data

@@ -5,13 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import traceback
 from pathlib import Path
 
 import pytest
 
 import tunewell as tw
+from tunewell.python_api import _Warnings
+from tunewell.service.running import Situation
 from tunewell.service.service import Service
-from tunewell.service.types import OWNER
 from tunewell.spec.errors import ConflictError, SpecError, SpecErrors, UserError
 from tunewell.spec.states import ExperimentState
 
@@ -191,7 +193,7 @@ def test_a_retried_search_without_a_name_goes_on(tmp_path: Path) -> None:
 
     assert states(again()) == ["succeeded", "failed", "succeeded"]
     with Service(tmp_path) as service:
-        service.retry("f", caller=OWNER)
+        service.retry("f")
     broken[0] = False
     assert again(seed=1).name == "f-2"
     result = again()
@@ -308,3 +310,18 @@ def test_remedies_are_those_of_python(tmp_path: Path) -> None:
     with pytest.raises(SpecErrors) as several:
         tw.search(lambda x: x, {"x": []}, metric="loss", home=tmp_path / "home", max_trials=0)
     assert [error.field for error in several.value.errors] == ["max_trials", "parameters.x"]
+
+
+def test_a_search_without_progress_warns(caplog: pytest.LogCaptureFixture) -> None:
+    """A search in Python that prints nothing logs what keeps it waiting, once."""
+    warnings = _Warnings()
+    for problem in ("", "the server is gone.", "the server is gone.", ""):
+        warnings.update(Situation(problem, False))
+    assert [record.message for record in caplog.records] == ["waiting: the server is gone."]
+
+
+def test_a_database_out_of_reach_is_a_short_error(tmp_path: Path) -> None:
+    """Where the server can't be reached, a program ends with what is wrong, not with the driver's own errors."""
+    with pytest.raises(UserError, match="can't be reached") as caught:
+        tw.load("e", home=tmp_path, database="postgresql://nobody@127.0.0.1:1/nothing")
+    assert len("".join(traceback.format_exception(caught.value)).splitlines()) < 20

@@ -2,7 +2,7 @@
 
 Inside a training script: `report`, `parameters`, `checkpoint_dir`, `output_dir`, `Pruned`.
 In a notebook or program: `search`, `load` and the parameter constructors `uniform`, `loguniform`, `integer`,
-`choice`, `ordinal`.
+`choice`, `ordinal`; and `Client` or `AsyncClient` for the verbs of a server.
 
 Names are loaded on first use, so that `import tunewell` costs a training script next to nothing.
 """
@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tunewell.client import AsyncClient, Client
     from tunewell.python_api import Result, load, search
     from tunewell.spec.constructors import choice, integer, loguniform, ordinal, uniform
     from tunewell.trial import (
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __version__: str
 
 _HOME_OF = {
+    "tunewell.client": ("AsyncClient", "Client"),
     "tunewell.python_api": ("Result", "load", "search"),
     "tunewell.spec.constructors": ("choice", "integer", "loguniform", "ordinal", "uniform"),
     "tunewell.trial": (
@@ -47,6 +49,8 @@ _HOME_OF = {
 _MODULE_OF = {name: module for module, names in _HOME_OF.items() for name in names}
 
 __all__ = [
+    "AsyncClient",
+    "Client",
     "Pruned",
     "Result",
     "Trial",

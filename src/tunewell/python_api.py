@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import copy
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from tunewell.display.following import follow_lines, wait_for_search
 from tunewell.display.lines import ProgressLines
 from tunewell.service.paging import every
 from tunewell.service.running import Given, Situation
-from tunewell.service.service import DEFAULT_HOME, Service
-from tunewell.service.types import OWNER, SearchResult, TrialResult
+from tunewell.service.service import Service
+from tunewell.service.types import SearchResult, TrialResult
+from tunewell.service.verbs import Verbs
 from tunewell.service.views import save_report
 from tunewell.spec.errors import ArgumentError, SpecError, UserError
+from tunewell.spec.names import DEFAULT_HOME
 from tunewell.spec.states import ExperimentState
+
+log = logging.getLogger(__name__)
 
 SchedulerName = Literal["auto", "inline", "local"]
 
@@ -23,10 +31,11 @@ SchedulerName = Literal["auto", "inline", "local"]
 #: Kind of an error → what to do about it in Python.
 _REMEDIES = {
     "backup-needed": "Make one (pg_dump), then run `tunewell database upgrade`",
-    "database-moved": "Name that one with `database=` or TUNEWELL_DATABASE",
+    "database-moved": 'Name that one with `database="{database}"`, or in TUNEWELL_DATABASE',
     "database-not-usable": "Choose another folder with `home=` or TUNEWELL_HOME",
     "experiment-differs": "Give the new one another name with `name=`, leave `name` out, or undo the change",
     "experiment-running": "Wait for it, or give another name with `name=`",
+    "functions-not-allowed": "Ask whoever runs it to start it with --allow-functions, or search here, without `server`",
     "folder-busy": "Wait for its end, or choose another `name=` or `home=`",
     "foreign-database": "Give Tunewell one of its own with `home=` or `database=`",
     "home-not-writable": "Choose another with `home=` or TUNEWELL_HOME",
@@ -36,25 +45,28 @@ _REMEDIES = {
 
 @contextmanager
 def _python_words() -> Iterator[None]:
-    """Let errors leave with the remedies that a program has."""
+    """Let errors leave with the remedies that a program has, and without the traces of what they explain."""
     try:
         yield
     except UserError as error:
-        error.remedy = _REMEDIES.get(error.kind, error.remedy)
-        raise
+        told = copy.copy(error)  # without the way that it has come
+        told.remedy = _REMEDIES.get(error.kind, error.remedy)
+        raise told from None
 
 
 class Result:
     """What a search over a function, a script or a built-in task has brought."""
 
-    def __init__(self, home: Path, database: str | None, name: str, summary: SearchResult) -> None:
-        """Take the summary of experiment `name` in `home`; further figures are read on demand."""
-        self._home, self._database = home, database
+    def __init__(self, opened: Callable[[], AbstractContextManager[Verbs]], name: str, summary: SearchResult) -> None:
+        """Take the summary of experiment `name`; further figures are asked of the verbs that `opened` gives."""
+        self._open = opened
         self.name = name
         self.summary = summary
 
-    def _opened(self) -> Service:
-        return Service(self._home, self._database, access="read")
+    @contextmanager
+    def _opened(self) -> Iterator[Verbs]:
+        with _python_words(), self._open() as verbs:
+            yield verbs
 
     @property
     def state(self) -> ExperimentState:
@@ -70,29 +82,31 @@ class Result:
 
     def top(self, number: int = 5) -> list[TrialResult]:
         """Return the best `number` trials, best first."""
-        with self._opened() as service:
-            return list(service.top(self.name, number))
+        with self._opened() as verbs:
+            return list(verbs.top(self.name, number))
 
     def trials(self) -> list[dict[str, Any]]:
         """Return every trial with state, cause, parameters, value and reports: rows for a data frame."""
-        with self._opened() as service:
-            exported = every(lambda cursor: service.export_trials(self.name, cursor=cursor))
+        with self._opened() as verbs:
+            exported = every(lambda cursor: verbs.export_trials(self.name, cursor=cursor))
             return [trial.to_json() for trial in exported]
 
     def plot(self) -> Any:
         """Return a Plotly figure of the search's history; a notebook shows it."""
         from plotly.graph_objects import Figure
 
-        with self._opened() as service:
-            drawn = service.chart(self.name).figure
+        with self._opened() as verbs:
+            drawn = verbs.chart(self.name).figure
         return None if drawn is None else Figure(drawn)
 
     def report(self, path: str | Path | None = None) -> Path:
-        """Write the HTML report; return its path."""
-        with self._opened() as service:
-            if path:
-                return save_report(service.report(self.name), Path(path))
-            return Path(service.write_report(self.name, caller=OWNER).path)
+        """Write the HTML report; return its path. Without a path it is the experiment's own, where its home is here."""
+        with self._opened() as verbs:
+            if path is None and not isinstance(verbs, Service):
+                path = f"{self.name.replace('/', '-')}-report.html"
+            if path is None:
+                return Path(verbs.write_report(self.name).path)
+            return save_report(verbs.report(self.name), Path(path))
 
     def __repr__(self) -> str:
         summary = self.summary
@@ -113,6 +127,7 @@ def search(  # noqa: PLR0913 - each is a thing that users set by name
     name: str | None = None,
     home: str | Path | None = None,
     database: str | None = None,
+    server: str | None = None,
     scheduler: SchedulerName = "auto",
     progress: bool = True,
     **fields: Any,
@@ -135,6 +150,9 @@ def search(  # noqa: PLR0913 - each is a thing that users set by name
         home: folder of database and trials; default: TUNEWELL_HOME, or `.tunewell`.
         database: URL of the database, such as `postgresql://user@host/name`; default: TUNEWELL_DATABASE, or one in the
             home.
+        server: address of a server that runs the trials, if it allows functions. The function is sent there, with
+            what it takes from your own modules; what is installed must be installed there, too. The search goes on if
+            this program ends, and the same call follows it again.
         scheduler: "inline" calls the function in this thread; "local" in a process of its own for each trial,
             supervised, several at once; "auto" is inline unless more than one trial at once or a limit that
             only a supervisor can enforce is asked for.
@@ -155,6 +173,13 @@ def search(  # noqa: PLR0913 - each is a thing that users set by name
         "parameters": dict(parameters),
         **({"name": name} if name else {}),
     }
+    if server is not None:
+        for field, value in {"home": home, "database": database}.items():
+            if value is not None:
+                raise ArgumentError(field, "the server has its own", "Leave it out", value)
+        if scheduler == "inline":
+            raise ArgumentError("scheduler", "a server calls no function in this thread", "Leave it out", scheduler)
+        return _search_there(server, function, raw, progress)
     inline = _inline(scheduler, fields)
     folder, database = _place(home, database)
     with Service(folder, database) as service:
@@ -164,22 +189,54 @@ def search(  # noqa: PLR0913 - each is a thing that users set by name
             ended = service.run(
                 submission.name,
                 Given(function, inline, follow_up=False),
-                on_step=line.update if line else _ignore,
+                on_step=line.update if line else _Warnings().update,
                 tell=line.tell if line else lambda sentence: None,
             )
             if line:
                 line.conclude()
             if not ended:
                 raise KeyboardInterrupt(f"The search was interrupted; call it again to go on ('{submission.name}').")
-        return Result(folder, database, submission.name, service.result(submission.name))
+        return Result(_reading(folder, database), submission.name, service.result(submission.name))
+
+
+def _search_there(server: str, function: Callable[..., Any], raw: Mapping[str, Any], progress: bool) -> Result:
+    """Search on a server, and follow that."""
+    from tunewell.client.client import Client
+    from tunewell.client.shipping import shipped_function
+
+    with Client(server) as client:
+        spec = shipped_function(client, raw, function)
+        submission = client.create(spec, new="never" if "name" in raw else "if-ended")
+        name, goes_on = submission.name, submission.kind == "continued"
+        if submission.kind != "finished":
+            try:
+                if progress:
+                    hint = "The search goes on if this is interrupted; call it again to follow it."
+                    ended = follow_lines(client, name, goes_on=goes_on, hint=hint)
+                else:
+                    ended = wait_for_search(client, name, goes_on=goes_on)
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt(f"'{name}' goes on at {server}; call the search again to follow it.") from None
+            if not ended:
+                log.warning("'%s' is paused; this is its result so far", name)
+        return Result(partial(Client, server), name, client.result(name))
 
 
 @_python_words()
-def load(name: str, home: str | Path | None = None, database: str | None = None) -> Result:
-    """Return the result so far of a recorded experiment; raises `NotFoundError`."""
-    folder, database = _place(home, database)
-    with Service(folder, database, access="read") as service:
-        return Result(folder, database, name, service.result(name))
+def load(name: str, home: str | Path | None = None, database: str | None = None, server: str | None = None) -> Result:
+    """Return the result so far of a recorded experiment, of a server's if one is given; raises `NotFoundError`."""
+    if server is not None:
+        from tunewell.client.client import Client
+
+        opened: Callable[[], AbstractContextManager[Verbs]] = partial(Client, server)
+    else:
+        opened = _reading(*_place(home, database))
+    with opened() as verbs:
+        return Result(opened, name, verbs.result(name))
+
+
+def _reading(folder: Path, database: str | None) -> Callable[[], Service]:
+    return partial(Service, folder, database, access="read")
 
 
 def _place(home: str | Path | None, database: str | None) -> tuple[Path, str | None]:
@@ -188,8 +245,17 @@ def _place(home: str | Path | None, database: str | None) -> tuple[Path, str | N
     return folder, database or os.environ.get("TUNEWELL_DATABASE")
 
 
-def _ignore(situation: Situation) -> None:
-    del situation
+class _Warnings:
+    """Logs what keeps a search waiting that prints nothing."""
+
+    def __init__(self) -> None:
+        self._problem = ""
+
+    def update(self, run: Situation) -> None:
+        """Log what is new."""
+        if run.problem and run.problem != self._problem:
+            log.warning("waiting: %s", run.problem)
+        self._problem = run.problem
 
 
 def _inline(scheduler: str, fields: Mapping[str, Any]) -> bool:

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Run
+from tunewell.service.service import Service
+from tunewell.spec.errors import ArgumentError
 
 CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "unknown field": ({"max_trial": 3}, ("max_trial", "max_trials")),
@@ -159,3 +161,21 @@ def test_a_line_of_output_is_checked(run: Run, write: Callable[..., Path]) -> No
     assert "score = 0.5 at step 3" in run("check", write(), "--line", "epoch 3: score: 0.5").out
     assert "not the objective 'score'" in run("check", write(), "--line", "scor=0.5").out
     assert "No metric" in run("check", write(), "--line", "hello").out
+
+
+def test_bytes_that_are_no_text(run: Run, tmp_path: Path) -> None:
+    """A name, a home or a database that is not UTF-8 is one clear error."""
+    bad = os.fsdecode(b"a\xff")
+    for arguments, variables, told in (
+        (("show", bad), {}, "a�: it is not UTF-8."),
+        (("list", "--home", bad), {}, "a�: it is not UTF-8."),
+        (("list",), {"TUNEWELL_DATABASE": f"postgresql://{bad}@host/db"}, "TUNEWELL_DATABASE: it is not UTF-8."),
+    ):
+        answer = run(*arguments, **variables)
+        assert (answer.code, answer.out) == (2, ""), answer
+        assert answer.err.startswith(f"error: {told}"), answer.err
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(ArgumentError, match="its path is not UTF-8"):
+        Service(tmp_path / bad)
+    with pytest.raises(ArgumentError, match="it is not UTF-8"):
+        Service(tmp_path / "home", f"postgresql://{bad}@host/db")

@@ -76,6 +76,7 @@ def contents(home: Path) -> dict[str, int]:
         (("show", "quick"), "4 succeeded"),
         (("show", "quick", 1), "Trial 1 of quick"),
         (("show", "quick", "--json"), '"succeeded": 4'),
+        (("queue",), "Nothing waits."),
         (("logs", "quick", 1), "score="),
         (("logs", "quick", 1, "--follow"), "score="),
         (("export", "quick"), "parameter:x"),

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import io
+import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from tunewell.cli.app import run
 from tunewell.cli.wording import in_json, print_error, worded
+from tunewell.service.databases import copy_database
+from tunewell.service.service import Service
 from tunewell.spec.errors import ArgumentError, ConflictError, DataError, SpecError, SpecErrors, UserError
 
 SEVERAL = SpecErrors(
@@ -65,3 +71,44 @@ def test_lines_are_not_broken_where_no_terminal_is() -> None:
     head = "error: The spec has 2 errors:"
     assert printed(SpecErrors([long, long]), 80, terminal=False) == [head, f"- {long}", f"- {long}"]
     assert printed(long, 80, terminal=False) == [f"error: {long}"]
+
+
+Ask = Callable[..., str]
+
+
+@pytest.fixture
+def ask(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Ask:
+    """What runs the program in this process, in an empty folder, and returns what it complains of."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["tunewell", *arguments])
+        assert run() == 2
+        return capsys.readouterr().err
+
+    return call
+
+
+def test_copying_has_arguments_of_its_own(ask: Ask, tmp_path: Path) -> None:
+    """What is wrong with one of the two databases is told by its own name, with remedies that `copy` heeds."""
+    with Service(tmp_path / "home"):
+        pass
+    assert ask("database", "copy", "mysql://h/d", "home").startswith("error: FROM: 'mysql' is no kind of database")
+    told = ask("database", "copy", "home", "postgresql://me:open-sesame@host:five/db")
+    assert "Give the password in PGPASSWORD instead, or the password in ~/.pgpass." in told
+    assert "error: TO: it is no database URL." in told
+    copy_database("home", "one.db")
+    told = ask("database", "copy", "home", "two.db")
+    moved = f"{tmp_path}/home/tunewell.db: this database was moved to {tmp_path}/one.db"
+    assert told == f"error: {moved}. Give that one as FROM.\n"
+    told = ask("list", "--home", "home")
+    assert f"Name that one with --database sqlite:///{tmp_path}/one.db, or in TUNEWELL_DATABASE" in told
+    assert ask("database", "copy", "home") == "error: Missing argument 'TO'. See: tunewell database copy --help.\n"
+
+
+def test_what_comes_from_a_variable_is_called_so(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who gave no option is told of the variable that the value came from."""
+    monkeypatch.setenv("TUNEWELL_DATABASE", "mysql://h/d")
+    assert ask("list").startswith("error: TUNEWELL_DATABASE: 'mysql' is no kind of database")
+    assert ask("list", "--database=oracle://h/d").startswith("error: --database: 'oracle' is no kind of database")
+    assert ask("database", "copy", "oracle://h/d", "home").startswith("error: FROM: 'oracle' is no kind of database")

@@ -22,7 +22,7 @@ from tunewell.spec.declaration import declare, parse_space
 from tunewell.spec.experiment import EarlyStoppingRule
 from tunewell.spec.space import SearchSpace, key
 from tunewell.spec.states import Cause
-from tunewell.tuners.catalogue import ALGORITHMS, PROMOTING, PROMOTIONS, RESUMING, initial_configurations
+from tunewell.tuners.catalogue import ALGORITHMS, PROMOTING, PROMOTIONS, RESUMING, initial_configurations, takes_own
 from tunewell.tuners.contract import Exhausted, Outcome, Suggestion, Tuner, Wait, as_seen
 from tunewell.tuners.fresh import enumerate_space
 from tunewell.tuners.population_based import EXPLORE
@@ -77,6 +77,7 @@ class Watch:
     def __call__(self, event: Event) -> None:
         """Check an answer, and what is kept after any event."""
         if isinstance(event, Asked):
+            self._exhausted &= event.added is None
             self._check(event.answer)
         elif isinstance(event, Judged):
             assert event.verdict == "keep" or self._way.early_stopping in ("median", "halving")
@@ -169,7 +170,7 @@ def test_replay_at_any_point(way: Way, space: SearchSpace, data: st.DataObject) 
 
     def follow(event: Event) -> None:
         if isinstance(event, Asked):
-            assert copy.ask() == event.answer
+            assert event.again(copy) == event.answer
         elif isinstance(event, Judged):
             assert copy.judge(event.number, dict(course.reports[event.number])) == event.verdict
         else:
@@ -217,12 +218,12 @@ def test_asking_in_advance_and_judging_change_nothing(way: Way, space: SearchSpa
 
     def follow(event: Event) -> None:
         number = len(subject.suggestions) + 1
-        if number > len(subject.initial):
+        if subject.place(number) >= 0:
             assert subject.propose(number) == subject.propose(number)
         for running, reports in course.reports.items():
             assert subject.judge(running, dict(reports)) == subject.judge(running, dict(reports))
         if isinstance(event, Asked):
-            assert calm.ask() == event.answer
+            assert event.again(calm) == event.answer
         elif isinstance(event, Outcome):
             calm.tell(event)
 
@@ -414,3 +415,23 @@ def test_the_seed_decides_everything(way: Way, elsewhere: dict[str, list[dict[st
     space = parse_space({"x": {"low": 0.0, "high": 1.0}})
     ours, others = (way.tuner(space, seed=seed, initial=()) for seed in (3, 4))
     assert ([asked(ours) for _ in range(3)] != [asked(others) for _ in range(3)]) == way.seeded
+
+
+@every_way
+def test_configurations_from_outside(way: Way) -> None:
+    """They take the next number and nobody's turn: first configurations and the start of the search come all the same.
+
+    One that has been proposed, or is about to be, is not taken again.
+    """
+    user = [{"x": 0.25, "k": "b", "n": 2}]
+    alone, steered = (way.tuner(SPACE, initial=way.initial(SPACE, user)) for _ in range(2))
+    assert steered.takes_own == takes_own(way.algorithm, way.resumable) == (way.ends_with != "rounds")
+    if not steered.takes_own:
+        return
+    own = {"x": 0.125, "k": "a", "n": 4}
+    first = steered.add(own)
+    assert first == Suggestion(1, own, "own", alone.first_fidelity)
+    assert steered.add(own) is None and steered.add(user[0]) is None
+    for initial in alone.initial:
+        assert asked(steered).parameters == asked(alone).parameters == initial[1]
+    assert steered.place(len(steered.suggestions) + 1) == alone.place(len(alone.suggestions) + 1) == 0

@@ -221,6 +221,12 @@ class Asked:
 
     answer: Suggestion | Wait | Exhausted
     known: int
+    #: The configuration from outside that it was to take for the next one; None: it was to propose one.
+    added: Configuration | None = None
+
+    def again(self, tuner: Tuner) -> Suggestion | Wait | Exhausted | None:
+        """Ask another tuner the same."""
+        return tuner.ask() if self.added is None else tuner.add(self.added)
 
 
 @dataclass(frozen=True)
@@ -235,7 +241,10 @@ Event = Asked | Outcome | Judged
 
 
 class Course:
-    """A search in which trials run side by side, report, end in any order, in any way, and are run again."""
+    """A search in which trials run side by side, report, end in any order, in any way, and are run again.
+
+    Where the tuner takes them, configurations from outside come in between.
+    """
 
     def __init__(self, data: st.DataObject, subject: Tuner) -> None:
         """Begin with a tuner that has no history."""
@@ -276,6 +285,12 @@ class Course:
         if subject.pending and (full or what in ("end", "report")):
             number = self._data.draw(st.sampled_from(sorted(subject.pending)), label="whom")
             return self._tell(number) if full or what == "end" else self._judge(number)
+        if what == "add" and subject.takes_own:
+            generator = np.random.default_rng(self._data.draw(st.integers(0, 9), label="own"))
+            added = subject.space.sample(generator)
+            answer = subject.add(added)
+            if answer is not None:
+                return Asked(answer, self.told, added)
         return Asked(subject.ask(), self.told)
 
     def _tell(self, number: int) -> Outcome:
@@ -291,4 +306,4 @@ class Course:
         return Judged(number, self.subject.judge(number, dict(curve)))
 
 
-_ACTIONS = [*["ask"] * 5, *["end"] * 4, *["report"] * 2, "run again"]
+_ACTIONS = [*["ask"] * 5, *["end"] * 4, *["report"] * 2, "run again", *["add"] * 2]

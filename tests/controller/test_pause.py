@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -206,6 +207,37 @@ def test_a_search_is_paused_while_it_is_prepared(preparing: Bench) -> None:
     preparing.scheduler.stop(key)
     preparing.step(2)
     assert state(preparing) is not ExperimentState.FAILED
+
+
+def test_a_search_is_paused_while_it_is_taken_over(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is read of it just as it is paused does not set it going; resumed, it goes on."""
+    bench.waits = False
+    bench.crash()
+    background, answers = bench.surroundings.background, threading.Semaphore(0)
+    deliver, note = background.deliver, background.note_answer
+
+    def note_answer(done: Any) -> None:
+        note(done)
+        answers.release()
+
+    def deliver_all() -> set[str | int]:
+        for _ in range(background.outstanding):
+            assert answers.acquire(timeout=30)
+        return deliver()
+
+    bench.create(max_trials=1)
+    bench.store.request("e", "pause")
+    monkeypatch.setattr(background, "note_answer", note_answer)
+    monkeypatch.setattr(background, "deliver", deliver_all)
+    bench.step()
+    assert state(bench) is ExperimentState.PAUSED
+    monkeypatch.undo()
+    bench.step(3)
+    assert state(bench) is ExperimentState.PAUSED and not bench.scheduler.alive
+    bench.store.request("e", "resume")
+    bench.step()
+    bench.settle()
+    assert state(bench) is ExperimentState.RUNNING and bench.scheduler.alive
 
 
 def test_a_late_stop_sets_nothing_going(bench: Bench) -> None:

@@ -68,9 +68,7 @@ def test_work_is_shared(bench: Bench, another: Callable[..., Controller]) -> Non
     assert not is_shared(bench) or (mine and theirs)
 
 
-def test_running_work_is_taken_over_where_it_runs(
-    bench: Bench, another: Callable[..., Controller], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_running_work_is_taken_over_where_it_runs(bench: Bench, another: Callable[..., Controller]) -> None:
     """Trials on a machine that has no controller any more wait for one there, or for word that it is gone."""
     bench.create(max_trials=5)
     bench.step(2)
@@ -82,13 +80,15 @@ def test_running_work_is_taken_over_where_it_runs(
         assert set(other._experiments) == {"e"}
         return
     assert not other._experiments
+    recorded = bench.store.experiment("e").waits_for
+    assert recorded is not None and (recorded["code"], recorded["what"]) == ("other_host", "fake")
     told = r"experiment 'e' has work running on host fake. Start a controller there, or say"
     with pytest.raises(UserError, match=told):
         other.take_experiment("e")
-    assert "has work running on host fake" in caplog.text
+    assert "has work running on host fake" in str(other.refused["e"])
     assert bench.store.experiment("e").term == 1, "nothing was touched"
     informed = another(lost_hosts=frozenset({"fake"}))
     informed.step(timeout=0)
-    assert set(informed._experiments) == {"e"}
+    assert set(informed._experiments) == {"e"} and bench.store.experiment("e").waits_for is None
     informed.leave()
     wait_until(lambda: another(host="fake").step(timeout=0) or bench.store.experiment("e").term == 3)

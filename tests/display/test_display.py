@@ -112,3 +112,12 @@ def test_wording(bench: Bench) -> None:
     assert counts_text(result) == "2 running, 1 succeeded, 1 failed"
     assert best_text(result) == "best accuracy 0.9877 (trial 1)"
     assert parameters_text({"rate": 0.00212345, "flip": True, "name": "sgd"}) == "rate=0.00212 flip=true name=sgd"
+
+
+def test_an_outage_is_told_with_its_end(bench: Bench) -> None:
+    """Lines say what is waited for, once, and when an outage of the database is over."""
+    text = io.StringIO()
+    lines = ProgressLines(Service(bench.home.folder), "signs", text)
+    for problem in ("the server is gone.", "the server is gone.", ""):
+        lines.update(Situation(problem, False, absent=bool(problem)))
+    assert text.getvalue().splitlines() == ["waiting: the server is gone.", "The database is reached again."]

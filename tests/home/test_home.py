@@ -86,6 +86,9 @@ def test_two_databases_never_run_in_one_folder(homes: tuple[Home, Home]) -> None
             pass
         assert first.is_running("e")
         assert not second.is_running("e")
+        for home, runs in ((first, {"e"}), (second, set())):
+            assert home._store is not None
+            assert home.running({"e": home._store.experiment_id("e")}) == runs
 
 
 def test_a_folder_with_living_processes_is_not_moved(homes: tuple[Home, Home]) -> None:

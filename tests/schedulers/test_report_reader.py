@@ -115,6 +115,8 @@ def test_any_json_is_a_report_or_skipped(content: Any) -> None:
         ('{"metrics": {"a": 1}, "step": true}', None),
         ('{"metrics": {"a": 1}, "step": 1e18}', Report(10**18, {"a": 1.0}, 5.0)),
         ('{"metrics": {"a": 1}, "step": 1e400}', None),
+        ('{"metrics": {"a": 1}, "time": 1e308}', Report(1, {"a": 1.0}, 5.0)),
+        ('{"metrics": {"a": 1}, "time": -1e12}', Report(1, {"a": 1.0}, 5.0)),
         ('{"metrics": {"a": 1}, "step": "NaN"}', None),
         ('{"metrics": [1]}', None),
         ("[1]", None),

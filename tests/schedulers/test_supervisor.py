@@ -24,7 +24,7 @@ from tests.schedulers.bench import (
     wait_until,
     with_environment,
 )
-from tunewell.schedulers import records
+from tunewell.schedulers import processes, records
 from tunewell.schedulers.local import LocalScheduler
 from tunewell.spec.launch import Exit, Launch, Limits, Resources
 from tunewell.spec.metric_line import DEFAULT_METRIC_PATTERN
@@ -132,6 +132,17 @@ def test_environment(bench: Bench) -> None:
         "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),
     }
     assert {name: seen.get(name) for name in expected} == expected
+
+
+@pytest.mark.skipif(not processes.LINUX, reason="the priority of sessions is a matter of Linux")
+def test_trials_give_way(bench: Bench) -> None:
+    """A trial has a lower priority than what runs it, within its session and among sessions."""
+    launch = bench.launch(command=("sh", "-c", "nice; cat /proc/self/autogroup 2>/dev/null || true"))
+    assert bench.run(launch).cause is None
+    own, *session = (launch.folder / "output.log").read_text().splitlines()
+    assert int(own) == min(os.nice(0) + processes.NICENESS, 19)
+    if os.geteuid() == 0:  # others may say so ten times a second, all together
+        assert all(line.endswith(f" nice {processes.NICENESS}") for line in session)
 
 
 def test_stop_is_polite(bench: Bench) -> None:

@@ -7,14 +7,16 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tunewell.service.service import Service
-from tunewell.service.types import OWNER, Submission
+from tunewell.service.types import Submission
 from tunewell.spec.errors import ConflictError, DataError, UserError
+from tunewell.spec.format import MOST_SECONDS
 from tunewell.spec.launch import AttemptKey
 from tunewell.spec.states import Cause, ExperimentState, TrialState
 from tunewell.store.rows import AttemptEnd
@@ -52,7 +54,7 @@ def table(tmp_path: Path, *rows: str) -> Path:
 
 def take(service: Service, spec: dict[str, Any], path: Path) -> Submission:
     """Import a CSV file."""
-    return service.import_table(spec, path.read_bytes(), str(path), caller=OWNER)
+    return service.import_table(spec, path.read_bytes(), str(path))
 
 
 def exported(service: Service, name: str) -> list[dict[str, Any]]:
@@ -161,6 +163,17 @@ def test_an_export_comes_back_as_it_was(service: Service, tmp_path: Path) -> Non
         ),
         ([HEADER + ",fidelity", GOOD + ",2"], ", row 2, column 'fidelity': 2.0 is no share."),
         ([HEADER + ",cost_seconds", GOOD + ",-2"], ", row 2, column 'cost_seconds': -2.0 is negative."),
+        ([HEADER + ",cost_seconds", GOOD + ",1e300"], ", row 2, column 'cost_seconds': 1e+300 is too long a time."),
+        (
+            [HEADER + ",cost_seconds", GOOD + "," + "9" * 400],
+            f", row 2, column 'cost_seconds': '{'9' * 56}... is no finite number.",
+        ),
+        (
+            [HEADER, "0.1,adam,,True,2," + "9" * 400],
+            f", row 2, column 'loss': '{'9' * 56}... is no finite number.",
+        ),
+        ([HEADER, "0.1,adam,,True," + "9" * 400 + ",0.5"], ", row 2, parameter 'layers': "),
+        ([HEADER, "9" * 400 + ",adam,,True,2,0.5"], ", row 2, parameter 'lr': "),
     ],
 )
 def test_bad_tables_are_refused_as_a_whole(service: Service, tmp_path: Path, rows: list[str], message: str) -> None:
@@ -194,7 +207,7 @@ def test_imported_experiments_do_not_go_on_but_help(service: Service, tmp_path: 
     for attempt in (
         lambda: take(service, SPEC, path),
         lambda: service.submit({**SPEC, "max_trials": 30}),
-        lambda: service.retry("old", caller=OWNER),
+        lambda: service.retry("old"),
     ):
         with pytest.raises(ConflictError):
             attempt()
@@ -231,12 +244,23 @@ def study(tmp_path: Path) -> Any:
 
 def test_studies_become_experiments(service: Service, study: Any) -> None:
     """Values, parameters, states and intermediate values are those of the study."""
-    service.import_study(SPEC, study.user_attrs["url"], caller=OWNER)
+    service.import_study(SPEC, study.user_attrs["url"])
     rows = service.store.trials("old")
     assert [row.state for row in rows] == ["succeeded", "pruned", "failed", "succeeded", "succeeded"]
     assert [row.value for row in rows] == [trial.value for trial in study.trials]
     assert [row.parameters for row in rows] == [{**trial.params, "fixed": 3} for trial in study.trials]
     assert service.store.curves("old", "loss")[1] == {1: 2.0}
+
+
+def test_a_study_of_a_wrong_clock(service: Service, study: Any) -> None:
+    """No trial takes longer than can be told, whatever its dates say."""
+    wrong = study.trials[0]
+    for start, end in ((datetime(1, 1, 2), datetime(9999, 1, 1)), (datetime(9999, 1, 1), datetime(1, 1, 2))):
+        wrong.datetime_start, wrong.datetime_complete = start, end
+        study.add_trial(wrong)
+    service.import_study(SPEC, study.user_attrs["url"])
+    assert [row.cost_seconds for row in service.store.trials("old")[-2:]] == [MOST_SECONDS, 0.0]
+    assert service.trial("old", 6).start is not None
 
 
 def test_null_in_a_study(service: Service, tmp_path: Path) -> None:
@@ -251,8 +275,8 @@ def test_null_in_a_study(service: Service, tmp_path: Path) -> None:
     spec = {"name": "old", "command": ["echo", "{depth}"], "objective": SPEC["objective"]}
     outside = r", trial 1, parameter 'depth': null is outside 3 \| 5\. Add it to the spec's values"
     with pytest.raises(DataError, match=outside):
-        service.import_study({**spec, "parameters": {"depth": [3, 5]}}, url, caller=OWNER)
-    service.import_study({**spec, "parameters": {"depth": [3, 5, None]}}, url, caller=OWNER)
+        service.import_study({**spec, "parameters": {"depth": [3, 5]}}, url)
+    service.import_study({**spec, "parameters": {"depth": [3, 5, None]}}, url)
     assert [row.parameters["depth"] for row in service.store.trials("old")] == [3, None]
     service.submit({**spec, "name": "new", "parameters": {"depth": [3, 5]}, "max_trials": 2, "warm_start": "old"})
     assert [trial[0] for trial in service.store.experiment("new").algorithm["sources"][0]["trials"]] == [1]
@@ -275,7 +299,7 @@ def test_studies_that_do_not_fit_are_refused(
 ) -> None:
     """Each case has its message; nothing is imported."""
     with pytest.raises(UserError) as caught:
-        service.import_study({**SPEC, **changes}, study.user_attrs["url"], name, caller=OWNER)
+        service.import_study({**SPEC, **changes}, study.user_attrs["url"], name)
     assert message in str(caught.value)
     assert service.store.experiments() == []
 
@@ -284,7 +308,7 @@ def test_missing_storages_are_not_made(service: Service, tmp_path: Path) -> None
     """A mistyped file name makes no new database."""
     pytest.importorskip("optuna")
     with pytest.raises(DataError, match="no such database file"):
-        service.import_study(SPEC, f"sqlite:///{tmp_path}/other.db", caller=OWNER)
+        service.import_study(SPEC, f"sqlite:///{tmp_path}/other.db")
     assert not (tmp_path / "other.db").exists()
 
 
@@ -299,11 +323,11 @@ def test_a_foreign_database_is_left_as_it_is(service: Service, tmp_path: Path) -
 
     before = tables()
     with pytest.raises(DataError, match="there are no studies of Optuna in it"):
-        service.import_study({**SPEC, "name": "imported"}, f"sqlite:///{database}", caller=OWNER)
+        service.import_study({**SPEC, "name": "imported"}, f"sqlite:///{database}")
     assert tables() == before
     (tmp_path / "text.db").write_text("no database at all, but long enough to be looked at")
     with pytest.raises(DataError, match="it can't be read"):
-        service.import_study({**SPEC, "name": "imported"}, f"sqlite:///{tmp_path / 'text.db'}", caller=OWNER)
+        service.import_study({**SPEC, "name": "imported"}, f"sqlite:///{tmp_path / 'text.db'}")
 
 
 def test_without_optuna_the_remedy_is_told(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -317,4 +341,4 @@ def test_without_optuna_the_remedy_is_told(service: Service, monkeypatch: pytest
 
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(DataError, match="pip install optuna"):
-        service.import_study(SPEC, "sqlite:///s.db", caller=OWNER)
+        service.import_study(SPEC, "sqlite:///s.db")

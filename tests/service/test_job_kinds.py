@@ -11,7 +11,6 @@ from tunewell.controller.job_kinds import Context
 from tunewell.service.job_kinds.evaluation import Evaluate
 from tunewell.service.job_kinds.models import Predict
 from tunewell.service.service import Service
-from tunewell.service.types import OWNER
 from tunewell.spec.capacity import Capacity
 from tunewell.spec.errors import DataError
 from tunewell.trial.files import write_json
@@ -24,8 +23,8 @@ def context(tmp_path: Path, database: str) -> Context:
     """What a job finds whose experiment has no trial any more that it knew."""
     spec = {"name": "e", "command": ["true"], "parameters": {"x": [1, 2]}, "objective": {"metric": "f1"}}
     with Service(tmp_path / "home", database) as service:
-        service.create(spec, caller=OWNER)
-        job = service.store.job(service.evaluate("e", caller=OWNER).id)
+        service.create(spec)
+        job = service.store.job(service.evaluate("e").id)
         return Context(service.store, service.home, Capacity(()), replace(job, arguments={"model": "e"}))
 
 

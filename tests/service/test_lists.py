@@ -12,8 +12,8 @@ import pytest
 import sqlalchemy
 
 from tests.service.test_service import SPEC
+from tunewell.service.attempt_files import read_log
 from tunewell.service.service import Service
-from tunewell.service.types import OWNER
 from tunewell.spec.launch import AttemptKey
 from tunewell.spec.states import TrialState
 from tunewell.store.rows import AttemptEnd
@@ -24,7 +24,7 @@ def service(tmp_path: Path, database: str) -> Iterator[Service]:
     """A service with two experiments, of which `e` has three trials."""
     with Service(tmp_path / "home", database) as service:
         for name in ("e", "f"):
-            service.create({**SPEC, "name": name}, caller=OWNER)
+            service.create({**SPEC, "name": name})
         with service.store.transaction() as tx:
             for number in (1, 2, 3):
                 tx.add_trial("e", number, {"x": 0.5}, "random", 1.0, None, 1.0)
@@ -74,3 +74,11 @@ def test_an_export_in_parts_is_one_object(service: Service, name: str) -> None:
     """The parts make up the text that the whole object has, with trials or without."""
     text = "".join(service.export(name))
     assert text == json.dumps(json.loads(text), indent=2) + "\n"
+
+
+def test_a_log_may_be_asked_for_from_anywhere(tmp_path: Path) -> None:
+    """An offset or a limit beyond all files is no error."""
+    log = tmp_path / "output.log"
+    log.write_bytes(b"line\n")
+    assert read_log(log, 0, 10**30, ended=True).data == b"line\n"
+    assert (read_log(log, 10**30, 10, ended=True).data, read_log(log, 10**30, 10, ended=True).ended) == (b"", True)

@@ -14,7 +14,7 @@ from tunewell.service import on_record
 from tunewell.service.following import JobFailed, result_of
 from tunewell.service.running import Given
 from tunewell.service.service import Service
-from tunewell.service.types import OWNER, JsonObject
+from tunewell.service.types import JsonObject
 from tunewell.spec.errors import DataError
 from tunewell.spec.launch import AttemptKey
 from tunewell.spec.states import JobState, TrialState
@@ -59,13 +59,13 @@ def ran(service: Service) -> Service:
 
 def evaluate(service: Service) -> JsonObject:
     """Evaluate the best trials; return what the job has evaluated."""
-    return result_of(service.carry_out(service.evaluate("e", caller=OWNER).id))
+    return result_of(service.carry_out(service.evaluate("e").id))
 
 
 def retrain(service: Service, text: str, trial: int | None = None, output: Path | None = None) -> Path:
     """Train on all data, which leaves a model with this text; return where it is."""
     (service.home.folder / "next").write_text(text)
-    job = service.carry_out(service.retrain("e", trial, output, caller=OWNER).id)
+    job = service.carry_out(service.retrain("e", trial, output).id)
     return Path(result_of(job)["model"])
 
 
@@ -168,7 +168,7 @@ def test_a_training_on_all_data_makes_an_evaluation_stale(service: Service) -> N
     service.submit({**SEARCH, "sampling": 0.5, "command": [*SEARCH["command"], "{sampling}"]})
     assert service.run("e", Given(follow_up=False))
     evaluate(service)
-    service.carry_out(service.train_finalists("e", caller=OWNER).id)
+    service.carry_out(service.train_finalists("e").id)
     trained = service.jobs(experiment="e", kind="finalist").items
     assert [job.state for job in trained] == [JobState.SUCCEEDED] * 2
     assert values(service) == {}

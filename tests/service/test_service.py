@@ -21,7 +21,6 @@ from tunewell.service import checking, submission
 from tunewell.service.running import Given, Situation
 from tunewell.service.service import Service
 from tunewell.service.submission import make_plan
-from tunewell.service.types import OWNER
 from tunewell.service.verbs import Fresh
 from tunewell.service.views import experiment_view
 from tunewell.spec.capacity import Capacity, Gpu, Node
@@ -85,7 +84,7 @@ def test_a_trial_named_twice_is_retried_once(service: Service) -> None:
     service.submit(SPEC)
     failed(service, 1)
     failed(service, 2)
-    assert service.retry("e", [2, 1, 2], caller=OWNER) == (2, 1)
+    assert service.retry("e", [2, 1, 2]) == (2, 1)
     (request,) = service.store.requests("e")
     assert request.data == {"trials": [2, 1]}
 
@@ -406,7 +405,7 @@ def test_a_search_that_has_ended_runs_what_is_retried(service: Service, tmp_path
     service.submit({**SPEC, "command": command, "algorithm": "random", "max_failed_trials": 10})
     assert service.run("e", Given(follow_up=False))
     (tmp_path / "repaired").touch()
-    assert service.retry("e", caller=OWNER) == (1, 2)
+    assert service.retry("e") == (1, 2)
     assert service.run("e", Given(follow_up=False))
     assert [(trial.state, trial.attempt) for trial in service.store.trials("e")] == [(TrialState.SUCCEEDED, 2)] * 2
 

@@ -63,6 +63,9 @@ def test_parameter_values_are_written_as_in_a_spec(value: object, text: str) -> 
         (7800.0, "2 h 10 m"),
         (86400.0, "1 d"),
         (273600.0, "3 d 4 h"),
+        (1e308, "1e+308 s"),
+        (math.inf, "∞ s"),
+        (math.nan, "NaN s"),
     ],
 )
 def test_durations_have_two_units_at_most(seconds: float | None, text: str) -> None:
@@ -75,6 +78,8 @@ def test_differences_shares_moments_and_counts_read_well() -> None:
     assert (signed(0.0311), signed(-2.5), signed(0.0)) == ("+0.0311", "−2.5", "0")
     assert (percent(0.0331), percent(0.424), percent(0.0), percent(1.0)) == ("3.3 %", "42 %", "0 %", "100 %")
     assert moment(0.0) == "1970-01-01 00:00 UTC"
+    assert (moment(1e300), moment(math.inf)) == ("9999-12-31 23:59 UTC",) * 2
+    assert moment(-math.inf).endswith("1-01-01 00:00 UTC")
     assert (count(1, "trial"), count(0, "trial")) == ("1 trial", "0 trials")
     assert (shortened("learning_rate", 20), shortened("learning_rate", 9)) == ("learning_rate", "learning…")
 

@@ -68,7 +68,7 @@ MINIMAL = {"name": "e", "command": ["train", "{x}"], "objective": "loss", "param
         ({"name": None, "nam": "e"}, ["nam"]),
         ({"objective": None, "command": None}, ["task"]),
         ({"seed": -1, "objective": None}, ["objective", "seed"]),
-        ({"name": "a/b", "metric_pattern": "(", "data": "x"}, ["name", "metric_pattern", "data"]),
+        ({"name": "a b", "metric_pattern": "(", "data": "x"}, ["name", "metric_pattern", "data"]),
         ({"command": ["a", "\0"], "seed": "\0"}, ["command", "seed"]),
     ],
 )

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, select, update
+from sqlalchemy import create_engine, make_url, select, update
 
 from tests.postgres import Server
 from tests.store.lives import NAME, add, create, report, run, start
@@ -15,7 +15,8 @@ from tests.store.test_durability import process
 from tunewell.spec.errors import ConflictError, DataError, NotFoundError
 from tunewell.store import Store, copying, schema
 from tunewell.store.copying import Database, move
-from tunewell.store.rows import HomeRow
+from tunewell.store.errors import Busy, Moved
+from tunewell.store.rows import CodeRow, DataSetRow, HomeRow, UploadRow
 from tunewell.store.tables import change, experiment, metadata, trial
 
 TEXT = "größe 数字 \u2028 🎛 'x' \"y\" \\ %s {z}"
@@ -60,6 +61,15 @@ def fill(store: Store) -> None:
         tx.add_job("check", None, big, "ada", None)
         for key in ("b", "A", "ä", "Z"):
             tx.answer("ada", key, "create", "f", {"answer": TEXT})
+        tx.add_user("ada", "user", run_code=True)
+        tx.add_token("ada", "token", "cd" * 32, TEXT, 2.0)
+        tx.add_audit("ada", "::1", "create", TEXT, "done", big)
+        tx.add_use("ada", NAME, 1.5, 2.5)
+        tx.add_upload(UploadRow("ef" * 16, "ada", TEXT, 2**62, None, 1.0, None))
+        tx.add_dataset(DataSetRow(0, "ada/d", "ada", "team", "ab" * 32, "", 2**62, 1, None, 1.0, None))
+        tx.add_code(CodeRow("ab" * 32, "ada", 2**40, 1, 1.0))
+        tx.allow_folder(f"/data/{TEXT}", 1.0)
+        tx.create_experiment("ada/e", {"dataset": f"ada/d@{'ab' * 32}"}, {}, {})
         tx.add_request(NAME, "stop", key=TEXT)
         tx.add_result(NAME, "model", 1, None, big, "jobs/1/m", "ab" * 32, first)
 
@@ -101,7 +111,7 @@ def test_every_row_is_the_same(pair: tuple[str, str]) -> None:
         with store.transaction() as tx:
             assert tx.add_job("report", NAME, {}, "ada", None) == max(known) + 1
         create(store, "new")
-        assert store.experiment("new").id == 3
+        assert store.experiment("new").id == 4
         version = store.version()
         add(store, 9)
         assert store.version() == version + 1
@@ -116,10 +126,49 @@ def test_the_old_one_is_refused(pair: tuple[str, str]) -> None:
             with pytest.raises(DataError, match="this database was moved to ") as caught:
                 Store(source, create_)
             assert place_of(target) in str(caught.value)
-        with pytest.raises(DataError, match="was moved to another place while it was open"):
+        with pytest.raises(Moved, match="this database was moved to ") as told:
             add(open_before, 20)
+        assert place_of(target) in str(told.value)
     with pytest.raises(DataError, match="this database was moved to"):
         moved(source, target)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_database_is_not_copied_onto_itself(postgres: Server, tmp_path: Path, kind: str) -> None:
+    """Whatever else it is called by, a database is known as the same one; another schema is another one."""
+    with postgres.new_database("tables") as one:
+        (tmp_path / "b.db").symlink_to(tmp_path / "a.db")
+        urls = {
+            "sqlite": (f"sqlite:///{tmp_path / 'a.db'}", f"sqlite:///{tmp_path / 'b.db'}"),
+            "postgresql": (one, make_url(one).set(host="localhost").render_as_string(hide_password=False)),
+        }[kind]
+        with Store(urls[0]) as store:
+            create(store)
+        with pytest.raises(ConflictError, match="onto itself"):
+            moved(*urls)
+        if kind == "postgresql":
+            postgres.execute("CREATE SCHEMA other", make_url(one).database or "")
+            other = make_url(one).update_query_dict({"options": "-csearch_path=other"})
+            assert moved(one, other.render_as_string(hide_password=False))
+
+
+def test_what_begins_before_the_lock_is_found(pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is looked once more whether something is at work when nothing can begin to be; then nothing is copied."""
+    source, target = pair
+
+    def refuse() -> None:
+        with Store(source) as other, pytest.raises(Busy):
+            other.check_writable()
+        raise ConflictError("it is in use")
+
+    monkeypatch.setattr("tunewell.store.dialect.LOCK_SECONDS", 0.05)
+    with (
+        closing(Database(source, create=False)) as old,
+        closing(Database(target, create=True)) as new,
+        pytest.raises(ConflictError, match="it is in use"),
+    ):
+        move(old, new, lambda line: None, refuse)
+    assert (is_usable(source), is_usable(target)) == (True, False)
 
 
 def test_there_and_back(pair: tuple[str, str]) -> None:
@@ -243,6 +292,10 @@ def test_another_version_is_refused(pair: tuple[str, str], monkeypatch: pytest.M
     source, target = pair
     monkeypatch.setattr(schema, "HEAD", "0002")
     with pytest.raises(DataError, match="its tables are at 0001, this version of Tunewell copies 0002 alone"):
+        Database(source, create=False)
+    monkeypatch.setattr(schema, "HEAD", "0000")
+    monkeypatch.setattr(schema, "known_versions", lambda: frozenset({"0000"}))
+    with pytest.raises(DataError, match=r"newer version of Tunewell .* at 0001, .* up to 0000.* Upgrade Tunewell"):
         Database(source, create=False)
     monkeypatch.undo()
     if target.startswith("sqlite"):

@@ -40,7 +40,7 @@ down_revision = "0001"
 def upgrade():
     how = "always" if op.get_bind().dialect.name == "sqlite" else "never"
     with op.batch_alter_table("experiment", recreate=how) as table:
-        table.add_column(sa.Column("owner", sa.Text))
+        table.add_column(sa.Column("shelf", sa.Text))
     op.execute({statement!r})
 """
 
@@ -71,7 +71,7 @@ def release_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, statement: str
     """Let there be a newer version with a further migration that ends with `statement`."""
     scripts = tmp_path / "migrations"
     shutil.copytree(schema.SCRIPTS, scripts)
-    (scripts / "versions" / "0002_owner.py").write_text(NEXT.format(statement=statement))
+    (scripts / "versions" / "0002_shelf.py").write_text(NEXT.format(statement=statement))
     monkeypatch.setattr(schema, "SCRIPTS", scripts)
     monkeypatch.setattr(schema, "HEAD", "0002")
 
@@ -128,7 +128,7 @@ class TestMigrations:
             assert store.trials(NAME) == trials
             assert store.curves(NAME, "loss") == {2: {1: 0.25}}
             add(store, 3)
-        assert read(path, "SELECT owner FROM experiment") == [(None,)]
+        assert read(path, "SELECT shelf FROM experiment") == [(None,)]
         assert read(path, "PRAGMA foreign_key_check") == []
         backup = path.with_name("tunewell.db.backup-0001")
         assert read(backup, "SELECT count(*) FROM trial") == [(2,)]
@@ -174,8 +174,8 @@ class TestMigrations:
             release_next(tmp_path, newer, "SELECT nonsense")
             with pytest.raises(Exception, match="nonsense"):
                 upgrade(database)
-        with pytest.raises(Exception, match="owner"):
-            ask(database, "SELECT owner FROM experiment")
+        with pytest.raises(Exception, match="shelf"):
+            ask(database, "SELECT shelf FROM experiment")
         with Store(database) as store:
             add(store, 1)
 
@@ -188,6 +188,22 @@ class TestMigrations:
             with pytest.raises(DataError, match=r": .* newer version .* 0002, .* 0001.* Upgrade Tunewell"):
                 open_(bare)
         assert ask(bare, "SELECT version_num FROM tunewell_version") == [("0002",)]
+
+    def test_a_version_that_never_was_is_refused(self, bare: str) -> None:
+        """Tables that no version has written are not called those of a newer one."""
+        Store(bare).close()
+        ask(bare, "UPDATE tunewell_version SET version_num = '0000'")
+        for open_ in (Store, upgrade):
+            with pytest.raises(DataError, match=r"no version of Tunewell has written this database .* at '0000'"):
+                open_(bare)
+
+    @pytest.mark.parametrize("table", ["tunewell_version", "change"])
+    def test_a_damaged_database_is_refused(self, bare: str, table: str) -> None:
+        """Where a table is empty that never is, that is told."""
+        Store(bare).close()
+        ask(bare, f"DELETE FROM {table}")
+        with pytest.raises(DataError, match=f"the database is damaged: its table '{table}' is empty. Put a backup"):
+            Store(bare)
 
     def test_database_of_another_program_is_refused(self, bare: str) -> None:
         """Tables are never made among another program's."""

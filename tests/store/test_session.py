@@ -16,7 +16,7 @@ from tests.store.lives import NAME, create
 from tunewell.spec.errors import ConflictError
 from tunewell.store import Store
 from tunewell.store.errors import StoreError
-from tunewell.store.session import Lease, Owned, Session
+from tunewell.store.session import _HOLDER, Lease, Owned, Session
 
 
 @pytest.fixture
@@ -77,6 +77,27 @@ def test_one_owner(stores: tuple[Store, Store]) -> None:
     assert first.owned("experiment") == first.owned("job") == frozenset()
     with ExitStack() as stack:
         assert isinstance(own(stack, second), Lease)
+
+
+def test_the_same_number_in_another_database(postgres: Server, url: str, stores: tuple[Store, Store]) -> None:
+    """Who has something is looked for in this database alone."""
+    first, second = stores
+    with postgres.new_database("tables") as elsewhere, Store(elsewhere) as other, ExitStack() as stack:
+        own(stack, first)
+        own(stack, other)
+        values = {"kind": session(second)._class("experiment"), "number": 1}
+        assert len(session(second)._read(_HOLDER, values)) == 1
+
+
+def test_an_owner_without_a_name(stores: tuple[Store, Store]) -> None:
+    """Of a process whose name the server does not tell, the role is told."""
+    first, second = stores
+    with ExitStack() as stack:
+        own(stack, first)
+        with session(first).connection() as connection:
+            connection.exec_driver_sql("SET application_name = ''")
+            connection.commit()
+        assert "of the server, for the role tunewell" in str(own(stack, second))
 
 
 def test_many_serve(stores: tuple[Store, Store]) -> None:

@@ -21,7 +21,6 @@ from tests.system.ledger import END_SECONDS, leftovers
 from tunewell.home.home import Home
 from tunewell.schedulers.claims import Claims
 from tunewell.service.service import Service
-from tunewell.service.types import OWNER
 from tunewell.spec.states import JobState
 
 
@@ -119,7 +118,7 @@ class Searches:
         """Put a search on record."""
         spec = json.loads(self.spec(name, trials, at_once).read_text())
         with self.service() as service:
-            service.create(spec, caller=OWNER)
+            service.create(spec)
 
     def open(self, *names: str) -> None:
         """Let the trials of searches end."""

@@ -29,14 +29,13 @@ import psutil
 from sqlalchemy import make_url
 
 from tests.postgres import Server
-from tunewell.cli.app import WRONG_INPUT
+from tunewell.cli.program import WRONG_INPUT
 from tunewell.controller.job_run import checksum
 from tunewell.home.home import Home
 from tunewell.schedulers.claims import Claims
 from tunewell.schedulers.processes import is_alive
 from tunewell.schedulers.records import Process
 from tunewell.service.service import Service
-from tunewell.service.types import OWNER
 from tunewell.spec.errors import ConflictError
 from tunewell.spec.states import LOST_CAUSES, JobState
 from tunewell.store.rows import JobRow
@@ -47,7 +46,9 @@ TRIALS: Mapping[str, int] = {LEDGER: 30, BREEDING: 6}
 STEPS = 27
 #: Longest wait for a process to be there, and for all work of a long-lived controller to end.
 PATIENCE_SECONDS, END_SECONDS = 60.0, 300.0
-Victim = Literal["controller", "fork_server", "supervisor", "trial", "server", "connection", "pause"]
+Victim = Literal[
+    "controller", "fork_server", "supervisor", "trial", "server", "connection", "pause", "launcher", "worker"
+]
 #: A trial is the process of a trial or of a job, a supervisor that of either.
 VICTIMS: tuple[Victim, ...] = ("controller", "fork_server", "supervisor", "trial")
 #: What is hit on PostgreSQL besides: its server crashes and starts again, it ends the connection of a client, and a
@@ -180,7 +181,7 @@ class Round:
         with self._service() as service:
             for job in service.store.jobs(states=(JobState.FAILED,)):
                 if job.cause in LOST_CAUSES:
-                    service.retry_job(job.id, caller=OWNER)
+                    service.retry_job(job.id)
                     service.carry_out(job.id)
 
     def _service(self) -> Service:
@@ -199,7 +200,7 @@ class Round:
         """Ask for everything while one controller after the other, or two at once, carry out what is on record."""
         with self._service() as service:
             for search in TRIALS:
-                service.create(json.loads((self.folder / f"{search}.yaml").read_text()), caller=OWNER)
+                service.create(json.loads((self.folder / f"{search}.yaml").read_text()))
         place = [str(self.home)] if self.database is None else [str(self.home), self.database]
         self._begin([sys.executable, "-c", CONTROLLER, *place], count=1 if self.server is None else 2)
         try:
@@ -207,7 +208,7 @@ class Round:
             self._wait(lambda service: all(service.experiment(search).state.final for search in TRIALS))
             with self._service() as service:
                 for search in TRIALS:
-                    service.retrain(search, caller=OWNER)
+                    service.retrain(search)
             self._kill_some(generator, min(kills, MOST_KILLS_OF_A_JOB), victims)
             self._wait(lambda service: not service.store.open_jobs())
         finally:

@@ -6,9 +6,11 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from tests.postgres import PASSWORD, Server, running_server
 from tests.proxy import Proxy, proxy_before
 from tests.schedulers.bench import wait_until
 from tests.system.bookkeeping import Searches, slow
+from tunewell.service.running import Situation
 
 #: Enough for things to happen between the first and the last one.
 TRIALS = 20
@@ -216,6 +219,90 @@ def test_a_controller_and_who_follows_it_outlive(bench: Bench, outage: Callable[
     controller.terminate()
     assert controller.wait(60) == 0, searches.said("controller")
     assert searches.check() == []
+
+
+def silent(bench: Bench) -> None:
+    """What is sent arrives, and no answer comes."""
+    bench.proxy.stall()
+
+
+def gone(bench: Bench) -> None:
+    """Nobody listens."""
+    bench.proxy.refuse()
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("command", ["search", "controller"])
+@pytest.mark.parametrize("outage", [gone, *slow(silent)], ids=lambda outage: outage.__name__)
+def test_ctrl_c_while_nothing_can_be_recorded(bench: Bench, command: str, outage: Callable[[Bench], None]) -> None:
+    """Whoever has enough of waiting for the server ends with the second Ctrl-C; what ran is found later."""
+    searches = bench.searches
+    process = searches.start(
+        *([command, searches.spec("a", TRIALS), "--no-details"] if command == "search" else [command]),
+        database=bench.database,
+        name=command,
+    )
+    if command == "controller":
+        searches.create("a", TRIALS)
+    wait_until(searches.book)
+    outage(bench)
+    wait_until(lambda: "aiting" in searches.said(command), lambda: time.sleep(0.05))
+    process.send_signal(signal.SIGINT)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(0.5)  # two that come at once are one
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == (130 if command == "search" else 0), searches.said(command)
+    assert "Traceback" not in searches.said(command)
+    bench.proxy.accept()
+    bench.proxy.flow()
+    searches.open("a")
+    bench.start_search()
+    bench.wait_for_end()
+    assert searches.check(killed=True) == []
+
+
+@pytest.mark.timeout(300)
+def test_a_controller_that_starts_while_the_server_is_away(bench: Bench) -> None:
+    """A controller that has opened its database waits for the server like one that is at work."""
+    searches = bench.searches
+    searches.create("a", 2)
+    searches.open("a")
+    with searches.service() as service, ThreadPoolExecutor(1) as pool:
+        stop, waited = threading.Event(), threading.Event()
+        bench.proxy.refuse()
+        serving = pool.submit(service.run_all, stop, lambda situation: waited.set() if situation.problem else None)
+        assert waited.wait(60)
+        bench.proxy.accept()
+        searches.wait_for_end()
+        stop.set()
+        serving.result(60)
+
+
+@pytest.mark.timeout(300)
+def test_what_cannot_be_written_is_told_once(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """A controller whose rights are taken away says so once, and goes on when it has them again."""
+    searches = bench.searches
+    searches.open("a")
+    with searches.service() as service, ThreadPoolExecutor(1) as pool:
+        stop, problems = threading.Event(), list[str]()
+
+        def step(situation: Situation) -> None:
+            problems.append(situation.problem)
+
+        serving = pool.submit(service.run_all, stop, step)
+        wait_until(lambda: problems)
+        searches.create("a", 2)
+        wait_until(searches.book)
+        bench.server.execute("ALTER DATABASE searches SET default_transaction_read_only = on")
+        bench.proxy.cut()
+        wait_until(lambda: len([problem for problem in problems if "read-only" in problem]) > 50)
+        bench.server.execute("ALTER DATABASE searches RESET default_transaction_read_only")
+        bench.proxy.cut()
+        searches.wait_for_end()
+        stop.set()
+        serving.result(60)
+    told = [record.getMessage() for record in caplog.records if "read-only" in record.getMessage()]
+    assert len(told) == 1, told
 
 
 @pytest.mark.timeout(300)

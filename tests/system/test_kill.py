@@ -10,6 +10,7 @@ import pytest
 
 from tests.postgres import running_server
 from tests.system.ledger import VICTIMS, Round
+from tests.system.served_ledger import ServedRound
 
 
 @pytest.mark.timeout(400)
@@ -46,3 +47,13 @@ def test_kills_and_outages_lose_nothing(tmp_path: Path, served: bool) -> None:
         one.run(random.Random(11), kills=len(one.victims))
         assert one.check({}) == []
         assert set(one.kills) == set(one.victims)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_kills_of_a_service_lose_nothing(tmp_path: Path) -> None:
+    """Over `tunewell serve`, too, whichever of its processes are killed; clients are answered in the end."""
+    one = ServedRound(tmp_path)
+    one.run(random.Random(1), kills=len(one.victims))
+    assert one.check({}) == []
+    assert set(one.kills) == set(one.victims)

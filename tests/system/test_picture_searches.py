@@ -23,7 +23,6 @@ from tunewell.schedulers.fork_client import ForkServerProcess
 from tunewell.service.following import result_of
 from tunewell.service.service import Service
 from tunewell.service.submission import make_plan
-from tunewell.service.types import OWNER
 from tunewell.spec.errors import UserError
 from tunewell.tasks.image_classification.task import ImageClassification
 from tunewell.tasks.object_detection.task import ObjectDetection
@@ -97,7 +96,7 @@ def _one_fork_server() -> Iterator[None]:
     """PyTorch is imported once for all searches of these tests and for what follows them."""
     fork_servers: dict[tuple[str, ...], Kept] = {}
 
-    def fork_server(preload: tuple[str, ...]) -> Kept:
+    def fork_server(preload: tuple[str, ...], user: None) -> Kept:
         if preload not in fork_servers:
             fork_servers[preload] = Kept(preload)
         return fork_servers[preload]
@@ -141,7 +140,7 @@ def search(service: Service, spec: dict[str, Any]) -> list[dict[str, Any]]:
 
 def retrain(service: Service, name: str, trial: int | None = None) -> tuple[Path, dict[str, float]]:
     """Train on all data; return the model's folder and what was measured of it."""
-    done = result_of(service.carry_out(service.retrain(name, trial, caller=OWNER).id))
+    done = result_of(service.carry_out(service.retrain(name, trial).id))
     return Path(done["model"]), done["metrics"]
 
 
@@ -193,7 +192,7 @@ def test_finalists_are_trained_on_all_data(case: Case, data: Path, service: Serv
     assert "Trained on all data" in service.report("sampled")
     (model,) = service.models("sampled")
     assert (model.kind, model.folder) == ("best", f"{finalists[0].folder}/model")
-    service.carry_out(service.train_finalists("sampled", caller=OWNER).id)
+    service.carry_out(service.train_finalists("sampled").id)
     assert service.finalists("sampled") == finalists
 
 
@@ -237,7 +236,7 @@ def test_a_moved_project_goes_on(case: Case, tmp_path: Path) -> None:
         before = search(service, case.spec(old / name, "moved", 1, max_trials=1, **fields))
     old.rename(new)
     with Service(new / "home") as service:
-        exported = service.export_model("moved", tmp_path / "handed over", caller=OWNER)
+        exported = service.export_model("moved", tmp_path / "handed over")
         assert result_of(service.carry_out(exported.id))["max_difference"] < 1e-3
         model, metrics = retrain(service, "moved")
         assert model.is_relative_to(new)

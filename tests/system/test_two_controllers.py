@@ -16,7 +16,6 @@ from tests.postgres import Server
 from tests.proxy import Proxy, proxy_before
 from tests.schedulers.bench import processes_below, wait_until
 from tests.system.bookkeeping import Searches, slow
-from tunewell.service.types import OWNER
 
 #: Longest time until the other controller goes on with what one has lost.
 TAKE_OVER_SECONDS = 10.0
@@ -137,7 +136,7 @@ def test_both_take_work(bench: Bench) -> None:
     searches.wait_for_end()
     with searches.service() as service:
         for name in searches.trials:
-            service.retrain(name, caller=OWNER)
+            service.retrain(name)
     bench.check()
     assert {note.work for note in searches.book("ends")} == {*searches.trials, "job"}
 

@@ -45,6 +45,10 @@ def _command() -> Callable[[], int]:
         from tunewell.trial.command import report_from_shell
 
         return lambda: report_from_shell(arguments[1:])
+    if arguments[:1] == ["serve"]:  # ready sooner without all other commands
+        from tunewell.cli import program, serve
+
+        return lambda: program.run(serve.app)
     from tunewell.cli.app import run
 
     return run

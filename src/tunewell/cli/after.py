@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.status import Status
@@ -20,29 +20,38 @@ from tunewell.cli.options import (
     ExperimentArgument,
     HomeOption,
     JsonOption,
+    ServerOption,
     carried_out,
     existing,
+    made,
     print_json,
     terminal,
 )
 from tunewell.service.service import Service
-from tunewell.service.types import OWNER
-from tunewell.spec.errors import count
+from tunewell.spec.errors import ConflictError, count
 from tunewell.spec.format import number
+
+if TYPE_CHECKING:
+    from tunewell.cli.options import Place
+    from tunewell.client.client import Client
 
 ModelArgument = Annotated[str, typer.Argument(metavar="EXPERIMENT | MODEL", help="Experiment, or a model's folder.")]
 
 
 def evaluate(
-    experiment: ExperimentArgument, home: HomeOption = HOME, database: DatabaseOption = None, json_: JsonOption = False
+    experiment: ExperimentArgument,
+    home: HomeOption = HOME,
+    database: DatabaseOption = None,
+    server: ServerOption = None,
+    json_: JsonOption = False,
 ) -> None:
     """Evaluate the five best trials in detail. Built-in tasks only; the report is written again."""
-    with existing(home, database, "write") as service:
+    with existing(home, database, server, "write") as service:
         console = terminal(stderr=json_)
         with console.status("Evaluating …"):
-            carried_out(service, service.evaluate(experiment, caller=OWNER))
+            carried_out(service, service.evaluate(experiment))
             evaluations = {item.number: item.figures for item in service.evaluations(experiment)}
-        report = service.write_report(experiment, caller=OWNER)
+        report = service.write_report(experiment)
     if json_:
         print_json(evaluations)
         return
@@ -62,13 +71,14 @@ def retrain(
     ] = None,
     home: HomeOption = HOME,
     database: DatabaseOption = None,
+    server: ServerOption = None,
     json_: JsonOption = False,
 ) -> None:
     """Train on all data with the best parameters found. A command is run once more with them."""
-    with existing(home, database, "write") as service:
+    with existing(home, database, server, "write") as service:
         console = terminal(stderr=json_)
         with console.status("Training on all data …") as status:
-            job = service.retrain(experiment, trial, output, caller=OWNER)
+            job = service.retrain(experiment, trial, output)
             done = carried_out(service, job, lambda line: status.update(Text(line)), leave=lambda: _leave(status))
     folder, metrics, is_model = done["model"], done["metrics"], done["is_model"]
     if json_:
@@ -99,13 +109,14 @@ def predict(
     ] = None,
     home: HomeOption = HOME,
     database: DatabaseOption = None,
+    server: ServerOption = None,
     json_: JsonOption = False,
 ) -> int:
     """Use a model on new pictures. Exit code 1: none of them could be read."""
-    with _home_or_new(model, home, database) as service:
+    with _home_or_new(model, home, database, server) as service:
         console = terminal(stderr=json_)
         with console.status("Predicting …"):
-            job = service.predict(model, inputs, output, drawn, caller=OWNER)
+            job = service.predict(model, inputs, output, drawn)
             done = carried_out(service, job)
             predictions = json.loads(b"".join(service.job_artifact(job.id, done["predictions"])))
         console.print(f"Model: {done['model']}", soft_wrap=True)
@@ -131,13 +142,17 @@ def export_model(
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write.")] = Path("model"),
     home: HomeOption = HOME,
     database: DatabaseOption = None,
+    server: ServerOption = None,
     json_: JsonOption = False,
 ) -> None:
     """Write a folder to hand over: weights, ONNX, a model card. ONNX is checked to give the same predictions."""
-    with _home_or_new(model, home, database) as service:
+    with _home_or_new(model, home, database, server) as service:
         console = terminal(stderr=json_)
         with console.status("Exporting …"):
-            facts = carried_out(service, service.export_model(model, output, caller=OWNER))
+            if isinstance(service, Service):
+                facts = carried_out(service, service.export_model(model, output))
+            else:
+                facts = _fetched_model(service, model, output)
     if json_:
         print_json(facts)
         return
@@ -178,6 +193,22 @@ def _labels(prediction: Mapping[str, Any]) -> tuple[str, str]:
     return ", ".join(prediction["labels"]) or "none", f"{likeliest} {number(probability, 3)}"
 
 
-def _home_or_new(model: str, home: Path, database: str | None) -> Service:
-    """Open the home; a model's folder needs none that exists."""
-    return Service(home, database) if (Path(model) / "model.json").is_file() else existing(home, database, "write")
+def _home_or_new(model: str, home: Path, database: str | None, server: str | None) -> Place:
+    """Open the place of a model; its folder needs no home that exists."""
+    is_folder = server is None and (Path(model) / "model.json").is_file()
+    return made(home, database, None) if is_folder else existing(home, database, server, "write")
+
+
+def _fetched_model(place: Client, model: str, output: Path) -> dict[str, Any]:
+    """Have a folder to hand over made on a server, and fetch it; return the facts about it."""
+    if output.exists():
+        raise ConflictError("it exists already", field=str(output), remedy="Name another folder with --output")
+    job = place.export_model(model)
+    facts = carried_out(place, job)
+    for file in place.job_artifacts(job.id):
+        if file.path.startswith("model/"):
+            target = output / file.path.removeprefix("model/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("wb") as written:
+                written.writelines(place.job_artifact(job.id, file.path))
+    return {**facts, "path": str(output)}

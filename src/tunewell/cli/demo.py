@@ -11,7 +11,6 @@ from tunewell.cli.options import HOME, DatabaseOption, HomeOption, JsonOption, t
 from tunewell.cli.search import run_search
 from tunewell.service.demo import require_demo, write_demo
 from tunewell.service.service import Service
-from tunewell.service.types import OWNER
 
 
 def demo(
@@ -27,5 +26,5 @@ def demo(
     with Service(home, database) as service:
         spec = write_demo(data, max_trials)
         console.print(f"Pictures of handwritten digits in {data}", soft_wrap=True)
-        submission = service.create(spec, caller=OWNER)
+        submission = service.create(spec)
         return run_search(service, submission.name, json_, finished=submission.kind == "finished")

@@ -7,10 +7,8 @@ from typing import Annotated
 
 import typer
 
-from tunewell.cli.options import HOME, DatabaseOption, HomeOption, JsonOption, print_json, terminal
+from tunewell.cli.options import HOME, DatabaseOption, HomeOption, JsonOption, ServerOption, made, print_json, terminal
 from tunewell.cli.summary import print_summary
-from tunewell.service.service import Service
-from tunewell.service.types import OWNER
 from tunewell.spec.errors import ArgumentError, DataError, UserError
 from tunewell.spec.files import read_spec_file
 
@@ -28,6 +26,7 @@ def import_(
     study: Annotated[str | None, typer.Option("--study", help="Its name, if there are several studies.")] = None,
     home: HomeOption = HOME,
     database: DatabaseOption = None,
+    server: ServerOption = None,
     json_: JsonOption = False,
 ) -> None:
     """Record trials made elsewhere as a finished experiment.
@@ -39,12 +38,12 @@ def import_(
         raise UserError("it takes either a CSV file or --optuna", field="import", remedy="Give one of them")
     if study is not None and optuna is None:
         raise ArgumentError("study", "it belongs to --optuna", "Give the storage with --optuna, too")
-    with Service(home, database) as service:
+    with made(home, database, server) as service:
         if table is not None:
-            submission = service.import_table(raw, _content(table), str(table), caller=OWNER)
+            submission = service.import_table(raw, _content(table), str(table))
         else:
             assert optuna is not None
-            submission = service.import_study(raw, optuna, study, caller=OWNER)
+            submission = service.import_study(raw, optuna, study)
         result = service.result(submission.name)
         if json_:
             print_json(result.to_json())

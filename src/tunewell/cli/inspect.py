@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
@@ -23,6 +24,7 @@ from tunewell.cli.options import (
     ExperimentArgument,
     HomeOption,
     JsonOption,
+    ServerOption,
     existing,
     print_json,
     terminal,
@@ -31,7 +33,7 @@ from tunewell.cli.summary import print_summary
 from tunewell.display.wording import JOB_SIGNS, SIGNS, conditions_text, parameters_text, searched
 from tunewell.service.networks import find_network, list_tasks
 from tunewell.service.paging import every
-from tunewell.service.types import OWNER, ExperimentSummary, Network, Report, Task, Trial
+from tunewell.service.types import ExperimentSummary, Network, Report, Task, Trial
 from tunewell.service.verbs import Verbs
 from tunewell.service.views import save_report
 from tunewell.spec.errors import DataError, NotFoundError, count
@@ -53,9 +55,11 @@ class Format(StrEnum):
     JSON = "json"
 
 
-def list_(home: HomeOption = HOME, database: DatabaseOption = None, json_: JsonOption = False) -> None:
+def list_(
+    home: HomeOption = HOME, database: DatabaseOption = None, server: ServerOption = None, json_: JsonOption = False
+) -> None:
     """List the experiments of a home, the newest first."""
-    with existing(home, database) as service:
+    with existing(home, database, server) as service:
         known = service.experiments().items
         if json_:
             print_json([{**service.result(one.name).to_json(), "running": one.running} for one in known])
@@ -70,7 +74,7 @@ def list_(home: HomeOption = HOME, database: DatabaseOption = None, json_: JsonO
     for one in known:
         table.add_row(
             one.name,
-            _state_text(one),
+            _state_text(one) + _waiting_text(one),
             str(sum(one.trials.values())),
             str(one.trials.get(TrialState.FAILED, 0)),
             one.objective.metric,
@@ -85,6 +89,7 @@ def show(
     trial: Annotated[int | None, typer.Argument(metavar="[TRIAL]", help="Show this trial only.")] = None,
     home: HomeOption = HOME,
     database: DatabaseOption = None,
+    server: ServerOption = None,
     json_: JsonOption = False,
     after: Annotated[int, typer.Option("--after", help="List trials behind this number.")] = 0,
     limit: Annotated[
@@ -92,20 +97,22 @@ def show(
     ] = None,
 ) -> None:
     """Show an experiment with its trials, or one trial."""
-    with existing(home, database) as service:
+    with existing(home, database, server) as service:
         if trial is not None:
             _show_trial(service, experiment, trial, json_)
             return
         result, known = service.result(experiment), service.experiment(experiment)
         if json_:
             exported = every(lambda cursor: service.export_trials(experiment, after=after, cursor=cursor))
-            trials = [one.to_json() for one in islice(exported, limit)]
+            trials = [one.to_json() for one in islice(exported, _most(limit))]
             print_json({**result.to_json(), "running": known.running, "trial_list": trials})
             return
         listed = every(lambda cursor: service.trials(experiment, after=after, cursor=cursor))
-        rows = list(islice(listed, limit or _LISTED))
+        rows = list(islice(listed, _most(limit or _LISTED)))
         console = terminal()
         print_summary(service, result, console)
+        if known.waits_for is not None and not known.state.final:
+            console.print(Text(f"Starts nothing more just now: {known.waits_for.detail}", style="dim"), soft_wrap=True)
         console.print()
         console.print(_fitting_trial_table(console, result.objective.metric, rows, searched(known)))
         last = rows[-1].number if rows else after
@@ -113,9 +120,21 @@ def show(
             console.print(f"More: tunewell show {experiment} --after {last}", style="dim")
 
 
+def _most(limit: int | None) -> int | None:
+    """Return a limit that iterators take."""
+    return limit and min(limit, sys.maxsize)
+
+
 def _state_text(one: ExperimentSummary) -> str:
     at_rest = one.state.final or one.state is ExperimentState.PAUSED
     return str(one.state) if at_rest or one.running else "interrupted"
+
+
+def _waiting_text(one: ExperimentSummary) -> str:
+    """Return why nothing of an experiment runs, in a word; empty if something does, or the state says it."""
+    if one.waits_for is None or one.waits_for.code in ("paused", "no_controller"):
+        return ""
+    return "" if one.trials.get(TrialState.RUNNING) else f" ({one.waits_for.code.replace('_', ' ')})"
 
 
 def _fitting_trial_table(console: Console, metric: str, rows: list[Trial], names: list[str]) -> Table:
@@ -219,9 +238,10 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the trial has ended.")] = False,
     home: HomeOption = HOME,
     database: DatabaseOption = None,
+    server: ServerOption = None,
 ) -> None:
     """Print the output of a trial."""
-    with existing(home, database) as service:
+    with existing(home, database, server) as service:
         chosen = attempt if attempt is not None else service.trial(experiment, trial).attempts or None
         part = service.log(experiment, trial, attempt=chosen)
         if not part.exists and not follow:
@@ -241,35 +261,68 @@ def stop(
     trial: Annotated[int | None, typer.Argument(metavar="[TRIAL]", help="Stop this trial only.")] = None,
     home: HomeOption = HOME,
     database: DatabaseOption = None,
+    server: ServerOption = None,
 ) -> None:
     """Stop a running experiment for good, or one of its trials. What was reached stays."""
-    with existing(home, database, "write") as service:
+    with existing(home, database, server, "write") as service:
         if trial is None:
-            service.stop(experiment, caller=OWNER)
+            service.stop(experiment)
         else:
-            service.stop_trial(experiment, trial, caller=OWNER)
+            service.stop_trial(experiment, trial)
     what = f"Trial {trial} of '{experiment}'" if trial else f"Experiment '{experiment}'"
     print(f"{what} is being stopped.")
 
 
-def pause(experiment: ExperimentArgument, home: HomeOption = HOME, database: DatabaseOption = None) -> None:
+def pause(
+    experiment: ExperimentArgument,
+    home: HomeOption = HOME,
+    database: DatabaseOption = None,
+    server: ServerOption = None,
+) -> None:
     """Pause a running experiment; it goes on with resume.
 
     Trials that leave checkpoints end and go on from them later; the others run to their end.
     """
-    with existing(home, database, "write") as service:
-        service.pause(experiment, caller=OWNER)
+    with existing(home, database, server, "write") as service:
+        service.pause(experiment)
     print(f"Experiment '{experiment}' is being paused. It goes on with: tunewell resume {experiment}")
+
+
+def queue(
+    home: HomeOption = HOME, database: DatabaseOption = None, server: ServerOption = None, json_: JsonOption = False
+) -> None:
+    """List what waits, whose turn comes first, and why it waits."""
+    with existing(home, database, server) as service:
+        known = service.queue()
+    if json_:
+        print_json(known.to_json())
+        return
+    if not known.entries:
+        print("Nothing waits.")
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for title in ("place", "what", "owner", "running", "reason"):
+        right = title in ("place", "running")
+        table.add_column(title, no_wrap=right, overflow="fold", justify="right" if right else "left")
+    for one in known.entries:
+        what = (
+            str(one.experiment or "") if one.job is None else " ".join(filter(None, (f"job {one.job}", one.experiment)))
+        )
+        table.add_row(
+            str(one.place or ""), Text(what), one.owner, str(one.running or ""), Text(one.waits_for.detail)
+        )  # fmt: skip
+    terminal().print(table)
 
 
 def jobs(
     experiment: Annotated[str | None, typer.Argument(metavar="[EXPERIMENT]", help="Of this one only.")] = None,
     home: HomeOption = HOME,
     database: DatabaseOption = None,
+    server: ServerOption = None,
     json_: JsonOption = False,
 ) -> None:
     """List jobs, newest first: evaluations, trainings, reports."""
-    with existing(home, database) as service:
+    with existing(home, database, server) as service:
         page = service.jobs(experiment=experiment)
     if json_:
         print_json([job.model_dump(mode="json") for job in page.items])
@@ -288,9 +341,10 @@ def jobs(
     table.add_column("detail", overflow="fold")
     for job in page.items:
         sign, style = JOB_SIGNS[job.state]
+        waits = job.waits_for.detail if job.waits_for is not None else ""
         table.add_row(
             str(job.id), job.kind, Text(job.experiment or ""), Text(f"{sign} {job.state}", style=style),
-            duration(job.cost_seconds) if job.state.final else "", Text(job.detail),
+            duration(job.cost_seconds) if job.state.final else "", Text(job.detail or waits),
         )  # fmt: skip
     terminal().print(table)
     if page.next is not None:
@@ -303,9 +357,10 @@ def export(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File; default: standard output.")] = None,
     home: HomeOption = HOME,
     database: DatabaseOption = None,
+    server: ServerOption = None,
 ) -> None:
     """Export every trial as CSV or JSON."""
-    with existing(home, database) as service:
+    with existing(home, database, server) as service:
         parts = service.export(experiment, format_.value)
         if output is None:
             for part in parts:
@@ -328,27 +383,43 @@ def report(
         ),
     ],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File; default: in the experiment's folder.")
+        Path | None,
+        typer.Option("--output", "-o", help="File; default: in the experiment's folder; with a server: here."),
     ] = None,
     home: HomeOption = HOME,
     database: DatabaseOption = None,
+    server: ServerOption = None,
 ) -> None:
     """Write the HTML report of an experiment. Inside a trial: report metrics (accuracy=0.9 step=3)."""
-    with existing(home, database) as service:
-        if output is None:
-            print(service.write_report(experiment, caller=OWNER).path)
+    with existing(home, database, server) as service:
+        if output is None and server is None:
+            print(service.write_report(experiment).path)
         else:
-            print(save_report(service.report(experiment), output))
+            default = Path(f"{experiment.replace('/', '-')}-report.html")
+            print(save_report(service.report(experiment), output or default))
 
 
 def tasks(
     name: Annotated[
         str | None, typer.Argument(metavar="[TASK | NETWORK]", help="A task, or one of its networks.")
     ] = None,
+    server: ServerOption = None,
     json_: JsonOption = False,
 ) -> None:
     """List the tasks and networks, or a network's parameters."""
-    known = {task.name: task for task in list_tasks()}
+    if server is not None:
+        from tunewell.client.client import Client
+
+        with Client(server) as client:
+            _print_tasks(name, client.tasks, client.network, json_)
+    else:
+        _print_tasks(name, list_tasks, find_network, json_)
+
+
+def _print_tasks(
+    name: str | None, list_: Callable[[], Iterable[Task]], find: Callable[[str], Network], json_: bool
+) -> None:
+    known = {task.name: task for task in list_()}
     console = terminal()
     if name is None or name in known:
         chosen = [known[name]] if name else list(known.values())
@@ -364,7 +435,7 @@ def tasks(
             console.print(Padding(f"Where none is named: {alike[0].default_network}", (0, 0, 1, 2)))
         console.print("Parameters of a network: tunewell tasks NETWORK", style="dim")
         return
-    found = find_network(name)
+    found = find(name)
     if json_:
         parameters = {
             one.name: {"domain": one.domain, "default": one.default, "source": one.source} for one in found.parameters

@@ -5,22 +5,68 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 from rich.console import Console
 
-from tunewell.service.following import result_of
-from tunewell.service.service import DEFAULT_HOME, Service
-from tunewell.service.types import Job
-from tunewell.spec.errors import NotFoundError
+from tunewell.spec.errors import ArgumentError, NotFoundError
+from tunewell.spec.names import DEFAULT_HOME
+
+if TYPE_CHECKING:
+    from tunewell.client.client import Client
+    from tunewell.service.service import Service
+    from tunewell.service.types import Job
+
+    #: Where the verbs of a command are carried out.
+    Place = Service | Client
+
+#: Options that say where; a home and its database go together.
+_PLACES = ("home", "database", "server")
+Value = TypeVar("Value")
+
+
+def _one_place(ctx: typer.Context, option: typer.CallbackParam, value: Value) -> Value | None:
+    """Return what an option about the place has; a home in the arguments counts more than the environment's server.
+
+    Raises:
+        ArgumentError: the arguments name both.
+    """
+    named = [name for name in _PLACES if getattr(ctx.get_parameter_source(name), "name", "") == "COMMANDLINE"]
+    if "server" in named and len(named) > 1:
+        other = named[0]
+        raise ArgumentError("server", f"it is one place, and --{other} another one", "Name one of them")
+    return None if option.name == "server" and named and "server" not in named else value
+
 
 HomeOption = Annotated[
     Path,
-    typer.Option("--home", envvar="TUNEWELL_HOME", help="Folder of database, trials and caches.", show_default=True),
+    typer.Option(
+        "--home",
+        envvar="TUNEWELL_HOME",
+        help="Folder of database, trials and caches.",
+        show_default=True,
+        callback=_one_place,
+    ),
 ]
 DatabaseOption = Annotated[
-    str | None, typer.Option("--database", envvar="TUNEWELL_DATABASE", help="URL of the database, if not in the home.")
+    str | None,
+    typer.Option(
+        "--database",
+        envvar="TUNEWELL_DATABASE",
+        help="URL of the database, if not in the home.",
+        callback=_one_place,
+    ),
+]
+ServerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--server",
+        envvar="TUNEWELL_SERVER",
+        metavar="URL",
+        help="Ask this server, instead of a home here; `last`: that of the last login.",
+        callback=_one_place,
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 ExperimentArgument = Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Name of the experiment.")]
@@ -28,8 +74,19 @@ ExperimentArgument = Annotated[str, typer.Argument(metavar="EXPERIMENT", help="N
 HOME = DEFAULT_HOME
 
 
-def existing(home: Path, database: str | None = None, access: Literal["read", "write"] = "read") -> Service:
-    """Open a home that is there already; raise `NotFoundError` otherwise, so that a typo makes no new one."""
+def existing(home: Path, database: str | None, server: str | None, access: Literal["read", "write"] = "read") -> Place:
+    """Open the server that is named, or else a home that is there already, so that a typo makes no new one.
+
+    Raises:
+        NotFoundError: there is no such home.
+        ArgumentError: the server is none.
+    """
+    if server is not None:
+        from tunewell.client.client import Client
+
+        return Client(server)
+    from tunewell.service.service import Service
+
     try:
         return Service(home, database, access)
     except NotFoundError:
@@ -43,20 +100,36 @@ def existing(home: Path, database: str | None = None, access: Literal["read", "w
         ) from None
 
 
+def made(home: Path, database: str | None, server: str | None) -> Place:
+    """Open the server that is named, or else a home, which is made if there is none; raises as `existing` does."""
+    if server is not None:
+        return existing(home, database, server)
+    from tunewell.service.service import Service
+
+    return Service(home, database)
+
+
 def carried_out(
-    service: Service,
+    place: Place,
     job: Job,
     tell: Callable[[str], None] = lambda line: None,
     leave: Callable[[], bool] | None = None,
 ) -> dict[str, Any]:
-    """Have a job carried out here, and return its result.
+    """Have a job carried out, here or where the server has it done, and return its result.
 
-    `tell` is told what it is doing; `leave` is asked at an interruption whether it is to go on without this process.
+    `tell` is told what it is doing; `leave` is asked at an interruption whether it is to go on without this process,
+    as it does on a server.
 
     Raises:
         JobFailed: it failed.
     """
-    return result_of(service.carry_out(job.id, tell, leave))
+    from tunewell.service.following import follow, result_of
+    from tunewell.service.service import Service
+    from tunewell.service.wire import progress_line
+
+    if isinstance(place, Service):
+        return result_of(place.carry_out(job.id, tell, leave))
+    return follow(place, job, lambda changed: tell(progress_line(changed)))
 
 
 def terminal(stderr: bool = False, soft_wrap: bool = False) -> Console:

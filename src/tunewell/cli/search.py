@@ -15,27 +15,34 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tunewell.cli import INTERRUPTED
+from tunewell.cli.controller_lines import ControllerLines
 from tunewell.cli.options import (
     HOME,
     DatabaseOption,
     ExperimentArgument,
     HomeOption,
     JsonOption,
+    ServerOption,
     existing,
     print_json,
     terminal,
 )
 from tunewell.cli.summary import print_summary
+from tunewell.display.following import follow_search
 from tunewell.display.lines import ProgressLines, started_line
 from tunewell.display.live import LiveTable
 from tunewell.display.wording import conditions_text
 from tunewell.service.findings import check_spec
 from tunewell.service.following import why_failed
-from tunewell.service.running import Given, Situation
+from tunewell.service.running import Given, Serving
 from tunewell.service.service import Service
-from tunewell.service.types import OWNER, Checked, DataFindings, JobKind
+from tunewell.service.storage.resolving import names_stored
+from tunewell.service.types import Checked, DataFindings, JobKind
+from tunewell.service.verbs import Verbs
 from tunewell.service.warm_start import lacks_space
-from tunewell.spec.errors import count
+from tunewell.spec.errors import ArgumentError, UserError, count
+from tunewell.spec.experiment import needs_its_program
 from tunewell.spec.files import read_spec_file
 from tunewell.spec.format import scalar
 from tunewell.spec.states import Cause, JobState
@@ -48,6 +55,7 @@ def search(
     spec_file: Annotated[Path, typer.Argument(metavar="SPEC.yaml", help="The spec of the search.")],
     home: HomeOption = HOME,
     database: DatabaseOption = None,
+    server: ServerOption = None,
     new: Annotated[bool, typer.Option("--new", help="Start over, under a numbered name if need be.")] = False,
     json_: JsonOption = False,
     details: Annotated[
@@ -55,11 +63,41 @@ def search(
         typer.Option("--details/--no-details", help="Evaluate the five best in detail at the end, write the report."),
     ] = True,
 ) -> int:
-    """Run a search to its end, or go on with an interrupted one."""
+    """Run a search to its end, or go on with an interrupted one.
+
+    A server is sent what the spec needs: the folder of a command, without what its `.tunewellignore` leaves out, and a
+    folder with data, each once. The search is then followed; Ctrl-C leaves it running, and the same command follows it
+    again.
+    """
     raw = read_spec_file(spec_file)
+    if server is not None:
+        return _search_there(server, raw, spec_file, json_, new=new)
     with Service(home, database) as service:
-        submission = service.create(raw, new="always" if new else "never", caller=OWNER)
+        submission = service.create(raw, new="always" if new else "never")
         return run_search(service, submission.name, json_, finished=submission.kind == "finished", details=details)
+
+
+def _search_there(server: str, raw: Mapping[str, Any], spec_file: Path, json_: bool, *, new: bool) -> int:
+    """Run a search on a server, and follow it; return the exit code."""
+    from tunewell.client.client import Client
+    from tunewell.client.shipping import shipped
+
+    console = terminal(stderr=json_, soft_wrap=True)
+    with Client(server) as client:
+        spec = shipped(client, raw, lambda sentence: console.print(sentence, style="dim"), spec_file)
+        submission = client.create(spec, new="always" if new else "never")
+        name = submission.name
+        if submission.kind == "finished":
+            console.print(f"'{name}' has ended; this is its result. Raise max_trials to go on, or use --new.")
+            ended = True
+        else:
+            try:
+                ended = follow_search(client, name, terminal(stderr=json_), goes_on=submission.kind == "continued")
+            except KeyboardInterrupt:
+                again = f"tunewell search {spec_file} --server {server}"
+                console.print(f"'{name}' goes on without this terminal. Follow it again: {again}")
+                return INTERRUPTED
+        return _conclude(client, name, json_, ended)
 
 
 def run_search(service: Service, name: str, json_: bool, *, finished: bool = False, details: bool = True) -> int:
@@ -70,15 +108,33 @@ def run_search(service: Service, name: str, json_: bool, *, finished: bool = Fal
         ended = not details or _finish(service, name, console)
     else:
         ended = _run(service, name, console, details)
+    return _conclude(service, name, json_, ended)
+
+
+def _conclude(service: Verbs, name: str, json_: bool, ended: bool) -> int:
+    """Show what a search has brought; return the exit code."""
+    console = terminal(stderr=json_)
+    try:
+        has_result = _show(service, name, json_, console)
+    except UserError as error:
+        if ended:
+            raise
+        console.print(f"What it has brought can't be shown: {error}", style="yellow", soft_wrap=True, markup=False)
+        return INTERRUPTED
+    if not ended:
+        return INTERRUPTED
+    return 0 if has_result else 1
+
+
+def _show(service: Verbs, name: str, json_: bool, console: Console) -> bool:
+    """Show what a search has brought; return whether it has a best trial."""
     _tell_failures(service, name, console)
     result = service.result(name)
     if json_:
         print_json(result.to_json())
     else:
         print_summary(service, result, console)
-    if not ended:
-        return 130
-    return 0 if result.best else 1
+    return result.best is not None
 
 
 def _run(service: Service, name: str, console: Console, details: bool) -> bool:
@@ -104,7 +160,7 @@ def _finish(service: Service, name: str, console: Console) -> bool:
         return service.run_follow_up(name, lambda situation: status.update(Text(situation.doing)))
 
 
-def _tell_failures(service: Service, name: str, console: Console) -> None:
+def _tell_failures(service: Verbs, name: str, console: Console) -> None:
     """Say which of the jobs that follow a search have failed, and why."""
     for kind, what in _FOLLOW_UPS.items():
         for job in service.jobs(experiment=name, kind=kind, limit=1).items:
@@ -116,12 +172,13 @@ def resume(
     experiment: ExperimentArgument,
     home: HomeOption = HOME,
     database: DatabaseOption = None,
+    server: ServerOption = None,
     json_: JsonOption = False,
 ) -> int:
     """Let a paused experiment go on: in the controller, or here."""
-    with existing(home, database, "write") as service:
-        service.resume(experiment, caller=OWNER)
-        if service.experiment(experiment).running:
+    with existing(home, database, server, "write") as service:
+        service.resume(experiment)
+        if not isinstance(service, Service) or service.experiment(experiment).running:
             print(f"Experiment '{experiment}' goes on where it runs.")
             return 0
         return run_search(service, experiment, json_)
@@ -141,19 +198,16 @@ def controller(
     PostgreSQL several controllers share the work, and go on with what one of them leaves behind.
     """
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
     with Service(home, database) as service:
-        told = ""
 
-        def step(situation: Situation) -> None:
-            nonlocal told
-            if situation.problem != told:
-                told = situation.problem
-                print(f"waiting: {told}" if told else "going on", flush=True)
+        def end(*_: object) -> None:
+            stop.set()
+            service.hurry()
 
-        print(f"Running what is recorded in {home.absolute()}. Ctrl-C ends this; trials live on.", flush=True)
-        service.run_all(stop, step, lost_host or ())
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, end)
+        lines = ControllerLines(service.home.folder, service.store.place)
+        service.run_all(stop, lines.update, lines.tell, Serving(lost_hosts=lost_host or ()))
 
 
 def check(
@@ -166,11 +220,14 @@ def check(
     ] = None,
     home: HomeOption = HOME,
     database: DatabaseOption = None,
+    server: ServerOption = None,
     json_: JsonOption = False,
 ) -> int:
     """Check a spec, its data and program; start nothing."""
     raw = read_spec_file(spec_file)
-    if pictures is not None:
+    if server is not None:
+        checked = _checked_there(server, raw, spec_file, line, pictures)
+    elif pictures is not None:
         with terminal(stderr=True).status("Opening every picture …"):
             checked = _checked(raw, line, pictures, home, database)
     else:
@@ -204,11 +261,26 @@ def check(
 
 
 def _checked(raw: Mapping[str, Any], line: str | None, page: Path | None, home: Path, database: str | None) -> Checked:
-    """Check a spec, in a home that is there already only if it takes its space from an experiment in it."""
-    if not lacks_space(raw):
+    """Check a spec, in a home that is there already only if it takes something from there, such as its space."""
+    if not lacks_space(raw) and not names_stored(raw):
         return check_spec(raw, line, page)
-    with existing(home, database) as service:
-        return check_spec(raw, line, page, service.store)
+    service = existing(home, database, None)
+    assert isinstance(service, Service)
+    with service:
+        return service.check(raw, line=line, page=page)
+
+
+def _checked_there(
+    server: str, raw: Mapping[str, Any], spec_file: Path, line: str | None, page: Path | None
+) -> Checked:
+    """Check a spec on a server; what it needs is sent, as for a search."""
+    from tunewell.client.client import Client
+    from tunewell.client.shipping import shipped
+
+    if page is not None:
+        raise ArgumentError("pictures", "a server writes no pages here", "Use `tunewell datasets check` for its data")
+    with Client(server) as client:
+        return client.check(shipped(client, raw, spec_file=spec_file), line=line)
 
 
 def _parameter_table(checked: Checked) -> Table:
@@ -243,19 +315,20 @@ def retry(
     cause: Annotated[Cause | None, typer.Option("--cause", help="Only trials that failed for this cause.")] = None,
     home: HomeOption = HOME,
     database: DatabaseOption = None,
+    server: ServerOption = None,
     json_: JsonOption = False,
 ) -> int:
     """Run failed trials again: some, all, or those of a cause. Goes on with the search if nobody runs it."""
-    with existing(home, database, "write") as service:
-        numbers = service.retry(experiment, trials or (), cause, caller=OWNER)
+    with existing(home, database, server, "write") as service:
+        numbers = service.retry(experiment, trials or (), cause)
         console = terminal(stderr=json_)
         console.print(
             f"{count(len(numbers), 'trial')} of '{experiment}' will run again: {', '.join(map(str, numbers))}."
         )
         known = service.experiment(experiment)
-        if known.running:
+        if known.running or not isinstance(service, Service):
             return 0
-        if known.spec.get("function"):
+        if needs_its_program(known.spec):
             console.print("Run the program that calls tunewell.search again to go on.")
             return 0
         return run_search(service, experiment, json_)

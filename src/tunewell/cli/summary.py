@@ -33,9 +33,11 @@ def print_summary(service: Verbs, result: SearchResult, console: Console) -> Non
     if tested := test_text(result):
         console.print(Text(tested), soft_wrap=True)
     _print_finalists(result, console)
-    _print_places(experiment, models, console)
-    _print_failures(service, result, console)
-    _print_next(experiment, result, "retrained" in models, console)
+    address = getattr(service, "server", "")
+    there = f" --server {address}" if address else ""
+    _print_places(experiment, models, console, " (on the server)" if there else "")
+    _print_failures(service, result, console, there)
+    _print_next(experiment, result, "retrained" in models, console, there)
 
 
 def _headline(result: SearchResult) -> Text:
@@ -81,13 +83,13 @@ def _print_finalists(result: SearchResult, console: Console) -> None:
     console.print(Text(agreement_text(result.rank_agreement), style="dim"), soft_wrap=True)
 
 
-def _print_places(experiment: Experiment, models: Mapping[str, str], console: Console) -> None:
+def _print_places(experiment: Experiment, models: Mapping[str, str], console: Console, where: str) -> None:
     report = {"report": experiment.report.path} if experiment.report else {}
     for kind, path in {**models, **report}.items():
-        console.print(f"{_PLACES[kind]}:", Text(path, style="cyan"), soft_wrap=True)
+        console.print(f"{_PLACES[kind]}{where}:", Text(path, style="cyan"), soft_wrap=True)
 
 
-def _print_failures(service: Verbs, result: SearchResult, console: Console) -> None:
+def _print_failures(service: Verbs, result: SearchResult, console: Console, there: str) -> None:
     failed = result.trials.get(TrialState.FAILED, 0)
     if not failed:
         return
@@ -96,22 +98,23 @@ def _print_failures(service: Verbs, result: SearchResult, console: Console) -> N
     text = Text(f"{count(failed, 'trial')} failed, such as trial {example.number} ({example.cause}): ", style="red")
     text.append(shortened(example.detail, 200), style="")
     console.print(text, soft_wrap=True)
-    hint = f"See: tunewell logs {name} {example.number}   Again, once fixed: tunewell retry {name}"
+    hint = f"See: tunewell logs {name} {example.number}{there}   Again, once fixed: tunewell retry {name}{there}"
     console.print(Text(hint, style="dim"), soft_wrap=True)
 
 
-def _print_next(experiment: Experiment, result: SearchResult, retrained: bool, console: Console) -> None:
+def _print_next(experiment: Experiment, result: SearchResult, retrained: bool, console: Console, there: str) -> None:
     name = result.experiment
     if experiment.running:
-        hint = f"It is running. Stop it: tunewell stop {name}"
+        hint = f"It is running. Stop it: tunewell stop {name}{there}"
     elif not result.state.final:
         hint = "Go on: the same command."
     elif result.best is None or experiment.spec.get("function"):
         hint = ""
     elif retrained:
-        hint = f"Next: tunewell predict {name} PICTURES   To hand it over: tunewell export-model {name} -o FOLDER"
+        hint = f"Next: tunewell predict {name} PICTURES{there}"
+        hint += f"   To hand it over: tunewell export-model {name} -o FOLDER{there}"
     else:
         again = "" if experiment.spec.get("task") else " (runs the command once more, on all data)"
-        hint = f"Next: tunewell retrain {name}{again}"
+        hint = f"Next: tunewell retrain {name}{there}{again}"
     if hint:
         console.print(Text(hint, style="dim"), soft_wrap=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Any
 
 from rich.console import Console
@@ -16,7 +18,8 @@ REMEDIES = {
     "cache-not-writable": "Choose another home with --home or TUNEWELL_HOME",
     "cache-too-small": "Make room, choose another home with --home, or search fewer and smaller values of `image_size`",
     "data-changed": "Restore it, or start over with --new",
-    "database-moved": "Name that one with --database or TUNEWELL_DATABASE, or move it back: tunewell database copy",
+    "database-moved": "Name that one with --database {database}, or in TUNEWELL_DATABASE, or move it back: tunewell "
+    "database copy",
     "database-not-usable": "Choose another folder with --home or TUNEWELL_HOME",
     "database-of-another-home": "Name that one with --home, or use another database",
     "disk-full": "Free some space and try again, or choose another folder with --home or TUNEWELL_HOME",
@@ -24,10 +27,13 @@ REMEDIES = {
     "experiment-running": "Watch it with `tunewell show {experiment}`, or stop it with `tunewell stop {experiment}`",
     "folder-busy": "Wait for its end, or choose another `name` or --home",
     "foreign-database": "Give Tunewell one of its own with --home or --database",
+    "functions-not-allowed": "Give the `command` that trains, or have the service started with --allow-functions",
     "home-gone": "Name that one with --home, or, if it is gone for good, give the database this one: tunewell database "
     "set-home",
+    "home-still-there": "Name that one with --home, or give it up with --force",
     "home-not-writable": "Choose another with --home or TUNEWELL_HOME",
     "newer-database": "Upgrade Tunewell, or use another --home or --database",
+    "no-allowed-host": "Say by which names it is addressed, with --allowed-host",
     "no-result": "Name one with --trial",
     "program-moved": "Give `tunewell search` the spec where it is now, which puts that on record",
     "record-damaged": "Restore it, or start over with `tunewell search SPEC.yaml --new`",
@@ -35,6 +41,10 @@ REMEDIES = {
     "weights-changed": "Restore them, or start over with --new",
     "work-elsewhere": "Start a controller there or, if that machine is gone for good, one with --lost-host {host}",
 }
+
+
+#: Argument → where its value comes from if the option is not given.
+_VARIABLES = {"database": "TUNEWELL_DATABASE", "home": "TUNEWELL_HOME"}
 
 
 def worded(error: UserError) -> str:
@@ -83,7 +93,12 @@ def _styled(error: UserError) -> Text:
 
 
 def _field(error: UserError) -> str:
-    return "--" + error.field.replace("_", "-") if isinstance(error, ArgumentError) else error.field
+    """Return what the user knows the field by: an argument's option, or the variable that it came from instead."""
+    if not isinstance(error, ArgumentError):
+        return error.field
+    option, variable = "--" + error.field.replace("_", "-"), _VARIABLES.get(error.field, "")
+    is_given = any(argument.partition("=")[0] == option for argument in sys.argv[1:])
+    return variable if variable in os.environ and not is_given else option
 
 
 def _remedy(error: UserError) -> str:

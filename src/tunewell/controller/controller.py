@@ -9,23 +9,29 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 
-from tunewell.controller.experiment_run import ExperimentRun
-from tunewell.controller.job_run import JobRun, belongs_to_search, brought_about_by
+from tunewell.controller.disk import DiskCounter
+from tunewell.controller.experiment_run import ExperimentRun, party_of
+from tunewell.controller.fair import Ledger, Party, Terms, Use
+from tunewell.controller.job_run import JobRun, belongs_to_search, brought_about_by, owner_of_job
 from tunewell.controller.journal import Effect
 from tunewell.controller.room import Room, Turn, Turns
 from tunewell.controller.surroundings import Ownership, Place, Surroundings
 from tunewell.home.home import LOCK_SECONDS
 from tunewell.schedulers.contract import Scheduler
 from tunewell.spec.errors import ConflictError, TermOver, UserError
-from tunewell.spec.launch import AttemptKey, Event
-from tunewell.spec.states import ExperimentState, JobState
-from tunewell.store.dialect import StoreError
-from tunewell.store.rows import ExperimentRow, JobRow, RequestRow
+from tunewell.spec.experiment import needs_its_program
+from tunewell.spec.launch import AttemptKey, Event, Resources
+from tunewell.spec.quota import Quota, month_of, parse_quota
+from tunewell.spec.states import ExperimentState, JobState, TrialState
+from tunewell.spec.waits import Reason, recorded_reason
+from tunewell.store.errors import Moved, StoreError
+from tunewell.store.rows import ExperimentRow, JobRow, RequestRow, UsageRow, UserRow
 from tunewell.trial import files
 
 log = logging.getLogger(__name__)
@@ -44,6 +50,9 @@ SWEEP_SECONDS = 0.25
 LEAVE_SECONDS = 2.0
 #: How often an experiment is taken over again whose memory and record differ, before it fails.
 MOST_RELOADS = 3
+
+#: Why nothing is started on a full disk.
+_DISK_FULL = Reason("disk", "The disk is full; it goes on by itself once there is room.")
 
 Run = ExperimentRun | JobRun
 
@@ -75,7 +84,11 @@ class _Line:
     """One scheduler, and whose turn it is there."""
 
     place: Place
-    turns: Turns[Run] = field(default_factory=Turns)
+    turns: Turns[Run]
+
+
+def _new_line(scheduler: Scheduler, ledger: Ledger) -> _Line:
+    return _Line(Place(scheduler, Room(scheduler), ledger), Turns(ledger))
 
 
 class Controller:
@@ -97,8 +110,9 @@ class Controller:
         self._surroundings = surroundings
         self._background = surroundings.background
         self._monotonic = surroundings.monotonic
-        self._line = _Line(Place(scheduler, Room(scheduler)))
-        self._inline = _Line(Place(inline, Room(inline))) if inline is not None else None
+        self._ledger = Ledger(scheduler.capacity())
+        self._line = _new_line(scheduler, self._ledger)
+        self._inline = _new_line(inline, self._ledger) if inline is not None else None
         self._experiments: dict[str, ExperimentRun] = {}
         self._jobs: dict[int, JobRun] = {}
         #: Those that something has happened to in this step, and those that may have something to start.
@@ -107,17 +121,25 @@ class Controller:
         #: Experiments that are to be taken over anew, and how often that was so since the last success.
         self._reloads: dict[str | int, int] = {}
         self._to_reload: set[str] = set()
-        #: Why something could not be taken over: each is told once.
-        self._refusals: set[str] = set()
+        #: Why an experiment of this name, or a job of this number, can't be taken over; it is tried again.
+        self.refused: dict[str | int, UserError] = {}
         #: Errors of users that have ended experiments.
         self.errors: dict[str, UserError] = {}
-        #: What keeps the store from being written just now, and trials from being started or from reporting.
-        self._store_problem = self._disk_problem = self._room_problem = ""
+        #: What keeps the store from being read or written just now, and trials from being started or from reporting.
+        self._read_problem = self._write_problem = self._disk_problem = self._room_problem = ""
         #: Since when something is known that was left to others.
         self._seen_at: dict[str | int, float] = {}
         self._interrupts = self._interrupts_obeyed = 0
+        self._rests = True
         self._seen_version = -1
-        self._last_nudge = self._last_look = -LOOK_SECONDS
+        #: How long the latest step took, without what it waited for.
+        self.step_seconds = 0.0
+        self._last_nudge = self._last_look = self._last_terms = -LOOK_SECONDS
+        #: Which month what users have used is of.
+        self._month = ""
+        #: What was told of quotas that can't be read.
+        self._bad_quotas: set[str] = set()
+        self._disk = DiskCounter(surroundings.home.size_of)
         self._last_record = self._monotonic()
         self._hold_until = self._hold_starts_until = 0.0
         self._unanswered: _Written | None = None
@@ -160,10 +182,16 @@ class Controller:
                 term = tx.take_over_job(job.id)
             done = [event.attempt for event in self.store.job_events(job.id) if event.kind == "part" and event.attempt]
             owned, row = Ownership(term, lease, lock.pop_all()), self.store.job(job.id)
-            run = JobRun(self._surroundings, self._line.place, owned, row, done)
+            run = JobRun(self._surroundings, self._line.place, owned, row, self._party_of(row), done)
         self._jobs[job.id] = run
         self._seen_at.pop(job.id, None)
         self._guarded(run, run.begin)
+
+    def _party_of(self, job: JobRow) -> Party:
+        """Return for whom a job runs: it has part in what its experiment gets."""
+        if job.experiment is None:
+            return Party(owner_of_job(job), f"job {job.id}")
+        return party_of(self.store.experiment(job.experiment))
 
     def _hosts_of(self, job: int) -> Collection[str]:
         row = self.store.job(job)
@@ -180,16 +208,30 @@ class Controller:
         if elsewhere:
             raise UserError(
                 f"{what} has work running on host {elsewhere[0]}",
-                remedy="Start a controller there, or say that this machine is gone for good",
+                remedy=f"Start a controller there, or say that {elsewhere[0]} is gone for good",
                 kind="work-elsewhere",
                 host=elsewhere[0],
             )
+
+    @property
+    def _store_problem(self) -> str:
+        return self._write_problem or self._read_problem
 
     @property
     def problem(self) -> str:
         """What keeps the controller, or a trial, from going on just now, for people; empty if nothing does."""
         problems = (run.problem for run in self._experiments.values())
         return self._store_problem or self._disk_problem or next(filter(None, problems), "") or self._room_problem
+
+    @property
+    def absent(self) -> bool:
+        """Whether the problem is that the store can't be used."""
+        return bool(self._store_problem)
+
+    @property
+    def experiments(self) -> tuple[str, ...]:
+        """The experiments that it owns, by name."""
+        return tuple(self._experiments)
 
     @property
     def busy(self) -> bool:
@@ -211,12 +253,16 @@ class Controller:
             except KeyboardInterrupt:
                 self.interrupt()
 
-    def interrupt(self) -> None:
+    def interrupt(self, rests: bool = True) -> None:
         """Begin nothing more and end what runs so that it can go on later.
 
-        A second call ends it at once. Takes effect in the next step, so signal handlers may call it.
+        Searches rest then until somebody has them go on, or, if they don't (`rests`), until there is a controller.
+        A second call ends it at once. Takes effect in the next step, so signal handlers may call it; a server that is
+        silent or gone keeps the step no longer.
         """
+        self._rests = rests
         self._interrupts += 1
+        self.store.hurry()
 
     @property
     def interrupted(self) -> bool:
@@ -237,12 +283,14 @@ class Controller:
         wait = min(timeout, SHORT_WAIT_SECONDS) if self._background.outstanding else timeout
         for line in lines:
             line.place.scheduler.poll(self._on_event, wait / len(lines))
+        began = self._monotonic()
         self._deliver()
         self._look_for_work()
         self._advance()
         self._start()
         self._record()
         self._let_go()
+        self.step_seconds = self._monotonic() - began
 
     # One step ---------------------------------------------------------------------------------------------
 
@@ -263,7 +311,7 @@ class Controller:
             try:
                 run.fail(error)
             except Exception:
-                log.exception("%r can't even fail", run)
+                log.exception("'%s' can't even fail", run.key, extra=_about(run.key))
                 run.done = True
 
     def _obey_interrupts(self) -> None:
@@ -272,7 +320,8 @@ class Controller:
         self._interrupts_obeyed = self._interrupts
         grace = 0.0 if self._interrupts > 1 else None
         for run in self._runs():
-            self._guarded(run, partial(run.interrupt, grace))
+            rest = {"rests": self._rests} if isinstance(run, ExperimentRun) else {}
+            self._guarded(run, partial(run.interrupt, grace, **rest))
 
     def _on_event(self, event: Event) -> None:
         key = event.key
@@ -309,38 +358,91 @@ class Controller:
                 return
             self._seen_version, self._last_look = version, now
             requests = self.store.open_requests()
+            self._look_for_terms(now)
             if not self.interrupted:
                 self._reload_lost()
                 self._take_work(requests)
             for request in requests:
                 self._pass_on(request)
             self._look_after_jobs()
+            self._read_problem = ""
+        except Moved:
+            raise
         except UserError as error:
-            self._note_store_problem(error)
+            self._note_read_problem(error)
+
+    def _look_for_terms(self, now: float) -> None:
+        """Find out what users may have, and have used up; have it counted what they take up of the disk."""
+        if now - self._last_terms < LOOK_SECONDS:
+            return
+        self._last_terms = now
+        users = [(row, self._quota_of(row)) for row in self.store.users()]
+        monthly = any(quota.cpu_hours is not None or quota.gpu_hours is not None for _, quota in users)
+        month, last = month_of(self._surroundings.clock()), self._month
+        spent = {row.owner: row for row in self.store.usage(month)} if monthly else {}
+        known, self._month = self._ledger.terms if month == last else {}, month
+        self._ledger.terms = {
+            row.name: _terms(row, quota, spent.get(row.name), known.get(row.name, Terms()), self._stored(row, quota))
+            for row, quota in users
+        }
+        if self.work.everything:
+            for name, size in self._disk.counted([row.name for row, _ in users]).items():
+                self.store.set_user(name, {"disk_bytes": size})
+
+    def _stored(self, user: UserRow, quota: Quota) -> int:
+        """Return how many bytes of the disk a user takes up; without a limit, that makes no difference."""
+        return user.disk_bytes + self.store.stored_bytes(user.name) if quota.disk_bytes is not None else 0
+
+    def _quota_of(self, user: UserRow) -> Quota:
+        try:
+            return parse_quota(user.quota)
+        except UserError as error:  # recorded by another version; nobody's work is to stand still for that
+            told = f"the quota of {user.name} counts for nothing ({error})"
+            if told not in self._bad_quotas:
+                log.error(told)
+            self._bad_quotas.add(told)
+            return Quota()
 
     def _reload_lost(self) -> None:
         for name in list(self._to_reload):
-            self._try_to_take(partial(self.take_experiment, name, 0.0))
+            self._try_to_take(name, partial(self.take_experiment, name, 0.0))
             self._to_reload.discard(name)
 
     def _take_work(self, requests: list[RequestRow]) -> None:
+        jobs = self.store.open_jobs()
         if self.work.everything:
-            self._take_experiments()
+            rows = self.store.open_experiments()
+            self._ledger.elsewhere = self._used_elsewhere(rows, jobs)
+            self._take_experiments(rows)
             for name in {request.experiment for request in requests if request.experiment is not None}:
                 row = self.store.experiment(name)
                 if any(request.experiment == name and sets_going(request, row) for request in requests):
                     self._take_if_free(row)
-        jobs = self.store.open_jobs()
         others = self.store.owned("job")
         for job in jobs:
             free = job.id not in self._jobs and job.id not in others
             if free and self.work.wants_job(job) and self._is_ready(job, jobs) and not self._leaves(job.id):
-                self._try_to_take(partial(self.take_job, job))
+                reason = self._try_to_take(job.id, partial(self.take_job, job))
+                if reason is not None and reason != recorded_reason(job.waits_for):
+                    self.store.set_job_wait(job.id, reason.to_json(self._surroundings.clock()))
 
-    def _take_experiments(self) -> None:
+    def _used_elsewhere(self, experiments: Sequence[ExperimentRow], jobs: Sequence[JobRow]) -> dict[str, Use]:
+        """Return what users use of which this controller has nothing."""
+        used: defaultdict[str, Use] = defaultdict(Use)
+        for row in experiments:
+            if row.name not in self._experiments and row.resources is not None:
+                used[row.owner].add(Resources.from_json(row.resources), row.counts[TrialState.RUNNING])
+        for job in jobs:
+            if job.state is JobState.RUNNING and job.id not in self._jobs and job.resources is not None:
+                used[owner_of_job(job)].add(Resources.from_json(job.resources), 1)
+        return dict(used)
+
+    def _take_experiments(self, rows: Sequence[ExperimentRow]) -> None:
         """Take over what goes on and nobody has: one at a time where there are other controllers, who get some, too."""
         owned = self.store.owned("experiment")
-        for row in self.store.open_experiments():
+        for row in rows:
+            if row.name in self._experiments:
+                self._experiments[row.name].take_facts(row)
             if row.name in self._experiments or row.id in owned or row.state is ExperimentState.PAUSED:
                 continue
             if not self._leaves(row.name):
@@ -357,9 +459,11 @@ class Controller:
         return now - self._seen_at.setdefault(key, now) < LEAVE_SECONDS
 
     def _take_if_free(self, row: ExperimentRow) -> None:
-        """Take an experiment over that nobody has; one over a Python function is left to the process that has it."""
-        if row.name not in self._experiments and not row.spec.get("function"):
-            self._try_to_take(partial(self.take_experiment, row.name, 0.0))
+        """Take an experiment over that nobody has; one over a function of a program is left to that program."""
+        if row.name not in self._experiments and not needs_its_program(row.spec):
+            reason = self._try_to_take(row.name, partial(self.take_experiment, row.name, 0.0))
+            if reason is not None and reason != recorded_reason(row.waits_for):
+                self.store.set_wait(row.name, reason.to_json(self._surroundings.clock()))
 
     def _is_ready(self, job: JobRow, jobs: Sequence[JobRow]) -> bool:
         """Whether the job that it comes after has ended, and those that this one has brought about, too."""
@@ -368,7 +472,9 @@ class Controller:
         before = self.store.job(job.after)
         return before.state.final and not any(other.caller == brought_about_by(before.id) for other in jobs)
 
-    def _try_to_take(self, take: Callable[[], None]) -> None:
+    def _try_to_take(self, key: str | int, take: Callable[[], None]) -> Reason | None:
+        """Take something over; return why that can't be done, where people are to know it."""
+        refusal = None
         try:
             take()
         except StoreError:
@@ -376,12 +482,19 @@ class Controller:
         except ConflictError:  # another controller has it
             pass
         except UserError as error:  # its folder can't be written, say, which is no other's matter
-            self._note_refusal(str(error))
+            refusal = error
+        self._note_refusal(key, refusal)
+        if refusal is None or refusal.kind != "work-elsewhere":
+            return None
+        host = refusal.facts["host"]
+        return Reason("other_host", f"It has work running on host {host}, which has no controller now.", host)
 
-    def _note_refusal(self, error: str) -> None:
-        if error not in self._refusals:
-            log.error("something can't be taken over (%s); trying again", error)
-        self._refusals.add(error)
+    def _note_refusal(self, key: str | int, refusal: UserError | None) -> None:
+        known = self.refused.pop(key, None)
+        if refusal is not None:
+            self.refused[key] = refusal
+            if str(refusal) != str(known):
+                log.info("%s It is tried again.", refusal, extra=_about(key))
 
     def _pass_on(self, request: RequestRow) -> None:
         if request.job is not None:
@@ -418,6 +531,9 @@ class Controller:
 
     def _start(self) -> None:
         self._look_for_disk()
+        if self._disk_problem:
+            for run in self._experiments.values():
+                run.waits.reason = _DISK_FULL
         if self.interrupted or self._store_problem or self._disk_problem:
             return
         again = True
@@ -463,15 +579,19 @@ class Controller:
         now = self._monotonic()
         if now < self._hold_until or not self._settle_unanswered():
             return
+        for run in self._touched:
+            run.note_wait()
         runs = [run for run in self._touched if run.journal.entries or _time_is_due(run)]
         if not runs:
-            self._store_problem = ""
+            self._write_problem = ""
             return
         written = _Written(uuid.uuid4().hex)
         try:
             self._write(runs, written)
         except TermOver as over:
             self._drop(over)
+        except Moved:
+            raise
         except Exception as error:
             if written.writing is not None and not isinstance(error, StoreError):
                 self._guarded(written.writing, partial(written.writing.give_up, error))
@@ -481,7 +601,7 @@ class Controller:
             else:
                 raise
         else:
-            self._store_problem = ""
+            self._write_problem = ""
             self._last_record = now
             self._carry_out(written)
 
@@ -534,17 +654,19 @@ class Controller:
 
     def _hold(self, error: UserError) -> None:
         """Wait a while before the store is written again."""
-        self._note_store_problem(error)
+        if str(error) not in (self._write_problem, self._read_problem):
+            log.error("the store can't be used (%s); trying again", error)
+        self._write_problem = str(error)
         self._hold_until = self._monotonic() + RETRY_SECONDS
 
-    def _note_store_problem(self, error: UserError) -> None:
-        if str(error) != self._store_problem:
-            log.error("the store can't be used (%s); trying again", error)
-        self._store_problem = str(error)
+    def _note_read_problem(self, error: UserError) -> None:
+        if str(error) not in (self._write_problem, self._read_problem):
+            log.info("%s It is tried again.", error)
+        self._read_problem = str(error)
 
     def _drop(self, over: TermOver) -> None:
         """Let go of what another controller has taken over; nothing of it is recorded or done."""
-        log.error("%s; it is let go of", over)
+        log.error("%s; it is let go of", over, extra=_about(over.experiment if over.job is None else over.job))
         for run in self._runs():
             if over.concerns(run.key):
                 run.scheduler.release(run.running_keys)
@@ -559,7 +681,10 @@ class Controller:
     def _reload(self, run: Run) -> None:
         """Begin anew from the record with something that differs from it in memory."""
         log.error(
-            "'%s' is taken over anew, because its record is another than expected: %s", run.key, run.journal.refusal
+            "'%s' is taken over anew, because its record is another than expected: %s",
+            run.key,
+            run.journal.refusal,
+            extra=_about(run.key),
         )
         self._reloads[run.key] = self._reloads.get(run.key, 0) + 1
         if self._reloads[run.key] > MOST_RELOADS:
@@ -586,7 +711,7 @@ class Controller:
         abandoned = self.interrupted and bool(self._store_problem)
         for run in self._runs() if abandoned else list(self._touched):
             if run.unread is not None and not abandoned:
-                self._note_store_problem(run.unread)
+                self._note_read_problem(run.unread)
                 if isinstance(run, ExperimentRun):
                     self._to_reload.add(run.name)
                 self._forget(run)
@@ -618,11 +743,23 @@ class _Written:
     parts: dict[Run, _Part] = field(default_factory=dict)
 
 
+def _terms(user: UserRow, quota: Quota, spent: UsageRow | None, known: Terms, stored: int) -> Terms:
+    """Return what a user may have, and has used up: by the record, or by what is known here alone as yet."""
+    cpu_seconds, gpu_seconds = (spent.cpu_seconds, spent.gpu_seconds) if spent is not None else (0.0, 0.0)
+    cpu_seconds, gpu_seconds = max(cpu_seconds, known.cpu_seconds), max(gpu_seconds, known.gpu_seconds)
+    return Terms(user.weight, quota, cpu_seconds, gpu_seconds, stored)
+
+
 def sets_going(request: RequestRow, row: ExperimentRow) -> bool:
     """Whether a request has an experiment taken over that rests. What has ended needs no end."""
     if request.verb == "stop":
         return row.state is ExperimentState.PAUSED
     return request.verb in ("resume", "retry")
+
+
+def _about(key: str | int | None) -> dict[str, object]:
+    """Return what a line of the log is about: an experiment, or the job of this number."""
+    return {"experiment": key} if isinstance(key, str) else {"job": key}
 
 
 def _term_over(run: Run) -> TermOver:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from tunewell.controller.background import Calls, Direct
-from tunewell.controller.job_run import CONTROLLER
+from tunewell.controller.fair import Party
 from tunewell.controller.journal import Journal
 from tunewell.controller.loading import Recorded
 from tunewell.controller.recovery import launches, recover
@@ -16,12 +16,15 @@ from tunewell.controller.room import Turn
 from tunewell.controller.stop_rules import StopDecision, decide
 from tunewell.controller.surroundings import Ownership, Place, Surroundings
 from tunewell.controller.trial_manager import Helpers, Setting, TrialManager
+from tunewell.controller.waits import Waits
 from tunewell.spec.capacity import Capacity
 from tunewell.spec.errors import UserError
 from tunewell.spec.launch import AttemptKey, Event, Launch, Resources, WorkKey
+from tunewell.spec.names import CONTROLLER
 from tunewell.spec.states import EXPERIMENT_TRANSITIONS, OPEN_JOB_STATES, ExperimentState, JobState, TrialState
+from tunewell.spec.waits import Reason
 from tunewell.store.dialect import StoreError
-from tunewell.store.rows import AttemptEnd, ExperimentRow, JobRow, RequestRow
+from tunewell.store.rows import AttemptEnd, ExperimentRow, JobRow, RequestRow, TrialRow
 from tunewell.store.transaction import Transaction
 
 log = logging.getLogger(__name__)
@@ -67,13 +70,16 @@ class ExperimentRun:
         self.unread: StoreError | None = None
         self.unrecorded_seconds = 0.0
         #: What its next trial takes; None while that is not known.
-        self.needs: Resources | None = None
+        self.needs: Resources | None = Resources.from_json(row.resources) if row.resources else None
         #: How many trials run at once, and why; empty while that is not known.
         self.concurrency = ""
         self._surroundings = surroundings
         self._owned = owned
         self._row = row
-        self._room = place.room
+        self._place = place
+        self.party = party_of(row)
+        #: Why it starts nothing just now.
+        self.waits = Waits(surroundings.clock, surroundings.monotonic)
         self._clock, self._monotonic = surroundings.clock, surroundings.monotonic
         self._owners = [surroundings.background.owner(row.name, self.fail) for _ in range(3)]
         calls: Sequence[Calls] = [Direct()] * 3 if surroundings.waits else self._owners
@@ -86,6 +92,8 @@ class ExperimentRun:
         # A search that has ended would end again before it is looked for what is asked of it.
         self._retries = [request for request in requests if request.verb == "retry"]
         self._pausing = self._interrupted = False
+        #: Whether an interrupted search waits until somebody has it go on.
+        self._rests = True
         self._ticked_at = self._monotonic()
         # What was asked for when the search had ended, or was paused, was not meant for its next run.
         idle = row.state.final or row.state is ExperimentState.PAUSED
@@ -125,6 +133,15 @@ class ExperimentRun:
         return self.manager.problem if self.manager is not None else ""
 
     @property
+    def held(self) -> int:
+        """How many attempts run, or are about to; before it is known which: how many are on record as running."""
+        return self._row.counts[TrialState.RUNNING] if self.manager is None else self.manager.attempts
+
+    def take_facts(self, row: ExperimentRow) -> None:
+        """Take note of what is on record about it now and may be changed by anybody."""
+        self.party = party_of(row)
+
+    @property
     def at_work(self) -> bool:
         """Whether anything of it runs."""
         return self.manager is not None and not self.manager.idle
@@ -136,6 +153,8 @@ class ExperimentRun:
         self._slow.make(partial(self._surroundings.load, self._row), self._on_recorded)
 
     def _on_recorded(self, found: Recorded) -> None:
+        if self.done:  # paused meanwhile, as in all that follows
+            return
         self._recorded = found
         if "prepare" in found.task.jobs and not self._stopped_by_hand:
             self.journal.add(self._add_preparation, partial(self.scheduler.preload, found.task.preload))
@@ -157,6 +176,8 @@ class ExperimentRun:
     def on_job_end(self, job: JobRow) -> None:
         """Go on after the preparation, or end with it."""
         self._job = None
+        if self.done:
+            return
         if job.state is JobState.SUCCEEDED or self._stopped_by_hand:
             self._recover()
         elif job.state is JobState.FAILED:
@@ -177,33 +198,55 @@ class ExperimentRun:
         if "prepare" not in found.task.jobs and self.scheduler.needs_folder:  # what needs no job takes no time
             found.task.prepare(found.spec, found.space, folder, home.cache, lambda what, done, total: None)
         attempts, has_attempt = partial(store.attempts, self.name), partial(store.has_attempt, self.name)
-        setting = Setting(found.spec, found.task, self.scheduler, home, folder, resources, attempts, has_attempt)
+        api = self._surroundings.api
+        setting = Setting(found.spec, found.task, self.scheduler, home, folder, resources, attempts, has_attempt, api)
         tuner = found.tuner()
         self.concurrency = explain_concurrency(found.spec, resources, capacity, tuner)
-        return recover(
-            self._surroundings, setting, tuner, found.max_trials, Helpers(self._tuning, self._copies, self._room)
-        )
+        return recover(self._surroundings, setting, tuner, found.max_trials, self._helpers())
+
+    def _helpers(self) -> Helpers:
+        def refusal(needs: Resources) -> Reason | None:
+            return self._place.refusal(self.party, needs)
+
+        def spend(cpu_seconds: float, gpu_seconds: float) -> None:
+            self._place.ledger.spend(self.party.user, cpu_seconds, gpu_seconds)
+
+        return Helpers(self._tuning, self._copies, self._place.room, refusal, spend)
 
     def _on_recovered(self, manager: TrialManager) -> None:
+        if self.done:
+            manager.tuner.close()
+            return
         manager.journal = self.journal
         manager.progress.stopped_by_hand = self._stopped_by_hand
         self.manager = manager
         self.needs = manager.setting.resources
+        if (resources := self.needs.to_json()) != self._row.resources:
+            self.journal.add(lambda tx: tx.set_resources(self.name, resources))
         self._ticked_at = self._monotonic()
         if self.state is not ExperimentState.RUNNING:
             self._set_state(ExperimentState.RUNNING, None, "")
         for request in self._retries:
             self.take_request(request)
         self.scheduler.reconcile(launches(manager))
-        log.info("experiment '%s' taken over: %d trials running", self.name, len(manager.running))
+        about = {"experiment": self.name}
+        log.info("experiment '%s' taken over: %d trials running", self.name, len(manager.running), extra=about)
 
     # Going on ---------------------------------------------------------------------------------------------
 
     def start_next(self) -> Turn:
         """Start the next trial, if there is one and there is room for it."""
         if self.manager is None or self.decision is not None or self._interrupted or self.done:
+            self.waits.reason = None
             return Turn.NOTHING
-        return self.manager.start_next()
+        turn = self.manager.start_next()
+        self.waits.reason = self.manager.waits_for
+        return turn
+
+    def note_wait(self) -> None:
+        """Have it put on record why it starts nothing, where that has changed."""
+        if not self.done and (news := self.waits.news()) is not None:
+            self.journal.add(lambda tx: tx.set_wait(self.name, *news))
 
     def on_event(self, event: Event) -> None:
         """Take note of what became of an attempt."""
@@ -242,6 +285,8 @@ class ExperimentRun:
         if self.decision is not None:
             if not manager.tuner.telling or self.decision.rule in _AT_ONCE:
                 self._end(self.decision)
+        elif self._interrupted and not self._rests and not self._pausing:
+            self.done = True
         elif self._interrupted or self._pausing:
             detail = "It was interrupted." if self._interrupted else "It was paused on request."
             self._set_state(ExperimentState.PAUSED, None, detail)
@@ -260,6 +305,7 @@ class ExperimentRun:
         if new is old:
             return
         self.state = new
+        log.info("experiment '%s' is %s", name, new, extra={"experiment": name, "state": new.value})
         self.journal.add(lambda tx: tx.set_experiment_state(name, old, new, stop_rule=rule, detail=detail, now=now))
 
     # Requests ---------------------------------------------------------------------------------------------
@@ -278,7 +324,7 @@ class ExperimentRun:
         self._requests.add(request.id)
         if request.verb == "pause" and self._pausing:
             self._pause_requests.append(request.id)
-        else:
+        elif request.verb != "add_trial" or request.id in self._stale:  # what is added is noted with its trial
             self._note_handled(request.id)
 
     def _note_handled(self, request: int) -> None:
@@ -304,6 +350,11 @@ class ExperimentRun:
         """Do what is asked for; False: that can't be done yet."""
         if request.verb == "retry":
             return self._retry(manager, (request.data or {}).get("trials", []))
+        if request.verb == "add_trial":
+            handled = partial(Transaction.handle_request, request_id=request.id)
+            return self.decision is None and manager.add((request.data or {})["parameters"], handled)
+        if request.verb == "update":
+            self._slow.make(self._reread, self._on_reread)
         if request.verb == "stop":
             manager.progress.stopped_by_hand = True
         elif request.verb == "stop_trial" and request.trial is not None:
@@ -317,6 +368,20 @@ class ExperimentRun:
             self._note_pauses_handled()
             manager.resume()
         return True
+
+    def _reread(self) -> tuple[ExperimentRow, Recorded, TrialRow | None]:
+        store = self._surroundings.store
+        row = store.experiment(self.name)
+        return row, self._surroundings.load(row), next(iter(store.top(self.name, 1)), None)
+
+    def _on_reread(self, found: tuple[ExperimentRow, Recorded, TrialRow | None]) -> None:
+        """Go on with the record as it is now."""
+        self._row, recorded, best = found
+        if self.manager is None or self.done:
+            return
+        self._recorded = recorded
+        self.needs = plan_resources(recorded.spec, self.scheduler.capacity())
+        self.manager.change(recorded.spec, recorded.max_trials, self.needs, best)
 
     def _obey_early(self, request: RequestRow) -> bool:
         """Do what is asked for while the search is being prepared; False: that can't be done yet."""
@@ -338,9 +403,12 @@ class ExperimentRun:
             manager.retry(row)
         return True
 
-    def interrupt(self, grace_seconds: float | None = None) -> None:
-        """End what runs, so that the same search goes on later."""
-        self._interrupted = True
+    def interrupt(self, grace_seconds: float | None = None, rests: bool = True) -> None:
+        """End what runs, so that the same search goes on later: when somebody says so, or without a word.
+
+        `rests` says which.
+        """
+        self._interrupted, self._rests = True, rests
         if self.manager is None:
             self.done = True
         else:
@@ -359,7 +427,7 @@ class ExperimentRun:
         if isinstance(error, UserError):
             self.error, detail = error, str(error)
         else:
-            log.error("experiment '%s' fails", self.name, exc_info=error)
+            log.error("experiment '%s' fails", self.name, exc_info=error, extra={"experiment": self.name})
             detail = f"{_where(error)}: {type(error).__name__}: {error}"
         if self.manager is None:
             try:
@@ -411,10 +479,15 @@ class ExperimentRun:
 
     def close(self) -> None:
         """Let go of it."""
-        self._room.leave(self.key)
+        self._place.room.leave(self.key)
         for owner in self._owners:
             owner.close()
         self._owned.lock.close()
+
+
+def party_of(row: ExperimentRow) -> Party:
+    """Return for whom the trials of an experiment run."""
+    return Party(row.owner, row.name, row.weight, row.spec.get("max_gpus"))
 
 
 def add_follow_up(found: Recorded, now: float | None, tx: Transaction) -> None:

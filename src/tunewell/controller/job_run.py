@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -11,23 +12,26 @@ from pathlib import Path
 
 from tunewell.controller.attempts import holds_checkpoint, prepare_folder
 from tunewell.controller.background import Calls, Direct
+from tunewell.controller.fair import Party
 from tunewell.controller.job_kinds import Conclusion, Context, Finding, JobKind, Part
 from tunewell.controller.journal import Journal
 from tunewell.controller.room import Turn
 from tunewell.controller.sequence import Sequence as Reports
 from tunewell.controller.staging import clear_staged, make_way, staged_folder
 from tunewell.controller.surroundings import Ownership, Place, Surroundings
+from tunewell.controller.waits import Waits
 from tunewell.schedulers.records import not_started
 from tunewell.spec.errors import DataError, UserError
 from tunewell.spec.launch import Ended, Event, Exit, JobKey, Launch, Refused, Reported, Resources, WorkKey
+from tunewell.spec.names import CONTROLLER, HOME_OWNER, is_user_name, owner_of
 from tunewell.spec.states import LOST_CAUSES, Cause, JobState
 from tunewell.store.dialect import StoreError
 from tunewell.store.rows import JobEnd, JobRow
 from tunewell.store.transaction import Transaction
 from tunewell.trial.files import write_json
 
-#: The caller on record of jobs that a controller records by itself.
-CONTROLLER = "controller"
+log = logging.getLogger(__name__)
+
 #: How often a job is tried again whose machine or process went away.
 MOST_ATTEMPTS = 3
 #: What a job that is stopped has to end by itself, in seconds.
@@ -48,7 +52,13 @@ class JobRun:
     """A job that this controller owns."""
 
     def __init__(
-        self, surroundings: Surroundings, place: Place, owned: Ownership, row: JobRow, done: Sequence[int]
+        self,
+        surroundings: Surroundings,
+        place: Place,
+        owned: Ownership,
+        row: JobRow,
+        party: Party,
+        done: Sequence[int],
     ) -> None:
         """Take over a job that is on record; `begin` sets it going.
 
@@ -57,6 +67,7 @@ class JobRun:
             place: where it runs.
             owned: what says that this process owns it.
             row: its record.
+            party: for whom it runs.
             done: the attempts that have done a part of it, in order.
         """
         self.row = row
@@ -65,13 +76,16 @@ class JobRun:
         self.journal = Journal()
         self.done = False
         #: What its next part takes; None while that is not known.
-        self.needs: Resources | None = None
+        self.needs: Resources | None = Resources.from_json(row.resources) if row.resources else None
+        self.party = party
+        #: Why its next part is not started just now.
+        self.waits = Waits(surroundings.clock, surroundings.monotonic)
         #: What kept the store from being read, if that is why it can't go on as it is.
         self.unread: StoreError | None = None
         self._owned = owned
         self._context = Context(surroundings.store, surroundings.home, place.scheduler.capacity(), row)
         self._kinds = surroundings.kinds
-        self._room = place.room
+        self._place = place
         self._owner = surroundings.background.owner(row.id, self.fail)
         self._calls: Calls = Direct() if surroundings.waits else self._owner
         self._clock, self._monotonic = surroundings.clock, surroundings.monotonic
@@ -110,6 +124,11 @@ class JobRun:
     def problem(self) -> str:
         """What keeps it from going on; jobs say so in their rows."""
         return ""
+
+    @property
+    def held(self) -> int:
+        """How many attempts run, or are about to."""
+        return int(self.at_work or self._forsaken)
 
     @property
     def at_work(self) -> bool:
@@ -159,14 +178,21 @@ class JobRun:
         """Start the next part, if there is room for it."""
         waits = self._parts and self._running is None and not self._staging and not self.done
         if not waits or self._monotonic() < self._retry_at:
+            self.waits.reason = None
             return Turn.NOTHING
         launch = self._launch(self._attempt + 1, uuid.uuid4().hex)
-        if not self._room.has(launch.resources):
-            return Turn.NO_ROOM
-        self._room.take(launch.key, launch.resources)
+        self.waits.reason = reason = self._place.refusal(self.party, launch.resources)
+        if reason is not None:
+            return Turn.NO_ROOM if reason.code == "no_room" else Turn.LIMITED
+        self._place.room.take(launch.key, launch.resources)
         self._staging = True
         self._calls.make(partial(self._stage, launch), partial(self._on_staged, launch))
         return Turn.STARTED
+
+    def note_wait(self) -> None:
+        """Have it put on record why its next part is not started, where that has changed."""
+        if not self.done and not self.at_work and (news := self.waits.news()) is not None:
+            self.journal.add(lambda tx: tx.set_job_wait(self.id, *news))
 
     def _launch(self, attempt: int, identity: str) -> Launch:
         assert self._parts is not None
@@ -198,18 +224,19 @@ class JobRun:
     def _on_staged(self, launch: Launch, problem: OSError | None) -> None:
         self._staging = False
         if problem is not None or self.done:
-            self._room.give_back(launch.key)
+            self._place.room.give_back(launch.key)
             self._retry_at = self._monotonic() + RETRY_SECONDS
             return
         self._attempt += 1
         self._running = _Attempt(launch, self._monotonic(), Reports(launch.metric))
         attempt, identity, now, host = self._attempt, launch.identity, self._clock(), self.scheduler.host
         self.journal.add(
-            lambda tx: tx.start_job(self.id, attempt, identity, now, host), partial(self._carry_out_start, launch)
+            lambda tx: tx.start_job(self.id, attempt, identity, now, host, launch.resources.to_json()),
+            partial(self._carry_out_start, launch),
         )
 
     def _carry_out_start(self, launch: Launch) -> None:
-        self._room.give_back(launch.key)
+        self._place.room.give_back(launch.key)
         try:
             staged_folder(launch).rename(launch.folder)
             self.scheduler.submit(launch)
@@ -264,7 +291,11 @@ class JobRun:
             self.needs = self._parts[self._part].resources
             part, attempt, seconds = self._part, self._attempt, exit_.duration_seconds or 0.0
             now = self._clock()
-            self.journal.add(lambda tx: tx.next_part(self.id, part, attempt=attempt, seconds=seconds, now=now))
+            self._record_end(
+                running,
+                seconds,
+                lambda tx: tx.next_part(self.id, part, attempt=attempt, seconds=seconds, now=now),
+            )
             return
         call = partial(self._conclude, tuple(self._folders))
         self._calls.make(call, partial(self._on_conclusion, exit_))
@@ -313,7 +344,19 @@ class JobRun:
         if seconds is None:
             seconds = self._monotonic() - running.watched_from
         spent = seconds
-        self.journal.add(lambda tx: tx.lose_job(self.id, attempt, cause, detail, spent, now))
+        self._record_end(running, spent, lambda tx: tx.lose_job(self.id, attempt, cause, detail, spent, now))
+
+    def _record_end(self, running: _Attempt, seconds: float, record: Callable[[Transaction], None]) -> None:
+        """Have it put on record that an attempt has ended, and what it has used."""
+        resources, now = running.launch.resources, self._clock()
+        used = (seconds * resources.cpus, seconds * resources.gpus)
+        self._place.ledger.spend(self.party.user, *used)
+
+        def write(tx: Transaction) -> None:
+            record(tx)
+            tx.add_use(self.party.user, self.row.experiment, *used, now)
+
+        self.journal.add(write)
 
     def _finish(
         self,
@@ -325,6 +368,8 @@ class JobRun:
         exit_: Exit | None = None,
     ) -> None:
         exit_ = exit_ or Exit(duration_seconds=0.0)
+        about = {"experiment": self.row.experiment} if self.row.experiment is not None else {}
+        log.info("job %d has ended", self.id, extra={**about, "job": self.id, "state": state.value})
         end = JobEnd(
             state=state,
             cause=cause,
@@ -345,7 +390,10 @@ class JobRun:
                 tx.finish_job(self.id, attempt, end)
             record(tx)
 
-        self.journal.add(write)
+        if running is None:
+            self.journal.add(write)
+        else:
+            self._record_end(running, end.seconds, write)
         self.done = True
 
     # From outside -----------------------------------------------------------------------------------------
@@ -394,7 +442,7 @@ class JobRun:
 
     def close(self) -> None:
         """Let go of it."""
-        self._room.leave(self.key)
+        self._place.room.leave(self.key)
         self._owner.close()
         self._owned.lock.close()
 
@@ -409,6 +457,13 @@ def _reason(error: BaseException) -> tuple[Cause, str]:
 def brought_about_by(job: int) -> str:
     """Return the caller on record of a job that another one has brought about."""
     return f"job {job}"
+
+
+def owner_of_job(job: JobRow) -> str:
+    """Return the user for whom a job runs: the owner of its experiment, or else who asked for it."""
+    if job.experiment is not None:
+        return owner_of(job.experiment)
+    return job.caller if is_user_name(job.caller) else HOME_OWNER
 
 
 def belongs_to_search(job: JobRow) -> bool:

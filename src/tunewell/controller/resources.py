@@ -27,16 +27,23 @@ def plan_resources(spec: ExperimentSpec, capacity: Capacity) -> Resources:
         problem = f"{memory >> 20} MiB a trial, but this machine offers trials {largest} MiB"
         raise SpecError("resources.memory", problem, f"Give {largest}M at most")
     at_once = found // gpus if gpus else cores
-    at_once = min(at_once, spec.max_concurrency or at_once, cores)
+    at_once = min(at_once, most_at_once(spec, gpus) or at_once, cores)
     at_once = max(1, min(at_once, capacity.slots(Resources(cpus=0, memory_bytes=memory))))
     return Resources(cpus=cores // at_once if wanted is None else wanted, gpus=gpus, memory_bytes=memory)
 
 
+def most_at_once(spec: ExperimentSpec, gpus: int) -> int | None:
+    """Return how many trials with so many GPUs each may run at once; None: the user has said nothing about that."""
+    limits = [spec.max_concurrency, max(1, spec.max_gpus // gpus) if spec.max_gpus is not None and gpus else None]
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
 def explain_concurrency(spec: ExperimentSpec, resources: Resources, capacity: Capacity, tuner: Tuner) -> str:
     """Return a sentence on how many trials run at once, and what bounds them."""
-    slots, asked, useful = capacity.slots(resources), spec.max_concurrency, tuner.concurrency()
+    slots, asked, useful = capacity.slots(resources), most_at_once(spec, resources.gpus), tuner.concurrency()
     if asked is not None and asked <= min(slots, useful or asked):
-        return f"At most {_trials(asked)} at once, as max_concurrency says."
+        limit = "max_concurrency" if asked == spec.max_concurrency else "max_gpus"
+        return f"At most {_trials(asked)} at once, as {limit} says."
     if useful is not None and useful <= slots:
         return f"At most {_trials(useful)} at once: {tuner.name} learns from these before it proposes more."
     bound = _bound(resources, capacity)

@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
 from enum import Enum
-from typing import Generic, Protocol, TypeVar
+from typing import Generic
 
+from tunewell.controller.fair import Claimant, Ledger, Order, Waiting
 from tunewell.schedulers.contract import Scheduler
 from tunewell.spec.capacity import Capacity
 from tunewell.spec.launch import AttemptKey, Resources, WorkKey
-
-
-class Claimant(Protocol):
-    """Somebody who wants to start attempts."""
-
-    #: What its next attempt takes; None while that is not known.
-    needs: Resources | None
-
-    def __hash__(self) -> int: ...
-
-
-Waiting = TypeVar("Waiting", bound=Claimant)
 
 
 class Room:
@@ -49,15 +39,20 @@ class Room:
         """Whether an attempt that needs `resources` can be started now. If not, others leave it what it waits for."""
         if resources in self.awaited:
             return False
-        if self._free is None:
-            self._free = self._present()
-            for taken in [*self._given.values(), *self.awaited]:
-                self._free = self._free.less(taken)
-        if self._free.free(resources) > 0:
+        if self.fits(resources):
             return True
         self.awaited.add(resources)
-        self._free = self._free.less(resources)
+        self._free = self._left().less(resources)
         return False
+
+    def fits(self, resources: Resources) -> bool:
+        """Whether an attempt that needs `resources` finds room beside what others wait for."""
+        return self._left().free(resources) > 0
+
+    def forget_awaited(self) -> None:
+        """Leave nothing free for anybody any more."""
+        self.awaited.clear()
+        self._free = None
 
     def take(self, key: WorkKey, resources: Resources) -> None:
         """Give resources to an attempt that is about to start."""
@@ -75,6 +70,13 @@ class Room:
             if owner == (key.experiment if isinstance(key, AttemptKey) else key.job):
                 self.give_back(key)
 
+    def _left(self) -> Capacity:
+        if self._free is None:
+            self._free = self._present()
+            for taken in [*self._given.values(), *self.awaited]:
+                self._free = self._free.less(taken)
+        return self._free
+
     def _present(self) -> Capacity:
         if self._capacity is None:
             self._capacity = self._scheduler.capacity()
@@ -89,58 +91,124 @@ class Turn(Enum):
     NOTHING = "nothing"
     #: There is, but it finds no room.
     NO_ROOM = "no room"
+    #: There is, but a limit of its user's or its own keeps it back, whatever room there is.
+    LIMITED = "limited"
+
+
+@dataclass(frozen=True, slots=True)
+class _Queue:
+    """What is the same for all who wait together: if it lets one of them start, it may let any."""
+
+    user: str
+    #: Of one with a limit of its own.
+    group: str
+    needs: Resources
+    turn: Turn
 
 
 class Turns(Generic[Waiting]):
     """Whose turn it is on one scheduler.
 
-    All who want to start something do so in turn, one attempt each. Whoever finds no room waits in a queue with those
-    who need the same, and the others leave free what it waits for: so small needs never keep large ones waiting for
-    ever, and what nobody waits for is still used.
+    All who want to start something do so one attempt at a time, each time the one whose turn it is by `fair`. Whoever
+    finds no room waits, and those behind leave free what it waits for: so small needs never keep large ones waiting for
+    ever, and what nobody waits for is still used. Whoever is kept back by a limit waits, too, and keeps nobody.
     """
 
-    def __init__(self) -> None:
-        """Begin with nobody waiting."""
-        #: What is needed → those who wait for it, with when they began to.
-        self._queues: dict[Resources, dict[Waiting, int]] = {}
+    def __init__(self, ledger: Ledger) -> None:
+        """Begin with nobody waiting; `ledger` knows who uses what."""
+        self._ledger = ledger
+        #: Those who wait, with the number at which they began to.
+        self._queues: dict[_Queue, dict[Waiting, int]] = {}
         self._tickets = itertools.count()
 
     @property
     def waits(self) -> bool:
         """Whether anybody waits for room."""
-        return bool(self._queues)
+        return any(queue.turn is Turn.NO_ROOM for queue in self._queues)
 
     def take(self, claimants: Collection[Waiting], start: Callable[[Waiting], Turn], room: Room) -> None:
-        """Give those who wait, and then the claimants, their turns, in which `start` starts the next attempt of one."""
-        willing: list[Waiting] = []
-        while (first := self._longest_waiting(room)) is not None:
-            turn = start(first)
-            if turn is not Turn.NO_ROOM:
-                self.drop(first)
+        """Give the claimants, and those who wait, their turns, in which `start` starts the next attempt of one."""
+        self._drop_changed()
+        for one in claimants:
+            self._ledger.note(one)
+        fresh = {one: next(self._tickets) for one in claimants if not self._waits(one)}
+        users = {queue.user for queue in self._queues}
+        for one in fresh:
+            if one.party.user not in users:
+                self._ledger.arrive(one.party)
+        if self._is_stuck(room):
+            # Those who wait need not be asked, as long as what they wait for is left free.
+            alone = not self._queues
+            for queue in self._queues:
+                if queue.turn is Turn.NO_ROOM:
+                    room.has(queue.needs)
+            self._pass(fresh, start, room)
+            room.forget_awaited()
+            if alone or self._is_stuck(room):
+                return
+            fresh = {}
+        waiting = {one: ticket for some in self._queues.values() for one, ticket in some.items()}
+        # Those of whom it is known what they would say as long as there is no room for them.
+        told = {one for queue, some in self._queues.items() if queue.turn is Turn.NO_ROOM for one in some}
+        self._queues.clear()
+        self._pass({**waiting, **fresh}, start, room, told)
+
+    def _drop_changed(self) -> None:
+        """Have those ask anew who need something else by now than what they wait for."""
+        for queue, waiting in list(self._queues.items()):
+            for one in [one for one in waiting if one.needs != queue.needs]:
+                del waiting[one]
+            if not waiting:
+                del self._queues[queue]
+
+    def _pass(
+        self,
+        tickets: dict[Waiting, int],
+        start: Callable[[Waiting], Turn],
+        room: Room,
+        told: Collection[Waiting] = frozenset(),
+    ) -> None:
+        """Give each its turns, until it starts nothing more; whoever is kept back waits from then on."""
+        order, told = Order(self._ledger, tickets.items()), set(told)
+        while (first := order.next()) is not None:
+            one = first
+            turn = Turn.NO_ROOM if one in told and one.needs in room.awaited else self._turn(one, start)
             if turn is Turn.STARTED:
-                willing.append(first)
-        willing += [one for one in claimants if not self._waits(one) and one not in willing]
-        while willing:
-            willing = [one for one in willing if self._take_turn(one, start, room)]
-
-    def _longest_waiting(self, room: Room) -> Waiting | None:
-        """Return who has waited longest, of those whose turn may bring something in this round."""
-        heads = [next(iter(queue.items())) for needs, queue in self._queues.items() if needs not in room.awaited]
-        return min(heads, key=lambda head: head[1])[0] if heads else None
-
-    def _take_turn(self, one: Waiting, start: Callable[[Waiting], Turn], room: Room) -> bool:
-        """Let somebody start, or wait; say whether another turn is wanted."""
-        turn = Turn.NO_ROOM if one.needs in room.awaited else start(one)
-        if turn is Turn.NO_ROOM and one.needs is not None:
-            self._queues.setdefault(one.needs, {})[one] = next(self._tickets)
-        return turn is Turn.STARTED
+                told.discard(one)
+                tickets[one] = next(self._tickets)
+                order.again(one, tickets[one])
+            elif turn is not Turn.NOTHING and one.needs is not None:
+                self._queues.setdefault(_queue(one, one.needs, turn), {})[one] = tickets[one]
 
     def _waits(self, one: Waiting) -> bool:
-        return any(one in queue for queue in self._queues.values())
+        return any(one in waiting for waiting in self._queues.values())
+
+    def _is_stuck(self, room: Room) -> bool:
+        """Whether nobody who waits can go on."""
+        return not any(self._may_go_on(queue, waiting, room) for queue, waiting in self._queues.items())
+
+    def _may_go_on(self, queue: _Queue, waiting: Iterable[Waiting], room: Room) -> bool:
+        """Whether one of a queue may start now, for all that is known before anything is left to others."""
+        return room.fits(queue.needs) and self._ledger.refusal(next(iter(waiting)).party, queue.needs) is None
+
+    def _turn(self, one: Waiting, start: Callable[[Waiting], Turn]) -> Turn:
+        """Let somebody start an attempt, if it may."""
+        needs = one.needs
+        turn = start(one)
+        if turn is Turn.STARTED and needs is not None:
+            self._ledger.note(one)
+            self._ledger.give(one.party, needs)
+        return turn
 
     def drop(self, one: Waiting) -> None:
-        """Let somebody wait no more."""
-        for needs, queue in list(self._queues.items()):
-            queue.pop(one, None)
-            if not queue:
-                del self._queues[needs]
+        """Let somebody wait no more, who is here no more."""
+        self._ledger.forget(one)
+        for queue, waiting in list(self._queues.items()):
+            waiting.pop(one, None)
+            if not waiting:
+                del self._queues[queue]
+
+
+def _queue(one: Claimant, needs: Resources, turn: Turn) -> _Queue:
+    party = one.party
+    return _Queue(party.user, party.group if party.max_gpus is not None else "", needs, turn)

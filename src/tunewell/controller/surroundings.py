@@ -8,11 +8,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from tunewell.controller.background import Background
+from tunewell.controller.fair import Ledger, Party
 from tunewell.controller.job_kinds import JobKind
 from tunewell.controller.loading import Recorded
 from tunewell.controller.room import Room
 from tunewell.home.home import Home
 from tunewell.schedulers.contract import Scheduler
+from tunewell.spec.launch import Resources
+from tunewell.spec.waits import NO_ROOM, Reason
 from tunewell.store.rows import ExperimentRow
 from tunewell.store.session import Lease
 from tunewell.store.store import Store
@@ -35,6 +38,8 @@ class Surroundings:
     waits: bool = False
     #: Machines that are known to be gone for good, with all that ran there.
     lost_hosts: frozenset[str] = frozenset()
+    #: What the addresses of the API begin with at which programs of trials can report; None: there is none.
+    api: str | None = None
     #: Gives dates, in seconds since the epoch, and measures durations, in seconds.
     clock: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
@@ -44,10 +49,15 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where work is done: a scheduler, and what it has free."""
+    """Where work is done: a scheduler, what it has free, and who may have it."""
 
     scheduler: Scheduler
     room: Room
+    ledger: Ledger
+
+    def refusal(self, party: Party, needs: Resources) -> Reason | None:
+        """Return why an attempt can't be started now; None: it can. Others leave it the room that it waits for."""
+        return self.ledger.refusal(party, needs) or (None if self.room.has(needs) else NO_ROOM)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,19 +6,21 @@ the journal; what may take long (the tuner's work, copying a checkpoint) is done
 
 from __future__ import annotations
 
+import logging
 import math
 import shutil
 import uuid
 from collections import deque
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from tunewell.controller.attempts import build_launch
 from tunewell.controller.background import Calls, Direct
 from tunewell.controller.convergence import Convergence
-from tunewell.controller.journal import Journal
+from tunewell.controller.journal import Journal, Write
+from tunewell.controller.reporting import reporting
 from tunewell.controller.retention import Retention
 from tunewell.controller.room import Room, Turn
 from tunewell.controller.sequence import Sequence
@@ -29,12 +31,20 @@ from tunewell.controller.verdict import RunningTrial, judge_end
 from tunewell.home.home import Home
 from tunewell.schedulers.contract import Scheduler
 from tunewell.schedulers.records import not_started
+from tunewell.spec.errors import count
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.launch import AttemptKey, Ended, Event, Exit, Launch, Refused, Report, Reported, Resources
+from tunewell.spec.names import owner_of
+from tunewell.spec.secrets import REPORT_TOKEN
+from tunewell.spec.space import Configuration
 from tunewell.spec.states import LOST_CAUSES, Cause, TrialState
+from tunewell.spec.waits import Reason
 from tunewell.store.rows import AttemptEnd, AttemptRow, TrialRow
+from tunewell.store.transaction import Transaction
 from tunewell.tasks.contract import Task
 from tunewell.tuners.contract import Exhausted, Outcome, Suggestion, Wait
+
+log = logging.getLogger(__name__)
 
 #: Wait before a trial that could not be started is tried again; it doubles with each time, up to the longest.
 RETRY_SECONDS, LONGEST_RETRY_SECONDS = 2.0, 60.0
@@ -70,6 +80,8 @@ class Setting:
     attempts: Callable[[int], list[AttemptRow]]
     #: Whether an attempt of this identity is on record at the trial of this number.
     has_attempt: Callable[[int, str], bool]
+    #: See `Surroundings.api`.
+    api: str | None = None
 
     @property
     def name(self) -> str:
@@ -78,8 +90,14 @@ class Setting:
 
     def launch(self, suggestion: Suggestion, attempt: int, identity: str) -> Launch:
         """Return the launch of an attempt at a suggestion."""
-        place = self.home.place(AttemptKey(self.name, suggestion.number, attempt))
-        return build_launch(self.spec, self.task, self.resources, suggestion, attempt, identity, self.folder, place)
+        key = AttemptKey(self.name, suggestion.number, attempt)
+        place = self.home.place(key)
+        launch = build_launch(self.spec, self.task, self.resources, suggestion, attempt, identity, self.folder, place)
+        if self.api is None or self.spec.command is None:  # who calls `tunewell.report` writes into the folder
+            return launch
+        given = reporting(self.home, self.api, key, identity)
+        environment = {**given, **launch.environment}
+        return replace(launch, environment=environment, secrets=(*launch.secrets, given[REPORT_TOKEN]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +109,10 @@ class Helpers:
     copies: Calls
     #: What the scheduler has free.
     room: Room
+    #: Says why an attempt that takes so much can't be started now; None: it can.
+    refusal: Callable[[Resources], Reason | None]
+    #: Told what an attempt has used that has ended, in seconds times cores and GPUs.
+    spend: Callable[[float, float], None]
 
 
 class TrialManager:
@@ -118,7 +140,7 @@ class TrialManager:
         self.setting = setting
         self.progress = progress
         self.tuner = tuner
-        self.room = helpers.room
+        self.room, self._refusal, self._spent = helpers.room, helpers.refusal, helpers.spend
         self.clock = clock
         self.monotonic = monotonic
         self.journal = Journal()
@@ -137,6 +159,8 @@ class TrialManager:
         self.costs: dict[int, float] = {}
         #: Whether an attempt could not be started for want of room on the disk.
         self.lacked_room = False
+        #: Why no trial was started that could have been; None: nothing keeps any.
+        self.waits_for: Reason | None = None
         #: Whether nothing more is to be started, for now.
         self.paused = False
         self.retention = Retention(setting.spec)
@@ -149,12 +173,16 @@ class TrialManager:
 
     def start_next(self) -> Turn:
         """Take the next trial on its way, if there is one, the limits allow and there is room for it."""
-        if self.paused or not self._may_start():
+        if self.paused or (self._next_waiting() is None and not self._may_ask()):
+            if not self.tuner.asking:
+                self.waits_for = None
             return Turn.NOTHING
-        if self._next_waiting() is None and not self._may_ask():
+        if not self._may_start():
+            self.waits_for = self._own_limit()
             return Turn.NOTHING
-        if not self.room.has(self.setting.resources):
-            return Turn.NO_ROOM
+        self.waits_for = self._refusal(self.setting.resources)
+        if self.waits_for is not None:
+            return Turn.NO_ROOM if self.waits_for.code == "no_room" else Turn.LIMITED
         if self._next_waiting() is None:
             self.tuner.ask(self._on_answer)
         trial = self._next_waiting()  # a tuner that costs nothing has answered already
@@ -170,51 +198,78 @@ class TrialManager:
         return next((trial.problem for trial in self.waiting if trial.problem), "")
 
     @property
+    def attempts(self) -> int:
+        """How many attempts run, or are about to."""
+        return len(self.running) + len(self.staging)
+
+    @property
     def idle(self) -> bool:
         """Whether no attempt runs or is about to, and nothing is being deleted."""
         return not self.running and not self.staging and not self._deleting
 
     def _may_start(self) -> bool:
-        s, now = self.setting, self.monotonic()
-        # A trial that can't be started keeps its place: else a full disk would have all trials suggested, one by one.
-        held = sum(trial.retry_at > now for trial in self.waiting)
-        busy = len(self.running) + len(self.staging) + held
+        s, busy = self.setting, self._busy()
         limits = (s.spec.max_concurrency, self.tuner.standing.concurrency, self.room.slots(s.resources))
         return all(limit is None or busy < limit for limit in limits)
+
+    def _busy(self) -> int:
+        now = self.monotonic()
+        # A trial that can't be started keeps its place: else a full disk would have all trials suggested, one by one.
+        return self.attempts + sum(trial.retry_at > now for trial in self.waiting)
+
+    def _own_limit(self) -> Reason | None:
+        """Return what the user has said on how many trials run at once, if that is what keeps another one."""
+        most = self.setting.spec.max_concurrency
+        if most is None or self._busy() < most:
+            return None
+        return Reason("max_concurrency", f"The search may run {count(most, 'trial')} at once.")
 
     def _may_ask(self) -> bool:
         if self._tuner_waits or self.tuner.asking:
             return False
-        return not self.progress.exhausted and self.progress.suggested < self.progress.max_trials
+        return not self.progress.exhausted and self._is_left()
+
+    def _is_left(self) -> bool:
+        """Whether one more trial may be proposed."""
+        expected = self.progress.suggested + self.tuner.adding + self.tuner.asking
+        return expected < self.progress.max_trials
 
     def _next_waiting(self) -> WaitingTrial | None:
         now = self.monotonic()
         return next((trial for trial in self.waiting if trial.retry_at <= now), None)
 
     def _on_answer(self, answer: Suggestion | Wait | Exhausted, known: int) -> None:
-        if isinstance(answer, Wait) and (self.running or self.waiting or self.staging or known < self.tuner.told):
+        to_come = self.running or self.waiting or self.staging or self.tuner.adding or known < self.tuner.told
+        if isinstance(answer, Wait) and to_come:
             self._tuner_waits = known == self.tuner.told
             return
         if isinstance(answer, Exhausted | Wait):  # waiting for nothing would be for ever
             self.progress.exhausted = answer.reason if isinstance(answer, Exhausted) else "the algorithm waits in vain"
             return
-        if self.progress.closed:
-            return
-        self.note_suggestion(answer)
+        if not self.progress.closed:
+            self._add(answer, known)
+
+    def _add(self, suggestion: Suggestion, known: int, *also: Write) -> None:
+        """Have a suggestion wait for its start; `also` is written in the same transaction."""
+        self.note_suggestion(suggestion)
         name, now = self.setting.name, self.clock()
-        self.journal.add(
-            lambda tx: tx.add_trial(
+
+        def write(tx: Transaction) -> None:
+            tx.add_trial(
                 name,
-                answer.number,
-                answer.parameters,
-                answer.origin,
-                answer.fidelity,
-                answer.resume_from,
+                suggestion.number,
+                suggestion.parameters,
+                suggestion.origin,
+                suggestion.fidelity,
+                suggestion.resume_from,
                 now,
                 known,
             )
-        )
-        self.waiting.append(WaitingTrial(answer, attempt=0))
+            for one in also:
+                one(tx)
+
+        self.journal.add(write)
+        self.waiting.append(WaitingTrial(suggestion, attempt=0))
 
     def note_suggestion(self, suggestion: Suggestion) -> None:
         """Take note of a suggestion that is, or is going to be, on record."""
@@ -288,6 +343,10 @@ class TrialManager:
         if staged.missing:
             self.on_event(Ended(launch.key, Exit(Cause.DATA_ERROR, staged.missing)))
             return
+        key = launch.key
+        assert isinstance(key, AttemptKey)
+        about = {"experiment": key.experiment, "trial": key.trial, "attempt": key.attempt}
+        log.info("trial %d starts", key.trial, extra=about)
         self.setting.scheduler.submit(launch)
 
     # Events -----------------------------------------------------------------------------------------------
@@ -365,7 +424,7 @@ class TrialManager:
         end = self._end(trial, exit_, TrialState.WAITING, cause, detail)
         del self.running[trial.suggestion.number]
         self.waiting.append(WaitingTrial(trial.suggestion, trial.key.attempt))
-        self.journal.add(lambda tx: tx.lose_attempt(trial.key, end))
+        self._record_end(trial, end, lambda tx: tx.lose_attempt(trial.key, end))
 
     def _finish(self, trial: RunningTrial, state: TrialState, cause: Cause | None, detail: str, exit_: Exit) -> None:
         number, value = trial.suggestion.number, self._value(trial) if state is not TrialState.FAILED else None
@@ -373,10 +432,21 @@ class TrialManager:
         del self.running[number]
         self.losses.pop(number, None)
         self.ended[number] = state
-        self.journal.add(lambda tx: tx.finish_trial(trial.key, end))
+        self._record_end(trial, end, lambda tx: tx.finish_trial(trial.key, end))
         self.progress.note_end(self.setting.spec.objective, state, value)
         outcome = Outcome(number, state, value, cause, self.costs.pop(number), dict(trial.curve))
         self.tuner.tell(outcome, partial(self._on_told, trial, outcome))
+
+    def _record_end(self, trial: RunningTrial, end: AttemptEnd, record: Callable[[Transaction], None]) -> None:
+        name, resources = self.setting.name, trial.launch.resources
+        used = (end.seconds * resources.cpus, end.seconds * resources.gpus)
+        self._spent(*used)
+
+        def write(tx: Transaction) -> None:
+            record(tx)
+            tx.add_use(owner_of(name), name, *used, end.now)
+
+        self.journal.add(write)
 
     def _end(
         self,
@@ -387,6 +457,10 @@ class TrialManager:
         detail: str,
         value: float | None = None,
     ) -> AttemptEnd:
+        key = trial.key
+        about = {"experiment": key.experiment, "trial": key.trial, "attempt": key.attempt}
+        facts = {"state": state.value} | ({"cause": cause.value} if cause is not None else {})
+        log.info("trial %d has ended", key.trial, extra={**about, **facts})
         return AttemptEnd(
             state=state,
             cause=cause,
@@ -442,6 +516,48 @@ class TrialManager:
         return trial.curve[max(trial.curve)] if trial.curve else None
 
     # Requests ---------------------------------------------------------------------------------------------
+
+    def add(self, configuration: Configuration, handled: Write) -> bool:
+        """Have a configuration from outside tried next; `handled` is written with it. False: no trial is left for it.
+
+        Where the search ends first, nothing is written.
+        """
+        if not self._is_left() or self.progress.closed:
+            return False
+
+        def take(suggestion: Suggestion | None, known: int) -> None:
+            if self.progress.closed:
+                return
+            if suggestion is None:
+                self._note("A configuration that was to be added had been tried already.")
+                self.journal.add(handled)
+            else:
+                self._add(suggestion, known, handled)
+
+        self.tuner.add(configuration, take)
+        return True
+
+    def change(self, spec: ExperimentSpec, max_trials: int, resources: Resources, best: TrialRow | None) -> None:
+        """Go on with another budget.
+
+        Args:
+            spec: the spec with it.
+            max_trials: number of trials that there may be now.
+            resources: of each trial from now on.
+            best: the best trial that has ended; None: there is none with a value.
+        """
+        self.setting = replace(self.setting, spec=spec, resources=resources)
+        progress, objective = self.progress, spec.objective
+        progress.max_trials, progress.exhausted, progress.target_reached = max_trials, "", None
+        if best is not None and best.value is not None:
+            progress.note_value(objective, best.number, best.value)
+        for number, trial in self.running.items():
+            for value in trial.curve.values():
+                progress.note_value(objective, number, value)
+        if not spec.stop_when_converged:
+            progress.convergence = None
+        self._tuner_waits = False
+        self.tuner.expect(max_trials, spec.max_concurrency, spec.stop_when_converged)
 
     def interrupt(self, grace_seconds: float | None = None) -> None:
         """Start nothing more; have all running trials end and wait for the next time that the experiment runs."""

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 
 from tunewell.controller.background import Calls
 from tunewell.controller.convergence import Convergence, examine
+from tunewell.spec.space import Configuration
 from tunewell.spec.states import RESULT_STATES
 from tunewell.tuners.contract import Exhausted, Outcome, Suggestion, Tuner, Wait
 
@@ -41,6 +42,8 @@ class TunerCalls:
         self.told = told
         #: Whether a suggestion is under way.
         self.asking = False
+        #: Number of configurations from outside that are on their way.
+        self.adding = 0
         #: Number of outcomes that it has not learned from yet.
         self.telling = 0
         self._closed = False
@@ -63,6 +66,24 @@ class TunerCalls:
             then(found[0], known)
 
         self._calls.make(lambda: (self._tuner.ask(), _standing(self._tuner)), answer)
+
+    def add(self, configuration: Configuration, then: Callable[[Suggestion | None, int], None]) -> None:
+        """Have the tuner take a configuration from outside; `then` gets what `Tuner.add` gives, as `ask` does."""
+        if self._closed:
+            return
+        self.adding += 1
+        known = self.told
+
+        def answer(found: Suggestion | None) -> None:
+            self.adding -= 1
+            then(found, known)
+
+        self._calls.make(lambda: self._tuner.add(configuration), answer)
+
+    def expect(self, max_trials: int, max_concurrency: int | None, stop_when_converged: bool) -> None:
+        """Let the tuner know how far its search goes now."""
+        self._examines = stop_when_converged
+        self._calls.make(lambda: self._tuner.expect(max_trials, max_concurrency), lambda _: None)
 
     def tell(self, outcome: Outcome, then: Callable[[Convergence | None], None]) -> None:
         """Tell an outcome; `then` gets whether the search has converged, if that is looked at."""

@@ -19,6 +19,8 @@ from tunewell.spec.states import TrialState
 UPDATE_SECONDS = 0.5
 #: … or one line for all of them, if there are more than this.
 MOST_LINES = 10
+#: Said after an outage of the database.
+REACHED_AGAIN = "The database is reached again."
 
 
 class ProgressLines:
@@ -31,6 +33,7 @@ class ProgressLines:
         self._stream = stream
         self._last = 0.0
         self._problem = self._doing = ""
+        self._absent = False
         self._told: set[str] = set()
         snapshot = service.snapshot(name, recent=1)
         self._ended = snapshot.ended_count
@@ -39,7 +42,9 @@ class ProgressLines:
         """Print what is new, if the last look is long enough ago. For `Service.run(on_step=…)`."""
         now = time.monotonic()
         if run.problem != self._problem:
-            self._problem = run.problem
+            if self._absent and not run.absent:
+                self._print(REACHED_AGAIN)
+            self._problem, self._absent = run.problem, run.absent
             if self._problem:
                 self._print(f"waiting: {self._problem}")
         doing = run.doing.partition(":")[0].removesuffix(" …")
@@ -57,8 +62,9 @@ class ProgressLines:
         self._print(sentence)
 
     def close(self) -> None:
-        """Print what is new."""
-        self._look()
+        """Print what is new, if that can be read."""
+        with suppress(DataError):
+            self._look()
 
     def conclude(self) -> None:
         """Print what is new, and how the search ended."""

@@ -99,7 +99,7 @@ def _situation(run: Situation) -> list[Text]:
     parts = [Text(f"Waiting: {run.problem}", style="bold red")] if run.problem else []
     if run.interrupted:
         return [*parts, Text("Stopping what runs; Ctrl-C again kills it.", style="yellow")]
-    return [*parts, Text("Ctrl-C stops in order; the same command goes on later.", style="dim")]
+    return [*parts, Text(run.hint or "Ctrl-C stops in order; the same command goes on later.", style="dim")]
 
 
 def _title(snapshot: Snapshot) -> Text:

@@ -5,10 +5,15 @@
     HOME/
       identity.json                      the home's own identity, and where it is: tells it from a copy
       tunewell.db                        the store
+      secret                             what the credentials of attempts are made with
       serve.lock                         held by the controller that runs all that is on record, if there is one
       cache/                             what experiments share (decoded pictures, weights)
       claims-HOST.jsonl                  who holds which cores, memory and GPUs of that machine
-      experiments/NAME/
+      uploads/ID                         a file that a user sends, as far as it has come
+      datasets/SHA256/                   data sets that were sent, by their content, closed to writing
+      code/SHA256/                       programs that were sent, likewise
+      inputs/ID/                         pictures that were sent to be predicted
+      experiments/NAME/                  of other owners than the person whose home it is: experiments/@OWNER/NAME
         identity.json                    which experiment it belongs to, and of which database
         controller.lock                  held by the one controller that runs the experiment
         trials/NUMBER/ATTEMPT/           one attempt: identity.json, parameters.json, reports.jsonl, output.log, …
@@ -30,18 +35,22 @@ import errno
 import fcntl
 import itertools
 import os
+import secrets
 import socket
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
-from typing import Literal, TextIO
+from typing import Any, Literal, TextIO
 
 from tunewell.schedulers.leftovers import living
 from tunewell.schedulers.records import IDENTITY, identity_of, inode, make_folder
-from tunewell.spec.errors import ConflictError, DataError
+from tunewell.spec.errors import ArgumentError, ConflictError, DataError
 from tunewell.spec.launch import AttemptKey
+from tunewell.spec.names import HOME_OWNER
+from tunewell.spec.text import is_text
 from tunewell.store.rows import HomeRow
 from tunewell.store.session import Lease
 from tunewell.store.store import Store
@@ -51,7 +60,9 @@ from tunewell.trial.files import read_json, write_json
 LOCK_SECONDS = 1.0
 #: How long a controller may be away that has lost its connection to the database.
 AWAY_SECONDS = 10.0
-_CONTROLLER, _SERVE = "controller.lock", "serve.lock"
+_SECRET_BYTES = 32
+#: File that is held by whoever runs an experiment or a job, in its folder.
+LOCK, _SERVE = "controller.lock", "serve.lock"
 #: Folder of the home for what is set aside.
 SET_ASIDE = "set-aside"
 
@@ -63,14 +74,23 @@ class Home:
         """Take the folder as home; it is made when something is first written.
 
         `store` knows the identities of experiments; without it, the folder of a name is the experiment's.
+
+        Raises `ArgumentError` for a path that can't be recorded.
         """
         self.folder = folder.absolute()
+        if not is_text(str(self.folder)):
+            raise ArgumentError("home", "its path is not UTF-8", "Choose another folder")
         self._store = store
         self._settled = store is None
 
-    @property
+    @cached_property
+    def folders(self) -> tuple[str, ...]:
+        """Both names of the folder: as it was given, and where it really lay when this was asked first."""
+        return tuple({str(self.folder), self.real_path})
+
+    @cached_property
     def real_path(self) -> str:
-        """Where the folder really lies, links followed: what recorded paths go by."""
+        """Where the folder really lies, links followed: what recorded paths go by. Looked up once."""
         return str(self.folder.resolve())
 
     @property
@@ -84,9 +104,55 @@ class Home:
         return self.folder / "cache"
 
     @property
+    def uploads(self) -> Path:
+        """Folder of the files that users send."""
+        return self.folder / "uploads"
+
+    @property
+    def datasets(self) -> Path:
+        """Folder of the data sets that were sent."""
+        return self.folder / "datasets"
+
+    @property
+    def code(self) -> Path:
+        """Folder of the programs that were sent."""
+        return self.folder / "code"
+
+    @property
+    def inputs(self) -> Path:
+        """Folder of the pictures that were sent to be predicted."""
+        return self.folder / "inputs"
+
+    @property
     def claims(self) -> Path:
         """File in which all schedulers of this machine count what they hold of it together."""
         return self.folder / f"claims-{socket.gethostname()}.jsonl"
+
+    @property
+    def secret(self) -> bytes:
+        """The home's own 32 random bytes, made when they are first asked for, which nobody but its owner can read.
+
+        Raises:
+            DataError: they can't be read or written, or are damaged.
+        """
+        path = self.folder / "secret"
+        try:
+            if not path.exists():
+                self.create()
+                new = path.with_name(f"secret-{uuid.uuid4().hex}")
+                with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                    file.write(secrets.token_bytes(_SECRET_BYTES))
+                    file.flush()
+                    os.fsync(file.fileno())
+                with suppress(FileExistsError):  # of several processes, the first decides
+                    os.link(new, path)
+                new.unlink()
+            found = path.read_bytes()
+        except OSError as error:
+            raise DataError(f"it can't be read or written ({error.strerror})", field=str(path)) from None
+        if len(found) != _SECRET_BYTES:
+            raise DataError("it is damaged", field=str(path), remedy="Delete it: attempts that run can't report then")
+        return found
 
     def create(self) -> None:
         """Make the folder, closed to all but its owner; raise `DataError` if it can't be written.
@@ -111,6 +177,14 @@ class Home:
             kind="home-not-writable",
         )
 
+    def size_of(self, owner: str) -> int:
+        """Return what the folders of a user's experiments take up on the disk, in bytes. Takes a while."""
+        place = self.folder / "experiments"
+        if owner != HOME_OWNER:
+            return _size(place / f"@{owner}")
+        own = (path for path in place.glob("*") if not path.name.startswith("@"))
+        return sum(map(_size, own))
+
     # Whose folders ----------------------------------------------------------------------------------------
 
     def experiment(self, name: str) -> Path:
@@ -120,6 +194,10 @@ class Home:
         if identity is None or self._is_unclaimed(self.folder / place):
             return self.folder / place
         return self._find(place, identity)
+
+    def places(self, name: str) -> list[Path]:
+        """Folders that bear the identity of an experiment: its place, and where others were set aside."""
+        return list(self._find_all(_place_of_experiment(name), self._identity(name)))
 
     def attempt(self, key: AttemptKey, identity: str | None) -> Path:
         """Folder of an attempt that was started, found as `experiment` finds."""
@@ -153,28 +231,43 @@ class Home:
     def settle(self) -> None:
         """Make sure that this is the home of the database; a copied home becomes one of its own, with a note.
 
+        Nothing is made for a database that belongs elsewhere.
+
         Raises:
             ConflictError: the database belongs to another home.
         """
         if self._settled or self._store is None:
             return
+        self.check()
+        self.create()
+        if not self._is_as_recorded(self._store):
+            with _held(self.folder / "home.lock", fcntl.LOCK_EX, self._explain_settling):
+                identity = self._settle_identity(self._store)
+            self._check_database(identity)
+            row = HomeRow(identity, str(self.folder))
+            if self._store.home() != row:
+                self._store.set_home(row)
+        self._settled = True
 
-        with _held(self.folder / "home.lock", fcntl.LOCK_EX, self._explain_settling):
-            identity = self._settle_identity(self._store)
-        known = self._store.home()
-        within = Path(self._store.place).is_relative_to(self.folder)
-        elsewhere = known is not None and known.identity != identity and not within
-        if elsewhere and known is not None and (self._is_shared or identity_of(Path(known.folder)) == known.identity):
+    def check(self) -> None:
+        """Raise `ConflictError` if the database belongs to another home; write nothing."""
+        if not self._settled:
+            self._check_database(self._identity_here())
+
+    def _check_database(self, identity: str | None) -> None:
+        """Raise `ConflictError` unless a home of this identity, None for a new one, is that of the database."""
+        known = self._store.home() if self._store is not None else None
+        if self._store is None or known is None or known.identity == identity:
+            return
+        if Path(self._store.place).is_relative_to(self.folder):
+            return
+        if self._is_shared or identity_of(Path(known.folder)) == known.identity:
             raise ConflictError(
                 f"this database belongs to the home {known.folder}",
                 field=self._store.place,
                 remedy="Name that one, or use another database",
                 kind="home-gone" if self._is_shared else "database-of-another-home",
             )
-        row = HomeRow(identity, str(self.folder))
-        if known != row:
-            self._store.set_home(row)
-        self._settled = True
 
     def _explain_settling(self, holder: str) -> ConflictError:
         return ConflictError(f"process {holder} is settling it", field=str(self.folder), remedy="Try again")
@@ -186,23 +279,40 @@ class Home:
 
     def _settle_identity(self, store: Store) -> str:
         """Return the home's identity, a new one where the folder is new, or a copy of another that is still there."""
-        here = {"path": str(self.folder), "folder": inode(self.folder)}
-        record = read_json(self.folder / IDENTITY)
-        if record is not None and record.keys() != {"identity", *here}:
-            record = None  # damaged
-        identity = str(record["identity"]) if record is not None else uuid.uuid4().hex
-        if record is not None and record == {"identity": identity, **here}:
-            return identity
-        if record is not None and record["folder"] != here["folder"] and record["path"] != here["path"]:
-            original = Path(record["path"])
-            if identity_of(original) == identity:
-                identity = uuid.uuid4().hex
-                note = f"This home is a copy of {original}. What ran there when it was copied runs again here."
-                for row in store.experiments():
-                    if not row.state.final:
-                        store.add_notes(row.name, [note])
-        write_json(self.folder / IDENTITY, {"identity": identity, **here})
+        known, record = self._identity_here(), self._record()
+        identity = known or uuid.uuid4().hex
+        if record is not None and known is None:
+            note = f"This home is a copy of {record['path']}. What ran there when it was copied runs again here."
+            for row in store.experiments():
+                if not row.state.final:
+                    store.add_notes(row.name, [note])
+        if record != {"identity": identity, **self._here()}:
+            write_json(self.folder / IDENTITY, {"identity": identity, **self._here()})
         return identity
+
+    def _is_as_recorded(self, store: Store) -> bool:
+        """Whether folder and database say of each other what is so, as they mostly do."""
+        known = store.home()
+        if known is None or known.folder != str(self.folder):
+            return False
+        return self._record() == {"identity": known.identity, **self._here()}
+
+    def _identity_here(self) -> str | None:
+        """Return the identity that the folder has; None where it is to get one: see `_settle_identity`."""
+        record, here = self._record(), self._here()
+        if record is None:
+            return None
+        identity = str(record["identity"])
+        is_other = record["folder"] != here["folder"] and record["path"] != here["path"]
+        return None if is_other and identity_of(Path(record["path"])) == identity else identity
+
+    def _record(self) -> dict[str, Any] | None:
+        """Return what the folder says of itself; None: nothing, or it is damaged."""
+        record = read_json(self.folder / IDENTITY)
+        return record if record is not None and record.keys() == {"identity", *self._here()} else None
+
+    def _here(self) -> dict[str, Any]:
+        return {"path": str(self.folder), "folder": inode(self.folder)}
 
     def set_aside(self, place: Path) -> Path:
         """Move a folder away, to where nothing takes it for what its place says; return where it is now."""
@@ -236,7 +346,7 @@ class Home:
 
     def _is_unclaimed(self, folder: Path) -> bool:
         """Whether a folder is not there, or nobody has left anything in it."""
-        return not folder.exists() or {path.name for path in folder.iterdir()} <= {_CONTROLLER}
+        return not folder.exists() or {path.name for path in folder.iterdir()} <= {LOCK}
 
     def _take(self, name: str) -> bool:
         """Have the place of an experiment's folder, whose lock is held, bear its identity; False: it is another's."""
@@ -327,8 +437,11 @@ class Home:
 
         Raises:
             ConflictError: another process has it.
+            DataError: nothing can be written, so nothing run.
         """
         self.settle()
+        if self._store is not None:
+            self._store.check_writable()
 
         def explain(holder: str) -> ConflictError:
             return ConflictError(f"process {holder} runs a controller of this home already", field=str(self.folder))
@@ -360,15 +473,25 @@ class Home:
         """What a process does in this home now, for people; empty: nothing."""
         if self.is_served:
             return "a controller runs what is recorded in it"
-        locks = [lock for kind in ("experiments", "jobs") for lock in self.folder.glob(f"{kind}/*/{_CONTROLLER}")]
-        held = next((lock for lock in locks if _is_held(lock)), None)
-        return "" if held is None else f"{held.parent.parent.name[:-1]} '{held.parent.name}' is being run"
+        for kind in ("experiments", "jobs"):
+            for lock in (*self.folder.glob(f"{kind}/*/{LOCK}"), *self.folder.glob(f"{kind}/@*/*/{LOCK}")):
+                if _is_held(lock):
+                    name = str(lock.parent.relative_to(self.folder / kind)).removeprefix("@")
+                    return f"{kind[:-1]} '{name}' is being run"
+        return ""
 
     def is_running(self, name: str) -> bool:
         """Whether a controller runs the experiment now."""
         if self._store is not None and self._is_shared:
             return self._store.experiment_id(name) in self._store.owned("experiment")
-        return _is_held(self.experiment(name) / _CONTROLLER)
+        return _is_held(self.experiment(name) / LOCK)
+
+    def running(self, ids: Mapping[str, int]) -> set[str]:
+        """Return those of several experiments, given with their ids in the store, that a controller runs now."""
+        if self._store is not None and self._is_shared:
+            owned = self._store.owned("experiment")
+            return {name for name, id in ids.items() if id in owned}
+        return {name for name in ids if _is_held(self.experiment(name) / LOCK)}
 
     @contextmanager
     def _owned(
@@ -386,19 +509,34 @@ class Home:
         """
         store = self._store
         if store is None or store.session is None:
-            with _held(folder / _CONTROLLER, fcntl.LOCK_EX, explain, patience) as file:
+            with _held(folder / LOCK, fcntl.LOCK_EX, explain, patience) as file:
                 yield Lease(), file
             return
         number = which if isinstance(which, int) else store.experiment_id(which)
         with store.session.own(kind, number, patience) as lease:
             if isinstance(lease, str):
                 raise explain(lease)
-            with _held(folder / _CONTROLLER, fcntl.LOCK_SH, explain, patience) as file:
+            with _held(folder / LOCK, fcntl.LOCK_SH, explain, patience) as file:
                 yield lease, file
 
 
+def _size(folder: Path) -> int:
+    """Return what all files below a folder take up on the disk, in bytes; what goes away meanwhile takes up nothing."""
+    total, folders = 0, [str(folder)]
+    while folders:
+        with suppress(OSError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                with suppress(OSError):
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    else:
+                        total += entry.stat(follow_symlinks=False).st_blocks * 512
+    return total
+
+
 def _place_of_experiment(name: str) -> Path:
-    return Path("experiments", name)
+    owner, _, own = name.rpartition("/")
+    return Path("experiments", f"@{owner}", own) if owner else Path("experiments", own)
 
 
 def _place_of_job(number: int) -> Path:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from tunewell.schedulers import processes
+from tunewell.schedulers.trial_user import TrialUser
 from tunewell.spec.launch import JobKey, Launch, WorkKey, with_own_programs
 from tunewell.trial import files
 from tunewell.trial.trial import ASKED_TO_END, Pruned
@@ -39,6 +40,8 @@ class Surroundings:
     problem: int
     #: Descriptors that are the supervisor's alone.
     private: tuple[int, ...]
+    #: Whom users' programs run as; None: as the supervisor does.
+    user: TrialUser | None = None
 
 
 def trial_environment(launch: Launch, base: Mapping[str, str]) -> dict[str, str]:
@@ -101,7 +104,13 @@ def _run(launch: Launch, surroundings: Surroundings) -> int:
     for descriptor in (surroundings.output, *surroundings.private):
         os.close(descriptor)
     processes.offer_to_oom_killer()
-    environment = trial_environment(launch, surroundings.environment)
+    processes.give_way()
+    base, user = surroundings.environment, surroundings.user
+    if user is not None and launch.command is not None:
+        user.hand_over(launch.folder)
+        user.become(surroundings.supervisor)
+        base = user.environment(base)
+    environment = trial_environment(launch, base)
     problem = _enter(launch.working_directory)
     if problem is None and launch.command is not None:
         problem = _execute(launch.command, environment, launch.working_directory)

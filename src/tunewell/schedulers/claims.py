@@ -25,6 +25,7 @@ from pathlib import Path
 from tunewell.schedulers import records
 from tunewell.schedulers.processes import identity, is_running
 from tunewell.schedulers.records import Process
+from tunewell.spec.capacity import Gpu, Node
 from tunewell.trial import files
 
 #: How often the file is looked at for what others have written, and whether they live.
@@ -51,6 +52,22 @@ class Claim:
     claimant: Process | None = None
     #: Tells the schedulers of one process apart.
     scheduler: str = ""
+
+
+def name_of(gpu: Gpu) -> str:
+    """Return what all processes of this machine call a GPU, whichever each of them may see."""
+    return gpu.uuid or gpu.device
+
+
+def left_by(node: Node, claims: Sequence[Claim]) -> Node:
+    """Return a machine with what claims leave free of it."""
+    taken = {gpu for claim in claims for gpu in claim.gpus}
+    return replace(
+        node,
+        free_cpus=node.cpus - math.fsum(claim.cpus for claim in claims),
+        free_memory_bytes=node.memory_bytes - sum(claim.memory_bytes for claim in claims),
+        free_gpus=tuple(gpu.device for gpu in node.gpus if name_of(gpu) not in taken),
+    )
 
 
 class Claims:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tunewell.schedulers.classify import shorten
 from tunewell.schedulers.records import Process
+from tunewell.schedulers.trial_user import TrialUser
 from tunewell.spec.secrets import without_private
 
 
@@ -43,8 +44,11 @@ class ForkServerGone:
 class ForkServerProcess:
     """One running fork server."""
 
-    def __init__(self, preload: tuple[str, ...]) -> None:
-        """Start a fork server that imports `preload`; raise OSError if no process can be started."""
+    def __init__(self, preload: tuple[str, ...], user: TrialUser | None = None) -> None:
+        """Start a fork server that imports `preload`; raise OSError if no process can be started.
+
+        `user`: whom users' programs run as; None: as this process does.
+        """
         self.preload = preload
         self._unanswered: dict[Path, None] = {}
         self._rest = b""
@@ -60,7 +64,8 @@ class ForkServerProcess:
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,  # an interrupt from the terminal is for the controller alone
             )
-        self._send({"path": [str(Path(part).absolute()) for part in sys.path], "preload": preload})
+        path = [str(Path(part).absolute()) for part in sys.path]
+        self._send({"path": path, "preload": preload, "user": user.to_json() if user is not None else None})
         self._channel.setblocking(False)
 
     def fileno(self) -> int:

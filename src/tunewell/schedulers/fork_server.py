@@ -4,8 +4,8 @@ Forking is its only work, so it has a single thread and little memory, which mak
 has imported what the trials need, which saves each of them that time. There is one for each set of preloaded
 modules. It ends when the scheduler does; supervisors don't.
 
-Messages are JSON objects, one a line. First comes `{"path", "preload"}`, then `{"folder", "environment"}` for each
-attempt. The answers: `{"folder", "pid", "identity"}` for each, or a last `{"problem"}`.
+Messages are JSON objects, one a line. First comes `{"path", "preload", "user"}`, then `{"folder", "environment"}` for
+each attempt. The answers: `{"folder", "pid", "identity"}` for each, or a last `{"problem"}`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from typing import Any, NoReturn
 
 from tunewell.schedulers import processes
 from tunewell.schedulers.supervisor import supervise
+from tunewell.schedulers.trial_user import TrialUser
 from tunewell.trial import files
 
 #: Libraries read these when they are loaded; threads that they start do not survive a fork.
@@ -38,6 +39,7 @@ class ForkServer:
         self._channel = channel
         #: Environment of the controller, without what is set here for the imports.
         self._environment = dict(os.environ)
+        self._user: TrialUser | None = None
 
     def run(self) -> None:
         """Serve until the scheduler hangs up."""
@@ -45,6 +47,7 @@ class ForkServer:
         first = next(messages, None)
         if first is None:
             return
+        self._user = TrialUser(**first["user"]) if first["user"] is not None else None
         problem = self._preload(first["path"], first["preload"])
         if problem is not None:
             self._send({"problem": problem})
@@ -88,7 +91,7 @@ class ForkServer:
         try:
             os.setsid()
             os.close(self._channel.detach())
-            supervise(folder, environment)
+            supervise(folder, environment, self._user)
         except BaseException:
             with (folder / files.OUTPUT).open("a", encoding="utf-8") as log:
                 traceback.print_exc(file=log)

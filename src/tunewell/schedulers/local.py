@@ -14,14 +14,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tunewell.schedulers import hardware, records
-from tunewell.schedulers.claims import Claim, Claims
+from tunewell.schedulers.claims import Claim, Claims, left_by, name_of
 from tunewell.schedulers.contract import LOST, Sink
 from tunewell.schedulers.fork_client import Forked, ForkServerGone, ForkServerProcess
 from tunewell.schedulers.leftovers import settle
 from tunewell.schedulers.processes import Handle, is_alive
 from tunewell.schedulers.records import Process
 from tunewell.schedulers.report_reader import ReportReader
-from tunewell.spec.capacity import Capacity, Gpu, Node
+from tunewell.schedulers.trial_user import TrialUser
+from tunewell.spec.capacity import Capacity, Gpu
 from tunewell.spec.launch import Ended, Event, Exit, Launch, Refused, Report, Reported, Started, WorkKey
 from tunewell.spec.secrets import hide_values
 from tunewell.spec.states import Cause
@@ -66,6 +67,7 @@ class LocalScheduler:
         cpus: int | None = None,
         gpus: tuple[str, ...] | None = None,
         memory_bytes: int | None = None,
+        trial_user: TrialUser | None = None,
     ) -> None:
         """Divide cores, GPUs and memory among attempts.
 
@@ -74,7 +76,9 @@ class LocalScheduler:
             cpus: number of cores; default: those that this process may use.
             gpus: devices as CUDA_VISIBLE_DEVICES names them; default: those that this process may use.
             memory_bytes: main memory; default: what this process may use.
+            trial_user: whom users' programs run as; None: as this process does.
         """
+        self._trial_user = trial_user
         (found,) = hardware.machine().nodes
         self._node = hardware.empty_node(
             found.cpus if cpus is None else cpus,
@@ -92,24 +96,14 @@ class LocalScheduler:
 
     def capacity(self) -> Capacity:
         """Return what this machine has, and what of it no scheduler has claimed."""
-        return Capacity((self._beside(self._claims.held()),))
-
-    def _beside(self, claims: Sequence[Claim]) -> Node:
-        """Return this machine with what the claims leave free of it."""
-        node, taken = self._node, {gpu for claim in claims for gpu in claim.gpus}
-        return replace(
-            node,
-            free_cpus=node.cpus - math.fsum(claim.cpus for claim in claims),
-            free_memory_bytes=node.memory_bytes - sum(claim.memory_bytes for claim in claims),
-            free_gpus=tuple(gpu.device for gpu in node.gpus if _name(gpu) not in taken),
-        )
+        return Capacity((left_by(self._node, self._claims.held()),))
 
     def _choose(self, launch: Launch, claims: Sequence[Claim]) -> Claim | None:
         """Return what `launch` is to claim beside other claims; None if there is no room for it."""
-        node, resources = self._beside(claims), launch.resources
+        node, resources = left_by(self._node, claims), launch.resources
         if not Capacity((node,)).free(resources):
             return None
-        free = [_name(gpu) for gpu in node.gpus if gpu.device in node.free_gpus]
+        free = [name_of(gpu) for gpu in node.gpus if gpu.device in node.free_gpus]
         return Claim(launch.folder, resources.cpus, resources.memory_bytes or 0, tuple(free[: resources.gpus]))
 
     # Starting and stopping --------------------------------------------------------------------------------
@@ -136,7 +130,7 @@ class LocalScheduler:
         """Return the launch with an environment that shows the trial its GPUs alone."""
         if not self._node.gpus:
             return launch
-        devices = [gpu.device for gpu in self._node.gpus if _name(gpu) in names]
+        devices = [gpu.device for gpu in self._node.gpus if name_of(gpu) in names]
         return replace(launch, environment={"CUDA_VISIBLE_DEVICES": ",".join(devices), **launch.environment})
 
     def stop(self, key: WorkKey, grace_seconds: float | None = None) -> None:
@@ -323,7 +317,7 @@ class LocalScheduler:
 
     def _fork_server(self, modules: tuple[str, ...]) -> ForkServerProcess:
         if modules not in self._fork_servers:
-            fork_server = self._fork_servers[modules] = ForkServerProcess(modules)
+            fork_server = self._fork_servers[modules] = ForkServerProcess(modules, self._trial_user)
             self._selector.register(fork_server.fileno(), selectors.EVENT_READ)
         return self._fork_servers[modules]
 
@@ -363,8 +357,3 @@ class LocalScheduler:
 
     def _in(self, folder: Path) -> list[_Attempt]:
         return [attempt for attempt in self._attempts.values() if attempt.launch.folder == folder]
-
-
-def _name(gpu: Gpu) -> str:
-    """Return what all processes of this machine call a GPU, whichever each of them may see."""
-    return gpu.uuid or gpu.device

@@ -19,6 +19,9 @@ from tunewell.schedulers.records import Process
 LINUX = sys.platform == "linux"
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_NO_NEW_PRIVS = 38
+#: How much lower the priority of trials is than that of what runs them, as Unix counts it.
+NICENESS = 10
 # Looked up early: a forked child should find everything in place.
 _prctl = ctypes.CDLL(None, use_errno=True).prctl if LINUX else None
 
@@ -68,10 +71,27 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
+def renounce_privileges() -> None:
+    """Have no program that this process starts, such as sudo, give it more rights than it has (Linux)."""
+    if _prctl is not None:
+        _prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
 def offer_to_oom_killer() -> None:
     """Have the kernel kill this process and its children before supervisors and controller (Linux)."""
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("500")
+
+
+def give_way() -> None:
+    """Have the kernel prefer other processes to this one and its children, wherever a core is wanted by several.
+
+    Controller, web workers and whoever works at this machine then go first. Where Linux shares cores among sessions,
+    niceness counts within each alone, so this process's session is told, too.
+    """
+    os.nice(NICENESS)
+    with suppress(OSError):  # not this kernel, or too often in a tenth of a second
+        Path("/proc/self/autogroup").write_text(str(NICENESS))
 
 
 def descendants(pid: int) -> list[int]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tunewell.spec.format import is_moment
 from tunewell.spec.launch import Report
 from tunewell.spec.metric_line import read_number
 from tunewell.spec.text import quoted
@@ -142,7 +143,7 @@ class ReportReader:
         step = 1 + (0 if begins or latest is None else latest) if parsed.step is None else parsed.step
         self._trial_reports = not parsed.from_output
         self._last_step = step
-        reported_at = parsed.time if math.isfinite(parsed.time) else self._clock()
+        reported_at = parsed.time if is_moment(parsed.time) else self._clock()
         goes_back = latest is not None and step <= latest and self._metric in parsed.metrics
         return Report(step, parsed.metrics, reported_at, parsed.line or (self._quote(line) if goes_back else ""))
 
@@ -162,7 +163,7 @@ class ParsedReport(NamedTuple):
     metrics: Mapping[str, float]
     #: Metrics that are there without a number.
     no_numbers: tuple[str, ...]
-    #: Seconds since the epoch, NaN if it bears no time.
+    #: Seconds since the epoch, NaN if it bears no time; it need not be a date.
     time: float
     #: Whether the supervisor found it in the output, and in which line, if it says so.
     from_output: bool

@@ -20,6 +20,7 @@ from tunewell.schedulers import cgroups, processes, records
 from tunewell.schedulers.child import Surroundings, become_trial
 from tunewell.schedulers.classify import TAIL_BYTES, classify_exit, shorten
 from tunewell.schedulers.output import Output
+from tunewell.schedulers.trial_user import TrialUser
 from tunewell.spec.launch import Exit, Launch
 from tunewell.spec.states import Cause
 from tunewell.trial import files
@@ -34,7 +35,7 @@ REAP_SECONDS = 10.0
 RETRY_SECONDS = 0.2
 
 
-def supervise(folder: Path, environment: Mapping[str, str]) -> None:
+def supervise(folder: Path, environment: Mapping[str, str], user: TrialUser | None = None) -> None:
     """Run the attempt that `launch.json` in `folder` describes, to its recorded end.
 
     To be called in a process of its own with a single thread, with SIGTERM blocked. Does nothing in a folder
@@ -43,13 +44,14 @@ def supervise(folder: Path, environment: Mapping[str, str]) -> None:
     Args:
         folder: the attempt's folder, absolute.
         environment: what the trial's environment is built upon.
+        user: whom users' programs run as; None: as this process does.
     """
     with records.locked(folder, wait=True) as lock:
         launch = records.read_launch(folder)
         if lock is None or launch is None or (folder / records.EXIT).exists():
             return
         try:
-            exit_ = Supervisor(launch).run(environment, lock)
+            exit_ = Supervisor(launch, user).run(environment, lock)
         except OSError as error:  # the output file can't be opened, no process can be forked
             exit_ = records.not_started(error)
         _record(folder, exit_)
@@ -66,9 +68,9 @@ class Ending:
 class Supervisor:
     """Watches one trial. One instance lives as long as its process."""
 
-    def __init__(self, launch: Launch) -> None:
-        """Prepare to run `launch`; raise OSError if its output can go nowhere."""
-        self.launch = launch
+    def __init__(self, launch: Launch, user: TrialUser | None = None) -> None:
+        """Prepare to run `launch`, perhaps as a user; raise OSError if its output can go nowhere."""
+        self.launch, self._user = launch, user
         self.folder = launch.folder
         self.limits = launch.limits
         self._output = Output(self.folder, launch.metric_pattern, launch.metric)
@@ -125,7 +127,7 @@ class Supervisor:
         private = (lock, problem, *self._wake.descriptors, *self._output.descriptors)
         self._trial = os.fork()
         if self._trial == 0:
-            become_trial(self.launch, Surroundings(me, environment, output, theirs, private))
+            become_trial(self.launch, Surroundings(me, environment, output, theirs, private, self._user))
         os.close(theirs)
         os.close(output)
         with suppress(OSError):  # the child does it, too: whoever comes first

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from tunewell.home.home import Home
-from tunewell.spec.errors import ConflictError
+from tunewell.schedulers.records import identity_of
+from tunewell.spec.errors import ArgumentError, ConflictError, NotFoundError
 from tunewell.store import schema
 from tunewell.store.copying import Database, move
-from tunewell.store.dialect import dialect_of
+from tunewell.store.dialect import dialect_of, moved
+from tunewell.store.patience import again_if_cut
+from tunewell.store.rows import HomeRow
 from tunewell.store.store import Store
 
 
@@ -55,23 +58,38 @@ def upgrade_database(database: str) -> Upgraded:
     """
     dialect = dialect_of(url_of(database), create=False)
     engine = dialect.engine()
-    try:
+
+    def upgrade() -> str | None:
         found = schema.bring_up_to_date(engine, dialect, create=False, backed_up=True)
+        schema.check_here(engine, dialect)
+        return found
+
+    try:
+        return Upgraded(dialect.place, str(again_if_cut(upgrade)), schema.HEAD)
     finally:
         engine.dispose()
-    return Upgraded(dialect.place, str(found), schema.HEAD)
 
 
-def set_home(database: str, folder: Path) -> str:
+def set_home(database: str, folder: Path, force: bool = False) -> str:
     """Give a database on a server another home, because its own is gone for good; return what people call it.
 
     Raises:
-        ConflictError: a process is at work on what it holds.
+        ConflictError: a process is at work on what it holds; or its home is still there, and not given up by `force`.
         UserError: it can't be opened, or the folder not be written.
     """
     url = url_of(database)
     with closing(Database(url, create=False)) as opened:
         check_idle(opened)
+        known = opened.home()
+    if known is not None and not force and _is_there(known) and Path(known.folder) != folder.absolute():
+        raise ConflictError(
+            f"its home {known.folder} is still there; the logs, checkpoints and models in it would be given up, and "
+            "trials that run would begin again",
+            field=opened.place,
+            remedy="Name that one, or say that it is to be given up",
+            kind="home-still-there",
+            home=known.folder,
+        )
     with Store(url, create=False) as store:
         home = Home(folder, store)
         home.create()
@@ -92,12 +110,37 @@ def copy_database(source: str, target: str, tell: Callable[[str], None] = lambda
         UserError: one of them can't be opened.
     """
     with ExitStack() as stack:
-        old = stack.enter_context(closing(Database(url_of(source), create=False)))
+        with _called("source"):
+            old = stack.enter_context(closing(Database(url_of(source), create=False)))
         check_idle(old)
-        new = stack.enter_context(closing(Database(url_of(target), create=True)))
+        with _called("target"):
+            new = stack.enter_context(closing(_open_target(url_of(target), old)))
         own = [home.database_url.removeprefix("sqlite:///") for home in _homes(old)]
-        rows = move(old, new, tell)
+        rows = move(old, new, tell, lambda: check_idle(old))
         return Copied(old.place, new.place, rows, new.place in own)
+
+
+def _open_target(url: str, source: Database) -> Database:
+    """Open what is copied into; what a copy would be refused for anyway is not made."""
+    gone = source.moved_to
+    try:
+        return Database(url, create=gone is None)
+    except NotFoundError:
+        assert gone is not None
+        raise moved(source.place, gone) from None
+
+
+def _is_there(home: HomeRow) -> bool:
+    return identity_of(Path(home.folder)) == home.identity
+
+
+@contextmanager
+def _called(name: str) -> Iterator[None]:
+    """Have an error that is about an argument name this one, by which the database was given."""
+    try:
+        yield
+    except ArgumentError as error:
+        raise ArgumentError(name, error.what, error.remedy) from None
 
 
 def check_idle(database: Database) -> None:

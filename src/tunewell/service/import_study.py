@@ -11,6 +11,7 @@ from typing import Any
 from tunewell.service.importing import ImportedTrial, check_parameters
 from tunewell.spec.errors import DataError, nearest
 from tunewell.spec.experiment import Objective
+from tunewell.spec.format import MOST_SECONDS
 from tunewell.spec.secrets import without_password
 from tunewell.spec.space import SearchSpace
 from tunewell.spec.states import Cause, TrialState
@@ -108,8 +109,9 @@ def _trial(place: str, trial: Any, space: SearchSpace) -> ImportedTrial | None:
     if value is not None and not math.isfinite(value):
         state, value, cause = TrialState.FAILED, None, Cause.NON_FINITE
     curve = {step: v for step, v in trial.intermediate_values.items() if math.isfinite(v)}
-    duration = trial.duration.total_seconds() if trial.duration else 0.0
+    taken = trial.duration.total_seconds() if trial.duration else 0.0
     if state is TrialState.FAILED and any(p.name not in trial.params for p in space if not p.when and p.size != 1):
         return None  # it failed before all of its parameters were drawn
     parameters = check_parameters(place, space, trial.params)
-    return ImportedTrial(parameters, state, value, cause, cost_seconds=duration, curve=curve)
+    cost = max(0.0, min(taken, MOST_SECONDS))  # dates that somebody's clock had wrong
+    return ImportedTrial(parameters, state, value, cause, cost_seconds=cost, curve=curve)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from tunewell.service.importing import ImportedTrial, check_parameters
 from tunewell.spec.decoding import decode
 from tunewell.spec.errors import DataError, nearest, shown
+from tunewell.spec.format import MOST_SECONDS
 from tunewell.spec.space import Numeric, Parameter, SearchSpace
 from tunewell.spec.states import Cause, TrialState
 
@@ -87,8 +88,9 @@ def _trial(place: str, row: Row, columns: Mapping[str, str], space: SearchSpace)
     cost = _number(place, row, _COST)
     if fidelity is not None and not 0 < fidelity <= 1:
         raise DataError(f"{fidelity} is no share", field=_cell(place, _FIDELITY), remedy="Give one above 0 and up to 1")
-    if cost is not None and cost < 0:
-        raise DataError(f"{cost} is negative", field=_cell(place, _COST), remedy="Give the seconds that the trial took")
+    if cost is not None and not 0 <= cost <= MOST_SECONDS:
+        problem = f"{cost} is negative" if cost < 0 else f"{cost} is too long a time"
+        raise DataError(problem, field=_cell(place, _COST), remedy="Give the seconds that the trial took")
     return ImportedTrial(
         check_parameters(place, space, given),
         state,
@@ -129,11 +131,14 @@ def _number(place: str, row: Row, column: str) -> float | None:
     text = row.get(column, "").strip()
     if not text:
         return None
-    number = _as_number(text)
-    if isinstance(number, str) or not math.isfinite(number):
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
         problem = f"{shown(text)} is no finite number"
         raise DataError(problem, field=_cell(place, column), value=text, remedy="Give one, or drop the row")
-    return float(number)
+    return number
 
 
 def _word(place: str, row: Row, column: str, kind: type[Word], default: Word) -> Word:

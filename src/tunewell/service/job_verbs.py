@@ -10,7 +10,7 @@ from typing import Any
 from tunewell.home.home import Home
 from tunewell.service import wire
 from tunewell.service.idempotency import Asked, once
-from tunewell.service.on_record import chosen, find_model
+from tunewell.service.on_record import chosen, find_model, is_folder
 from tunewell.service.submission import make_plan
 from tunewell.service.types import Caller, Job, JobKind, JsonObject
 from tunewell.service.warm_start import with_space
@@ -120,21 +120,23 @@ def retrain(desk: Desk, name: str, trial: int | None, output: Path | None) -> Jo
     return desk.order("retrain", "retrain", name, arguments, settled)
 
 
-def predict(desk: Desk, model: str, inputs: Sequence[Path], output: Path | None, drawn: Path | None) -> Job:
-    """Ask for predictions."""
+def predict(
+    desk: Desk, model: str, inputs: Sequence[Path], output: Path | None, drawn: Path | None, sent: Path | None
+) -> Job:
+    """Ask for predictions; `sent` is a folder with pictures, instead of `inputs`."""
     arguments = {
         "model": model,
-        "inputs": [str(path) for path in inputs],
-        "directory": str(Path.cwd()),
+        "inputs": [str(path) for path in inputs] if sent is None else ["."],
+        "directory": str(Path.cwd() if sent is None else sent),
         "output": _place(output),
         "drawn": _place(drawn),
     }
     return desk.order("predict", "predict", _experiment_of(desk, model), arguments)
 
 
-def export_model(desk: Desk, model: str, output: Path) -> Job:
+def export_model(desk: Desk, model: str, output: Path | None) -> Job:
     """Ask for a folder to hand over."""
-    arguments = {"model": model, "output": str(output.absolute())}
+    arguments = {"model": model, "output": str(output.absolute()) if output is not None else None}
     return desk.order("export_model", "export-model", _experiment_of(desk, model), arguments)
 
 
@@ -166,7 +168,7 @@ def retry(desk: Desk, id: int) -> Job:
 def _experiment_of(desk: Desk, model: str) -> str | None:
     """Return the experiment that a model is of; None where it is a folder. Raises `NotFoundError` if there is none."""
     find_model(desk.store, desk.home, model)
-    return None if (Path(model) / "model.json").is_file() else model
+    return None if is_folder(model) else model
 
 
 def _place(path: Path | None) -> str | None:

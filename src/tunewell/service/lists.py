@@ -19,10 +19,13 @@ from tunewell.service.types import (
     Trial,
 )
 from tunewell.service.verbs import MOST, TrialOrder
-from tunewell.spec.errors import NotFoundError, SpecError
+from tunewell.spec.errors import SpecError
 from tunewell.spec.errors import shown as written
 from tunewell.spec.states import Cause, ExperimentState, JobState, TrialState
 from tunewell.store.store import Store
+
+#: Digits of an id that databases can hold.
+_LONGEST_CURSOR = 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,31 @@ class Order:
     sort: TrialOrder = "number"
     descending: bool = False
     after: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which experiments a list holds."""
+
+    states: Sequence[ExperimentState] | None
+    search: str
+    owner: str | None
+    project: str | None
+    #: Those in the bin, instead of all others.
+    deleted: bool
+    #: Who must see them.
+    seen_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenJobs:
+    """Which jobs a list holds."""
+
+    experiment: str | None
+    kind: JobKind | None
+    states: Sequence[JobState] | None
+    #: Who must see them.
+    seen_by: str
 
 
 def checked_limit(limit: int) -> int:
@@ -44,20 +72,25 @@ def checked_limit(limit: int) -> int:
 def experiments(
     store: Store,
     home: Home,
-    states: Sequence[ExperimentState] | None,
-    search: str,
+    chosen: Chosen,
     cursor: str | None,
     limit: int,
 ) -> Page[ExperimentSummary]:
     """Return experiments, the newest first."""
-    try:
-        rows = store.experiments(checked_limit(limit) + 1, before=cursor, states=states, search=search)
-    except NotFoundError:
-        raise _bad(cursor or "") from None
+    rows = store.experiments(
+        checked_limit(limit) + 1,
+        before=_number(cursor) if cursor is not None else None,
+        states=chosen.states,
+        search=chosen.search,
+        seen_by=chosen.seen_by,
+        where={name: value for name in ("owner", "project") if (value := getattr(chosen, name)) is not None},
+        deleted=chosen.deleted,
+    )
     shown = rows[:limit]
+    running = home.running({row.name: row.id for row in shown if not row.state.final})
     return Page[ExperimentSummary](
-        items=tuple(wire.experiment_summary(home, row) for row in shown),
-        next=shown[-1].name if len(rows) > limit else None,
+        items=tuple(wire.experiment_summary(home, row, row.name in running) for row in shown),
+        next=str(shown[-1].id) if len(rows) > limit else None,
     )
 
 
@@ -105,22 +138,21 @@ def reports(
 def jobs(
     store: Store,
     home: Home,
-    experiment: str | None,
-    kind: JobKind | None,
-    states: Sequence[JobState] | None,
+    chosen: ChosenJobs,
     cursor: str | None,
     limit: int,
 ) -> Page[Job]:
     """Return jobs, the newest first."""
     before = _number(cursor) if cursor is not None else None
-    rows = store.jobs(experiment, kind, states, before, checked_limit(limit) + 1)
+    most = checked_limit(limit) + 1
+    rows = store.jobs(chosen.experiment, chosen.kind, chosen.states, before, most, chosen.seen_by)
     shown = rows[:limit]
     return Page[Job](
         items=tuple(wire.job(home, row) for row in shown), next=str(shown[-1].id) if len(rows) > limit else None
     )
 
 
-def changes(store: Store, after: int) -> Changes:
+def changes(store: Store, after: int, seen_by: str) -> Changes:
     """Return the experiments and jobs that have changed since version `after`."""
     found = tuple(
         Changed(
@@ -129,16 +161,17 @@ def changes(store: Store, after: int) -> Changes:
             id=one.id if one.kind == "job" else None,
             version=one.version,
         )
-        for one in store.changed(after)
+        for one in store.changed(after, seen_by)
     )
     return Changes(version=found[-1].version if found else min(after, store.version()), items=found)
 
 
 def _number(cursor: str) -> int:
-    if not cursor.isdecimal():
-        raise _bad(cursor)
+    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < _LONGEST_CURSOR):
+        raise bad_cursor(cursor)
     return int(cursor)
 
 
-def _bad(cursor: str) -> SpecError:
+def bad_cursor(cursor: str) -> SpecError:
+    """Return the error of a cursor that no list has given."""
     return SpecError("cursor", f"{written(cursor)} is none", "Give the `next` of the page before")

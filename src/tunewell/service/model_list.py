@@ -1,17 +1,60 @@
-"""The models that an experiment has."""
+"""The models that an experiment has, and their files."""
 
 from __future__ import annotations
 
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
 from tunewell.home.home import Home
 from tunewell.service.on_record import best_model, retrained_model
-from tunewell.service.types import Model
+from tunewell.service.types import Model, ModelKind
+from tunewell.spec.errors import NotFoundError
 from tunewell.store.store import Store
+
+_CHUNK_BYTES = 1 << 16
 
 
 def list_models(store: Store, home: Home, name: str) -> tuple[Model, ...]:
     """Return the models of an experiment: the best trial's, and the one trained on all data, where there are any."""
+    found = _folders(store, home, name)
+    return tuple(Model(experiment=name, kind=kind, folder=str(folder)) for kind, folder in found.items())
+
+
+def archive(store: Store, home: Home, name: str, kind: ModelKind) -> Iterator[bytes]:
+    """Return the folder of a model as the parts of a tar, a few of which are held at once.
+
+    Raises:
+        NotFoundError: the experiment has no such model.
+    """
+    folder = _folders(store, home, name).get(kind)
+    if folder is None:
+        raise NotFoundError(f"Experiment '{name}' has no model '{kind}'")
+    return _tar(folder)
+
+
+def _folders(store: Store, home: Home, name: str) -> dict[ModelKind, Path]:
     best, retrained = best_model(store, home, store.experiment(name)), retrained_model(store, home, name)
-    found = [Model(experiment=name, kind="best", folder=str(best))] if best is not None else []
+    found: dict[ModelKind, Path] = {}
+    if best is not None:
+        found["best"] = best
     if retrained is not None:
-        found.append(Model(experiment=name, kind="retrained", folder=str(retrained)))
-    return tuple(found)
+        found["retrained"] = retrained
+    return found
+
+
+def _tar(folder: Path) -> Iterator[bytes]:
+    """Yield a tar of the files in a folder, by path; links are left out."""
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()):
+        with path.open("rb") as file:
+            header = tarfile.TarInfo(path.relative_to(folder).as_posix())
+            header.size, header.mode, header.mtime = path.stat().st_size, 0o644, int(path.stat().st_mtime)
+            yield header.tobuf(tarfile.PAX_FORMAT)
+            left = header.size
+            while left and (part := file.read(min(left, _CHUNK_BYTES))):
+                left -= len(part)
+                yield part
+            if left:  # it became shorter: who reads must not take this for the whole
+                raise OSError(f"{path} has changed while it was read")
+            yield bytes(-header.size % tarfile.BLOCKSIZE)
+    yield bytes(2 * tarfile.BLOCKSIZE)

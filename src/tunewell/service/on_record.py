@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,17 +36,18 @@ def test_values(store: Store, name: str, metric: str) -> dict[int, float]:
     return {number: value for number, value in measured.items() if value is not None}
 
 
-def finalists(store: Store, home: Home, name: str) -> list[Finalist]:
+def finalists(store: Store, home: Home, row: ExperimentRow) -> list[Finalist]:
     """Return the finalists of an experiment, best first; empty if there are none."""
+    name, sign = row.name, -1.0 if row.goal == "maximize" else 1.0
     found = [
         Finalist(
-            number=row.trial,
-            sample_value=row.data["sample_value"],
-            value=row.data["value"],
-            folder=str(home.folder / row.file),
+            number=one.trial,
+            sample_value=one.data["sample_value"],
+            value=one.data["value"],
+            folder=str(home.folder / one.file),
         )
-        for row in _current(store, name, "finalist")
-        if row.file is not None
+        for one in _current(store, name, "finalist")
+        if one.file is not None
     ]
     known = {one.number for one in found}
     for job in store.jobs(name, kind="finalist"):
@@ -55,7 +56,6 @@ def finalists(store: Store, home: Home, name: str) -> list[Finalist]:
             known.add(number)
             sample_value = store.trial(name, number).value or 0.0
             found.append(Finalist(number=number, sample_value=sample_value, value=None, detail=job.detail))
-    sign = -1.0 if store.experiment(name).goal == "maximize" else 1.0
     return sorted(found, key=lambda one: (one.value is None, sign * (one.value or 0.0), one.number))
 
 
@@ -113,15 +113,20 @@ def best_model(store: Store, home: Home, row: ExperimentRow) -> Path | None:
     return None
 
 
+def is_folder(model: str) -> bool:
+    """Whether `model`, as verbs take it, is a folder: an absolute path, as no experiment is called."""
+    return Path(model).is_absolute()
+
+
 def find_model(store: Store, home: Home, model: str) -> Path:
-    """Return a model's folder: `model` is one, or an experiment, whose retrained or best trial's model it is.
+    """Return a model's folder: `model` is one, in full, or an experiment, whose retrained or best trial's model it is.
 
     Raises:
         NotFoundError: there is no such experiment, or it has no model.
         DataError: the model is not what was recorded.
     """
-    if (Path(model) / "model.json").is_file():
-        return Path(model).absolute()
+    if is_folder(model):
+        return Path(model)
     row = store.experiment(model)
     retrained = retrained_model(store, home, model)
     if retrained is not None:
@@ -133,7 +138,7 @@ def find_model(store: Store, home: Home, model: str) -> Path:
     return best
 
 
-def _current(store: Store, name: str, kind: ResultKind) -> Iterable[ResultRow]:
+def _current(store: Store, name: str, kind: ResultKind) -> list[ResultRow]:
     """Return the results that are about the attempts that their trials ended with."""
     rows = store.results(name, kind)
     return [row for row in rows if store.trial(name, row.trial).identity == row.attempt_identity]
@@ -141,8 +146,9 @@ def _current(store: Store, name: str, kind: ResultKind) -> Iterable[ResultRow]:
 
 def _evaluations(store: Store, name: str) -> list[ResultRow]:
     """Return the evaluations of the models that the trials have now: see `model_of`."""
-    jobs = trained_by(store, name)
-    return [row for row in _current(store, name, "evaluation") if row.data["trained_by"] == jobs.get(row.trial)]
+    rows = _current(store, name, "evaluation")
+    jobs = trained_by(store, name) if rows else {}
+    return [row for row in rows if row.data["trained_by"] == jobs.get(row.trial)]
 
 
 def _load(home: Home, row: ResultRow) -> Any:

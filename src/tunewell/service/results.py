@@ -5,7 +5,7 @@ from __future__ import annotations
 from tunewell.home.home import Home
 from tunewell.service import on_record, wire
 from tunewell.service.types import Finalist, SearchResult, TrialResult
-from tunewell.store.rows import TrialRow
+from tunewell.store.rows import ExperimentRow, TrialRow
 from tunewell.store.store import Store
 
 TOP = 5
@@ -13,11 +13,16 @@ TOP = 5
 
 def search_result(store: Store, home: Home, name: str) -> SearchResult:
     """Return what an experiment has brought so far; raises `NotFoundError`."""
-    row = store.experiment(name)
+    return result_of(store, home, store.experiment(name))
+
+
+def result_of(store: Store, home: Home, row: ExperimentRow) -> SearchResult:
+    """Return what the experiment of a row has brought so far."""
+    name = row.name
     objective = wire.objective_of(row)
     top = best_trials(store, name, TOP)
-    default = default_trial(store, name)
-    found = finalists(store, home, name)
+    default = default_trial(store, row)
+    found = tuple(on_record.finalists(store, home, row))
     return SearchResult(
         experiment=name,
         state=row.state,
@@ -38,7 +43,7 @@ def search_result(store: Store, home: Home, name: str) -> SearchResult:
 
 def finalists(store: Store, home: Home, name: str) -> tuple[Finalist, ...]:
     """Return the best trials of a search on a sample that were trained on all data, best first."""
-    return tuple(on_record.finalists(store, home, name))
+    return tuple(on_record.finalists(store, home, store.experiment(name)))
 
 
 def _notes_on_trials(store: Store, name: str) -> list[str]:
@@ -49,15 +54,14 @@ def _notes_on_trials(store: Store, name: str) -> list[str]:
     return [f"Trial {first.number}: {first.notes[0]}{more}"]
 
 
-def default_trial(store: Store, name: str) -> TrialRow | None:
+def default_trial(store: Store, row: ExperimentRow) -> TrialRow | None:
     """Return the trial that trained the default configuration in full; None if there is none with a value.
 
     In a population that is the last of the trials that went on from the default one without a change.
     """
-    number = store.experiment(name).default_trial
-    if number is None:
+    if row.default_trial is None:
         return None
-    trial = store.trial(name, number)
+    trial = store.trial(row.name, row.default_trial)
     return trial if wire.is_full_training(trial) else None
 
 

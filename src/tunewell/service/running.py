@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from types import FrameType
 
@@ -17,12 +18,15 @@ from tunewell.controller.job_run import belongs_to_search
 from tunewell.controller.loading import Function, recorded
 from tunewell.controller.surroundings import Surroundings
 from tunewell.home.home import Home
+from tunewell.home.removal import finish_removals
 from tunewell.schedulers.inline import InlineScheduler
 from tunewell.schedulers.local import LocalScheduler
+from tunewell.schedulers.trial_user import find_trial_user
 from tunewell.service import wire
 from tunewell.service.job_kinds import KINDS
+from tunewell.spec.errors import ArgumentError, UserError, listed
 from tunewell.spec.states import OPEN_JOB_STATES, ExperimentState, JobState
-from tunewell.store.dialect import StoreError, Unreachable
+from tunewell.store.errors import Busy, Moved, StoreError, Unreachable
 from tunewell.store.rows import JobRow
 from tunewell.store.store import Store
 
@@ -30,6 +34,8 @@ from tunewell.store.store import Store
 FOLLOW_SECONDS = 0.1
 #: How often it is looked what the jobs of an experiment do.
 LOOK_SECONDS = 0.25
+#: After how long it is told that no controller of the home has taken something over.
+UNOWNED_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,16 @@ class Situation:
     interrupted: bool
     #: What is done for the experiment beside its trials, a line; empty if nothing is.
     doing: str = ""
+    #: What Ctrl-C does, for people, where it is something else than usual.
+    hint: str = ""
+    #: How long the latest step took, without what it waited for.
+    step_seconds: float = 0.0
+    #: Whether the problem is that the database can't be used.
+    absent: bool = False
+    #: The experiments that it runs, by name.
+    experiments: tuple[str, ...] = ()
+    #: Why it can't take over what it should.
+    refused: tuple[UserError, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,25 +126,37 @@ def run_experiment(
             if controller.concurrency and not told and calls is None:
                 told = True
                 tell(controller.concurrency)
-            on_step(Situation(controller.problem, controller.interrupted, doing.line()))
+            on_step(_situation(controller, doing.line()))
             return not controller.busy and not open_follow_up(store, name)
 
-        controller.run(_unless_absent(until))
+        controller.run(_until_refused(controller, until))
     if name in controller.errors:
         raise controller.errors[name]
     return not controller.interrupted and store.experiment(name).state is not ExperimentState.PAUSED
 
 
 def _take(controller: Controller, name: str, on_step: OnStep) -> None:
-    """Have a controller take an experiment over, which is to go on; a server that is gone is waited for."""
-    while True:
+    """Have a controller take an experiment over, which is to go on."""
+
+    def take() -> None:
+        _take_back_pause(controller.store, name)
+        controller.take_experiment(name)
+
+    _outlast(take, on_step)
+
+
+def _outlast(call: Callable[[], object], on_step: OnStep, stop: threading.Event | None = None) -> bool:
+    """Make a call again and again while the server is gone or busy; False: it was not made before `stop` was set."""
+    stop = stop or threading.Event()
+    while not stop.is_set():
         try:
-            _take_back_pause(controller.store, name)
-            controller.take_experiment(name)
-            return
-        except Unreachable as error:
-            on_step(Situation(str(error), False))
-            time.sleep(FOLLOW_SECONDS)
+            call()
+        except (Unreachable, Busy) as error:
+            on_step(Situation(str(error), False, absent=True))
+            stop.wait(FOLLOW_SECONDS)
+        else:
+            return True
+    return False
 
 
 def run_follow_up(store: Store, home: Home, name: str, on_step: OnStep = lambda situation: None) -> bool:
@@ -150,11 +178,11 @@ def run_follow_up(store: Store, home: Home, name: str, on_step: OnStep = lambda 
         controller = Controller(_surroundings(store, home), Work(experiments=frozenset({name})), scheduler)
 
         def until() -> bool:
-            on_step(Situation(controller.problem, controller.interrupted, doing.line()))
+            on_step(_situation(controller, doing.line()))
             return not controller.busy and not open_follow_up(store, name)
 
         with _interruptible(controller, None):
-            controller.run(_unless_absent(until))
+            controller.run(_until_refused(controller, until))
         controller.leave()
     return not controller.interrupted
 
@@ -177,6 +205,9 @@ def run_job(
 
     Another process may be at it: then its end is waited for.
 
+    Raises:
+        UserError: it can't be run here.
+
     Args:
         store: where it is on record.
         home: the home of that store.
@@ -194,13 +225,13 @@ def run_job(
     def ended() -> bool:
         return store.job(job).state.final and not any(map(work.wants_job, store.open_jobs()))
 
-    if _wait(store, home, ended, on_step):
+    if _wait(store, home, ended, on_step, problem=_unowned_job(store, job).problem):
         return True
     with closing(LocalScheduler(home.claims)) as scheduler:
         controller = Controller(_surroundings(store, home), work, scheduler)
 
         def until() -> bool:
-            on_step(Situation(controller.problem, controller.interrupted))
+            on_step(_situation(controller))
             if asked.is_set():
                 asked.clear()
                 if leave is not None and leave():
@@ -209,9 +240,26 @@ def run_job(
             return ended()
 
         with _interruptible(controller, None, asked if leave is not None else None):
-            controller.run(_unless_absent(until))
+            controller.run(_until_refused(controller, until))
         controller.leave()
     return ended()
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """How all that is on record is run."""
+
+    #: Machines that are gone for good; what ran there is lost, and begins anew.
+    lost_hosts: Collection[str] = ()
+    #: Whether trials end at the end, instead of living on, so that they can go on later.
+    stop_trials: bool = False
+    #: The user of this system whom users' programs run as; None: as this process does.
+    trial_user: str | None = None
+    #: What the addresses begin with at which programs of trials can report; None: there is none.
+    api: str | None = None
+
+
+ALONE = Serving()
 
 
 def run_all(
@@ -219,7 +267,8 @@ def run_all(
     home: Home,
     stop: threading.Event,
     on_step: OnStep = lambda situation: None,
-    lost_hosts: Collection[str] = (),
+    tell: Tell = lambda sentence: None,
+    serving: Serving = ALONE,
 ) -> None:
     """Run everything that is on record, and what is recorded meanwhile, until `stop` is set; trials live on then.
 
@@ -227,22 +276,57 @@ def run_all(
         store: where it is on record.
         home: the home of that store.
         stop: ends it.
-        on_step: called after each step.
-        lost_hosts: machines that are gone for good; what ran there is lost, and begins anew.
+        on_step: called when it begins to serve, and after each step.
+        tell: told in sentences what may not be meant so.
+        serving: how it is done.
 
     Raises:
+        ArgumentError: one of the machines can't be meant.
         ConflictError: another process does so, and the database is a file.
+        DataError: the database can't be written, or was moved away.
+        UserError: there is no such user, or this process may not become one.
     """
-    with home.serve(), closing(LocalScheduler(home.claims)) as scheduler:
-        surroundings = replace(_surroundings(store, home), lost_hosts=frozenset(lost_hosts))
+    for sentence in _check_lost_hosts(store, serving.lost_hosts):
+        tell(sentence)
+    user = find_trial_user(serving.trial_user, home.folder) if serving.trial_user is not None else None
+    with ExitStack() as stack:
+        if not _outlast(lambda: stack.enter_context(home.serve()), on_step, stop):
+            return
+        scheduler = stack.enter_context(closing(LocalScheduler(home.claims, trial_user=user)))
+        on_step(Situation("", False))
+        if user is not None:
+            user.prepare()
+        finish_removals(home, store)
+        surroundings = replace(_surroundings(store, home), lost_hosts=frozenset(serving.lost_hosts), api=serving.api)
         controller = Controller(surroundings, Work(everything=True), scheduler)
+        stack.callback(controller.leave)
 
         def until() -> bool:
-            on_step(Situation(controller.problem, controller.interrupted))
-            return stop.is_set()
+            on_step(_situation(controller))
+            if stop.is_set() and serving.stop_trials and not controller.interrupted:
+                controller.interrupt(rests=False)
+            return stop.is_set() and not serving.stop_trials
 
         controller.run(until)
-        controller.leave()
+
+
+def _check_lost_hosts(store: Store, hosts: Collection[str]) -> list[str]:
+    """Return notes on machines that are said to be gone for good; raise `ArgumentError` for what can't be meant."""
+    if hosts and store.session is None:
+        problem = "the database is a file, and all that it runs is on one machine"
+        raise ArgumentError("lost_host", problem, "Leave it out")
+    for host in hosts:
+        if not host.strip():
+            raise ArgumentError("lost_host", "it is no name", "Give the name of a machine, or leave it out", host)
+        if host == socket.gethostname():
+            problem = f"'{host}': it is this machine itself"
+            raise ArgumentError("lost_host", problem, "Leave it out: what runs here is followed", host)
+    if not hosts:
+        return []
+    known = {host for row in store.open_experiments() for host in store.hosts(row.name)}
+    known |= {row.host for row in store.open_jobs() if row.state is JobState.RUNNING and row.host}
+    there = f"; there is work on {listed(sorted(known))}" if known else ""
+    return [f"Nothing on record runs on host {host}{there}." for host in hosts if host not in known]
 
 
 def _take_back_pause(store: Store, name: str) -> None:
@@ -258,14 +342,15 @@ def _follow(store: Store, home: Home, name: str, on_step: OnStep, tell: Tell) ->
     if row.state.final or row.state is ExperimentState.PAUSED:
         store.request(name, "resume")
     _take_back_pause(store, name)
-    tell("A controller of this home runs the search; Ctrl-C here leaves it running.")
+    tell("A controller of this home is to run the search; Ctrl-C here does not end it.")
 
     def is_over() -> bool:
         state = store.experiment(name).state
         resting = state.final or state is ExperimentState.PAUSED
         return resting and not _is_to_go_on(store, name) and not open_follow_up(store, name)
 
-    return _wait(store, home, is_over, on_step, _Doing(store, home, name).line)
+    unowned = _unowned_experiment(store, home, name)
+    return _wait(store, home, is_over, on_step, _Doing(store, home, name).line, unowned.problem)
 
 
 def _is_to_go_on(store: Store, name: str) -> bool:
@@ -286,13 +371,63 @@ class _Doing:
         now = time.monotonic()
         if now - self._looked_at >= LOOK_SECONDS:
             self._looked_at = now
-            running = self._store.jobs(self._name, states=(JobState.RUNNING,), limit=1)
-            self._line = next((wire.progress_line(wire.job(self._home, row)) for row in running), "")
+            with suppress(StoreError):  # what keeps it from being read is told elsewhere
+                running = self._store.jobs(self._name, states=(JobState.RUNNING,), limit=1)
+                self._line = next((wire.progress_line(wire.job(self._home, row)) for row in running), "")
         return self._line
 
 
+class _Unowned:
+    """Whether the controllers of a home leave something alone that one of them is to run."""
+
+    def __init__(self, what: str, is_owned: Callable[[], bool], hosts: Callable[[], Collection[str]]) -> None:
+        """Take what people call it, whether a process has it, and the machines that it has work running on."""
+        self._what, self._is_owned, self._hosts = what, is_owned, hosts
+        self._looked_at = self._owned_at = time.monotonic()
+        self._problem = ""
+
+    def problem(self) -> str:
+        """Return, as of a moment ago, why nothing happens for long: for people; empty if something does."""
+        now = time.monotonic()
+        if now - self._looked_at >= LOOK_SECONDS:
+            self._looked_at = now
+            if self._is_owned():
+                self._owned_at = now
+            self._problem = self._why() if now - self._owned_at >= UNOWNED_SECONDS else ""
+        return self._problem
+
+    def _why(self) -> str:
+        hosts = listed(sorted(self._hosts()))
+        where = f", which has work running on {hosts}" if hosts else ""
+        remedy = f" Start one there, or say that {hosts} is gone for good." if hosts else ""
+        return f"no controller has taken over {self._what}{where}.{remedy}"
+
+
+def _unowned_experiment(store: Store, home: Home, name: str) -> _Unowned:
+    return _Unowned(f"experiment '{name}'", lambda: home.is_running(name), lambda: _bound_to(store, name))
+
+
+def _bound_to(store: Store, name: str) -> Collection[str]:
+    """Return the machines that an experiment is bound to: none where all who open the database are on one."""
+    return store.hosts(name) if store.session is not None else ()
+
+
+def _unowned_job(store: Store, job: int) -> _Unowned:
+    """Return whether nobody goes on with a job that has begun; a file has no controllers on other machines."""
+
+    def is_owned() -> bool:
+        return store.session is None or store.job(job).state is not JobState.RUNNING or job in store.owned("job")
+
+    return _Unowned(f"job {job}", is_owned, lambda: [host for host in [store.job(job).host] if host])
+
+
 def _wait(
-    store: Store, home: Home, is_over: Callable[[], bool], on_step: OnStep, doing: Callable[[], str] = lambda: ""
+    store: Store,
+    home: Home,
+    is_over: Callable[[], bool],
+    on_step: OnStep,
+    doing: Callable[[], str] = lambda: "",
+    problem: Callable[[], str] = lambda: "",
 ) -> bool:
     """Wait for the controller of the home to bring something about; False: it is not over, and there is none."""
     version, served_until = -1, -math.inf
@@ -307,23 +442,44 @@ def _wait(
                 if is_over():
                     return True
                 version = now
-            on_step(Situation("", False, doing()))
+            on_step(Situation(problem(), False, doing()))
+        except Moved:
+            raise
         except StoreError as error:
             served_until = time.monotonic() + home.away_seconds  # nobody can be seen to serve
-            on_step(Situation(str(error), False))
+            on_step(Situation(str(error), False, absent=True))
         time.sleep(FOLLOW_SECONDS)
 
 
-def _unless_absent(until: Callable[[], bool]) -> Callable[[], bool]:
-    """Return what says whether it is over: not as long as the store can't be read."""
+def _until_refused(controller: Controller, until: Callable[[], bool]) -> Callable[[], bool]:
+    """Return what says whether it is over: not as long as the store can't be read.
+
+    It raises `UserError` where nothing is left but what this controller can't take over.
+    """
 
     def is_over() -> bool:
         try:
-            return until()
+            over = until()
         except StoreError:
             return False
+        if not over and not controller.busy:
+            for refusal in controller.refused.values():
+                raise refusal
+        return over
 
     return is_over
+
+
+def _situation(controller: Controller, doing: str = "") -> Situation:
+    return Situation(
+        controller.problem,
+        controller.interrupted,
+        doing,
+        step_seconds=controller.step_seconds,
+        absent=controller.absent,
+        experiments=controller.experiments,
+        refused=tuple(controller.refused.values()),
+    )
 
 
 def _surroundings(store: Store, home: Home, given: Given = PLAIN, waits: bool = False) -> Surroundings:

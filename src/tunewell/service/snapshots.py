@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tunewell.home.home import Home
 from tunewell.service import wire
-from tunewell.service.results import search_result
+from tunewell.service.results import result_of
 from tunewell.service.types import Latest, Snapshot
 from tunewell.spec.states import TrialState
 from tunewell.store.store import Store
@@ -24,7 +24,7 @@ def snapshot(store: Store, home: Home, name: str, recent: int = 30) -> Snapshot:
             latest[trial.number] = Latest(step=value[0], value=value[1])
     return Snapshot(
         experiment=wire.experiment(home, row),
-        result=search_result(store, home, name),
+        result=result_of(store, home, row),
         unfinished=tuple(map(wire.trial, unfinished)),
         ended=tuple(map(wire.trial, store.last_ended(name, recent))),
         latest=latest,

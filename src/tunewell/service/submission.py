@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tunewell.controller.loading import Function, fixed_epochs, make_tuner, recorded_spec
-from tunewell.controller.resources import plan_resources
+from tunewell.controller.resources import most_at_once, plan_resources
 from tunewell.home.home import Home
 from tunewell.schedulers import hardware
 from tunewell.service.checking import completed_spec, findings_of, searched_space, trained_task
@@ -20,9 +20,10 @@ from tunewell.service.types import Submission
 from tunewell.service.verbs import Fresh
 from tunewell.service.warm_start import find_best, find_sources, with_space
 from tunewell.spec.declaration import declare
-from tunewell.spec.differences import BUDGET_FIELDS, Difference, spec_differences
-from tunewell.spec.errors import ConflictError, SpecError, listed, nearest
-from tunewell.spec.experiment import ExperimentSpec, gather_spec, parse_spec
+from tunewell.spec.differences import BUDGET_FIELDS, LABEL_FIELDS, Difference, spec_differences
+from tunewell.spec.errors import ConflictError, listed
+from tunewell.spec.experiment import ExperimentSpec, gather_spec, needs_its_program, parse_spec
+from tunewell.spec.names import DATASET, Visibility
 from tunewell.spec.places import PLACES, beside, moved_spec, resolved_spec
 from tunewell.spec.problems import Problems
 from tunewell.spec.secrets import without_values
@@ -129,8 +130,9 @@ def _at_once(spec: ExperimentSpec) -> int | None:
         SpecError: not one fits.
     """
     capacity = hardware.machine()
-    slots = capacity.slots(plan_resources(spec, capacity))
-    return min(spec.max_concurrency, slots) if spec.max_concurrency is not None else None
+    resources = plan_resources(spec, capacity)
+    slots, most = capacity.slots(resources), most_at_once(spec, resources.gpus)
+    return min(most, slots) if most is not None else None
 
 
 def _with_epochs(spec: ExperimentSpec) -> ExperimentSpec:
@@ -184,25 +186,15 @@ def create(store: Store, home: Home, raw: Mapping[str, Any], new: Fresh, asked: 
     known = earlier(store, asked)
     if known is not None:
         return Submission.model_validate(known)
-    return submit(store, home, raw, None, new, lambda tx, made: asked.answer(tx, made.to_json()))
 
+    def also(tx: Transaction, made: Submission) -> None:
+        asked.answer(tx, made.to_json())
+        if made.kind == "continued" and not asked.caller.local:  # whoever is here runs it next
+            state = store.experiment(made.name).state
+            if state.final or state is ExperimentState.PAUSED:
+                tx.add_request(made.name, "resume")
 
-def change(store: Store, home: Home, name: str, changes: Mapping[str, Any], asked: Asked) -> None:
-    """Change the budget of an experiment.
-
-    Raises:
-        SpecError: a field is not of the budget, or its value is wrong.
-        ConflictError: the experiment was imported, or is being run.
-    """
-    row = store.experiment(name)
-    for field in changes:
-        if field not in BUDGET_FIELDS:
-            raise SpecError(field, "it can't be changed", nearest(field, BUDGET_FIELDS))
-    if earlier(store, asked) is None:
-        target = {key.removeprefix("objective."): value for key, value in changes.items() if "." in key}
-        fields = {key: value for key, value in changes.items() if "." not in key}
-        raw = {**row.spec, **fields, "objective": {**row.spec["objective"], **target}}
-        submit(store, home, raw, None, "never", lambda tx, made: asked.answer(tx, {}))
+    return submit(store, home, raw, None, new, also)
 
 
 def submit(
@@ -233,12 +225,19 @@ def submit(
         return _continue(store, home, row, plan, also)
     sources = find_sources(store, plan.spec.name, plan.space, plan.spec.warm_start)
     algorithm = _algorithm_record(plan, _initial(plan, store, sources), sources)
-    submission = Submission(name=plan.spec.name, kind="new")
+    submission, visibility = Submission(name=plan.spec.name, kind="new"), _visibility(store, plan.spec)
     try:
         with store.transaction() as tx:
             also(tx, submission)
             spec = plan.spec.model_dump(mode="json")
-            tx.create_experiment(plan.spec.name, spec, declare(plan.space), algorithm, home=home.real_path)
+            tx.create_experiment(
+                plan.spec.name,
+                spec,
+                declare(plan.space),
+                algorithm,
+                home=home.real_path,
+                visibility=visibility,
+            )
     except ConflictError:
         if store.find_experiment(plan.spec.name) is None:
             raise
@@ -246,9 +245,22 @@ def submit(
     return submission
 
 
+def _visibility(store: Store, spec: ExperimentSpec) -> Visibility:
+    """Return who sees a new experiment: what builds on a private one tells its name, and so is private, too."""
+    earlier = [*spec.warm_start, *([spec.parameters_from] if spec.parameters_from is not None else [])]
+    rows = map(store.find_access, earlier)
+    return "private" if any(row is not None and row.visibility == "private" for row in rows) else "team"
+
+
 def shareable_spec(home: Home, row: ExperimentRow) -> dict[str, Any]:
-    """Return the recorded spec as JSON types, for reports and other people's eyes; see `recorded_spec`, `secrets`."""
-    return without_values(recorded_spec(home, row).model_dump(mode="json"))
+    """Return the recorded spec as JSON types, for reports and other people's eyes; see `recorded_spec`, `secrets`.
+
+    Data sets and code of a service are called by their names, as its user did.
+    """
+    spec = without_values(recorded_spec(home, row).model_dump(mode="json"))
+    if spec["dataset"] is not None:
+        spec |= {"data": DATASET + spec["dataset"].partition("@")[0], "dataset": None}
+    return spec | ({"working_directory": None} if spec["code"] is not None else {})
 
 
 def check_searched(row: ExperimentRow) -> None:
@@ -270,8 +282,9 @@ def _renamed(store: Store, home: Home, plan: Plan, new: Fresh) -> Plan:
 
 
 def _waits_for(store: Store, home: Home, row: ExperimentRow, spec: ExperimentSpec) -> bool:
-    """Whether an experiment is to go on, and nothing but a process with this very spec is missing."""
-    return _unfinished(store, row) and not home.is_running(row.name) and recorded_spec(home, row) == spec
+    """Whether an experiment has this very spec and is to go on; no other program must be at it with its function."""
+    busy = needs_its_program(row.spec) and home.is_running(row.name)
+    return _unfinished(store, row) and not busy and recorded_spec(home, row) == spec
 
 
 def _unfinished(store: Store, row: ExperimentRow) -> bool:
@@ -290,7 +303,8 @@ def _continue(store: Store, home: Home, row: ExperimentRow, plan: Plan, also: Al
         field for field in PLACES if getattr(spec, field) not in (getattr(recorded, field), getattr(together, field))
     }
     differences = [d for d in spec_differences(recorded, spec) if d.field not in PLACES or d.field in elsewhere]
-    fixed = [d for d in differences if d.field not in BUDGET_FIELDS and not _may_have_moved(d)]
+    free = BUDGET_FIELDS | LABEL_FIELDS
+    fixed = [d for d in differences if d.field not in free and not _may_have_moved(d)]
     if fixed:
         changes = "; ".join(map(str, fixed[:5]))
         changes += f"; and {len(fixed) - 5} more" if len(fixed) > 5 else ""
@@ -310,6 +324,8 @@ def _continue(store: Store, home: Home, row: ExperimentRow, plan: Plan, also: Al
         also(tx, submission)
         if changed:
             tx.set_spec(row.name, spec.model_dump(mode="json"), home=home.real_path)
+        if spec.project != recorded.project:  # the recorded one may have been changed since, by hand
+            tx.set_facts(row.name, {"project": spec.project or ""})
     return submission
 
 

@@ -3,49 +3,68 @@
 `service` carries them out in this process. Whatever stands in for it takes the same arguments, gives the same types
 (`tunewell.service.types`) and raises the same errors; `tests/contracts/test_verbs_contract.py` says so.
 
-Verbs that read take plain arguments. Verbs that change something take who asks (`caller`) and, if they are given one,
-a `key` of the caller's choice: called again with the same key and arguments, they do nothing more and give the same
-answer. A key that the caller has used for anything else raises `ConflictError`.
+Verbs are those of one caller, who is settled before any is called: the person whose home it is, or whoever a token or
+a session belongs to. Verbs that change something take, if they are given one, a `key` of the caller's choice: called
+again with the same key and arguments, they do nothing more and give the same answer. A key that the caller has used for
+anything else raises `ConflictError`.
+
+The full name of an experiment is `OWNER/NAME`; that of the person whose home it is, is `NAME` alone. A caller may leave
+the owner out where it is the caller. What a caller may not see, does not exist for that caller.
 
 Errors, where nothing else is said: `NotFoundError` for what does not exist, `SpecError` for a value that is wrong,
-`ConflictError` for what contradicts the present state. Lists come in pages: `cursor` is the `next` of the page before.
+`ForbiddenError` for what the caller has no right to, `ConflictError` for what contradicts the present state. Lists come
+in pages: `cursor` is the `next` of the page before.
 Moments, units and paths are those of `tunewell.service.types`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
+from tunewell.service.storage_verbs import StorageVerbs
 from tunewell.service.types import (
     Artifact,
-    Caller,
+    AuditEntry,
     Capacity,
     Changes,
     Chart,
     Checked,
+    Clone,
     Evaluation,
     Event,
     Experiment,
     ExperimentSummary,
     ExportedTrial,
     Finalist,
+    GivenReport,
     Job,
     JobKind,
     LogPart,
+    Me,
     Model,
+    ModelKind,
     Network,
+    NewToken,
+    OwnConfiguration,
     Page,
+    Queue,
     Report,
     ReportFile,
     SearchResult,
+    SignInLink,
     Snapshot,
     Submission,
+    Taken,
     Task,
+    Token,
     Trial,
     TrialDetails,
     TrialResult,
+    User,
 )
 from tunewell.spec.states import Cause, ExperimentState, JobState, TrialState
 
@@ -59,11 +78,13 @@ ChartName = Literal["history", "history-over-time", "importance", "learning-curv
 
 #: Items of a page, where nothing else is said, and the most that can be asked for.
 PAGE, MOST = 100, 1000
+#: What is left as it is.
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 #: Bytes of a part of a log.
 LOG_BYTES = 1 << 16
 
 
-class Verbs(Protocol):
+class Verbs(StorageVerbs, Protocol):
     """Every verb."""
 
     # Submitting -------------------------------------------------------------------------------------------
@@ -79,26 +100,51 @@ class Verbs(Protocol):
             UserError: something is wrong.
         """
 
-    def create(
-        self, spec: Mapping[str, Any], *, new: Fresh = "never", caller: Caller, key: str | None = None
-    ) -> Submission:
+    def create(self, spec: Mapping[str, Any], *, new: Fresh = "never", key: str | None = None) -> Submission:
         """Create the experiment that a spec describes, or continue the one that has its name.
 
         Raises:
             UserError: the spec is wrong, or differs from the recorded one in more than its budget.
         """
 
-    def update(self, name: str, changes: Mapping[str, Any], *, caller: Caller, key: str | None = None) -> Experiment:
-        """Change fields of an experiment's spec that say how far it goes; a larger budget lets it go on.
+    def update(
+        self, name: str, changes: Mapping[str, Any], *, revision: int | None = None, key: str | None = None
+    ) -> Experiment:
+        """Change how far an experiment goes, and what people set of it, all at once; if it runs, it goes on with that.
+
+        Args:
+            name: the experiment.
+            changes: fields of the spec that may change (`max_trials`, `objective.target`, …; null: the default), and
+                `description`, `tags`, `project`, `visibility` and `weight`. A larger budget lets a search that has
+                ended go on when it is run again.
+            revision: change nothing unless its `revision` is this.
+            key: see above.
 
         Raises:
             SpecError: a field can't be changed, or its value is wrong.
-            ConflictError: it is being run.
+            ConflictError: it has another revision (kind `stale`), was imported, or would tell a private name to all.
         """
 
-    def import_table(
-        self, spec: Mapping[str, Any], table: bytes, origin: str, *, caller: Caller, key: str | None = None
-    ) -> Submission:
+    def clone(self, name: str, changes: Mapping[str, Any] | None = None) -> Clone:
+        """Return a spec that would search what an experiment searches, with `changes` as `update` takes them.
+
+        Any field may be changed. Raises `ConflictError` for an experiment that only its program can begin.
+        """
+
+    def delete(self, name: str, *, key: str | None = None) -> None:
+        """Put an experiment into the bin, where it keeps its name; jobs about it that wait are stopped.
+
+        Raises:
+            ConflictError: it, or a job about it, is being run or was interrupted.
+        """
+
+    def restore(self, name: str, *, key: str | None = None) -> Experiment:
+        """Take an experiment out of the bin."""
+
+    def purge(self, name: str, *, key: str | None = None) -> None:
+        """Remove an experiment that is in the bin, with its trials and files, for good; its name is free again."""
+
+    def import_table(self, spec: Mapping[str, Any], table: bytes, origin: str, *, key: str | None = None) -> Submission:
         """Record the trials in a CSV file as a finished experiment, which a spec describes; all or nothing.
 
         Args:
@@ -108,7 +154,7 @@ class Verbs(Protocol):
         """
 
     def import_study(
-        self, spec: Mapping[str, Any], storage: str, study: str | None = None, *, caller: Caller, key: str | None = None
+        self, spec: Mapping[str, Any], storage: str, study: str | None = None, *, key: str | None = None
     ) -> Submission:
         """Record the trials of an Optuna study (default: the only one of its storage), as `import_table` does."""
 
@@ -119,10 +165,16 @@ class Verbs(Protocol):
         *,
         states: Sequence[ExperimentState] | None = None,
         search: str = "",
+        owner: str | None = None,
+        project: str | None = None,
+        deleted: bool = False,
         cursor: str | None = None,
         limit: int = PAGE,
     ) -> Page[ExperimentSummary]:
-        """Return the experiments, the newest first; only those in `states`, or with `search` in their names."""
+        """Return the experiments, the newest first; `deleted`: those in the bin.
+
+        Only those in `states`, of an owner or a project, or with `search` in their names.
+        """
 
     def experiment(self, name: str) -> Experiment:
         """Return an experiment."""
@@ -142,7 +194,7 @@ class Verbs(Protocol):
     def report(self, name: str) -> str:
         """Return the HTML report of an experiment, one file for itself."""
 
-    def write_report(self, name: str, *, caller: Caller, key: str | None = None) -> ReportFile:
+    def write_report(self, name: str, *, key: str | None = None) -> ReportFile:
         """Write the HTML report into the experiment's folder."""
 
     def chart(self, name: str, chart: ChartName = "history") -> Chart:
@@ -151,17 +203,17 @@ class Verbs(Protocol):
     def events(self, name: str, after: int = 0, limit: int = MOST) -> tuple[Event, ...]:
         """Return what has happened to an experiment, at most `limit` entries behind the one with id `after`."""
 
-    def stop(self, name: str, *, caller: Caller, key: str | None = None) -> None:
+    def stop(self, name: str, *, key: str | None = None) -> None:
         """Stop an experiment for good; what was reached stays. Raises `ConflictError` if it has ended."""
 
-    def pause(self, name: str, *, caller: Caller, key: str | None = None) -> None:
+    def pause(self, name: str, *, key: str | None = None) -> None:
         """Have nothing new started and running trials leave their checkpoints; time does not count until `resume`.
 
         Raises:
             ConflictError: it does not run.
         """
 
-    def resume(self, name: str, *, caller: Caller, key: str | None = None) -> None:
+    def resume(self, name: str, *, key: str | None = None) -> None:
         """Let a paused experiment go on; raise `ConflictError` if it is neither paused nor about to be."""
 
     def retry(
@@ -170,7 +222,6 @@ class Verbs(Protocol):
         trials: Sequence[int] = (),
         cause: Cause | None = None,
         *,
-        caller: Caller,
         key: str | None = None,
     ) -> tuple[int, ...]:
         """Have failed trials run again: those named, those of a cause, or all; return their numbers.
@@ -211,6 +262,19 @@ class Verbs(Protocol):
     ) -> tuple[Report, ...]:
         """Return reports of an attempt (default: the latest that reported) by step, beginning behind step `after`."""
 
+    def add_reports(
+        self, name: str, number: int, attempt: int, reports: Sequence[GivenReport], *, key: str | None = None
+    ) -> Taken:
+        """Take reports of the attempt that runs, at most 1000 at once, as if its program had written them itself.
+
+        They outlive the power once they are answered. Sent again under their key, right after they were sent, they
+        count once; without one, those without a step count again, and the steps of others begin anew.
+
+        Raises:
+            SpecError: they are too many, or too large.
+            ConflictError: the attempt does not run (kind `attempt-over`).
+        """
+
     def log(
         self, name: str, number: int, *, attempt: int | None = None, offset: int = 0, limit: int = LOG_BYTES
     ) -> LogPart:
@@ -226,22 +290,33 @@ class Verbs(Protocol):
     def artifact(self, name: str, number: int, path: str, *, attempt: int | None = None) -> Iterator[bytes]:
         """Yield the content of a file that an attempt has left in parts."""
 
-    def stop_trial(self, name: str, number: int, *, caller: Caller, key: str | None = None) -> None:
+    def add_trial(self, name: str, parameters: Mapping[str, Any], *, key: str | None = None) -> OwnConfiguration:
+        """Have a configuration of the caller's own tried next; it counts as one of `max_trials`.
+
+        Where the search ends, or waits, before that, it is tried when it goes on.
+
+        Raises:
+            SpecError: it is none of the space: all parameters that are active in it need a value.
+            ConflictError: it has been tried, no trial is left for it, the search has ended, or its algorithm trains a
+                population and takes none.
+        """
+
+    def stop_trial(self, name: str, number: int, *, key: str | None = None) -> None:
         """Stop a trial; its value so far counts. Raises `ConflictError` if it has ended."""
 
-    def retry_trial(self, name: str, number: int, *, caller: Caller, key: str | None = None) -> None:
+    def retry_trial(self, name: str, number: int, *, key: str | None = None) -> None:
         """Have a trial that failed or was stopped run again; raises `ConflictError` if it did neither."""
 
     # Before the search ------------------------------------------------------------------------------------
 
-    def check_data(self, spec: Mapping[str, Any], *, caller: Caller, key: str | None = None) -> Job:
+    def check_data(self, spec: Mapping[str, Any], *, key: str | None = None) -> Job:
         """Have every item of a spec's data opened. Result: `findings`, `view`, and `page`, a file of the job (HTML).
 
         Raises:
             UserError: the spec is wrong, or its task knows no data.
         """
 
-    def probe(self, name: str, *, caller: Caller, key: str | None = None) -> Job:
+    def probe(self, name: str, *, key: str | None = None) -> Job:
         """Have what would be the first trial run to its first report: what does a trial cost?
 
         Result: `seconds` to the report, its `metrics`, `peak_memory_bytes`.
@@ -254,7 +329,6 @@ class Verbs(Protocol):
         table: Path | None = None,
         storage: str | None = None,
         study: str | None = None,
-        caller: Caller,
         key: str | None = None,
     ) -> Job:
         """Have trials recorded as `import_table` or `import_study` does, which may take long. Result: `experiment`.
@@ -266,14 +340,14 @@ class Verbs(Protocol):
 
     # After the search -------------------------------------------------------------------------------------
 
-    def train_finalists(self, name: str, *, caller: Caller, key: str | None = None) -> Job:
+    def train_finalists(self, name: str, *, key: str | None = None) -> Job:
         """Have the five best trials of a search on a sample trained on all data. Result: `trials`."""
 
-    def evaluate(self, name: str, *, caller: Caller, key: str | None = None) -> Job:
+    def evaluate(self, name: str, *, key: str | None = None) -> Job:
         """Have the five best trials evaluated in detail. Result: `trials`, which were; see `evaluations`."""
 
     def retrain(
-        self, name: str, trial: int | None = None, output: Path | None = None, *, caller: Caller, key: str | None = None
+        self, name: str, trial: int | None = None, output: Path | None = None, *, key: str | None = None
     ) -> Job:
         """Have a model trained on all data with a trial's parameters (default: those of the best at this moment).
 
@@ -284,18 +358,17 @@ class Verbs(Protocol):
             name: the experiment.
             trial: number of the trial.
             output: folder of the model; default: that of the job.
-            caller: who asks.
             key: see above.
         """
 
     def predict(
         self,
         model: str,
-        inputs: Sequence[Path],
+        inputs: Sequence[Path] = (),
         output: Path | None = None,
         drawn: Path | None = None,
         *,
-        caller: Caller,
+        upload: str | None = None,
         key: str | None = None,
     ) -> Job:
         """Have a model used on pictures. Result: `model` (its folder), `predictions`, a file of the job, one a picture.
@@ -303,14 +376,17 @@ class Verbs(Protocol):
         Args:
             model: an experiment (its retrained model, or else the best trial's) or a model's folder.
             inputs: pictures, and folders of pictures.
+            upload: instead of those: id of a finished upload of a picture, or of an archive of pictures.
             output: a CSV or JSON file to be written.
             drawn: folder for pictures with what was found drawn in.
-            caller: who asks.
             key: see above.
         """
 
-    def export_model(self, model: str, output: Path, *, caller: Caller, key: str | None = None) -> Job:
-        """Have a folder to hand over written of a model (as `predict` takes it). Result: facts about it."""
+    def export_model(self, model: str, output: Path | None = None, *, key: str | None = None) -> Job:
+        """Have a folder to hand over written of a model (as `predict` takes it). Result: facts about it.
+
+        Without an `output` it is `model` among the files of the job.
+        """
 
     def evaluations(self, name: str) -> tuple[Evaluation, ...]:
         """Return the detailed evaluations that there are, by trial."""
@@ -320,6 +396,13 @@ class Verbs(Protocol):
 
     def models(self, name: str) -> tuple[Model, ...]:
         """Return the models of an experiment."""
+
+    def model_files(self, name: str, kind: ModelKind) -> Iterator[bytes]:
+        """Yield the folder of a model as the parts of a tar.
+
+        Raises:
+            ForbiddenError: the caller is there to look only.
+        """
 
     # Jobs -------------------------------------------------------------------------------------------------
 
@@ -346,10 +429,10 @@ class Verbs(Protocol):
     def job_artifact(self, id: int, path: str) -> Iterator[bytes]:
         """Yield the content of a file that the latest attempt at a job has left in parts."""
 
-    def stop_job(self, id: int, *, caller: Caller, key: str | None = None) -> Job:
+    def stop_job(self, id: int, *, key: str | None = None) -> Job:
         """Stop a job. Raises `ConflictError` if it has ended."""
 
-    def retry_job(self, id: int, *, caller: Caller, key: str | None = None) -> Job:
+    def retry_job(self, id: int, *, key: str | None = None) -> Job:
         """Have a job that failed or was stopped run again; raises `ConflictError` if it did neither."""
 
     # The service ------------------------------------------------------------------------------------------
@@ -360,8 +443,60 @@ class Verbs(Protocol):
     def network(self, name: str) -> Network:
         """Return a network with its parameters."""
 
+    def version(self) -> int:
+        """Return the number of the latest change: while it stays the same, nothing has changed."""
+
     def changes(self, after: int = 0) -> Changes:
         """Return what has changed since version `after`: cheap enough to be asked for all the time."""
 
+    def queue(self) -> Queue:
+        """Return what has something to start and does not, its place, and why; all that the caller may see of it."""
+
     def resources(self) -> Capacity:
         """Return what there is for trials and jobs, and what of it is free."""
+
+    # People -----------------------------------------------------------------------------------------------
+    # Those that give a secret take no key: the secret is on no record, so it could not be given twice.
+
+    def me(self) -> Me:
+        """Return the caller as a user."""
+
+    def users(self, *, cursor: str | None = None, limit: int = PAGE) -> Page[User]:
+        """Return the users by name. This and the verbs up to `sign_in_link` are for administrators."""
+
+    def user(self, name: str) -> User:
+        """Return a user."""
+
+    def add_user(self, name: str, facts: Mapping[str, Any] = NOTHING, *, key: str | None = None) -> User:
+        """Add a user; `facts` as those of `change_user`.
+
+        Raises:
+            ConflictError: there is one of this name.
+        """
+
+    def change_user(self, name: str, changes: Mapping[str, Any], *, key: str | None = None) -> User:
+        """Change what a user may do and has: `role`, `run_code`, `weight`, `quota`, `disabled`.
+
+        Who is disabled is shut out, and everything revoked that they proved themselves by.
+
+        Raises:
+            ConflictError: there would be no administrator any more.
+        """
+
+    def sign_in_link(self, name: str) -> SignInLink:
+        """Make a link that begins a session of a user, once, within a day. Raises `ConflictError` if disabled."""
+
+    def tokens(self, *, owner: str | None = None, cursor: str | None = None, limit: int = PAGE) -> Page[Token]:
+        """Return what the caller proves themselves by, the latest first; that of others is for administrators."""
+
+    def create_token(self, label: str, expires_at: datetime | None = None, *, owner: str | None = None) -> NewToken:
+        """Make a token for programs, good until `expires_at` (None: until it is revoked).
+
+        Those of another `owner` are made by administrators.
+        """
+
+    def revoke_token(self, id: int, *, key: str | None = None) -> None:
+        """Have a token, session or link of the caller's prove nothing more; administrators revoke anybody's."""
+
+    def audit(self, *, caller: str | None = None, cursor: str | None = None, limit: int = PAGE) -> Page[AuditEntry]:
+        """Return who has changed what, and what was refused, the latest first; for administrators."""

@@ -71,8 +71,8 @@ def experiment_view(store: Store, home: Home, name: str) -> ExperimentView:
     spec = parse_spec(row.spec)
     trials = _trial_views(store, name, spec.objective.metric)
     top = store.top(name, TOP)
-    default = default_trial(store, name)
-    best_on_all_data = finalists(store, home, name)
+    default = default_trial(store, row)
+    best_on_all_data = finalists(store, home, row)
     return ExperimentView(
         name=name,
         spec=shareable_spec(home, row),

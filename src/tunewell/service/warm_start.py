@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tunewell.spec.declaration import parse_space
-from tunewell.spec.errors import SpecError, nearest, shown
+from tunewell.spec.errors import SpecError, shown
 from tunewell.spec.experiment import parse_spec
 from tunewell.spec.space import Configuration, SearchSpace
 from tunewell.store.rows import ExperimentRow
@@ -68,8 +68,8 @@ def _earlier(store: Store, name: str, source: str, field: str) -> ExperimentRow:
         raise SpecError(field, f"'{source}' is this search itself", "Name an earlier one", source)
     row = store.find_experiment(source)
     if row is None:
-        remedy = nearest(source, [known.name for known in store.experiments()]) or "There is none yet"
-        raise SpecError(field, f"there is no experiment '{source}'", remedy, source)
+        # Which ones there are is not everybody's to know.
+        raise SpecError(field, f"there is no experiment '{source}'", "Name an earlier one", source)
     return row
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import cast, overload
 
 from tunewell.home.home import Home
@@ -23,13 +23,17 @@ from tunewell.service.types import (
     ReportFile,
     Trial,
     TrialResult,
+    Use,
+    UsedDataSet,
+    WaitsFor,
 )
-from tunewell.spec.format import number
+from tunewell.spec.experiment import needs_its_program
+from tunewell.spec.format import date, number
 from tunewell.spec.secrets import FIELD
 from tunewell.spec.space import NO_DEFAULT, SearchSpace, Value, describe_domain
 from tunewell.spec.space import Parameter as SpaceParameter
-from tunewell.spec.states import JobState, TrialState
-from tunewell.store.rows import AttemptRow, EventRow, ExperimentRow, JobRow, ReportRow, TrialRow
+from tunewell.spec.states import ExperimentState, JobState, TrialState
+from tunewell.store.rows import AttemptRow, EventRow, ExperimentRow, JobRow, JsonObject, ReportRow, TrialRow
 from tunewell.trial.files import OUTPUT
 
 #: The report in an experiment's folder.
@@ -41,19 +45,24 @@ def moment(seconds: float) -> datetime: ...
 @overload
 def moment(seconds: None) -> None: ...
 def moment(seconds: float | None) -> datetime | None:
-    """Return a moment that is given in seconds since the epoch, to the millisecond, as JSON has it."""
+    """Return a moment that is given in seconds since the epoch, to the millisecond, as JSON has it; see `date`."""
     if seconds is None:
         return None
-    exact = datetime.fromtimestamp(seconds, UTC)
+    exact = date(seconds)
     return exact.replace(microsecond=exact.microsecond // 1000 * 1000)
 
 
-def experiment_summary(home: Home, row: ExperimentRow) -> ExperimentSummary:
-    """Return an experiment as a line of a list, read from nothing but its own row."""
+def experiment_summary(home: Home, row: ExperimentRow, running: bool) -> ExperimentSummary:
+    """Return an experiment as a line of a list, read from nothing but its own row; `running`: a controller has it."""
     return ExperimentSummary(
         name=row.name,
+        owner=row.owner,
+        visibility=row.visibility,
+        project=row.project,
+        tags=row.tags,
         state=row.state,
-        running=not row.state.final and home.is_running(row.name),
+        running=running,
+        waits_for=experiment_waits(home, row, running),
         stop_rule=row.stop_rule,
         detail=row.detail,
         objective=objective_of(row),
@@ -66,6 +75,7 @@ def experiment_summary(home: Home, row: ExperimentRow) -> ExperimentSummary:
         ended_at=moment(row.ended_at),
         elapsed_seconds=row.elapsed_seconds,
         version=row.version,
+        revision=row.revision,
     )
 
 
@@ -75,18 +85,62 @@ def _best(row: ExperimentRow) -> BestTrial | None:
     return BestTrial(number=row.best_trial, value=row.best_value)
 
 
+def recorded_wait(data: JsonObject | None) -> WaitsFor | None:
+    """Return why something waits, as its controller has recorded it."""
+    if data is None:
+        return None
+    return WaitsFor(**{**data, "since": moment(data["since"])})
+
+
+def experiment_waits(home: Home, row: ExperimentRow, running: bool) -> WaitsFor | None:
+    """Return why an experiment starts nothing; `running` says whether a controller has it."""
+    if row.state.final:
+        return None
+    if row.state is ExperimentState.PAUSED:
+        return WaitsFor(code="paused", detail="It is paused, until it is resumed.")
+    recorded = recorded_wait(row.waits_for)
+    if running or (recorded is not None and recorded.code == "other_host"):
+        return recorded
+    if needs_its_program(row.spec):
+        return WaitsFor(code="no_controller", detail="It goes on when its program runs again.")
+    return no_controller(home.is_served)
+
+
+def job_waits(row: JobRow, open_jobs: Collection[int], served: bool) -> WaitsFor | None:
+    """Return why a job that has not begun waits; `open_jobs` have not ended, `served` as for `no_controller`."""
+    if row.after is not None and row.after in open_jobs:
+        return WaitsFor(code="after", detail=f"Job {row.after} comes first.", what=str(row.after))
+    return recorded_wait(row.waits_for) or no_controller(served)
+
+
+def no_controller(served: bool) -> WaitsFor:
+    """Return that nothing runs it; `served` says whether there is a controller that takes all work."""
+    told = "A controller is about to take it up." if served else "No controller runs what is on record here."
+    return WaitsFor(code="no_controller", detail=told)
+
+
 def experiment(home: Home, row: ExperimentRow) -> Experiment:
     """Return an experiment."""
     folder = home.experiment(row.name)
+    running = not row.state.final and home.is_running(row.name)
     return Experiment(
-        **dict(experiment_summary(home, row)),
+        **dict(experiment_summary(home, row, running)),
         spec=shareable_spec(home, row),
         space=row.space,
+        description=row.description,
+        weight=row.weight,
+        use=Use(cpu_seconds=row.cpu_seconds, gpu_seconds=row.gpu_seconds),
         algorithm_reason=row.algorithm.get("reason") or "",
         notes=row.notes,
+        dataset=_dataset(row),
         folder=str(folder),
         report=report_file(home, row.name),
     )
+
+
+def _dataset(row: ExperimentRow) -> UsedDataSet | None:
+    name, _, sha256 = (row.spec.get("dataset") or "").partition("@")
+    return UsedDataSet(name=name, sha256=sha256) if name else None
 
 
 def report_file(home: Home, name: str) -> ReportFile | None:
@@ -169,6 +223,7 @@ def job(home: Home, row: JobRow) -> Job:
         progress=row.progress,
         result=row.result,
         caller=row.caller,
+        waits_for=recorded_wait(row.waits_for),
         attempt=row.attempt,
         created_at=moment(row.created_at),
         started_at=moment(row.started_at),

@@ -15,6 +15,7 @@ BUDGET_FIELDS = frozenset(
         "max_trials",
         "max_duration",
         "max_concurrency",
+        "max_gpus",
         "max_failed_trials",
         "max_trials_without_improvement",
         "max_attempts",
@@ -23,6 +24,9 @@ BUDGET_FIELDS = frozenset(
         "objective.target",
     }
 )
+
+#: Fields that may differ, too, and make no difference to the search.
+LABEL_FIELDS = frozenset({"project"})
 
 #: Characters of a value that are shown: two paths or commands may differ at their ends alone.
 _LONGEST_VALUE = 500

@@ -7,6 +7,7 @@ TunewellError
 │   ├── SpecErrors       several of them: all that is wrong with one spec
 │   ├── DataError        a data set or a file that the user pointed at
 │   ├── NotFoundError    an experiment, trial, network, … that does not exist
+│   ├── ForbiddenError   something that the caller has no right to
 │   └── ConflictError    right in itself, but not in the present state (a changed spec, a second controller)
 └── TransitionRefused    a state change whose starting point is no longer true
     └── TermOver         a write of a controller that no longer owns the experiment or job
@@ -156,6 +157,12 @@ class NotFoundError(UserError):
     """Something asked for by name does not exist."""
 
     default_kind = "not-found"
+
+
+class ForbiddenError(UserError):
+    """The caller has no right to what was asked for."""
+
+    default_kind = "forbidden"
 
 
 class ConflictError(UserError):

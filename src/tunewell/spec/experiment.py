@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from tunewell.spec.errors import SpecError, shown
+from tunewell.spec.names import is_name
 from tunewell.spec.problems import Problems
 from tunewell.spec.quantities import Cores, CountOrShare, Duration, Flag, Number, Share, Size, WholeNumber
 from tunewell.spec.rules import KINDS, check_rules
@@ -29,7 +30,6 @@ PROMOTIONS: tuple[EarlyStoppingRule, ...] = ("promotion", "data-promotion")
 #: Environment variables with which users set up Tunewell; all others that begin with TUNEWELL_ say what a trial is.
 SETTINGS = ("TUNEWELL_HOME", "TUNEWELL_DATABASE", "TUNEWELL_OFFLINE", "TUNEWELL_SERVER", "TUNEWELL_TOKEN")
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}")
 # Words in the names of metrics; digits behind them don't count (`mAP50`).
 _MAXIMIZED = re.compile(
     "acc|accuracy|ap|auc|auprc|auroc|bleu|correlation|dice|f|fscore|iou|kappa|map|mcc|miou|ndcg|pearson|precision|"
@@ -116,7 +116,7 @@ def _names(value: Any) -> Any:
 
 
 def _name(value: str) -> str:
-    if not _NAME.fullmatch(value):
+    if not is_name(value):
         raise ValueError(
             f"{shown(value)} is no name for an experiment",
             "Use letters, digits, '_', '-' and '.', a letter or digit first, 100 at most",
@@ -140,6 +140,7 @@ Arguments = Annotated[tuple[Argument, ...], BeforeValidator(_arguments)]
 Declarations = Annotated[dict[str, Any], BeforeValidator(_plain_mapping)]
 Variables = Annotated[dict[str, Annotated[str, BeforeValidator(_secret)]], BeforeValidator(_variables)]
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
+Label = Annotated[str, Field(max_length=100)]
 Name = Annotated[Text, AfterValidator(_name)]
 Pattern = Annotated[Text, AfterValidator(_pattern)]
 Names = Annotated[tuple[Text, ...], BeforeValidator(_names)]
@@ -225,6 +226,14 @@ class TrialResources(_Model):
     )
 
 
+def needs_its_program(spec: Mapping[str, Any]) -> bool:
+    """Whether a recorded spec searches over a Python function that only the program which made it has.
+
+    One that was sent to a service has come as `code`.
+    """
+    return bool(spec.get("function")) and spec.get("code") is None
+
+
 class ExperimentSpec(_Model):
     """One hyperparameter search."""
 
@@ -241,7 +250,12 @@ class ExperimentSpec(_Model):
         default=None, description="Set by `tunewell.search` for a Python function; not for spec files."
     )
     data: Path | None = Field(
-        default=None, description="Built-in tasks: folder of the data set, relative to the spec file."
+        default=None,
+        description="Built-in tasks: folder of the data set, relative to the spec file, or `dataset:NAME` for one of a "
+        "service.",
+    )
+    dataset: Text | None = Field(
+        default=None, description="Set by a service, for `data: dataset:NAME`: name and content; not for spec files."
     )
     network: Text | None = Field(
         default=None, description="Built-in tasks: the network; default: the task's first choice."
@@ -286,6 +300,9 @@ class ExperimentSpec(_Model):
     max_concurrency: Count | None = Field(
         default=None, description="Most trials at once; default: as many as there are slots."
     )
+    max_gpus: Count | None = Field(
+        default=None, description="Most GPUs that the whole search uses at once; default: as many as it may have."
+    )
     max_duration: Duration = Field(
         default=timedelta(hours=24), description="Longest time that the search runs, such as 90m or 24h."
     )
@@ -322,6 +339,7 @@ class ExperimentSpec(_Model):
         description="With `sampling`: `full` trains the five best trials on all training data when the search has "
         "ended; what they reach there decides which one is the best.",
     )
+    project: Label | None = Field(default=None, description="What experiments are grouped by; it can be changed later.")
     seed: CountFromZero = Field(default=0, description="Source of all randomness of the search.")
     resources: TrialResources = Field(default_factory=TrialResources, description="What one trial gets.")
     metric_pattern: Pattern | None = Field(
@@ -333,6 +351,11 @@ class ExperimentSpec(_Model):
         default_factory=dict,
         repr=False,
         description="Commands: additional environment variables. Their values are recorded, but not shown anywhere.",
+    )
+    code: Text | None = Field(
+        default=None,
+        description="Commands: id of a program that a service was sent; they run in a folder with its files, which "
+        "can't be written.",
     )
     working_directory: Path | None = Field(
         default=None, description="Commands: where they run; default: the spec file's folder."
@@ -370,6 +393,7 @@ def gather_spec(data: Any, problems: Problems) -> ExperimentSpec:
         with problems.gathering():
             if not isinstance(name, str):
                 raise SpecError("spec", f"{shown(name)} is not the name of a field", "Write `field: value` lines")
+            check_text("spec", name)
             check_text(name, value)
             if value is not None:
                 fields[name] = value

@@ -11,7 +11,7 @@ import stat
 import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ruamel.yaml import YAML
 from ruamel.yaml.composer import Composer
@@ -23,6 +23,7 @@ from ruamel.yaml.reader import ReaderError
 from ruamel.yaml.scanner import ScannerError
 
 from tunewell.spec.errors import DataError, SpecError, shortened, shown
+from tunewell.spec.names import is_dataset
 from tunewell.spec.text import DEEPEST, MOST_VALUES, TOO_DEEP, TOO_MANY, check_extent, check_text
 
 _LONGEST_EXPERIMENT = 100
@@ -42,10 +43,20 @@ def read_spec_file(path: Path) -> dict[str, Any]:
         SpecError: it is no valid YAML or JSON, or no mapping.
     """
     text = _read(path)
-    data = _parse_json(path, text) if path.suffix.lower() == ".json" else _parse_yaml(path, text)
-    if not isinstance(data, dict):
-        raise SpecError(str(path), "it holds no mapping", "Write `field: value` lines")
+    data = parse_spec(text, "json" if path.suffix.lower() == ".json" else "yaml", str(path))
     return complete_paths(data, path.resolve().parent, experiment_name(path.stem))
+
+
+def parse_spec(text: str, form: Literal["json", "yaml"], place: str) -> dict[str, Any]:
+    """Return the mapping in a text; `place` is what people call the text.
+
+    Raises:
+        SpecError: it is no valid YAML (1.2) or JSON, or no mapping.
+    """
+    data = _parse_json(place, text) if form == "json" else _parse_yaml(place, text)
+    if not isinstance(data, dict):
+        raise SpecError(place, "it holds no mapping", "Write `field: value` lines")
+    return data
 
 
 def _read(path: Path) -> str:
@@ -96,11 +107,11 @@ def complete_paths(data: dict[str, Any], base: Path, name: str) -> dict[str, Any
     """Return `data` with relative paths made absolute against `base`, and with defaults for name and folder."""
     data = {"name": name, **data}
     weights = data.get("weights")
-    if isinstance(data.get("data"), str):
+    if isinstance(data.get("data"), str) and not is_dataset(data["data"]):
         data["data"] = _absolute("data", base, data["data"])
     if isinstance(weights, str) and weights not in ("", "auto", "none"):
         data["weights"] = _absolute("weights", base, weights)
-    if data.get("command") and isinstance(data.get("working_directory", "."), str):
+    if data.get("command") and not data.get("code") and isinstance(data.get("working_directory", "."), str):
         data["working_directory"] = _absolute("working_directory", base, data.get("working_directory", "."))
     return data
 
@@ -116,25 +127,25 @@ def _absolute(field: str, base: Path, path: str) -> str:
         raise SpecError(field, f"{shown(path)} leads nowhere ({error})", "Give another path") from None
 
 
-def _parse_json(path: Path, text: str) -> Any:
+def _parse_json(place: str, text: str) -> Any:
     try:
-        data = json.loads(text, object_pairs_hook=lambda pairs: _without_doubles(path, pairs))
+        data = json.loads(text, object_pairs_hook=lambda pairs: _without_doubles(place, pairs))
     except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}"
-        raise SpecError(str(path), f"{place}: {error.msg}", "Fix the JSON there") from None
+        where = f"line {error.lineno}, column {error.colno}"
+        raise SpecError(place, f"{where}: {error.msg}", "Fix the JSON there") from None
     except RecursionError:
-        raise SpecError(str(path), *TOO_DEEP) from None
+        raise SpecError(place, *TOO_DEEP) from None
     except ValueError:
-        raise SpecError(str(path), *_TOO_LONG) from None
-    check_extent(str(path), data)
+        raise SpecError(place, *_TOO_LONG) from None
+    check_extent(place, data)
     return data
 
 
-def _without_doubles(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _without_doubles(place: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:
-            raise SpecError(str(path), f"{shown(name)} is there twice", "Keep one of them")
+            raise SpecError(place, f"{shown(name)} is there twice", "Keep one of them")
         found[name] = value
     return found
 
@@ -175,25 +186,25 @@ class _Composer(Composer):
         return node
 
 
-def _parse_yaml(path: Path, text: str) -> Any:
+def _parse_yaml(place: str, text: str) -> Any:
     yaml = YAML(typ="safe", pure=True)
     yaml.Composer = _Composer
     try:
         return yaml.load(text)
     except _Refused as error:
-        raise SpecError(str(path), f"{_place(error)}{error.problem}", error.remedy) from None
+        raise SpecError(place, f"{_place(error)}{error.problem}", error.remedy) from None
     except DuplicateKeyError as error:
         name = str(error.problem).split('"')[1]
-        raise SpecError(str(path), f"{_place(error)}{shown(name)} is there twice", "Keep one of them") from None
+        raise SpecError(place, f"{_place(error)}{shown(name)} is there twice", "Keep one of them") from None
     except MarkedYAMLError as error:
-        raise SpecError(str(path), *_explain(error)) from None
+        raise SpecError(place, *_explain(error)) from None
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise SpecError(str(path), f"line {line}: there is a character that no text may hold", "Delete it") from None
+        raise SpecError(place, f"line {line}: there is a character that no text may hold", "Delete it") from None
     except Exception as error:  # whatever comes of a date, a number or a tagged text that is none
         if "digits" in str(error):
-            raise SpecError(str(path), *_TOO_LONG) from None
-        raise SpecError(str(path), f"it is not valid YAML ({shortened(str(error), 100)})", "Fix it") from None
+            raise SpecError(place, *_TOO_LONG) from None
+        raise SpecError(place, f"it is not valid YAML ({shortened(str(error), 100)})", "Fix it") from None
 
 
 def _explain(error: MarkedYAMLError) -> tuple[str, str]:

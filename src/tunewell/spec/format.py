@@ -7,6 +7,12 @@ from datetime import UTC, datetime
 
 #: Stands where there is nothing to show.
 NOTHING = "–"
+#: From here on, no units are made of a time.
+_LONGEST_SECONDS = 1e12
+#: The first and the last moment that there is a date for (the years 1 and 9999), in seconds since the epoch.
+_FIRST_MOMENT, _LAST_MOMENT = -62_135_596_800.0, 253_402_300_799.0
+#: Longest time, in seconds, that a trial from elsewhere may have taken (31 years).
+MOST_SECONDS = 1e9
 
 
 def number(value: float | None, digits: int = 4) -> str:
@@ -64,6 +70,8 @@ def duration(seconds: float | None) -> str:
     """Return a time in its two largest units: `0.42 s`, `12 s`, `3 m 5 s`, `2 h 10 m`; `–` for None."""
     if seconds is None:
         return NOTHING
+    if not abs(seconds) < _LONGEST_SECONDS:  # what no clock has measured, or no number at all
+        return f"{number(seconds, 2)} s"
     if seconds < 10:
         return f"{number(max(seconds, 0.0), 2)} s"
     whole = round(seconds)
@@ -78,11 +86,29 @@ def duration(seconds: float | None) -> str:
     return f"{whole} s"
 
 
+def size(amount: int) -> str:
+    """Return a number of bytes for people: `500 B`, `1.5 MiB`."""
+    if amount < 1024:
+        return f"{amount} B"
+    power = min((amount.bit_length() - 1) // 10, 5)
+    return f"{number(amount / 1024**power, 3)} {'KMGTP'[power - 1]}iB"
+
+
 def moment(seconds: float | None) -> str:
     """Return seconds since the epoch as `2026-03-01 14:05 UTC`; `–` for None."""
     if seconds is None:
         return NOTHING
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return date(seconds).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def date(seconds: float) -> datetime:
+    """Return the date of so many seconds since the epoch; the first or last that there is, beyond."""
+    return datetime.fromtimestamp(max(_FIRST_MOMENT, min(seconds, _LAST_MOMENT)), UTC)
+
+
+def is_moment(seconds: float) -> bool:
+    """Whether there is a date for so many seconds since the epoch."""
+    return _FIRST_MOMENT <= seconds <= _LAST_MOMENT
 
 
 def shortened(text: str, length: int) -> str:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from tunewell.spec.states import Cause
 
@@ -57,6 +57,15 @@ class Resources:
     gpus: int = 0
     #: Main memory; None: it is not counted.
     memory_bytes: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as it is put on record."""
+        return {"cpus": self.cpus, "gpus": self.gpus, "memory_bytes": self.memory_bytes}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Return what `to_json` was made of."""
+        return cls(data["cpus"], data["gpus"], data["memory_bytes"])
 
     @property
     def threads(self) -> int:

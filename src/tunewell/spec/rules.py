@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 KINDS = ("task", "command", "function")
 #: Kind → fields that go with others only.
 _FOREIGN = {
-    "task": ("metric_pattern", "environment", "working_directory", "resumable"),
-    "command": ("data", "network"),
-    "function": ("data", "network", "metric_pattern", "environment", "working_directory"),
+    "task": ("metric_pattern", "environment", "code", "working_directory", "resumable"),
+    "command": ("data", "dataset", "network"),
+    "function": ("data", "dataset", "network", "metric_pattern", "environment"),
 }
 
 
@@ -33,6 +33,11 @@ def check_rules(spec: ExperimentSpec, problems: Problems) -> None:
         problems.add(SpecError("finalists", "'full' repeats trainings on all data", "Give `sampling`, such as 0.25"))
     elif spec.finalists == "full" and kind == "function":
         problems.add(SpecError("finalists", "'full' is not offered for functions", "Train the best ones yourself"))
+    gpus, most = spec.resources.gpus, spec.max_gpus
+    if gpus is not None and most is not None and gpus > most and not problems.concern("max_gpus", "resources"):
+        problems.add(
+            SpecError("max_gpus", f"{most} for the search, and each trial takes {gpus}", f"Give {gpus} or more")
+        )
     if spec.resources.cpus == 0 and spec.max_concurrency is None and not problems.concern("max_concurrency"):
         problem = "trials that take no core are as many at once as you say"
         problems.add(SpecError("resources.cpus", problem, "Give `max_concurrency`", 0))
@@ -59,6 +64,9 @@ def _check_kind(spec: ExperimentSpec, kind: str, problems: Problems) -> None:
         problems.add(SpecError("data", "it is missing", "Point it at the data set's folder"))
     if kind != "task" and not spec.parameters and not problems.concern("parameters", "parameters_from"):
         problems.add(SpecError("parameters", "there is nothing to search", "Give at least one parameter"))
+    if kind == "function" and spec.code is None and spec.working_directory is not None:
+        problem = "only commands take it, and this is a function"
+        problems.add(SpecError("working_directory", problem, "Drop it"))
     for name in _FOREIGN[kind]:
         if getattr(spec, name) not in (None, {}):
             owners = "commands take" if name in _FOREIGN["task"] else "built-in tasks take"

@@ -1,4 +1,4 @@
-"""What is nobody else's business: the values of a spec's `environment`, whose names may be shown, and passwords."""
+"""What is nobody else's business: the values of a spec's `environment`, whose names may be shown, passwords, tokens."""
 
 from __future__ import annotations
 
@@ -12,8 +12,13 @@ FIELD = "environment"
 #: Shorter values (`1`, `true`, `cuda`) are no secrets, and are all over any text.
 _LEAST_LENGTH = 6
 _HIDDEN = "[not shown]"
-#: Environment variables that are for the processes alone that open the database, and for no trial.
-PRIVATE_VARIABLES = ("TUNEWELL_DATABASE", "PGPASSWORD")
+#: Environment variables of an attempt: where it reports over the network, and with what it proves itself there.
+REPORT_URL, REPORT_TOKEN = "TUNEWELL_REPORT_URL", "TUNEWELL_REPORT_TOKEN"
+#: Environment variables that no trial gets from those of the service's processes.
+PRIVATE_VARIABLES = (
+    *("TUNEWELL_DATABASE", "TUNEWELL_TOKEN", "PGPASSWORD", "PROMETHEUS_MULTIPROC_DIR"),
+    *(REPORT_URL, REPORT_TOKEN),
+)
 #: A password may hold anything that somebody forgot to escape, so it goes up to the last `@`.
 _PASSWORD = re.compile(r"(?<=://)([^/@:?]*):(.*)(?=@)", re.DOTALL)
 #: Options of a database URL that are known to hold no secret.
@@ -21,6 +26,9 @@ _PLAIN_OPTIONS = re.compile(
     "(host|hostaddr|port|user|dbname|service|ssl(mode|rootcert|cert|key)|passfile|connect_timeout|application_name"
     "|target_session_attrs|charset)(=|$)"
 )
+
+#: What users and attempts prove themselves by begins so; see `tunewell.service.proofs`.
+_TOKEN = re.compile(r"\btw[a-z]?_[A-Za-z0-9_\-]{43}")
 
 
 def is_secret(field: str) -> bool:
@@ -40,6 +48,11 @@ def hide_values(text: str, values: Iterable[str]) -> str:
         if len(value) >= _LEAST_LENGTH:
             text = text.replace(value, _HIDDEN)
     return text
+
+
+def hide_tokens(text: str) -> str:
+    """Return a text in which nothing can be read that somebody proves themselves by."""
+    return _TOKEN.sub(_HIDDEN, text)
 
 
 def without_private(environment: Mapping[str, str]) -> dict[str, str]:

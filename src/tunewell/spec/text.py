@@ -36,6 +36,15 @@ def check_extent(field: str, value: Any) -> None:
             waiting += [(part, depth + 1) for part in parts]
 
 
+def is_text(text: str) -> bool:
+    """Whether a text is Unicode, and not made of bytes that are none."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def check_text(field: str, value: Any) -> None:
     """Raise `SpecError` if a text anywhere in `value` has a NUL character or is not Unicode, or a number is too long.
 
@@ -61,10 +70,8 @@ def _check(field: str, what: str, text: Any) -> None:
     told = f"{what}{shown(str(text))}" if what else shown_of(field, str(text))
     if "\0" in str(text):
         raise SpecError(field, f"{told} has a NUL character", "Remove it")
-    try:
-        str(text).encode()
-    except UnicodeEncodeError:
-        raise SpecError(field, f"{told} is not valid Unicode", "Write it, or rename the file, in UTF-8") from None
+    if not is_text(str(text)):
+        raise SpecError(field, f"{told} is not valid Unicode", "Write it, or rename the file, in UTF-8")
 
 
 def clean(text: str) -> str:

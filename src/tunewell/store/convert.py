@@ -33,7 +33,8 @@ def experiment_row(row: Row[Any]) -> ExperimentRow:
     """Return a row of `experiment`."""
     fields = dict(row._mapping)
     counts = {state: fields.pop(column) for state, column in COUNTS.items()}
-    return ExperimentRow(**fields | {"state": ExperimentState(row.state), "notes": tuple(row.notes), "counts": counts})
+    fields |= {"state": ExperimentState(row.state), "notes": tuple(row.notes), "tags": tuple(row.tags)}
+    return ExperimentRow(**fields, counts=counts)
 
 
 def trial_row(row: Row[Any]) -> TrialRow:

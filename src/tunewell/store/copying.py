@@ -7,9 +7,11 @@ begun again.
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy
@@ -17,7 +19,8 @@ from sqlalchemy import Connection, Row, Select, String, Table, delete, func, ins
 
 from tunewell.spec.errors import ConflictError, DataError, NotFoundError
 from tunewell.store import schema
-from tunewell.store.dialect import Dialect, dialect_of, moved
+from tunewell.store.dialect import Dialect, dialect_of, moved, moved_to
+from tunewell.store.patience import again_if_cut
 from tunewell.store.postgresql_errors import reason_of
 from tunewell.store.rows import HomeRow
 from tunewell.store.session import Session
@@ -36,13 +39,13 @@ class Database:
         self.dialect: Dialect = dialect_of(url, create)
         self.engine = self.dialect.engine()
         try:
-            if create:
-                schema.bring_up_to_date(self.engine, self.dialect, create)
-            else:
-                self._check_version()
+            again_if_cut(self._make if create else self._check_version)
         except BaseException:
             self.close()
             raise
+
+    def _make(self) -> None:
+        schema.bring_up_to_date(self.engine, self.dialect, create=True)
 
     def _check_version(self) -> None:
         with self.engine.connect() as connection:
@@ -50,6 +53,8 @@ class Database:
             found = schema.version_of(connection, self.dialect)
         if found is None:
             raise NotFoundError("there is nothing of Tunewell in this database", field=self.place)
+        if found not in schema.known_versions():
+            raise schema.unknown_version(self.place, found)
         if found != schema.HEAD:
             raise DataError(
                 f"its tables are at {found}, this version of Tunewell copies {schema.HEAD} alone",
@@ -65,7 +70,8 @@ class Database:
     @property
     def moved_to(self) -> str | None:
         """Where its rows are now; None: in it."""
-        return schema.moved_to(self.engine)
+        with self.engine.connect() as connection:
+            return moved_to(connection, self.place)
 
     def home(self) -> HomeRow | None:
         """Return the home whose folders belong to it."""
@@ -76,23 +82,29 @@ class Database:
     @property
     def at_work(self) -> str:
         """What a process does with what is on record in it now, for people; empty: nothing that the database knows."""
-        return Session(self.engine, threading.Lock()).at_work() if self.dialect.shared else ""
+        return Session(self.engine, threading.Lock(), self.dialect.patience).at_work() if self.dialect.shared else ""
 
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
 
 
-def move(source: Database, target: Database, tell: Tell) -> int:
-    """Move all rows, and return how many there were; `tell` is told in lines how far it is.
+def move(source: Database, target: Database, tell: Tell, check: Callable[[], None] = lambda: None) -> int:
+    """Move all rows, and return how many there were.
 
     Nobody can write to either database meanwhile. An error or a kill leaves the source whole and the target as it was.
 
+    Args:
+        source: where they are.
+        target: where they are to be.
+        tell: told in lines how far it is.
+        check: raises if something is at work on the source; called once nothing can begin to be.
+
     Raises:
-        ConflictError: the target has rows of its own.
+        ConflictError: the target has rows of its own, or is the source.
         DataError: the source was moved away, or a row can't be written to the target as it is.
     """
-    if source.place == target.place:
+    if _are_one(source, target):
         raise ConflictError("it would be copied onto itself", field=target.place, remedy="Name another one")
     gone = source.moved_to
     if gone is not None:
@@ -103,6 +115,7 @@ def move(source: Database, target: Database, tell: Tell) -> int:
     with source.engine.connect() as reading, target.engine.connect() as writing:
         number = source.dialect.begin(reading, durable=True)
         source.dialect.linger(reading)
+        check()
         target.dialect.begin_upgrade(writing)
         target.dialect.linger(writing)
         _clear(writing, target)
@@ -127,6 +140,22 @@ def _mark(database: Database, place: str | None) -> None:
         database.dialect.begin_upgrade(connection)
         connection.execute(update(change).values(moved_to=place))
         connection.commit()
+
+
+def _are_one(source: Database, target: Database) -> bool:
+    """Whether two databases are the same one, whatever they are called."""
+    if source.dialect.shared != target.dialect.shared:
+        return False
+    if not source.dialect.shared:
+        return Path(source.place).samefile(target.place)
+    schema_of, number = "SELECT current_schema()", secrets.randbits(62)
+    with source.engine.connect() as one, target.engine.connect() as other:
+        if one.exec_driver_sql(schema_of).scalar_one() != other.exec_driver_sql(schema_of).scalar_one():
+            return False
+        one.detach()  # what it locks is free once it is closed
+        one.exec_driver_sql(f"SELECT pg_advisory_lock({number})")
+        other.detach()
+        return not other.exec_driver_sql(f"SELECT pg_try_advisory_lock({number})").scalar_one()
 
 
 def _clear(connection: Connection, target: Database) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import socket
 import sqlite3
@@ -11,33 +12,33 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import sqlalchemy
 from sqlalchemy import URL, Connection, Engine, Table, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool, QueuePool
 
-from tunewell.spec.errors import ArgumentError, NotFoundError, UserError
+from tunewell.spec.errors import ArgumentError, NotFoundError, UserError, closest
 from tunewell.spec.secrets import passwords, without_password
+from tunewell.spec.text import is_text
 from tunewell.store import postgresql_errors
 from tunewell.store.errors import Busy as Busy
+from tunewell.store.errors import Moved as Moved
 from tunewell.store.errors import StoreError as StoreError
 from tunewell.store.errors import Unreachable as Unreachable
 from tunewell.store.nudges import CHANNEL
+from tunewell.store.patience import CONNECT_SECONDS, Patience
 
-Connected = TypeVar("Connected")
 InsertFunction = Callable[[Table], sqlite.Insert | postgresql.Insert]
 
 #: How long a writer waits for another process to finish its transaction.
 LOCK_SECONDS = 30.0
 #: What the server knows our connections by, before process and machine.
 PROGRAM = "tunewell"
-#: How long a server is waited for that does not answer, and a connection on which nothing arrives any more.
-CONNECT_SECONDS = 10
-#: How long a server that is gone, as while it starts again, is waited for by whoever was connected to it.
-ABSENT_SECONDS = 3.0
+#: How long a thread waits for one of the connections of its process.
+POOL_SECONDS = 10.0
 #: When a server ends a transaction whose process has fallen silent, so that it does not keep others waiting.
 SILENT_SECONDS = 5
 #: The oldest PostgreSQL that can be used.
@@ -51,17 +52,31 @@ _NEXT_NUMBER_TOLD = f"WITH next AS ({_NEXT_NUMBER}) SELECT number, pg_notify('{C
 _write_json = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
 
+class _Pool(QueuePool):
+    """The connections of a process."""
+
+    def _do_get(self) -> ConnectionPoolEntry:
+        try:
+            return super()._do_get()
+        except sqlalchemy.exc.TimeoutError:
+            raise Busy("all connections of this process to the database are in use") from None
+
+
 class Dialect(ABC):
     """One kind of database, and the one database that a URL names."""
 
     #: Whether processes on several machines may use it at once.
     shared = False
+    #: Most connections of a process at once; a thread that finds none free waits.
+    connections = 15
 
     def __init__(self, url: URL) -> None:
         """Take a URL of this kind."""
         self.url = url
         #: Whether nothing can be written, for want of permission.
         self.read_only = False
+        #: How long a server is waited for; a file is there or not.
+        self.patience = Patience()
 
     @property
     @abstractmethod
@@ -76,7 +91,7 @@ class Dialect(ABC):
                 json_serializer=_write_json,
                 hide_parameters=True,  # specs hold secrets
                 connect_args=self.connect_arguments(),
-                poolclass=NullPool if self.read_only else None,
+                **self._pool(),
             )
         except ImportError:
             remedy = f"Install it: pip install 'tunewell[{self.url.get_backend_name()}]'"
@@ -91,6 +106,13 @@ class Dialect(ABC):
                 raise explained
 
         return engine
+
+    def _pool(self) -> dict[str, Any]:
+        if self.read_only:
+            return {"poolclass": NullPool}
+        kept = 5
+        more = self.connections - kept
+        return {"poolclass": _Pool, "pool_size": kept, "max_overflow": more, "pool_timeout": POOL_SECONDS}
 
     @abstractmethod
     def connect_arguments(self) -> dict[str, Any]:
@@ -111,6 +133,12 @@ class Dialect(ABC):
 
         A `durable` one survives the loss of power. Any other survives the death of the process, and is never torn.
         """
+
+    def _number(self, row: Sequence[Any] | None, connection: Connection) -> int:
+        """Return the number that a transaction got, if it got one."""
+        if row is None:
+            raise moved(self.place, moved_to(connection, self.place) or "another place")
+        return int(row[0])
 
     @abstractmethod
     def take_stock(self, connection: Connection) -> None:
@@ -137,6 +165,9 @@ class SQLite(Dialect):
 
     It is made for its owner alone; the files beside it get its mode. Who may only read it reads it without a trace.
     """
+
+    #: As many as a web worker has threads: they are files of ours, and cost nobody else anything.
+    connections = 45
 
     def __init__(self, url: URL, create: bool) -> None:
         """Take the URL, and make the file if need be and if it is to be made.
@@ -229,9 +260,10 @@ class SQLite(Dialect):
         self._lock(connection, durable)
         driver: Any = connection.connection.driver_connection
         try:  # through SQLAlchemy it would cost four times as much
-            return _number(driver.execute(_NEXT_NUMBER).fetchone(), self.place)
+            number = driver.execute(_NEXT_NUMBER).fetchone()
         except sqlite3.Error as error:
             raise (self.explain(error) or error) from None
+        return self._number(number, connection)
 
     def _lock(self, connection: Connection, durable: bool) -> None:
         if self.read_only:
@@ -279,11 +311,17 @@ class SQLite(Dialect):
         for prefix, parts in _SQLITE_ERRORS.items():
             if code.startswith(prefix):
                 return _refusal(self.place, *parts)
+        if code not in ("", "SQLITE_ERROR") and isinstance(error, sqlite3.OperationalError):
+            return _refusal(self.place, f"the database can't be used ({error})", "Try again", _UNUSABLE)
         return None
 
 
-_EXAMPLE = "Write it like sqlite:////folder/tunewell.db or postgresql://user:password@host/name"
-_ESCAPES = "In a password write @ as %40, / as %2F, : as %3A, ? as %3F and % as %25"
+_EXAMPLE = "Write it like sqlite:////folder/tunewell.db or postgresql://user:password@host:5432/name"
+_SEVERAL = "Write several hosts like postgresql://user@/name?host=one:5432&host=two:5432"
+_ESCAPES = (
+    "In a password write @ as %40, / as %2F, : as %3A, ? as %3F, # as %23 and % as %25, or leave it to PGPASSWORD or "
+    "~/.pgpass, which have it as it is"
+)
 _ELSEWHERE = "Choose another folder for the home"
 _RESTORE = "Put a backup in its place, or move it away to start with an empty database"
 _UNUSABLE = "database-not-usable"
@@ -319,21 +357,28 @@ def _is_there(path: Path) -> bool:
     return True
 
 
-def _number(row: Sequence[Any] | None, place: str) -> int:
-    """Return the number that a transaction got."""
-    if row is None:
-        raise moved(place, "another place while it was open")
-    return int(row[0])
-
-
-def moved(place: str, target: str) -> StoreError:
-    """Return what is told of a database whose rows are to be found elsewhere now."""
-    return StoreError(
+def moved(place: str, target: str) -> Moved:
+    """Return what is told of a database whose rows are to be found elsewhere now, at a place; see `Dialect.place`."""
+    return Moved(
         f"this database was moved to {target}",
         field=place,
         remedy="Name that one, or copy it back",
         kind="database-moved",
+        database=f"sqlite:///{target}" if target.startswith("/") else "URL",
     )
+
+
+def moved_to(connection: Connection, place: str) -> str | None:
+    """Return where the rows of a database are now, None if they are in it; raise `DataError` if that is not in it."""
+    row = connection.exec_driver_sql("SELECT moved_to FROM change").first()
+    if row is None:
+        raise damaged(place, "change")
+    return None if row[0] is None else str(row[0])
+
+
+def damaged(place: str, table: str) -> StoreError:
+    """Return what is told of a database in which a table is empty that never is."""
+    return StoreError(f"the database is damaged: its table '{table}' is empty", field=place, remedy=_RESTORE)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -380,16 +425,16 @@ class PostgreSQL(Dialect):
         return {
             "autocommit": True,
             "client_encoding": "utf8",  # whatever the environment says
-            "connect_timeout": CONNECT_SECONDS,
-            "keepalives_idle": CONNECT_SECONDS,
+            "connect_timeout": int(CONNECT_SECONDS),
+            "keepalives_idle": int(CONNECT_SECONDS),
             "keepalives_interval": 2,
             "keepalives_count": 3,
-            "tcp_user_timeout": 1000 * CONNECT_SECONDS,
+            "tcp_user_timeout": int(1000 * CONNECT_SECONDS),
             "application_name": f"{PROGRAM} {os.getpid()} on {socket.gethostname()}",
         }
 
     def check(self, connection: Connection) -> None:
-        """Refuse an old server, and a database that can't hold every text."""
+        """Refuse an old server, a database that can't hold every text, and a role that may not use its schema."""
         driver: Any = connection.connection.driver_connection
         if driver.info.server_version < OLDEST_SERVER * 10_000:
             raise StoreError(
@@ -404,10 +449,27 @@ class PostgreSQL(Dialect):
                 field=self.place,
                 remedy="Make another one (CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0)",
             )
+        if connection.exec_driver_sql("SELECT current_schema()").scalar_one() is None:
+            raise StoreError(
+                "a right is missing (there is no schema that this role may use)",
+                field=self.place,
+                remedy=postgresql_errors.RIGHTS,
+            )
 
     def engine(self) -> Engine:
-        """Return the engine; each connection waits for locks only so long."""
+        """Return the engine; each connection waits for locks only so long, and for answers."""
         engine = super().engine()
+        self._check_options()
+        # Only now: the driver may not be installed, which the engine has found out.
+        from tunewell.store.answering import Way
+
+        # What it warns of beside its errors is the same once more.
+        logging.getLogger("psycopg").addHandler(logging.NullHandler())
+
+        @event.listens_for(engine, "do_connect")
+        def make(*given: Any) -> Any:
+            *_, arguments, options = given
+            return Way(arguments, options, self.patience).connect()
 
         @event.listens_for(engine, "connect")
         def connect(connection: Any, record: object) -> None:
@@ -416,6 +478,16 @@ class PostgreSQL(Dialect):
             connection.execute(f"SET idle_in_transaction_session_timeout = '{SILENT_SECONDS}s'")
 
         return engine
+
+    def _check_options(self) -> None:
+        """Raise `ArgumentError` for an option that libpq does not know."""
+        from psycopg.pq import Conninfo
+
+        known = {option.keyword.decode() for option in Conninfo.get_defaults()}
+        for name in self.url.query.keys() - known:
+            near = closest(name, known)
+            remedy = f"Did you mean '{near}'" if near else "Leave it out"
+            raise ArgumentError("database", f"its URL has an option '{name}', which there is not", remedy)
 
     @property
     def insert(self) -> InsertFunction:
@@ -436,7 +508,7 @@ class PostgreSQL(Dialect):
             raise (self.explain(error) or error) from None
         while cursor.nextset():
             pass
-        return _number(cursor.fetchone(), self.place)
+        return self._number(cursor.fetchone(), connection)
 
     def take_stock(self, connection: Connection) -> None:
         """Gather statistics, without which a page is the beginning of all trials, sorted.
@@ -477,28 +549,23 @@ def dialect_of(url: str, create: bool = True) -> Dialect:
 
     Raises `ArgumentError` if it is none that the store knows; see also `SQLite`.
     """
+    if not is_text(url):
+        raise ArgumentError("database", "it is not UTF-8", "Write what is not ASCII like %C3%A4")
+    scheme, separator, rest = url.partition("://")
     try:
-        parsed = sqlalchemy.make_url(url)
-    except (sqlalchemy.exc.ArgumentError, ValueError):
-        raise ArgumentError("database", "it is no database URL", _EXAMPLE) from None  # it may hold a password
+        parsed = sqlalchemy.make_url(f"{scheme.lower()}{separator}{rest}")
+    except (sqlalchemy.exc.ArgumentError, ValueError):  # which may quote a password
+        several = "," in rest.rpartition("@")[2].partition("/")[0]
+        raise ArgumentError("database", "it is no database URL", _SEVERAL if several else _EXAMPLE) from None
     match parsed.get_backend_name():
         case "sqlite":
             return SQLite(parsed.set(drivername="sqlite+pysqlite"), create)
         case "postgresql" | "postgres":
             if url.count("@") > 1:  # what follows the first would be taken for a host, and shown
                 raise ArgumentError("database", "there is more than one '@' in its URL", _ESCAPES)
+            elsewhere = {"dbname", "service"} & parsed.query.keys() or {"PGDATABASE", "PGSERVICE"} & os.environ.keys()
+            if not parsed.database and not elsewhere:
+                raise ArgumentError("database", "its URL names no database", _EXAMPLE)
             return PostgreSQL(parsed.set(drivername="postgresql+psycopg"))
         case other:
             raise ArgumentError("database", f"'{other}' is no kind of database that can be used", _EXAMPLE)
-
-
-def patiently(call: Callable[[], Connected]) -> Connected:
-    """Make a call that needs a connection, again and again for a while if the server is not there just now."""
-    deadline = time.monotonic() + ABSENT_SECONDS
-    while True:
-        try:
-            return call()
-        except Unreachable:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)

@@ -39,6 +39,8 @@ START_JOB = (
         host=bindparam("new_host"),
         started_at=_now,
         progress=bindparam("new_progress", type_=job.c.progress.type),
+        resources=bindparam("new_resources", type_=job.c.resources.type),
+        waits_for=null(),
         peak_memory_bytes=None,
     )
 )
@@ -88,6 +90,7 @@ END_WAITING_JOB = (
         detail=bindparam("detail"),
         notes=bindparam("notes", type_=job.c.notes.type),
         result=bindparam("new_result", type_=job.c.result.type),
+        waits_for=null(),
         ended_at=_now,
     )
     .returning(job.c.attempt, job.c.cost_seconds)

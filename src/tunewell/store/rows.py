@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
+from tunewell.spec.names import Role, Visibility
 from tunewell.spec.states import Cause, ExperimentState, JobState, TrialState
 
 JsonObject = dict[str, Any]
 
 Goal = Literal["maximize", "minimize"]
 
-#: What another process can ask the controller of an experiment or a job for.
-Verb = Literal["stop", "stop_trial", "retry", "pause", "resume", "stop_job", "retry_job"]
+#: What a user's secret is for; see `tables.token`.
+TokenKind = Literal["token", "session", "link"]
 
-#: What the audit trail tells of: an experiment or a job was `created`, an experiment's `state` or `spec` changed; a
-#: trial was `suggested`; an attempt at a trial or a job `started`, was `lost` or `ended`, or did a `part` of a job; an
-#: ended trial or job is `retried`.
-EventKind = Literal["created", "state", "spec", "suggested", "started", "lost", "part", "ended", "retried"]
+#: What another process can ask the controller of an experiment or a job for.
+#: `update`: to read its spec and facts again.
+Verb = Literal["stop", "stop_trial", "retry", "pause", "resume", "update", "add_trial", "stop_job", "retry_job"]
+
+#: What the audit trail tells of: an experiment or a job was `created`, an experiment's `state`, `spec` or other `facts`
+#: changed; a trial was `suggested`; an attempt at a trial or a job `started`, was `lost` or `ended`, or did a `part` of
+#: a job; an ended trial or job is `retried`.
+EventKind = Literal["created", "state", "spec", "facts", "suggested", "started", "lost", "part", "ended", "retried"]
 
 #: What a job found out about a trial, or made of it.
 ResultKind = Literal["evaluation", "finalist", "model"]
@@ -39,7 +44,20 @@ class ExperimentRow:
     """One experiment."""
 
     id: int
+    #: In full; see `tunewell.spec.names`.
     name: str
+    owner: str
+    visibility: Visibility
+    #: What people group experiments by; empty: none.
+    project: str
+    #: Its share of what its owner gets, in proportion to those of the owner's others.
+    weight: float
+    #: When it was put into the bin; None: it is in none.
+    deleted_at: float | None
+    description: str
+    tags: tuple[str, ...]
+    #: Id of the data set that it uses; None: none on record.
+    dataset_id: int | None
     #: Random; tells it from an experiment of the same name in another database.
     identity: str
     spec: JsonObject
@@ -63,10 +81,19 @@ class ExperimentRow:
     ended_at: float | None
     #: Time that it has been running, all runs together.
     elapsed_seconds: float
+    #: What its attempts, and those of its jobs, that have ended have used together, in seconds times cores and GPUs.
+    cpu_seconds: float
+    gpu_seconds: float
+    #: What each attempt takes; see `Resources.to_json`. None: that is not known yet.
+    resources: JsonObject | None
+    #: Why nothing is started just now, as its controller said; see `Reason.to_json`. None: nothing keeps it.
+    waits_for: JsonObject | None
     #: How often a controller has taken it over; who names another one may not write.
     term: int
     #: Number of the transaction that touched it last.
     version: int
+    #: Number of the transaction that changed its spec or facts last.
+    revision: int
     #: What its owner called its last transaction: so an owner finds out whether one was committed. None: nothing yet.
     mark: str | None
     #: How many trials are in each state, zeros included.
@@ -79,6 +106,15 @@ class ExperimentRow:
     #: Number of the trial of the default configuration; in a population the last of those that went on from it without
     #: a change. None: the search did not begin with one.
     default_trial: int | None
+
+
+class Standing(NamedTuple):
+    """What tells whether anybody has changed or taken over an experiment meanwhile."""
+
+    #: Number of the transaction that changed its spec or facts last.
+    revision: int
+    #: How often a controller has taken it over.
+    term: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +326,10 @@ class JobRow:
     #: How long all its attempts that have ended took together, by a clock that nobody sets.
     cost_seconds: float
     peak_memory_bytes: int | None
+    #: What the latest attempt takes; see `Resources.to_json`. None: none was started yet.
+    resources: JsonObject | None
+    #: Why it waits, as its controller said; see `Reason.to_json`. None: nothing is known to keep it.
+    waits_for: JsonObject | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,3 +383,160 @@ class Changed:
     name: str
     #: Number of the transaction that touched it last.
     version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tallies:
+    """How many experiments, trials and jobs are in each state."""
+
+    experiments: Mapping[ExperimentState, int]
+    trials: Mapping[TrialState, int]
+    jobs: Mapping[JobState, int]
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRow:
+    """What of an experiment says who may do what with it."""
+
+    #: In full.
+    name: str
+    owner: str
+    visibility: Visibility
+    #: None: it is not in the bin.
+    deleted_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class UserRow:
+    """Somebody who may use the service."""
+
+    name: str
+    role: Role
+    #: Whether the user may have code of their own run.
+    run_code: bool
+    #: The user's share of what there is, in proportion to those of others.
+    weight: float
+    #: What is limited → how much of it the user may have.
+    quota: JsonObject
+    #: What the folders of the user's experiments take up, when it was last counted.
+    disk_bytes: int
+    created_at: float
+    #: None: the user is not shut out.
+    disabled_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRow:
+    """What a user has used in a month, by when it ended."""
+
+    owner: str
+    #: `2026-03`
+    month: str
+    #: Seconds times cores and GPUs.
+    cpu_seconds: float
+    gpu_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RunningRow:
+    """The trials of an experiment that run on one machine."""
+
+    #: Name of the experiment.
+    experiment: str
+    owner: str
+    #: The machine; empty: bound to none; None: that is not known.
+    host: str | None
+    attempts: int
+    #: What each attempt takes; None: that is not known.
+    resources: JsonObject | None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRow:
+    """What a user proves themselves by; the secret itself is on no record."""
+
+    id: int
+    #: Name of the user.
+    owner: str
+    kind: TokenKind
+    #: Checksum of the secret, in hexadecimal.
+    sha256: str
+    #: What its user calls it.
+    label: str
+    created_at: float
+    #: None: never.
+    expires_at: float | None
+    used_at: float | None
+    #: None: it was not.
+    revoked_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """Who has changed something, or was refused it."""
+
+    id: int
+    time: float
+    #: Empty: nobody known.
+    caller: str
+    #: Network address that it came from.
+    address: str
+    verb: str
+    #: Name or number of what it was about.
+    about: str
+    #: `done`, or the kind of the error.
+    outcome: str
+    data: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class UploadRow:
+    """A file that a user sends, by parts."""
+
+    #: Random.
+    id: str
+    owner: str
+    #: What its user calls it.
+    name: str
+    #: How many bytes it is to have in the end.
+    size: int
+    #: Checksum of the whole in hexadecimal: as its user says, until it is whole; None: the user did not say.
+    sha256: str | None
+    created_at: float
+    #: None: it is not whole yet.
+    finished_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class DataSetRow:
+    """A data set."""
+
+    id: int
+    #: In full; see `tunewell.spec.names`.
+    name: str
+    owner: str
+    visibility: Visibility
+    #: Of the content; of a folder: of names, sizes and dates in it.
+    sha256: str
+    #: Empty: it lies in the home.
+    folder: str
+    #: Of all files together, in bytes, and how many they are.
+    size: int
+    files: int
+    #: The latest look at it; None: there was none.
+    job: int | None
+    created_at: float
+    #: None: it is in no bin.
+    deleted_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CodeRow:
+    """A program that a user has sent."""
+
+    sha256: str
+    owner: str
+    #: Of all files together, in bytes, and how many they are.
+    size: int
+    files: int
+    created_at: float

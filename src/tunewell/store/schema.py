@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, inspect
 
 from tunewell.spec.errors import DataError, NotFoundError
-from tunewell.store.dialect import Dialect, moved
+from tunewell.store.dialect import Dialect, damaged, moved, moved_to
 
 #: The newest migration in `SCRIPTS`.
 HEAD = "0001"
@@ -26,9 +26,7 @@ def prepare(engine: Engine, dialect: Dialect, create: bool) -> None:
     upgrade that fails leaves the database as it was.
     """
     if bring_up_to_date(engine, dialect, create):
-        target = moved_to(engine)
-        if target is not None:
-            raise moved(dialect.place, target)
+        check_here(engine, dialect)
 
 
 def bring_up_to_date(engine: Engine, dialect: Dialect, create: bool, backed_up: bool = False) -> str | None:
@@ -63,18 +61,22 @@ def bring_up_to_date(engine: Engine, dialect: Dialect, create: bool, backed_up: 
     return found
 
 
-def moved_to(engine: Engine) -> str | None:
-    """Return where the rows of a database are now, None if they are in it."""
+def check_here(engine: Engine, dialect: Dialect) -> None:
+    """Raise `DataError` if the rows of a database are elsewhere now."""
     with engine.connect() as connection:
-        found: str | None = connection.exec_driver_sql("SELECT moved_to FROM change").scalar_one()
-    return found
+        target = moved_to(connection, dialect.place)
+    if target is not None:
+        raise moved(dialect.place, target)
 
 
 def version_of(connection: Connection, dialect: Dialect) -> str | None:
     """Return the migration that the tables are at, None if there are no tables."""
     tables = inspect(connection).get_table_names()
     if VERSION_TABLE in tables:
-        return str(connection.exec_driver_sql(f"SELECT version_num FROM {VERSION_TABLE}").scalar_one())
+        found = connection.exec_driver_sql(f"SELECT version_num FROM {VERSION_TABLE}").scalar()
+        if found is None:
+            raise damaged(dialect.place, VERSION_TABLE)
+        return str(found)
     if tables:
         raise DataError(
             f"this database holds the tables of another program ({', '.join(sorted(tables)[:3])}, …)",
@@ -83,6 +85,28 @@ def version_of(connection: Connection, dialect: Dialect) -> str | None:
             kind="foreign-database",
         )
     return None
+
+
+def known_versions() -> frozenset[str]:
+    """Return all migrations."""
+    return frozenset(script.stem.partition("_")[0] for script in (SCRIPTS / "versions").glob("[0-9]*.py"))
+
+
+def unknown_version(place: str, found: str) -> DataError:
+    """Return what is told of tables that are at a migration which this version does not know."""
+    if found.isdecimal() and found > HEAD:
+        return DataError(
+            f"this database was written by a newer version of Tunewell (its tables are at {found}, this version knows "
+            f"up to {HEAD})",
+            field=place,
+            remedy="Upgrade Tunewell, or use another home",
+            kind="newer-database",
+        )
+    return DataError(
+        f"no version of Tunewell has written this database (its tables are at '{found}')",
+        field=place,
+        remedy="Put a backup in its place, or use another home",
+    )
 
 
 def holds_rows(connection: Connection) -> bool:
@@ -95,20 +119,12 @@ def _upgrade(connection: Connection, dialect: Dialect, found: str | None, backed
     # Alembic takes a fifth of a second to import, and is needed only once per version.
     from alembic import command
     from alembic.config import Config
-    from alembic.script import ScriptDirectory
 
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if found is not None:
-        if found not in known:
-            raise DataError(
-                f"this database was written by a newer version of Tunewell (its tables are at {found}, this version "
-                f"knows up to {HEAD})",
-                field=dialect.place,
-                remedy="Upgrade Tunewell, or use another home",
-                kind="newer-database",
-            )
+        if found not in known_versions():
+            raise unknown_version(dialect.place, found)
         if not dialect.back_up(found) and not backed_up and holds_rows(connection):
             raise DataError(
                 f"this database must be upgraded (its tables are at {found}, this version needs {HEAD}), and nobody "

@@ -20,7 +20,8 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Engine, TextClause, text
 
 from tunewell.spec.errors import UserError
-from tunewell.store.dialect import PROGRAM, SILENT_SECONDS, end_transaction, patiently
+from tunewell.store.dialect import PROGRAM, SILENT_SECONDS, end_transaction
+from tunewell.store.patience import Patience
 
 log = logging.getLogger(__name__)
 
@@ -44,13 +45,14 @@ _TAKE = text("SELECT pg_try_advisory_lock(:kind, :number)")
 _SHARE = text("SELECT pg_try_advisory_lock_shared(:kind, :number)")
 _GIVE = text("SELECT pg_advisory_unlock(:kind, :number)")
 _GIVE_SHARED = text("SELECT pg_advisory_unlock_shared(:kind, :number)")
-_HELD = text(
-    "SELECT objid::int AS number FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = :kind"
-    " AND objsubid = 2 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+_OF_KIND = (
+    "locktype = 'advisory' AND granted AND classid = :kind AND objsubid = 2"
+    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 )
+_HELD = text(f"SELECT objid::int AS number FROM pg_locks WHERE {_OF_KIND}")
 _HOLDER = text(
-    "SELECT application_name FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' AND granted"
-    " AND classid = :kind AND objid = :number AND objsubid = 2"
+    "SELECT coalesce(nullif(application_name, ''), pid || ' of the server, for the role ' || usename)"
+    f" FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE {_OF_KIND} AND objid = :number"
 )
 
 
@@ -75,9 +77,10 @@ class _Lock:
 class Session:
     """The locks of one process, and the connection that has them; there is one while there are locks."""
 
-    def __init__(self, engine: Engine, writing: threading.Lock) -> None:
+    def __init__(self, engine: Engine, writing: threading.Lock, patience: Patience) -> None:
         """Own nothing yet. `writing` is held by whoever uses the connection."""
         self._engine = engine
+        self._patience = patience
         self._writing = writing
         self._leases: dict[_Lock, Lease] = {}
         self._connection: Connection | None = None
@@ -96,7 +99,7 @@ class Session:
         Raises `DataError` if the database can't be reached.
         """
         lock, deadline = _Lock(kind, number), time.monotonic() + patience_seconds
-        while (lease := patiently(lambda: self._take(lock))) is None:
+        while (lease := self._patience.insist(lambda: self._take(lock))) is None:
             if time.monotonic() >= deadline:
                 yield self._holder(lock)
                 return
@@ -242,7 +245,7 @@ class Session:
             with self._engine.connect() as connection:
                 return list(connection.execute(query, values).scalars())
 
-        return patiently(read)
+        return self._patience.insist(read)
 
     # Names of locks ---------------------------------------------------------------------------------------
 

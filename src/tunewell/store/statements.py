@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 from tunewell.spec.states import TRIAL_TRANSITIONS, TrialState
 from tunewell.store.dialect import InsertFunction
-from tunewell.store.tables import event, experiment, report, trial
+from tunewell.store.tables import event, experiment, report, trial, usage
 
 #: Final states that a trial can leave again.
 RETRIED_STATES = [s.value for s in TrialState if s.final and TrialState.WAITING in TRIAL_TRANSITIONS[s]]
@@ -194,3 +194,11 @@ def touch(summed: tuple[str, ...], ranked: bool) -> Update:
 
 
 ADD_EVENT = insert(event)
+
+
+@cache
+def add_usage(insert: InsertFunction) -> Insert:
+    """Add to what a user has used in a month."""
+    new = insert(usage)
+    sums = {name: usage.c[name] + new.excluded[name] for name in ("cpu_seconds", "gpu_seconds")}
+    return new.on_conflict_do_update(index_elements=["owner", "month"], set_=sums)

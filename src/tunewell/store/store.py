@@ -13,11 +13,14 @@ from sqlalchemy import Connection, event, select
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from tunewell.store import schema
-from tunewell.store.dialect import LOCK_SECONDS, Busy, dialect_of, patiently
+from tunewell.store.dialect import LOCK_SECONDS, Busy, dialect_of
 from tunewell.store.nudges import Nudges
+from tunewell.store.patience import again_if_cut
 from tunewell.store.queries.experiments import ExperimentQueries
 from tunewell.store.queries.jobs import JobQueries
+from tunewell.store.queries.people import PeopleQueries
 from tunewell.store.queries.reports import ReportQueries
+from tunewell.store.queries.storage import StorageQueries
 from tunewell.store.queries.trials import TrialQueries
 from tunewell.store.rows import HomeRow
 from tunewell.store.session import Owned, Session
@@ -39,7 +42,7 @@ def _alone(write: Callable[Concatenate[Transaction, P], R]) -> Callable[Concaten
     return written
 
 
-class Store(ExperimentQueries, TrialQueries, ReportQueries, JobQueries):
+class Store(ExperimentQueries, TrialQueries, ReportQueries, JobQueries, PeopleQueries, StorageQueries):
     """One database. Any thread may read; one thread at a time writes; several processes may have it open.
 
     Reads see what has been committed, not what a transaction of the same thread holds open. Where nothing else is
@@ -55,15 +58,15 @@ class Store(ExperimentQueries, TrialQueries, ReportQueries, JobQueries):
         one that is not there.
         """
         self._dialect = dialect_of(url, create)
-        super().__init__(self._dialect.engine())
+        super().__init__(self._dialect.engine(), self._dialect.patience)
         self._writing = threading.Lock()
         #: For a database that several processes write to by turns, perhaps from several machines.
-        self._session = Session(self._engine, self._writing) if self._dialect.shared else None
+        self._session = Session(self._engine, self._writing, self._patience) if self._dialect.shared else None
         self._nudges = Nudges(self._engine) if self._dialect.shared else None
         self._closed = False
         event.listen(self._engine, "checkin", self._give_back)
         try:
-            schema.prepare(self._engine, self._dialect, create)
+            again_if_cut(lambda: schema.prepare(self._engine, self._dialect, create))
         except BaseException:
             self.close()
             raise
@@ -75,6 +78,13 @@ class Store(ExperimentQueries, TrialQueries, ReportQueries, JobQueries):
             self._nudges.close()
         self._closed = True
         self._engine.dispose()
+
+    def hurry(self) -> None:
+        """Have less patience with a server that is silent or gone; at a second call, hardly any. For signal handlers.
+
+        For good: whoever calls it is about to close the store.
+        """
+        self._patience.hurry()
 
     def _give_back(self, connection: object, record: ConnectionPoolEntry) -> None:
         del connection
@@ -113,8 +123,15 @@ class Store(ExperimentQueries, TrialQueries, ReportQueries, JobQueries):
                 yield transaction
                 transaction.flush()
                 connection.commit()
+                for name in transaction.removed:
+                    self._known.pop(name, None)
         finally:
             self._writing.release()
+
+    def check_writable(self) -> None:
+        """Raise `DataError` if nothing can be written: for want of a right, say, or as the server is a standby."""
+        with self.transaction() as transaction:
+            transaction.begin()
 
     @contextmanager
     def _connection(self) -> Iterator[Connection]:
@@ -123,7 +140,7 @@ class Store(ExperimentQueries, TrialQueries, ReportQueries, JobQueries):
             with self._session.connection() as connection:
                 yield connection
         else:
-            with patiently(self._connect) as connection:
+            with self._patience.insist(self._connect) as connection:
                 yield connection
 
     def _connect(self) -> Connection:
@@ -154,6 +171,9 @@ class Store(ExperimentQueries, TrialQueries, ReportQueries, JobQueries):
     create_experiment = _alone(Transaction.create_experiment)
     request = _alone(Transaction.add_request)
     add_notes = _alone(Transaction.add_notes)
+    set_wait = _alone(Transaction.set_wait)
+    set_job_wait = _alone(Transaction.set_job_wait)
+    set_user = _alone(Transaction.set_user)
     set_home = _alone(Transaction.set_home)
 
     def home(self) -> HomeRow | None:

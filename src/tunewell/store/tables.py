@@ -10,6 +10,7 @@ from __future__ import annotations
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     Double,
     ForeignKey,
@@ -63,11 +64,20 @@ change = Table(
     Column("moved_to", Text),
 )
 
+#: Ids of experiments, jobs and events are never given again, even if the last ones are removed.
 experiment = Table(
     "experiment",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("name", String(100), nullable=False, unique=True),
+    # In full: with its owner, unless that is the person whose home it is.
+    Column("name", String(151), nullable=False, unique=True),
+    Column("owner", String(50), nullable=False),
+    Column("visibility", String(10), nullable=False),
+    Column("project", String(100), nullable=False),
+    # Its share of what its owner gets, in proportion to those of the owner's others.
+    Column("weight", Double, nullable=False),
+    # When it was put into the bin.
+    Column("deleted_at", Double),
     Column("identity", String(32), nullable=False),
     Column("goal", String(10), nullable=False),
     Column("state", String(20), nullable=False),
@@ -78,6 +88,8 @@ experiment = Table(
     Column("term", Integer, nullable=False),
     # Number of the transaction that touched it last.
     Column("version", BigInteger, nullable=False),
+    # Number of the transaction that changed spec or facts last.
+    Column("revision", BigInteger, nullable=False),
     Column("mark", String(32)),
     *(Column(name, Integer, nullable=False) for name in COUNTS.values()),
     Column("noted_trials", Integer, nullable=False),
@@ -88,13 +100,25 @@ experiment = Table(
     Column("started_at", Double),
     Column("ended_at", Double),
     Column("elapsed_seconds", Double, nullable=False),
+    # What its attempts have used together, in seconds times cores and GPUs.
+    Column("cpu_seconds", Double, nullable=False),
+    Column("gpu_seconds", Double, nullable=False),
+    # What each attempt takes, once that is known; and why nothing is started just now, if there is something to start.
+    _json("resources", nullable=True),
+    _json("waits_for", nullable=True),
+    Column("description", Text, nullable=False),
+    _json("tags"),
+    Column("dataset_id", ForeignKey("dataset.id")),
     Column("home", Text, nullable=False),
     # Last, because they may be large: SQLite reads a row up to the column that is asked for.
     _json("spec"),
     _json("space"),
     _json("algorithm"),
+    sqlite_autoincrement=True,
 )
 Index("experiment_by_state", experiment.c.state, experiment.c.id)
+Index("experiment_by_owner", experiment.c.owner, experiment.c.id)
+_partial_index("experiment_by_dataset", "dataset_id IS NOT NULL", experiment.c.dataset_id)
 _version_index("experiment_by_version", experiment.c.version)
 
 trial = Table(
@@ -191,8 +215,12 @@ job = Table(
     Column("ended_at", Double),
     Column("cost_seconds", Double, nullable=False),
     Column("peak_memory_bytes", BigInteger),
+    # What the latest attempt takes; and why the job waits, where that is known.
+    _json("resources", nullable=True),
+    _json("waits_for", nullable=True),
     _json("arguments"),
     _json("result", nullable=True),
+    sqlite_autoincrement=True,
 )
 Index("job_by_experiment", job.c.experiment_id, job.c.id)
 Index("job_by_state", job.c.state, job.c.id)
@@ -227,6 +255,7 @@ event = Table(
     Column("trial", Integer),
     Column("attempt", Integer),
     _json("data", nullable=True),
+    sqlite_autoincrement=True,
 )
 Index("event_by_experiment", event.c.experiment_id, event.c.id)
 Index("event_by_trial", event.c.experiment_id, event.c.trial, event.c.id)
@@ -248,6 +277,126 @@ request = Table(
 Index("request_by_key", request.c.experiment_id, request.c.key, unique=True)
 Index("request_by_job_key", request.c.job, request.c.key, unique=True)
 _partial_index("request_unhandled", "handled_at IS NULL", request.c.id)
+
+#: Who may use a service.
+account = Table(
+    "account",
+    metadata,
+    Column("name", String(50), primary_key=True),
+    Column("role", String(20), nullable=False),
+    Column("run_code", Boolean, nullable=False),
+    # The user's share of what there is, in proportion to those of others.
+    Column("weight", Double, nullable=False),
+    _json("quota"),
+    # What the folders of the user's experiments take up, when it was last counted.
+    Column("disk_bytes", BigInteger, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("disabled_at", Double),
+)
+
+#: What users have used in a calendar month (UTC), by when it ended, in seconds times cores and GPUs.
+usage = Table(
+    "usage",
+    metadata,
+    Column("owner", String(50), primary_key=True),
+    # `2026-03`
+    Column("month", String(7), primary_key=True),
+    Column("cpu_seconds", Double, nullable=False),
+    Column("gpu_seconds", Double, nullable=False),
+)
+
+#: What users prove themselves by. Of each, a checksum alone is kept.
+token = Table(
+    "token",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("owner", ForeignKey("account.name"), nullable=False),
+    # `token`: for programs; `session`: of a browser; `link`: begins a session, once.
+    Column("kind", String(10), nullable=False),
+    Column("sha256", String(64), nullable=False, unique=True),
+    Column("label", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double),
+    Column("used_at", Double),
+    Column("revoked_at", Double),
+)
+Index("token_by_owner", token.c.owner, token.c.id)
+
+#: Who has changed what, and what was refused to whom; only ever added to.
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("time", Double, nullable=False),
+    # Empty: nobody known.
+    Column("caller", String(50), nullable=False),
+    Column("address", Text, nullable=False),
+    Column("verb", String(50), nullable=False),
+    # Name or number of what it was about.
+    Column("about", Text, nullable=False),
+    Column("outcome", String(20), nullable=False),
+    _json("data"),
+)
+Index("audit_by_caller", audit.c.caller, audit.c.id)
+
+#: Files that users send, by parts, before anything is made of them; what has come of one lies in the home.
+upload = Table(
+    "upload",
+    metadata,
+    # Random, because who knows one can't be told from who may.
+    Column("id", String(32), primary_key=True),
+    Column("owner", String(50), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    # As its user says, until it is whole; then as it is.
+    Column("sha256", String(64)),
+    Column("created_at", Double, nullable=False),
+    Column("finished_at", Double),
+)
+Index("upload_by_owner", upload.c.owner)
+
+#: Data sets: files that were sent, which lie in the home by their content, or a folder of this machine.
+dataset = Table(
+    "dataset",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    # In full, as that of an experiment.
+    Column("name", String(151), nullable=False, unique=True),
+    Column("owner", String(50), nullable=False),
+    Column("visibility", String(10), nullable=False),
+    # Of the content; of a folder: of names, sizes and dates in it.
+    Column("sha256", String(64), nullable=False),
+    # Empty: it lies in the home.
+    Column("folder", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("files", Integer, nullable=False),
+    # The latest look at it; it refers to no experiment, else tables would refer to each other in a circle.
+    Column("job", Integer),
+    Column("created_at", Double, nullable=False),
+    # When it was put into the bin.
+    Column("deleted_at", Double),
+)
+Index("dataset_by_owner", dataset.c.owner)
+Index("dataset_by_content", dataset.c.sha256)
+
+#: Programs that users have sent, which lie in the home by their content.
+code = Table(
+    "code",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("owner", String(50), primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("files", Integer, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+#: Folders of this machine that data sets may be made of.
+allowed_folder = Table(
+    "allowed_folder",
+    metadata,
+    Column("folder", Text, primary_key=True),
+    Column("created_at", Double, nullable=False),
+)
 
 #: What was answered to callers under their keys, so that asking again changes nothing.
 answer = Table(

@@ -1,7 +1,7 @@
 """A Python function as a task.
 
 The function is pickled into the experiment's folder, and every trial loads it in a process of its own. (The
-inline scheduler calls it directly and needs no pickle.)
+inline scheduler calls it directly and needs no pickle.) One that was sent to a service lies in the folder of its code.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-import cloudpickle
-
 from tunewell.spec.capacity import Capacity
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import NotFoundError, SpecError, nearest
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.space import SearchSpace
+from tunewell.tasks import sent_function
 from tunewell.tasks.contract import Network, OnProgress, PlannedAttempt, Program
+from tunewell.tasks.pickling import pickled
 from tunewell.trial.context import current
 from tunewell.trial.function import call, takes_trial
 
@@ -62,11 +62,14 @@ class FunctionTask:
         """Compare the function's arguments with the parameters.
 
         Raises:
-            SpecError: the function can't be called with the parameters.
+            SpecError: the function can't be called with the parameters, or none was sent that can be read here.
         """
         if self.function is not None:
-            _check_kind(self.function)
-            _check_arguments(self.function, parse_space(spec.parameters))
+            check_function(self.function, parse_space(spec.parameters))
+            if spec.code is not None:
+                raise SpecError("code", "a function needs none", "Drop it", spec.code)
+        elif spec.working_directory is not None:
+            sent_function.find(spec.working_directory)
         return []
 
     def view(self, spec: ExperimentSpec, progress: OnProgress) -> None:
@@ -84,6 +87,8 @@ class FunctionTask:
         """
         del cache, progress
         path = folder / _FILE
+        if spec.code is not None:
+            return []
         if self.function is None:
             if not path.exists():
                 raise NotFoundError(
@@ -91,7 +96,7 @@ class FunctionTask:
                     remedy="Run the program that calls tunewell.search again",
                 )
             return []
-        content = pickle.dumps((_import_path(), os.getcwd(), _pickled(self.function)))  # noqa: PTH109
+        content = pickle.dumps((_import_path(), os.getcwd(), pickled(self.function)))  # noqa: PTH109
         folder.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{_FILE}.{os.getpid()}")
         temporary.write_bytes(content)
@@ -103,8 +108,10 @@ class FunctionTask:
         del spec, folder
 
     def program(self, spec: ExperimentSpec, folder: Path, attempt: PlannedAttempt) -> Program:
-        """Return the entry that loads the function and calls it."""
-        del spec, attempt
+        """Return what loads the function and calls it: an entry, or a command if somebody has sent it."""
+        del attempt
+        if spec.code is not None and spec.working_directory is not None:
+            return sent_function.program(spec.working_directory)
         return Program(
             entry="tunewell.tasks.function:run",
             preload=self.preload,
@@ -116,14 +123,20 @@ class FunctionTask:
 def run(folder: Path) -> None:
     """Call the pickled function for the attempt in `folder`, where and with what modules it was pickled."""
     del folder  # the environment names it, too
-    path, working_directory, pickled = pickle.loads(Path(os.environ[_FILE_VARIABLE]).read_bytes())
+    path, working_directory, content = pickle.loads(Path(os.environ[_FILE_VARIABLE]).read_bytes())
     sys.path[:0] = [entry for entry in path if entry not in sys.path]
     os.chdir(working_directory)
-    call(pickle.loads(pickled), current(), os.environ["TUNEWELL_METRIC"])
+    call(pickle.loads(content), current(), os.environ["TUNEWELL_METRIC"])
 
 
 def _import_path() -> list[str]:
     return [os.path.abspath(entry) for entry in sys.path]  # noqa: PTH100 ('' means the working directory)
+
+
+def check_function(function: Callable[..., Any], space: SearchSpace) -> None:
+    """Raise `SpecError` if a function can't be called with the parameters of a space."""
+    _check_kind(function)
+    _check_arguments(function, space)
 
 
 def _check_kind(function: Callable[..., Any]) -> None:
@@ -173,30 +186,3 @@ def _check_always_given(name: str, space: SearchSpace) -> None:
             f"its argument '{name}' is missing while the parameter is not active",
             f"Give it a default, such as `{name}=None`",
         )
-
-
-def _pickled(function: Callable[..., Any]) -> bytes:
-    try:
-        return bytes(cloudpickle.dumps(function))
-    except Exception as error:  # whatever an object's own __reduce__ raises
-        culprit = _culprit(function)
-        raise SpecError(
-            "function",
-            f"it can't be sent to another process, because of {culprit or error}",
-            "Make that inside the function, or use scheduler='inline'",
-        ) from None
-
-
-def _culprit(function: Callable[..., Any]) -> str:
-    if inspect.isfunction(function):
-        found = inspect.getclosurevars(function)
-        parts = {**found.globals, **found.nonlocals}
-    else:
-        parts = dict(getattr(function, "__dict__", {}))
-        parts.update(getattr(function, "keywords", {}))  # functools.partial
-    for name, value in parts.items():
-        try:
-            cloudpickle.dumps(value)
-        except Exception:
-            return f"'{name}' ({type(value).__name__})"
-    return ""

@@ -33,6 +33,8 @@ STOP = "stop.json"
 
 #: Errors that go away when there is room again.
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+#: Bytes at the end of the reports in which it is looked whether some are there already.
+_SEARCHED_BYTES = 4 << 20
 #: How often a full disk is tried again.
 RETRY_SECONDS = 0.2
 
@@ -70,7 +72,7 @@ def report_line(step: int | None, metrics: Mapping[str, float], time: float, **m
 @contextmanager
 def open_shared(path: str | os.PathLike[str]) -> Iterator[int]:
     """Give the descriptor of a file that several processes append to; whoever opens it so has it alone."""
-    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     try:
         with suppress(OSError):  # a file system without locks
             fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -94,6 +96,27 @@ def append(descriptor: int, data: bytes) -> None:
     if os.fstat(descriptor).st_size == size + written:  # else somebody else has written behind it
         os.ftruncate(descriptor, size)
     raise OSError(errno.ENOSPC, "it could be written in part only")
+
+
+def append_durably(folder: str | os.PathLike[str], data: bytes, mark: bytes = b"") -> None:
+    """Append whole lines to the reports in a folder, all of them or nothing; they outlive a power failure.
+
+    What bears `mark`, if one is given, is appended once, however often: it is looked for where the file ends.
+
+    Raises:
+        OSError: that can't be done; of what was appended nothing may be left.
+    """
+    with open_shared(os.path.join(folder, REPORTS)) as descriptor:  # noqa: PTH118
+        size = os.fstat(descriptor).st_size
+        if not mark or mark not in os.pread(descriptor, _SEARCHED_BYTES, max(0, size - _SEARCHED_BYTES)):
+            append(descriptor, data)
+        os.fsync(descriptor)
+    if not size:
+        directory = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
 
 
 def is_full(folder: str | os.PathLike[str]) -> bool:
@@ -128,7 +151,8 @@ def write_json(path: Path, content: object, durable: bool = False) -> None:
     Only the owner may read it: an environment can hold secrets.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    temporary.unlink(missing_ok=True)  # of an earlier process of this number, or somebody's trap
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         try:
             _write_all(descriptor, json.dumps(content, allow_nan=False).encode() + b"\n")

@@ -309,6 +309,11 @@ def build(algorithm: str, options: Mapping[str, Any], search: Search) -> Tuner:
     return kind(search, **options)
 
 
+def takes_own(algorithm: str, resumable: bool) -> bool:
+    """Whether configurations from outside can be added to a search by an algorithm."""
+    return (RESUMING if resumable else {}).get(algorithm, ALGORITHMS[algorithm]).takes_own
+
+
 def rungs_of(early_stopping: EarlyStoppingRule, epochs: int | None) -> tuple[float, ...]:
     """Return the shares of the full training that configurations are promoted to; the whole one where none is."""
     if early_stopping not in PROMOTIONS:

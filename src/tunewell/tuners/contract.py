@@ -19,7 +19,7 @@ from typing import ClassVar, Literal, TypeVar
 import numpy as np
 
 from tunewell.spec.experiment import PROMOTIONS, EarlyStoppingRule
-from tunewell.spec.space import Configuration, SearchSpace
+from tunewell.spec.space import Configuration, SearchSpace, key
 from tunewell.spec.states import DETERMINISTIC_CAUSES, Cause, TrialState
 from tunewell.tuners.early_stopping import EarlyStopping
 from tunewell.tuners.promotion import Ladder
@@ -51,6 +51,10 @@ class Suggestion:
     def failure(self, cause: Cause | str) -> Outcome:
         """Return the outcome of a failed training."""
         return Outcome(self.number, TrialState.FAILED, cause=Cause(cause))
+
+
+#: Origin of configurations that somebody has added to a running search.
+OWN = "own"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +122,8 @@ class Tuner(ABC):
     name: ClassVar[str]
     #: Version of the algorithm's behaviour, stored with each experiment.
     version: ClassVar[int] = 1
+    #: Whether configurations from outside can be added.
+    takes_own: ClassVar[bool] = True
 
     def __init__(self, search: Search) -> None:
         """Set up an empty history."""
@@ -136,6 +142,8 @@ class Tuner(ABC):
         self._early_stopping = EarlyStopping(search.early_stopping, 1.0 if search.goal == "maximize" else -1.0)
         #: Numbers of suggestions without an outcome, in order.
         self.pending: dict[int, None] = {}
+        #: How many of the suggestions came from outside, by `add`.
+        self._own = 0
         #: Trial number → number of the trial that it resumes from, where it does.
         self.parents: dict[int, int] = {}
 
@@ -143,8 +151,9 @@ class Tuner(ABC):
         """Return the next suggestion and count it as pending, or say that there is none (now, or ever)."""
         number = len(self.suggestions) + 1
         answer: Suggestion | Wait | Exhausted
-        if number <= len(self.initial):
-            origin, configuration = self.initial[number - 1]
+        turn = number - 1 - self._own
+        if turn < len(self.initial):
+            origin, configuration = self.initial[turn]
             # What the search gains is measured against the default configuration, trained in full.
             in_full = self._ladder is not None and origin == "default"
             answer = Suggestion(number, dict(configuration), origin, 1.0 if in_full else self.first_fidelity)
@@ -155,6 +164,24 @@ class Tuner(ABC):
         if isinstance(answer, Suggestion):
             self._accept(answer)
         return answer
+
+    def add(self, configuration: Configuration) -> Suggestion | None:
+        """Take a configuration from outside for the next suggestion; None: it has been suggested, or is about to be.
+
+        Everything but its choice is as with `ask`: it is trained first as far as a new one is, and may be promoted.
+        """
+        wanted = key(configuration)
+        if any(key(suggestion.parameters) == wanted for suggestion in self.suggestions.values()):
+            return None
+        if any(key(initial) == wanted for _, initial in self.initial):
+            return None
+        added = Suggestion(len(self.suggestions) + 1, dict(configuration), OWN, self.first_fidelity)
+        self._accept(added)
+        return added
+
+    def expect(self, max_trials: int | None, max_concurrency: int | None) -> None:
+        """Take new hints about the search; see `Search`."""
+        self.search = replace(self.search, max_trials=max_trials, max_concurrency=max_concurrency)
 
     def tell(self, outcome: Outcome) -> None:
         """Learn how the trial with `outcome.number` ended; raise KeyError if it was never suggested."""
@@ -229,9 +256,9 @@ class Tuner(ABC):
         """Take note of an outcome."""
 
     def place(self, number: int) -> int:
-        """Return how many configurations were proposed before trial `number`; those in `initial` don't count."""
+        """Return how many configurations this has proposed before trial `number`, those in `initial` not counted."""
         promotions = 0 if self._ladder is None else self._ladder.promotions
-        return number - 1 - len(self.initial) - promotions
+        return number - 1 - len(self.initial) - promotions - self._own
 
     def offsets(self) -> Mapping[int, float]:
         """Return what must be added to the losses of trials that trained a part, to compare them with full ones."""
@@ -257,6 +284,7 @@ class Tuner(ABC):
         if self._ladder is not None:
             self._ladder.note_suggestion(suggestion.number, suggestion.parameters, suggestion.fidelity)
         self.suggestions[suggestion.number] = suggestion
+        self._own += suggestion.origin == OWN
         self.pending[suggestion.number] = None
         if suggestion.resume_from is not None:
             self.parents[suggestion.number] = suggestion.resume_from

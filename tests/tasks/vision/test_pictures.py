@@ -161,6 +161,15 @@ def test_broken_files(content: bytes, message: str) -> None:
         load_pixels(content, 16)
 
 
+def test_postscript_is_not_run(tmp_path: Path) -> None:
+    """Pillow would have Ghostscript run it, under whatever name the file has."""
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.eps")
+    path = (tmp_path / "a.eps").rename(tmp_path / "a.png")
+    for read in (lambda: load_pixels(path, 8), lambda: load_pixels(path.read_bytes(), 8), lambda: picture_size(path)):
+        with pytest.raises(PictureError, match="it is PostScript"):
+            read()
+
+
 @pytest.mark.parametrize("limit", [500, 300])
 def test_decompression_bombs(monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
     """A picture above the limit of pixels is refused, be it twice as large or just above."""

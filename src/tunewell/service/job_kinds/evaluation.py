@@ -56,7 +56,7 @@ class Evaluate:
     def _missing(self, context: Context) -> list[TrialRow]:
         store, home, row = context.store, context.home, experiment_of(context)
         best = ranked(store, row)
-        default = default_trial(store, row.name)
+        default = default_trial(store, row)
         if default is not None and default.number not in {trial.number for trial in best}:
             best.append(default)
         known = evaluations(store, home, row.name)

@@ -10,7 +10,7 @@ from typing import Any
 from tunewell.controller.job_kinds import Conclusion, Context, Part
 from tunewell.service.folders import check_file, check_replaceable, replace_folder
 from tunewell.service.job_kinds.parts import arguments_of, heavy, result_of, task_part
-from tunewell.service.on_record import chosen, find_model, retrained_model
+from tunewell.service.on_record import chosen, find_model, is_folder, retrained_model
 from tunewell.service.results import search_result
 from tunewell.service.submission import shareable_spec
 from tunewell.spec.errors import ArgumentError, NotFoundError, UserError
@@ -54,9 +54,11 @@ class ExportModel:
     def parts(self, context: Context) -> Sequence[Part]:
         """Return the task's own export."""
         store, home, name = context.store, context.home, context.job.arguments["model"]
-        check_replaceable(Path(context.job.arguments["output"]))
+        output = context.job.arguments["output"]
+        if output is not None:
+            check_replaceable(Path(output))
         model = find_model(store, home, name)
-        found = store.find_experiment(name) if not (Path(name) / "model.json").is_file() else None
+        found = store.find_experiment(name) if not is_folder(name) else None
         task_file = home.experiment(found.name) / "task.json" if found is not None else None
         arguments = {
             "model": str(model),
@@ -66,10 +68,11 @@ class ExportModel:
         return [task_part(task_of_model(model), "export-model", heavy(context), arguments)]
 
     def conclude(self, context: Context, folders: Sequence[Path]) -> Conclusion:
-        """Put the folder where it is wanted, and return facts about it."""
-        output = context.job.arguments["output"]
-        replace_folder(Path(output), folders[-1] / "artifacts" / "model")
-        return Conclusion({"path": output, **result_of(folders[-1])})
+        """Put the folder where it is wanted, if it is wanted anywhere, and return facts about it."""
+        made, output = folders[-1] / "artifacts" / "model", context.job.arguments["output"]
+        if output is not None:
+            replace_folder(Path(output), made)
+        return Conclusion({"path": output or str(made), **result_of(folders[-1])})
 
 
 def _in(asked: Mapping[str, Any], path: str) -> Path:

@@ -9,7 +9,7 @@ from typing import Any
 
 from tunewell.controller.job_kinds import Conclusion, Context, Part
 from tunewell.service.job_kinds.parts import LIGHT, entry_part, result_of
-from tunewell.service.types import OWNER
+from tunewell.service.rights import caller_of
 from tunewell.service.views import save_report
 from tunewell.spec.secrets import PRIVATE_VARIABLES
 from tunewell.trial.files import read_json, write_json
@@ -41,7 +41,7 @@ class Import:
 
     def parts(self, context: Context) -> Sequence[Part]:
         """Return the reading and recording."""
-        return [_part(context, "import_trials", dict(context.job.arguments))]
+        return [_part(context, "import_trials", {**context.job.arguments, "caller": context.job.caller})]
 
     def conclude(self, context: Context, folders: Sequence[Path]) -> Conclusion:
         """Return the experiment's name."""
@@ -69,12 +69,13 @@ def import_trials(folder: Path) -> None:
     from tunewell.service.service import Service
 
     asked = _asked(folder)
-    with Service(Path(asked["home"]), _database(), access="write") as service:
+    with Service(Path(asked["home"]), _database(), access="write") as opened:
+        service = opened.as_caller(caller_of(opened.store, asked["caller"]))
         if asked.get("storage"):
-            made = service.import_study(asked["spec"], asked["storage"], asked.get("study"), caller=OWNER)
+            made = service.import_study(asked["spec"], asked["storage"], asked.get("study"))
         else:
             table = Path(asked["table"])
-            made = service.import_table(asked["spec"], table.read_bytes(), asked["table"], caller=OWNER)
+            made = service.import_table(asked["spec"], table.read_bytes(), asked["table"])
     write_json(folder / "result.json", {"experiment": made.name})
 
 

@@ -79,7 +79,7 @@ class Finalists:
         """Return the trainings; none where the trials have been trained on all data themselves."""
         del folders
         row = experiment_of(context)
-        known = {one.number for one in finalists(context.store, context.home, row.name)}
+        known = {one.number for one in finalists(context.store, context.home, row)}
         best = context.store.top(row.name) if recorded_of(context).spec.sampling < 1.0 else []
         missing = [trial.number for trial in best if trial.number not in known]
         return Conclusion({"trials": missing}, jobs=[NewJob("finalist", {"trial": number}) for number in missing])

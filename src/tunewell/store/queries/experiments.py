@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from tunewell.spec.errors import NotFoundError
-from tunewell.spec.states import ExperimentState, TrialState
+from tunewell.spec.states import ExperimentState, JobState, TrialState
 from tunewell.store import convert
 from tunewell.store.bound import Bound
 from tunewell.store.queries.merging import first_of
 from tunewell.store.queries.reader import PAGE, Reader
-from tunewell.store.rows import Changed, EventRow, ExperimentRow, ResultKind, ResultRow
+from tunewell.store.queries.visible import sees, sees_job
+from tunewell.store.rows import AccessRow, Changed, EventRow, ExperimentRow, ResultKind, ResultRow, Tallies
 from tunewell.store.tables import COUNTS, change, event, experiment, job, result
 
 _OPEN_STATES = [state for state in ExperimentState if not state.final]
+_access = select(
+    *(experiment.c[name] for name in ("name", "id", "identity", "goal")),
+    *(experiment.c[name] for name in ("owner", "visibility", "deleted_at")),
+)
 _change = select(change)  # controllers look at it many times a second, and building it costs more than executing it
 
 
@@ -31,23 +37,49 @@ class ExperimentQueries(Reader):
 
     def find_experiment(self, name: str) -> ExperimentRow | None:
         """Return an experiment, None if there is none of this name."""
-        rows = self._read(select(experiment).where(experiment.c.name == name))
-        return convert.experiment_row(rows[0]) if rows else None
+        found = self._rows_of(select(experiment).where(experiment.c.name == name))
+        return found[0] if found else None
+
+    def _rows_of(self, query: Any) -> list[ExperimentRow]:
+        """Return experiments, and know from now on what is bound to their names."""
+        rows = [convert.experiment_row(row) for row in self._read(query)]
+        for row in rows:
+            self._known[row.name] = Bound(row.name, row.id, row.identity, row.goal)
+        return rows
+
+    def find_access(self, name: str) -> AccessRow | None:
+        """Return what of an experiment says who may do what with it, None if there is none of this name."""
+        rows = self._read(_access.where(experiment.c.name == name))
+        if not rows:
+            self._known.pop(name, None)
+            return None
+        facts = dict(rows[0]._mapping)
+        self._known[name] = Bound(name, facts.pop("id"), facts.pop("identity"), facts.pop("goal"))
+        return AccessRow(**facts)
 
     def experiments(
         self,
         limit: int = 100,
-        before: str | None = None,
+        before: int | None = None,
         states: Collection[ExperimentState] | None = None,
         search: str = "",
+        seen_by: str | None = None,
+        where: Mapping[str, str] | None = None,
+        deleted: bool = False,
     ) -> list[ExperimentRow]:
-        """Return experiments, newest first, at most `limit`, beginning before (older than) the one named `before`.
+        """Return experiments, newest first, at most `limit`, beginning before (older than) that with id `before`.
 
-        With `states` only those in one of them, with `search` only those whose name contains it, in any case.
+        With `states` only those in one of them, with `search` only those whose name contains it, in any case; with
+        `seen_by` only those that this user sees; with `where` only those of an `owner` or a `project`. Those in the
+        bin (`deleted`) are in a list of their own.
         """
-        chosen = select(experiment.c.id)
+        chosen = select(experiment.c.id).where(experiment.c.deleted_at.is_not(None) == deleted)
+        for column, value in (where or {}).items():
+            chosen = chosen.where(experiment.c[column] == value)
+        if seen_by is not None:
+            chosen = chosen.where(sees(seen_by))
         if before is not None:
-            chosen = chosen.where(experiment.c.id < self._id(before))
+            chosen = chosen.where(experiment.c.id < before)
         if search:
             chosen = chosen.where(experiment.c.name.icontains(search, autoescape=True))
         parts = [chosen] if states is None else [chosen.where(experiment.c.state == state) for state in set(states)]
@@ -55,15 +87,21 @@ class ExperimentQueries(Reader):
             return []
         newest = first_of(parts, ["id"], True, limit).subquery()
         query = select(experiment).where(experiment.c.id.in_(select(newest.c.id))).order_by(experiment.c.id.desc())
-        rows = [convert.experiment_row(row) for row in self._read(query)]
-        for row in rows:
-            self._known[row.name] = Bound(row.name, row.id, row.identity, row.goal)
-        return rows
+        return self._rows_of(query)
+
+    def names(self, seen_by: str, deleted: bool = False, limit: int = PAGE) -> list[str]:
+        """Return the names of the experiments that a user sees, newest first; `deleted`: of those in the bin."""
+        chosen = select(experiment.c.name).where(sees(seen_by), experiment.c.deleted_at.is_not(None) == deleted)
+        return [row.name for row in self._read(chosen.order_by(experiment.c.id.desc()).limit(limit))]
+
+    def holds_identity(self, identity: str) -> bool:
+        """Whether there is an experiment of this identity, in the bin or not."""
+        return bool(self._read(select(experiment.c.id).where(experiment.c.identity == identity)))
 
     def open_experiments(self) -> list[ExperimentRow]:
         """Return the experiments that have not ended, oldest first."""
         query = select(experiment).where(experiment.c.state.in_(_OPEN_STATES)).order_by(experiment.c.id)
-        return [convert.experiment_row(row) for row in self._read(query)]
+        return self._rows_of(query)
 
     def experiment_id(self, name: str) -> int:
         """Return the id of an experiment."""
@@ -82,19 +120,36 @@ class ExperimentQueries(Reader):
         (row,) = self._read(select(*(experiment.c[column] for column in COUNTS.values())).where(this))
         return {state: row._mapping[column] for state, column in COUNTS.items()}
 
+    def tallies(self) -> Tallies:
+        """Return how many experiments, trials and jobs are in each state, zeros included; those in the bin left out."""
+        sums = (func.sum(experiment.c[column]).label(column) for column in COUNTS.values())
+        kept = experiment.c.deleted_at.is_(None)
+        query = select(experiment.c.state, func.count().label("number"), *sums).where(kept)
+        rows = [row._mapping for row in self._read(query.group_by(experiment.c.state))]
+        jobs = self._read(select(job.c.state, func.count().label("number")).group_by(job.c.state))
+        return Tallies(
+            dict.fromkeys(ExperimentState, 0) | {ExperimentState(row["state"]): int(row["number"]) for row in rows},
+            {state: sum(int(row[column]) for row in rows) for state, column in COUNTS.items()},
+            dict.fromkeys(JobState, 0) | {JobState(row.state): int(row.number) for row in jobs},
+        )
+
     def version(self) -> int:
         """Return the number of the latest transaction: while it stays the same, nothing has changed."""
         (row,) = self._read(_change)
         return int(row.number)
 
-    def changed(self, after: int) -> list[Changed]:
+    def changed(self, after: int, seen_by: str | None = None) -> list[Changed]:
         """Return the experiments and jobs that transactions after number `after` have touched, the latest last.
+
+        With `seen_by`, only those that this user sees, or saw until they came into the bin.
 
         A loss of power may take reports back, and their numbers with them: if `after` is above `version()`, begin
         again.
         """
         experiments = select(experiment.c.id, experiment.c.name, experiment.c.version)
-        jobs = select(job.c.id, job.c.version)
+        jobs = select(job.c.id, job.c.version).outerjoin(experiment, job.c.experiment_id == experiment.c.id)
+        if seen_by is not None:
+            experiments, jobs = experiments.where(sees(seen_by)), jobs.where(sees_job(seen_by))
         found = [
             Changed("experiment", row.id, row.name, row.version)
             for row in self._read(experiments.where(experiment.c.version > after))

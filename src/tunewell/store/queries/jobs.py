@@ -12,8 +12,10 @@ from tunewell.spec.states import JobState
 from tunewell.store import convert
 from tunewell.store.queries.merging import first_of
 from tunewell.store.queries.reader import Reader
+from tunewell.store.queries.visible import sees_job
 from tunewell.store.rows import EventRow, JobRow, RequestRow
 from tunewell.store.tables import event, experiment, job, request
+from tunewell.store.tables import experiment as experiment_table
 
 _OPEN_STATES = [state for state in JobState if not state.final]
 _jobs = select(job, experiment.c.name.label("experiment")).outerjoin(experiment, job.c.experiment_id == experiment.c.id)
@@ -43,14 +45,20 @@ class JobQueries(Reader):
         states: Collection[JobState] | None = None,
         before: int | None = None,
         limit: int = 100,
+        seen_by: str | None = None,
     ) -> list[JobRow]:
         """Return jobs, newest first, at most `limit`, beginning before (older than) the one with id `before`.
 
-        With an `experiment` only those about it; with a `kind` or `states` only those of that kind or in one of them.
+        With an `experiment` only those about it; with a `kind` or `states` only those of that kind or in one of them;
+        with `seen_by` only those that this user sees.
         """
         chosen = select(job.c.id)
         if before is not None:
             chosen = chosen.where(job.c.id < before)
+        if seen_by is not None:
+            chosen = chosen.outerjoin(experiment_table, job.c.experiment_id == experiment_table.c.id).where(
+                sees_job(seen_by)
+            )
         if kind is not None:
             chosen = chosen.where(job.c.kind == kind)
         if experiment is not None:  # which has few: its index alone will do

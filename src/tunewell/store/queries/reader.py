@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import sqlalchemy
 from sqlalchemy import Engine, Row, select
 
 from tunewell.spec.errors import NotFoundError, ended, nearest
 from tunewell.store.bound import Bound
-from tunewell.store.dialect import patiently
+from tunewell.store.patience import Patience
 from tunewell.store.tables import experiment
 
 #: Most rows that are read at once where all are wanted.
@@ -18,20 +19,25 @@ PAGE = 1000
 class Reader:
     """An engine, and what is known for good of the experiments."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, patience: Patience) -> None:
         """Take the engine of a database whose tables are up to date, or will be before the first query."""
         self._engine = engine
+        self._patience = patience
         self._known: dict[str, Bound] = {}
 
     def _read(self, query: Any | None) -> list[Row[Any]]:
         """Return the rows of a query; None: that of nothing."""
         if query is None:
             return []
-        return patiently(lambda: self._rows(query))
+        return self._patience.insist(lambda: self._rows(query))
 
     def _rows(self, query: Any) -> list[Row[Any]]:
-        with self._engine.connect() as connection:
-            return list(connection.execute(query))
+        """Return the rows; none where it asks for what no database can hold, such as a number of 20 digits."""
+        try:
+            with self._engine.connect() as connection:
+                return list(connection.execute(query))
+        except (OverflowError, UnicodeEncodeError, sqlalchemy.exc.DataError):
+            return []
 
     def _bound(self, name: str) -> Bound:
         """Return what is bound to an experiment's name; raise `NotFoundError` if there is none of it."""

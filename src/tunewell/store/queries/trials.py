@@ -5,19 +5,36 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, literal, select
+from sqlalchemy import ColumnElement, Row, func, literal, select
 
 from tunewell.spec.errors import NotFoundError
 from tunewell.spec.states import FINAL_TRIAL_STATES, Cause, TrialState
 from tunewell.store import convert, statements
 from tunewell.store.queries.reader import PAGE, Reader
 from tunewell.store.queries.trial_list import Cursor, Sort, TrialList
-from tunewell.store.rows import AttemptRow, HistoryEntry, TrialPage, TrialRow
+from tunewell.store.rows import AttemptRow, HistoryEntry, RunningRow, TrialPage, TrialRow
 from tunewell.store.tables import event, experiment, trial
 
 
 class TrialQueries(Reader):
     """The part of the store that reads trials."""
+
+    def running_trials(self) -> list[RunningRow]:
+        """Return what trials run, of each experiment on each machine, by the names of the experiments."""
+        query = (
+            select(
+                experiment.c.name.label("experiment"),
+                experiment.c.owner,
+                trial.c.host,
+                func.count().label("attempts"),
+                experiment.c.resources,
+            )
+            .join(trial, trial.c.experiment_id == experiment.c.id)
+            .where(experiment.c.running_trials > 0, trial.c.state == TrialState.RUNNING)
+            .group_by(experiment.c.id, trial.c.host)
+            .order_by(experiment.c.name)
+        )
+        return [RunningRow(**row._mapping) for row in self._read(query)]
 
     def trial(self, name: str, number: int) -> TrialRow:
         """Return a trial; raise `NotFoundError` if there is none of this number."""

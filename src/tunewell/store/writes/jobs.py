@@ -54,21 +54,34 @@ class JobWrites(Writer):
     def take_over_job(self, job_id: int) -> int:
         """Make the caller the owner of a job, and return its term: who names an earlier one is refused."""
         self._experiment_of(job_id)
-        taken = update(job).where(job.c.id == job_id).values(term=job.c.term + 1).returning(job.c.term)
-        term: int = self._execute(taken).scalar_one()
+        taken = update(job).where(job.c.id == job_id).values(term=job.c.term + 1, waits_for=None)
+        term: int = self._execute(taken.returning(job.c.term)).scalar_one()
         self._touched_jobs.add(job_id)
         return term
+
+    def set_job_wait(self, job_id: int, waits_for: JsonObject | None) -> None:
+        """Say why a job waits (see `Reason.to_json`); None: nothing is known to keep it."""
+        self._execute(update(job).where(job.c.id == job_id).values(waits_for=waits_for))
+        self._touched_jobs.add(job_id)
 
     def name_job_term(self, job_id: int, term: int, mark: str | None = None) -> None:
         """Write to a job only if `term` is still its term; see `name_term`."""
         self._job_terms[job_id] = term
         self._job_marks[job_id] = mark
 
-    def start_job(self, job_id: int, attempt: int, identity: str, now: float | None = None, host: str = "") -> None:
+    def start_job(
+        self,
+        job_id: int,
+        attempt: int,
+        identity: str,
+        now: float | None = None,
+        host: str = "",
+        resources: JsonObject | None = None,
+    ) -> None:
         """Move a job from waiting to running; the attempt must be the one after its last (the first is 1).
 
         Refused while the job that it has to wait for has not ended. `identity` is what the attempt's folder bears,
-        `host` the machine that it is bound to.
+        `host` the machine that it is bound to, `resources` what it takes; see `Resources.to_json`.
         """
         now = or_present(now)
         values = {
@@ -77,6 +90,7 @@ class JobWrites(Writer):
             "new_identity": identity,
             "new_host": host,
             "new_progress": {},
+            "new_resources": resources,
             "now": now,
         }
         if self._execute(statements.START_JOB, values).rowcount != 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 
 from tunewell.spec.errors import ConflictError, TransitionRefused
 from tunewell.store.rows import JsonObject, Verb
@@ -44,6 +44,13 @@ class RequestWrites(Writer):
             raise ConflictError(f"Key '{key}' was used for another request ({earlier.verb}). Use a new key.")
         return int(earlier.id)
 
+    def close_requests(self, name: str, now: float | None = None) -> None:
+        """Mark all that is asked of an experiment as dealt with."""
+        this = self._find(name)
+        still_open = (request.c.experiment_id == this.id, request.c.handled_at.is_(None))
+        self._execute(update(request).where(*still_open).values(handled_at=or_present(now)))
+        self._touch(this)
+
     def handle_request(self, request_id: int, now: float | None = None) -> None:
         """Mark a request as dealt with; refused if it was already."""
         this = (request.c.id == request_id, request.c.handled_at.is_(None))
@@ -76,6 +83,10 @@ class RequestWrites(Writer):
             raise ConflictError(f"Key '{key}' was used for another request ({row.verb}). Use a new key.")
         given: JsonObject = row.answer
         return given
+
+    def forget_answers(self, before: float) -> None:
+        """Forget what callers were answered under keys before a moment."""
+        self._execute(delete(answer).where(answer.c.created_at < before))
 
     def answer(
         self, caller: str, key: str, verb: str, fingerprint: str, answer_: JsonObject, now: float | None = None

@@ -65,9 +65,9 @@ class TrialWrites(Writer):
     def _follow_default(
         self, this: Bound, number: int, parameters: Mapping[str, Any], origin: str, resume_from: int | None
     ) -> None:
-        """Note which trial is that of the default configuration: the first, or one that goes on from it unchanged."""
-        if number == 1:
-            follows = origin == "default"
+        """Note which trial is that of the default configuration, or one that goes on from it unchanged."""
+        if origin == "default":
+            follows = True
         elif resume_from is not None:
             earlier = {"of_experiment": this.id, "of_trial": resume_from}
             follows = self._execute(statements.DEFAULT_TRIAL, earlier).scalar() == dict(parameters)

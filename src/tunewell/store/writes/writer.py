@@ -41,6 +41,8 @@ class Writer:
         self._committed = bound
         # Experiments that this transaction has created.
         self._created: dict[str, Bound] = {}
+        #: Names of those that it has removed.
+        self.removed: set[str] = set()
         # Job → experiment, by their ids.
         self._job_experiments: dict[int, int | None] = {}
         #: Its number; 0: it has not begun.
@@ -55,8 +57,14 @@ class Writer:
         self._marks: dict[int, str | None] = {}
         self._job_marks: dict[int, str | None] = {}
         self._events: list[dict[str, Any]] = []
+        # User and month → seconds times cores and GPUs.
+        self._spent: defaultdict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0.0])
         #: Whether the trials of an experiment are many, and twice as many as when stock was taken last.
         self._has_grown = False
+
+    def begin(self) -> None:
+        """Take the writer's lock now, without anything to write."""
+        self._begin(durable=False)
 
     def flush(self) -> None:
         """Write what is still held back. Called by the store before it commits.
@@ -68,6 +76,7 @@ class Writer:
         if not self._number:  # reports and elapsed time alone
             self._begin(durable=False)
         self._write_reports()
+        self._write_spent()
         self._write_touched()
         if self._touched_jobs:
             self._write_touched_jobs()
@@ -121,6 +130,12 @@ class Writer:
             self._begin(durable=True)
         self._ends += 1
         return (self._number << 20) + self._ends
+
+    def _write_spent(self) -> None:
+        for (owner, month), (cpu_seconds, gpu_seconds) in self._spent.items():
+            values = {"owner": owner, "month": month, "cpu_seconds": cpu_seconds, "gpu_seconds": gpu_seconds}
+            if cpu_seconds or gpu_seconds:
+                self._connection.execute(statements.add_usage(self._dialect.insert), values)
 
     def _write_touched(self) -> None:
         by_statement: dict[Update, list[JsonObject]] = defaultdict(list)

@@ -194,9 +194,13 @@ def _resized(image: Image.Image, width: int, height: int) -> np.ndarray:
 
 def _open(source: Path | str | bytes) -> ImageFile.ImageFile:
     try:
-        return Image.open(BytesIO(source) if isinstance(source, bytes) else source)
+        image = Image.open(BytesIO(source) if isinstance(source, bytes) else source)
     except UnidentifiedImageError:
         raise PictureError("it is no picture, or damaged") from None
+    if image.format == "EPS":  # whatever the file is called
+        image.close()
+        raise PictureError("it is PostScript, a program that would have to be run")
+    return image
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -22,6 +22,7 @@ def upgrade() -> None:
         sa.Column("moved_to", sa.Text),
     )
     op.execute("INSERT INTO change (id, number) VALUES (1, 0)")
+    _create_storage()
     _create_experiment()
     _create_trial()
     _create_report()
@@ -29,6 +30,10 @@ def upgrade() -> None:
     _create_result()
     _create_event()
     _create_request()
+    _create_account()
+    _create_usage()
+    _create_token()
+    _create_audit()
     _create_answer()
 
 
@@ -36,7 +41,12 @@ def _create_experiment() -> None:
     op.create_table(
         "experiment",
         sa.Column("id", sa.Integer, primary_key=True),
-        sa.Column("name", sa.String(100), nullable=False, unique=True),
+        sa.Column("name", sa.String(151), nullable=False, unique=True),
+        sa.Column("owner", sa.String(50), nullable=False),
+        sa.Column("visibility", sa.String(10), nullable=False),
+        sa.Column("project", sa.String(100), nullable=False),
+        sa.Column("weight", sa.Double, nullable=False),
+        sa.Column("deleted_at", sa.Double),
         sa.Column("identity", sa.String(32), nullable=False),
         sa.Column("goal", sa.String(10), nullable=False),
         sa.Column("state", sa.String(20), nullable=False),
@@ -45,6 +55,7 @@ def _create_experiment() -> None:
         sa.Column("notes", sa.JSON, nullable=False),
         sa.Column("term", sa.Integer, nullable=False),
         sa.Column("version", sa.BigInteger, nullable=False),
+        sa.Column("revision", sa.BigInteger, nullable=False),
         sa.Column("mark", sa.String(32)),
         sa.Column("waiting_trials", sa.Integer, nullable=False),
         sa.Column("running_trials", sa.Integer, nullable=False),
@@ -60,12 +71,22 @@ def _create_experiment() -> None:
         sa.Column("started_at", sa.Double),
         sa.Column("ended_at", sa.Double),
         sa.Column("elapsed_seconds", sa.Double, nullable=False),
+        sa.Column("cpu_seconds", sa.Double, nullable=False),
+        sa.Column("gpu_seconds", sa.Double, nullable=False),
+        sa.Column("resources", sa.JSON),
+        sa.Column("waits_for", sa.JSON),
+        sa.Column("description", sa.Text, nullable=False),
+        sa.Column("tags", sa.JSON, nullable=False),
+        sa.Column("dataset_id", sa.Integer, sa.ForeignKey("dataset.id")),
         sa.Column("home", sa.Text, nullable=False),
         sa.Column("spec", sa.JSON, nullable=False),
         sa.Column("space", sa.JSON, nullable=False),
         sa.Column("algorithm", sa.JSON, nullable=False),
+        sqlite_autoincrement=True,
     )
     op.create_index("experiment_by_state", "experiment", ["state", "id"])
+    op.create_index("experiment_by_owner", "experiment", ["owner", "id"])
+    _create_partial_index("experiment_by_dataset", "experiment", ["dataset_id"], "dataset_id IS NOT NULL")
     _create_version_index("experiment_by_version", "experiment")
 
 
@@ -153,8 +174,11 @@ def _create_job() -> None:
         sa.Column("ended_at", sa.Double),
         sa.Column("cost_seconds", sa.Double, nullable=False),
         sa.Column("peak_memory_bytes", sa.BigInteger),
+        sa.Column("resources", sa.JSON),
+        sa.Column("waits_for", sa.JSON),
         sa.Column("arguments", sa.JSON, nullable=False),
         sa.Column("result", sa.JSON),
+        sqlite_autoincrement=True,
     )
     op.create_index("job_by_experiment", "job", ["experiment_id", "id"])
     op.create_index("job_by_state", "job", ["state", "id"])
@@ -190,6 +214,7 @@ def _create_event() -> None:
         sa.Column("trial", sa.Integer),
         sa.Column("attempt", sa.Integer),
         sa.Column("data", sa.JSON),
+        sqlite_autoincrement=True,
     )
     op.create_index("event_by_experiment", "event", ["experiment_id", "id"])
     op.create_index("event_by_trial", "event", ["experiment_id", "trial", "id"])
@@ -214,6 +239,61 @@ def _create_request() -> None:
     _create_partial_index("request_unhandled", "request", ["id"], "handled_at IS NULL")
 
 
+def _create_account() -> None:
+    op.create_table(
+        "account",
+        sa.Column("name", sa.String(50), primary_key=True),
+        sa.Column("role", sa.String(20), nullable=False),
+        sa.Column("run_code", sa.Boolean, nullable=False),
+        sa.Column("weight", sa.Double, nullable=False),
+        sa.Column("quota", sa.JSON, nullable=False),
+        sa.Column("disk_bytes", sa.BigInteger, nullable=False),
+        sa.Column("created_at", sa.Double, nullable=False),
+        sa.Column("disabled_at", sa.Double),
+    )
+
+
+def _create_usage() -> None:
+    op.create_table(
+        "usage",
+        sa.Column("owner", sa.String(50), primary_key=True),
+        sa.Column("month", sa.String(7), primary_key=True),
+        sa.Column("cpu_seconds", sa.Double, nullable=False),
+        sa.Column("gpu_seconds", sa.Double, nullable=False),
+    )
+
+
+def _create_token() -> None:
+    op.create_table(
+        "token",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("owner", sa.String(50), sa.ForeignKey("account.name"), nullable=False),
+        sa.Column("kind", sa.String(10), nullable=False),
+        sa.Column("sha256", sa.String(64), nullable=False, unique=True),
+        sa.Column("label", sa.Text, nullable=False),
+        sa.Column("created_at", sa.Double, nullable=False),
+        sa.Column("expires_at", sa.Double),
+        sa.Column("used_at", sa.Double),
+        sa.Column("revoked_at", sa.Double),
+    )
+    op.create_index("token_by_owner", "token", ["owner", "id"])
+
+
+def _create_audit() -> None:
+    op.create_table(
+        "audit",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("time", sa.Double, nullable=False),
+        sa.Column("caller", sa.String(50), nullable=False),
+        sa.Column("address", sa.Text, nullable=False),
+        sa.Column("verb", sa.String(50), nullable=False),
+        sa.Column("about", sa.Text, nullable=False),
+        sa.Column("outcome", sa.String(20), nullable=False),
+        sa.Column("data", sa.JSON, nullable=False),
+    )
+    op.create_index("audit_by_caller", "audit", ["caller", "id"])
+
+
 def _create_answer() -> None:
     op.create_table(
         "answer",
@@ -222,6 +302,49 @@ def _create_answer() -> None:
         sa.Column("verb", sa.String(50), nullable=False),
         sa.Column("fingerprint", sa.Text, nullable=False),
         sa.Column("answer", sa.JSON, nullable=False),
+        sa.Column("created_at", sa.Double, nullable=False),
+    )
+
+
+def _create_storage() -> None:
+    op.create_table(
+        "upload",
+        sa.Column("id", sa.String(32), primary_key=True),
+        sa.Column("owner", sa.String(50), nullable=False),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("size", sa.BigInteger, nullable=False),
+        sa.Column("sha256", sa.String(64)),
+        sa.Column("created_at", sa.Double, nullable=False),
+        sa.Column("finished_at", sa.Double),
+    )
+    op.create_index("upload_by_owner", "upload", ["owner"])
+    op.create_table(
+        "dataset",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("name", sa.String(151), nullable=False, unique=True),
+        sa.Column("owner", sa.String(50), nullable=False),
+        sa.Column("visibility", sa.String(10), nullable=False),
+        sa.Column("sha256", sa.String(64), nullable=False),
+        sa.Column("folder", sa.Text, nullable=False),
+        sa.Column("size", sa.BigInteger, nullable=False),
+        sa.Column("files", sa.Integer, nullable=False),
+        sa.Column("job", sa.Integer),
+        sa.Column("created_at", sa.Double, nullable=False),
+        sa.Column("deleted_at", sa.Double),
+    )
+    op.create_index("dataset_by_owner", "dataset", ["owner"])
+    op.create_index("dataset_by_content", "dataset", ["sha256"])
+    op.create_table(
+        "code",
+        sa.Column("sha256", sa.String(64), primary_key=True),
+        sa.Column("owner", sa.String(50), primary_key=True),
+        sa.Column("size", sa.BigInteger, nullable=False),
+        sa.Column("files", sa.Integer, nullable=False),
+        sa.Column("created_at", sa.Double, nullable=False),
+    )
+    op.create_table(
+        "allowed_folder",
+        sa.Column("folder", sa.Text, primary_key=True),
         sa.Column("created_at", sa.Double, nullable=False),
     )
 

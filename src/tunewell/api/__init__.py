@@ -1,0 +1,1 @@
+"""The verbs over HTTP: routes, sign-in, rights, event streams, problem documents."""

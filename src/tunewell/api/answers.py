@@ -1,0 +1,51 @@
+"""Answers that are more than a wire type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+from typing import TypeVar
+from urllib.parse import quote
+
+from fastapi import Request, Response
+from starlette.responses import StreamingResponse
+
+from tunewell.api.settings import BASE
+from tunewell.service.types import Job, Page, Wire
+
+Item = TypeVar("Item")
+#: What keeps a browser from taking a file of a user for a page of ours.
+SANDBOXED = {"Content-Security-Policy": "default-src 'none'; sandbox", "X-Content-Type-Options": "nosniff"}
+#: The same for a report, whose scripts may run where they reach nothing.
+REPORT_POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; "
+    "sandbox allow-scripts allow-downloads"
+)
+
+
+def whole(items: Iterable[Item]) -> Page[Item]:
+    """Return a list that has one page only."""
+    return Page(items=tuple(items))
+
+
+def json_of(answer: Wire, status: int = 200) -> Response:
+    """Return a wire type as an answer."""
+    return Response(answer.model_dump_json(), status, media_type="application/json")
+
+
+def located(request: Request, response: Response, path: str) -> None:
+    """Say where what was made can be found; `path` is below the base."""
+    response.headers["Location"] = f"{request.scope.get('root_path', '')}{BASE}{path}"
+
+
+def accepted(request: Request, response: Response, job: Job) -> Job:
+    """Say where a job that was asked for is to be found."""
+    located(request, response, f"/jobs/{job.id}")
+    return job
+
+
+def streamed(parts: Iterator[str | bytes], media_type: str, name: str = "") -> StreamingResponse:
+    """Return parts as a file to be saved, called `name`; what goes wrong before the first one is an error as usual."""
+    first = [*islice(parts, 1)]
+    headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}", **SANDBOXED}
+    return StreamingResponse(chain(first, parts), headers=headers, media_type=media_type)

@@ -1,0 +1,59 @@
+"""The app: routes, and what stands around them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from anyio import CapacityLimiter
+from fastapi import FastAPI, Request, Response
+
+from tunewell.api import document, health, page, problems
+from tunewell.api.bugs import Bugs
+from tunewell.api.routes import ROUTERS, entrance
+from tunewell.api.settings import BASE, Settings
+from tunewell.api.watching import Watcher
+from tunewell.service.service import Service
+
+#: Parts of files that are received at once, in threads of their own: whoever sends slowly keeps nobody else waiting.
+UPLOADS = 32
+
+
+class Api(FastAPI):
+    """The app whose document is ours."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the document of the API."""
+        if self.openapi_schema is None:
+            self.openapi_schema = document.describe(self)
+        return self.openapi_schema
+
+
+def make_app(service: Service, settings: Settings) -> Api:
+    """Return the app over a service.
+
+    Whatever stands before the routes leaves who asks in `request.state.caller`. `app.state.watcher.close()` has all
+    streams end, so that a server can.
+    """
+    app = Api(
+        title="Tunewell",
+        docs_url=None,
+        redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    app.state.service = service
+    app.state.settings = settings
+    app.state.watcher = Watcher(service, settings.look_seconds)
+    app.state.uploading = CapacityLimiter(UPLOADS)
+    for router in ROUTERS:
+        app.include_router(router, prefix=BASE)
+    app.include_router(entrance.router)
+    app.include_router(health.router)
+    app.add_api_route("/docs", _docs, include_in_schema=False)
+    problems.install(app)
+    app.add_middleware(Bugs)
+    return app
+
+
+def _docs(request: Request) -> Response:
+    root_path = request.scope.get("root_path", "").rstrip("/")
+    return page.answer(request.app.openapi(), f"{root_path}/openapi.json")

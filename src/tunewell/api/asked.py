@@ -1,0 +1,93 @@
+"""What routes take: who asks, and parameters that many of them have.
+
+What is no work is a coroutine: all else waits for a thread, which takes longer than the work.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, cast
+
+from fastapi import Depends, Header, Path, Query, Request
+
+from tunewell.api.watching import Watcher
+from tunewell.service.abroad import abroad
+from tunewell.service.service import Service
+from tunewell.service.types import Caller
+from tunewell.service.verbs import MOST, Verbs
+from tunewell.spec.names import from_address
+
+#: Largest number that is asked for: every program reads it exactly.
+LARGEST = 2**53
+#: What databases can't look for is not in any text.
+_TEXT = r"^[^\x00]*$"
+
+
+async def caller(request: Request) -> Caller:
+    """Return who asks, as whatever stands before the routes has found out."""
+    return cast(Caller, request.state.caller)
+
+
+async def verbs(request: Request) -> Verbs:
+    """Return the verbs of whoever asks."""
+    return verbs_of(request, request.state.caller)
+
+
+def verbs_of(request: Request, caller: Caller) -> Verbs:
+    """Return the verbs of a caller, as they are told to whoever is not on this machine."""
+    service = cast(Service, request.app.state.service)
+    return abroad(service.as_caller(caller), service.home)
+
+
+async def watcher(request: Request) -> Watcher:
+    """Return what looks for changes in this process."""
+    return cast(Watcher, request.app.state.watcher)
+
+
+async def _name(
+    name: Annotated[
+        str,
+        Path(
+            description="`NAME` for one's own, `OWNER~NAME` for anybody's.",
+            pattern=r"^([a-z0-9][a-z0-9_.\-]{0,49}~)?[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$",
+            examples=["ada~signs"],
+        ),
+    ],
+) -> str:
+    return from_address(name)
+
+
+AsCaller = Annotated[Verbs, Depends(verbs)]
+TheCaller = Annotated[Caller, Depends(caller)]
+TheWatcher = Annotated[Watcher, Depends(watcher)]
+#: Name of an experiment, or of a data set, as verbs take it.
+Name = Annotated[str, Depends(_name)]
+Number = Annotated[int, Path(description="Number of a trial.", ge=1, le=2**31 - 1)]
+JobId = Annotated[int, Path(description="Number of a job.", ge=1, le=2**31 - 1)]
+UploadId = Annotated[str, Path(description="Id of an upload.", pattern=r"^[0-9a-f]{32}$", examples=["0" * 32])]
+Sha256 = Annotated[str, Path(description="SHA-256 in hexadecimal.", pattern=r"^[0-9a-f]{64}$", examples=["0" * 64])]
+FilePath = Annotated[str, Path(description="One of the paths in the list of files.", max_length=4000)]
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        description="Of the caller's choice: sent again, nothing more is done, and the answer is the same.",
+        pattern=r"^[\x21-\x7e]{1,200}$",
+    ),
+]
+Limit = Annotated[int, Query(description="Most items of the page.", ge=1, le=MOST)]
+Cursor = Annotated[str | None, Query(description="`next` of the page before.", max_length=200, pattern=_TEXT)]
+After = Annotated[int, Query(description="Only what is behind this number.", ge=0, le=LARGEST)]
+Attempt = Annotated[int | None, Query(description="Default: the latest.", ge=1, le=2**31 - 1)]
+Offset = Annotated[int, Query(description="Where it begins, in bytes.", ge=0, le=LARGEST)]
+LogLimit = Annotated[int, Query(description="Most bytes of a part as JSON.", ge=1, le=1 << 20)]
+Follow = Annotated[bool, Query(description="Whether to wait for what is still being printed, to its end.")]
+Text = Annotated[str, Query(max_length=200, pattern=_TEXT)]
+LastEvent = Annotated[
+    int | None,
+    Header(alias="Last-Event-ID", description="`id` of the last event that was received.", ge=0, le=LARGEST),
+]
+
+
+def prefers_json(request: Request) -> bool:
+    """Whether JSON was asked for by name, where an answer has another form, too."""
+    return "application/json" in request.headers.get("accept", "")

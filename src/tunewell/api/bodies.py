@@ -1,0 +1,112 @@
+"""Bodies of requests that are no JSON of ours: a spec, changes to one, a part of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from anyio import from_thread
+from fastapi import Depends, Request
+
+from tunewell.api.problems import Refusal
+from tunewell.spec.experiment import ExperimentSpec
+from tunewell.spec.files import LARGEST_FILE, parse_spec
+
+_JSON = ("application/json",)
+_YAML = ("application/yaml", "application/x-yaml", "text/yaml")
+
+
+async def _content(request: Request) -> bytes:
+    content = bytearray()
+    async for part in request.stream():
+        content += part
+        if len(content) > LARGEST_FILE:
+            raise Refusal(413, f"the body is larger than {LARGEST_FILE} bytes", kind="too-large", field="body")
+    return bytes(content)
+
+
+def _media_type(request: Request) -> str:
+    return request.headers.get("content-type", _JSON[0]).partition(";")[0].strip().lower()
+
+
+def _text(content: bytes) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise Refusal(400, "the body is no text in UTF-8", kind="no-text", field="body") from None
+
+
+def _spec(request: Request, content: Annotated[bytes, Depends(_content)]) -> dict[str, Any]:
+    media_type = _media_type(request)
+    if media_type not in (*_JSON, *_YAML):
+        raise Refusal(
+            415,
+            f"'{media_type}' is not understood",
+            kind="unknown-media-type",
+            field="Content-Type",
+            remedy=f"Send {_JSON[0]} or {_YAML[0]}",
+        )
+    return parse_spec(_text(content), "json" if media_type in _JSON else "yaml", "body")
+
+
+def pieces_of(request: Request) -> Iterator[bytes]:
+    """Yield a body in the pieces that it comes in, in a thread that the event loop has started; it is held nowhere."""
+    pieces = request.stream()
+
+    async def following() -> bytes | None:
+        return await anext(pieces, None)
+
+    while (piece := from_thread.run(following)) is not None:
+        yield piece
+
+
+#: A spec as JSON, or as YAML where the media type says so.
+Spec = Annotated[dict[str, Any], Depends(_spec)]
+
+_OBJECT = {"type": "object", "additionalProperties": True}
+#: Each field takes the short forms of spec files, too: their names and meanings are told, not their types.
+_SPEC = {
+    **_OBJECT,
+    "properties": {name: {"description": field.description} for name, field in ExperimentSpec.model_fields.items()},
+}
+_EXAMPLE = {
+    "name": "signs",
+    "task": "image-classification",
+    "data": "dataset:sign-digits",
+    "network": "efficientnet-lite0",
+    "objective": {"metric": "accuracy", "goal": "maximize", "target": 0.95},
+    "max_trials": 20,
+}
+_EXAMPLE_YAML = """\
+name: curve
+command: [python, train.py, "{learning_rate}"]
+objective: {metric: f1, goal: maximize}
+parameters:
+  learning_rate: {low: 1e-5, high: 1e-1, log: true}
+max_trials: 20
+"""
+#: What the document of the API says about a body with a spec, with changes, with a part of a file.
+SPEC_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "The spec, as a spec file has it.",
+        "content": {
+            _JSON[0]: {"schema": _SPEC, "example": _EXAMPLE},
+            _YAML[0]: {"schema": _SPEC, "example": _EXAMPLE_YAML},
+        },
+    }
+}
+CHANGES_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "Field → new value; a dotted name for a part of one.",
+        "content": {_JSON[0]: {"schema": _OBJECT, "example": {"max_trials": 40, "objective.target": 0.97}}},
+    }
+}
+PART_BODY: dict[str, Any] = {
+    "requestBody": {
+        "description": "The bytes of the part, as they are.",
+        "required": True,
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}

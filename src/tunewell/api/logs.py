@@ -1,0 +1,105 @@
+"""Logs over HTTP: the whole, a part of it (`Range`), or what is still being printed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import NamedTuple
+
+from anyio.to_thread import run_sync
+from fastapi import Request
+from starlette.responses import Response, StreamingResponse
+
+from tunewell.api.answers import SANDBOXED, json_of
+from tunewell.api.asked import prefers_json
+from tunewell.api.problems import Refusal
+from tunewell.api.watching import Watcher
+from tunewell.service.types import LogPart
+from tunewell.service.verbs import LOG_BYTES
+from tunewell.spec.errors import UserError
+
+#: Offset and most bytes → that part of a log.
+ReadLog = Callable[[int, int], LogPart]
+_RANGE = re.compile(r"bytes=(\d{0,15})-(\d{0,15})")
+_TEXT = "text/plain; charset=utf-8"
+#: How often a log is looked at while it is being printed.
+_LOOK_SECONDS = 0.3
+
+
+class Wanted(NamedTuple):
+    """Which part of a log is asked for."""
+
+    offset: int
+    limit: int
+    follow: bool
+
+
+def answer(request: Request, read: ReadLog, wanted: Wanted, watcher: Watcher) -> Response:
+    """Return a log as text, or a part of it as JSON where that is asked for by name.
+
+    Raises:
+        Refusal: the range that is asked for begins behind the end.
+    """
+    if prefers_json(request):
+        return json_of(read(wanted.offset, wanted.limit))
+    first = read(wanted.offset, LOG_BYTES)
+    if wanted.follow:
+        return StreamingResponse(_followed(read, first, watcher), headers=SANDBOXED, media_type=_TEXT)
+    place = None if wanted.offset else _range(request.headers.get("range", ""), first.size_bytes)
+    if place is None:
+        return _text(read, range(wanted.offset, first.size_bytes), 200, {})
+    headers = {"Content-Range": f"bytes {place.start}-{place.stop - 1}/{first.size_bytes}"}
+    return _text(read, place, 206, headers)
+
+
+def _range(header: str, size: int) -> range | None:
+    """Return the bytes that a `Range` header asks for; None: it asks for none that are served on their own."""
+    found = _RANGE.fullmatch(header.strip())
+    if found is None or found[0] == "bytes=-":
+        return None
+    first, last = found[1], found[2]
+    if not first:
+        begin, end = max(size - int(last), 0), size
+    else:
+        begin, end = int(first), min(int(last) + 1, size) if last else size
+        if last and int(last) < begin:
+            return None  # as the standard has it
+    if begin >= size:
+        raise Refusal(
+            416,
+            f"the log has {size} bytes so far",
+            kind="no-such-part",
+            field="Range",
+            headers={"Content-Range": f"bytes */{size}"},
+        )
+    return range(begin, end)
+
+
+def _text(read: ReadLog, place: range, status: int, headers: dict[str, str]) -> Response:
+    headers = {"Accept-Ranges": "bytes", **SANDBOXED, **headers}
+    return StreamingResponse(_parts(read, place), status, headers, _TEXT)
+
+
+def _parts(read: ReadLog, place: range) -> Iterator[bytes]:
+    offset = place.start
+    while offset < place.stop and (part := read(offset, min(LOG_BYTES, place.stop - offset))).data:
+        yield part.data
+        offset = part.next
+
+
+async def _followed(read: ReadLog, part: LogPart, watcher: Watcher) -> AsyncIterator[bytes]:
+    """Yield a log from a part on until its attempt has ended, or the process does."""
+    path = part.path
+    while True:
+        if part.data:
+            yield part.data
+        if part.ended or watcher.closed:
+            return
+        if not part.data:
+            await watcher.rest(_LOOK_SECONDS)
+        try:
+            part = await run_sync(read, part.next, LOG_BYTES)
+        except UserError:  # it was deleted, or the database does not answer: the reader asks again
+            return
+        if part.path != path:  # another attempt has begun
+            return

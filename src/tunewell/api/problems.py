@@ -1,0 +1,235 @@
+"""Problem documents (RFC 9457): what an answer says where what was asked for can't be done."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.routing import Match
+from starlette.types import Scope
+
+from tunewell.api import metrics
+from tunewell.spec.errors import ArgumentError, SpecErrors, TransitionRefused, UserError, ended
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+_TYPE = "urn:tunewell:problem:"
+#: The kind that all errors of a class have unless they say otherwise → status.
+_STATUSES = {
+    "wrong-input": 422,
+    "invalid-field": 422,
+    "invalid-argument": 422,
+    "invalid-spec": 422,
+    "bad-data": 422,
+    "not-found": 404,
+    "forbidden": 403,
+    "conflict": 409,
+}
+_TITLES = {
+    400: "The request can't be read",
+    401: "Sign in first",
+    403: "No right to it",
+    404: "It does not exist",
+    405: "That can't be done with it",
+    406: "There is no such form of it",
+    409: "It contradicts the present state",
+    412: "It was changed meanwhile",
+    413: "The request is too large",
+    415: "The media type is not understood",
+    416: "There is no such part of it",
+    422: "Something in the request is wrong",
+    428: "The request must be conditional",
+    429: "Too many requests",
+    500: "Something is wrong inside the service",
+    503: "The service can't answer now",
+}
+#: Kinds of errors of the database.
+_STORE_KINDS = ("store-unavailable", "database-not-reached", "database-moved")
+#: Seconds after which something that can't be done now is worth another try.
+RETRY_SECONDS = 1
+
+
+class Part(BaseModel):
+    """One of several things that are wrong."""
+
+    model_config = ConfigDict(frozen=True)
+
+    #: A stable slug by which programs know it.
+    kind: str = ""
+    #: One sentence for people.
+    detail: str
+    #: Where: a field of the spec as a dotted path, or the name of a parameter.
+    field: str = ""
+    #: The value that is wrong; never a secret.
+    value: Any = None
+    #: What to do about it.
+    remedy: str = ""
+    #: What a program needs to word a remedy of its own.
+    facts: Mapping[str, Any] = Field(default_factory=dict)
+
+
+class Problem(Part):
+    """Why what was asked for was not done. What does not apply is left out."""
+
+    #: Which class of problems it is of: `urn:tunewell:problem:not-found` …
+    type: str
+    title: str
+    status: int
+    #: The single problems, where there are several.
+    errors: tuple[Part, ...] = ()
+    #: Number of the request, by which the log of the service has it.
+    request: str = ""
+
+
+class Refusal(UserError):
+    """A request that can't be served as it is; it has a status and headers of its own."""
+
+    def __init__(
+        self, status: int, what: str, *, kind: str, field: str = "", remedy: str = "", headers: Mapping[str, str] = {}
+    ) -> None:
+        """Say why, and what to do about it."""
+        super().__init__(what, field=field, remedy=remedy, kind=kind)
+        self.status = status
+        self.headers = headers
+
+
+def answer(problem: Problem, scope: Scope, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a problem as the answer to the request of a scope."""
+    number = scope.get("state", {}).get("request_id", "")
+    content = problem.model_copy(update={"request": number}).model_dump_json(exclude_defaults=True)
+    return Response(content, problem.status, {"Cache-Control": "no-store", **(headers or {})}, MEDIA_TYPE)
+
+
+def answer_to(error: UserError, scope: Scope) -> Response:
+    """Return a user's error as the answer to the request of a scope."""
+    headers = dict(error.headers) if isinstance(error, Refusal) else {}
+    if error.default_kind in _STORE_KINDS:
+        metrics.STORE_ERRORS.inc()
+        log.warning("a request can't be answered: %s", error)
+        headers["Retry-After"] = str(RETRY_SECONDS)
+        # Which database it is, is the business of those who run the service.
+        error = Refusal(503, "The database can't be used now", kind="store-unavailable")
+    return answer(of_error(error), scope, headers)
+
+
+def plain(status: int, kind: str, detail: str = "", remedy: str = "") -> Problem:
+    """Return a problem that no field is to blame for."""
+    title = title_of(status)
+    return Problem(
+        type=_TYPE + kind, title=title, status=status, kind=kind, detail=ended(detail or title), remedy=remedy
+    )
+
+
+def of_error(error: UserError) -> Problem:
+    """Return what a user's error is as a problem."""
+    general = error.kind if isinstance(error, Refusal) else error.default_kind
+    status = status_of(error)
+    return Problem(
+        type=_TYPE + general,
+        title=title_of(status),
+        status=status,
+        errors=tuple(map(_part, error.parts)) if len(error.parts) > 1 else (),
+        **dict(_part(error)),
+    )
+
+
+def status_of(error: UserError) -> int:
+    """Return the status that a user's error is answered with."""
+    if isinstance(error, Refusal):
+        return error.status
+    return 412 if error.kind == "stale" else _STATUSES.get(error.default_kind, 422)
+
+
+def title_of(status: int) -> str:
+    """Return what people call a status."""
+    return _TITLES.get(status) or HTTPStatus(status).phrase
+
+
+def _part(error: UserError) -> Part:
+    known = error.to_json()
+    return Part(
+        kind=known["kind"],
+        detail=_sendable(ended(known["what"])),
+        field=_sendable(known["field"]),
+        value=_sendable(known["value"]),
+        remedy=_sendable(known["remedy"]),
+        facts=known["facts"],
+    )
+
+
+def _sendable(value: Any) -> Any:
+    """Return a value without what is no Unicode, which a text from JSON may hold and no answer can."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+
+
+# Handlers -------------------------------------------------------------------------------------------------
+
+
+def install(app: FastAPI) -> None:
+    """Have everything that goes wrong in an app answered as a problem; bugs are left to `bugs.Bugs`."""
+    app.add_exception_handler(UserError, _on_user_error)  # type: ignore[arg-type]
+    app.add_exception_handler(TransitionRefused, _on_race)
+    app.add_exception_handler(RequestValidationError, _on_invalid)  # type: ignore[arg-type]
+    app.add_exception_handler(HTTPException, _on_http_error)  # type: ignore[arg-type]
+    app.add_exception_handler(ClientDisconnect, _on_race)
+
+
+async def _on_user_error(request: Request, error: UserError) -> Response:
+    return answer_to(error, request.scope)
+
+
+async def _on_race(request: Request, error: Exception) -> Response:
+    problem = plain(409, "conflict", "Something else has changed it at the same moment", "Try again")
+    return answer(problem, request.scope)
+
+
+async def _on_invalid(request: Request, error: RequestValidationError) -> Response:
+    found = [_argument(one) for one in error.errors()]
+    return answer(of_error(found[0] if len(found) == 1 else _Several(found)), request.scope)
+
+
+class _Several(SpecErrors):
+    def __init__(self, errors: Sequence[UserError]) -> None:
+        super().__init__(errors)
+        self.what = f"The request has {len(errors)} errors"
+
+
+def _argument(found: Mapping[str, Any]) -> ArgumentError:
+    """Return what is wrong with one parameter or field of a request; a value from its body may be a secret."""
+    source, *place = found["loc"]
+    field = ".".join(map(str, place)) if place else str(source)
+    shown = {} if source == "body" or found["type"] == "missing" else {"value": found["input"]}
+    return ArgumentError(field, str(found["msg"]), **shown)
+
+
+async def _on_http_error(request: Request, error: HTTPException) -> Response:
+    headers = dict(error.headers or {})
+    if error.status_code == 404:
+        problem = plain(404, "no-such-address", f"There is nothing at {request.url.path}", "See /docs")
+    elif error.status_code == 405:
+        headers["Allow"] = ", ".join(sorted(_methods_of(request)))
+        problem = plain(405, "method-not-allowed", f"{request.method} is not possible here")
+    else:
+        kind = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
+        problem = plain(error.status_code, kind, str(error.detail))
+    return answer(problem, request.scope, headers)
+
+
+def _methods_of(request: Request) -> set[str]:
+    """Return the methods that an address knows."""
+    every = ("GET", "POST", "PUT", "PATCH", "DELETE")
+    routes = request.app.router.routes
+    return {
+        method
+        for method in every
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
+    }

@@ -1,0 +1,108 @@
+"""What a search has brought: the best trials, reports, charts, exports, models."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Response
+
+from tunewell.api.answers import REPORT_POLICY, streamed, whole
+from tunewell.api.asked import AsCaller, Key, Name
+from tunewell.api.document import ARCHIVE, EXPORT, PAGE_OF_HTML
+from tunewell.service.types import (
+    Chart,
+    Evaluation,
+    Finalist,
+    Model,
+    ModelKind,
+    Page,
+    ReportFile,
+    SearchResult,
+    Snapshot,
+    TrialResult,
+)
+from tunewell.service.verbs import MOST, ChartName, ExportFormat
+
+router = APIRouter(tags=["results"])
+
+
+@router.get("/experiments/{name}/result", summary="Read what a search has brought")
+def result(verbs: AsCaller, name: Name) -> SearchResult:
+    """Return what a search has brought so far."""
+    return verbs.result(name)
+
+
+@router.get("/experiments/{name}/top", summary="List the best trials")
+def top(
+    verbs: AsCaller, name: Name, number: Annotated[int, Query(description="How many.", ge=1, le=MOST)] = 5
+) -> Page[TrialResult]:
+    """Return the best trials, best first."""
+    return whole(verbs.top(name, number))
+
+
+@router.get("/experiments/{name}/snapshot", summary="Read a search as it is now")
+def snapshot(
+    verbs: AsCaller,
+    name: Name,
+    recent: Annotated[int, Query(description="How many of the last that ended.", ge=1, le=MOST)] = 30,
+) -> Snapshot:
+    """Return a search with its trials that run and wait, and the last that ended."""
+    return verbs.snapshot(name, recent)
+
+
+@router.get("/experiments/{name}/export", summary="Export an experiment", response_class=Response, responses=EXPORT)
+def export(
+    verbs: AsCaller, name: Name, format: Annotated[ExportFormat, Query(description="What kind of file.")] = "json"
+) -> Response:
+    """Return all that is known of an experiment and its trials, as a file."""
+    media_type = "application/json" if format == "json" else "text/csv; charset=utf-8"
+    return streamed(verbs.export(name, format), media_type, f"{name.replace('/', '-')}.{format}")
+
+
+@router.get("/experiments/{name}/report", summary="Read the report", response_class=Response, responses=PAGE_OF_HTML)
+def report(verbs: AsCaller, name: Name) -> Response:
+    """Return the HTML report, one file for itself; a browser shows it in a sandbox."""
+    headers = {"Content-Security-Policy": REPORT_POLICY, "X-Content-Type-Options": "nosniff"}
+    return Response(verbs.report(name), headers=headers, media_type="text/html; charset=utf-8")
+
+
+@router.post("/experiments/{name}/report", summary="Write the report into the experiment's folder")
+def write_report(verbs: AsCaller, name: Name, key: Key = None) -> ReportFile:
+    """Write the HTML report beside the files of the experiment."""
+    return verbs.write_report(name, key=key)
+
+
+@router.get("/experiments/{name}/charts/{chart}", summary="Draw a chart")
+def chart(verbs: AsCaller, name: Name, chart: Annotated[ChartName, Path(description="Which.")]) -> Chart:
+    """Return a chart as a Plotly figure."""
+    return verbs.chart(name, chart)
+
+
+@router.get("/experiments/{name}/evaluations", summary="List the detailed evaluations")
+def evaluations(verbs: AsCaller, name: Name) -> Page[Evaluation]:
+    """Return the detailed evaluations that there are, by trial."""
+    return whole(verbs.evaluations(name))
+
+
+@router.get("/experiments/{name}/finalists", summary="List the trials that were trained on all data")
+def finalists(verbs: AsCaller, name: Name) -> Page[Finalist]:
+    """Return the trials of a search on a sample that were trained on all data, best first."""
+    return whole(verbs.finalists(name))
+
+
+@router.get("/experiments/{name}/models", summary="List the models of an experiment")
+def models(verbs: AsCaller, name: Name) -> Page[Model]:
+    """Return the models of an experiment."""
+    return whole(verbs.models(name))
+
+
+@router.get(
+    "/experiments/{name}/models/{kind}/files",
+    summary="Read the files of a model",
+    response_class=Response,
+    responses=ARCHIVE,
+)
+def model_files(verbs: AsCaller, name: Name, kind: Annotated[ModelKind, Path(description="Which.")]) -> Response:
+    """Return the folder of a model as an archive."""
+    parts = verbs.model_files(name, kind)
+    return streamed(parts, "application/x-tar", f"{name.replace('/', '-')}-{kind}.tar")

@@ -1,0 +1,79 @@
+"""Uploads: files that are sent by parts."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Body, Path, Request, Response
+from starlette.requests import ClientDisconnect
+
+from tunewell.api.answers import located, whole
+from tunewell.api.asked import LARGEST, AsCaller, Key, UploadId
+from tunewell.api.bodies import PART_BODY, pieces_of
+from tunewell.api.document import CREATED
+from tunewell.api.sizes import takes
+from tunewell.service.types import Page, Upload
+
+router = APIRouter(tags=["uploads"])
+
+#: Largest part of a file.
+PART_BYTES = 1 << 30
+
+
+@router.get("/uploads", summary="List one's uploads")
+def uploads(verbs: AsCaller) -> Page[Upload]:
+    """Return the caller's uploads that nothing has been made of, the oldest first."""
+    return whole(verbs.uploads())
+
+
+@router.post("/uploads", status_code=201, summary="Begin an upload", responses=CREATED)
+def create_upload(
+    request: Request,
+    response: Response,
+    verbs: AsCaller,
+    name: Annotated[str, Body(description="Name of the file, without folders.", max_length=255)],
+    size: Annotated[int, Body(description="Bytes of the whole.", ge=1, le=LARGEST)],
+    sha256: Annotated[str | None, Body(description="SHA-256 of the whole, in hexadecimal.", max_length=64)] = None,
+    key: Key = None,
+) -> Upload:
+    """Announce a file. It goes a day after its last part, unless something is made of it."""
+    upload = verbs.create_upload(name, size, sha256, key=key)
+    located(request, response, f"/uploads/{upload.id}")
+    return upload
+
+
+@router.get("/uploads/{id}", summary="Read how far an upload is")
+def upload(verbs: AsCaller, id: UploadId) -> Upload:
+    """Return an upload; `received_bytes` is where its next part begins."""
+    return verbs.upload(id)
+
+
+@router.put("/uploads/{id}/parts/{offset}", summary="Send a part", openapi_extra=PART_BODY)
+@takes(PART_BYTES)
+async def put_part(
+    request: Request,
+    verbs: AsCaller,
+    id: UploadId,
+    offset: Annotated[int, Path(description="Where it begins: how many bytes have come.", ge=0, le=LARGEST)],
+) -> Upload:
+    """Add a part. If it breaks off, what has come stays.
+
+    A part that begins anywhere but at `received_bytes` is refused; the problem's `facts` hold that number as `size`.
+    """
+    try:
+        return await run_sync(verbs.put_part, id, offset, pieces_of(request), limiter=request.app.state.uploading)
+    except ClientDisconnect:  # nobody reads the answer
+        return await run_sync(verbs.upload, id)
+
+
+@router.post("/uploads/{id}/finish", summary="Finish an upload")
+def finish_upload(verbs: AsCaller, id: UploadId) -> Upload:
+    """Have it checked that everything has come, undamaged."""
+    return verbs.finish_upload(id)
+
+
+@router.delete("/uploads/{id}", status_code=204, summary="Abandon an upload")
+def abandon_upload(verbs: AsCaller, id: UploadId) -> None:
+    """Forget an upload, and what has come of it."""
+    verbs.abandon_upload(id)

@@ -1,0 +1,92 @@
+"""How the program ends: exit codes, and errors in words. Never a traceback for a user's mistake."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from typing import Any
+
+import typer
+from pydantic import ValidationError
+
+from tunewell.cli import INTERRUPTED
+from tunewell.cli.options import print_json, terminal
+from tunewell.cli.wording import in_json, print_error
+from tunewell.server.launcher import ServiceFailed
+from tunewell.spec.errors import DataError, UserError, ended
+from tunewell.spec.secrets import passwords
+from tunewell.spec.text import clean, is_text
+
+#: Exit codes.
+DONE, NO_RESULT, WRONG_INPUT = 0, 1, 2
+
+#: What a disk or a folder refuses, wherever that comes up.
+_REFUSALS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
+
+
+def run(app: typer.Typer) -> int:
+    """Run commands on the process's arguments; return the exit code."""
+    _warn_of_passwords(sys.argv[1:])
+    try:
+        _check_encoding(sys.argv[1:])
+        result = app(standalone_mode=False)
+    except UserError as error:
+        return complain(error, WRONG_INPUT)
+    except ServiceFailed as error:
+        return complain(UserError(str(error), kind="service-failed"), NO_RESULT)
+    except typer.Exit as error:
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return NO_RESULT
+    except OSError as error:
+        if error.errno not in _REFUSALS:
+            raise
+        problem, place = f"it can't be read or written ({error.strerror})", str(error.filename or "")
+        return complain(DataError(problem, field=place), WRONG_INPUT)
+    except Exception as error:
+        if hasattr(error, "format_message"):  # a wrong option or argument, found by the parser
+            what, context = _with_value(error), getattr(error, "ctx", None)
+            remedy = f"See: {context.command_path} --help" if context is not None and "\n" not in what else ""
+            return complain(UserError(what, kind="usage", remedy=remedy), WRONG_INPUT)
+        raise
+    return result if isinstance(result, int) else DONE
+
+
+def _check_encoding(arguments: list[str]) -> None:
+    """Refuse bytes that are no text: nothing of the kind can be recorded, or shown."""
+    variables = {name: os.environ.get(name, "") for name in ("TUNEWELL_HOME", "TUNEWELL_DATABASE")}
+    for field, given in [*((clean(one), one) for one in arguments), *variables.items()]:
+        if not is_text(given):
+            raise UserError("it is not UTF-8", field=field, remedy="Give another name or path")
+
+
+def _warn_of_passwords(arguments: list[str]) -> None:
+    """Say that a password in the arguments is no secret."""
+    if any(passwords(argument.removeprefix("--database=")) for argument in arguments):
+        is_copy = arguments[:2] == ["database", "copy"]  # which is given two databases
+        remedy = "password in PGPASSWORD" if is_copy else "URL in TUNEWELL_DATABASE"
+        terminal(stderr=True).print(
+            "note: Others on this machine can see the password in the URL, in the list of processes. "
+            f"Give the {remedy} instead, or the password in ~/.pgpass.",
+            style="yellow",
+            soft_wrap=True,
+        )
+
+
+def _with_value(error: Any) -> str:
+    """Return what the parser says, and the value that it was said of, which it leaves out where it asked Pydantic."""
+    cause = error.__cause__
+    given = f" Given: {cause.errors()[0]['input']!r}" if isinstance(cause, ValidationError) else ""
+    return f"{ended(error.format_message())}{given}"
+
+
+def complain(error: UserError, code: int) -> int:
+    """Print an error, also as JSON where the output is to be that; return the code."""
+    print_error(terminal(stderr=True), error)
+    if "--json" in sys.argv[1:]:
+        print_json({"error": in_json(error)})
+    return code

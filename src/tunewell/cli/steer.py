@@ -1,0 +1,123 @@
+"""Commands that change what a search does and what people call it, running or not; and the bin."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Annotated, Any
+
+import typer
+
+from tunewell.cli.options import HOME, DatabaseOption, ExperimentArgument, HomeOption, ServerOption, existing
+from tunewell.display.wording import parameters_text
+from tunewell.spec.errors import SpecError, UserError, shown
+
+
+def set_(
+    experiment: ExperimentArgument,
+    max_trials: Annotated[int | None, typer.Option("--max-trials", help="Number of trials.")] = None,
+    max_concurrency: Annotated[int | None, typer.Option("--max-concurrency", help="Most trials at once.")] = None,
+    max_duration: Annotated[
+        str | None, typer.Option("--max-duration", help="Longest time that the search runs, such as 90m.")
+    ] = None,
+    max_failed_trials: Annotated[
+        str | None, typer.Option("--max-failed-trials", help="Failures allowed: a count, or a share such as 50%.")
+    ] = None,
+    target: Annotated[
+        float | None, typer.Option("--target", help="The search stops as soon as a report reaches this.")
+    ] = None,
+    description: Annotated[str | None, typer.Option("--description", help="What it is about.")] = None,
+    project: Annotated[str | None, typer.Option("--project", help="What it belongs to; '' for nothing.")] = None,
+    tags: Annotated[
+        list[str] | None, typer.Option("--tag", help="A tag, instead of those that there are; repeat it for more.")
+    ] = None,
+    weight: Annotated[
+        float | None, typer.Option("--weight", help="Its share, in proportion to those of its owner's others.")
+    ] = None,
+    private: Annotated[
+        bool | None, typer.Option("--private/--team", help="Who sees it: its owner alone, or everybody.")
+    ] = None,
+    home: HomeOption = HOME,
+    database: DatabaseOption = None,
+    server: ServerOption = None,
+) -> None:
+    """Change how far a search goes and what people set of it. A running one goes on with that."""
+    given: dict[str, Any] = {
+        "max_trials": max_trials,
+        "max_concurrency": max_concurrency,
+        "max_duration": max_duration,
+        "max_failed_trials": None if max_failed_trials is None else _value(max_failed_trials),
+        "objective.target": target,
+        "description": description,
+        "project": project,
+        "tags": tags or None,
+        "weight": weight,
+        "visibility": None if private is None else "private" if private else "team",
+    }
+    changes = {field: value for field, value in given.items() if value is not None}
+    if not changes:
+        raise UserError("there is nothing to change", remedy="Give an option such as --max-trials 50; see --help")
+    with existing(home, database, server, "write") as service:
+        service.update(experiment, changes)
+    print(f"Experiment '{experiment}' is changed: {', '.join(changes)}.")
+
+
+def add(
+    experiment: ExperimentArgument,
+    parameters: Annotated[
+        list[str], typer.Argument(metavar="NAME=VALUE ...", help="All parameters, such as learning_rate=0.01.")
+    ],
+    home: HomeOption = HOME,
+    database: DatabaseOption = None,
+    server: ServerOption = None,
+) -> None:
+    """Have a configuration of your own tried next by a search. It counts as one of its trials."""
+    values: dict[str, Any] = {}
+    for text in parameters:
+        name, given, value = text.partition("=")
+        if not given or not name:
+            raise SpecError("parameters", f"{shown(text)} is not possible", "Write NAME=VALUE, such as epochs=10", text)
+        values[name] = _value(value)
+    with existing(home, database, server, "write") as service:
+        added = service.add_trial(experiment, values)
+    print(f"'{experiment}' tries this next: {parameters_text(added.parameters)}")
+
+
+def _value(text: str) -> Any:
+    """Return a value as JSON has it, a plain text without quotes; what is written like a number is one."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return text if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def delete(
+    experiment: ExperimentArgument,
+    for_good: Annotated[
+        bool, typer.Option("--for-good", help="Remove one that is in the bin, with its trials and files.")
+    ] = False,
+    home: HomeOption = HOME,
+    database: DatabaseOption = None,
+    server: ServerOption = None,
+) -> None:
+    """Put an ended experiment into the bin."""
+    with existing(home, database, server, "write") as service:
+        if for_good:
+            service.purge(experiment)
+            print(f"Experiment '{experiment}' is removed.")
+            return
+        service.delete(experiment)
+    print(f"Experiment '{experiment}' is in the bin. Take it out again: tunewell restore {experiment}")
+
+
+def restore(
+    experiment: ExperimentArgument,
+    home: HomeOption = HOME,
+    database: DatabaseOption = None,
+    server: ServerOption = None,
+) -> None:
+    """Take an experiment out of the bin."""
+    with existing(home, database, server, "write") as service:
+        service.restore(experiment)
+    print(f"Experiment '{experiment}' is restored.")

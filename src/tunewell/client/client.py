@@ -1,0 +1,427 @@
+"""The verbs of a server, over HTTP."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from tunewell.client.connection import Connection
+from tunewell.client.people import PeopleClient
+from tunewell.client.requests import check_name, check_no_path, file_path, named, part, texts
+from tunewell.client.servers import server_and_token
+from tunewell.client.shipping import send_pictures
+from tunewell.client.storage import StorageClient
+from tunewell.service import types, verbs
+from tunewell.service.types import Page
+from tunewell.spec.errors import ArgumentError, DataError
+from tunewell.spec.states import Cause, ExperimentState, JobState, TrialState
+
+#: A version that no database reaches: nothing has changed since.
+_NEVER = 2**53
+
+
+class Client(StorageClient, PeopleClient):
+    """The verbs of whoever a token belongs to, carried out by a server; see `Verbs`. Use it as a context manager.
+
+    What a server can't do for others, such as writing to a path of its machine, is refused.
+    """
+
+    def __init__(self, server: str | None = None, token: str | None = None) -> None:
+        """Take the server's address and a token; default: `TUNEWELL_SERVER` and `TUNEWELL_TOKEN`, or the last login.
+
+        Raises:
+            ArgumentError: the address is none, or there is none.
+        """
+        self._connection = Connection(*server_and_token(server, token))
+
+    @classmethod
+    def over(cls, connection: Connection) -> Self:
+        """Return the verbs over a connection that is there already."""
+        client = cls.__new__(cls)
+        client._connection = connection
+        return client
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._connection.close()
+
+    def _job(self, path: str, body: Any = None, *, key: str | None) -> types.Job:
+        """Ask for a job; without a key, one that was asked for alike and has not ended is that."""
+        return self._read(types.Job, self._connection.wish(path, body, key=key))
+
+    # Submitting -------------------------------------------------------------------------------------------
+
+    def check(self, spec: Mapping[str, Any], *, line: str | None = None) -> types.Checked:
+        """See `Verbs.check`."""
+        return self._command(types.Checked, "POST", "/experiments", dict(spec), key=None, dry_run=True, line=line)
+
+    def create(
+        self, spec: Mapping[str, Any], *, new: verbs.Fresh = "never", key: str | None = None
+    ) -> types.Submission:
+        """See `Verbs.create`."""
+        return self._command(types.Submission, "POST", "/experiments", dict(spec), key=key, new=new)
+
+    def update(
+        self, name: str, changes: Mapping[str, Any], *, revision: int | None = None, key: str | None = None
+    ) -> types.Experiment:
+        """See `Verbs.update`."""
+        match = {"If-Match": "*" if revision is None else f'"{revision}"'}
+        response = self._connection.command("PATCH", _experiment(name), dict(changes), key=key, headers=match)
+        return self._read(types.Experiment, response)
+
+    def clone(self, name: str, changes: Mapping[str, Any] | None = None) -> types.Clone:
+        """See `Verbs.clone`."""
+        body = {"changes": dict(changes or {})}
+        return self._command(types.Clone, "POST", f"{_experiment(name)}/clone", body, key=None)
+
+    def delete(self, name: str, *, key: str | None = None) -> None:
+        """See `Verbs.delete`."""
+        self._connection.command("DELETE", _experiment(name), key=key)
+
+    def restore(self, name: str, *, key: str | None = None) -> types.Experiment:
+        """See `Verbs.restore`."""
+        return self._command(types.Experiment, "POST", f"{_experiment(name)}/restore", key=key)
+
+    def purge(self, name: str, *, key: str | None = None) -> None:
+        """See `Verbs.purge`."""
+        self._connection.command("DELETE", f"/bin/{named(name)}", key=key)
+
+    def import_table(
+        self, spec: Mapping[str, Any], table: bytes, origin: str, *, key: str | None = None
+    ) -> types.Submission:
+        """See `Verbs.import_table`."""
+        try:
+            body = {"spec": dict(spec), "table": table.decode(), "origin": origin}
+        except UnicodeDecodeError:
+            raise DataError("it is no text in UTF-8", field=origin, remedy="Save it as UTF-8") from None
+        return self._command(types.Submission, "POST", "/imports", body, key=key)
+
+    def import_study(
+        self, spec: Mapping[str, Any], storage: str, study: str | None = None, *, key: str | None = None
+    ) -> types.Submission:
+        """Refuse it: the server can't open a storage that only this machine may reach."""
+        raise _tables_only()
+
+    # Experiments ------------------------------------------------------------------------------------------
+
+    def experiments(
+        self,
+        *,
+        states: Sequence[ExperimentState] | None = None,
+        search: str = "",
+        owner: str | None = None,
+        project: str | None = None,
+        deleted: bool = False,
+        cursor: str | None = None,
+        limit: int = verbs.PAGE,
+    ) -> Page[types.ExperimentSummary]:
+        """See `Verbs.experiments`."""
+        return self._get(
+            Page[types.ExperimentSummary],
+            "/bin" if deleted else "/experiments",
+            state=texts(states),
+            search=search or None,
+            owner=owner,
+            project=project,
+            cursor=cursor,
+            limit=limit,
+        )
+
+    def experiment(self, name: str) -> types.Experiment:
+        """See `Verbs.experiment`."""
+        return self._get(types.Experiment, _experiment(name))
+
+    def result(self, name: str) -> types.SearchResult:
+        """See `Verbs.result`."""
+        return self._get(types.SearchResult, f"{_experiment(name)}/result")
+
+    def top(self, name: str, number: int = 5) -> tuple[types.TrialResult, ...]:
+        """See `Verbs.top`."""
+        return self._get(Page[types.TrialResult], f"{_experiment(name)}/top", number=number).items
+
+    def snapshot(self, name: str, recent: int = 30) -> types.Snapshot:
+        """See `Verbs.snapshot`."""
+        return self._get(types.Snapshot, f"{_experiment(name)}/snapshot", recent=recent)
+
+    def export(self, name: str, format: verbs.ExportFormat = "json") -> Iterator[str]:
+        """See `Verbs.export`."""
+        return codecs.iterdecode(self._parts(f"{_experiment(name)}/export", format=format), "utf-8")
+
+    def report(self, name: str) -> str:
+        """See `Verbs.report`."""
+        return self._connection.ask("GET", f"{_experiment(name)}/report").text
+
+    def write_report(self, name: str, *, key: str | None = None) -> types.ReportFile:
+        """See `Verbs.write_report`."""
+        return self._command(types.ReportFile, "POST", f"{_experiment(name)}/report", key=key)
+
+    def chart(self, name: str, chart: verbs.ChartName = "history") -> types.Chart:
+        """See `Verbs.chart`."""
+        return self._get(types.Chart, f"{_experiment(name)}/charts/{part(chart)}")
+
+    def events(self, name: str, after: int = 0, limit: int = verbs.MOST) -> tuple[types.Event, ...]:
+        """See `Verbs.events`."""
+        return self._get(Page[types.Event], f"{_experiment(name)}/events", after=after, limit=limit).items
+
+    def stop(self, name: str, *, key: str | None = None) -> None:
+        """See `Verbs.stop`."""
+        self._command(types.Experiment, "POST", f"{_experiment(name)}/stop", key=key)
+
+    def pause(self, name: str, *, key: str | None = None) -> None:
+        """See `Verbs.pause`."""
+        self._command(types.Experiment, "POST", f"{_experiment(name)}/pause", key=key)
+
+    def resume(self, name: str, *, key: str | None = None) -> None:
+        """See `Verbs.resume`."""
+        self._command(types.Experiment, "POST", f"{_experiment(name)}/resume", key=key)
+
+    def retry(
+        self, name: str, trials: Sequence[int] = (), cause: Cause | None = None, *, key: str | None = None
+    ) -> tuple[int, ...]:
+        """See `Verbs.retry`."""
+        body = {"trials": list(trials), "cause": cause}
+        return self._command(Page[int], "POST", f"{_experiment(name)}/retry", body, key=key).items
+
+    # Trials -----------------------------------------------------------------------------------------------
+
+    def trials(
+        self,
+        name: str,
+        *,
+        states: Sequence[TrialState] | None = None,
+        cause: Cause | None = None,
+        sort: verbs.TrialOrder = "number",
+        descending: bool = False,
+        after: int = 0,
+        cursor: str | None = None,
+        limit: int = verbs.PAGE,
+    ) -> Page[types.Trial]:
+        """See `Verbs.trials`."""
+        return self._get(
+            Page[types.Trial],
+            f"{_experiment(name)}/trials",
+            state=texts(states),
+            cause=cause,
+            sort=sort,
+            descending="true" if descending else None,
+            after=after,
+            cursor=cursor,
+            limit=limit,
+        )
+
+    def trial(self, name: str, number: int) -> types.TrialDetails:
+        """See `Verbs.trial`."""
+        return self._get(types.TrialDetails, _trial(name, number))
+
+    def export_trials(
+        self, name: str, *, after: int = 0, cursor: str | None = None, limit: int = verbs.PAGE
+    ) -> Page[types.ExportedTrial]:
+        """See `Verbs.export_trials`."""
+        path = f"{_experiment(name)}/export/trials"
+        return self._get(Page[types.ExportedTrial], path, after=after, cursor=cursor, limit=limit)
+
+    def reports(
+        self, name: str, number: int, *, attempt: int | None = None, after: int | None = None, limit: int = verbs.MOST
+    ) -> tuple[types.Report, ...]:
+        """See `Verbs.reports`."""
+        path = f"{_trial(name, number)}/reports"
+        return self._get(Page[types.Report], path, attempt=attempt, after=after, limit=limit).items
+
+    def log(
+        self, name: str, number: int, *, attempt: int | None = None, offset: int = 0, limit: int = verbs.LOG_BYTES
+    ) -> types.LogPart:
+        """See `Verbs.log`."""
+        path = f"{_trial(name, number)}/log"
+        return self._get(types.LogPart, path, attempt=attempt, offset=offset, limit=limit)
+
+    def artifacts(self, name: str, number: int, *, attempt: int | None = None) -> tuple[types.Artifact, ...]:
+        """See `Verbs.artifacts`."""
+        return self._get(Page[types.Artifact], f"{_trial(name, number)}/artifacts", attempt=attempt).items
+
+    def artifact(self, name: str, number: int, path: str, *, attempt: int | None = None) -> Iterator[bytes]:
+        """See `Verbs.artifact`."""
+        return self._parts(f"{_trial(name, number)}/artifacts/{file_path(path)}", attempt=attempt)
+
+    def add_reports(
+        self, name: str, number: int, attempt: int, reports: Sequence[types.GivenReport], *, key: str | None = None
+    ) -> types.Taken:
+        """See `Verbs.add_reports`."""
+        body = {"reports": [report.model_dump(mode="json") for report in reports]}
+        return self._command(types.Taken, "POST", f"{_trial(name, number)}/reports", body, key=key, attempt=attempt)
+
+    def add_trial(self, name: str, parameters: Mapping[str, Any], *, key: str | None = None) -> types.OwnConfiguration:
+        """See `Verbs.add_trial`."""
+        body = {"parameters": dict(parameters)}
+        return self._command(types.OwnConfiguration, "POST", f"{_experiment(name)}/trials", body, key=key)
+
+    def stop_trial(self, name: str, number: int, *, key: str | None = None) -> None:
+        """See `Verbs.stop_trial`."""
+        self._command(types.Experiment, "POST", f"{_trial(name, number)}/stop", key=key)
+
+    def retry_trial(self, name: str, number: int, *, key: str | None = None) -> None:
+        """See `Verbs.retry_trial`."""
+        self._command(types.Experiment, "POST", f"{_trial(name, number)}/retry", key=key)
+
+    # Before and after the search --------------------------------------------------------------------------
+
+    def check_data(self, spec: Mapping[str, Any], *, key: str | None = None) -> types.Job:
+        """See `Verbs.check_data`."""
+        return self._job("/data-checks", dict(spec), key=key)
+
+    def probe(self, name: str, *, key: str | None = None) -> types.Job:
+        """See `Verbs.probe`."""
+        return self._job(f"{_experiment(name)}/probe", key=key)
+
+    def import_in_background(
+        self,
+        spec: Mapping[str, Any],
+        *,
+        table: Path | None = None,
+        storage: str | None = None,
+        study: str | None = None,
+        key: str | None = None,
+    ) -> types.Job:
+        """Refuse it, as `import_study`: a table that can be sent is imported at once."""
+        raise _tables_only()
+
+    def train_finalists(self, name: str, *, key: str | None = None) -> types.Job:
+        """See `Verbs.train_finalists`."""
+        return self._job(f"{_experiment(name)}/finalists", key=key)
+
+    def evaluate(self, name: str, *, key: str | None = None) -> types.Job:
+        """See `Verbs.evaluate`."""
+        return self._job(f"{_experiment(name)}/evaluate", key=key)
+
+    def retrain(
+        self, name: str, trial: int | None = None, output: Path | None = None, *, key: str | None = None
+    ) -> types.Job:
+        """See `Verbs.retrain`; the model lies on the server."""
+        check_no_path(output=output)
+        return self._job(f"{_experiment(name)}/retrain", {"trial": trial}, key=key)
+
+    def predict(
+        self,
+        model: str,
+        inputs: Sequence[Path] = (),
+        output: Path | None = None,
+        drawn: Path | None = None,
+        *,
+        upload: str | None = None,
+        key: str | None = None,
+    ) -> types.Job:
+        """See `Verbs.predict`; pictures of this machine are sent first. `model` is an experiment."""
+        check_no_path(output=output, drawn=drawn)
+        if bool(inputs) == (upload is not None):
+            raise ArgumentError("inputs", "it takes pictures, or an upload", "Name one of the two")
+        self.experiment(model)  # nothing is sent for nothing
+        upload = upload or send_pictures(self, inputs)
+        return self._job(f"{_experiment(model)}/predict", {"upload": upload}, key=key)
+
+    def export_model(self, model: str, output: Path | None = None, *, key: str | None = None) -> types.Job:
+        """See `Verbs.export_model`; the folder is one of the job's files. `model` is an experiment."""
+        check_no_path(output=output)
+        return self._job(f"{_experiment(model)}/export-model", key=key)
+
+    def evaluations(self, name: str) -> tuple[types.Evaluation, ...]:
+        """See `Verbs.evaluations`."""
+        return self._get(Page[types.Evaluation], f"{_experiment(name)}/evaluations").items
+
+    def finalists(self, name: str) -> tuple[types.Finalist, ...]:
+        """See `Verbs.finalists`."""
+        return self._get(Page[types.Finalist], f"{_experiment(name)}/finalists").items
+
+    def models(self, name: str) -> tuple[types.Model, ...]:
+        """See `Verbs.models`."""
+        return self._get(Page[types.Model], f"{_experiment(name)}/models").items
+
+    def model_files(self, name: str, kind: Literal["best", "retrained"]) -> Iterator[bytes]:
+        """See `Verbs.model_files`."""
+        return self._parts(f"{_experiment(name)}/models/{part(kind)}/files")
+
+    # Jobs -------------------------------------------------------------------------------------------------
+
+    def jobs(
+        self,
+        *,
+        experiment: str | None = None,
+        kind: types.JobKind | None = None,
+        states: Sequence[JobState] | None = None,
+        cursor: str | None = None,
+        limit: int = verbs.PAGE,
+    ) -> Page[types.Job]:
+        """See `Verbs.jobs`."""
+        check_name(experiment)
+        about = None if experiment is None else experiment.replace("/", "~", 1)
+        return self._get(
+            Page[types.Job], "/jobs", experiment=about, kind=kind, state=texts(states), cursor=cursor, limit=limit
+        )
+
+    def job(self, id: int) -> types.Job:
+        """See `Verbs.job`."""
+        return self._get(types.Job, f"/jobs/{id}")
+
+    def job_log(self, id: int, *, offset: int = 0, limit: int = verbs.LOG_BYTES) -> types.LogPart:
+        """See `Verbs.job_log`."""
+        return self._get(types.LogPart, f"/jobs/{id}/log", offset=offset, limit=limit)
+
+    def job_artifacts(self, id: int) -> tuple[types.Artifact, ...]:
+        """See `Verbs.job_artifacts`."""
+        return self._get(Page[types.Artifact], f"/jobs/{id}/artifacts").items
+
+    def job_artifact(self, id: int, path: str) -> Iterator[bytes]:
+        """See `Verbs.job_artifact`."""
+        return self._parts(f"/jobs/{id}/artifacts/{file_path(path)}")
+
+    def stop_job(self, id: int, *, key: str | None = None) -> types.Job:
+        """See `Verbs.stop_job`."""
+        return self._command(types.Job, "POST", f"/jobs/{id}/stop", key=key)
+
+    def retry_job(self, id: int, *, key: str | None = None) -> types.Job:
+        """See `Verbs.retry_job`."""
+        return self._command(types.Job, "POST", f"/jobs/{id}/retry", key=key)
+
+    # The service ------------------------------------------------------------------------------------------
+
+    def tasks(self) -> tuple[types.Task, ...]:
+        """See `Verbs.tasks`."""
+        return self._get(Page[types.Task], "/tasks").items
+
+    def network(self, name: str) -> types.Network:
+        """See `Verbs.network`."""
+        return self._get(types.Network, f"/networks/{part(name)}")
+
+    def version(self) -> int:
+        """See `Verbs.version`."""
+        return self.changes(_NEVER).version
+
+    def changes(self, after: int = 0) -> types.Changes:
+        """See `Verbs.changes`."""
+        return self._get(types.Changes, "/events", after=after)
+
+    def queue(self) -> types.Queue:
+        """See `Verbs.queue`."""
+        return self._get(types.Queue, "/queue")
+
+    def resources(self) -> types.Capacity:
+        """See `Verbs.resources`."""
+        return self._get(types.Capacity, "/resources")
+
+
+def _experiment(name: str) -> str:
+    return f"/experiments/{named(name)}"
+
+
+def _trial(name: str, number: int) -> str:
+    return f"{_experiment(name)}/trials/{number}"
+
+
+def _tables_only() -> ArgumentError:
+    return ArgumentError("storage", "a server imports tables only", "Export the study as CSV, and import that")

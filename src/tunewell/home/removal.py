@@ -1,0 +1,99 @@
+"""Removing the folders of an experiment for good, in steps of which each may be the last before a power failure.
+
+A note in the home names the folders before what is on record goes. While the experiment is on record, the note means
+nothing; when it is not, whatever the note names and still bears the experiment's identity is moved away, and deleted.
+"""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from tunewell.home.home import LOCK, Home
+from tunewell.schedulers.leftovers import living
+from tunewell.schedulers.records import identity_of
+from tunewell.spec.errors import ConflictError
+from tunewell.store.store import Store
+from tunewell.trial.files import flush, read_json, write_json
+
+#: Folder of the home for what is being removed.
+REMOVED = "removed"
+_NOTE = "note.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What is to be removed of one experiment."""
+
+    home: Home
+    #: Folder of the note, and of what was moved away.
+    folder: Path
+
+    @classmethod
+    def prepared(cls, home: Home, store: Store, name: str, jobs: list[int]) -> Removal:
+        """Write the note for an experiment and its jobs.
+
+        Raises:
+            ConflictError: a process that it started still runs.
+        """
+        identity = store.identity(name)
+        assert identity is not None, name
+        places = home.places(name)
+        for place in places:
+            busy = living(place.glob("trials/*/*"))
+            if busy is not None:
+                raise ConflictError(f"processes of experiment '{name}' still run ({busy})", remedy="Wait for their end")
+        removal = cls(home, home.folder / REMOVED / identity)
+        removal.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        note = {
+            "database": store.place,
+            "experiments": [str(place.relative_to(home.folder)) for place in places],
+            "jobs": {job: _identities(store, job) for job in jobs},
+        }
+        write_json(removal.folder / _NOTE, note, durable=True)
+        flush(removal.folder.parent)
+        return removal
+
+    def finish(self) -> None:
+        """Remove the files: the experiment is on record no more. What can't be removed now is tried again later."""
+        note = read_json(self.folder / _NOTE) or {"experiments": [], "jobs": {}}
+        for place in note["experiments"]:
+            self._move_away(self.home.folder / place, [self.folder.name])
+        for job, identities in note["jobs"].items():
+            folder = self.home.job(int(job))
+            for attempt in folder.glob("*/"):
+                self._move_away(attempt, identities)
+            if folder.is_dir() and {path.name for path in folder.iterdir()} <= {LOCK}:
+                shutil.rmtree(folder, ignore_errors=True)
+        for moved in self.folder.glob("*/"):
+            shutil.rmtree(moved, ignore_errors=True)
+        if not list(self.folder.glob("*/")):
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _move_away(self, folder: Path, identities: Collection[str]) -> None:
+        """Take a folder that bears one of these identities out of its place.
+
+        A link, and what lies outside of the home in truth, is left alone.
+        """
+        if folder.is_symlink() or identity_of(folder) not in identities:
+            return
+        if folder.resolve().is_relative_to(self.home.folder.resolve()):
+            with suppress(FileNotFoundError):  # another process does the same
+                folder.rename(self.folder / uuid.uuid4().hex)
+
+
+def finish_removals(home: Home, store: Store) -> None:
+    """Finish what was begun in this home and never ended. A note on what is still on record means nothing."""
+    for folder in (home.folder / REMOVED).glob("*/"):
+        note = read_json(folder / _NOTE)
+        if note is not None and note["database"] == store.place and not store.holds_identity(folder.name):
+            Removal(home, folder).finish()
+
+
+def _identities(store: Store, job: int) -> list[str]:
+    """Return those of the attempts at a job."""
+    return [event.data["identity"] for event in store.job_events(job) if event.kind == "started"]

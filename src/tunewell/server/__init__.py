@@ -1,0 +1,1 @@
+"""`tunewell serve`: the processes of a service, and what keeps them running."""

@@ -1,0 +1,35 @@
+"""Opening the home of a service, as each of its processes does for itself."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from tunewell.server.channel import Order
+from tunewell.service.service import Service
+from tunewell.store.errors import Busy, Unreachable
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 0.5
+
+
+def opened(order: Order) -> Service:
+    """Return the service of an order; where it was at work before, a database that is away is waited for.
+
+    Raises:
+        UserError: it can't be opened.
+    """
+    told = False
+    while True:
+        try:
+            service = Service(order.options.home, order.options.database)
+            service.allows_functions = order.options.allow_functions
+            return service
+        except (Unreachable, Busy) as error:
+            if order.first:
+                raise
+            if not told:
+                log.error("the database can't be used (%s); trying again", error)
+            told = True
+            time.sleep(RETRY_SECONDS)

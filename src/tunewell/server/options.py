@@ -1,0 +1,144 @@
+"""How a service is started. Standard library only: the launcher waits for nothing."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from tunewell.spec.errors import ArgumentError
+
+LogFormat = Literal["text", "json"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+#: Names by which programs on this machine address it.
+_OWN_NAMES = ("localhost", "127.0.0.1", "[::1]")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `tunewell serve` is given."""
+
+    home: Path
+    #: URL of the database; None: the home's own.
+    database: str | None = None
+    host: str = "127.0.0.1"
+    #: 0: one that is free.
+    port: int = 8700
+    #: Number of processes that answer requests.
+    workers: int = 1
+    #: Path below which a reverse proxy shows the service, without a slash at its end; empty: at the top.
+    root_path: str = ""
+    #: Names, beside those of this machine, by which browsers address the service.
+    allowed_hosts: tuple[str, ...] = ()
+    #: Addresses of reverse proxies, which are believed what they say of the client.
+    trusted_proxies: tuple[str, ...] = ()
+    #: Where a token for programs is written.
+    token_file: Path | None = None
+    #: Whether running trials end with the service, instead of living on.
+    stop_trials: bool = False
+    #: Whom trials that run users' code run as; None: as the service itself does.
+    trial_user: str | None = None
+    #: Whether users who may run code may send Python functions, as pickles.
+    allow_functions: bool = False
+    log_format: LogFormat = "text"
+    log_level: LogLevel = "info"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only programs on this machine reach it."""
+        return is_loopback(self.host)
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """All names by which it may be addressed, as a `Host` header has them, without the port."""
+        own = () if _is_wildcard(self.host) else (f"[{self.host}]" if ":" in self.host else self.host,)
+        return tuple(dict.fromkeys((*_OWN_NAMES, *own, *self.allowed_hosts)))
+
+    @property
+    def address(self) -> str:
+        """Where people find it, once the port is known."""
+        host = self.host if self.is_loopback or not self.allowed_hosts else ""
+        if host:
+            shown = f"[{host}]" if ":" in host else host
+            return f"http://{shown}:{self.port}{self.root_path}"
+        # Whoever names other hosts has a proxy before it, or a name in the network.
+        name = self.allowed_hosts[0]
+        if self.trusted_proxies:
+            return f"https://{name}{self.root_path}"
+        return f"http://{name}:{self.port}{self.root_path}"
+
+    @property
+    def direct_address(self) -> str:
+        """Where programs on this machine find it, whatever stands before it, once the port is known."""
+        host = self.host
+        if _is_wildcard(host):
+            host = "::1" if ":" in host else "127.0.0.1"
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    def check(self) -> None:
+        """Raise `ArgumentError` where the options don't go together."""
+        if self.workers < 1:
+            raise ArgumentError("workers", "at least one process must answer requests", "Use 1", self.workers)
+        if not 0 <= self.port <= 65535:
+            raise ArgumentError("port", f"a port is a number from 0 to 65535, and not {self.port}", value=self.port)
+        if self.root_path and (not self.root_path.startswith("/") or self.root_path.endswith("/")):
+            raise ArgumentError(
+                "root_path",
+                f"'{self.root_path}' must begin with a slash, and not end with one",
+                "Write it as in /tunewell",
+                self.root_path,
+            )
+        if _is_wildcard(self.host) and not self.allowed_hosts:
+            raise ArgumentError(
+                "host",
+                f"under '{self.host}' the service would have no name, and requests for other names are refused",
+                "Say by which names it is addressed",
+                self.host,
+                kind="no-allowed-host",
+            )
+
+    @property
+    def warning(self) -> str:
+        """What is dangerous about how it can be reached; empty: nothing."""
+        if self.is_loopback or self.trusted_proxies:
+            return ""
+        return (
+            f"The service listens on {self.host} without TLS: whoever is on the way reads tokens and all else that "
+            "is sent. Put a reverse proxy with TLS before it, and name that as trusted."
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return them as JSON types; see `from_json`."""
+        values = {name: getattr(self, name) for name in self.__slots__}
+        return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Options:
+        """Return what `to_json` was called on."""
+        token_file = values["token_file"]
+        return cls(
+            **{
+                **values,
+                "home": Path(values["home"]),
+                "token_file": Path(token_file) if token_file is not None else None,
+                "allowed_hosts": tuple(values["allowed_hosts"]),
+                "trusted_proxies": tuple(values["trusted_proxies"]),
+            }
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address, or a name for it, is reached from this machine alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _is_wildcard(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return not host

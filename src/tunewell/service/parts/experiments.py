@@ -1,0 +1,221 @@
+"""Verbs on experiments as a whole, carried out in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tunewell.service import (
+    cloning,
+    commands,
+    drawing,
+    export,
+    importing,
+    lists,
+    recycling,
+    results,
+    steering,
+    submission,
+    types,
+    verbs,
+    views,
+    wire,
+)
+from tunewell.service.findings import check_spec
+from tunewell.service.idempotency import Asked, earlier, repeatable
+from tunewell.service.import_study import read_study
+from tunewell.service.import_table import read_table
+from tunewell.service.importing import ImportedTrial
+from tunewell.service.parts.part import Part
+from tunewell.service.running import run_experiment
+from tunewell.service.snapshots import snapshot
+from tunewell.service.submission import Plan
+from tunewell.service.types import Page
+from tunewell.spec.experiment import needs_its_program
+from tunewell.spec.secrets import without_password
+from tunewell.spec.states import Cause, ExperimentState
+
+
+class ExperimentsPart(Part):
+    """See `tunewell.service.verbs.Verbs`."""
+
+    # Submitting -------------------------------------------------------------------------------------------
+
+    def check(self, spec: Mapping[str, Any], *, line: str | None = None, page: Path | None = None) -> types.Checked:
+        """See `Verbs.check`; beside that, it writes a page about the data to `page`."""
+        self._rights.check_local("page", page)
+        return check_spec(self._submitted(spec), line, page, self.store)
+
+    def create(
+        self, spec: Mapping[str, Any], *, new: verbs.Fresh = "never", key: str | None = None
+    ) -> types.Submission:
+        """See `Verbs.create`."""
+        spec = self._submitted(spec)
+        asked = Asked("create", self.caller, key, {"spec": dict(spec), "new": new})
+        return submission.create(self.store, self.home, spec, new, asked)
+
+    def update(
+        self, name: str, changes: Mapping[str, Any], *, revision: int | None = None, key: str | None = None
+    ) -> types.Experiment:
+        """See `Verbs.update`."""
+        name = self._rights.commanded(name)
+        asked = Asked("update", self.caller, key, {"name": name, "changes": dict(changes), "revision": revision})
+        steering.change(self.store, self.home, name, changes, asked, revision)
+        return wire.experiment(self.home, self.store.experiment(name))
+
+    def clone(self, name: str, changes: Mapping[str, Any] | None = None) -> types.Clone:
+        """See `Verbs.clone`."""
+        name = self._rights.seen(name)
+        return cloning.clone(self.store, self.home, name, changes or {}, self.caller)
+
+    def delete(self, name: str, *, key: str | None = None) -> None:
+        """See `Verbs.delete`."""
+        asked = Asked("delete", self.caller, key, {"name": self._rights.full_name(name)})
+        if earlier(self.store, asked) is None:
+            recycling.delete(self.store, self.home, self._rights.commanded(name), asked)
+
+    def restore(self, name: str, *, key: str | None = None) -> types.Experiment:
+        """See `Verbs.restore`."""
+        asked = Asked("restore", self.caller, key, {"name": self._rights.full_name(name)})
+        if earlier(self.store, asked) is None:
+            recycling.restore(self.store, self._rights.commanded(name, deleted=True), asked)
+        return self.experiment(name)
+
+    def purge(self, name: str, *, key: str | None = None) -> None:
+        """See `Verbs.purge`."""
+        asked = Asked("purge", self.caller, key, {"name": self._rights.full_name(name)})
+        if earlier(self.store, asked) is None:
+            recycling.purge(self.store, self.home, self._rights.commanded(name, deleted=True), asked)
+
+    def import_table(
+        self, spec: Mapping[str, Any], table: bytes, origin: str, *, key: str | None = None
+    ) -> types.Submission:
+        """See `Verbs.import_table`."""
+        spec = self._submitted(spec)
+        asked = Asked("import_table", self.caller, key, {"spec": dict(spec), "table": table.hex(), "origin": origin})
+
+        def read(plan: Plan) -> list[ImportedTrial]:
+            return read_table(table, origin, plan.space, plan.spec.objective.metric)
+
+        return importing.import_trials(self.store, spec, read, origin, asked)
+
+    def import_study(
+        self, spec: Mapping[str, Any], storage: str, study: str | None = None, *, key: str | None = None
+    ) -> types.Submission:
+        """See `Verbs.import_study`."""
+        self._rights.check_code("storage")
+        spec = self._submitted(spec)
+        asked = Asked("import_study", self.caller, key, {"spec": dict(spec), "storage": storage, "study": study})
+
+        def read(plan: Plan) -> list[ImportedTrial]:
+            return read_study(storage, study, plan.space, plan.spec.objective)
+
+        return importing.import_trials(self.store, spec, read, without_password(storage), asked)
+
+    # Experiments ------------------------------------------------------------------------------------------
+
+    def experiments(
+        self,
+        *,
+        states: Sequence[ExperimentState] | None = None,
+        search: str = "",
+        owner: str | None = None,
+        project: str | None = None,
+        deleted: bool = False,
+        cursor: str | None = None,
+        limit: int = verbs.PAGE,
+    ) -> Page[types.ExperimentSummary]:
+        """See `Verbs.experiments`."""
+        chosen = lists.Chosen(states, search, owner, project, deleted, self._rights.seen_by)
+        return lists.experiments(self.store, self.home, chosen, cursor, limit)
+
+    def experiment(self, name: str) -> types.Experiment:
+        """See `Verbs.experiment`."""
+        name = self._rights.seen(name)
+        return wire.experiment(self.home, self.store.experiment(name))
+
+    def result(self, name: str) -> types.SearchResult:
+        """See `Verbs.result`."""
+        name = self._rights.seen(name)
+        return results.search_result(self.store, self.home, name)
+
+    def top(self, name: str, number: int = results.TOP) -> tuple[types.TrialResult, ...]:
+        """See `Verbs.top`."""
+        name = self._rights.seen(name)
+        return results.best_trials(self.store, name, number)
+
+    def snapshot(self, name: str, recent: int = 30) -> types.Snapshot:
+        """See `Verbs.snapshot`."""
+        name = self._rights.seen(name)
+        return snapshot(self.store, self.home, name, recent)
+
+    def export(self, name: str, format: verbs.ExportFormat = "json") -> Iterator[str]:
+        """See `Verbs.export`."""
+        name = self._rights.seen(name)
+        if format == "csv":
+            return export.export_csv(self.store, name)
+        return export.export_json(self.store, self.home, name)
+
+    def report(self, name: str) -> str:
+        """See `Verbs.report`."""
+        name = self._rights.seen(name)
+        return views.render_report(self.store, self.home, name)
+
+    def write_report(self, name: str, *, key: str | None = None) -> types.ReportFile:
+        """See `Verbs.write_report`."""
+        name = self._rights.commanded(name)
+        asked = Asked("write_report", self.caller, key, {"name": name})
+        answer = repeatable(self.store, asked, lambda: views.write_report(self.store, self.home, name).to_json())
+        return types.ReportFile.model_validate(answer)
+
+    def chart(self, name: str, chart: verbs.ChartName = "history") -> types.Chart:
+        """See `Verbs.chart`."""
+        name = self._rights.seen(name)
+        return drawing.draw(self.store, self.home, name, chart)
+
+    def events(self, name: str, after: int = 0, limit: int = verbs.MOST) -> tuple[types.Event, ...]:
+        """See `Verbs.events`."""
+        name = self._rights.seen(name)
+        return tuple(map(wire.event, self.store.events(name, after, lists.checked_limit(limit))))
+
+    def stop(self, name: str, *, key: str | None = None) -> None:
+        """See `Verbs.stop`.
+
+        A search that was interrupted has no controller: then its trials that live on are ended here, and it is stopped.
+        (If a program alone has its function, it is stopped when this runs next, and so is a single trial.) For a caller
+        from elsewhere nothing is run here: the request waits for a controller.
+        """
+        name = self._rights.commanded(name)
+        commands.stop(self.store, name, Asked("stop", self.caller, key, {"name": name}))
+        row = self.store.experiment(name)
+        alone = self.caller.local and not row.state.final and not self._is_owned(name)
+        if alone and not needs_its_program(row.spec):
+            run_experiment(self.store, self.home, name)
+
+    def _is_owned(self, name: str) -> bool:
+        """Whether there is a controller that a request to an experiment reaches."""
+        return self.home.is_served or self.home.is_running(name)
+
+    def pause(self, name: str, *, key: str | None = None) -> None:
+        """See `Verbs.pause`."""
+        name = self._rights.commanded(name)
+        commands.pause(self.store, name, Asked("pause", self.caller, key, {"name": name}))
+
+    def resume(self, name: str, *, key: str | None = None) -> None:
+        """See `Verbs.resume`."""
+        name = self._rights.commanded(name)
+        commands.resume(self.store, name, Asked("resume", self.caller, key, {"name": name}))
+
+    def retry(
+        self,
+        name: str,
+        trials: Sequence[int] = (),
+        cause: Cause | None = None,
+        *,
+        key: str | None = None,
+    ) -> tuple[int, ...]:
+        """See `Verbs.retry`. A running controller takes them up at once, else the next run of the experiment does."""
+        name = self._rights.commanded(name)
+        asked = Asked("retry", self.caller, key, {"name": name, "trials": list(trials), "cause": cause})
+        return commands.retry(self.store, name, trials, cause, asked)

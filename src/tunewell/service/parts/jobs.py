@@ -1,0 +1,159 @@
+"""Verbs on work before and after a search, carried out in this process: it is put on record as jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tunewell.service import attempt_files, job_verbs, lists, model_list, on_record, results, types, verbs, wire
+from tunewell.service.parts.part import Part
+from tunewell.service.storage.inputs import folder_of
+from tunewell.service.types import Page
+from tunewell.spec.errors import ArgumentError
+from tunewell.spec.states import JobState
+
+
+class JobsPart(Part):
+    """See `tunewell.service.verbs.Verbs`."""
+
+    # Before the search ------------------------------------------------------------------------------------
+
+    def check_data(self, spec: Mapping[str, Any], *, key: str | None = None) -> types.Job:
+        """See `Verbs.check_data`."""
+        spec = self._submitted(spec)
+        return job_verbs.check_data(self._desk(key), spec)
+
+    def probe(self, name: str, *, key: str | None = None) -> types.Job:
+        """See `Verbs.probe`."""
+        name = self._rights.commanded(name)
+        return job_verbs.probe(self._desk(key), name)
+
+    def import_in_background(
+        self,
+        spec: Mapping[str, Any],
+        *,
+        table: Path | None = None,
+        storage: str | None = None,
+        study: str | None = None,
+        key: str | None = None,
+    ) -> types.Job:
+        """See `Verbs.import_in_background`."""
+        self._rights.check_local("table", table)
+        self._rights.check_code("storage", storage)
+        spec = self._submitted(spec)
+        return job_verbs.import_in_background(self._desk(key), spec, table, storage, study)
+
+    # After the search -------------------------------------------------------------------------------------
+
+    def train_finalists(self, name: str, *, key: str | None = None) -> types.Job:
+        """See `Verbs.train_finalists`."""
+        name = self._rights.commanded(name)
+        return job_verbs.train_finalists(self._desk(key), name)
+
+    def evaluate(self, name: str, *, key: str | None = None) -> types.Job:
+        """See `Verbs.evaluate`."""
+        name = self._rights.commanded(name)
+        return job_verbs.evaluate(self._desk(key), name)
+
+    def retrain(
+        self, name: str, trial: int | None = None, output: Path | None = None, *, key: str | None = None
+    ) -> types.Job:
+        """See `Verbs.retrain`."""
+        self._rights.check_local("output", output)
+        name = self._rights.commanded(name)
+        return job_verbs.retrain(self._desk(key), name, trial, output)
+
+    def predict(
+        self,
+        model: str,
+        inputs: Sequence[Path] = (),
+        output: Path | None = None,
+        drawn: Path | None = None,
+        *,
+        upload: str | None = None,
+        key: str | None = None,
+    ) -> types.Job:
+        """See `Verbs.predict`."""
+        model = self._rights.model(model)
+        for field, paths in {"inputs": inputs or None, "output": output, "drawn": drawn}.items():
+            self._rights.check_local(field, paths)
+        if bool(inputs) == (upload is not None):
+            raise ArgumentError("inputs", "it takes pictures, or an upload", "Name one of the two")
+        sent = folder_of(self._place, upload) if upload is not None else None
+        return job_verbs.predict(self._desk(key), model, inputs, output, drawn, sent)
+
+    def export_model(self, model: str, output: Path | None = None, *, key: str | None = None) -> types.Job:
+        """See `Verbs.export_model`."""
+        model = self._rights.model(model)
+        self._rights.check_local("output", output)
+        return job_verbs.export_model(self._desk(key), model, output)
+
+    def evaluations(self, name: str) -> tuple[types.Evaluation, ...]:
+        """See `Verbs.evaluations`."""
+        name = self._rights.seen(name)
+        self.store.experiment(name)
+        known = on_record.evaluations(self.store, self.home, name)
+        return tuple(types.Evaluation(number=number, figures=figures) for number, figures in sorted(known.items()))
+
+    def finalists(self, name: str) -> tuple[types.Finalist, ...]:
+        """See `Verbs.finalists`."""
+        name = self._rights.seen(name)
+        self.store.experiment(name)
+        return results.finalists(self.store, self.home, name)
+
+    def models(self, name: str) -> tuple[types.Model, ...]:
+        """See `Verbs.models`."""
+        name = self._rights.seen(name)
+        return model_list.list_models(self.store, self.home, name)
+
+    def model_files(self, name: str, kind: types.ModelKind) -> Iterator[bytes]:
+        """See `Verbs.model_files`."""
+        return model_list.archive(self.store, self.home, self._rights.model(name), kind)
+
+    # Jobs -------------------------------------------------------------------------------------------------
+
+    def jobs(
+        self,
+        *,
+        experiment: str | None = None,
+        kind: types.JobKind | None = None,
+        states: Sequence[JobState] | None = None,
+        cursor: str | None = None,
+        limit: int = verbs.PAGE,
+    ) -> Page[types.Job]:
+        """See `Verbs.jobs`."""
+        name = self._rights.seen(experiment) if experiment is not None else None
+        chosen = lists.ChosenJobs(name, kind, states, self._rights.seen_by)
+        return lists.jobs(self.store, self.home, chosen, cursor, limit)
+
+    def job(self, id: int) -> types.Job:
+        """See `Verbs.job`."""
+        return wire.job(self.home, self._rights.seen_job(id))
+
+    def job_log(self, id: int, *, offset: int = 0, limit: int = verbs.LOG_BYTES) -> types.LogPart:
+        """See `Verbs.job_log`."""
+        row = self._rights.seen_job(id)
+        log = attempt_files.job_folder(self.home, row) / attempt_files.LOG_FILE
+        return attempt_files.read_log(log, offset, limit, row.state.final)
+
+    def job_artifacts(self, id: int) -> tuple[types.Artifact, ...]:
+        """See `Verbs.job_artifacts`."""
+        return attempt_files.list_artifacts(attempt_files.job_folder(self.home, self._rights.seen_job(id)))
+
+    def job_artifact(self, id: int, path: str) -> Iterator[bytes]:
+        """See `Verbs.job_artifact`."""
+        return attempt_files.read_artifact(attempt_files.job_folder(self.home, self._rights.seen_job(id)), path)
+
+    def stop_job(self, id: int, *, key: str | None = None) -> types.Job:
+        """See `Verbs.stop_job`."""
+        self._rights.commanded_job(id)
+        return job_verbs.stop(self._desk(key), id)
+
+    def retry_job(self, id: int, *, key: str | None = None) -> types.Job:
+        """See `Verbs.retry_job`."""
+        self._rights.commanded_job(id)
+        return job_verbs.retry(self._desk(key), id)
+
+    def _desk(self, key: str | None) -> job_verbs.Desk:
+        return job_verbs.Desk(self.store, self.home, self.caller, key)

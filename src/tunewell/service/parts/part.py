@@ -1,0 +1,52 @@
+"""What the verbs of one caller work with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tunewell.home.home import Home
+from tunewell.service.gate import Gate
+from tunewell.service.rights import Rights
+from tunewell.service.storage import resolving
+from tunewell.service.storage.place import Place
+from tunewell.service.types import Caller
+from tunewell.spec.errors import SpecError
+from tunewell.store.store import Store
+
+
+class Part:
+    """The base of all parts of `Service`, which fills in what is named here."""
+
+    store: Store
+    home: Home
+    caller: Caller
+    #: What finds out who a caller from elsewhere is.
+    gate: Gate
+    #: Whether callers who may run code may send Python functions.
+    allows_functions: bool
+
+    @property
+    def _rights(self) -> Rights:
+        return Rights(self.store, self.caller)
+
+    @property
+    def _place(self) -> Place:
+        return Place(self.store, self.home, self._rights)
+
+    def _submitted(self, spec: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a spec that the caller may submit, with everything that it names in full; see `Rights.created`."""
+        place = self._place
+        submitted = place.rights.created(spec)
+        _check_function(submitted, self.allows_functions)
+        return resolving.resolved(place, submitted)
+
+
+def _check_function(spec: Mapping[str, Any], allowed: bool) -> None:
+    """Raise `SpecError` for a Python function that was not sent, or that this service does not take."""
+    if spec.get("function") and spec.get("code") is None:
+        remedy = "Give the `command` that trains, or call tunewell.search in a program"
+        raise SpecError("function", "a spec can't name a Python function", remedy)
+    if spec.get("function") and not allowed:
+        remedy = "Give the `command` that trains, or ask whoever runs the service to allow functions"
+        raise SpecError("function", "this service takes no Python functions", remedy, kind="functions-not-allowed")

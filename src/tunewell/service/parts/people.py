@@ -1,0 +1,82 @@
+"""Verbs on people, carried out in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from tunewell.service import people, types, verbs
+from tunewell.service.idempotency import Asked
+from tunewell.service.parts.part import Part
+from tunewell.service.types import Page
+
+
+class PeoplePart(Part):
+    """See `tunewell.service.verbs.Verbs`."""
+
+    # People -----------------------------------------------------------------------------------------------
+
+    def me(self) -> types.Me:
+        """See `Verbs.me`."""
+        return people.me(self.store, self.caller)
+
+    def users(self, *, cursor: str | None = None, limit: int = verbs.PAGE) -> Page[types.User]:
+        """See `Verbs.users`."""
+        people.check_administrator(self.caller)
+        return people.users(self.store, cursor, limit)
+
+    def user(self, name: str) -> types.User:
+        """See `Verbs.user`."""
+        people.check_administrator(self.caller)
+        return people.user(self.store, name)
+
+    def add_user(self, name: str, facts: Mapping[str, Any] = verbs.NOTHING, *, key: str | None = None) -> types.User:
+        """See `Verbs.add_user`."""
+        people.check_administrator(self.caller)
+        asked = Asked("add_user", self.caller, key, {"name": name, "facts": dict(facts)})
+        return people.add_user(self.store, name, facts, asked)
+
+    def change_user(self, name: str, changes: Mapping[str, Any], *, key: str | None = None) -> types.User:
+        """See `Verbs.change_user`."""
+        people.check_administrator(self.caller)
+        asked = Asked("change_user", self.caller, key, {"name": name, "changes": dict(changes)})
+        changed = people.change_user(self.store, name, changes, asked)
+        self.gate.forget()
+        return changed
+
+    def sign_in_link(self, name: str) -> types.SignInLink:
+        """See `Verbs.sign_in_link`."""
+        people.check_administrator(self.caller)
+        return people.sign_in_link(self.store, name, Asked("sign_in_link", self.caller, None, {}))
+
+    def tokens(
+        self, *, owner: str | None = None, cursor: str | None = None, limit: int = verbs.PAGE
+    ) -> Page[types.Token]:
+        """See `Verbs.tokens`."""
+        return people.tokens(self.store, self._self_or(owner), cursor, limit)
+
+    def create_token(
+        self, label: str, expires_at: datetime | None = None, *, owner: str | None = None
+    ) -> types.NewToken:
+        """See `Verbs.create_token`."""
+        asked = Asked("create_token", self.caller, None, {})
+        return people.create_token(self.store, self._self_or(owner), label, expires_at, asked)
+
+    def revoke_token(self, id: int, *, key: str | None = None) -> None:
+        """See `Verbs.revoke_token`."""
+        people.revoke_token(self.store, id, Asked("revoke_token", self.caller, key, {"id": id}))
+        self.gate.forget()
+
+    def audit(
+        self, *, caller: str | None = None, cursor: str | None = None, limit: int = verbs.PAGE
+    ) -> Page[types.AuditEntry]:
+        """See `Verbs.audit`."""
+        people.check_administrator(self.caller)
+        return people.audit(self.store, caller, cursor, limit)
+
+    def _self_or(self, owner: str | None) -> str:
+        """Return whom a verb is about: the caller, or whomever an administrator names."""
+        if owner is not None and owner != self.caller.name:
+            people.check_administrator(self.caller)
+        return owner or self.caller.name

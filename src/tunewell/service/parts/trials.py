@@ -1,0 +1,115 @@
+"""Verbs on single trials, carried out in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from tunewell.service import attempt_files, commands, lists, remote_reports, results, steering, types, verbs, wire
+from tunewell.service.idempotency import Asked
+from tunewell.service.parts.part import Part
+from tunewell.service.types import Page
+from tunewell.spec.launch import AttemptKey
+from tunewell.spec.states import Cause, TrialState
+
+
+class TrialsPart(Part):
+    """See `tunewell.service.verbs.Verbs`."""
+
+    # Trials -----------------------------------------------------------------------------------------------
+
+    def trials(
+        self,
+        name: str,
+        *,
+        states: Sequence[TrialState] | None = None,
+        cause: Cause | None = None,
+        sort: verbs.TrialOrder = "number",
+        descending: bool = False,
+        after: int = 0,
+        cursor: str | None = None,
+        limit: int = verbs.PAGE,
+    ) -> Page[types.Trial]:
+        """See `Verbs.trials`."""
+        name = self._rights.seen(name)
+        order = lists.Order(sort, descending, after)
+        return lists.trials(self.store, name, states, cause, order, cursor, limit)
+
+    def trial(self, name: str, number: int) -> types.TrialDetails:
+        """See `Verbs.trial`."""
+        name = self._rights.seen(name)
+        row = self.store.trial(name, number)
+        return types.TrialDetails(
+            **dict(wire.trial(row)),
+            attempt_list=tuple(map(wire.attempt, self.store.attempts(name, number))),
+            lineage=tuple(part.number for part in results.lineage(self.store, name, row)),
+            log=attempt_files.log_of(self.store, self.home, name, row),
+        )
+
+    def export_trials(
+        self, name: str, *, after: int = 0, cursor: str | None = None, limit: int = verbs.PAGE
+    ) -> Page[types.ExportedTrial]:
+        """See `Verbs.export_trials`."""
+        name = self._rights.seen(name)
+        return lists.exported_trials(self.store, name, after, cursor, limit)
+
+    def reports(
+        self, name: str, number: int, *, attempt: int | None = None, after: int | None = None, limit: int = verbs.MOST
+    ) -> tuple[types.Report, ...]:
+        """See `Verbs.reports`."""
+        name = self._rights.seen(name)
+        return lists.reports(self.store, name, number, attempt, after, limit)
+
+    def add_reports(
+        self,
+        name: str,
+        number: int,
+        attempt: int,
+        reports: Sequence[types.GivenReport],
+        *,
+        key: str | None = None,
+    ) -> types.Taken:
+        """See `Verbs.add_reports`."""
+        about = AttemptKey(self._rights.commanded(name), number, attempt)
+        return remote_reports.take(self.store, self.home, about, reports, key)
+
+    def log(
+        self, name: str, number: int, *, attempt: int | None = None, offset: int = 0, limit: int = verbs.LOG_BYTES
+    ) -> types.LogPart:
+        """See `Verbs.log`."""
+        name = self._rights.seen(name)
+        row = self.store.trial(name, number)  # before its log is read: what is printed before its end is in there
+        folder = attempt_files.attempt_folder(self.store, self.home, name, row, attempt)
+        ended = row.state.final or (attempt is not None and attempt < row.attempt)
+        return attempt_files.read_log(folder / attempt_files.LOG_FILE, offset, limit, ended)
+
+    def artifacts(self, name: str, number: int, *, attempt: int | None = None) -> tuple[types.Artifact, ...]:
+        """See `Verbs.artifacts`."""
+        name = self._rights.seen(name)
+        row = self.store.trial(name, number)
+        return attempt_files.list_artifacts(attempt_files.attempt_folder(self.store, self.home, name, row, attempt))
+
+    def artifact(self, name: str, number: int, path: str, *, attempt: int | None = None) -> Iterator[bytes]:
+        """See `Verbs.artifact`."""
+        name = self._rights.seen(name)
+        row = self.store.trial(name, number)
+        folder = attempt_files.attempt_folder(self.store, self.home, name, row, attempt)
+        return attempt_files.read_artifact(folder, path)
+
+    def add_trial(self, name: str, parameters: Mapping[str, Any], *, key: str | None = None) -> types.OwnConfiguration:
+        """See `Verbs.add_trial`."""
+        name = self._rights.commanded(name)
+        asked = Asked("add_trial", self.caller, key, {"name": name, "parameters": dict(parameters)})
+        return steering.add_trial(self.store, name, parameters, asked)
+
+    def stop_trial(self, name: str, number: int, *, key: str | None = None) -> None:
+        """See `Verbs.stop_trial`."""
+        name = self._rights.commanded(name)
+        asked = Asked("stop_trial", self.caller, key, {"name": name, "number": number})
+        commands.stop_trial(self.store, name, number, asked)
+
+    def retry_trial(self, name: str, number: int, *, key: str | None = None) -> None:
+        """See `Verbs.retry_trial`."""
+        name = self._rights.commanded(name)
+        asked = Asked("retry_trial", self.caller, key, {"name": name, "number": number})
+        commands.retry(self.store, name, [number], None, asked)

@@ -1,0 +1,1 @@
+"""What users bring: uploads, what is unpacked of them, data sets, and code."""

@@ -1,0 +1,235 @@
+"""Data sets: what an upload held, what is in the home already, or a folder that an administrator allows.
+
+Names, owners and who sees them are as with experiments. One that an experiment uses can't be deleted; a deleted one
+stays in the bin for a while.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from tunewell.service import job_verbs, wire
+from tunewell.service.idempotency import Asked, earlier, once
+from tunewell.service.lists import bad_cursor, checked_limit
+from tunewell.service.storage import allowed_folders, contents, uploads
+from tunewell.service.storage.limits import DATA, Limits
+from tunewell.service.storage.manifest import Content, is_sha256
+from tunewell.service.storage.place import Place, check_room, free_bytes
+from tunewell.service.storage.unpacking import remove
+from tunewell.service.types import DataSet, Job, JsonObject, Page
+from tunewell.spec.errors import ArgumentError, ConflictError, NotFoundError, count, listed, shown
+from tunewell.spec.names import Visibility, is_name
+from tunewell.store.rows import DataSetRow
+from tunewell.store.transaction import Transaction
+
+
+def told(place: Place, row: DataSetRow) -> DataSet:
+    """Return a data set as verbs tell of it."""
+    result = (place.store.job(row.job).result if row.job is not None else None) or {}
+    return DataSet(
+        name=row.name,
+        owner=row.owner,
+        visibility=row.visibility,
+        source="folder" if row.folder else "upload",
+        sha256=row.sha256,
+        folder=row.folder or None,
+        size_bytes=row.size,
+        files=row.files,
+        job=row.job,
+        findings=tuple(result["findings"]) if "findings" in result else None,
+        created_at=wire.moment(row.created_at),
+        deleted_at=wire.moment(row.deleted_at),
+    )
+
+
+def find_all(
+    place: Place, search: str, owner: str | None, deleted: bool, cursor: str | None, limit: int
+) -> Page[DataSet]:
+    """Return the data sets that the caller sees, the newest first."""
+    try:
+        rows = place.store.datasets(
+            checked_limit(limit) + 1,
+            before=cursor,
+            search=search,
+            seen_by=place.rights.seen_by,
+            where={"owner": owner} if owner is not None else None,
+            deleted=deleted,
+        )
+    except NotFoundError:
+        raise bad_cursor(cursor or "") from None
+    shown_rows = rows[:limit]
+    next = shown_rows[-1].name if len(rows) > limit else None
+    return Page[DataSet](items=tuple(told(place, row) for row in shown_rows), next=next)
+
+
+def add(place: Place, name: str, source: Mapping[str, str | None], visibility: Visibility, key: str | None) -> DataSet:
+    """Add a data set made of one source: `upload` (its id), `content` (its checksum) or `folder`."""
+    place.rights.check_acts()
+    if not is_name(name):
+        remedy = "Use letters, digits, '_', '-' and '.', a letter or digit first, 100 at most"
+        raise ArgumentError("name", f"{shown(name)} is no name for a data set", remedy, name)
+    if visibility not in ("team", "private"):
+        raise ArgumentError("visibility", f"{shown(visibility)} is not known", "Give `team` or `private`", visibility)
+    name = place.rights.owned(name)
+    given = {kind: value for kind, value in source.items() if value is not None}
+    if len(given) != 1:
+        raise ArgumentError("upload", "it is made of one thing", "Name one: an upload, a content or a folder")
+    asked = Asked("add_dataset", place.caller, key, {"name": name, "visibility": visibility, **given})
+    if earlier(place.store, asked) is None:
+        _check_free(place, name)
+        ((kind, value),) = given.items()
+        owner = name.rpartition("/")[0] or "owner"
+        new = DataSetRow(0, name, owner, visibility, "", "", 0, 0, None, time.time(), None)
+        _SOURCES[kind](place, new, value, asked)
+    return told(place, place.rights.seen_dataset(name))
+
+
+def _check_free(place: Place, name: str) -> None:
+    row = place.store.find_dataset(name)
+    if row is not None:
+        remedy = "Choose another name" + (", or restore it: it is in the bin" if row.deleted_at is not None else "")
+        raise ConflictError(f"A data set named '{name}' exists already", field="name", remedy=remedy)
+
+
+def _with(new: DataSetRow, content: Content, folder: str = "") -> DataSetRow:
+    return replace(new, sha256=content.sha256, size=content.size, files=content.files, folder=folder)
+
+
+def _add_upload(place: Place, new: DataSetRow, id: str, asked: Asked) -> None:
+    upload = uploads.finished(place, id)
+    free = free_bytes(place)
+    limits: Limits = DATA if free is None else replace(DATA, bytes=max(0, min(DATA.bytes, free + upload.size)))
+    archive, shelf = uploads.path_of(place, upload), place.home.datasets
+    with contents.unpacked(archive, upload.name, shelf, limits, executable=False) as (content, coming):
+        with place.store.transaction() as tx:
+            tx.add_dataset(_with(new, content))
+            check_room(place, content.size - upload.size)
+            if not tx.remove_upload(id):
+                raise ConflictError(f"Upload '{id}' was made something of at the same time")
+            asked.answer(tx, {})
+            contents.keep(coming, shelf / content.sha256)
+        uploads.discard(place, upload)
+
+
+def _add_content(place: Place, new: DataSetRow, sha256: str, asked: Asked) -> None:
+    known = find_content(place, sha256)
+    if known is None:
+        raise NotFoundError(f"There is no data set with the content '{sha256}'", remedy="Send it")
+    with place.store.transaction() as tx:
+        tx.add_dataset(_with(new, Content(known.sha256, known.size, known.files)))
+        check_room(place, known.size)
+        if not (place.home.datasets / sha256).is_dir():
+            raise ConflictError("it was deleted in the meantime", field="content", remedy="Send it")
+        asked.answer(tx, {})
+
+
+def _add_folder(place: Place, new: DataSetRow, folder: str, asked: Asked) -> None:
+    real = allowed_folders.checked(place, folder)
+    content = allowed_folders.content_of_folder(place, real)
+    if not content.files:
+        raise ArgumentError("folder", "there is no file in it", "Name another folder", folder)
+    with place.store.transaction() as tx:
+        tx.add_dataset(_with(new, content, str(real)))
+        asked.answer(tx, {})
+
+
+_SOURCES: Mapping[str, Callable[[Place, DataSetRow, str, Asked], None]] = {
+    "upload": _add_upload,
+    "content": _add_content,
+    "folder": _add_folder,
+}
+
+
+def find_content(place: Place, sha256: str) -> DataSetRow | None:
+    """Return a data set that lies in the home, is of this content, and is seen by the caller; None: there is none."""
+    if not is_sha256(sha256):
+        return None
+    found = place.store.datasets(100, seen_by=place.rights.seen_by, where={"sha256": sha256, "folder": ""})
+    return next(iter(found), None)
+
+
+def folder_of(place: Place, row: DataSetRow) -> Path:
+    """Return where a data set lies; raise `ForbiddenError` if that is in no allowed folder any more."""
+    if row.folder:
+        return allowed_folders.checked(place, row.folder)
+    return place.home.datasets / row.sha256
+
+
+def check(place: Place, name: str, task: str, key: str | None) -> Job:
+    """Have a data set looked at as a task reads it."""
+    row = place.rights.commanded_dataset(name)
+    spec = {"name": "data-set", "task": task, "data": str(folder_of(place, row))}
+    job = job_verbs.check_data(job_verbs.Desk(place.store, place.home, place.caller, key), spec)
+    if row.job != job.id:
+        with place.store.transaction() as tx:
+            tx.set_dataset(row.id, {"job": job.id})
+    return job
+
+
+def delete(place: Place, name: str, forever: bool, key: str | None) -> None:
+    """Put a data set into the bin; `forever`: remove it, from the bin or not."""
+    asked = Asked("delete_dataset", place.caller, key, {"name": name, "forever": forever})
+    if earlier(place.store, asked) is not None:
+        return
+    row = _either(place, name) if forever else place.rights.commanded_dataset(name)
+
+    def act(tx: Transaction) -> JsonObject:
+        # Whoever begins to use it does so before or after this transaction, not during it.
+        tx.set_dataset(row.id, {"deleted_at": time.time()})
+        _check_unused(place, row)
+        if forever:
+            tx.remove_dataset(row.id)
+        return {}
+
+    once(place.store, asked, act)
+    if forever:
+        remove_unused(place, row.sha256)
+
+
+def _either(place: Place, name: str) -> DataSetRow:
+    """Return a data set that the caller may change, be it in the bin or not."""
+    try:
+        return place.rights.commanded_dataset(name, deleted=True)
+    except NotFoundError:
+        return place.rights.commanded_dataset(name)
+
+
+def _check_unused(place: Place, row: DataSetRow) -> None:
+    users = place.store.dataset_users(row.id)
+    if not users:
+        return
+    seen = [name for name in users if place.rights.sees(name, even_deleted=True)]
+    others = len(users) - len(seen)
+    who = [*([listed(seen)] if seen else []), *([f"{count(others, 'experiment')} of others"] if others else [])]
+    raise ConflictError(
+        f"Data set '{row.name}' is used by {' and '.join(who)}",
+        remedy="Delete those for good first",
+        kind="dataset-used",
+        experiments=seen[:100],
+    )
+
+
+def restore(place: Place, name: str, key: str | None) -> None:
+    """Take a data set out of the bin."""
+    asked = Asked("restore_dataset", place.caller, key, {"name": name})
+    if earlier(place.store, asked) is not None:
+        return
+    row = place.rights.commanded_dataset(name, deleted=True)
+
+    def act(tx: Transaction) -> JsonObject:
+        tx.set_dataset(row.id, {"deleted_at": None})
+        return {}
+
+    once(place.store, asked, act)
+
+
+def remove_unused(place: Place, sha256: str) -> None:
+    """Remove what lies in the home under a checksum, unless a data set is of it."""
+    with place.store.transaction() as tx:
+        if tx.has_content(sha256):
+            return
+        going = contents.take_away(place.home.datasets / sha256)
+    remove(going)

@@ -1,0 +1,51 @@
+"""What tells the content of a folder from any other: one checksum over paths, sizes and checksums of its files.
+
+A client works it out for a folder that it has, a service for what it has unpacked; both get the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """A file in a folder."""
+
+    #: Relative to the folder, with `/`.
+    path: str
+    size: int
+    #: Checksum of its content, in hexadecimal.
+    sha256: str
+    #: Whether it can be run as a program; always False in data.
+    executable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a folder holds."""
+
+    #: Checksum over all of it, in hexadecimal.
+    sha256: str
+    #: Of all files together, in bytes, and how many they are.
+    size: int
+    files: int
+
+
+def content_of(entries: Iterable[FileEntry]) -> Content:
+    """Return what tells these files from any others, in whatever order they come."""
+    ordered = sorted(entries, key=lambda entry: entry.path.encode())
+    whole = hashlib.sha256(b"tunewell content 1\n")
+    for entry in ordered:
+        whole.update(f"{entry.sha256} {'x' if entry.executable else '-'} {entry.size} {entry.path}\n".encode())
+    return Content(whole.hexdigest(), sum(entry.size for entry in ordered), len(ordered))
+
+
+def is_sha256(text: object) -> bool:
+    """Whether something is a checksum in hexadecimal."""
+    return isinstance(text, str) and _SHA256.fullmatch(text) is not None

@@ -1,0 +1,49 @@
+"""What a spec names that the service has: `data: dataset:NAME` and `code: ID` become folders of its machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tunewell.service.storage import code, datasets
+from tunewell.service.storage.place import Place
+from tunewell.spec.errors import NotFoundError, SpecError
+from tunewell.spec.names import DATASET, is_dataset
+
+
+def resolved(place: Place, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a spec that the caller may submit, with folders in place of what it names, and a note of which that was.
+
+    Raises:
+        SpecError: there is no such thing that the caller may see.
+        ForbiddenError: the folder that the data set is made of is not allowed any more.
+    """
+    found = dict(spec)
+    if is_dataset(spec.get("data")):
+        found |= _data(place, spec["data"].removeprefix(DATASET))
+    if spec.get("code") is not None:
+        found |= _code(place, spec["code"], spec.get("working_directory"))
+    return found
+
+
+def names_stored(spec: Mapping[str, Any]) -> bool:
+    """Whether a spec names something that the service has, so that it can't be told without the service what it is."""
+    return is_dataset(spec.get("data")) or spec.get("code") is not None
+
+
+def _data(place: Place, name: str) -> dict[str, str]:
+    try:
+        row = place.rights.seen_dataset(name)
+    except NotFoundError as error:
+        raise SpecError("data", f"there is no data set '{name}'", error.remedy, DATASET + name) from None
+    return {"data": str(datasets.folder_of(place, row)), "dataset": f"{row.name}@{row.sha256}"}
+
+
+def _code(place: Place, id: Any, working_directory: Any) -> dict[str, str]:
+    if working_directory is not None:
+        raise SpecError("working_directory", "the folder of `code` is where the command runs", "Drop one")
+    try:
+        row = code.find(place, id)
+    except NotFoundError as error:
+        raise SpecError("code", f"there is no code '{id}'", error.remedy, id) from None
+    return {"working_directory": str(code.folder_of(place, row))}

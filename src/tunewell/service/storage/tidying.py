@@ -1,0 +1,72 @@
+"""Removing what nobody asks for any more. It does no harm at any time, and does again what a kill has interrupted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tunewell.service.storage import uploads
+from tunewell.service.storage.contents import COMING, GOING
+from tunewell.service.storage.datasets import remove_unused
+from tunewell.service.storage.limits import BIN_SECONDS, UPLOAD_SECONDS
+from tunewell.service.storage.manifest import is_sha256
+from tunewell.service.storage.place import Place
+from tunewell.service.storage.unpacking import remove
+from tunewell.spec.states import JobState
+from tunewell.store.store import Store
+
+#: For how long an answer is kept under its key, and a proof that proves nothing any more, in seconds.
+KEY_SECONDS, PROOF_SECONDS = 24 * 3600.0, 30 * 24 * 3600.0
+
+
+def tidy(place: Place, now: float | None = None) -> None:
+    """Remove uploads to which nothing came for a day, data sets that lay in the bin for 30, and what kills have left.
+
+    Answers under keys are kept for a day, what somebody proved themselves by for a month after it has expired or was
+    revoked; the audit log for ever. `now` is in seconds since the epoch, by default this moment.
+    """
+    now = time.time() if now is None else now
+    with place.store.transaction() as tx:
+        tx.forget_answers(now - KEY_SECONDS)
+        tx.forget_tokens(now - PROOF_SECONDS)
+    _tidy_uploads(place, now)
+    for row in place.store.datasets(1000, deleted=True):
+        if row.deleted_at is not None and row.deleted_at < now - BIN_SECONDS:
+            with place.store.transaction() as tx:
+                tx.remove_dataset(row.id)
+            remove_unused(place, row.sha256)
+    known = place.store.contents()
+    for path in _old(place.home.datasets, now):
+        if is_sha256(path.name) and path.name not in known:
+            remove_unused(place, path.name)
+    for shelf in (place.home.datasets, place.home.code, place.home.inputs):
+        for path in _old(shelf, now):
+            if path.name.startswith((COMING, GOING)):
+                remove(path)
+    used = _inputs_in_use(place.store)
+    for path in _old(place.home.inputs, now):
+        if str(path) not in used:
+            remove(path)
+
+
+def _tidy_uploads(place: Place, now: float) -> None:
+    old = {path.name for path in _old(place.home.uploads, now)}
+    for row in place.store.uploads():
+        if row.id in old or (row.created_at < now - UPLOAD_SECONDS and not uploads.path_of(place, row).exists()):
+            with place.store.transaction() as tx:
+                tx.remove_upload(row.id)
+    for name in old:
+        (place.home.uploads / name).unlink(missing_ok=True)
+
+
+def _old(folder: Path, now: float) -> Iterator[Path]:
+    """Yield what lies in a folder and was not written to for a day."""
+    for path in list(folder.iterdir()) if folder.is_dir() else []:
+        if path.lstat().st_mtime < now - UPLOAD_SECONDS:
+            yield path
+
+
+def _inputs_in_use(store: Store) -> set[str]:
+    jobs = store.jobs(None, "predict", (JobState.WAITING, JobState.RUNNING))
+    return {str(job.arguments["directory"]) for job in jobs}

@@ -1,0 +1,197 @@
+"""Experiments, what is submitted and what is found out before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from tunewell.service.types.base import JsonObject, Moment, Wire
+from tunewell.service.types.storage import UsedDataSet
+from tunewell.spec.names import Visibility
+from tunewell.spec.states import ExperimentState, TrialState
+from tunewell.spec.waits import WaitCode
+
+
+class Objective(Wire):
+    """What is optimised."""
+
+    metric: str
+    goal: Literal["maximize", "minimize"]
+
+
+class BestTrial(Wire):
+    """The best trial in a line of a list."""
+
+    number: int
+    value: float
+
+
+class WaitsFor(Wire):
+    """Why something that could go on does not."""
+
+    code: WaitCode
+    #: One sentence for people.
+    detail: str
+    #: What is used up: a limit of a quota, such as `gpus`; or the host or the job that it waits for; may be empty.
+    what: str = ""
+    #: Since when; None: that is not known.
+    since: Moment | None = None
+
+
+class Use(Wire):
+    """What attempts that have ended have used together."""
+
+    #: Seconds times cores, and times GPUs.
+    cpu_seconds: float
+    gpu_seconds: float
+
+
+class ExperimentSummary(Wire):
+    """An experiment as a line of a list."""
+
+    #: In full; see `tunewell.service.verbs`.
+    name: str
+    owner: str
+    visibility: Visibility
+    #: What people group experiments by; empty: none.
+    project: str
+    tags: tuple[str, ...]
+    state: ExperimentState
+    #: Whether a controller runs it now. One that is neither final nor running was interrupted.
+    running: bool
+    #: Why it starts nothing just now that could be started; None: nothing keeps it, or there is nothing to start.
+    waits_for: WaitsFor | None
+    #: Which rule ended it; None while none has.
+    stop_rule: str | None
+    #: One sentence for people about its state.
+    detail: str
+    objective: Objective
+    #: How many trials are in each state.
+    trials: Mapping[TrialState, int]
+    best: BestTrial | None
+    #: Number of trials that it may make.
+    max_trials: int
+    algorithm: str
+    created_at: Moment
+    #: When it first ran.
+    started_at: Moment | None
+    #: None while it is not final.
+    ended_at: Moment | None
+    #: For how long it has run, all runs together.
+    elapsed_seconds: float
+    #: Grows whenever something about it changes, with every report, too.
+    version: int
+    #: Grows when its spec or one of the facts that people set changes, and at nothing else: what a change is compared
+    #: with that is only meant for what its caller has seen (`If-Match`).
+    revision: int
+
+
+class ReportFile(Wire):
+    """The HTML report in the folder of an experiment."""
+
+    path: str
+    written_at: Moment
+
+
+class Experiment(ExperimentSummary):
+    """One experiment."""
+
+    #: The spec as it is on record.
+    spec: JsonObject
+    #: Declarations of the parameters, those of the network included.
+    space: JsonObject
+    description: str
+    #: Its share of what its owner gets, in proportion to those of the owner's others.
+    weight: float
+    #: What its attempts, and those of its jobs, have used.
+    use: Use
+    #: Why the algorithm was taken; empty: the user named it.
+    algorithm_reason: str
+    #: Sentences for people about the whole search.
+    notes: tuple[str, ...]
+    #: The data set of the service that it uses; None: it uses none.
+    dataset: UsedDataSet | None = None
+    #: Where its files lie.
+    folder: str
+    #: None: it has not been written.
+    report: ReportFile | None
+
+
+class Clone(Wire):
+    """A spec that would search again what an experiment searches."""
+
+    #: As `create` takes it, under a name that is free.
+    spec: JsonObject
+    #: Variables of its `environment`, which are left out: their values are told to nobody.
+    environment: tuple[str, ...]
+
+
+class OwnConfiguration(Wire):
+    """A configuration that was added to a running search: it is tried as one of the next trials, of origin `own`."""
+
+    #: As the trial will have them: active parameters only.
+    parameters: JsonObject
+
+
+class Submission(Wire):
+    """What became of a spec that was submitted."""
+
+    name: str
+    #: `new`: it was created; `continued`: it goes on; `finished`: it has ended, nothing is to be done.
+    kind: Literal["new", "continued", "finished"]
+
+
+class Parameter(Wire):
+    """One parameter of a search space, for people."""
+
+    name: str
+    #: Its range or choices: `1e-05 … 0.1 (log)`.
+    domain: str
+    #: Whether it has one value only.
+    fixed: bool
+    #: Whether its declaration gives a default.
+    has_default: bool
+    #: Its default; of a fixed one that has none, its value; None where there is neither.
+    default: Any = None
+    #: With which values of which other parameters it is active; empty: always.
+    when: Mapping[str, tuple[Any, ...]]
+    #: Where default and range come from; empty: the user's spec.
+    source: str = ""
+
+
+class LineFindings(Wire):
+    """What is found in a line of a program's output."""
+
+    step: int | None
+    metrics: Mapping[str, float]
+    #: One sentence for people.
+    told: str
+
+
+class DataFindings(Wire):
+    """What was found in the data when all of them were opened."""
+
+    #: What they consist of: `picture`, `row` …
+    unit: str
+    #: How many of them can't be read.
+    broken: int
+    #: How many are in train and in another split, too.
+    copied: int
+
+
+class Checked(Wire):
+    """A spec that has passed every check, with what follows from it. Nothing has been started or recorded."""
+
+    experiment: str
+    objective: Objective
+    algorithm: str
+    #: Why it is taken; empty: the user named it.
+    algorithm_reason: str
+    #: The algorithm's options: the user's, and those that follow from the number of trials.
+    options: JsonObject
+    max_trials: int
+    parameters: tuple[Parameter, ...]
+    #: What the check found, a line each.
+    findings: tuple[str, ...]
+    line: LineFindings | None = None
+    data: DataFindings | None = None

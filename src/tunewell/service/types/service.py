@@ -1,0 +1,164 @@
+"""What the service offers, what changes in it, what there is for trials, and what waits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field
+
+from tunewell.service.types.base import JsonObject, Moment, Wire
+from tunewell.service.types.experiments import Parameter, WaitsFor
+from tunewell.spec.states import ExperimentState, JobState, TrialState
+
+
+class Network(Wire):
+    """A model architecture that built-in tasks offer."""
+
+    name: str
+    #: The tasks that offer it.
+    tasks: tuple[str, ...]
+    #: One sentence: what it is and when to choose it.
+    description: str
+    #: Where pretrained weights come from, for people; empty if there are none.
+    weights: str
+    #: What is searched instead where a GPU's memory allows more or less, for people; empty: that makes no difference.
+    on_gpus: str
+    parameters: tuple[Parameter, ...]
+
+
+class Task(Wire):
+    """A built-in task."""
+
+    name: str
+    #: Which network is taken where none is named, for people.
+    default_network: str
+    #: Name → description.
+    networks: Mapping[str, str]
+
+
+class Event(Wire):
+    """One entry of the audit trail. Ids grow, though not by one."""
+
+    id: int
+    time: Moment
+    kind: str
+    trial: int | None
+    attempt: int | None
+    #: What else is to be told; its keys depend on the kind.
+    data: JsonObject
+
+
+class Changed(Wire):
+    """An experiment or job that has changed."""
+
+    kind: Literal["experiment", "job"]
+    #: Of an experiment.
+    name: str | None
+    #: Of a job.
+    id: int | None
+    version: int
+
+
+class Changes(Wire):
+    """What has changed since a version."""
+
+    #: What to ask for next. Below the version that was asked for: begin again from 0.
+    version: int
+    #: By version; each experiment and job once, with its latest.
+    items: tuple[Changed, ...]
+
+
+class Gpu(Wire):
+    """One GPU."""
+
+    #: As CUDA_VISIBLE_DEVICES names it.
+    device: str
+    name: str
+    memory_bytes: int | None
+
+
+class Used(Wire):
+    """What runs for one experiment, or as one job, on one machine, and what it takes of it."""
+
+    #: The user, and the experiment that it is about; None: there is none, or the caller may not see it.
+    owner: str | None
+    experiment: str | None
+    #: Number of the job; None: it is trials of the experiment.
+    job: int | None
+    attempts: int
+    cpus: float
+    gpus: int
+    memory_bytes: int
+
+
+class Node(Wire):
+    """One machine that runs trials and jobs."""
+
+    name: str
+    #: What trials may use of it in all, …
+    cpus: int
+    memory_bytes: int
+    gpus: tuple[Gpu, ...]
+    #: … and what of it is free now.
+    free_cpus: float
+    free_memory_bytes: int
+    free_gpus: tuple[str, ...]
+    #: Who uses what of it.
+    used: tuple[Used, ...] = ()
+
+
+class Capacity(Wire):
+    """What there is for trials and jobs."""
+
+    nodes: tuple[Node, ...]
+    #: What runs on machines that this one knows nothing about, by their names.
+    elsewhere: Mapping[str, tuple[Used, ...]] = Field(default_factory=dict)
+
+
+class QueueEntry(Wire):
+    """An experiment or a job that has something to start, and does not."""
+
+    #: Name of the experiment, or of the one that the job is about; None: the job is about none.
+    experiment: str | None
+    #: Number of the job; None: it is the experiment's trials.
+    job: int | None
+    #: The user for whom it runs.
+    owner: str
+    #: Its place among all who wait for room, 1: the next; None: it waits for something else.
+    place: int | None
+    #: How many of its attempts run.
+    running: int
+    waits_for: WaitsFor
+
+
+class Queue(Wire):
+    """What waits, and why."""
+
+    #: How many wait for room, those that the caller may not see among them.
+    waiting: int
+    #: Those that the caller may see: who waits for room first, in their order, then the others.
+    entries: tuple[QueueEntry, ...]
+
+
+class Readiness(Wire):
+    """Whether a service can do its work."""
+
+    #: Whether the database can be read.
+    database: bool
+    #: Whether a controller runs what is on record.
+    controller: bool
+    #: Whether nothing is missing.
+    ready: bool
+
+
+class Figures(Wire):
+    """How much there is of everything, in all experiments together; those in the bin are left out."""
+
+    experiments: Mapping[ExperimentState, int]
+    trials: Mapping[TrialState, int]
+    jobs: Mapping[JobState, int]
+    #: Attempts at trials and jobs that run.
+    running: int
+    #: Trials and jobs that wait to be run.
+    waiting: int

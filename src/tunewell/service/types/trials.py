@@ -1,0 +1,162 @@
+"""Trials, their attempts, and what these report, print and leave."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+
+from tunewell.service.types.base import JsonObject, Moment, Wire
+from tunewell.spec.states import Cause, TrialState
+
+
+class Measured(Wire):
+    """Metrics at one step of a training."""
+
+    step: int
+    #: Name → number; None where it was not finite.
+    metrics: Mapping[str, float | None]
+
+
+class Report(Measured):
+    """What an attempt at a trial reported at one step."""
+
+    attempt: int
+    #: By the trial's clock.
+    time: Moment
+
+
+class GivenReport(Wire):
+    """What an attempt at a trial reports over the network."""
+
+    model_config = ConfigDict(ser_json_inf_nan="strings")
+
+    #: Such as the epoch; None: the one after the last.
+    step: Annotated[int, Field(ge=-(2**53), le=2**53)] | None = None
+    #: Name → number; in JSON `"NaN"`, `"Infinity"` and `"-Infinity"` are numbers, too.
+    metrics: Annotated[
+        Mapping[Annotated[str, Field(min_length=1, max_length=200)], float], Field(min_length=1, max_length=200)
+    ]
+    #: By the trial's clock; None: when it came in.
+    time: Moment | None = None
+
+
+class Taken(Wire):
+    """Reports that were taken: they are on the disk."""
+
+    #: How many.
+    reports: int
+    #: Whether the attempt is asked to end.
+    should_stop: bool
+
+
+class Trial(Wire):
+    """One trial with the facts of its latest attempt."""
+
+    number: int
+    state: TrialState
+    #: Why the latest attempt did not succeed; None while the trial waits or runs.
+    cause: Cause | None
+    #: One line for people about the end.
+    detail: str
+    #: Sentences for people on what it reported and does not count, or counts in another way.
+    notes: tuple[str, ...]
+    #: How often it was tried.
+    attempts: int
+    #: Active parameters only.
+    parameters: JsonObject
+    #: Why it was proposed.
+    origin: str
+    #: Share of the full training that it gets.
+    fidelity: float
+    #: Number of the trial whose checkpoint it goes on from.
+    resume_from: int | None
+    #: Its objective; None: it has none.
+    value: float | None
+    #: When the latest attempt started.
+    start: Moment | None
+    #: None while it is not final.
+    end: Moment | None
+    #: How long all its attempts that have ended took together.
+    cost_seconds: float
+    peak_memory_bytes: int | None
+
+
+class ExportedTrial(Trial):
+    """A trial as an export has it."""
+
+    #: Of the latest attempt that reported.
+    reports: tuple[Measured, ...]
+
+
+class Attempt(Wire):
+    """One try at running a trial."""
+
+    attempt: int
+    #: `running`, `lost`, or the final state that it gave the trial.
+    state: str
+    cause: Cause | None
+    detail: str
+    notes: tuple[str, ...]
+    value: float | None
+    exit_code: int | None
+    peak_memory_bytes: int | None
+    start: Moment
+    #: None while it runs.
+    end: Moment | None
+
+
+class TrialDetails(Trial):
+    """One trial with all of its attempts."""
+
+    attempt_list: tuple[Attempt, ...]
+    #: Numbers of the trials whose checkpoints led to it, the first one first, and its own.
+    lineage: tuple[int, ...]
+    #: Where the output of the latest attempt lies; None: there is none yet.
+    log: str | None
+
+
+class TrialResult(Wire):
+    """One trial with a value."""
+
+    number: int
+    parameters: JsonObject
+    value: float
+    #: Why it was proposed.
+    origin: str
+    #: Share of the full training that it had.
+    fidelity: float = 1.0
+
+    @model_serializer(mode="wrap")
+    def _briefly(self, handler: SerializerFunctionWrapHandler) -> JsonObject:
+        """Leave out a share that is the whole."""
+        known: JsonObject = handler(self)
+        return {name: value for name, value in known.items() if name != "fidelity" or value != 1}
+
+
+class LogPart(Wire):
+    """A part of what a trial or job has printed."""
+
+    #: Where the whole lies.
+    path: str
+    #: Whether there is anything: it may not have been started yet, or have been tidied away.
+    exists: bool
+    #: Where in the whole this part begins, in bytes.
+    offset: int
+    data: bytes
+    #: Where the part behind it begins.
+    next: int
+    #: Whether nothing comes any more behind what there is now.
+    ended: bool
+    #: How long the whole is now.
+    size_bytes: int = 0
+
+
+class Artifact(Wire):
+    """A file that a trial or job has left."""
+
+    #: Relative to the folder of all of them, with `/`.
+    path: str
+    size_bytes: int
+    modified_at: Moment

@@ -1,0 +1,74 @@
+"""Names of experiments and of their owners, and who sees and does what.
+
+The full name of an experiment is `OWNER/NAME`; that of the person whose home it is, is `NAME` alone. What is on record,
+and what the parts below the service call it, is the full name.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal
+
+#: What a user may do: everything; run searches; look.
+Role = Literal["administrator", "user", "viewer"]
+#: Who sees an experiment: every user, or its owner and administrators alone.
+Visibility = Literal["team", "private"]
+
+#: Where a home is that nobody has named.
+DEFAULT_HOME = Path(".tunewell")
+#: What the person is called whose home it is.
+HOME_OWNER = "owner"
+#: In place of a user's name: a controller, which asks for what follows from what others have asked for.
+CONTROLLER = "controller"
+
+#: What `data` begins with where it is no path, but names a data set.
+DATASET = "dataset:"
+
+_OWNER = re.compile(r"[a-z0-9][a-z0-9_.\-]{0,49}")
+_NAME = re.compile(r"(?:[a-z0-9][a-z0-9_.\-]{0,49}/)?[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}")
+
+
+def is_user_name(text: str) -> bool:
+    """Whether a user can be called so."""
+    return _OWNER.fullmatch(text) is not None and text != CONTROLLER
+
+
+def is_name(text: str) -> bool:
+    """Whether an experiment can be called so, with its owner or without."""
+    return _NAME.fullmatch(text) is not None
+
+
+def is_dataset(value: object) -> bool:
+    """Whether a spec's `data` names a data set of a service."""
+    return isinstance(value, str) and value.startswith(DATASET)
+
+
+def full_name(owner: str, name: str) -> str:
+    """Return the full name of what `owner` calls `name`, which may name another owner."""
+    named, _, own = name.rpartition("/")
+    owner = named or owner
+    return own if owner == HOME_OWNER else f"{owner}/{own}"
+
+
+def in_address(name: str) -> str:
+    """Return a full name as one part of an address, `OWNER~NAME`, which means the same to every caller.
+
+    A tilde is in no name, and stands for itself in every part of an address, whatever a proxy makes of it.
+    """
+    return f"{owner_of(name)}~{own_name(name)}"
+
+
+def from_address(text: str) -> str:
+    """Return the name that a part of an address gives: `OWNER~NAME`, or the caller's own `NAME`."""
+    return text.replace("~", "/", 1)
+
+
+def owner_of(name: str) -> str:
+    """Return the owner in a full name."""
+    return name.rpartition("/")[0] or HOME_OWNER
+
+
+def own_name(name: str) -> str:
+    """Return a full name without its owner."""
+    return name.rpartition("/")[2]

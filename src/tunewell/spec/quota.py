@@ -1,0 +1,61 @@
+"""What a user may have: of the machines at once, of the disk, and of computing time in a calendar month (UTC)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tunewell.spec.problems import Problems
+from tunewell.spec.quantities import Number, Size, WholeNumber
+from tunewell.spec.validation import gather_errors
+
+_Count = Annotated[WholeNumber, Field(ge=0)]
+_Amount = Annotated[Number, Field(ge=0)]
+
+
+class Quota(BaseModel):
+    """The limits of one user; None: there is none."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    running: _Count | None = Field(default=None, description="Trials and jobs that run at once.")
+    cpus: _Amount | None = Field(default=None, description="Cores in use at once.")
+    gpus: _Count | None = Field(default=None, description="GPUs in use at once.")
+    disk_bytes: Size | None = Field(
+        default=None, description="What experiments, data sets and uploads take up on the disk."
+    )
+    cpu_hours: _Amount | None = Field(default=None, description="Cores × hours in a calendar month (UTC).")
+    gpu_hours: _Amount | None = Field(default=None, description="GPUs × hours in a calendar month (UTC).")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the limits that there are, as they are put on record."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+
+class _Limited(BaseModel):
+    """What has a quota, so that errors name its fields in full."""
+
+    quota: Quota
+
+
+def parse_quota(data: Any) -> Quota:
+    """Return the validated quota; a limit that is null counts as left out.
+
+    Raises:
+        SpecError: a limit is wrong; the error names it (`quota.gpus`), its value and the remedy.
+        SpecErrors: several are.
+    """
+    try:
+        return _Limited.model_validate({"quota": data}).quota
+    except ValidationError as error:
+        problems = Problems()
+        gather_errors(error, _Limited, problems)
+        problems.raise_any()
+        raise AssertionError("something is wrong") from None
+
+
+def month_of(seconds: float) -> str:
+    """Return the calendar month (UTC) of a moment in seconds since the epoch: `2026-03`."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m")

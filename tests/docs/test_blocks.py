@@ -1,0 +1,177 @@
+"""The documentation's commands are run, page by page and in order, as somebody would who follows it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import pytest
+from fastapi.routing import APIRoute
+from PIL import Image
+
+from tests.postgres import Server, free_port
+from tests.server.serving import wait_until
+from tunewell.api.routes import ROUTERS
+from tunewell.cli.app import app as cli
+from tunewell.client import Client
+
+DOCS = Path(__file__).parents[2] / "docs"
+#: Languages of the blocks that are run; all others are to be read.
+RUN = ("sh", "python")
+_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_SERVE = re.compile(r"^tunewell serve\b.*$", re.MULTILINE)
+
+
+def page(name: str) -> str:
+    """Return the text of a page."""
+    return (DOCS / name).read_text()
+
+
+def blocks(name: str) -> list[tuple[str, str]]:
+    """Return language and text of each block of a page that is run."""
+    return [(language, text) for language, text in _BLOCK.findall(page(name)) if language in RUN]
+
+
+@dataclass
+class Terminal:
+    """A folder in which blocks are run; what one of them exports, the next ones have. A service runs beside it."""
+
+    folder: Path
+    #: What stands in the page → what is used here instead.
+    instead: Mapping[str, str]
+    port: int
+    service: subprocess.Popen[bytes] | None = field(default=None, init=False)
+
+    def run(self, language: str, text: str) -> None:
+        """Run a block."""
+        for written, used in self.instead.items():
+            text = text.replace(written, used)
+        if language == "python":
+            self.call(f"{shlex.quote(sys.executable)} -", text)
+            return
+        found = _SERVE.search(text)
+        before, serve, after = (text, "", "") if found is None else text.partition(found[0])
+        self.call(before)
+        if serve:
+            self.serve(serve)
+        self.call(after)
+
+    def call(self, script: str, given: str = "") -> None:
+        """Run lines of a shell to their end; each must succeed."""
+        if not script.strip():
+            return
+        kept = self.folder / ".exported"
+        lines = f"touch {kept}; source {kept}; cd {self.folder}\nset -e -o pipefail\n{script}\nexport -p > {kept}"
+        done = subprocess.run(
+            ["bash", "-c", lines],
+            input=given.encode(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=self.environment,
+            timeout=150,
+        )
+        assert done.returncode == 0, f"{given or script}\n{done.stdout.decode()}"
+
+    def serve(self, command: str) -> None:
+        """Start a service; the one before is ended by Ctrl-C first. Return when it says that it is ready."""
+        self.end()
+        kept = self.folder / ".exported"
+        lines = f"touch {kept}; source {kept}; cd {self.folder}\nexec {command} --port {self.port}"
+        said = self.folder / ".said"
+        with said.open("w") as out:
+            self.service = subprocess.Popen(["bash", "-c", lines], stdout=out, env=self.environment)
+
+        def is_ready() -> bool:
+            assert self.service is not None and self.service.poll() is None, command
+            return "Tunewell serves" in said.read_text()
+
+        wait_until(is_ready)
+
+    def end(self) -> None:
+        """End the service."""
+        if self.service is not None:
+            self.service.send_signal(signal.SIGINT)
+            assert self.service.wait(100) == 0
+            self.service = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Environment of somebody whose home directory is the folder."""
+        kept = {name: os.environ[name] for name in ("PYTHONPATH", "OMP_NUM_THREADS") if name in os.environ}
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        return {**kept, "PATH": path, "HOME": str(self.folder), "LANG": "C.UTF-8"}
+
+
+@pytest.fixture
+def terminal(tmp_path: Path, postgres: Server) -> Iterator[Terminal]:
+    """A terminal in a new folder, with a database that is meant where a page names one."""
+    port = free_port()
+    with postgres.new_database() as database:
+        one = Terminal(
+            tmp_path,
+            {
+                "postgresql://tunewell@db.example.org/tunewell": database,
+                "http://127.0.0.1:8700": f"http://127.0.0.1:{port}",
+                "https://tunewell.example.org": f"http://127.0.0.1:{port}",
+                "/data": f"{tmp_path}/data",
+            },
+            port,
+        )
+        try:
+            yield one
+            one.end()
+        finally:
+            if one.service is not None:
+                children = psutil.Process(one.service.pid).children()
+                one.service.kill()
+                one.service.wait()
+                psutil.wait_procs(children, timeout=30)
+
+
+@pytest.mark.timeout(400)
+def test_the_service(terminal: Terminal) -> None:
+    """Who follows `service.md` comes from nothing to a service that two users share."""
+    found = blocks("service.md")
+    assert len(found) > 10
+    for language, text in found:
+        terminal.run(language, text)
+
+
+@pytest.mark.timeout(200)
+def test_data_sets(terminal: Terminal, tmp_path: Path) -> None:
+    """The commands of `datasets.md` work on folders and archives of pictures."""
+    for folder in ("signs", "data/birds", "pets"):
+        for kind in ("one", "two"):
+            (tmp_path / folder / kind).mkdir(parents=True)
+            for number in range(4):
+                place = tmp_path / folder / kind / f"{number}.png"
+                Image.new("RGB", (8, 8), (20 * number, 100 * (kind == "two"), 0)).save(place)
+    subprocess.run(
+        [sys.executable, "-m", "zipfile", "-c", "pets.zip", "pets"], cwd=tmp_path, check=True, capture_output=True
+    )
+    for language, text in blocks("datasets.md"):
+        terminal.run(language, text)
+
+
+def test_the_table_of_verbs() -> None:
+    """Each method, request and command that the table of `service.md` names is there, and they belong together."""
+    found = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
+    routes = {(route.name, f"{min(route.methods)} {route.path}") for route in found}
+    commands = {command.name for command in cli.registered_commands}
+    rows = re.findall(r"^\| (`[^|]*`) \| (`(?:GET|POST|PATCH)[^|]*) \| ([^|]*) \|$", page("service.md"), re.MULTILINE)
+    assert len(rows) > 15
+    for methods, requests, command in rows:
+        names, asked = re.findall(r"`(\w+)`", methods), re.findall(r"`([^`?]+)[^`]*`", requests)
+        for name, request in zip(names, asked, strict=True):
+            assert hasattr(Client, name)
+            assert ("create" if name == "check" else name, request) in routes
+        for name in re.findall(r"`tunewell (\w+)`", command):
+            assert name in commands

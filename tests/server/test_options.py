@@ -1,0 +1,76 @@
+"""How a service is started."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tunewell.server.logs import without_secrets
+from tunewell.server.options import Options
+from tunewell.spec.secrets import passwords
+
+
+def test_options_reach_another_process_as_they_are() -> None:
+    """What the launcher was given is what its children get."""
+    given = Options(home=Path("h"), token_file=Path("t"), allowed_hosts=("a", "b"), trusted_proxies=("127.0.0.1",))
+    assert Options.from_json(json.loads(json.dumps(given.to_json()))) == given
+
+
+@pytest.mark.parametrize(
+    ("host", "allowed", "names"),
+    [
+        ("127.0.0.1", (), ("localhost", "127.0.0.1", "[::1]")),
+        ("::", ("x.org",), ("localhost", "127.0.0.1", "[::1]", "x.org")),
+        ("fd00::1", (), ("localhost", "127.0.0.1", "[::1]", "[fd00::1]")),
+        ("10.0.0.1", ("x.org",), ("localhost", "127.0.0.1", "[::1]", "10.0.0.1", "x.org")),
+    ],
+)
+def test_names_of_a_service(host: str, allowed: tuple[str, ...], names: tuple[str, ...]) -> None:
+    """It is addressed by the names of this machine, its own address, and those that it is given."""
+    assert Options(home=Path("h"), host=host, allowed_hosts=allowed).hosts == names
+
+
+@pytest.mark.parametrize(
+    ("host", "proxies", "warns"),
+    [
+        ("127.0.0.1", (), False),
+        ("localhost", (), False),
+        ("::1", (), False),
+        ("10.0.0.1", (), True),
+        ("0.0.0.0", (), True),
+        ("10.0.0.1", ("10.0.0.2",), False),
+    ],
+)
+def test_it_warns_where_others_can_listen(host: str, proxies: tuple[str, ...], warns: bool) -> None:
+    """Beyond this machine, and without a proxy that has TLS, there is a loud word."""
+    assert bool(Options(home=Path("h"), host=host, trusted_proxies=proxies).warning) is warns
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8700"),
+        ("::1", "http://[::1]:8700"),
+        ("0.0.0.0", "http://127.0.0.1:8700"),
+        ("::", "http://[::1]:8700"),
+        ("", "http://127.0.0.1:8700"),
+        ("10.0.0.7", "http://10.0.0.7:8700"),
+    ],
+)
+def test_programs_here_reach_it_past_every_proxy(host: str, address: str) -> None:
+    """Their address has neither the path nor the name of a proxy, and is one of those that the service takes."""
+    options = Options(
+        Path("h"), host=host, root_path="/tunewell", allowed_hosts=("t.example",), trusted_proxies=("::1",)
+    )
+    assert options.direct_address == address
+    assert address.removeprefix("http://").removesuffix(":8700") in options.hosts
+
+
+def test_no_secret_is_left_in_a_line() -> None:
+    """Passwords of the database and what somebody proves themselves by are taken out; numbers of requests stay."""
+    secrets = passwords("postgresql://me:canary-of-mine@db/tunewell")
+    number = "8c05a7522bd140129d962de192dc8e15"
+    line = f"canary-of-mine, tw_pGvYYb2YckeZJ75FuMADGm6zpUx_t8P7PJBqlXxL5k0, {number}"
+    assert without_secrets(line, secrets) == f"[not shown], [not shown], {number}"

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
+import numpy as np
 import pytest
 
 import tunewell
@@ -122,9 +123,27 @@ def test_what_goes_wrong_in_it_is_told(server: Serving) -> None:
     assert result.trials()[0]["detail"] == "ValueError: no number is as good as 0"
 
 
+def test_numbers_of_numpy_are_numbers(server: Serving) -> None:
+    """As where the function is called here."""
+    parameters = {"x": tunewell.choice([np.int64(1), np.int64(2)]), "y": tunewell.uniform(np.float32(0), np.float64(1))}
+    result = tunewell.search(
+        lambda x, y: x + y, parameters, server=server.url, max_trials=1, goal="minimize", name="numpy", progress=False
+    )
+    assert result.best.parameters["x"] in (1, 2)
+
+
+def test_the_space_of_an_earlier_search_is_taken(server: Serving) -> None:
+    """A single trial, as good as the best of another search, declares no parameters."""
+    given: dict[str, Any] = {"server": server.url, "goal": "minimize", "progress": False}
+    before = tunewell.search(lambda x: x, {"x": tunewell.uniform(0, 1)}, name="before", max_trials=2, **given)
+    after = tunewell.search(lambda x: x, {}, name="after", parameters_from="before", **given)
+    assert after.best.parameters == before.best.parameters
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
+        ({"code": "0" * 64}, "code: a function needs none"),
         ({"parameters": {"z": tunewell.uniform(0, 1)}}, "parameters.z: the function takes no argument of that name"),
         ({"function": 7}, "function: 7 can't be called"),
         ({"home": "here"}, "home: the server has its own"),

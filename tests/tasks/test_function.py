@@ -212,7 +212,7 @@ def test_what_can_not_be_pickled_is_named(tmp_path: Path, kind: str) -> None:
         prepare(functions[kind], tmp_path)
     assert str(caught.value) == (
         "function: it can't be sent to another process, because of 'lock' (lock). "
-        "Make that inside the function, or use scheduler='inline'."
+        "Make that inside the function, or, where it is called here, use scheduler='inline'."
     )
     assert list(tmp_path.iterdir()) == []
 

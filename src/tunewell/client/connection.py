@@ -14,6 +14,7 @@ import httpx2
 
 from tunewell.client.answers import LATER, Unavailable, error_of
 from tunewell.spec.errors import ArgumentError
+from tunewell.spec.experiment import plain
 
 #: Where all addresses begin that are not about the service itself.
 BASE = "/api/v1"
@@ -154,7 +155,7 @@ def _content(body: Any, headers: Mapping[str, str] | None = None) -> dict[str, A
     """Return a body of JSON as arguments of a request; what is no number or no text is for the server to refuse."""
     if body is None:
         return {"headers": dict(headers or {})}
-    return {"content": json.dumps(body, default=str).encode(), "headers": {**_JSON, **(headers or {})}}
+    return {"content": json.dumps(plain(body), default=str).encode(), "headers": {**_JSON, **(headers or {})}}
 
 
 def _asked_wait(response: httpx2.Response) -> float:

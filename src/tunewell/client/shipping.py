@@ -19,6 +19,7 @@ from tunewell.service.packing import Packed, pack_code, pack_data, pack_function
 from tunewell.service.types import DataSet
 from tunewell.service.verbs import Verbs
 from tunewell.spec.errors import ConflictError, DataError, NotFoundError, SpecError
+from tunewell.spec.experiment import plain
 from tunewell.spec.files import experiment_name
 from tunewell.spec.format import size as shown_size
 from tunewell.spec.names import DATASET, Visibility, is_dataset
@@ -153,8 +154,10 @@ def shipped_function(
     Raises:
         UserError: it can't be sent; or the service refuses it.
     """
+    if spec.get("code") is not None:
+        raise SpecError("code", "a function needs none", "Drop it", spec["code"])
     with tempfile.TemporaryDirectory() as folder:
-        named, packed = pack_function(function, spec["parameters"], Path(folder))
+        named, packed = pack_function(function, plain(spec["parameters"]), Path(folder))
         code = _shipped_code(verbs, packed, tell)
     return {**named, **spec, "code": code}
 

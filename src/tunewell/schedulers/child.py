@@ -18,7 +18,7 @@ from tunewell.schedulers import processes
 from tunewell.schedulers.trial_user import TrialUser
 from tunewell.spec.launch import JobKey, Launch, WorkKey, with_own_programs
 from tunewell.trial import files
-from tunewell.trial.trial import ASKED_TO_END, Pruned
+from tunewell.trial.trial import ASKED_TO_END, Pruned, raise_pruned
 
 #: Exit code of a program that could not be started.
 NOT_STARTED = 127
@@ -162,7 +162,7 @@ def _call(launch: Launch, environment: Mapping[str, str]) -> int:
     """Call the function that `launch.entry` names in this process; return the exit code."""
     assert launch.entry is not None, "a launch has a command or an entry"
     _start_afresh(environment, launch.resources.threads)
-    signal.signal(signal.SIGTERM, _raise_pruned)
+    signal.signal(signal.SIGTERM, raise_pruned)
     try:
         module, _, name = launch.entry.partition(":")
         sys.argv = [launch.entry]
@@ -194,11 +194,6 @@ def _start_afresh(environment: Mapping[str, str], threads: int) -> None:
         sys.modules["numpy"].random.seed()
     if torch is not None:
         torch.seed()
-
-
-def _raise_pruned(signum: int, frame: object) -> NoReturn:
-    del signum, frame
-    raise Pruned("asked to end")
 
 
 def _flush() -> None:

@@ -78,7 +78,8 @@ def pack_function(
         SpecError: it can't be pickled, or not be called with the parameters that are declared.
     """
     name, path = name_function(function)
-    check_function(function, parse_space(parameters))
+    if parameters:  # else they are those of another experiment
+        check_function(function, parse_space(parameters))
     sent_function.write(function, folder)
     return {"name": name, "function": path}, pack_code(folder)
 

@@ -51,12 +51,12 @@ def guess_goal(metric: str) -> Goal | None:
     return "maximize" if maximized else "minimize"
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return `value` as JSON would give it back: lists for tuples, plain numbers for NumPy's."""
     if isinstance(value, Mapping):
-        return {name: _plain(part) for name, part in value.items()}
+        return {name: plain(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
+        return [plain(part) for part in value]
     return value.item() if isinstance(value, np.generic) else value
 
 
@@ -65,7 +65,7 @@ def _plain_mapping(value: Any) -> Any:
         for name in value:
             if not isinstance(name, str):
                 raise ValueError(f"the name {shown(name)} is not a text", "Put it in quotes")
-    return _plain(value)
+    return plain(value)
 
 
 def _argument(value: Any) -> str:

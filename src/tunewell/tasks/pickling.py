@@ -24,7 +24,7 @@ def pickled(function: Callable[..., Any]) -> bytes:
         raise SpecError(
             "function",
             f"it can't be sent to another process, because of {culprit or error}",
-            "Make that inside the function, or use scheduler='inline'",
+            "Make that inside the function, or, where it is called here, use scheduler='inline'",
         ) from None
 
 

@@ -11,11 +11,11 @@ import signal
 import site
 import sys
 import sysconfig
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import Any
 
 import cloudpickle
 
@@ -24,7 +24,7 @@ from tunewell.tasks.contract import Program
 from tunewell.tasks.pickling import pickled
 from tunewell.trial.context import current
 from tunewell.trial.function import call
-from tunewell.trial.trial import ASKED_TO_END, Pruned
+from tunewell.trial.trial import ASKED_TO_END, Pruned, raise_pruned
 
 _VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 #: A pickle with code in it is good for one version of Python only, which its name tells.
@@ -63,7 +63,8 @@ def program(folder: Path) -> Program:
 @contextmanager
 def _own_modules_by_value() -> Iterator[None]:
     """Have pickles hold what comes from modules that are neither installed nor Python's own."""
-    own = [module for module in list(sys.modules.values()) if _is_own(module)]
+    installed, known = _installed(), cloudpickle.list_registry_pickle_by_value()
+    own = [one for name, one in list(sys.modules.items()) if name not in known and _is_own(name, one, installed)]
     for module in own:
         cloudpickle.register_pickle_by_value(module)
     try:
@@ -73,12 +74,13 @@ def _own_modules_by_value() -> Iterator[None]:
             cloudpickle.unregister_pickle_by_value(module)
 
 
-def _is_own(module: ModuleType) -> bool:
-    file, name = getattr(module, "__file__", None), getattr(module, "__name__", "")
-    if not isinstance(file, str) or name in ("__main__", "") or name.partition(".")[0] == "tunewell":
+def _is_own(name: str, module: ModuleType, installed: Collection[Path]) -> bool:
+    file = getattr(module, "__file__", None)
+    if name != getattr(module, "__name__", "") or name == "__main__" or name.partition(".")[0] == "tunewell":
         return False
-    path = Path(file).resolve()
-    return sys.modules.get(name) is module and path.suffix == ".py" and not any(map(path.is_relative_to, _installed()))
+    if not isinstance(file, str) or not file.endswith(".py"):
+        return False
+    return not any(map(Path(file).resolve().is_relative_to, installed))
 
 
 def _installed() -> list[Path]:
@@ -88,14 +90,9 @@ def _installed() -> list[Path]:
     return [Path(folder).resolve() for folder in (*folders, *site.getsitepackages(), site.getusersitepackages())]
 
 
-def _raise_pruned(signum: int, frame: object) -> NoReturn:
-    del signum, frame
-    raise Pruned("asked to end")
-
-
 def main() -> int:
     """Call the function in the file that the first argument names, for the trial of this process."""
-    signal.signal(signal.SIGTERM, _raise_pruned)
+    signal.signal(signal.SIGTERM, raise_pruned)
     try:
         call(pickle.loads(Path(sys.argv[1]).read_bytes()), current(), os.environ["TUNEWELL_METRIC"])
     except Pruned:

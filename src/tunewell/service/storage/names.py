@@ -1,4 +1,4 @@
-"""The one rule for names that come from outside and become those of files: nothing is mended, odd ones are refused."""
+"""The one rule for names that come from outside and become those of files: nothing is changed, odd ones are refused."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from tests.cli.conftest import Run
 from tests.tasks.object_detection.scenes import make_scenes, write_coco
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_search_retrain_predict_export(run: Run, tmp_path: Path) -> None:
     """Search with inherited weights, evaluation, report, retraining, prediction and ONNX follow one another."""

@@ -19,7 +19,8 @@ import pytest
 import tunewell
 from tests.client.serving import OPEN, Served, losing, served, serving
 from tests.contracts.test_verbs_contract import READS, SPEC
-from tunewell.client import AsyncClient, Client, servers
+from tests.postgres import free_port
+from tunewell.client import AsyncClient, Client, connection, servers
 from tunewell.client.answers import ServerError, Unavailable
 from tunewell.client.connection import Connection
 from tunewell.client.shipping import PART, send_file, send_pictures, shipped
@@ -296,3 +297,11 @@ def test_what_is_awaited_is_what_is_asked_for(one: Served) -> None:
                 assert read(awaited) == read(asked), verb
         with pytest.raises(NotFoundError, match="There is no experiment 'ee'"):
             awaited.experiment("ee")
+
+
+def test_a_wrong_address_is_not_tried_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that has never answered is given up sooner than one that has."""
+    monkeypatch.setattr(connection, "UNKNOWN_SECONDS", 0.0)
+    monkeypatch.setattr(connection, "PATIENCE_SECONDS", 1e9)
+    with Client(f"http://127.0.0.1:{free_port()}", "twt_any") as client, pytest.raises(Unavailable, match="be reached"):
+        client.version()

@@ -194,7 +194,7 @@ FOLLOWED = (cut, away, failed_over, answers_lost, stalled_for_long)
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
-    "outage", [restarted, answers_lost, failed_over, *slow(*OUTAGES)], ids=lambda outage: outage.__name__
+    "outage", [restarted, failed_over, *slow(answers_lost, *OUTAGES)], ids=lambda outage: outage.__name__
 )
 def test_a_search_outlives(bench: Bench, outage: Callable[[Bench], None]) -> None:
     """Whatever happens to its database, a search ends well, with nothing lost, doubled or failed."""
@@ -232,7 +232,7 @@ def gone(bench: Bench) -> None:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("command", ["search", "controller"])
+@pytest.mark.parametrize("command", ["controller", pytest.param("search", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("outage", [gone, *slow(silent)], ids=lambda outage: outage.__name__)
 def test_ctrl_c_while_nothing_can_be_recorded(bench: Bench, command: str, outage: Callable[[Bench], None]) -> None:
     """Whoever has enough of waiting for the server ends with the second Ctrl-C; what ran is found later."""

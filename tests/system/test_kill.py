@@ -29,6 +29,7 @@ def test_kills_lose_nothing(tmp_path: Path) -> None:
     assert len(kills) == len(VICTIMS)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_cut_copies_of_checkpoints_are_not_gone_on_from(tmp_path: Path) -> None:
     """Controllers that are killed while they copy large checkpoints leave whole ones only."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest.mark.structures import ParameterSet
 from PIL import Image
 
 from tests.system.small_gpu import MESSAGE, ROOM
@@ -110,7 +111,13 @@ def _one_fork_server() -> Iterator[None]:
         started.end()
 
 
-@pytest.fixture(params=CASES, ids=lambda case: case.task)
+def _param(case: Case) -> ParameterSet:
+    """Return a case; segmentation and several labels share most of their code with the others."""
+    alike = case.task in ("multilabel-classification", "instance-segmentation")
+    return pytest.param(case, id=case.task, marks=[pytest.mark.slow] if alike else [])
+
+
+@pytest.fixture(params=[_param(case) for case in CASES])
 def case(request: pytest.FixtureRequest) -> Case:
     """Each task in turn."""
     chosen: Case = request.param

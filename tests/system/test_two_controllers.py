@@ -197,6 +197,7 @@ def test_short_cuts_change_nothing(bench: Bench) -> None:
     bench.check()
 
 
+@pytest.mark.slow
 def test_a_start_that_comes_too_late_is_none(bench: Bench) -> None:
     """A controller that is stopped between the record of a start and the start itself starts nothing when it wakes up.
 
@@ -218,6 +219,7 @@ def test_a_start_that_comes_too_late_is_none(bench: Bench) -> None:
         assert {row.attempt for row in service.store.trials("a")} == {1, 2}
 
 
+@pytest.mark.slow
 def test_a_next_attempt_that_comes_too_late_is_none(bench: Bench) -> None:
     """A controller that is stopped before it prepares a next attempt leaves alone the one that another has begun."""
     searches = bench.searches

@@ -20,6 +20,8 @@ from tunewell.spec.experiment import plain
 BASE = "/api/v1"
 #: How long a server that does not answer is tried again, and the longest wait between two tries.
 PATIENCE_SECONDS, LONGEST_WAIT_SECONDS = 30.0, 2.0
+#: The same of one that has never answered: more likely than a restart is a wrong address.
+UNKNOWN_SECONDS = 5.0
 #: How long an answer is waited for; a stream may be silent for longer than its heartbeat takes.
 _TIMEOUT = httpx2.Timeout(60.0, connect=10.0)
 #: What has not reached the server: whatever was asked for is not done.
@@ -32,19 +34,20 @@ _JSON = {"Content-Type": "application/json"}
 class Connection:
     """One server, and what proves who asks. Any thread may use it."""
 
-    def __init__(self, url: str, token: str | None, patience: float = PATIENCE_SECONDS) -> None:
+    def __init__(self, url: str, token: str | None, patience: float | None = None) -> None:
         """Take the address of a server, such as `https://tune.example.org`, and a token; nothing is sent yet.
 
         Args:
             url: the address, with the root path if there is one.
             token: proves who asks; None: nobody does.
-            patience: seconds for which a server that does not answer is tried again.
+            patience: seconds for which a server that does not answer is tried again. Default: 30, and 5 before it has
+                answered for the first time.
 
         Raises:
             ArgumentError: it is no address, or that no token.
         """
         self.url, self.token = _checked(url), token
-        self._patience = patience
+        self._patience, self._known = patience, False
         if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
             raise ArgumentError("token", "it holds what no token does", "Copy it as it was printed")
         headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -109,7 +112,9 @@ class Connection:
 
     def _answered(self, request: Callable[[], Any], *, again: bool, stream: bool = False) -> httpx2.Response:
         """Send a request until there is an answer that another try would not better, or patience ends."""
-        deadline, wait = time.monotonic() + self._patience, 0.1
+        usual = PATIENCE_SECONDS if self._known else UNKNOWN_SECONDS
+        patience = usual if self._patience is None else self._patience
+        deadline, wait = time.monotonic() + patience, 0.1
         while True:
             try:
                 response: httpx2.Response = self._http.send(request(), stream=stream)
@@ -120,6 +125,7 @@ class Connection:
                 if not may_help or time.monotonic() + wait > deadline:
                     raise self._unavailable(error) from None
             else:
+                self._known = True
                 if response.is_success:
                     return response
                 response.close()

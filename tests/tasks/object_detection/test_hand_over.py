@@ -34,7 +34,10 @@ SIDE = 50
 LEARNED = {"image_size": SIDE, "epochs": 8, "learning_rate": 2e-3, "anchor_ratio": 1.3, "mosaic": 0.0, "mixup": 0.0}
 
 
-@pytest.fixture(scope="module", params=["object-detection", "instance-segmentation"])
+@pytest.fixture(
+    scope="module",
+    params=["object-detection", pytest.param("instance-segmentation", marks=pytest.mark.slow)],
+)
 def uneven(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """An experiment whose pictures have another scale across than down, evaluated. To be read only."""
     home = tmp_path_factory.mktemp("home")

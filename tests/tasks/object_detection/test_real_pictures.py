@@ -55,6 +55,7 @@ def test_blood_cells(tmp_path: Path) -> None:
 
 
 @needs_weights
+@pytest.mark.slow
 def test_nuclei(tmp_path: Path) -> None:
     """Some forty pictures are enough to outline some nuclei."""
     metrics = train_default("instance-segmentation", "nuclei_fluo", tmp_path, 0.4, image_size=224, batch_size=1)

@@ -154,6 +154,7 @@ def test_declared_sizes_are_those_of_the_classifier(name: str) -> None:
     assert (sizes[1] - sizes[0]) / (1 << 20) * 4 == pytest.approx(design.needs.kept_mib, rel=0.2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(DETECTORS))
 def test_declared_sizes_are_those_of_the_detector(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same, with as many objects in a picture as its heads sample."""

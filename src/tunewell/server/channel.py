@@ -12,6 +12,7 @@ import os
 import socket
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -71,7 +72,8 @@ class Channel:
         return Order.from_json(json.loads(line))
 
     def _watch(self) -> NoReturn:
-        self._lines.read()
+        with suppress(OSError):  # a launcher that dies before it has read what it was told resets the connection
+            self._lines.read()
         os._exit(ORPHANED)
 
     def tell(self, **message: Any) -> None:

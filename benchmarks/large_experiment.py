@@ -15,13 +15,11 @@ import itertools
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from typing import get_args
 
 from databases import KINDS, new_databases
 from tunewell.spec.launch import AttemptKey, Report
 from tunewell.spec.states import Cause, ExperimentState, JobState, TrialState
 from tunewell.store import AttemptEnd, Store
-from tunewell.store.queries.trial_list import Sort
 
 NAME = "large"
 #: Trials that are written in one transaction.
@@ -69,38 +67,27 @@ def _end(number: int, trials: int) -> AttemptEnd:
     return AttemptEnd(state, value=(number * 7919 % 50) / 50, seconds=1.0)
 
 
-def trial_pages(store: Store, limit: int) -> Iterator[Look]:
+def trial_pages(store: Store, trials: int, limit: int) -> Iterator[Look]:
     """Yield a look at the first page, one in the middle and the last one of each list of trials."""
     some = [None, [TrialState.FAILED], [TrialState.SUCCEEDED, TrialState.RUNNING], list(TrialState)]
     filters: list[tuple[list[TrialState] | None, Cause | None]] = [(states, None) for states in some]
     filters += [(None, Cause.CRASHED), (None, Cause.TIMEOUT)]
-    for sort, descending, (states, cause) in itertools.product(get_args(Sort), (False, True), filters):
-        cursors: list[str | None] = [None]
-        while (page := store.trials_page(NAME, sort, descending, states, cause, cursors[-1], 5000)).next is not None:
-            cursors.append(page.next)
-        for place in sorted({0, len(cursors) // 2, len(cursors) - 1}):
-            named = f"trials_page({sort}, {'down' if descending else 'up'}, {states and len(states)} states, {cause})"
+    for (states, cause), after in itertools.product(filters, (0, trials // 2, trials - limit)):
 
-            def look(
-                sort: Sort = sort,
-                descending: bool = descending,
-                states: list[TrialState] | None = states,
-                cause: Cause | None = cause,
-                cursor: str | None = cursors[place],
-            ) -> object:
-                return store.trials_page(NAME, sort, descending, states, cause, cursor, limit)
+        def look(states: list[TrialState] | None = states, cause: Cause | None = cause, after: int = after) -> object:
+            return store.trials(NAME, states=states, cause=cause, after=after, limit=limit)
 
-            yield f"{named} at {place}/{len(cursors)}", look
+        yield f"trials({states and len(states)} states, {cause}) behind {after}", look
 
 
 def other_looks(store: Store, trials: int, limit: int) -> Iterator[Look]:
     """Yield a look at everything else that a page shows."""
     for name, after in (("first", 0), ("middle", trials // 2), ("last", trials - limit)):
-        yield f"trials {name}", lambda after=after: store.trials(NAME, after=after, limit=limit)
         yield f"events {name}", lambda after=after: store.events(NAME, after=3 * after, limit=limit)
         yield f"reports {name}", lambda after=after: store.reports(NAME, after + 5)
         yield f"attempts {name}", lambda after=after: store.attempts(NAME, after + 5)
         numbers = range(after + 1, after + limit + 1)
+        yield f"trials_of {name}", lambda numbers=numbers: store.trials_of(NAME, numbers)
         yield f"last_metrics {name}", lambda numbers=numbers: store.last_metrics(NAME, numbers)
         yield f"latest_reports {name}", lambda numbers=numbers: store.latest_reports(NAME, numbers)
         yield f"curves {name}", lambda numbers=numbers: store.curves(NAME, "accuracy", numbers)
@@ -111,7 +98,7 @@ def other_looks(store: Store, trials: int, limit: int) -> Iterator[Look]:
     yield "noted", lambda: store.noted(NAME)
     yield "last_ended", lambda: store.last_ended(NAME, limit)
     yield "top", lambda: store.top(NAME, limit)
-    yield "latest_value", lambda: store.latest_value(NAME, trials // 2, "accuracy")
+    yield "latest_values", lambda: store.latest_values(NAME, range(1, limit + 1), "accuracy")
     yield "has_attempt", lambda: store.has_attempt(NAME, trials // 2, "none")
     yield "jobs", lambda: store.jobs(NAME, limit=limit)
     yield "jobs in a state", lambda: store.jobs(kind="evaluate", states=[JobState.WAITING], limit=limit)
@@ -165,7 +152,8 @@ def main() -> None:
         began = time.perf_counter()
         fill(store, arguments.trials)
         print(f"{arguments.trials} trials written in {time.perf_counter() - began:.0f} s")
-        looks = [*trial_pages(store, arguments.limit), *other_looks(store, arguments.trials, arguments.limit)]
+        size = arguments.trials, arguments.limit
+        looks = [*trial_pages(store, *size), *other_looks(store, *size)]
         times = sorted(((milliseconds(look), name) for name, look in looks), reverse=True)
         store.create_experiment("small", {}, {}, {})
         small, large = step_times(store, {"small": 1, NAME: arguments.trials + 1}).values()

@@ -1,7 +1,7 @@
 """How `tunewell serve` answers many users while it runs many searches: real processes, SQLite, all on one machine.
 
 200 searches of quick commands run at once, of one user each of ten; 50 clients ask once a second each, four of five
-times for something (lists, an experiment, trials, a snapshot, a log), else for something to be done (pause, resume,
+times for something (lists, an experiment, trials, an overview, a log), else for something to be done (pause, resume,
 change, stop a trial, run one again). At the end one long trial gets 10,000 further reports through the API.
 Told is how long answers took as clients see it, what was no good answer, and the memory of the service's processes
 (PSS: what they share is divided among them).
@@ -99,7 +99,7 @@ class Client:
                 "list": "/experiments?limit=50",
                 "experiment": f"/experiments/{name}",
                 "trials": f"/experiments/{name}/trials?limit=100",
-                "snapshot": f"/experiments/{name}/snapshot",
+                "overview": f"/experiments/{name}/overview",
                 "log": f"/experiments/{name}/trials/{trial}/log",
             }
             which = self.generator.choice([*reads])
@@ -260,7 +260,7 @@ async def report(http: httpx2.AsyncClient, headers: Mapping[str, str], number: i
         taken.append(time.perf_counter() - began)
         step += BATCH
     while True:  # the controller has read them all
-        found = (await http.get("/api/v1/experiments/long/snapshot", headers=headers)).json()
+        found = (await http.get("/api/v1/experiments/long/overview", headers=headers)).json()
         if found["latest"].get("1", {}).get("step") == step:
             break
         await asyncio.sleep(0.5)

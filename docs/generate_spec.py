@@ -240,6 +240,7 @@ _TYPES = {
     "Goal": "`maximize` or `minimize`",
     "EarlyStoppingRule": "`halving`, `median`, `promotion`, `data-promotion` or `off`",
     "Finalists": "`sample` or `full`",
+    "Visibility": "`team` or `private`",
     "Number": "number",
     "Count": "whole number from 1",
     "CountFromZero": "whole number from 0",

@@ -289,10 +289,13 @@ def test_progress_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_report_and_plot(tmp_path: Path) -> None:
-    """The result writes the HTML report and gives a figure."""
+    """The result writes the HTML report and gives charts that notebooks show and files hold."""
     result = tw.search(lambda x: x, {"x": [1, 2, 3]}, goal="maximize", home=tmp_path, progress=False)
     assert result.report().read_text().startswith("<!DOCTYPE html>")
-    assert type(result.plot()).__name__ == "Figure"
+    plot = result.plot()
+    assert plot is not None and plot._repr_svg_() == plot.svg
+    assert plot.save(tmp_path / "history.svg").read_text().startswith("<svg ") and "<style>" in plot.svg
+    assert result.plot("learning-curves") is None
 
 
 def test_load_reads_what_is_recorded(tmp_path: Path) -> None:

@@ -7,17 +7,19 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from tunewell.display.following import follow_lines, wait_for_search
 from tunewell.display.lines import ProgressLines
+from tunewell.reports.charts import standalone
 from tunewell.service.paging import every
 from tunewell.service.running import Given, Situation
 from tunewell.service.service import Service
 from tunewell.service.types import SearchResult, TrialResult
-from tunewell.service.verbs import Verbs
+from tunewell.service.verbs import ChartName, Verbs
 from tunewell.service.views import save_report
 from tunewell.spec.errors import ArgumentError, SpecError, UserError
 from tunewell.spec.names import DEFAULT_HOME
@@ -52,6 +54,23 @@ def _python_words() -> Iterator[None]:
         told = copy.copy(error)  # without the way that it has come
         told.remedy = _REMEDIES.get(error.kind, error.remedy)
         raise told from None
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """A chart: a notebook shows it, and `save` writes it to a file."""
+
+    #: The chart as an SVG document, with all that it needs.
+    svg: str
+
+    def save(self, path: str | Path) -> Path:
+        """Write it to an SVG file; return its path."""
+        target = Path(path)
+        target.write_text(self.svg, encoding="utf-8")
+        return target
+
+    def _repr_svg_(self) -> str:
+        return self.svg
 
 
 class Result:
@@ -91,13 +110,11 @@ class Result:
             exported = every(lambda cursor: verbs.export_trials(self.name, cursor=cursor))
             return [trial.to_json() for trial in exported]
 
-    def plot(self) -> Any:
-        """Return a Plotly figure of the search's history; a notebook shows it."""
-        from plotly.graph_objects import Figure
-
+    def plot(self, chart: ChartName = "history") -> Plot | None:
+        """Return a chart of the search, which a notebook shows; None: there is nothing to draw yet."""
         with self._opened() as verbs:
-            drawn = verbs.chart(self.name).figure
-        return None if drawn is None else Figure(drawn)
+            drawn = verbs.chart(self.name, chart)
+        return None if drawn.svg is None else Plot(standalone(drawn.svg, drawn.title))
 
     def report(self, path: str | Path | None = None) -> Path:
         """Write the HTML report; return its path. Without a path it is the experiment's own, where its home is here."""

@@ -58,6 +58,15 @@ def test_every_operation_is_described(document: Any) -> None:
             assert one["responses"][status] == {"$ref": f"#/components/responses/Problem{status}"}, name
 
 
+def test_limits_have_names_and_units(document: Any) -> None:
+    """A quota is no free object, neither where it is set nor where it is told."""
+    schemas = document["components"]["schemas"]
+    names = {"running", "cpus", "gpus", "disk_bytes", "cpu_hours", "gpu_hours"}
+    for limits in (schemas["Quota"], schemas["User"]["properties"]["quota"], schemas["Me"]["properties"]["used"]):
+        assert limits["properties"].keys() == names and limits["additionalProperties"] is False
+        assert all(one["description"] for one in limits["properties"].values())
+
+
 def test_every_type_has_a_description_and_an_example(document: Any) -> None:
     """Fields say what the comments above them say; an example is one of its type, and has all of its fields."""
     for name, schema in document["components"]["schemas"].items():

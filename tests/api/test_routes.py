@@ -25,13 +25,14 @@ READS: dict[str, tuple[str, Any]] = {
     "experiment": ("/experiments/e", types.Experiment),
     "result": ("/experiments/e/result", types.SearchResult),
     "top": ("/experiments/e/top?number=2", Page[types.TrialResult]),
-    "snapshot": ("/experiments/e/snapshot", types.Snapshot),
+    "overview": ("/experiments/e/overview", types.Overview),
     "export_trials": ("/experiments/e/export/trials", Page[types.ExportedTrial]),
-    "chart": ("/experiments/e/charts/history", types.Chart),
+    "chart": ("/experiments/e/charts/slice?of=x", types.Chart),
+    "importances": ("/experiments/e/importances", Page[types.ParameterImportance]),
     "evaluations": ("/experiments/e/evaluations", Page[types.Evaluation]),
     "finalists": ("/experiments/e/finalists", Page[types.Finalist]),
     "models": ("/experiments/e/models", Page[types.Model]),
-    "trials": ("/experiments/e/trials?sort=value&descending=true", Page[types.Trial]),
+    "trials": ("/experiments/e/trials?sort=-value&in.x=0..1&state=succeeded", types.TrialPage),
     "trial": (TRIAL, types.TrialDetails),
     "reports": (f"{TRIAL}/reports", Page[types.Report]),
     "artifacts": (f"{TRIAL}/artifacts", Page[types.Artifact]),
@@ -43,6 +44,7 @@ READS: dict[str, tuple[str, Any]] = {
     "tasks": ("/tasks", Page[types.Task]),
     "network": ("/networks/resnet18", types.Network),
     "network_of_task": ("/tasks/image-classification/networks/resnet18", types.Network),
+    "algorithms": ("/algorithms", Page[types.Algorithm]),
     "resources": ("/resources", types.Capacity),
     "queue": ("/queue", types.Queue),
     "experiments_in_bin": ("/bin?owner=owner", Page[types.ExperimentSummary]),
@@ -88,8 +90,10 @@ COMMANDS: dict[str, tuple[str, Any, int]] = {
 #: Those that are tested by themselves, below or in the module of their own: what they need is not here.
 ELSEWHERE = {"update", "check_data", "job_artifact", "delete", "purge", "predict", "model_files"}
 OF_STORAGE = {
-    *("create_upload", "upload", "put_part", "finish_upload", "abandon_upload", "add_code", "code", "find_content"),
+    *("create_upload", "upload", "put_part", "finish_upload", "abandon_upload"),
+    *("add_code", "code", "code_files", "find_content"),
     *("add_dataset", "dataset", "check_dataset", "delete_dataset", "restore_dataset"),
+    *("dataset_view", "dataset_sample"),
 }
 OF_PEOPLE = {"add_user", "change_user", "sign_in_link", "create_token", "revoke_token"}
 OF_TRIALS = {"add_reports"}
@@ -113,7 +117,7 @@ def test_reading(ran: TestClient, ran_service: Service, operation: str) -> None:
     TypeAdapter(kind).validate_json(answer.text)
     assert SECRET not in answer.text and str(ran_service.home.folder) not in answer.text
     full = address.replace("/experiments/e", "/experiments/owner~e")
-    if operation not in ("resources", "snapshot", "me"):  # which change by themselves
+    if operation not in ("resources", "overview", "me"):  # which change by themselves
         assert ran.get(full, headers={"Accept": "application/json"}).json() == answer.json()
 
 
@@ -198,6 +202,16 @@ def test_the_files_of_a_model(begun: TestClient) -> None:
     assert begun.get("/experiments/modelled/models/worst/files").status_code == 422
     assert begun.get("/experiments/owner~modelled/models/best/files", headers={"As": "ada"}).status_code == 200
     assert begun.get("/experiments/owner~modelled/models/best/files", headers={"As": "eve"}).status_code == 403
+
+
+def test_a_chart_is_a_picture_where_that_is_asked_for(ran: TestClient) -> None:
+    """By `Accept`, a chart comes as a file with its styles within; one that there is not stays a sentence."""
+    answer = ran.get("/experiments/e/charts/history", headers={"Accept": "image/svg+xml"})
+    assert answer.headers["content-type"] == "image/svg+xml" and "sandbox" in answer.headers["content-security-policy"]
+    assert answer.text.startswith("<svg ") and "<style>" in answer.text
+    assert "<style>" not in ran.get("/experiments/e/charts/history").json()["svg"]
+    none = ran.get("/experiments/e/charts/learning-curves", headers={"Accept": "image/svg+xml"})
+    assert none.json()["svg"] is None and none.json()["caption"]
 
 
 def test_predicting(begun: TestClient, service: Service) -> None:

@@ -14,11 +14,13 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.testclient import TestClient
 
-from tests.service.storage.archives import decent
+from tests.service.storage.archives import decent, tar_of
 from tunewell.api.routes import code, datasets, uploads
 from tunewell.service.rights import caller_of
 from tunewell.service.service import Service
+from tunewell.service.types import DataSetView
 from tunewell.spec.errors import ConflictError, ForbiddenError, NotFoundError, UserError
+from tunewell.tasks.image_classification.digits import write_digits
 
 STATUSES: dict[type[UserError], int] = {ConflictError: 409, ForbiddenError: 403, NotFoundError: 404}
 
@@ -83,10 +85,33 @@ def test_from_a_file_to_a_data_set(web: TestClient) -> None:
     assert web.post("datasets", json={"name": "e", "folder": "/etc"}).status_code == 403
 
 
+def test_what_a_check_finds(web: TestClient, service: Service, tmp_path: Path) -> None:
+    """The view is a type of its own; its samples are pictures that a browser takes for nothing else."""
+    write_digits(tmp_path / "digits")
+    files = sorted((tmp_path / "digits").rglob("*.png"))[::20]
+    entries = [(path.relative_to(tmp_path / "digits").as_posix(), path.read_bytes()) for path in files]
+    web.post("datasets", json={"name": "d", "upload": sent(web, tar_of(*entries))})
+    assert web.get("datasets/d/view").status_code == 404
+    job = web.post("datasets/d/check", json={"task": "image-classification"}).json()
+    service.carry_out(job["id"])
+    view = DataSetView.model_validate_json(web.get("datasets/d/view").text)
+    number = next(iter(view.examples.values()))[0].picture
+    sample = web.get(f"datasets/d/samples/{number}")
+    assert sample.headers["content-type"] == "image/jpeg"
+    assert sample.headers["content-disposition"] == "inline"
+    assert sample.headers["x-content-type-options"] == "nosniff"
+    assert sample.headers["content-security-policy"] == "default-src 'none'; sandbox"
+    assert sample.headers["cache-control"].startswith("private")
+    assert sample.content.startswith(b"\xff\xd8\xff")
+    for wrong in ("0", "10000", "1.jpg", "..%2f1", "-1"):
+        assert web.get(f"datasets/d/samples/{wrong}").status_code in (404, 422)
+
+
 def test_code(web: TestClient) -> None:
     """An archive becomes code."""
     made = web.post("code", json={"upload": sent(web, decent("tar.gz"))})
     assert made.status_code == 201 and web.get(f"code/{made.json()['id']}").json() == made.json()
+    assert len(web.get(f"code/{made.json()['id']}/files").json()["items"]) == made.json()["files"]
 
 
 def test_a_part_in_the_wrong_place(web: TestClient) -> None:

@@ -146,6 +146,10 @@ def test_what_happens_to_an_experiment(service: Service) -> None:
             assert (event.kind, event.id, event.data["name"]) == ("changed", None, "e")
         with client.stream("GET", EVENTS, headers={**STREAM, "Last-Event-ID": str(trail[0].id)}) as answer:
             assert next(read(answer)).data["id"] == trail[1].id
+        with client.stream("GET", EVENTS, params={"trial": 1}, headers=STREAM) as answer:
+            events = read(answer)
+            assert [next(events).kind, next(events).kind] == ["suggested", "started"]
+        assert client.get(EVENTS, params={"trial": 7}, headers=STREAM).status_code == 404
 
 
 def test_many_streams_ask_once(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:

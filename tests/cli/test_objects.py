@@ -30,7 +30,7 @@ def test_search_retrain_predict_export(run: Run, tmp_path: Path) -> None:
 
     found = run("search", "shapes.yaml", "--json")
     assert found.code == 0, found.err
-    assert found.json["objective"] == {"metric": "map", "goal": "maximize"}
+    assert found.json["objective"] == {"metric": "map", "goal": "maximize", "target": None}
     experiment = tmp_path / ".tunewell" / "experiments" / "shapes"
     assert "Marked beside found" in (experiment / "report.html").read_text()
 

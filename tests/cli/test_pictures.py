@@ -42,7 +42,7 @@ def test_search_retrain_predict_export(run: Run, digits: Path, tmp_path: Path) -
     found = run("search", "digits.yaml", "--json")
     assert found.code == 0, found.err
     assert found.json["default"]["number"] == 1
-    assert found.json["objective"] == {"metric": "accuracy", "goal": "maximize"}
+    assert found.json["objective"] == {"metric": "accuracy", "goal": "maximize", "target": None}
     experiment = tmp_path / ".tunewell" / "experiments" / "digits"
     evaluated = run("evaluate", "digits", "--json")
     assert evaluated.code == 0, evaluated.err
@@ -114,7 +114,7 @@ def test_several_labels(run: Run, tmp_path: Path) -> None:
     (tmp_path / "squares.yaml").write_text(json.dumps(spec))
     found = run("search", "squares.yaml", "--json")
     assert found.code == 0, found.err
-    assert found.json["objective"] == {"metric": "map", "goal": "maximize"}
+    assert found.json["objective"] == {"metric": "map", "goal": "maximize", "target": None}
     experiment = tmp_path / ".tunewell" / "experiments" / "squares"
     assert "Precision and recall" in (experiment / "report.html").read_text()
     retrained = run("retrain", "squares", "--json")

@@ -17,8 +17,11 @@ def test_an_experiment_from_its_change_to_its_end(run: Run, write: Callable[...,
     )  # fmt: skip
     assert done.code == 0, done.err
     assert done.out.startswith("Experiment 'quick' is changed: max_trials, max_failed_trials, description, tags")
+    assert "Go on: the same command, with this budget." in done.out and "interrupted" in run("list").out
     wrong = run("set", "quick", "--weight", 0)
     assert wrong.code == 2 and "weight: 0.0 is not possible. Give a number above 0" in wrong.err
+    assert "tries this next: x=5" in run("add", "quick", "x=5").out
+    assert run("search", write(max_trials=4, max_failed_trials="50%"), "--json").json["trials"]["succeeded"] == 4
     ended = run("add", "quick", "x=0.5")
     assert ended.code == 2 and "has ended already" in ended.err
     assert "Take it out again: tunewell restore quick" in run("delete", "quick").out

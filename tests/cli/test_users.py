@@ -38,6 +38,15 @@ def test_users_are_added_changed_and_shut_out(run: Run, home: Path) -> None:
         2,
         {"gpus": 2},
     )
+    with Service(home) as service:
+        service.store.set_user("ada", {"disk_bytes": 3 << 30})
+    limited = run("users", "set", "ada", "--quota", "disk_bytes=1.5G", "--quota", "cpu_hours=40")
+    assert limited.code == 0 and "ada has 3 GiB now (disk_bytes) and may have 1.5 GiB" in limited.err
+    listed = run("users", "list").out
+    assert "cpu_hours 40 h" in listed and "disk_bytes 1.5 GiB" in listed
+    assert (
+        "quota.gpu: there is no such field. Did you mean 'gpus'" in run("users", "set", "ada", "--quota", "gpu=1").err
+    )
     assert run("users", "set", "ada", "--quota", "none").code == 0
     assert run("users", "disable", "ada").code == 0
     assert run("users", "list").out.splitlines()[1].split() == ["ada", "viewer", "yes", "2", "disabled"]
@@ -45,7 +54,8 @@ def test_users_are_added_changed_and_shut_out(run: Run, home: Path) -> None:
     assert (refused.code, refused.out) == (2, "")
     assert "ada is shut out" in refused.err
     assert run("users", "enable", "ada").code == 0
-    assert run("users", "link", "ada").out.startswith("http://127.0.0.1:8700/sign-in?link=twl_")
+    link = run("users", "link", "ada")
+    assert link.out.startswith("http://127.0.0.1:8700/sign-in?link=twl_") and "No service" in link.err
     for wrong, said in (
         (("disable", "owner"), "last administrator"),
         (("add", "Eve"), "can't be called 'Eve'"),

@@ -196,9 +196,17 @@ def test_what_a_spec_needs_is_sent_once(one: Served, tmp_path: Path) -> None:
     spec = {"name": "e", "command": ["true"], "working_directory": str(folder), "data": str(folder / "pictures")}
     told: list[str] = []
     found = shipped(one.client(), spec, told.append)
-    assert len(told) == 2 and found["data"].startswith("dataset:pictures-") and len(found["code"]) == 64
+    assert (
+        told[1].endswith("is seen by everybody.")
+        and found["data"].startswith("dataset:pictures-")
+        and len(found["code"]) == 64
+    )
     assert "working_directory" not in found
-    assert shipped(one.client(), spec, told.append) == found and len(told) == 2
+    assert shipped(one.client(), spec, told.append) == found and len([line for line in told if "Sending" in line]) == 2
+    (folder / "pictures" / "b.png").write_bytes(b"another")
+    found = shipped(one.client(), {**spec, "visibility": "private"}, told.append)
+    assert one.client().dataset(found["data"].removeprefix("dataset:")).visibility == "private"
+    assert any(line.endswith("is seen by its owner and administrators alone.") for line in told)
     alone = tmp_path / "alone"
     alone.mkdir()
     (alone / "spec.yaml").write_text("max_trials: 2")

@@ -68,6 +68,7 @@ VERBS: Mapping[str, tuple[Right, Callable[[Any, str, int], Any]]] = {
     "changes": (Right.NONE, lambda v, e, job: v.changes()),
     "tasks": (Right.NONE, lambda v, e, job: v.tasks()),
     "network": (Right.NONE, lambda v, e, job: v.network("resnet18")),
+    "algorithms": (Right.NONE, lambda v, e, job: v.algorithms()),
     "resources": (Right.NONE, lambda v, e, job: v.resources()),
     "queue": (Right.NONE, lambda v, e, job: v.queue()),
     "version": (Right.NONE, lambda v, e, job: v.version()),
@@ -82,6 +83,7 @@ VERBS: Mapping[str, tuple[Right, Callable[[Any, str, int], Any]]] = {
     "finish_upload": (Right.NONE, lambda v, e, job: v.finish_upload("0" * 32)),
     "abandon_upload": (Right.NONE, lambda v, e, job: v.abandon_upload("0" * 32)),
     "code": (Right.NONE, lambda v, e, job: v.code("0" * 64)),
+    "code_files": (Right.NONE, lambda v, e, job: v.code_files("0" * 64)),
     "find_content": (Right.NONE, lambda v, e, job: v.find_content("0" * 64)),
     "datasets": (Right.NONE, lambda v, e, job: v.datasets()),
     "allowed_folders": (Right.NONE, lambda v, e, job: v.allowed_folders()),
@@ -94,16 +96,19 @@ VERBS: Mapping[str, tuple[Right, Callable[[Any, str, int], Any]]] = {
     "allow_folder": (Right.ADMINISTER, lambda v, e, job: v.allow_folder(Path("data"))),
     "withdraw_folder": (Right.ADMINISTER, lambda v, e, job: v.withdraw_folder(Path("data"))),
     "dataset": (Right.SEE, lambda v, e, job: v.dataset(e)),
+    "dataset_view": (Right.SEE, lambda v, e, job: v.dataset_view(e)),
+    "dataset_sample": (Right.SEE, lambda v, e, job: v.dataset_sample(e, 1)),
     "check_dataset": (Right.COMMAND, lambda v, e, job: v.check_dataset(e, "image-classification")),
     "delete_dataset": (Right.COMMAND, lambda v, e, job: v.delete_dataset(e)),
     "restore_dataset": (Right.OWN_BIN, lambda v, e, job: v.restore_dataset(e)),
     "experiment": (Right.SEE, lambda v, e, job: v.experiment(e)),
     "result": (Right.SEE, lambda v, e, job: v.result(e)),
     "top": (Right.SEE, lambda v, e, job: v.top(e)),
-    "snapshot": (Right.SEE, lambda v, e, job: v.snapshot(e)),
+    "overview": (Right.SEE, lambda v, e, job: v.overview(e)),
     "export": (Right.SEE, lambda v, e, job: list(v.export(e))),
     "report": (Right.SEE, lambda v, e, job: v.report(e)),
     "chart": (Right.SEE, lambda v, e, job: v.chart(e)),
+    "importances": (Right.SEE, lambda v, e, job: v.importances(e)),
     "events": (Right.SEE, lambda v, e, job: v.events(e)),
     "clone": (Right.SEE, lambda v, e, job: v.clone(e)),
     "trials": (Right.SEE, lambda v, e, job: v.trials(e)),
@@ -270,6 +275,19 @@ def test_what_builds_on_a_private_experiment_is_private(bench: Bench) -> None:
         verbs.update("later", {"visibility": "team"})
     verbs.update("hidden", {"visibility": "team"})
     assert verbs.update("later", {"visibility": "team"}).visibility == "team"
+
+
+def test_a_search_is_private_from_its_start(bench: Bench) -> None:
+    """Its spec says so, and nothing but a change of that very fact shares it; what is made of it is private, too."""
+    verbs, other = bench.as_caller(OWNER), bench.as_caller(USER)
+    verbs.create({**SPEC, "name": "mine", "visibility": "private"})
+    verbs.import_table({**SPEC, "name": "old", "visibility": "private"}, b"x,accuracy\n0.5,0.7\n", "t.csv")
+    assert other.experiments().items == ()
+    verbs.create({**SPEC, "name": "mine"})
+    assert verbs.experiment("mine").visibility == verbs.clone("mine").spec["visibility"] == "private"
+    assert verbs.update("mine", {"visibility": "team"}).spec["visibility"] == "team"
+    verbs.create({**SPEC, "name": "mine", "visibility": "private"})
+    assert other.experiments().items == ()
 
 
 def test_who_asked_for_a_job_may_stop_it(bench: Bench) -> None:

@@ -72,6 +72,8 @@ def test_code(verbs: Verbs) -> None:
     """Code is known by its content."""
     made = verbs.add_code(sent(verbs, decent("tar.gz")).id)
     assert verbs.code(made.id) == made and verbs.find_content(made.id).kind == "code"
+    files = verbs.code_files(made.id)
+    assert len(files) == made.files and sum(file.size_bytes for file in files) == made.size_bytes
     with pytest.raises(NotFoundError):
         verbs.code("0" * 64)
     with pytest.raises(NotFoundError):

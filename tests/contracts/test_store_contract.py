@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 import threading
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from sqlalchemy.pool import Pool
 from tests.store.job_life import JobLife
 from tests.store.lives import NAME, add, create, finish, lose, report, run, start
 from tests.store.trial_life import TrialLife
-from tunewell.spec.errors import ConflictError, NotFoundError, SpecError, TermOver, TransitionRefused
+from tunewell.spec.errors import ConflictError, NotFoundError, TermOver, TransitionRefused
 from tunewell.spec.launch import AttemptKey, Report
 from tunewell.spec.states import Cause, ExperimentState, JobState, TrialState
 from tunewell.store import AttemptEnd, JobEnd, Store
@@ -291,48 +292,62 @@ class TestListing:
         assert [row.number for row in store.top(name, limit=1)] == best[:1]
 
     @pytest.mark.parametrize("limit", [1, 3, 100])
-    def test_orders(self, store: Store, limit: int) -> None:
-        """In every order and direction, filtered or not, the parts of a list together are all of it, none twice."""
-        values = {1: 0.5, 2: None, 3: 0.9, 4: 0.5, 5: 0.1}
-        for number, value in values.items():
-            run(store, number, value)
-        for number in (6, 7, 8):
-            add(store, number)
-        start(store, 7)
-        run(store, 9, state=FAILED, cause=Cause.TIMEOUT)
-        start(store, 8)
-        finish(store, 8, FAILED, cause=Cause.TIMEOUT)
-        run(store, 10, state=FAILED, cause=Cause.CRASHED)
+    def test_parts_of_a_list(self, store: Store, limit: int) -> None:
+        """Of trials in some states, or with a cause, the parts of a list together are all of it, none twice."""
+        causes = {3: Cause.TIMEOUT, 4: Cause.CRASHED}
+        for number in range(1, 7):
+            run(store, number, state=FAILED if number in causes else SUCCEEDED, cause=causes.get(number))
+        add(store, 7)
 
         def numbers(**how: Any) -> list[int]:
-            found, cursor = [], None
-            while True:
-                page = store.trials_page(NAME, cursor=cursor, limit=limit, **how)
-                found += [row.number for row in page.trials]
-                cursor = page.next
-                assert len(page.trials) == limit or cursor is None
-                if cursor is None:
-                    return found
+            found: list[int] = []
+            while page := store.trials(NAME, after=found[-1] if found else 0, limit=limit, **how):
+                assert len(page) <= limit
+                found += [row.number for row in page]
+            return found
 
-        assert numbers() == list(range(1, 11))
-        assert numbers(descending=True) == list(range(10, 0, -1))
-        assert numbers(sort="value") == [5, 1, 4, 3, 2, 6, 7, 8, 9, 10]
-        assert numbers(sort="value", descending=True) == [3, 4, 1, 5, 10, 9, 8, 7, 6, 2]
-        assert numbers(sort="ended") == [1, 2, 3, 4, 5, 9, 8, 10, 6, 7]
-        assert numbers(sort="ended", descending=True) == [10, 8, 9, 5, 4, 3, 2, 1, 7, 6]
-        assert numbers(sort="value", states=[SUCCEEDED, WAITING]) == [5, 1, 4, 3, 2, 6]
-        assert numbers(sort="ended", states=[FAILED, RUNNING]) == [9, 8, 10, 7]
-        assert numbers(cause=Cause.TIMEOUT, descending=True) == [9, 8]
-        assert numbers(cause=Cause.TIMEOUT, sort="ended") == [9, 8]
-        assert numbers(cause=Cause.TIMEOUT, sort="value") == [8, 9]
+        assert numbers() == list(range(1, 8))
+        assert numbers(states=[SUCCEEDED, WAITING]) == [1, 2, 5, 6, 7]
+        assert numbers(cause=Cause.TIMEOUT) == [3]
         assert numbers(cause=Cause.TIMEOUT, states=[SUCCEEDED]) == numbers(states=[]) == []
-        assert numbers(sort="value", states=[]) == numbers(sort="ended", states=[]) == []
 
-    @pytest.mark.parametrize("cursor", ["", "x", "nan 3", "1.5", "1 2 3"])
-    def test_cursor_of_nothing(self, store: Store, cursor: str) -> None:
-        """A cursor that no list gave is refused, with the remedy."""
-        with pytest.raises(SpecError, match=r"cursor: .* is none that a list of trials gave\. Begin without one"):
-            store.trials_page(NAME, "value", cursor=cursor)
+    def test_trials_by_number(self, store: Store) -> None:
+        """Those that there are come in the order in which they are asked for."""
+        for number in (1, 2, 3):
+            add(store, number)
+        assert [row.number for row in store.trials_of(NAME, [3, 10**30, 1])] == []
+        assert [row.number for row in store.trials_of(NAME, [3, 7, 1])] == [3, 1]
+        assert store.trials_of(NAME, []) == []
+
+    def test_columns(self, store: Store) -> None:
+        """Facts of many trials say what their rows do; what changes a trial is told behind the latest entry."""
+        run(store, 1, 0.5)
+        run(store, 2, state=FAILED, cause=Cause.TIMEOUT)
+        latest = store.last_event(NAME)
+        assert store.changed_trials(NAME, latest) == (latest, [])
+        add(store, 3)
+        columns = store.trial_columns(NAME, 0, 2)
+        assert columns == store.trial_columns_of(NAME, [2, 1])
+        rows = store.trials(NAME, limit=2)
+        assert list(columns.parameters) == [row.parameters for row in rows]
+        facts = {"number": columns.numbers, "state": columns.states, "cause": columns.causes, "value": columns.values}
+        for fact, column in facts.items():
+            assert list(column) == [getattr(row, fact) for row in rows]
+        assert store.trial_columns(NAME, 3, 2).numbers == ()
+        now, changed = store.changed_trials(NAME, latest)
+        assert (now, changed) == (store.last_event(NAME), [3]) and now > latest
+
+    def test_default_value(self, store: Store) -> None:
+        """The default's value stands beside it where it counts: of a full training that succeeded or was stopped."""
+        for number, (fidelity, state) in enumerate([(0.5, SUCCEEDED), (1.0, PRUNED), (1.0, STOPPED)], 1):
+            name = f"default {number}"
+            create(store, name)
+            with store.transaction() as tx:
+                tx.add_trial(name, 1, {"x": 1}, "default", fidelity, None)
+            start(store, 1, name=name)
+            assert store.experiment(name).default_value is None
+            finish(store, 1, state, value=0.5, name=name)
+        assert [row.default_value for row in store.experiments()] == [0.5, None, None, None]
 
     def test_default_trial(self, store: Store) -> None:
         """The trial of the default configuration is the first, or the last that went on from it without a change."""
@@ -378,20 +393,43 @@ class TestListing:
 
 
 class TestReports:
-    def test_latest_value(self, store: Store) -> None:
-        """The latest value of a metric is that of the latest attempt's last report that has it."""
-        add(store, 1)
-        start(store, 1)
-        assert store.latest_value(NAME, 1, "loss") is None
+    def test_latest_values(self, store: Store) -> None:
+        """The latest value of a metric is the finite one in the latest attempt's last report that has one."""
+        for number in (1, 2):
+            add(store, number)
+            start(store, number)
+        assert store.latest_values(NAME, [1, 2], "loss") == {}
         report(store, 1, 1, (1, 0.2), (3, 0.1))
+        report(store, 2, 1, (1, 0.5), (2, math.inf))
+        assert store.latest_values(NAME, [1, 2, 3], "loss") == {1: (3, 0.1), 2: (1, 0.5)}
         with store.transaction() as tx:
             tx.add_reports(AttemptKey(NAME, 1, 1), [Report(4, {"accuracy": 0.9}, 0.0)])
-        assert store.latest_value(NAME, 1, "loss") == (3, 0.1)
+        assert store.latest_values(NAME, [1], "loss") == {1: (3, 0.1)}
         lose(store, 1)
         start(store, 1, 2)
+        assert store.latest_values(NAME, [1], "loss") == {1: (3, 0.1)}
         with store.transaction() as tx:
             tx.add_reports(AttemptKey(NAME, 1, 2), [Report(1, {"accuracy": 0.9}, 0.0)])
-        assert store.latest_value(NAME, 1, "loss") is None
+        assert store.latest_values(NAME, [1], "loss") == {}
+
+    def test_long_curves_are_thinned(self, store: Store) -> None:
+        """Of many reports some stay, evenly spaced, of each metric where they take turns, and the last; of few, all."""
+        for number, reports in ((1, 1000), (2, 7), (3, 0)):
+            add(store, number)
+            start(store, number)
+            with store.transaction() as tx:
+                metrics = [{"accuracy": 0.5} if step % 2 else {"loss": float(step)} for step in range(reports)]
+                tx.add_reports(
+                    AttemptKey(NAME, number, 1), [Report(step, one, 0.0) for step, one in enumerate(metrics)]
+                )
+        report(store, 1, 1, (5000, 0.125))
+        whole = store.curves(NAME, "loss")
+        thinned = store.curves(NAME, "loss", [1, 2, 3], points=50)
+        assert thinned[2] == whole[2] == {0: 0.0, 2: 2.0, 4: 4.0, 6: 6.0}
+        assert thinned.keys() == {1, 2} and thinned[1].items() <= whole[1].items()
+        assert 15 < len(thinned[1]) < 50 and thinned[1][5000] == 0.125
+        steps = list(thinned[1])[:-1]
+        assert len({later - earlier for earlier, later in itertools.pairwise(steps)}) == 1
 
     def test_last_report_of_a_step_counts(self, store: Store) -> None:
         """A value is stored once: the last report wins, within a batch and across transactions, and twice is once."""

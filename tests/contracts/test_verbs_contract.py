@@ -26,7 +26,7 @@ from tunewell.service.following import JobFailed, follow
 from tunewell.service.paging import every
 from tunewell.service.running import Given
 from tunewell.service.service import Service
-from tunewell.service.types import Caller, GivenReport, Page, Taken
+from tunewell.service.types import Caller, GivenReport, Page, Range, Taken, TrialFilter
 from tunewell.service.verbs import MOST, Verbs
 from tunewell.spec.errors import ConflictError, DataError, NotFoundError, SpecError, UserError
 from tunewell.spec.launch import AttemptKey, Exit, Report
@@ -75,7 +75,8 @@ class Bench:
         """Record the end of an experiment."""
         with self.service.store.transaction() as tx:
             tx.set_experiment_state(name, ExperimentState.CREATED, ExperimentState.RUNNING)
-            tx.set_experiment_state(name, ExperimentState.RUNNING, ExperimentState.COMPLETED)
+            end = {"stop_rule": "max_trials", "detail": "All trials have ended."}
+            tx.set_experiment_state(name, ExperimentState.RUNNING, ExperimentState.COMPLETED, **end)
 
 
 @contextmanager
@@ -126,11 +127,12 @@ READS: Mapping[str, Callable[[Verbs], Any]] = {
     "experiment": lambda verbs: verbs.experiment("e"),
     "result": lambda verbs: verbs.result("e"),
     "top": lambda verbs: verbs.top("e"),
-    "snapshot": lambda verbs: verbs.snapshot("e"),
+    "overview": lambda verbs: verbs.overview("e"),
     "export": lambda verbs: "".join(verbs.export("e")),
     "export csv": lambda verbs: "".join(verbs.export("e", "csv")),
     "report": lambda verbs: verbs.report("e"),
     "chart": lambda verbs: verbs.chart("e"),
+    "importances": lambda verbs: verbs.importances("e"),
     "events": lambda verbs: verbs.events("e"),
     "trials": lambda verbs: verbs.trials("e"),
     "trial": lambda verbs: verbs.trial("e", 1),
@@ -148,6 +150,7 @@ READS: Mapping[str, Callable[[Verbs], Any]] = {
     "changes": lambda verbs: verbs.changes(),
     "tasks": lambda verbs: verbs.tasks(),
     "network": lambda verbs: verbs.network("resnet18"),
+    "algorithms": lambda verbs: verbs.algorithms(),
     "queue": lambda verbs: verbs.queue(),
     "resources": lambda verbs: verbs.resources(),
     "me": lambda verbs: verbs.me(),
@@ -163,11 +166,12 @@ OF_ONE = {
     "experiment": lambda verbs, name: verbs.experiment(name),
     "result": lambda verbs, name: verbs.result(name),
     "top": lambda verbs, name: verbs.top(name),
-    "snapshot": lambda verbs, name: verbs.snapshot(name),
+    "overview": lambda verbs, name: verbs.overview(name),
     "export": lambda verbs, name: verbs.export(name),
     "export csv": lambda verbs, name: verbs.export(name, "csv"),
     "report": lambda verbs, name: verbs.report(name),
     "chart": lambda verbs, name: verbs.chart(name),
+    "importances": lambda verbs, name: verbs.importances(name),
     "events": lambda verbs, name: verbs.events(name),
     "trials": lambda verbs, name: verbs.trials(name),
     "trial": lambda verbs, name: verbs.trial(name, 1),
@@ -260,10 +264,10 @@ def test_a_result_has_the_keys_that_are_promised(ran: Verbs) -> None:
     result = json.loads(ran.result("e").model_dump_json())
     assert list(result) == [
         "experiment", "state", "stop_rule", "detail", "objective", "best", "default", "top", "trials",
-        "elapsed_seconds", "notes", "test", "finalists", "rank_agreement",
+        "elapsed_seconds", "notes", "command", "test", "finalists", "rank_agreement",
     ]  # fmt: skip
     assert list(result["best"]) == ["number", "parameters", "value", "origin"]
-    assert list(result["objective"]) == ["metric", "goal"]
+    assert list(result["objective"]) == ["metric", "goal", "target"]
     assert result["trials"] == {"waiting": 0, "running": 0, "succeeded": 3, "stopped": 0, "pruned": 0, "failed": 0}
 
 
@@ -281,6 +285,44 @@ def test_a_trial_with_all_that_is_about_it(ran: Verbs) -> None:
     (artifact,) = ran.artifacts("e", 2)
     assert (artifact.path, artifact.size_bytes) == ("number", 2)
     assert b"".join(ran.artifact("e", 2, "number")) == b"2\n"
+
+
+def test_a_trial_beside_default_and_best(bench: Bench, verbs: Verbs) -> None:
+    """Why it was proposed is told in a sentence; where it differs from others, with both values."""
+    space = {
+        "x": {"low": 0.0, "high": 1.0},
+        "kind": ["a", "b", 1, True],
+        "y": {"low": 1, "high": 9, "when": {"kind": "b"}},
+    }
+    verbs.create({**SPEC, "name": "f", "command": ["true"], "parameters": space, "max_trials": 9})
+    configurations = [
+        ({"x": 0.5, "kind": "a"}, "default", 0.25, 1.0),
+        ({"x": 0.5, "kind": "b", "y": 3}, "random", 0.75, 1.0),
+        ({"x": 0.25, "kind": 1}, "own", None, 1.0),
+        ({"x": 0.25, "kind": True}, "read in the stars", 0.5, 0.5),
+    ]
+    with bench.service.store.transaction() as tx:
+        for number, (parameters, origin, value, fidelity) in enumerate(configurations, 1):
+            tx.add_trial("f", number, parameters, origin, fidelity, None)
+            tx.start_attempt(AttemptKey("f", number, 1))
+            tx.finish_trial(AttemptKey("f", number, 1), AttemptEnd(SUCCEEDED, value=value))
+    default, best, own, other = (verbs.trial("f", number) for number in (1, 2, 3, 4))
+    assert default.beside_default is None and best.beside_best is None
+    assert default.beside_best is not None and (default.beside_best.number, default.beside_best.gain) == (2, -0.5)
+    assert {name: (one.own, one.other, one.active_in) for name, one in default.beside_best.parameters.items()} == {
+        "kind": ("a", "b", "both"),
+        "y": (None, 3, "other"),
+    }
+    assert best.beside_default is not None and best.beside_default.gain == 0.5
+    assert best.beside_default.parameters["y"].active_in == "own"
+    assert own.beside_best is not None and own.beside_best.gain is None
+    assert own.beside_best.parameters["kind"].own == 1
+    assert other.beside_default is not None and other.beside_default.gain is None, "it was trained in part"
+    assert (default.reason, own.reason, other.reason) == (
+        "It is the default configuration, tried so that everything else can be compared with it.",
+        "Somebody added it while the search was running.",
+        "Its origin is on record as 'read in the stars'.",
+    )
 
 
 @pytest.mark.parametrize("name", ["e" * 10_000, "\udcff", "e\0", "", "/", "a/b/c"])
@@ -301,6 +343,7 @@ def test_numbers_that_nothing_can_have(bench: Bench, verbs: Verbs, number: int) 
         lambda: verbs.reports("e", number),
         lambda: verbs.log("e", number),
         lambda: verbs.artifacts("e", number),
+        lambda: verbs.events("e", trial=number),
         lambda: verbs.log("e", 1, attempt=number),
         lambda: verbs.stop_trial("e", number),
         lambda: verbs.retry("e", [number]),
@@ -314,8 +357,8 @@ def test_numbers_that_nothing_can_have(bench: Bench, verbs: Verbs, number: int) 
             ask()
     assert verbs.reports("e", 1, attempt=number) == ()
     if number > 0:
-        assert verbs.trials("e", after=number).items == ()
-        assert verbs.export_trials("e", after=number).items == ()
+        assert verbs.trials("e", filter=TrialFilter(within={"number": (number,)})).items == ()
+        assert verbs.export_trials("e", filter=TrialFilter(within={"number": Range(low=number)})).items == ()
         assert verbs.reports("e", 1, after=number) == ()
         assert verbs.events("e", after=number) == ()
         assert verbs.changes(number).items == ()
@@ -403,11 +446,21 @@ def test_a_report_is_one_file(bench: Bench, ran: Verbs) -> None:
 
 
 def test_charts(ran: Verbs) -> None:
-    """A chart is a Plotly figure; one that there is not is told."""
-    for chart in ("history", "history-over-time", "learning-curves", "outcomes", "timeline", "parallel", "importance"):
+    """A chart is an SVG; one that there is not is told."""
+    names = ("history", "history-over-time", "learning-curves", "outcomes", "timeline", "parallel", "importance")
+    for chart in (*names, "ribbon", "spark", "lineage"):
         drawn = ran.chart("e", chart)
-        assert drawn.figure is None or {"data", "layout"} <= drawn.figure.keys()
-    assert ran.chart("e").figure is not None
+        assert drawn.svg is None or drawn.svg.startswith("<svg ")
+    assert "data-trial" in (ran.chart("e").svg or "")
+    assert ran.chart("e", "slice", of=["x"]).title == "x"
+    assert ran.chart("e", filter=TrialFilter(within={"x": Range(low=0.5)})).title == ran.chart("e").title
+    with pytest.raises(SpecError, match=r"^in\.y: "):
+        ran.chart("e", filter=TrialFilter(within={"y": Range(low=0.5)}))
+    for of in ([], ["x", "x"]):
+        with pytest.raises(SpecError, match="about 1 parameter"):
+            ran.chart("e", "slice", of=of)
+    with pytest.raises(NotFoundError, match="no parameter 'y'"):
+        ran.chart("e", "slice", of=["y"])
     with pytest.raises((NotFoundError, SpecError), match="'history'"):
         ran.chart("e", "histery")  # type: ignore[arg-type]
 
@@ -420,16 +473,50 @@ def test_events_begin_behind_one(ran: Verbs) -> None:
     assert whole[0].kind == "created" and len(whole) > 6
 
 
-def test_a_snapshot_is_a_search_at_one_moment(bench: Bench, verbs: Verbs) -> None:
-    """It has what runs and waits, how far that is, and what ended last, the latest first."""
+def test_events_of_a_trial(ran: Verbs) -> None:
+    """They are those of the whole trail that are about it, and can be read in parts as well."""
+    mine = ran.events("e", trial=2)
+    assert mine == tuple(event for event in ran.events("e") if event.trial == 2)
+    assert [event.kind for event in mine] == ["suggested", "started", "ended"]
+    assert ran.events("e", mine[0].id, 1, trial=2) == mine[1:2]
+    with pytest.raises(NotFoundError, match="'e' has no trial 7"):
+        ran.events("e", trial=7)
+
+
+def test_an_overview_is_a_search_at_one_moment(bench: Bench, verbs: Verbs) -> None:
+    """It has what runs and waits, how far that is, what ended last, the latest first, and why trials failed."""
     for number, state in enumerate((SUCCEEDED, FAILED, RUNNING, WAITING), 1):
         bench.add(number, state, 0.5 if state is SUCCEEDED else None)
     with bench.service.store.transaction() as tx:
         tx.add_reports(AttemptKey("e", 3, 1), [Report(4, {"accuracy": 0.3}, 5.0)])
-    now = verbs.snapshot("e", recent=1)
+    now = verbs.overview("e", recent=1)
     assert [trial.number for trial in now.unfinished] == [3, 4]
     assert [trial.number for trial in now.ended] == [2]
     assert (now.latest[3].step, now.latest[3].value, now.ended_count) == (4, 0.3, 2)
+    assert (now.failures, now.remaining_seconds) == ({Cause.CRASHED: 1}, None)
+    assert now.experiment == verbs.experiment("e") and now.result == verbs.result("e")
+
+
+def test_what_was_gained_over_the_default(bench: Bench, verbs: Verbs) -> None:
+    """Default, target and gain are told alike by lists and results; a default trained in part has no value yet."""
+    verbs.update("e", {"objective.target": 0.9})
+    store = bench.service.store
+    with store.transaction() as tx:
+        tx.add_trial("e", 1, {"x": 0.5}, "default", 0.5, None)
+        tx.start_attempt(AttemptKey("e", 1, 1))
+        tx.finish_trial(AttemptKey("e", 1, 1), AttemptEnd(SUCCEEDED, value=0.25))
+    bench.add(2, SUCCEEDED, 0.75)
+    (line,) = verbs.experiments().items
+    assert (line.default, line.gain, verbs.result("e").gain) == (None, None, None)
+    with store.transaction() as tx:
+        tx.add_trial("e", 3, {"x": 0.5}, "promoted from trial 1", 1.0, 1)
+        tx.start_attempt(AttemptKey("e", 3, 1))
+        tx.finish_trial(AttemptKey("e", 3, 1), AttemptEnd(SUCCEEDED, value=0.5))
+    (line,), result = verbs.experiments().items, verbs.result("e")
+    assert line.default is not None and result.default is not None
+    assert (line.default.number, line.default.value, line.gain) == (3, 0.5, 0.25)
+    assert (result.default.number, result.default.value, result.gain) == (3, 0.5, 0.25)
+    assert line.objective == result.objective and line.objective.target == 0.9
 
 
 # Lists ----------------------------------------------------------------------------------------------------
@@ -457,41 +544,80 @@ def test_pages_of_experiments_stay_while_new_ones_come(bench: Bench) -> None:
     assert numbers(verbs.experiments(states=[ExperimentState.COMPLETED])) == ["e3"]
 
 
-@pytest.mark.parametrize("descending", [False, True])
-@pytest.mark.parametrize("sort", ["number", "value"])
-def test_pages_of_trials_stay_while_new_ones_come(bench: Bench, verbs: Verbs, sort: Any, descending: bool) -> None:
+@pytest.mark.parametrize("sort", ["number", "-number", "value", "-value", "x", "-duration"])
+def test_pages_of_trials_stay_while_new_ones_come(bench: Bench, verbs: Verbs, sort: str) -> None:
     """Read to the end in any order, each trial that was there comes once and in its place."""
     values = {1: 0.5, 2: None, 3: 0.5, 4: 0.1, 5: 0.9, 6: None, 7: 0.2}
     for number, value in values.items():
         bench.add(number, SUCCEEDED if value is not None else FAILED, value)
-    page = verbs.trials("e", sort=sort, descending=descending, limit=2)
+    page = verbs.trials("e", sort=sort, limit=2)
+    assert page.count == len(values)
     found, later = numbers(page), 8
     while page.next is not None:
         bench.add(later, SUCCEEDED, 0.5)
         later += 1
-        page = verbs.trials("e", sort=sort, descending=descending, limit=2, cursor=page.next)
+        page = verbs.trials("e", sort=sort, limit=2, cursor=page.next)
+        assert page.count == later - 1
         found += numbers(page)
     kept = [number for number in found if number in values]
-    sign = -1 if descending else 1
-    order = {
-        "number": lambda number: sign * number,
-        "value": lambda number: (values[number] is None, sign * (values[number] or 0.0), sign * number),
-    }
-    assert kept == sorted(values, key=order[sort])
+    sign = -1 if sort.startswith("-") else 1
+
+    def place(number: int) -> tuple[bool, float, int]:
+        value = (values[number] or 0.0) if sort.endswith("value") else 0.0
+        return sort.endswith("value") and values[number] is None, sign * value, sign * number
+
+    assert kept == sorted(values, key=place)
     assert len(found) == len(set(found))
 
 
 def test_trials_of_a_kind(bench: Bench, verbs: Verbs) -> None:
-    """States, causes and a first number choose among the trials."""
+    """States, causes, origins and values choose among the trials, alike in lists and exports, and are counted."""
     for number, state in enumerate((SUCCEEDED, FAILED, RUNNING, WAITING, FAILED), 1):
         bench.add(number, state, 0.5 if state is SUCCEEDED else None)
-    assert numbers(verbs.trials("e", states=[FAILED, RUNNING])) == [2, 3, 5]
-    assert numbers(verbs.trials("e", cause=Cause.CRASHED)) == [2, 5]
-    assert numbers(verbs.trials("e", cause=Cause.GPU_OOM)) == []
-    assert numbers(verbs.trials("e", after=3)) == [4, 5]
-    assert numbers(verbs.export_trials("e", after=3)) == [4, 5]
-    with pytest.raises(SpecError, match="after: it goes with the order of numbers only"):
-        verbs.trials("e", after=3, sort="value")
+    selections = [
+        (TrialFilter(), [1, 2, 3, 4, 5]),
+        (TrialFilter(states=(FAILED, RUNNING)), [2, 3, 5]),
+        (TrialFilter(causes=(Cause.CRASHED, Cause.TIMEOUT)), [2, 5]),
+        (TrialFilter(causes=(Cause.GPU_OOM,)), []),
+        (TrialFilter(origins=("random", "model")), [1, 2, 3, 4, 5]),
+        (TrialFilter(origins=("model",)), []),
+        (TrialFilter(within={"number": Range(low=4)}), [4, 5]),
+        (TrialFilter(within={"number": (4, 2)}), [2, 4]),
+        (TrialFilter(within={"x": Range(low=0.002, high=0.004)}), [2, 3, 4]),
+        (TrialFilter(within={"x": Range(high=0.004), "value": Range()}), [1]),
+        (TrialFilter(within={"value": (0.5, 0.6)}, states=(SUCCEEDED,)), [1]),
+        (TrialFilter(within={"start": Range(low=2), "end": Range(high=2.5)}), []),
+        (TrialFilter(within={"duration": (1.0,)}), [1, 2, 5]),
+    ]
+    for wanted, chosen in selections:
+        page = verbs.trials("e", filter=wanted, sort="-number", limit=1)
+        assert (numbers(page), page.count) == (chosen[-1:], len(chosen)), wanted
+        pages = every(lambda cursor: verbs.trials("e", filter=wanted, cursor=cursor, limit=2))  # noqa: B023 - at once
+        assert [trial.number for trial in pages] == chosen, wanted
+        exported = every(lambda cursor: verbs.export_trials("e", filter=wanted, cursor=cursor, limit=2))  # noqa: B023
+        assert [trial.number for trial in exported] == chosen, wanted
+        rows = csv.DictReader(io.StringIO("".join(verbs.export("e", "csv", filter=wanted))))
+        assert [int(row["number"]) for row in rows] == chosen, wanted
+        whole = json.loads("".join(verbs.export("e", filter=wanted)))
+        assert [trial["number"] for trial in whole["trials"]] == chosen, wanted
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"sort": "-xx"}, r"^sort: 'xx' is neither a parameter nor one of number, value.*\. Did you mean 'x'\?"),
+        ({"filter": TrialFilter(within={"valu": Range()})}, r"^in\.valu: 'valu' is neither.*Did you mean 'value'\?"),
+        ({"filter": TrialFilter(within={"x": ("a",)})}, r"^in\.x: 'a' is no number\. Write it like 0\.001\.\.0\.1"),
+        ({"filter": TrialFilter(within={"x": Range(low=2, high=1)})}, r"^in\.x: 2\.\.1 is empty\. Write 1\.\.2"),
+        ({"filter": TrialFilter(origins=("modell",))}, r"^origin: 'modell' is none\. Did you mean 'model'\?"),
+        ({"sort": "value", "cursor": "no cursor"}, r"^cursor: 'no cursor' is none"),
+        ({"cursor": "nan 1"}, r"^cursor: 'nan 1' is none"),
+    ],
+)
+def test_selections_that_are_none(verbs: Verbs, asked: Mapping[str, Any], told: str) -> None:
+    """What is asked for and can't be is told with field, value and remedy."""
+    with pytest.raises(SpecError, match=told):
+        verbs.trials("e", **asked)
 
 
 @pytest.mark.parametrize("limit", [0, -1, MOST + 1])
@@ -538,10 +664,25 @@ def test_a_check_tells_what_follows_and_records_nothing(bench: Bench) -> None:
     assert (checked.experiment, checked.algorithm, checked.max_trials) == ("e", "random", 3)
     (parameter,) = checked.parameters
     assert (parameter.name, parameter.domain, parameter.fixed) == ("x", "0 … 1", False)
+    assert parameter.declaration == {"low": 0.0, "high": 1.0, "type": "float"}
+    assert 1 <= checked.at_once <= 3 and "at once" in checked.concurrency and checked.estimate is None
     assert checked.line is not None and checked.line.metrics == {"accuracy": 0.5}
     assert bench.verbs.experiments().items == ()
     with pytest.raises(SpecError, match="max_trials"):
         bench.verbs.check({**SPEC, "max_trials": 0})
+
+
+def test_an_earlier_search_tells_how_long_a_new_one_takes(bench: Bench, ran: Verbs) -> None:
+    """It must have trained the same; who may not see it is told nothing."""
+    checked = ran.check({**SPEC, "name": "new", "max_trials": 30, "max_concurrency": 1})
+    assert checked.estimate is not None and checked.estimate.experiment == "e"
+    assert checked.estimate.seconds == pytest.approx(30 * checked.estimate.trial_seconds)
+    assert checked.estimate.trial_seconds > 0
+    other = {**SPEC, "name": "new", "command": ["sh", "-c", "echo accuracy=1 {x}"]}
+    assert ran.check(other).estimate is None
+    ran.update("e", {"visibility": "private"})
+    there = bench.as_caller(Caller(name="ada", role="user", run_code=True))
+    assert there.check({**SPEC, "name": "new"}).estimate is None
 
 
 def test_what_becomes_of_a_spec(bench: Bench) -> None:
@@ -566,9 +707,63 @@ def test_a_search_that_is_continued_from_elsewhere_goes_on(bench: Bench) -> None
     for _ in range(2):
         there.create(SPEC)
     assert bench.service.store.requests("ada/e") == []
-    bench.end("ada/e")
-    assert there.create({**SPEC, "max_trials": 5}).kind == "continued"
+    with bench.service.store.transaction() as tx:
+        tx.set_experiment_state("ada/e", ExperimentState.CREATED, ExperimentState.PAUSED)
+    assert there.create(SPEC).kind == "continued"
     assert [request.verb for request in bench.service.store.requests("ada/e")] == ["resume"]
+
+
+#: What lets a search go on that has ended, with a trial that failed among its own, and what does not.
+GOING_ON: Mapping[str, Callable[[Verbs], object]] = {
+    "create": lambda verbs: verbs.create({**SPEC, "max_trials": 5}),
+    "update": lambda verbs: verbs.update("e", {"max_trials": 5, "tags": ["longer"]}),
+    "retry": lambda verbs: verbs.retry("e"),
+    "retry_trial": lambda verbs: verbs.retry_trial("e", 1),
+}
+STAYING: Mapping[str, Callable[[Verbs], object]] = {
+    "create": lambda verbs: verbs.create({**SPEC, "max_concurrency": 2}),
+    "update": lambda verbs: verbs.update("e", {"max_trials": 2, "max_concurrency": 2}),
+    "facts": lambda verbs: verbs.update("e", {"tags": ["seen"]}),
+}
+
+
+@pytest.mark.parametrize("verb", GOING_ON)
+def test_nobody_sees_the_old_end_of_a_search_that_goes_on(bench: Bench, verbs: Verbs, verb: str) -> None:
+    """Once it is answered that it goes on, it has not ended, whether or not a controller is there to run it."""
+    bench.add(1, FAILED)
+    bench.service.store.request("e", "stop")  # was meant for what has ended
+    bench.end()
+    assert verbs.experiment("e").detail and verbs.experiment("e").ended_at
+    GOING_ON[verb](verbs)
+    one = verbs.experiment("e")
+    assert (one.state, one.running, one.stop_rule, one.detail) == (ExperimentState.RUNNING, False, None, "")
+    assert one.ended_at is None and "stop" not in dict(asked(bench))
+
+
+@pytest.mark.parametrize("verb", STAYING)
+def test_an_end_stays_where_nothing_lets_the_search_go_on(bench: Bench, verbs: Verbs, verb: str) -> None:
+    """A change that leaves it nothing to do does not have it run for nothing."""
+    bench.end()
+    STAYING[verb](verbs)
+    assert verbs.experiment("e").state is ExperimentState.COMPLETED
+    assert (
+        verbs.create({**SPEC, "max_concurrency": 2, **({"max_trials": 2} if verb == "update" else {})}).kind
+        == "finished"
+    )
+
+
+def test_names_are_taken_as_addresses_write_them(bench: Bench, verbs: Verbs) -> None:
+    """Who copies `OWNER~NAME` from an address means the same experiment."""
+    there = bench.as_caller(Caller(name="ada", role="user", run_code=True))
+    there.create(SPEC)
+    for name in ("ada~e", "ada/e"):
+        assert verbs.experiment(name) == there.experiment("e")
+    assert verbs.experiment("owner~e") == verbs.experiment("e")
+    verbs.pause("ada~e")
+    assert [request.verb for request in bench.service.store.requests("ada/e")] == ["pause"]
+    for name in ("ada~f", "ada~e~f", "ada~"):
+        with pytest.raises(NotFoundError):
+            verbs.experiment(name)
 
 
 def test_a_budget_can_be_changed(verbs: Verbs) -> None:
@@ -1181,7 +1376,14 @@ def test_what_there_is(bench: Bench) -> None:
     assert "resnet18" in tasks["image-classification"].networks
     network = bench.verbs.network("resnet18")
     assert {"image-classification", "multilabel-classification"} <= set(network.tasks)
+    algorithms = {algorithm.name: algorithm for algorithm in bench.verbs.algorithms()}
+    assert next(iter(algorithms)) == "auto"
+    (option,) = algorithms["bayesian"].options
+    assert (option.name, option.low, option.high, option.default) == ("initial_trials", 1, 20, 8)
     assert any(parameter.name == "learning_rate" and parameter.source for parameter in network.parameters)
+    rate = next(parameter for parameter in network.parameters if parameter.name == "learning_rate")
+    assert rate.declaration["log"] and rate.declaration["default"] == rate.default
+    assert next(iter(tasks["image-classification"].metrics.items())) == ("accuracy", "maximize")
     with pytest.raises(NotFoundError, match=r"There is no task or network 'resnet1'\. Did you mean 'resnet18'"):
         bench.verbs.network("resnet1")
     (node, *_) = bench.verbs.resources().nodes

@@ -243,6 +243,13 @@ class Bench:
         self.controller.take_experiment(name)
         return tuner
 
+    def let_go_on(self, name: str = "e", retry: Sequence[int] = ()) -> None:
+        """Have an ended experiment go on, and these of its trials run again."""
+        with self.store.transaction() as tx:
+            tx.let_go_on(name)
+            if retry:
+                tx.add_request(name, "retry", data={"trials": list(retry)})
+
     def step(self, times: int = 1) -> None:
         """Let the controller do so many rounds, a second each."""
         for _ in range(times):

@@ -594,8 +594,8 @@ def test_an_interruption_ends_a_controller_that_can_record_nothing(
     assert bench.store.trial("e", 1).state is TrialState.RUNNING
 
 
-def test_a_retry_that_comes_while_the_search_ends_waits_for_the_next_run(bench: Bench) -> None:
-    """It is neither lost nor taken up by a search that is about to end."""
+def test_a_retry_that_comes_while_the_search_ends_has_it_go_on(bench: Bench) -> None:
+    """It is neither lost nor taken up by a run that is about to end, and nobody sees that end."""
     bench.create(max_trials=2, max_failed_trials=5)
     bench.add()
     bench.step()
@@ -609,7 +609,7 @@ def test_a_retry_that_comes_while_the_search_ends_waits_for_the_next_run(bench: 
     bench.step(2)
     bench.scheduler.end(2)
     bench.step(2)
-    assert bench.store.experiment("e").state is ExperimentState.STOPPED
+    assert bench.store.experiment("e").state is ExperimentState.RUNNING and not bench.controller.busy
     assert [request.verb for request in bench.store.requests("e")] == ["retry"]
     bench.add()
     bench.step()

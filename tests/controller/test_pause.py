@@ -164,7 +164,7 @@ def test_a_finished_search_is_taken_up_for_a_retry(bench: Bench) -> None:
     bench.scheduler.end(1, Cause.CRASHED)
     bench.step(2)
     assert state(bench).final
-    bench.store.request("e", "retry", data={"trials": [1]})
+    bench.let_go_on(retry=[1])
     bench.step(3)
     finish(bench, 1, 0.5)
     bench.step(2)
@@ -289,7 +289,7 @@ def test_what_can_not_go_on_fails_once(bench: Bench, paused: bool, monkeypatch: 
     assert bench.store.experiment("e").term == term and not bench.scheduler.alive
     monkeypatch.undo()
     bench.crash()
-    bench.store.request("e", "resume")
+    bench.let_go_on()
     bench.step(3)
     assert state(bench) is ExperimentState.RUNNING
     assert sorted(key.trial for key in bench.scheduler.alive) == [1, 2]  # type: ignore[union-attr]
@@ -331,7 +331,7 @@ def test_an_ended_search_that_can_not_go_on_fails_once(bench: Bench, monkeypatch
 
     monkeypatch.setattr(bench, "_load", load)
     bench.crash()
-    bench.store.request("e", "retry", data={"trials": [1]})
+    bench.let_go_on(retry=[1])
     bench.step(3)
     assert (state(bench), bench.store.experiment("e").detail) == (ExperimentState.FAILED, "its data is gone.")
     assert not bench.store.open_requests() and not bench.controller.busy

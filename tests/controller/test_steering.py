@@ -47,6 +47,19 @@ def origins(bench: Bench) -> list[str]:
     return [trial.origin for trial in bench.store.trials("e")]
 
 
+@pytest.mark.parametrize(("budget", "ends"), [({"max_trials": 2}, False), ({"max_concurrency": 2}, True)])
+def test_a_budget_that_comes_while_the_search_ends(bench: Bench, budget: dict[str, Any], ends: bool) -> None:
+    """Nobody sees the end by the old one where there is more to do by the new one."""
+    spec = bench.create(max_trials=1)
+    bench.add()
+    bench.step(2)
+    finish(bench, 1, 0.5)
+    with bench.store.transaction() as tx:  # the controller has not been asked yet to read it
+        tx.set_spec("e", parse_spec({**spec.model_dump(mode="json"), **budget}).model_dump(mode="json"))
+    bench.step(2)
+    assert bench.store.experiment("e").state.final is ends and not bench.controller.busy
+
+
 def test_a_larger_budget_lets_a_running_search_go_on(bench: Bench) -> None:
     """More trials, and more at once, are there without a restart; what ran goes on."""
     bench.create(max_trials=2, max_concurrency=1, resources={"cpus": 1})

@@ -15,7 +15,6 @@ from tunewell.display.live import CALM, render
 from tunewell.display.wording import best_text, counts_text, parameters_text
 from tunewell.service.running import Situation
 from tunewell.service.service import Service
-from tunewell.service.snapshots import snapshot
 from tunewell.spec.states import Cause
 
 
@@ -39,7 +38,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 def drawn(bench: Bench, width: int, rows: int = 10, run: Situation = CALM) -> str:
     """Return the live view as text."""
     console = Console(file=io.StringIO(), width=width, height=40, force_terminal=False)
-    console.print(render(snapshot(bench.store, bench.home, "signs"), width, rows, run))
+    console.print(render(Service(bench.home.folder).overview("signs"), width, rows, run))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -99,7 +98,7 @@ def test_lines_tell_what_is_done_beside_trials(bench: Bench) -> None:
 
 def test_lines_tell_value_or_cause(bench: Bench) -> None:
     """A trial's line has its value and parameters, or why it failed."""
-    now = snapshot(bench.store, bench.home, "signs")
+    now = Service(bench.home.folder).overview("signs")
     failed, good = (trial_line(now, trial) for trial in now.ended)
     assert "trial 1/20 succeeded  accuracy 0.9877" in good
     assert "x=0" in good
@@ -108,7 +107,7 @@ def test_lines_tell_value_or_cause(bench: Bench) -> None:
 
 def test_wording(bench: Bench) -> None:
     """Counts name the states that occur; parameters are rounded."""
-    result = snapshot(bench.store, bench.home, "signs").result
+    result = Service(bench.home.folder).result("signs")
     assert counts_text(result) == "2 running, 1 succeeded, 1 failed"
     assert best_text(result) == "best accuracy 0.9877 (trial 1)"
     assert parameters_text({"rate": 0.00212345, "flip": True, "name": "sgd"}) == "rate=0.00212 flip=true name=sgd"

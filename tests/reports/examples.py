@@ -236,7 +236,6 @@ def planted(text: str) -> ExperimentView:
             ),
             origin=text,
             detail=text,
-            metrics={text: 1.0},
         )
         for number in range(1, 31)
     ]
@@ -400,7 +399,31 @@ def picture(seed: int, side: int = 48) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
+def population(members: int = 8, rounds: int = 6) -> ExperimentView:
+    """A population trained in rounds, in which the worst two take over from the best two after each."""
+    space = parse_space(
+        {"learning_rate": {"low": 1e-4, "high": 1e-1, "log": True}, "dropout": {"low": 0.0, "high": 0.6}}
+    )
+    generator = np.random.default_rng(5)
+    view = thousand(1)
+    trials: list[TrialView] = []
+    for number in range(1, members * rounds + 1):
+        part = (number - 1) // members
+        before = trials[(part - 1) * members : part * members] if part else []
+        ranking = sorted(before, key=lambda trial: trial.value or 0.0)
+        own = before[(number - 1) % members] if before else None
+        parent = own if own not in ranking[-2:] else ranking[int(generator.integers(2))]
+        parameters = space.sample(generator) if own is not parent or parent is None else parent.parameters
+        rate = (math.log10(parameters["learning_rate"]) + 2) ** 2
+        loss = (0.9 * (parent.value or 1.0) if parent else 1.0) + 0.02 * rate + 0.02 * float(generator.random())
+        trial = _ended(number, parameters, loss, START + 30.0 * part, 20.0 + 5 * float(generator.random()), {})
+        fidelity = (part + 1) / rounds
+        trials.append(replace(trial, fidelity=fidelity, resume_from=parent.number if parent else None))
+    return _finished(replace(view, name="population", space=space, trials=tuple(trials)), evaluated=False)
+
+
 EXAMPLES = {
+    "population": population,
     "hand-signs": hand_signs,
     "single-trial": single_trial,
     "no-success": no_success,

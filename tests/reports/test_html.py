@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
 from collections.abc import Callable
@@ -19,7 +21,7 @@ PLANTED = "\"'><img src=x onerror=alert(1)></script><script>alert(2)</script>{{ 
 
 
 class Page(HTMLParser):
-    """What a browser would make of a report (without the text of the chart library, which takes a second)."""
+    """What a browser would make of a report."""
 
     VOID = frozenset({"meta", "img", "br", "wbr", "link", "input"})
 
@@ -27,10 +29,10 @@ class Page(HTMLParser):
         super().__init__()
         self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.texts: list[str] = []
-        self.figures: list[dict[str, Any]] = []
+        self.cards: dict[str, Any] = {}
         self.open: list[str] = []
         self.script_kind: str | None = None
-        self.feed(text.replace(html._plotly_source(), ""))
+        self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Note an element."""
@@ -45,11 +47,11 @@ class Page(HTMLParser):
         self.texts.append(" ")
 
     def handle_data(self, data: str) -> None:
-        """Note text and figures."""
+        """Note text, and what is told of trials."""
         if self.open and self.open[-1] == "script":
             if self.script_kind == "application/json":
-                self.figures.append(json.loads(data))
-        elif self.open and self.open[-1] != "style":
+                self.cards = json.loads(data)
+        elif self.open and self.open[-1] not in ("style", "title"):
             self.texts.append(data)
 
     @property
@@ -78,23 +80,48 @@ def test_every_experiment_has_a_well_formed_report(make: Callable[[], Experiment
 
 
 def test_the_report_asks_nobody_for_anything(page: Page) -> None:
-    """No element refers to another file, and the browser is told to let nothing through but the two scripts."""
+    """No element refers to another file, and the browser is told to let only its script and its styles through."""
     for tag, attributes in page.elements:
         assert tag not in ("link", "iframe", "object", "embed", "base")
         for name in ("src", "href", "action", "data", "srcset", "poster"):
             assert (attributes.get(name) or "data:").startswith("data:")
     (policy,) = [a["content"] for tag, a in page.elements if tag == "meta" and "http-equiv" in a]
     assert policy is not None
-    assert policy.startswith("default-src 'none'; script-src 'sha256-")
-    assert "unsafe-inline" not in policy.split("style-src")[0]
+    assert re.fullmatch(
+        r"default-src 'none'; script-src 'sha256-[\w+/]+='; style-src 'sha256-[\w+/]+='; img-src data:", policy
+    )
+    assert not any({"style", "onclick"} & attributes.keys() for _, attributes in page.elements)
 
 
-def test_plotly_is_there_once(page: Page) -> None:
-    """The chart library, the script and nothing else is executed."""
-    kinds = [attributes.get("type") for tag, attributes in page.elements if tag == "script"]
-    assert kinds.count(None) == 2
-    assert set(kinds) == {None, "application/json"}
-    assert len(html.render(examples.empty())) < 1.1 * len(html._plotly_source())
+def test_the_policy_lets_the_script_and_the_styles_through() -> None:
+    """The hashes of the policy are those of the one script and the one style sheet, as a browser reckons them."""
+    rendered = html.render(examples.single_trial())
+    for element in ("script", "style"):
+        (content,) = re.findall(rf"<{element}>(.*?)</{element}>", rendered, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert f"{element}-src 'sha256-{digest}'" in rendered
+
+
+def test_a_report_is_small() -> None:
+    """A report of 10,000 trials is smaller than a megabyte."""
+    assert len(html.render(examples.thousand(10_000)).encode()) < 1_000_000
+
+
+def test_every_mark_can_be_told_about() -> None:
+    """Each trial that has a mark has a row in the table, or its figures stand at the end of the page."""
+    view = examples.thousand(3000)
+    page = Page(html.render(view))
+    marked = {number for _, attributes in page.elements if (number := attributes.get("data-trial"))}
+    rows = {
+        str(attributes["id"]).removeprefix("trial-") for tag, attributes in page.elements if tag == "tr" and attributes
+    }
+    assert len(marked) > 1000 and len(rows) == html.TRIAL_ROWS
+    assert marked - rows == page.cards["trials"].keys() - rows and not rows & page.cards["trials"].keys()
+    number, (state, value, rate, *_) = next(iter(page.cards["trials"].items()))
+    trial = view.trial(int(number))
+    assert page.cards["names"][:2] == ["validation_loss", "learning_rate"]
+    assert (state, value) == ("succeeded", pytest.approx(trial.value, rel=1e-3))
+    assert rate == pytest.approx(trial.parameters["learning_rate"], rel=1e-3)
 
 
 def test_the_order_of_the_report(page: Page) -> None:
@@ -131,7 +158,10 @@ def test_evaluations_show_both_splits(page: Page) -> None:
     """The five best have measures on validation and test data, heat maps, classes and embedded pictures."""
     assert page.text.count("Worst mistakes") == 10
     assert page.text.count("By class") == 10
-    assert sum(figure["data"][0]["type"] == "heatmap" for figure in page.figures) == 10
+    matrices = [
+        attributes for tag, attributes in page.elements if tag == "svg" and "matrix" in (attributes.get("class") or "")
+    ]
+    assert len(matrices) == 10
     splits = [measured for splits in examples.hand_signs().evaluations.values() for measured in splits.values()]
     mistakes = [mistake for measured in splits if measured for mistake in measured["worst_mistakes"]]
     assert page.count("img") == sum(mistake["thumbnail"] is not None for mistake in mistakes)
@@ -209,8 +239,8 @@ def test_detections_are_shown_beside_the_truth() -> None:
     assert "Precision and recall" in page.text
     assert "Marked beside found" in page.text
     assert page.count("img") == 1
-    [heat_map] = [figure for figure in page.figures if figure["data"][0]["type"] == "heatmap"]
-    assert heat_map["layout"]["xaxis"]["ticktext"] == ["cat", "background"]
+    cells = [attributes for tag, attributes in page.elements if tag == "rect" and "data-true" in attributes]
+    assert [(cell["data-true"], cell["data-predicted"]) for cell in cells] == [("0", "0"), ("0", "1"), ("1", "0")]
 
 
 def test_the_fullest_split_orders_the_measures() -> None:
@@ -264,7 +294,9 @@ def test_nothing_of_a_user_is_taken_for_html() -> None:
     """Text planted in any field of user, data or script makes no element, no template expression, no script."""
     rendered = Page(html.render(examples.planted(PLANTED)))
     plain = Page(html.render(examples.planted("plain")))
-    assert [tag for tag, _ in rendered.elements if tag != "wbr"] == [tag for tag, _ in plain.elements if tag != "wbr"]
+    broken = ("wbr", "text")  # long names may be broken, in tables and in charts
+    tags, expected = ([tag for tag, _ in page.elements if tag not in broken] for page in (rendered, plain))
+    assert tags == expected
     assert not any(name.startswith("on") for _, attributes in rendered.elements for name in attributes)
     assert rendered.text.count("{{ 7 * 7 }}") > 20
     assert "49" not in {part.strip() for part in rendered.texts}
@@ -277,7 +309,7 @@ def test_the_table_of_all_trials_is_bounded(monkeypatch: pytest.MonkeyPatch) -> 
     rendered = html.render(view)
     assert "The 10 best of 60 trials" in Page(rendered).text
     table = rendered[rendered.index('class="sortable"') :]
-    numbers = [int(number) for number in re.findall(r'<tr>\s*<td class="number" data-value="(\d+)"', table)]
+    numbers = [int(number) for number in re.findall(r'<tr id="trial-(\d+)"', table)]
     assert len(numbers) == 10
     assert numbers == sorted(numbers)
     assert set(view.top) <= set(numbers)

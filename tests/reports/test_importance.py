@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.reports.charts.tables import table
 from tunewell.reports.importance import MIN_TRIALS, Importance, parameter_importances
+from tunewell.reports.table import TrialTable
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.space import Configuration, SearchSpace
 
@@ -23,13 +25,21 @@ MIXED = parse_space(
 )
 
 
+def table_of(
+    space: SearchSpace, configurations: Sequence[Configuration], values: Sequence[float], goal: Any
+) -> TrialTable:
+    """A trial for each configuration."""
+    positions = [[p.to_unit(c[p.name]) if p.name in c else np.nan for p in space] for c in configurations]
+    return table(values, goal=goal, space=space, positions=np.array(positions, dtype=np.float32))
+
+
 def importances_of(
     space: SearchSpace, function: Callable[[Configuration], float], n: int, goal: Any = "minimize", seed: int = 0
 ) -> dict[str, Importance]:
     """Importances from `n` random trials of a function."""
     generator = np.random.default_rng(seed)
     configurations = [space.sample(generator) for _ in range(n)]
-    found = parameter_importances(space, configurations, [function(c) for c in configurations], goal)
+    found = parameter_importances(table_of(space, configurations, [function(c) for c in configurations], goal))
     assert found is not None
     return {importance.parameter: importance for importance in found}
 
@@ -128,8 +138,8 @@ def test_there_is_none_with_too_few_trials() -> None:
     space = parse_space({"x": {"low": 0.0, "high": 1.0}})
     rows = [{"x": i / MIN_TRIALS} for i in range(MIN_TRIALS)]
     values = [float(i) for i in range(MIN_TRIALS)]
-    assert parameter_importances(space, rows[1:], values[1:], "minimize") is None
-    assert parameter_importances(space, rows, values, "minimize") is not None
+    assert parameter_importances(table_of(space, rows[1:], values[1:], "minimize")) is None
+    assert parameter_importances(table_of(space, rows, values, "minimize")) is not None
 
 
 def test_equal_values_tell_nothing() -> None:
@@ -145,13 +155,14 @@ def test_shares_are_shares_and_reproducible(seed: int, n: int, goal: Any) -> Non
     generator = np.random.default_rng(seed)
     configurations = [CONDITIONAL.sample(generator) for _ in range(n)]
     values = generator.choice([0.0, 0.5, 1.0, 2.0], n).tolist()
-    found = parameter_importances(CONDITIONAL, configurations, values, goal)
+    trials = table_of(CONDITIONAL, configurations, values, goal)
+    found = parameter_importances(trials)
     assert found is not None
     shares = [importance.share for importance in found]
     assert shares == sorted(shares, reverse=True)
     assert all(0 <= i.low <= i.high <= 1 and 0 <= i.share <= 1 for i in found)
     assert sum(shares) == pytest.approx(1) or not any(shares)
-    assert parameter_importances(CONDITIONAL, configurations, values, goal) == found
+    assert parameter_importances(trials) == found
 
 
 def test_the_goal_decides_what_is_best() -> None:
@@ -159,3 +170,11 @@ def test_the_goal_decides_what_is_best() -> None:
     up = importances_of(MIXED, lambda c: np.log10(c["rate"]) - c["layers"], 80, "maximize")
     down = importances_of(MIXED, lambda c: c["layers"] - np.log10(c["rate"]), 80, "minimize")
     assert up == down
+
+
+def test_very_many_trials_are_looked_at_in_part() -> None:
+    """Of 100,000 trials evenly chosen ones say the same, without the memory that all of them would take."""
+    values = np.random.default_rng(0).random((100_000, 2)).astype(np.float32)
+    space = parse_space({"x": {"low": 0.0, "high": 1.0}, "y": {"low": 0.0, "high": 1.0}})
+    found = parameter_importances(table(values[:, 0].tolist(), space=space, positions=values))
+    assert found is not None and found[0].parameter == "x" and found[0].share > 0.95

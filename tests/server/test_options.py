@@ -32,6 +32,14 @@ def test_names_of_a_service(host: str, allowed: tuple[str, ...], names: tuple[st
     assert Options(home=Path("h"), host=host, allowed_hosts=allowed).hosts == names
 
 
+def test_a_public_address_says_name_and_path() -> None:
+    """Who gives it needs neither `--allowed-host` nor `--root-path`, and may listen anywhere."""
+    options = Options(home=Path("h"), host="0.0.0.0", url="https://Example.org:8443/tunewell/")
+    options.check()
+    assert options.address == "https://Example.org:8443/tunewell" and options.path == "/tunewell"
+    assert options.hosts[-1] == "example.org"
+
+
 @pytest.mark.parametrize(
     ("host", "proxies", "warns"),
     [

@@ -286,10 +286,28 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
     assert f"listens on port {port}" in said and "--port" in said
 
 
+def test_commands_know_where_it_is(home: Path) -> None:
+    """While it serves, links that are printed lead to it; afterwards it is said that there is none."""
+
+    def link() -> tuple[str, str]:
+        command = [sys.executable, "-m", "tunewell", "users", "link", "owner", "--home", str(home)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True)
+        return done.stdout, done.stderr
+
+    with serving(home, "--url", "https://tune.example/team/") as service:
+        assert "at https://tune.example/team - sign in: https://tune.example/team/sign-in?link=" in service.said
+        assert link()[0].startswith("https://tune.example/team/sign-in?link=")
+        assert service.end() == 0
+    told, hint = link()
+    assert told.startswith("http://127.0.0.1:8700/") and "No service of this home runs here now" in hint
+    (home / "serve.url").write_text("https://gone.example")
+    assert "gone" not in link()[0], "its service was killed"
+
+
 def test_two_on_one_home(home: Path) -> None:
     """The controller of a home with a file for a database is one: a second service is refused, the first goes on."""
     with serving(home) as service:
-        assert "runs a controller of this home already" in refused("--home", str(home), "--port", "0")
+        assert "a service or controller (process" in refused("--home", str(home), "--port", "0")
         assert service.is_ready()
 
 
@@ -299,6 +317,8 @@ def test_two_on_one_home(home: Path) -> None:
         (("--host", "0.0.0.0"), "--allowed-host"),
         (("--host", "no.such.host.invalid"), "no address of this machine"),
         (("--root-path", "tunewell/"), "slash"),
+        (("--url", "tune.example"), "no address of a service"),
+        (("--url", "https://tune.example", "--root-path", "/team"), "does not end with the root path"),
         (("--workers", "0"), "at least one"),
         (("--port", "70000"), "65535"),
         (("--log-level", "loud"), "debug"),

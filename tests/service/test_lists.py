@@ -50,7 +50,7 @@ def asked_statements() -> Iterator[list[str]]:
 
 
 def test_a_list_reads_no_trials(service: Service) -> None:
-    """Counts, best trials and folders of a whole page of experiments come from one question to the database."""
+    """Counts, best trials, defaults and folders of a page of experiments come from one question to the database."""
     with Service(service.home.folder, service.store.url) as other, asked_statements() as asked:
         first, second = other.experiments().items
     assert second.best is not None and (second.best.number, second.trials[TrialState.SUCCEEDED]) == (3, 3)

@@ -19,7 +19,7 @@ from tunewell.service.proofs import LINK_SECONDS, SESSION_SECONDS, checksum
 from tunewell.service.service import Service
 from tunewell.service.storage.tidying import KEY_SECONDS, PROOF_SECONDS, tidy
 from tunewell.service.types import Caller
-from tunewell.spec.errors import ConflictError, DataError, ForbiddenError, NotFoundError, SpecError
+from tunewell.spec.errors import ConflictError, DataError, ForbiddenError, NotFoundError, SpecError, SpecErrors
 from tunewell.spec.launch import AttemptKey
 from tunewell.spec.secrets import hide_tokens
 from tunewell.spec.states import TrialState
@@ -90,6 +90,22 @@ def test_a_quota_is_checked(service: Service) -> None:
     assert service.change_user("ada", {"quota": {"disk_bytes": "2G", "gpus": None}}).quota == {"disk_bytes": 2 << 30}
     with pytest.raises(SpecError, match="gpus: -1 is below 0"):
         service.add_user("ben", {"quota": {"gpus": -1}})
+
+
+def test_a_limit_below_what_is_used_is_told(service: Service) -> None:
+    """The change holds, and whoever makes it learns what follows from it and what counts."""
+    service.store.set_user("ada", {"disk_bytes": 3 << 30})
+    (note,) = service.change_user("ada", {"quota": {"disk_bytes": "2G", "gpus": 1}}).notes
+    assert "ada has 3 GiB now (disk_bytes) and may have 2 GiB" in note and "experiments with their trials" in note
+    assert service.change_user("ada", {"quota": {"disk_bytes": "4G"}}).notes == ()
+
+
+def test_all_that_is_wrong_with_a_user_is_told_at_once(service: Service) -> None:
+    """A wrong name, a field that there is not, and limits that are none: each with its remedy."""
+    with pytest.raises(SpecErrors, match="has 4 errors") as caught:
+        service.add_user("Eve", {"rôle": "user", "quota": {"gpu": 1, "cpus": -1}})
+    assert [error.field for error in caught.value.errors] == ["name", "rôle", "quota.gpu", "quota.cpus"]
+    assert "Did you mean 'gpus'" in str(caught.value)
 
 
 def test_nobody_is_called_like_a_controller(service: Service) -> None:

@@ -66,6 +66,13 @@ def test_null_in_parameters_survives_writing(tmp_path: Path) -> None:
     assert "seed" not in data
 
 
+@pytest.mark.parametrize("text", ["a\x85b", "\u2028", "\u2029", "a\r\nb", " a", "yes", "1e5", "ü", "\ufeffa"])
+def test_texts_survive_writing(tmp_path: Path, text: str) -> None:
+    """A text comes back as it was, whatever YAML takes for a line break or a value."""
+    spec = {"name": "a", "project": text, "parameters": {"x": {"choices": [text, 1], "default": text}}}
+    assert read(tmp_path, to_yaml(spec)) == spec
+
+
 @pytest.mark.parametrize(("path", "problem"), [("a" * 300, "longer than a path"), ("~nobody-here/x", "leads nowhere")])
 def test_paths_that_can_not_be(tmp_path: Path, path: str, problem: str) -> None:
     """A path that no file system has is refused with its field."""

@@ -16,7 +16,7 @@ from tunewell.spec import errors
 
 SOURCE = Path(tunewell.__file__).parent
 #: The fronts, and what makes commands for people to copy.
-FRONTS = ("cli", "python_api.py")
+FRONTS = ("cli", "console", "python_api.py")
 #: An option such as `--home`, or a command such as `tunewell show`.
 FRONT_WORD = re.compile(r"(?<![\w-])--[a-z]|\btunewell (?:search|check|show|list|stop|retry|logs|export|retrain)\b")
 ERRORS = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, Exception)}

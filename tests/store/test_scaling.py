@@ -21,8 +21,7 @@ from tests.store import large, writers
 from tests.store.lives import create
 from tunewell.spec.launch import AttemptKey
 from tunewell.spec.states import Cause, TrialState
-from tunewell.store import AttemptEnd, Store, TrialPage
-from tunewell.store.queries.trial_list import Sort
+from tunewell.store import AttemptEnd, Store
 from tunewell.store.tables import metadata
 
 NAME = "steps"
@@ -140,6 +139,11 @@ def database_name(url: str) -> str:
 _last = large.TRIALS
 _LISTS: dict[str, Callable[[Store], object]] = {
     "trials": lambda store: store.trials(large.NAME, after=_last // 2),
+    "last trials with a cause": lambda store: store.trials(large.NAME, cause=Cause.CRASHED, after=_last // 10 * 9),
+    "trials by number": lambda store: store.trials_of(large.NAME, range(_last - 100, _last)),
+    "columns of a few trials": lambda store: store.trial_columns_of(large.NAME, [1, _last // 2, _last]),
+    "changed trials": lambda store: store.changed_trials(large.NAME, 3 * _last - 100),
+    "last event": lambda store: store.last_event(large.NAME),
     "failed trials": lambda store: store.trials(large.NAME, states=[TrialState.FAILED], after=_last // 2),
     "open trials": lambda store: store.trials(large.NAME, states=[TrialState.WAITING, TrialState.RUNNING]),
     "trials with a rare cause": lambda store: store.trials(large.NAME, cause=Cause.TIMEOUT),
@@ -152,10 +156,12 @@ _LISTS: dict[str, Callable[[Store], object]] = {
     "has attempt": lambda store: store.has_attempt(large.NAME, _last, "a"),
     "attempts": lambda store: store.attempts(large.NAME, _last // 2),
     "events": lambda store: store.events(large.NAME, after=_last, limit=100),
+    "events of a trial": lambda store: store.events(large.NAME, number=_last // 2),
     "reports": lambda store: store.reports(large.NAME, _last // 2),
     "last metrics of a page": lambda store: store.last_metrics(large.NAME, range(_last - 100, _last)),
     "latest reports of a page": lambda store: store.latest_reports(large.NAME, range(_last - 100, _last)),
     "curves of a page": lambda store: store.curves(large.NAME, "loss", range(_last - 100, _last)),
+    "latest values": lambda store: store.latest_values(large.NAME, range(_last - 100, _last), "loss"),
     "changed": lambda store: store.changed(0),
     "results": lambda store: store.results(large.NAME, "model"),
     "open jobs": lambda store: (store.open_jobs(), store.open_requests(), store.open_experiments()),
@@ -166,32 +172,6 @@ _LISTS: dict[str, Callable[[Store], object]] = {
 def test_a_list_reads_what_it_shows(large_store: Large, what: str) -> None:
     """Of many trials a list, a summary or a look reads those that it shows, and no others."""
     assert 0 < large_store.measure(lambda: _LISTS[what](large_store.store)) < large_store.most
-
-
-@pytest.mark.parametrize("descending", [False, True])
-@pytest.mark.parametrize(
-    ("states", "cause"),
-    [
-        (None, None),
-        ([TrialState.FAILED], None),
-        ([TrialState.SUCCEEDED, TrialState.RUNNING], None),
-        (None, Cause.CRASHED),
-        (None, Cause.TIMEOUT),
-    ],
-)
-@pytest.mark.parametrize("sort", ["number", "value", "ended"])
-def test_any_page_reads_what_it_shows(
-    large_store: Large, sort: Sort, states: list[TrialState] | None, cause: Cause | None, descending: bool
-) -> None:
-    """The first page of many trials, one in the middle and the last one cost about the same, however sorted."""
-
-    def turn(cursor: str | None) -> TrialPage:
-        return large_store.store.trials_page(large.NAME, sort, descending, states, cause, cursor, limit=20)
-
-    middle, end = (_last // 2, 1 if descending else _last) if sort != "value" else (25, 25)
-    places = [None, str(middle) if sort == "number" else f"{float(middle)} {_last // 2}", str(end)]
-    for place in [*places, str(_last // 2)]:
-        assert large_store.measure(lambda place=place: turn(place)) < large_store.most  # type: ignore[misc]
 
 
 def _actions(store: Store, number: int) -> dict[str, Callable[[], object]]:

@@ -103,7 +103,7 @@ class ServedRound(Round):
                         said[0] += 1
                         for act in (
                             lambda: client.update(LEDGER, {"description": str(said[0])}),
-                            lambda: client.snapshot(LEDGER),
+                            lambda: client.overview(LEDGER),
                             lambda: client.trials(LEDGER),
                             lambda: client.log(LEDGER, 1) if client.trials(LEDGER).items else None,
                         ):

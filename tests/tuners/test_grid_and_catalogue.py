@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Any
 
 import pytest
 
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import SpecError
-from tunewell.tuners.catalogue import choose, create, initial_configurations
+from tunewell.tuners.catalogue import (
+    ALGORITHMS,
+    AUTO,
+    DESCRIPTIONS,
+    OPTIONS,
+    RESUMING,
+    choose,
+    create,
+    initial_configurations,
+)
 from tunewell.tuners.contract import Suggestion
 from tunewell.tuners.grid import grid_size
 
@@ -31,6 +41,18 @@ def test_grid_covers_the_space_early() -> None:
     for name in ("x", "y"):
         tenths = {int(s.parameters[name] * 9.999) for s in first if isinstance(s, Suggestion)}
         assert len(tenths) >= 8
+
+
+def test_what_is_told_of_options_is_so() -> None:
+    """Each algorithm has a sentence, each option a meaning; a default that is told is that of the algorithm itself."""
+    assert DESCRIPTIONS.keys() == {AUTO, *ALGORITHMS} and all(text.endswith(".") for text in DESCRIPTIONS.values())
+    for name, options in OPTIONS.items():
+        kinds = [kind for kind in (ALGORITHMS[name], RESUMING.get(name)) if kind is not None]
+        known = {**signature(kinds[0]).parameters, **signature(kinds[-1]).parameters}
+        for option, told in options.items():
+            assert told.meaning and not told.meaning.endswith("."), option
+            if told.default is not None:
+                assert told.accepts(told.default) and known[option].default == told.default, (name, option)
 
 
 def test_grid_size_counts_different_points() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
 from typing import TypeVar
 from urllib.parse import quote
@@ -16,9 +16,11 @@ from tunewell.service.types import Job, Page, Wire
 Item = TypeVar("Item")
 #: What keeps a browser from taking a file of a user for a page of ours.
 SANDBOXED = {"Content-Security-Policy": "default-src 'none'; sandbox", "X-Content-Type-Options": "nosniff"}
+#: The same for a chart, which has its styles within.
+PICTURE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 #: The same for a report, whose scripts may run where they reach nothing.
 REPORT_POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; "
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; "
     "sandbox allow-scripts allow-downloads"
 )
 
@@ -46,6 +48,15 @@ def accepted(request: Request, response: Response, job: Job) -> Job:
 
 def streamed(parts: Iterator[str | bytes], media_type: str, name: str = "") -> StreamingResponse:
     """Return parts as a file to be saved, called `name`; what goes wrong before the first one is an error as usual."""
+    disposition = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
+    return _streamed(parts, media_type, {"Content-Disposition": disposition})
+
+
+def shown(parts: Iterator[bytes], media_type: str) -> StreamingResponse:
+    """Return parts as a picture that pages show; browsers keep it for an hour."""
+    return _streamed(parts, media_type, {"Content-Disposition": "inline", "Cache-Control": "private, max-age=3600"})
+
+
+def _streamed(parts: Iterator[str | bytes], media_type: str, headers: Mapping[str, str]) -> StreamingResponse:
     first = [*islice(parts, 1)]
-    headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}", **SANDBOXED}
-    return StreamingResponse(chain(first, parts), headers=headers, media_type=media_type)
+    return StreamingResponse(chain(first, parts), headers={**headers, **SANDBOXED}, media_type=media_type)

@@ -9,7 +9,7 @@ from fastapi import FastAPI, Request, Response
 
 from tunewell.api import document, health, page, problems
 from tunewell.api.bugs import Bugs
-from tunewell.api.routes import ROUTERS, entrance
+from tunewell.api.routes import ROUTERS
 from tunewell.api.settings import BASE, Settings
 from tunewell.api.watching import Watcher
 from tunewell.service.service import Service
@@ -46,7 +46,6 @@ def make_app(service: Service, settings: Settings) -> Api:
     app.state.uploading = CapacityLimiter(UPLOADS)
     for router in ROUTERS:
         app.include_router(router, prefix=BASE)
-    app.include_router(entrance.router)
     app.include_router(health.router)
     app.add_api_route("/docs", _docs, include_in_schema=False)
     problems.install(app)

@@ -12,14 +12,16 @@ from fastapi import Depends, Header, Path, Query, Request
 from tunewell.api.watching import Watcher
 from tunewell.service.abroad import abroad
 from tunewell.service.service import Service
-from tunewell.service.types import Caller
+from tunewell.service.types import Caller, TrialFilter
 from tunewell.service.verbs import MOST, Verbs
 from tunewell.spec.names import from_address
+from tunewell.spec.states import Cause, TrialState
 
 #: Largest number that is asked for: every program reads it exactly.
 LARGEST = 2**53
 #: What databases can't look for is not in any text.
 _TEXT = r"^[^\x00]*$"
+Text = Annotated[str, Query(max_length=200, pattern=_TEXT)]
 
 
 async def caller(request: Request) -> Caller:
@@ -56,6 +58,19 @@ async def _name(
     return from_address(name)
 
 
+async def _wanted(
+    request: Request,
+    state: Annotated[list[TrialState] | None, Query(description="Only those in one of these states.")] = None,
+    cause: Annotated[list[Cause] | None, Query(description="Only those that failed for one of these causes.")] = None,
+    origin: Annotated[
+        list[Text] | None,
+        Query(description="Only those proposed for one of these reasons.", examples=[["model", "child"]]),
+    ] = None,
+) -> TrialFilter:
+    del state, cause, origin  # named for the document, and checked; what parameters are called, no route knows
+    return TrialFilter.from_query(request.query_params.multi_items())
+
+
 AsCaller = Annotated[Verbs, Depends(verbs)]
 TheCaller = Annotated[Caller, Depends(caller)]
 TheWatcher = Annotated[Watcher, Depends(watcher)]
@@ -74,6 +89,17 @@ Key = Annotated[
         pattern=r"^[\x21-\x7e]{1,200}$",
     ),
 ]
+#: Which trials.
+Wanted = Annotated[TrialFilter, Depends(_wanted)]
+Sort = Annotated[
+    str,
+    Query(
+        description="A parameter, `number`, `value`, `start`, `end`, `duration`; with a `-`, the largest first.",
+        max_length=200,
+        pattern=_TEXT,
+        examples=["-value", "learning_rate"],
+    ),
+]
 Limit = Annotated[int, Query(description="Most items of the page.", ge=1, le=MOST)]
 Cursor = Annotated[str | None, Query(description="`next` of the page before.", max_length=200, pattern=_TEXT)]
 After = Annotated[int, Query(description="Only what is behind this number.", ge=0, le=LARGEST)]
@@ -81,7 +107,6 @@ Attempt = Annotated[int | None, Query(description="Default: the latest.", ge=1, 
 Offset = Annotated[int, Query(description="Where it begins, in bytes.", ge=0, le=LARGEST)]
 LogLimit = Annotated[int, Query(description="Most bytes of a part as JSON.", ge=1, le=1 << 20)]
 Follow = Annotated[bool, Query(description="Whether to wait for what is still being printed, to its end.")]
-Text = Annotated[str, Query(max_length=200, pattern=_TEXT)]
 LastEvent = Annotated[
     int | None,
     Header(alias="Last-Event-ID", description="`id` of the last event that was received.", ge=0, le=LARGEST),

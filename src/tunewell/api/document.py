@@ -41,7 +41,7 @@ _TAGS = {
     "results": "The best trials, reports, charts, exports and models.",
     "jobs": "Work on record that is no trial.",
     "before a search": "Checks of data, and trials that were made elsewhere.",
-    "catalogue": "Tasks, networks and machines.",
+    "catalogue": "Tasks, networks, algorithms and machines.",
     "events": "What changes, as it changes.",
     "uploads": "Files that are sent by parts.",
     "data sets": "Data that the service keeps, or knows where to find.",
@@ -71,11 +71,18 @@ LOG: Answers = {
     416: {},
 }
 FILE: Answers = {200: {"description": "The file.", "content": {"application/octet-stream": _BYTES}}}
+PICTURE: Answers = {200: {"description": "The picture.", "content": {"image/jpeg": _BYTES}}}
 ARCHIVE: Answers = {200: {"description": "A tar.", "content": {"application/x-tar": _BYTES}}}
 EXPORT: Answers = {
     200: {
         "description": "The file.",
         "content": {"application/json": {"schema": {"type": "object"}}, "text/csv": _BYTES},
+    }
+}
+DRAWING: Answers = {
+    200: {
+        "description": "The chart; or a picture of it, where there is one.",
+        "content": {"image/svg+xml": _BYTES},
     }
 }
 PAGE_OF_HTML: Answers = {200: {"description": "The report.", "content": {"text/html": _BYTES}}}
@@ -104,6 +111,28 @@ EVENTS: Answers = {
             }
         },
     }
+}
+
+#: Parameters of an address that are called after the parameters of a search.
+WITHIN: JsonObject = {
+    "parameters": [
+        {
+            "name": "in",
+            "in": "query",
+            "description": "Only trials with such values: `in.NAME=LOW..HIGH`, both ends included, either left out; or "
+            "`in.NAME=VALUE,VALUE`. `NAME` is a parameter, `number`, `value`, `start`, `end` (seconds since the epoch)"
+            " or `duration` (seconds); a parameter that is called like one of these is `parameter:NAME`. A value with a"
+            " comma, or a text that looks like a number, stands in double quotes.",
+            "style": "form",
+            "explode": True,
+            "schema": {
+                "type": "object",
+                "propertyNames": {"pattern": r"^in\."},
+                "additionalProperties": {"type": "string"},
+            },
+            "example": {"in.learning_rate": "0.001..0.1", "in.optimizer": "sgd,adam", "in.value": "0.9.."},
+        }
+    ]
 }
 
 #: What FastAPI says of every answer, and what there is to say.
@@ -208,6 +237,8 @@ def _explain(schema: JsonObject, model: type[BaseModel]) -> None:
     """Give the fields of a schema the descriptions that they have where they are defined."""
     for kind in reversed(model.__mro__):
         if kind is BaseModel or not issubclass(kind, BaseModel) or kind.__module__.startswith("pydantic"):
+            continue
+        if kind.__pydantic_generic_metadata__["origin"] is not None:  # such as `Page[Trial]`; `Page` follows
             continue
         for field, text in _comments(kind).items():
             known = schema.get("properties", {}).get(field)

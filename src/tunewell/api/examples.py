@@ -11,7 +11,7 @@ _COUNTS = {"waiting": 0, "running": 2, "succeeded": 11, "stopped": 0, "pruned": 
 _SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 _WAITS_FOR = {"code": "no_room", "detail": "All GPUs are in use.", "what": "", "since": _MOMENT}
 _USE = {"cpu_seconds": 18166.0, "gpu_seconds": 4541.5}
-_OBJECTIVE = {"metric": "accuracy", "goal": "maximize"}
+_OBJECTIVE = {"metric": "accuracy", "goal": "maximize", "target": None}
 _FOLDER = "experiments/@ada/signs"
 
 _SUMMARY: dict[str, Any] = {
@@ -28,6 +28,7 @@ _SUMMARY: dict[str, Any] = {
     "objective": _OBJECTIVE,
     "trials": _COUNTS,
     "best": {"number": 7, "value": 0.943},
+    "default": {"number": 1, "value": 0.921},
     "max_trials": 20,
     "algorithm": "bayesian",
     "created_at": _MOMENT,
@@ -37,6 +38,7 @@ _SUMMARY: dict[str, Any] = {
     "version": 812,
     "revision": 3,
 }
+_SAMPLE = {"caption": "stop/3.png", "picture": 1}
 _REPORT_FILE = {"path": f"{_FOLDER}/report.html", "written_at": _LATER}
 _EXPERIMENT = {
     **_SUMMARY,
@@ -51,6 +53,8 @@ _EXPERIMENT = {
     "folder": _FOLDER,
     "report": _REPORT_FILE,
 }
+_DIFFERENCE = {"own": 0.0021, "other": 0.01, "active_in": "both"}
+_COMPARISON = {"number": 1, "gain": 0.022, "parameters": {"learning_rate": _DIFFERENCE}}
 _TRIAL: dict[str, Any] = {
     "number": 7,
     "state": "succeeded",
@@ -97,12 +101,14 @@ _RESULT: dict[str, Any] = {
     "test": {"7": 0.931},
     "finalists": [],
     "rank_agreement": None,
+    "command": [],
 }
 _PARAMETER: dict[str, Any] = {
     "name": "learning_rate",
     "domain": "1e-05 … 0.1 (log)",
     "fixed": False,
     "has_default": True,
+    "declaration": {"low": 1e-05, "high": 0.1, "type": "float", "log": True, "default": 0.001},
     "default": 0.001,
     "when": {},
     "source": "",
@@ -140,8 +146,21 @@ _TOKEN = {
 }
 _CHANGED = {"kind": "experiment", "name": "ada/signs", "id": None, "version": 812}
 
+_OPTION = {
+    "name": "initial_trials",
+    "meaning": "Trials spread over the space before it learns",
+    "values": "a whole number from 1 to 20",
+    "low": 1,
+    "high": 20,
+    "choices": [],
+    "default": 8,
+}
+_ESTIMATE = {"seconds": 3025.0, "trial_seconds": 302.5, "experiment": "ada/signs"}
+
 #: Name of a type → an example of it.
 EXAMPLES: dict[str, Any] = {
+    "Algorithm": {"name": "bayesian", "description": "Learns from every trial.", "options": [_OPTION]},
+    "AlgorithmOption": _OPTION,
     "Artifact": {"path": "plots/loss.png", "size_bytes": 20480, "modified_at": _LATER},
     "Attempt": _ATTEMPT,
     "AuditEntry": {
@@ -154,22 +173,27 @@ EXAMPLES: dict[str, Any] = {
         "outcome": "done",
         "data": {"status": 202},
     },
-    "BestTrial": {"number": 7, "value": 0.943},
+    "TrialValue": {"number": 7, "value": 0.943},
     "Capacity": {"nodes": [_NODE], "elsewhere": {}},
     "Changed": _CHANGED,
     "Changes": {"version": 812, "items": [_CHANGED]},
+    "ParameterImportance": {"parameter": "learning_rate", "share": 0.62, "low": 0.51, "high": 0.7},
     "Chart": {
         "title": "Value of each trial",
         "caption": "The line is the best so far.",
-        "figure": {"data": [{"type": "scatter", "x": [1, 2], "y": [0.8, 0.9]}], "layout": {}},
+        "svg": '<svg class="chart numbers" width="100%" height="300" role="img" aria-label="accuracy of 20 trials"/>',
     },
     "Checked": {
         "experiment": "signs",
+        "network": "resnet18",
         "objective": _OBJECTIVE,
         "algorithm": "bayesian",
         "algorithm_reason": "few trials of some minutes each",
         "options": {},
         "max_trials": 20,
+        "at_once": 2,
+        "concurrency": "At most 2 trials at once, as max_concurrency says.",
+        "estimate": _ESTIMATE,
         "parameters": [_PARAMETER],
         "findings": ["1200 pictures of 10 classes"],
         "line": None,
@@ -177,7 +201,10 @@ EXAMPLES: dict[str, Any] = {
     },
     "Clone": {"spec": {**_EXPERIMENT["spec"], "name": "signs-2"}, "environment": ["WANDB_MODE"]},
     "Code": {"id": _SHA256, "size_bytes": 20480, "files": 3, "created_at": _MOMENT},
+    "CodeFile": {"path": "train.py", "size_bytes": 8192},
     "Content": {"sha256": _SHA256, "kind": "dataset", "size_bytes": 40894464, "files": 2062},
+    "Comparison": _COMPARISON,
+    "Difference": _DIFFERENCE,
     "DataFindings": {"unit": "picture", "broken": 0, "copied": 2},
     "DataSet": {
         "name": "ada/signs",
@@ -189,10 +216,31 @@ EXAMPLES: dict[str, Any] = {
         "size_bytes": 40894464,
         "files": 2062,
         "job": 2,
+        "job_state": "succeeded",
+        "job_task": "image-classification",
+        "job_detail": "",
         "findings": ["2062 pictures of 10 classes"],
+        "uses": 2,
+        "used_by": ["ada/signs"],
         "created_at": _MOMENT,
         "deleted_at": None,
     },
+    "DataSetView": {
+        "task": "image-classification",
+        "unit": "picture",
+        "items": {"train": 1650, "val": 412},
+        "counted": "picture",
+        "counts": {"stop": [164, 41], "yield": [170, 42]},
+        "sizes": {},
+        "notes": ["Divided at random, class by class: 1650 pictures to train on, 412 to validate on."],
+        "broken": {"stop/17.png": "it ends too early"},
+        "broken_count": 1,
+        "copies": [[_SAMPLE, {**_SAMPLE, "picture": 2}]],
+        "copies_count": 1,
+        "examples": {"stop": [_SAMPLE]},
+        "width": 112,
+    },
+    "Estimate": _ESTIMATE,
     "Evaluation": {"number": 7, "figures": {"test": {"accuracy": 0.931}}},
     "Event": {"id": 40, "time": _MOMENT, "kind": "attempt_started", "trial": 7, "attempt": 1, "data": {}},
     "Experiment": _EXPERIMENT,
@@ -266,11 +314,15 @@ EXAMPLES: dict[str, Any] = {
     "Readiness": {"database": True, "controller": True, "ready": True},
     "Report": {**_MEASURED, "attempt": 1, "time": _MOMENT},
     "ReportFile": _REPORT_FILE,
+    "Sample": _SAMPLE,
     "SearchResult": _RESULT,
     "SignInLink": {"user": "ada", "secret": "twl_" + 43 * "x", "expires_at": _LATER},
-    "Snapshot": {
+    "Overview": {
         "experiment": _EXPERIMENT,
         "result": _RESULT,
+        "failures": {"gpu_oom": 1},
+        "trials_per_hour": 9.4,
+        "remaining_seconds": 1710.0,
         "unfinished": [],
         "ended": [_TRIAL],
         "latest": {"8": {"step": 4, "value": 0.902}},
@@ -281,11 +333,17 @@ EXAMPLES: dict[str, Any] = {
         "name": "image-classification",
         "default_network": "efficientnet-lite0",
         "networks": {"resnet18": "Small and fast."},
+        "metrics": {"accuracy": "maximize", "loss": "minimize"},
     },
     "Token": _TOKEN,
     "Trial": _TRIAL,
+    "TrialPage": {"items": [_TRIAL], "next": "0.943 7", "count": 12},
     "TrialDetails": {
         **_TRIAL,
+        "reason": "By the model of all outcomes so far, a Gaussian process, it promised the largest improvement on the "
+        "best trial.",
+        "beside_default": _COMPARISON,
+        "beside_best": None,
         "attempt_list": [_ATTEMPT],
         "lineage": [7],
         "log": f"{_FOLDER}/trials/7/1/output.log",
@@ -304,6 +362,6 @@ EXAMPLES: dict[str, Any] = {
     "Use": _USE,
     "Used": _USED,
     "UsedDataSet": {"name": "ada/signs", "sha256": _SHA256},
-    "User": {**_ME, "created_at": _MOMENT, "disabled_at": None},
+    "User": {**_ME, "created_at": _MOMENT, "disabled_at": None, "notes": []},
     "WaitsFor": _WAITS_FOR,
 }

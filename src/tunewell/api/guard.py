@@ -16,14 +16,19 @@ import json
 import logging
 import math
 import re
+from collections.abc import Callable
 from typing import Any, NoReturn
+from urllib.parse import urlencode
 
 from anyio.to_thread import run_sync
 from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tunewell.api import problems
-from tunewell.api.problems import Refusal
+from tunewell.api.looking import is_looked
+from tunewell.api.problems import Problem, Refusal
 from tunewell.api.rates import Buckets
 from tunewell.api.settings import Settings
 from tunewell.api.sizes import Body, is_head_too_large
@@ -51,15 +56,29 @@ _HEADERS = {
 #: Headers of every answer.
 _FIXED = {"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY"}
 #: What the log says of a refusal that does not say itself of which kind it is.
-_OUTCOMES = {401: "unauthenticated", 403: "forbidden", 404: "not-found", 413: "too-large", 422: "wrong-input"}
+_OUTCOMES = {
+    401: "unauthenticated",
+    403: "forbidden",
+    404: "not-found",
+    409: "conflict",
+    413: "too-large",
+    422: "wrong-input",
+}
 
 
 class Guard:
     """The outermost part of an app."""
 
-    def __init__(self, app: ASGIApp, service: Service, settings: Settings) -> None:
-        """Stand before an app over a service."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        service: Service,
+        settings: Settings,
+        show_problem: Callable[[Request, Problem], Response] | None = None,
+    ) -> None:
+        """Stand before an app over a service; `show_problem` makes a page of a problem, for people who see pages."""
         self._app = app
+        self._show_problem = show_problem
         self._service = service
         self._doors = Doors.of(settings)
         self._requests = Buckets(settings.requests_per_second, settings.requests_at_once)
@@ -76,6 +95,8 @@ class Guard:
         visit = Visit(scope, self._doors)
         state = scope.setdefault("state", {})
         state.update(caller=None, attempt=None, proof=None, address=visit.address, https=visit.is_https)
+        if visit.is_to_us and visit.is_for_person:
+            state["show_problem"] = self._show_problem
         _hide_link(scope)
         body = Body(scope, receive)
         answer = _Answer(send, visit, body, self._service)
@@ -83,6 +104,9 @@ class Guard:
             self._check(visit)
             await self._identify(visit)
         except UserError as error:
+            if visit.is_to_us and (page := _instead(visit, error)) is not None:
+                await page(scope, receive, answer.send)
+                return
             error = self._count(visit, error)
             if problems.status_of(error) == 429:  # else whoever comes too often would fill the log
                 answer.is_logged = False
@@ -223,7 +247,7 @@ class _Answer:
     async def _log(self, outcome: str) -> None:
         scope = self._visit.scope
         state = scope["state"]
-        if not self.is_logged or (state["attempt"] is not None and outcome == "done"):
+        if not self.is_logged or (outcome == "done" and (state["attempt"] is not None or is_looked(scope))):
             return  # the reports of attempts are on record anyway
         caller, endpoint = state["caller"], scope.get("endpoint")
         about = scope.get("path_params", {}).values() if endpoint is not None else (self._visit.path,)
@@ -250,8 +274,9 @@ def _kind(body: bytes) -> str:
 
 
 def _too_many(wait: float) -> Refusal:
-    headers = {"Retry-After": str(math.ceil(wait))}
-    return Refusal(429, "there were too many requests", kind="too-many", remedy="Wait a little", headers=headers)
+    seconds = math.ceil(wait)
+    remedy, headers = f"Try again in {seconds} s", {"Retry-After": f"{seconds}"}
+    return Refusal(429, "there were too many requests", kind="too-many", remedy=remedy, headers=headers)
 
 
 def _reject(is_wrong: bool) -> NoReturn:
@@ -259,6 +284,15 @@ def _reject(is_wrong: bool) -> NoReturn:
     what = "the token is wrong, was revoked or has expired" if is_wrong else "the request does not say who sends it"
     remedy = "Send `Authorization: Bearer TOKEN`, or sign in with a link, which an administrator makes"
     raise Refusal(401, what, kind="unauthenticated", remedy=remedy, headers={"WWW-Authenticate": challenge})
+
+
+def _instead(visit: Visit, error: UserError) -> Response | None:
+    """Return what a person gets who asks for a page and has not proven who they are; None: the error itself."""
+    if visit.arrives:
+        return HTMLResponse('<!doctype html><meta http-equiv="refresh" content="0"><title>Tunewell</title>')
+    if visit.is_page and problems.status_of(error) == 401:
+        return RedirectResponse(f"{visit.root}/sign-in?{urlencode({'next': visit.address_below})}", 303)
+    return None
 
 
 async def _respond(error: UserError, scope: Scope, receive: Receive, send: Send) -> None:

@@ -22,6 +22,8 @@ from tunewell.spec.errors import UserError
 ReadLog = Callable[[int, int], LogPart]
 _RANGE = re.compile(r"bytes=(\d{0,15})-(\d{0,15})")
 _TEXT = "text/plain; charset=utf-8"
+#: Bytes that are read at once: each part asks the database where the log is.
+_PART_BYTES = 1 << 18
 #: How often a log is looked at while it is being printed.
 _LOOK_SECONDS = 0.3
 
@@ -42,14 +44,14 @@ def answer(request: Request, read: ReadLog, wanted: Wanted, watcher: Watcher) ->
     """
     if prefers_json(request):
         return json_of(read(wanted.offset, wanted.limit))
-    first = read(wanted.offset, LOG_BYTES)
     if wanted.follow:
+        first = read(wanted.offset, LOG_BYTES)
         return StreamingResponse(_followed(read, first, watcher), headers=SANDBOXED, media_type=_TEXT)
-    place = None if wanted.offset else _range(request.headers.get("range", ""), first.size_bytes)
+    size = read(wanted.offset, 0).size_bytes
+    place = None if wanted.offset else _range(request.headers.get("range", ""), size)
     if place is None:
-        return _text(read, range(wanted.offset, first.size_bytes), 200, {})
-    headers = {"Content-Range": f"bytes {place.start}-{place.stop - 1}/{first.size_bytes}"}
-    return _text(read, place, 206, headers)
+        return _text(read, range(wanted.offset, size), 200, {})
+    return _text(read, place, 206, {"Content-Range": f"bytes {place.start}-{place.stop - 1}/{size}"})
 
 
 def _range(header: str, size: int) -> range | None:
@@ -82,7 +84,7 @@ def _text(read: ReadLog, place: range, status: int, headers: dict[str, str]) -> 
 
 def _parts(read: ReadLog, place: range) -> Iterator[bytes]:
     offset = place.start
-    while offset < place.stop and (part := read(offset, min(LOG_BYTES, place.stop - offset))).data:
+    while offset < place.stop and (part := read(offset, min(_PART_BYTES, place.stop - offset))).data:
         yield part.data
         offset = part.next
 

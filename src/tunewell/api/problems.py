@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -17,7 +17,8 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from tunewell.api import metrics
-from tunewell.spec.errors import ArgumentError, SpecErrors, TransitionRefused, UserError, ended
+from tunewell.spec.errors import ArgumentError, SpecErrors, TransitionRefused, UserError, ended, nearest
+from tunewell.spec.validation import model_at
 
 log = logging.getLogger(__name__)
 
@@ -103,9 +104,18 @@ class Refusal(UserError):
 
 
 def answer(problem: Problem, scope: Scope, headers: Mapping[str, str] | None = None) -> Response:
-    """Return a problem as the answer to the request of a scope."""
-    number = scope.get("state", {}).get("request_id", "")
-    content = problem.model_copy(update={"request": number}).model_dump_json(exclude_defaults=True)
+    """Return a problem as the answer to the request of a scope: as a page where a person asks and there are pages.
+
+    Whether that is so, whatever stands before the routes says by `show_problem` in the state of the request.
+    """
+    state = scope.get("state", {})
+    problem = problem.model_copy(update={"request": state.get("request_id", "")})
+    show = state.get("show_problem")
+    if show is not None:
+        page: Response = show(Request(scope), problem)
+        page.headers.update(headers or {})
+        return page
+    content = problem.model_dump_json(exclude_defaults=True)
     return Response(content, problem.status, {"Cache-Control": "no-store", **(headers or {})}, MEDIA_TYPE)
 
 
@@ -193,28 +203,32 @@ async def _on_race(request: Request, error: Exception) -> Response:
 
 
 async def _on_invalid(request: Request, error: RequestValidationError) -> Response:
-    found = [_argument(one) for one in error.errors()]
-    return answer(of_error(found[0] if len(found) == 1 else _Several(found)), request.scope)
+    if _is_for_person(request) and any(one["loc"][0] == "path" for one in error.errors()):
+        return await _on_http_error(request, HTTPException(404))
+    body = getattr(request.scope.get("route"), "body_field", None)
+    model = body.field_info.annotation if body is not None else None
+    found = [_argument(one, model) for one in error.errors()]
+    return answer(of_error(found[0] if len(found) == 1 else SpecErrors(found, "The request")), request.scope)
 
 
-class _Several(SpecErrors):
-    def __init__(self, errors: Sequence[UserError]) -> None:
-        super().__init__(errors)
-        self.what = f"The request has {len(errors)} errors"
-
-
-def _argument(found: Mapping[str, Any]) -> ArgumentError:
+def _argument(found: Mapping[str, Any], body: Any) -> ArgumentError:
     """Return what is wrong with one parameter or field of a request; a value from its body may be a secret."""
     source, *place = found["loc"]
     field = ".".join(map(str, place)) if place else str(source)
     shown = {} if source == "body" or found["type"] == "missing" else {"value": found["input"]}
-    return ArgumentError(field, str(found["msg"]), **shown)
+    what, remedy = str(found["msg"]), ""
+    if found["type"] == "extra_forbidden":
+        what, remedy = "there is no such field", nearest(str(place[-1]), model_at(body, place[:-1]).model_fields)
+    elif found["type"] == "value_error" and len(found["ctx"]["error"].args) == 2:  # one of our own validators
+        what, remedy = found["ctx"]["error"].args
+    return ArgumentError(field, what, remedy, **shown)
 
 
 async def _on_http_error(request: Request, error: HTTPException) -> Response:
     headers = dict(error.headers or {})
     if error.status_code == 404:
-        problem = plain(404, "no-such-address", f"There is nothing at {request.url.path}", "See /docs")
+        remedy = "" if _is_for_person(request) else "See /docs"
+        problem = plain(404, "no-such-address", f"There is nothing at {request.url.path}", remedy)
     elif error.status_code == 405:
         headers["Allow"] = ", ".join(sorted(_methods_of(request)))
         problem = plain(405, "method-not-allowed", f"{request.method} is not possible here")
@@ -222,6 +236,10 @@ async def _on_http_error(request: Request, error: HTTPException) -> Response:
         kind = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
         problem = plain(error.status_code, kind, str(error.detail))
     return answer(problem, request.scope, headers)
+
+
+def _is_for_person(request: Request) -> bool:
+    return getattr(request.state, "show_problem", None) is not None
 
 
 def _methods_of(request: Request) -> set[str]:

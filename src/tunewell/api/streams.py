@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
+from functools import partial
 from itertools import zip_longest
 from typing import NamedTuple
 
@@ -36,6 +37,8 @@ class Place(NamedTuple):
     event: int
     #: Number of the latest change to anything, before the trail is read.
     version: int
+    #: Number of the trial whose entries are wanted; None: all.
+    trial: int | None = None
 
 
 class EventStream(StreamingResponse):
@@ -90,7 +93,7 @@ async def experiment_events(
                 yield _HEARTBEAT
                 continue
             try:
-                while events := await run_sync(verbs.events, place.name, after, MOST):
+                while events := await run_sync(partial(verbs.events, trial=place.trial), place.name, after, MOST):
                     for event in events:
                         yield _frame(event.kind, event, event.id)
                     after = events[-1].id

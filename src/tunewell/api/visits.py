@@ -17,7 +17,7 @@ SAFE = ("GET", "HEAD", "OPTIONS")
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 #: What needs no caller: whether the service lives, signing in, and what is the same for everybody.
 PUBLIC = ("/healthz", "/readyz", "/sign-in")
-STATIC = "/static/"
+STATIC, API = "/static/", "/api/"
 #: The cookie of a session: over https, browsers take the second one from this host alone, and over https alone.
 COOKIE, SECURE_COOKIE = "tunewell", "__Host-tunewell"
 
@@ -60,7 +60,8 @@ class Visit:
         self.headers = Headers(scope=scope)
         self.method: str = scope["method"]
         self.is_safe = self.method in SAFE
-        self.path = _path(scope)
+        self.root = str(scope.get("root_path", "")).rstrip("/")
+        self.path = _path(scope, self.root)
         self._doors = doors
         peer = scope["client"][0] if scope.get("client") else ""
         trusted = doors.trusts(peer)
@@ -87,6 +88,12 @@ class Visit:
     def is_public(self) -> bool:
         """Whether it needs no caller."""
         return self.path in PUBLIC or (self.path.startswith(STATIC) and ".." not in self.path.split("/"))
+
+    @property
+    def address_below(self) -> str:
+        """Path and query, below the root."""
+        query = self.scope["query_string"].decode("latin-1")
+        return self.path + (f"?{query}" if query else "")
 
     # Where it was sent to ---------------------------------------------------------------------------------
 
@@ -116,8 +123,31 @@ class Visit:
         site = self.headers.get("sec-fetch-site", "none")
         if site == "none":  # an address that was typed in, or no browser
             return False
-        follows = (self.headers.get("sec-fetch-mode"), self.headers.get("sec-fetch-dest")) == ("navigate", "document")
-        return site != "same-origin" and not (follows and self.is_public and self.method in ("GET", "HEAD"))
+        return site != "same-origin" and not (self._follows and self.is_public)
+
+    @property
+    def arrives(self) -> bool:
+        """Whether somebody follows a link from elsewhere to a page that not all may see.
+
+        Browsers withhold the cookie of a session then; from a page of ours they send it.
+        """
+        return self.is_foreign and self._follows and self.is_page and "origin" not in self.headers
+
+    @property
+    def is_for_person(self) -> bool:
+        """Whether a browser shows the answer to a person."""
+        is_seen = "text/html" in self.headers.get("accept", "") and "x-have" not in self.headers
+        return is_seen and not self.path.startswith(API)
+
+    @property
+    def is_page(self) -> bool:
+        """Whether a person asks for a page."""
+        return self.is_for_person and self.method in ("GET", "HEAD")
+
+    @property
+    def _follows(self) -> bool:
+        asked = (self.headers.get("sec-fetch-mode"), self.headers.get("sec-fetch-dest"))
+        return asked == ("navigate", "document") and self.method in ("GET", "HEAD")
 
     @property
     def is_own(self) -> bool:
@@ -162,9 +192,9 @@ class Visit:
         return found.pop() if len(found) == 1 and self.is_own else None
 
 
-def _path(scope: Scope) -> str:
+def _path(scope: Scope, root: str) -> str:
     """Return the path below the one that a proxy offers the service at."""
-    path, root = str(scope["path"]), str(scope.get("root_path", "")).rstrip("/")
+    path = str(scope["path"])
     return path[len(root) :] if root and path.startswith(f"{root}/") else path
 
 

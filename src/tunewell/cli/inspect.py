@@ -33,7 +33,7 @@ from tunewell.cli.summary import print_summary
 from tunewell.display.wording import JOB_SIGNS, SIGNS, conditions_text, parameters_text, searched
 from tunewell.service.networks import find_network, list_tasks
 from tunewell.service.paging import every
-from tunewell.service.types import ExperimentSummary, Network, Report, Task, Trial
+from tunewell.service.types import ExperimentSummary, Network, Range, Report, Task, Trial, TrialFilter
 from tunewell.service.verbs import Verbs
 from tunewell.service.views import save_report
 from tunewell.spec.errors import DataError, NotFoundError, count
@@ -102,12 +102,13 @@ def show(
             _show_trial(service, experiment, trial, json_)
             return
         result, known = service.result(experiment), service.experiment(experiment)
+        behind = TrialFilter(within={"number": Range(low=after + 1)})
         if json_:
-            exported = every(lambda cursor: service.export_trials(experiment, after=after, cursor=cursor))
+            exported = every(lambda cursor: service.export_trials(experiment, filter=behind, cursor=cursor))
             trials = [one.to_json() for one in islice(exported, _most(limit))]
             print_json({**result.to_json(), "running": known.running, "trial_list": trials})
             return
-        listed = every(lambda cursor: service.trials(experiment, after=after, cursor=cursor))
+        listed = every(lambda cursor: service.trials(experiment, filter=behind, cursor=cursor))
         rows = list(islice(listed, _most(limit or _LISTED)))
         console = terminal()
         print_summary(service, result, console)
@@ -171,7 +172,7 @@ def _trial_table(metric: str, rows: list[Trial], names: list[str], *, narrow: bo
 def _show_trial(service: Verbs, experiment: str, number_: int, json_: bool) -> None:
     row = service.trial(experiment, number_)
     if json_:
-        (exported,) = service.export_trials(experiment, after=number_ - 1, limit=1).items
+        (exported,) = service.export_trials(experiment, filter=TrialFilter(within={"number": (number_,)})).items
         print_json(exported.to_json())
         return
     console = terminal(soft_wrap=True)
@@ -185,7 +186,7 @@ def _show_trial(service: Verbs, experiment: str, number_: int, json_: bool) -> N
             service.experiment(experiment).objective.metric,
             number(row.value) if row.value is not None else "",
         ),
-        ("why proposed", row.origin),
+        ("why proposed", row.reason),
         ("lineage", " → ".join(map(str, row.lineage)) if len(row.lineage) > 1 else ""),
         ("trained", f"{row.fidelity:.3g} of the full training" if row.fidelity < 1 else ""),
         ("started", moment(row.start.timestamp()) if row.start else ""),

@@ -57,6 +57,9 @@ def search(
     database: DatabaseOption = None,
     server: ServerOption = None,
     new: Annotated[bool, typer.Option("--new", help="Start over, under a numbered name if need be.")] = False,
+    private: Annotated[
+        bool, typer.Option("--private", help="Only its owner and administrators see it, and the data that are sent.")
+    ] = False,
     json_: JsonOption = False,
     details: Annotated[
         bool,
@@ -69,7 +72,7 @@ def search(
     folder with data, each once. The search is then followed; Ctrl-C leaves it running, and the same command follows it
     again.
     """
-    raw = read_spec_file(spec_file)
+    raw = {**read_spec_file(spec_file), **({"visibility": "private"} if private else {})}
     if server is not None:
         return _search_there(server, raw, spec_file, json_, new=new)
     with Service(home, database) as service:
@@ -147,7 +150,7 @@ def _run(service: Service, name: str, console: Console, details: bool) -> bool:
             say = partial(console.print, style="dim")
             return service.run(name, given, on_step=table.update, tell=say)
     stream = sys.stderr if console.stderr else sys.stdout
-    print(started_line(service.snapshot(name, 1)), file=stream, flush=True)
+    print(started_line(service.overview(name, 1)), file=stream, flush=True)
     lines = ProgressLines(service, name, stream)
     ended = service.run(name, given, on_step=lines.update, tell=lines.tell)
     lines.close()

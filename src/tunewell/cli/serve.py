@@ -23,6 +23,10 @@ def serve(
     root_path: Annotated[
         str, typer.Option("--root-path", help="Path below which a reverse proxy shows the service, as in /tunewell.")
     ] = "",
+    url: Annotated[
+        str,
+        typer.Option("--url", help="Where people find it, for links; its name is allowed, its path is the root path."),
+    ] = "",
     allowed_host: Annotated[
         list[str] | None,
         typer.Option("--allowed-host", metavar="NAME", help="A name by which browsers address it; more than once."),
@@ -59,6 +63,7 @@ def serve(
         port=port,
         workers=workers,
         root_path=root_path,
+        url=url,
         allowed_hosts=tuple(allowed_host or ()),
         trusted_proxies=tuple(trusted_proxy or ()),
         token_file=token_file,

@@ -10,6 +10,7 @@ import typer
 
 from tunewell.cli.options import HOME, DatabaseOption, ExperimentArgument, HomeOption, ServerOption, existing
 from tunewell.display.wording import parameters_text
+from tunewell.service.service import Service
 from tunewell.spec.errors import SpecError, UserError, shown
 
 
@@ -58,8 +59,11 @@ def set_(
     if not changes:
         raise UserError("there is nothing to change", remedy="Give an option such as --max-trials 50; see --help")
     with existing(home, database, server, "write") as service:
-        service.update(experiment, changes)
+        changed = service.update(experiment, changes)
+        alone = isinstance(service, Service) and not service.readiness().controller
     print(f"Experiment '{experiment}' is changed: {', '.join(changes)}.")
+    if changed.waits_for is not None and changed.waits_for.code == "no_controller":
+        print(changed.waits_for.detail, *(["Go on: the same command, with this budget."] if alone else []))
 
 
 def add(

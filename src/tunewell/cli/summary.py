@@ -10,7 +10,7 @@ from rich.text import Text
 
 from tunewell.display.lines import note_line
 from tunewell.display.wording import agreement_text, best_text, counts_text, searched, test_text
-from tunewell.service.types import Experiment, SearchResult
+from tunewell.service.types import Experiment, SearchResult, TrialFilter
 from tunewell.service.verbs import Verbs
 from tunewell.spec.errors import count
 from tunewell.spec.format import duration, number, scalar, shortened
@@ -94,7 +94,7 @@ def _print_failures(service: Verbs, result: SearchResult, console: Console, ther
     if not failed:
         return
     name = result.experiment
-    example = service.trials(name, states=(TrialState.FAILED,), limit=1).items[0]
+    example = service.trials(name, filter=TrialFilter(states=(TrialState.FAILED,)), limit=1).items[0]
     text = Text(f"{count(failed, 'trial')} failed, such as trial {example.number} ({example.cause}): ", style="red")
     text.append(shortened(example.detail, 200), style="")
     console.print(text, soft_wrap=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -19,10 +19,15 @@ from tunewell.cli.options import (
     terminal,
 )
 from tunewell.service.paging import every
-from tunewell.service.types import User
+from tunewell.service.service import Service
+from tunewell.service.types import SignInLink, User
 from tunewell.service.verbs import MOST
 from tunewell.spec.errors import ArgumentError
 from tunewell.spec.names import Role
+from tunewell.spec.quota import Quota, amount
+
+if TYPE_CHECKING:
+    from tunewell.cli.options import Place
 
 users = typer.Typer(help="Who may use the service.", no_args_is_help=True, rich_markup_mode=None)
 tokens = typer.Typer(help="What programs prove themselves by.", no_args_is_help=True, rich_markup_mode=None)
@@ -31,7 +36,8 @@ _URL = "http://127.0.0.1:8700"
 
 NameArgument = Annotated[str, typer.Argument(metavar="USER", help="Name of the user.")]
 UrlOption = Annotated[
-    str | None, typer.Option("--url", help=f"Address of the service; default: that of --server, or {_URL}.")
+    str | None,
+    typer.Option("--url", help="Address of the service; default: where the one of the home, or --server, is."),
 ]
 OwnerOption = Annotated[str | None, typer.Option("--user", help="Whose; default: one's own.")]
 RoleOption = Annotated[Role | None, typer.Option("--role", help="What the user may do; new ones are `user`.")]
@@ -41,7 +47,12 @@ CodeOption = Annotated[
 WeightOption = Annotated[float | None, typer.Option("--weight", help="Share of what there is; new ones have 1.")]
 QuotaOption = Annotated[
     list[str] | None,
-    typer.Option("--quota", metavar="NAME=NUMBER", help="A limit. All are set anew; `none`: no limits."),
+    typer.Option(
+        "--quota",
+        metavar="NAME=AMOUNT",
+        help=f"A limit: {', '.join(Quota.model_fields)}; sizes as in disk_bytes=20G. All are set anew; `none`: no "
+        "limits.",
+    ),
 ]
 DaysOption = Annotated[
     float | None, typer.Option("--days", min=0.001, max=36500, help="For how long it is good; default: for ever.")
@@ -85,7 +96,7 @@ def add(
     with existing(home, database, server, "write") as service:
         service.add_user(user, _facts(role, run_code, weight, quota))
         link = service.sign_in_link(user)
-        _print_link(url or str(getattr(service, "server", _URL)), link.secret, link.expires_at)
+        _print_link(url, service, link)
 
 
 @users.command("link")
@@ -99,7 +110,7 @@ def link_(
     """Print a link that signs a user in, once, within a day."""
     with existing(home, database, server, "write") as service:
         link = service.sign_in_link(user)
-        _print_link(url or str(getattr(service, "server", _URL)), link.secret, link.expires_at)
+        _print_link(url, service, link)
 
 
 @users.command("set")
@@ -118,7 +129,9 @@ def set_(
     if not facts:
         raise ArgumentError("role", "nothing is to be changed", "Name what to change")
     with existing(home, database, server, "write") as service:
-        service.change_user(user, facts)
+        changed = service.change_user(user, facts)
+    for note in changed.notes:
+        terminal(stderr=True, soft_wrap=True).print(note)
 
 
 @users.command("disable")
@@ -201,24 +214,28 @@ def _quota(given: list[str] | None) -> dict[str, float | str] | None:
         return {} if given == ["none"] else None
     found: dict[str, float | str] = {}
     for text in given or ():
-        name, _, amount = text.partition("=")
-        if not amount:
-            raise ArgumentError("quota", f"'{text}' is no limit", "Write NAME=NUMBER, such as gpus=2", text)
+        name, _, most = text.partition("=")
+        if not most:
+            raise ArgumentError("quota", f"'{text}' is no limit", "Write NAME=AMOUNT, such as gpus=2", text)
         try:
-            found[name] = float(amount)
+            found[name] = float(most)
         except ValueError:
-            found[name] = amount
+            found[name] = most
     return found
 
 
 def _limits(user: User) -> str:
-    return ", ".join(f"{name} {amount:g}" for name, amount in user.quota.items())
+    return ", ".join(f"{name} {amount(name, most)}" for name, most in user.quota.items())
 
 
 def _day(moment: datetime | None) -> str:
     return moment.astimezone().strftime("%Y-%m-%d %H:%M") if moment is not None else "never"
 
 
-def _print_link(url: str, secret: str, until: datetime) -> None:
-    print(f"{url.rstrip('/')}/sign-in?link={secret}")
-    terminal(stderr=True, soft_wrap=True).print(f"Good once, until {_day(until)}.")
+def _print_link(url: str | None, service: Place, link: SignInLink) -> None:
+    known = url or (service.address if isinstance(service, Service) else service.server)
+    print(f"{(known or _URL).rstrip('/')}/sign-in?link={link.secret}")
+    console = terminal(stderr=True, soft_wrap=True)
+    console.print(f"Good once, until {_day(link.expires_at)}.")
+    if not known:
+        console.print("No service of this home runs here now; say with --url where it is going to be found.")

@@ -9,14 +9,14 @@ from typing import Any, Literal, Self
 
 from tunewell.client.connection import Connection
 from tunewell.client.people import PeopleClient
-from tunewell.client.requests import check_name, check_no_path, file_path, named, part, texts
+from tunewell.client.requests import check_name, check_no_path, file_path, named, part, selected, texts
 from tunewell.client.servers import server_and_token
 from tunewell.client.shipping import send_pictures
 from tunewell.client.storage import StorageClient
 from tunewell.service import types, verbs
-from tunewell.service.types import Page
+from tunewell.service.types import EVERY_TRIAL, Page, TrialFilter
 from tunewell.spec.errors import ArgumentError, DataError
-from tunewell.spec.states import Cause, ExperimentState, JobState, TrialState
+from tunewell.spec.states import Cause, ExperimentState, JobState
 
 #: A version that no database reaches: nothing has changed since.
 _NEVER = 2**53
@@ -147,13 +147,16 @@ class Client(StorageClient, PeopleClient):
         """See `Verbs.top`."""
         return self._get(Page[types.TrialResult], f"{_experiment(name)}/top", number=number).items
 
-    def snapshot(self, name: str, recent: int = 30) -> types.Snapshot:
-        """See `Verbs.snapshot`."""
-        return self._get(types.Snapshot, f"{_experiment(name)}/snapshot", recent=recent)
+    def overview(self, name: str, recent: int = 30) -> types.Overview:
+        """See `Verbs.overview`."""
+        return self._get(types.Overview, f"{_experiment(name)}/overview", recent=recent)
 
-    def export(self, name: str, format: verbs.ExportFormat = "json") -> Iterator[str]:
+    def export(
+        self, name: str, format: verbs.ExportFormat = "json", *, filter: TrialFilter = EVERY_TRIAL
+    ) -> Iterator[str]:
         """See `Verbs.export`."""
-        return codecs.iterdecode(self._parts(f"{_experiment(name)}/export", format=format), "utf-8")
+        parts = self._parts(f"{_experiment(name)}/export", format=format, **selected(filter))
+        return codecs.iterdecode(parts, "utf-8")
 
     def report(self, name: str) -> str:
         """See `Verbs.report`."""
@@ -163,13 +166,27 @@ class Client(StorageClient, PeopleClient):
         """See `Verbs.write_report`."""
         return self._command(types.ReportFile, "POST", f"{_experiment(name)}/report", key=key)
 
-    def chart(self, name: str, chart: verbs.ChartName = "history") -> types.Chart:
+    def chart(
+        self,
+        name: str,
+        chart: verbs.ChartName = "history",
+        *,
+        of: Sequence[str] = (),
+        filter: TrialFilter = EVERY_TRIAL,
+    ) -> types.Chart:
         """See `Verbs.chart`."""
-        return self._get(types.Chart, f"{_experiment(name)}/charts/{part(chart)}")
+        return self._get(types.Chart, f"{_experiment(name)}/charts/{part(chart)}", of=list(of), **selected(filter))
 
-    def events(self, name: str, after: int = 0, limit: int = verbs.MOST) -> tuple[types.Event, ...]:
+    def importances(self, name: str) -> tuple[types.ParameterImportance, ...]:
+        """See `Verbs.importances`."""
+        return self._get(Page[types.ParameterImportance], f"{_experiment(name)}/importances").items
+
+    def events(
+        self, name: str, after: int = 0, limit: int = verbs.MOST, *, trial: int | None = None
+    ) -> tuple[types.Event, ...]:
         """See `Verbs.events`."""
-        return self._get(Page[types.Event], f"{_experiment(name)}/events", after=after, limit=limit).items
+        path = f"{_experiment(name)}/events"
+        return self._get(Page[types.Event], path, after=after, limit=limit, trial=trial).items
 
     def stop(self, name: str, *, key: str | None = None) -> None:
         """See `Verbs.stop`."""
@@ -196,37 +213,25 @@ class Client(StorageClient, PeopleClient):
         self,
         name: str,
         *,
-        states: Sequence[TrialState] | None = None,
-        cause: Cause | None = None,
-        sort: verbs.TrialOrder = "number",
-        descending: bool = False,
-        after: int = 0,
+        filter: TrialFilter = EVERY_TRIAL,
+        sort: str = "number",
         cursor: str | None = None,
         limit: int = verbs.PAGE,
-    ) -> Page[types.Trial]:
+    ) -> types.TrialPage:
         """See `Verbs.trials`."""
-        return self._get(
-            Page[types.Trial],
-            f"{_experiment(name)}/trials",
-            state=texts(states),
-            cause=cause,
-            sort=sort,
-            descending="true" if descending else None,
-            after=after,
-            cursor=cursor,
-            limit=limit,
-        )
+        path = f"{_experiment(name)}/trials"
+        return self._get(types.TrialPage, path, sort=sort, cursor=cursor, limit=limit, **selected(filter))
 
     def trial(self, name: str, number: int) -> types.TrialDetails:
         """See `Verbs.trial`."""
         return self._get(types.TrialDetails, _trial(name, number))
 
     def export_trials(
-        self, name: str, *, after: int = 0, cursor: str | None = None, limit: int = verbs.PAGE
+        self, name: str, *, filter: TrialFilter = EVERY_TRIAL, cursor: str | None = None, limit: int = verbs.PAGE
     ) -> Page[types.ExportedTrial]:
         """See `Verbs.export_trials`."""
         path = f"{_experiment(name)}/export/trials"
-        return self._get(Page[types.ExportedTrial], path, after=after, cursor=cursor, limit=limit)
+        return self._get(Page[types.ExportedTrial], path, cursor=cursor, limit=limit, **selected(filter))
 
     def reports(
         self, name: str, number: int, *, attempt: int | None = None, after: int | None = None, limit: int = verbs.MOST
@@ -330,9 +335,10 @@ class Client(StorageClient, PeopleClient):
         check_no_path(output=output)
         return self._job(f"{_experiment(model)}/export-model", key=key)
 
-    def evaluations(self, name: str) -> tuple[types.Evaluation, ...]:
+    def evaluations(self, name: str, *, trial: int | None = None, details: bool = True) -> tuple[types.Evaluation, ...]:
         """See `Verbs.evaluations`."""
-        return self._get(Page[types.Evaluation], f"{_experiment(name)}/evaluations").items
+        place = f"{_experiment(name)}/evaluations"
+        return self._get(Page[types.Evaluation], place, trial=trial, details=details).items
 
     def finalists(self, name: str) -> tuple[types.Finalist, ...]:
         """See `Verbs.finalists`."""
@@ -397,6 +403,10 @@ class Client(StorageClient, PeopleClient):
     def network(self, name: str) -> types.Network:
         """See `Verbs.network`."""
         return self._get(types.Network, f"/networks/{part(name)}")
+
+    def algorithms(self) -> tuple[types.Algorithm, ...]:
+        """See `Verbs.algorithms`."""
+        return self._get(Page[types.Algorithm], "/algorithms").items
 
     def version(self) -> int:
         """See `Verbs.version`."""

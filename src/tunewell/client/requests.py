@@ -12,9 +12,9 @@ from pydantic import ValidationError
 
 from tunewell.client.answers import unreadable
 from tunewell.client.connection import Connection
-from tunewell.service.types import Wire
+from tunewell.service.types import TrialFilter, Wire
 from tunewell.spec.errors import ArgumentError, NotFoundError, shortened
-from tunewell.spec.names import is_name
+from tunewell.spec.names import from_address, is_name
 
 Answer = TypeVar("Answer", bound=Wire)
 _JSON = {"Accept": "application/json"}
@@ -75,7 +75,7 @@ def named(name: str, what: str = "experiment") -> str:
 
 def check_name(name: str | None, what: str = "experiment") -> None:
     """Raise `NotFoundError` for what can be no name: an address that is made of it might lead elsewhere."""
-    if name is not None and not is_name(name):
+    if name is not None and not is_name(from_address(name)):
         raise NotFoundError(f"There is no {what} '{shortened(name.encode('utf-8', 'replace').decode(), 100)}'")
 
 
@@ -88,6 +88,14 @@ def file_path(path: str) -> str:
 def texts(states: Sequence[str] | None) -> list[str] | None:
     """Return states as parameters of an address."""
     return None if states is None else [str(state) for state in states]
+
+
+def selected(filter: TrialFilter) -> dict[str, list[str]]:
+    """Return a selection of trials as parameters of an address."""
+    found: dict[str, list[str]] = {}
+    for name, value in filter.to_query():
+        found.setdefault(name, []).append(value)
+    return found
 
 
 def check_no_path(**paths: object) -> None:

@@ -125,7 +125,8 @@ def shipped(
     """Return a spec, as `read_spec_file` gives it, with what lies on this machine sent to the service.
 
     The folder that its command runs in becomes `code`, without what `.tunewellignore` leaves out; a folder as `data`
-    becomes a data set that is named after the folder and its content. Each is sent once, however often it is asked for.
+    becomes a data set that is named after the folder and its content, private where the search is. Each is sent once,
+    however often it is asked for.
     The spec's own file is no part of its program, which stays the same if the spec is given a larger budget.
 
     Raises:
@@ -136,7 +137,8 @@ def shipped(
     if isinstance(weights, str) and weights not in ("", "auto", "none"):
         raise SpecError("weights", "a file of this machine can't be sent", "Use auto or none", weights)
     if isinstance(data, str) and not is_dataset(data):
-        found["data"] = DATASET + _shipped_data(verbs, Path(data), tell)
+        private = spec.get("visibility") == "private"
+        found["data"] = DATASET + _shipped_data(verbs, Path(data), "private" if private else "team", tell)
     folder = spec.get("working_directory")
     if spec.get("command") and spec.get("code") is None and isinstance(folder, str):
         del found["working_directory"]
@@ -162,7 +164,7 @@ def shipped_function(
     return {**named, **spec, "code": code}
 
 
-def _shipped_data(verbs: Verbs, folder: Path, tell: Tell) -> str:
+def _shipped_data(verbs: Verbs, folder: Path, visibility: Visibility, tell: Tell) -> str:
     if folder.is_file():
         raise SpecError("data", f"'{folder}' is a file, and only folders can be sent", "Name a folder of pictures")
     if not folder.is_dir():
@@ -172,7 +174,9 @@ def _shipped_data(verbs: Verbs, folder: Path, tell: Tell) -> str:
     try:
         known = verbs.dataset(name)
     except NotFoundError:
-        known = _add_data(verbs, name, packed, "team", tell)
+        known = _add_data(verbs, name, packed, visibility, tell)
+    seers = "everybody" if known.visibility == "team" else "its owner and administrators alone"
+    tell(f"The data set '{known.name}' is seen by {seers}.")
     return known.name
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tunewell.client.requests import Asking, named, part
@@ -79,11 +79,12 @@ class StorageClient(Asking):
         upload: str | None = None,
         content: str | None = None,
         folder: str | None = None,
+        sample: str | None = None,
         visibility: Visibility = "team",
         key: str | None = None,
     ) -> types.DataSet:
         """See `StorageVerbs.add_dataset`."""
-        given = {"upload": upload, "content": content, "folder": folder}
+        given = {"upload": upload, "content": content, "folder": folder, "sample": sample}
         return self._command(
             types.DataSet, "POST", "/datasets", {"name": name, **given, "visibility": visibility}, key=key
         )
@@ -92,6 +93,14 @@ class StorageClient(Asking):
         """See `StorageVerbs.check_dataset`."""
         response = self._connection.wish(f"/datasets/{named(name, 'data set')}/check", {"task": task}, key=key)
         return self._read(types.Job, response)
+
+    def dataset_view(self, name: str) -> types.DataSetView:
+        """See `StorageVerbs.dataset_view`."""
+        return self._get(types.DataSetView, f"/datasets/{named(name, 'data set')}/view")
+
+    def dataset_sample(self, name: str, number: int) -> Iterator[bytes]:
+        """See `StorageVerbs.dataset_sample`."""
+        return self._parts(f"/datasets/{named(name, 'data set')}/samples/{number}")
 
     def delete_dataset(self, name: str, *, forever: bool = False, key: str | None = None) -> None:
         """See `StorageVerbs.delete_dataset`."""
@@ -123,6 +132,10 @@ class StorageClient(Asking):
     def code(self, id: str) -> types.Code:
         """See `StorageVerbs.code`."""
         return self._get(types.Code, f"/code/{part(id)}")
+
+    def code_files(self, id: str) -> tuple[types.CodeFile, ...]:
+        """See `StorageVerbs.code_files`."""
+        return self._get(Page[types.CodeFile], f"/code/{part(id)}/files").items
 
     def find_content(self, sha256: str) -> types.Content:
         """See `StorageVerbs.find_content`."""

@@ -751,10 +751,8 @@ def _terms(user: UserRow, quota: Quota, spent: UsageRow | None, known: Terms, st
 
 
 def sets_going(request: RequestRow, row: ExperimentRow) -> bool:
-    """Whether a request has an experiment taken over that rests. What has ended needs no end."""
-    if request.verb == "stop":
-        return row.state is ExperimentState.PAUSED
-    return request.verb in ("resume", "retry")
+    """Whether a request has an experiment taken over that is paused."""
+    return row.state is ExperimentState.PAUSED and request.verb in ("stop", "resume", "retry")
 
 
 def _about(key: str | int | None) -> dict[str, object]:

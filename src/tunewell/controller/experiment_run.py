@@ -8,6 +8,7 @@ from functools import partial
 
 from tunewell.controller.background import Calls, Direct
 from tunewell.controller.fair import Party
+from tunewell.controller.going_on import goes_on
 from tunewell.controller.journal import Journal
 from tunewell.controller.loading import Recorded
 from tunewell.controller.recovery import launches, recover
@@ -19,6 +20,7 @@ from tunewell.controller.trial_manager import Helpers, Setting, TrialManager
 from tunewell.controller.waits import Waits
 from tunewell.spec.capacity import Capacity
 from tunewell.spec.errors import UserError
+from tunewell.spec.experiment import parse_spec
 from tunewell.spec.launch import AttemptKey, Event, Launch, Resources, WorkKey
 from tunewell.spec.names import CONTROLLER
 from tunewell.spec.states import EXPERIMENT_TRANSITIONS, OPEN_JOB_STATES, ExperimentState, JobState, TrialState
@@ -296,9 +298,20 @@ class ExperimentRun:
     def _end(self, decision: StopDecision) -> None:
         self._note_pauses_handled()
         self._set_state(decision.state, decision.rule, decision.detail)
-        if self._surroundings.follow_up and self._recorded is not None and decision.rule != "error":
-            self.journal.add(partial(add_follow_up, self._recorded, self._clock()))
+        self.journal.add(partial(self._go_on_or_follow_up, decision))
         self.done = True
+
+    def _go_on_or_follow_up(self, decision: StopDecision, tx: Transaction) -> None:
+        """In the transaction that ends it, let the search go on if more was asked for meanwhile, else follow it up."""
+        store, recorded = self._surroundings.store, self._recorded
+        assert recorded is not None
+        row = store.experiment(self.name)
+        missed = (one for one in store.requests(self.name) if one.id not in self._requests)
+        wanted = goes_on(decision.rule, row, recorded.spec, parse_spec(row.spec))
+        if wanted or any(request.verb == "retry" for request in missed):
+            tx.set_experiment_state(self.name, decision.state, ExperimentState.RUNNING, now=self._clock())
+        elif self._surroundings.follow_up and decision.rule != "error":
+            add_follow_up(recorded, self._clock(), tx)
 
     def _set_state(self, new: ExperimentState, rule: str | None, detail: str) -> None:
         name, old, now = self.name, self.state, self._clock()

@@ -21,8 +21,9 @@ from dataclasses import dataclass, field, replace
 from typing import Generic, Protocol, TypeVar
 
 from tunewell.spec.capacity import Capacity
+from tunewell.spec.format import size
 from tunewell.spec.launch import Resources
-from tunewell.spec.quota import Quota
+from tunewell.spec.quota import STORED, Quota
 from tunewell.spec.waits import Reason
 
 #: How far a clock moves at least with a start: what takes nothing has its turn, too.
@@ -246,7 +247,10 @@ def _over_quota(user: str, terms: Terms, used: Use, needs: Resources) -> Reason 
         if limit is not None and more and spent >= limit * 3600:
             return Reason("monthly_quota", f"The {limit:g} {words} that {user} has a month are used up.", what)
     if quota.disk_bytes is not None and terms.disk_bytes >= quota.disk_bytes:
-        detail = f"What {user} has fills the {quota.disk_bytes >> 20} MiB of the disk that it may take up."
+        taken, most = size(terms.disk_bytes), size(quota.disk_bytes)
+        detail = (
+            f"{user} takes up {taken} of the disk and may have {most}. Remove for good what nobody needs: {STORED}."
+        )
         return Reason("disk", detail, "disk_bytes")
     return None
 

@@ -38,6 +38,12 @@ def most_at_once(spec: ExperimentSpec, gpus: int) -> int | None:
     return min((limit for limit in limits if limit is not None), default=None)
 
 
+def concurrency(spec: ExperimentSpec, resources: Resources, capacity: Capacity, tuner: Tuner) -> int:
+    """Return how many trials run at once: what the user says, machines have room for and the algorithm makes use of."""
+    limits = (capacity.slots(resources), most_at_once(spec, resources.gpus), tuner.concurrency())
+    return min(limit for limit in limits if limit is not None)
+
+
 def explain_concurrency(spec: ExperimentSpec, resources: Resources, capacity: Capacity, tuner: Tuner) -> str:
     """Return a sentence on how many trials run at once, and what bounds them."""
     slots, asked, useful = capacity.slots(resources), most_at_once(spec, resources.gpus), tuner.concurrency()

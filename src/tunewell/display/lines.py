@@ -9,7 +9,7 @@ from typing import TextIO
 
 from tunewell.display.wording import best_text, counts_text, parameters_text, searched, subject_text
 from tunewell.service.running import Situation
-from tunewell.service.types import Snapshot, Trial
+from tunewell.service.types import Overview, Trial
 from tunewell.service.verbs import Verbs
 from tunewell.spec.errors import DataError, count
 from tunewell.spec.format import duration, number
@@ -35,8 +35,8 @@ class ProgressLines:
         self._problem = self._doing = ""
         self._absent = False
         self._told: set[str] = set()
-        snapshot = service.snapshot(name, recent=1)
-        self._ended = snapshot.ended_count
+        overview = service.overview(name, recent=1)
+        self._ended = overview.ended_count
 
     def update(self, run: Situation) -> None:
         """Print what is new, if the last look is long enough ago. For `Service.run(on_step=…)`."""
@@ -73,21 +73,21 @@ class ProgressLines:
         self._print(f"{result.state}: {result.detail} {_capital(best_text(result))}. {_capital(counts_text(result))}.")
 
     def _look(self) -> None:
-        snapshot = self._service.snapshot(self._name, recent=MOST_LINES)
-        for note in snapshot.result.notes:
+        overview = self._service.overview(self._name, recent=MOST_LINES)
+        for note in overview.result.notes:
             if note not in self._told:
                 self._told.add(note)
                 self._print(note_line(note))
-        new = snapshot.ended_count - self._ended
-        self._ended = snapshot.ended_count
+        new = overview.ended_count - self._ended
+        self._ended = overview.ended_count
         if new > MOST_LINES:
             self._print(
-                f"{snapshot.ended_count}/{snapshot.experiment.max_trials} trials ended, {best_text(snapshot.result)}, "
-                f"{duration(snapshot.result.elapsed_seconds)}"
+                f"{overview.ended_count}/{overview.experiment.max_trials} trials ended, {best_text(overview.result)}, "
+                f"{duration(overview.result.elapsed_seconds)}"
             )
             return
-        for trial in list(snapshot.ended[: max(0, new)])[::-1]:
-            self._print(trial_line(snapshot, trial))
+        for trial in list(overview.ended[: max(0, new)])[::-1]:
+            self._print(trial_line(overview, trial))
 
     def _print(self, text: str) -> None:
         # Whoever read the lines may be gone: no reason to end a search.
@@ -100,23 +100,23 @@ def note_line(note: str) -> str:
     return f"Note: {note}"
 
 
-def trial_line(snapshot: Snapshot, trial: Trial) -> str:
+def trial_line(overview: Overview, trial: Trial) -> str:
     """Return one line about a trial that has ended."""
-    what = f"{snapshot.result.objective.metric} {number(trial.value)}" if trial.value is not None else ""
+    what = f"{overview.result.objective.metric} {number(trial.value)}" if trial.value is not None else ""
     if trial.state is TrialState.FAILED:
         what = f"({trial.cause}) {trial.detail}".strip()
     parts = [
-        f"trial {trial.number}/{snapshot.experiment.max_trials} {trial.state}",
+        f"trial {trial.number}/{overview.experiment.max_trials} {trial.state}",
         what,
         f"in {duration(trial.cost_seconds)}",
-        parameters_text(trial.parameters, searched(snapshot.experiment)),
+        parameters_text(trial.parameters, searched(overview.experiment)),
     ]
     return "  ".join(part for part in parts if part)
 
 
-def started_line(snapshot: Snapshot) -> str:
+def started_line(overview: Overview) -> str:
     """Return one line about what begins."""
-    experiment, objective = snapshot.experiment, snapshot.experiment.objective
+    experiment, objective = overview.experiment, overview.experiment.objective
     return (
         f"{experiment.name}: {subject_text(experiment, '{task} ({network})')}; "
         f"{objective.goal} {objective.metric}, {experiment.algorithm} search, "

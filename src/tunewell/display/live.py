@@ -16,7 +16,7 @@ from rich.text import Text
 from tunewell.display.lines import note_line
 from tunewell.display.wording import SIGNS, arrow, best_text, counts_text, searched, subject_text
 from tunewell.service.running import Situation
-from tunewell.service.types import Snapshot, Trial
+from tunewell.service.types import Overview, Trial
 from tunewell.service.verbs import Verbs
 from tunewell.spec.errors import DataError
 from tunewell.spec.experiment import ExperimentSpec
@@ -47,7 +47,7 @@ class LiveTable:
         self._last = 0.0
         self._told: set[str] = set()
         #: How it stood when it could be read last.
-        self._snapshot: Snapshot | None = None
+        self._overview: Overview | None = None
 
     def __enter__(self) -> LiveTable:
         self._live.start()
@@ -66,27 +66,27 @@ class LiveTable:
         self._last = now
         rows = max(3, self._console.height - _SURROUNDINGS)
         try:
-            snapshot = self._snapshot = self._service.snapshot(self._name, rows)
+            overview = self._overview = self._service.overview(self._name, rows)
         except DataError as error:
-            if self._snapshot is None:
+            if self._overview is None:
                 raise
-            snapshot, run = self._snapshot, replace(run, problem=str(error))
-        for note in snapshot.experiment.notes:
+            overview, run = self._overview, replace(run, problem=str(error))
+        for note in overview.experiment.notes:
             if note not in self._told:
                 self._told.add(note)
                 self._console.print(Text(note_line(note), style="dim"), soft_wrap=True)
-        self._live.update(render(snapshot, self._console.width, rows, run), refresh=True)
+        self._live.update(render(overview, self._console.width, rows, run), refresh=True)
 
 
-def render(snapshot: Snapshot, width: int, rows: int, run: Situation = CALM) -> RenderableType:
+def render(overview: Overview, width: int, rows: int, run: Situation = CALM) -> RenderableType:
     """Return the whole view of a search, at most `rows` trials, for a terminal `width` characters wide.
 
     Before its first trial that is only what is being prepared.
     """
-    if not snapshot.experiment.state.final and not snapshot.ended and not snapshot.unfinished:
+    if not overview.experiment.state.final and not overview.ended and not overview.unfinished:
         return Group(Text(run.doing or "Preparing …", no_wrap=True, overflow="ellipsis"), *_situation(run))
-    parts: list[RenderableType] = [_title(snapshot), _progress(snapshot, width), Text(), _trials(snapshot, width, rows)]
-    failure = next((trial for trial in snapshot.ended if trial.state is TrialState.FAILED), None)
+    parts: list[RenderableType] = [_title(overview), _progress(overview, width), Text(), _trials(overview, width, rows)]
+    failure = next((trial for trial in overview.ended if trial.state is TrialState.FAILED), None)
     if failure is not None:
         why = f"trial {failure.number} failed ({failure.cause}): {failure.detail}"
         parts.append(Text(why, style="red", no_wrap=True, overflow="ellipsis"))
@@ -102,50 +102,50 @@ def _situation(run: Situation) -> list[Text]:
     return [*parts, Text(run.hint or "Ctrl-C stops in order; the same command goes on later.", style="dim")]
 
 
-def _title(snapshot: Snapshot) -> Text:
-    experiment = snapshot.experiment
+def _title(overview: Overview) -> Text:
+    experiment = overview.experiment
     text = Text(experiment.name, style="bold", no_wrap=True, overflow="ellipsis")
     text.append(f"  {subject_text(experiment, '{task} · {network}')} · {experiment.algorithm}\n", style="dim")
     text.append(f"{arrow(experiment.objective)} ", style="default not bold")
-    return text.append(best_text(snapshot.result), style="green not bold")
+    return text.append(best_text(overview.result), style="green not bold")
 
 
-def _progress(snapshot: Snapshot, width: int) -> RenderableType:
-    result, max_trials = snapshot.result, snapshot.experiment.max_trials
-    max_duration = snapshot.experiment.spec["max_duration"]
-    bar = ProgressBar(total=max_trials, completed=snapshot.ended_count, width=min(32, width // 3))
-    text = f" {snapshot.ended_count}/{max_trials} trials · {counts_text(result)}"
+def _progress(overview: Overview, width: int) -> RenderableType:
+    result, max_trials = overview.result, overview.experiment.max_trials
+    max_duration = overview.experiment.spec["max_duration"]
+    bar = ProgressBar(total=max_trials, completed=overview.ended_count, width=min(32, width // 3))
+    text = f" {overview.ended_count}/{max_trials} trials · {counts_text(result)}"
     time_text = duration(result.elapsed_seconds)
     if max_duration != _USUAL_DURATION:
         time_text += f" of {max_duration}"
-    if snapshot.remaining_seconds is not None:
-        time_text += f" · about {duration(snapshot.remaining_seconds)} left"
+    if overview.remaining_seconds is not None:
+        time_text += f" · about {duration(overview.remaining_seconds)} left"
     grid = Table.grid(padding=0)
     grid.add_row(bar, Text(text, no_wrap=True, overflow="ellipsis"))
     return Group(grid, Text(time_text, style="dim"))
 
 
-def _trials(snapshot: Snapshot, width: int, rows: int) -> Table:
-    names = searched(snapshot.experiment)
+def _trials(overview: Overview, width: int, rows: int) -> Table:
+    names = searched(overview.experiment)
     shown = names[: max(1, (width - _FIXED_WIDTH) // _COLUMN_WIDTH)]
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", expand=False)
-    for title in ("trial", "", snapshot.result.objective.metric, "step", "time"):
+    for title in ("trial", "", overview.result.objective.metric, "step", "time"):
         table.add_column(title, justify="left" if title == "" else "right", no_wrap=True)
     for name in shown:
         table.add_column(name, no_wrap=True, max_width=_COLUMN_WIDTH + 5)
     if len(shown) < len(names):
         table.add_column(f"+{len(names) - len(shown)}", no_wrap=True)
-    unfinished = sorted(snapshot.unfinished, key=lambda trial: -trial.number)[: max(1, rows - 2)]
-    for trial in [*unfinished, *snapshot.ended][:rows]:
-        table.add_row(*_row(snapshot, trial, shown))
+    unfinished = sorted(overview.unfinished, key=lambda trial: -trial.number)[: max(1, rows - 2)]
+    for trial in [*unfinished, *overview.ended][:rows]:
+        table.add_row(*_row(overview, trial, shown))
     return table
 
 
-def _row(snapshot: Snapshot, trial: Trial, names: list[str]) -> list[RenderableType]:
+def _row(overview: Overview, trial: Trial, names: list[str]) -> list[RenderableType]:
     sign, style = SIGNS[trial.state]
-    latest = snapshot.latest.get(trial.number)
+    latest = overview.latest.get(trial.number)
     step, value = (latest.step, latest.value) if latest else (None, trial.value)
-    best = snapshot.result.best
+    best = overview.result.best
     emphasis = "bold green" if best and best.number == trial.number else ""
     what = f"{sign} {trial.cause}" if trial.cause and trial.state is TrialState.FAILED else f"{sign} {trial.state}"
     spent = trial.cost_seconds

@@ -7,6 +7,7 @@
       tunewell.db                        the store
       secret                             what the credentials of attempts are made with
       serve.lock                         held by the controller that runs all that is on record, if there is one
+      serve.url                          where the service is found, held by it
       cache/                             what experiments share (decoded pictures, weights)
       claims-HOST.jsonl                  who holds which cores, memory and GPUs of that machine
       uploads/ID                         a file that a user sends, as far as it has come
@@ -45,6 +46,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
+from tunewell.home.address import ADDRESS
 from tunewell.schedulers.leftovers import living
 from tunewell.schedulers.records import IDENTITY, identity_of, inode, make_folder
 from tunewell.spec.errors import ArgumentError, ConflictError, DataError
@@ -444,7 +446,8 @@ class Home:
             self._store.check_writable()
 
         def explain(holder: str) -> ConflictError:
-            return ConflictError(f"process {holder} runs a controller of this home already", field=str(self.folder))
+            what = f"a service or controller (process {holder}) runs this home already"
+            return ConflictError(what, field=str(self.folder))
 
         session = self._store.session if self._store is not None else None
         if session is None:
@@ -462,6 +465,11 @@ class Home:
         if self._store is not None and self._is_shared:
             return bool(self._store.owned("serve"))
         return _is_held(self.folder / _SERVE)
+
+    @property
+    def address(self) -> str | None:
+        """Where people find the service of this home; None: no service runs on this machine."""
+        return (self.folder / ADDRESS).read_text() if _is_held(self.folder / ADDRESS) else None
 
     @property
     def away_seconds(self) -> float:

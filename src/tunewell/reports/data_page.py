@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from markupsafe import Markup
-
-from tunewell.reports.pages import source, templates
+from tunewell.reports.charts.chart import style as style_sheet
+from tunewell.reports.pages import Inline, source, templates
 from tunewell.tasks.data_view import DataView
 
 
@@ -25,5 +24,6 @@ def render(view: DataView) -> str:
     train = list(summary.items).index("train")
     most = max((counts[train] for counts in summary.counts.values()), default=0)
     rows = [_ClassRow(name, counts, 100 * counts[train] / max(most, 1)) for name, counts in summary.counts.items()]
-    page = templates().get_template("data.html.j2")
-    return page.render(view=view, summary=summary, rows=rows, style=Markup(source("report.css")))
+    found = templates()
+    style = Inline(style_sheet() + source("report.css") + found.get_template("data.css.j2").render(width=view.width))
+    return found.get_template("data.html.j2").render(view=view, summary=summary, rows=rows, style=style)

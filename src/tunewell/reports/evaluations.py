@@ -26,8 +26,10 @@ class SplitReport:
     count: int | None
     #: What an item of the data is, such as `picture`.
     unit: str
-    #: Confusion matrix, curves, calibration: what there is.
-    charts: Sequence[Chart]
+    #: Confusion matrix, if there is one.
+    matrix: Chart | None
+    #: Precision over recall, calibration: what there is.
+    curves: Sequence[Chart]
     #: name, precision, recall, f1, support of each class, and perhaps ap and score_threshold.
     classes: Sequence[Mapping[str, Any]]
     #: What `support` counts.
@@ -42,6 +44,11 @@ class SplitReport:
     mistakes: Sequence[Mapping[str, Any]]
     #: path, picture of pictures with what was found drawn beside what is there.
     pictures: Sequence[Mapping[str, Any]]
+
+    @property
+    def charts(self) -> Sequence[Chart]:
+        """Matrix and curves."""
+        return [*([self.matrix] if self.matrix is not None else ()), *self.curves]
 
     @property
     def has_thresholds(self) -> bool:
@@ -86,16 +93,17 @@ def _trial_report(trial: TrialView, evaluation: Mapping[str, Mapping[str, Any] |
     scalars = [figures(measured) for measured in present.values()]
     # The fullest split sets the order: another one may lack some, such as large objects.
     names = dict.fromkeys(name for measured in sorted(scalars, key=len, reverse=True) for name in measured)
-    measures = {_title(name): [format.number(measured.get(name)) for measured in scalars] for name in names}
-    return TrialReport(trial, [_split_report(split, measured) for split, measured in present.items()], measures)
+    measures = {measure_title(name): [format.number(measured.get(name)) for measured in scalars] for name in names}
+    return TrialReport(trial, [split_report(split, measured) for split, measured in present.items()], measures)
 
 
-def _title(name: str) -> str:
+def measure_title(name: str) -> str:
     """Return a measure's name for people: `macro_f1` → `macro F1`."""
     return " ".join(_ABBREVIATIONS.get(word, word) for word in name.split("_"))
 
 
-def _split_report(split: str, measured: Mapping[str, Any]) -> SplitReport:
+def split_report(split: str, measured: Mapping[str, Any]) -> SplitReport:
+    """Return what was measured on a split, arranged."""
     unit = str(measured.get("unit", "item"))
     classes = list(measured.get("classes") or ())
     weakest = sorted(classes, key=lambda row: row["f1"] if row["f1"] is not None else -1.0)[:CLASS_ROWS]
@@ -103,23 +111,31 @@ def _split_report(split: str, measured: Mapping[str, Any]) -> SplitReport:
         title=SPLIT_TITLES[split],
         count=measured.get("count"),
         unit=unit,
-        charts=_charts(measured),
+        matrix=_matrix(measured),
+        curves=_curves(measured),
         classes=classes if len(classes) <= CLASS_ROWS else weakest,
         support_of=str(measured.get("support_of", f"{unit}s")),
         classes_left_out=max(len(classes) - CLASS_ROWS, 0),
         pairs=list(measured.get("confused_pairs") or ()),
         nothing=_nothing(measured),
         mistakes=[_mistake(mistake) for mistake in measured.get("worst_mistakes") or ()],
-        pictures=[item for item in measured.get("pictures") or () if _is_embedded(item.get("picture"))],
+        pictures=[item for item in measured.get("pictures") or () if is_embedded(item.get("picture"))],
     )
 
 
-def _charts(measured: Mapping[str, Any]) -> list[Chart]:
-    found = []
-    # Tasks that find objects have a row and a column for the background.
+def confusion_classes(measured: Mapping[str, Any]) -> list[str]:
+    """Return the names of rows and columns; tasks that find objects have one of each for the background."""
     names = measured.get("confusion_classes") or [row["name"] for row in measured.get("classes") or ()]
-    if (matrix := measured.get("confusion_matrix")) and names:
-        found.append(confusion_matrix(matrix, [str(name) for name in names]))
+    return [str(name) for name in names]
+
+
+def _matrix(measured: Mapping[str, Any]) -> Chart | None:
+    matrix, names = measured.get("confusion_matrix"), confusion_classes(measured)
+    return confusion_matrix(matrix, names) if matrix and names else None
+
+
+def _curves(measured: Mapping[str, Any]) -> list[Chart]:
+    found = []
     if curves := measured.get("precision_recall"):
         found.append(precision_recall(curves))
     if bins := measured.get("calibration"):
@@ -134,10 +150,11 @@ def _nothing(measured: Mapping[str, Any]) -> str | None:
 
 def _mistake(mistake: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the mistake without its thumbnail if that is anything but an embedded picture."""
-    if "thumbnail" not in mistake or _is_embedded(mistake["thumbnail"]):
+    if "thumbnail" not in mistake or is_embedded(mistake["thumbnail"]):
         return mistake
     return {**mistake, "thumbnail": None}
 
 
-def _is_embedded(picture: Any) -> bool:
+def is_embedded(picture: Any) -> bool:
+    """Whether something is a picture as a `data:` URI, and nothing else."""
     return isinstance(picture, str) and picture.startswith(_PICTURES)

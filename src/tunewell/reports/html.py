@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
+import json
 import os
+import re
 import stat
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -17,20 +17,42 @@ from markupsafe import Markup, escape
 from tunewell.reports import charts, summary
 from tunewell.reports.charts import Chart
 from tunewell.reports.evaluations import evaluation_reports, measure_on
-from tunewell.reports.importance import Importance, parameter_importances
-from tunewell.reports.pages import source, templates
-from tunewell.reports.view import ExperimentView, TrialView, comparable, ended_with_value, failures_by_cause, ranked
+from tunewell.reports.importance import parameter_importances
+from tunewell.reports.pages import Inline, source, templates
+from tunewell.reports.view import ExperimentView, TrialView, failures_by_cause, ranked, search_view
 from tunewell.spec import format
 from tunewell.spec.errors import count
 from tunewell.spec.files import to_yaml
+from tunewell.spec.format import shortened
 from tunewell.spec.space import Parameter, Value, describe_domain
 
 #: Most rows in the table of all trials; of more trials, the best are listed.
-TRIAL_ROWS = 1000
+TRIAL_ROWS = 500
 #: Most failed trials that are listed under one cause.
 FAILURE_ROWS = 10
 #: Most trials whose notes are listed.
 NOTED_ROWS = 100
+#: Most parameters that are told of a trial where its mark in a chart is pointed at.
+CARD_PARAMETERS = 12
+_MARKED = re.compile(r' data-trial="(\d+)"')
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """The charts of the parts of a report, as far as there is something to draw."""
+
+    ribbon: tuple[Chart, ...] = ()
+    progress: tuple[Chart, ...] = ()
+    curves: tuple[Chart, ...] = ()
+    parameters: tuple[Chart, ...] = ()
+    #: Slices and contours, two beside each other.
+    pairs: tuple[Chart, ...] = ()
+    resources: tuple[Chart, ...] = ()
+
+    def trials(self) -> set[int]:
+        """Return the numbers of the trials that have marks."""
+        every = (*self.ribbon, *self.progress, *self.curves, *self.parameters, *self.pairs, *self.resources)
+        return {int(number) for chart in every for number in _MARKED.findall(chart.svg or "")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,39 +71,87 @@ class ParameterRow:
 
 def render(view: ExperimentView) -> str:
     """Return the report as one HTML document."""
-    importances = importances_of(view)
-    template = _environment().get_template("report.html.j2")
-    plotly, script = _plotly_source(), source("report.js")
-    return template.render(
-        view=view,
-        headline=summary.headline(view),
-        subject=summary.describe_subject(view),
-        key_figures=summary.key_figures(view),
-        steps=summary.next_steps(view),
-        parameter_rows=_parameter_rows(view),
-        schedule=_schedule(view),
-        searched=[parameter.name for parameter in view.space if parameter.size != 1],
-        best_trials=[view.trial(number) for number in view.top],
-        test_values={n: value for n in view.top if (value := measure_on(view, n, "test")) is not None},
-        has_values=bool(ended_with_value(view)),
-        progress=[charts.history_over_trials(view), charts.history_over_time(view)],
-        wide_charts=[charts.learning_curves(view), charts.parallel_coordinates(view, importances)],
-        importance=charts.importance(view, importances),
-        slices=charts.slices(view, importances),
-        resources=[charts.outcomes(view), charts.timeline(view)],
-        evaluations=evaluation_reports(view),
-        failures=failures_by_cause(view),
-        causes=summary.CAUSES,
-        failure_rows=FAILURE_ROWS,
-        noted=[trial for trial in view.trials if trial.notes],
-        noted_rows=NOTED_ROWS,
-        trial_rows=_trial_rows(view),
-        spec_text=to_yaml(view.spec),
-        style=Markup(source("report.css")),
-        plotly=Markup(plotly),
-        script=Markup(script),
-        script_hashes=[_hash(plotly), _hash(script)],
+    drawn = _draw(view)
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            view=view,
+            headline=summary.headline(view),
+            subject=summary.describe_subject(view),
+            key_figures=summary.key_figures(view),
+            steps=summary.next_steps(view),
+            parameter_rows=_parameter_rows(view),
+            schedule=_schedule(view),
+            searched=_searched(view),
+            best_trials=[view.trial(number) for number in view.top],
+            test_values={n: value for n in view.top if (value := measure_on(view, n, "test")) is not None},
+            drawn=drawn,
+            cards=_cards(view, drawn.trials()),
+            evaluations=evaluation_reports(view),
+            failures=failures_by_cause(view),
+            causes=summary.CAUSES,
+            failure_rows=FAILURE_ROWS,
+            noted=[trial for trial in view.trials if trial.notes],
+            noted_rows=NOTED_ROWS,
+            trial_rows=_trial_rows(view),
+            spec_text=to_yaml(view.spec),
+            style=Inline(charts.style() + source("report.css")),
+            script=Inline(source("report.js")),
+        )
     )
+
+
+def _draw(view: ExperimentView) -> Drawn:
+    """Draw the charts of a search, those of values where there are any."""
+    search = search_view(view)
+    if not view.trials:
+        return Drawn()
+    drawn = Drawn(ribbon=(charts.ribbon(search),), resources=(charts.outcomes(search), charts.timeline(search)))
+    if not search.table.measured.any():
+        return drawn
+    found = parameter_importances(search.table)
+    curves = charts.learning_curves(search), charts.lineage(search)
+    return replace(
+        drawn,
+        progress=(charts.history_over_trials(search), charts.history_over_time(search)),
+        curves=tuple(chart for chart in curves if chart.svg),
+        parameters=(charts.parallel_coordinates(search, found), charts.importance(search, found)),
+        pairs=(*charts.slices(search, found), *charts.contours(search, found)),
+    )
+
+
+def _cards(view: ExperimentView, marked: Collection[int]) -> Markup:
+    """Return what is told of a trial where its mark is pointed at, as JSON for a `<script>` element.
+
+    `names` of the figures, and for the number of each trial that is `marked` and has no row in the table of all trials
+    its state and the figures.
+    """
+    rest = set(marked) - {trial.number for trial in _trial_rows(view)}
+    names = _searched(view)[:CARD_PARAMETERS]
+    trials = {
+        trial.number: [
+            f"{trial.state}: {trial.cause}" if trial.cause else str(trial.state),
+            _figure(trial.value),
+            *(_figure(trial.parameters.get(name, "")) for name in names),
+        ]
+        for trial in view.trials
+        if trial.number in rest
+    }
+    facts = {"names": [shortened(name, 40) for name in (view.metric, *names)], "trials": trials}
+    # Without `<`, nothing can end the element early.
+    return Markup(json.dumps(facts, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"))
+
+
+def _figure(value: Value) -> float | str:
+    """Return a value rounded, as JSON has it short."""
+    text = format.scalar(value, 4)
+    return float(text) if isinstance(value, float) and text.isascii() else shortened(text, 40)
+
+
+def _searched(view: ExperimentView) -> list[str]:
+    """Return the names of the parameters that have more than one value."""
+    return [parameter.name for parameter in view.space if parameter.size != 1]
 
 
 def write(view: ExperimentView, path: Path) -> None:
@@ -104,13 +174,6 @@ def save(document: str, path: Path) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def importances_of(view: ExperimentView) -> Sequence[Importance] | None:
-    """Return how much each parameter matters; None: there are too few trials to say."""
-    trials = comparable(view)
-    values = [trial.value for trial in trials if trial.value is not None]
-    return parameter_importances(view.space, [trial.parameters for trial in trials], values, view.goal)
 
 
 def _schedule(view: ExperimentView) -> list[int]:
@@ -164,31 +227,13 @@ def _environment() -> Environment:
         "scalar": format.scalar,
         "duration": format.duration,
         "moment": format.moment,
-        "figure": _figure_json,
         "breakable": _breakable,
     }
+    environment.tests |= {"wide": lambda svg: ' wide"' in svg.partition(">")[0]}
     environment.globals |= {"count": count}
     return environment
-
-
-def _figure_json(chart: Chart) -> Markup:
-    """Return the figure as JSON for a `<script>` element: without `<`, so that nothing ends it early."""
-    assert chart.figure is not None
-    return Markup(chart.figure.to_json().replace("<", "\\u003c"))
 
 
 def _breakable(text: str) -> Markup:
     """Return text whose lines may be broken after underscores: parameter names head narrow columns."""
     return escape(text).replace("_", Markup("_<wbr>"))
-
-
-@cache
-def _plotly_source() -> str:
-    from plotly.offline import get_plotlyjs
-
-    return str(get_plotlyjs()).replace("\r\n", "\n")
-
-
-def _hash(script: str) -> str:
-    """Return what a content security policy lets through: this very script and no other."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"

@@ -40,17 +40,18 @@ These are main effects: what only a combination of parameters decides, none of t
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tunewell.spec.space import Choice, Configuration, Parameter, SearchSpace
+from tunewell.reports.table import TrialTable
+from tunewell.spec.space import Choice, Parameter
 
 #: Below this number of trials with a value, importances say more about chance than about parameters.
 MIN_TRIALS = 20
+#: More say no more, and take time and memory.
+MOST_TRIALS = 5000
 TOP_SHARE = 0.1
 MIN_TOP = 5
 BOOTSTRAP_SAMPLES = 200
@@ -72,36 +73,27 @@ class Importance:
     high: float
 
 
-def parameter_importances(
-    space: SearchSpace,
-    configurations: Sequence[Configuration],
-    values: Sequence[float],
-    goal: Literal["maximize", "minimize"],
-    seed: int = 0,
-) -> tuple[Importance, ...] | None:
-    """Return the importance of every parameter of `space`, the greatest first; None with too few trials.
+def parameter_importances(table: TrialTable, seed: int = 0) -> tuple[Importance, ...] | None:
+    """Return the importance of every parameter, the greatest first; None with too few comparable trials.
 
-    Args:
-        space: the search space.
-        configurations: active parameters of each trial that has a value.
-        values: the finite objective of each.
-        goal: whether large or small values are good.
-        seed: source of the bootstrap samples.
+    Of more than `MOST_TRIALS`, evenly chosen ones are looked at. `seed`: source of the bootstrap samples.
     """
-    n = len(values)
+    rows = np.flatnonzero(table.comparable)
+    rows = rows[:: max(1, -(-len(rows) // MOST_TRIALS))]
+    n = len(rows)
     if n < MIN_TRIALS:
         return None
-    losses = np.asarray(values, dtype=float) * (-1.0 if goal == "maximize" else 1.0)
+    losses, positions = table.losses[rows], table.positions[rows].astype(np.float64)
     generator = np.random.default_rng(seed)
     weights = np.vstack([np.ones(n), generator.multinomial(n, np.full(n, 1 / n), BOOTSTRAP_SAMPLES)])  # (1+B, n)
     top = weights * _is_top(losses, weights)
-    variances = np.array([_variances(parameter, configurations, weights, top) for parameter in space])  # (d, 1+B)
+    variances = np.array([_variances(p, positions[:, i], weights, top) for i, p in enumerate(table.space)])  # (d, 1+B)
     totals = variances.sum(axis=0)
     shares = np.divide(variances, totals, out=np.zeros_like(variances), where=totals > 0)
     low, high = np.percentile(shares[:, 1:], INTERVAL, axis=1)
     found = [
         Importance(parameter.name, float(shares[i, 0]), float(low[i]), float(high[i]))
-        for i, parameter in enumerate(space)
+        for i, parameter in enumerate(table.space)
     ]
     return tuple(sorted(found, key=lambda importance: -importance.share))
 
@@ -114,13 +106,12 @@ def _is_top(losses: Array, weights: Array) -> NDArray[np.bool_]:
     return np.asarray(losses <= losses[order][last][:, None])
 
 
-def _variances(parameter: Parameter, configurations: Sequence[Configuration], weights: Array, top: Array) -> Array:
-    """Return V of step 4 for each weighting (B,)."""
-    active = np.array([parameter.name in configuration for configuration in configurations])
+def _variances(parameter: Parameter, positions: Array, weights: Array, top: Array) -> Array:
+    """Return V of step 4 for each weighting (B,), given positions (n,)."""
+    active = ~np.isnan(positions)
     if parameter.size == 1 or not active.any():
         return np.zeros(len(weights))
-    values = [c[parameter.name] for c, is_active in zip(configurations, active, strict=True) if is_active]
-    kernels = _kernels(parameter, values, top[0, active] > 0)
+    kernels = _kernels(parameter, positions[active], top[0, active] > 0)
     cells = parameter.size if isinstance(parameter, Choice) and not parameter.ordered else CELLS
     divergence = _divergences(kernels, cells, weights[:, active], top[:, active])
     share_of_all = weights[:, active].sum(axis=1) / weights.sum(axis=1)
@@ -128,12 +119,11 @@ def _variances(parameter: Parameter, configurations: Sequence[Configuration], we
     return np.where(share_of_all > 0, share_of_top**2 / np.maximum(share_of_all, 1e-12) * divergence, 0.0)
 
 
-def _kernels(parameter: Parameter, values: Sequence[Any], top: NDArray[np.bool_]) -> Array:
-    """Return the density of each value over the cells (n, C), empty cells left out; rows sum to 1 (step 1)."""
+def _kernels(parameter: Parameter, positions: Array, top: NDArray[np.bool_]) -> Array:
+    """Return the density of each position over the cells (n, C), empty cells left out; rows sum to 1 (step 1)."""
     if isinstance(parameter, Choice) and not parameter.ordered:
-        found, places = np.unique([parameter.index(value) for value in values], return_inverse=True)
+        found, places = np.unique(np.floor(positions * parameter.size), return_inverse=True)
         return np.eye(len(found))[places]
-    positions = np.array([parameter.to_unit(value) for value in values])
     spread = float(positions[top].std()) if top.any() else 0.0
     bandwidth = max(1.059 * spread * max(int(top.sum()), 1) ** -0.2, 1 / CELLS)
     centres = (np.arange(CELLS) + 0.5) / CELLS

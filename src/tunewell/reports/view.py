@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
+import numpy as np
+
+from tunewell.reports.table import CAUSES, STATES, Floats, Goal, SearchView, TrialTable
 from tunewell.spec.space import Configuration, SearchSpace
 from tunewell.spec.states import Cause, ExperimentState, TrialState
-
-Goal = Literal["maximize", "minimize"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +35,8 @@ class TrialView:
     resume_from: int | None = None
     #: The finite objective; None if there is none.
     value: float | None = None
-    #: Step → objective.
+    #: Step → objective, of those trials whose curves are drawn.
     curve: Mapping[int, float] = field(default_factory=dict)
-    #: Last reported metrics.
-    metrics: Mapping[str, float] = field(default_factory=dict)
     attempts: int = 1
     #: Seconds since the epoch.
     started_at: float | None = None
@@ -197,3 +196,51 @@ def failures_by_cause(view: ExperimentView) -> dict[str, list[TrialView]]:
 def total_cost_seconds(view: ExperimentView) -> float:
     """Return the wall time that all trials took together."""
     return sum(trial.cost_seconds for trial in view.trials)
+
+
+def search_view(view: ExperimentView) -> SearchView:
+    """Return what charts of an experiment are drawn from."""
+    return SearchView(
+        table=trial_table(view),
+        metric=view.metric,
+        target=view.target,
+        default_trial=view.default_trial,
+        top=view.top,
+        max_trials=view.spec.get("max_trials"),
+        curves={trial.number: trial.curve for trial in view.trials if trial.curve},
+    )
+
+
+def trial_table(view: ExperimentView) -> TrialTable:
+    """Return the trials of an experiment as columns."""
+    trials = view.trials
+    origins = tuple(dict.fromkeys(trial.origin for trial in trials))
+    places = {origin: place for place, origin in enumerate(origins)}
+
+    def floats(values: Iterable[float | None]) -> Floats:
+        return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+
+    positions = [
+        [
+            parameter.to_unit(trial.parameters[parameter.name]) if parameter.name in trial.parameters else np.nan
+            for parameter in view.space
+        ]
+        for trial in trials
+    ]
+    return TrialTable(
+        space=view.space,
+        goal=view.goal,
+        numbers=np.array([trial.number for trial in trials], dtype=np.int64),
+        states=np.array([STATES.index(trial.state) for trial in trials], dtype=np.int8),
+        causes=np.array([-1 if trial.cause is None else CAUSES.index(trial.cause) for trial in trials], dtype=np.int8),
+        origins=np.array([places[trial.origin] for trial in trials], dtype=np.int16),
+        origin_names=origins,
+        values=floats(trial.value for trial in trials),
+        fidelities=floats(trial.fidelity for trial in trials),
+        parents=np.array([trial.resume_from or 0 for trial in trials], dtype=np.int64),
+        started_at=floats(trial.started_at for trial in trials),
+        ended_at=floats(trial.ended_at for trial in trials),
+        ended_after=floats(trial.ended_after for trial in trials),
+        cost_seconds=floats(trial.cost_seconds for trial in trials),
+        positions=np.array(positions, dtype=np.float32).reshape(len(trials), len(view.space)),
+    )

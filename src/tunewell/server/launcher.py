@@ -21,8 +21,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TextIO
 
+from tunewell.home import address
 from tunewell.server.channel import REFUSED, Order
 from tunewell.server.options import Options
 from tunewell.server.sockets import bind
@@ -81,6 +82,7 @@ class Launcher:
     _signals: int = 0
     _stopped_at: float | None = None
     _announced: bool = False
+    _noted: TextIO | None = None
     _facts: dict[str, Any] = field(default_factory=dict)
 
     def run(self) -> None:
@@ -172,6 +174,7 @@ class Launcher:
         self._facts |= facts
         if not self._announced and all(one.was_ready for one in self._children):
             self._announced = True
+            self._noted = address.note(self.options.home, self.options.address)
             self.say(self._announcement())
 
     def _on_end(self, child: Child, code: int) -> None:
@@ -262,6 +265,8 @@ class Launcher:
         for one in (*self._sockets, *self._wake):
             one.close()
         self._selector.close()
+        if self._noted is not None:
+            address.forget(self.options.home, self._noted)
         shutil.rmtree(self._figures, ignore_errors=True)
 
     # What people see --------------------------------------------------------------------------------------

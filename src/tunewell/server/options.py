@@ -6,6 +6,7 @@ import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from tunewell.spec.errors import ArgumentError
 
@@ -30,6 +31,8 @@ class Options:
     workers: int = 1
     #: Path below which a reverse proxy shows the service, without a slash at its end; empty: at the top.
     root_path: str = ""
+    #: Where people find it, as behind a proxy: its name is allowed, its path is the root path; empty: as it listens.
+    url: str = ""
     #: Names, beside those of this machine, by which browsers address the service.
     allowed_hosts: tuple[str, ...] = ()
     #: Addresses of reverse proxies, which are believed what they say of the client.
@@ -54,11 +57,30 @@ class Options:
     def hosts(self) -> tuple[str, ...]:
         """All names by which it may be addressed, as a `Host` header has them, without the port."""
         own = () if _is_wildcard(self.host) else (f"[{self.host}]" if ":" in self.host else self.host,)
-        return tuple(dict.fromkeys((*_OWN_NAMES, *own, *self.allowed_hosts)))
+        named = filter(None, (*self.allowed_hosts, self._url[0]))
+        return tuple(dict.fromkeys((*_OWN_NAMES, *own, *named)))
+
+    @property
+    def _url(self) -> tuple[str, str]:
+        """Host and path of `url`; empty where it is none."""
+        try:
+            parts = urlsplit(self.url)
+            host, _ = parts.hostname or "", parts.port
+        except ValueError:
+            return "", ""
+        good = parts.scheme in ("http", "https") and not (parts.username or parts.query or parts.fragment)
+        return (f"[{host}]" if ":" in host else host, parts.path.rstrip("/")) if good else ("", "")
+
+    @property
+    def path(self) -> str:
+        """Path below which people find it, without a slash at its end; empty: at the top."""
+        return self.root_path or self._url[1]
 
     @property
     def address(self) -> str:
         """Where people find it, once the port is known."""
+        if self.url:
+            return self.url.rstrip("/")
         host = self.host if self.is_loopback or not self.allowed_hosts else ""
         if host:
             shown = f"[{host}]" if ":" in host else host
@@ -90,7 +112,13 @@ class Options:
                 "Write it as in /tunewell",
                 self.root_path,
             )
-        if _is_wildcard(self.host) and not self.allowed_hosts:
+        if self.url and not self._url[0]:
+            remedy = "Write it like https://tune.example.org, or https://example.org/tunewell"
+            raise ArgumentError("url", f"'{self.url}' is no address of a service", remedy, self.url)
+        if self.url and self.root_path not in ("", self._url[1]):
+            problem = f"'{self.url}' does not end with the root path, '{self.root_path}'"
+            raise ArgumentError("url", problem, "Leave the root path out: the address has it", self.url)
+        if _is_wildcard(self.host) and not self.allowed_hosts and not self.url:
             raise ArgumentError(
                 "host",
                 f"under '{self.host}' the service would have no name, and requests for other names are refused",

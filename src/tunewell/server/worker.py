@@ -17,6 +17,8 @@ from tunewell.api.app import make_app
 from tunewell.api.guard import Guard
 from tunewell.api.observing import Observed
 from tunewell.api.settings import Settings
+from tunewell.console.app import add_console
+from tunewell.console.page import problem_page
 from tunewell.server import logs
 from tunewell.server.channel import Channel, Order
 from tunewell.server.home import opened
@@ -68,17 +70,19 @@ def run(order: Order, channel: Channel) -> None:
     with opened(order) as service:
         settings = Settings(
             allowed_hosts=options.hosts,
-            root_path=options.root_path,
+            root_path=options.path,
             trusted_proxies=options.trusted_proxies,
         )
-        observed = Observed(Guard(make_app(service, settings), service, settings))
+        app = make_app(service, settings)
+        add_console(app)
+        observed = Observed(Guard(app, service, settings, problem_page))
         config = uvicorn.Config(
             observed,
             log_config=None,
             access_log=False,
             server_header=False,
             proxy_headers=False,  # what proxies say is judged together with all else that is sent
-            root_path=options.root_path,
+            root_path=options.path,
             timeout_keep_alive=IDLE_SECONDS,
             timeout_graceful_shutdown=FINISH_SECONDS,
         )

@@ -1,7 +1,8 @@
 """The job `check`, for every kind of task: whether an experiment could run, and a page about its data.
 
 `job.json`: `{"spec": …, "view": whether to open every item of the data, too}`. Result: `{"findings": […]}`; with
-`view`, where the task knows its data, `artifacts/data.html` and `"view": {"broken": …, "copied": …}`, numbers of items.
+`view`, where the task knows its data, `artifacts/data.html`, what `data_views` leaves beside it, and
+`"view": {"broken": …, "copied": …}`, numbers of items.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tunewell.reports.data_page import render
+from tunewell.service import data_views
 from tunewell.spec.experiment import parse_spec
 from tunewell.tasks.catalogue import task_for
 from tunewell.tasks.job_folder import arguments_of, leave_result, reported_progress
@@ -29,5 +31,6 @@ def check(folder: Path) -> None:
             page = folder / "artifacts" / "data.html"
             page.parent.mkdir(exist_ok=True)
             page.write_text(render(view), encoding="utf-8")
+            data_views.leave(view, str(spec.task), page.parent)
             result["view"] = {"broken": len(view.broken), "copied": view.copied}
         leave_result(folder, result)

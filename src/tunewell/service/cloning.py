@@ -11,7 +11,7 @@ from tunewell.home.home import Home
 from tunewell.service.types import Caller, Clone
 from tunewell.spec.errors import ConflictError, SpecError, nearest
 from tunewell.spec.experiment import ExperimentSpec
-from tunewell.spec.names import full_name, own_name
+from tunewell.spec.names import DATASET, called_by, full_name, own_name
 from tunewell.spec.secrets import FIELD
 from tunewell.store.store import Store
 
@@ -19,16 +19,27 @@ from tunewell.store.store import Store
 def clone(store: Store, home: Home, name: str, changes: Mapping[str, Any], caller: Caller) -> Clone:
     """Return the spec of an experiment with changes, under a name that the caller has not used.
 
+    What it names is called as the caller calls it.
+
     Raises:
         SpecError: there is no such field.
         ConflictError: the search is over a Python function that its program alone has.
     """
-    recorded = recorded_spec(home, store.experiment(name))
+    row = store.experiment(name)
+    recorded = recorded_spec(home, row)
     if recorded.function is not None and recorded.code is None:
         raise ConflictError(
             f"Experiment '{name}' is a search over a Python function", remedy="Run its program under another `name`"
         )
-    spec = recorded.model_dump(mode="json", exclude_defaults=True)
+    spec = recorded.model_dump(mode="json", exclude_defaults=True) | {"visibility": row.visibility}
+    if recorded.dataset is not None:
+        spec["data"] = DATASET + called_by(caller.name, spec.pop("dataset").partition("@")[0])
+    if recorded.code is not None:
+        spec.pop("working_directory", None)
+    if recorded.warm_start:
+        spec["warm_start"] = [called_by(caller.name, one) for one in recorded.warm_start]
+    if recorded.parameters_from is not None:
+        spec["parameters_from"] = called_by(caller.name, recorded.parameters_from)
     environment = tuple(spec.pop(FIELD, {}))
     spec["name"] = _free_name(store, caller, own_name(name))
     for field, value in changes.items():

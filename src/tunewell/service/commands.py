@@ -77,6 +77,7 @@ def retry(store: Store, name: str, numbers: Sequence[int], cause: Cause | None, 
     """
 
     def act(tx: Transaction) -> JsonObject:
+        tx.standing(name)  # from here on, nobody else writes
         check_searched(store.experiment(name))
         chosen = list(dict.fromkeys(numbers))
         for number in chosen:
@@ -88,6 +89,7 @@ def retry(store: Store, name: str, numbers: Sequence[int], cause: Cause | None, 
         if not chosen:
             which = f" with cause {cause}" if cause else ""
             raise ConflictError(f"Experiment '{name}' has no failed trial{which}")
+        tx.let_go_on(name)
         tx.add_request(name, "retry", data={"trials": chosen})
         return {"trials": chosen}
 

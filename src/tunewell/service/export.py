@@ -6,7 +6,6 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from textwrap import indent
 from typing import Any
 
@@ -17,12 +16,14 @@ from tunewell.service.types import ExportedTrial, JsonObject, Measured, rfc3339
 from tunewell.store.rows import ReportRow, TrialRow
 from tunewell.store.store import Store
 
+#: Trials that are read at once.
+_AT_ONCE = 100
 #: Columns of a CSV export before those of the parameters.
 _COLUMNS = ("number", "state", "cause", "value", "attempts", "origin", "fidelity", "start", "end", "cost_seconds")
 
 
-def export_json(store: Store, home: Home, name: str) -> Iterator[str]:
-    """Return the parts of one JSON object: the experiment and every trial with its reports.
+def export_json(store: Store, home: Home, name: str, numbers: Sequence[int]) -> Iterator[str]:
+    """Return the parts of one JSON object: the experiment and the trials of these numbers with their reports.
 
     Moments are RFC 3339 in UTC; metrics that are not finite are null.
     """
@@ -37,28 +38,23 @@ def export_json(store: Store, home: Home, name: str) -> Iterator[str]:
         "created_at": rfc3339(wire.moment(row.created_at)),
         "elapsed_seconds": row.elapsed_seconds,
     }
-    return _json_parts(head, exported_trials(store, name))
+    return _json_parts(head, exported_trials(store, name, numbers))
 
 
-def export_csv(store: Store, name: str) -> Iterator[str]:
-    """Return the lines of a CSV file: the trials of an experiment, a row a trial, a column a parameter.
+def export_csv(store: Store, name: str, numbers: Sequence[int]) -> Iterator[str]:
+    """Return the lines of a CSV file: the trials of these numbers, a row a trial, a column a parameter.
 
     The cell of a parameter that is not active is empty; the value null is `null`.
     """
-    return _csv_lines(list(store.experiment(name).space), exported_trials(store, name))
+    return _csv_lines(list(store.experiment(name).space), exported_trials(store, name, numbers))
 
 
-def exported_trials(store: Store, name: str, after: int = 0) -> Iterator[ExportedTrial]:
-    """Yield the trials behind number `after` with their reports, in the order of their numbers."""
-    while page := store.trials(name, after=after):
-        reports = store.latest_reports(name, [row.number for row in page])
-        yield from (_exported(row, reports.get(row.number, [])) for row in page)
-        after = page[-1].number
-
-
-def exported_page(store: Store, name: str, after: int, limit: int) -> tuple[ExportedTrial, ...]:
-    """Return at most `limit` trials as `exported_trials` gives them."""
-    return tuple(islice(exported_trials(store, name, after), limit))
+def exported_trials(store: Store, name: str, numbers: Sequence[int]) -> Iterator[ExportedTrial]:
+    """Yield the trials of these numbers with their reports, in their order."""
+    for first in range(0, len(numbers), _AT_ONCE):
+        some = numbers[first : first + _AT_ONCE]
+        reports = store.latest_reports(name, some)
+        yield from (_exported(row, reports.get(row.number, [])) for row in store.trials_of(name, some))
 
 
 def _exported(row: TrialRow, reports: Sequence[ReportRow]) -> ExportedTrial:

@@ -6,18 +6,26 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tunewell.controller.resources import concurrency, explain_concurrency, plan_resources
+from tunewell.schedulers import hardware
 from tunewell.service import wire
 from tunewell.service.data_page import write_data_page
+from tunewell.service.estimating import estimate
 from tunewell.service.submission import Plan, make_plan
 from tunewell.service.types import Checked, DataFindings, LineFindings, Objective
 from tunewell.service.warm_start import with_space
 from tunewell.spec.metric_line import parse_metrics
+from tunewell.store.queries.visible import EVERYBODY
 from tunewell.store.store import Store
 from tunewell.tasks.command import check_metric_line
 
 
 def check_spec(
-    raw: Mapping[str, Any], line: str | None = None, page: Path | None = None, store: Store | None = None
+    raw: Mapping[str, Any],
+    line: str | None = None,
+    page: Path | None = None,
+    store: Store | None = None,
+    seen_by: str = EVERYBODY,
 ) -> Checked:
     """Check everything that can be checked without starting anything.
 
@@ -25,19 +33,27 @@ def check_spec(
         raw: the spec.
         line: a line of the program's output, in which metrics are looked for.
         page: where to write a page about the data, every picture of which is opened for it.
-        store: holds the experiment from which the spec takes its space, if it has none of its own; see `lacks_space`.
+        store: holds the experiment from which the spec takes its space, if it has none of its own (see `lacks_space`),
+            and those that tell how long it may take.
+        seen_by: whose eyes the answer is for.
 
     Raises:
         UserError: something is wrong; the message names it and the remedy.
     """
     plan = make_plan(with_space(store, raw) if store is not None else raw)
+    machine = hardware.machine()
+    resources = plan_resources(plan.spec, machine)
     return Checked(
         experiment=plan.spec.name,
-        objective=Objective(metric=plan.spec.objective.metric, goal=plan.spec.objective.goal),
+        network=plan.spec.network or "",
+        objective=Objective(**plan.spec.objective.model_dump(include={"metric", "goal", "target"})),
         algorithm=plan.choice.name,
         algorithm_reason=plan.choice.reason,
         options=dict(plan.choice.options),
         max_trials=plan.choice.max_trials,
+        at_once=min(concurrency(plan.spec, resources, machine, plan.tuner), plan.choice.max_trials),
+        concurrency=explain_concurrency(plan.spec, resources, machine, plan.tuner),
+        estimate=estimate(store, plan, seen_by) if store is not None else None,
         parameters=wire.parameters(plan.space),
         findings=plan.findings,
         line=_look_at_line(plan, line) if line is not None else None,

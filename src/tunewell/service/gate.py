@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal
 
 from tunewell.service.proofs import PREFIXES, SESSION_SECONDS, Kind, checksum, new_secret
 from tunewell.service.types import Caller, JsonObject
@@ -119,7 +120,7 @@ class Gate:
         row = self._store.find_token(sha256)
         if row is None or not hmac.compare_digest(row.sha256, sha256) or row.kind != kind:
             return None
-        if row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= self._clock()):
+        if row.revoked_at is not None or self._is_over(row):
             return None
         user = self._store.find_user(row.owner)
         if user is None or user.disabled_at is not None:
@@ -146,6 +147,20 @@ class Gate:
             until = now + SESSION_SECONDS
             tx.add_token(proof.caller.name, "session", checksum(secret), expires_at=until, now=now)
         return Session(proof.caller, secret, moment(until))
+
+    def link_state(self, link: str) -> Literal["good", "used", "expired", "unknown"]:
+        """Return what whoever has a link may know of it; `unknown`: it never was one, or was withdrawn."""
+        if self._look_up(link, "link") is not None:
+            return "good"
+        row = self._store.find_token(checksum(link))
+        if row is None or row.kind != "link":
+            return "unknown"
+        if row.used_at is not None:
+            return "used"
+        return "expired" if row.revoked_at is None and self._is_over(row) else "unknown"
+
+    def _is_over(self, row: TokenRow) -> bool:
+        return row.expires_at is not None and row.expires_at <= self._clock()
 
     def note(self, entry: Entry) -> None:
         """Add a line to the log. What anybody proves themselves by is not in it, whatever they put where."""

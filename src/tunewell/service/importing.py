@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tunewell.service.idempotency import Asked, earlier
-from tunewell.service.submission import IMPORTED, Plan, make_plan
+from tunewell.service.submission import IMPORTED, Plan, make_plan, visibility_of
 from tunewell.service.types import Submission
 from tunewell.spec.declaration import declare
 from tunewell.spec.errors import DataError, shown
@@ -73,11 +73,13 @@ def record(
     """
     if not trials:
         raise DataError("there is no finished trial", field=origin, remedy="Nothing was imported")
+    visibility = visibility_of(store, plan.spec)
     name, metric, now = plan.spec.name, plan.spec.objective.metric, time.time()
     algorithm = {"name": IMPORTED, "reason": "", "version": 1, "max_trials": len(trials), "options": {}, "sources": []}
     with store.transaction() as tx:
         also(tx)
-        tx.create_experiment(name, plan.spec.model_dump(mode="json"), declare(plan.space), algorithm, now)
+        spec, space = plan.spec.model_dump(mode="json"), declare(plan.space)
+        tx.create_experiment(name, spec, space, algorithm, now, visibility=visibility)
         tx.set_experiment_state(name, ExperimentState.CREATED, ExperimentState.RUNNING, now=now)
         for number, trial in enumerate(trials, 1):
             started = now - trial.cost_seconds

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tunewell.home.home import Home
-from tunewell.service import export, wire
+from tunewell.service import export, selection, wire
+from tunewell.service.table import Trials
 from tunewell.service.types import (
     Changed,
     Changes,
@@ -16,25 +17,17 @@ from tunewell.service.types import (
     JobKind,
     Page,
     Report,
-    Trial,
+    TrialFilter,
+    TrialPage,
 )
-from tunewell.service.verbs import MOST, TrialOrder
+from tunewell.service.verbs import MOST
 from tunewell.spec.errors import SpecError
 from tunewell.spec.errors import shown as written
-from tunewell.spec.states import Cause, ExperimentState, JobState, TrialState
+from tunewell.spec.states import ExperimentState, JobState
 from tunewell.store.store import Store
 
 #: Digits of an id that databases can hold.
 _LONGEST_CURSOR = 19
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """How trials are sorted, and behind which number they begin."""
-
-    sort: TrialOrder = "number"
-    descending: bool = False
-    after: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,36 +88,20 @@ def experiments(
 
 
 def trials(
-    store: Store,
-    name: str,
-    states: Sequence[TrialState] | None,
-    cause: Cause | None,
-    order: Order,
-    cursor: str | None,
-    limit: int,
-) -> Page[Trial]:
+    store: Store, name: str, table: Trials, wanted: TrialFilter, sort: str, cursor: str | None, limit: int
+) -> TrialPage:
     """Return trials in an order."""
-    if order.after and (order.sort != "number" or order.descending):
-        raise SpecError("after", "it goes with the order of numbers only", "Leave one of the two out")
-    begin = str(order.after) if cursor is None and order.after else cursor
-    page = store.trials_page(
-        name,
-        sort=order.sort,
-        descending=order.descending,
-        states=states,
-        cause=cause,
-        cursor=begin,
-        limit=checked_limit(limit),
-    )
-    return Page[Trial](items=tuple(map(wire.trial, page.trials)), next=page.next)
+    part = selection.part(table, wanted, sort, cursor, checked_limit(limit))
+    rows = store.trials_of(name, part.numbers)
+    return TrialPage(items=tuple(map(wire.trial, rows)), next=part.next, count=part.count)
 
 
-def exported_trials(store: Store, name: str, after: int, cursor: str | None, limit: int) -> Page[ExportedTrial]:
+def exported_trials(
+    store: Store, name: str, table: Trials, wanted: TrialFilter, cursor: str | None, limit: int
+) -> Page[ExportedTrial]:
     """Return trials with their reports in the order of their numbers."""
-    begin = after if cursor is None else _number(cursor)
-    found = export.exported_page(store, name, begin, checked_limit(limit) + 1)
-    shown = found[:limit]
-    return Page[ExportedTrial](items=shown, next=str(shown[-1].number) if len(found) > limit else None)
+    part = selection.part(table, wanted, "number", cursor, checked_limit(limit))
+    return Page[ExportedTrial](items=tuple(export.exported_trials(store, name, part.numbers)), next=part.next)
 
 
 def reports(

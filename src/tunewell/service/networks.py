@@ -17,6 +17,7 @@ def list_tasks() -> tuple[types.Task, ...]:
             name=name,
             default_network=task.default_network,
             networks={network: entry.description for network, entry in task.networks.items()},
+            metrics=task.metrics,
         )
         for name, task in _tasks().items()
     )

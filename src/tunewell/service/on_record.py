@@ -19,20 +19,26 @@ from tunewell.store.store import Store
 from tunewell.tuners.ranks import correlation, mean_ranks
 
 
-def evaluations(store: Store, home: Home, name: str) -> dict[int, Any]:
-    """Return the recorded evaluations, trial number → split → measures.
+def evaluations(store: Store, home: Home, name: str, trial: int | None = None) -> dict[int, Any]:
+    """Return the recorded evaluations, trial number → split → measures; that of one `trial` only, if one is named.
 
     Those of attempts that are no longer the trial's, those of models that are no longer its own, and those whose files
     are lost or damaged, are left out: whoever wants them can have them anew, for they follow from what the trials have
     left.
     """
-    found = {row.trial: _load(home, row) for row in _evaluations(store, name) if row.file is not None}
+    rows = _evaluations(store, name, trial)
+    found = {row.trial: _load(home, row) for row in rows if row.file is not None}
     return {number: evaluation for number, evaluation in found.items() if evaluation is not None}
+
+
+def figures(store: Store, name: str, trial: int | None = None) -> dict[int, Any]:
+    """Return the single numbers of the recorded evaluations, trial number → split → figure."""
+    return {row.trial: row.data["figures"] for row in _evaluations(store, name, trial)}
 
 
 def test_values(store: Store, name: str, metric: str) -> dict[int, float]:
     """Return trial number → objective on the test data, where it was measured."""
-    measured = {row.trial: row.data["figures"].get("test", {}).get(metric) for row in _evaluations(store, name)}
+    measured = {number: found.get("test", {}).get(metric) for number, found in figures(store, name).items()}
     return {number: value for number, value in measured.items() if value is not None}
 
 
@@ -144,9 +150,9 @@ def _current(store: Store, name: str, kind: ResultKind) -> list[ResultRow]:
     return [row for row in rows if store.trial(name, row.trial).identity == row.attempt_identity]
 
 
-def _evaluations(store: Store, name: str) -> list[ResultRow]:
+def _evaluations(store: Store, name: str, trial: int | None = None) -> list[ResultRow]:
     """Return the evaluations of the models that the trials have now: see `model_of`."""
-    rows = _current(store, name, "evaluation")
+    rows = [row for row in _current(store, name, "evaluation") if trial in (None, row.trial)]
     jobs = trained_by(store, name) if rows else {}
     return [row for row in rows if row.data["trained_by"] == jobs.get(row.trial)]
 

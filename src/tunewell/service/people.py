@@ -15,9 +15,10 @@ from tunewell.service.machines import used_by
 from tunewell.service.proofs import LINK_SECONDS, checksum, new_secret
 from tunewell.service.types import AuditEntry, Caller, JsonObject, Me, NewToken, Page, SignInLink, Token, User
 from tunewell.service.wire import moment
-from tunewell.spec.errors import ConflictError, ForbiddenError, NotFoundError, SpecError, shown
+from tunewell.spec.errors import ConflictError, ForbiddenError, NotFoundError, SpecError, nearest, shown
 from tunewell.spec.names import HOME_OWNER, Role, is_user_name
-from tunewell.spec.quota import month_of, parse_quota
+from tunewell.spec.problems import Problems
+from tunewell.spec.quota import STORED, amount, month_of, parse_quota
 from tunewell.store.rows import TokenRow, UserRow
 from tunewell.store.store import Store
 from tunewell.store.transaction import Transaction
@@ -70,10 +71,12 @@ def user(store: Store, name: str) -> User:
 
 def add_user(store: Store, name: str, facts: Mapping[str, Any], asked: Asked) -> User:
     """Add a user; `facts` as those of `change_user`."""
-    if not is_user_name(name):
-        remedy = "Use at most 50 small letters, digits, `.`, `_` and `-`, a letter or digit first"
-        raise SpecError("name", f"a user can't be called {shown(name)}", remedy, name)
-    checked = {"role": "user", **_checked(facts)}
+    problems, checked = Problems(), {}
+    with problems.gathering():
+        check_user_name(name)
+    with problems.gathering():
+        checked = {"role": "user", **_checked(facts)}
+    problems.raise_any("What is said of the user")
     _add_owner(store)
 
     def act(tx: Transaction) -> JsonObject:
@@ -82,7 +85,14 @@ def add_user(store: Store, name: str, facts: Mapping[str, Any], asked: Asked) ->
         return {}
 
     once(store, asked, act)
-    return user(store, name)
+    return _user(_account(store, name))
+
+
+def check_user_name(name: Any) -> None:
+    """Raise `SpecError` for what no user can be called."""
+    if not isinstance(name, str) or not is_user_name(name):
+        remedy = "Use at most 50 small letters, digits, `.`, `_` and `-`, a letter or digit first"
+        raise SpecError("name", f"a user can't be called {shown(name)}", remedy, name)
 
 
 def change_user(store: Store, name: str, changes: Mapping[str, Any], asked: Asked) -> User:
@@ -108,7 +118,8 @@ def change_user(store: Store, name: str, changes: Mapping[str, Any], asked: Aske
         return {}
 
     once(store, asked, act)
-    return user(store, name)
+    row = _account(store, name)
+    return _user(row, _exceeded(store, row) if "quota" in facts else ())
 
 
 def sign_in_link(store: Store, name: str, asked: Asked) -> SignInLink:
@@ -224,13 +235,18 @@ def _note(tx: Transaction, asked: Asked, about: str) -> None:
 
 
 def _checked(facts: Mapping[str, Any]) -> dict[str, Any]:
+    problems, checked = Problems(), dict(facts)
     for name, value in facts.items():
-        if name not in _RULES:
-            raise SpecError(name, "it can't be set", f"Choose among {', '.join(_RULES)}")
-        holds, rule = _RULES[name]
-        if not holds(value):
-            raise SpecError(name, f"{shown(value)} is not possible", rule, value)
-    return {**facts, "quota": parse_quota(facts["quota"]).to_json()} if "quota" in facts else dict(facts)
+        with problems.gathering():
+            if name not in _RULES:
+                raise SpecError(name, "it can't be set", nearest(name, _RULES))
+            holds, rule = _RULES[name]
+            if not holds(value):
+                raise SpecError(name, f"{shown(value)} is not possible", rule, value)
+            if name == "quota":
+                checked[name] = parse_quota(value).to_json()
+    problems.raise_any("What is said of the user")
+    return checked
 
 
 def _is_number(value: Any) -> bool:
@@ -263,7 +279,18 @@ def _seconds(when: datetime | None) -> float | None:
     return aware.timestamp()
 
 
-def _user(row: UserRow) -> User:
+def _exceeded(store: Store, row: UserRow) -> tuple[str, ...]:
+    """Return sentences on the limits of a user that are below what is used now."""
+    used = _used(store, row.name, row.disk_bytes)
+    over = ((name, used[name], limit) for name, limit in row.quota.items() if used[name] > limit)
+    return tuple(
+        f"{row.name} has {amount(name, now)} now ({name}) and may have {amount(name, limit)}: what runs goes on, and "
+        f"nothing more is started until it is less.{f' What counts: {STORED}.' if name == 'disk_bytes' else ''}"
+        for name, now, limit in over
+    )
+
+
+def _user(row: UserRow, notes: tuple[str, ...] = ()) -> User:
     return User(
         name=row.name,
         role=row.role,
@@ -272,6 +299,7 @@ def _user(row: UserRow) -> User:
         quota=row.quota,
         created_at=moment(row.created_at),
         disabled_at=moment(row.disabled_at),
+        notes=notes,
     )
 
 

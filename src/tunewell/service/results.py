@@ -7,6 +7,7 @@ from tunewell.service import on_record, wire
 from tunewell.service.types import Finalist, SearchResult, TrialResult
 from tunewell.store.rows import ExperimentRow, TrialRow
 from tunewell.store.store import Store
+from tunewell.tasks.command import fill_in
 
 TOP = 5
 
@@ -20,7 +21,8 @@ def result_of(store: Store, home: Home, row: ExperimentRow) -> SearchResult:
     """Return what the experiment of a row has brought so far."""
     name = row.name
     objective = wire.objective_of(row)
-    top = best_trials(store, name, TOP)
+    best = store.top(name, TOP)
+    top = tuple(map(wire.trial_result, best))
     default = default_trial(store, row)
     found = tuple(on_record.finalists(store, home, row))
     return SearchResult(
@@ -32,9 +34,10 @@ def result_of(store: Store, home: Home, row: ExperimentRow) -> SearchResult:
         best=next(iter(top), None),
         default=wire.trial_result(default) if default else None,
         top=top,
-        trials=store.counts(name),
+        trials=row.counts,
         elapsed_seconds=round(row.elapsed_seconds, 3),
         notes=(*row.notes, *_notes_on_trials(store, name)),
+        command=command_by_hand(row, best[0]) if best else (),
         test=on_record.test_values(store, name, objective.metric),
         finalists=found,
         rank_agreement=on_record.rank_agreement(found),
@@ -63,6 +66,20 @@ def default_trial(store: Store, row: ExperimentRow) -> TrialRow | None:
         return None
     trial = store.trial(row.name, row.default_trial)
     return trial if wire.is_full_training(trial) else None
+
+
+def command_by_hand(row: ExperimentRow, trial: TrialRow) -> tuple[str, ...]:
+    """Return the command of a trial, writing into folders below the working directory; empty where there is none.
+
+    A trial that went on from another one's checkpoint has none that would do the same by itself.
+    """
+    command = row.spec.get("command")
+    if not command or trial.resume_from is not None:
+        return ()
+    places = {"output_dir": "output", "checkpoint_dir": "checkpoint", "trial_folder": "."}
+    facts = {"trial": trial.number, "attempt": 1, "experiment": row.name, "sampling": 1.0, "fidelity": 1.0}
+    values = {**trial.parameters, **places, **facts, "parameters_file": "parameters.json"}
+    return fill_in(command, values)
 
 
 def lineage(store: Store, name: str, trial: TrialRow) -> list[TrialRow]:

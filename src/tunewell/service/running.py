@@ -104,7 +104,7 @@ def run_experiment(
         if _follow(store, home, name, on_step, tell):
             return store.experiment(name).state.final
         tell("The controller of this home has ended; its work goes on here.")
-        if store.experiment(name).state.final and not _is_to_go_on(store, name):
+        if store.experiment(name).state.final:
             return not open_follow_up(store, name) or run_follow_up(store, home, name, on_step)
     row = store.experiment(name)
     told = False
@@ -338,8 +338,7 @@ def _take_back_pause(store: Store, name: str) -> None:
 
 def _follow(store: Store, home: Home, name: str, on_step: OnStep, tell: Tell) -> bool:
     """Wait while the controller of the home runs an experiment; return whether it has ended or rests."""
-    row = store.experiment(name)
-    if row.state.final or row.state is ExperimentState.PAUSED:
+    if store.experiment(name).state is ExperimentState.PAUSED:
         store.request(name, "resume")
     _take_back_pause(store, name)
     tell("A controller of this home is to run the search; Ctrl-C here does not end it.")
@@ -354,7 +353,7 @@ def _follow(store: Store, home: Home, name: str, on_step: OnStep, tell: Tell) ->
 
 
 def _is_to_go_on(store: Store, name: str) -> bool:
-    """Whether an experiment that rests is asked to go on; what else is asked of it may never be answered."""
+    """Whether an experiment that is paused is asked to go on; what else is asked of it may never be answered."""
     row = store.experiment(name)
     return any(sets_going(request, row) for request in store.requests(name))
 

@@ -11,8 +11,20 @@ from typing import Any, Literal
 
 from tunewell.controller.loading import Function
 from tunewell.home.home import Home
-from tunewell.service import credentials, lists, machines, networks, submission, types, verbs, waiting, watching
+from tunewell.service import (
+    algorithms,
+    credentials,
+    lists,
+    machines,
+    networks,
+    submission,
+    types,
+    verbs,
+    waiting,
+    watching,
+)
 from tunewell.service.carrying_out import Leave, Tell, carry_out
+from tunewell.service.drawing import Drawings
 from tunewell.service.gate import Gate
 from tunewell.service.parts.experiments import ExperimentsPart
 from tunewell.service.parts.jobs import JobsPart
@@ -20,6 +32,7 @@ from tunewell.service.parts.people import PeoplePart
 from tunewell.service.parts.storage import StoragePart
 from tunewell.service.parts.trials import TrialsPart
 from tunewell.service.running import ALONE, PLAIN, Given, OnStep, Serving, run_all, run_experiment, run_follow_up
+from tunewell.service.table import Tables
 from tunewell.service.types import OWNER, Caller
 from tunewell.spec.launch import AttemptKey
 from tunewell.spec.names import DEFAULT_HOME
@@ -57,6 +70,8 @@ class Service(ExperimentsPart, TrialsPart, JobsPart, PeoplePart, StoragePart):
             stack.pop_all()
         self.caller = OWNER
         self.gate = Gate(self.store)
+        self.tables = Tables(self.store)
+        self.drawings = Drawings(self.store, self.tables)
         self.allows_functions = False
 
     def as_caller(self, caller: Caller) -> Service:
@@ -122,6 +137,11 @@ class Service(ExperimentsPart, TrialsPart, JobsPart, PeoplePart, StoragePart):
         """Run everything that is on record in the home, until `stop` is set; see `running.run_all`."""
         run_all(self.store, self.home, stop, on_step, tell, serving)
 
+    @property
+    def address(self) -> str | None:
+        """Where people find the service of this home; None: none runs on this machine."""
+        return self.home.address
+
     def readiness(self) -> types.Readiness:
         """Return whether the database can be read and a controller runs what is on record; raises nothing."""
         return watching.readiness(self.store, self.home)
@@ -151,6 +171,10 @@ class Service(ExperimentsPart, TrialsPart, JobsPart, PeoplePart, StoragePart):
     def network(self, name: str) -> types.Network:
         """See `Verbs.network`."""
         return networks.find_network(name)
+
+    def algorithms(self) -> tuple[types.Algorithm, ...]:
+        """See `Verbs.algorithms`."""
+        return algorithms.list_algorithms()
 
     def version(self) -> int:
         """See `Verbs.version`."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tunewell.controller.going_on import goes_on
 from tunewell.controller.loading import fixed_epochs, trial_budget
 from tunewell.home.home import Home
 from tunewell.service.facts import FACTS, check_facts
@@ -56,7 +57,7 @@ def _change(
     is_running = home.is_running(name)
     if facts.get("visibility") == "team":
         _check_sources(store, row)
-    spec = changed_spec(row, budget).model_dump(mode="json") if budget else row.spec
+    spec = changed_spec(row, budget) if budget else None
     with store.transaction() as tx:
         if asked.answered(tx) is not None:
             return True
@@ -67,10 +68,14 @@ def _change(
             )
         if standing != Standing(row.revision, row.term):
             return False
-        tx.set_spec(name, spec)
+        row = store.experiment(name)
+        if spec is not None:
+            tx.set_spec(name, spec.model_dump(mode="json"))
         if facts:
             tx.set_facts(name, facts)
-        if is_running and (budget or facts):
+        if spec is not None and row.state.final and goes_on(row.stop_rule, row, parse_spec(row.spec), spec):
+            tx.let_go_on(name)
+        elif is_running and (budget or facts):
             tx.add_request(name, "update", data={"fields": [*budget, *facts]})
         asked.answer(tx, {})
     return True

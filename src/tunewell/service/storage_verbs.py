@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from tunewell.service.types import Code, Content, DataSet, Job, Page, Upload
+from tunewell.service.types import Code, CodeFile, Content, DataSet, DataSetView, Job, Page, Upload
 from tunewell.spec.names import Visibility
 
 #: Items of a page, where nothing else is said; that of `tunewell.service.verbs`, which has this module as a part.
@@ -82,16 +82,18 @@ class StorageVerbs(Protocol):
         upload: str | None = None,
         content: str | None = None,
         folder: str | None = None,
+        sample: str | None = None,
         visibility: Visibility = "team",
         key: str | None = None,
     ) -> DataSet:
-        """Add a data set, made of one of the three.
+        """Add a data set, made of one of the four.
 
         Args:
             name: what it is to be called.
             upload: id of a finished upload of an archive, which goes.
             content: what `find_content` found.
             folder: a folder of the service's machine, within one that an administrator allows.
+            sample: pictures that the service brings along: `digits`.
             visibility: who sees it: everybody, or its owner and administrators.
             key: see `Verbs`.
 
@@ -103,6 +105,16 @@ class StorageVerbs(Protocol):
 
     def check_dataset(self, name: str, task: str, *, key: str | None = None) -> Job:
         """Have every item of a data set opened, as a built-in task reads it; see `Verbs.check_data`."""
+
+    def dataset_view(self, name: str) -> DataSetView:
+        """Return what the last check of a data set has found in it.
+
+        Raises:
+            NotFoundError: there is no such data set, or its last check has not succeeded (kind `unseen`).
+        """
+
+    def dataset_sample(self, name: str, number: int) -> Iterator[bytes]:
+        """Yield the picture of a sample in that in parts, a JPEG."""
 
     def delete_dataset(self, name: str, *, forever: bool = False, key: str | None = None) -> None:
         """Put a data set into the bin, where it stays for 30 days; `forever`: remove it, even from the bin.
@@ -135,6 +147,9 @@ class StorageVerbs(Protocol):
 
     def code(self, id: str) -> Code:
         """Return code that the caller has sent."""
+
+    def code_files(self, id: str) -> tuple[CodeFile, ...]:
+        """Return the files of code that the caller has sent, by path."""
 
     def find_content(self, sha256: str) -> Content:
         """Return what the service has of this content (see `tunewell.service.packing`), so that it need not be sent.

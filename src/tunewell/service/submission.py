@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tunewell.controller.going_on import goes_on
 from tunewell.controller.loading import Function, fixed_epochs, make_tuner, recorded_spec
 from tunewell.controller.resources import most_at_once, plan_resources
 from tunewell.home.home import Home
@@ -41,6 +42,7 @@ from tunewell.tuners.catalogue import (
     choose,
     initial_configurations,
 )
+from tunewell.tuners.contract import Tuner
 from tunewell.tuners.sources import Source, starts
 
 #: What else is done in the transaction that records a submission.
@@ -72,6 +74,8 @@ class Plan:
     task: Task
     space: SearchSpace
     choice: AlgorithmChoice
+    #: Without any history, and without what earlier experiments know.
+    tuner: Tuner
     #: What the check found, a line each.
     findings: tuple[str, ...]
 
@@ -90,14 +94,16 @@ def make_plan(raw: Mapping[str, Any], function: Function | None = None) -> Plan:
     space = searched_space(task, spec, problems) if task is not None else None
     with problems.gathering():
         check_options(spec.algorithm.name, spec.algorithm.options)
-    choice = _choice(spec, task, space, problems) if task is not None and space is not None else None
+    search = _search(spec, task, space, problems) if task is not None and space is not None else None
     findings = findings_of(task, spec, problems) if task is not None else []
     problems.raise_any()
-    assert task is not None and space is not None and choice is not None
-    return Plan(spec, task, space, choice, (*findings, *_findings_on_earlier(spec)))
+    assert task is not None and space is not None and search is not None
+    return Plan(spec, task, space, *search, findings=(*findings, *_findings_on_earlier(spec)))
 
 
-def _choice(spec: ExperimentSpec, task: Task, space: SearchSpace, problems: Problems) -> AlgorithmChoice | None:
+def _search(
+    spec: ExperimentSpec, task: Task, space: SearchSpace, problems: Problems
+) -> tuple[AlgorithmChoice, Tuner] | None:
     """Return the algorithm that searches, as far as all that it depends on is right, and its tuner can be made."""
     at_once, initial = None, []
     if not problems.concern("resources", "max_concurrency"):
@@ -105,13 +111,11 @@ def _choice(spec: ExperimentSpec, task: Task, space: SearchSpace, problems: Prob
             at_once = _at_once(spec)
     with problems.gathering():
         initial = initial_configurations(space, spec.initial)
-    choice = None
     if not problems.concern(*_CHOSEN_BY):
         with problems.gathering():
             choice = _chosen(spec, space, task.resumable(spec), at_once)
-            plan = Plan(spec, task, space, choice, findings=())
-            make_tuner(spec, task, space, choice.max_trials, _algorithm_record(plan, initial))
-    return choice
+            return choice, make_tuner(spec, task, space, choice.max_trials, _algorithm_record(choice, initial))
+    return None
 
 
 def _chosen(spec: ExperimentSpec, space: SearchSpace, resumable: bool, at_once: int | None) -> AlgorithmChoice:
@@ -151,15 +155,15 @@ def _findings_on_earlier(spec: ExperimentSpec) -> list[str]:
 
 
 def _algorithm_record(
-    plan: Plan, initial: Sequence[tuple[str, Configuration]], sources: Sequence[Source] = ()
+    choice: AlgorithmChoice, initial: Sequence[tuple[str, Configuration]], sources: Sequence[Source] = ()
 ) -> dict[str, Any]:
     """Return what is recorded of the algorithm: all that its tuner is made of, whatever becomes of spec and sources."""
     return {
-        "name": plan.choice.name,
-        "reason": plan.choice.reason,
-        "version": plan.choice.version,
-        "max_trials": plan.choice.default_trials,
-        "options": dict(plan.choice.options),
+        "name": choice.name,
+        "reason": choice.reason,
+        "version": choice.version,
+        "max_trials": choice.default_trials,
+        "options": dict(choice.options),
         "initial": [[origin, configuration] for origin, configuration in initial],
         "sources": [source.to_json() for source in sources],
     }
@@ -189,10 +193,9 @@ def create(store: Store, home: Home, raw: Mapping[str, Any], new: Fresh, asked: 
 
     def also(tx: Transaction, made: Submission) -> None:
         asked.answer(tx, made.to_json())
-        if made.kind == "continued" and not asked.caller.local:  # whoever is here runs it next
-            state = store.experiment(made.name).state
-            if state.final or state is ExperimentState.PAUSED:
-                tx.add_request(made.name, "resume")
+        elsewhere = made.kind == "continued" and not asked.caller.local  # whoever is here runs it next
+        if elsewhere and store.experiment(made.name).state is ExperimentState.PAUSED:
+            tx.add_request(made.name, "resume")
 
     return submit(store, home, raw, None, new, also)
 
@@ -224,8 +227,8 @@ def submit(
     if row is not None:
         return _continue(store, home, row, plan, also)
     sources = find_sources(store, plan.spec.name, plan.space, plan.spec.warm_start)
-    algorithm = _algorithm_record(plan, _initial(plan, store, sources), sources)
-    submission, visibility = Submission(name=plan.spec.name, kind="new"), _visibility(store, plan.spec)
+    algorithm = _algorithm_record(plan.choice, _initial(plan, store, sources), sources)
+    submission, visibility = Submission(name=plan.spec.name, kind="new"), visibility_of(store, plan.spec)
     try:
         with store.transaction() as tx:
             also(tx, submission)
@@ -245,11 +248,12 @@ def submit(
     return submission
 
 
-def _visibility(store: Store, spec: ExperimentSpec) -> Visibility:
+def visibility_of(store: Store, spec: ExperimentSpec) -> Visibility:
     """Return who sees a new experiment: what builds on a private one tells its name, and so is private, too."""
     earlier = [*spec.warm_start, *([spec.parameters_from] if spec.parameters_from is not None else [])]
     rows = map(store.find_access, earlier)
-    return "private" if any(row is not None and row.visibility == "private" for row in rows) else "team"
+    hidden = any(row is not None and row.visibility == "private" for row in rows)
+    return "private" if hidden else spec.visibility
 
 
 def shareable_spec(home: Home, row: ExperimentRow) -> dict[str, Any]:
@@ -257,7 +261,7 @@ def shareable_spec(home: Home, row: ExperimentRow) -> dict[str, Any]:
 
     Data sets and code of a service are called by their names, as its user did.
     """
-    spec = without_values(recorded_spec(home, row).model_dump(mode="json"))
+    spec = without_values(recorded_spec(home, row).model_dump(mode="json")) | {"visibility": row.visibility}
     if spec["dataset"] is not None:
         spec |= {"data": DATASET + spec["dataset"].partition("@")[0], "dataset": None}
     return spec | ({"working_directory": None} if spec["code"] is not None else {})
@@ -288,11 +292,10 @@ def _waits_for(store: Store, home: Home, row: ExperimentRow, spec: ExperimentSpe
 
 
 def _unfinished(store: Store, row: ExperimentRow) -> bool:
-    """Whether the search has not ended, or some of its trials are to run again."""
+    """Whether the search has not ended, or could not be brought to its end."""
     if row.state is ExperimentState.FAILED and row.stop_rule == "error":
         return True  # it could not go on; whoever gives it anew has seen to that
-    retried = any(request.verb == "retry" for request in store.requests(row.name))
-    return not row.state.final or retried or store.counts(row.name).get(TrialState.WAITING, 0) > 0
+    return not row.state.final or store.counts(row.name).get(TrialState.WAITING, 0) > 0
 
 
 def _continue(store: Store, home: Home, row: ExperimentRow, plan: Plan, also: Also) -> Submission:
@@ -316,9 +319,8 @@ def _continue(store: Store, home: Home, row: ExperimentRow, plan: Plan, also: Al
         )
     if elsewhere:
         plan.task.check_same(spec, home.experiment(row.name))
-    larger = any(difference.field in BUDGET_FIELDS for difference in differences)
-    goes_on = larger or _unfinished(store, row)
-    submission = Submission(name=row.name, kind="continued" if goes_on else "finished")
+    is_to_go_on = _unfinished(store, row) or goes_on(row.stop_rule, row, recorded, spec)
+    submission = Submission(name=row.name, kind="continued" if is_to_go_on else "finished")
     changed = (recorded, row.home) != (spec, home.real_path)
     with home.lock(row.name) if changed else nullcontext(), store.transaction() as tx:
         also(tx, submission)
@@ -326,6 +328,10 @@ def _continue(store: Store, home: Home, row: ExperimentRow, plan: Plan, also: Al
             tx.set_spec(row.name, spec.model_dump(mode="json"), home=home.real_path)
         if spec.project != recorded.project:  # the recorded one may have been changed since, by hand
             tx.set_facts(row.name, {"project": spec.project or ""})
+        if (recorded.visibility, spec.visibility) == ("team", "private"):  # it is never shared by the way
+            tx.set_facts(row.name, {"visibility": "private"})
+        if is_to_go_on and row.state.final:
+            tx.let_go_on(row.name)
     return submission
 
 

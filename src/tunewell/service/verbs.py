@@ -27,6 +27,8 @@ from typing import Any, Literal, Protocol
 
 from tunewell.service.storage_verbs import StorageVerbs
 from tunewell.service.types import (
+    EVERY_TRIAL,
+    Algorithm,
     Artifact,
     AuditEntry,
     Capacity,
@@ -49,32 +51,45 @@ from tunewell.service.types import (
     ModelKind,
     Network,
     NewToken,
+    Overview,
     OwnConfiguration,
     Page,
+    ParameterImportance,
     Queue,
     Report,
     ReportFile,
     SearchResult,
     SignInLink,
-    Snapshot,
     Submission,
     Taken,
     Task,
     Token,
-    Trial,
     TrialDetails,
+    TrialFilter,
+    TrialPage,
     TrialResult,
     User,
 )
-from tunewell.spec.states import Cause, ExperimentState, JobState, TrialState
+from tunewell.spec.states import Cause, ExperimentState, JobState
 
 #: When to begin afresh under a numbered name although the name is taken: never, always, or if that experiment
 #: has ended, has another spec, or is being run.
 Fresh = Literal["never", "always", "if-ended"]
-#: What trials are sorted by.
-TrialOrder = Literal["number", "value"]
 ExportFormat = Literal["csv", "json"]
-ChartName = Literal["history", "history-over-time", "importance", "learning-curves", "outcomes", "parallel", "timeline"]
+ChartName = Literal[
+    "contour",
+    "history",
+    "history-over-time",
+    "importance",
+    "learning-curves",
+    "lineage",
+    "outcomes",
+    "parallel",
+    "ribbon",
+    "slice",
+    "spark",
+    "timeline",
+]
 
 #: Items of a page, where nothing else is said, and the most that can be asked for.
 PAGE, MOST = 100, 1000
@@ -103,6 +118,8 @@ class Verbs(StorageVerbs, Protocol):
     def create(self, spec: Mapping[str, Any], *, new: Fresh = "never", key: str | None = None) -> Submission:
         """Create the experiment that a spec describes, or continue the one that has its name.
 
+        What is continued has not ended any more once this is answered, whoever is going to run it.
+
         Raises:
             UserError: the spec is wrong, or differs from the recorded one in more than its budget.
         """
@@ -115,8 +132,8 @@ class Verbs(StorageVerbs, Protocol):
         Args:
             name: the experiment.
             changes: fields of the spec that may change (`max_trials`, `objective.target`, …; null: the default), and
-                `description`, `tags`, `project`, `visibility` and `weight`. A larger budget lets a search that has
-                ended go on when it is run again.
+                `description`, `tags`, `project`, `visibility` and `weight`. A search that a larger budget lets
+                go on has not ended any more: a controller takes it up, or the next run.
             revision: change nothing unless its `revision` is this.
             key: see above.
 
@@ -185,11 +202,11 @@ class Verbs(StorageVerbs, Protocol):
     def top(self, name: str, number: int = 5) -> tuple[TrialResult, ...]:
         """Return the best `number` trials, best first."""
 
-    def snapshot(self, name: str, recent: int = 30) -> Snapshot:
-        """Return a search as it is now, with its `recent` last trials."""
+    def overview(self, name: str, recent: int = 30) -> Overview:
+        """Return a search as it is now, with what went wrong, its pace, and its `recent` last trials."""
 
-    def export(self, name: str, format: ExportFormat = "json") -> Iterator[str]:
-        """Yield all that is known of an experiment and its trials as the parts of a text."""
+    def export(self, name: str, format: ExportFormat = "json", *, filter: TrialFilter = EVERY_TRIAL) -> Iterator[str]:
+        """Yield all that is known of an experiment and its trials, or some of them, as the parts of a text."""
 
     def report(self, name: str) -> str:
         """Return the HTML report of an experiment, one file for itself."""
@@ -197,11 +214,30 @@ class Verbs(StorageVerbs, Protocol):
     def write_report(self, name: str, *, key: str | None = None) -> ReportFile:
         """Write the HTML report into the experiment's folder."""
 
-    def chart(self, name: str, chart: ChartName = "history") -> Chart:
-        """Return a chart of an experiment."""
+    def chart(
+        self,
+        name: str,
+        chart: ChartName = "history",
+        *,
+        of: Sequence[str] = (),
+        filter: TrialFilter = EVERY_TRIAL,
+    ) -> Chart:
+        """Return a chart of an experiment, in which the trials of a selection stand out.
 
-    def events(self, name: str, after: int = 0, limit: int = MOST) -> tuple[Event, ...]:
-        """Return what has happened to an experiment, at most `limit` entries behind the one with id `after`."""
+        `of` names the parameters that it is about: one of a `slice`, two of a `contour`, none of all others.
+        """
+
+    def importances(self, name: str) -> tuple[ParameterImportance, ...]:
+        """Return how much each parameter decides whether a trial is among the best, the most important first.
+
+        None where there are too few trials to tell; see `tunewell.reports.importance`.
+        """
+
+    def events(self, name: str, after: int = 0, limit: int = MOST, *, trial: int | None = None) -> tuple[Event, ...]:
+        """Return what has happened to an experiment, at most `limit` entries behind the one with id `after`.
+
+        With `trial`: what has happened to the trial of that number.
+        """
 
     def stop(self, name: str, *, key: str | None = None) -> None:
         """Stop an experiment for good; what was reached stays. Raises `ConflictError` if it has ended."""
@@ -226,6 +262,8 @@ class Verbs(StorageVerbs, Protocol):
     ) -> tuple[int, ...]:
         """Have failed trials run again: those named, those of a cause, or all; return their numbers.
 
+        A search that had ended goes on with that.
+
         Raises:
             ConflictError: a named trial has neither failed nor been stopped, or none has.
         """
@@ -236,26 +274,35 @@ class Verbs(StorageVerbs, Protocol):
         self,
         name: str,
         *,
-        states: Sequence[TrialState] | None = None,
-        cause: Cause | None = None,
-        sort: TrialOrder = "number",
-        descending: bool = False,
-        after: int = 0,
+        filter: TrialFilter = EVERY_TRIAL,
+        sort: str = "number",
         cursor: str | None = None,
         limit: int = PAGE,
-    ) -> Page[Trial]:
-        """Return trials; only those in `states`, with a `cause`, or behind the number `after`.
+    ) -> TrialPage:
+        """Return trials, and how many of them there are on all pages.
 
-        Trials without a value come last where they are sorted by value.
+        A cursor names the trial that the page before ended with by number and by what the order goes by: pages stay as
+        they are while trials are added.
+
+        Args:
+            name: the experiment.
+            filter: only these.
+            sort: `number`, `value`, `start`, `end`, `duration` or a parameter (of choices their order in the space);
+                with a `-` before it, the largest comes first. Trials that have none come last.
+            cursor: see above.
+            limit: most trials of the page.
+
+        Raises:
+            SpecError: there is no such parameter, a value is none of it, or one of these is wrong.
         """
 
     def trial(self, name: str, number: int) -> TrialDetails:
         """Return a trial."""
 
     def export_trials(
-        self, name: str, *, after: int = 0, cursor: str | None = None, limit: int = PAGE
+        self, name: str, *, filter: TrialFilter = EVERY_TRIAL, cursor: str | None = None, limit: int = PAGE
     ) -> Page[ExportedTrial]:
-        """Return trials with their reports in the order of their numbers, beginning behind the number `after`."""
+        """Return trials with their reports in the order of their numbers; see `trials`."""
 
     def reports(
         self, name: str, number: int, *, attempt: int | None = None, after: int | None = None, limit: int = MOST
@@ -388,8 +435,11 @@ class Verbs(StorageVerbs, Protocol):
         Without an `output` it is `model` among the files of the job.
         """
 
-    def evaluations(self, name: str) -> tuple[Evaluation, ...]:
-        """Return the detailed evaluations that there are, by trial."""
+    def evaluations(self, name: str, *, trial: int | None = None, details: bool = True) -> tuple[Evaluation, ...]:
+        """Return the evaluations that there are, by trial; that of one `trial` only, if one is named.
+
+        Without `details` each has single numbers alone: those are quickly told, while pictures take megabytes.
+        """
 
     def finalists(self, name: str) -> tuple[Finalist, ...]:
         """Return the trials that were trained on all data, best first."""
@@ -442,6 +492,9 @@ class Verbs(StorageVerbs, Protocol):
 
     def network(self, name: str) -> Network:
         """Return a network with its parameters."""
+
+    def algorithms(self) -> tuple[Algorithm, ...]:
+        """Return the search algorithms with their options, the one that chooses among the others first."""
 
     def version(self) -> int:
         """Return the number of the latest change: while it stays the same, nothing has changed."""

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
+
 from tunewell.home.home import Home
+from tunewell.reports import html
+from tunewell.reports.charts.choosing import curved
 from tunewell.reports.view import ExperimentView, FinalistView, TrialView
 from tunewell.service import wire
 from tunewell.service.on_record import evaluations, finalists, rank_agreement
-from tunewell.service.results import TOP, default_trial
+from tunewell.service.results import TOP, command_by_hand, default_trial
 from tunewell.service.submission import shareable_spec
 from tunewell.service.types import ReportFile
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import DataError
-from tunewell.spec.experiment import ExperimentSpec, parse_spec
-from tunewell.store.rows import ExperimentRow, TrialRow
+from tunewell.spec.experiment import parse_spec
+from tunewell.store.rows import ExperimentRow
 from tunewell.store.store import Store
-from tunewell.tasks.command import fill_in
 
 
 def render_report(store: Store, home: Home, name: str) -> str:
     """Return the HTML report of an experiment; raises `NotFoundError`."""
-    from tunewell.reports import html  # brings in Plotly, which no other verb should wait for
-
     return html.render(experiment_view(store, home, name))
 
 
@@ -34,8 +36,6 @@ def write_report(store: Store, home: Home, name: str) -> ReportFile:
         NotFoundError: there is no such experiment.
         DataError: the file can't be written.
     """
-    from tunewell.reports import html
-
     view = experiment_view(store, home, name)
     home.claim(name)
     save_report(html.render(view), home.experiment(name) / wire.REPORT_FILE)
@@ -50,8 +50,6 @@ def save_report(document: str, path: Path) -> Path:
     Raises:
         DataError: it can't be written.
     """
-    from tunewell.reports import html
-
     target = path.absolute()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -69,8 +67,8 @@ def experiment_view(store: Store, home: Home, name: str) -> ExperimentView:
     """Return an experiment with all of its trials, as reports show it; raises `NotFoundError`."""
     row = store.experiment(name)
     spec = parse_spec(row.spec)
-    trials = _trial_views(store, name, spec.objective.metric)
     top = store.top(name, TOP)
+    trials = _trial_views(store, name, spec.objective.metric, [trial.number for trial in top])
     default = default_trial(store, row)
     best_on_all_data = finalists(store, home, row)
     return ExperimentView(
@@ -90,7 +88,7 @@ def experiment_view(store: Store, home: Home, name: str) -> ExperimentView:
         trials=trials,
         top=tuple(trial.number for trial in top),
         running=home.is_running(name),
-        best_command=_command_by_hand(spec, top[0]) if top and spec.command and top[0].resume_from is None else (),
+        best_command=command_by_hand(row, top[0]) if top else (),
         default_trial=default.number if default else None,
         evaluations=evaluations(store, home, name),
         version=version("tunewell"),
@@ -99,24 +97,15 @@ def experiment_view(store: Store, home: Home, name: str) -> ExperimentView:
     )
 
 
-def _command_by_hand(spec: ExperimentSpec, trial: TrialRow) -> tuple[str, ...]:
-    """Return the command of a trial, writing into folders below the working directory."""
-    places = {"output_dir": "output", "checkpoint_dir": "checkpoint", "trial_folder": "."}
-    facts = {"trial": trial.number, "attempt": 1, "experiment": spec.name, "sampling": 1.0, "fidelity": 1.0}
-    values = {**trial.parameters, **places, **facts, "parameters_file": "parameters.json"}
-    return fill_in(spec.command or (), values)
-
-
 def algorithm_name(row: ExperimentRow) -> str:
     """Return the algorithm's name for people, with the reason if it was chosen for them."""
     name, reason = str(row.algorithm["name"]), row.algorithm.get("reason")
     return f"{name} ({reason})" if reason else name
 
 
-def _trial_views(store: Store, name: str, metric: str) -> tuple[TrialView, ...]:
+def _trial_views(store: Store, name: str, metric: str, top: Sequence[int]) -> tuple[TrialView, ...]:
     rows = list(store.iterate_trials(name))
-    curves = store.curves(name, metric)
-    metrics = store.last_metrics(name, [row.number for row in rows])
+    curves = store.curves(name, metric, curved(np.array([row.number for row in rows], dtype=np.int64), top))
     return tuple(
         TrialView(
             number=row.number,
@@ -130,7 +119,6 @@ def _trial_views(store: Store, name: str, metric: str) -> tuple[TrialView, ...]:
             resume_from=row.resume_from,
             value=row.value,
             curve=curves.get(row.number, {}),
-            metrics={n: v for n, v in metrics.get(row.number, {}).items() if v is not None},
             attempts=row.attempt,
             started_at=row.started_at,
             ended_at=row.ended_at,

@@ -11,7 +11,6 @@ from tunewell.home.home import Home
 from tunewell.service.submission import shareable_spec
 from tunewell.service.types import (
     Attempt,
-    BestTrial,
     Event,
     Experiment,
     ExperimentSummary,
@@ -23,10 +22,12 @@ from tunewell.service.types import (
     ReportFile,
     Trial,
     TrialResult,
+    TrialValue,
     Use,
     UsedDataSet,
     WaitsFor,
 )
+from tunewell.spec.declaration import declare
 from tunewell.spec.experiment import needs_its_program
 from tunewell.spec.format import date, number
 from tunewell.spec.secrets import FIELD
@@ -67,8 +68,9 @@ def experiment_summary(home: Home, row: ExperimentRow, running: bool) -> Experim
         detail=row.detail,
         objective=objective_of(row),
         trials=row.counts,
-        best=_best(row),
-        max_trials=row.spec.get("max_trials") or row.algorithm["max_trials"],
+        best=_trial_value(row.best_trial, row.best_value),
+        default=_trial_value(row.default_trial, row.default_value),
+        max_trials=max_trials_of(row),
         algorithm=row.algorithm["name"],
         created_at=moment(row.created_at),
         started_at=moment(row.started_at),
@@ -79,10 +81,8 @@ def experiment_summary(home: Home, row: ExperimentRow, running: bool) -> Experim
     )
 
 
-def _best(row: ExperimentRow) -> BestTrial | None:
-    if row.best_trial is None or row.best_value is None:
-        return None
-    return BestTrial(number=row.best_trial, value=row.best_value)
+def _trial_value(number: int | None, value: float | None) -> TrialValue | None:
+    return None if number is None or value is None else TrialValue(number=number, value=value)
 
 
 def recorded_wait(data: JsonObject | None) -> WaitsFor | None:
@@ -154,7 +154,13 @@ def report_file(home: Home, name: str) -> ReportFile | None:
 
 def objective_of(row: ExperimentRow) -> Objective:
     """Return what an experiment optimises."""
-    return Objective(metric=row.spec["objective"]["metric"], goal=row.spec["objective"]["goal"])
+    objective = row.spec["objective"]
+    return Objective(metric=objective["metric"], goal=objective["goal"], target=objective.get("target"))
+
+
+def max_trials_of(row: ExperimentRow) -> int:
+    """Return how many trials an experiment may make."""
+    return int(row.spec.get("max_trials") or row.algorithm["max_trials"])
 
 
 def is_full_training(row: TrialRow) -> bool:
@@ -283,10 +289,12 @@ def event(row: EventRow) -> Event:
 
 def parameters(space: SearchSpace, sources: Mapping[str, str] | None = None) -> tuple[Parameter, ...]:
     """Return the parameters of a space; `sources` says where their defaults and ranges come from."""
+    declared = declare(space)
     return tuple(
         Parameter(
             name=parameter.name,
             domain=describe_domain(parameter),
+            declaration=declared[parameter.name],
             fixed=parameter.size == 1,
             has_default=parameter.default is not NO_DEFAULT,
             default=_default(parameter),

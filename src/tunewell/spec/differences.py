@@ -26,7 +26,7 @@ BUDGET_FIELDS = frozenset(
 )
 
 #: Fields that may differ, too, and make no difference to the search.
-LABEL_FIELDS = frozenset({"project"})
+LABEL_FIELDS = frozenset({"project", "visibility"})
 
 #: Characters of a value that are shown: two paths or commands may differ at their ends alone.
 _LONGEST_VALUE = 500

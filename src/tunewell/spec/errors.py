@@ -119,15 +119,15 @@ class ArgumentError(SpecError):
 
 
 class SpecErrors(UserError):
-    """All that is wrong with one spec, as far as one error is not the consequence of another."""
+    """All that is wrong with a spec, or a request, as far as one error is not the consequence of another."""
 
     default_kind = "invalid-spec"
 
-    def __init__(self, errors: Sequence[UserError]) -> None:
-        """Take the errors, two at least, in the order in which they are to be shown."""
-        super().__init__(f"The spec has {len(errors)} errors")
+    def __init__(self, errors: Sequence[UserError], of: str = "The spec") -> None:
+        """Take the errors, two at least, in the order in which they are to be shown, and what has them."""
+        super().__init__(f"{of} has {len(errors)} errors")
         self.errors = tuple(errors)
-        self.args = (self.errors,)
+        self.args = (self.errors, of)
 
     def __str__(self) -> str:
         return "\n".join([f"{self.what}:", *self.lines(str)])

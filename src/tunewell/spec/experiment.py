@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from tunewell.spec.errors import SpecError, shown
-from tunewell.spec.names import is_name
+from tunewell.spec.names import Visibility, is_name
 from tunewell.spec.problems import Problems
 from tunewell.spec.quantities import Cores, CountOrShare, Duration, Flag, Number, Share, Size, WholeNumber
 from tunewell.spec.rules import KINDS, check_rules
@@ -340,6 +340,11 @@ class ExperimentSpec(_Model):
         "ended; what they reach there decides which one is the best.",
     )
     project: Label | None = Field(default=None, description="What experiments are grouped by; it can be changed later.")
+    visibility: Visibility = Field(
+        default="team",
+        description="Who sees it: `team`, every user of a service; `private`, its owner and administrators. It can be "
+        "changed later.",
+    )
     seed: CountFromZero = Field(default=0, description="Source of all randomness of the search.")
     resources: TrialResources = Field(default_factory=TrialResources, description="What one trial gets.")
     metric_pattern: Pattern | None = Field(

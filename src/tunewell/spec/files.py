@@ -20,6 +20,7 @@ from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.events import AliasEvent
 from ruamel.yaml.parser import ParserError
 from ruamel.yaml.reader import ReaderError
+from ruamel.yaml.representer import RoundTripRepresenter
 from ruamel.yaml.scanner import ScannerError
 
 from tunewell.spec.errors import DataError, SpecError, shortened, shown
@@ -32,6 +33,7 @@ _LONGEST_NAME, _LONGEST_PATH = 255, 3800
 #: Largest spec file, in bytes: reading one takes two seconds.
 LARGEST_FILE = 1_000_000
 _TOO_LONG = ("there is a number with thousands of digits", "Shorten it")
+_OTHER_BREAKS = re.compile("[\r\x85\u2028\u2029]")
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -81,10 +83,22 @@ def _read(path: Path) -> str:
 def to_yaml(spec: Mapping[str, Any]) -> str:
     """Return a spec as a file that would start the same search; fields without a value are left out."""
     yaml = YAML()
+    yaml.Representer = _Representer
     yaml.width = 1000
     text = io.StringIO()
     yaml.dump(_given(spec), text)
     return text.getvalue()
+
+
+class _Representer(RoundTripRepresenter):
+    """Escapes what is a line break to readers of YAML, and would come back as another one."""
+
+    def represent_str(self, data: str) -> Any:
+        style = '"' if _OTHER_BREAKS.search(data) else None
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style)
+
+
+_Representer.add_representer(str, _Representer.represent_str)
 
 
 def _given(fields: Mapping[str, Any]) -> dict[str, Any]:

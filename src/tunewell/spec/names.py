@@ -45,10 +45,16 @@ def is_dataset(value: object) -> bool:
 
 
 def full_name(owner: str, name: str) -> str:
-    """Return the full name of what `owner` calls `name`, which may name another owner."""
-    named, _, own = name.rpartition("/")
+    """Return the full name of what `owner` calls `name`, which may name another owner, also as addresses do."""
+    named, _, own = from_address(name).rpartition("/")
     owner = named or owner
     return own if owner == HOME_OWNER else f"{owner}/{own}"
+
+
+def called_by(user: str, name: str) -> str:
+    """Return what a user calls what has a full name: their own without its owner, which nobody else may leave out."""
+    owner, own = owner_of(name), own_name(name)
+    return own if owner == user else f"{owner}/{own}"
 
 
 def in_address(name: str) -> str:

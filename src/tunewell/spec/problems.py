@@ -44,9 +44,9 @@ class Problems:
             if not self.concern(*needs):
                 self.add(error)
 
-    def raise_any(self) -> None:
-        """Raise the errors, if there are any: a single one as it is, several as `SpecErrors`."""
+    def raise_any(self, of: str = "The spec") -> None:
+        """Raise the errors, if there are any: a single one as it is, several as `SpecErrors` of something."""
         if len(self._errors) == 1:
             raise self._errors[0]
         if self._errors:
-            raise SpecErrors(self._errors)
+            raise SpecErrors(self._errors, of)

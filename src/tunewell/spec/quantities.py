@@ -132,7 +132,7 @@ def parse_count_or_share(value: Any) -> int | float:
 
 
 Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer(_exact_duration)]
-Size = Annotated[int, BeforeValidator(parse_size)]
+Size = Annotated[int, BeforeValidator(parse_size, json_schema_input_type=int | str)]
 Flag = StrictBool
 WholeNumber = Annotated[int, BeforeValidator(parse_whole)]
 Number = Annotated[float, BeforeValidator(parse_number)]

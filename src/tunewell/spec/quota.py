@@ -7,9 +7,13 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from tunewell.spec.format import size
 from tunewell.spec.problems import Problems
 from tunewell.spec.quantities import Number, Size, WholeNumber
 from tunewell.spec.validation import gather_errors
+
+#: What counts to `disk_bytes`, for people.
+STORED = "experiments with their trials, data sets, uploads and code, all of them in the bin, too"
 
 _Count = Annotated[WholeNumber, Field(ge=0)]
 _Amount = Annotated[Number, Field(ge=0)]
@@ -24,7 +28,8 @@ class Quota(BaseModel):
     cpus: _Amount | None = Field(default=None, description="Cores in use at once.")
     gpus: _Count | None = Field(default=None, description="GPUs in use at once.")
     disk_bytes: Size | None = Field(
-        default=None, description="What experiments, data sets and uploads take up on the disk."
+        default=None,
+        description=f"What {STORED}, take up on the disk: bytes, or a size such as 20G.",
     )
     cpu_hours: _Amount | None = Field(default=None, description="Cores × hours in a calendar month (UTC).")
     gpu_hours: _Amount | None = Field(default=None, description="GPUs × hours in a calendar month (UTC).")
@@ -32,6 +37,13 @@ class Quota(BaseModel):
     def to_json(self) -> dict[str, Any]:
         """Return the limits that there are, as they are put on record."""
         return self.model_dump(mode="json", exclude_none=True)
+
+
+def amount(name: str, value: float) -> str:
+    """Return a limit of a quota, or what is used of one, with its unit: `2`, `1.5 GiB`, `40 h`."""
+    if name == "disk_bytes":
+        return size(int(value))
+    return f"{value:g} h" if name.endswith("_hours") else f"{value:g}"
 
 
 class _Limited(BaseModel):
@@ -52,7 +64,7 @@ def parse_quota(data: Any) -> Quota:
     except ValidationError as error:
         problems = Problems()
         gather_errors(error, _Limited, problems)
-        problems.raise_any()
+        problems.raise_any("The quota")
         raise AssertionError("something is wrong") from None
 
 

@@ -16,6 +16,7 @@ from enum import Enum
 from typing import Any, NoReturn, TypeGuard
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tunewell.spec.errors import SpecError, closest, nearest, shortened, shown
 from tunewell.spec.problems import Problems
@@ -130,6 +131,14 @@ class Numeric:
         scaled = math.log(value) if self.log else float(value)
         return min(max((scaled - lower) / (upper - lower), 0.0), 1.0) if lower < upper else 0.5
 
+    def positions(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return `to_unit` of many values at once; NaN of NaN."""
+        lower, upper = self._edges()
+        if lower == upper:
+            return np.where(np.isnan(values), np.nan, 0.5)
+        scaled = np.log(values) if self.log else values
+        return np.clip((scaled - lower) / (upper - lower), 0.0, 1.0)
+
     def contains(self, value: Value) -> bool:
         """Whether `value` is a number of the right kind, in range, and on a step if there are steps."""
         if not is_number(value) or not self.low <= value <= self.high:
@@ -207,6 +216,10 @@ class Choice:
     def to_unit(self, value: Value) -> float:
         """Return the middle of the share of `value`."""
         return (self.index(value) + 0.5) / self.size
+
+    def positions(self, places: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return `to_unit` of many values at once, which are given by their places; NaN of NaN."""
+        return (places + 0.5) / self.size
 
     def contains(self, value: Value) -> bool:
         """Whether `value` is one of the values."""

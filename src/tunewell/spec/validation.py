@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -75,7 +75,7 @@ def _error_of(path: str, item: ErrorDetails) -> SpecError:
 
 def _unknown(location: tuple[int | str, ...], root: type[BaseModel]) -> tuple[SpecError, list[str]]:
     """Return the error for a name that no field has, and the paths of those that it may have been meant for."""
-    path, name, model = _path(location), str(location[-1]), _model_at(root, location[:-1])
+    path, name, model = _path(location), str(location[-1]), model_at(root, location[:-1])
     for field, inner in _inner_models(root).items():
         if model is root and name in inner.model_fields:
             return SpecError(path, "there is no such field here", f"Write it inside `{field}`"), [field]
@@ -84,7 +84,8 @@ def _unknown(location: tuple[int | str, ...], root: type[BaseModel]) -> tuple[Sp
     return error, [_path((*location[:-1], meant))] if meant else []
 
 
-def _model_at(model: type[BaseModel], path: tuple[Any, ...]) -> type[BaseModel]:
+def model_at(model: type[BaseModel], path: Sequence[Any]) -> type[BaseModel]:
+    """Return the model that a part of a model is of."""
     for part in path:
         model = _inner_models(model).get(part, model)
     return model

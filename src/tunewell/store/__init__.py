@@ -12,7 +12,6 @@ from tunewell.store.rows import (
     ReportRow,
     RequestRow,
     ResultRow,
-    TrialPage,
     TrialRow,
 )
 from tunewell.store.store import Store
@@ -32,6 +31,5 @@ __all__ = [
     "ResultRow",
     "Store",
     "Transaction",
-    "TrialPage",
     "TrialRow",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -106,6 +106,8 @@ class ExperimentRow:
     #: Number of the trial of the default configuration; in a population the last of those that went on from it without
     #: a change. None: the search did not begin with one.
     default_trial: int | None
+    #: Its value, if it was trained in full and its value counts.
+    default_value: float | None
 
 
 class Standing(NamedTuple):
@@ -158,12 +160,21 @@ class TrialRow:
 
 
 @dataclass(frozen=True, slots=True)
-class TrialPage:
-    """A part of a list of trials."""
+class TrialColumns:
+    """Facts of many trials, a sequence a fact; None where a trial has none. As those of `TrialRow`."""
 
-    trials: tuple[TrialRow, ...]
-    #: Where the next part begins; None: this is the last one.
-    next: str | None
+    numbers: Sequence[int] = ()
+    states: Sequence[str] = ()
+    causes: Sequence[str | None] = ()
+    origins: Sequence[str] = ()
+    values: Sequence[float | None] = ()
+    fidelities: Sequence[float] = ()
+    parents: Sequence[int | None] = ()
+    started_at: Sequence[float | None] = ()
+    ended_at: Sequence[float | None] = ()
+    ended_after: Sequence[float | None] = ()
+    cost_seconds: Sequence[float] = ()
+    parameters: Sequence[JsonObject] = ()
 
 
 @dataclass(frozen=True, slots=True)

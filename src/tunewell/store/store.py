@@ -21,6 +21,7 @@ from tunewell.store.queries.jobs import JobQueries
 from tunewell.store.queries.people import PeopleQueries
 from tunewell.store.queries.reports import ReportQueries
 from tunewell.store.queries.storage import StorageQueries
+from tunewell.store.queries.trial_columns import TrialColumnQueries
 from tunewell.store.queries.trials import TrialQueries
 from tunewell.store.rows import HomeRow
 from tunewell.store.session import Owned, Session
@@ -42,7 +43,9 @@ def _alone(write: Callable[Concatenate[Transaction, P], R]) -> Callable[Concaten
     return written
 
 
-class Store(ExperimentQueries, TrialQueries, ReportQueries, JobQueries, PeopleQueries, StorageQueries):
+class Store(
+    ExperimentQueries, TrialQueries, TrialColumnQueries, ReportQueries, JobQueries, PeopleQueries, StorageQueries
+):
     """One database. Any thread may read; one thread at a time writes; several processes may have it open.
 
     Reads see what has been committed, not what a transaction of the same thread holds open. Where nothing else is

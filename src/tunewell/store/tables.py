@@ -152,25 +152,10 @@ trial = Table(
     sqlite_with_rowid=False,
 )
 Index("trial_by_state", trial.c.experiment_id, trial.c.state, trial.c.number)
-# Of ended trials alone, so that a trial enters each once: until then it has neither value nor end.
-_ended, _valued = "ended_order IS NOT NULL", "value IS NOT NULL"
-_valueless = f"{_ended} AND value IS NULL"
+# Of ended trials alone, so that a trial enters each once. Lists by other columns are made from `trial_columns`.
+_ended, _failed = "ended_order IS NOT NULL", "cause IS NOT NULL"
 _partial_index("trial_by_end", _ended, trial.c.experiment_id, trial.c.state, trial.c.ended_order, trial.c.number)
-_partial_index("trial_by_value", _valued, trial.c.experiment_id, trial.c.state, trial.c.value, trial.c.number)
-_partial_index("trial_without_value", _valueless, trial.c.experiment_id, trial.c.state, trial.c.number)
-_failed = "cause IS NOT NULL"
 _partial_index("trial_by_cause", _failed, trial.c.experiment_id, trial.c.cause, trial.c.number)
-_partial_index(
-    "trial_by_cause_and_end", _failed, trial.c.experiment_id, trial.c.cause, trial.c.ended_order, trial.c.number
-)
-_partial_index(
-    "trial_by_cause_and_value",
-    f"{_failed} AND {_valued}",
-    trial.c.experiment_id,
-    trial.c.cause,
-    trial.c.value,
-    trial.c.number,
-)
 _partial_index("trial_best", "loss IS NOT NULL AND fidelity = 1", trial.c.experiment_id, trial.c.loss, trial.c.number)
 _partial_index(
     "trial_best_in_part", "loss IS NOT NULL AND fidelity < 1", trial.c.experiment_id, trial.c.loss, trial.c.number

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import delete, insert
+from sqlalchemy import delete, insert, select
 
+from tunewell.spec.states import ExperimentState
 from tunewell.store.rows import HomeRow
-from tunewell.store.tables import home
+from tunewell.store.tables import experiment, home
 from tunewell.store.writes.experiments import ExperimentWrites
 from tunewell.store.writes.jobs import JobWrites
 from tunewell.store.writes.people import PeopleWrites
@@ -24,6 +25,14 @@ class Transaction(ExperimentWrites, TrialWrites, JobWrites, RequestWrites, Peopl
     A transaction of reports, progress and elapsed time alone survives the death of the process, any other also the loss
     of power.
     """
+
+    def let_go_on(self, name: str, now: float | None = None) -> None:
+        """Have an experiment that has ended run again; what was asked of it before is dealt with. Others stay so."""
+        this = experiment.c.id == self._find(name).id
+        state = ExperimentState(self._execute(select(experiment.c.state).where(this)).scalar_one())
+        if state.final:
+            self.close_requests(name, now)
+            self.set_experiment_state(name, state, ExperimentState.RUNNING, now=now)
 
     def set_home(self, row: HomeRow) -> None:
         """Replace the home whose folders belong to the database."""

@@ -20,6 +20,8 @@ class DataSummary:
     counts: Mapping[str, Sequence[int]] = field(default_factory=dict)
     #: What is counted for each class, such as `object`; the default: items.
     counted: str = ""
+    #: How large objects of the training data are, such as `2 to 4 %` → their number; empty for data without objects.
+    sizes: Mapping[str, int] = field(default_factory=dict)
     #: What is odd about it, a sentence each.
     notes: Sequence[str] = ()
 

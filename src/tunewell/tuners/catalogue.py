@@ -48,27 +48,42 @@ PROMOTING = ("bayesian", "grid", "random")
 DEFAULT_POPULATION, DEFAULT_ROUNDS, LEAST_POPULATION, LEAST = 8, 10, 4, 2
 
 
+#: Name of an algorithm → what it does, and when to take it.
+DESCRIPTIONS: Mapping[str, str] = {
+    AUTO: "Takes the one that suits the space and the number of trials, and says why.",
+    "bayesian": "Learns from every trial which ones promise most: the best choice where a trial takes minutes or more.",
+    "tpe": "Tells good from bad trials by their densities: quick to propose, for long searches over many choices.",
+    "random": "Draws each trial at random: a baseline, and all trials can run at once.",
+    "evolutionary": "Trains a population in rounds, the worst taking over weights and values of the best: take the "
+    "model that comes out of it, since its final values may do worse in a new training.",
+    "pshe2": "Moves particles with momentum towards the best points found: for smooth spaces of a few numbers.",
+    "cmaes": "Moves and stretches a distribution towards the better half of each generation: for many numbers.",
+    "grid": "Tries every point of a grid: for a few parameters with a few values each.",
+}
 #: Name of an algorithm → its options.
 OPTIONS: Mapping[str, Mapping[str, Option]] = {
-    "bayesian": {"initial_trials": WholeNumber(1, 20)},
-    "cmaes": {"population_size": WholeNumber(4, 1000)},
+    "bayesian": {"initial_trials": WholeNumber(1, 20, 8, "Trials spread over the space before it learns")},
+    "cmaes": {"population_size": WholeNumber(4, 1000, None, "Trials of a generation")},
     "evolutionary": {
-        "population_size": WholeNumber(2, 1000),
-        "rounds": WholeNumber(2, 1000),
-        "disturbance_interval": WholeNumber(1, 20),
-        "disturbance_ratio": Real(0.01, 0.5),
-        "random_probability": Real(0.0, 1.0),
-        "explore": OneOf(EXPLORE),
-        "asynchronous": OneOf((True, False)),
+        "population_size": WholeNumber(2, 1000, None, "Members of the population"),
+        "rounds": WholeNumber(2, 1000, None, "Rounds, each a trial of every member"),
+        "disturbance_interval": WholeNumber(1, 20, None, "Epochs of a round; all rounds together are a full training"),
+        "disturbance_ratio": Real(0.01, 0.5, 0.25, "Share of the worst that take over from the best"),
+        "random_probability": Real(0.0, 1.0, None, "Probability that a value is drawn anew, not just disturbed"),
+        "explore": OneOf(EXPLORE, EXPLORE[0], "How values of the best are changed"),
+        "asynchronous": OneOf((True, False), False, "Whether members go on without waiting for the others"),
     },
-    "grid": {"points": WholeNumber(1, 1000)},
+    "grid": {"points": WholeNumber(1, 1000, DEFAULT_POINTS, "Points of each continuous parameter")},
     "pshe2": {
-        "population_size": WholeNumber(2, 1000),
-        "proposals": WholeNumber(1, 10_000),
-        "faithful": OneOf((True, False)),
+        "population_size": WholeNumber(2, 1000, None, "Particles"),
+        "proposals": WholeNumber(1, 10_000, 100, "Moves that a model compares before one is tried"),
+        "faithful": OneOf((True, False), False, "Whether it keeps to the published method, without the model"),
     },
-    "random": {"sequence": OneOf(SEQUENCES)},
-    "tpe": {"initial_trials": WholeNumber(1, 20), "candidates": WholeNumber(1, 10_000)},
+    "random": {"sequence": OneOf(SEQUENCES, SEQUENCES[0], "How points are drawn: independent, or spread evenly")},
+    "tpe": {
+        "initial_trials": WholeNumber(1, 20, 8, "Trials spread over the space before it learns"),
+        "candidates": WholeNumber(1, 10_000, 64, "Configurations that are compared for each trial"),
+    },
 }
 
 

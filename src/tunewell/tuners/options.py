@@ -11,6 +11,14 @@ from tunewell.spec.space import is_number, same
 class Option(Protocol):
     """The values of one option. `str` says for people what they are."""
 
+    @property
+    def default(self) -> Any:
+        """The value that it has where none is given; None: that follows from the space or the number of trials."""
+
+    @property
+    def meaning(self) -> str:
+        """What it is, for people: no sentence, without a full stop."""
+
     def accepts(self, value: Any) -> bool:
         """Whether `value` is one of them."""
 
@@ -21,6 +29,8 @@ class WholeNumber:
 
     low: int
     high: int
+    default: int | None = None
+    meaning: str = ""
 
     def accepts(self, value: Any) -> bool:
         """Whether `value` is one of them."""
@@ -36,6 +46,8 @@ class Real:
 
     low: float
     high: float
+    default: float | None = None
+    meaning: str = ""
 
     def accepts(self, value: Any) -> bool:
         """Whether `value` is one of them."""
@@ -50,6 +62,8 @@ class OneOf:
     """A few words, or true and false."""
 
     values: tuple[str | bool, ...]
+    default: str | bool | None = None
+    meaning: str = ""
 
     def accepts(self, value: Any) -> bool:
         """Whether `value` is one of them (1 is not true)."""

@@ -16,6 +16,8 @@ from tunewell.api.app import make_app as make_whole
 from tunewell.api.guard import Guard
 from tunewell.api.settings import Settings
 from tunewell.api.sizes import takes
+from tunewell.console.app import add_console
+from tunewell.console.page import problem_page
 from tunewell.service.service import Service
 from tunewell.service.types import Caller
 
@@ -47,6 +49,7 @@ class People:
 def make_app(service: Service, settings: Settings) -> FastAPI:
     """Return the whole app behind its guard, as a worker serves it, with routes for what no other does."""
     app = make_whole(service, settings)
+    add_console(app)
 
     @app.post("/api/v1/small")
     @takes(10)
@@ -61,7 +64,7 @@ def make_app(service: Service, settings: Settings) -> FastAPI:
     def bug() -> None:
         raise ValueError("something private")
 
-    app.add_middleware(Guard, service=service, settings=settings)
+    app.add_middleware(Guard, service=service, settings=settings, show_problem=problem_page)
     return app
 
 

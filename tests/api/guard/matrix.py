@@ -13,7 +13,6 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 SAFE = ("GET", "HEAD", "OPTIONS")
 #: Addresses that no route knows.
 UNKNOWN = (
-    "/",
     "/api",
     "/api/v1/nothing",
     "/api/v1/users/../me",

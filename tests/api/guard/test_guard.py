@@ -16,7 +16,7 @@ from tests.api.guard.asking import HOST, Answer, Asker
 from tests.api.guard.conftest import ADA, SECRET, SPEC, People
 from tests.api.guard.matrix import SAFE, Operation, operations
 from tunewell.api.rates import Buckets
-from tunewell.api.visits import COOKIE, PUBLIC, SECURE_COOKIE
+from tunewell.api.visits import COOKIE, PUBLIC, SECURE_COOKIE, STATIC
 from tunewell.service import credentials
 from tunewell.service.proofs import new_secret
 from tunewell.service.service import Service
@@ -33,6 +33,11 @@ THOROUGH = ("/api/v1/users/{name}", "/healthz", "/api/v1/nothing")
 def every(ask: Asker) -> list[Operation]:
     """Return every route of the app with every method."""
     return operations(ask.app)  # type: ignore[arg-type]
+
+
+def is_public(operation: Operation) -> bool:
+    """Whether nobody need say who asks."""
+    return operation.template in PUBLIC or operation.template.startswith(STATIC)
 
 
 def check_refused(answer: Answer, status: int, kind: str) -> None:
@@ -63,7 +68,7 @@ def test_nobody_gets_in_without_a_proof(ask: Asker, service: Service) -> None:
     before, seen = state(service), set()
     for operation in every(ask):
         answer = ask(operation.method, operation.path())
-        if operation.template in PUBLIC:
+        if is_public(operation):
             assert answer.status in (200, 401, 404, 405, 503)
             continue
         check_refused(answer, 401, "unauthenticated")
@@ -122,7 +127,7 @@ def test_a_wrong_proof_is_none(ask: Asker, service: Service) -> None:
     secret = service.create_token("t", owner="ada").secret
     before = state(service)
     for operation in every(ask):
-        if operation.template in PUBLIC:
+        if is_public(operation):
             continue
         of_all = operation.template in THOROUGH
         for what in proofs if of_all else ("expired", "revoked", "a session that was ended"):
@@ -231,7 +236,7 @@ def test_a_cookie_counts_from_our_own_pages_alone(ask: Asker, service: Service) 
         assert ask("GET", "/api/v1/me", {**cookie, **headers}).json["name"] == "owner"
     before = state(service)
     for operation in every(ask):
-        if operation.template in PUBLIC:
+        if is_public(operation):
             continue
         for headers in foreign if operation.method in SAFE else (*foreign, *typed):
             check_refused(ask(operation.method, operation.path(), {**cookie, **headers}), 401, "unauthenticated")
@@ -366,7 +371,7 @@ def test_the_credential_of_an_attempt_is_good_for_its_reports_alone(
     """Every other address, of other trials too, is closed to it; and this one is when the attempt has ended."""
     place = "/api/v1/experiments/{}/trials/{}/reports"
     for operation in every(ask):
-        if operation.template not in PUBLIC:
+        if not is_public(operation):
             answer = ask(operation.method, operation.path(name="f"), token=attempts[0])
             check_refused(answer, 403, "forbidden")
     for name, credential, key in (

@@ -38,6 +38,7 @@ def test_a_command_runs_in_its_code(service: Service, ada: Service) -> None:
     assert found.state is ExperimentState.COMPLETED and found.best is not None and found.best.value == 0.5
     assert (found.spec["code"], found.spec["working_directory"]) == (code.id, None)
     assert ada.create({**SPEC, "code": code.id}).kind == "finished"
+    assert ada.create(ada.clone("e").spec).name == "ada/e-2"
     assert ada.find_content(code.id).kind == "code"
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import stat
 import time
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from tests.service.storage.archives import FILES, decent, tar_entry, tar_of, zip_of
 from tests.service.storage.conftest import as_, sent
@@ -16,8 +18,9 @@ from tunewell.service.service import Service
 from tunewell.service.storage.limits import BIN_SECONDS
 from tunewell.service.storage.place import Place
 from tunewell.service.storage.tidying import tidy
+from tunewell.service.storage.unpacking import remove
 from tunewell.spec.errors import ConflictError, DataError, ForbiddenError, NotFoundError, SpecError, UserError
-from tunewell.spec.states import JobState
+from tunewell.spec.states import ExperimentState, JobState
 from tunewell.tasks.image_classification.digits import write_digits
 
 SPEC: dict[str, Any] = {"name": "e", "task": "image-classification", "max_trials": 1}
@@ -195,13 +198,16 @@ def test_an_experiment_uses_it(service: Service, ada: Service, bob: Service, dig
     assert service.store.experiment("ada/e").spec["data"] == str((service.home.datasets / made.sha256).resolve())
     assert ada.create(spec).kind == "continued"
     assert bob.create({**SPEC, "name": "of-bob", "data": "dataset:ada/digits"}).kind == "new"
+    assert (ada.clone("e").spec["data"], bob.clone("ada/e").spec["data"]) == ("dataset:digits", "dataset:ada/digits")
+    assert bob.check(bob.clone("ada/e").spec).findings
     with service.store.transaction() as tx:
         tx.set_facts("bob/of-bob", {"visibility": "private"})
     for forever in (False, True):
         with pytest.raises(ConflictError, match="'ada/digits' is used by ada/e and 1 experiment of others") as refused:
             ada.delete_dataset("digits", forever=forever)
         assert refused.value.kind == "dataset-used" and refused.value.facts == {"experiments": ["ada/e"]}
-    assert ada.dataset("digits") == made
+    told = ada.dataset("digits")
+    assert told == made.model_copy(update={"uses": 2, "used_by": ("ada/e",)})
 
 
 def test_what_a_caller_may_not_see_cant_be_used(service: Service, ada: Service, bob: Service, digits: bytes) -> None:
@@ -222,12 +228,91 @@ def test_what_a_caller_may_not_see_cant_be_used(service: Service, ada: Service, 
 def test_a_look_at_it(service: Service, ada: Service, digits: bytes) -> None:
     """What a look at every item finds is told with the data set, pictures that are bombs among it."""
     ada.add_dataset("digits", upload=sent(ada, digits).id)
+    with pytest.raises(NotFoundError, match="Nobody has looked at data set 'ada/digits' yet"):
+        ada.dataset_view("digits")
     job = ada.check_dataset("digits", "image-classification")
-    assert ada.dataset("digits").job == job.id and ada.dataset("digits").findings is None
+    told = ada.dataset("digits")
+    assert (told.job, told.job_state, told.job_task) == (job.id, JobState.WAITING, "image-classification")
+    assert told.findings is None
     done = service.carry_out(job.id)
     assert done.state is JobState.SUCCEEDED, done.detail
-    findings = ada.dataset("digits").findings
-    assert findings
+    assert ada.dataset("digits").findings
+    assert ada.dataset("digits").job_state is JobState.SUCCEEDED
+
+
+def test_what_a_look_has_found(service: Service, ada: Service, bob: Service, tmp_path: Path) -> None:
+    """Splits, classes, broken and copied pictures, and samples as small pictures, for whoever sees the data set."""
+    folder = tmp_path / "digits"
+    write_digits(folder)
+    files = {path: path.read_bytes() for path in sorted(folder.rglob("*.png"))[::20]}
+    train = next(path for path in files if "train" in path.parts)
+    val = next(path for path in files if "val" in path.parts)
+    files[val] = files[train]  # a copy
+    files[train.with_name("broken.png")] = files[train][:50]
+    entries = [(path.relative_to(folder).as_posix(), data) for path, data in files.items()]
+    ada.add_dataset("digits", upload=sent(ada, tar_of(*entries)).id)
+    service.carry_out(ada.check_dataset("digits", "image-classification").id)
+    view = bob.dataset_view("ada/digits")
+    assert (view.task, view.unit, view.counted, view.sizes) == ("image-classification", "picture", "picture", {})
+    assert set(view.items) == {"train", "val", "test"}
+    assert [sum(column) for column in zip(*view.counts.values(), strict=True)] == list(view.items.values())
+    assert list(view.broken) == [train.with_name("broken.png").relative_to(folder).as_posix()]
+    assert (view.broken_count, view.copies_count) == (1, 1)
+    ((copy, original),) = view.copies
+    assert copy.caption.startswith("val: ")
+    assert original.caption.startswith("train: ")
+    samples = [sample for samples in view.examples.values() for sample in samples]
+    assert {sample.picture for sample in (*samples, copy, original)} <= set(range(1, 200))
+    for sample in samples:
+        assert sample.picture is not None
+        with Image.open(BytesIO(b"".join(bob.dataset_sample("ada/digits", sample.picture)))) as picture:
+            assert picture.format == "JPEG"
+            assert max(picture.size) <= view.width
+    for number in (0, -1, 10_000):
+        with pytest.raises(NotFoundError, match=f"There is no sample {number}"):
+            bob.dataset_sample("ada/digits", number)
+    with service.store.transaction() as tx:
+        tx.set_dataset(service.store.dataset("ada/digits").id, {"visibility": "private"})
+    for ask in (lambda: bob.dataset_view("ada/digits"), lambda: bob.dataset_sample("ada/digits", 1)):
+        with pytest.raises(NotFoundError, match="There is no data set"):
+            ask()
+
+
+def test_a_look_that_fails_says_why(service: Service, ada: Service, digits: bytes) -> None:
+    """Data that the task can't read are told with the data set; there is nothing to be shown."""
+    made = ada.add_dataset("digits", upload=sent(ada, digits).id)
+    job = ada.check_dataset("digits", "image-classification")
+    remove(service.home.datasets / made.sha256)
+    service.carry_out(job.id)
+    told = ada.dataset("digits")
+    assert told.job_state is JobState.FAILED
+    assert told.job_detail.startswith("ada/digits: it does not exist")
+    assert told.findings is None
+    with pytest.raises(NotFoundError, match="Nobody has looked"):
+        ada.dataset_view("digits")
+
+
+def test_what_is_wrong_with_it_names_the_data_set(ada: Service) -> None:
+    """Where it lies in the home is nobody's business, nor how it is called there."""
+    made = ada.add_dataset("odd", upload=sent(ada, tar_of(("dog/a.txt", b"no picture"))).id)
+    with pytest.raises(DataError, match=r"^ada/odd/dog: there are no pictures") as refused:
+        ada.check_dataset("odd", "image-classification")
+    assert made.sha256 not in str(refused.value)
+
+
+def test_what_uses_it(service: Service, ada: Service, bob: Service, digits: bytes) -> None:
+    """A data set tells how many experiments use it, and names those that the caller sees and that are in no bin."""
+    ada.add_dataset("digits", upload=sent(ada, digits).id)
+    for name in ("first", "second", "third"):
+        bob.create({**SPEC, "name": name, "data": "dataset:ada/digits"})
+    bob.update("second", {"visibility": "private"})
+    with service.store.transaction() as tx:
+        tx.set_experiment_state("bob/third", ExperimentState.CREATED, ExperimentState.RUNNING)
+        tx.set_experiment_state("bob/third", ExperimentState.RUNNING, ExperimentState.STOPPED)
+    bob.delete("third")
+    assert (ada.dataset("digits").uses, ada.dataset("digits").used_by) == (3, ("bob/first",))
+    assert bob.dataset("ada/digits").used_by == ("bob/second", "bob/first")
+    assert bob.datasets().items[0].used_by == ("bob/second", "bob/first")
 
 
 # Folders --------------------------------------------------------------------------------------------------
@@ -316,3 +401,12 @@ def test_who_allows_folders(service: Service, ada: Service, data: Path) -> None:
     with pytest.raises(NotFoundError):
         service.withdraw_folder(data)
     assert service.allowed_folders() == ()
+
+
+def test_a_sample(ada: Service) -> None:
+    """The service brings pictures along for a first search; what it does not have is said, with what it has."""
+    made = ada.add_dataset("first", sample="digits", key="k")
+    assert made.files == 1797 and ada.add_dataset("first", sample="digits", key="k") == made
+    assert ada.check({"name": "e", "task": "image-classification", "network": "small-cnn", "data": "dataset:first"})
+    with pytest.raises(UserError, match=r"no sample 'digit'.*digits"):
+        ada.add_dataset("second", sample="digit")

@@ -1,4 +1,4 @@
-"""What the service offers: tasks, networks, machines."""
+"""What the service offers: tasks, networks, algorithms, machines."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path
 
 from tunewell.api.answers import whole
 from tunewell.api.asked import AsCaller
-from tunewell.service.types import Capacity, Network, Page, Queue, Task
+from tunewell.service.types import Algorithm, Capacity, Network, Page, Queue, Task
 from tunewell.spec.errors import NotFoundError, nearest
 
 router = APIRouter(tags=["catalogue"])
@@ -36,6 +36,12 @@ def network_of_task(verbs: AsCaller, task: _Task, network: _Network) -> Network:
 def network(verbs: AsCaller, network: _Network) -> Network:
     """Return a network with its parameters."""
     return verbs.network(network)
+
+
+@router.get("/algorithms", summary="List the search algorithms")
+def algorithms(verbs: AsCaller) -> Page[Algorithm]:
+    """Return the search algorithms with their options, the one that chooses among the others first."""
+    return whole(verbs.algorithms())
 
 
 @router.get("/queue", summary="Read what waits, and why")

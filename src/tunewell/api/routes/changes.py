@@ -47,6 +47,9 @@ def events(
     name: Name,
     after: After = 0,
     limit: Limit = MOST,
+    trial: Annotated[
+        int | None, Query(description="Only entries about the trial of this number.", ge=1, le=2**31 - 1)
+    ] = None,
     last_event: LastEvent = None,
 ) -> Response:
     """Send the entries of an experiment's audit trail, those behind `after` first, then what happens.
@@ -55,9 +58,11 @@ def events(
     the id to give as `after`.
     """
     if prefers_json(request):
-        found = verbs.events(name, after, limit)
+        found = verbs.events(name, after, limit, trial=trial)
         return json_of(Page(items=found, next=str(found[-1].id) if len(found) == limit else None))
     version = verbs.version()
     full = verbs.experiment(name).name
-    place = streams.Place(full, after if last_event is None else last_event, version)
+    if trial is not None:
+        verbs.trial(name, trial)
+    place = streams.Place(full, after if last_event is None else last_event, version, trial)
     return streams.EventStream(streams.experiment_events(verbs, caller, watcher, request.app.state.settings, place))

@@ -6,10 +6,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Request, Response
 
-from tunewell.api.answers import located
+from tunewell.api.answers import located, whole
 from tunewell.api.asked import AsCaller, Key, Sha256
 from tunewell.api.document import CREATED
-from tunewell.service.types import Code, Content
+from tunewell.service.types import Code, CodeFile, Content, Page
 
 router = APIRouter(tags=["code"])
 
@@ -32,6 +32,12 @@ def add_code(
 def code(verbs: AsCaller, id: Sha256) -> Code:
     """Return code that the caller has sent."""
     return verbs.code(id)
+
+
+@router.get("/code/{id}/files", summary="List the files of code")
+def code_files(verbs: AsCaller, id: Sha256) -> Page[CodeFile]:
+    """Return the files of code that the caller has sent, by path."""
+    return whole(verbs.code_files(id))
 
 
 @router.get("/contents/{sha256}", summary="Find a content that the service has")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Query, Request, Response
+from fastapi import APIRouter, Body, Path, Query, Request, Response
 
-from tunewell.api.answers import accepted, located, whole
+from tunewell.api.answers import accepted, located, shown, whole
 from tunewell.api.asked import AsCaller, Cursor, Key, Limit, Name, Text
-from tunewell.api.document import ACCEPTED, CREATED
-from tunewell.service.types import DataSet, Job, Page
+from tunewell.api.document import ACCEPTED, CREATED, PICTURE
+from tunewell.service.types import DataSet, DataSetView, Job, Page
 from tunewell.service.verbs import PAGE
 from tunewell.spec.names import Visibility, in_address
 
@@ -40,11 +40,15 @@ def add_dataset(
     folder: Annotated[
         str | None, Body(description="A folder of the service, in one that is allowed.", max_length=4000)
     ] = None,
+    sample: Annotated[
+        str | None, Body(description="Pictures that the service brings along: `digits`.", max_length=64)
+    ] = None,
     visibility: Annotated[Visibility, Body(description="Who sees it.")] = "team",
     key: Key = None,
 ) -> DataSet:
-    """Make a data set of one thing: an upload, which goes; a content that the service has; or a folder."""
-    made = verbs.add_dataset(name, upload=upload, content=content, folder=folder, visibility=visibility, key=key)
+    """Make a data set of one thing: an upload, which goes; a content that the service has; a folder; or a sample."""
+    source = {"upload": upload, "content": content, "folder": folder, "sample": sample}
+    made = verbs.add_dataset(name, **source, visibility=visibility, key=key)
     located(request, response, f"/datasets/{in_address(made.name)}")
     return made
 
@@ -68,6 +72,25 @@ def check_dataset(
 ) -> Job:
     """Have every item opened, as a task reads it; `findings` of the data set are then what was found."""
     return accepted(request, response, verbs.check_dataset(name, task, key=key))
+
+
+@router.get("/datasets/{name}/view", summary="Read what a check of a data set has found")
+def dataset_view(verbs: AsCaller, name: Name) -> DataSetView:
+    """Return classes, odd and broken items, and samples, as the last check of the data set has found them."""
+    return verbs.dataset_view(name)
+
+
+@router.get(
+    "/datasets/{name}/samples/{number}",
+    summary="Read the picture of a sample",
+    response_class=Response,
+    responses=PICTURE,
+)
+def dataset_sample(
+    verbs: AsCaller, name: Name, number: Annotated[int, Path(description="Number of a sample.", ge=1, le=2**31 - 1)]
+) -> Response:
+    """Return the picture of a sample of the view: small, and made anew by the service."""
+    return shown(verbs.dataset_sample(name, number), "image/jpeg")
 
 
 @router.delete("/datasets/{name}", status_code=204, summary="Delete a data set")

@@ -6,12 +6,15 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Path, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from tunewell.api.asked import AsCaller, Cursor, Key, Limit
+from tunewell.service.people import check_user_name
 from tunewell.service.types import AuditEntry, Me, NewToken, Page, SignInLink, Token, User
 from tunewell.service.verbs import PAGE
+from tunewell.spec.errors import UserError
 from tunewell.spec.names import Role
+from tunewell.spec.quota import Quota
 
 router = APIRouter(tags=["people"])
 
@@ -20,6 +23,14 @@ _Owner = Annotated[str | None, Query(description="Whose; default: one's own.", m
 _Who = Annotated[
     str | None, Query(description="Only what this user did; empty: what nobody known tried.", pattern=r"^[^\x00]*$")
 ]
+
+
+def _user_name(name: str) -> str:
+    try:
+        check_user_name(name)
+    except UserError as error:
+        raise ValueError(error.what, error.remedy) from None
+    return name
 
 
 class UserChanges(BaseModel):
@@ -33,7 +44,7 @@ class UserChanges(BaseModel):
     #: The user's share of what there is, in proportion to those of others.
     weight: float = Field(1.0, gt=0)
     #: What is limited → how much of it the user may have.
-    quota: dict[str, int | float | str] = Field({}, max_length=20, examples=[{"gpus": 2}])
+    quota: Quota = Field(Quota(), examples=[{"gpus": 2, "disk_bytes": "20G"}])
     #: Whether the user is shut out.
     disabled: bool = False
 
@@ -43,14 +54,14 @@ class NewUser(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    name: str = Field(max_length=50, examples=["ada"])
+    name: Annotated[str, AfterValidator(_user_name)] = Field(max_length=50, examples=["ada"])
     role: Role = "user"
     #: Whether the user may have code of their own run.
     run_code: bool = False
     #: The user's share of what there is, in proportion to those of others.
     weight: float = Field(1.0, gt=0)
     #: What is limited → how much of it the user may have.
-    quota: dict[str, int | float | str] = Field({}, max_length=20, examples=[{"gpus": 2}])
+    quota: Quota = Field(Quota(), examples=[{"gpus": 2, "disk_bytes": "20G"}])
 
 
 class TokenAsked(BaseModel):

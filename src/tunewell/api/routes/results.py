@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
-from tunewell.api.answers import REPORT_POLICY, streamed, whole
-from tunewell.api.asked import AsCaller, Key, Name
-from tunewell.api.document import ARCHIVE, EXPORT, PAGE_OF_HTML
+from tunewell.api.answers import PICTURE_POLICY, REPORT_POLICY, streamed, whole
+from tunewell.api.asked import AsCaller, Key, Name, Text, Wanted
+from tunewell.api.document import ARCHIVE, DRAWING, EXPORT, PAGE_OF_HTML, WITHIN
+from tunewell.reports.charts import standalone
 from tunewell.service.types import (
     Chart,
     Evaluation,
     Finalist,
     Model,
     ModelKind,
+    Overview,
     Page,
+    ParameterImportance,
     ReportFile,
     SearchResult,
-    Snapshot,
     TrialResult,
 )
 from tunewell.service.verbs import MOST, ChartName, ExportFormat
@@ -40,23 +42,32 @@ def top(
     return whole(verbs.top(name, number))
 
 
-@router.get("/experiments/{name}/snapshot", summary="Read a search as it is now")
-def snapshot(
+@router.get("/experiments/{name}/overview", summary="Read a search as it is now")
+def overview(
     verbs: AsCaller,
     name: Name,
     recent: Annotated[int, Query(description="How many of the last that ended.", ge=1, le=MOST)] = 30,
-) -> Snapshot:
+) -> Overview:
     """Return a search with its trials that run and wait, and the last that ended."""
-    return verbs.snapshot(name, recent)
+    return verbs.overview(name, recent)
 
 
-@router.get("/experiments/{name}/export", summary="Export an experiment", response_class=Response, responses=EXPORT)
+@router.get(
+    "/experiments/{name}/export",
+    summary="Export an experiment",
+    response_class=Response,
+    responses=EXPORT,
+    openapi_extra=WITHIN,
+)
 def export(
-    verbs: AsCaller, name: Name, format: Annotated[ExportFormat, Query(description="What kind of file.")] = "json"
+    verbs: AsCaller,
+    name: Name,
+    filter: Wanted,
+    format: Annotated[ExportFormat, Query(description="What kind of file.")] = "json",
 ) -> Response:
-    """Return all that is known of an experiment and its trials, as a file."""
+    """Return all that is known of an experiment and its trials, or some of them, as a file."""
     media_type = "application/json" if format == "json" else "text/csv; charset=utf-8"
-    return streamed(verbs.export(name, format), media_type, f"{name.replace('/', '-')}.{format}")
+    return streamed(verbs.export(name, format, filter=filter), media_type, f"{name.replace('/', '-')}.{format}")
 
 
 @router.get("/experiments/{name}/report", summary="Read the report", response_class=Response, responses=PAGE_OF_HTML)
@@ -72,16 +83,49 @@ def write_report(verbs: AsCaller, name: Name, key: Key = None) -> ReportFile:
     return verbs.write_report(name, key=key)
 
 
-@router.get("/experiments/{name}/charts/{chart}", summary="Draw a chart")
-def chart(verbs: AsCaller, name: Name, chart: Annotated[ChartName, Path(description="Which.")]) -> Chart:
-    """Return a chart as a Plotly figure."""
-    return verbs.chart(name, chart)
+@router.get(
+    "/experiments/{name}/charts/{chart}",
+    summary="Draw a chart",
+    response_model=Chart,
+    responses=DRAWING,
+    openapi_extra=WITHIN,
+)
+def chart(
+    request: Request,
+    verbs: AsCaller,
+    name: Name,
+    chart: Annotated[ChartName, Path(description="Which.")],
+    filter: Wanted,
+    of: Annotated[
+        list[Text] | None, Query(description="Parameters that it is about: one of a `slice`, two of a `contour`.")
+    ] = None,
+) -> Chart | Response:
+    """Return a chart for pages with the style sheet of charts, or `Accept: image/svg+xml` for a file of its own.
+
+    The trials of a selection stand out.
+    """
+    drawn = verbs.chart(name, chart, of=of or (), filter=filter)
+    if "image/svg+xml" not in request.headers.get("accept", "") or drawn.svg is None:
+        return drawn
+    headers = {"Content-Security-Policy": PICTURE_POLICY, "X-Content-Type-Options": "nosniff"}
+    return Response(standalone(drawn.svg, drawn.title), headers=headers, media_type="image/svg+xml")
+
+
+@router.get("/experiments/{name}/importances", summary="Say which parameters matter")
+def importances(verbs: AsCaller, name: Name) -> Page[ParameterImportance]:
+    """Return how much each parameter decides whether a trial is among the best, the most important first."""
+    return whole(verbs.importances(name))
 
 
 @router.get("/experiments/{name}/evaluations", summary="List the detailed evaluations")
-def evaluations(verbs: AsCaller, name: Name) -> Page[Evaluation]:
-    """Return the detailed evaluations that there are, by trial."""
-    return whole(verbs.evaluations(name))
+def evaluations(
+    verbs: AsCaller,
+    name: Name,
+    trial: Annotated[int | None, Query(description="Only that of this trial.", ge=1, le=2**31 - 1)] = None,
+    details: Annotated[bool, Query(description="Whether to give more than single numbers.")] = True,
+) -> Page[Evaluation]:
+    """Return the evaluations that there are, by trial; with details, they may hold megabytes of pictures."""
+    return whole(verbs.evaluations(name, trial=trial, details=details))
 
 
 @router.get("/experiments/{name}/finalists", summary="List the trials that were trained on all data")

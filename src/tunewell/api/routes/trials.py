@@ -9,7 +9,6 @@ from fastapi import APIRouter, Query, Request, Response
 from tunewell.api import logs
 from tunewell.api.answers import streamed, whole
 from tunewell.api.asked import (
-    After,
     AsCaller,
     Attempt,
     Cursor,
@@ -20,39 +19,28 @@ from tunewell.api.asked import (
     Name,
     Number,
     Offset,
+    Sort,
     TheWatcher,
+    Wanted,
 )
-from tunewell.api.document import FILE, LOG
-from tunewell.service.types import Artifact, ExportedTrial, LogPart, Page, Report, Trial, TrialDetails
-from tunewell.service.verbs import LOG_BYTES, MOST, PAGE, TrialOrder
-from tunewell.spec.states import Cause, TrialState
+from tunewell.api.document import FILE, LOG, WITHIN
+from tunewell.service.types import Artifact, ExportedTrial, LogPart, Page, Report, TrialDetails, TrialPage
+from tunewell.service.verbs import LOG_BYTES, MOST, PAGE
 
 router = APIRouter(tags=["trials"])
 
 
-@router.get("/experiments/{name}/trials", summary="List trials")
+@router.get("/experiments/{name}/trials", summary="List trials", openapi_extra=WITHIN)
 def trials(
     verbs: AsCaller,
     name: Name,
-    state: Annotated[list[TrialState] | None, Query(description="Only those in one of these states.")] = None,
-    cause: Annotated[Cause | None, Query(description="Only those that did not succeed for this cause.")] = None,
-    sort: Annotated[TrialOrder, Query(description="What they are sorted by.")] = "number",
-    descending: Annotated[bool, Query(description="Whether the largest comes first.")] = False,
-    after: After = 0,
+    filter: Wanted,
+    sort: Sort = "number",
     cursor: Cursor = None,
     limit: Limit = PAGE,
-) -> Page[Trial]:
-    """Return trials; those without a value come last where they are sorted by value."""
-    return verbs.trials(
-        name,
-        states=state,
-        cause=cause,
-        sort=sort,
-        descending=descending,
-        after=after,
-        cursor=cursor,
-        limit=limit,
-    )
+) -> TrialPage:
+    """Return trials, and how many of them there are on all pages; those that have no `sort` come last."""
+    return verbs.trials(name, filter=filter, sort=sort, cursor=cursor, limit=limit)
 
 
 @router.get("/experiments/{name}/trials/{number}", summary="Read a trial")
@@ -118,9 +106,9 @@ def artifact(verbs: AsCaller, name: Name, number: Number, path: FilePath, attemp
     return streamed(parts, "application/octet-stream", path.rpartition("/")[2])
 
 
-@router.get("/experiments/{name}/export/trials", summary="List trials with their reports")
+@router.get("/experiments/{name}/export/trials", summary="List trials with their reports", openapi_extra=WITHIN)
 def export_trials(
-    verbs: AsCaller, name: Name, after: After = 0, cursor: Cursor = None, limit: Limit = PAGE
+    verbs: AsCaller, name: Name, filter: Wanted, cursor: Cursor = None, limit: Limit = PAGE
 ) -> Page[ExportedTrial]:
     """Return trials with their reports in the order of their numbers."""
-    return verbs.export_trials(name, after=after, cursor=cursor, limit=limit)
+    return verbs.export_trials(name, filter=filter, cursor=cursor, limit=limit)

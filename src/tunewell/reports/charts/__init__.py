@@ -1,23 +1,34 @@
-"""Plotly charts of an experiment: functions from an `ExperimentView` to a `Chart`."""
+"""Charts of a search as SVG: functions from a `SearchView` to a `Chart`."""
 
+from tunewell.reports.charts.chart import Chart, standalone, style
+from tunewell.reports.charts.curves import learning_curves
 from tunewell.reports.charts.evaluation import calibration, confusion_matrix, precision_recall
-from tunewell.reports.charts.history import history_over_time, history_over_trials
+from tunewell.reports.charts.history import history_over_time, history_over_trials, spark
+from tunewell.reports.charts.lineage import lineage
+from tunewell.reports.charts.outcomes import outcomes, timeline
 from tunewell.reports.charts.parallel import parallel_coordinates
-from tunewell.reports.charts.parameters import importance, slices
-from tunewell.reports.charts.progress import learning_curves, outcomes, timeline
-from tunewell.reports.charts.theme import Chart
+from tunewell.reports.charts.parameters import contour, contours, importance, parameter_slice, slices
+from tunewell.reports.charts.ribbon import ribbon
 
 __all__ = [
     "Chart",
     "calibration",
     "confusion_matrix",
+    "contour",
+    "contours",
     "history_over_time",
     "history_over_trials",
     "importance",
     "learning_curves",
+    "lineage",
     "outcomes",
     "parallel_coordinates",
+    "parameter_slice",
     "precision_recall",
+    "ribbon",
     "slices",
+    "spark",
+    "standalone",
+    "style",
     "timeline",
 ]

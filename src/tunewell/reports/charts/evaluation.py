@@ -2,71 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import plotly.graph_objects as go
-
-from tunewell.reports.charts.theme import ACCENT, FADED, HIGHLIGHT, Chart, figure, label
+from tunewell.reports.charts.chart import FRAMES, Chart
+from tunewell.reports.charts.plot import Label, Plot, drawing
+from tunewell.reports.charts.ribbon import STRENGTHS
+from tunewell.reports.charts.scales import linear_axis
+from tunewell.reports.charts.svg import element, label, percent, title, words
+from tunewell.spec.errors import count
+from tunewell.spec.format import percent as share_text
 
 #: Above this number of classes the cells are too small to be read: the list of confused pairs serves instead.
-HEATMAP_CLASSES = 100
+MOST_CLASSES = 60
 #: Up to this number of classes the counts stand in the cells.
 NUMBERED_CLASSES = 20
 #: Most classes whose curves are drawn, those of the least precision.
 DRAWN_CURVES = 30
 
 
-def confusion_matrix(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> Chart:
-    """Return the heat map of `matrix` (true x predicted class, counts), coloured by the share of a row."""
-    title = "Confusion matrix"
+def confusion_matrix(
+    matrix: Sequence[Sequence[int]], classes: Sequence[str], link: Callable[[int, int], str] | None = None
+) -> Chart:
+    """Return the cells of `matrix` (true x predicted class, counts), coloured by the share of a row.
+
+    Each cell has `data-true` and `data-predicted`, places in `classes`, and leads to the address that `link` gives.
+    """
+    heading = "Confusion matrix"
     amount = len(classes)
-    if amount > HEATMAP_CLASSES:
-        return Chart(title, f"{amount} classes are too many for a picture; see the most confused pairs.", None)
-    shares = [[cell / max(sum(row), 1) for cell in row] for row in matrix]
-    names = [label(name, 16) for name in classes]
-    side = min(max(26 * amount, 240), 620)
-    plot = figure(height=side + 110)
-    places = list(range(amount))
-    plot.add_trace(
-        go.Heatmap(
-            z=shares,
-            x=places,
-            y=places,
-            colorscale=[[0, "#ffffff"], [0.02, "#eaf0fb"], [1, ACCENT]],
-            zmin=0,
-            zmax=1,
-            showscale=False,
-            xgap=1,
-            ygap=1,
-            customdata=[
-                [[names[true], names[predicted], count] for predicted, count in enumerate(row)]
-                for true, row in enumerate(matrix)
-            ],
-            text=[[str(count) if count else "" for count in row] for row in matrix],
-            texttemplate="%{text}" if amount <= NUMBERED_CLASSES else None,
-            textfont={"size": 11},
-            hovertemplate="true %{customdata[0]}, predicted %{customdata[1]}: %{customdata[2]}"
-            " (%{z:.1%})<extra></extra>",
-        )
-    )
-    axis = {
-        "tickvals": places,
-        "ticktext": names,
-        "showgrid": False,
-        "ticks": "",
-        "showline": False,
-        "ticklabelstandoff": 4,
-    }
-    plot.update_xaxes(**axis, title_text="predicted", side="top", tickangle=-45 if amount > 8 else 0)
-    plot.update_yaxes(**axis, title_text="true", autorange="reversed")
-    plot.update_layout(margin={"l": 20, "r": 10, "t": 20, "b": 10}, plot_bgcolor="#f2f4f7")
-    return Chart(
-        title,
-        "Rows are the true classes; the colour is the share of a row.",
-        plot,
-        min_width=min(24 * amount + 120, 700),
-    )
+    if amount > MOST_CLASSES:
+        return Chart(heading, f"{amount} classes are too many for a picture; see the most confused pairs.", None)
+    side = 26 if amount <= NUMBERED_CLASSES else max(8, 520 // amount)
+    depth = side * amount
+    parts = [element("rect", class_="ground", width="100%", height=depth)]
+    step = max(1, -(-14 // side))
+    for place in range(0, amount, step):
+        middle = place * side + side / 2
+        parts.append(words(classes[place], 16, x="0", dx=-8, y=middle + 4, text_anchor="end"))
+        turned = words(classes[place], 12, transform="rotate(-60)")
+        parts.append(element("svg", turned, x=percent((place + 0.45) / amount), y=-8, overflow="visible"))
+    for true, row in enumerate(matrix):
+        total = max(sum(row), 1)
+        for predicted, times in enumerate(row):
+            if times:
+                cell = _cell(classes, true, predicted, times, times / total, side)
+                parts.append(element("a", cell, href=link(true, predicted)) if link else cell)
+    parts.append(words("predicted →", class_="axis-title", x="0", dx=-8, y=-24, text_anchor="end"))
+    parts.append(words("true ↓", class_="axis-title", x="0", dx=-8, y=-8, text_anchor="end"))
+    right = sum(row[place] for place, row in enumerate(matrix) if place < len(row))
+    facts = f"{right} of {sum(map(sum, matrix))} right, in {amount} classes"
+    top, _, bottom, _ = FRAMES["matrix"]
+    role = "group" if link else "img"
+    drawn = drawing("matrix", depth + top + bottom, facts, *parts, wide=amount > 16, role=role)
+    return Chart(heading, "Rows are the true classes; the colour is the share of a row.", drawn)
+
+
+def _cell(classes: Sequence[str], true: int, predicted: int, times: int, share: float, side: int) -> str:
+    """Return a cell with its count, where there is room for it."""
+    amount = len(classes)
+    shade = min(int(share * STRENGTHS), STRENGTHS - 1)
+    names = label(classes[true], 30), label(classes[predicted], 30)
+    told = title(f"true {names[0]}, predicted {names[1]}: {times} ({share_text(share)})")
+    place = {"x": percent(predicted / amount), "y": true * side, "width": percent(1 / amount), "height": side}
+    facts = {"data_true": true, "data_predicted": predicted}
+    cell = element("rect", told, class_=f"cell strength-{shade}", **facts, **place)
+    if amount > NUMBERED_CLASSES:
+        return cell
+    style = "count strong" if shade >= 4 else "count"
+    middle = percent((predicted + 0.5) / amount)
+    return cell + words(times, class_=style, x=middle, y=true * side + side / 2 + 4, text_anchor="middle")
 
 
 def precision_recall(curves: Mapping[str, Any]) -> Chart:
@@ -75,53 +79,36 @@ def precision_recall(curves: Mapping[str, Any]) -> Chart:
     Args:
         curves: `recall`, the common recalls; `mean` and, in `classes`, for each name the precision at each of them.
     """
-    title = "Precision and recall"
+    heading = "Precision and recall"
     recalls, by_class = curves["recall"], curves["classes"]
     if not by_class:
-        return Chart(title, "No class occurs.", None)
-    # A single class is its own mean.
-    drawn = by_class if len(by_class) > 1 else ()
+        return Chart(heading, "No class occurs.", None)
+    drawn = by_class if len(by_class) > 1 else ()  # a single class is its own mean
     weakest = sorted(drawn, key=lambda name: sum(by_class[name]))[:DRAWN_CURVES]
-    plot = figure(320)
+    plot = Plot(linear_axis(0.0, 1.0, "recall"), linear_axis(0.0, 1.02, "precision"), frame="labelled")
     for name in weakest:
-        plot.add_scatter(
-            x=recalls,
-            y=by_class[name],
-            mode="lines",
-            showlegend=False,
-            line={"width": 1, "color": FADED},
-            hovertemplate=f"{label(name, 24)}: precision %{{y:.3f}} at recall %{{x:.2f}}<extra></extra>",
-        )
-    plot.add_scatter(
-        x=recalls,
-        y=curves["mean"],
-        mode="lines",
-        showlegend=True,
-        name="mean" if weakest else label(next(iter(by_class)), 24),
-        line={"width": 2.5, "color": ACCENT},
-        hovertemplate="precision %{y:.3f} at recall %{x:.2f}<extra></extra>",
-    )
-    plot.update_xaxes(title_text="recall", range=[0, 1.02])
-    plot.update_yaxes(title_text="precision", range=[0, 1.03])
+        plot.line(recalls, by_class[name], "faded", told=str(name))
+    plot.line(recalls, curves["mean"], "best-line")
+    mean = "mean" if weakest else str(next(iter(by_class)))
+    labels = [Label(float(plot.down(curves["mean"][-1])), label(mean, 14), "accent")]
+    if weakest:
+        least = weakest[0]
+        labels.append(Label(float(plot.down(by_class[least][-1])), label(least, 14), ""))
+    plot.ends(labels)
     left_out = f" Of {len(by_class)} classes, the {len(weakest)} weakest." if len(weakest) < len(drawn) else ""
-    return Chart(title, f"Each class in grey; hover for its name.{left_out}" if weakest else "", plot)
+    caption = f"Each class in grey; hover for its name.{left_out}" if weakest else ""
+    return Chart(heading, caption, plot.render(f"precision over recall of {len(by_class)} classes"))
 
 
 def calibration(bins: Sequence[Mapping[str, float]]) -> Chart:
     """Return how often what is predicted with a probability is so; each bin has `probability`, `present`, `count`."""
-    plot = figure(300)
-    plot.add_scatter(
-        x=[0, 1], y=[0, 1], mode="lines", showlegend=False, hoverinfo="skip", line={"dash": "dot", "color": FADED}
-    )
-    plot.add_scatter(
-        x=[item["probability"] for item in bins],
-        y=[item["present"] for item in bins],
-        mode="lines+markers",
-        showlegend=False,
-        line={"width": 2, "color": HIGHLIGHT},
-        text=[f"{item['count']:.0f}" for item in bins],
-        hovertemplate="probability %{x:.3f}: so in %{y:.1%} of %{text}<extra></extra>",
-    )
-    plot.update_xaxes(title_text="predicted probability", range=[0, 1.02])
-    plot.update_yaxes(title_text="share that is so", range=[0, 1.03])
-    return Chart("Calibration", "On the dotted line, probabilities are what they claim to be.", plot)
+    plot = Plot(linear_axis(0.0, 1.0, "predicted probability"), linear_axis(0.0, 1.02, "share that is so"))
+    plot.line([0, 1], [0, 1], "ideal")
+    places, shares = [item["probability"] for item in bins], [item["present"] for item in bins]
+    if bins:
+        plot.line(places, shares, "best-line")
+    for item, x, y in zip(bins, plot.across(places).tolist(), plot.down(shares).tolist(), strict=True):
+        text = f"probability {item['probability']:.3f}: so in {share_text(item['present'])} of {item['count']:.0f}"
+        plot.mark(element("path", title(text), class_="end", d=f"M{x:.0f} {y:.1f}h0"))
+    caption = "On the dotted line, probabilities are what they claim to be."
+    return Chart("Calibration", caption, plot.render(f"{count(len(bins), 'bin')} of predicted probabilities"))

@@ -2,125 +2,165 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import numpy as np
+from numpy.typing import NDArray
 
-import plotly.graph_objects as go
-
-from tunewell.reports.charts.theme import (
-    ACCENT,
-    BEST_MARK,
-    INK,
-    STATE_COLOURS,
-    Chart,
-    axis_range,
-    figure,
-    label,
-    point_mark,
-    points,
-    time_unit,
-)
-from tunewell.reports.view import ExperimentView, TrialView, best_so_far, ended_with_value
+from tunewell.reports.charts.chart import Chart
+from tunewell.reports.charts.choosing import FEW, drawn, sentences, thinning
+from tunewell.reports.charts.plot import Label, Plot, evenly
+from tunewell.reports.charts.scales import Axis, linear_axis, time_unit, value_range
+from tunewell.reports.charts.svg import element, label
+from tunewell.reports.table import Flags, Floats, SearchView
+from tunewell.spec.errors import count
 from tunewell.spec.format import number
 from tunewell.spec.states import TrialState
 
-FAILED_MARK = {
-    "size": 7,
-    "symbol": "x-thin",
-    "line": {"width": 1.6, "color": STATE_COLOURS[TrialState.FAILED]},
+#: State → glyph that stands for it in keys, and what is drawn at a point as path data.
+MARKS = {
+    TrialState.SUCCEEDED: ("●", "h0"),
+    TrialState.STOPPED: ("❙", "v6"),
+    TrialState.PRUNED: ("■", "h0"),
 }
+#: Most corners of the line of the best so far.
+MOST_STEPS = 400
+SPARK_HEIGHT = 28
 
 
-def history_over_trials(view: ExperimentView) -> Chart:
+def history_over_trials(view: SearchView) -> Chart:
     """Return the value of each trial by its number, with the best so far and the default's level."""
     title = "Progress over trials"
-    trials = ended_with_value(view)
-    if not trials:
+    table = view.table
+    shown = table.measured
+    if not shown.any():
         return Chart(title, "No trial has a value.", None)
-    plot, note = _history(view, trials, {trial.number: trial.number for trial in trials})
-    failed = [trial for trial in view.trials if trial.state is TrialState.FAILED]
-    if failed:
-        _mark_failed(plot, view, failed)
-    last = max(trial.number for trial in view.trials)
-    margin = 0.5 + 0.02 * last
-    plot.update_xaxes(title_text="trial", range=[1 - margin, last + margin], tickformat="d", nticks=8)
-    if last <= 8:
-        plot.update_xaxes(dtick=1)
+    last = int(table.numbers[-1])
+    axis = linear_axis(0.5, last + 0.5, "trial", whole=True)
+    failed = table.in_state(TrialState.FAILED)
+    plot, note = _history(view, axis, table.numbers.astype(np.float64), shown, failed)
     caption = "Each point is a trial; the line is the best value so far."
-    if failed:
-        caption += " Crosses at the bottom are failed trials."
-    return Chart(title, caption + note, plot)
+    if failed.any():
+        caption += " Ticks at the bottom are failed trials."
+    return Chart(title, sentences(caption, note), plot.render(facts(view)))
 
 
-def history_over_time(view: ExperimentView) -> Chart:
+def history_over_time(view: SearchView) -> Chart:
     """Return the value of each trial by how long the search had been running when it ended."""
     title = "Progress over time"
-    ended = {trial.number: trial.ended_after for trial in ended_with_value(view) if trial.ended_after is not None}
-    if not ended:
+    table = view.table
+    timed = ~np.isnan(table.ended_after)
+    shown = table.measured & timed
+    if not shown.any():
         return Chart(title, "No trial has a value and a time.", None)
-    trials = sorted((view_trial for view_trial in view.trials if view_trial.number in ended), key=_end)
-    unit, name = time_unit(max(ended.values()))
-    plot, note = _history(view, trials, {trial: end / unit for trial, end in ended.items()})
-    plot.update_xaxes(title_text=f"{name} of search time", rangemode="tozero")
-    return Chart(title, "The same trials at the time they ended." + note, plot)
+    unit, name = time_unit(float(table.ended_after[timed].max()))
+    places = table.ended_after / unit
+    axis = linear_axis(0.0, 1.02 * float(places[timed].max()), f"{name} of search time")
+    plot, note = _history(view, axis, places, shown, table.in_state(TrialState.FAILED) & timed)
+    return Chart(title, sentences("The same trials at the time they ended.", note), plot.render(facts(view)))
 
 
-def _end(trial: TrialView) -> float:
-    return trial.ended_after or 0.0
+def _history(view: SearchView, axis: Axis, places: Floats, shown: Flags, failed: Flags) -> tuple[Plot, str]:
+    """Return the chart of the trials `shown` at their `places` on the x axis, and a remark on it."""
+    table = view.table
+    low, high, note = value_range(table.values[shown], table.goal)
+    low, high = _with_levels(view, low, high)
+    plot = Plot(axis, linear_axis(low, high, label(view.metric)), frame="labelled")
+    chosen = drawn(view, shown & (table.values >= low) & (table.values <= high))
+    size = "few" if len(chosen) <= FEW else "many"
+    for state, (_, shape) in MARKS.items():
+        some = chosen[table.in_state(state)[chosen]]
+        plot.points(places[some], table.values[some], f"{state} {size}", table.numbers[some].tolist(), shape)
+    lost = drawn(view, failed, FEW)
+    plot.ticks_below(places[lost], "failed", table.numbers[lost].tolist())
+    _best_line(plot, view, axis, places, shown)
+    best = table.best
+    if best is not None and shown[best]:
+        plot.symbol("star", float(places[best]), float(table.values[best]), "best", int(table.numbers[best]))
+    _levels(plot, view)
+    present = [state for state in MARKS if table.in_state(state)[shown].any()]
+    if len(present) > 1 or failed.any():
+        entries = [(MARKS[state][0], str(state), str(state)) for state in present]
+        plot.key([*entries, *([("|", "failed", "failed")] if failed.any() else [])])
+    return plot, sentences(note, thinning(view, shown, chosen) if not note else "")
 
 
-def _history(view: ExperimentView, trials: Sequence[TrialView], places: Mapping[int, float]) -> tuple[go.Figure, str]:
-    """Return the chart of `trials` at their `places` on the x axis (by number), and a remark on it."""
-    plot = figure()
-    series = best_so_far(trials, view.goal)
-    if series:
-        plot.add_scatter(
-            x=[places[trial.number] for trial, _ in series],
-            y=[value for _, value in series],
-            mode="lines",
-            name="best so far",
-            line={"shape": "hv", "width": 2, "color": ACCENT},
-            hoverinfo="skip",
-        )
-    for state in (TrialState.SUCCEEDED, TrialState.STOPPED, TrialState.PRUNED):
-        group = [trial for trial in trials if trial.state is state]
-        if group:
-            mark = point_mark(STATE_COLOURS[state], len(group))
-            plot.add_trace(points(view, group, lambda trial: places[trial.number], str(state), mark))
-    best, default = view.best, view.default
-    if best is not None and best.number in places:
-        plot.add_trace(
-            points(view, [best], lambda trial: places[trial.number], f"best: trial {best.number}", BEST_MARK)
-        )
-    if default is not None and default.value is not None:
-        _level(plot, default.value, "default", INK, "dash", above=view.goal == "minimize")
+def _levels(plot: Plot, view: SearchView) -> None:
+    """Draw and name the levels of the default and the target, and name that of the best."""
+    levels = {"default": _default(view), "target": view.target}
+    shown = {name: value for name, value in levels.items() if value is not None and plot.y.holds(value)}
+    for name, value in shown.items():
+        plot.level(value, name)
+    if view.table.best is not None:
+        shown["best"] = float(view.table.values[view.table.best])
+    plot.ends([Label(float(plot.down(value)), f"{name} {number(value)}", name) for name, value in shown.items()])
+
+
+def _with_levels(view: SearchView, low: float, high: float) -> tuple[float, float]:
+    """Return the ends of an axis with room for default and target, where these are no farther away than it is long."""
+    span = high - low
+    for level in (_default(view), view.target):
+        if level is not None and low - span <= level <= high + span:
+            low, high = min(low, level - 0.06 * span), max(high, level + 0.06 * span)
+    return low, high
+
+
+def _default(view: SearchView) -> float | None:
+    """Return the value of the default configuration; None: there is none."""
+    row = None if view.default_trial is None else view.table.row(view.default_trial)
+    value = np.nan if row is None else view.table.values[row]
+    return None if np.isnan(value) else float(value)
+
+
+def _best_line(plot: Plot, view: SearchView, axis: Axis, places: Floats, shown: Flags) -> None:
+    steps = best_steps(view, places, shown)
+    if len(steps):
+        values = view.table.values[steps]
+        plot.line([*places[steps], axis.high], [*values, values[-1]], "best-line", stepped=True)
+
+
+def best_steps(view: SearchView, places: Floats, shown: Flags) -> NDArray[np.int64]:
+    """Return the trials that were the best until then, in the order of their places; of very many, some."""
+    rows = np.flatnonzero(shown)
+    steps = view.table.improvements(rows[np.argsort(places[rows], kind="stable")])
+    return steps[evenly(len(steps), MOST_STEPS)]
+
+
+def facts(view: SearchView) -> str:
+    """Return what a history shows in a sentence."""
+    table = view.table
+    parts = [f"{view.metric} of {count(int(table.measured.sum()), 'trial')}"]
+    best = table.best
+    if best is not None:
+        parts.append(f"best {number(float(table.values[best]))} by trial {table.numbers[best]}")
+    default = _default(view)
+    if default is not None:
+        parts.append(f"default {number(default)}")
     if view.target is not None:
-        target_colour = STATE_COLOURS[TrialState.RUNNING]
-        _level(plot, view.target, "target", target_colour, "dot", above=view.goal == "maximize")
-    ends, note = axis_range([trial.value for trial in trials if trial.value is not None], view.goal)
-    plot.update_yaxes(title_text=label(view.metric), range=ends)
-    return plot, note
+        parts.append(f"target {number(view.target)}")
+    failed = int(table.in_state(TrialState.FAILED).sum())
+    if failed:
+        parts.append(f"{failed} failed")
+    return ", ".join(parts)
 
 
-def _level(plot: go.Figure, value: float, name: str, colour: str, dash: str, above: bool) -> None:
-    """Draw a horizontal line, named at its right end above or below it."""
-    plot.add_hline(
-        y=value,
-        line={"width": 1.2, "color": colour, "dash": dash},
-        annotation={
-            "text": f"{name} {number(value)}",
-            "font": {"size": 11, "color": colour},
-            "bgcolor": "rgba(255,255,255,0.75)",
-            "xanchor": "right",
-            "yanchor": "bottom" if above else "top",
-            "x": 1,
-        },
+def spark(view: SearchView) -> Chart:
+    """Return the best value so far as a line without axes, small enough for a row of a table."""
+    title = "Best so far"
+    table = view.table
+    shown = table.results
+    if not shown.any():
+        return Chart(title, "No trial has a result.", None)
+    places = table.numbers.astype(np.float64)
+    steps = best_steps(view, places, shown)
+    values = table.values[steps]
+    plot = Plot(
+        linear_axis(float(places[0]), float(places[-1])),
+        linear_axis(float(values.min()), float(values.max())),
+        height=SPARK_HEIGHT,
+        frame="bare",
     )
-
-
-def _mark_failed(plot: go.Figure, view: ExperimentView, failed: Sequence[TrialView]) -> None:
-    """Mark the failed trials at the bottom edge, on a hidden axis of their own: they have no value."""
-    marks = points(view, failed, lambda trial: trial.number, "failed", FAILED_MARK)
-    marks.update(y=[0.0] * len(marks.x), yaxis="y2", cliponaxis=False)
-    plot.add_trace(marks)
-    hidden = {"overlaying": "y", "side": "right", "visible": False, "fixedrange": True}
-    plot.update_layout(yaxis2={**hidden, "range": [-0.03, 1]})
+    plot.line([*places[steps], places[-1]], [*values, values[-1]], "best-line", stepped=True)
+    end = element("path", class_="end", d=f"M1000 {plot.down(values[-1]):.1f}h0")
+    plot.mark(end)
+    first, last = number(float(values[0])), number(float(values[-1]))
+    told = f"best {view.metric} from {first} to {last} over {count(len(table), 'trial')}"
+    return Chart(title, "", plot.render(told, axes=False))

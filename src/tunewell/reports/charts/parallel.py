@@ -1,140 +1,153 @@
-"""Parallel coordinates: each trial as a line across the axes of its parameters and its value.
-
-Drawn with plain lines: Plotly's own parallel coordinates need WebGL, which print and some browsers lack.
-"""
+"""Parallel coordinates: each trial as a line across the axes of its parameters and its value."""
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Sequence
-from typing import Any
 
-import plotly.graph_objects as go
+import numpy as np
+from numpy.typing import NDArray
 
+from tunewell.reports.charts.chart import FRAMES, Chart
+from tunewell.reports.charts.choosing import drawn, sentences, thinning
 from tunewell.reports.charts.parameters import by_importance
-from tunewell.reports.charts.theme import ACCENT, FADED, GRID, HIGHLIGHT, INK, MUTED, Chart, axis_range, figure, label
+from tunewell.reports.charts.plot import ACROSS, drawing, inner_drawing
+from tunewell.reports.charts.scales import Axis, linear_axis, parameter_axis, value_range
+from tunewell.reports.charts.svg import element, label, percent, title, words
 from tunewell.reports.importance import Importance
-from tunewell.reports.view import ExperimentView, TrialView, ranked
+from tunewell.reports.table import Floats, SearchView
 from tunewell.spec.errors import count
-from tunewell.spec.format import number, scalar
-from tunewell.spec.space import Parameter
+from tunewell.spec.format import percent as share_text
+from tunewell.spec.space import Choice, Parameter
 
-#: Most parameters that have an axis.
+#: Most parameters that have an axis, and most lines.
 MOST_AXES = 9
-#: Most lines of one colour.
-MOST_LINES = 300
-#: Where a line runs while its parameter is inactive; the axes go from 0 to 1.
-INACTIVE = -0.12
+MOST_LINES = 400
+#: Most values of a choice that scripts are told.
+MOST_VALUES = 100
+HEIGHT = 380
+#: Space below the axes where lines run while their parameter is inactive, in pixels.
+INACTIVE = 26
 
 
-def parallel_coordinates(view: ExperimentView, importances: Sequence[Importance] | None) -> Chart:
-    """Return one line per trial across the axes of the most important parameters and of the objective."""
-    title = "Parallel coordinates"
-    order = ranked(view)
+def parallel_coordinates(view: SearchView, importances: Sequence[Importance] | None) -> Chart:
+    """Return one line per trial across the axes of the most important parameters and of the objective.
+
+    Each axis is a `g` with what a script needs to select on it: `data-parameter`, `data-kind` (`number`, `choice` or
+    `value`), `data-low`, `data-high`, `data-log`, for choices `data-values` (JSON).
+    """
+    heading = "Parallel coordinates"
+    table = view.table
     names = by_importance(view, importances)
-    if len(order) < 2 or not names:
-        return Chart(title, "It takes two trials with a result to compare.", None)
-    parameters = [view.space[name] for name in names[:MOST_AXES]]
-    values = [trial.value for trial in order if trial.value is not None]
-    ends, _ = axis_range(values, view.goal)
-    low, high = min(values), max(values)
-    if ends:
-        low, high = max(low, ends[0]), min(high, ends[1])
-    plot = figure(height=400)
-    tenth = max(1, len(order) // 10)
-    third = max(tenth, len(order) // 3)
-    for name, group, line, opacity in (
-        ("other trials", order[third:], {"width": 1, "color": FADED}, 0.55),
-        ("best third", order[tenth:third], {"width": 1, "color": ACCENT}, 0.35 if third < 100 else 0.15),
-        ("best tenth", order[1:tenth], {"width": 1.6, "color": ACCENT}, 0.8 if tenth < 30 else 0.4),
-        (f"best: trial {order[0].number}", order[:1], {"width": 3, "color": HIGHLIGHT}, 1.0),
-    ):
-        if group:
-            trace = _lines(parameters, group[:: -(-len(group) // MOST_LINES)], low, high)
-            plot.add_trace(trace.update(name=name, line=line, opacity=opacity))
-    any_inactive = any(parameter.name not in trial.parameters for parameter in parameters for trial in order)
-    _draw_axes(plot, parameters, view.metric, (low, high), any_inactive)
-    caption = "Each line is a trial: where it crosses an axis, it has that value."
-    if ends:
-        caption += f" Far worse values of {view.metric} stand at the end of its axis."
-    if len(names) > MOST_AXES:
-        kind = "least important parameter" if importances else "further parameter"
-        caption += f" {count(len(names) - MOST_AXES, kind)} left out."
-    return Chart(title, caption, plot, min_width=100 * (len(parameters) + 1))
-
-
-def _lines(parameters: Sequence[Parameter], trials: Sequence[TrialView], low: float, high: float) -> go.Scatter:
-    """Return the lines of `trials` as one trace with gaps: hundreds of traces would be slow."""
-    x: list[float | None] = []
-    y: list[float | None] = []
-    texts: list[str | None] = []
-    for trial in trials:
-        value = trial.value or 0.0
-        height = min(max((value - low) / (high - low), 0.0), 1.0) if high > low else 0.5
-        x += [*range(len(parameters) + 1), None]
-        y += [*(_position(parameter, trial) for parameter in parameters), height, None]
-        texts += [f"trial {trial.number}: {number(value)}"] * (len(parameters) + 1) + [None]
-    return go.Scatter(x=x, y=y, mode="lines", text=texts, hovertemplate="%{text}<extra></extra>")
-
-
-def _position(parameter: Parameter, trial: TrialView) -> float:
-    if parameter.name not in trial.parameters:
-        return INACTIVE
-    return float(parameter.to_unit(trial.parameters[parameter.name]))
-
-
-def _draw_axes(
-    plot: go.Figure, parameters: Sequence[Parameter], metric: str, ends: tuple[float, float], any_inactive: bool
-) -> None:
-    """Draw an axis for each parameter, one for the value, and the place of inactive parameters."""
-    last = len(parameters)
-    lines = [_line((place, 0), (place, 1), color=MUTED) for place in range(last)]
-    texts = [_head(place, label(parameter.name, 17)) for place, parameter in enumerate(parameters)]
-    texts += [_tick(x, y, label(text, 14)) for x, parameter in enumerate(parameters) for y, text in _ticks(parameter)]
-    low, high = ends
-    lines.append(_line((last, 0), (last, 1), color=INK, width=2))
-    texts.append(_head(last, f"<b>{label(metric, 17)}</b>"))
-    values = [(0.0, low), (1.0, high)] if high > low else [(0.5, low)]
-    texts += [_tick(last, y, number(value, 3)) for y, value in values]
-    if any_inactive:
-        lines.append(_line((0, INACTIVE), (last - 1, INACTIVE), color=GRID, dash="dot"))
-        texts.append(_tick(0, INACTIVE, "inactive"))
-    plot.update_layout(
-        shapes=lines,
-        annotations=texts,
-        margin={"l": 10, "r": 10, "t": 36, "b": 44},
-        legend={"y": -0.02, "yanchor": "top"},
+    shown = table.results
+    if shown.sum() < 2 or not names:
+        return Chart(heading, "It takes two trials with a result to compare.", None)
+    parameters = [table.space[name] for name in names[:MOST_AXES]]
+    low, high, note = value_range(table.values[shown], table.goal)
+    value_axis = linear_axis(low, high, label(view.metric, 18), most=6)
+    rows = drawn(view, shown, MOST_LINES)
+    rows = rows[np.argsort(-table.losses[rows], kind="stable")]  # worst first: the best lie on top
+    positions = table.positions[:, [table.space.names.index(p.name) for p in parameters]].astype(np.float64)
+    any_inactive = bool(np.isnan(positions[shown]).any())
+    top, _, bottom, _ = FRAMES["parallel"]
+    depth = HEIGHT - top - bottom - (INACTIVE if any_inactive else 0)
+    heights = np.column_stack([positions[rows], value_axis.places(table.values[rows])])
+    downs = np.where(np.isnan(heights), depth + INACTIVE - 8, depth * (1 - heights))
+    lines = inner_drawing(HEIGHT - top - bottom, *_groups(view, rows, downs), class_="lines")
+    shares = {row.parameter: row.share for row in importances or ()}
+    amount = len(parameters) + 1
+    axes = [
+        _axis((i + 0.5) / amount, depth, parameter_axis(p), _share(i, amount, shares.get(p.name)), **_facts(p))
+        for i, p in enumerate(parameters)
+    ]
+    open_end = None if not note else "low" if table.goal == "maximize" else "high"
+    ends = {"data_low": repr(value_axis.low), "data_high": repr(value_axis.high), "data_open": open_end}
+    value = {"data_parameter": view.metric, "data_kind": "value", **ends}
+    axes.append(_axis((amount - 0.5) / amount, depth, value_axis, "", **value))
+    inactive = words("inactive", class_="halo", x=percent(0.5 / amount), dx=5, y=depth + INACTIVE - 4)
+    parts = [lines, *axes, inactive if any_inactive else ""]
+    kind = "least important parameter" if importances else "further parameter"
+    caption = sentences(
+        "Each line is a trial: where it crosses an axis, it has that value.",
+        f"Far worse values of {label(view.metric)} stand at the end of its axis." if note else "",
+        f"{count(len(names) - MOST_AXES, kind)} left out." if len(names) > MOST_AXES else "",
+        thinning(view, shown, rows),
     )
-    plot.update_xaxes(visible=False, range=[-0.5, last + 0.5], fixedrange=True)
-    plot.update_yaxes(visible=False, range=[(INACTIVE if any_inactive else 0) - 0.06, 1.06], fixedrange=True)
+    told = f"{count(len(rows), 'trial')} over {', '.join(p.name for p in parameters)} and {view.metric}"
+    return Chart(heading, caption, drawing("parallel", HEIGHT, told, *parts, wide=amount > 4))
 
 
-def _ticks(parameter: Parameter) -> list[tuple[float, str]]:
-    """Return (position, text) of the marks on a parameter's axis: all values if they are few."""
-    if parameter.size is not None and parameter.size <= 8:
-        return [(parameter.to_unit(value), scalar(value)) for value in parameter.values(8)]
-    return [(position, scalar(parameter.from_unit(position))) for position in (0.0, 0.5, 1.0)]
+def _groups(view: SearchView, rows: NDArray[np.int64], downs: Floats) -> list[str]:
+    """Return the lines in groups of one look; `rows` and their heights (n, axes) from the worst to the best."""
+    table = view.table
+    amount = downs.shape[1]
+    xs = [f"{ACROSS * (i + 0.5) / amount:.0f}" for i in range(amount)]
+    paths = [
+        f'<path data-trial="{trial}" d="M{" ".join(f"{x} {y:.0f}" for x, y in zip(xs, line, strict=True))}"/>'
+        for trial, line in zip(table.numbers[rows].tolist(), downs.tolist(), strict=True)
+    ]
+    best = table.best
+    ranks = np.empty(len(rows), dtype=np.int64)
+    ranks[:] = np.arange(len(rows))[::-1]  # 0: the best
+    is_best = rows == best
+    if view.chosen is None:
+        tenth, third = max(1, len(rows) // 10), max(1, len(rows) // 3)
+        looks = np.where(ranks <= tenth, "good", np.where(ranks <= third, "fair", "faded"))
+    else:
+        looks = np.where(view.chosen[rows], "good", "faded")
+        is_best &= view.chosen[rows]
+    looks = np.where(is_best, "rank-1", looks)
+    return [
+        element("g", *[path for path, own in zip(paths, looks, strict=True) if own == look], class_=look)
+        for look in ("faded", "fair", "good", "rank-1")
+        if (looks == look).any()
+    ]
 
 
-def _line(start: tuple[float, float], end: tuple[float, float], **look: object) -> dict[str, Any]:
-    return {"type": "line", "x0": start[0], "y0": start[1], "x1": end[0], "y1": end[1], "line": {"width": 1, **look}}
+def _facts(parameter: Parameter) -> dict[str, object]:
+    """Return the attributes that say what a place on the axis of a parameter means."""
+    name = {"data_parameter": parameter.name}
+    if isinstance(parameter, Choice):
+        values = json.dumps(parameter.values_) if parameter.size <= MOST_VALUES else None
+        return {**name, "data_kind": "choice", "data_size": parameter.size, "data_values": values}
+    # The unit interval of a discrete parameter reaches beyond its outer values.
+    low, high = (math.log(end) if parameter.log else float(end) for end in (parameter.low, parameter.high))
+    first, last = parameter.to_unit(parameter.low), parameter.to_unit(parameter.high)
+    unit = (high - low) / (last - first)
+    ends = [low - first * unit, high + (1 - last) * unit]
+    told = [repr(math.exp(end) if parameter.log else end) for end in ends]
+    log = "true" if parameter.log else None
+    return {**name, "data_kind": "number", "data_low": told[0], "data_high": told[1], "data_log": log}
 
 
-def _head(x: float, text: str) -> dict[str, Any]:
-    """Return a name above an axis."""
-    font = {"size": 12, "color": INK}
-    return {"x": x, "y": 1, "yshift": 10, "yanchor": "bottom", "text": text, "showarrow": False, "font": font}
+def _axis(place: float, depth: int, axis: Axis, share: str, **facts: object) -> str:
+    """Return an axis at `place` of the width, with its name, the bar `share` below that, and its marks."""
+    x = percent(place)
+    line = element("line", class_="base", x1=x, x2=x, y1=0, y2=depth)
+    first, second = _lines(axis.title)
+    name = words(second, 14, class_="name", x=x, y=-30, text_anchor="middle")
+    if first:
+        name = words(first, 14, class_="name", x=x, y=-44, text_anchor="middle") + name
+    ticks = [words(t.text, 14, class_="halo", x=x, dx=5, y=depth * (1 - t.place), dy=4) for t in axis.ticks]
+    return element("g", line, name, share, *ticks, class_="axis", **facts)
 
 
-def _tick(x: float, y: float, text: str) -> dict[str, Any]:
-    """Return the text of a mark, to the right of its axis."""
-    return {
-        "x": x,
-        "y": y,
-        "xshift": 4,
-        "xanchor": "left",
-        "text": text,
-        "showarrow": False,
-        "font": {"size": 10, "color": INK},
-        "bgcolor": "rgba(255,255,255,0.8)",
-        "borderpad": 1,
-    }
+def _lines(name: str) -> tuple[str, str]:
+    """Return a name in two lines, the first one empty where it is short enough for one."""
+    breaks = [place + 1 for place, character in enumerate(name) if character in "_-. "]
+    if len(name) <= 9 or not breaks:
+        return "", name
+    place = min(breaks, key=lambda place: abs(place - len(name) / 2))
+    return name[:place], name[place:]
+
+
+def _share(place: int, amount: int, share: float | None) -> str:
+    """Return the bar of a parameter's importance below its name; nothing without one."""
+    if share is None:
+        return ""
+    width = 0.6 / amount
+    start = percent((place + 0.5) / amount - width / 2)
+    told = title(f"importance {share_text(share)}")
+    track = element("rect", class_="track", x=start, width=percent(width), y=-21, height=4, rx=2)
+    return track + element("rect", told, class_="bar", x=start, width=percent(width * share), y=-21, height=4, rx=2)

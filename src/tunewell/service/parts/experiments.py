@@ -9,12 +9,12 @@ from typing import Any
 from tunewell.service import (
     cloning,
     commands,
-    drawing,
     export,
     importing,
     lists,
     recycling,
     results,
+    selection,
     steering,
     submission,
     types,
@@ -27,11 +27,11 @@ from tunewell.service.idempotency import Asked, earlier, repeatable
 from tunewell.service.import_study import read_study
 from tunewell.service.import_table import read_table
 from tunewell.service.importing import ImportedTrial
+from tunewell.service.overview import overview
 from tunewell.service.parts.part import Part
 from tunewell.service.running import run_experiment
-from tunewell.service.snapshots import snapshot
 from tunewell.service.submission import Plan
-from tunewell.service.types import Page
+from tunewell.service.types import EVERY_TRIAL, Page, TrialFilter
 from tunewell.spec.experiment import needs_its_program
 from tunewell.spec.secrets import without_password
 from tunewell.spec.states import Cause, ExperimentState
@@ -45,7 +45,7 @@ class ExperimentsPart(Part):
     def check(self, spec: Mapping[str, Any], *, line: str | None = None, page: Path | None = None) -> types.Checked:
         """See `Verbs.check`; beside that, it writes a page about the data to `page`."""
         self._rights.check_local("page", page)
-        return check_spec(self._submitted(spec), line, page, self.store)
+        return check_spec(self._submitted(spec), line, page, self.store, self._rights.seen_by)
 
     def create(
         self, spec: Mapping[str, Any], *, new: verbs.Fresh = "never", key: str | None = None
@@ -145,17 +145,20 @@ class ExperimentsPart(Part):
         name = self._rights.seen(name)
         return results.best_trials(self.store, name, number)
 
-    def snapshot(self, name: str, recent: int = 30) -> types.Snapshot:
-        """See `Verbs.snapshot`."""
+    def overview(self, name: str, recent: int = 30) -> types.Overview:
+        """See `Verbs.overview`."""
         name = self._rights.seen(name)
-        return snapshot(self.store, self.home, name, recent)
+        return overview(self.store, self.home, name, self.tables.of(name), recent)
 
-    def export(self, name: str, format: verbs.ExportFormat = "json") -> Iterator[str]:
+    def export(
+        self, name: str, format: verbs.ExportFormat = "json", *, filter: TrialFilter = EVERY_TRIAL
+    ) -> Iterator[str]:
         """See `Verbs.export`."""
         name = self._rights.seen(name)
+        numbers = selection.numbers(self.tables.of(name), filter)
         if format == "csv":
-            return export.export_csv(self.store, name)
-        return export.export_json(self.store, self.home, name)
+            return export.export_csv(self.store, name, numbers)
+        return export.export_json(self.store, self.home, name, numbers)
 
     def report(self, name: str) -> str:
         """See `Verbs.report`."""
@@ -169,15 +172,29 @@ class ExperimentsPart(Part):
         answer = repeatable(self.store, asked, lambda: views.write_report(self.store, self.home, name).to_json())
         return types.ReportFile.model_validate(answer)
 
-    def chart(self, name: str, chart: verbs.ChartName = "history") -> types.Chart:
+    def chart(
+        self,
+        name: str,
+        chart: verbs.ChartName = "history",
+        *,
+        of: Sequence[str] = (),
+        filter: TrialFilter = EVERY_TRIAL,
+    ) -> types.Chart:
         """See `Verbs.chart`."""
-        name = self._rights.seen(name)
-        return drawing.draw(self.store, self.home, name, chart)
+        return self.drawings.draw(self._rights.seen(name), chart, of, filter)
 
-    def events(self, name: str, after: int = 0, limit: int = verbs.MOST) -> tuple[types.Event, ...]:
+    def importances(self, name: str) -> tuple[types.ParameterImportance, ...]:
+        """See `Verbs.importances`."""
+        return self.drawings.importances(self._rights.seen(name))
+
+    def events(
+        self, name: str, after: int = 0, limit: int = verbs.MOST, *, trial: int | None = None
+    ) -> tuple[types.Event, ...]:
         """See `Verbs.events`."""
         name = self._rights.seen(name)
-        return tuple(map(wire.event, self.store.events(name, after, lists.checked_limit(limit))))
+        if trial is not None:
+            self.store.trial(name, trial)
+        return tuple(map(wire.event, self.store.events(name, after, lists.checked_limit(limit), trial)))
 
     def stop(self, name: str, *, key: str | None = None) -> None:
         """See `Verbs.stop`.

@@ -89,11 +89,14 @@ class JobsPart(Part):
         self._rights.check_local("output", output)
         return job_verbs.export_model(self._desk(key), model, output)
 
-    def evaluations(self, name: str) -> tuple[types.Evaluation, ...]:
+    def evaluations(self, name: str, *, trial: int | None = None, details: bool = True) -> tuple[types.Evaluation, ...]:
         """See `Verbs.evaluations`."""
         name = self._rights.seen(name)
         self.store.experiment(name)
-        known = on_record.evaluations(self.store, self.home, name)
+        if details:
+            known = on_record.evaluations(self.store, self.home, name, trial)
+        else:
+            known = on_record.figures(self.store, name, trial)
         return tuple(types.Evaluation(number=number, figures=figures) for number, figures in sorted(known.items()))
 
     def finalists(self, name: str) -> tuple[types.Finalist, ...]:

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from tunewell.home.home import Home
+from tunewell.service.drawing import Drawings
 from tunewell.service.gate import Gate
 from tunewell.service.rights import Rights
 from tunewell.service.storage import resolving
 from tunewell.service.storage.place import Place
+from tunewell.service.table import Tables
 from tunewell.service.types import Caller
 from tunewell.spec.errors import SpecError
 from tunewell.store.store import Store
@@ -23,6 +25,9 @@ class Part:
     caller: Caller
     #: What finds out who a caller from elsewhere is.
     gate: Gate
+    #: The trials of experiments as columns, and charts drawn from them, which all callers share.
+    tables: Tables
+    drawings: Drawings
     #: Whether callers who may run code may send Python functions.
     allows_functions: bool
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tunewell.service import types
@@ -77,16 +77,25 @@ class StoragePart(Part):
         upload: str | None = None,
         content: str | None = None,
         folder: str | None = None,
+        sample: str | None = None,
         visibility: Visibility = "team",
         key: str | None = None,
     ) -> types.DataSet:
         """See `StorageVerbs.add_dataset`."""
-        source = {"upload": upload, "content": content, "folder": folder}
+        source = {"upload": upload, "content": content, "folder": folder, "sample": sample}
         return datasets.add(self._place, name, source, visibility, key)
 
     def check_dataset(self, name: str, task: str, *, key: str | None = None) -> types.Job:
         """See `StorageVerbs.check_dataset`."""
         return datasets.check(self._place, name, task, key)
+
+    def dataset_view(self, name: str) -> types.DataSetView:
+        """See `StorageVerbs.dataset_view`."""
+        return datasets.view(self._place, name)
+
+    def dataset_sample(self, name: str, number: int) -> Iterator[bytes]:
+        """See `StorageVerbs.dataset_sample`."""
+        return datasets.sample(self._place, name, number)
 
     def delete_dataset(self, name: str, *, forever: bool = False, key: str | None = None) -> None:
         """See `StorageVerbs.delete_dataset`."""
@@ -118,6 +127,10 @@ class StoragePart(Part):
     def code(self, id: str) -> types.Code:
         """See `StorageVerbs.code`."""
         return code.told(code.find(self._place, id))
+
+    def code_files(self, id: str) -> tuple[types.CodeFile, ...]:
+        """See `StorageVerbs.code_files`."""
+        return code.files_of(self._place, code.find(self._place, id))
 
     def find_content(self, sha256: str) -> types.Content:
         """See `StorageVerbs.find_content`."""

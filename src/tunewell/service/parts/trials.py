@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tunewell.service import attempt_files, commands, lists, remote_reports, results, steering, types, verbs, wire
+from tunewell.service import (
+    attempt_files,
+    commands,
+    comparing,
+    lists,
+    origins,
+    remote_reports,
+    results,
+    steering,
+    types,
+    verbs,
+    wire,
+)
 from tunewell.service.idempotency import Asked
 from tunewell.service.parts.part import Part
-from tunewell.service.types import Page
+from tunewell.service.types import EVERY_TRIAL, Page, TrialFilter
 from tunewell.spec.launch import AttemptKey
-from tunewell.spec.states import Cause, TrialState
 
 
 class TrialsPart(Part):
@@ -22,36 +33,35 @@ class TrialsPart(Part):
         self,
         name: str,
         *,
-        states: Sequence[TrialState] | None = None,
-        cause: Cause | None = None,
-        sort: verbs.TrialOrder = "number",
-        descending: bool = False,
-        after: int = 0,
+        filter: TrialFilter = EVERY_TRIAL,
+        sort: str = "number",
         cursor: str | None = None,
         limit: int = verbs.PAGE,
-    ) -> Page[types.Trial]:
+    ) -> types.TrialPage:
         """See `Verbs.trials`."""
         name = self._rights.seen(name)
-        order = lists.Order(sort, descending, after)
-        return lists.trials(self.store, name, states, cause, order, cursor, limit)
+        return lists.trials(self.store, name, self.tables.of(name), filter, sort, cursor, limit)
 
     def trial(self, name: str, number: int) -> types.TrialDetails:
         """See `Verbs.trial`."""
         name = self._rights.seen(name)
-        row = self.store.trial(name, number)
+        row, experiment = self.store.trial(name, number), self.store.experiment(name)
         return types.TrialDetails(
             **dict(wire.trial(row)),
+            reason=origins.reason(row.origin, experiment.algorithm, row.resume_from is not None),
+            beside_default=comparing.compared(self.store, experiment, row, experiment.default_trial),
+            beside_best=comparing.compared(self.store, experiment, row, experiment.best_trial),
             attempt_list=tuple(map(wire.attempt, self.store.attempts(name, number))),
             lineage=tuple(part.number for part in results.lineage(self.store, name, row)),
             log=attempt_files.log_of(self.store, self.home, name, row),
         )
 
     def export_trials(
-        self, name: str, *, after: int = 0, cursor: str | None = None, limit: int = verbs.PAGE
+        self, name: str, *, filter: TrialFilter = EVERY_TRIAL, cursor: str | None = None, limit: int = verbs.PAGE
     ) -> Page[types.ExportedTrial]:
         """See `Verbs.export_trials`."""
         name = self._rights.seen(name)
-        return lists.exported_trials(self.store, name, after, cursor, limit)
+        return lists.exported_trials(self.store, name, self.tables.of(name), filter, cursor, limit)
 
     def reports(
         self, name: str, number: int, *, attempt: int | None = None, after: int | None = None, limit: int = verbs.MOST

@@ -12,7 +12,7 @@ from tunewell.service.storage import contents, uploads
 from tunewell.service.storage.limits import CODE
 from tunewell.service.storage.manifest import is_sha256
 from tunewell.service.storage.place import Place, check_room, free_bytes
-from tunewell.service.types import Code
+from tunewell.service.types import Code, CodeFile
 from tunewell.spec.errors import ConflictError, NotFoundError
 from tunewell.store.rows import CodeRow
 
@@ -57,3 +57,10 @@ def find(place: Place, id: str) -> CodeRow:
 def folder_of(place: Place, row: CodeRow) -> Path:
     """Return where code lies."""
     return place.home.code / row.sha256
+
+
+def files_of(place: Place, row: CodeRow) -> tuple[CodeFile, ...]:
+    """Return the files of code by path."""
+    folder = folder_of(place, row)
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return tuple(CodeFile(path=path.relative_to(folder).as_posix(), size_bytes=path.stat().st_size) for path in paths)

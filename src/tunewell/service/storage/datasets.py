@@ -7,28 +7,35 @@ stays in the bin for a while.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from tunewell.service import job_verbs, wire
+from tunewell.service import attempt_files, data_views, job_verbs, wire
 from tunewell.service.idempotency import Asked, earlier, once
 from tunewell.service.lists import bad_cursor, checked_limit
-from tunewell.service.storage import allowed_folders, contents, uploads
+from tunewell.service.storage import allowed_folders, contents, samples, uploads
 from tunewell.service.storage.limits import DATA, Limits
 from tunewell.service.storage.manifest import Content, is_sha256
 from tunewell.service.storage.place import Place, check_room, free_bytes
 from tunewell.service.storage.unpacking import remove
-from tunewell.service.types import DataSet, Job, JsonObject, Page
-from tunewell.spec.errors import ArgumentError, ConflictError, NotFoundError, count, listed, shown
+from tunewell.service.types import DataSet, DataSetView, Job, JsonObject, Page
+from tunewell.spec.errors import ArgumentError, ConflictError, NotFoundError, UserError, count, listed, shown
 from tunewell.spec.names import Visibility, is_name
+from tunewell.spec.states import JobState
 from tunewell.store.rows import DataSetRow
 from tunewell.store.transaction import Transaction
+
+#: Experiments that use a data set which are named, at most.
+_USED_BY = 100
 
 
 def told(place: Place, row: DataSetRow) -> DataSet:
     """Return a data set as verbs tell of it."""
-    result = (place.store.job(row.job).result if row.job is not None else None) or {}
+    job = place.store.job(row.job) if row.job is not None else None
+    result = (job.result if job is not None else None) or {}
+    here = _Here(place, row)
+    uses, used_by = place.store.dataset_uses(row.id, place.rights.seen_by, _USED_BY)
     return DataSet(
         name=row.name,
         owner=row.owner,
@@ -39,10 +46,29 @@ def told(place: Place, row: DataSetRow) -> DataSet:
         size_bytes=row.size,
         files=row.files,
         job=row.job,
-        findings=tuple(result["findings"]) if "findings" in result else None,
+        job_state=job.state if job is not None else None,
+        job_task=job.arguments["spec"]["task"] if job is not None else None,
+        job_detail=here.named(job.detail) if job is not None else "",
+        findings=tuple(map(here.named, result["findings"])) if "findings" in result else None,
+        uses=uses,
+        used_by=tuple(used_by),
         created_at=wire.moment(row.created_at),
         deleted_at=wire.moment(row.deleted_at),
     )
+
+
+class _Here:
+    """Words about what lies in a data set, in which its folder in the home is called by the data set's name."""
+
+    def __init__(self, place: Place, row: DataSetRow) -> None:
+        folder = place.home.datasets / row.sha256
+        self._folders = () if row.folder else (str(folder), str(folder.resolve()))
+        self._name = row.name
+
+    def named(self, text: str) -> str:
+        for folder in self._folders:
+            text = text.replace(folder, self._name)
+        return text
 
 
 def find_all(
@@ -66,7 +92,7 @@ def find_all(
 
 
 def add(place: Place, name: str, source: Mapping[str, str | None], visibility: Visibility, key: str | None) -> DataSet:
-    """Add a data set made of one source: `upload` (its id), `content` (its checksum) or `folder`."""
+    """Add a data set made of one source: `upload` (its id), `content` (its checksum), `folder` or `sample`."""
     place.rights.check_acts()
     if not is_name(name):
         remedy = "Use letters, digits, '_', '-' and '.', a letter or digit first, 100 at most"
@@ -76,7 +102,7 @@ def add(place: Place, name: str, source: Mapping[str, str | None], visibility: V
     name = place.rights.owned(name)
     given = {kind: value for kind, value in source.items() if value is not None}
     if len(given) != 1:
-        raise ArgumentError("upload", "it is made of one thing", "Name one: an upload, a content or a folder")
+        raise ArgumentError("upload", "it is made of one thing", "Name one: an upload, a content, a folder or a sample")
     asked = Asked("add_dataset", place.caller, key, {"name": name, "visibility": visibility, **given})
     if earlier(place.store, asked) is None:
         _check_free(place, name)
@@ -136,10 +162,22 @@ def _add_folder(place: Place, new: DataSetRow, folder: str, asked: Asked) -> Non
         asked.answer(tx, {})
 
 
+def _add_sample(place: Place, new: DataSetRow, sample: str, asked: Asked) -> None:
+    shelf = place.home.datasets
+    with samples.archived(sample, shelf) as archive:
+        unpacked = contents.unpacked(archive, archive.name, shelf, DATA, executable=False)
+        with unpacked as (content, coming), place.store.transaction() as tx:
+            tx.add_dataset(_with(new, content))
+            check_room(place, content.size)
+            asked.answer(tx, {})
+            contents.keep(coming, shelf / content.sha256)
+
+
 _SOURCES: Mapping[str, Callable[[Place, DataSetRow, str, Asked], None]] = {
     "upload": _add_upload,
     "content": _add_content,
     "folder": _add_folder,
+    "sample": _add_sample,
 }
 
 
@@ -162,11 +200,37 @@ def check(place: Place, name: str, task: str, key: str | None) -> Job:
     """Have a data set looked at as a task reads it."""
     row = place.rights.commanded_dataset(name)
     spec = {"name": "data-set", "task": task, "data": str(folder_of(place, row))}
-    job = job_verbs.check_data(job_verbs.Desk(place.store, place.home, place.caller, key), spec)
+    try:
+        job = job_verbs.check_data(job_verbs.Desk(place.store, place.home, place.caller, key), spec)
+    except UserError as error:
+        here = _Here(place, row)
+        for part in {error, *error.parts}:
+            part.what, part.field, part.remedy = map(here.named, (part.what, part.field, part.remedy))
+        raise
     if row.job != job.id:
         with place.store.transaction() as tx:
             tx.set_dataset(row.id, {"job": job.id})
     return job
+
+
+def view(place: Place, name: str) -> DataSetView:
+    """Return what the last look at a data set has found."""
+    row = place.rights.seen_dataset(name)
+    found, here = data_views.read(_looked(place, row)), _Here(place, row)
+    return found.model_copy(update={"notes": tuple(map(here.named, found.notes))})
+
+
+def sample(place: Place, name: str, number: int) -> Iterator[bytes]:
+    """Return the picture of a sample of the last look in parts, a JPEG."""
+    return data_views.read_picture(_looked(place, place.rights.seen_dataset(name)), number)
+
+
+def _looked(place: Place, row: DataSetRow) -> Path:
+    """Return where the last look at a data set has left what it found."""
+    job = place.store.job(row.job) if row.job is not None else None
+    if job is None or job.state is not JobState.SUCCEEDED:
+        raise NotFoundError(f"Nobody has looked at data set '{row.name}' yet", remedy="Have it checked", kind="unseen")
+    return attempt_files.job_folder(place.home, job)
 
 
 def delete(place: Place, name: str, forever: bool, key: str | None) -> None:

@@ -9,6 +9,7 @@ from tunewell.service.rights import Rights
 from tunewell.service.types import Caller
 from tunewell.spec.errors import ConflictError
 from tunewell.spec.format import size
+from tunewell.spec.quota import STORED
 from tunewell.store.store import Store
 
 
@@ -45,7 +46,7 @@ def check_room(place: Place, needed: int) -> None:
         raise ConflictError(
             f"it takes {size(needed)}, and your quota has {size(max(0, free))} left",
             field="size",
-            remedy="Delete data sets or uploads that you don't need, or ask an administrator for more",
+            remedy=f"Remove what you don't need ({STORED}), or ask an administrator for more",
             kind="quota-exceeded",
             free_bytes=max(0, free),
         )

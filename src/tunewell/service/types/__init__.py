@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from tunewell.service.types.base import OWNER, Caller, JsonObject, Moment, Page, Wire, rfc3339
 from tunewell.service.types.experiments import (
-    BestTrial,
     Checked,
     Clone,
     DataFindings,
+    Estimate,
     Experiment,
     ExperimentSummary,
     LineFindings,
@@ -21,13 +21,27 @@ from tunewell.service.types.experiments import (
     Parameter,
     ReportFile,
     Submission,
+    TrialValue,
     Use,
     WaitsFor,
 )
 from tunewell.service.types.jobs import Job, JobKind
 from tunewell.service.types.people import Account, AuditEntry, Me, NewToken, SignInLink, Token, User
-from tunewell.service.types.results import Chart, Evaluation, Finalist, Latest, Model, ModelKind, SearchResult, Snapshot
+from tunewell.service.types.results import (
+    Chart,
+    Evaluation,
+    Finalist,
+    Latest,
+    Model,
+    ModelKind,
+    Overview,
+    ParameterImportance,
+    SearchResult,
+)
+from tunewell.service.types.selection import EVERY_TRIAL, Range, TrialFilter
 from tunewell.service.types.service import (
+    Algorithm,
+    AlgorithmOption,
     Capacity,
     Changed,
     Changes,
@@ -42,10 +56,12 @@ from tunewell.service.types.service import (
     Task,
     Used,
 )
-from tunewell.service.types.storage import Code, Content, DataSet, Upload, UsedDataSet
+from tunewell.service.types.storage import Code, CodeFile, Content, DataSet, DataSetView, Sample, Upload, UsedDataSet
 from tunewell.service.types.trials import (
     Artifact,
     Attempt,
+    Comparison,
+    Difference,
     ExportedTrial,
     GivenReport,
     LogPart,
@@ -54,16 +70,19 @@ from tunewell.service.types.trials import (
     Taken,
     Trial,
     TrialDetails,
+    TrialPage,
     TrialResult,
 )
 
 __all__ = [
+    "EVERY_TRIAL",
     "OWNER",
     "Account",
+    "Algorithm",
+    "AlgorithmOption",
     "Artifact",
     "Attempt",
     "AuditEntry",
-    "BestTrial",
     "Caller",
     "Capacity",
     "Changed",
@@ -72,9 +91,14 @@ __all__ = [
     "Checked",
     "Clone",
     "Code",
+    "CodeFile",
+    "Comparison",
     "Content",
     "DataFindings",
     "DataSet",
+    "DataSetView",
+    "Difference",
+    "Estimate",
     "Evaluation",
     "Event",
     "Experiment",
@@ -99,24 +123,30 @@ __all__ = [
     "NewToken",
     "Node",
     "Objective",
+    "Overview",
     "OwnConfiguration",
     "Page",
     "Parameter",
+    "ParameterImportance",
     "Queue",
     "QueueEntry",
+    "Range",
     "Readiness",
     "Report",
     "ReportFile",
+    "Sample",
     "SearchResult",
     "SignInLink",
-    "Snapshot",
     "Submission",
     "Taken",
     "Task",
     "Token",
     "Trial",
     "TrialDetails",
+    "TrialFilter",
+    "TrialPage",
     "TrialResult",
+    "TrialValue",
     "Upload",
     "Use",
     "Used",

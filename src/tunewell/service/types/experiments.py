@@ -17,10 +17,18 @@ class Objective(Wire):
 
     metric: str
     goal: Literal["maximize", "minimize"]
+    #: The search ends where a trial reaches it; None: there is none.
+    target: float | None = None
+
+    def gain(self, value: float | None, other: float | None) -> float | None:
+        """Return how much better a value is than another; negative where it is worse, None where one is missing."""
+        if value is None or other is None:
+            return None
+        return value - other if self.goal == "maximize" else other - value
 
 
-class BestTrial(Wire):
-    """The best trial in a line of a list."""
+class TrialValue(Wire):
+    """A trial in a line of a list."""
 
     number: int
     value: float
@@ -68,7 +76,9 @@ class ExperimentSummary(Wire):
     objective: Objective
     #: How many trials are in each state.
     trials: Mapping[TrialState, int]
-    best: BestTrial | None
+    best: TrialValue | None
+    #: The trial that trained the default configuration in full, if it has a value.
+    default: TrialValue | None
     #: Number of trials that it may make.
     max_trials: int
     algorithm: str
@@ -84,6 +94,13 @@ class ExperimentSummary(Wire):
     #: Grows when its spec or one of the facts that people set changes, and at nothing else: what a change is compared
     #: with that is only meant for what its caller has seen (`If-Match`).
     revision: int
+
+    @property
+    def gain(self) -> float | None:
+        """How much better the best trial is than the default configuration; None: one of them has no value."""
+        if self.best is None or self.default is None:
+            return None
+        return self.objective.gain(self.best.value, self.default.value)
 
 
 class ReportFile(Wire):
@@ -147,6 +164,8 @@ class Parameter(Wire):
     name: str
     #: Its range or choices: `1e-05 … 0.1 (log)`.
     domain: str
+    #: The same as a spec declares it, with its default and condition.
+    declaration: JsonObject
     #: Whether it has one value only.
     fixed: bool
     #: Whether its declaration gives a default.
@@ -179,10 +198,22 @@ class DataFindings(Wire):
     copied: int
 
 
+class Estimate(Wire):
+    """How long a search may take, judged by an earlier one that trained the same network on the same data."""
+
+    seconds: float
+    #: What a trial took there, with those that ran beside it: seconds of the search for each of its trials.
+    trial_seconds: float
+    #: That experiment.
+    experiment: str
+
+
 class Checked(Wire):
     """A spec that has passed every check, with what follows from it. Nothing has been started or recorded."""
 
     experiment: str
+    #: The network that is trained; empty: it is no built-in task.
+    network: str = ""
     objective: Objective
     algorithm: str
     #: Why it is taken; empty: the user named it.
@@ -190,6 +221,11 @@ class Checked(Wire):
     #: The algorithm's options: the user's, and those that follow from the number of trials.
     options: JsonObject
     max_trials: int
+    #: Most trials at once, and a sentence on what bounds them.
+    at_once: int
+    concurrency: str
+    #: None: no earlier search tells.
+    estimate: Estimate | None = None
     parameters: tuple[Parameter, ...]
     #: What the check found, a line each.
     findings: tuple[str, ...]

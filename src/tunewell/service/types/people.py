@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from tunewell.service.types.base import JsonObject, Moment, Wire
 from tunewell.spec.names import Role
+from tunewell.spec.quota import Quota
+
+#: Limits, or what is used of them, by their names in a quota.
+Amounts = Annotated[
+    Mapping[str, float],
+    WithJsonSchema(
+        {
+            "type": "object",
+            "properties": {
+                name: {"type": "number", "description": field.description} for name, field in Quota.model_fields.items()
+            },
+            "additionalProperties": False,
+        }
+    ),
+]
 
 
 class Account(Wire):
@@ -20,15 +35,15 @@ class Account(Wire):
     run_code: bool
     #: The user's share of what there is, in proportion to those of others.
     weight: float
-    #: What is limited → how much of it the user may have; see `tunewell.spec.quota`.
-    quota: Mapping[str, float]
+    #: What is limited → how much of it the user may have.
+    quota: Amounts
 
 
 class Me(Account):
     """The caller, as a user."""
 
     #: Everything that a quota can limit → how much of it the user has now, or has had in this month (UTC).
-    used: Mapping[str, float]
+    used: Amounts
 
 
 class User(Account):
@@ -37,6 +52,8 @@ class User(Account):
     created_at: Moment
     #: None: the user is not shut out.
     disabled_at: Moment | None
+    #: After a change: what people should know of it, such as that a limit is below what is used now.
+    notes: tuple[str, ...] = ()
 
 
 class Token(Wire):

@@ -10,7 +10,7 @@ from pydantic import Field
 from tunewell.service.types.base import JsonObject, Wire
 from tunewell.service.types.experiments import Experiment, Objective
 from tunewell.service.types.trials import Trial, TrialResult
-from tunewell.spec.states import ExperimentState, TrialState
+from tunewell.spec.states import Cause, ExperimentState, TrialState
 
 
 class Finalist(Wire):
@@ -44,6 +44,8 @@ class SearchResult(Wire):
     trials: Mapping[TrialState, int]
     elapsed_seconds: float
     notes: tuple[str, ...]
+    #: The best trial's command, to be run by hand in the spec's working directory; empty: there is none.
+    command: tuple[str, ...] = ()
     #: Trial number → objective on the test data, of the best trials and the default one, where it was measured.
     test: Mapping[int, float] = Field(default_factory=dict)
     #: The best trials of a search on a sample, trained on all data, best first.
@@ -53,11 +55,10 @@ class SearchResult(Wire):
 
     @property
     def gain(self) -> float | None:
-        """How much better the best trial is than the default configuration (never negative by goal)."""
+        """How much better the best trial is than the default configuration; None: one of them has no value."""
         if self.best is None or self.default is None:
             return None
-        difference = self.best.value - self.default.value
-        return difference if self.objective.goal == "maximize" else -difference
+        return self.objective.gain(self.best.value, self.default.value)
 
 
 class Evaluation(Wire):
@@ -89,11 +90,18 @@ class Latest(Wire):
     value: float
 
 
-class Snapshot(Wire):
+class Overview(Wire):
     """A search at one moment, small enough to be read several times a second."""
 
     experiment: Experiment
     result: SearchResult
+    #: Cause → how many trials failed for it, the most frequent first.
+    failures: Mapping[Cause, int]
+    #: How many trials end in an hour that the search runs, by those that ended last; None: none has.
+    trials_per_hour: float | None
+    #: Estimate of how long it takes until all trials are made or the longest duration is over, by what the running ones
+    #: have left and the pace; None: nothing is known, or it does not run.
+    remaining_seconds: float | None
     #: Running and waiting trials by number, 100 at most.
     unfinished: tuple[Trial, ...]
     #: The trials that ended last, the latest first.
@@ -106,21 +114,22 @@ class Snapshot(Wire):
         """How many trials have ended."""
         return sum(count for state, count in self.result.trials.items() if state.final)
 
-    @property
-    def remaining_seconds(self) -> float | None:
-        """Estimate of the time to the last trial from the pace so far; None before a trial has ended."""
-        if not self.ended_count or self.result.state.final:
-            return None
-        # A running trial is half done, on average.
-        done = self.ended_count + 0.5 * self.result.trials.get(TrialState.RUNNING, 0)
-        return self.result.elapsed_seconds / done * (self.experiment.max_trials - done)
+
+class ParameterImportance(Wire):
+    """How much a parameter decides whether a trial is among the best."""
+
+    parameter: str
+    #: Its share of what all parameters decide, each alone, with the ends of an interval of 90 %.
+    share: float
+    low: float
+    high: float
 
 
 class Chart(Wire):
     """A chart of an experiment."""
 
     title: str
-    #: What it shows and how to read it. Without a figure: why there is none.
+    #: What it shows and how to read it. Without a drawing: why there is none.
     caption: str
-    #: A Plotly figure: `data` and `layout`.
-    figure: JsonObject | None
+    #: An `svg` element for a page that has the style sheet of charts.
+    svg: str | None

@@ -35,6 +35,34 @@ class Task(Wire):
     default_network: str
     #: Name → description.
     networks: Mapping[str, str]
+    #: What it reports → its goal; the first one is optimised where none is named.
+    metrics: Mapping[str, Literal["maximize", "minimize"]]
+
+
+class AlgorithmOption(Wire):
+    """An option of an algorithm."""
+
+    name: str
+    #: What it is, for people.
+    meaning: str
+    #: Its values, for people: `a whole number from 1 to 20`.
+    values: str
+    #: The ends of its values; None: they are no numbers.
+    low: float | None = None
+    high: float | None = None
+    #: Its values, where they are a few words, or true and false.
+    choices: tuple[str | bool, ...] = ()
+    #: The value that it has where none is given; None: that follows from the space or the number of trials.
+    default: float | int | str | bool | None = None
+
+
+class Algorithm(Wire):
+    """A search algorithm."""
+
+    name: str
+    #: One sentence: what it does, and when to take it.
+    description: str
+    options: tuple[AlgorithmOption, ...]
 
 
 class Event(Wire):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from tunewell.service.types.base import Moment, Wire
 from tunewell.spec.names import Visibility
+from tunewell.spec.states import JobState
 
 
 class Upload(Wire):
@@ -39,13 +41,59 @@ class DataSet(Wire):
     folder: str | None
     size_bytes: int
     files: int
-    #: The job that looked at it last; None: there was none.
+    #: The job that looked at it last; None: there was none. How far it is, as which task it reads the data, and why it
+    #: did not succeed.
     job: int | None
+    job_state: JobState | None
+    job_task: str | None
+    job_detail: str
     #: What that found, a line each; None: it has found nothing yet.
     findings: tuple[str, ...] | None
+    #: Number of experiments that use it, those in the bin, too; those in no bin that the caller sees, the latest first.
+    uses: int
+    used_by: tuple[str, ...]
     created_at: Moment
     #: When it was put into the bin.
     deleted_at: Moment | None
+
+
+class Sample(Wire):
+    """An item of a data set, to be looked at."""
+
+    #: Where it is from, and what it is said to show.
+    caption: str
+    #: Number by which its picture is asked for; None: there is none.
+    picture: int | None
+
+
+class DataSetView(Wire):
+    """What a look at all of a data set has found."""
+
+    #: The built-in task that read it.
+    task: str
+    #: What an item is, such as `picture`.
+    unit: str
+    #: Split → number of items; `train` is among them.
+    items: Mapping[str, int]
+    #: What is counted for each class, such as `object`.
+    counted: str
+    #: Class → its number in each split, in the order of `items`; empty for data without classes.
+    counts: Mapping[str, tuple[int, ...]]
+    #: How large objects of the training data are, such as `2 to 4 %` of the picture's side → their number, from small
+    #: to large; empty for data without objects.
+    sizes: Mapping[str, int]
+    #: What is odd about it, a sentence each.
+    notes: tuple[str, ...]
+    #: Name of an item → why it can't be read, 1000 at most; and number of all of them.
+    broken: Mapping[str, str]
+    broken_count: int
+    #: Items that are in train and in another split, each with its copy, some of them; and number of all of them.
+    copies: tuple[tuple[Sample, Sample], ...]
+    copies_count: int
+    #: Class → examples of it in the training data, for the first classes.
+    examples: Mapping[str, tuple[Sample, ...]]
+    #: Width of the pictures of samples, at most, in pixels.
+    width: int
 
 
 class UsedDataSet(Wire):
@@ -64,6 +112,14 @@ class Code(Wire):
     size_bytes: int
     files: int
     created_at: Moment
+
+
+class CodeFile(Wire):
+    """A file of a program that was sent."""
+
+    #: Relative to the folder of all of them, with `/`.
+    path: str
+    size_bytes: int
 
 
 class Content(Wire):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
-from tunewell.service.types.base import JsonObject, Moment, Wire
+from tunewell.service.types.base import JsonObject, Moment, Page, Wire
 from tunewell.spec.states import Cause, TrialState
 
 
@@ -83,6 +83,13 @@ class Trial(Wire):
     peak_memory_bytes: int | None
 
 
+class TrialPage(Page[Trial]):
+    """A part of a list of trials."""
+
+    #: How many trials are wanted, on all pages together.
+    count: int
+
+
 class ExportedTrial(Trial):
     """A trial as an export has it."""
 
@@ -107,9 +114,35 @@ class Attempt(Wire):
     end: Moment | None
 
 
-class TrialDetails(Trial):
-    """One trial with all of its attempts."""
+class Difference(Wire):
+    """The values of a parameter in a trial and in another one."""
 
+    own: Any
+    other: Any
+    #: In which of the two alone the parameter is active; its value in the other one is null. `both`: it is in both.
+    active_in: Literal["both", "own", "other"] = "both"
+
+
+class Comparison(Wire):
+    """What a trial has other than another one."""
+
+    #: Number of the other trial.
+    number: int
+    #: How much better its value is than the other's, negative where it is worse; None: one of them has none, or was
+    #: trained further.
+    gain: float | None
+    #: The parameters in which they differ.
+    parameters: Mapping[str, Difference]
+
+
+class TrialDetails(Trial):
+    """One trial with all of its attempts, and what it has other than others."""
+
+    #: Why it was proposed, in a sentence.
+    reason: str
+    #: Compared with the trial of the default configuration, and with the best one; None: there is none, or it is this.
+    beside_default: Comparison | None
+    beside_best: Comparison | None
     attempt_list: tuple[Attempt, ...]
     #: Numbers of the trials whose checkpoints led to it, the first one first, and its own.
     lineage: tuple[int, ...]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, select
 
 from tunewell.spec.errors import NotFoundError
 from tunewell.spec.states import ExperimentState, JobState, TrialState
@@ -15,13 +15,20 @@ from tunewell.store.queries.merging import first_of
 from tunewell.store.queries.reader import PAGE, Reader
 from tunewell.store.queries.visible import sees, sees_job
 from tunewell.store.rows import AccessRow, Changed, EventRow, ExperimentRow, ResultKind, ResultRow, Tallies
-from tunewell.store.tables import COUNTS, change, event, experiment, job, result
+from tunewell.store.tables import COUNTS, change, event, experiment, job, result, trial
 
 _OPEN_STATES = [state for state in ExperimentState if not state.final]
 _access = select(
     *(experiment.c[name] for name in ("name", "id", "identity", "goal")),
     *(experiment.c[name] for name in ("owner", "visibility", "deleted_at")),
 )
+_valued_default = and_(  # a value counts that has a rank
+    trial.c.experiment_id == experiment.c.id,
+    trial.c.number == experiment.c.default_trial,
+    trial.c.loss.is_not(None),
+    trial.c.fidelity == 1,
+)
+_experiments = select(experiment, trial.c.value.label("default_value")).outerjoin(trial, _valued_default)
 _change = select(change)  # controllers look at it many times a second, and building it costs more than executing it
 
 
@@ -37,7 +44,7 @@ class ExperimentQueries(Reader):
 
     def find_experiment(self, name: str) -> ExperimentRow | None:
         """Return an experiment, None if there is none of this name."""
-        found = self._rows_of(select(experiment).where(experiment.c.name == name))
+        found = self._rows_of(_experiments.where(experiment.c.name == name))
         return found[0] if found else None
 
     def _rows_of(self, query: Any) -> list[ExperimentRow]:
@@ -86,7 +93,7 @@ class ExperimentQueries(Reader):
         if not parts:
             return []
         newest = first_of(parts, ["id"], True, limit).subquery()
-        query = select(experiment).where(experiment.c.id.in_(select(newest.c.id))).order_by(experiment.c.id.desc())
+        query = _experiments.where(experiment.c.id.in_(select(newest.c.id))).order_by(experiment.c.id.desc())
         return self._rows_of(query)
 
     def names(self, seen_by: str, deleted: bool = False, limit: int = PAGE) -> list[str]:
@@ -100,7 +107,7 @@ class ExperimentQueries(Reader):
 
     def open_experiments(self) -> list[ExperimentRow]:
         """Return the experiments that have not ended, oldest first."""
-        query = select(experiment).where(experiment.c.state.in_(_OPEN_STATES)).order_by(experiment.c.id)
+        query = _experiments.where(experiment.c.state.in_(_OPEN_STATES)).order_by(experiment.c.id)
         return self._rows_of(query)
 
     def experiment_id(self, name: str) -> int:
@@ -156,9 +163,14 @@ class ExperimentQueries(Reader):
         ] + [Changed("job", row.id, "", row.version) for row in self._read(jobs.where(job.c.version > after))]
         return sorted(found, key=lambda one: one.version)
 
-    def events(self, name: str, after: int = 0, limit: int = 1000) -> list[EventRow]:
-        """Return the audit trail, at most `limit` entries, beginning after the one with id `after`."""
+    def events(self, name: str, after: int = 0, limit: int = 1000, number: int | None = None) -> list[EventRow]:
+        """Return the audit trail, at most `limit` entries, beginning after the one with id `after`.
+
+        Of the trial with this number; None: all of it.
+        """
         query = select(event).where(event.c.experiment_id == self._id(name), event.c.id > after)
+        if number is not None:
+            query = query.where(event.c.trial == number)
         return [convert.event_row(row) for row in self._read(query.order_by(event.c.id).limit(limit))]
 
     def results(self, name: str, kind: ResultKind, after: int = 0, limit: int = PAGE) -> list[ResultRow]:

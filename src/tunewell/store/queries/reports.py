@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, func, or_, select
 
 from tunewell.store import convert
 from tunewell.store.queries.reader import PAGE, Reader
@@ -18,6 +18,17 @@ _newest = (
     .where(report.c.experiment_id == trial.c.experiment_id, report.c.trial == trial.c.number)
     .order_by(report.c.attempt.desc(), report.c.step.desc())
     .limit(1)
+)
+_reported = report.alias()
+_of_trial = (_reported.c.experiment_id == trial.c.experiment_id, _reported.c.trial == trial.c.number)
+_last_attempt = select(func.max(_reported.c.attempt)).where(*_of_trial).correlate(trial).scalar_subquery()
+_last_step = select(func.max(_reported.c.step)).where(*_of_trial, _reported.c.attempt == report.c.attempt)
+#: The last report of each trial: each part of its key is looked up by itself.
+_last_reports = select(report).where(
+    report.c.experiment_id == trial.c.experiment_id,
+    report.c.trial == trial.c.number,
+    report.c.attempt == _last_attempt,
+    report.c.step == _last_step.correlate(trial, report).scalar_subquery(),
 )
 _last_metrics = select(trial.c.number, _newest.scalar_subquery().label("metrics"))
 
@@ -53,26 +64,43 @@ class ReportQueries(Reader):
             reports.append(convert.report_row(row))
         return found
 
-    def latest_value(self, name: str, number: int, metric: str) -> tuple[int, float] | None:
-        """Return step and value of the latest report of a metric among the latest attempt's last few; None: none."""
-        this = (report.c.experiment_id == self._id(name), report.c.trial == number)
-        newest = select(report).where(*this).order_by(report.c.attempt.desc(), report.c.step.desc()).limit(_FEW)
-        rows = [convert.report_row(row) for row in self._read(newest)]
-        found = (
-            (row.step, row.metrics[metric]) for row in rows if row.attempt == rows[0].attempt and metric in row.metrics
-        )
-        return next(found, None)
+    def latest_values(self, name: str, numbers: Collection[int], metric: str) -> dict[int, tuple[int, float]]:
+        """Return trial number → step and value of the latest report of a metric, where it is finite.
 
-    def curves(self, name: str, metric: str, numbers: Collection[int] | None = None) -> dict[int, dict[int, float]]:
+        Among the last few reports of each trial's latest attempt that reported; of `PAGE` trials at most.
+        """
+        these = (trial.c.experiment_id == self._id(name), trial.c.number.in_(numbers))
+        found: dict[int, tuple[int, float]] = {}
+        for row in self._read(_last_reports.where(*these)):
+            value = row.metrics.get(metric)
+            latest = self._latest_value(name, row.trial, metric) if value is None else (row.step, value)
+            if latest is not None:
+                found[row.trial] = latest
+        return found
+
+    def _latest_value(self, name: str, number: int, metric: str) -> tuple[int, float] | None:
+        this = (report.c.experiment_id == self._id(name), report.c.trial == number)
+        rows = self._read(
+            select(report).where(*this).order_by(report.c.attempt.desc(), report.c.step.desc()).limit(_FEW)
+        )
+        latest = (row for row in rows if row.attempt == rows[0].attempt)
+        return next(((row.step, row.metrics[metric]) for row in latest if row.metrics.get(metric) is not None), None)
+
+    def curves(
+        self, name: str, metric: str, numbers: Collection[int] | None = None, points: int | None = None
+    ) -> dict[int, dict[int, float]]:
         """Return trial number → step → finite value of a metric, each trial by its latest attempt that reported.
 
-        Of the trials of these numbers; None: of all.
+        Of the trials of these numbers; None: of all. With `points`, of more than so many reports of a trial about so
+        many, evenly spaced, and the last one.
         """
-        query = select(report.c.trial, report.c.attempt, report.c.step, report.c.metrics)
+        query: Any = select(report.c.trial, report.c.attempt, report.c.step, report.c.metrics)
         query = query.where(report.c.experiment_id == self._id(name))
         if numbers is not None:
             query = query.where(report.c.trial.in_(numbers))
-        query = query.order_by(report.c.trial, report.c.attempt, report.c.step)
+        if points is not None:
+            query = _thinned(query, points)
+        query = query.order_by(*list(query.selected_columns)[:3])
         curves: dict[int, dict[int, float]] = {}
         latest = (0, 0)
         with self._engine.connect() as connection:
@@ -96,3 +124,15 @@ class ReportQueries(Reader):
             these = trial.c.number.in_(wanted[first : first + PAGE])
             rows += self._read(_last_metrics.where(trial.c.experiment_id == self._id(name), these))
         return {row.number: row.metrics for row in rows if row.metrics is not None}
+
+
+def _thinned(query: Any, points: int) -> Any:
+    """Select about `points` of the reports of each attempt that a query selects, evenly spaced, and the last one."""
+    of_attempt = (report.c.trial, report.c.attempt)
+    place = func.row_number().over(partition_by=of_attempt, order_by=report.c.step)
+    reports = func.count().over(partition_by=of_attempt)
+    placed = query.add_columns(place.label("place"), reports.label("reports")).subquery()
+    # An odd distance, since metrics may be reported by turns.
+    distance = (placed.c.reports // points).bitwise_or(1)
+    kept = or_(placed.c.place % distance == 0, placed.c.place == placed.c.reports)
+    return select(*(placed.c[column.name] for column in query.selected_columns)).where(kept)

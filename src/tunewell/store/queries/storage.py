@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 
 from tunewell.spec.errors import NotFoundError
 from tunewell.store.queries.reader import Reader
-from tunewell.store.queries.visible import sees_code, sees_dataset
+from tunewell.store.queries.visible import sees, sees_code, sees_dataset
 from tunewell.store.rows import CodeRow, DataSetRow, UploadRow
 from tunewell.store.tables import allowed_folder, code, dataset, experiment, upload
 
@@ -69,6 +69,13 @@ class StorageQueries(Reader):
     def contents(self) -> set[str]:
         """Return the checksums of all data sets that lie in the home, those in the bin, too."""
         return {row.sha256 for row in self._read(select(dataset.c.sha256).where(dataset.c.folder == ""))}
+
+    def dataset_uses(self, id: int, seen_by: str, limit: int) -> tuple[int, list[str]]:
+        """Return how many experiments use a data set; of those in no bin that `seen_by` sees, the latest `limit`."""
+        uses = experiment.c.dataset_id == id
+        (total,) = self._read(select(func.count()).select_from(experiment).where(uses))
+        seen = select(experiment.c.name).where(uses, experiment.c.deleted_at.is_(None), sees(seen_by))
+        return total[0], [row.name for row in self._read(seen.order_by(experiment.c.id.desc()).limit(limit))]
 
     def dataset_users(self, id: int) -> list[str]:
         """Return the names of the experiments that use a data set, those in the bin, too."""

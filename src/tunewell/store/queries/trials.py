@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from sqlalchemy import ColumnElement, Row, func, literal, select
+from sqlalchemy import ColumnElement, and_, func, literal, select, true
 
 from tunewell.spec.errors import NotFoundError
 from tunewell.spec.states import FINAL_TRIAL_STATES, Cause, TrialState
 from tunewell.store import convert, statements
+from tunewell.store.queries.merging import first_of
 from tunewell.store.queries.reader import PAGE, Reader
-from tunewell.store.queries.trial_list import Cursor, Sort, TrialList
-from tunewell.store.rows import AttemptRow, HistoryEntry, RunningRow, TrialPage, TrialRow
+from tunewell.store.rows import AttemptRow, HistoryEntry, RunningRow, TrialRow
 from tunewell.store.tables import event, experiment, trial
 
 
@@ -54,60 +53,41 @@ class TrialQueries(Reader):
         limit: int = 100,
     ) -> list[TrialRow]:
         """Return trials in the order of their numbers, at most `limit`, beginning after number `after`."""
-        chosen = None if states is None else set(states)
-        return list(self._page(name, "number", False, chosen, cause, Cursor(None, after), limit).trials)
+        wanted = set(TrialState if states is None else states)
+        if cause is not None:  # no other state has one
+            parts = [trial.c.cause == cause] if TrialState.FAILED in wanted else []
+        elif states is None:
+            parts = [true()]
+        else:
+            parts = [trial.c.state == state for state in wanted]
+        return self._first(name, [and_(part, trial.c.number > after) for part in parts], "number", limit)
 
-    def trials_page(
-        self,
-        name: str,
-        sort: Sort = "number",
-        descending: bool = False,
-        states: Collection[TrialState] | None = None,
-        cause: Cause | None = None,
-        cursor: str | None = None,
-        limit: int = 100,
-    ) -> TrialPage:
-        """Return a part of the list of trials.
-
-        Args:
-            name: of the experiment.
-            sort: by number, by value, or in the order of their ends. Those without a value, or not ended, come last in
-                either direction; of equal values the lower number comes first, or last if `descending`.
-            descending: whether the highest, or the latest, comes first.
-            states: only trials in these.
-            cause: only trials that failed for this.
-            cursor: what the part before gave as `next`; None: begin with the first.
-            limit: most trials in the part.
-
-        Raises `SpecError` for a cursor that no such list gives.
-        """
-        begin = None if cursor is None else Cursor.parse(cursor)
-        return self._page(name, sort, descending, states, cause, begin, limit)
-
-    def _page(
-        self,
-        name: str,
-        sort: Sort,
-        descending: bool,
-        states: Collection[TrialState] | None,
-        cause: Cause | None,
-        cursor: Cursor | None,
-        limit: int,
-    ) -> TrialPage:
-        chosen = TrialList(self._id(name), sort, descending, states, cause)
-        rows: list[Row[Any]] = []
-        if chosen.has_key and (cursor is None or cursor.key is not None):
-            rows = self._read(chosen.keyed(cursor, limit + 1))
-            cursor = None
-        if len(rows) <= limit:
-            rows += self._read(chosen.unkeyed(cursor, limit + 1 - len(rows)))
-        following = str(chosen.cursor(rows[limit - 1])) if len(rows) > limit else None
-        return TrialPage(tuple(map(convert.trial_row, rows[:limit])), following)
+    def trials_of(self, name: str, numbers: Collection[int]) -> list[TrialRow]:
+        """Return the trials of these numbers, a thousand at most, in the order of `numbers`."""
+        these = (trial.c.experiment_id == self._id(name), trial.c.number.in_(numbers))
+        found = {row.number: convert.trial_row(row) for row in self._read(select(trial).where(*these))}
+        return [found[number] for number in numbers if number in found]
 
     def last_ended(self, name: str, limit: int) -> list[TrialRow]:
         """Return the trials that ended last, the latest first."""
-        page = self.trials_page(name, "ended", descending=True, states=FINAL_TRIAL_STATES, limit=limit)
-        return list(page.trials)
+        ended = trial.c.ended_order.is_not(None)
+        parts = [and_(trial.c.state == state, ended) for state in FINAL_TRIAL_STATES]
+        return self._first(name, parts, "ended_order", limit, descending=True)
+
+    def _first(
+        self, name: str, parts: Sequence[ColumnElement[bool]], order: str, limit: int, descending: bool = False
+    ) -> list[TrialRow]:
+        """Return the first trials in an order for which one of `parts` holds, each of which has an index."""
+        if not parts:
+            return []
+        of_experiment = trial.c.experiment_id == self._id(name)
+        # Keys first, which the index holds: for whole rows SQLite would rather walk through all of them.
+        columns = [trial.c[one] for one in dict.fromkeys([order, "number"])]
+        keys = [select(*columns).where(of_experiment, part) for part in parts]
+        first = first_of(keys, [order], descending, limit).subquery()
+        query = select(trial).where(of_experiment, trial.c.number.in_(select(first.c.number)))
+        rows = self._read(query.order_by(trial.c[order].desc() if descending else trial.c[order]))
+        return [convert.trial_row(row) for row in rows]
 
     def noted(self, name: str) -> tuple[int, TrialRow | None]:
         """Return how many trials have notes, and the first one of them."""

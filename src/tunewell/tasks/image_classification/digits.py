@@ -7,6 +7,7 @@ Digits, UCI Machine Learning Repository, 1998).
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -67,3 +68,7 @@ def _write_picture(path: Path, pixels: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     shades = (pixels * (255 / 16)).astype("uint8")  # 8 x 8
     Image.fromarray(shades).resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BICUBIC).save(path)
+
+
+if __name__ == "__main__":
+    write_digits(Path(sys.argv[1]))

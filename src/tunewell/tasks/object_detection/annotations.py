@@ -7,14 +7,18 @@ Boxes are `x0, y0, x1, y1` in pixels of the original picture as it is shown (tur
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
+from tunewell.tasks.data_view import DataSummary
 from tunewell.tasks.vision.picture_set import PictureSet, saved_fields
 
+#: Sides of objects between which they are counted as of one size, in percent of the picture's side.
+_SIZES = (2, 4, 8, 16, 32, 64)
 #: A mask as in COCO: polygons, each `[x, y, x, y, …]`, or a run-length encoding `{"size": [h, w], "counts": …}`.
 Mask = list[list[float]] | dict[str, Any]
 
@@ -74,6 +78,22 @@ class AnnotatedPictures(PictureSet):
             objects = self.objects[position]
             total += np.bincount(objects.labels[~objects.crowd], minlength=len(self.classes))
         return total
+
+    def summary(self) -> DataSummary:
+        """Return what the data set holds, and how large its objects are."""
+        return replace(PictureSet.summary(self), sizes=self._object_sizes())
+
+    def _object_sizes(self) -> dict[str, int]:
+        """Return how many objects to learn from are of each size: the root of the share of the picture in their box."""
+        total = np.zeros(len(_SIZES) + 1, dtype=np.int64)
+        for position in self.splits["train"]:
+            objects, (width, height) = self.objects[position], self.sizes[position]
+            boxes = objects.boxes[~objects.crowd]
+            areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+            percent = 100 * np.sqrt(np.clip(areas, 0, None) / (width * height))
+            total += np.bincount(np.searchsorted(_SIZES, percent, side="right"), minlength=len(total))
+        between = (f"{low} to {high} %" for low, high in pairwise(_SIZES))
+        return dict(zip((f"under {_SIZES[0]} %", *between, f"over {_SIZES[-1]} %"), total.tolist(), strict=True))
 
     @classmethod
     def load(cls, path: Path) -> AnnotatedPictures:

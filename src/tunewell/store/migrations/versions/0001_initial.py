@@ -119,16 +119,8 @@ def _create_trial() -> None:
     )
     op.create_index("trial_by_state", "trial", ["experiment_id", "state", "number"])
     ended, failed, ranked = "ended_order IS NOT NULL", "cause IS NOT NULL", "loss IS NOT NULL"
-    valued = "value IS NOT NULL"
     _create_partial_index("trial_by_end", "trial", ["experiment_id", "state", "ended_order", "number"], ended)
-    by_value = ["experiment_id", "state", "value", "number"]
-    _create_partial_index("trial_by_value", "trial", by_value, valued)
-    by_number = ["experiment_id", "state", "number"]
-    _create_partial_index("trial_without_value", "trial", by_number, f"{ended} AND value IS NULL")
     _create_partial_index("trial_by_cause", "trial", ["experiment_id", "cause", "number"], failed)
-    by_cause = ["experiment_id", "cause"]
-    _create_partial_index("trial_by_cause_and_end", "trial", [*by_cause, "ended_order", "number"], failed)
-    _create_partial_index("trial_by_cause_and_value", "trial", [*by_cause, "value", "number"], f"{failed} AND {valued}")
     by_loss = ["experiment_id", "loss", "number"]
     _create_partial_index("trial_best", "trial", by_loss, f"{ranked} AND fidelity = 1")
     _create_partial_index("trial_best_in_part", "trial", by_loss, f"{ranked} AND fidelity < 1")

@@ -1,0 +1,1 @@
+"""The web console: pages over the verbs, complete without scripts, live with them."""

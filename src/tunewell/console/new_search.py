@@ -1,0 +1,293 @@
+"""What a page about a new search shows: what its fields say, what is wrong with it, and what would follow from it."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from tunewell.console import forms
+from tunewell.console.forms import Fields
+from tunewell.console.values import listing, written
+from tunewell.service.types import Checked, Parameter
+from tunewell.service.verbs import MOST, Verbs
+from tunewell.spec.errors import ConflictError, NotFoundError, SpecError, UserError, sentence
+from tunewell.spec.files import experiment_name
+from tunewell.spec.names import DATASET, called_by, full_name, is_name, own_name
+
+#: Field → what people call it who are to fill it in.
+_CALLED = {
+    "task": "the task",
+    "data": "the data set",
+    "command": "the start command",
+    "metric": "the metric",
+    "goal": "the goal of the metric",
+    "best_of": "an earlier search",
+    "warm_start": "earlier searches",
+}
+#: What begins a sentence that stands alone; anything else may be a name.
+_SMALL_WORD = re.compile(r"(it|there|an?|the|no|they|only)\b")
+#: How a finding begins that is an advice.
+_ADVICE = "Advice: "
+_LABELS = {"more": "further fields", "data": "data set", "best_of": "earlier search", "warm_start": "earlier searches"}
+#: Fields of a spec that its parameters follow from, where nobody has changed any.
+_BASIS = ("task", "data", "network", "weights")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with a field of the form."""
+
+    #: Empty: with none in particular.
+    field: str
+    #: What people call what it is about.
+    label: str
+    #: What is wrong, and what to do about it; with the field of the spec where the form has none.
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a form says, and what follows from it."""
+
+    fields: Fields
+    #: With a name, if people have given none.
+    spec: Mapping[str, Any]
+    #: The name that the search gets where people give none.
+    suggested: str
+    #: None: something is wrong, or still to be said.
+    checked: Checked | None
+    problems: Sequence[Problem]
+    #: What is still to be said, as people call it.
+    missing: Sequence[str]
+    #: The network that is trained, and the parameters as they are where nobody has changed any.
+    network: str
+    parameters: Sequence[Parameter]
+    #: What was found in the data, a line each.
+    findings: Sequence[str]
+
+    def problems_of(self, field: str) -> list[Problem]:
+        """Return what is wrong with a field."""
+        return [problem for problem in self.problems if problem.field == field]
+
+    def has_problems(self, *beginnings: str) -> bool:
+        """Whether something is wrong with fields that begin so."""
+        return any(problem.field.startswith(beginnings) for problem in self.problems)
+
+    @property
+    def duration(self) -> str:
+        """How long it may take, as exact as one can say; empty: nothing tells."""
+        estimate = self.checked.estimate if self.checked is not None else None
+        return "" if estimate is None else roughly(estimate.seconds)
+
+    @property
+    def advice(self) -> str:
+        """What is advised about the share of the data; empty: nothing."""
+        told = (line.removeprefix(_ADVICE) for line in self.findings if line.startswith(_ADVICE))
+        return next(told, "")
+
+
+@dataclass(frozen=True, slots=True)
+class _Basis:
+    """What follows from task, data and network alone."""
+
+    checked: Checked | None
+    network: str
+    parameters: Sequence[Parameter]
+    spec: Mapping[str, Any]
+
+
+def look(
+    verbs: Verbs, owner: str, fields: Fields, *, strict: bool, is_new: bool = True, also: Sequence[UserError] = ()
+) -> Look:
+    """Return what the fields of a form say, and what follows from it.
+
+    Args:
+        verbs: those of whoever fills it in.
+        owner: whoever that is.
+        fields: of the form.
+        strict: whether what is still empty is a mistake by now.
+        is_new: whether an experiment of the name that was given is a mistake, and another is suggested; else it is the
+            one that was asked for before, perhaps by the same button.
+        also: what is wrong besides.
+    """
+    fields = _as_called(owner, fields)
+    basis = _basis(verbs, fields)
+    fields = _completed(fields, basis.parameters)
+    draft = forms.spec_of(fields)
+    suggested = (not is_new and fields.get("suggested")) or _suggested_name(verbs, owner, draft.spec, basis.network)
+    spec = {"name": suggested, **draft.spec}
+    errors = [*also, *([] if draft.problem is None else [draft.problem])]
+    checked = None
+    try:
+        if is_new and "name" in draft.spec:
+            _check_is_new(verbs, spec["name"])
+        is_known = basis.checked is not None and spec == {"name": suggested, **basis.spec}
+        checked = basis.checked if is_known else verbs.check(spec)
+    except UserError as error:
+        errors += error.parts
+    problems, missing = _sorted(errors, fields, strict)
+    problems += _row_problems(fields)
+    found = checked or basis.checked
+    return Look(
+        fields=fields,
+        spec=spec,
+        suggested=suggested,
+        checked=checked if not problems else None,
+        problems=problems,
+        missing=missing,
+        network=basis.network,
+        parameters=basis.parameters,
+        findings=found.findings if found is not None else (),
+    )
+
+
+def _as_called(owner: str, fields: Fields) -> dict[str, str]:
+    """Return fields in which what has an owner is called in one way."""
+    called = dict(fields)
+    data = fields.get("data", "")
+    if data.startswith(DATASET):
+        called["data"] = DATASET + _called(owner, data.removeprefix(DATASET))
+    for field in ("best_of", "warm_start"):
+        called[field] = ", ".join(_called(owner, name) for name in forms.names_in(fields.get(field, "")))
+    return called
+
+
+def _called(owner: str, name: str) -> str:
+    return called_by(owner, full_name(owner, name)) if is_name(name) else name
+
+
+def roughly(seconds: float) -> str:
+    """Return a time in one unit: `45 s`, `5 min`, `2.5 h`, `3 days`."""
+    for name, unit, least, digits in (("days", 86400, 2, 0), ("h", 3600, 2, 1), ("min", 60, 2, 0)):
+        if seconds >= least * unit:
+            return f"{round(seconds / unit, digits):g} {name}"
+    return f"{max(1, round(seconds))} s"
+
+
+def _basis(verbs: Verbs, fields: Fields) -> _Basis:
+    spec = forms.spec_of({**fields, "more": ""}).spec
+    if "task" not in spec:
+        return _Basis(None, "", (), spec)
+    basis = {field: spec[field] for field in _BASIS if field in spec}
+    if "gpus" in spec.get("resources", {}):
+        basis["resources"] = {"gpus": spec["resources"]["gpus"]}
+    named = str(basis.get("network", ""))
+    try:
+        checked = verbs.check({"name": "search", **basis})
+    except UserError:
+        try:
+            return _Basis(None, named, verbs.network(named).parameters if named else (), basis)
+        except NotFoundError:
+            return _Basis(None, "", (), basis)
+    sources = {parameter.name: parameter.source for parameter in verbs.network(checked.network).parameters}
+    told = (one.model_copy(update={"source": sources.get(one.name, "")}) for one in checked.parameters)
+    return _Basis(checked, checked.network, tuple(told), basis)
+
+
+def _completed(fields: Fields, parameters: Sequence[Parameter]) -> dict[str, str]:
+    """Return fields without those of parameters that the network lacks, and with values where their kind needs some."""
+    completed = dict(fields)
+    if not parameters:
+        return completed
+    known = {parameter.name: parameter for parameter in parameters}
+    for name, start in forms.ranges_of(fields).items():
+        if name not in known:
+            completed = {field: text for field, text in completed.items() if not field.startswith(start)}
+            continue
+        for part, text in _own_values(known[name].declaration, fields.get(f"{start}kind", "")).items():
+            completed[start + part] = completed.get(start + part, "").strip() or text
+    return completed
+
+
+def _own_values(declaration: Mapping[str, Any], kind: str) -> dict[str, str]:
+    """Return what a kind that people have chosen begins with: what the network has."""
+    choices = declaration.get("choices", declaration.get("ordinal"))
+    default = declaration.get("default", declaration.get("low", choices[0] if choices else None))
+    if kind == "fixed":
+        return {"value": written(default)}
+    if kind == "values":
+        return {"values": listing(choices if choices is not None else [default])}
+    if kind in ("number", "log", "whole", "whole-log") and "low" in declaration:
+        return {end: written(declaration[end]) for end in ("low", "high")}
+    return {}
+
+
+def _check_is_new(verbs: Verbs, name: str) -> None:
+    try:
+        verbs.experiment(name)
+    except UserError:  # what is wrong with the name itself, the check says
+        return
+    raise SpecError("name", f"there is an experiment '{name}' already", "Take another name")
+
+
+def _suggested_name(verbs: Verbs, owner: str, spec: Mapping[str, Any], network: str) -> str:
+    """Return a name that no experiment of the owner's has, in the bin neither."""
+    words = [own_name(str(spec.get("data", "")).removeprefix(DATASET)), network]
+    command = spec.get("command")
+    if isinstance(command, list):
+        scripts = [one for one in command[:5] if PurePosixPath(one).suffix and not one.startswith("-")]
+        words = [PurePosixPath(one).stem for one in (scripts or command)[:1]]
+    name = experiment_name("-".join(word for word in words if word))[:90]
+    taken = {
+        own_name(one.name)
+        for deleted in (False, True)
+        for one in verbs.experiments(search=name, owner=owner, deleted=deleted, limit=MOST).items
+    }
+    return next(one for one in _numbered(name) if one not in taken)
+
+
+def _numbered(name: str) -> Iterator[str]:
+    return itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+
+
+def _sorted(errors: Sequence[UserError], fields: Fields, strict: bool) -> tuple[list[Problem], list[str]]:
+    """Return what is wrong, and what is still to be said."""
+    problems, missing = [], []
+    for error in errors:
+        field = forms.field_of(error, fields)
+        may_lack = field in _CALLED or field.startswith("row.")
+        is_empty = may_lack and not fields.get(field, "").strip()
+        if is_empty and not isinstance(error, ConflictError):
+            called = _to_fill_in(field, fields)
+            missing.append(called)
+            if strict:
+                problems.append(Problem(field, _label(field, fields), f"{called[0].upper()}{called[1:]} is missing."))
+            continue
+        where = "" if field and field != "more" else error.field
+        text = sentence(where, error.what, error.remedy.replace(", without quotes", ""))
+        begins = _SMALL_WORD.match(text) is not None
+        problems.append(Problem(field, _label(field, fields), text[0].upper() + text[1:] if begins else text))
+    return problems, list(dict.fromkeys(missing))
+
+
+def _row_problems(fields: Fields) -> Iterator[Problem]:
+    """Yield what is wrong with the names of a command's parameters, which no spec can hold."""
+    seen: set[str] = set()
+    rows = forms.rows_of(fields) if fields.get("task") == forms.COMMAND else []
+    for start in rows:
+        name = fields[f"{start}name"].strip()
+        parts = ("low", "high", "values", "value", "default")
+        if not name and any(fields.get(start + part, "").strip() for part in parts):
+            yield Problem(f"{start}name", "a parameter", "The name of the parameter is missing.")
+        elif name and name in seen:
+            yield Problem(f"{start}name", name, f"There is a parameter '{name}' already.")
+        seen.add(name)
+
+
+def _to_fill_in(field: str, fields: Fields) -> str:
+    """Return what is to be filled in, for people."""
+    return _CALLED.get(field) or f"the range of {_label(field, fields)}"
+
+
+def _label(field: str, fields: Fields) -> str:
+    """Return what people call a field: a parameter by its name."""
+    start, _, part = field.rpartition(".")
+    if field.startswith("range."):
+        return start.removeprefix("range.")
+    if field.startswith("row."):
+        return fields.get(f"{start}.name", "").strip() or "a parameter"
+    return _LABELS.get(field, part.replace("_", " "))

@@ -1,0 +1,60 @@
+"""All experiments: what runs, what came of the others, and where the first one begins."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Query, Request, Response
+
+from tunewell.api.asked import AsCaller, Text
+from tunewell.console.page import Page, show
+from tunewell.spec.states import FINAL_EXPERIMENT_STATES, ExperimentState
+
+router = APIRouter()
+
+#: Experiments on a page.
+ROWS = 25
+#: What the list can be narrowed to → states.
+GROUPS: dict[str, tuple[ExperimentState, ...] | None] = {
+    "": None,
+    "going on": tuple(state for state in ExperimentState if not state.final),
+    "ended": tuple(state for state in FINAL_EXPERIMENT_STATES if state is not ExperimentState.FAILED),
+    "failed": (ExperimentState.FAILED,),
+}
+
+
+@router.get("/")
+def experiments(
+    request: Request,
+    verbs: AsCaller,
+    search: Text = "",
+    state: Text = "",
+    owner: Text = "",
+    project: Text = "",
+    cursor: Annotated[str | None, Query(max_length=200)] = None,
+) -> Response:
+    """Return the experiments that match, the newest first."""
+    found = verbs.experiments(
+        states=GROUPS.get(state),
+        search=search,
+        owner=owner or None,
+        project=project or None,
+        cursor=cursor,
+        limit=ROWS,
+    )
+    chosen = {"search": search, "state": state, "owner": owner, "project": project}
+
+    def link(**changes: str) -> str:
+        """Return the address of the list with other choices."""
+        return "?" + urlencode({name: value for name, value in {**chosen, **changes}.items() if value})
+
+    context = {
+        "found": found,
+        "chosen": chosen,
+        "groups": GROUPS,
+        "link": link,
+        "is_first": cursor is None,
+        "is_narrowed": any(chosen.values()),
+    }
+    return show(request, Page("experiments.html.j2", "Experiments", ("experiments",), context, follows=("*",)))

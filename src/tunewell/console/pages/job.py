@@ -1,0 +1,82 @@
+"""One job: what it is about, how far it is, what it found out, printed and left."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from fastapi import APIRouter, Request, Response
+
+from tunewell.api.asked import AsCaller, JobId
+from tunewell.api.settings import BASE
+from tunewell.console.causes import remedy, sentence
+from tunewell.console.output import NO_FILES, Log, files_at
+from tunewell.console.page import Page, root, show
+from tunewell.service.types import Job, JobKind, JsonObject
+from tunewell.service.verbs import Verbs
+from tunewell.spec.format import scalar, shortened
+
+router = APIRouter()
+
+PARTS = ("job-head", "job-figures", "job-log", "job-files")
+#: Kind → what people call it.
+NAMES: Mapping[JobKind, str] = {
+    "check": "Look at the data",
+    "probe": "Probe of a trial",
+    "prepare": "Preparation of the data",
+    "finalists": "Choice of finalists",
+    "finalist": "Training on all data",
+    "evaluate": "Detailed evaluation",
+    "retrain": "Training on all data",
+    "predict": "Prediction",
+    "export-model": "Export of the model",
+    "report": "Report",
+    "import": "Import of trials",
+}
+assert set(NAMES) == set(get_args(JobKind))
+#: Characters of a value that is shown.
+_LONGEST = 400
+
+
+@router.get("/jobs/{id}")
+def job(request: Request, verbs: AsCaller, id: JobId) -> Response:
+    """Return the page of a job."""
+    this = verbs.job(id)
+    address = f"{root(request)}{BASE}/jobs/{id}"
+    context = {
+        "this": this,
+        "name": NAMES[this.kind],
+        "result": _facts(this.result or {}),
+        "log": _log(verbs, this, address) if this.attempt else None,
+        "files": files_at(verbs.job_artifacts(id), f"{address}/artifacts") if this.attempt else NO_FILES,
+        "sentence": sentence,
+        "remedy": remedy,
+    }
+    return show(request, Page("job.html.j2", f"{NAMES[this.kind]}, job {id}", PARTS, context, follows=(f"job:{id}",)))
+
+
+def _log(verbs: Verbs, this: Job, address: str) -> Log:
+    return Log(
+        id=f"log-{this.attempt}",
+        address=f"{address}/log",
+        file=f"job-{this.id}-{this.kind}.log",
+        read=lambda offset, limit: verbs.job_log(this.id, offset=offset, limit=limit),
+    )
+
+
+def _facts(known: JsonObject) -> list[tuple[str, str]]:
+    """Return what was found out as names and values; what lies within is named with what it lies in."""
+    found = []
+    for name, value in known.items():
+        if isinstance(value, dict):
+            found += [(f"{name}: {inner}", told) for inner, told in _facts(value)]
+        else:
+            found.append((name, shortened(_told(value), _LONGEST)))
+    return found
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list) else scalar(value, 4)

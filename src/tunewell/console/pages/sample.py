@@ -1,0 +1,40 @@
+"""The sample search: a first one on real pictures, with one click."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+
+from tunewell.api.asked import AsCaller
+from tunewell.console.pages.actions import done
+from tunewell.service.verbs import Verbs
+from tunewell.spec.errors import NotFoundError
+from tunewell.spec.names import DATASET, in_address
+
+router = APIRouter()
+
+#: Name of the data set, which is that of the sample, too.
+DIGITS = "digits"
+
+
+@router.post("/sample")
+def start_sample(request: Request, verbs: AsCaller) -> Response:
+    """Search on scans of handwritten digits."""
+    spec = {
+        "name": "sample",
+        "task": "image-classification",
+        "network": "small-cnn",
+        "data": DATASET + _digits(verbs),
+        "max_trials": 12,
+        "parameters": {"epochs": 5},
+    }
+    made = verbs.create(spec, new="if-ended")
+    place = f"/experiments/{in_address(verbs.experiment(made.name).name)}"
+    return done(request, "The sample search begins.", place, leads=True)
+
+
+def _digits(verbs: Verbs) -> str:
+    """Return the name of the caller's data set with the digits, which is made if there is none."""
+    try:
+        return verbs.dataset(DIGITS).name
+    except NotFoundError:
+        return verbs.add_dataset(DIGITS, sample=DIGITS).name

@@ -1,0 +1,93 @@
+"""Jobs about an experiment as its page of results shows them: how far each is, and what its end means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tunewell.service.types import Caller, Experiment, Job, JobKind
+from tunewell.service.verbs import Verbs
+from tunewell.spec.states import JobState
+
+#: How many of the latest jobs of a kind are looked through for one of the caller's own.
+_LOOKED_THROUGH = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """The latest job of a kind."""
+
+    job: Job
+    #: What it is doing; empty: nothing yet.
+    doing: str
+    #: Share that is done; None: that can't be told.
+    share: float | None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has not ended."""
+        return not self.job.state.final
+
+    @property
+    def has_succeeded(self) -> bool:
+        """Whether its result is there."""
+        return self.job.state is JobState.SUCCEEDED
+
+
+def latest(
+    verbs: Verbs, name: str, kind: JobKind, caller: Caller | None = None, epochs: float | None = None
+) -> Work | None:
+    """Return the latest job of a kind about an experiment; None: there is none.
+
+    Args:
+        verbs: whom to ask.
+        name: of the experiment.
+        kind: of the job.
+        caller: only theirs.
+        epochs: how many there are in a training.
+    """
+    limit = 1 if caller is None else _LOOKED_THROUGH
+    found: Iterable[Job] = verbs.jobs(experiment=name, kind=kind, limit=limit).items
+    job = next((job for job in found if caller is None or job.caller == caller.name), None)
+    return None if job is None else Work(job, *_progress(job, epochs))
+
+
+def _progress(job: Job, epochs: float | None) -> tuple[str, float | None]:
+    """Return what a job is doing, and the share that is done."""
+    known = dict(job.progress)
+    step = known.pop("step", None)
+    if job.kind == "retrain":
+        if step is None:
+            return "", None
+        if not epochs:
+            return f"step {step:.0f}", None
+        return f"epoch {step:.0f} of {epochs:.0f}", min(step / epochs, 1.0)
+    shares = [(name, share) for name, share in known.items() if 0 <= share <= 1]
+    return shares[-1] if shares else ("", None)
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What a caller may do with the results of an experiment, and, where nothing, why not."""
+
+    #: Have work done about it: evaluate, train.
+    commands: bool
+    #: Use its models.
+    uses: bool
+    reason: str = ""
+
+    @classmethod
+    def of(cls, caller: Caller, one: Experiment) -> Rights:
+        """Return the rights of a caller."""
+        if caller.role == "viewer":
+            return cls(False, False, "You may look at things here, and change nothing.")
+        if caller.role == "administrator" or caller.name == one.owner:
+            return cls(True, True)
+        return cls(False, True, f"This search belongs to {one.owner}, who alone has it evaluated and trained.")
+
+
+def epochs_of(parameters: Mapping[str, Any]) -> float | None:
+    """Return how many epochs a training has with these parameters; None: they do not say so."""
+    epochs = parameters.get("epochs")
+    return float(epochs) if isinstance(epochs, int | float) and epochs > 0 else None

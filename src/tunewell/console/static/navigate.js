@@ -1,0 +1,64 @@
+// Links and forms that only choose what is shown (`?…`) change the parts that differ, and the address.
+import { show, tell } from "./live.js";
+
+let busy;
+
+/** Show another address of this page; `replace` its entry in the history instead of adding one. */
+export async function go(address, { push = true, replace = false } = {}) {
+  busy?.abort();
+  busy = new AbortController();
+  try {
+    await show(address, busy);
+    if (replace) history.replaceState(null, "", address);
+    else if (push) history.pushState(null, "", address);
+    tell();
+  } catch (error) {
+    if (error.name !== "AbortError") location.assign(address);
+  }
+}
+
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a[href^='?']");
+  if (!link || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey || event.button) return;
+  event.preventDefault();
+  go(link.href).then(fillForms);
+});
+
+const CHOOSES = "form[method=get]:not([action])";
+
+const firstOf = (form, name) => form.querySelector(`[name="${CSS.escape(name)}"]`);
+
+/** Have forms say what the address says; what it leaves out is empty, or the first choice. */
+function fillForms() {
+  const asked = new URLSearchParams(location.search);
+  for (const form of document.querySelectorAll(CHOOSES)) {
+    for (const field of form.elements) {
+      const given = asked.getAll(field.name);
+      if (field.type === "checkbox") field.checked = given.includes(field.value);
+      else if (field.type === "radio") field.checked = field.value === (given[0] ?? firstOf(form, field.name).value);
+      else if (field.options && !given.length) field.selectedIndex = 0;
+      else if (field.name && field.value !== (given[0] ?? "")) field.value = given[0] ?? "";
+    }
+  }
+}
+
+function addressOf(form) {
+  const chosen = [...new FormData(form)].filter(([, value]) => value !== "");
+  return `${location.pathname}?${new URLSearchParams(chosen)}`;
+}
+
+document.addEventListener("submit", (event) => {
+  if (!event.target.matches(CHOOSES)) return;
+  event.preventDefault();
+  go(addressOf(event.target));
+});
+
+let timer;
+document.addEventListener("input", ({ target }) => {
+  const form = target.closest(CHOOSES);
+  if (!form) return;
+  clearTimeout(timer);
+  timer = setTimeout(() => go(addressOf(form)), 200);
+});
+
+addEventListener("popstate", () => go(location.href, { push: false }).then(fillForms));

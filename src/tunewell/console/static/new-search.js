@@ -1,0 +1,215 @@
+// The form of a new search: checked by the planner while it is filled in, kept as a draft, sent with its program.
+import { say } from "./actions.js";
+import { fill } from "./morph.js";
+import { filesOf, packed } from "./packing.js";
+import { ask, send, settle } from "./sending.js";
+
+/** How long nothing is typed before the planner looks, in milliseconds. */
+const PAUSE = 300;
+
+const form = document.getElementById("new-search");
+const { root } = document.body.dataset;
+const draft = `tunewell new-search ${root} ${form.dataset.user}`;
+const LOOK = `${root}/new/look`;
+let timer, busy = false, wanted = false, turns = 0;
+
+// Asking the planner ----------------------------------------------------------------------------------------
+
+/**
+ * Send fields, and show what the answer says; return whether the search has been started.
+ * With `settle`, what the answer has in the fields counts more than what is typed.
+ */
+async function exchange(address, body, { settle = false } = {}) {
+  const turn = ++turns;
+  try {
+    const response = await fetch(address, { method: "POST", body, headers: { accept: "application/json", "X-Have": "none" } });
+    const { parts, then, detail, remedy } = await response.json();
+    if (then) {
+      localStorage.removeItem(draft);
+      location.assign(then);
+      return true;
+    }
+    if (!parts) throw new Error([detail, remedy].filter(Boolean).join(" "));
+    if (turn === turns) {
+      for (const part of document.querySelectorAll("[data-part]")) fill(part, parts[part.dataset.part]);
+      if (settle) form.reset();
+      enliven();
+    }
+  } catch (error) {
+    const isLost = error instanceof TypeError;
+    say(isLost ? "The service can't be reached just now. What you filled in is kept." : error.message, { wrong: true });
+  }
+  return false;
+}
+
+/** Have the planner look at what is filled in; one look at a time, the next one with the latest. */
+async function look() {
+  clearTimeout(timer);
+  if (busy) {
+    wanted = true;
+    return;
+  }
+  busy = true;
+  await exchange(LOOK, sent("live"));
+  busy = false;
+  if (wanted) {
+    wanted = false;
+    look();
+  }
+}
+
+function sent(act) {
+  const body = new FormData(form);
+  body.set("act", act);
+  body.delete("archive");
+  return body;
+}
+
+form.addEventListener("input", ({ target }) => {
+  if (target.type === "file") return;
+  keep();
+  clearTimeout(timer);
+  timer = setTimeout(look, target.matches("select, [type=radio], [type=checkbox]") ? 0 : PAUSE);
+});
+
+document.addEventListener("submit", async (event) => {
+  if (event.target !== form) return;
+  event.preventDefault();
+  clearTimeout(timer);
+  const { submitter } = event;
+  const act = submitter?.value ?? "check", isStart = act === "create";
+  if (isStart) submitter.disabled = true;
+  if (await exchange(isStart ? form.action : LOOK, sent(act), { settle: !isStart && act !== "check" })) return;
+  if (isStart) submitter.disabled = false;
+  keep();
+  if (isStart || act === "check") firstWrong()?.focus();
+  if (act === "add-row") [...form.querySelectorAll("#rows [name$='.name']")].at(-1)?.focus();
+});
+
+function firstWrong() {
+  const first = form.querySelector("[aria-invalid=true]");
+  for (let at = first?.closest("details"); at; at = at.parentElement.closest("details")) at.open = true;
+  return first;
+}
+
+// The draft -------------------------------------------------------------------------------------------------
+
+const PASSING = ["act", "key", "archive", "suggested"];
+
+function keep() {
+  const fields = [...new FormData(form)].filter(([name, value]) => !PASSING.includes(name) && value !== "");
+  try {
+    localStorage.setItem(draft, JSON.stringify(fields));
+  } catch {
+    return; // no room, or not allowed: then it is not kept
+  }
+  form.dataset.kept = "";
+  tellKept();
+}
+
+function tellKept() {
+  const place = document.querySelector("[data-saved]");
+  if (place && "kept" in form.dataset) place.textContent = "Kept in this browser until it is started.";
+}
+
+/** Fill the form in as it was left; what the address says counts more. */
+async function restore() {
+  const known = localStorage.getItem(draft), asked = new URLSearchParams(location.search);
+  if (!known || asked.has("copy")) return;
+  const body = new FormData();
+  for (const [name, value] of JSON.parse(known)) if (!asked.has(name)) body.append(name, value);
+  for (const [name, value] of asked) body.append(name, value);
+  form.dataset.kept = "";
+  await exchange(LOOK, body, { settle: true });
+}
+
+document.querySelector("[data-afresh]").addEventListener("click", () => localStorage.removeItem(draft));
+
+// The program -----------------------------------------------------------------------------------------------
+
+async function take(entries, name) {
+  const place = document.querySelector("[data-sending]");
+  place.hidden = false;
+  try {
+    const archive = Object.assign(await packed(entries), { name, mark: `${name} ${Date.now()}` });
+    const told = ({ state, sent }) => {
+      if (state === "lost") place.textContent = "The service can't be reached; trying again.";
+      else place.textContent = `Sending ${name}: ${Math.floor((100 * sent) / archive.size)} %`;
+    };
+    const upload = await send(archive, { told });
+    const answer = await ask("POST", `${root}/api/v1/code`, { json: { upload } });
+    settle(upload);
+    form.elements.code.value = answer.id;
+    keep();
+    await look();
+  } catch (error) {
+    say(error.message, { wrong: true });
+  } finally {
+    place.hidden = true;
+    place.textContent = "";
+  }
+}
+
+function isArchive(name) {
+  return /\.(zip|tar|tgz|gz|bz2|xz)$/i.test(name);
+}
+
+form.addEventListener("change", async ({ target }) => {
+  if (target.type !== "file" || !target.files.length) return;
+  const files = [...target.files];
+  if ("archive" in target.dataset) await take([{ path: "", file: files[0] }], files[0].name);
+  else await take(files.map((file) => ({ path: file.webkitRelativePath, file })), `${files[0].webkitRelativePath.split("/")[0]}.tar`);
+  target.value = "";
+});
+
+for (const kind of ["dragover", "dragleave", "drop"]) {
+  form.addEventListener(kind, (event) => {
+    const place = event.target.closest("[data-drop]");
+    if (!place) return;
+    event.preventDefault();
+    place.classList.toggle("over", kind === "dragover");
+    if (kind === "drop") dropped(event.dataTransfer);
+  });
+}
+
+async function dropped(transfer) {
+  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry()).filter(Boolean);
+  const [file] = transfer.files;
+  if (entries.length === 1 && entries[0].isFile && isArchive(file.name)) await take([{ path: "", file }], file.name);
+  else if (entries.length) await take(await filesOf(entries), `${entries[0].name}.tar`);
+}
+
+// Small things ----------------------------------------------------------------------------------------------
+
+document.addEventListener("click", async ({ target }) => {
+  if (target.dataset.insert) insert(target.dataset.insert);
+  if (target.dataset.copy) await copy(document.getElementById(target.dataset.copy));
+});
+
+function insert(text) {
+  const field = form.elements.command;
+  field.setRangeText(text, field.selectionStart, field.selectionEnd, "end");
+  field.focus();
+  field.dispatchEvent(new Event("input", { bubbles: true }));
+}
+
+/** Copy a text; over plain HTTP there is no clipboard, and the text is selected instead. */
+async function copy(place) {
+  try {
+    await navigator.clipboard.writeText(place.textContent);
+    say("Copied.");
+  } catch {
+    getSelection().selectAllChildren(place);
+    say("Selected: copy it with Ctrl+C or ⌘C.");
+  }
+}
+
+/** Show what needs scripts, which pages without them do not offer. */
+function enliven() {
+  for (const one of document.querySelectorAll("[data-scripted]")) one.hidden = false;
+  for (const one of document.querySelectorAll("[data-insert], [data-copy]")) one.disabled = false;
+  tellKept();
+}
+
+enliven();
+restore();

@@ -1,0 +1,89 @@
+"""How pages word moments, amounts, states and addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from markupsafe import Markup, escape
+
+from tunewell.spec import format
+from tunewell.spec.names import in_address
+from tunewell.spec.states import Cause
+
+#: A thin space between thousands, which no line is broken at.
+_THIN = "\u202f"
+
+
+def thousands(amount: int) -> str:
+    """Return a number with thin spaces between thousands: `10 000`; four digits stand together."""
+    return str(amount) if abs(amount) < 10_000 else f"{amount:,}".replace(",", _THIN)
+
+
+def ago(moment: datetime | None) -> Markup:
+    """Return how long ago something was, with the exact moment on hover; scripts keep it true."""
+    if moment is None:
+        return Markup(format.NOTHING)
+    passed = (datetime.now(UTC) - moment).total_seconds()
+    exact = moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(moment.isoformat(), exact, relative(passed))
+
+
+def relative(seconds: float) -> str:
+    """Return how long ago in one unit: `just now`, `5 min ago`, `3 h ago`, `2 days ago`."""
+    for size, name in ((86400, "day"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            amount = int(seconds // size)
+            plural = "s" if name == "day" and amount > 1 else ""
+            return f"{amount} {name}{plural} ago"
+    return f"{int(seconds)} s ago" if seconds >= 2 else "just now"
+
+
+def breakable(text: str) -> Markup:
+    """Return text whose lines may be broken after underscores: parameter names head narrow columns."""
+    return escape(text).replace("_", Markup("_<wbr>"))
+
+
+def state_of(one: Any) -> str:
+    """Return the state of an experiment as people see it."""
+    if one.running and not one.state.final:
+        return "paused" if one.state == "paused" else "running"
+    return str(one.state)
+
+
+def basename(path: str) -> str:
+    """Return the name of a file without its folders."""
+    return path.replace("\\", "/").rpartition("/")[2]
+
+
+def spoken(slug: object) -> str:
+    """Return a slug as words: `target_reached` → `target reached`."""
+    return str(slug).replace("_", " ").replace("-", " ")
+
+
+#: Causes of failures → what to do about them.
+REMEDIES: Mapping[str, str] = {
+    Cause.GPU_OOM: "Smaller batches or pictures: lower the upper end of their ranges, or let fewer trials run at once.",
+    Cause.HOST_OOM: "Let fewer trials run at once, or give each less to hold in memory.",
+    Cause.NON_FINITE: "Mostly a learning rate that is too high: lower the upper end of its range.",
+    Cause.NO_METRIC: "The program ended without printing the metric: see its log, and how the search reads it.",
+    Cause.TIMEOUT: "Raise the time that a trial may take, or let it do less.",
+    Cause.SILENT: "It printed nothing for too long: see its log, or raise the time that it may be silent.",
+    Cause.CRASHED: "The end of the log says why.",
+    Cause.KILLED: "Somebody or something ended it: it can simply run again.",
+    Cause.NODE_LOST: "It runs again by itself, as often as attempts are allowed.",
+    Cause.DISK_FULL: "Make room on the disk, then run them again.",
+    Cause.INVALID_PARAMETERS: "The program refuses these values: narrow the ranges, or add a condition.",
+    Cause.DATA_ERROR: "See the log for the file that can't be used.",
+}
+
+FILTERS: Mapping[str, Callable[..., Any]] = {
+    "thousands": thousands,
+    "ago": ago,
+    "breakable": breakable,
+    "state_of": state_of,
+    "spoken": spoken,
+    "basename": basename,
+    "address": in_address,
+}

@@ -1,0 +1,27 @@
+"""What every page must be in a browser: accessible, in both colour schemes, and no wider than a phone."""
+
+from __future__ import annotations
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+#: Width of a phone in pixels.
+NARROW = 390
+
+
+def check_looks(page: Page) -> None:
+    """Check that axe finds nothing wrong with a page, in light and dark, and that a phone need not scroll sideways."""
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        found = Axe().run(page)
+        assert found.violations_count == 0, f"{page.url}, {scheme}: {found.generate_report()}"
+    check_narrow(page)
+
+
+def check_narrow(page: Page) -> None:
+    """Check that a phone need not scroll a page sideways."""
+    size = page.viewport_size
+    page.set_viewport_size({"width": NARROW, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") <= NARROW, page.url
+    assert size is not None
+    page.set_viewport_size(size)

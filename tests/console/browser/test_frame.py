@@ -1,0 +1,202 @@
+"""What happens on the way to a page and while it stands there: signing in, looking on, going back, a server that goes.
+
+Tests wait for what a page shows, never for time to pass.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import Page, expect
+
+from tests.console import looks
+from tests.console.browser.conftest import OpenContext, Troubles
+from tests.console.browser.site import Site
+from tunewell.service.service import Service
+
+ELSEWHERE = "http://elsewhere.example/"
+
+
+@contextmanager
+def search(service: Service, name: str, trials: int) -> Iterator[None]:
+    """Give a search that runs, with trials that have ended and one more that runs."""
+    service.create(looks.spec(name))
+    looks.trials(service, name, trials)
+    looks.begin(service, name)
+    looks.start_trial(service, name, trials + 1)
+    with service.home.lock(name):
+        yield
+
+
+def live(page: Page) -> None:
+    """Wait until a page hears of changes."""
+    expect(page.locator("#connection")).to_have_text("live")
+
+
+# Signing in and out -----------------------------------------------------------------------------------------
+
+
+def test_a_link_signs_in(context_of: OpenContext, site: Site) -> None:
+    """Who follows a sign-in link and presses the button, is in; the link is good for nothing any more."""
+    page, link = context_of(None).new_page(), site.link("ada")
+    page.goto(link)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Experiments")
+    assert page.url == f"{site.address}/"
+    expect(page.get_by_label("ada: menu")).to_be_visible()
+
+
+def test_a_link_from_elsewhere_leads_to_the_page(context_of: OpenContext, site: Site) -> None:
+    """A link in a mail or chat shows the page at once to whoever is signed in."""
+    page = context_of("owner").new_page()
+    _come_from_elsewhere(page, f"{site.address}/experiments/owner~few?a=b")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("few")
+    assert page.url.endswith("/experiments/owner~few?a=b")
+
+
+def test_a_link_from_elsewhere_leads_to_the_page_after_the_sign_in(context_of: OpenContext, site: Site) -> None:
+    """Whoever is not signed in gets there by the sign-in; markup in the address stays part of it."""
+    page = context_of(None).new_page()
+    _come_from_elsewhere(page, f"{site.address}/?search=few&project=%22%3E%3Cb%3E")
+    page.get_by_label("Sign-in link").fill(site.link())
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("searchbox")).to_have_value("few")
+    assert page.url == f"{site.address}/?search=few&project=%22%3E%3Cb%3E"
+
+
+def _come_from_elsewhere(page: Page, address: str) -> None:
+    link = f'<a href="{address.replace("&", "&amp;")}">there</a>'
+    page.route(f"{ELSEWHERE}**", lambda route: route.fulfill(body=link, content_type="text/html"))
+    page.goto(ELSEWHERE)
+    page.get_by_text("there").click()
+
+
+def test_signing_out(context_of: OpenContext, site: Site, troubles: Troubles) -> None:
+    """Who signs out is out: Back shows no page any more."""
+    troubles.expect("401")
+    page = context_of("ada").new_page()
+    page.goto("/experiments/ada~secret")
+    page.get_by_label("ada: menu").click()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+    assert page.get_by_text("secret").count() == 0
+
+
+# Looking on -------------------------------------------------------------------------------------------------
+
+
+def test_a_page_follows_a_search(page: Page, site: Site) -> None:
+    """What happens to a search is seen without a reload, and nobody loses the place, the focus or a selection."""
+    with search(site.service, "live", trials=40):
+        page.set_viewport_size({"width": 1400, "height": 500})
+        page.goto("/experiments/owner~live")
+        live(page)
+        page.get_by_role("link", name="30", exact=True).focus()
+        page.evaluate("getSelection().selectAllChildren(document.querySelector('#t31 td'))")
+        told = "[scrollY, document.activeElement.textContent, `${getSelection()}`]"
+        before = page.evaluate(told)
+        assert before[0] > 0
+        assert before[1] == "30"
+        assert before[2]
+        looks.end_trial(site.service, "live", 41, 0.9999)
+        expect(page.locator("main")).to_contain_text("0.9999")
+        looks.start_trial(site.service, "live", 42)  # a new row above
+        expect(page.locator("#t42")).to_be_attached()
+        after = page.evaluate(told)
+        assert after[1:] == before[1:]
+        assert page.get_by_role("link", name="30", exact=True).is_visible()
+
+
+def test_what_is_typed_stays(page: Page, site: Site) -> None:
+    """While somebody types into the search of the list, changes come in, and the text and its caret stay."""
+    with search(site.service, "typing", trials=2):
+        page.goto("/")
+        live(page)
+        page.get_by_role("searchbox").press_sequentially("typ")
+        page.keyboard.press("ArrowLeft")
+        looks.end_trial(site.service, "typing", 3, 0.9998)
+        expect(page.locator("main")).to_contain_text("0.9998")
+        page.keyboard.type("i")
+        expect(page.get_by_role("searchbox")).to_have_value("tyip")
+
+
+def test_back_after_filtering(page: Page) -> None:
+    """A filter is an address; Back shows the list of before, and what was chosen there."""
+    page.goto("/")
+    page.get_by_role("searchbox").fill("man")
+    expect(page.get_by_role("link", name="few")).to_have_count(0)
+    expect(page).to_have_url(re.compile(r"/\?search=man$"))
+    page.get_by_label("failed").check(force=True)
+    expect(page.get_by_text("No experiment matches")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_role("link", name="many")).to_be_visible()
+    expect(page.get_by_label("all", exact=True)).to_be_checked()
+    expect(page.get_by_role("searchbox")).to_have_value("man")
+    page.go_back()
+    expect(page.get_by_role("link", name="few")).to_be_visible()
+    expect(page.get_by_role("searchbox")).to_have_value("")
+    page.go_forward()
+    expect(page.get_by_role("searchbox")).to_have_value("man")
+    page.reload()
+    expect(page.get_by_role("link", name="few")).to_have_count(0)
+    page.get_by_role("searchbox").fill("nothing is called so")
+    page.get_by_role("link", name="Show all").click()
+    expect(page.get_by_role("link", name="few")).to_be_visible()
+    expect(page.get_by_role("searchbox")).to_have_value("")
+
+
+def test_an_action_can_be_undone(page: Page, site: Site) -> None:
+    """A button has it done without leaving the page, says what was done, and takes it back."""
+    service = site.service
+    service.create(looks.spec("acting"))
+    looks.begin(service, "acting")
+    with service.home.lock("acting"):
+        page.goto("/experiments/owner~acting")
+        page.get_by_role("button", name="Pause").click()
+        said = page.locator("#said")
+        expect(said).to_contain_text("acting is paused.")
+        assert [one.verb for one in service.store.requests("acting")] == ["pause"]
+        said.get_by_role("button", name="Resume").click()
+        expect(said).to_contain_text("acting goes on.")
+        assert [one.verb for one in service.store.requests("acting")] == ["pause", "resume"]
+
+
+# A server that goes -----------------------------------------------------------------------------------------
+
+
+def test_a_restart_heals_by_itself(page: Page, site: Site, troubles: Troubles) -> None:
+    """While the server is away, the page says so; when it is back, it shows what has happened meanwhile."""
+    troubles.expect("ERR_|Failed to load resource")
+    with search(site.service, "restart", trials=2):
+        page.goto("/experiments/owner~restart")
+        live(page)
+        site.stop()
+        expect(page.locator("#connection")).to_have_text("connecting…")
+        looks.end_trial(site.service, "restart", 3, 0.9997)
+        site.start()
+        expect(page.locator("main")).to_contain_text("0.9997")
+        live(page)
+
+
+def test_seven_tabs_share_one_stream(context_of: OpenContext, site: Site) -> None:
+    """More tabs than a browser has connections to one host are all live, over one stream."""
+    with search(site.service, "tabs", trials=2):
+        context = context_of()
+        before = site.asked.count("/api/v1/events")
+        tabs = [context.new_page() for _ in range(7)]
+        for tab in tabs:
+            tab.goto("/experiments/owner~tabs")
+            live(tab)
+        assert site.asked.count("/api/v1/events") == before + 1
+        looks.end_trial(site.service, "tabs", 3, 0.9996)
+        for tab in tabs:
+            tab.bring_to_front()
+            expect(tab.locator("main")).to_contain_text("0.9996")
+        for tab in tabs[:-1]:
+            tab.close()
+        looks.start_trial(site.service, "tabs", 4)
+        expect(tabs[-1].locator("#t4")).to_be_attached()

@@ -1,0 +1,145 @@
+"""Starting a search in a browser: pictures, and a program of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from tests.console.browser.conftest import OpenContext
+from tests.console.browser.looking import check_looks
+from tests.console.browser.site import Site
+from tunewell.service.service import Service
+from tunewell.tasks.image_classification.digits import write_digits
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A server over a home with the data set `digits`."""
+    folder = tmp_path_factory.mktemp("data")
+    write_digits(folder / "digits")
+    with Service(tmp_path_factory.mktemp("site") / "home") as service:
+        service.allow_folder(folder)
+        service.add_dataset("digits", folder=str(folder / "digits"))
+        service.add_user("ada", {"role": "user", "run_code": True})
+        one = Site(service)
+        yield one
+        one.stop()
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    """The folder of a program."""
+    folder = tmp_path / "program"
+    (folder / "lib" / "__pycache__").mkdir(parents=True)
+    (folder / "train.py").write_text("import sys\nprint('accuracy=' + sys.argv[2])\n")
+    (folder / "lib" / ("a-name-that-is-longer-than-a-header-of-a-tar-has-room-for-" * 2)).write_text("ü")
+    (folder / "lib" / "__pycache__" / "a.pyc").write_bytes(b"left out")
+    return folder
+
+
+def test_pictures(page: Page, site: Site) -> None:
+    """What is typed is checked at once, at its field, without losing the focus; a draft survives a reload."""
+    page.goto("/new")
+    plan = page.locator(".plan")
+    expect(plan).to_contain_text("the data set")
+    page.get_by_label("Data set").select_option("dataset:digits")
+    expect(plan).to_contain_text("Ready to start")
+    expect(page.locator("#data")).to_contain_text("10 classes")
+    trials = page.get_by_label("Trials", exact=True)
+    trials.press_sequentially("many")
+    expect(page.locator("[id='e-max_trials']")).to_contain_text("'many' is a text")
+    expect(trials).to_be_focused()
+    trials.fill("3")
+    expect(plan).to_contain_text("Ready to start")
+    page.locator("#ranges summary").first.click()
+    page.get_by_label("epochs, values").fill("1")
+    expect(plan.locator(".snippet.yaml")).to_contain_text("epochs: 1")
+    page.reload()
+    expect(trials).to_have_value("3")
+    expect(plan).to_contain_text("Ready to start")
+    page.get_by_role("button", name="Start the search").click()
+    page.wait_for_url("**/experiments/owner~digits-small-cnn")
+    assert site.service.experiment("digits-small-cnn").spec["parameters"] == {"epochs": 1}
+    page.goto("/new")
+    expect(page.get_by_label("Trials", exact=True)).to_have_value("")
+
+
+def test_what_is_missing_has_the_focus(page: Page) -> None:
+    """Whoever starts too early is led to the first field that lacks something, wherever it is folded away."""
+    page.goto("/new")
+    page.get_by_role("button", name="Start the search").click()
+    expect(page.get_by_label("Data set")).to_be_focused()
+    page.goto("/new?data=dataset:digits&range.mixup.low=a")
+    page.locator("#ranges summary").first.click()
+    page.get_by_role("button", name="Start the search").click()
+    expect(page.get_by_label("mixup, from")).to_be_focused()
+
+
+def test_copying_without_a_clipboard(page: Page) -> None:
+    """Over plain HTTP there is none: then the text is selected."""
+    page.add_init_script("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    page.goto("/new?data=dataset:digits&name=n")
+    page.get_by_text("Command line", exact=True).click()
+    page.get_by_role("button", name="Copy", exact=True).last.click()
+    expect(page.locator("#said")).to_contain_text("Selected")
+    assert "tunewell search n.yaml" in page.evaluate("getSelection().toString()")
+
+
+def test_a_program(page: Page, site: Site, program: Path, troubles: object) -> None:
+    """Its folder is sent by parts, and goes on where that broke off; its parameters are rows."""
+    troubles.expect("ERR_FAILED|Failed to load resource")  # type: ignore[attr-defined]
+    broken: list[str] = []
+
+    def break_off_once(route: Route) -> None:
+        if broken:
+            route.continue_()
+        else:
+            broken.append(route.request.url)
+            route.abort()
+
+    page.route("**/parts/0", break_off_once)
+    page.goto("/new")
+    page.get_by_text("Own program").click()
+    page.locator("[data-folder]").set_input_files(program)
+    expect(page.locator("#program")).to_contain_text("2 files")
+    assert broken
+    page.get_by_role("button", name="Add a parameter").click()
+    expect(page.get_by_label("Name of parameter 1")).to_be_focused()
+    page.keyboard.type("lr")
+    page.get_by_label("How lr is searched").select_option("log")
+    page.get_by_label("lr, from").fill("1e-4")
+    page.get_by_label("lr, to").fill("1e-1")
+    page.get_by_label("Start command").fill("python train.py --lr ")
+    page.get_by_role("button", name="{lr}").click()
+    page.get_by_label("Metric").fill("accuracy")
+    expect(page.locator(".plan")).to_contain_text("Ready to start")
+    page.get_by_role("button", name="Add a parameter").click()
+    page.get_by_role("button", name="Remove parameter 2").click()
+    expect(page.get_by_label("Name of parameter 2")).to_have_count(0)
+    page.get_by_role("button", name="Start the search").click()
+    page.wait_for_url("**/experiments/owner~train")
+    spec = site.service.experiment("train").spec
+    assert spec["command"] == ["python", "train.py", "--lr", "{lr}"]
+    assert spec["parameters"] == {"lr": {"low": 1e-4, "high": 1e-1, "log": True}}
+    files = {file.path: file.size_bytes for file in site.service.code_files(spec["code"])}
+    assert len(files) == 2 and files["train.py"] == len((program / "train.py").read_bytes())
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/new?data=dataset:owner/digits&algorithm=evolutionary",
+        "/new?data=dataset:owner/digits&mode=hand&range.learning_rate.value=a&more=a",
+        "/new?task=command&row.0.name=x&row.0.kind=values&row.1.name=&mode=existing",
+    ],
+)
+def test_the_form_can_be_read_by_everybody(context_of: OpenContext, address: str) -> None:
+    """With everything unfolded, nobody is shut out, and a phone need not be scrolled sideways."""
+    page = context_of("ada").new_page()
+    page.goto(address)
+    for fold in page.locator("details:not([data-menu]):visible").all():
+        fold.evaluate("fold => (fold.open = true)")
+    check_looks(page)

@@ -1,0 +1,257 @@
+"""Searches in every state that a page may meet, written as a controller would write them."""
+
+from __future__ import annotations
+
+import base64
+import math
+import time
+from collections.abc import Mapping
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from tests.service.storage.archives import tar_of
+from tunewell.schedulers.records import make_folder
+from tunewell.service import data_views
+from tunewell.service.service import Service
+from tunewell.service.types import Caller
+from tunewell.spec.launch import AttemptKey, Report
+from tunewell.spec.names import Visibility
+from tunewell.spec.states import Cause, ExperimentState, JobState, TrialState
+from tunewell.store.rows import AttemptEnd, JobEnd
+from tunewell.tasks.data_view import DataSummary, DataView, Sample
+
+ADA = Caller(name="ada", role="user", run_code=True)
+#: What would do something if a page took it for markup.
+MARKUP = "<img src=x onerror=alert(1)>\"'</script><b>"
+SPACE: dict[str, Any] = {
+    "learning_rate": {"low": 1e-5, "high": 0.1, "log": True, "default": 1e-3},
+    "layers": {"low": 1, "high": 8, "default": 2},
+    "optimizer": {"choices": ["sgd", "adamw", MARKUP], "default": "sgd"},
+}
+LONG = "a-search-whose-name-is-as-long-as-any-name-may-be-" + "x" * 50
+#: Names of the data sets that `fill` makes.
+DATASETS = ("pictures", "objects", "unseen", "lost", "ada/hidden")
+#: Names of the searches that `fill` makes.
+NAMES = ("none", "few", "many", "running", "paused", "hostile", LONG, "ada/secret", "ada/shared")
+
+
+def spec(name: str, **fields: Any) -> dict[str, Any]:
+    """Return the spec of a search."""
+    return {
+        "name": name,
+        "command": ["true", "{learning_rate}", "{layers}", "{optimizer}"],
+        "parameters": SPACE,
+        "objective": {"metric": "accuracy", "goal": "maximize"},
+        "max_trials": 400,
+        **fields,
+    }
+
+
+def fill(service: Service) -> None:
+    """Bring searches in every state into a home in which ada is a user."""
+    service.create(spec("none"))
+    service.probe("none")  # job 1
+    service.create(spec("few"))
+    trials(service, "few", 3)
+    end(service, "few")
+    service.create(spec("many"))
+    trials(service, "many", 300)
+    end(service, "many")
+    for name in ("running", "paused"):
+        service.create(spec(name))
+        trials(service, name, 12)
+        begin(service, name)
+    start_trial(service, "running", 13)
+    with service.store.transaction() as tx:
+        tx.set_experiment_state("paused", ExperimentState.RUNNING, ExperimentState.PAUSED)
+    service.create(spec("hostile", objective={"metric": MARKUP, "goal": "maximize"}))
+    service.update("hostile", {"description": MARKUP, "tags": [MARKUP], "project": MARKUP})
+    trials(service, "hostile", 20, metric=MARKUP, detail=MARKUP)
+    service.create(spec(LONG))
+    trials(service, LONG, 3)
+    ada = service.as_caller(ADA)
+    datasets(service, ada)
+    ada.create(spec("secret"))
+    ada.update("secret", {"visibility": "private"})
+    ada.create(spec("shared"))
+    trials(service, "ada/shared", 3)
+
+
+def datasets(service: Service, ada: Service) -> None:
+    """Add data sets: checked as either task, not checked, one whose check failed, and a private one of ada's."""
+    for name in ("pictures", "objects", "unseen", "lost"):
+        add_dataset(service, name, {f"{name}.txt": b"What it holds was found by a check that is made up."})
+    add_dataset(ada, "hidden", {"hidden.txt": b"private"}, visibility="private")
+    checked(service, "pictures", "image-classification", view_of_classes())
+    checked(service, "objects", "object-detection", view_of_objects())
+    checked(service, "lost", "image-classification", None)
+
+
+def checked(service: Service, name: str, task: str, view: DataView | None) -> int:
+    """Record the check of a data set, which has found a view, or failed; return the job's number."""
+    row = service.store.dataset(name)
+    with service.store.transaction() as tx:
+        job = tx.add_job("check", arguments={"spec": {"task": task}, "view": True}, caller=row.owner)
+        tx.set_dataset(row.id, {"job": job})
+    finish_check(service, job, task, view)
+    return job
+
+
+def finish_check(service: Service, job: int, task: str, view: DataView | None) -> None:
+    """Record the end of a check, which has found a view, or failed."""
+    if view is None:
+        end = JobEnd(JobState.FAILED, cause=Cause.DATA_ERROR, detail=f"{MARKUP}: it does not exist.")
+    else:
+        artifacts = service.home.job(job) / "1" / "artifacts"
+        artifacts.mkdir(parents=True)
+        data_views.leave(view, task, artifacts)
+        items = ", ".join(f"{number} {split}" for split, number in view.summary.items.items())
+        end = JobEnd(JobState.SUCCEEDED, result={"findings": [f"Pictures: {items}; each is opened later."]})
+    with service.store.transaction() as tx:
+        tx.start_job(job, 1, f"identity {job}")
+        tx.finish_job(job, 1, end)
+
+
+def view_of_classes() -> DataView:
+    """Return what is found in pictures of four classes, one of them with a name that is markup."""
+    counts = {MARKUP: (6, 3), "a very rare bird": (4, 2), "cat": (24, 12), "dog": (13, 6)}
+    summary = DataSummary(
+        "/data/pictures", {"train": 47, "val": 23}, "picture", counts, notes=(f"Left out, being odd: {MARKUP}.",)
+    )
+    copy, original = (_sample(f"{split}: {split}/cat/{MARKUP}.png", 2) for split in ("val", "train"))
+    examples = {
+        name: [_sample(f"train/{name}/{number}.png", label, number) for number in range(min(train, 6))]
+        for label, (name, (train, _)) in enumerate(counts.items())
+    }
+    broken = {"train/dog/broken.png": "image file is truncated", MARKUP: MARKUP}
+    return DataView(summary, broken, [(copy, original)], 1, examples)
+
+
+def view_of_objects() -> DataView:
+    """Return what is found in pictures with boxes."""
+    summary = DataSummary(
+        "/data/objects",
+        {"train": 600, "val": 200, "test": 200},
+        "picture",
+        {"car": (1200, 380, 391), "bicycle": (310, 90, 88)},
+        "object",
+        {"under 2 %": 12, "2 to 4 %": 301, "4 to 8 %": 640, "8 to 16 %": 402, "16 to 32 %": 120, "over 32 %": 35},
+    )
+    examples = {
+        name: [_sample(f"images/{name}{number}.png", number, side=288) for number in range(4)]
+        for name in summary.counts
+    }
+    return DataView(summary, {}, examples=examples, width=288)
+
+
+def _sample(caption: str, label: int, number: int = 0, side: int = 112) -> Sample:
+    image = Image.fromarray(_pixels(np.random.default_rng((label, number)), label)).resize((side, side * 3 // 4))
+    data = BytesIO()
+    image.save(data, "JPEG")
+    return Sample(caption, "data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode())
+
+
+def add_dataset(verbs: Service, name: str, files: Mapping[str, bytes], visibility: Visibility = "team") -> None:
+    """Send files, by their paths, and make a data set of them."""
+    archive = tar_of(*files.items())
+    upload = verbs.create_upload(f"{name}.tar", len(archive))
+    verbs.put_part(upload.id, 0, [archive])
+    verbs.add_dataset(name, upload=verbs.finish_upload(upload.id).id, visibility=visibility)
+
+
+def classes() -> dict[str, bytes]:
+    """Return a data set of two classes: path → picture."""
+    generator = np.random.default_rng(0)
+    places = [
+        f"{split}/{name}/{number}.png" for split in ("train", "val") for name in ("cat", "dog") for number in "012"
+    ]
+    return {place: _png(_pixels(generator, "dog" in place)) for place in places}
+
+
+def _pixels(generator: np.random.Generator, label: int) -> np.ndarray:
+    """Return a picture of a square, whose colour and place differ."""
+    pixels = generator.integers(40, 90, (48, 64, 3), dtype=np.uint8)
+    top, left = generator.integers(0, 24, 2)
+    pixels[top : top + 22, left : left + 28] = np.roll((220, 120, 60), label) + generator.integers(0, 30, 3)
+    return pixels
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    data = BytesIO()
+    Image.fromarray(pixels).save(data, "PNG")
+    return data.getvalue()
+
+
+def begin(service: Service, name: str) -> None:
+    """Record that a search runs."""
+    with service.store.transaction() as tx:
+        tx.set_experiment_state(name, ExperimentState.CREATED, ExperimentState.RUNNING)
+
+
+def end(service: Service, name: str) -> None:
+    """Record the end of a search."""
+    begin(service, name)
+    with service.store.transaction() as tx:
+        tx.set_experiment_state(name, ExperimentState.RUNNING, ExperimentState.COMPLETED)
+
+
+def trials(service: Service, name: str, amount: int, metric: str = "accuracy", detail: str = "out of memory") -> None:
+    """Record trials that have ended, each with three reports; every seventh failed."""
+    for number in range(1, amount + 1):
+        start_trial(service, name, number)
+        report(service, name, number, {metric: _value(number)}, steps=3)
+        end_trial(service, name, number, _value(number), detail=detail)
+
+
+def start_trial(service: Service, name: str, number: int) -> None:
+    """Record that the next trial of a search runs; its folder is there."""
+    key, identity, parameters = AttemptKey(name, number, 1), f"identity {name} {number}", _parameters(number)
+    with service.store.transaction() as tx:
+        tx.add_trial(name, number, parameters, "default" if number == 1 else "random", 1.0, None)
+        tx.start_attempt(key, identity)
+    make_folder(service.home.place(key), identity)
+
+
+def report(service: Service, name: str, number: int, metrics: Mapping[str, float], steps: int = 1) -> None:
+    """Record reports of a trial, which grow towards their last value."""
+    now = time.time()
+    reports = [
+        Report(step, {metric: value * step / steps for metric, value in metrics.items()}, now)
+        for step in range(1, steps + 1)
+    ]
+    with service.store.transaction() as tx:
+        tx.add_reports(AttemptKey(name, number, 1), reports)
+
+
+def end_trial(service: Service, name: str, number: int, value: float, detail: str = "out of memory") -> None:
+    """Record the end of a trial."""
+    has_failed = number % 7 == 0
+    ended = AttemptEnd(
+        TrialState.FAILED if has_failed else TrialState.SUCCEEDED,
+        cause=(Cause.GPU_OOM if number % 2 else Cause.CRASHED) if has_failed else None,
+        detail=detail if has_failed else "",
+        notes=(detail,) if has_failed else (),
+        value=None if has_failed else value,
+        seconds=2.0,
+        ended_after=2.0 * number,
+    )
+    with service.store.transaction() as tx:
+        tx.finish_trial(AttemptKey(name, number, 1), ended)
+
+
+def _parameters(number: int) -> dict[str, Any]:
+    if number == 1:
+        return {"learning_rate": 1e-3, "layers": 2, "optimizer": "sgd"}
+    share = number * 0.618 % 1
+    return {
+        "learning_rate": 10 ** (-5 + 4 * share),
+        "layers": 1 + number % 8,
+        "optimizer": ("sgd", "adamw", MARKUP)[number % 3],
+    }
+
+
+def _value(number: int) -> float:
+    return round(0.9 - 0.2 * math.cos(number) ** 2, 4)

@@ -13,66 +13,32 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import resource
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from databases import KINDS, new_databases
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from tests.store.many_trials import end, fill
+
 from tunewell.service import selection, table
 from tunewell.service.service import Service
 from tunewell.service.types import EVERY_TRIAL, Range, TrialFilter
-from tunewell.spec.declaration import parse_space
 from tunewell.spec.launch import AttemptKey
-from tunewell.spec.states import Cause, TrialState
-from tunewell.store import AttemptEnd, Store
+from tunewell.spec.states import TrialState
+from tunewell.store import Store
 
 NAME = "large"
-SPACE: dict[str, Any] = {
-    "learning_rate": {"low": 1e-5, "high": 1e-1, "log": True},
-    "weight_decay": {"low": 1e-6, "high": 1e-2, "log": True},
-    "momentum": {"low": 0.5, "high": 0.99},
-    "dropout": {"low": 0.0, "high": 0.5, "step": 0.05},
-    "epochs": {"low": 3, "high": 50},
-    "batch_size": {"ordinal": [16, 32, 64, 128]},
-    "optimizer": ["sgd", "adam", "adamw"],
-    "nesterov": {"choices": [True, False], "when": {"optimizer": "sgd"}},
-}
-#: Trials that are written in one transaction, and that change before columns are brought up to date.
-BATCH, CHANGED = 1000, 10
+#: Trials that change before columns are brought up to date.
+CHANGED = 10
 REPEATS = 10
 CHOSEN = TrialFilter(
     states=(TrialState.SUCCEEDED,),
     within={"learning_rate": Range(low=1e-3, high=1e-2), "optimizer": ("sgd", "adam"), "value": Range(low=0.5)},
 )
-
-
-def fill(store: Store, trials: int) -> None:
-    """Write an experiment whose trials have ended in every way."""
-    objective = {"metric": "accuracy", "goal": "maximize"}
-    spec = {"name": NAME, "command": ["true"], "parameters": SPACE, "objective": objective, "max_trials": trials}
-    algorithm = {"name": "random", "options": {}, "max_trials": trials}
-    store.create_experiment(NAME, spec, SPACE, algorithm)
-    generator, space = np.random.default_rng(1), parse_space(SPACE)
-    for first in range(1, trials + 1, BATCH):
-        with store.transaction() as tx:
-            for number in range(first, first + BATCH):
-                origin = (
-                    "default" if number == 1 else ("random", "model", f"perturbed from trial {number // 2}")[number % 3]
-                )
-                tx.add_trial(NAME, number, space.sample(generator), origin, 1.0, None)
-                tx.start_attempt(AttemptKey(NAME, number, 1))
-                tx.finish_trial(AttemptKey(NAME, number, 1), _end(number, float(generator.random())))
-
-
-def _end(number: int, value: float) -> AttemptEnd:
-    if number % 10 == 0:
-        return AttemptEnd(TrialState.FAILED, Cause.CRASHED, "it ended with exit code 1", seconds=1.0)
-    state = TrialState.PRUNED if number % 10 == 1 else TrialState.SUCCEEDED
-    return AttemptEnd(state, value=value, seconds=1.0, ended_after=float(number))
 
 
 def change(store: Store, first: int) -> None:
@@ -81,7 +47,7 @@ def change(store: Store, first: int) -> None:
         for number in range(first, first + CHANGED):
             tx.add_trial(NAME, number, {"epochs": 3}, "model", 1.0, None)
             tx.start_attempt(AttemptKey(NAME, number, 1))
-            tx.finish_trial(AttemptKey(NAME, number, 1), _end(number, 0.5))
+            tx.finish_trial(AttemptKey(NAME, number, 1), end(number, 0.5))
 
 
 def cpu_seconds(action: Callable[[], object], repeats: int = REPEATS) -> float:
@@ -133,7 +99,7 @@ def main() -> None:
         for trials in arguments.trials:
             url = new()
             with Store(url) as store:
-                fill(store, trials)
+                fill(store, NAME, trials)
             print(f"{trials} trials")
             process = multiprocessing.get_context("spawn").Process(target=measure, args=(url, trials))
             process.start()

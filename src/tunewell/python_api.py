@@ -21,7 +21,7 @@ from tunewell.service.service import Service
 from tunewell.service.types import SearchResult, TrialResult
 from tunewell.service.verbs import ChartName, Verbs
 from tunewell.service.views import save_report
-from tunewell.spec.errors import ArgumentError, SpecError, UserError
+from tunewell.spec.errors import ArgumentError, SpecError, UserError, count
 from tunewell.spec.names import DEFAULT_HOME
 from tunewell.spec.states import ExperimentState
 
@@ -129,8 +129,8 @@ class Result:
         summary = self.summary
         best = summary.best
         value = f"{summary.objective.metric} {best.value:.6g} (trial {best.number})" if best else "no result"
-        ended = sum(count for state, count in summary.trials.items() if state.final)
-        return f"<Result of '{self.name}': {summary.state}, {ended} trials, {value}>"
+        ended = sum(number for state, number in summary.trials.items() if state.final)
+        return f"<Result of '{self.name}': {summary.state}, {count(ended, 'trial')}, {value}>"
 
 
 @_python_words()

@@ -18,7 +18,7 @@ from tunewell.service.service import Service
 from tunewell.service.verbs import Verbs
 
 #: Verbs that name paths or addresses on the server, or are another route's: they are not offered over a network.
-NOT_OFFERED = {"check", "import_study", "import_in_background", "allow_folder", "withdraw_folder", "version"}
+NOT_OFFERED = {"check", "import_study", "import_in_background", "allow_folder", "withdraw_folder", "version", "watch"}
 #: Operations beside the verbs.
 NO_VERBS = {"network_of_task", "experiments_in_bin", "healthz", "readyz", "figures"}
 TYPES = {**vars(types), **vars(problems)}
@@ -56,6 +56,15 @@ def test_every_operation_is_described(document: Any) -> None:
             continue
         for status in ("401", "403", "404", "422", "429", "500", "503"):
             assert one["responses"][status] == {"$ref": f"#/components/responses/Problem{status}"}, name
+
+
+def test_it_says_how_to_prove_who_asks(document: Any) -> None:
+    """By a token or by a session; what needs no caller says so."""
+    schemes = document["components"]["securitySchemes"]
+    assert (schemes["token"]["scheme"], schemes["session"]["in"]) == ("bearer", "cookie")
+    assert document["security"] == [{"token": []}, {"session": []}]
+    open_ = {one["operationId"] for one in operations(document) if one.get("security") == []}
+    assert open_ == {"healthz", "readyz"}
 
 
 def test_limits_have_names_and_units(document: Any) -> None:

@@ -99,6 +99,17 @@ def test_a_change_needs_what_was_seen(api: TestClient) -> None:
     assert (other.status_code, other.json()["field"]) == (422, "seed")
 
 
+def test_parameters_that_there_are_not(api: TestClient) -> None:
+    """They are refused, all at once and on every route, with the nearest there is: else a filter would be missed."""
+    wrong = api.get("/experiments?stat=running&serch=x&limit=1")
+    told = {one["field"]: one["remedy"] for one in wrong.json()["errors"]}
+    assert wrong.status_code == 422
+    assert told == {"stat": "Did you mean 'state'", "serch": "Did you mean 'search'"}
+    one = api.post("/experiments/e/stop?force=true")
+    assert (one.status_code, one.json()["field"]) == (422, "force")
+    assert api.get("/experiments?state=created&tag=none").json()["items"] == []
+
+
 def test_a_key_is_for_one_request(api: TestClient) -> None:
     """Used for another, it is refused; another caller's is another one."""
     headers = {"Idempotency-Key": "k"}

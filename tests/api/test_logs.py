@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import base64
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
 
+import httpx2
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.api.serving import add_trial, client_of, end_trial, served
+from tests.api.serving import QUICK, add_trial, client_of, end_trial, served
+from tests.schedulers.bench import wait_until
+from tunewell.api import lanes
+from tunewell.service import attempt_files
 from tunewell.service.service import Service
+from tunewell.service.types import LogPart
 from tunewell.spec.states import TrialState
 
 LOG = "/experiments/e/trials/1/log"
@@ -112,3 +120,77 @@ def test_a_server_that_ends_lets_go(service: Service) -> None:
         for address in ("/events", "/experiments/e/events"):
             stream = client.send(client.build_request("GET", address), stream=True)
             assert next(stream.iter_bytes())
+
+
+def test_many_followers_of_a_log_cost_one_look(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All who have come equally far are served by one look at the log; nobody misses anything."""
+    log = add_trial(service, 1, TrialState.RUNNING) / "output.log"
+    log.write_bytes(TEXT)
+    looks: list[int] = []
+    read_log = attempt_files.read_log
+
+    def counted(path: Path, offset: int, limit: int, ended: bool) -> LogPart:
+        looks.append(offset)
+        return read_log(path, offset, limit, ended)
+
+    monkeypatch.setattr(attempt_files, "read_log", counted)
+    followed = f"{LOG}?follow=true".replace("/e/", "/owner~e/")
+    with served(service) as client, ExitStack() as stack:
+        followers = [
+            stack.enter_context(client.stream("GET", followed, headers={"As": who})).iter_bytes()
+            for who in ["owner"] * 10 + ["ada"] * 10
+        ]
+        assert {next(parts) for parts in followers} == {TEXT}
+        so_far = looks.count(10)
+        wait_until(lambda: looks.count(10) > so_far + 3)
+        with log.open("ab") as file:
+            file.write(b"more")
+        end_trial(service, 1, TrialState.SUCCEEDED, 0.5)
+        assert {b"".join(parts) for parts in followers} == {b"more"}
+    assert looks.count(14) < 5
+
+
+def test_who_follows_too_many_is_refused(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond a number of logs, or streams, of one caller there is 429, until one of them has ended."""
+    monkeypatch.setattr(lanes, "LOGS_OF_ONE", 2)
+    monkeypatch.setattr(lanes, "STREAMS_OF_ONE", 2)
+    add_trial(service, 1, TrialState.RUNNING)
+    for path in (f"{LOG}?follow=true", "/events", "/experiments/e/events"):
+        with served(service) as client, ExitStack() as stack:
+            for _ in range(2):
+                stack.enter_context(client.stream("GET", path))
+            refused = client.get(path)
+            assert (refused.status_code, refused.json()["kind"]) == (429, "too-many")
+            with client.stream("GET", path.replace("/e/", "/owner~e/"), headers={"As": "ada"}) as other:
+                assert other.status_code == 200
+            stack.close()
+
+            def is_let_in(client: httpx2.Client = client, path: str = path) -> bool:
+                with client.stream("GET", path) as answer:
+                    return answer.status_code == 200
+
+            wait_until(is_let_in)
+
+
+def test_a_followed_log_ends_after_a_time(service: Service) -> None:
+    """Its reader goes on from where it has ended."""
+    (add_trial(service, 1, TrialState.RUNNING) / "output.log").write_bytes(TEXT)
+    with served(service, replace(QUICK, stream_seconds=0.5)) as client:
+        assert client.get(LOG, params={"follow": True}).content == TEXT
+
+
+def test_who_sees_a_log_no_more_follows_it_no_more(service: Service) -> None:
+    """A log ends for those who may not read it any longer, and goes on for others."""
+    (add_trial(service, 1, TrialState.RUNNING) / "output.log").write_bytes(TEXT)
+    theirs = f"{LOG}?follow=true".replace("/e/", "/owner~e/")
+    with (
+        served(service, replace(QUICK, proof_seconds=0.1)) as client,
+        client.stream("GET", theirs, headers={"As": "eve"}) as other,
+        client.stream("GET", LOG, params={"follow": True}) as own,
+    ):
+        parts, own_parts = other.iter_bytes(), own.iter_bytes()
+        assert next(parts) == next(own_parts) == TEXT
+        service.update("e", {"visibility": "private"})
+        assert list(parts) == []
+        end_trial(service, 1, TrialState.SUCCEEDED, 0.5)
+        assert list(own_parts) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 
 import pytest
@@ -126,4 +127,32 @@ def test_unknown_addresses_and_methods(api: TestClient) -> None:
     assert (nothing.status_code, nothing.json()["kind"]) == (404, "no-such-address")
     wrong = api.put("/experiments/e")
     assert (wrong.status_code, wrong.json()["kind"]) == (405, "method-not-allowed")
-    assert wrong.headers["allow"] == "DELETE, GET, PATCH"
+    assert wrong.headers["allow"] == "DELETE, GET, HEAD, PATCH"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "HEAD"])
+@pytest.mark.parametrize("path", ["/experiments/", "/experiments/e//", "/experiments/e/trials/"])
+def test_a_slash_at_the_end_leads_nowhere(api: TestClient, method: str, path: str) -> None:
+    """No redirect, whose address would be wrong behind a proxy: the right address is named."""
+    answer = api.request(method, path, follow_redirects=False)
+    assert answer.status_code == 404
+    if method != "HEAD":
+        assert answer.json()["remedy"] == f"Leave out the slash at the end: /api/v1{path.rstrip('/')}"
+    assert api.get("/nothing/").json()["remedy"] == "See /docs"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO])
+def test_a_disk_that_takes_nothing(
+    api: TestClient, service: Service, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """It is told as such, with when to come again; what else goes wrong with a disk is a bug."""
+
+    def fail(*_: object) -> None:
+        raise OSError(number, "no", str(service.home.folder))
+
+    monkeypatch.setattr(Service, "resources", fail)
+    answer = api.get("/resources")
+    expected = (500, "bug") if number == errno.EIO else (507, "disk-full")
+    assert (answer.status_code, answer.json()["kind"]) == expected
+    assert ("retry-after" in answer.headers) == (expected[0] == 507)
+    assert str(service.home.folder) not in answer.text

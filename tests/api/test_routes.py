@@ -12,7 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import TypeAdapter
 
-from tests.api.serving import SECRET, SPEC, add_model, add_trial, client_of, end
+from tests.api.serving import SECRET, SPEC, add_model, add_trial, client_of, end, served
 from tunewell.service import types
 from tunewell.service.service import Service
 from tunewell.service.types import Page
@@ -260,3 +260,36 @@ def test_an_export_is_whole(ran: TestClient) -> None:
     answer = ran.get("/experiments/e/export")
     assert [trial["number"] for trial in json.loads(answer.text)["trials"]] == [1, 2, 3]
     assert answer.headers["content-disposition"] == "attachment; filename*=UTF-8''e.json"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/experiments",
+        "/experiments/e",
+        "/experiments/e/report",
+        "/experiments/e/export",
+        "/experiments/e/trials/1/log",
+        "/experiments/e/trials/1/artifacts/number",
+        "/experiments/e/trials/1000",
+    ],
+)
+def test_head_tells_what_get_would(ran: TestClient, path: str) -> None:
+    """The same status and headers, and no content."""
+    full, head = ran.get(path), ran.head(path)
+    assert (head.status_code, head.headers, head.content) == (full.status_code, full.headers, b"")
+
+
+def test_head_of_what_can_only_be_changed(ran: TestClient) -> None:
+    """Where there is nothing to be read there is no head of it either."""
+    answer = ran.head("/experiments/e/stop")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert ran.delete("/jobs").headers["allow"] == "GET, HEAD"
+
+
+def test_the_head_of_a_stream_is_all_there_is_of_it(service: Service) -> None:
+    """No stream goes on for whoever asks for its head alone."""
+    with served(service) as client:
+        answer = client.head("/events")
+        assert answer.status_code == 200 and answer.headers["content-type"].startswith("text/event-stream")
+        assert client.get("/me").status_code == 200

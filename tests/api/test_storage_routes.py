@@ -9,12 +9,14 @@ from typing import Any
 
 import anyio
 import pytest
-from anyio import CapacityLimiter
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
 from starlette.testclient import TestClient
 
 from tests.service.storage.archives import decent, tar_of
+from tunewell.api import bodies
+from tunewell.api.lanes import Lanes
 from tunewell.api.routes import code, datasets, uploads
 from tunewell.service.rights import caller_of
 from tunewell.service.service import Service
@@ -38,7 +40,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
 def web(service: Service) -> Iterator[TestClient]:
     """What asks as ada."""
     app = FastAPI()
-    app.state.service, app.state.uploading = service, CapacityLimiter(4)
+    app.state.service, app.state.lanes = service, Lanes()
     for router in (uploads.router, datasets.router, code.router):
         app.include_router(router, prefix="/api/v1")
 
@@ -107,6 +109,13 @@ def test_what_a_check_finds(web: TestClient, service: Service, tmp_path: Path) -
         assert web.get(f"datasets/d/samples/{wrong}").status_code in (404, 422)
 
 
+@pytest.mark.parametrize("wrong", [{"name": "."}, {"name": ".."}, {"size": True}, {"size": "ten"}, {"size": 0}])
+def test_what_is_no_file(web: TestClient, wrong: dict[str, Any]) -> None:
+    """Names that mean a folder, and sizes that are no numbers, are refused."""
+    assert web.post("uploads", json={"name": "a", "size": 10, **wrong}).status_code == 422
+    assert web.get("uploads").json()["items"] == []
+
+
 def test_code(web: TestClient) -> None:
     """An archive becomes code."""
     made = web.post("code", json={"upload": sent(web, decent("tar.gz"))})
@@ -125,14 +134,22 @@ def test_a_part_in_the_wrong_place(web: TestClient) -> None:
     assert web.get(f"uploads/{id}").status_code == 404
 
 
-def test_a_part_is_never_held_in_memory(web: TestClient, service: Service) -> None:
-    """Each piece is on the disk before the next one is asked for."""
-    id = web.post("uploads", json={"name": "a", "size": 1_000_000}).json()["id"]
+@pytest.mark.parametrize("end", ["whole", "broken", "late"])
+def test_a_part_is_not_held_in_memory(
+    web: TestClient, service: Service, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    """So much of it at most, until that is on the disk; of one that breaks off, too, all that has come stays."""
+    monkeypatch.setattr(bodies, "PIECE_BYTES", 200_000)
+    id = web.post("uploads", json={"name": "a", "size": 500_000}).json()["id"]
     sizes: list[int] = []
 
     async def receive() -> dict[str, Any]:
         sizes.append((service.home.uploads / id).stat().st_size)
-        return {"type": "http.request", "body": b"x" * 100_000, "more_body": len(sizes) < 10}
+        if len(sizes) == 6 and end == "late":
+            raise HTTPException(408)
+        if len(sizes) == 6:
+            return {"type": "http.disconnect"}
+        return {"type": "http.request", "body": b"x" * 100_000, "more_body": end != "whole" or len(sizes) < 5}
 
     async def send(message: dict[str, Any]) -> None:
         pass
@@ -141,11 +158,11 @@ def test_a_part_is_never_held_in_memory(web: TestClient, service: Service) -> No
     state = {"caller": caller_of(service.store, "ada")}
     scope = {"type": "http", "method": "PUT", "path": path, "headers": [], "query_string": b"", "state": state}
     app = FastAPI()
-    app.state.service, app.state.uploading = service, CapacityLimiter(4)
+    app.state.service, app.state.lanes = service, Lanes()
     app.include_router(uploads.router, prefix="/api/v1")
     anyio.run(app, scope, receive, send)
-    assert sizes == [100_000 * number for number in range(10)]
-    assert web.get(f"uploads/{id}").json()["received_bytes"] == 1_000_000
+    assert sizes[:5] == [0, 0, 200_000, 200_000, 400_000]
+    assert web.get(f"uploads/{id}").json()["received_bytes"] == 500_000
 
 
 @pytest.mark.parametrize("id", ["..", "%2e%2e", "..%2f..%2fetc", "%252e%252e", "a" * 31, "A" * 32, "0" * 32 + "%00"])

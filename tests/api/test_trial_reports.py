@@ -90,6 +90,11 @@ def test_nobody_else_reports(client: TestClient, tmp_path: Path) -> None:
         {"reports": [{"metrics": {"": 1}}]},
         {"reports": [{"step": 2**60, "metrics": {"accuracy": 1}}]},
         {"reports": [{"metrics": {"accuracy": 1}}] * 1001},
+        {"reports": [{"metrics": {"accuracy": 1}, "setp": 1}]},
+        {"reports": [{"metrics": {"accuracy": True}}]},
+        {"reports": [{"metrics": {"accuracy": 1}, "step": True}]},
+        {"reports": [{"metrics": {"accu\0racy": 1}}]},
+        {"reports": [{"metrics": {"accuracy\n": 1}}]},
     ],
 )
 def test_what_is_no_report(client: TestClient, tmp_path: Path, wrong: dict[str, Any]) -> None:

@@ -35,7 +35,7 @@ def test_search_runs_and_reports_its_result(run: Run, write: Write, tmp_path: Pa
     assert values == sorted(values, reverse=True)
     assert all(trial["value"] == trial["parameters"]["x"] for trial in result["top"])
     assert result["best"] == result["top"][0]
-    assert (tmp_path / ".tunewell" / "experiments" / "quick" / "report.html").stat().st_size > 100_000
+    assert (tmp_path / ".tunewell" / "experiments" / "quick" / "report.html").read_text().count("<svg ") > 1
 
 
 def test_a_trial_fits_a_narrow_terminal(run: Run, write: Write) -> None:
@@ -217,7 +217,7 @@ def test_interrupt_stops_in_order_and_the_same_command_goes_on(run: Run, write: 
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert '"state": "paused"' in out
-    assert "paused" in run("list").out
+    assert "paused" in run("list").out and "Go on: tunewell resume quick" in run("show", "quick").out
     left = [p.pid for p in psutil.process_iter() if "slow.sh" in " ".join(_command_line(p))]
     assert left == []
     (tmp_path / "go").touch()

@@ -104,6 +104,10 @@ def test_a_search_is_sent_and_followed(there: Run, program: Callable[..., Path],
     assert again.code == 0 and "has ended" in again.out and "Sending" not in again.out, again.err
     assert "sent" in there("list").out
     assert f"tunewell retrain sent --server {server.url}" in there("show", "sent").out
+    told = there("show", "sent").out + there("show", "sent", 1).out
+    for command in ("report sent", "logs sent 1"):
+        assert f"tunewell {command} --server {server.url}" in told
+    assert "experiments/" not in told and str(server.home) not in told and "on all data" not in told
     assert "score=0.5" in there("logs", "sent", 1).out
     assert len(there("export", "sent", "--format", "csv").out.splitlines()) == 3
     assert there("set", "sent", "--tag", "good").code == 0

@@ -24,7 +24,11 @@ def test_an_experiment_from_its_change_to_its_end(run: Run, write: Callable[...,
     assert run("search", write(max_trials=4, max_failed_trials="50%"), "--json").json["trials"]["succeeded"] == 4
     ended = run("add", "quick", "x=0.5")
     assert ended.code == 2 and "has ended already" in ended.err
+    assert "quick" in run("list", "--tag", "b", "--state", "completed", "--owner", "owner", "--search", "qui").out
+    assert "There is none of these." in run("list", "--tag", "c").out
     assert "Take it out again: tunewell restore quick" in run("delete", "quick").out
+    assert "quick" not in run("list").out and [one["name"] for one in run("list", "--bin", "--json").json] == ["quick"]
+    assert "it is in the bin. Take it out again: tunewell restore quick" in run("show", "quick").err
     assert run("restore", "quick").code == 0 == run("delete", "quick").code == run("delete", "quick", "--for-good").code
     gone = run("restore", "quick")
     assert gone.code == 2 and "There is no experiment 'quick' in the bin" in gone.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 import pytest
@@ -78,4 +79,11 @@ def test_tokens_are_made_listed_and_revoked(run: Run, home: Path) -> None:
     assert made.out.strip() not in listed.out
     assert run("tokens", "revoke", row["id"]).code == 0
     assert run("tokens", "list", "--json").json["tokens"] == []
+    file = home.parent / "laptop.token"
+    kept = run("tokens", "add", "laptop", "--token-file", file)
+    assert (kept.code, kept.out) == (0, "") and file.read_text().startswith("tw_")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    lost = run("tokens", "add", "lost", "--token-file", home / "none" / "token")
+    assert lost.code == 2 and "can't be written" in lost.err and "--token-file" in lost.err
+    assert [one["label"] for one in run("tokens", "list", "--json").json["tokens"]] == ["laptop"]
     assert "There is no token 99" in run("tokens", "revoke", 99).err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import io
 import json
 import socket
@@ -26,6 +27,7 @@ from tunewell.client.connection import Connection
 from tunewell.client.shipping import PART, send_file, send_pictures, shipped
 from tunewell.service.running import Given
 from tunewell.service.service import Service
+from tunewell.service.verbs import Verbs
 from tunewell.spec.errors import ArgumentError, NotFoundError, SpecError, SpecErrors, UserError
 
 
@@ -275,6 +277,53 @@ def test_the_verbs_can_be_awaited(one: Served) -> None:
     assert tunewell.AsyncClient is AsyncClient and tunewell.Client is Client
 
 
+def test_a_search_is_watched_by_programs_that_must_not_wait(one: Served) -> None:
+    """Events come one after the other, to the end of the search."""
+    assert one.service.run("e", Given(follow_up=False))
+
+    async def kinds() -> list[str]:
+        async with AsyncClient(one.address, one.token()) as client:
+            return [event.kind async for event in client.watch("e")]
+
+    assert asyncio.run(kinds()) == [event.kind for event in one.service.events("e")]
+
+
+def test_a_watched_search_outlives_a_cut(one: Served) -> None:
+    """The stream goes on where it broke off, and no entry comes twice."""
+    with losing(one.address) as proxy, patient(one, proxy.address) as client:
+        watched = client.watch("e")
+        first = next(watched)
+        proxy.to_lose = 1
+        assert one.service.run("e", Given(follow_up=False))
+        assert [first, *watched] == list(one.service.events("e"))
+
+
+def test_verbs_are_described_and_check_what_they_are_given(one: Served) -> None:
+    """`help` tells what a verb does; what is of another type is an error of its argument, before anything is sent."""
+    assert inspect.getdoc(Client.retrain) == f"{inspect.getdoc(Verbs.retrain)}\n\nThe model lies on the server."
+    assert AsyncClient.update.__doc__ == inspect.getdoc(Verbs.update)
+    assert AsyncClient.watch.__doc__ and list(inspect.signature(AsyncClient.top).parameters) == [
+        "self",
+        "name",
+        "number",
+    ]
+    client = one.client()
+    wrong: list[tuple[str, Callable[[], object]]] = [
+        ("changes", lambda: client.update("e", "max_trials=9")),  # type: ignore[arg-type]
+        ("spec", lambda: client.create([("name", "e")])),  # type: ignore[arg-type]
+        ("name", lambda: client.experiment(5)),  # type: ignore[arg-type]
+        ("trials", lambda: client.retry("e", 3)),  # type: ignore[arg-type]
+        ("states", lambda: client.experiments(states="running")),  # type: ignore[arg-type]
+        ("inputs", lambda: client.predict("e", ["a.png"])),  # type: ignore[list-item]
+        ("expires_at", lambda: client.create_token("t", "tomorrow")),  # type: ignore[arg-type]
+        ("reports", lambda: client.add_reports("e", 1, 1, [{"metrics": {}}])),  # type: ignore[list-item]
+    ]
+    for field, ask in wrong:
+        with pytest.raises(ArgumentError, match=f"{field}: it is of type") as caught:
+            ask()
+        assert caught.value.field == field and "Give " in str(caught.value)
+
+
 class Waiting:
     """The verbs of a client that is awaited, without the waiting."""
 
@@ -291,8 +340,8 @@ class Waiting:
         asyncio.run(self._client.__aexit__())
 
 
-#: What is another thing each time that it is asked for.
-FRESH = ("create_token", "sign_in_link", "tokens", "audit", "me")
+#: What is another thing each time that it is asked for, or is not awaited as a whole.
+FRESH = ("watch", "create_token", "sign_in_link", "tokens", "audit", "me")
 
 
 def test_what_is_awaited_is_what_is_asked_for(one: Served) -> None:
@@ -305,6 +354,15 @@ def test_what_is_awaited_is_what_is_asked_for(one: Served) -> None:
                 assert read(awaited) == read(asked), verb
         with pytest.raises(NotFoundError, match="There is no experiment 'ee'"):
             awaited.experiment("ee")
+
+
+def test_who_waits_for_a_server_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """Once, with how long it is tried again."""
+    with Client.over(Connection(f"http://127.0.0.1:{free_port()}", "twt_any", 1.8)) as client:
+        for _ in range(2):
+            with pytest.raises(Unavailable):
+                client.version()
+    assert len(caplog.messages) == 1 and "does not answer; it is tried again for 2 s" in caplog.text
 
 
 def test_a_wrong_address_is_not_tried_for_long(monkeypatch: pytest.MonkeyPatch) -> None:

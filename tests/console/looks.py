@@ -92,7 +92,8 @@ def datasets(service: Service, ada: Service) -> None:
 
 def checked(service: Service, name: str, task: str, view: DataView | None) -> int:
     """Record the check of a data set, which has found a view, or failed; return the job's number."""
-    row = service.store.dataset(name)
+    row = service.store.find_dataset(name)
+    assert row is not None
     with service.store.transaction() as tx:
         job = tx.add_job("check", arguments={"spec": {"task": task}, "view": True}, caller=row.owner)
         tx.set_dataset(row.id, {"job": job})

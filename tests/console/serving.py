@@ -49,12 +49,14 @@ def session_of(service: Service, name: str) -> str:
 _APPS: WeakKeyDictionary[Service, ASGIApp] = WeakKeyDictionary()
 
 
-def browser(service: Service, name: str | None = "owner", root_path: str = "") -> TestClient:
+def browser(
+    service: Service, name: str | None = "owner", root_path: str = "", settings: Settings | None = None
+) -> TestClient:
     """Return the browser of a user (None: of nobody), which stays where it is sent."""
-    if service not in _APPS:
+    if settings is None and service not in _APPS:
         _APPS[service] = whole(service)[1]
     return TestClient(
-        _APPS[service],
+        _APPS[service] if settings is None else whole(service, settings)[1],
         base_url=ORIGIN,
         root_path=root_path,
         headers=FOLLOWS,

@@ -86,6 +86,8 @@ def test_an_upload_becomes_a_data_set_that_is_checked(service: Service, administ
     assert answer["said"] == "new is added. Every picture of it is being opened."
     made = service.dataset("new")
     assert (made.visibility, made.job_state, made.job_task) == ("private", JobState.WAITING, "image-classification")
+    assert administrator.post("/datasets", data=form, headers=ACTS).json() == answer  # the first one may be lost
+    assert service.dataset("new").job == made.job
     again = administrator.post("/datasets", data=form | {"upload": "0" * 32}, headers=ACTS)
     assert (again.status_code, again.json()["field"]) == (409, "name")
 
@@ -205,10 +207,16 @@ def test_objects_are_told_by_their_size(searches: Service) -> None:
 
 
 def test_a_search_begins_here(searches: Service) -> None:
-    """The button leads to the form with this data set in it, whoever's it is; who only looks has none."""
-    assert "/new?data=owner/pictures" in page(browser(searches, "ada"), "/datasets/owner~pictures").addresses
-    assert "/new?data=ada/hidden" in page(browser(searches, "ada"), "/datasets/hidden").addresses
-    assert not [one for one in page(browser(searches, "vic"), "/datasets/owner~pictures").addresses if "/new?" in one]
+    """The button leads to the form with this data set and its task in it, by the caller's name; who looks has none."""
+
+    def leads(name: str, address: str) -> list[str]:
+        return [one for one in page(browser(searches, name), address).addresses if "/new?" in one]
+
+    asked = "&task=image-classification"
+    assert leads("owner", "/datasets/owner~pictures") == [f"/new?data=dataset%3Apictures{asked}"]
+    assert leads("ada", "/datasets/owner~pictures") == [f"/new?data=dataset%3Aowner%2Fpictures{asked}"]
+    assert leads("ada", "/datasets/hidden") == ["/new?data=dataset%3Ahidden"]
+    assert leads("vic", "/datasets/owner~pictures") == []
 
 
 def test_a_check_is_followed(service: Service, administrator: TestClient, viewer: TestClient) -> None:

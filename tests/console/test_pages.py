@@ -17,6 +17,7 @@ from fastapi.testclient import TestClient
 from tests.console import looks
 from tests.console.markup import parse
 from tests.console.serving import ACTS, FOLLOWS, SENDS, browser, whole
+from tunewell.api.answers import PICTURE_POLICY
 from tunewell.api.visits import COOKIE
 from tunewell.console import words
 from tunewell.console.pages import ROUTERS
@@ -28,7 +29,7 @@ from tunewell.spec.names import in_address
 VALUES: dict[str, dict[str, tuple[str, ...]]] = {
     "/datasets/": {"name": tuple(map(in_address, looks.DATASETS)), "id": ("0" * 32,)},
     "/experiments/": {"name": tuple(map(in_address, looks.NAMES)), "number": ("1", "7")},
-    "/jobs/": {"id": ("1",)},
+    "/jobs/": {"id": ("1",), "number": ("0",)},
 }
 #: What everybody may see.
 PUBLIC = ("/sign-in",)
@@ -234,7 +235,7 @@ def test_a_page_sends_what_differs_alone(searches: Service, address: str) -> Non
     """Whoever has parts of a page gets the others; a script that has none gets all, as they stand in the page."""
     one = browser(searches, "owner")
     whole_page = one.get(address)
-    if not whole_page.headers.get("content-type", "").startswith("text/html") or address == "/new":
+    if whole_page.status_code != 200 or "html" not in whole_page.headers["content-type"] or address == "/new":
         return  # what is being filled in is not news
     known = parse(whole_page.text).stamps
 
@@ -297,3 +298,25 @@ def test_pages_stay_below_their_root(searches: Service, address: str) -> None:
     nobody = browser(searches, None, root_path="/tune").get(f"/tune{address}")
     if address not in PUBLIC:
         assert nobody.headers["location"].startswith("/tune/sign-in?next=%2F")
+
+
+def test_the_strip_of_a_search_in_the_list(administrator: TestClient, service: Service) -> None:
+    """It is a picture that browsers keep, until what it shows has changed: then it has another address."""
+
+    def address() -> str:
+        (found,) = [one for one in parse(administrator.get("/").text).addresses if "ribbon.svg" in one]
+        return found
+
+    service.create(looks.spec("few"))
+    assert "ribbon.svg" not in administrator.get("/").text
+    looks.trials(service, "few", 3)
+    before = address()
+    answer = administrator.get(before)
+    assert answer.headers["content-type"] == "image/svg+xml" and "max-age" in answer.headers["cache-control"]
+    assert answer.headers["content-security-policy"] == PICTURE_POLICY
+    assert address() == before
+    looks.end(service, "few")
+    assert address() == before
+    service.create(looks.spec("other"))
+    looks.trials(service, "other", 1)
+    assert before in administrator.get("/").text

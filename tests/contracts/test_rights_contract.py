@@ -110,6 +110,7 @@ VERBS: Mapping[str, tuple[Right, Callable[[Any, str, int], Any]]] = {
     "chart": (Right.SEE, lambda v, e, job: v.chart(e)),
     "importances": (Right.SEE, lambda v, e, job: v.importances(e)),
     "events": (Right.SEE, lambda v, e, job: v.events(e)),
+    "watch": (Right.SEE, lambda v, e, job: next(v.watch(e))),
     "clone": (Right.SEE, lambda v, e, job: v.clone(e)),
     "trials": (Right.SEE, lambda v, e, job: v.trials(e)),
     "trial": (Right.SEE, lambda v, e, job: v.trial(e, 1)),

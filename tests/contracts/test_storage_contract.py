@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
+from typing import Any
 
 import pytest
 
@@ -78,3 +81,39 @@ def test_code(verbs: Verbs) -> None:
         verbs.code("0" * 64)
     with pytest.raises(NotFoundError):
         verbs.find_content("0" * 64)
+
+
+def test_a_key_has_each_done_once_even_at_once(verbs: Verbs) -> None:
+    """Asked several times at the same moment, a thing is done once, and all get the same answer."""
+    data, code = sent(verbs, decent("zip")).id, sent(verbs, decent("tar.gz")).id
+    content = verbs.add_dataset("e", upload=sent(verbs, decent("zip")).id).sha256
+    wishes: dict[str, Callable[[], Any]] = {
+        "begin": lambda: verbs.create_upload("a.zip", 10, key="begin"),
+        "send": lambda: verbs.add_dataset("d", upload=data, key="send"),
+        "copy": lambda: verbs.add_dataset("f", content=content, key="copy"),
+        "code": lambda: verbs.add_code(code, key="code"),
+        "delete": lambda: verbs.delete_dataset("d", key="delete"),
+        "restore": lambda: verbs.restore_dataset("d", key="restore"),
+        "remove": lambda: verbs.delete_dataset("d", forever=True, key="remove"),
+    }
+    together = Barrier(8)
+
+    def ask(wish: Callable[[], Any]) -> Any:
+        together.wait(60)
+        return wish()
+
+    for name, wish in wishes.items():
+        with ThreadPoolExecutor(8) as pool:
+            first, *others = pool.map(ask, [wish] * 8)
+        assert others == [first] * 7, name
+    assert [one.name for one in verbs.datasets().items] == ["f", "e"] and len(verbs.uploads()) == 1
+    assert verbs.datasets(deleted=True).items == ()
+
+
+def test_answers_stay_as_they_were(verbs: Verbs) -> None:
+    """Asked again under its key, what was added or restored is told as it was then, though it was deleted since."""
+    made = verbs.add_dataset("d", upload=sent(verbs, decent("zip")).id, key="add")
+    verbs.delete_dataset("d")
+    assert verbs.restore_dataset("d", key="restore") == made
+    verbs.delete_dataset("d", forever=True)
+    assert verbs.restore_dataset("d", key="restore") == made

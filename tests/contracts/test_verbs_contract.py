@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -134,6 +135,7 @@ READS: Mapping[str, Callable[[Verbs], Any]] = {
     "chart": lambda verbs: verbs.chart("e"),
     "importances": lambda verbs: verbs.importances("e"),
     "events": lambda verbs: verbs.events("e"),
+    "watch": lambda verbs: list(verbs.watch("e")),
     "trials": lambda verbs: verbs.trials("e"),
     "trial": lambda verbs: verbs.trial("e", 1),
     "export_trials": lambda verbs: verbs.export_trials("e"),
@@ -173,6 +175,7 @@ OF_ONE = {
     "chart": lambda verbs, name: verbs.chart(name),
     "importances": lambda verbs, name: verbs.importances(name),
     "events": lambda verbs, name: verbs.events(name),
+    "watch": lambda verbs, name: verbs.watch(name),
     "trials": lambda verbs, name: verbs.trials(name),
     "trial": lambda verbs, name: verbs.trial(name, 1),
     "export_trials": lambda verbs, name: verbs.export_trials(name),
@@ -264,7 +267,7 @@ def test_a_result_has_the_keys_that_are_promised(ran: Verbs) -> None:
     result = json.loads(ran.result("e").model_dump_json())
     assert list(result) == [
         "experiment", "state", "stop_rule", "detail", "objective", "best", "default", "top", "trials",
-        "elapsed_seconds", "notes", "command", "test", "finalists", "rank_agreement",
+        "elapsed_seconds", "notes", "test", "finalists", "rank_agreement", "command",
     ]  # fmt: skip
     assert list(result["best"]) == ["number", "parameters", "value", "origin"]
     assert list(result["objective"]) == ["metric", "goal", "target"]
@@ -388,6 +391,12 @@ def test_reports_begin_behind_a_step(bench: Bench, verbs: Verbs) -> None:
     assert [report.step for report in found] == [0, 1, 2, 3, 4]
     assert [report.metrics["accuracy"] for report in found] == [0.1, 0.2, None, 0.4, 0.5]
     assert verbs.reports("e", 1, attempt=2) == ()
+    assert [report.step for report in verbs.reports("e", 1, points=5)] == [0, 1, 2, 3, 4]
+    few = [report.step for report in verbs.reports("e", 1, points=2)]
+    assert len(few) < 5 and few[-1] == 4
+    assert [report.step for report in verbs.reports("e", 1, after=3, points=1)] == [4]
+    with pytest.raises(UserError, match="points"):
+        verbs.reports("e", 1, points=0)
 
 
 def test_a_log_is_read_in_parts(bench: Bench, ran: Verbs) -> None:
@@ -448,7 +457,7 @@ def test_a_report_is_one_file(bench: Bench, ran: Verbs) -> None:
 def test_charts(ran: Verbs) -> None:
     """A chart is an SVG; one that there is not is told."""
     names = ("history", "history-over-time", "learning-curves", "outcomes", "timeline", "parallel", "importance")
-    for chart in (*names, "ribbon", "spark", "lineage"):
+    for chart in (*names, "ribbon", "lineage"):
         drawn = ran.chart("e", chart)
         assert drawn.svg is None or drawn.svg.startswith("<svg ")
     assert "data-trial" in (ran.chart("e").svg or "")
@@ -670,6 +679,9 @@ def test_a_check_tells_what_follows_and_records_nothing(bench: Bench) -> None:
     assert bench.verbs.experiments().items == ()
     with pytest.raises(SpecError, match="max_trials"):
         bench.verbs.check({**SPEC, "max_trials": 0})
+    for_ever = {**SPEC, "metric_pattern": r"(?P<name>(a+)+)=(?P<value>.*)$"}
+    with pytest.raises(SpecError, match="metric_pattern: it takes longer than 1 s for this line"):
+        bench.verbs.check(for_ever, line="a" * 60 + "!")
 
 
 def test_an_earlier_search_tells_how_long_a_new_one_takes(bench: Bench, ran: Verbs) -> None:
@@ -815,6 +827,13 @@ def test_what_people_set_of_an_experiment(verbs: Verbs) -> None:
         verbs.update("e", {"tag": []})
 
 
+def test_experiments_are_found_by_their_tags(verbs: Verbs) -> None:
+    """By whole ones, whatever is in them."""
+    verbs.update("e", {"tags": ["a", 'b, ["c', "ä"]})
+    for tag, found in (("a", ["e"]), ("ä", ["e"]), ('b, ["c', ["e"]), ("b", []), (",", []), ("", [])):
+        assert [one.name for one in verbs.experiments(tag=tag, states=[ExperimentState.CREATED]).items] == found
+
+
 def test_a_change_is_meant_for_what_its_caller_has_seen(bench: Bench, verbs: Verbs) -> None:
     """A revision grows with every change of spec or facts, and with nothing else; an older one changes nothing."""
     seen = verbs.experiment("e")
@@ -906,7 +925,7 @@ def test_what_is_in_the_bin_is_out_of_the_way(bench: Bench, ran: Verbs) -> None:
     assert ran.experiments().items == () == ran.jobs().items
     assert [one.name for one in ran.experiments(deleted=True).items] == ["e"]
     for verb in (ran.experiment, ran.delete, ran.stop, ran.evaluate):
-        with pytest.raises(NotFoundError, match="There is no experiment 'e'"):
+        with pytest.raises(NotFoundError, match=r"There is no experiment 'e': it is in the bin\. Restore it"):
             verb("e")
     with pytest.raises(ConflictError, match=r"'e' is in the bin\. Restore it"):
         ran.create(SPEC)
@@ -1013,6 +1032,25 @@ def test_a_table_becomes_an_experiment(bench: Bench) -> None:
     assert (one.state, one.trials[SUCCEEDED]) == (ExperimentState.COMPLETED, 1)
     with pytest.raises(ConflictError):
         verbs.import_table(SPEC, b"x,accuracy\n0.5,0.7\n", "t.csv")
+
+
+def test_a_search_is_watched_to_its_end(bench: Bench, tmp_path: Path) -> None:
+    """What happens comes as it happens, each entry once; it begins where it is to, and ends with the search."""
+    go_on = tmp_path / "go on"
+    command = ["sh", "-c", f"while [ ! -e '{go_on}' ]; do sleep 0.05; done; echo accuracy={{x}}"]
+    bench.verbs.create({**SPEC, "command": command, "max_trials": 1})
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(bench.service.run, "e", Given(follow_up=False))
+        watched = bench.verbs.watch("e")
+        try:
+            seen = [next(watched) for _ in range(4)]
+        finally:
+            go_on.touch()
+        seen += watched
+        assert running.result()
+    assert not any(event.data.get("new") == "completed" for event in seen[:4])
+    assert seen == list(bench.service.events("e")) and seen[-1].data["new"] == "completed"
+    assert list(bench.verbs.watch("e", seen[0].id)) == seen[1:]
 
 
 # Commanding -----------------------------------------------------------------------------------------------
@@ -1252,6 +1290,11 @@ CHANGES: Mapping[str, tuple[Call, Call]] = {
     "retrain": (lambda v, **k: v.retrain("e", 2, **k), lambda v, **k: v.retrain("e", 3, **k)),
     "stop_job": (lambda v, **k: v.stop_job(1, **k), lambda v, **k: v.stop_job(2, **k)),
     "retry_job": (lambda v, **k: v.retry_job(3, **k), lambda v, **k: v.retry_job(1, **k)),
+    "add_user": (lambda v, **k: v.add_user("new", **k), lambda v, **k: v.add_user("newer", **k)),
+    "change_user": (
+        lambda v, **k: v.change_user("ada", {"weight": 2.0}, **k),
+        lambda v, **k: v.change_user("ada", {"weight": 3.0}, **k),
+    ),
 }
 
 
@@ -1264,6 +1307,7 @@ def busy(bench: Bench) -> Bench:
 def make_busy(bench: Bench) -> Bench:
     """Arrange what `busy` has, in an empty home."""
     verbs = bench.verbs
+    verbs.add_user("ada")
     verbs.create(SPEC)
     verbs.pause("e")
     verbs.create({**SPEC, "name": "f", "max_trials": 20})
@@ -1313,13 +1357,50 @@ def test_a_key_is_for_one_thing(busy: Bench, verb: str) -> None:
         assert left_by(busy) != left
 
 
-def test_a_key_does_a_thing_once_even_at_once(busy: Bench) -> None:
+@pytest.mark.parametrize("verb", CHANGES)
+def test_a_key_does_a_thing_once_even_at_once(
+    busy: Bench, verb: str, request: pytest.FixtureRequest, tmp_path: Path, new_database: Callable[[], str]
+) -> None:
     """Asked several times at the same moment, a thing is done once, and all get the same answer."""
-    before = len(asked(busy))
-    with ThreadPoolExecutor(6) as pool:
-        answers = list(pool.map(lambda _: busy.verbs.retry("e", [3], key="k"), range(12)))
-    assert answers == [(3,)] * 12
-    assert len(asked(busy)) == before + 1
+    call, _ = CHANGES[verb]
+    with IMPLEMENTATIONS[request.node.callspec.params["bench"]](tmp_path / "undisturbed", new_database()) as other:
+        call(make_busy(other).verbs, key="k")
+        expected = left_by(other)
+    together = Barrier(8)
+
+    def ask(_: int) -> Any:
+        together.wait(60)
+        return call(busy.verbs, key="k")
+
+    with ThreadPoolExecutor(8) as pool:
+        first, *others = pool.map(ask, range(8))
+    assert others == [first] * 7
+    assert left_by(busy) == expected
+
+
+def test_new_names_at_once(bench: Bench) -> None:
+    """However many ask for a new experiment at the same moment, each gets one of its own."""
+    together = Barrier(8)
+
+    def ask(number: int) -> str:
+        together.wait(60)
+        submission = bench.verbs.create({**SPEC, "seed": number % 2}, new="always", key=str(number))
+        assert submission.kind == "new"
+        return submission.name
+
+    with ThreadPoolExecutor(8) as pool:
+        names = set(pool.map(ask, range(8)))
+    assert names == {"e", *(f"e-{number}" for number in range(2, 9))}
+
+
+def test_what_was_restored_once_was_restored(busy: Bench) -> None:
+    """Asked again under its key, a restoration has its first answer, whatever was done since."""
+    first = busy.verbs.restore("binned", key="k")
+    busy.verbs.delete("binned")
+    assert busy.verbs.restore("binned", key="k") == first
+    assert [one.name for one in busy.verbs.experiments(deleted=True).items] == ["binned"]
+    busy.verbs.purge("binned")
+    assert busy.verbs.restore("binned", key="k") == first
 
 
 @pytest.mark.parametrize("fault", [Fault.ERROR, Fault.TIME_OUT, Fault.DONE_THEN_ERROR])

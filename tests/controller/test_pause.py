@@ -16,6 +16,7 @@ from tests.schedulers.bench import wait_until
 from tunewell.controller.controller import Work
 from tunewell.spec.errors import DataError
 from tunewell.spec.states import Cause, ExperimentState, JobState, TrialState
+from tunewell.spec.waits import PAUSING, recorded_reason
 from tunewell.store.dialect import StoreError
 from tunewell.store.store import Store
 
@@ -87,6 +88,7 @@ def test_trials_that_can_not_go_on_later_finish_first(bench: Bench, monkeypatch:
     bench.store.request("e", "pause")
     bench.step(3)
     assert (state(bench), len(bench.scheduler.alive)) == (ExperimentState.RUNNING, 2)
+    assert recorded_reason(bench.store.experiment("e").waits_for) == PAUSING
     finish(bench, 1, 0.5)
     finish(bench, 2, 0.5)
     bench.step(2)

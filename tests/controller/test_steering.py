@@ -278,3 +278,16 @@ def test_recovery_proposes_the_same(
     assert all(row.state is not TrialState.FAILED for row in bench.store.trials("e"))
     bench.controller.leave()
     bench.store.close()
+
+
+def test_the_log_tells_of_what_was_taken_over(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """How many trials run matters of a search that ran before; of a new one, that it runs."""
+    caplog.set_level("INFO", "tunewell")
+    bench.create(max_trials=3, max_concurrency=1, resources={"cpus": 1})
+    bench.add()
+    bench.step(2)
+    assert "taken over" not in caplog.text and "experiment 'e' is running" in caplog.text
+    bench.crash()
+    bench.add()
+    bench.step(2)
+    assert "taken over: 1 trial running" in caplog.text

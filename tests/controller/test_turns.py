@@ -275,6 +275,10 @@ def test_limits_say_which_one_it_is() -> None:
         ledger.terms = {"ada": terms}
         reason = ledger.refusal(ada, needs)
         assert (reason and (reason.code, reason.what)) == expected
+    ledger.terms = {"ada": Terms(quota=Quota(running=1))}
+    ledger.elsewhere = {"ada": Use(1, 1.0, 0, 0)}
+    reason = ledger.refusal(ada, cpu)
+    assert reason is not None and reason.detail == "ada may have 1 trial at once, jobs counted."
     ledger.terms = {}
     reason = ledger.refusal(Party("ada", "e", max_gpus=1), Resources(cpus=1, gpus=2))
     assert reason is not None and reason.code == "max_gpus"

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 
 import psutil
@@ -22,8 +23,12 @@ from tests.server.serving import wait_until
 from tunewell.api.routes import ROUTERS
 from tunewell.cli.app import app as cli
 from tunewell.client import Client
+from tunewell.service.storage_verbs import StorageVerbs
+from tunewell.service.verbs import Verbs
 
 DOCS = Path(__file__).parents[2] / "docs"
+#: Verbs that have no request, as they name paths of the machine, or whose request another verb has.
+NOT_OFFERED = {"import_study", "import_in_background", "version"}
 #: Languages of the blocks that are run; all others are to be read.
 RUN = ("sh", "python")
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -164,14 +169,17 @@ def test_data_sets(terminal: Terminal, tmp_path: Path) -> None:
 def test_the_table_of_verbs() -> None:
     """Each method, request and command that the table of `service.md` names is there, and they belong together."""
     found = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
-    routes = {(route.name, f"{min(route.methods)} {route.path}") for route in found}
-    commands = {command.name for command in cli.registered_commands}
-    rows = re.findall(r"^\| (`[^|]*`) \| (`(?:GET|POST|PATCH)[^|]*) \| ([^|]*) \|$", page("service.md"), re.MULTILINE)
-    assert len(rows) > 15
-    for methods, requests, command in rows:
-        names, asked = re.findall(r"`(\w+)`", methods), re.findall(r"`([^`?]+)[^`]*`", requests)
-        for name, request in zip(names, asked, strict=True):
+    routes = {(route.name, f"{min(route.methods)} {route.path.replace(':path', '')}") for route in found}
+    commands = {one.name for one in (*cli.registered_commands, *cli.registered_groups)}
+    row = r"^\| (`[^|]*`) \| (`(?:GET|POST|PATCH|DELETE)[^|]*) \| ([^|]*) \|$"
+    told = set()
+    for methods, requests, command in re.findall(row, page("service.md"), re.MULTILINE):
+        names, asked = re.findall(r"`(\w+)[`(]", methods), re.findall(r"`([^`?]+)[^`]*`", requests)
+        told.update(names)
+        for name, request in zip_longest(names, asked, fillvalue=asked[0]):
             assert hasattr(Client, name)
-            assert ("create" if name == "check" else name, request) in routes
-        for name in re.findall(r"`tunewell (\w+)`", command):
+            route = {"check": "create", "watch": "events"}.get(name, name)
+            assert (f"{route}_in_bin" if "deleted" in methods else route, request) in routes
+        for name in re.findall(r"`tunewell ([\w-]+)", command):
             assert name in commands
+    assert told == {name for name in dir(Verbs) if not name.startswith("_")} - set(dir(StorageVerbs)) - NOT_OFFERED

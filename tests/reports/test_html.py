@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -359,3 +360,11 @@ def test_a_lineage_is_told_where_there_is_one() -> None:
     text = "".join(Page(html.render(replace(view, trials=trials, top=(best, parents[1])))).texts)
     assert f"Its parts were the trials {parents[0]} → {parents[1]} → {best}" in text
     assert "50%" in text
+
+
+def test_a_report_may_be_written_by_many_at_once(tmp_path: Path) -> None:
+    """Each of them succeeds, one of them is read, and nothing else is left."""
+    path, documents = tmp_path / "report.html", [str(number) * 100_000 for number in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda document: html.save(document, path), documents * 5))
+    assert path.read_text() in documents and list(tmp_path.iterdir()) == [path]

@@ -9,6 +9,7 @@ import pytest
 
 from tunewell.server.logs import without_secrets
 from tunewell.server.options import Options
+from tunewell.spec.errors import ArgumentError
 from tunewell.spec.secrets import passwords
 
 
@@ -82,3 +83,14 @@ def test_no_secret_is_left_in_a_line() -> None:
     number = "8c05a7522bd140129d962de192dc8e15"
     line = f"canary-of-mine, tw_pGvYYb2YckeZJ75FuMADGm6zpUx_t8P7PJBqlXxL5k0, {number}"
     assert without_secrets(line, secrets) == f"[not shown], [not shown], {number}"
+
+
+@pytest.mark.parametrize(("cores", "most"), [(1, 4), (2, 8), (None, 4), (16, 64), (256, 64)])
+def test_there_are_a_few_workers_a_core(monkeypatch: pytest.MonkeyPatch, cores: int | None, most: int) -> None:
+    """Nobody starts more processes than the machine can use, and the error says how many these are."""
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    for workers in (1, most):
+        Options(home=Path("h"), workers=workers).check()
+    for workers in (-1, 0, most + 1, 100_000):
+        with pytest.raises(ArgumentError, match=f"1 to {most} processes can answer requests.*and not {workers}"):
+            Options(home=Path("h"), workers=workers).check()

@@ -13,6 +13,8 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import httpx2
 import psutil
@@ -20,8 +22,11 @@ import pytest
 
 from tests.postgres import Server
 from tests.server.serving import WAITING, Serving, serving, wait_until
+from tunewell.server import launcher
+from tunewell.server.options import Options
 from tunewell.server.worker import FINISH_SECONDS
 from tunewell.service.service import Service
+from tunewell.spec.errors import UserError
 from tunewell.spec.secrets import passwords
 from tunewell.spec.states import ExperimentState, TrialState
 
@@ -311,6 +316,25 @@ def test_two_on_one_home(home: Path) -> None:
         assert service.is_ready()
 
 
+def test_what_is_refused_costs_few_processes(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of all web workers but one, none starts before it is known that the controller can do its work."""
+    started = []
+
+    def start(*arguments: Any, **named: Any) -> subprocess.Popen[bytes]:
+        started.append(arguments)
+        return subprocess.Popen(*arguments, **named)
+
+    with serving(home), monkeypatch.context() as patch:
+        patch.setattr(
+            launcher,
+            "subprocess",
+            SimpleNamespace(Popen=start, **{name: getattr(subprocess, name) for name in ("DEVNULL", "TimeoutExpired")}),
+        )
+        with pytest.raises(UserError, match="runs this home already"):
+            launcher.Launcher(Options(home, port=0, workers=4), print, lambda: print).run()
+    assert len(started) == 2
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -319,7 +343,8 @@ def test_two_on_one_home(home: Path) -> None:
         (("--root-path", "tunewell/"), "slash"),
         (("--url", "tune.example"), "no address of a service"),
         (("--url", "https://tune.example", "--root-path", "/team"), "does not end with the root path"),
-        (("--workers", "0"), "at least one"),
+        (("--workers", "0"), "processes can answer requests"),
+        (("--workers", "100000"), "processes can answer requests"),
         (("--port", "70000"), "65535"),
         (("--log-level", "loud"), "debug"),
         (("--trial-user", "no-such-user"), "no-such-user"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,13 @@ import pytest
 
 from tests.service.searches import Step, create, take
 from tests.service.test_lists import asked_statements
-from tunewell.home.home import Home
+from tunewell.reports import charts
+from tunewell.reports.table import SearchView
 from tunewell.service import drawing
 from tunewell.service.drawing import Drawings
 from tunewell.service.search_view import CURVES, OF_CHOSEN, search_view
 from tunewell.service.table import Tables
-from tunewell.service.types import Chart, Range, TrialFilter
+from tunewell.service.types import Range, TrialFilter
 from tunewell.spec.errors import ArgumentError, NotFoundError
 from tunewell.spec.launch import AttemptKey, Report
 from tunewell.spec.states import TrialState
@@ -42,21 +44,21 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the charts that were drawn, instead of which there are names."""
     names: list[str] = []
 
-    def draw(store: Store, home: Home, name: str, chart: str) -> Chart:
-        names.append(chart)
-        return Chart(title=f"{chart} {len(names)}", caption="", figure=None)
+    def draw(name: str, view: SearchView) -> charts.Chart:
+        names.append(name)
+        return charts.Chart(f"{name} {len(names)}", "", svg=None)
 
-    monkeypatch.setattr(drawing, "_draw", draw)
+    monkeypatch.setattr(drawing, "_DRAWN", {name: partial(draw, name) for name in drawing._DRAWN})
     return names
 
 
 @pytest.fixture
-def ask(store: Store, tmp_path: Path, drawn: list[str]) -> Callable[..., str]:
+def ask(store: Store, drawn: list[str]) -> Callable[..., str]:
     """What returns the title of a chart."""
-    drawings, home = Drawings(store, Tables(store)), Home(tmp_path)
+    drawings = Drawings(store, Tables(store))
 
     def ask(chart: Any = "history", wanted: TrialFilter | None = None) -> str:
-        return drawings.draw(home, NAME, chart, wanted or TrialFilter()).title
+        return drawings.draw(NAME, chart, (), wanted or TrialFilter()).title
 
     return ask
 
@@ -83,10 +85,15 @@ def test_reports_change_curves_alone(store: Store, ask: Callable[..., str], draw
     assert ask() != history
 
 
-def test_a_chart_that_there_is_not(store: Store, tmp_path: Path) -> None:
-    """It is told, with the one that may be meant."""
+def test_a_chart_that_there_is_not(store: Store) -> None:
+    """It is told, with the one that may be meant; so are parameters that there are not, or that it is not about."""
+    drawings = Drawings(store, Tables(store))
     with pytest.raises(NotFoundError, match=r"There is no chart 'histery'\. Did you mean 'history'"):
-        Drawings(store, Tables(store)).draw(Home(tmp_path), NAME, "histery", TrialFilter())  # type: ignore[arg-type]
+        drawings.draw(NAME, "histery", (), TrialFilter())  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match=r"^of: this chart is about 1 parameter, not 0"):
+        drawings.draw(NAME, "slice", (), TrialFilter())
+    with pytest.raises(NotFoundError, match=r"There is no parameter 'y'"):
+        drawings.draw(NAME, "slice", ("y",), TrialFilter())
 
 
 # What they are drawn from ---------------------------------------------------------------------------------

@@ -82,6 +82,11 @@ def test_what_is_evaluated_is_not_evaluated_again(ran: Service) -> None:
     assert evaluate(ran) == {"trials": [1, 2]}
     assert values(ran) == {1: 0.25, 2: 0.5}
     assert ran.result("e").test == {1: -0.75, 2: -0.5}
+    (one,) = ran.evaluations("e", trial=2)
+    assert one.number == 2 and ran.evaluations("e", trial=7) == ()
+    (brief,) = ran.evaluations("e", trial=2, details=False)
+    assert brief.figures["val"] == {"accuracy": 0.5}
+    assert [one.number for one in ran.evaluations("e", details=False)] == [1, 2]
     assert evaluate(ran) == {"trials": []}
 
 

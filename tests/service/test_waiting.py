@@ -76,10 +76,16 @@ def test_the_queue_is_in_the_order_of_turns(service: Service) -> None:
         ("ada/first", 3, 2, "no_room"),
         ("bob/held", None, 0, "user_quota"),
     ]
+    assert queue.entries[0].waits_for.detail.endswith("Running: 2 trials of ada/first, 1 trial of bob/late.")
+    assert queue.entries[-1].waits_for.detail == "Enough. Running: 1 trial of bob/late."
     with service.store.transaction() as tx:
         tx.set_facts("bob/late", {"visibility": "private"})
+        job = tx.add_job("report", "ada/second", caller="ada")
+        tx.start_job(job, 1, "1" * 32)
     hidden = service.as_caller(ADA).queue()
     assert hidden.waiting == 3 and [one.place for one in hidden.entries] == [2, 3, None]
+    told = hidden.entries[0].waits_for.detail
+    assert told.endswith("2 trials of ada/first, what others keep private, 1 report job of ada/second.")
     summary = service.as_caller(BOB).experiment("held")
     assert summary.waits_for is not None and (summary.waits_for.code, summary.waits_for.what) == ("user_quota", "gpus")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,19 @@ def test_fractions_of_cores() -> None:
         with pytest.raises(SpecError, match=r"^resources.cpus: "):
             parse_spec({**MINIMAL, "resources": {"cpus": wrong}})
     assert [Resources(cpus=cpus).threads for cpus in (0, 0.25, 1.5, 3)] == [1, 1, 1, 3]
+
+
+def test_a_pattern_that_is_nested_too_deeply() -> None:
+    """However deep in the program a spec is read, its pattern makes an error at worst."""
+
+    def read_below(depth: int) -> None:
+        if depth:
+            read_below(depth - 1)
+        else:
+            parse_spec({**MINIMAL, "metric_pattern": "(?P<name>a)(?P<value>b)" + "(" * 450 + ")" * 450})
+
+    with pytest.raises(SpecError, match=r"^metric_pattern: .* is nested too deeply\. Write it flatter"):
+        read_below(sys.getrecursionlimit() // 2)
 
 
 def test_a_short_spec_is_enough() -> None:

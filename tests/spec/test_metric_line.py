@@ -135,6 +135,7 @@ def test_any_name_of_the_objective_is_found(name: str, separator: str) -> None:
         ("accuracy: 0.31/0.45", None),
         ("accuracy: 1/2/3", None),
         ("accuracy: 0/0", None),
+        (f"accuracy: 1/{'1' * 5000}", None),
     ],
 )
 def test_shares(line: str, value: float | None) -> None:

@@ -34,6 +34,13 @@ def add(store: Store, *rows: DataSetRow) -> None:
             tx.add_dataset(row)
 
 
+def named(store: Store, name: str) -> DataSetRow:
+    """Return a data set that is there."""
+    row = store.find_dataset(name)
+    assert row is not None
+    return row
+
+
 def test_uploads(store: Store) -> None:
     """An upload is found by its id, and by its owner, until it is forgotten."""
     with store.transaction() as tx:
@@ -54,27 +61,26 @@ def test_data_sets(store: Store) -> None:
     """A list holds those that its reader sees; a name is taken, even by one in the bin."""
     hidden = replace(DATASET, name="bob/p", owner="bob", visibility="private", sha256="b" * 64)
     add(store, DATASET, hidden)
-    assert store.dataset("ada/d") == replace(DATASET, id=store.dataset("ada/d").id)
+    assert named(store, "ada/d") == replace(DATASET, id=named(store, "ada/d").id)
     assert [row.name for row in store.datasets(10)] == ["bob/p", "ada/d"]
     assert [row.name for row in store.datasets(10, seen_by="ada")] == ["ada/d"]
     assert [row.name for row in store.datasets(10, seen_by="bob", search="P")] == ["bob/p"]
     assert [row.name for row in store.datasets(1)] == ["bob/p"]
-    assert [row.name for row in store.datasets(10, before="bob/p")] == ["ada/d"]
+    assert [row.name for row in store.datasets(10, before=store.datasets(1)[0].id)] == ["ada/d"]
     assert [row.name for row in store.datasets(10, where={"sha256": "b" * 64, "folder": ""})] == ["bob/p"]
     with store.transaction() as tx:
-        tx.set_dataset(store.dataset("ada/d").id, {"deleted_at": 3.0, "job": 7})
-    assert store.dataset("ada/d").job == 7
+        tx.set_dataset(named(store, "ada/d").id, {"deleted_at": 3.0, "job": 7})
+    assert named(store, "ada/d").job == 7
     assert store.datasets(10, deleted=True, seen_by="bob") == [] != store.datasets(10, deleted=True, seen_by="ada")
     with pytest.raises(ConflictError):
         add(store, DATASET)
-    with pytest.raises(NotFoundError):
-        store.dataset("nobody/x")
+    assert store.find_dataset("nobody/x") is None
 
 
 def test_an_experiment_uses_a_data_set(store: Store) -> None:
     """It is bound to the one that its spec was resolved with, which then can't be forgotten."""
     add(store, DATASET)
-    id = store.dataset("ada/d").id
+    id = named(store, "ada/d").id
     store.create_experiment("ada/e", SPEC, {}, {})
     assert store.experiment("ada/e").dataset_id == id and store.dataset_users(id) == ["ada/e"]
     with store.transaction() as tx:
@@ -102,7 +108,7 @@ def test_what_is_stored(store: Store) -> None:
     assert store.find_code("d" * 64) == replace(code, owner="bob", created_at=0.5)
     assert store.stored_bytes("ada") == 2 * 2**40 + 10 and store.stored_bytes("eve") == 0
     with store.transaction() as tx:
-        assert tx.remove_dataset(store.dataset("ada/d").id)
+        assert tx.remove_dataset(named(store, "ada/d").id)
         assert not tx.has_content("a" * 64)
 
 
@@ -122,7 +128,7 @@ def test_administrators_see_all(store: Store) -> None:
     hidden = replace(DATASET, name="bob/p", owner="bob", visibility="private", sha256="b" * 64)
     add(store, DATASET, hidden)
     with store.transaction() as tx:
-        tx.set_dataset(store.dataset("ada/d").id, {"deleted_at": 2.0})
+        tx.set_dataset(named(store, "ada/d").id, {"deleted_at": 2.0})
         tx.add_code(CodeRow("d" * 64, "ada", 5, 1, 1.0))
     assert [row.name for row in store.datasets(10, seen_by=EVERYBODY)] == ["bob/p"]
     assert [row.name for row in store.datasets(10, seen_by=EVERYBODY, deleted=True)] == ["ada/d"]

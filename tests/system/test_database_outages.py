@@ -232,8 +232,9 @@ def gone(bench: Bench) -> None:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("command", ["controller", pytest.param("search", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("outage", [gone, *slow(silent)], ids=lambda outage: outage.__name__)
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["controller", "search"])
+@pytest.mark.parametrize("outage", [gone, silent], ids=lambda outage: outage.__name__)
 def test_ctrl_c_while_nothing_can_be_recorded(bench: Bench, command: str, outage: Callable[[Bench], None]) -> None:
     """Whoever has enough of waiting for the server ends with the second Ctrl-C; what ran is found later."""
     searches = bench.searches

@@ -16,8 +16,8 @@ from tunewell.spec.capacity import Capacity
 from tunewell.spec.errors import SpecError
 from tunewell.spec.experiment import ExperimentSpec, parse_spec
 from tunewell.spec.launch import AttemptKey
-from tunewell.spec.metric_line import DEFAULT_METRIC_PATTERN
-from tunewell.tasks.command import RESERVED, CommandTask, check_metric_line, fill_in, placeholders, value_text
+from tunewell.spec.metric_line import DEFAULT_METRIC_PATTERN, look
+from tunewell.tasks.command import RESERVED, CommandTask, fill_in, placeholders, tell_of_line, value_text
 from tunewell.tasks.contract import PlannedAttempt
 from tunewell.tasks.program_check import script_of
 
@@ -266,6 +266,35 @@ def test_programs_that_can_not_run(code: Path, command: list[str], message: str)
     assert message.replace("{folder}", str(code)) in str(caught.value)
 
 
+@pytest.mark.parametrize("command", [["x" * 5000], ["./" + "x" * 5000], ["sh", "x" * 5000], ["sh", "y/" * 3000]])
+def test_names_that_no_file_can_have(code: Path, command: list[str]) -> None:
+    """What is longer than a path can be is not there."""
+    with pytest.raises(SpecError, match=r"^command: there is no (program|file) '[xy./]+'? "):
+        CommandTask().check(make_spec(command, code))
+
+
+def test_nothing_is_told_of_what_was_not_sent(code: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever can't name a folder of the machine, learns of no file outside of the code that they have sent."""
+    folder, code = code, code / "sent"
+    code.mkdir()
+    (code / "train.py").write_text("")
+    sent = {"code": "0" * 64}
+    for outside in (str(folder / "run.sh"), str(folder / "rum.sh"), "../deaf.sh", "../run.sh", "../rum.sh"):
+        assert CommandTask().check(make_spec(["sh", outside], code, **sent))[0] == f"Program: sh {outside}"
+        assert CommandTask().check(make_spec([outside], code, **sent))[0] == f"Program: {outside}"
+    with pytest.raises(SpecError, match=r"there is no file 'trian.py' in .*Did you mean 'train.py'"):
+        CommandTask().check(make_spec(["python3", "trian.py"], code, **sent))
+    for program in ("run.sh", "rum.sh"):
+        own_path = make_spec([program], code, **sent, environment={"PATH": str(folder)})
+        assert CommandTask().check(own_path)[0] == f"Program: {program}"
+    monkeypatch.chdir(code)
+    nowhere = make_spec(["sh", "/etc/passwd"], code).model_copy(update={"working_directory": None})
+    assert CommandTask().check(nowhere)[0] == "Program: sh /etc/passwd"
+    for command in (["sh", "train.py"], ["./run.sh"], ["./rum.sh"]):
+        with pytest.raises(SpecError, match=r"needs a folder to lie in\. Send the folder as `code`"):
+            CommandTask().check(nowhere.model_copy(update={"command": tuple(command)}))
+
+
 def test_python3_is_the_remedy_where_there_is_no_python(code: Path) -> None:
     """On machines that have `python3` only, the error says so."""
     binaries = code / "bin"
@@ -341,10 +370,10 @@ def test_scripts_are_found_behind_interpreters(command: list[str], script: str |
 )
 def test_a_line_is_checked(tmp_path: Path, line: str, answer: str) -> None:
     """The check of a line says what is found in it, and whether that is the objective."""
-    assert check_metric_line(make_spec(["echo"], tmp_path), line).startswith(answer)
+    assert tell_of_line(make_spec(["echo"], tmp_path), look(line, None, "accuracy")).startswith(answer)
 
 
 def test_a_line_is_checked_for_the_objective_by_any_name(tmp_path: Path) -> None:
     """An objective whose name is no word is found in a line as well."""
     spec = make_spec(["echo"], tmp_path, objective={"metric": "mAP@0.5:0.95", "goal": "maximize"})
-    assert check_metric_line(spec, "mAP@0.5:0.95 = 0.42") == "Found mAP@0.5:0.95 = 0.42."
+    assert tell_of_line(spec, look("mAP@0.5:0.95 = 0.42", None, "mAP@0.5:0.95")) == "Found mAP@0.5:0.95 = 0.42."

@@ -19,6 +19,7 @@ from tunewell.spec.capacity import Capacity
 from tunewell.spec.errors import NotFoundError, SpecError
 from tunewell.spec.experiment import ExperimentSpec, parse_spec
 from tunewell.spec.launch import AttemptKey
+from tunewell.tasks import sent_function
 from tunewell.tasks.contract import PlannedAttempt
 from tunewell.tasks.function import FunctionTask
 
@@ -212,9 +213,16 @@ def test_what_can_not_be_pickled_is_named(tmp_path: Path, kind: str) -> None:
         prepare(functions[kind], tmp_path)
     assert str(caught.value) == (
         "function: it can't be sent to another process, because of 'lock' (lock). "
-        "Make that inside the function, or, where it is called here, use scheduler='inline'."
+        "Make that inside the function, or use scheduler='inline'."
     )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_function_that_can_not_be_sent(tmp_path: Path) -> None:
+    """For one that a service is to call, no way to call it here is offered."""
+    lock = threading.Lock()
+    with pytest.raises(SpecError, match=r"because of 'lock' \(lock\)\. Make that inside the function\.$"):
+        sent_function.write(lambda lr: lock.acquire() and lr, tmp_path)
 
 
 def test_a_search_goes_on_without_the_function(tmp_path: Path) -> None:

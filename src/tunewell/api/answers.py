@@ -10,6 +10,7 @@ from urllib.parse import quote
 from fastapi import Request, Response
 from starlette.responses import StreamingResponse
 
+from tunewell.api.lanes import stream_lengthy
 from tunewell.api.settings import BASE
 from tunewell.service.types import Job, Page, Wire
 
@@ -46,17 +47,24 @@ def accepted(request: Request, response: Response, job: Job) -> Job:
     return job
 
 
-def streamed(parts: Iterator[str | bytes], media_type: str, name: str = "") -> StreamingResponse:
-    """Return parts as a file to be saved, called `name`; what goes wrong before the first one is an error as usual."""
+def streamed(request: Request, parts: Iterator[str | bytes], media_type: str, name: str = "") -> StreamingResponse:
+    """Return parts as a file to be saved, called `name`; what goes wrong before the first one is an error as usual.
+
+    For routes that take long: each part is a piece of lengthy work of its own.
+    """
     disposition = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
-    return _streamed(parts, media_type, {"Content-Disposition": disposition})
+    return _streamed(request, parts, media_type, {"Content-Disposition": disposition})
 
 
-def shown(parts: Iterator[bytes], media_type: str) -> StreamingResponse:
-    """Return parts as a picture that pages show; browsers keep it for an hour."""
-    return _streamed(parts, media_type, {"Content-Disposition": "inline", "Cache-Control": "private, max-age=3600"})
+def shown(request: Request, parts: Iterator[bytes], media_type: str) -> StreamingResponse:
+    """Return parts as a picture that pages show, as `streamed` does; browsers keep it for an hour."""
+    headers = {"Content-Disposition": "inline", "Cache-Control": "private, max-age=3600"}
+    return _streamed(request, parts, media_type, headers)
 
 
-def _streamed(parts: Iterator[str | bytes], media_type: str, headers: Mapping[str, str]) -> StreamingResponse:
+def _streamed(
+    request: Request, parts: Iterator[str | bytes], media_type: str, headers: Mapping[str, str]
+) -> StreamingResponse:
     first = [*islice(parts, 1)]
-    return StreamingResponse(chain(first, parts), headers={**headers, **SANDBOXED}, media_type=media_type)
+    content = stream_lengthy(request, chain(first, parts))
+    return StreamingResponse(content, headers={**headers, **SANDBOXED}, media_type=media_type)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from anyio import CapacityLimiter
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 
 from tunewell.api import document, health, page, problems
+from tunewell.api.asked import check_parameters
 from tunewell.api.bugs import Bugs
+from tunewell.api.heads import Heads
+from tunewell.api.lanes import Lanes
+from tunewell.api.logs import Looks
 from tunewell.api.routes import ROUTERS
 from tunewell.api.settings import BASE, Settings
 from tunewell.api.watching import Watcher
 from tunewell.service.service import Service
-
-#: Parts of files that are received at once, in threads of their own: whoever sends slowly keeps nobody else waiting.
-UPLOADS = 32
 
 
 class Api(FastAPI):
@@ -38,17 +38,20 @@ def make_app(service: Service, settings: Settings) -> Api:
         title="Tunewell",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # behind a proxy, the server does not know the address to lead to
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.service = service
     app.state.settings = settings
     app.state.watcher = Watcher(service, settings.look_seconds)
-    app.state.uploading = CapacityLimiter(UPLOADS)
+    app.state.lanes = Lanes()
+    app.state.looks = Looks()
     for router in ROUTERS:
-        app.include_router(router, prefix=BASE)
+        app.include_router(router, prefix=BASE, dependencies=[Depends(check_parameters)])
     app.include_router(health.router)
     app.add_api_route("/docs", _docs, include_in_schema=False)
     problems.install(app)
+    app.add_middleware(Heads)
     app.add_middleware(Bugs)
     return app
 

@@ -5,15 +5,19 @@ What is no work is a coroutine: all else waits for a thread, which takes longer 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Annotated, cast
 
-from fastapi import Depends, Header, Path, Query, Request
+from fastapi import Depends, Header, Path, Query, Request, params
+from fastapi.dependencies.utils import get_dependant, get_flat_params
 
-from tunewell.api.watching import Watcher
 from tunewell.service.abroad import abroad
 from tunewell.service.service import Service
 from tunewell.service.types import Caller, TrialFilter
+from tunewell.service.types.selection import WITHIN
 from tunewell.service.verbs import MOST, Verbs
+from tunewell.spec.errors import ArgumentError, SpecErrors, nearest
 from tunewell.spec.names import from_address
 from tunewell.spec.states import Cause, TrialState
 
@@ -40,9 +44,25 @@ def verbs_of(request: Request, caller: Caller) -> Verbs:
     return abroad(service.as_caller(caller), service.home)
 
 
-async def watcher(request: Request) -> Watcher:
-    """Return what looks for changes in this process."""
-    return cast(Watcher, request.app.state.watcher)
+async def check_parameters(request: Request) -> None:
+    """Raise `ArgumentError` for parameters of the address that its route knows nothing of, `SpecErrors` for several."""
+    known, begins = _parameters(request.scope["endpoint"])
+    wrong = [
+        ArgumentError(name, "there is no such parameter here", nearest(name, known))
+        for name in dict.fromkeys(request.query_params)
+        if name not in known and not name.startswith(begins)
+    ]
+    if wrong:
+        raise wrong[0] if len(wrong) == 1 else SpecErrors(wrong, "The request")
+
+
+@cache
+def _parameters(endpoint: Callable[..., object]) -> tuple[frozenset[str], tuple[str, ...]]:
+    """Return the parameters that a route takes, and what those begin with of which it takes any."""
+    dependant = get_dependant(path="", call=endpoint)
+    selects = any(one.call is _wanted for one in dependant.dependencies)
+    names = (one.alias for one in get_flat_params(dependant) if isinstance(one.field_info, params.Query))
+    return frozenset(names), (WITHIN,) if selects else ()
 
 
 async def _name(
@@ -73,7 +93,6 @@ async def _wanted(
 
 AsCaller = Annotated[Verbs, Depends(verbs)]
 TheCaller = Annotated[Caller, Depends(caller)]
-TheWatcher = Annotated[Watcher, Depends(watcher)]
 #: Name of an experiment, or of a data set, as verbs take it.
 Name = Annotated[str, Depends(_name)]
 Number = Annotated[int, Path(description="Number of a trial.", ge=1, le=2**31 - 1)]
@@ -106,7 +125,10 @@ After = Annotated[int, Query(description="Only what is behind this number.", ge=
 Attempt = Annotated[int | None, Query(description="Default: the latest.", ge=1, le=2**31 - 1)]
 Offset = Annotated[int, Query(description="Where it begins, in bytes.", ge=0, le=LARGEST)]
 LogLimit = Annotated[int, Query(description="Most bytes of a part as JSON.", ge=1, le=1 << 20)]
-Follow = Annotated[bool, Query(description="Whether to wait for what is still being printed, to its end.")]
+Follow = Annotated[
+    bool,
+    Query(description="Whether to wait for what is still being printed, to its end, but for ten minutes at most."),
+]
 LastEvent = Annotated[
     int | None,
     Header(alias="Last-Event-ID", description="`id` of the last event that was received.", ge=0, le=LARGEST),

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated, Any
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Annotated, Any, Literal
 
-from anyio import from_thread
 from fastapi import Depends, Request
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
+from tunewell.api.lanes import run_lengthy
 from tunewell.api.problems import Refusal
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.files import LARGEST_FILE, parse_spec
+
+#: How much of a file is held before it is written.
+PIECE_BYTES = 4 << 20
 
 _JSON = ("application/json",)
 _YAML = ("application/yaml", "application/x-yaml", "text/yaml")
@@ -36,7 +42,7 @@ def _text(content: bytes) -> str:
         raise Refusal(400, "the body is no text in UTF-8", kind="no-text", field="body") from None
 
 
-def _spec(request: Request, content: Annotated[bytes, Depends(_content)]) -> dict[str, Any]:
+async def _spec(request: Request, content: Annotated[bytes, Depends(_content)]) -> dict[str, Any]:
     media_type = _media_type(request)
     if media_type not in (*_JSON, *_YAML):
         raise Refusal(
@@ -46,18 +52,25 @@ def _spec(request: Request, content: Annotated[bytes, Depends(_content)]) -> dic
             field="Content-Type",
             remedy=f"Send {_JSON[0]} or {_YAML[0]}",
         )
-    return parse_spec(_text(content), "json" if media_type in _JSON else "yaml", "body")
+    form: Literal["json", "yaml"] = "json" if media_type in _JSON else "yaml"
+    return await run_lengthy(request, partial(parse_spec, _text(content), form, "body"))
 
 
-def pieces_of(request: Request) -> Iterator[bytes]:
-    """Yield a body in the pieces that it comes in, in a thread that the event loop has started; it is held nowhere."""
-    pieces = request.stream()
-
-    async def following() -> bytes | None:
-        return await anext(pieces, None)
-
-    while (piece := from_thread.run(following)) is not None:
-        yield piece
+async def pieces_of(request: Request) -> AsyncIterator[bytes]:
+    """Yield a body in pieces of a size that is worth to be written; if it breaks off, first what has come."""
+    held, broken = bytearray(), None
+    try:
+        async for piece in request.stream():
+            held += piece
+            if len(held) >= PIECE_BYTES:
+                yield bytes(held)
+                held.clear()
+    except (ClientDisconnect, HTTPException) as error:
+        broken = error
+    if held:
+        yield bytes(held)
+    if broken is not None:
+        raise broken
 
 
 #: A spec as JSON, or as YAML where the media type says so.

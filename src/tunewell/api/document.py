@@ -17,6 +17,7 @@ from pydantic import BaseModel
 
 from tunewell.api import problems
 from tunewell.api.examples import EXAMPLES
+from tunewell.api.visits import COOKIE, PUBLIC, SECURE_COOKIE
 from tunewell.service import types
 from tunewell.service.types import Changes, Event, LogPart, Page
 
@@ -32,6 +33,7 @@ Searches for hyperparameters, as a service.
 - Moments are RFC 3339, durations seconds, sizes bytes.
 - Lists answer `{"items": [...], "next": ...}`; `next` is the `cursor` of the page that follows, null on the last one.
 - Every command takes an `Idempotency-Key`: sent again with it, nothing more is done, and the answer is the same.
+- Requests prove who sends them by a token (`Authorization: Bearer TOKEN`), or by the cookie of a session.
 - What can't be done is answered with a problem document (RFC 9457): `application/problem+json`.
 """
 _TAGS = {
@@ -48,6 +50,17 @@ _TAGS = {
     "code": "Programs that are sent, and what need not be sent again.",
     "people": "Who may use the service, what they prove themselves by, and who has changed what.",
     "service": "Whether the service is alive, and its figures.",
+}
+
+#: How a request proves who sends it: one of them does.
+_SCHEMES: JsonObject = {
+    "token": {"type": "http", "scheme": "bearer", "description": "A token: `tunewell tokens add`, `POST /tokens`."},
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": COOKIE,
+        "description": f"The session of a browser that has signed in; over https, the cookie is `{SECURE_COOKIE}`.",
+    },
 }
 
 # Answers that are no wire type ----------------------------------------------------------------------------
@@ -106,8 +119,8 @@ EVENTS: Answers = {
         "content": {
             "text/event-stream": {
                 **_SENT,
-                "example": 'id: 40\nevent: trial_started\ndata: {"id":40,"time":"2026-03-01T14:05:00.000+00:00",'
-                '"kind":"trial_started","trial":3,"attempt":1,"data":{}}\n\n',
+                "example": 'id: 40\nevent: started\ndata: {"id":40,"time":"2026-03-01T14:05:00.000+00:00",'
+                '"kind":"started","trial":3,"attempt":1,"data":{}}\n\n',
             }
         },
     }
@@ -167,6 +180,11 @@ def describe(app: FastAPI) -> JsonObject:
     for name, example in EXAMPLES.items():
         if name in schemas:
             schemas[name]["examples"] = [example]
+    components["securitySchemes"] = _SCHEMES
+    document["security"] = [{name: []} for name in _SCHEMES]
+    for path in PUBLIC:
+        for operation in document["paths"].get(path, {}).values():
+            operation["security"] = []
     used = set()
     for operation, method in _operations(document):
         statuses = _statuses(operation, method)

@@ -17,6 +17,7 @@ import logging
 import math
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NoReturn
 from urllib.parse import urlencode
 
@@ -36,6 +37,7 @@ from tunewell.api.visits import STATIC, Doors, Visit
 from tunewell.service.gate import Entry, Proof
 from tunewell.service.proofs import Kind
 from tunewell.service.service import Service
+from tunewell.service.types import Caller
 from tunewell.spec.errors import UserError
 from tunewell.spec.launch import AttemptKey
 from tunewell.spec.names import HOME_OWNER, full_name
@@ -55,6 +57,8 @@ _HEADERS = {
 }
 #: Headers of every answer.
 _FIXED = {"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY"}
+#: What routes and others leave in the state of a request → what the log calls it. (`about`: whom, beside the address.)
+_TOLD = {"request_id": "request", "fields": "fields"}
 #: What the log says of a refusal that does not say itself of which kind it is.
 _OUTCOMES = {
     401: "unauthenticated",
@@ -82,6 +86,7 @@ class Guard:
         self._service = service
         self._doors = Doors.of(settings)
         self._requests = Buckets(settings.requests_per_second, settings.requests_at_once)
+        self._body_seconds = settings.body_seconds
         self._failures = Buckets(settings.failures_per_minute / 60, settings.failures_at_once)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -98,7 +103,7 @@ class Guard:
         if visit.is_to_us and visit.is_for_person:
             state["show_problem"] = self._show_problem
         _hide_link(scope)
-        body = Body(scope, receive)
+        body = Body(scope, receive, self._body_seconds)
         answer = _Answer(send, visit, body, self._service)
         try:
             self._check(visit)
@@ -157,18 +162,24 @@ class Guard:
             state["attempt"] = await self._attempt(visit, bearer)
             self._limit(state["attempt"])
             return
-        proof = await self._proof(bearer, "token") if bearer is not None else None
-        if bearer is None and cookie is not None:
-            proof = await self._proof(cookie, "session")
-        if proof is None:
+        kind: Kind = "token" if bearer is not None else "session"
+        secret = bearer if bearer is not None else cookie
+        proof = await self._proof(secret, kind) if secret is not None else None
+        if secret is None or proof is None:
             self._limit(("address", visit.address))
             _reject(is_wrong=bearer is not None)
-        state.update(caller=proof.caller, proof=proof, caller_name=proof.caller.name)
+        admitted = partial(self._is_admitted, secret, kind, proof.caller)
+        state.update(caller=proof.caller, proof=proof, caller_name=proof.caller.name, admitted=admitted)
         self._limit(("caller", proof.caller.name))
 
     async def _proof(self, secret: str, kind: Kind) -> Proof | None:
         gate = self._service.gate
         return gate.known(secret, kind) or await run_sync(gate.prove, secret, kind)
+
+    async def _is_admitted(self, secret: str, kind: Kind, caller: Caller) -> bool:
+        """Whether a secret still proves that somebody is a caller with the same rights."""
+        proof = await self._proof(secret, kind)
+        return proof is not None and proof.caller == caller
 
     async def _attempt(self, visit: Visit, credential: str) -> AttemptKey:
         attempt = await run_sync(self._service.attempt_of, credential)
@@ -216,14 +227,18 @@ class _Answer:
                 self._held = message  # the kind of the error is in the body
                 return
             await self._log("done")
-            self.begun = True
+            self._begin()
         elif self._held is not None:
             held, self._held = self._held, None
             kind = _kind(message.get("body", b""))
             await self._log(kind or _OUTCOMES.get(self.status, f"status {self.status}"))
-            self.begun = True
+            self._begin()
             await self._send(held)
         await self._send(message)
+
+    def _begin(self) -> None:
+        self.begun = True
+        self._body.is_awaited = False
 
     async def refuse_size(self) -> None:
         """Answer a request whose body is too large."""
@@ -255,9 +270,9 @@ class _Answer:
             caller=caller.name if caller is not None else "",
             address=self._visit.address,
             verb=getattr(endpoint, "__name__", self._visit.method),
-            about=" ".join(map(str, about)),
+            about=state.get("about") or " ".join(map(str, about)),
             outcome=outcome,
-            data={"status": self.status, **({"request": state["request_id"]} if "request_id" in state else {})},
+            data={"status": self.status, **{told: state[name] for name, told in _TOLD.items() if name in state}},
         )
         try:
             await run_sync(self._service.gate.note, entry)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, cast
 
 from anyio.to_thread import run_sync
 from fastapi import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from tunewell.api.answers import SANDBOXED, json_of
 from tunewell.api.asked import prefers_json
+from tunewell.api.lanes import lanes_of
 from tunewell.api.problems import Refusal
-from tunewell.api.watching import Watcher
+from tunewell.api.readers import Reader
 from tunewell.service.types import LogPart
 from tunewell.service.verbs import LOG_BYTES
 from tunewell.spec.errors import UserError
@@ -36,22 +40,64 @@ class Wanted(NamedTuple):
     follow: bool
 
 
-def answer(request: Request, read: ReadLog, wanted: Wanted, watcher: Watcher) -> Response:
+def answer(request: Request, read: ReadLog, wanted: Wanted) -> Response:
     """Return a log as text, or a part of it as JSON where that is asked for by name.
 
     Raises:
-        Refusal: the range that is asked for begins behind the end.
+        Refusal: the range that is asked for begins behind the end, or the caller follows too many logs.
     """
     if prefers_json(request):
         return json_of(read(wanted.offset, wanted.limit))
     if wanted.follow:
-        first = read(wanted.offset, LOG_BYTES)
-        return StreamingResponse(_followed(read, first, watcher), headers=SANDBOXED, media_type=_TEXT)
+        return FollowedLog(Reader(request, lanes_of(request).logs), read, read(wanted.offset, LOG_BYTES))
     size = read(wanted.offset, 0).size_bytes
     place = None if wanted.offset else _range(request.headers.get("range", ""), size)
     if place is None:
         return _text(read, range(wanted.offset, size), 200, {})
     return _text(read, place, 206, {"Content-Range": f"bytes {place.start}-{place.stop - 1}/{size}"})
+
+
+class FollowedLog(StreamingResponse):
+    """A log as an answer that goes on while it is printed."""
+
+    def __init__(self, reader: Reader, read: ReadLog, first: LogPart) -> None:
+        """Send a log to a reader from a part on."""
+        super().__init__(_followed(reader, read, first), headers=SANDBOXED, media_type=_TEXT)
+        self._reader = reader
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it until it ends, or nobody listens any more."""
+        async with self._reader.turn():
+            await super().__call__(scope, receive, send)
+
+
+class Looks:
+    """Looks at the logs that are followed: one look serves all who follow a log and have come equally far."""
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        # Log and offset → the look for what is printed there.
+        self._looks: dict[tuple[str, int], asyncio.Task[LogPart]] = {}
+
+    async def part(self, read: ReadLog, before: LogPart) -> LogPart:
+        """Return the part of a log behind one that was read; if that was empty, there may be something in a while."""
+        place = (before.path, before.next)
+        look = self._looks.get(place)
+        if look is None:
+            look = self._looks[place] = asyncio.create_task(_look(read, before))
+            look.add_done_callback(lambda done: self._forget(place, done))
+        return await asyncio.shield(look)
+
+    def _forget(self, place: tuple[str, int], look: asyncio.Task[LogPart]) -> None:
+        del self._looks[place]
+        if not look.cancelled():
+            look.exception()  # nobody may have waited for it to the end
+
+
+async def _look(read: ReadLog, before: LogPart) -> LogPart:
+    if not before.data:
+        await asyncio.sleep(_LOOK_SECONDS)
+    return await run_sync(read, before.next, LOG_BYTES)
 
 
 def _range(header: str, size: int) -> range | None:
@@ -89,18 +135,16 @@ def _parts(read: ReadLog, place: range) -> Iterator[bytes]:
         offset = part.next
 
 
-async def _followed(read: ReadLog, part: LogPart, watcher: Watcher) -> AsyncIterator[bytes]:
-    """Yield a log from a part on until its attempt has ended, or the process does."""
-    path = part.path
+async def _followed(reader: Reader, read: ReadLog, part: LogPart) -> AsyncIterator[bytes]:
+    """Yield a log from a part on until its attempt has ended, or the reader's time is over."""
+    path, looks = part.path, cast(Looks, reader.request.app.state.looks)
     while True:
         if part.data:
             yield part.data
-        if part.ended or watcher.closed:
+        if part.ended or not await reader.goes_on(partial(read, part.next, 0)):
             return
-        if not part.data:
-            await watcher.rest(_LOOK_SECONDS)
         try:
-            part = await run_sync(read, part.next, LOG_BYTES)
+            part = await looks.part(read, part)
         except UserError:  # it was deleted, or the database does not answer: the reader asks again
             return
         if part.path != path:  # another attempt has begun

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -42,6 +43,7 @@ _TITLES = {
     404: "It does not exist",
     405: "That can't be done with it",
     406: "There is no such form of it",
+    408: "The request did not come in time",
     409: "It contradicts the present state",
     412: "It was changed meanwhile",
     413: "The request is too large",
@@ -52,7 +54,10 @@ _TITLES = {
     429: "Too many requests",
     500: "Something is wrong inside the service",
     503: "The service can't answer now",
+    507: "The disk is full",
 }
+#: Numbers of errors of a disk that takes nothing.
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 #: Kinds of errors of the database.
 _STORE_KINDS = ("store-unavailable", "database-not-reached", "database-moved")
 #: Seconds after which something that can't be done now is worth another try.
@@ -188,6 +193,7 @@ def install(app: FastAPI) -> None:
     """Have everything that goes wrong in an app answered as a problem; bugs are left to `bugs.Bugs`."""
     app.add_exception_handler(UserError, _on_user_error)  # type: ignore[arg-type]
     app.add_exception_handler(TransitionRefused, _on_race)
+    app.add_exception_handler(OSError, _on_disk)  # type: ignore[arg-type]
     app.add_exception_handler(RequestValidationError, _on_invalid)  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, _on_http_error)  # type: ignore[arg-type]
     app.add_exception_handler(ClientDisconnect, _on_race)
@@ -200,6 +206,16 @@ async def _on_user_error(request: Request, error: UserError) -> Response:
 async def _on_race(request: Request, error: Exception) -> Response:
     problem = plain(409, "conflict", "Something else has changed it at the same moment", "Try again")
     return answer(problem, request.scope)
+
+
+async def _on_disk(request: Request, error: OSError) -> Response:
+    """Answer what the disk has no room for, or does not let be written; all else is a bug."""
+    if error.errno not in _DISK:
+        raise error
+    metrics.STORE_ERRORS.inc()
+    log.warning("a request can't be answered: %s", error)
+    what = plain(507, "disk-full", "The disk of the service takes nothing more", "Try again when there is room")
+    return answer(what, request.scope, {"Retry-After": str(RETRY_SECONDS)})
 
 
 async def _on_invalid(request: Request, error: RequestValidationError) -> Response:
@@ -227,10 +243,14 @@ def _argument(found: Mapping[str, Any], body: Any) -> ArgumentError:
 async def _on_http_error(request: Request, error: HTTPException) -> Response:
     headers = dict(error.headers or {})
     if error.status_code == 404:
-        remedy = "" if _is_for_person(request) else "See /docs"
+        path = request.scope["path"].rstrip("/")
+        known = request.scope["path"] != path and _methods_of(request, path)
+        remedy = f"Leave out the slash at the end: {request.url.path.rstrip('/')}" if known else "See /docs"
+        if _is_for_person(request) and not known:
+            remedy = ""
         problem = plain(404, "no-such-address", f"There is nothing at {request.url.path}", remedy)
     elif error.status_code == 405:
-        headers["Allow"] = ", ".join(sorted(_methods_of(request)))
+        headers["Allow"] = ", ".join(sorted(_methods_of(request, request.scope["path"])))
         problem = plain(405, "method-not-allowed", f"{request.method} is not possible here")
     else:
         kind = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
@@ -242,12 +262,14 @@ def _is_for_person(request: Request) -> bool:
     return getattr(request.state, "show_problem", None) is not None
 
 
-def _methods_of(request: Request) -> set[str]:
+def _methods_of(request: Request, path: str) -> set[str]:
     """Return the methods that an address knows."""
     every = ("GET", "POST", "PUT", "PATCH", "DELETE")
     routes = request.app.router.routes
-    return {
+    scope = {**request.scope, "path": path}
+    found = {
         method
         for method in every
-        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
+        if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in routes)
     }
+    return found | ({"HEAD"} if "GET" in found else set())

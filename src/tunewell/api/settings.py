@@ -24,6 +24,10 @@ class Settings:
     heartbeat_seconds: float = 15.0
     #: When a stream ends, so that whoever may follow it no longer is shut out; those who may continue it.
     stream_seconds: float = 600.0
+    #: How often it is looked whether whoever reads a stream, or follows a log, still may.
+    proof_seconds: float = 3.0
+    #: How long nothing may come of a body that is not whole.
+    body_seconds: float = 30.0
     #: Addresses and networks of proxies, such as `127.0.0.1` or `10.0.0.0/8`, whose `X-Forwarded-For` and
     #: `X-Forwarded-Proto` are believed.
     trusted_proxies: tuple[str, ...] = ()

@@ -16,10 +16,9 @@ from anyio.to_thread import run_sync
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from tunewell.api.settings import Settings
-from tunewell.api.watching import Watcher
-from tunewell.service.types import Caller, Changed, Changes, Wire
-from tunewell.service.verbs import MOST, Verbs
+from tunewell.api.readers import Reader
+from tunewell.service.types import Changed, Changes, Wire
+from tunewell.service.verbs import MOST
 from tunewell.spec.errors import NotFoundError, UserError
 
 #: What shows that a stream lives, though nothing has changed.
@@ -46,26 +45,24 @@ class EventStream(StreamingResponse):
 
     media_type = "text/event-stream"
 
-    def __init__(self, events: AsyncGenerator[str]) -> None:
-        """Send these events."""
+    def __init__(self, reader: Reader, events: AsyncGenerator[str]) -> None:
+        """Send these events to a reader."""
         super().__init__(events, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
-        self._events = events
+        self._reader, self._events = reader, events
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send them until they end, or nobody listens any more."""
-        async with aclosing(self._events):
+        async with self._reader.turn(), aclosing(self._events):
             await super().__call__(scope, receive, send)
 
 
-async def all_changes(
-    verbs: Verbs, caller: Caller, watcher: Watcher, settings: Settings, after: int
-) -> AsyncGenerator[str]:
+async def all_changes(reader: Reader, after: int) -> AsyncGenerator[str]:
     """Yield the experiments and jobs that have changed since version `after`, each with its latest version.
 
     `begin-again` comes where that version is none of this database's: everything is to be read anew.
     """
     yield f"{_RETRY}id: {after}\n\n"
-    async with aclosing(_news(verbs, caller, watcher, settings, after)) as news:
+    async with aclosing(_news(reader, after)) as news:
         async for found in news:
             if found is None:
                 yield _HEARTBEAT
@@ -77,16 +74,14 @@ async def all_changes(
                 yield _frame(one.kind, one, one.version if is_last else None)
 
 
-async def experiment_events(
-    verbs: Verbs, caller: Caller, watcher: Watcher, settings: Settings, place: Place
-) -> AsyncGenerator[str]:
+async def experiment_events(reader: Reader, place: Place) -> AsyncGenerator[str]:
     """Yield what happens to an experiment, behind an entry of its audit trail.
 
     What leaves no entry there, such as a report, is told as `changed`, with the experiment's version and no id.
     """
     yield _RETRY + "\n"
-    after, missed = place.event, True
-    async with aclosing(_news(verbs, caller, watcher, settings, place.version)) as news:
+    after, missed, verbs = place.event, True, reader.verbs
+    async with aclosing(_news(reader, place.version)) as news:
         async for found in news:
             mine = [one for one in found.items if one.name == place.name] if found else []
             if not mine and not missed:
@@ -106,29 +101,26 @@ async def experiment_events(
                 yield _frame("changed", one, None)
 
 
-async def _news(
-    verbs: Verbs, caller: Caller, watcher: Watcher, settings: Settings, after: int
-) -> AsyncGenerator[Changes | None]:
+async def _news(reader: Reader, after: int) -> AsyncGenerator[Changes | None]:
     """Yield changes as they come, first those that there are; None after a time without any."""
-    deadline = time.monotonic() + settings.stream_seconds
+    watcher, verbs, heartbeat = reader.watcher, reader.verbs, reader.settings.heartbeat_seconds
     async with watcher.watching():
         silent_since = time.monotonic()
         first = True
-        while first or (time.monotonic() < deadline and not watcher.closed):
+        while await reader.goes_on() or first:
             seen = watcher.version
             try:
-                found = await watcher.changes(verbs, caller, after)
+                found = await watcher.changes(verbs, reader.caller, after)
             except UserError:
                 found = None
             if found is not None and (found.items or found.version < after or first):
                 after, first = found.version, False
                 silent_since = time.monotonic()
                 yield found
-            elif time.monotonic() - silent_since >= settings.heartbeat_seconds:
+            elif time.monotonic() - silent_since >= heartbeat:
                 silent_since = time.monotonic()
                 yield None
-            rest = min(deadline - time.monotonic(), settings.heartbeat_seconds)
-            await watcher.beyond(seen, max(rest, 0.0))
+            await watcher.beyond(seen, min(reader.patience, heartbeat))
 
 
 def _marked(found: Changes) -> Iterator[tuple[Changed, bool]]:

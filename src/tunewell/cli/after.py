@@ -27,6 +27,7 @@ from tunewell.cli.options import (
     print_json,
     terminal,
 )
+from tunewell.cli.summary import on_all_data
 from tunewell.service.service import Service
 from tunewell.spec.errors import ConflictError, count
 from tunewell.spec.format import number
@@ -58,7 +59,10 @@ def evaluate(
     if not evaluations:
         missing = "either no trial has a result and a model yet, or the task has no evaluation of its own"
         console.print(f"Nothing to evaluate in detail: {missing}. The report is written all the same.")
-    console.print(f"Report: {report.path}", soft_wrap=True)
+    if isinstance(service, Service):
+        console.print(f"Report: {report.path}", soft_wrap=True)
+    else:
+        console.print(f"Report: tunewell report {experiment} --server {service.server}", soft_wrap=True)
 
 
 def retrain(
@@ -77,17 +81,19 @@ def retrain(
     """Train on all data with the best parameters found. A command is run once more with them."""
     with existing(home, database, server, "write") as service:
         console = terminal(stderr=json_)
-        with console.status("Training on all data …") as status:
+        with console.status("Training …") as status:
             job = service.retrain(experiment, trial, output)
             done = carried_out(service, job, lambda line: status.update(Text(line)), leave=lambda: _leave(status))
+            share = on_all_data(service.experiment(experiment))
     folder, metrics, is_model = done["model"], done["metrics"], done["is_model"]
     if json_:
         print_json({"model": folder, "metrics": metrics})
         return
     figures = ", ".join(f"{name} {number(value)}" for name, value in metrics.items())
-    what = "Trained on all data" if is_model else "The command ran once more, on all data"
+    what = "Trained on all data" if is_model else f"The command ran once more{share}"
     console.print(f"{what}{': ' + figures if figures else ''}.", soft_wrap=True)
-    console.print(f"{'Model' if is_model else 'Output'}: {folder}", soft_wrap=True)
+    if isinstance(service, Service):
+        console.print(f"{'Model' if is_model else 'Output'}: {folder}", soft_wrap=True)
 
 
 def _leave(status: Status) -> bool:
@@ -119,7 +125,8 @@ def predict(
             job = service.predict(model, inputs, output, drawn)
             done = carried_out(service, job)
             predictions = json.loads(b"".join(service.job_artifact(job.id, done["predictions"])))
-        console.print(f"Model: {done['model']}", soft_wrap=True)
+        if isinstance(service, Service):
+            console.print(f"Model: {done['model']}", soft_wrap=True)
     code = 0 if any(not prediction.get("error") for prediction in predictions) else 1
     if json_:
         print_json(predictions)

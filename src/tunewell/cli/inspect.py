@@ -56,17 +56,32 @@ class Format(StrEnum):
 
 
 def list_(
-    home: HomeOption = HOME, database: DatabaseOption = None, server: ServerOption = None, json_: JsonOption = False
+    state: Annotated[
+        list[ExperimentState] | None, typer.Option("--state", help="Only those in this state; repeat it for more.")
+    ] = None,
+    search: Annotated[str, typer.Option("--search", help="Only those with this in their names.")] = "",
+    owner: Annotated[str | None, typer.Option("--owner", help="Only those of this user.")] = None,
+    project: Annotated[str | None, typer.Option("--project", help="Only those of this project.")] = None,
+    tag: Annotated[str | None, typer.Option("--tag", help="Only those with this tag.")] = None,
+    in_bin: Annotated[bool, typer.Option("--bin", help="Those in the bin.")] = False,
+    home: HomeOption = HOME,
+    database: DatabaseOption = None,
+    server: ServerOption = None,
+    json_: JsonOption = False,
 ) -> None:
     """List the experiments of a home, the newest first."""
+    chosen: dict[str, Any] = {"search": search, "owner": owner, "project": project, "tag": tag, "deleted": in_bin}
     with existing(home, database, server) as service:
-        known = service.experiments().items
+        page = service.experiments(**chosen, states=state or None)
+        known = page.items
         if json_:
-            print_json([{**service.result(one.name).to_json(), "running": one.running} for one in known])
+            told = (one.to_json() if in_bin else service.result(one.name).to_json() for one in known)
+            print_json([{**facts, "running": one.running} for facts, one in zip(told, known, strict=True)])
             return
     console = terminal()
     if not known:
-        console.print("No experiments yet. Start one: tunewell search SPEC.yaml")
+        first = "No experiments yet. Start one: tunewell search SPEC.yaml"
+        console.print("There is none of these." if state or any(chosen.values()) else first)
         return
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for column in ("experiment", "state", "trials", "failed", "metric", "best", "time"):
@@ -82,6 +97,8 @@ def list_(
             duration(one.elapsed_seconds),
         )
     console.print(table)
+    if page.next is not None:
+        console.print("There are older ones, too.")
 
 
 def show(
@@ -112,7 +129,7 @@ def show(
         rows = list(islice(listed, _most(limit or _LISTED)))
         console = terminal()
         print_summary(service, result, console)
-        if known.waits_for is not None and not known.state.final:
+        if known.waits_for is not None and known.waits_for.code not in ("max_concurrency", "paused"):
             console.print(Text(f"Starts nothing more just now: {known.waits_for.detail}", style="dim"), soft_wrap=True)
         console.print()
         console.print(_fitting_trial_table(console, result.objective.metric, rows, searched(known)))
@@ -127,8 +144,11 @@ def _most(limit: int | None) -> int | None:
 
 
 def _state_text(one: ExperimentSummary) -> str:
-    at_rest = one.state.final or one.state is ExperimentState.PAUSED
-    return str(one.state) if at_rest or one.running else "interrupted"
+    if one.state.final or one.state is ExperimentState.PAUSED:
+        return str(one.state)
+    if not one.running:
+        return "interrupted"
+    return "pausing" if one.waits_for is not None and one.waits_for.code == "paused" else str(one.state)
 
 
 def _waiting_text(one: ExperimentSummary) -> str:
@@ -209,7 +229,9 @@ def _show_trial(service: Verbs, experiment: str, number_: int, json_: bool) -> N
             metrics = "  ".join(f"{name}\N{NO-BREAK SPACE}{value}" for name, value in values.items())
             _print_beside(console, f"    step {report.step:<6} ", metrics)
     if row.log is not None:
-        console.print(f"  log           {row.log}")
+        address = getattr(service, "server", "")
+        place = f"tunewell logs {experiment} {row.number} --server {address}" if address else row.log
+        console.print(f"  log           {place}")
 
 
 def _last_reports(service: Verbs, experiment: str, number_: int) -> tuple[Report, ...]:
@@ -246,7 +268,8 @@ def logs(
         chosen = attempt if attempt is not None else service.trial(experiment, trial).attempts or None
         part = service.log(experiment, trial, attempt=chosen)
         if not part.exists and not follow:
-            raise NotFoundError(f"Trial {trial} of '{experiment}' has left no log ({part.path})")
+            where = "" if server is not None else f" ({part.path})"
+            raise NotFoundError(f"Trial {trial} of '{experiment}' has left no log{where}")
         if not part.data and not follow:
             print("The trial has printed nothing.", file=sys.stderr)
         while part.data or (follow and not part.ended):
@@ -433,7 +456,7 @@ def _print_tasks(
             for network, description in alike[0].networks.items():
                 table.add_row(Text(network, style="cyan"), description)
             console.print(table)
-            console.print(Padding(f"Where none is named: {alike[0].default_network}", (0, 0, 1, 2)))
+            console.print(Padding(f"Where none is named: {alike[0].default_network}", (0, 0, 1, 2), expand=False))
         console.print("Parameters of a network: tunewell tasks NETWORK", style="dim")
         return
     found = find(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 #: Options that say where; a home and its database go together.
 _PLACES = ("home", "database", "server")
 Value = TypeVar("Value")
+#: Characters of a line that nobody looks at in a terminal.
+_ANY_LENGTH = 1 << 20
 
 
 def _one_place(ctx: typer.Context, option: typer.CallbackParam, value: Value) -> Value | None:
@@ -133,8 +136,14 @@ def carried_out(
 
 
 def terminal(stderr: bool = False, soft_wrap: bool = False) -> Console:
-    """Return a console that prints text as it is: names and messages of users may look like markup."""
-    return Console(stderr=stderr, soft_wrap=soft_wrap, markup=False, highlight=False, emoji=False)
+    """Return a console that prints text as it is: names and messages of users may look like markup.
+
+    What is no terminal gets lines of any length, and nothing is cut.
+    """
+    console = Console(stderr=stderr, soft_wrap=soft_wrap, markup=False, highlight=False, emoji=False)
+    if not console.is_terminal and not os.environ.get("COLUMNS"):
+        console.width = _ANY_LENGTH
+    return console
 
 
 def print_json(value: Any) -> None:

@@ -182,7 +182,7 @@ def resume(
     with existing(home, database, server, "write") as service:
         service.resume(experiment)
         if not isinstance(service, Service) or service.experiment(experiment).running:
-            print(f"Experiment '{experiment}' goes on where it runs.")
+            print(f"Experiment '{experiment}' goes on.")
             return 0
         return run_search(service, experiment, json_)
 

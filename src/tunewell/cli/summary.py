@@ -35,7 +35,7 @@ def print_summary(service: Verbs, result: SearchResult, console: Console) -> Non
     _print_finalists(result, console)
     address = getattr(service, "server", "")
     there = f" --server {address}" if address else ""
-    _print_places(experiment, models, console, " (on the server)" if there else "")
+    _print_places(experiment, models, console, there)
     _print_failures(service, result, console, there)
     _print_next(experiment, result, "retrained" in models, console, there)
 
@@ -83,10 +83,15 @@ def _print_finalists(result: SearchResult, console: Console) -> None:
     console.print(Text(agreement_text(result.rank_agreement), style="dim"), soft_wrap=True)
 
 
-def _print_places(experiment: Experiment, models: Mapping[str, str], console: Console, where: str) -> None:
+def _print_places(experiment: Experiment, models: Mapping[str, str], console: Console, there: str) -> None:
+    """Print where models and report lie; those of a server are had by commands."""
+    if there:
+        if experiment.report:
+            console.print(f"Report: tunewell report {experiment.name}{there}", soft_wrap=True)
+        return
     report = {"report": experiment.report.path} if experiment.report else {}
     for kind, path in {**models, **report}.items():
-        console.print(f"{_PLACES[kind]}{where}:", Text(path, style="cyan"), soft_wrap=True)
+        console.print(f"{_PLACES[kind]}:", Text(path, style="cyan"), soft_wrap=True)
 
 
 def _print_failures(service: Verbs, result: SearchResult, console: Console, there: str) -> None:
@@ -102,9 +107,17 @@ def _print_failures(service: Verbs, result: SearchResult, console: Console, ther
     console.print(Text(hint, style="dim"), soft_wrap=True)
 
 
+def on_all_data(experiment: Experiment) -> str:
+    """Return what is to be said of a training in full: nothing where there are no data that we know of."""
+    return ", on all data" if experiment.spec["data"] or experiment.spec["sampling"] < 1 else ""
+
+
 def _print_next(experiment: Experiment, result: SearchResult, retrained: bool, console: Console, there: str) -> None:
     name = result.experiment
-    if experiment.running:
+    waits = experiment.waits_for
+    if waits is not None and waits.code == "paused":
+        hint = f"{waits.detail} Go on: tunewell resume {name}{there}"
+    elif experiment.running:
         hint = f"It is running. Stop it: tunewell stop {name}{there}"
     elif not result.state.final:
         hint = "Go on: the same command."
@@ -114,7 +127,7 @@ def _print_next(experiment: Experiment, result: SearchResult, retrained: bool, c
         hint = f"Next: tunewell predict {name} PICTURES{there}"
         hint += f"   To hand it over: tunewell export-model {name} -o FOLDER{there}"
     else:
-        again = "" if experiment.spec.get("task") else " (runs the command once more, on all data)"
+        again = "" if experiment.spec.get("task") else f" (runs the command once more{on_all_data(experiment)})"
         hint = f"Next: tunewell retrain {name}{there}{again}"
     if hint:
         console.print(Text(hint, style="dim"), soft_wrap=True)

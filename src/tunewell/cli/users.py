@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,6 +19,7 @@ from tunewell.cli.options import (
     print_json,
     terminal,
 )
+from tunewell.server.welcome import write_secret
 from tunewell.service.paging import every
 from tunewell.service.service import Service
 from tunewell.service.types import SignInLink, User
@@ -180,14 +182,26 @@ def add_token(
     days: Annotated[
         float | None, typer.Option("--days", min=0.001, max=36500, help="For how long; default: for good.")
     ] = None,
+    token_file: Annotated[
+        Path | None, typer.Option("--token-file", metavar="FILE", help="Write it there (mode 0600), and print nothing.")
+    ] = None,
     home: HomeOption = HOME,
     database: DatabaseOption = None,
     server: ServerOption = None,
 ) -> None:
-    """Print a new token, which is told this once."""
+    """Print a new token, or write it into a file; it is told this once."""
     until = None if days is None else datetime.now(UTC) + timedelta(days=days)
     with existing(home, database, server, "write") as service:
-        print(service.create_token(label, until, owner=owner).secret)
+        made = service.create_token(label, until, owner=owner)
+        if token_file is None:
+            print(made.secret)
+            return
+        try:
+            write_secret(token_file, made.secret)
+        except OSError as error:
+            service.revoke_token(made.token.id)
+            problem = f"{token_file} can't be written ({error.strerror})"
+            raise ArgumentError("token_file", problem, "Name a file in a folder of your own", str(token_file)) from None
 
 
 @tokens.command("revoke")

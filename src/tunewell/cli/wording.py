@@ -32,6 +32,7 @@ REMEDIES = {
     "set-home",
     "home-still-there": "Name that one with --home, or give it up with --force",
     "home-not-writable": "Choose another with --home or TUNEWELL_HOME",
+    "in-bin": "Take it out again: tunewell restore {experiment}",
     "newer-database": "Upgrade Tunewell, or use another --home or --database",
     "no-allowed-host": "Say by which names it is addressed, with --allowed-host",
     "no-result": "Name one with --trial",

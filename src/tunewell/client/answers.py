@@ -61,7 +61,11 @@ def error_of(response: httpx2.Response, server: str) -> UserError:
             _what(problem), field=server, remedy="Sign in with `tunewell login`, or give a token", kind=general
         )
     parts = [_error(part, str(part.get("kind", "")), response) for part in problem.get("errors", ())]
-    return SpecErrors(parts) if len(parts) > 1 else _error(problem, general, response)
+    if len(parts) < 2:
+        return _error(problem, general, response)
+    several = SpecErrors(parts)
+    several.what = _what(problem)
+    return several
 
 
 def unreadable(server: str) -> ServerError:

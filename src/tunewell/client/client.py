@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import codecs
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from tunewell.client.answers import Unavailable
+from tunewell.client.checking import checked
 from tunewell.client.connection import Connection
 from tunewell.client.people import PeopleClient
 from tunewell.client.requests import check_name, check_no_path, file_path, named, part, selected, texts
@@ -14,7 +18,9 @@ from tunewell.client.servers import server_and_token
 from tunewell.client.shipping import send_pictures
 from tunewell.client.storage import StorageClient
 from tunewell.service import types, verbs
+from tunewell.service.following import INTERVAL_SECONDS, ends_search
 from tunewell.service.types import EVERY_TRIAL, Page, TrialFilter
+from tunewell.service.verbs import Verbs
 from tunewell.spec.errors import ArgumentError, DataError
 from tunewell.spec.states import Cause, ExperimentState, JobState
 
@@ -22,7 +28,8 @@ from tunewell.spec.states import Cause, ExperimentState, JobState
 _NEVER = 2**53
 
 
-class Client(StorageClient, PeopleClient):
+@checked
+class Client(StorageClient, PeopleClient, Verbs):
     """The verbs of whoever a token belongs to, carried out by a server; see `Verbs`. Use it as a context manager.
 
     What a server can't do for others, such as writing to a path of its machine, is refused.
@@ -60,44 +67,36 @@ class Client(StorageClient, PeopleClient):
     # Submitting -------------------------------------------------------------------------------------------
 
     def check(self, spec: Mapping[str, Any], *, line: str | None = None) -> types.Checked:
-        """See `Verbs.check`."""
         return self._command(types.Checked, "POST", "/experiments", dict(spec), key=None, dry_run=True, line=line)
 
     def create(
         self, spec: Mapping[str, Any], *, new: verbs.Fresh = "never", key: str | None = None
     ) -> types.Submission:
-        """See `Verbs.create`."""
         return self._command(types.Submission, "POST", "/experiments", dict(spec), key=key, new=new)
 
     def update(
         self, name: str, changes: Mapping[str, Any], *, revision: int | None = None, key: str | None = None
     ) -> types.Experiment:
-        """See `Verbs.update`."""
         match = {"If-Match": "*" if revision is None else f'"{revision}"'}
         response = self._connection.command("PATCH", _experiment(name), dict(changes), key=key, headers=match)
         return self._read(types.Experiment, response)
 
     def clone(self, name: str, changes: Mapping[str, Any] | None = None) -> types.Clone:
-        """See `Verbs.clone`."""
         body = {"changes": dict(changes or {})}
         return self._command(types.Clone, "POST", f"{_experiment(name)}/clone", body, key=None)
 
     def delete(self, name: str, *, key: str | None = None) -> None:
-        """See `Verbs.delete`."""
         self._connection.command("DELETE", _experiment(name), key=key)
 
     def restore(self, name: str, *, key: str | None = None) -> types.Experiment:
-        """See `Verbs.restore`."""
         return self._command(types.Experiment, "POST", f"{_experiment(name)}/restore", key=key)
 
     def purge(self, name: str, *, key: str | None = None) -> None:
-        """See `Verbs.purge`."""
         self._connection.command("DELETE", f"/bin/{named(name)}", key=key)
 
     def import_table(
         self, spec: Mapping[str, Any], table: bytes, origin: str, *, key: str | None = None
     ) -> types.Submission:
-        """See `Verbs.import_table`."""
         try:
             body = {"spec": dict(spec), "table": table.decode(), "origin": origin}
         except UnicodeDecodeError:
@@ -119,11 +118,11 @@ class Client(StorageClient, PeopleClient):
         search: str = "",
         owner: str | None = None,
         project: str | None = None,
+        tag: str | None = None,
         deleted: bool = False,
         cursor: str | None = None,
         limit: int = verbs.PAGE,
     ) -> Page[types.ExperimentSummary]:
-        """See `Verbs.experiments`."""
         return self._get(
             Page[types.ExperimentSummary],
             "/bin" if deleted else "/experiments",
@@ -131,39 +130,33 @@ class Client(StorageClient, PeopleClient):
             search=search or None,
             owner=owner,
             project=project,
+            tag=tag,
             cursor=cursor,
             limit=limit,
         )
 
     def experiment(self, name: str) -> types.Experiment:
-        """See `Verbs.experiment`."""
         return self._get(types.Experiment, _experiment(name))
 
     def result(self, name: str) -> types.SearchResult:
-        """See `Verbs.result`."""
         return self._get(types.SearchResult, f"{_experiment(name)}/result")
 
     def top(self, name: str, number: int = 5) -> tuple[types.TrialResult, ...]:
-        """See `Verbs.top`."""
         return self._get(Page[types.TrialResult], f"{_experiment(name)}/top", number=number).items
 
     def overview(self, name: str, recent: int = 30) -> types.Overview:
-        """See `Verbs.overview`."""
         return self._get(types.Overview, f"{_experiment(name)}/overview", recent=recent)
 
     def export(
         self, name: str, format: verbs.ExportFormat = "json", *, filter: TrialFilter = EVERY_TRIAL
     ) -> Iterator[str]:
-        """See `Verbs.export`."""
         parts = self._parts(f"{_experiment(name)}/export", format=format, **selected(filter))
         return codecs.iterdecode(parts, "utf-8")
 
     def report(self, name: str) -> str:
-        """See `Verbs.report`."""
         return self._connection.ask("GET", f"{_experiment(name)}/report").text
 
     def write_report(self, name: str, *, key: str | None = None) -> types.ReportFile:
-        """See `Verbs.write_report`."""
         return self._command(types.ReportFile, "POST", f"{_experiment(name)}/report", key=key)
 
     def chart(
@@ -174,36 +167,61 @@ class Client(StorageClient, PeopleClient):
         of: Sequence[str] = (),
         filter: TrialFilter = EVERY_TRIAL,
     ) -> types.Chart:
-        """See `Verbs.chart`."""
         return self._get(types.Chart, f"{_experiment(name)}/charts/{part(chart)}", of=list(of), **selected(filter))
 
     def importances(self, name: str) -> tuple[types.ParameterImportance, ...]:
-        """See `Verbs.importances`."""
         return self._get(Page[types.ParameterImportance], f"{_experiment(name)}/importances").items
 
     def events(
         self, name: str, after: int = 0, limit: int = verbs.MOST, *, trial: int | None = None
     ) -> tuple[types.Event, ...]:
-        """See `Verbs.events`."""
         path = f"{_experiment(name)}/events"
         return self._get(Page[types.Event], path, after=after, limit=limit, trial=trial).items
 
+    def watch(self, name: str, after: int = 0) -> Iterator[types.Event]:
+        """Over a network, each comes as it happens; a server that is away is waited for."""
+        self.experiment(name)  # an error comes at once, not with the first event
+        return self._watched(name, after)
+
+    def _watched(self, name: str, after: int) -> Iterator[types.Event]:
+        while not self.experiment(name).state.final:
+            with suppress(Unavailable):
+                for event in self._stream(f"{_experiment(name)}/events", after):
+                    yield event
+                    after = event.id
+                    if ends_search(event):  # unless it goes on
+                        break
+                else:
+                    time.sleep(INTERVAL_SECONDS)
+        while events := self.events(name, after):
+            yield from events
+            after = events[-1].id
+
+    def _stream(self, path: str, after: int) -> Iterator[types.Event]:
+        """Yield the entries of an event stream, until it ends; what bears no id is none."""
+        with self._connection.stream(path, {"after": after}) as response:
+            id = ""
+            for line in response.iter_lines():
+                field, _, value = line.partition(": ")
+                if field == "id":
+                    id = value
+                elif field == "data" and id:
+                    yield self._known(types.Event, value)
+                elif not line:
+                    id = ""
+
     def stop(self, name: str, *, key: str | None = None) -> None:
-        """See `Verbs.stop`."""
         self._command(types.Experiment, "POST", f"{_experiment(name)}/stop", key=key)
 
     def pause(self, name: str, *, key: str | None = None) -> None:
-        """See `Verbs.pause`."""
         self._command(types.Experiment, "POST", f"{_experiment(name)}/pause", key=key)
 
     def resume(self, name: str, *, key: str | None = None) -> None:
-        """See `Verbs.resume`."""
         self._command(types.Experiment, "POST", f"{_experiment(name)}/resume", key=key)
 
     def retry(
         self, name: str, trials: Sequence[int] = (), cause: Cause | None = None, *, key: str | None = None
     ) -> tuple[int, ...]:
-        """See `Verbs.retry`."""
         body = {"trials": list(trials), "cause": cause}
         return self._command(Page[int], "POST", f"{_experiment(name)}/retry", body, key=key).items
 
@@ -218,71 +236,66 @@ class Client(StorageClient, PeopleClient):
         cursor: str | None = None,
         limit: int = verbs.PAGE,
     ) -> types.TrialPage:
-        """See `Verbs.trials`."""
         path = f"{_experiment(name)}/trials"
         return self._get(types.TrialPage, path, sort=sort, cursor=cursor, limit=limit, **selected(filter))
 
     def trial(self, name: str, number: int) -> types.TrialDetails:
-        """See `Verbs.trial`."""
         return self._get(types.TrialDetails, _trial(name, number))
 
     def export_trials(
         self, name: str, *, filter: TrialFilter = EVERY_TRIAL, cursor: str | None = None, limit: int = verbs.PAGE
     ) -> Page[types.ExportedTrial]:
-        """See `Verbs.export_trials`."""
         path = f"{_experiment(name)}/export/trials"
         return self._get(Page[types.ExportedTrial], path, cursor=cursor, limit=limit, **selected(filter))
 
     def reports(
-        self, name: str, number: int, *, attempt: int | None = None, after: int | None = None, limit: int = verbs.MOST
+        self,
+        name: str,
+        number: int,
+        *,
+        attempt: int | None = None,
+        after: int | None = None,
+        points: int | None = None,
+        limit: int = verbs.MOST,
     ) -> tuple[types.Report, ...]:
-        """See `Verbs.reports`."""
         path = f"{_trial(name, number)}/reports"
-        return self._get(Page[types.Report], path, attempt=attempt, after=after, limit=limit).items
+        given = {"attempt": attempt, "after": after, "points": points, "limit": limit}
+        return self._get(Page[types.Report], path, **given).items
 
     def log(
         self, name: str, number: int, *, attempt: int | None = None, offset: int = 0, limit: int = verbs.LOG_BYTES
     ) -> types.LogPart:
-        """See `Verbs.log`."""
         path = f"{_trial(name, number)}/log"
         return self._get(types.LogPart, path, attempt=attempt, offset=offset, limit=limit)
 
     def artifacts(self, name: str, number: int, *, attempt: int | None = None) -> tuple[types.Artifact, ...]:
-        """See `Verbs.artifacts`."""
         return self._get(Page[types.Artifact], f"{_trial(name, number)}/artifacts", attempt=attempt).items
 
     def artifact(self, name: str, number: int, path: str, *, attempt: int | None = None) -> Iterator[bytes]:
-        """See `Verbs.artifact`."""
         return self._parts(f"{_trial(name, number)}/artifacts/{file_path(path)}", attempt=attempt)
 
     def add_reports(
         self, name: str, number: int, attempt: int, reports: Sequence[types.GivenReport], *, key: str | None = None
     ) -> types.Taken:
-        """See `Verbs.add_reports`."""
         body = {"reports": [report.model_dump(mode="json") for report in reports]}
         return self._command(types.Taken, "POST", f"{_trial(name, number)}/reports", body, key=key, attempt=attempt)
 
     def add_trial(self, name: str, parameters: Mapping[str, Any], *, key: str | None = None) -> types.OwnConfiguration:
-        """See `Verbs.add_trial`."""
         body = {"parameters": dict(parameters)}
         return self._command(types.OwnConfiguration, "POST", f"{_experiment(name)}/trials", body, key=key)
 
     def stop_trial(self, name: str, number: int, *, key: str | None = None) -> None:
-        """See `Verbs.stop_trial`."""
         self._command(types.Experiment, "POST", f"{_trial(name, number)}/stop", key=key)
 
     def retry_trial(self, name: str, number: int, *, key: str | None = None) -> None:
-        """See `Verbs.retry_trial`."""
         self._command(types.Experiment, "POST", f"{_trial(name, number)}/retry", key=key)
 
     # Before and after the search --------------------------------------------------------------------------
 
     def check_data(self, spec: Mapping[str, Any], *, key: str | None = None) -> types.Job:
-        """See `Verbs.check_data`."""
         return self._job("/data-checks", dict(spec), key=key)
 
     def probe(self, name: str, *, key: str | None = None) -> types.Job:
-        """See `Verbs.probe`."""
         return self._job(f"{_experiment(name)}/probe", key=key)
 
     def import_in_background(
@@ -298,17 +311,15 @@ class Client(StorageClient, PeopleClient):
         raise _tables_only()
 
     def train_finalists(self, name: str, *, key: str | None = None) -> types.Job:
-        """See `Verbs.train_finalists`."""
         return self._job(f"{_experiment(name)}/finalists", key=key)
 
     def evaluate(self, name: str, *, key: str | None = None) -> types.Job:
-        """See `Verbs.evaluate`."""
         return self._job(f"{_experiment(name)}/evaluate", key=key)
 
     def retrain(
         self, name: str, trial: int | None = None, output: Path | None = None, *, key: str | None = None
     ) -> types.Job:
-        """See `Verbs.retrain`; the model lies on the server."""
+        """The model lies on the server."""
         check_no_path(output=output)
         return self._job(f"{_experiment(name)}/retrain", {"trial": trial}, key=key)
 
@@ -322,7 +333,7 @@ class Client(StorageClient, PeopleClient):
         upload: str | None = None,
         key: str | None = None,
     ) -> types.Job:
-        """See `Verbs.predict`; pictures of this machine are sent first. `model` is an experiment."""
+        """Pictures of this machine are sent first. `model` is an experiment."""
         check_no_path(output=output, drawn=drawn)
         if bool(inputs) == (upload is not None):
             raise ArgumentError("inputs", "it takes pictures, or an upload", "Name one of the two")
@@ -331,25 +342,21 @@ class Client(StorageClient, PeopleClient):
         return self._job(f"{_experiment(model)}/predict", {"upload": upload}, key=key)
 
     def export_model(self, model: str, output: Path | None = None, *, key: str | None = None) -> types.Job:
-        """See `Verbs.export_model`; the folder is one of the job's files. `model` is an experiment."""
+        """The folder is one of the job's files. `model` is an experiment."""
         check_no_path(output=output)
         return self._job(f"{_experiment(model)}/export-model", key=key)
 
     def evaluations(self, name: str, *, trial: int | None = None, details: bool = True) -> tuple[types.Evaluation, ...]:
-        """See `Verbs.evaluations`."""
         place = f"{_experiment(name)}/evaluations"
         return self._get(Page[types.Evaluation], place, trial=trial, details=details).items
 
     def finalists(self, name: str) -> tuple[types.Finalist, ...]:
-        """See `Verbs.finalists`."""
         return self._get(Page[types.Finalist], f"{_experiment(name)}/finalists").items
 
     def models(self, name: str) -> tuple[types.Model, ...]:
-        """See `Verbs.models`."""
         return self._get(Page[types.Model], f"{_experiment(name)}/models").items
 
     def model_files(self, name: str, kind: Literal["best", "retrained"]) -> Iterator[bytes]:
-        """See `Verbs.model_files`."""
         return self._parts(f"{_experiment(name)}/models/{part(kind)}/files")
 
     # Jobs -------------------------------------------------------------------------------------------------
@@ -363,7 +370,6 @@ class Client(StorageClient, PeopleClient):
         cursor: str | None = None,
         limit: int = verbs.PAGE,
     ) -> Page[types.Job]:
-        """See `Verbs.jobs`."""
         check_name(experiment)
         about = None if experiment is None else experiment.replace("/", "~", 1)
         return self._get(
@@ -371,57 +377,44 @@ class Client(StorageClient, PeopleClient):
         )
 
     def job(self, id: int) -> types.Job:
-        """See `Verbs.job`."""
         return self._get(types.Job, f"/jobs/{id}")
 
     def job_log(self, id: int, *, offset: int = 0, limit: int = verbs.LOG_BYTES) -> types.LogPart:
-        """See `Verbs.job_log`."""
         return self._get(types.LogPart, f"/jobs/{id}/log", offset=offset, limit=limit)
 
     def job_artifacts(self, id: int) -> tuple[types.Artifact, ...]:
-        """See `Verbs.job_artifacts`."""
         return self._get(Page[types.Artifact], f"/jobs/{id}/artifacts").items
 
     def job_artifact(self, id: int, path: str) -> Iterator[bytes]:
-        """See `Verbs.job_artifact`."""
         return self._parts(f"/jobs/{id}/artifacts/{file_path(path)}")
 
     def stop_job(self, id: int, *, key: str | None = None) -> types.Job:
-        """See `Verbs.stop_job`."""
         return self._command(types.Job, "POST", f"/jobs/{id}/stop", key=key)
 
     def retry_job(self, id: int, *, key: str | None = None) -> types.Job:
-        """See `Verbs.retry_job`."""
         return self._command(types.Job, "POST", f"/jobs/{id}/retry", key=key)
 
     # The service ------------------------------------------------------------------------------------------
 
     def tasks(self) -> tuple[types.Task, ...]:
-        """See `Verbs.tasks`."""
         return self._get(Page[types.Task], "/tasks").items
 
     def network(self, name: str) -> types.Network:
-        """See `Verbs.network`."""
         return self._get(types.Network, f"/networks/{part(name)}")
 
     def algorithms(self) -> tuple[types.Algorithm, ...]:
-        """See `Verbs.algorithms`."""
         return self._get(Page[types.Algorithm], "/algorithms").items
 
     def version(self) -> int:
-        """See `Verbs.version`."""
         return self.changes(_NEVER).version
 
     def changes(self, after: int = 0) -> types.Changes:
-        """See `Verbs.changes`."""
         return self._get(types.Changes, "/events", after=after)
 
     def queue(self) -> types.Queue:
-        """See `Verbs.queue`."""
         return self._get(types.Queue, "/queue")
 
     def resources(self) -> types.Capacity:
-        """See `Verbs.resources`."""
         return self._get(types.Capacity, "/resources")
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import math
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -16,12 +18,16 @@ from tunewell.client.answers import LATER, Unavailable, error_of
 from tunewell.spec.errors import ArgumentError
 from tunewell.spec.experiment import plain
 
+log = logging.getLogger(__name__)
+
 #: Where all addresses begin that are not about the service itself.
 BASE = "/api/v1"
 #: How long a server that does not answer is tried again, and the longest wait between two tries.
 PATIENCE_SECONDS, LONGEST_WAIT_SECONDS = 30.0, 2.0
 #: The same of one that has never answered: more likely than a restart is a wrong address.
 UNKNOWN_SECONDS = 5.0
+#: From which wait between two tries on it is told that the server is waited for.
+TOLD_SECONDS = 0.8
 #: How long an answer is waited for; a stream may be silent for longer than its heartbeat takes.
 _TIMEOUT = httpx2.Timeout(60.0, connect=10.0)
 #: What has not reached the server: whatever was asked for is not done.
@@ -48,6 +54,8 @@ class Connection:
         """
         self.url, self.token = _checked(url), token
         self._patience, self._known = patience, False
+        # Whether it was told that the server is away.
+        self._told = False
         if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
             raise ArgumentError("token", "it holds what no token does", "Copy it as it was printed")
         headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -125,7 +133,7 @@ class Connection:
                 if not may_help or time.monotonic() + wait > deadline:
                     raise self._unavailable(error) from None
             else:
-                self._known = True
+                self._known, self._told = True, self._told and response.status_code in LATER
                 if response.is_success:
                     return response
                 response.close()
@@ -133,6 +141,10 @@ class Connection:
                 if response.status_code not in LATER or time.monotonic() + max(wait, asked) > deadline:
                     raise error_of(response, self.url)
                 wait = max(wait, asked)
+            if wait >= TOLD_SECONDS and not self._told:
+                self._told = True
+                rest = math.ceil(deadline - time.monotonic())
+                log.warning("%s does not answer; it is tried again for %d s", self.url, rest)
             time.sleep(wait)
             wait = min(2 * wait, LONGEST_WAIT_SECONDS)
 

@@ -15,49 +15,39 @@ class PeopleClient(Asking):
     """See `Verbs`; those that give a secret are not sent again if their answer is cut: there would be two secrets."""
 
     def me(self) -> types.Me:
-        """See `Verbs.me`."""
         return self._get(types.Me, "/me")
 
     def users(self, *, cursor: str | None = None, limit: int = verbs.PAGE) -> Page[types.User]:
-        """See `Verbs.users`."""
         return self._get(Page[types.User], "/users", cursor=cursor, limit=limit)
 
     def user(self, name: str) -> types.User:
-        """See `Verbs.user`."""
         return self._get(types.User, f"/users/{part(name)}")
 
     def add_user(self, name: str, facts: Mapping[str, Any] = verbs.NOTHING, *, key: str | None = None) -> types.User:
-        """See `Verbs.add_user`."""
         return self._command(types.User, "POST", "/users", {**facts, "name": name}, key=key)
 
     def change_user(self, name: str, changes: Mapping[str, Any], *, key: str | None = None) -> types.User:
-        """See `Verbs.change_user`."""
         return self._command(types.User, "PATCH", f"/users/{part(name)}", dict(changes), key=key)
 
     def sign_in_link(self, name: str) -> types.SignInLink:
-        """See `Verbs.sign_in_link`."""
         return self._read(types.SignInLink, self._connection.once("POST", f"/users/{part(name)}/link"))
 
     def tokens(
         self, *, owner: str | None = None, cursor: str | None = None, limit: int = verbs.PAGE
     ) -> Page[types.Token]:
-        """See `Verbs.tokens`."""
         return self._get(Page[types.Token], "/tokens", owner=owner, cursor=cursor, limit=limit)
 
     def create_token(
         self, label: str, expires_at: datetime | None = None, *, owner: str | None = None
     ) -> types.NewToken:
-        """See `Verbs.create_token`."""
         until = expires_at.isoformat() if expires_at is not None else None
         body = {"label": label, "expires_at": until, "owner": owner}
         return self._read(types.NewToken, self._connection.once("POST", "/tokens", body))
 
     def revoke_token(self, id: int, *, key: str | None = None) -> None:
-        """See `Verbs.revoke_token`."""
         self._connection.command("DELETE", f"/tokens/{id}", key=key)
 
     def audit(
         self, *, caller: str | None = None, cursor: str | None = None, limit: int = verbs.PAGE
     ) -> Page[types.AuditEntry]:
-        """See `Verbs.audit`."""
         return self._get(Page[types.AuditEntry], "/audit", caller=caller, cursor=cursor, limit=limit)

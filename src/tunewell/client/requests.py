@@ -52,8 +52,12 @@ class Asking:
         return parts()
 
     def _read(self, kind: type[Answer], response: Response) -> Answer:
+        return self._known(kind, response.content)
+
+    def _known(self, kind: type[Answer], text: str | bytes) -> Answer:
+        """Return a wire type that the server has sent as JSON."""
         try:
-            return kind.model_validate_json(response.content)
+            return kind.model_validate_json(text)
         except ValidationError:
             raise unreadable(self.server) from None
 

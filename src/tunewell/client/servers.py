@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tunewell.spec.errors import ArgumentError, DataError
+from tunewell.trial.files import beside
 
 #: Environment variables.
 SERVER, TOKEN = "TUNEWELL_SERVER", "TUNEWELL_TOKEN"
@@ -83,7 +84,7 @@ def _write(kept: _Kept) -> Path:
     path = _path()
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        new = path.with_name(f".{path.name}.{os.getpid()}")
+        new = beside(path)
         with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
             json.dump(asdict(kept), file, indent=2)
         new.replace(path)

@@ -20,30 +20,25 @@ class StorageClient(Asking):
     # Uploads ----------------------------------------------------------------------------------------------
 
     def uploads(self) -> tuple[types.Upload, ...]:
-        """See `StorageVerbs.uploads`."""
         return self._get(Page[types.Upload], "/uploads").items
 
     def upload(self, id: str) -> types.Upload:
-        """See `StorageVerbs.upload`."""
         return self._get(types.Upload, f"/uploads/{part(id)}")
 
     def create_upload(self, name: str, size: int, sha256: str | None = None, *, key: str | None = None) -> types.Upload:
-        """See `StorageVerbs.create_upload`."""
         body = {"name": name, "size": size, "sha256": sha256}
         return self._command(types.Upload, "POST", "/uploads", body, key=key)
 
     def put_part(self, id: str, offset: int, data: Iterable[bytes]) -> types.Upload:
-        """See `StorageVerbs.put_part`; the part is held in memory. If it breaks off, that is an error."""
+        """The part is held in memory. If it breaks off, that is an error."""
         path = f"/uploads/{part(id)}/parts/{offset}"
         response = self._connection.once("PUT", path, content=b"".join(data), headers=_BYTES)
         return self._read(types.Upload, response)
 
     def finish_upload(self, id: str) -> types.Upload:
-        """See `StorageVerbs.finish_upload`."""
         return self._command(types.Upload, "POST", f"/uploads/{part(id)}/finish", key=None)
 
     def abandon_upload(self, id: str) -> None:
-        """See `StorageVerbs.abandon_upload`."""
         self._connection.command("DELETE", f"/uploads/{part(id)}")
 
     # Data sets --------------------------------------------------------------------------------------------
@@ -57,7 +52,6 @@ class StorageClient(Asking):
         cursor: str | None = None,
         limit: int = verbs.PAGE,
     ) -> Page[types.DataSet]:
-        """See `StorageVerbs.datasets`."""
         return self._get(
             Page[types.DataSet],
             "/datasets",
@@ -69,7 +63,6 @@ class StorageClient(Asking):
         )
 
     def dataset(self, name: str) -> types.DataSet:
-        """See `StorageVerbs.dataset`."""
         return self._get(types.DataSet, f"/datasets/{named(name, 'data set')}")
 
     def add_dataset(
@@ -83,36 +76,29 @@ class StorageClient(Asking):
         visibility: Visibility = "team",
         key: str | None = None,
     ) -> types.DataSet:
-        """See `StorageVerbs.add_dataset`."""
         given = {"upload": upload, "content": content, "folder": folder, "sample": sample}
         return self._command(
             types.DataSet, "POST", "/datasets", {"name": name, **given, "visibility": visibility}, key=key
         )
 
     def check_dataset(self, name: str, task: str, *, key: str | None = None) -> types.Job:
-        """See `StorageVerbs.check_dataset`."""
         response = self._connection.wish(f"/datasets/{named(name, 'data set')}/check", {"task": task}, key=key)
         return self._read(types.Job, response)
 
     def dataset_view(self, name: str) -> types.DataSetView:
-        """See `StorageVerbs.dataset_view`."""
         return self._get(types.DataSetView, f"/datasets/{named(name, 'data set')}/view")
 
     def dataset_sample(self, name: str, number: int) -> Iterator[bytes]:
-        """See `StorageVerbs.dataset_sample`."""
         return self._parts(f"/datasets/{named(name, 'data set')}/samples/{number}")
 
     def delete_dataset(self, name: str, *, forever: bool = False, key: str | None = None) -> None:
-        """See `StorageVerbs.delete_dataset`."""
         params = {"forever": forever or None}
         self._connection.command("DELETE", f"/datasets/{named(name, 'data set')}", key=key, params=params)
 
     def restore_dataset(self, name: str, *, key: str | None = None) -> types.DataSet:
-        """See `StorageVerbs.restore_dataset`."""
         return self._command(types.DataSet, "POST", f"/datasets/{named(name, 'data set')}/restore", key=key)
 
     def allowed_folders(self) -> tuple[str, ...]:
-        """See `StorageVerbs.allowed_folders`."""
         return self._get(Page[str], "/allowed-folders").items
 
     def allow_folder(self, folder: Path) -> None:
@@ -126,19 +112,15 @@ class StorageClient(Asking):
     # Code, and content ------------------------------------------------------------------------------------
 
     def add_code(self, upload: str, *, key: str | None = None) -> types.Code:
-        """See `StorageVerbs.add_code`."""
         return self._command(types.Code, "POST", "/code", {"upload": upload}, key=key)
 
     def code(self, id: str) -> types.Code:
-        """See `StorageVerbs.code`."""
         return self._get(types.Code, f"/code/{part(id)}")
 
     def code_files(self, id: str) -> tuple[types.CodeFile, ...]:
-        """See `StorageVerbs.code_files`."""
         return self._get(Page[types.CodeFile], f"/code/{part(id)}/files").items
 
     def find_content(self, sha256: str) -> types.Content:
-        """See `StorageVerbs.find_content`."""
         return self._get(types.Content, f"/contents/{part(sha256)}")
 
 

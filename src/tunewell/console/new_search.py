@@ -148,9 +148,9 @@ def look(
 def _as_called(owner: str, fields: Fields) -> dict[str, str]:
     """Return fields in which what has an owner is called in one way."""
     called = dict(fields)
-    data = fields.get("data", "")
-    if data.startswith(DATASET):
-        called["data"] = DATASET + _called(owner, data.removeprefix(DATASET))
+    data = fields.get("data", "").removeprefix(DATASET)
+    if is_name(data):  # a path on the machine can't be named from elsewhere
+        called["data"] = DATASET + _called(owner, data)
     for field in ("best_of", "warm_start"):
         called[field] = ", ".join(_called(owner, name) for name in forms.names_in(fields.get(field, "")))
     return called

@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from functools import cache
 from typing import Any
 
@@ -22,8 +23,12 @@ from markupsafe import Markup
 from tunewell.api.problems import Problem
 from tunewell.console import assets, words
 from tunewell.console.policy import POLICY
+from tunewell.service.verbs import NOTHING
 from tunewell.spec import format
 from tunewell.spec.errors import count
+
+#: Marks routes that answer with a file instead of a page.
+FILE: list[str | Enum] = ["file"]
 
 #: Answers below this size, in bytes, are not worth packing.
 _SMALL = 800
@@ -65,13 +70,13 @@ def show(request: Request, page: Page) -> Response:
         have = set(request.headers[_HAVE].split(","))
         news = {name: html for name, html in made.items() if stamps[name] not in have}
         answer = {"title": page.title, "parts": news, "stamps": stamps, "follows": page.follows}
-        return _packed(request, json.dumps(answer), "application/json", page.status)
+        return packed(request, json.dumps(answer), "application/json", status=page.status)
 
     def part(name: str) -> Markup:
         return Markup(f'<div class="part" data-part="{name}" data-stamp="{stamps[name]}">{made[name]}</div>')
 
     html = _environment().get_template(page.template).render(given, part=part)
-    return _packed(request, html, "text/html; charset=utf-8", page.status)
+    return packed(request, html, "text/html; charset=utf-8", status=page.status)
 
 
 def problem_page(request: Request, problem: Problem) -> Response:
@@ -97,9 +102,13 @@ def _stamp(name: str, html: str) -> str:
     return hashlib.sha256(f"{name} {lasting}".encode("utf-8", "replace")).hexdigest()[:12]
 
 
-def _packed(request: Request, text: str, media_type: str, status: int) -> Response:
+def packed(
+    request: Request, text: str, media_type: str, headers: Mapping[str, str] = NOTHING, status: int = 200
+) -> Response:
+    """Return a text in as few bytes as whoever asks can unpack; `headers` count more than those of pages."""
     body = text.encode("utf-8", "replace")
-    headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-store", "Vary": f"Accept-Encoding, {_HAVE}"}
+    own = {"Content-Security-Policy": POLICY, "Cache-Control": "no-store", "Vary": f"Accept-Encoding, {_HAVE}"}
+    headers = {**own, **headers}
     if len(body) > _SMALL and "gzip" in request.headers.get("accept-encoding", ""):
         body, headers["Content-Encoding"] = gzip.compress(body, 4, mtime=0), "gzip"
     return Response(body, status, headers, media_type)

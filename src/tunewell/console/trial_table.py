@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from tunewell.service.types import Experiment, Range, TrialFilter
+from tunewell.service.types.selection import WITHIN
 from tunewell.spec.format import number, scalar
 from tunewell.spec.states import TrialState
 
@@ -93,7 +94,7 @@ class TrialTable:
         found += [(f"origin {text}", self._without(("origin", text))) for text in self._all("origin")]
         for name, condition in self.filter.within.items():
             called = self.one.objective.metric if name == "value" else name.removeprefix("parameter:")
-            found.append((f"{called} {_words(condition)}", self._address(drop=(f"in.{name}",))))
+            found.append((f"{called} {_words(condition)}", self._address(drop=(f"{WITHIN}{name}",))))
         return found
 
     def pair(self, order: Sequence[str]) -> tuple[str, str] | None:
@@ -169,7 +170,7 @@ def _joined(query: Query) -> str:
 
 
 def _narrows(name: str) -> bool:
-    return name in ("state", "cause", "origin") or name.startswith("in.")
+    return name in ("state", "cause", "origin") or name.startswith(WITHIN)
 
 
 def _words(condition: Range | Sequence[object]) -> str:

@@ -19,12 +19,12 @@ from tunewell.controller.surroundings import Ownership, Place, Surroundings
 from tunewell.controller.trial_manager import Helpers, Setting, TrialManager
 from tunewell.controller.waits import Waits
 from tunewell.spec.capacity import Capacity
-from tunewell.spec.errors import UserError
+from tunewell.spec.errors import UserError, count
 from tunewell.spec.experiment import parse_spec
 from tunewell.spec.launch import AttemptKey, Event, Launch, Resources, WorkKey
 from tunewell.spec.names import CONTROLLER
 from tunewell.spec.states import EXPERIMENT_TRANSITIONS, OPEN_JOB_STATES, ExperimentState, JobState, TrialState
-from tunewell.spec.waits import Reason
+from tunewell.spec.waits import PAUSING, Reason
 from tunewell.store.dialect import StoreError
 from tunewell.store.rows import AttemptEnd, ExperimentRow, JobRow, RequestRow, TrialRow
 from tunewell.store.transaction import Transaction
@@ -232,7 +232,9 @@ class ExperimentRun:
             self.take_request(request)
         self.scheduler.reconcile(launches(manager))
         about = {"experiment": self.name}
-        log.info("experiment '%s' taken over: %d trials running", self.name, len(manager.running), extra=about)
+        if self._row.started_at is not None:  # of a new one it is told that it runs
+            running = count(len(manager.running), "trial")
+            log.info("experiment '%s' taken over: %s running", self.name, running, extra=about)
 
     # Going on ---------------------------------------------------------------------------------------------
 
@@ -242,7 +244,7 @@ class ExperimentRun:
             self.waits.reason = None
             return Turn.NOTHING
         turn = self.manager.start_next()
-        self.waits.reason = self.manager.waits_for
+        self.waits.reason = PAUSING if self._pausing else self.manager.waits_for
         return turn
 
     def note_wait(self) -> None:

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 from typing import Generic, Protocol, TypeVar
 
 from tunewell.spec.capacity import Capacity
+from tunewell.spec.errors import count
 from tunewell.spec.format import size
 from tunewell.spec.launch import Resources
 from tunewell.spec.quota import STORED, Quota
@@ -222,7 +223,7 @@ class Ledger:
         if party.max_gpus is not None and needs.gpus:
             used = self._groups[party.user, party.group].use.gpus
             if used + needs.gpus > party.max_gpus:
-                return Reason("max_gpus", f"The search may use {party.max_gpus} GPUs at once.", "gpus")
+                return Reason("max_gpus", f"The search may use {count(party.max_gpus, 'GPU')} at once.", "gpus")
         terms = self.terms.get(party.user)
         if terms is None:
             return None
@@ -232,20 +233,21 @@ class Ledger:
 def _over_quota(user: str, terms: Terms, used: Use, needs: Resources) -> Reason | None:
     quota = terms.quota
     at_once: tuple[tuple[str, float | None, float, float, str], ...] = (
-        ("running", quota.running, used.attempts, 1, "trials and jobs may run"),
-        ("gpus", quota.gpus, used.gpus, needs.gpus, "GPUs may be in use"),
-        ("cpus", quota.cpus, used.cpus, needs.cpus, "cores may be in use"),
+        ("running", quota.running, used.attempts, 1, "trial"),
+        ("gpus", quota.gpus, used.gpus, needs.gpus, "GPU"),
+        ("cpus", quota.cpus, used.cpus, needs.cpus, "core"),
     )
-    for what, limit, now, more, words in at_once:
+    for what, limit, now, more, noun in at_once:
         if limit is not None and more and now + more > limit + _SLACK:
-            return Reason("user_quota", f"Of {user}, {limit:g} {words} at once.", what)
+            also = ", jobs counted" if what == "running" else ""
+            return Reason("user_quota", f"{user} may have {count(limit, noun)} at once{also}.", what)
     in_a_month: tuple[tuple[str, float | None, float, float, str], ...] = (
-        ("gpu_hours", quota.gpu_hours, terms.gpu_seconds, needs.gpus, "GPU-hours"),
-        ("cpu_hours", quota.cpu_hours, terms.cpu_seconds, needs.cpus, "CPU-hours"),
+        ("gpu_hours", quota.gpu_hours, terms.gpu_seconds, needs.gpus, "GPU-hour"),
+        ("cpu_hours", quota.cpu_hours, terms.cpu_seconds, needs.cpus, "CPU-hour"),
     )
-    for what, limit, spent, more, words in in_a_month:
+    for what, limit, spent, more, noun in in_a_month:
         if limit is not None and more and spent >= limit * 3600:
-            return Reason("monthly_quota", f"The {limit:g} {words} that {user} has a month are used up.", what)
+            return Reason("monthly_quota", f"{user} has used up this month's {count(limit, noun)}.", what)
     if quota.disk_bytes is not None and terms.disk_bytes >= quota.disk_bytes:
         taken, most = size(terms.disk_bytes), size(quota.disk_bytes)
         detail = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tunewell.spec.capacity import Capacity
-from tunewell.spec.errors import SpecError
+from tunewell.spec.errors import SpecError, count
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.launch import Resources
 from tunewell.tuners.contract import Tuner
@@ -49,30 +49,26 @@ def explain_concurrency(spec: ExperimentSpec, resources: Resources, capacity: Ca
     slots, asked, useful = capacity.slots(resources), most_at_once(spec, resources.gpus), tuner.concurrency()
     if asked is not None and asked <= min(slots, useful or asked):
         limit = "max_concurrency" if asked == spec.max_concurrency else "max_gpus"
-        return f"At most {_trials(asked)} at once, as {limit} says."
+        return f"At most {count(asked, 'trial')} at once, as {limit} says."
     if useful is not None and useful <= slots:
-        return f"At most {_trials(useful)} at once: {tuner.name} learns from these before it proposes more."
+        return f"At most {count(useful, 'trial')} at once: {tuner.name} learns from these before it proposes more."
     bound = _bound(resources, capacity)
     if bound:
-        return f"At most {_trials(slots)} at once: {bound}."
-    bound = f"this machine has {capacity.cpus} cores and each trial takes {resources.cpus:g}"
+        return f"At most {count(slots, 'trial')} at once: {bound}."
+    bound = f"this machine has {count(capacity.cpus, 'core')} and each trial takes {resources.cpus:g}"
     remedy = "; `resources: {cpus: …}` with a fraction lets more run" if asked is not None else ""
-    return f"At most {_trials(slots)} at once: {bound}{remedy}."
+    return f"At most {count(slots, 'trial')} at once: {bound}{remedy}."
 
 
 def _bound(resources: Resources, capacity: Capacity) -> str:
     """Return what other than cores bounds the trials at once; empty if it is the cores."""
     slots, memory = capacity.slots(resources), resources.memory_bytes
     if resources.gpus and slots == capacity.slots(Resources(cpus=0, gpus=resources.gpus)):
-        return f"this machine offers trials {len(capacity.gpus)} GPUs and each takes {resources.gpus}"
+        return f"this machine offers trials {count(len(capacity.gpus), 'GPU')} and each takes {resources.gpus}"
     if memory and slots == capacity.slots(Resources(cpus=0, memory_bytes=memory)):
         total = sum(node.memory_bytes for node in capacity.nodes)
         return f"this machine offers trials {total >> 20} MiB of memory and each takes {memory >> 20}"
     return ""
-
-
-def _trials(amount: int) -> str:
-    return f"{amount} trial" + ("" if amount == 1 else "s")
 
 
 def _check_there_is(what: str, wanted: float, found: int) -> None:

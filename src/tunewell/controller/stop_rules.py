@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tunewell.controller.convergence import Convergence
+from tunewell.spec.errors import count
 from tunewell.spec.experiment import ExperimentSpec, Objective
 from tunewell.spec.quantities import format_duration
 from tunewell.spec.states import ExperimentState, TrialState
@@ -125,7 +126,7 @@ def _no_improvement(spec: ExperimentSpec, progress: Progress) -> StopDecision | 
     return StopDecision(
         "no_improvement",
         ExperimentState.CONVERGED,
-        f"The last {progress.ended_since_improvement} trials brought no better value.",
+        f"The last {count(progress.ended_since_improvement, 'trial')} brought no better value.",
     )
 
 
@@ -156,7 +157,7 @@ def _all_done(spec: ExperimentSpec, progress: Progress) -> StopDecision | None:
     elif progress.exhausted:
         rule, detail = (
             "exhausted",
-            f"Nothing is left to try: {progress.exhausted} in {progress.suggested} trials.",
+            f"Nothing is left to try: {progress.exhausted} in {count(progress.suggested, 'trial')}.",
         )
     else:
         return None

@@ -24,7 +24,7 @@ from tunewell.spec.states import ExperimentState, JobState
 
 #: How often it is looked what a search does.
 LOOK_SECONDS = 0.5
-#: For how long a search that has ended may take to begin again, where it is to go on.
+#: For how long a search that is paused may take to begin again, where it is to go on.
 _BEGIN_SECONDS = 15.0
 #: Jobs that belong to a search.
 _FOLLOW_UPS = frozenset(get_args(JobKind)) & {"prepare", "finalists", "finalist", "evaluate", "report"}
@@ -35,7 +35,7 @@ _HINT = "Ctrl-C leaves it running."
 def follow_search(verbs: Verbs, name: str, console: Console, *, goes_on: bool) -> bool:
     """Show a search until it has ended and what follows it, too, or until it is paused; return whether it has ended.
 
-    `goes_on`: although it may have ended, it is about to go on.
+    `goes_on`: although it may be paused, it is about to go on.
 
     Raises:
         KeyboardInterrupt: whoever looked on has seen enough; the search goes on.
@@ -122,4 +122,5 @@ class _Watch:
         running = next((job for job in following if job.state is JobState.RUNNING), None)
         self.situation = Situation("", False, progress_line(running) if running else "", hint=_HINT)
         self.has_ended = state.final
-        return not resting or bool(following) or time.monotonic() < self._begins_until
+        begins = not state.final and time.monotonic() < self._begins_until
+        return not resting or bool(following) or begins

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
 #: The file in the home.
 ADDRESS = "serve.url"
+_TRIES = 10
 
 
 def note(home: Path, address: str) -> TextIO | None:
@@ -17,7 +19,7 @@ def note(home: Path, address: str) -> TextIO | None:
     with suppress(OSError):
         file = os.fdopen(os.open(home / ADDRESS, os.O_RDWR | os.O_CREAT, 0o600), "r+")
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(file)
             file.truncate(0)
             file.write(address)
             file.flush()
@@ -26,6 +28,15 @@ def note(home: Path, address: str) -> TextIO | None:
         else:
             return file
     return None
+
+
+def _lock(file: TextIO) -> None:
+    """Lock it, past those who only look whether it is locked, and have it for a moment."""
+    for _ in range(_TRIES):
+        with suppress(BlockingIOError):
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        time.sleep(0.02)
+    raise BlockingIOError
 
 
 def forget(home: Path, file: TextIO) -> None:

@@ -469,7 +469,10 @@ class Home:
     @property
     def address(self) -> str | None:
         """Where people find the service of this home; None: no service runs on this machine."""
-        return (self.folder / ADDRESS).read_text() if _is_held(self.folder / ADDRESS) else None
+        with suppress(OSError):
+            if _is_held(self.folder / ADDRESS):
+                return (self.folder / ADDRESS).read_text()
+        return None
 
     @property
     def away_seconds(self) -> float:

@@ -16,7 +16,7 @@ from pathlib import Path
 from tunewell.home.home import LOCK, Home
 from tunewell.schedulers.leftovers import living
 from tunewell.schedulers.records import identity_of
-from tunewell.spec.errors import ConflictError
+from tunewell.spec.errors import ConflictError, NotFoundError
 from tunewell.store.store import Store
 from tunewell.trial.files import flush, read_json, write_json
 
@@ -41,7 +41,8 @@ class Removal:
             ConflictError: a process that it started still runs.
         """
         identity = store.identity(name)
-        assert identity is not None, name
+        if identity is None:
+            raise NotFoundError(f"There is no experiment '{name}'.")
         places = home.places(name)
         for place in places:
             busy = living(place.glob("trials/*/*"))

@@ -90,11 +90,18 @@ def measure_in(evaluation: Mapping[str, Mapping[str, Any] | None], split: str, m
 
 def _trial_report(trial: TrialView, evaluation: Mapping[str, Mapping[str, Any] | None]) -> TrialReport:
     present = {split: measured for split in SPLIT_TITLES if (measured := evaluation.get(split))}
-    scalars = [figures(measured) for measured in present.values()]
+    measures = {
+        name: [format.number(value) for value in values] for name, values in measures_of(list(present.values())).items()
+    }
+    return TrialReport(trial, [split_report(split, measured) for split, measured in present.items()], measures)
+
+
+def measures_of(splits: Sequence[Mapping[str, Any]]) -> dict[str, list[float | None]]:
+    """Return each measure, as people call it, with its value on each split; None where it was not measured."""
+    scalars = [figures(measured) for measured in splits]
     # The fullest split sets the order: another one may lack some, such as large objects.
     names = dict.fromkeys(name for measured in sorted(scalars, key=len, reverse=True) for name in measured)
-    measures = {measure_title(name): [format.number(measured.get(name)) for measured in scalars] for name in names}
-    return TrialReport(trial, [split_report(split, measured) for split, measured in present.items()], measures)
+    return {measure_title(name): [measured.get(name) for measured in scalars] for name in names}
 
 
 def measure_title(name: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import stat
 from collections.abc import Collection, Mapping
@@ -25,6 +24,7 @@ from tunewell.spec.errors import count
 from tunewell.spec.files import to_yaml
 from tunewell.spec.format import shortened
 from tunewell.spec.space import Parameter, Value, describe_domain
+from tunewell.trial.files import beside
 
 #: Most rows in the table of all trials; of more trials, the best are listed.
 TRIAL_ROWS = 500
@@ -165,7 +165,7 @@ def write(view: ExperimentView, path: Path) -> None:
 
 def save(document: str, path: Path) -> None:
     """Write a rendered report to `path`, as `write` does."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = beside(path)
     try:
         temporary.touch(mode=0o600)
         temporary.write_text(document, encoding="utf-8", errors="backslashreplace", newline="\n")

@@ -137,7 +137,7 @@ class MetricLines:
         if self._gave_up_at:
             return None, {}
         try:
-            with _time_limit(PATTERN_SECONDS):
+            with time_limit(PATTERN_SECONDS):
                 return parse_metrics(text, self._pattern)
         except TimeoutError:
             self._gave_up_at = self._number
@@ -162,7 +162,7 @@ class MetricLines:
 
 
 @contextmanager
-def _time_limit(seconds: float) -> Iterator[None]:
+def time_limit(seconds: float) -> Iterator[None]:
     """Raise TimeoutError in this, the main, thread if the block takes longer. Matching looks for signals as it goes."""
 
     def expire(signum: int, frame: object) -> None:

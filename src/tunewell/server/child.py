@@ -11,6 +11,7 @@ import os
 import sys
 from contextlib import suppress
 
+from tunewell.server import figures
 from tunewell.server.channel import REFUSED, Channel
 from tunewell.spec.errors import UserError
 
@@ -29,6 +30,8 @@ def main() -> int:
     order = channel.order()
     _share_memory()
     os.umask(0o077)  # what the service writes is nobody else's business
+    if not figures.take_room():
+        print(f"{order.name}: there is no room for figures; it counts for itself alone", file=sys.stderr, flush=True)
     try:
         importlib.import_module(module).run(order, channel)
     except UserError as error:

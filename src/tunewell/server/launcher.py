@@ -24,6 +24,7 @@ from types import FrameType
 from typing import Any, TextIO
 
 from tunewell.home import address
+from tunewell.server import figures
 from tunewell.server.channel import REFUSED, Order
 from tunewell.server.options import Options
 from tunewell.server.sockets import bind
@@ -62,7 +63,7 @@ class Child:
     begun_at: float = 0.0
     #: How often it has died without having been well.
     failures: int = 0
-    #: When it is started again, on the monotonic clock; None: it runs.
+    #: When it is started, on the monotonic clock; None: it runs, or waits for the controller.
     restart_at: float | None = None
     #: What it told that it can't do.
     refused: Mapping[str, Any] | None = None
@@ -102,7 +103,7 @@ class Launcher:
             names = [f"web-{number}" for number in range(1, self.options.workers + 1)]
             self._children = [Child("controller", "tunewell.server.controller")]
             self._children += [Child(name, "tunewell.server.worker") for name in names]
-            for child in self._children:
+            for child in self._first:
                 self._start(child)
             if self.options.warning:
                 self.say(f"WARNING: {self.options.warning}")
@@ -110,6 +111,11 @@ class Launcher:
                 self._look()
 
     # Children ---------------------------------------------------------------------------------------------
+
+    @property
+    def _first(self) -> Sequence[Child]:
+        """Those without which there is no service: the others start when these can do what was asked for."""
+        return self._children[:2]
 
     def _start(self, child: Child) -> None:
         ours, theirs = socket.socketpair()
@@ -119,7 +125,7 @@ class Launcher:
             child.process = subprocess.Popen(
                 [sys.executable, "-m", "tunewell.server.child", child.module, str(theirs.fileno())],
                 pass_fds=[theirs.fileno(), *descriptors],
-                env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(self._figures)},
+                env={**os.environ, figures.VARIABLE: str(self._figures)},
                 stdin=subprocess.DEVNULL,
                 process_group=0,
             )
@@ -172,7 +178,11 @@ class Launcher:
     def _on_ready(self, child: Child, facts: dict[str, Any]) -> None:
         child.ready = child.was_ready = True
         self._facts |= facts
-        if not self._announced and all(one.was_ready for one in self._children):
+        if child.name == "controller":
+            for other in self._children:
+                if other.process is None and other.restart_at is None:
+                    other.restart_at = time.monotonic()
+        if not self._announced and all(one.was_ready for one in self._first):
             self._announced = True
             self._noted = address.note(self.options.home, self.options.address)
             self.say(self._announcement())
@@ -186,7 +196,7 @@ class Launcher:
             self._selector.unregister(child.channel)
         child.channel.close()
         number, child.process, child.channel = child.process.pid, None, None
-        self._forget_figures(number)
+        figures.give_back(self._figures, number)
         if self._stopped_at is not None:
             return
         if child.refused is not None and not child.was_ready:
@@ -287,11 +297,6 @@ class Launcher:
         shutil.rmtree(self._figures, ignore_errors=True)
         self.options.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._figures.mkdir(mode=0o700, exist_ok=True)
-
-    def _forget_figures(self, process: int) -> None:
-        """Drop what a process that has ended said of the moment; what it has counted stays counted."""
-        for file in self._figures.glob(f"gauge_live*_{process}.db"):
-            file.unlink(missing_ok=True)
 
 
 def describe(code: int) -> str:

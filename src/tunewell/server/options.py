@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -101,8 +102,11 @@ class Options:
 
     def check(self) -> None:
         """Raise `ArgumentError` where the options don't go together."""
-        if self.workers < 1:
-            raise ArgumentError("workers", "at least one process must answer requests", "Use 1", self.workers)
+        most = most_workers()
+        if not 1 <= self.workers <= most:
+            cores = os.cpu_count() or 1
+            what = f"1 to {most} processes can answer requests on this machine ({cores} cores), and not {self.workers}"
+            raise ArgumentError("workers", what, "Use 1, which is enough for some fifty users", self.workers)
         if not 0 <= self.port <= 65535:
             raise ArgumentError("port", f"a port is a number from 0 to 65535, and not {self.port}", value=self.port)
         if self.root_path and (not self.root_path.startswith("/") or self.root_path.endswith("/")):
@@ -155,6 +159,11 @@ class Options:
                 "trusted_proxies": tuple(values["trusted_proxies"]),
             }
         )
+
+
+def most_workers() -> int:
+    """Return how many processes may answer requests: more than a few a core would only take memory."""
+    return min(64, max(4, 4 * (os.cpu_count() or 1)))
 
 
 def is_loopback(host: str) -> bool:

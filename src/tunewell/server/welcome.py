@@ -8,6 +8,7 @@ from typing import Any
 
 from tunewell.server.channel import Order
 from tunewell.service.service import Service
+from tunewell.trial.files import beside
 
 
 def welcome(service: Service, order: Order) -> dict[str, Any]:
@@ -22,7 +23,7 @@ def welcome(service: Service, order: Order) -> dict[str, Any]:
 
 def write_secret(file: Path, secret: str) -> None:
     """Write a secret into a file that its owner alone may read, whoever could read the one that was there."""
-    fresh = file.with_name(f".{file.name}.{os.getpid()}")
+    fresh = beside(file)
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as text:
         text.write(f"{secret}\n")

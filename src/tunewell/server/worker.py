@@ -17,10 +17,12 @@ from tunewell.api.app import make_app
 from tunewell.api.guard import Guard
 from tunewell.api.observing import Observed
 from tunewell.api.settings import Settings
+from tunewell.api.watching import Watcher
 from tunewell.console.app import add_console
 from tunewell.console.page import problem_page
 from tunewell.server import logs
 from tunewell.server.channel import Channel, Order
+from tunewell.server.connections import Connection, most_connections
 from tunewell.server.home import opened
 
 log = logging.getLogger(__name__)
@@ -37,11 +39,11 @@ IDLE_SECONDS = 75
 
 
 class Worker(uvicorn.Server):
-    """Serves on given sockets until SIGTERM; event streams end then, other requests are finished."""
+    """Serves on given sockets until SIGTERM; what is followed ends then, other requests are finished."""
 
-    def __init__(self, config: uvicorn.Config, observed: Observed, channel: Channel) -> None:
+    def __init__(self, config: uvicorn.Config, observed: Observed, watcher: Watcher, channel: Channel) -> None:
         super().__init__(config)
-        self._observed, self._channel = observed, channel
+        self._observed, self._watcher, self._channel = observed, watcher, channel
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -53,6 +55,7 @@ class Worker(uvicorn.Server):
     def _stop(self) -> None:
         self.should_exit = True
         self._observed.end_streams()
+        self._watcher.close()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin, and tell the launcher."""
@@ -76,8 +79,11 @@ def run(order: Order, channel: Channel) -> None:
         app = make_app(service, settings)
         add_console(app)
         observed = Observed(Guard(app, service, settings, problem_page))
+        Connection.most = most_connections()
         config = uvicorn.Config(
             observed,
+            http=Connection,
+            ws="none",
             log_config=None,
             access_log=False,
             server_header=False,
@@ -86,4 +92,6 @@ def run(order: Order, channel: Channel) -> None:
             timeout_keep_alive=IDLE_SECONDS,
             timeout_graceful_shutdown=FINISH_SECONDS,
         )
-        Worker(config, observed, channel).run([socket.socket(fileno=number) for number in order.sockets])
+        Worker(config, observed, app.state.watcher, channel).run(
+            [socket.socket(fileno=number) for number in order.sockets]
+        )

@@ -33,7 +33,6 @@ _DRAWN: Mapping[str, Callable[[SearchView], charts.Chart]] = {
     "lineage": charts.lineage,
     "outcomes": charts.outcomes,
     "ribbon": charts.ribbon,
-    "spark": charts.spark,
     "timeline": charts.timeline,
 }
 #: The same of those that show the most important parameters first.

@@ -11,13 +11,13 @@ from tunewell.schedulers import hardware
 from tunewell.service import wire
 from tunewell.service.data_page import write_data_page
 from tunewell.service.estimating import estimate
+from tunewell.service.line_check import look_at_line
 from tunewell.service.submission import Plan, make_plan
 from tunewell.service.types import Checked, DataFindings, LineFindings, Objective
 from tunewell.service.warm_start import with_space
-from tunewell.spec.metric_line import parse_metrics
 from tunewell.store.queries.visible import EVERYBODY
 from tunewell.store.store import Store
-from tunewell.tasks.command import check_metric_line
+from tunewell.tasks.command import tell_of_line
 
 
 def check_spec(
@@ -62,8 +62,8 @@ def check_spec(
 
 
 def _look_at_line(plan: Plan, line: str) -> LineFindings:
-    step, metrics = parse_metrics(line, plan.spec.metric_pattern, plan.spec.objective.metric)
-    return LineFindings(step=step, metrics=metrics, told=check_metric_line(plan.spec, line))
+    found = look_at_line(line, plan.spec.metric_pattern, plan.spec.objective.metric)
+    return LineFindings(step=found.step, metrics=found.metrics, told=tell_of_line(plan.spec, found))
 
 
 def _look_at_data(plan: Plan, page: Path) -> DataFindings:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tunewell.service.types import Caller, JsonObject
+from tunewell.spec.errors import ConflictError
 from tunewell.store.store import Store
 from tunewell.store.transaction import Transaction
 
@@ -39,8 +40,14 @@ class Asked:
         return tx.answered(self.caller.name, self.key, self.verb, self.fingerprint)
 
     def answer(self, tx: Transaction, answer: JsonObject) -> None:
-        """Record the answer in the transaction that does what was asked for."""
+        """Record the answer in the transaction that does what was asked for.
+
+        Raises:
+            ConflictError: another call has done it at the same moment; `settled` then gives what that was answered.
+        """
         if self.key is not None:
+            if self.answered(tx) is not None:
+                raise ConflictError("It was asked for twice at the same moment", remedy="Ask again")
             tx.answer(self.caller.name, self.key, self.verb, self.fingerprint, answer)
 
 
@@ -55,20 +62,38 @@ def once(store: Store, asked: Asked, act: Callable[[Transaction], JsonObject]) -
     return answer
 
 
-def repeatable(store: Store, asked: Asked, act: Callable[[], JsonObject]) -> JsonObject:
-    """Return the answer on record, or else that of `act`, which does no harm if it is done again after a crash."""
-    known = earlier(store, asked)
+def settled(store: Store, asked: Asked, act: Callable[[], JsonObject]) -> JsonObject:
+    """Return the answer on record, or else that of `act`, which records it in the transaction that does it.
+
+    Of several calls at the same moment one does what is asked for. That is in the way of the others, whatever they meet
+    of it: what they have begun is undone, and they give its answer.
+    """
+    known = _earlier(store, asked)
     if known is not None:
         return known
-    answer = act()
-    if asked.key is not None:
-        with store.transaction() as tx:
-            asked.answer(tx, answer)
-    return answer
+    try:
+        return act()
+    except Exception:
+        known = _earlier(store, asked)
+        if known is None:
+            raise
+        return known
 
 
-def earlier(store: Store, asked: Asked) -> JsonObject | None:
-    """Return the answer on record, None if there is none; raise `ConflictError` as `Asked.answered` does."""
+def repeatable(store: Store, asked: Asked, act: Callable[[], JsonObject]) -> JsonObject:
+    """Return the answer on record, or else that of `act`, which does no harm if it is done again after a crash."""
+
+    def recorded() -> JsonObject:
+        answer = act()
+        if asked.key is not None:
+            with store.transaction() as tx:
+                asked.answer(tx, answer)
+        return answer
+
+    return settled(store, asked, recorded)
+
+
+def _earlier(store: Store, asked: Asked) -> JsonObject | None:
     if asked.key is None:
         return None
     with store.transaction() as tx:

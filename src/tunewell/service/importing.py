@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tunewell.service.idempotency import Asked, earlier
+from tunewell.service.idempotency import Asked, settled
 from tunewell.service.submission import IMPORTED, Plan, make_plan, visibility_of
-from tunewell.service.types import Submission
+from tunewell.service.types import JsonObject, Submission
 from tunewell.spec.declaration import declare
 from tunewell.spec.errors import DataError, shown
 from tunewell.spec.launch import AttemptKey, Report
@@ -42,13 +42,14 @@ def import_trials(
     store: Store, raw: Mapping[str, Any], read: Callable[[Plan], Sequence[ImportedTrial]], origin: str, asked: Asked
 ) -> Submission:
     """Record the trials that `read` gives as an experiment, which the spec `raw` describes; see `record`."""
-    known = earlier(store, asked)
-    if known is not None:
-        return Submission.model_validate(known)
-    plan = make_plan(raw)
-    submission = Submission(name=plan.spec.name, kind="finished")
-    record(store, plan, read(plan), origin, lambda tx: asked.answer(tx, submission.to_json()))
-    return submission
+
+    def act() -> JsonObject:
+        plan = make_plan(raw)
+        answer = Submission(name=plan.spec.name, kind="finished").to_json()
+        record(store, plan, read(plan), origin, lambda tx: asked.answer(tx, answer))
+        return answer
+
+    return Submission.model_validate(settled(store, asked, act))
 
 
 def record(

@@ -21,6 +21,8 @@ from tunewell.store.rows import JobEnd, JobRow
 from tunewell.store.store import Store
 from tunewell.store.transaction import Transaction
 
+#: Of how many pictures that were sent a small one is kept beside what was predicted.
+_PREVIEWS = 12
 _RETRIED = (JobState.FAILED, JobState.STOPPED)
 
 
@@ -124,13 +126,15 @@ def predict(
     desk: Desk, model: str, inputs: Sequence[Path], output: Path | None, drawn: Path | None, sent: Path | None
 ) -> Job:
     """Ask for predictions; `sent` is a folder with pictures, instead of `inputs`."""
-    arguments = {
+    arguments: JsonObject = {
         "model": model,
         "inputs": [str(path) for path in inputs] if sent is None else ["."],
         "directory": str(Path.cwd() if sent is None else sent),
         "output": _place(output),
         "drawn": _place(drawn),
     }
+    if sent is not None:
+        arguments["previews"] = _PREVIEWS
     return desk.order("predict", "predict", _experiment_of(desk, model), arguments)
 
 

@@ -38,6 +38,7 @@ class Chosen:
     search: str
     owner: str | None
     project: str | None
+    tag: str | None
     #: Those in the bin, instead of all others.
     deleted: bool
     #: Who must see them.
@@ -72,11 +73,12 @@ def experiments(
     """Return experiments, the newest first."""
     rows = store.experiments(
         checked_limit(limit) + 1,
-        before=_number(cursor) if cursor is not None else None,
+        before=id_in(cursor) if cursor is not None else None,
         states=chosen.states,
         search=chosen.search,
         seen_by=chosen.seen_by,
         where={name: value for name in ("owner", "project") if (value := getattr(chosen, name)) is not None},
+        tag=chosen.tag,
         deleted=chosen.deleted,
     )
     shown = rows[:limit]
@@ -105,11 +107,13 @@ def exported_trials(
 
 
 def reports(
-    store: Store, name: str, number: int, attempt: int | None, after: int | None, limit: int
+    store: Store, name: str, number: int, attempt: int | None, after: int | None, points: int | None, limit: int
 ) -> tuple[Report, ...]:
-    """Return reports of an attempt by step."""
+    """Return reports of an attempt by step, or, of many, about so many `points`."""
     store.trial(name, number)
-    return tuple(map(wire.report, store.reports(name, number, attempt, after, checked_limit(limit))))
+    if points is not None and points < 1:
+        raise SpecError("points", f"{points} is not possible", "Give 1 or more")
+    return tuple(map(wire.report, store.reports(name, number, attempt, after, checked_limit(limit), points)))
 
 
 def jobs(
@@ -120,7 +124,7 @@ def jobs(
     limit: int,
 ) -> Page[Job]:
     """Return jobs, the newest first."""
-    before = _number(cursor) if cursor is not None else None
+    before = id_in(cursor) if cursor is not None else None
     most = checked_limit(limit) + 1
     rows = store.jobs(chosen.experiment, chosen.kind, chosen.states, before, most, chosen.seen_by)
     shown = rows[:limit]
@@ -143,7 +147,8 @@ def changes(store: Store, after: int, seen_by: str) -> Changes:
     return Changes(version=found[-1].version if found else min(after, store.version()), items=found)
 
 
-def _number(cursor: str) -> int:
+def id_in(cursor: str) -> int:
+    """Return the id, or number, that a cursor is; raises `SpecError`."""
     if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < _LONGEST_CURSOR):
         raise bad_cursor(cursor)
     return int(cursor)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import tarfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from tunewell.home.home import Home
 from tunewell.service.on_record import best_model, retrained_model
+from tunewell.service.tars import Member, tar
 from tunewell.service.types import Model, ModelKind
 from tunewell.spec.errors import NotFoundError
 from tunewell.store.store import Store
@@ -30,7 +31,7 @@ def archive(store: Store, home: Home, name: str, kind: ModelKind) -> Iterator[by
     folder = _folders(store, home, name).get(kind)
     if folder is None:
         raise NotFoundError(f"Experiment '{name}' has no model '{kind}'")
-    return _tar(folder)
+    return tar(_members(folder))
 
 
 def _folders(store: Store, home: Home, name: str) -> dict[ModelKind, Path]:
@@ -43,18 +44,14 @@ def _folders(store: Store, home: Home, name: str) -> dict[ModelKind, Path]:
     return found
 
 
-def _tar(folder: Path) -> Iterator[bytes]:
-    """Yield a tar of the files in a folder, by path; links are left out."""
+def _members(folder: Path) -> Iterator[Member]:
+    """Yield the files in a folder, by path; links are left out."""
     for path in sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()):
-        with path.open("rb") as file:
-            header = tarfile.TarInfo(path.relative_to(folder).as_posix())
-            header.size, header.mode, header.mtime = path.stat().st_size, 0o644, int(path.stat().st_mtime)
-            yield header.tobuf(tarfile.PAX_FORMAT)
-            left = header.size
-            while left and (part := file.read(min(left, _CHUNK_BYTES))):
-                left -= len(part)
-                yield part
-            if left:  # it became shorter: who reads must not take this for the whole
-                raise OSError(f"{path} has changed while it was read")
-            yield bytes(-header.size % tarfile.BLOCKSIZE)
-    yield bytes(2 * tarfile.BLOCKSIZE)
+        known = path.stat()
+        yield Member(path.relative_to(folder).as_posix(), known.st_size, known.st_mtime, partial(_parts, path))
+
+
+def _parts(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while part := file.read(_CHUNK_BYTES):
+            yield part

@@ -114,7 +114,7 @@ def change_user(store: Store, name: str, changes: Mapping[str, Any], asked: Aske
             tx.revoke_tokens(name)
         if not tx.has_administrator():
             raise ConflictError(f"{name} is the last administrator", remedy="Make somebody else an administrator first")
-        _note(tx, asked, name)
+        _note(tx, asked, name, {"fields": sorted(changes)})
         return {}
 
     once(store, asked, act)
@@ -123,10 +123,11 @@ def change_user(store: Store, name: str, changes: Mapping[str, Any], asked: Aske
 
 
 def sign_in_link(store: Store, name: str, asked: Asked) -> SignInLink:
-    """Make a link that begins a session of a user, once."""
+    """Make a link that begins a session of a user, once; those made before begin none any more."""
     secret, now = new_secret("link"), time.time()
     _check_enabled(_account(store, name))
     with store.transaction() as tx:
+        tx.revoke_tokens(name, kind="link", now=now)
         tx.add_token(name, "link", checksum(secret), expires_at=now + LINK_SECONDS, now=now)
         _note(tx, asked, name)
     return SignInLink(user=name, secret=secret, expires_at=moment(now + LINK_SECONDS))
@@ -155,7 +156,7 @@ def create_token(store: Store, owner: str, label: str, expires_at: datetime | No
     secret = new_secret("token")
     with store.transaction() as tx:
         id = tx.add_token(owner, "token", checksum(secret), label, until, now)
-        _note(tx, asked, str(id))
+        _note(tx, asked, owner)
     row = TokenRow(id, owner, "token", "", label, now, until, None, None)
     return NewToken(token=_token(row), secret=secret)
 
@@ -228,10 +229,10 @@ def _check_enabled(row: UserRow) -> None:
         raise ConflictError(f"{row.name} is shut out", remedy="Enable the account first")
 
 
-def _note(tx: Transaction, asked: Asked, about: str) -> None:
+def _note(tx: Transaction, asked: Asked, about: str, data: JsonObject | None = None) -> None:
     """Log what is done on this machine; whoever lets callers in from elsewhere logs all that they do."""
     if asked.caller.local:
-        tx.add_audit(asked.caller.name, "local", asked.verb, about, "done")
+        tx.add_audit(asked.caller.name, "local", asked.verb, about, "done", data)
 
 
 def _checked(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from tunewell.home.home import Home
 from tunewell.home.removal import Removal, finish_removals
+from tunewell.service import wire
 from tunewell.service.idempotency import Asked, once
 from tunewell.service.types import JsonObject
 from tunewell.spec.errors import ConflictError
@@ -15,7 +17,7 @@ from tunewell.store.store import Store
 from tunewell.store.transaction import Transaction
 
 
-def delete(store: Store, home: Home, name: str, asked: Asked) -> None:
+def delete(store: Store, home: Home, name: str, asked: Asked) -> JsonObject:
     """Put an experiment into the bin.
 
     Raises:
@@ -39,20 +41,22 @@ def delete(store: Store, home: Home, name: str, asked: Asked) -> None:
         tx.set_facts(name, {"deleted_at": time.time()})
         return {}
 
-    once(store, asked, act)
+    return once(store, asked, act)
 
 
-def restore(store: Store, name: str, asked: Asked) -> None:
-    """Take an experiment out of the bin."""
+def restore(store: Store, home: Home, name: str, asked: Asked) -> JsonObject:
+    """Take an experiment out of the bin; return it as it is then."""
 
     def act(tx: Transaction) -> JsonObject:
         tx.set_facts(name, {"deleted_at": None})
-        return {}
+        revision = tx.standing(name).revision
+        row = replace(store.experiment(name), deleted_at=None, revision=revision, version=revision)
+        return wire.experiment(home, row).to_json()
 
-    once(store, asked, act)
+    return once(store, asked, act)
 
 
-def purge(store: Store, home: Home, name: str, asked: Asked) -> None:
+def purge(store: Store, home: Home, name: str, asked: Asked) -> JsonObject:
     """Remove an experiment that is in the bin: what is on record first, then its files.
 
     Whoever is killed in between has left a note in the home, by which the files are removed later.
@@ -68,5 +72,6 @@ def purge(store: Store, home: Home, name: str, asked: Asked) -> None:
         tx.remove_experiment(name)
         return {}
 
-    once(store, asked, act)
+    answer = once(store, asked, act)
     removal.finish()
+    return answer

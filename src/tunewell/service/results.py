@@ -37,10 +37,10 @@ def result_of(store: Store, home: Home, row: ExperimentRow) -> SearchResult:
         trials=row.counts,
         elapsed_seconds=round(row.elapsed_seconds, 3),
         notes=(*row.notes, *_notes_on_trials(store, name)),
-        command=command_by_hand(row, best[0]) if best else (),
         test=on_record.test_values(store, name, objective.metric),
         finalists=found,
         rank_agreement=on_record.rank_agreement(found),
+        command=command_by_hand(row, best[0]) if best else (),
     )
 
 

@@ -129,6 +129,9 @@ class Rights:
     def _seen(self, name: str, deleted: bool = False) -> AccessRow:
         full = full_name(self.caller.name, name)
         row = self.store.find_access(full) if is_name(full) else None  # a database can't look for every text
+        if row is not None and self._sees(row) and row.deleted_at is not None and not deleted:
+            what = f"There is no experiment '{name}': it is in the bin"
+            raise NotFoundError(what, remedy="Restore it", kind="in-bin", experiment=row.name)
         if row is None or not self._sees(row) or (row.deleted_at is not None) != deleted:
             names = self.store.names(self.seen_by, deleted)
             remedy = nearest(full, names) if names else "There is none yet"

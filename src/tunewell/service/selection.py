@@ -14,7 +14,7 @@ from tunewell.reports.table import CAUSES, Flags, Floats, TrialTable
 from tunewell.service.origins import KINDS
 from tunewell.service.table import Trials
 from tunewell.service.types import Range, TrialFilter
-from tunewell.service.types.selection import Scalar
+from tunewell.service.types.selection import WITHIN, Scalar
 from tunewell.spec.errors import ArgumentError, SpecError, nearest, shown
 from tunewell.spec.space import Choice, Parameter, describe_domain, is_number, same
 
@@ -120,7 +120,7 @@ def chosen(trials: Trials, wanted: TrialFilter) -> Flags:
 
 def _holding(trials: Trials, name: str, condition: Range | tuple[Scalar, ...]) -> Flags:
     """Return for which trials a condition on a column holds, (n,); one without values holds for all."""
-    field = f"in.{name}"
+    field = f"{WITHIN}{name}"
     values, parameter = _column(trials, field, name)
     if condition == ():
         return np.ones(len(values), np.bool_)

@@ -13,7 +13,7 @@ from tunewell.controller.going_on import goes_on
 from tunewell.controller.loading import fixed_epochs, trial_budget
 from tunewell.home.home import Home
 from tunewell.service.facts import FACTS, check_facts
-from tunewell.service.idempotency import Asked, earlier, once
+from tunewell.service.idempotency import Asked, once, settled
 from tunewell.service.submission import check_searched
 from tunewell.service.types import JsonObject, OwnConfiguration
 from tunewell.spec.declaration import parse_space
@@ -43,24 +43,25 @@ def change(
             raise SpecError(field, "it can't be changed", nearest(field, [*BUDGET_FIELDS, *FACTS]))
     facts = check_facts({field: value for field, value in changes.items() if field in FACTS})
     budget = {field: value for field, value in changes.items() if field in BUDGET_FIELDS}
-    while not _change(store, home, name, budget, facts, asked, revision):
-        pass  # somebody was faster
+
+    def act() -> JsonObject:
+        while not _change(store, home, name, budget, facts, asked, revision):
+            pass  # somebody was faster
+        return {}
+
+    settled(store, asked, act)
 
 
 def _change(
     store: Store, home: Home, name: str, budget: JsonObject, facts: JsonObject, asked: Asked, revision: int | None
 ) -> bool:
     """Do it once; False: the experiment is another than it was when this was made ready."""
-    if earlier(store, asked) is not None:
-        return True
     row = store.experiment(name)
     is_running = home.is_running(name)
     if facts.get("visibility") == "team":
         _check_sources(store, row)
     spec = changed_spec(row, budget) if budget else None
     with store.transaction() as tx:
-        if asked.answered(tx) is not None:
-            return True
         standing = tx.standing(name)
         if revision is not None and standing.revision != revision:
             raise ConflictError(
@@ -119,10 +120,12 @@ def add_trial(store: Store, name: str, parameters: Mapping[str, Any], asked: Ask
         SpecError: it is none of the space.
         ConflictError: it has been tried, there is no trial left for it, or the search takes none from outside.
     """
+    return OwnConfiguration.model_validate(
+        settled(store, asked, lambda: _add_trial(store, name, parameters, asked).to_json())
+    )
 
-    known = earlier(store, asked)
-    if known is not None:
-        return OwnConfiguration.model_validate(known)
+
+def _add_trial(store: Store, name: str, parameters: Mapping[str, Any], asked: Asked) -> OwnConfiguration:
     row = store.experiment(name)
     _check_takes_own(row)
     configuration = parse_space(row.space).check(parameters)

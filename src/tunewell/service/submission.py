@@ -16,7 +16,7 @@ from tunewell.controller.resources import most_at_once, plan_resources
 from tunewell.home.home import Home
 from tunewell.schedulers import hardware
 from tunewell.service.checking import completed_spec, findings_of, searched_space, trained_task
-from tunewell.service.idempotency import Asked, earlier
+from tunewell.service.idempotency import Asked, settled
 from tunewell.service.types import Submission
 from tunewell.service.verbs import Fresh
 from tunewell.service.warm_start import find_best, find_sources, with_space
@@ -187,9 +187,6 @@ def _initial(plan: Plan, store: Store, sources: Sequence[Source]) -> list[tuple[
 
 def create(store: Store, home: Home, raw: Mapping[str, Any], new: Fresh, asked: Asked) -> Submission:
     """Create or continue an experiment, as `submit` does, once."""
-    known = earlier(store, asked)
-    if known is not None:
-        return Submission.model_validate(known)
 
     def also(tx: Transaction, made: Submission) -> None:
         asked.answer(tx, made.to_json())
@@ -197,7 +194,8 @@ def create(store: Store, home: Home, raw: Mapping[str, Any], new: Fresh, asked: 
         if elsewhere and store.experiment(made.name).state is ExperimentState.PAUSED:
             tx.add_request(made.name, "resume")
 
-    return submit(store, home, raw, None, new, also)
+    answer = settled(store, asked, lambda: submit(store, home, raw, None, new, also).to_json())
+    return Submission.model_validate(answer)
 
 
 def submit(
@@ -220,10 +218,7 @@ def submit(
     if function is not None:
         name, path = name_function(function)
         raw = {"name": name, "function": path, **raw}
-    plan = make_plan(with_space(store, raw), function)
-    if new != "never":
-        plan = _renamed(store, home, plan, new)
-    row = store.find_experiment(plan.spec.name)
+    plan, row = _named(store, home, make_plan(with_space(store, raw), function), new)
     if row is not None:
         return _continue(store, home, row, plan, also)
     sources = find_sources(store, plan.spec.name, plan.space, plan.spec.warm_start)
@@ -244,7 +239,7 @@ def submit(
     except ConflictError:
         if store.find_experiment(plan.spec.name) is None:
             raise
-        return submit(store, home, raw, function, new, also)  # another process was faster: now it is a known name
+        return submit(store, home, raw, function, new, also)  # somebody was faster: now it is a known name
     return submission
 
 
@@ -276,12 +271,13 @@ def check_searched(row: ExperimentRow) -> None:
         )
 
 
-def _renamed(store: Store, home: Home, plan: Plan, new: Fresh) -> Plan:
+def _named(store: Store, home: Home, plan: Plan, new: Fresh) -> tuple[Plan, ExperimentRow | None]:
+    """Return the plan, under a numbered name where `new` says so, and the experiment that it is to continue, if any."""
     for name in itertools.chain([plan.spec.name], (f"{plan.spec.name}-{n}" for n in itertools.count(2))):
         spec = plan.spec.model_copy(update={"name": name})
         row = store.find_experiment(name)
-        if row is None or (new == "if-ended" and _waits_for(store, home, row, spec)):
-            return replace(plan, spec=spec)
+        if row is None or new == "never" or (new == "if-ended" and _waits_for(store, home, row, spec)):
+            return replace(plan, spec=spec), row
     raise AssertionError("names never run out")
 
 

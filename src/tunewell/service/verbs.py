@@ -87,7 +87,6 @@ ChartName = Literal[
     "parallel",
     "ribbon",
     "slice",
-    "spark",
     "timeline",
 ]
 
@@ -184,13 +183,14 @@ class Verbs(StorageVerbs, Protocol):
         search: str = "",
         owner: str | None = None,
         project: str | None = None,
+        tag: str | None = None,
         deleted: bool = False,
         cursor: str | None = None,
         limit: int = PAGE,
     ) -> Page[ExperimentSummary]:
         """Return the experiments, the newest first; `deleted`: those in the bin.
 
-        Only those in `states`, of an owner or a project, or with `search` in their names.
+        Only those in `states`, of an owner or a project, with a tag, or with `search` in their names.
         """
 
     def experiment(self, name: str) -> Experiment:
@@ -237,6 +237,12 @@ class Verbs(StorageVerbs, Protocol):
         """Return what has happened to an experiment, at most `limit` entries behind the one with id `after`.
 
         With `trial`: what has happened to the trial of that number.
+        """
+
+    def watch(self, name: str, after: int = 0) -> Iterator[Event]:
+        """Yield what happens to an experiment as it happens, entries behind the one with id `after` first.
+
+        They end when the search has ended, and go on from there if it goes on meanwhile.
         """
 
     def stop(self, name: str, *, key: str | None = None) -> None:
@@ -305,9 +311,19 @@ class Verbs(StorageVerbs, Protocol):
         """Return trials with their reports in the order of their numbers; see `trials`."""
 
     def reports(
-        self, name: str, number: int, *, attempt: int | None = None, after: int | None = None, limit: int = MOST
+        self,
+        name: str,
+        number: int,
+        *,
+        attempt: int | None = None,
+        after: int | None = None,
+        points: int | None = None,
+        limit: int = MOST,
     ) -> tuple[Report, ...]:
-        """Return reports of an attempt (default: the latest that reported) by step, beginning behind step `after`."""
+        """Return reports of an attempt (default: the latest that reported) by step, beginning behind step `after`.
+
+        With `points`, of more than so many about so many, evenly spaced, and the last one.
+        """
 
     def add_reports(
         self, name: str, number: int, attempt: int, reports: Sequence[GivenReport], *, key: str | None = None
@@ -419,6 +435,8 @@ class Verbs(StorageVerbs, Protocol):
         key: str | None = None,
     ) -> Job:
         """Have a model used on pictures. Result: `model` (its folder), `predictions`, a file of the job, one a picture.
+
+        Of the first pictures of an upload, small ones are among the files of the job, too.
 
         Args:
             model: an experiment (its retrained model, or else the best trial's) or a model's folder.
@@ -537,7 +555,11 @@ class Verbs(StorageVerbs, Protocol):
         """
 
     def sign_in_link(self, name: str) -> SignInLink:
-        """Make a link that begins a session of a user, once, within a day. Raises `ConflictError` if disabled."""
+        """Make a link that begins a session of a user, once, within a day; earlier links begin none any more.
+
+        Raises:
+            ConflictError: the user is disabled.
+        """
 
     def tokens(self, *, owner: str | None = None, cursor: str | None = None, limit: int = PAGE) -> Page[Token]:
         """Return what the caller proves themselves by, the latest first; that of others is for administrators."""

@@ -248,7 +248,7 @@ _DOING = {
     "finalists": "Choosing the trials to train on all data",
     "finalist": "Training a trial on all data",
     "evaluate": "Evaluating the best trials in detail",
-    "retrain": "Training on all data",
+    "retrain": "Training a model",
     "predict": "Predicting",
     "export-model": "Exporting the model",
     "report": "Writing the report",

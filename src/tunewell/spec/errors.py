@@ -220,9 +220,9 @@ def listed(names: Sequence[str], most: int = 10) -> str:
     )
 
 
-def count(amount: int, noun: str) -> str:
-    """Return `1 trial`, `20 trials`."""
-    return f"{amount} {noun}" + ("" if amount == 1 else "s")
+def count(amount: float, noun: str) -> str:
+    """Return `1 trial`, `20 trials`, `0.5 cores`."""
+    return f"{int(amount) if amount == int(amount) else amount} {noun}" + ("" if amount == 1 else "s")
 
 
 def ended(text: str) -> str:

@@ -127,8 +127,10 @@ def _name(value: str) -> str:
 def _pattern(value: str) -> str:
     try:
         groups = re.compile(value).groupindex
-    except re.error as error:
+    except (re.error, OverflowError) as error:
         raise ValueError(f"{shown(value)} is no regular expression ({error})", "Fix it, or drop it") from None
+    except RecursionError:
+        raise ValueError(f"{shown(value)} is nested too deeply", "Write it flatter") from None
     for group, example in (("name", r"(?P<name>\w+)"), ("value", r"(?P<value>[-+.\deE]+)")):
         if group not in groups:
             raise ValueError(f"{shown(value)} has no group `{group}`", f"Write {example} in it")
@@ -304,7 +306,8 @@ class ExperimentSpec(_Model):
         default=None, description="Most GPUs that the whole search uses at once; default: as many as it may have."
     )
     max_duration: Duration = Field(
-        default=timedelta(hours=24), description="Longest time that the search runs, such as 90m or 24h."
+        default=timedelta(hours=24),
+        description="Longest time that the search runs, such as 90m or 24h; it passes while a controller runs it.",
     )
     max_failed_trials: CountOrShare = Field(
         default=0.5,

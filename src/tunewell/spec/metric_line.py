@@ -19,6 +19,7 @@ number is the step of the others.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache
 
 from tunewell.spec.text import without_colours
@@ -46,6 +47,23 @@ _STEP = re.compile(
     rf"(?<!{_WORD})(?P<name>step|epoch)[\"']?[ \t]*+[=:]?[ \t]*+\[?(?P<step>\d{{1,18}}+)(?:\.0*+)?(?![\w%.])",
     re.IGNORECASE,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a rule finds in a line."""
+
+    #: None: the line names none.
+    step: int | None
+    metrics: dict[str, float]
+    #: Whether the objective is named, with a value that can't be read.
+    is_unread: bool
+
+
+def look(line: str, pattern: str | None, objective: str) -> Found:
+    """Return what is found in a line: see `parse_metrics`, and `names_a_value`."""
+    step, metrics = parse_metrics(line, pattern, objective)
+    return Found(step, metrics, objective not in metrics and names_a_value(line, objective, pattern))
 
 
 def parse_metrics(
@@ -125,7 +143,7 @@ def _mention(objective: str) -> re.Pattern[str]:
 
 @lru_cache(maxsize=8)
 def _share_of(objective: str) -> re.Pattern[str]:
-    part = rf"(?P<part>(?>{_NUMBER}))[ ]?/[ ]?(?P<whole>\d++)(?P<rest>\.0*+)?"
+    part = rf"(?P<part>(?>{_NUMBER}))[ ]?/[ ]?(?P<whole>\d{{1,18}}+)(?P<rest>\.0*+)?"
     return re.compile(rf"(?<!{_WORD}){re.escape(objective)}{_ASSIGN}{part}(?![\w/%.])")
 
 

@@ -44,4 +44,5 @@ def recorded_reason(data: Mapping[str, Any] | None) -> Reason | None:
     return None if data is None else Reason(data["code"], data["detail"], data["what"])
 
 
+PAUSING = Reason("paused", "It is being paused: what runs comes to its end first.")
 NO_ROOM = Reason("no_room", "Others use what it needs, or have their turn first.")

@@ -13,10 +13,10 @@ from tunewell.spec.capacity import Capacity
 from tunewell.spec.declaration import PARAMETER_NAME, parse_space
 from tunewell.spec.errors import SpecError, ended, listed, nearest, shortened, shown
 from tunewell.spec.experiment import ExperimentSpec
-from tunewell.spec.metric_line import DEFAULT_METRIC_PATTERN, names_a_value, parse_metrics
+from tunewell.spec.metric_line import DEFAULT_METRIC_PATTERN, Found
 from tunewell.spec.space import SearchSpace, Value
 from tunewell.tasks.contract import Network, OnProgress, PlannedAttempt, Program
-from tunewell.tasks.program_check import check_program
+from tunewell.tasks.program_check import Place, check_program
 
 #: Placeholders that every command may use, besides its parameters, and what they stand for.
 RESERVED: Mapping[str, str] = {
@@ -89,7 +89,8 @@ class CommandTask:
             raise SpecError(
                 "command.0", f"{shown(program)} depends on a parameter that is not always active", "Change it"
             )
-        found = check_program(command, working_directory(spec), spec.environment)
+        place = Place(spec.working_directory, is_sent=spec.code is not None, environment=spec.environment)
+        found = check_program(command, place)
         notes = [*_notes_on_shell(command), *_notes_on_placeholders(space, used), *_notes_on_sampling(spec, used)]
         return [found, *notes]
 
@@ -185,21 +186,20 @@ def working_directory(spec: ExperimentSpec) -> Path:
     return spec.working_directory or Path.cwd()
 
 
-def check_metric_line(spec: ExperimentSpec, line: str) -> str:
-    """Return a sentence on what the rule for metric lines finds in `line`."""
-    metric = spec.objective.metric
-    step, metrics = parse_metrics(line, spec.metric_pattern, metric)
-    at = "" if step is None else f" at step {step}"
-    if metric not in metrics and names_a_value(line, metric, spec.metric_pattern):
-        found = "".join(f"; found {name} = {value:g}" for name, value in metrics.items())
-        return f"The line names '{metric}', but its value can't be read. Print `{metric}=0.5`, say{found}."
+def tell_of_line(spec: ExperimentSpec, found: Found) -> str:
+    """Return a sentence on what the rule for metric lines has found in a line."""
+    metric, metrics = spec.objective.metric, found.metrics
+    at = "" if found.step is None else f" at step {found.step}"
+    if found.is_unread:
+        others = "".join(f"; found {name} = {value:g}" for name, value in metrics.items())
+        return f"The line names '{metric}', but its value can't be read. Print `{metric}=0.5`, say{others}."
     if not metrics:
         rule = "metric_pattern" if spec.metric_pattern else "the rule"
         return f"No metric: {rule} finds none in this line. Print `{metric}=0.5`, say, or set `metric_pattern`."
-    found = ", ".join(f"{name} = {value:g}" for name, value in metrics.items())
+    told = ", ".join(f"{name} = {value:g}" for name, value in metrics.items())
     if metric in metrics:
-        return f"Found {found}{at}."
-    return f"Found {found}{at}, but not the objective '{metric}'. {ended(nearest(metric, metrics))}"
+        return f"Found {told}{at}."
+    return f"Found {told}{at}, but not the objective '{metric}'. {ended(nearest(metric, metrics))}"
 
 
 def _declared_space(spec: ExperimentSpec) -> SearchSpace:

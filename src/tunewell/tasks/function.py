@@ -23,6 +23,7 @@ from tunewell.tasks import sent_function
 from tunewell.tasks.contract import Network, OnProgress, PlannedAttempt, Program
 from tunewell.tasks.pickling import pickled
 from tunewell.trial.context import current
+from tunewell.trial.files import beside
 from tunewell.trial.function import call, takes_trial
 
 _FILE = "function.pkl"
@@ -96,9 +97,10 @@ class FunctionTask:
                     remedy="Run the program that calls tunewell.search again",
                 )
             return []
-        content = pickle.dumps((_import_path(), os.getcwd(), pickled(self.function)))  # noqa: PTH109
+        function = pickled(self.function, ", or use scheduler='inline'")
+        content = pickle.dumps((_import_path(), os.getcwd(), function))  # noqa: PTH109
         folder.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{_FILE}.{os.getpid()}")
+        temporary = beside(path)
         temporary.write_bytes(content)
         temporary.replace(path)
         return []

@@ -11,8 +11,10 @@ import cloudpickle
 from tunewell.spec.errors import SpecError
 
 
-def pickled(function: Callable[..., Any]) -> bytes:
+def pickled(function: Callable[..., Any], otherwise: str = "") -> bytes:
     """Return a function as bytes, which give it again in a process that can import what it uses.
+
+    `otherwise` is what else whoever called this can do where that is not possible.
 
     Raises:
         SpecError: it can't be pickled; names what in it can't.
@@ -24,7 +26,7 @@ def pickled(function: Callable[..., Any]) -> bytes:
         raise SpecError(
             "function",
             f"it can't be sent to another process, because of {culprit or error}",
-            "Make that inside the function, or, where it is called here, use scheduler='inline'",
+            f"Make that inside the function{otherwise}",
         ) from None
 
 

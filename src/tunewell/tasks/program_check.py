@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tunewell.spec.errors import SpecError, nearest, shown
@@ -25,29 +26,60 @@ _INTERPRETERS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
 _PLACEHOLDER_LIKE = re.compile(r"\{[A-Za-z_]")
 
 
-def check_program(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> str:
-    """Return a line that says which program will run.
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a command runs, as far as it may be looked at."""
 
-    Args:
-        command: program and arguments, placeholders not filled in.
-        folder: the working directory.
-        environment: additions to this process's environment.
+    #: The working directory; None: the command names none, as none can be named from elsewhere.
+    folder: Path | None
+    #: Whether it is code that was sent: what lies outside of it is nothing that its sender is told about.
+    is_sent: bool
+    #: Additions to this process's environment.
+    environment: Mapping[str, str]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the whole machine may be looked at."""
+        return self.folder is not None and not self.is_sent
+
+    def path_of(self, name: str) -> Path | None:
+        """Return where a file is to be looked for; None: nowhere.
+
+        Raises:
+            SpecError: there is no folder that it could lie in.
+        """
+        if self.folder is None:
+            if Path(name).is_absolute():
+                return None
+            what = f"{shown(name)} needs a folder to lie in"
+            raise SpecError("command", what, "Send the folder as `code`, or name the `working_directory`")
+        inside = Path(os.path.normpath(self.folder / name)).is_relative_to(self.folder)
+        return self.folder / name if inside or self.is_open else None
+
+
+def check_program(command: Sequence[str], place: Place) -> str:
+    """Return a line that says which program will run; `command`: program and arguments, placeholders not filled in.
 
     Raises:
         SpecError: the working directory, the program or the script is not there, or can't be run.
     """
-    if not folder.is_dir():
-        raise SpecError("working_directory", f"there is no folder '{folder}'", "Name one that exists")
+    if place.folder is not None and not os.path.isdir(place.folder):  # noqa: PTH112
+        raise SpecError("working_directory", f"there is no folder '{place.folder}'", "Name one that exists")
     if _PLACEHOLDER_LIKE.search(command[0]):
         return f"Program: {command[0]}"
-    program = _find_program(command[0], folder, _search_path(environment))
+    program = _find_program(command[0], place)
     script = script_of(command)
     if script is None:
         return f"Program: {program}"
-    path = folder / script
-    if not path.is_file():
-        raise SpecError("command", f"there is no file {shown(script)} in {folder}", _nearest_file(path))
+    path = place.path_of(script)
+    if path is not None and not _is_file(path):
+        raise SpecError("command", f"there is no file {shown(script)} in {place.folder}", _nearest_file(path))
     return f"Program: {program} {script}"
+
+
+def _is_file(path: Path) -> bool:
+    """Whether it is a file; one with a name that is longer than names can be is none."""
+    return os.path.isfile(path)  # noqa: PTH113 - it raises nothing
 
 
 def _search_path(environment: Mapping[str, str]) -> str:
@@ -80,21 +112,27 @@ def _options_in(argument: str) -> list[str]:
     return [argument]
 
 
-def _find_program(name: str, folder: Path, search_path: str) -> str:
+def _find_program(name: str, place: Place) -> str:
+    """Return a program as people are told of it: its path, or else its name where that would tell too much."""
     if "/" in name:
-        path = folder / name
-        if path.is_file() and os.access(path, os.X_OK):
-            return str(path)
-        if path.is_file():
+        path = place.path_of(name)
+        if path is None:
+            return name
+        if not _is_file(path):
+            raise SpecError("command", f"there is no program {shown(name)} in {place.folder}", _nearest_file(path))
+        if not os.access(path, os.X_OK):
             raise SpecError(
                 "command", f"{shown(name)} is not executable", f"Run `chmod +x {path}`, or name its interpreter first"
             )
-        raise SpecError("command", f"there is no program {shown(name)} in {folder}", _nearest_file(path))
+        return str(path)
+    if not place.is_open and "PATH" in place.environment:
+        return name
+    search_path = _search_path(place.environment)
     found = shutil.which(name, path=search_path)
     if found:
-        return found
-    if (folder / name).is_file():
-        remedy = f"Write ./{name} for the file in {folder}"
+        return found if place.is_open else name
+    if place.folder is not None and _is_file(place.folder / name):
+        remedy = f"Write ./{name} for the file in {place.folder}"
     elif name == "python" and shutil.which("python3", path=search_path):
         remedy = "Write python3"
     else:
@@ -103,6 +141,10 @@ def _find_program(name: str, folder: Path, search_path: str) -> str:
 
 
 def _nearest_file(path: Path) -> str:
-    names = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+    """Return which file beside one that is not there may be meant."""
+    try:
+        names = [entry.name for entry in path.parent.iterdir()]
+    except OSError:
+        names = []
     hint = nearest(path.name, [name for name in names if Path(name).suffix == path.suffix])
     return hint if hint.startswith("Did") else "Give its path, relative to the working directory"

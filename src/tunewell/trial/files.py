@@ -133,7 +133,7 @@ def is_full(folder: str | os.PathLike[str]) -> bool:
 
 def _has_room(folder: str | os.PathLike[str]) -> bool:
     """Try it out."""
-    probe = os.path.join(folder, f".room.{os.getpid()}")  # noqa: PTH118
+    probe = os.path.join(folder, f".room.{os.urandom(8).hex()}")  # noqa: PTH118
     try:
         descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT, 0o600)
         try:
@@ -145,13 +145,17 @@ def _has_room(folder: str | os.PathLike[str]) -> bool:
         return error.errno not in NO_ROOM
 
 
+def beside(path: Path) -> Path:
+    """Return where to write what is then to take the place of a file: a name that nobody else has, in its folder."""
+    return path.with_name(f".{path.name}.{os.urandom(8).hex()}")
+
+
 def write_json(path: Path, content: object, durable: bool = False) -> None:
     """Write JSON so that a reader sees all of it or nothing; `durable`: it outlives a power failure, too.
 
     Only the owner may read it: an environment can hold secrets.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)  # of an earlier process of this number, or somebody's trap
+    temporary = beside(path)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         try:

@@ -184,6 +184,21 @@ def test_the_log_tells_who_signed_in(ask: Asker, service: Service, people_: Peop
     assert ask("GET", "/api/v1/audit?caller=%00", token=people_.owner).status in (404, 422)
 
 
+def test_the_log_tells_about_whom(ask: Asker, service: Service, people_: People) -> None:
+    """Who was added, changed or given a token, and which fields, here and over the network; never their values."""
+    ask("POST", "/api/v1/users", token=people_.owner, json_={"name": "eve"})
+    ask("PATCH", "/api/v1/users/eve", token=people_.owner, json_={"weight": 2, "quota": {"gpus": 1}})
+    ask("POST", "/api/v1/tokens", token=people_.owner, json_={"label": "x", "owner": "eve"})
+    service.change_user("eve", {"role": "viewer"})
+    entries = service.audit(limit=4).items
+    assert [(one.verb, one.about, one.data.get("fields")) for one in entries] == [
+        ("change_user", "eve", ["role"]),
+        ("create_token", "eve", None),
+        ("change_user", "eve", ["quota", "weight"]),
+        ("add_user", "eve", None),
+    ]
+
+
 def test_the_link_leaves_in_no_referer(ask: Asker, service: Service) -> None:
     """What the page loads, and where it leads, learns of which origin it is and no more."""
     page = ask("GET", f"/sign-in?link={service.sign_in_link('ada').secret}")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.console import looks
 from tests.console.browser.site import Site
@@ -62,8 +62,12 @@ class Troubles:
 
     def watch(self, page: Page) -> None:
         """Listen to a page."""
-        page.on("console", lambda said: said.type in ("error", "warning") and self._found.append(said.text))
+        page.on("console", self._hear)
         page.on("pageerror", lambda error: self._found.append(f"{error}"))
+
+    def _hear(self, said: ConsoleMessage) -> None:
+        if said.type in ("error", "warning"):
+            self._found.append(f"{said.text} {said.location['url']}")
 
     @property
     def unexpected(self) -> list[str]:

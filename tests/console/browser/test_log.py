@@ -72,6 +72,20 @@ def first_line(tab: Page) -> str:
     return str(found)
 
 
+def line_number(tab: Page) -> int:
+    """Return the number that the line at the top of the window bears; 0 while nothing is drawn there."""
+    return int([*first_line(tab).split(), "", "0"][1])
+
+
+def line_behind(tab: Page, number: int) -> int:
+    """Wait until the window has been scrolled behind a line; return the number of the line at its top."""
+    for _ in range(PATIENCE // 50):
+        if (now := line_number(tab)) > number:
+            return now
+        tab.wait_for_timeout(50)
+    raise AssertionError(f"it stays at line {number}")
+
+
 @pytest.mark.parametrize(
     ("printed", "shown", "looks"),
     [
@@ -226,15 +240,14 @@ def test_a_log_of_a_hundred_megabytes(signs: Site, tab: Page, hundred: int) -> N
     seen = [1]
     for _ in range(60):
         tab.mouse.wheel(0, 300)
-        settle(tab, lambda: int(first_line(tab).split()[1]) > seen[-1])
-        seen.append(int(first_line(tab).split()[1]))
+        seen.append(line_behind(tab, seen[-1]))
     assert max(after - before for before, after in pairwise(seen)) < 40, seen
     check_bounded(tab)
     for _ in range(80):
         tab.mouse.wheel(0, -300)
     settle(tab, lambda: first_line(tab).startswith("line 1 of"))
     window(tab).evaluate("(one) => (one.scrollTop = one.scrollHeight / 2)")
-    settle(tab, lambda: abs(int(first_line(tab).split()[1]) - hundred / 2) < hundred / 50)
+    settle(tab, lambda: abs(line_number(tab) - hundred / 2) < hundred / 50)
     check_bounded(tab)
     window(tab).press("End")
     expect(lines(tab)).to_contain_text(f"line {hundred} of")

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.console.browser.conftest import OpenContext
+from tests.console.browser.conftest import OpenContext, Troubles
 from tests.console.browser.looking import check_looks
 from tests.console.browser.site import Site
+from tests.service.storage.archives import zip_of
 from tunewell.service.service import Service
 from tunewell.tasks.image_classification.digits import write_digits
 
@@ -67,8 +68,9 @@ def test_pictures(page: Page, site: Site) -> None:
     expect(page.get_by_label("Trials", exact=True)).to_have_value("")
 
 
-def test_what_is_missing_has_the_focus(page: Page) -> None:
+def test_what_is_missing_has_the_focus(page: Page, troubles: Troubles) -> None:
     """Whoever starts too early is led to the first field that lacks something, wherever it is folded away."""
+    troubles.expect("status of 422")
     page.goto("/new")
     page.get_by_role("button", name="Start the search").click()
     expect(page.get_by_label("Data set")).to_be_focused()
@@ -88,9 +90,9 @@ def test_copying_without_a_clipboard(page: Page) -> None:
     assert "tunewell search n.yaml" in page.evaluate("getSelection().toString()")
 
 
-def test_a_program(page: Page, site: Site, program: Path, troubles: object) -> None:
+def test_a_program(page: Page, site: Site, program: Path, troubles: Troubles) -> None:
     """Its folder is sent by parts, and goes on where that broke off; its parameters are rows."""
-    troubles.expect("ERR_FAILED|Failed to load resource")  # type: ignore[attr-defined]
+    troubles.expect("ERR_FAILED|Failed to load resource")
     broken: list[str] = []
 
     def break_off_once(route: Route) -> None:
@@ -103,7 +105,7 @@ def test_a_program(page: Page, site: Site, program: Path, troubles: object) -> N
     page.route("**/parts/0", break_off_once)
     page.goto("/new")
     page.get_by_text("Own program").click()
-    page.locator("[data-folder]").set_input_files(program)
+    page.locator("[webkitdirectory]").set_input_files(program)
     expect(page.locator("#program")).to_contain_text("2 files")
     assert broken
     page.get_by_role("button", name="Add a parameter").click()
@@ -126,6 +128,26 @@ def test_a_program(page: Page, site: Site, program: Path, troubles: object) -> N
     assert spec["parameters"] == {"lr": {"low": 1e-4, "high": 1e-1, "log": True}}
     files = {file.path: file.size_bytes for file in site.service.code_files(spec["code"])}
     assert len(files) == 2 and files["train.py"] == len((program / "train.py").read_bytes())
+
+
+def test_a_dropped_archive(page: Page) -> None:
+    """It is taken as it is, wherever in the frame it is dropped; the command can be chosen among its programs."""
+    page.goto("/new?task=command")
+    archive = zip_of(("run.sh", b"echo accuracy=1"), ("train.py", b""))
+    dropped = page.evaluate_handle(
+        """bytes => {
+            const transfer = new DataTransfer();
+            transfer.items.add(new File([new Uint8Array(bytes)], "program.zip"));
+            return transfer;
+        }""",
+        list(archive),
+    )
+    page.dispatch_event("[data-drop]", "drop", {"dataTransfer": dropped})
+    expect(page.locator("#program")).to_contain_text("2 files")
+    assert page.locator("#commands option").evaluate_all("all => all.map(one => one.value)") == [
+        "sh run.sh",
+        "python train.py",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from xml.etree import ElementTree
 
@@ -14,6 +14,7 @@ from tunewell.reports import charts
 from tunewell.reports.charts import Chart
 from tunewell.reports.charts.chart import FRAMES
 from tunewell.reports.importance import parameter_importances
+from tunewell.reports.table import SearchView
 from tunewell.reports.view import ExperimentView, search_view
 
 HOSTILE = [
@@ -34,8 +35,8 @@ def all_charts(view: ExperimentView) -> list[Chart]:
         charts.history_over_trials(search),
         charts.history_over_time(search),
         charts.ribbon(search),
-        charts.spark(search),
         charts.learning_curves(search),
+        *metric_curves(search),
         charts.parallel_coordinates(search, found),
         charts.parallel_coordinates(half, found),
         charts.importance(search, found),
@@ -45,6 +46,14 @@ def all_charts(view: ExperimentView) -> list[Chart]:
         charts.timeline(search),
         charts.lineage(search),
     ]
+
+
+def metric_curves(search: SearchView) -> Iterator[Chart]:
+    """Yield the curve of each trial beside that of the best one, if that is another one."""
+    best = search.top[0] if search.top else 0
+    of_best = search.curves.get(best, {})
+    for number, curve in search.curves.items():
+        yield charts.metric_curve(search.metric, curve, {} if number == best else of_best, best or None)
 
 
 @pytest.mark.parametrize("make", examples.EXAMPLES.values(), ids=examples.EXAMPLES)
@@ -123,6 +132,17 @@ def test_a_chart_for_itself_has_its_styles_within() -> None:
     top, right, bottom, left = FRAMES["labelled"]
     assert int(str(inner.get("width"))) == 760 - left - right - 32
     assert int(str(inner.get("height"))) == 300 - top - bottom
+
+
+def test_a_ribbon_as_a_picture() -> None:
+    """It is stretched to any width and height, and brings its colours along."""
+    ribbon = charts.ribbon(search_view(examples.hand_signs()))
+    assert ribbon.svg is not None
+    root = ElementTree.fromstring(charts.picture(ribbon.svg))
+    assert (root.get("viewBox"), root.get("preserveAspectRatio")) == ("0 0 100 28", "none")
+    (style,) = root.iter(f"{SVG}style")
+    assert ".strength-6" in str(style.text) and "var(" not in str(style.text)
+    assert len([*root.iter(f"{SVG}rect")]) == ribbon.svg.count("<rect")
 
 
 @pytest.mark.parametrize("make", examples.EXAMPLES.values(), ids=examples.EXAMPLES)

@@ -5,7 +5,7 @@ import pytest
 
 from tests.reports import examples
 from tests.reports.charts.tables import Drawn, table, view
-from tunewell.reports.charts import history_over_time, history_over_trials, ribbon, spark
+from tunewell.reports.charts import history_over_time, history_over_trials, ribbon
 from tunewell.reports.charts.choosing import MOST_POINTS
 from tunewell.reports.charts.ribbon import STRIPES
 from tunewell.reports.table import Goal
@@ -70,7 +70,7 @@ def test_time_is_counted_in_a_fitting_unit() -> None:
 def test_one_trial_and_equal_values_can_be_drawn() -> None:
     """A single trial, and trials that are all the same, have a chart with marks within it."""
     for values in ([0.5], [0.5] * 30, [0.0, 0.0], [1e308, -1e308], [-1e-320, 1e-320]):
-        for chart in (history_over_trials, history_over_time, ribbon, spark):
+        for chart in (history_over_trials, history_over_time, ribbon):
             drawn = Drawn(chart(view(table(values))))
             assert "nan" not in "".join(one.get("d", "") for one in drawn.root.iter())
 
@@ -78,7 +78,7 @@ def test_one_trial_and_equal_values_can_be_drawn() -> None:
 def test_nothing_to_draw_is_said() -> None:
     """Without a trial, or without a value, a sentence stands in place of the chart."""
     for trials in (table([]), table([None, None], states=[FAILED, RUNNING])):
-        for chart in (history_over_trials, history_over_time, spark):
+        for chart in (history_over_trials, history_over_time):
             assert chart(view(trials)).svg is None
             assert chart(view(trials)).caption.endswith(".")
     assert ribbon(view(table([]))).svg is None

@@ -58,6 +58,16 @@ def test_pairs_and_mistakes_come_in_order() -> None:
     ]
 
 
+def test_each_cell_has_its_pictures() -> None:
+    """Mistakes come with the surest first, what is right with the least sure; cells without pictures are left out."""
+    cells = {
+        (one["true"], one["predicted"]): one["pictures"] for one in _measure(PROBABILITIES, LABELS, CLASSES)["cells"]
+    }
+    paths = {cell: [one["path"] for one in pictures] for cell, pictures in cells.items()}
+    assert paths == {(1, 0): ["2.png"], (1, 2): ["5.png"], (0, 0): ["1.png", "0.png"], (1, 1): ["4.png", "3.png"]}
+    assert cells[1, 2][0] == {"path": "5.png", "probability": pytest.approx(0.7), "thumbnail": None}
+
+
 def test_most_confused_pairs_come_first() -> None:
     """Pairs are told apart by direction and sorted by how often they occur; ten at most are listed."""
     counts = {("a", "b"): 1, ("b", "a"): 4, ("c", "a"): 2, ("c", "b"): 3}
@@ -97,9 +107,11 @@ def test_calibration_error_equals_its_definition() -> None:
         inside = (confidence > place / 15) & (confidence <= (place + 1) / 15)
         if inside.any():
             expected += inside.mean() * abs(correct[inside].mean() - confidence[inside].mean())
-    found = _measure(probabilities, labels, list("abcd"))["expected_calibration_error"]
-    assert found == pytest.approx(expected)
-    assert found > 0.05
+    measured = _measure(probabilities, labels, list("abcd"))
+    assert measured["expected_calibration_error"] == pytest.approx(expected)
+    assert expected > 0.05
+    gaps = [one["count"] * abs(one["present"] - one["probability"]) / 500 for one in measured["calibration"]]
+    assert sum(gaps) == pytest.approx(expected)
 
 
 def test_top_5_accuracy_needs_more_than_five_classes() -> None:

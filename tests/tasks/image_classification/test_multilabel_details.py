@@ -39,6 +39,18 @@ def test_each_label_has_its_row() -> None:
     assert (owl["ap"], owl["recall"], owl["precision"], owl["f1"]) == (None, None, 0.0, 0.0)
 
 
+def test_thresholds_have_counts_of_their_own() -> None:
+    """At the threshold of the example the counts give its precision and recall; the higher, the fewer are given."""
+    found = measured()
+    counts, rows = found["by_threshold"], found["classes"]
+    place = counts["thresholds"].index(0.5)  # type: ignore[index]
+    for label, row in enumerate(rows):  # type: ignore[arg-type, var-annotated]
+        hits, given = (counts[name][place][label] for name in ("hits", "given"))  # type: ignore[index]
+        assert row["precision"] == (hits / given if given else None)
+        assert row["recall"] == (hits / row["support"] if row["support"] else None)
+    assert counts["given"][-1] == [0, 0, 0] and counts["given"][1] == [4, 4, 4]  # type: ignore[index]
+
+
 def test_the_surest_mistakes_come_first() -> None:
     """A label too many or missing is a mistake; each picture is listed once, by its surest one, the surest first."""
     mistakes = measured()["worst_mistakes"]

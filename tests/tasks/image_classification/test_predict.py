@@ -71,6 +71,27 @@ def test_broken_pictures_are_listed_and_hold_nothing_up(trained: Trained, tmp_pa
         assert found[name]["probability"] == pytest.approx(expected["probability"], abs=1e-5)
 
 
+def test_small_pictures_are_kept_of_the_first(trained: Trained, tmp_path: Path) -> None:
+    """Where previews are asked for, the first pictures that can be read have one, upright, and tell their size."""
+    sent = tmp_path / "sent"
+    sent.mkdir()
+    (sent / "a.png").write_bytes(b"no picture")
+    turned = Image.new("RGB", (1600, 800))
+    exif = turned.getexif()
+    exif[0x0112] = 6
+    turned.save(sent / "b.jpg", exif=exif)
+    for name in ("c.png", "d.png"):
+        Image.new("RGB", (32, 32)).save(sent / name)
+    arguments = {"model": trained.model, "inputs": ["."], "directory": sent, "output": None}
+    run_job(predict, tmp_path / "job", **arguments, previews=3)
+    artifacts = tmp_path / "job" / "artifacts"
+    found = json.loads((artifacts / "predictions.json").read_text())
+    assert [one.get("size") for one in found] == [None, [800, 1600], [32, 32], None]
+    with Image.open(artifacts / found[1]["preview"]) as small:
+        assert (small.format, small.size) == ("JPEG", (320, 640))
+    assert sorted(path.name for path in (artifacts / "previews").iterdir()) == ["1.jpg", "2.jpg"]
+
+
 def test_all_broken_is_no_failure(trained: Trained, tmp_path: Path) -> None:
     """A file that is no picture, named by itself, is listed with its error."""
     (tmp_path / "text").write_text("no picture")

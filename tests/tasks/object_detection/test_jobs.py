@@ -46,6 +46,16 @@ def test_evaluation(trained: Trained, tmp_path: Path) -> None:
         objects = [row["support"] for row in measured["classes"]]
         assert np.sum(measured["confusion_matrix"], axis=1)[:2].tolist() == objects
         assert all(item["picture"].startswith("data:image/jpeg;base64,") for item in measured["pictures"])
+        for cell in measured["cells"]:
+            there = measured["confusion_matrix"][cell["true"]][cell["predicted"]]
+            assert 0 < len(cell["pictures"]) <= there
+            for one in cell["pictures"]:
+                assert one["thumbnail"].startswith("data:image/jpeg;base64,")
+                assert (one["probability"] is None) == (cell["predicted"] == 2)  # what was missed has none
+        counts, hits = measured["by_threshold"], np.array(measured["by_threshold"]["hits"])
+        assert hits.shape == (len(counts["thresholds"]), 2)
+        assert (np.diff(hits, axis=0) <= 0).all() and (hits <= np.array(counts["given"])).all()
+        assert (hits <= np.array(objects)).all()
 
 
 def test_prediction(trained: Trained, tmp_path: Path) -> None:

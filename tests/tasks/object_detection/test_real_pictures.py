@@ -48,6 +48,7 @@ def train_default(task: str, data: str, home: Path, share: float, **changed: Any
 
 
 @needs_weights
+@pytest.mark.slow
 def test_blood_cells(tmp_path: Path) -> None:
     """Small pictures, a hundred of them, are enough to find many cells."""
     metrics = train_default("object-detection", "bccd", tmp_path, 0.4, image_size=160, batch_size=2)

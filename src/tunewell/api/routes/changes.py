@@ -8,8 +8,10 @@ from fastapi import APIRouter, Query, Request, Response
 
 from tunewell.api import streams
 from tunewell.api.answers import json_of
-from tunewell.api.asked import After, AsCaller, LastEvent, Limit, Name, TheCaller, TheWatcher, prefers_json
+from tunewell.api.asked import After, AsCaller, LastEvent, Limit, Name, prefers_json
 from tunewell.api.document import CHANGES, EVENTS
+from tunewell.api.lanes import lanes_of
+from tunewell.api.readers import Reader
 from tunewell.service.types import Page
 from tunewell.service.verbs import MOST
 
@@ -20,8 +22,6 @@ router = APIRouter(tags=["events"])
 def changes(
     request: Request,
     verbs: AsCaller,
-    caller: TheCaller,
-    watcher: TheWatcher,
     after: Annotated[
         int | None, Query(description="Version to begin behind; default: the present one.", ge=0, le=2**53)
     ] = None,
@@ -35,15 +35,14 @@ def changes(
         return json_of(verbs.changes(after or 0))
     begin = last_event if last_event is not None else after
     begin = verbs.version() if begin is None else begin
-    return streams.EventStream(streams.all_changes(verbs, caller, watcher, request.app.state.settings, begin))
+    reader = Reader(request, lanes_of(request).streams)
+    return streams.EventStream(reader, streams.all_changes(reader, begin))
 
 
 @router.get("/experiments/{name}/events", summary="Follow an experiment", response_class=Response, responses=EVENTS)
 def events(
     request: Request,
     verbs: AsCaller,
-    caller: TheCaller,
-    watcher: TheWatcher,
     name: Name,
     after: After = 0,
     limit: Limit = MOST,
@@ -65,4 +64,5 @@ def events(
     if trial is not None:
         verbs.trial(name, trial)
     place = streams.Place(full, after if last_event is None else last_event, version, trial)
-    return streams.EventStream(streams.experiment_events(verbs, caller, watcher, request.app.state.settings, place))
+    reader = Reader(request, lanes_of(request).streams)
+    return streams.EventStream(reader, streams.experiment_events(reader, place))

@@ -9,12 +9,14 @@ from fastapi import APIRouter, Body, Request, Response
 from tunewell.api.answers import located, whole
 from tunewell.api.asked import AsCaller, Key, Sha256
 from tunewell.api.document import CREATED
+from tunewell.api.lanes import takes_long
 from tunewell.service.types import Code, CodeFile, Content, Page
 
 router = APIRouter(tags=["code"])
 
 
 @router.post("/code", status_code=201, summary="Add code", responses=CREATED)
+@takes_long
 def add_code(
     request: Request,
     response: Response,

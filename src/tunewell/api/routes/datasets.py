@@ -9,6 +9,7 @@ from fastapi import APIRouter, Body, Path, Query, Request, Response
 from tunewell.api.answers import accepted, located, shown, whole
 from tunewell.api.asked import AsCaller, Cursor, Key, Limit, Name, Text
 from tunewell.api.document import ACCEPTED, CREATED, PICTURE
+from tunewell.api.lanes import takes_long
 from tunewell.service.types import DataSet, DataSetView, Job, Page
 from tunewell.service.verbs import PAGE
 from tunewell.spec.names import Visibility, in_address
@@ -30,6 +31,7 @@ def datasets(
 
 
 @router.post("/datasets", status_code=201, summary="Add a data set", responses=CREATED)
+@takes_long
 def add_dataset(
     request: Request,
     response: Response,
@@ -60,6 +62,7 @@ def dataset(verbs: AsCaller, name: Name) -> DataSet:
 
 
 @router.post("/datasets/{name}/check", status_code=202, summary="Check all of a data set", responses=ACCEPTED)
+@takes_long
 def check_dataset(
     request: Request,
     response: Response,
@@ -86,14 +89,21 @@ def dataset_view(verbs: AsCaller, name: Name) -> DataSetView:
     response_class=Response,
     responses=PICTURE,
 )
+@takes_long
 def dataset_sample(
-    verbs: AsCaller, name: Name, number: Annotated[int, Path(description="Number of a sample.", ge=1, le=2**31 - 1)]
+    request: Request,
+    verbs: AsCaller,
+    name: Name,
+    number: Annotated[int, Path(description="Number of a sample.", ge=1, le=2**31 - 1)],
+    check: Annotated[int | None, Query(description="Job that found it: another one, another address to keep.")] = None,
 ) -> Response:
     """Return the picture of a sample of the view: small, and made anew by the service."""
-    return shown(verbs.dataset_sample(name, number), "image/jpeg")
+    del check
+    return shown(request, verbs.dataset_sample(name, number), "image/jpeg")
 
 
 @router.delete("/datasets/{name}", status_code=204, summary="Delete a data set")
+@takes_long
 def delete_dataset(
     verbs: AsCaller,
     name: Name,

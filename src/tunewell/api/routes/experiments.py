@@ -10,6 +10,7 @@ from tunewell.api.answers import located
 from tunewell.api.asked import AsCaller, Cursor, Key, Limit, Name, Text
 from tunewell.api.bodies import CHANGES_BODY, SPEC_BODY, Spec
 from tunewell.api.document import CREATED, TAGGED
+from tunewell.api.lanes import takes_long
 from tunewell.api.problems import Refusal
 from tunewell.api.sizes import takes
 from tunewell.service.types import Checked, Clone, Experiment, ExperimentSummary, Page, Submission
@@ -34,6 +35,7 @@ router = APIRouter(tags=["experiments"])
     openapi_extra=SPEC_BODY,
 )
 @takes(LARGEST_FILE)
+@takes_long
 def create(
     request: Request,
     response: Response,
@@ -63,11 +65,14 @@ def experiments(
     search: Annotated[Text, Query(description="Only those with this in their names.")] = "",
     owner: Annotated[Text | None, Query(description="Only those of this user.")] = None,
     project: Annotated[Text | None, Query(description="Only those of this project.")] = None,
+    tag: Annotated[Text | None, Query(description="Only those with this tag.")] = None,
     cursor: Cursor = None,
     limit: Limit = PAGE,
 ) -> Page[ExperimentSummary]:
     """Return the experiments that the caller sees."""
-    return verbs.experiments(states=state, search=search, owner=owner, project=project, cursor=cursor, limit=limit)
+    return verbs.experiments(
+        states=state, search=search, owner=owner, project=project, tag=tag, cursor=cursor, limit=limit
+    )
 
 
 @router.get("/bin", summary="List the experiments in the bin, the newest first")
@@ -76,14 +81,18 @@ def experiments_in_bin(
     search: Annotated[Text, Query(description="Only those with this in their names.")] = "",
     owner: Annotated[Text | None, Query(description="Only those of this user.")] = None,
     project: Annotated[Text | None, Query(description="Only those of this project.")] = None,
+    tag: Annotated[Text | None, Query(description="Only those with this tag.")] = None,
     cursor: Cursor = None,
     limit: Limit = PAGE,
 ) -> Page[ExperimentSummary]:
     """Return the experiments in the bin that the caller sees."""
-    return verbs.experiments(search=search, owner=owner, project=project, deleted=True, cursor=cursor, limit=limit)
+    return verbs.experiments(
+        search=search, owner=owner, project=project, tag=tag, deleted=True, cursor=cursor, limit=limit
+    )
 
 
 @router.delete("/bin/{name}", status_code=204, summary="Remove an experiment for good")
+@takes_long
 def purge(verbs: AsCaller, name: Name, key: Key = None) -> None:
     """Remove an experiment that is in the bin, with all that it has left."""
     verbs.purge(name, key=key)
@@ -128,6 +137,7 @@ def experiment(response: Response, verbs: AsCaller, name: Name) -> Experiment:
     openapi_extra=CHANGES_BODY,
 )
 @takes(LARGEST_FILE)
+@takes_long
 def update(
     response: Response,
     verbs: AsCaller,

@@ -10,6 +10,7 @@ from tunewell.api.answers import accepted, located
 from tunewell.api.asked import AsCaller, Key
 from tunewell.api.bodies import SPEC_BODY, Spec
 from tunewell.api.document import ACCEPTED, CREATED
+from tunewell.api.lanes import takes_long
 from tunewell.api.sizes import takes
 from tunewell.service.types import Job, Submission
 from tunewell.spec.files import LARGEST_FILE
@@ -30,6 +31,7 @@ TABLE_BYTES = 16 << 20
     openapi_extra=SPEC_BODY,
 )
 @takes(LARGEST_FILE)
+@takes_long
 def check_data(request: Request, response: Response, verbs: AsCaller, spec: Spec, key: Key = None) -> Job:
     """Have every item of a spec's data opened."""
     return accepted(request, response, verbs.check_data(spec, key=key))
@@ -37,6 +39,7 @@ def check_data(request: Request, response: Response, verbs: AsCaller, spec: Spec
 
 @router.post("/imports", status_code=201, summary="Record trials that were made elsewhere", responses=CREATED)
 @takes(TABLE_BYTES)
+@takes_long
 def import_table(
     request: Request,
     response: Response,

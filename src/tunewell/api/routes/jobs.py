@@ -19,9 +19,9 @@ from tunewell.api.asked import (
     LogLimit,
     Offset,
     Text,
-    TheWatcher,
 )
 from tunewell.api.document import FILE, LOG
+from tunewell.api.lanes import takes_long
 from tunewell.service.types import Artifact, Job, JobKind, LogPart, Page
 from tunewell.service.verbs import LOG_BYTES, PAGE
 from tunewell.spec.names import from_address
@@ -56,7 +56,6 @@ def job(verbs: AsCaller, id: JobId) -> Job:
 def job_log(
     request: Request,
     verbs: AsCaller,
-    watcher: TheWatcher,
     id: JobId,
     offset: Offset = 0,
     limit: LogLimit = LOG_BYTES,
@@ -67,10 +66,11 @@ def job_log(
     def read(offset: int, limit: int) -> LogPart:
         return verbs.job_log(id, offset=offset, limit=limit)
 
-    return logs.answer(request, read, logs.Wanted(offset, limit, follow), watcher)
+    return logs.answer(request, read, logs.Wanted(offset, limit, follow))
 
 
 @router.get("/jobs/{id}/artifacts", summary="List the files that a job has left")
+@takes_long
 def job_artifacts(verbs: AsCaller, id: JobId) -> Page[Artifact]:
     """Return the files that the latest attempt at a job has left, by path."""
     return whole(verbs.job_artifacts(id))
@@ -82,9 +82,10 @@ def job_artifacts(verbs: AsCaller, id: JobId) -> Page[Artifact]:
     response_class=Response,
     responses=FILE,
 )
-def job_artifact(verbs: AsCaller, id: JobId, path: FilePath) -> Response:
+@takes_long
+def job_artifact(request: Request, verbs: AsCaller, id: JobId, path: FilePath) -> Response:
     """Return a file, to be saved: no browser shows it."""
-    return streamed(verbs.job_artifact(id, path), "application/octet-stream", path.rpartition("/")[2])
+    return streamed(request, verbs.job_artifact(id, path), "application/octet-stream", path.rpartition("/")[2])
 
 
 @router.post("/jobs/{id}/stop", status_code=202, summary="Stop a job")

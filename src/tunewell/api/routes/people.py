@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Path, Query, Response
+from fastapi import APIRouter, Body, Path, Query, Request, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from tunewell.api.asked import AsCaller, Cursor, Key, Limit
+from tunewell.api.asked import AsCaller, Cursor, Key, Limit, TheCaller
 from tunewell.service.people import check_user_name
 from tunewell.service.types import AuditEntry, Me, NewToken, Page, SignInLink, Token, User
 from tunewell.service.verbs import PAGE
@@ -93,8 +93,9 @@ def users(verbs: AsCaller, cursor: Cursor = None, limit: Limit = PAGE) -> Page[U
 
 
 @router.post("/users", status_code=201, summary="Add a user")
-def add_user(verbs: AsCaller, new: Annotated[NewUser, Body()], key: Key = None) -> User:
+def add_user(request: Request, verbs: AsCaller, new: Annotated[NewUser, Body()], key: Key = None) -> User:
     """Add a user, who can sign in with a link."""
+    request.state.about = new.name
     return verbs.add_user(new.name, new.model_dump(exclude_unset=True, exclude={"name"}), key=key)
 
 
@@ -105,14 +106,21 @@ def user(verbs: AsCaller, name: _UserName) -> User:
 
 
 @router.patch("/users/{name}", summary="Change a user")
-def change_user(verbs: AsCaller, name: _UserName, changes: Annotated[UserChanges, Body()], key: Key = None) -> User:
+def change_user(
+    request: Request, verbs: AsCaller, name: _UserName, changes: Annotated[UserChanges, Body()], key: Key = None
+) -> User:
     """Change the fields that are named. Who is disabled is signed out everywhere, and all their tokens are revoked."""
-    return verbs.change_user(name, changes.model_dump(exclude_unset=True), key=key)
+    given = changes.model_dump(exclude_unset=True)
+    request.state.fields = sorted(given)
+    return verbs.change_user(name, given, key=key)
 
 
 @router.post("/users/{name}/link", status_code=201, summary="Make a sign-in link")
 def sign_in_link(verbs: AsCaller, name: _UserName) -> SignInLink:
-    """Make what signs a user in, once, within a day: `/sign-in?link=SECRET`. The secret is told this once."""
+    """Make what signs a user in, once, within a day: `/sign-in?link=SECRET`; earlier links sign in no more.
+
+    The secret is told this once.
+    """
     return verbs.sign_in_link(name)
 
 
@@ -126,8 +134,11 @@ def tokens(verbs: AsCaller, owner: _Owner = None, cursor: Cursor = None, limit: 
 
 
 @router.post("/tokens", status_code=201, summary="Make a token")
-def create_token(verbs: AsCaller, asked: Annotated[TokenAsked, Body()]) -> NewToken:
+def create_token(
+    request: Request, verbs: AsCaller, caller: TheCaller, asked: Annotated[TokenAsked, Body()]
+) -> NewToken:
     """Make a token for programs. The secret is told this once."""
+    request.state.about = asked.owner or caller.name
     return verbs.create_token(asked.label, asked.expires_at, owner=asked.owner)
 
 

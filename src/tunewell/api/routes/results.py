@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from tunewell.api.answers import PICTURE_POLICY, REPORT_POLICY, streamed, whole
 from tunewell.api.asked import AsCaller, Key, Name, Text, Wanted
 from tunewell.api.document import ARCHIVE, DRAWING, EXPORT, PAGE_OF_HTML, WITHIN
+from tunewell.api.lanes import takes_long
 from tunewell.reports.charts import standalone
 from tunewell.service.types import (
     Chart,
@@ -59,7 +60,9 @@ def overview(
     responses=EXPORT,
     openapi_extra=WITHIN,
 )
+@takes_long
 def export(
+    request: Request,
     verbs: AsCaller,
     name: Name,
     filter: Wanted,
@@ -67,10 +70,12 @@ def export(
 ) -> Response:
     """Return all that is known of an experiment and its trials, or some of them, as a file."""
     media_type = "application/json" if format == "json" else "text/csv; charset=utf-8"
-    return streamed(verbs.export(name, format, filter=filter), media_type, f"{name.replace('/', '-')}.{format}")
+    parts = verbs.export(name, format, filter=filter)
+    return streamed(request, parts, media_type, f"{name.replace('/', '-')}.{format}")
 
 
 @router.get("/experiments/{name}/report", summary="Read the report", response_class=Response, responses=PAGE_OF_HTML)
+@takes_long
 def report(verbs: AsCaller, name: Name) -> Response:
     """Return the HTML report, one file for itself; a browser shows it in a sandbox."""
     headers = {"Content-Security-Policy": REPORT_POLICY, "X-Content-Type-Options": "nosniff"}
@@ -78,6 +83,7 @@ def report(verbs: AsCaller, name: Name) -> Response:
 
 
 @router.post("/experiments/{name}/report", summary="Write the report into the experiment's folder")
+@takes_long
 def write_report(verbs: AsCaller, name: Name, key: Key = None) -> ReportFile:
     """Write the HTML report beside the files of the experiment."""
     return verbs.write_report(name, key=key)
@@ -146,7 +152,10 @@ def models(verbs: AsCaller, name: Name) -> Page[Model]:
     response_class=Response,
     responses=ARCHIVE,
 )
-def model_files(verbs: AsCaller, name: Name, kind: Annotated[ModelKind, Path(description="Which.")]) -> Response:
+@takes_long
+def model_files(
+    request: Request, verbs: AsCaller, name: Name, kind: Annotated[ModelKind, Path(description="Which.")]
+) -> Response:
     """Return the folder of a model as an archive."""
     parts = verbs.model_files(name, kind)
-    return streamed(parts, "application/x-tar", f"{name.replace('/', '-')}-{kind}.tar")
+    return streamed(request, parts, "application/x-tar", f"{name.replace('/', '-')}-{kind}.tar")

@@ -10,7 +10,8 @@ from pydantic import Field
 from tunewell.api.answers import accepted, whole
 from tunewell.api.asked import AsCaller, Key, Name, Number
 from tunewell.api.document import ACCEPTED
-from tunewell.service.types import Experiment, Job, OwnConfiguration, Page
+from tunewell.api.lanes import takes_long
+from tunewell.service.types import Experiment, Job, NoFlag, OwnConfiguration, Page
 from tunewell.spec.states import Cause
 from tunewell.spec.text import check_extent
 
@@ -43,7 +44,7 @@ def retry(
     verbs: AsCaller,
     name: Name,
     trials: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=2**31 - 1)], ...],
+        tuple[Annotated[int, NoFlag, Field(ge=1, le=2**31 - 1)], ...],
         Body(description="Which; empty: all that failed.", max_length=10_000),
     ] = (),
     cause: Annotated[Cause | None, Body(description="Only those that failed for this cause.")] = None,
@@ -115,13 +116,14 @@ def evaluate(request: Request, response: Response, verbs: AsCaller, name: Name, 
 
 
 @router.post("/experiments/{name}/retrain", status_code=202, summary="Train a model on all data", responses=ACCEPTED)
+@takes_long
 def retrain(
     request: Request,
     response: Response,
     verbs: AsCaller,
     name: Name,
     trial: Annotated[
-        int | None,
+        Annotated[int, NoFlag] | None,
         Body(embed=True, description="With which trial's parameters; default: the best.", ge=1, le=2**31 - 1),
     ] = None,
     key: Key = None,
@@ -131,6 +133,7 @@ def retrain(
 
 
 @router.post("/experiments/{name}/predict", status_code=202, summary="Use a model on pictures", responses=ACCEPTED)
+@takes_long
 def predict(
     request: Request,
     response: Response,
@@ -151,6 +154,7 @@ def predict(
     summary="Make a folder of a model to hand over",
     responses=ACCEPTED,
 )
+@takes_long
 def export_model(request: Request, response: Response, verbs: AsCaller, name: Name, key: Key = None) -> Job:
     """Have weights, ONNX and a model card written: the files of the job, below `model`."""
     return accepted(request, response, verbs.export_model(name, key=key))

@@ -20,10 +20,10 @@ from tunewell.api.asked import (
     Number,
     Offset,
     Sort,
-    TheWatcher,
     Wanted,
 )
 from tunewell.api.document import FILE, LOG, WITHIN
+from tunewell.api.lanes import takes_long
 from tunewell.service.types import Artifact, ExportedTrial, LogPart, Page, Report, TrialDetails, TrialPage
 from tunewell.service.verbs import LOG_BYTES, MOST, PAGE
 
@@ -56,10 +56,13 @@ def reports(
     number: Number,
     attempt: Annotated[int | None, Query(description="Default: the latest that reported.", ge=1, le=2**31 - 1)] = None,
     after: Annotated[int | None, Query(description="Only behind this step.", ge=-(2**53), le=2**53)] = None,
+    points: Annotated[
+        int | None, Query(description="Of more than so many, about so many, evenly spaced, and the last.", ge=1)
+    ] = None,
     limit: Limit = MOST,
 ) -> Page[Report]:
     """Return reports by step; `next`, where there may be more, is the step to give as `after`."""
-    found = verbs.reports(name, number, attempt=attempt, after=after, limit=limit)
+    found = verbs.reports(name, number, attempt=attempt, after=after, points=points, limit=limit)
     return Page(items=found, next=str(found[-1].step) if len(found) == limit else None)
 
 
@@ -72,7 +75,6 @@ def reports(
 def log(
     request: Request,
     verbs: AsCaller,
-    watcher: TheWatcher,
     name: Name,
     number: Number,
     attempt: Attempt = None,
@@ -85,10 +87,11 @@ def log(
     def read(offset: int, limit: int) -> LogPart:
         return verbs.log(name, number, attempt=attempt, offset=offset, limit=limit)
 
-    return logs.answer(request, read, logs.Wanted(offset, limit, follow), watcher)
+    return logs.answer(request, read, logs.Wanted(offset, limit, follow))
 
 
 @router.get("/experiments/{name}/trials/{number}/artifacts", summary="List the files that a trial has left")
+@takes_long
 def artifacts(verbs: AsCaller, name: Name, number: Number, attempt: Attempt = None) -> Page[Artifact]:
     """Return the files that an attempt has left, by path."""
     return whole(verbs.artifacts(name, number, attempt=attempt))
@@ -100,13 +103,17 @@ def artifacts(verbs: AsCaller, name: Name, number: Number, attempt: Attempt = No
     response_class=Response,
     responses=FILE,
 )
-def artifact(verbs: AsCaller, name: Name, number: Number, path: FilePath, attempt: Attempt = None) -> Response:
+@takes_long
+def artifact(
+    request: Request, verbs: AsCaller, name: Name, number: Number, path: FilePath, attempt: Attempt = None
+) -> Response:
     """Return a file, to be saved: no browser shows it."""
     parts = verbs.artifact(name, number, path, attempt=attempt)
-    return streamed(parts, "application/octet-stream", path.rpartition("/")[2])
+    return streamed(request, parts, "application/octet-stream", path.rpartition("/")[2])
 
 
 @router.get("/experiments/{name}/export/trials", summary="List trials with their reports", openapi_extra=WITHIN)
+@takes_long
 def export_trials(
     verbs: AsCaller, name: Name, filter: Wanted, cursor: Cursor = None, limit: Limit = PAGE
 ) -> Page[ExportedTrial]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import partial
 from typing import Annotated
 
-from anyio.to_thread import run_sync
 from fastapi import APIRouter, Body, Path, Request, Response
 from starlette.requests import ClientDisconnect
 
@@ -12,8 +13,9 @@ from tunewell.api.answers import located, whole
 from tunewell.api.asked import LARGEST, AsCaller, Key, UploadId
 from tunewell.api.bodies import PART_BODY, pieces_of
 from tunewell.api.document import CREATED
+from tunewell.api.lanes import lanes_of, takes_long, whose
 from tunewell.api.sizes import takes
-from tunewell.service.types import Page, Upload
+from tunewell.service.types import NoFlag, Page, Upload
 
 router = APIRouter(tags=["uploads"])
 
@@ -33,7 +35,7 @@ def create_upload(
     response: Response,
     verbs: AsCaller,
     name: Annotated[str, Body(description="Name of the file, without folders.", max_length=255)],
-    size: Annotated[int, Body(description="Bytes of the whole.", ge=1, le=LARGEST)],
+    size: Annotated[int, NoFlag, Body(description="Bytes of the whole.", ge=1, le=LARGEST)],
     sha256: Annotated[str | None, Body(description="SHA-256 of the whole, in hexadecimal.", max_length=64)] = None,
     key: Key = None,
 ) -> Upload:
@@ -61,13 +63,19 @@ async def put_part(
 
     A part that begins anywhere but at `received_bytes` is refused; the problem's `facts` hold that number as `size`.
     """
-    try:
-        return await run_sync(verbs.put_part, id, offset, pieces_of(request), limiter=request.app.state.uploading)
-    except ClientDisconnect:  # nobody reads the answer
-        return await run_sync(verbs.upload, id)
+    lane, who = lanes_of(request).uploads, whose(request)
+    lane.turns.check(who)
+    async with lane.turns.turn(who):
+        upload = await lane.run(partial(verbs.put_part, id, offset, []))  # what can't be is refused before it comes
+        with suppress(ClientDisconnect):  # nobody reads the answer
+            async for piece in pieces_of(request):
+                upload = await lane.run(partial(verbs.put_part, id, offset, [piece]))
+                offset += len(piece)
+    return upload
 
 
 @router.post("/uploads/{id}/finish", summary="Finish an upload")
+@takes_long
 def finish_upload(verbs: AsCaller, id: UploadId) -> Upload:
     """Have it checked that everything has come, undamaged."""
     return verbs.finish_upload(id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Request, Response
 
@@ -14,7 +15,7 @@ from tunewell.console.pages.actions import done
 from tunewell.service.types import Caller, DataSet, DataSetView, Job
 from tunewell.service.verbs import Verbs
 from tunewell.spec.errors import NotFoundError
-from tunewell.spec.names import in_address
+from tunewell.spec.names import DATASET, called_by, in_address
 from tunewell.spec.states import JobState
 
 router = APIRouter()
@@ -49,6 +50,7 @@ def dataset(request: Request, verbs: AsCaller, caller: TheCaller, name: Name) ->
         "left_out": max(0, len(rows) - _CLASSES),
         "imbalance": _imbalance(rows),
         "sizes": _sizes(view),
+        "new_search": "/new?" + urlencode(_search_on(caller, one)),
         "may_change": _may_change(caller, one),
         "tasks": [task.name for task in verbs.tasks()],
     }
@@ -95,6 +97,12 @@ def _sizes(view: DataSetView | None) -> list[Row]:
         return []
     most = max(view.sizes.values())
     return [Row(name, (count,), count / most) for name, count in view.sizes.items()]
+
+
+def _search_on(caller: Caller, one: DataSet) -> dict[str, str]:
+    """Return the fields of a new search on a data set, as the form of it names them."""
+    task = {"task": one.job_task} if one.job_task is not None else {}
+    return {"data": DATASET + called_by(caller.name, one.name), **task}
 
 
 def _may_change(caller: Caller, one: DataSet) -> bool:

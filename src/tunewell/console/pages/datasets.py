@@ -14,7 +14,7 @@ from tunewell.console.page import Page, show
 from tunewell.console.pages.actions import done
 from tunewell.service.verbs import Verbs
 from tunewell.spec.errors import UserError
-from tunewell.spec.names import Visibility, in_address
+from tunewell.spec.names import Visibility, called_by, in_address
 
 router = APIRouter()
 
@@ -59,6 +59,7 @@ def datasets(
 def add_dataset(
     request: Request,
     verbs: AsCaller,
+    caller: TheCaller,
     name: Annotated[str, Form(max_length=151)],
     task: Annotated[str, Form(max_length=100)],
     visibility: Annotated[Visibility, Form()] = "team",
@@ -67,17 +68,19 @@ def add_dataset(
 ) -> Response:
     """Add a data set made of an upload or of a folder of the service's machine, and have it checked as a task reads it.
 
-    Whatever is wrong with the data, the data set is there then; its page says what can be done.
+    Whatever is wrong with the data, the data set is there then; its page says what can be done. Of an upload it is made
+    once, however often that is asked for: unpacking takes long, and the answer may be lost.
     """
-    made = verbs.add_dataset(name, upload=upload, folder=folder, visibility=visibility)
-    said = f"{made.name} is added. {_checked(verbs, in_address(made.name).replace('~', '/'), task)}"
+    key = f"of-upload-{upload}" if upload else None
+    made = verbs.add_dataset(name, upload=upload, folder=folder, visibility=visibility, key=key)
+    said = f"{made.name} is added. {_checked(verbs, called_by(caller.name, made.name), task, key)}"
     return done(request, said, f"/datasets/{in_address(made.name)}", leads=True)
 
 
-def _checked(verbs: Verbs, name: str, task: str) -> str:
+def _checked(verbs: Verbs, name: str, task: str, key: str | None) -> str:
     """Have a data set checked; say so, or why it can't be."""
     try:
-        verbs.check_dataset(name, task)
+        verbs.check_dataset(name, task, key=f"check-{key}" if key else None)
     except UserError as error:
         return f"It can't be checked: {error}"
     return "Every picture of it is being opened."

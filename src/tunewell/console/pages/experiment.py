@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
 
+from tunewell.api.answers import PICTURE_POLICY, streamed
 from tunewell.api.asked import AsCaller, Name, TheCaller
-from tunewell.console.files import FILE, file
-from tunewell.console.page import Page, show
+from tunewell.api.lanes import takes_long
+from tunewell.console.page import FILE, Page, packed, show
 from tunewell.console.trial_table import TrialTable
 from tunewell.console.words import REMEDIES
+from tunewell.reports.charts import picture
 from tunewell.reports.summary import CAUSES
 from tunewell.service.types import Caller, Chart, Experiment, TrialFilter
 from tunewell.service.verbs import ChartName, Verbs
@@ -26,6 +27,7 @@ from tunewell.spec.states import ExperimentState
 
 router = APIRouter()
 
+_NO_PICTURE = '<svg xmlns="http://www.w3.org/2000/svg"/>'
 #: Most parameters that have a chart of their own.
 SLICES = 12
 
@@ -43,6 +45,7 @@ PARTS = (
 
 
 @router.get("/experiments/{name}")
+@takes_long
 def experiment(request: Request, verbs: AsCaller, caller: TheCaller, name: Name) -> Response:
     """Return the page of an experiment."""
     overview = verbs.overview(name)
@@ -101,17 +104,27 @@ def _charts(verbs: Verbs, name: str, table: TrialTable, over: str) -> dict[str, 
 
 
 @router.get("/experiments/{name}/export", tags=FILE)
+@takes_long
 def export(request: Request, verbs: AsCaller, name: Name, format: Literal["csv", "json"] = "csv") -> Response:
     """Return all trials, or those that the address wants, as a file."""
     parts = verbs.export(name, format, filter=TrialFilter.from_query(request.query_params.multi_items()))
-    first = next(parts, "")  # what is wrong is told before an answer begins
-    return file(itertools.chain([first], parts), f"{own_name(name)}.{format}")
+    return streamed(request, parts, "application/octet-stream", f"{own_name(name)}.{format}")
 
 
 @router.get("/experiments/{name}/report", tags=FILE)
-def report(verbs: AsCaller, name: Name) -> Response:
+@takes_long
+def report(request: Request, verbs: AsCaller, name: Name) -> Response:
     """Return the report as a file: it has scripts of its own, which are nothing for this origin."""
-    return file([verbs.report(name)], f"{own_name(name)}.html")
+    return streamed(request, iter([verbs.report(name)]), "application/octet-stream", f"{own_name(name)}.html")
+
+
+@router.get("/experiments/{name}/ribbon.svg", tags=FILE)
+@takes_long
+def ribbon(request: Request, verbs: AsCaller, name: Name) -> Response:
+    """Return the strip of a search as a picture for lists, which ask anew when what it shows has changed."""
+    drawn = verbs.chart(name, "ribbon")
+    headers = {"Content-Security-Policy": PICTURE_POLICY, "Cache-Control": "private, max-age=86400"}
+    return packed(request, picture(drawn.svg) if drawn.svg is not None else _NO_PICTURE, "image/svg+xml", headers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,10 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request, Response
 
-from tunewell.api.asked import AsCaller, Text
+from tunewell.api.asked import AsCaller, Text, TheCaller
 from tunewell.console.page import Page, show
+from tunewell.service.types import ExperimentSummary
+from tunewell.spec.names import called_by
 from tunewell.spec.states import FINAL_EXPERIMENT_STATES, ExperimentState
 
 router = APIRouter()
@@ -28,6 +30,7 @@ GROUPS: dict[str, tuple[ExperimentState, ...] | None] = {
 def experiments(
     request: Request,
     verbs: AsCaller,
+    caller: TheCaller,
     search: Text = "",
     state: Text = "",
     owner: Text = "",
@@ -51,6 +54,12 @@ def experiments(
 
     context = {
         "found": found,
+        "ribbons": {one.name: _looks(one) for one in found.items if any(one.trials.values())},
+        "left": {
+            one.name: verbs.overview(called_by(caller.name, one.name), 1).remaining_seconds
+            for one in found.items
+            if one.running
+        },
         "chosen": chosen,
         "groups": GROUPS,
         "link": link,
@@ -58,3 +67,9 @@ def experiments(
         "is_narrowed": any(chosen.values()),
     }
     return show(request, Page("experiments.html.j2", "Experiments", ("experiments",), context, follows=("*",)))
+
+
+def _looks(one: ExperimentSummary) -> str:
+    """Return what differs whenever the strip of a search looks different."""
+    best = one.best.number if one.best is not None else 0
+    return "-".join(map(str, (best, one.max_trials, *one.trials.values())))

@@ -12,7 +12,9 @@ from starlette.datastructures import UploadFile
 from starlette.responses import JSONResponse, RedirectResponse
 
 from tunewell.api.asked import AsCaller, TheCaller, prefers_json
+from tunewell.api.lanes import takes_long
 from tunewell.api.looking import only_looks
+from tunewell.api.problems import of_error
 from tunewell.api.sizes import takes
 from tunewell.console import forms
 from tunewell.console.forms import COMMAND, SEARCH
@@ -126,6 +128,7 @@ def look_again(request: Request) -> Response:
 
 @router.post("/new/look")
 @only_looks
+@takes_long
 def look_at(request: Request, verbs: AsCaller, caller: TheCaller, sent: Annotated[Sent, Depends(_sent)]) -> Response:
     """Return the form after what a button does to its fields, with what is wrong, and what follows from it."""
     found = look(verbs, caller.name, _changed(sent), strict=sent.act == "check")
@@ -134,8 +137,10 @@ def look_at(request: Request, verbs: AsCaller, caller: TheCaller, sent: Annotate
 
 @router.post("/new")
 @takes(_BODY_BYTES)
+@takes_long
 def create(request: Request, verbs: AsCaller, caller: TheCaller, sent: Annotated[Sent, Depends(_sent)]) -> Response:
     """Start the search, or take a program that comes with the form; else say what is wrong."""
+    status = 200
     try:
         if sent.act == "upload":
             sent.fields["code"] = _code_of(verbs, sent.archive)
@@ -145,9 +150,10 @@ def create(request: Request, verbs: AsCaller, caller: TheCaller, sent: Annotated
             if found.checked is not None:
                 new: Fresh = "never" if sent.fields.get("name", "").strip() else "always"
                 return _started(request, verbs.create(found.spec, new=new, key=sent.key or None))
+            status = 422
     except UserError as error:
-        found = look(verbs, caller.name, sent.fields, strict=True, also=error.parts)
-    return _answer(request, verbs, caller, found, key=sent.key)
+        found, status = look(verbs, caller.name, sent.fields, strict=True, also=error.parts), of_error(error).status
+    return _answer(request, verbs, caller, found, key=sent.key, status=status)
 
 
 def _changed(sent: Sent) -> dict[str, str]:
@@ -183,7 +189,14 @@ def _started(request: Request, made: Submission) -> Response:
 
 
 def _answer(
-    request: Request, verbs: Verbs, caller: Caller, found: Look, *, key: str = "", environment: tuple[str, ...] = ()
+    request: Request,
+    verbs: Verbs,
+    caller: Caller,
+    found: Look,
+    *,
+    key: str = "",
+    environment: tuple[str, ...] = (),
+    status: int = 200,
 ) -> Response:
     fields, tasks = found.fields, {task.name: task for task in verbs.tasks()}
     experiments, data = verbs.experiments(limit=_OFFERED).items, fields.get("data", "")
@@ -212,7 +225,7 @@ def _answer(
         "called": CALLED,
         "pairs": lambda words: [(word, word) for word in words],
     }
-    return show(request, Page("new-search.html.j2", "New search", PARTS, context))
+    return show(request, Page("new-search.html.j2", "New search", PARTS, context, status=status))
 
 
 def _data_sets(verbs: Verbs, caller: Caller, fields: forms.Fields) -> list[tuple[str, str]]:

@@ -4,26 +4,39 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Request, Response
+from fastapi import APIRouter, Form, Path, Request, Response, UploadFile
 
-from tunewell.api.asked import AsCaller, Name, TheCaller
+from tunewell.api.answers import SANDBOXED, streamed
+from tunewell.api.asked import AsCaller, JobId, Name, TheCaller
+from tunewell.api.lanes import takes_long
 from tunewell.api.settings import BASE
-from tunewell.console.page import Page, root, show
+from tunewell.api.sizes import takes
+from tunewell.client.shipping import send_file
+from tunewell.console.page import FILE, Page, root, show
 from tunewell.console.pages.actions import done
 from tunewell.console.results.chosen import Chosen
 from tunewell.console.results.comparison import Comparison, compare
 from tunewell.console.results.details import details_of
+from tunewell.console.results.predictions import Predictions, predictions_of
 from tunewell.console.results.recipes import recipes
-from tunewell.console.results.work import Rights, epochs_of, latest
-from tunewell.service.types import Caller, Experiment, JobKind, SearchResult, TrialResult
+from tunewell.console.results.work import Rights, Work, latest
+from tunewell.service.tars import Member, tar
+from tunewell.service.types import Artifact, Caller, Experiment, JobKind, SearchResult, TrialResult
 from tunewell.service.verbs import Verbs
-from tunewell.spec.names import in_address
+from tunewell.spec.errors import NotFoundError
+from tunewell.spec.names import in_address, own_name
+from tunewell.spec.states import JobState
 
 router = APIRouter()
 
 _HEAD, _WORK = ("results-head", "results-best"), ("results-train", "results-try", "results-take", "results-parameters")
+#: Where the folder to hand over is among the files of its job.
+_MODEL = "model/"
+#: Bytes of a picture that a form sends without scripts, which send it by parts.
+_PICTURE_BYTES = 256 << 20
 _KINDS: Mapping[str, JobKind] = {
     "evaluate": "evaluate",
     "retrain": "retrain",
@@ -33,10 +46,11 @@ _KINDS: Mapping[str, JobKind] = {
 
 
 @router.get("/experiments/{name}/results")
+@takes_long
 def results(request: Request, verbs: AsCaller, caller: TheCaller, name: Name) -> Response:
     """Return what a search has brought."""
     one = verbs.experiment(name)
-    result = verbs.result(one.name)
+    result = verbs.result(name)
     here = f"{root(request)}/experiments/{in_address(one.name)}"
     context: dict[str, Any] = {
         "one": one,
@@ -48,28 +62,32 @@ def results(request: Request, verbs: AsCaller, caller: TheCaller, name: Name) ->
     title = f"Results of {one.name}"
     if result.best is None:
         return show(request, Page("results-none.html.j2", title, ("results-head",), context, follows=(one.name,)))
-    harvest = _harvest(verbs, caller, one, result, Chosen.from_query(request.query_params))
+    harvest = _harvest(verbs, caller, name, one, result, Chosen.from_query(request.query_params))
     open_jobs = [f"job:{work.job.id}" for work in harvest["work"].values() if work is not None and work.is_open]
     parts = (*_HEAD, *_WORK, "results-evaluation")
     page = Page("results.html.j2", title, parts, {**context, **harvest}, follows=(one.name, *open_jobs))
     return show(request, page)
 
 
-def _harvest(verbs: Verbs, caller: Caller, one: Experiment, result: SearchResult, chosen: Chosen) -> dict[str, Any]:
-    """Return what the page shows of a search with a result."""
+def _harvest(
+    verbs: Verbs, caller: Caller, name: str, one: Experiment, result: SearchResult, chosen: Chosen
+) -> dict[str, Any]:
+    """Return what the page shows of a search with a result, which the caller calls `name`."""
     assert result.best is not None
-    figures = {found.number: found.figures for found in verbs.evaluations(one.name, details=False)}
+    figures = {found.number: found.figures for found in verbs.evaluations(name, details=False)}
     shown = chosen.trial if chosen.trial in figures else _first_evaluated(result, figures)
-    evaluation = _evaluation(verbs, one.name, shown)
+    evaluation = _evaluation(verbs, name, shown)
     details = details_of(evaluation, chosen)
     counts = {split: measured["count"] for split, measured in evaluation.items() if measured and "count" in measured}
-    unit = details.report.unit if details is not None else "picture"
+    unit = None
+    if one.spec.get("task"):
+        unit = details.report.unit if details is not None else "picture"
     comparison = compare(result, figures, counts, unit)
     taken = _trial(comparison, chosen.trial) or result.best
-    epochs = epochs_of(taken.parameters)
+    rights = Rights.of(caller, one)
     work = {
-        name: latest(verbs, one.name, kind, caller if name == "predict" else None, epochs)
-        for name, kind in _KINDS.items()
+        verb: latest(verbs, name, kind, comparison.trials, caller if verb == "predict" else None)
+        for verb, kind in _KINDS.items()
     }
     return {
         "chosen": chosen,
@@ -79,14 +97,15 @@ def _harvest(verbs: Verbs, caller: Caller, one: Experiment, result: SearchResult
         "details": details,
         "taken": taken,
         "recipes": recipes(taken.parameters, taken.number, one.name),
-        "models": {model.kind for model in verbs.models(one.name)},
+        "models": {model.kind for model in verbs.models(name)},
         "work": work,
-        "rights": Rights.of(caller, one),
+        "rights": rights,
+        "predictions": _predictions(verbs, work["predict"]),
+        "handed_over": _handed_over(verbs, work["export"]),
         "is_task": bool(one.spec.get("task")),
         "is_function": bool(one.spec.get("function")),
-        "is_command": bool(one.spec.get("command")),
         "command": shlex.join(result.command),
-        "left": () if one.spec.get("task") else verbs.artifacts(one.name, result.best.number),
+        "left": () if one.spec.get("task") else verbs.artifacts(name, result.best.number),
     }
 
 
@@ -102,6 +121,59 @@ def _evaluation(verbs: Verbs, name: str, trial: int | None) -> Mapping[str, Any]
 
 def _trial(comparison: Comparison, number: int | None) -> TrialResult | None:
     return next((trial for trial in comparison.trials if trial.number == number), None)
+
+
+def _predictions(verbs: Verbs, work: Work | None) -> Predictions:
+    if work is None or not work.has_succeeded:
+        return Predictions((), 0)
+    try:
+        return predictions_of(verbs.job_artifact(work.job.id, "predictions.json"))
+    except NotFoundError:  # its folder was tidied away
+        return Predictions((), 0)
+
+
+def _handed_over(verbs: Verbs, work: Work | None) -> list[Artifact]:
+    """Return the files of the folder to hand over; none while there is none."""
+    if work is None or not work.has_succeeded:
+        return []
+    return [file for file in verbs.job_artifacts(work.job.id) if file.path.startswith(_MODEL)]
+
+
+@router.get("/experiments/{name}/hand-over.tar", tags=FILE)
+@takes_long
+def hand_over(request: Request, verbs: AsCaller, name: Name) -> Response:
+    """Return the folder to hand over that was written last, as an archive."""
+    one = verbs.experiment(name)
+    found = verbs.jobs(experiment=name, kind="export-model", states=(JobState.SUCCEEDED,), limit=1).items
+    files = [file for job in found for file in verbs.job_artifacts(job.id) if file.path.startswith(_MODEL)]
+    if not files:
+        raise NotFoundError(f"Experiment '{one.name}' has no folder to hand over", remedy="Have one written")
+    folder = f"{own_name(one.name)}-model"
+    members = (
+        Member(
+            f"{folder}/{file.path.removeprefix(_MODEL)}",
+            file.size_bytes,
+            file.modified_at.timestamp(),
+            partial(verbs.job_artifact, found[0].id, file.path),
+        )
+        for file in files
+    )
+    return streamed(request, tar(members), "application/x-tar", f"{folder}.tar")
+
+
+@router.get("/jobs/{id}/previews/{number}", tags=FILE)
+def preview(verbs: AsCaller, id: JobId, number: Annotated[int, Path(ge=0, le=999)]) -> Response:
+    """Return the small picture that a prediction has kept of one that was sent."""
+    content = b"".join(verbs.job_artifact(id, f"previews/{number}.jpg"))
+    return Response(content, headers={**SANDBOXED, "Cache-Control": "private, max-age=86400"}, media_type="image/jpeg")
+
+
+@router.post("/experiments/{name}/predict-picture")
+@takes(_PICTURE_BYTES)
+def predict_picture(request: Request, verbs: AsCaller, name: Name, picture: UploadFile) -> Response:
+    """Have the model used on a picture, or an archive of them, that a form sends in one piece."""
+    verbs.predict(name, upload=send_file(verbs, picture.filename or "picture", picture.file))
+    return done(request, "The model looks at it.", _here(name, "try"))
 
 
 @router.post("/experiments/{name}/evaluate")

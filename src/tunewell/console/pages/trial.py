@@ -12,11 +12,11 @@ from fastapi import APIRouter, Request, Response
 
 from tunewell.api.asked import AsCaller, Attempt, Name, Number, Text
 from tunewell.api.settings import BASE
-from tunewell.console import curves
 from tunewell.console.causes import remedy, sentence
 from tunewell.console.events import told
 from tunewell.console.output import NO_FILES, Files, Log, files_at
 from tunewell.console.page import Page, root, show
+from tunewell.reports.charts import metric_curve
 from tunewell.service.types import Experiment, Report, SearchResult, TrialDetails
 from tunewell.service.verbs import MOST, Verbs
 from tunewell.spec.errors import NotFoundError
@@ -27,8 +27,8 @@ from tunewell.spec.names import in_address, own_name
 router = APIRouter()
 
 PARTS = ("trial-head", "trial-figures", "trial-parameters", "trial-metrics", "trial-life", "trial-files", "trial-log")
-#: Most reports of a trial that are read for its curves; those behind are left out.
-MOST_REPORTS = 20 * MOST
+#: About so many reports of a trial are read at most: for its curves that is enough.
+REPORTS = MOST // 2
 
 
 @router.get("/experiments/{name}/trials/{number}")
@@ -48,8 +48,8 @@ def trial(
     this = verbs.trial(name, number)
     one, result = verbs.experiment(name), verbs.result(name)
     best = result.best if result.best and result.best.number != number else None
-    reports = _reports(verbs, name, number)
-    best_reports = _reports(verbs, name, best.number) if best else []
+    reports = verbs.reports(name, number, points=REPORTS)
+    best_reports = verbs.reports(name, best.number, points=REPORTS) if best else ()
     drawn = metric or one.objective.metric
     here = f"/experiments/{in_address(one.name)}/trials/{number}"
     chosen = _chosen(this, attempt)
@@ -64,7 +64,9 @@ def trial(
         "metrics": _metrics(reports, best_reports),
         "metric": drawn,
         "latest": _latest(reports).get(one.objective.metric),
-        "curve": curves.draw(drawn, _curve(reports, drawn), _curve(best_reports, drawn), best.number if best else None),
+        "curve": metric_curve(
+            drawn, _curve(reports, drawn), _curve(best_reports, drawn), best.number if best else None
+        ),
         "events": [(event, told(event)) for event in verbs.events(name, trial=number)],
         "chosen": chosen,
         "files": _files(request, verbs, name, number, chosen, here),
@@ -126,15 +128,6 @@ class Measured:
     value: float | None
     step: int
     best: float | None
-
-
-def _reports(verbs: Verbs, name: str, number: int) -> list[Report]:
-    found: list[Report] = []
-    while part := verbs.reports(name, number, after=found[-1].step if found else None):
-        found += part
-        if len(part) < MOST or len(found) >= MOST_REPORTS:
-            break
-    return found
 
 
 def _latest(reports: Sequence[Report]) -> dict[str, tuple[float | None, int]]:

@@ -15,6 +15,9 @@ from tunewell.spec.errors import count
 
 #: Metrics that are shares of the items that were judged rightly: each item counts as 0 or 1.
 _SHARES = ("accuracy", "top_5_accuracy", "subset_accuracy")
+#: Most other measures that are compared; means of another kind than the first are for the detailed evaluation.
+_MEASURES = 5
+_MEANS = ("macro_", "weighted_")
 #: From how many standard errors on a gain is more than chance does, mostly.
 _CLEAR = 2.0
 
@@ -70,6 +73,8 @@ class Comparison:
 
     trials: tuple[TrialResult, ...]
     default: int | None
+    #: The objective, as people call it.
+    metric: str
     groups: tuple[Group, ...]
     #: Gain of the best trial on the validation data, and on the test data.
     gain: Gain | None
@@ -82,14 +87,14 @@ class Comparison:
     same: Mapping[str, Any]
 
 
-def compare(result: SearchResult, figures: Figures, counts: Mapping[str, int], unit: str = "picture") -> Comparison:
+def compare(result: SearchResult, figures: Figures, counts: Mapping[str, int], unit: str | None) -> Comparison:
     """Lay the best trials side by side.
 
     Args:
         result: of the search; it has a best trial.
         figures: of the trials that were evaluated.
         counts: number of items of each split, as far as it is known.
-        unit: what an item is.
+        unit: what an item is; None for trainings that alone know what they measure on.
     """
     default, metric = result.default, result.objective.metric
     trials = result.top
@@ -104,6 +109,7 @@ def compare(result: SearchResult, figures: Figures, counts: Mapping[str, int], u
     return Comparison(
         trials=trials,
         default=default.number if default is not None else None,
+        metric=measure_title(metric),
         groups=tuple(group for group in groups if group.rows),
         gain=gain,
         test_gain=test_gain,
@@ -152,7 +158,7 @@ def _split(
     figures: Figures,
     values: Mapping[int, float],
     judge: _Judge,
-    unit: str,
+    unit: str | None,
 ) -> Group:
     metric = judge.objective.metric
     rows = []
@@ -165,9 +171,11 @@ def _split(
     if any(gains):
         rows.append(Row("over the default", tuple(map(_gain_cell, gains))))
     measured = [figures.get(trial.number, {}).get(split, {}) for trial in trials]
-    for name in dict.fromkeys(name for one in sorted(measured, key=len, reverse=True) for name in one):
-        if name != metric:
-            rows.append(Row(measure_title(name), tuple(Cell(format.number(one.get(name))) for one in measured)))
+    names = dict.fromkeys(name for one in sorted(measured, key=len, reverse=True) for name in one)
+    for name in [name for name in names if name != metric and not name.startswith(_MEANS)][:_MEASURES]:
+        rows.append(Row(measure_title(name), tuple(Cell(format.number(one.get(name))) for one in measured)))
+    if unit is None:
+        return Group("Value", tuple(rows))
     amount = judge.counts.get(split)
     return Group(SPLIT_TITLES[split] + (f", {count(amount, unit)}" if amount else ""), tuple(rows))
 
@@ -218,23 +226,30 @@ def _parameter_cell(trial: TrialResult, default: TrialResult | None, name: str) 
 
 
 def _notes(
-    metric: str, gain: Gain | None, test_gain: Gain | None, counts: Mapping[str, int], unit: str
-) -> Sequence[str]:
+    metric: str, gain: Gain | None, test_gain: Gain | None, counts: Mapping[str, int], unit: str | None
+) -> list[str]:
+    """Return how the gain is to be read; nothing where there is none."""
     if gain is None:
         return []
-    notes = []
-    if gain.error is not None or (test_gain is not None and test_gain.error is not None):
-        amounts = {"val": "n = {} in validation", "test": "n = {} in the test"}
-        known = " and ".join(text.format(counts[split]) for split, text in amounts.items() if split in counts)
-        notes.append(
-            "± is one standard error of the difference of two accuracies p and q: √((p(1 − p) + q(1 − q)) / n), "
-            f"with the number of {unit}s {known}, as if each had been measured on {unit}s of its own."
-        )
-    else:
-        reason = f"the number of {unit}s does not tell how far chance moves {measure_title(metric)}"
-        if metric in _SHARES:
-            reason = "nobody has counted what it was measured on: the detailed evaluation does"
-        notes.append(f"The gain has no uncertainty here: {reason}.")
+    if unit is None:
+        return [
+            "The gain has no uncertainty here: nothing tells how many items the program has measured it on.",
+            "The best was chosen by these very values, which flatters its gain.",
+        ]
     told = "The best was chosen on the validation data, which flatters its gain there"
-    notes.append(f"{told}; the test data have chosen nothing." if test_gain is not None else f"{told}.")
-    return notes
+    chosen = f"{told}; the test data have chosen nothing." if test_gain is not None else f"{told}."
+    if metric not in _SHARES:
+        name = measure_title(metric)
+        return [
+            f"The gain has no uncertainty: the number of {unit}s does not tell how far chance moves {name}.",
+            chosen,
+        ]
+    if gain.error is None:
+        return [f"The detailed evaluation counts the {unit}s, and with them says how sure the gain is.", chosen]
+    amounts = {"val": "{} in validation", "test": "{} in the test"}
+    known = " and ".join(text.format(counts[split]) for split, text in amounts.items() if split in counts)
+    error = (
+        "± is one standard error of the difference of two accuracies p and q, √((p(1 − p) + q(1 − q)) / n) with "
+        f"n {unit}s ({known}), as if each had been measured on {unit}s of its own."
+    )
+    return [error, chosen]

@@ -10,10 +10,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunewell.console.results.chosen import Chosen
-from tunewell.reports.evaluations import SPLIT_TITLES, SplitReport, confusion_classes, is_embedded, split_report
+from tunewell.reports.evaluations import (
+    SPLIT_TITLES,
+    SplitReport,
+    confusion_classes,
+    is_embedded,
+    measures_of,
+    split_report,
+)
 
 #: More classes make no table that can be read: the pairs that are most confused stand for it.
 MOST_CLASSES = 30
+#: Characters of a name that fits above a column.
+_SHORT = 3
 #: Strengths of a cell's colour.
 _STRENGTHS = 8
 
@@ -82,6 +91,10 @@ class Details:
     own_threshold: float | None
     #: Whether there are pictures of any cell of the matrix.
     has_pictures: bool
+    #: Measure → its value on each of `splits`.
+    measures: Mapping[str, Sequence[float | None]]
+    #: Whether names of classes are too long to stand upright.
+    has_long_names: bool
     #: Names of a true and a predicted class → the cell, as an address has it, if there are pictures of it.
     cells: Mapping[tuple[str, str], str]
 
@@ -115,6 +128,8 @@ def details_of(evaluation: Mapping[str, Mapping[str, Any] | None], chosen: Chose
         own_threshold=measured.get("score_threshold"),
         columns=_columns(report),
         has_pictures=bool(places),
+        measures=measures_of([evaluation[name] or {} for name in present]),
+        has_long_names=any(len(name) > _SHORT for name in names),
         cells={(names[true], names[predicted]): f"{true}-{predicted}" for true, predicted in places},
     )
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from tunewell.service.types import Caller, Experiment, Job, JobKind
+from tunewell.service.types import Caller, Experiment, Job, JobKind, TrialResult
 from tunewell.service.verbs import Verbs
 from tunewell.spec.states import JobState
 
@@ -36,7 +35,7 @@ class Work:
 
 
 def latest(
-    verbs: Verbs, name: str, kind: JobKind, caller: Caller | None = None, epochs: float | None = None
+    verbs: Verbs, name: str, kind: JobKind, trials: Sequence[TrialResult], caller: Caller | None = None
 ) -> Work | None:
     """Return the latest job of a kind about an experiment; None: there is none.
 
@@ -44,27 +43,29 @@ def latest(
         verbs: whom to ask.
         name: of the experiment.
         kind: of the job.
+        trials: those that it may train with.
         caller: only theirs.
-        epochs: how many there are in a training.
     """
     limit = 1 if caller is None else _LOOKED_THROUGH
     found: Iterable[Job] = verbs.jobs(experiment=name, kind=kind, limit=limit).items
     job = next((job for job in found if caller is None or job.caller == caller.name), None)
-    return None if job is None else Work(job, *_progress(job, epochs))
+    return None if job is None else Work(job, *_progress(job, trials))
 
 
-def _progress(job: Job, epochs: float | None) -> tuple[str, float | None]:
+def _progress(job: Job, trials: Sequence[TrialResult]) -> tuple[str, float | None]:
     """Return what a job is doing, and the share that is done."""
     known = dict(job.progress)
     step = known.pop("step", None)
-    if job.kind == "retrain":
-        if step is None:
-            return "", None
-        if not epochs:
-            return f"step {step:.0f}", None
-        return f"epoch {step:.0f} of {epochs:.0f}", min(step / epochs, 1.0)
-    shares = [(name, share) for name, share in known.items() if 0 <= share <= 1]
-    return shares[-1] if shares else ("", None)
+    if job.kind != "retrain":
+        shares = [(name, share) for name, share in known.items() if 0 <= share <= 1]
+        return shares[-1] if shares else ("", None)
+    if step is None:
+        return "", None
+    number = job.arguments.get("trial")
+    epochs = next((trial.parameters.get("epochs") for trial in trials if trial.number == number), None)
+    if not isinstance(epochs, int | float) or epochs < 1:
+        return f"step {step:.0f}", None
+    return f"epoch {step:.0f} of {epochs:.0f}", min(step / epochs, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +86,3 @@ class Rights:
         if caller.role == "administrator" or caller.name == one.owner:
             return cls(True, True)
         return cls(False, True, f"This search belongs to {one.owner}, who alone has it evaluated and trained.")
-
-
-def epochs_of(parameters: Mapping[str, Any]) -> float | None:
-    """Return how many epochs a training has with these parameters; None: they do not say so."""
-    epochs = parameters.get("epochs")
-    return float(epochs) if isinstance(epochs, int | float) and epochs > 0 else None

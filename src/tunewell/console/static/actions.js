@@ -34,6 +34,7 @@ if (kept) {
 
 /** Send what a form would send, and say what came of it, what is wrong in the form itself; return whether it is done. */
 export async function act(address, body, form) {
+  document.body.dataset.acting = "";
   try {
     const response = await fetch(address, { method: "POST", body, headers: { accept: "application/json" } });
     const { said, undo, then, ...problem } = await response.json();
@@ -43,9 +44,11 @@ export async function act(address, body, form) {
     }
     if (response.ok) say(said, { undo });
     else refuse(problem, form);
+    delete document.body.dataset.acting;
     look();
     return response.ok;
   } catch {
+    delete document.body.dataset.acting;
     say("The service can't be reached just now. Nothing was changed, as far as this page knows.", { wrong: true });
     return false;
   }

@@ -28,7 +28,7 @@ async function walk(entry, above, found) {
   for (;;) {
     const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
     if (!some.length) return;
-    for (const one of some) await walk(one, `${path}/`, found);
+    await Promise.all(some.map((one) => walk(one, `${path}/`, found)));
   }
 }
 

@@ -9,7 +9,7 @@ const panel = document.getElementById("add");
 const find = (name) => panel.querySelector(`[data-${name}]`);
 const [drop, form, sending, problem] = ["drop", "send", "sending", "problem"].map(find);
 const bar = sending.querySelector("progress");
-let file, uploading = null, upload;
+let file, uploading = null, going;
 
 function showOnly(stage) {
   for (const one of [drop, form, sending]) one.hidden = one !== stage;
@@ -61,19 +61,21 @@ addEventListener("drop", async (event) => {
   event.preventDefault();
   drop.classList.remove("over");
   if (uploading) return;
+  const title = drop.querySelector("b"), before = title.textContent;
+  title.textContent = "Reading …";
   try {
     take(await filesIn(event.dataTransfer));
   } catch {
     complain(new Error("It can't be read. Choose it by the button instead."));
   }
+  title.textContent = before;
 });
 find("cancel").addEventListener("click", () => ((problem.textContent = ""), showOnly(drop)));
 
 // Sending ----------------------------------------------------------------------------------------------------
 
-function told({ state, id, sent, speed }) {
-  upload = id ?? upload;
-  for (const one of document.querySelectorAll("[data-upload]")) one.hidden = one.dataset.upload === upload;
+function show({ state, id, sent, speed }) {
+  for (const one of document.querySelectorAll("[data-upload]")) one.hidden = one.dataset.upload === id;
   find("doing").textContent = state === "lost" ? "The service can't be reached. It goes on by itself." : `Sending ${file.name}`;
   if (state === "lost") return;
   bar.value = sent / file.size;
@@ -81,32 +83,39 @@ function told({ state, id, sent, speed }) {
   find("figures").textContent = `${size(sent)} of ${size(file.size)}${left}`;
 }
 
+/** Send what is chosen, and have a data set made of it; return the upload's id if that is stopped before. */
 async function go() {
-  const fields = new FormData(form);
+  const fields = new FormData(form), mine = new AbortController(), { signal } = mine;
   const button = find("pause");
-  uploading = new AbortController();
+  let upload;
+  const told = (news) => {
+    upload = news.id ?? upload;
+    if (!signal.aborted) show({ ...news, id: upload });
+  };
+  uploading = mine;
   problem.textContent = "";
   button.textContent = "Pause";
   button.hidden = false;
   showOnly(sending);
   try {
-    await refuseTaken(fields.get("name"), uploading.signal);
-    upload = await send(file, { signal: uploading.signal, told });
+    await refuseTaken(fields.get("name"), signal);
+    upload = await send(file, { signal, told });
     find("doing").textContent = "All has come. It is being unpacked.";
     find("figures").textContent = "";
     bar.removeAttribute("value");
     button.hidden = true;
     fields.set("upload", upload);
-    const { said, then } = await ask("POST", form.action, { form: new URLSearchParams(fields), signal: uploading.signal });
+    const { said, then } = await ask("POST", form.action, { form: new URLSearchParams(fields), signal });
     settle(upload);
     uploading = null;
     leave(then, { text: said });
   } catch (error) {
-    const paused = uploading?.signal.aborted;
-    uploading = null;
-    if (paused) return;
-    await fail(error);
+    if (!signal.aborted) {
+      uploading = null;
+      await fail(error, upload);
+    }
   }
+  return upload;
 }
 
 async function refuseTaken(name, signal) {
@@ -115,7 +124,7 @@ async function refuseTaken(name, signal) {
   throw new Refused({ field: "name", detail: `A data set named '${name}' exists already.`, remedy: "Choose another name." });
 }
 
-async function fail(error) {
+async function fail(error, upload) {
   complain(error);
   if (!(error instanceof Refused) || error.field === "name" || error.status === 401) {
     showOnly(form);
@@ -128,19 +137,22 @@ async function fail(error) {
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  go();
+  going = go();
 });
 find("pause").addEventListener("click", ({ target }) => {
-  if (!uploading) return go();
+  if (!uploading) return (going = go());
   uploading.abort();
+  uploading = null;
   target.textContent = "Go on";
   find("doing").textContent = "Paused. What has come stays for a day.";
 });
-find("stop").addEventListener("click", () => {
+find("stop").addEventListener("click", async () => {
+  const last = going;
   uploading?.abort();
-  if (upload) forget(upload);
-  upload = undefined;
+  uploading = null;
   showOnly(drop);
+  const upload = await last; // it may only now hear which one it is
+  if (upload) forget(upload);
 });
 addEventListener("beforeunload", (event) => uploading && event.preventDefault());
 drop.hidden = false;

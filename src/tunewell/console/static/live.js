@@ -14,8 +14,21 @@ let looked = 0, busy = null, wanted = false, timer;
 
 const parts = () => [...document.querySelectorAll("[data-part]")];
 
-/** Show a page of this kind at an address: the parts that differ from those that are shown. */
-export async function show(address, { signal } = {}) {
+/** What is asked for at the moment: an address that was chosen, or what is new at this one. */
+let question = null;
+
+/** Show a page of this kind at an address: the parts that differ from those that are shown. The latest one counts. */
+export async function show(address) {
+  question?.over.abort();
+  const mine = (question = { over: new AbortController() });
+  try {
+    await ask(address, mine.over.signal);
+  } finally {
+    if (question === mine) question = null;
+  }
+}
+
+async function ask(address, signal) {
   const have = parts().map((part) => part.dataset.stamp).join(",");
   const response = await fetch(address, { headers: { "X-Have": have || "none", accept: "application/json, text/html" }, signal });
   if (response.redirected || !response.headers.get("content-type")?.startsWith("application/json")) {
@@ -24,6 +37,7 @@ export async function show(address, { signal } = {}) {
   }
   const news = await response.json();
   if (!news.parts) throw new Error(news.detail ?? `${response.status}`);
+  signal.throwIfAborted();
   for (const part of parts()) {
     const name = part.dataset.part;
     if (name in news.parts) fill(part, news.parts[name]);
@@ -49,7 +63,8 @@ export function look() {
 async function update() {
   timer = undefined;
   if (document.hidden && performance.now() - looked < HIDDEN_GAP) return;
-  if ("dragging" in document.body.dataset) return look(); // nothing moves below a pointer
+  // Nothing moves below a pointer, what was chosen comes first, and what is being done may lead elsewhere.
+  if ("dragging" in document.body.dataset || "acting" in document.body.dataset || question) return look();
   wanted = false;
   looked = performance.now();
   busy = show(location.href).then(tell, () => setTimeout(look, 2000));

@@ -1,14 +1,10 @@
 // Links and forms that only choose what is shown (`?…`) change the parts that differ, and the address.
 import { show, tell } from "./live.js";
 
-let busy;
-
 /** Show another address of this page; `replace` its entry in the history instead of adding one. */
 export async function go(address, { push = true, replace = false } = {}) {
-  busy?.abort();
-  busy = new AbortController();
   try {
-    await show(address, busy);
+    await show(address);
     if (replace) history.replaceState(null, "", address);
     else if (push) history.pushState(null, "", address);
     tell();

@@ -1,7 +1,7 @@
 // The form of a new search: checked by the planner while it is filled in, kept as a draft, sent with its program.
 import { say } from "./actions.js";
+import { chosen, filesIn, filesOf } from "./chosen.js";
 import { fill } from "./morph.js";
-import { filesOf, packed } from "./packing.js";
 import { ask, send, settle } from "./sending.js";
 
 /** How long nothing is typed before the planner looks, in milliseconds. */
@@ -127,63 +127,52 @@ document.querySelector("[data-afresh]").addEventListener("click", () => localSto
 
 // The program -----------------------------------------------------------------------------------------------
 
-async function take(entries, name) {
+/** What is left out of every program, beside what is left out of every folder. */
+const LEFT_OUT = /(^|\/)(__pycache__|node_modules)\/|\.pyc$/;
+
+/** Send a program, `[{ path, file }]`, and have the form be about it. */
+async function take(files) {
   const place = document.querySelector("[data-sending]");
-  place.hidden = false;
+  const tell = (text) => Object.assign(place, { hidden: !text, textContent: text });
   try {
-    const archive = Object.assign(await packed(entries), { name, mark: `${name} ${Date.now()}` });
-    const told = ({ state, sent }) => {
-      if (state === "lost") place.textContent = "The service can't be reached; trying again.";
-      else place.textContent = `Sending ${name}: ${Math.floor((100 * sent) / archive.size)} %`;
-    };
+    const archive = chosen(files.filter(({ path }) => !LEFT_OUT.test(path)));
+    if (!archive) throw new Error("There is no file in it that could be sent.");
+    const told = ({ state, sent }) =>
+      tell(state === "lost" ? "The service can't be reached; trying again." : `Sending: ${Math.floor((100 * sent) / archive.size)} %`);
     const upload = await send(archive, { told });
-    const answer = await ask("POST", `${root}/api/v1/code`, { json: { upload } });
+    const code = await ask("POST", `${root}/api/v1/code`, { json: { upload } });
     settle(upload);
-    form.elements.code.value = answer.id;
+    form.elements.code.value = code.id;
     keep();
     await look();
   } catch (error) {
     say(error.message, { wrong: true });
   } finally {
-    place.hidden = true;
-    place.textContent = "";
+    tell("");
   }
-}
-
-function isArchive(name) {
-  return /\.(zip|tar|tgz|gz|bz2|xz)$/i.test(name);
 }
 
 form.addEventListener("change", async ({ target }) => {
   if (target.type !== "file" || !target.files.length) return;
-  const files = [...target.files];
-  if ("archive" in target.dataset) await take([{ path: "", file: files[0] }], files[0].name);
-  else await take(files.map((file) => ({ path: file.webkitRelativePath, file })), `${files[0].webkitRelativePath.split("/")[0]}.tar`);
+  await take(filesOf(target));
   target.value = "";
 });
 
 for (const kind of ["dragover", "dragleave", "drop"]) {
-  form.addEventListener(kind, (event) => {
+  form.addEventListener(kind, async (event) => {
     const place = event.target.closest("[data-drop]");
     if (!place) return;
     event.preventDefault();
     place.classList.toggle("over", kind === "dragover");
-    if (kind === "drop") dropped(event.dataTransfer);
+    if (kind === "drop") await take(await filesIn(event.dataTransfer));
   });
-}
-
-async function dropped(transfer) {
-  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry()).filter(Boolean);
-  const [file] = transfer.files;
-  if (entries.length === 1 && entries[0].isFile && isArchive(file.name)) await take([{ path: "", file }], file.name);
-  else if (entries.length) await take(await filesOf(entries), `${entries[0].name}.tar`);
 }
 
 // Small things ----------------------------------------------------------------------------------------------
 
 document.addEventListener("click", async ({ target }) => {
   if (target.dataset.insert) insert(target.dataset.insert);
-  if (target.dataset.copy) await copy(document.getElementById(target.dataset.copy));
+  if (target.dataset.copies) await copy(document.getElementById(target.dataset.copies));
 });
 
 function insert(text) {
@@ -207,7 +196,7 @@ async function copy(place) {
 /** Show what needs scripts, which pages without them do not offer. */
 function enliven() {
   for (const one of document.querySelectorAll("[data-scripted]")) one.hidden = false;
-  for (const one of document.querySelectorAll("[data-insert], [data-copy]")) one.disabled = false;
+  for (const one of document.querySelectorAll("[data-insert], [data-copies]")) one.disabled = false;
   tellKept();
 }
 

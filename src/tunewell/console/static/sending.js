@@ -15,8 +15,8 @@ export class Refused extends Error {
   }
 }
 
-/** Ask the service for something; waits and tries again for as long as it can't be reached. */
-export async function ask(method, address, { body, json, form, signal, told } = {}) {
+/** Ask the service for something; waits and tries again for as long as it can't be reached. What is `uncut` is heard out. */
+export async function ask(method, address, { body, json, form, signal, told, uncut } = {}) {
   const headers = { accept: "application/json" };
   if (json) headers["content-type"] = "application/json";
   if (body) headers["content-type"] = "application/octet-stream";
@@ -24,9 +24,9 @@ export async function ask(method, address, { body, json, form, signal, told } = 
     let response;
     try {
       const sent = body ?? form ?? (json && JSON.stringify(json));
-      response = await fetch(address, { method, body: sent, headers, signal });
-    } catch (error) {
-      if (signal?.aborted) throw error;
+      response = await fetch(address, { method, body: sent, headers, signal: uncut ? undefined : signal });
+    } catch {
+      signal?.throwIfAborted();
     }
     if (response?.ok) return response.status === 204 ? null : response.json();
     if (response && ![429, 502, 503, 504].includes(response.status)) throw new Refused(await problemOf(response));
@@ -55,7 +55,7 @@ async function begin({ name, size, mark }, signal, told) {
   const same = (one) => one.name === name && one.size_bytes === size && localStorage.getItem(KEPT + one.id) === mark;
   const known = items.find(same);
   if (known) return known;
-  const begun = await ask("POST", `${BASE}/uploads`, { json: { name, size }, signal, told });
+  const begun = await ask("POST", `${BASE}/uploads`, { json: { name, size }, signal, told, uncut: true });
   localStorage.setItem(KEPT + begun.id, mark);
   return begun;
 }
@@ -71,6 +71,7 @@ export async function send(file, { signal, told }) {
   let { id, received_bytes: at, finished_at: whole } = await begin(file, signal, lost);
   let length = FIRST, speed = 0;
   told({ state: "sending", id, sent: at, speed });
+  signal?.throwIfAborted();
   while (!whole && at < file.size) {
     const body = await read(file, at, Math.min(file.size, at + length));
     const began = performance.now();

@@ -1,6 +1,7 @@
 // A folder as a tar that is never there as a whole: any stretch of it is put together from the files when it is asked for.
 
-const BLOCK = 512;
+/** Bytes of a block; bytes of a file that its header has no room for. */
+const BLOCK = 512, LARGE = 8 ** 11;
 const encode = new TextEncoder();
 const padding = (size) => (BLOCK - (size % BLOCK)) % BLOCK;
 
@@ -8,9 +9,8 @@ const padding = (size) => (BLOCK - (size % BLOCK)) % BLOCK;
 export function tarOf(files) {
   let size = 0;
   const entries = files.map(({ path, file }) => {
-    const head = headOf(path, file.size);
-    const entry = { from: size, head, file };
-    size += head.length + file.size + padding(file.size);
+    const entry = { from: size, path, file };
+    size += lengthOf(path, file.size) + file.size + padding(file.size);
     return entry;
   });
   const end = size;
@@ -24,7 +24,8 @@ export function tarOf(files) {
       if (first < last) parts.push(piece.slice(first, last)), (at = begin + last);
     };
     for (let index = lastBefore(entries, from); index < entries.length && at < to; index++) {
-      const { from: begin, head, file } = entries[index];
+      const { from: begin, path, file } = entries[index];
+      const head = headOf(path, file.size);
       add(head, head.length, begin);
       add(file, file.size, begin + head.length);
       add(new Uint8Array(padding(file.size)), padding(file.size), begin + head.length + file.size);
@@ -47,13 +48,16 @@ function lastBefore(entries, place) {
   return low;
 }
 
+/** Bytes of what stands before a file; made anew when it is needed, for there may be hundreds of thousands. */
+const lengthOf = (path, size) => (path.length < 33 && size < LARGE ? BLOCK : headOf(path, size).length);
+
 /** What stands before a file: its header, and before that another one where path or size do not fit into it. */
 function headOf(path, size) {
   const name = encode.encode(path);
   const records = [];
   if (name.length > 100) records.push(recordOf("path", path));
-  if (size >= 8 ** 11) records.push(recordOf("size", String(size)));
-  const own = header(name.subarray(0, 100), Math.min(size, 8 ** 11 - 1), "0");
+  if (size >= LARGE) records.push(recordOf("size", String(size)));
+  const own = header(name.subarray(0, 100), Math.min(size, LARGE - 1), "0");
   if (!records.length) return own;
   const facts = encode.encode(records.join(""));
   return joined(header(encode.encode("facts"), facts.length, "x"), facts, new Uint8Array(padding(facts.length)), own);

@@ -1,9 +1,9 @@
 """Charts of a search as SVG: functions from a `SearchView` to a `Chart`."""
 
-from tunewell.reports.charts.chart import Chart, standalone, style
-from tunewell.reports.charts.curves import learning_curves
+from tunewell.reports.charts.chart import Chart, picture, standalone, style
+from tunewell.reports.charts.curves import learning_curves, metric_curve
 from tunewell.reports.charts.evaluation import calibration, confusion_matrix, precision_recall
-from tunewell.reports.charts.history import history_over_time, history_over_trials, spark
+from tunewell.reports.charts.history import history_over_time, history_over_trials
 from tunewell.reports.charts.lineage import lineage
 from tunewell.reports.charts.outcomes import outcomes, timeline
 from tunewell.reports.charts.parallel import parallel_coordinates
@@ -21,13 +21,14 @@ __all__ = [
     "importance",
     "learning_curves",
     "lineage",
+    "metric_curve",
     "outcomes",
     "parallel_coordinates",
     "parameter_slice",
+    "picture",
     "precision_recall",
     "ribbon",
     "slices",
-    "spark",
     "standalone",
     "style",
     "timeline",

@@ -81,6 +81,15 @@ def standalone(svg: str, heading: str = "") -> str:
     )
 
 
+def picture(svg: str) -> str:
+    """Return a chart that is `bare` as a file for pages to show as an image: stretched to whatever it stands in."""
+    opening, _, inner = svg.partition(">")
+    tall = re.search(r' height="(\d+)"', opening)
+    assert tall is not None, opening
+    box = f'viewBox="0 0 100 {tall[1]}" preserveAspectRatio="none"'
+    return f"{opening} {box}><style>{_plain_style()}</style>{inner}"
+
+
 @cache
 def _plain_style() -> str:
     """Return the style sheet with its colours filled in: the light ones, and for dark screens the dark ones."""

@@ -57,6 +57,31 @@ def learning_curves(view: SearchView) -> Chart:
     return Chart(title, sentences(caption, note), plot.render(": ".join([facts, ", ".join(told)]).strip(": ")))
 
 
+def metric_curve(metric: str, curve: Mapping[int, float], best: Mapping[int, float], best_trial: int | None) -> Chart:
+    """Return a metric of one trial over steps, with that of the best trial behind it, where that is another one."""
+    title = f"{metric} over steps"
+    if len(curve) < 2:
+        return Chart(title, "It has been reported at one step only." if curve else "It has not been reported.", None)
+    values = [*curve.values(), *best.values()]
+    steps = [*curve, *best]
+    plot = Plot(
+        linear_axis(min(steps), max(steps), "step", whole=True),
+        linear_axis(min(values), max(values), label(metric)),
+        height=260,
+        frame="labelled",
+    )
+    labels = []
+    for name, style, line in ((f"trial {best_trial}", "rank-1", best), ("this one", "rank-2", curve)):
+        if line:
+            places, heights = _points(line, BEST_POINTS)
+            plot.line(places, heights, style)
+            labels.append(Label(float(plot.down(heights[-1])), name if best else "", style))
+    plot.ends(labels)
+    caption = f"The line behind it is trial {best_trial}, the best one." if best else ""
+    last = number(curve[max(curve)])
+    return Chart(title, caption, plot.render(f"{label(metric)} from step {min(curve)} to {max(curve)}, ends at {last}"))
+
+
 def _points(curve: Mapping[int, float], most: int) -> tuple[list[int], list[float]]:
     """Return steps and values of a curve in order; of too many, evenly chosen ones with both ends."""
     steps = sorted(curve)

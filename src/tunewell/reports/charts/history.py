@@ -9,7 +9,7 @@ from tunewell.reports.charts.chart import Chart
 from tunewell.reports.charts.choosing import FEW, drawn, sentences, thinning
 from tunewell.reports.charts.plot import Label, Plot, evenly
 from tunewell.reports.charts.scales import Axis, linear_axis, time_unit, value_range
-from tunewell.reports.charts.svg import element, label
+from tunewell.reports.charts.svg import label
 from tunewell.reports.table import Flags, Floats, SearchView
 from tunewell.spec.errors import count
 from tunewell.spec.format import number
@@ -23,7 +23,6 @@ MARKS = {
 }
 #: Most corners of the line of the best so far.
 MOST_STEPS = 400
-SPARK_HEIGHT = 28
 
 
 def history_over_trials(view: SearchView) -> Chart:
@@ -140,27 +139,3 @@ def facts(view: SearchView) -> str:
     if failed:
         parts.append(f"{failed} failed")
     return ", ".join(parts)
-
-
-def spark(view: SearchView) -> Chart:
-    """Return the best value so far as a line without axes, small enough for a row of a table."""
-    title = "Best so far"
-    table = view.table
-    shown = table.results
-    if not shown.any():
-        return Chart(title, "No trial has a result.", None)
-    places = table.numbers.astype(np.float64)
-    steps = best_steps(view, places, shown)
-    values = table.values[steps]
-    plot = Plot(
-        linear_axis(float(places[0]), float(places[-1])),
-        linear_axis(float(values.min()), float(values.max())),
-        height=SPARK_HEIGHT,
-        frame="bare",
-    )
-    plot.line([*places[steps], places[-1]], [*values, values[-1]], "best-line", stepped=True)
-    end = element("path", class_="end", d=f"M1000 {plot.down(values[-1]):.1f}h0")
-    plot.mark(end)
-    first, last = number(float(values[0])), number(float(values[-1]))
-    told = f"best {view.metric} from {first} to {last} over {count(len(table), 'trial')}"
-    return Chart(title, "", plot.render(told, axes=False))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from tunewell.service import (
     cloning,
     commands,
     export,
+    following,
     importing,
     lists,
     recycling,
@@ -23,7 +24,7 @@ from tunewell.service import (
     wire,
 )
 from tunewell.service.findings import check_spec
-from tunewell.service.idempotency import Asked, earlier, repeatable
+from tunewell.service.idempotency import Asked, repeatable, settled
 from tunewell.service.import_study import read_study
 from tunewell.service.import_table import read_table
 from tunewell.service.importing import ImportedTrial
@@ -31,7 +32,7 @@ from tunewell.service.overview import overview
 from tunewell.service.parts.part import Part
 from tunewell.service.running import run_experiment
 from tunewell.service.submission import Plan
-from tunewell.service.types import EVERY_TRIAL, Page, TrialFilter
+from tunewell.service.types import EVERY_TRIAL, JsonObject, Page, TrialFilter
 from tunewell.spec.experiment import needs_its_program
 from tunewell.spec.secrets import without_password
 from tunewell.spec.states import Cause, ExperimentState
@@ -72,21 +73,25 @@ class ExperimentsPart(Part):
     def delete(self, name: str, *, key: str | None = None) -> None:
         """See `Verbs.delete`."""
         asked = Asked("delete", self.caller, key, {"name": self._rights.full_name(name)})
-        if earlier(self.store, asked) is None:
-            recycling.delete(self.store, self.home, self._rights.commanded(name), asked)
+        settled(self.store, asked, lambda: recycling.delete(self.store, self.home, self._rights.commanded(name), asked))
 
     def restore(self, name: str, *, key: str | None = None) -> types.Experiment:
         """See `Verbs.restore`."""
         asked = Asked("restore", self.caller, key, {"name": self._rights.full_name(name)})
-        if earlier(self.store, asked) is None:
-            recycling.restore(self.store, self._rights.commanded(name, deleted=True), asked)
-        return self.experiment(name)
+
+        def act() -> JsonObject:
+            return recycling.restore(self.store, self.home, self._rights.commanded(name, deleted=True), asked)
+
+        return types.Experiment.model_validate(settled(self.store, asked, act))
 
     def purge(self, name: str, *, key: str | None = None) -> None:
         """See `Verbs.purge`."""
         asked = Asked("purge", self.caller, key, {"name": self._rights.full_name(name)})
-        if earlier(self.store, asked) is None:
-            recycling.purge(self.store, self.home, self._rights.commanded(name, deleted=True), asked)
+
+        def act() -> JsonObject:
+            return recycling.purge(self.store, self.home, self._rights.commanded(name, deleted=True), asked)
+
+        settled(self.store, asked, act)
 
     def import_table(
         self, spec: Mapping[str, Any], table: bytes, origin: str, *, key: str | None = None
@@ -122,12 +127,13 @@ class ExperimentsPart(Part):
         search: str = "",
         owner: str | None = None,
         project: str | None = None,
+        tag: str | None = None,
         deleted: bool = False,
         cursor: str | None = None,
         limit: int = verbs.PAGE,
     ) -> Page[types.ExperimentSummary]:
         """See `Verbs.experiments`."""
-        chosen = lists.Chosen(states, search, owner, project, deleted, self._rights.seen_by)
+        chosen = lists.Chosen(states, search, owner, project, tag, deleted, self._rights.seen_by)
         return lists.experiments(self.store, self.home, chosen, cursor, limit)
 
     def experiment(self, name: str) -> types.Experiment:
@@ -195,6 +201,10 @@ class ExperimentsPart(Part):
         if trial is not None:
             self.store.trial(name, trial)
         return tuple(map(wire.event, self.store.events(name, after, lists.checked_limit(limit), trial)))
+
+    def watch(self, name: str, after: int = 0) -> Iterator[types.Event]:
+        """See `Verbs.watch`."""
+        return following.watch(cast(verbs.Verbs, self), self._rights.seen(name), after)
 
     def stop(self, name: str, *, key: str | None = None) -> None:
         """See `Verbs.stop`.

@@ -103,8 +103,7 @@ class StoragePart(Part):
 
     def restore_dataset(self, name: str, *, key: str | None = None) -> types.DataSet:
         """See `StorageVerbs.restore_dataset`."""
-        datasets.restore(self._place, name, key)
-        return self.dataset(name)
+        return datasets.restore(self._place, name, key)
 
     def allowed_folders(self) -> tuple[str, ...]:
         """See `StorageVerbs.allowed_folders`."""

@@ -64,11 +64,18 @@ class TrialsPart(Part):
         return lists.exported_trials(self.store, name, self.tables.of(name), filter, cursor, limit)
 
     def reports(
-        self, name: str, number: int, *, attempt: int | None = None, after: int | None = None, limit: int = verbs.MOST
+        self,
+        name: str,
+        number: int,
+        *,
+        attempt: int | None = None,
+        after: int | None = None,
+        points: int | None = None,
+        limit: int = verbs.MOST,
     ) -> tuple[types.Report, ...]:
         """See `Verbs.reports`."""
         name = self._rights.seen(name)
-        return lists.reports(self.store, name, number, attempt, after, limit)
+        return lists.reports(self.store, name, number, attempt, after, points, limit)
 
     def add_reports(
         self,

@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from tunewell.service import wire
-from tunewell.service.idempotency import Asked, earlier
+from tunewell.service.idempotency import Asked, settled
 from tunewell.service.storage import contents, uploads
 from tunewell.service.storage.limits import CODE
 from tunewell.service.storage.manifest import is_sha256
 from tunewell.service.storage.place import Place, check_room, free_bytes
-from tunewell.service.types import Code, CodeFile
+from tunewell.service.types import Code, CodeFile, JsonObject
 from tunewell.spec.errors import ConflictError, NotFoundError
 from tunewell.store.rows import CodeRow
 
@@ -27,23 +27,26 @@ def add(place: Place, id: str, key: str | None) -> Code:
     place.rights.check_acts()
     place.rights.check_code("upload")
     asked = Asked("add_code", place.caller, key, {"upload": id})
-    known = earlier(place.store, asked)
-    if known is not None:
-        return told(find(place, known["code"]))
+    answer = settled(place.store, asked, lambda: _add(place, id, asked))
+    return told(find(place, answer["code"]))
+
+
+def _add(place: Place, id: str, asked: Asked) -> JsonObject:
     upload = uploads.finished(place, id)
     free = free_bytes(place)
     limits = CODE if free is None else replace(CODE, bytes=max(0, min(CODE.bytes, free + upload.size)))
     archive, shelf = uploads.path_of(place, upload), place.home.code
     with contents.unpacked(archive, upload.name, shelf, limits, executable=True) as (content, coming):
+        answer = {"code": content.sha256}
         with place.store.transaction() as tx:
             tx.add_code(CodeRow(content.sha256, place.caller.name, content.size, content.files, time.time()))
             check_room(place, content.size - upload.size)
             if not tx.remove_upload(id):
                 raise ConflictError(f"Upload '{id}' was made something of at the same time")
-            asked.answer(tx, {"code": content.sha256})
+            asked.answer(tx, answer)
             contents.keep(coming, shelf / content.sha256)
         uploads.discard(place, upload)
-    return told(find(place, content.sha256))
+    return answer
 
 
 def find(place: Place, id: str) -> CodeRow:

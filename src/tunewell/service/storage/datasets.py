@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from tunewell.service import attempt_files, data_views, job_verbs, wire
-from tunewell.service.idempotency import Asked, earlier, once
-from tunewell.service.lists import bad_cursor, checked_limit
+from tunewell.service.idempotency import Asked, once, settled
+from tunewell.service.lists import checked_limit, id_in
 from tunewell.service.storage import allowed_folders, contents, samples, uploads
 from tunewell.service.storage.limits import DATA, Limits
 from tunewell.service.storage.manifest import Content, is_sha256
@@ -75,19 +75,16 @@ def find_all(
     place: Place, search: str, owner: str | None, deleted: bool, cursor: str | None, limit: int
 ) -> Page[DataSet]:
     """Return the data sets that the caller sees, the newest first."""
-    try:
-        rows = place.store.datasets(
-            checked_limit(limit) + 1,
-            before=cursor,
-            search=search,
-            seen_by=place.rights.seen_by,
-            where={"owner": owner} if owner is not None else None,
-            deleted=deleted,
-        )
-    except NotFoundError:
-        raise bad_cursor(cursor or "") from None
+    rows = place.store.datasets(
+        checked_limit(limit) + 1,
+        before=id_in(cursor) if cursor is not None else None,
+        search=search,
+        seen_by=place.rights.seen_by,
+        where={"owner": owner} if owner is not None else None,
+        deleted=deleted,
+    )
     shown_rows = rows[:limit]
-    next = shown_rows[-1].name if len(rows) > limit else None
+    next = str(shown_rows[-1].id) if len(rows) > limit else None
     return Page[DataSet](items=tuple(told(place, row) for row in shown_rows), next=next)
 
 
@@ -104,13 +101,14 @@ def add(place: Place, name: str, source: Mapping[str, str | None], visibility: V
     if len(given) != 1:
         raise ArgumentError("upload", "it is made of one thing", "Name one: an upload, a content, a folder or a sample")
     asked = Asked("add_dataset", place.caller, key, {"name": name, "visibility": visibility, **given})
-    if earlier(place.store, asked) is None:
+    ((kind, value),) = given.items()
+    new = DataSetRow(0, name, name.rpartition("/")[0] or "owner", visibility, "", "", 0, 0, None, time.time(), None)
+
+    def act() -> JsonObject:
         _check_free(place, name)
-        ((kind, value),) = given.items()
-        owner = name.rpartition("/")[0] or "owner"
-        new = DataSetRow(0, name, owner, visibility, "", "", 0, 0, None, time.time(), None)
-        _SOURCES[kind](place, new, value, asked)
-    return told(place, place.rights.seen_dataset(name))
+        return _SOURCES[kind](place, new, value, asked)
+
+    return DataSet.model_validate(settled(place.store, asked, act))
 
 
 def _check_free(place: Place, name: str) -> None:
@@ -124,56 +122,63 @@ def _with(new: DataSetRow, content: Content, folder: str = "") -> DataSetRow:
     return replace(new, sha256=content.sha256, size=content.size, files=content.files, folder=folder)
 
 
-def _add_upload(place: Place, new: DataSetRow, id: str, asked: Asked) -> None:
+def _record(place: Place, tx: Transaction, row: DataSetRow, asked: Asked) -> JsonObject:
+    """Record a data set, and the answer, which is returned."""
+    tx.add_dataset(row)
+    answer = told(place, row).to_json()
+    asked.answer(tx, answer)
+    return answer
+
+
+def _add_upload(place: Place, new: DataSetRow, id: str, asked: Asked) -> JsonObject:
     upload = uploads.finished(place, id)
     free = free_bytes(place)
     limits: Limits = DATA if free is None else replace(DATA, bytes=max(0, min(DATA.bytes, free + upload.size)))
     archive, shelf = uploads.path_of(place, upload), place.home.datasets
     with contents.unpacked(archive, upload.name, shelf, limits, executable=False) as (content, coming):
         with place.store.transaction() as tx:
-            tx.add_dataset(_with(new, content))
+            answer = _record(place, tx, _with(new, content), asked)
             check_room(place, content.size - upload.size)
             if not tx.remove_upload(id):
                 raise ConflictError(f"Upload '{id}' was made something of at the same time")
-            asked.answer(tx, {})
             contents.keep(coming, shelf / content.sha256)
         uploads.discard(place, upload)
+    return answer
 
 
-def _add_content(place: Place, new: DataSetRow, sha256: str, asked: Asked) -> None:
+def _add_content(place: Place, new: DataSetRow, sha256: str, asked: Asked) -> JsonObject:
     known = find_content(place, sha256)
     if known is None:
         raise NotFoundError(f"There is no data set with the content '{sha256}'", remedy="Send it")
     with place.store.transaction() as tx:
-        tx.add_dataset(_with(new, Content(known.sha256, known.size, known.files)))
+        answer = _record(place, tx, _with(new, Content(known.sha256, known.size, known.files)), asked)
         check_room(place, known.size)
         if not (place.home.datasets / sha256).is_dir():
             raise ConflictError("it was deleted in the meantime", field="content", remedy="Send it")
-        asked.answer(tx, {})
+    return answer
 
 
-def _add_folder(place: Place, new: DataSetRow, folder: str, asked: Asked) -> None:
+def _add_folder(place: Place, new: DataSetRow, folder: str, asked: Asked) -> JsonObject:
     real = allowed_folders.checked(place, folder)
     content = allowed_folders.content_of_folder(place, real)
     if not content.files:
         raise ArgumentError("folder", "there is no file in it", "Name another folder", folder)
     with place.store.transaction() as tx:
-        tx.add_dataset(_with(new, content, str(real)))
-        asked.answer(tx, {})
+        return _record(place, tx, _with(new, content, str(real)), asked)
 
 
-def _add_sample(place: Place, new: DataSetRow, sample: str, asked: Asked) -> None:
+def _add_sample(place: Place, new: DataSetRow, sample: str, asked: Asked) -> JsonObject:
     shelf = place.home.datasets
     with samples.archived(sample, shelf) as archive:
         unpacked = contents.unpacked(archive, archive.name, shelf, DATA, executable=False)
         with unpacked as (content, coming), place.store.transaction() as tx:
-            tx.add_dataset(_with(new, content))
+            answer = _record(place, tx, _with(new, content), asked)
             check_room(place, content.size)
-            asked.answer(tx, {})
             contents.keep(coming, shelf / content.sha256)
+            return answer
 
 
-_SOURCES: Mapping[str, Callable[[Place, DataSetRow, str, Asked], None]] = {
+_SOURCES: Mapping[str, Callable[[Place, DataSetRow, str, Asked], JsonObject]] = {
     "upload": _add_upload,
     "content": _add_content,
     "folder": _add_folder,
@@ -236,8 +241,10 @@ def _looked(place: Place, row: DataSetRow) -> Path:
 def delete(place: Place, name: str, forever: bool, key: str | None) -> None:
     """Put a data set into the bin; `forever`: remove it, from the bin or not."""
     asked = Asked("delete_dataset", place.caller, key, {"name": name, "forever": forever})
-    if earlier(place.store, asked) is not None:
-        return
+    settled(place.store, asked, lambda: _delete(place, name, forever, asked))
+
+
+def _delete(place: Place, name: str, forever: bool, asked: Asked) -> JsonObject:
     row = _either(place, name) if forever else place.rights.commanded_dataset(name)
 
     def act(tx: Transaction) -> JsonObject:
@@ -248,9 +255,10 @@ def delete(place: Place, name: str, forever: bool, key: str | None) -> None:
             tx.remove_dataset(row.id)
         return {}
 
-    once(place.store, asked, act)
+    answer = once(place.store, asked, act)
     if forever:
         remove_unused(place, row.sha256)
+    return answer
 
 
 def _either(place: Place, name: str) -> DataSetRow:
@@ -276,18 +284,20 @@ def _check_unused(place: Place, row: DataSetRow) -> None:
     )
 
 
-def restore(place: Place, name: str, key: str | None) -> None:
+def restore(place: Place, name: str, key: str | None) -> DataSet:
     """Take a data set out of the bin."""
     asked = Asked("restore_dataset", place.caller, key, {"name": name})
-    if earlier(place.store, asked) is not None:
-        return
+    return DataSet.model_validate(settled(place.store, asked, lambda: _restore(place, name, asked)))
+
+
+def _restore(place: Place, name: str, asked: Asked) -> JsonObject:
     row = place.rights.commanded_dataset(name, deleted=True)
 
     def act(tx: Transaction) -> JsonObject:
         tx.set_dataset(row.id, {"deleted_at": None})
-        return {}
+        return told(place, replace(row, deleted_at=None)).to_json()
 
-    once(place.store, asked, act)
+    return once(place.store, asked, act)
 
 
 def remove_unused(place: Place, sha256: str) -> None:

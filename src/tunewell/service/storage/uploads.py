@@ -52,7 +52,8 @@ def create(place: Place, name: str, size: int, sha256: str | None, key: str | No
 
 def _check(name: str, size: int, sha256: str | None) -> None:
     check_text("name", name)
-    if not name or "/" in name or "\\" in name or not name.isprintable() or len(name.encode()) > LONGEST_NAME:
+    odd = name in ("", ".", "..") or "/" in name or "\\" in name or not name.isprintable()
+    if odd or len(name.encode()) > LONGEST_NAME:
         raise ArgumentError("name", f"{shown(name)} is no name for a file", "Give one without folders", name)
     if not 0 < size <= LARGEST_UPLOAD:
         problem = f"{size} bytes can't be sent"

@@ -7,7 +7,7 @@ not on that is told it as from the home. Values of `environment` are in none of 
 
 from __future__ import annotations
 
-from tunewell.service.types.base import OWNER, Caller, JsonObject, Moment, Page, Wire, rfc3339
+from tunewell.service.types.base import OWNER, Caller, JsonObject, Moment, NoFlag, Page, Wire, rfc3339
 from tunewell.service.types.experiments import (
     Checked,
     Clone,
@@ -121,6 +121,7 @@ __all__ = [
     "Moment",
     "Network",
     "NewToken",
+    "NoFlag",
     "Node",
     "Objective",
     "Overview",

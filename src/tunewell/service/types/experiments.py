@@ -87,7 +87,7 @@ class ExperimentSummary(Wire):
     started_at: Moment | None
     #: None while it is not final.
     ended_at: Moment | None
-    #: For how long it has run, all runs together.
+    #: For how long it has run, all runs together: time passes while a controller runs it.
     elapsed_seconds: float
     #: Grows whenever something about it changes, with every report, too.
     version: int

@@ -44,14 +44,14 @@ class SearchResult(Wire):
     trials: Mapping[TrialState, int]
     elapsed_seconds: float
     notes: tuple[str, ...]
-    #: The best trial's command, to be run by hand in the spec's working directory; empty: there is none.
-    command: tuple[str, ...] = ()
     #: Trial number → objective on the test data, of the best trials and the default one, where it was measured.
     test: Mapping[int, float] = Field(default_factory=dict)
     #: The best trials of a search on a sample, trained on all data, best first.
     finalists: tuple[Finalist, ...] = ()
     #: Rank correlation of the finalists' values on the sample and on all data; None for fewer than three.
     rank_agreement: float | None = None
+    #: The best trial's command, to be run by hand in the spec's working directory; empty: there is none.
+    command: tuple[str, ...] = ()
 
     @property
     def gain(self) -> float | None:

@@ -17,6 +17,9 @@ from tunewell.spec.states import Cause, TrialState
 Member = TypeVar("Member", Cause, TrialState)
 Scalar = bool | int | float | str | None
 
+#: What the name of a parameter of an address begins with that says within which values something has to be.
+WITHIN = "in."
+
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _RANGE = re.compile(rf"({_NUMBER})?\.\.({_NUMBER})?")
 #: Whole numbers up to here are written without a fraction.
@@ -66,7 +69,7 @@ class TrialFilter(Wire):
         found = [(name, str(value)) for name, values in lists.items() for value in values]
         for name, condition in self.within.items():
             text = str(condition) if isinstance(condition, Range) else ",".join(map(_written, condition))
-            found.append((f"in.{name}", text))
+            found.append((f"{WITHIN}{name}", text))
         return found
 
     @classmethod
@@ -80,7 +83,11 @@ class TrialFilter(Wire):
         for name, text in parameters:
             if text:  # a field of a form that was left empty says nothing
                 given[name].append(text)
-        within = {name[3:]: _condition(name, texts) for name, texts in given.items() if name.startswith("in.")}
+        within = {
+            name.removeprefix(WITHIN): _condition(name, texts)
+            for name, texts in given.items()
+            if name.startswith(WITHIN)
+        }
         return cls(
             states=tuple(_member("state", text, TrialState) for text in given["state"]),
             causes=tuple(_member("cause", text, Cause) for text in given["cause"]),

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
-from tunewell.service.types.base import JsonObject, Moment, Page, Wire
+from tunewell.service.types.base import JsonObject, Moment, NoFlag, Page, Wire
 from tunewell.spec.states import Cause, TrialState
 
 
@@ -27,16 +27,21 @@ class Report(Measured):
     time: Moment
 
 
+#: A text without NUL, ends of lines and the like.
+_NO_CONTROL = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
+
+
 class GivenReport(Wire):
     """What an attempt at a trial reports over the network."""
 
-    model_config = ConfigDict(ser_json_inf_nan="strings")
+    model_config = ConfigDict(ser_json_inf_nan="strings", extra="forbid")
 
     #: Such as the epoch; None: the one after the last.
-    step: Annotated[int, Field(ge=-(2**53), le=2**53)] | None = None
+    step: Annotated[int, NoFlag, Field(ge=-(2**53), le=2**53)] | None = None
     #: Name → number; in JSON `"NaN"`, `"Infinity"` and `"-Infinity"` are numbers, too.
     metrics: Annotated[
-        Mapping[Annotated[str, Field(min_length=1, max_length=200)], float], Field(min_length=1, max_length=200)
+        Mapping[Annotated[str, Field(min_length=1, max_length=200, pattern=_NO_CONTROL)], Annotated[float, NoFlag]],
+        Field(min_length=1, max_length=200),
     ]
     #: By the trial's clock; None: when it came in.
     time: Moment | None = None

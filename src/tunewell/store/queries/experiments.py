@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import Column, ColumnElement, and_, func, literal, select
 
 from tunewell.spec.errors import NotFoundError
 from tunewell.spec.states import ExperimentState, JobState, TrialState
@@ -72,13 +72,14 @@ class ExperimentQueries(Reader):
         search: str = "",
         seen_by: str | None = None,
         where: Mapping[str, str] | None = None,
+        tag: str | None = None,
         deleted: bool = False,
     ) -> list[ExperimentRow]:
         """Return experiments, newest first, at most `limit`, beginning before (older than) that with id `before`.
 
         With `states` only those in one of them, with `search` only those whose name contains it, in any case; with
-        `seen_by` only those that this user sees; with `where` only those of an `owner` or a `project`. Those in the
-        bin (`deleted`) are in a list of their own.
+        `seen_by` only those that this user sees; with `where` only those of an `owner` or a `project`, with `tag` only
+        those that have it. Those in the bin (`deleted`) are in a list of their own.
         """
         chosen = select(experiment.c.id).where(experiment.c.deleted_at.is_not(None) == deleted)
         for column, value in (where or {}).items():
@@ -87,6 +88,8 @@ class ExperimentQueries(Reader):
             chosen = chosen.where(sees(seen_by))
         if before is not None:
             chosen = chosen.where(experiment.c.id < before)
+        if tag is not None:
+            chosen = chosen.where(literal(tag).in_(select(self._elements(experiment.c.tags))))
         if search:
             chosen = chosen.where(experiment.c.name.icontains(search, autoescape=True))
         parts = [chosen] if states is None else [chosen.where(experiment.c.state == state) for state in set(states)]
@@ -95,6 +98,12 @@ class ExperimentQueries(Reader):
         newest = first_of(parts, ["id"], True, limit).subquery()
         query = _experiments.where(experiment.c.id.in_(select(newest.c.id))).order_by(experiment.c.id.desc())
         return self._rows_of(query)
+
+    def _elements(self, column: Column[Any]) -> ColumnElement[str]:
+        """Return the texts in a list of a row, as a column of a table of their own."""
+        on_file = self._engine.dialect.name == "sqlite"
+        function = func.json_each(column) if on_file else func.json_array_elements_text(column)
+        return function.table_valued("value").c.value
 
     def names(self, seen_by: str, deleted: bool = False, limit: int = PAGE) -> list[str]:
         """Return the names of the experiments that a user sees, newest first; `deleted`: of those in the bin."""

@@ -37,18 +37,28 @@ class ReportQueries(Reader):
     """The part of the store that reads reports."""
 
     def reports(
-        self, name: str, number: int, attempt: int | None = None, after: int | None = None, limit: int | None = None
+        self,
+        name: str,
+        number: int,
+        attempt: int | None = None,
+        after: int | None = None,
+        limit: int | None = None,
+        points: int | None = None,
     ) -> list[ReportRow]:
         """Return an attempt's reports in the order of steps; by default of the latest attempt that reported.
 
-        At most `limit` (None: all), beginning after step `after` (None: with the first).
+        At most `limit` (None: all), beginning after step `after` (None: with the first). With `points`, of more than so
+        many about so many, evenly spaced, and the last one.
         """
         this = (report.c.experiment_id == self._id(name), report.c.trial == number)
         latest = select(func.max(report.c.attempt)).where(*this).scalar_subquery()
         query = select(report).where(*this, report.c.attempt == (latest if attempt is None else attempt))
         if after is not None:
             query = query.where(report.c.step > after)
-        return [convert.report_row(row) for row in self._read(query.order_by(report.c.step).limit(limit))]
+        if points is not None:
+            query = _thinned(query, points)
+        by_step = query.order_by(query.selected_columns["step"]).limit(limit)
+        return [convert.report_row(row) for row in self._read(by_step)]
 
     def latest_reports(self, name: str, numbers: Collection[int]) -> dict[int, list[ReportRow]]:
         """Return trial number → reports of its latest attempt that reported, in the order of steps.

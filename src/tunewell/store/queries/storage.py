@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from sqlalchemy import func, select
 
-from tunewell.spec.errors import NotFoundError
 from tunewell.store.queries.reader import Reader
 from tunewell.store.queries.visible import sees, sees_code, sees_dataset
 from tunewell.store.rows import CodeRow, DataSetRow, UploadRow
@@ -31,13 +30,13 @@ class StorageQueries(Reader):
     def datasets(
         self,
         limit: int,
-        before: str | None = None,
+        before: int | None = None,
         search: str = "",
         seen_by: str | None = None,
         where: Mapping[str, str] | None = None,
         deleted: bool = False,
     ) -> list[DataSetRow]:
-        """Return data sets, newest first, at most `limit`, beginning before (older than) the one named `before`.
+        """Return data sets, newest first, at most `limit`, beginning before (older than) that with id `before`.
 
         With `search` only those whose name contains it, in any case; with `seen_by` only those that this user sees;
         with `where` only those of an `owner` or with a `sha256`. Those in the bin (`deleted`) are in a list of their
@@ -49,7 +48,7 @@ class StorageQueries(Reader):
         if seen_by is not None:
             query = query.where(sees_dataset(seen_by, deleted))
         if before is not None:
-            query = query.where(dataset.c.id < self.dataset(before).id)
+            query = query.where(dataset.c.id < before)
         if search:
             query = query.where(dataset.c.name.icontains(search, autoescape=True))
         return [DataSetRow(**row._mapping) for row in self._read(query.order_by(dataset.c.id.desc()).limit(limit))]
@@ -58,13 +57,6 @@ class StorageQueries(Reader):
         """Return a data set, one in the bin, too; None if there is none of this name."""
         rows = self._read(select(dataset).where(dataset.c.name == name))
         return DataSetRow(**rows[0]._mapping) if rows else None
-
-    def dataset(self, name: str) -> DataSetRow:
-        """Return a data set, one in the bin, too."""
-        found = self.find_dataset(name)
-        if found is None:
-            raise NotFoundError(f"There is no data set '{name}'.")
-        return found
 
     def contents(self) -> set[str]:
         """Return the checksums of all data sets that lie in the home, those in the bin, too."""

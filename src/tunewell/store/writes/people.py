@@ -70,11 +70,15 @@ class PeopleWrites(Writer):
         changed = update(token).where(token.c.id == id, token.c.revoked_at.is_(None)).values(facts)
         return self._execute(changed).rowcount == 1
 
-    def revoke_tokens(self, name: str, id: int | None = None, now: float | None = None) -> int:
-        """Have a token of a user, or all of them, prove nothing more; return how many did until now."""
+    def revoke_tokens(
+        self, name: str, id: int | None = None, kind: TokenKind | None = None, now: float | None = None
+    ) -> int:
+        """Have a token of a user, those of a kind, or all, prove nothing more; return how many did until now."""
         chosen = update(token).where(token.c.owner == name, token.c.revoked_at.is_(None))
         if id is not None:
             chosen = chosen.where(token.c.id == id)
+        if kind is not None:
+            chosen = chosen.where(token.c.kind == kind)
         return int(self._execute(chosen.values(revoked_at=or_present(now))).rowcount)
 
     def add_audit(

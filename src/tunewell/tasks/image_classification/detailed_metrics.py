@@ -7,6 +7,7 @@ Symbols: N pictures, C classes; `logits` (N, C) are a network's outputs, `probab
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from tunewell.tasks.image_classification import metrics
+from tunewell.tasks.vision.cells import chosen_of_cells
 from tunewell.tasks.vision.pictures import PictureError, data_uri, load_pixels
 
 #: Bins of the calibration error (Guo et al. 2017, arXiv:1706.04599, table 1).
@@ -23,6 +25,8 @@ LISTED_PAIRS = 10
 LISTED_MISTAKES = 12
 #: Side of a mistake's picture in pixels.
 THUMBNAIL_SIDE = 96
+#: Pictures that are kept for the next model, which makes mistakes with the same ones.
+_REMEMBERED = 2048
 
 
 def measure(logits: np.ndarray, labels: np.ndarray, classes: Sequence[str], paths: Sequence[Path]) -> dict[str, Any]:
@@ -30,24 +34,28 @@ def measure(logits: np.ndarray, labels: np.ndarray, classes: Sequence[str], path
 
     The metrics of the training (see `metrics`) come first. Macro and weighted means are scikit-learn's: over the
     classes that occur as a label or a prediction, an undefined value counting as 0. In the table per class
-    undefined values are None. Rows of the confusion matrix are true classes, columns predicted ones.
+    undefined values are None. Rows of the confusion matrix are true classes, columns predicted ones; `cells` has some
+    pictures of each cell (see `cells`).
     The logits must be finite.
     """
     from sklearn.metrics import confusion_matrix
 
     probabilities = metrics.softmax(logits)
-    matrix = confusion_matrix(labels, logits.argmax(axis=1), labels=range(len(classes)))
+    predicted = logits.argmax(axis=1)
+    matrix = confusion_matrix(labels, predicted, labels=range(len(classes)))
     return {
         "count": len(labels),
         "unit": "picture",
         **dict.fromkeys(("accuracy", "f1", "loss", "top_5_accuracy", "auroc")),
         **metrics.measure(logits, labels),
-        "macro": _means(labels, logits.argmax(axis=1), "macro"),
-        "weighted": _means(labels, logits.argmax(axis=1), "weighted"),
+        "macro": _means(labels, predicted, "macro"),
+        "weighted": _means(labels, predicted, "weighted"),
         "expected_calibration_error": _calibration_error(labels, probabilities),
         "classes": _per_class(matrix, classes),
         "confusion_matrix": matrix.tolist(),
         "confused_pairs": _confused_pairs(matrix, classes),
+        "cells": _cells(labels, probabilities, paths),
+        "calibration": _calibration(labels, probabilities),
         "worst_mistakes": _worst_mistakes(labels, probabilities, classes, paths),
     }
 
@@ -61,12 +69,31 @@ def _means(labels: np.ndarray, predicted: np.ndarray, average: str) -> dict[str,
 
 def _calibration_error(labels: np.ndarray, probabilities: np.ndarray) -> float:
     """Expected calibration error: Σ over bins of |bin| / N · |accuracy - mean confidence| (Guo et al., eq. 3)."""
-    confidence = probabilities.max(axis=1)
-    correct = probabilities.argmax(axis=1) == labels
-    bins = np.clip(np.ceil(confidence * CALIBRATION_BINS).astype(int) - 1, 0, CALIBRATION_BINS - 1)
+    confidence, correct, bins = _binned(labels, probabilities)
     # |bin| · (accuracy - confidence) is the sum of the differences in the bin.
     differences = np.bincount(bins, weights=correct - confidence, minlength=CALIBRATION_BINS)
     return float(np.abs(differences).sum() / len(labels))
+
+
+def _calibration(labels: np.ndarray, probabilities: np.ndarray) -> list[dict[str, Any]]:
+    """Return mean probability of what is said, how often it is so, and number of pictures of each bin that has any."""
+    confidence, correct, bins = _binned(labels, probabilities)
+    return [
+        {
+            "probability": float(confidence[bins == number].mean()),
+            "present": float(correct[bins == number].mean()),
+            "count": int((bins == number).sum()),
+        }
+        for number in np.unique(bins).tolist()
+    ]
+
+
+def _binned(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the probability of what is said of each picture, whether it is so, and its bin, (N,) each."""
+    confidence = probabilities.max(axis=1)
+    correct = probabilities.argmax(axis=1) == labels
+    bins = np.clip(np.ceil(confidence * CALIBRATION_BINS).astype(int) - 1, 0, CALIBRATION_BINS - 1)
+    return confidence, correct, bins
 
 
 def _per_class(matrix: np.ndarray, classes: Sequence[str]) -> list[dict[str, Any]]:
@@ -102,6 +129,27 @@ def _confused_pairs(matrix: np.ndarray, classes: Sequence[str]) -> list[dict[str
     ]
 
 
+def _cells(labels: np.ndarray, probabilities: np.ndarray, paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """Return places of classes and some pictures of each cell of the confusion matrix."""
+    predicted, sureness = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    kept = chosen_of_cells(labels.tolist(), predicted.tolist(), sureness.tolist())
+    return [
+        {
+            "true": true,
+            "predicted": said,
+            "pictures": [
+                {
+                    "path": str(paths[index]),
+                    "probability": float(sureness[index]),
+                    "thumbnail": thumbnail(paths[index]),
+                }
+                for index in places
+            ],
+        }
+        for (true, said), places in kept.items()
+    ]
+
+
 def _worst_mistakes(
     labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str], paths: Sequence[Path]
 ) -> list[dict[str, Any]]:
@@ -122,6 +170,7 @@ def _worst_mistakes(
     ]
 
 
+@lru_cache(_REMEMBERED)
 def thumbnail(path: Path) -> str | None:
     """Return the picture as a square; None if it can't be read any more."""
     try:

@@ -14,6 +14,7 @@ import numpy as np
 from tunewell.tasks.image_classification import multilabel_metrics
 from tunewell.tasks.image_classification.detailed_metrics import CALIBRATION_BINS, LISTED_MISTAKES, thumbnail
 from tunewell.tasks.image_classification.multilabel_metrics import average_precisions, precision_recall, sigmoid
+from tunewell.tasks.vision.cells import counts_by_threshold
 
 #: Recalls at which curves are given.
 CURVE_POINTS = 21
@@ -41,6 +42,7 @@ def measure(
         "auroc": _auroc(present, logits),
         "expected_calibration_error": _calibration_error(present, probabilities),
         "classes": _per_label(present, chosen, logits, thresholds, classes),
+        "by_threshold": _by_threshold(present, probabilities),
         "precision_recall": _curves(present, logits, classes),
         "calibration": _calibration(present, probabilities),
         "worst_mistakes": _worst_mistakes(present, chosen, probabilities, classes, paths),
@@ -105,6 +107,12 @@ def _per_label(
         }
         for label, name in enumerate(classes)
     ]
+
+
+def _by_threshold(present: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
+    """Return what comes of one threshold for all labels; see `counts_by_threshold`."""
+    labels = np.broadcast_to(np.arange(present.shape[1]), present.shape)
+    return counts_by_threshold(probabilities.ravel(), labels.ravel(), present.ravel(), present.shape[1])
 
 
 def _curves(present: np.ndarray, logits: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:

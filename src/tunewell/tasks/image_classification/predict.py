@@ -12,7 +12,7 @@ with the labels that are given, none for one that can't be read, and the probabi
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
@@ -25,7 +25,7 @@ from tunewell.tasks.image_classification.learner import PREDICTION_BATCH
 from tunewell.tasks.image_classification.model import ModelConfig, load_model, normalize
 from tunewell.tasks.vision.device import best_device, on_device
 from tunewell.tasks.vision.pictures import load_pixels
-from tunewell.tasks.vision.predicting import Prediction, load_each, predict_pictures
+from tunewell.tasks.vision.predicting import Prediction, Predictor, load_each, predict_pictures
 
 #: Labels that are given for a picture which has one of many.
 TOP = 3
@@ -36,10 +36,10 @@ def predict(folder: Path) -> None:
     predict_pictures(folder, PREDICTION_BATCH, _begin, _write_csv)
 
 
-def _begin(arguments: Mapping[str, Any], paths: Sequence[Path]) -> Callable[[Sequence[Path]], list[Prediction]]:
+def _begin(arguments: Mapping[str, Any], paths: Sequence[Path]) -> Predictor:
     del paths
     module, config = load_model(Path(arguments["model"]))
-    return partial(_predict, on_device(module, best_device()), config)
+    return Predictor(partial(_predict, on_device(module, best_device()), config), config.value_ranges)
 
 
 def _predict(module: nn.Module, config: ModelConfig, paths: Sequence[Path]) -> list[Prediction]:

@@ -6,6 +6,7 @@ Symbols: C classes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from tunewell.tasks.object_detection.drawing import (
 from tunewell.tasks.object_detection.matching import IGNORED, Matched
 from tunewell.tasks.object_detection.metrics import Evaluated, evaluate, measure
 from tunewell.tasks.object_detection.thresholds import Matches, best_threshold, gather, match_all, rates
+from tunewell.tasks.vision.cells import chosen_of_cells, counts_by_threshold
 from tunewell.tasks.vision.pictures import data_uri
 
 BACKGROUND = "background"
@@ -48,7 +50,7 @@ def measure_in_detail(
     96² pixels and above. `score_threshold` is the one given, or the one with the best F1 over all classes; precision,
     recall, F1 and confusions are those of detections above it, at an overlap of 0.5. Rows of the confusion matrix are
     true classes, columns found ones; the last row and column are the background: what is not there, and what was
-    missed.
+    missed. `cells` has some pictures of each cell (see `cells`), `by_threshold` what other thresholds would do.
     """
     annotated = pictures.annotated
     evaluated = evaluate(found, annotated, "segm" if annotated.has_masks else "bbox")
@@ -56,7 +58,8 @@ def measure_in_detail(
     matches = gather(found, matched, annotated)
     if threshold is None:
         threshold = best_threshold(matches.scores, matches.hits, int(matches.objects.sum()))
-    matrix = _confusion_matrix(found, matched, annotated, threshold)
+    confusions = _confusions(found, matched, annotated, threshold)
+    matrix = _matrix(confusions, len(annotated.classes) + 1)
     small, medium, large = (_defined(value) for value in evaluated.by_size)
     names = [*annotated.classes, BACKGROUND]
     return {
@@ -74,6 +77,8 @@ def measure_in_detail(
         "precision_recall": _curves(evaluated, annotated.classes),
         "confusion_matrix": matrix.tolist(),
         "confusion_classes": names,
+        "cells": _cells(confusions, pictures),
+        "by_threshold": counts_by_threshold(matches.scores, matches.labels, matches.hits, len(annotated.classes)),
         "confused_pairs": _confused_pairs(matrix, names),
         "worst_mistakes": _worst_mistakes(found, matched, pictures),
         "pictures": _drawn_pictures(found, matched, pictures, threshold),
@@ -112,22 +117,68 @@ def _curves(evaluated: Evaluated, classes: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _confusion_matrix(
+@dataclass(frozen=True, slots=True)
+class _Confusion:
+    """What was found, or missed, in a picture, and what it is; the last class is the background."""
+
+    true: int
+    predicted: int
+    #: None: it was missed.
+    score: float | None
+    position: int
+    box: Sequence[float]
+
+
+def _confusions(
     found: Mapping[int, Detections], matched: Mapping[int, Matched], annotated: AnnotatedPictures, threshold: float
-) -> np.ndarray:
-    """Return counts (C + 1, C + 1); the last index is the background."""
-    background = len(annotated.classes)
-    matrix = np.zeros((background + 1, background + 1), dtype=np.int64)
+) -> list[_Confusion]:
+    """Return each detection from the threshold on, and each object that was missed."""
+    background, confusions = len(annotated.classes), []
     for position, item in found.items():
         objects = annotated.objects[position]
         chosen = matched[position].any_class[: len(item.above(threshold))]
-        for label, target in zip(item.labels.tolist(), chosen.tolist(), strict=False):
+        for place, target in enumerate(chosen.tolist()):
             if target != IGNORED:
-                matrix[objects.labels[target] if target >= 0 else background, label] += 1
+                true = int(objects.labels[target]) if target >= 0 else background
+                score, box = float(item.scores[place]), item.boxes[place].tolist()
+                confusions.append(_Confusion(true, int(item.labels[place]), score, position, box))
         missed = ~objects.crowd
         missed[chosen[chosen >= 0]] = False
-        np.add.at(matrix, (objects.labels[missed], background), 1)
+        for place in np.flatnonzero(missed).tolist():
+            true, box = int(objects.labels[place]), objects.boxes[place].tolist()
+            confusions.append(_Confusion(true, background, None, position, box))
+    return confusions
+
+
+def _matrix(confusions: Sequence[_Confusion], size: int) -> np.ndarray:
+    """Return counts (size, size)."""
+    matrix = np.zeros((size, size), dtype=np.int64)
+    for one in confusions:
+        matrix[one.true, one.predicted] += 1
     return matrix
+
+
+def _cells(confusions: Sequence[_Confusion], pictures: DecodedPictures) -> list[dict[str, Any]]:
+    """Return places of classes and some pictures of each cell of the confusion matrix."""
+    background = len(pictures.annotated.classes)
+    kept = chosen_of_cells(
+        [one.true for one in confusions],
+        [one.predicted for one in confusions],
+        [one.score or 0.0 for one in confusions],
+    )
+
+    def shown(one: _Confusion) -> dict[str, Any]:
+        mark = Mark(one.box, one.predicted if one.predicted != background else one.true, "")
+        return {
+            "path": str(pictures.annotated.path(one.position)),
+            "probability": one.score,
+            "thumbnail": _thumbnail(pictures, one.position, mark),
+        }
+
+    return [
+        {"true": true, "predicted": predicted, "pictures": [shown(confusions[place]) for place in places]}
+        for (true, predicted), places in kept.items()
+    ]
 
 
 def _confused_pairs(matrix: np.ndarray, names: Sequence[str]) -> list[dict[str, Any]]:

@@ -27,7 +27,7 @@ from tunewell.tasks.object_detection.finding import find
 from tunewell.tasks.object_detection.frames import Frame
 from tunewell.tasks.object_detection.model import ModelConfig, load_model
 from tunewell.tasks.vision.device import best_device, on_device
-from tunewell.tasks.vision.predicting import Prediction, load_each, predict_pictures
+from tunewell.tasks.vision.predicting import Prediction, Predictor, load_each, predict_pictures
 
 #: Longer side of the largest drawn pictures, in pixels.
 _LARGEST_DRAWN = 1280
@@ -37,7 +37,7 @@ _COLUMNS = ("file", "label", "score", "x0", "y0", "x1", "y1", "error")
 
 
 @dataclass(frozen=True, slots=True)
-class _Predictor:
+class _Finder:
     """A network on its device."""
 
     module: nn.Module
@@ -67,11 +67,12 @@ def predict(folder: Path) -> None:
     predict_pictures(folder, _AT_A_TIME, _begin, _write_csv)
 
 
-def _begin(arguments: Mapping[str, Any], paths: Sequence[Path]) -> _Predictor:
+def _begin(arguments: Mapping[str, Any], paths: Sequence[Path]) -> Predictor:
     place = arguments.get("drawn")
     drawn = {path: Path(place) / name for path, name in _drawn_names(paths).items()} if place else {}
     module, config = load_model(Path(arguments["model"]))
-    return _Predictor(on_device(module, best_device()), config, drawn)
+    finder = _Finder(on_device(module, best_device()), config, drawn)
+    return Predictor(finder, config.value_ranges)
 
 
 def _drawn_names(paths: Sequence[Path]) -> dict[Path, str]:

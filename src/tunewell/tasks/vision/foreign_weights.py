@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import pickle
 import sys
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from tunewell.spec.errors import DataError
+from tunewell.trial.files import beside
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 
@@ -69,9 +69,9 @@ def fitting(found: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor
 def write_tensors(tensors: dict[str, torch.Tensor], target: Path) -> None:
     """Write `target`, and its folder; whole or not at all."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(f".{target.name}.{os.getpid()}")
-    save_file(tensors, beside)
-    beside.replace(target)
+    new = beside(target)
+    save_file(tensors, new)
+    new.replace(target)
 
 
 def load_into(module: nn.Module, file: str) -> None:

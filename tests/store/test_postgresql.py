@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Iterator
 
 import psycopg
@@ -10,8 +11,8 @@ import pytest
 from psycopg import errors
 from sqlalchemy import Connection, make_url
 
-from tests.postgres import Server
-from tests.store.lives import NAME, create
+from tests.postgres import FLEETING, Server, running_server
+from tests.store.lives import NAME, add, create, report, start
 from tunewell.spec.errors import ArgumentError, DataError, UserError
 from tunewell.store import Store, dialect
 from tunewell.store.copying import Database
@@ -85,6 +86,20 @@ def test_a_database_that_cannot_be_reached(
     """Why it can't be reached is told in a line, with what to do about it."""
     url = make_url(empty).set(**change).render_as_string(hide_password=False)  # type: ignore[arg-type]
     assert re.search(rf"^postgresql://.*: the database can't be reached \(.*{reason}.*\)\. {remedy}", complaint(url))
+
+
+def test_a_server_that_crashes_forgets_no_report() -> None:
+    """Whoever reported is not there to see the crash of a server elsewhere, and would not report again."""
+    with running_server({**FLEETING, "wal_writer_delay": "10s"}) as server, server.new_database() as url:
+        with Store(url) as store:
+            create(store)
+            add(store, 1)
+            start(store, 1)
+            report(store, 1, 1, (1, 0.5))
+            server.stop(signal.SIGQUIT)
+        server.start()
+        with Store(url) as store:
+            assert [one.step for one in store.reports(NAME, 1)] == [1]
 
 
 def test_a_connection_that_is_ended(postgres: Server) -> None:

@@ -131,7 +131,8 @@ class Dialect(ABC):
     def begin(self, connection: Connection, durable: bool) -> int:
         """Begin a writing transaction, and return its number.
 
-        A `durable` one survives the loss of power. Any other survives the death of the process, and is never torn.
+        A `durable` one survives the loss of power. Any other survives the death of the process, and is never torn; a
+        server that crashes takes none back, since whoever has written goes on and would not write it again.
         """
 
     def _number(self, row: Sequence[Any] | None, connection: Connection) -> int:
@@ -495,11 +496,11 @@ class PostgreSQL(Dialect):
         return postgresql.insert
 
     def begin(self, connection: Connection, durable: bool) -> int:
-        """Wait for the disk at commit only if `durable`; wait for another writer to end in any case."""
-        lasting = "" if durable else "SET LOCAL synchronous_commit = off;"
+        """Wait for another writer to end, and for the disk at commit: every transaction is durable."""
+        del durable
         driver: Any = connection.connection.dbapi_connection
         try:  # one round trip for all; what is prepared can't hold several statements
-            cursor = driver.execute(f"BEGIN; {lasting} {_NEXT_NUMBER_TOLD}", prepare=False)
+            cursor = driver.execute(f"BEGIN; {_NEXT_NUMBER_TOLD}", prepare=False)
         except connection.dialect.loaded_dbapi.Error as error:
             if driver.closed:
                 connection.invalidate(error)

@@ -22,8 +22,8 @@ class Transaction(ExperimentWrites, TrialWrites, JobWrites, RequestWrites, Peopl
     `TransitionRefused` and changes nothing; the transaction can go on after that. `now` is in seconds since the
     epoch and defaults to this moment. An unknown experiment or job raises `NotFoundError`.
 
-    A transaction of reports, progress and elapsed time alone survives the death of the process, any other also the loss
-    of power.
+    A transaction survives the loss of power. In a file, one of reports, progress and elapsed time alone survives the
+    death of the process.
     """
 
     def let_go_on(self, name: str, now: float | None = None) -> None:

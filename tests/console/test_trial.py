@@ -11,6 +11,7 @@ from tests.console.markup import Document, parse
 from tests.console.serving import ACTS, SENDS, browser
 from tests.console.trials import BEST, DEFAULT, FAILED, RUNNING, WAITING
 from tunewell.service.service import Service
+from tunewell.spec.launch import AttemptKey, Report
 from tunewell.spec.states import JobState
 from tunewell.store.rows import JobEnd
 
@@ -93,6 +94,16 @@ def test_a_metric_that_was_not_finite(service: Service, signs: TestClient) -> No
     page = shown(signs, f"{HERE}/{RUNNING}?metric=loss")
     assert "loss not finite 4" in section(page, "Metrics") and "It has not been reported." in section(page, "Metrics")
     assert "0.4 accuracy so far, step 4" in section(page, "What it reached")
+
+
+def test_of_many_reports_the_latest_values_are_shown(service: Service, signs: TestClient) -> None:
+    """A metric that was in one of the last reports only, has its value there."""
+    reports = [Report(step, {"accuracy": step / 4000}, 0.0) for step in range(10, 2010)]
+    reports[-2] = Report(2008, {"accuracy": 0.5, "rare": 0.75}, 0.0)
+    with service.store.transaction() as tx:
+        tx.add_reports(AttemptKey(trials.NAME, RUNNING, 1), reports)
+    text = section(shown(signs, f"{HERE}/{RUNNING}"), "Metrics")
+    assert "rare 0.75 2008" in text and "accuracy 0.5022 2009" in text
 
 
 def test_attempts_with_causes_and_remedies(signs: TestClient) -> None:

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Form, Request, Response
 
 from tunewell.api.asked import AsCaller, Name, TheCaller
+from tunewell.api.lanes import takes_long
 from tunewell.console.page import Page, show
 from tunewell.console.pages.actions import done
 from tunewell.service.types import Caller, DataSet, DataSetView, Job
@@ -110,6 +111,7 @@ def _may_change(caller: Caller, one: DataSet) -> bool:
 
 
 @router.post("/datasets/{name}/check")
+@takes_long
 def check_dataset(
     request: Request, verbs: AsCaller, name: Name, task: Annotated[str, Form(max_length=100)]
 ) -> Response:
@@ -120,6 +122,7 @@ def check_dataset(
 
 
 @router.post("/datasets/{name}/delete")
+@takes_long
 def delete_dataset(request: Request, verbs: AsCaller, name: Name) -> Response:
     """Put a data set into the bin."""
     one = verbs.dataset(name)

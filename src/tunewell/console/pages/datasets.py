@@ -10,6 +10,7 @@ from fastapi import APIRouter, Form, Query, Request, Response
 
 from tunewell.api.asked import AsCaller, TheCaller, UploadId
 from tunewell.api.asked import Text as AskedText
+from tunewell.api.lanes import takes_long
 from tunewell.console.page import Page, show
 from tunewell.console.pages.actions import done
 from tunewell.service.verbs import Verbs
@@ -56,6 +57,7 @@ def datasets(
 
 
 @router.post("/datasets")
+@takes_long
 def add_dataset(
     request: Request,
     verbs: AsCaller,

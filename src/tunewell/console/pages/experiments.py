@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request, Response
 
 from tunewell.api.asked import AsCaller, Text, TheCaller
+from tunewell.api.lanes import takes_long
 from tunewell.console.page import Page, show
 from tunewell.service.types import ExperimentSummary
+from tunewell.service.verbs import Verbs
+from tunewell.spec.errors import NotFoundError
 from tunewell.spec.names import called_by
 from tunewell.spec.states import FINAL_EXPERIMENT_STATES, ExperimentState
 
@@ -27,6 +31,7 @@ GROUPS: dict[str, tuple[ExperimentState, ...] | None] = {
 
 
 @router.get("/")
+@takes_long
 def experiments(
     request: Request,
     verbs: AsCaller,
@@ -55,11 +60,7 @@ def experiments(
     context = {
         "found": found,
         "ribbons": {one.name: _looks(one) for one in found.items if any(one.trials.values())},
-        "left": {
-            one.name: verbs.overview(called_by(caller.name, one.name), 1).remaining_seconds
-            for one in found.items
-            if one.running
-        },
+        "left": {one.name: _left(verbs, called_by(caller.name, one.name)) for one in found.items if one.running},
         "chosen": chosen,
         "groups": GROUPS,
         "link": link,
@@ -67,6 +68,13 @@ def experiments(
         "is_narrowed": any(chosen.values()),
     }
     return show(request, Page("experiments.html.j2", "Experiments", ("experiments",), context, follows=("*",)))
+
+
+def _left(verbs: Verbs, name: str) -> float | None:
+    """Return for how many seconds a search still runs, as far as that is known; None, too, if it was just removed."""
+    with suppress(NotFoundError):
+        return verbs.overview(name, 1).remaining_seconds
+    return None
 
 
 def _looks(one: ExperimentSummary) -> str:

@@ -170,6 +170,7 @@ def preview(verbs: AsCaller, id: JobId, number: Annotated[int, Path(ge=0, le=999
 
 @router.post("/experiments/{name}/predict-picture")
 @takes(_PICTURE_BYTES)
+@takes_long
 def predict_picture(request: Request, verbs: AsCaller, name: Name, picture: UploadFile) -> Response:
     """Have the model used on a picture, or an archive of them, that a form sends in one piece."""
     verbs.predict(name, upload=send_file(verbs, picture.filename or "picture", picture.file))
@@ -184,6 +185,7 @@ def evaluate(request: Request, verbs: AsCaller, name: Name) -> Response:
 
 
 @router.post("/experiments/{name}/retrain")
+@takes_long
 def retrain(request: Request, verbs: AsCaller, name: Name, trial: Annotated[int | None, Form()] = None) -> Response:
     """Have a model trained on all data with the parameters of a trial."""
     verbs.retrain(name, trial)
@@ -191,6 +193,7 @@ def retrain(request: Request, verbs: AsCaller, name: Name, trial: Annotated[int 
 
 
 @router.post("/experiments/{name}/export-model")
+@takes_long
 def export_model(request: Request, verbs: AsCaller, name: Name) -> Response:
     """Have a folder to hand over written."""
     verbs.export_model(name)
@@ -198,6 +201,7 @@ def export_model(request: Request, verbs: AsCaller, name: Name) -> Response:
 
 
 @router.post("/experiments/{name}/predict")
+@takes_long
 def predict(request: Request, verbs: AsCaller, name: Name, upload: Annotated[str, Form()]) -> Response:
     """Have the model used on pictures that were sent."""
     verbs.predict(name, upload=upload)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 
 from tunewell.api.asked import AsCaller
+from tunewell.api.lanes import takes_long
 from tunewell.console.pages.actions import done
 from tunewell.service.verbs import Verbs
 from tunewell.spec.errors import NotFoundError
@@ -17,6 +18,7 @@ DIGITS = "digits"
 
 
 @router.post("/sample")
+@takes_long
 def start_sample(request: Request, verbs: AsCaller) -> Response:
     """Search on scans of handwritten digits."""
     spec = {

@@ -48,8 +48,8 @@ def trial(
     this = verbs.trial(name, number)
     one, result = verbs.experiment(name), verbs.result(name)
     best = result.best if result.best and result.best.number != number else None
-    reports = verbs.reports(name, number, points=REPORTS)
-    best_reports = verbs.reports(name, best.number, points=REPORTS) if best else ()
+    reports = _reports(verbs, name, number)
+    best_reports = _reports(verbs, name, best.number) if best else ()
     drawn = metric or one.objective.metric
     here = f"/experiments/{in_address(one.name)}/trials/{number}"
     chosen = _chosen(this, attempt)
@@ -128,6 +128,14 @@ class Measured:
     value: float | None
     step: int
     best: float | None
+
+
+def _reports(verbs: Verbs, name: str, number: int) -> Sequence[Report]:
+    """Return reports spread over all of them, and of the last ones each: a metric need not be in every report."""
+    found = verbs.reports(name, number, points=REPORTS)
+    if len(found) < 2:
+        return found
+    return (*found[:-1], *verbs.reports(name, number, after=found[-2].step), found[-1])
 
 
 def _latest(reports: Sequence[Report]) -> dict[str, tuple[float | None, int]]:

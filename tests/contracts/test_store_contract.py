@@ -92,7 +92,7 @@ class TestExperiments:
             create(store, name)
         assert [row.name for row in store.experiments()] == ["c", "a", "b", NAME]
         assert [row.name for row in store.experiments(limit=2)] == ["c", "a"]
-        assert [row.name for row in store.experiments(limit=2, before=store.experiment("a").id)] == ["b", NAME]
+        assert [row.name for row in store.experiments(limit=2, after=store.experiment("a").id)] == ["b", NAME]
 
     def test_life(self, store: Store) -> None:
         """Times, stop rule and detail follow the state: kept while it stops, cleared when it runs again."""
@@ -714,7 +714,7 @@ class TestOwnership:
         assert names(search="a_") == ["a_b"]
         assert names(states=[ExperimentState.RUNNING, ExperimentState.FAILED]) == ["done", "ab"]
         assert names(states=[ExperimentState.CREATED], limit=2) == ["a_b", "Digits-2"]
-        assert names(states=[ExperimentState.CREATED], before=store.experiment("a_b").id, search="D") == [
+        assert names(states=[ExperimentState.CREATED], after=store.experiment("a_b").id, search="D") == [
             "Digits-2",
             NAME,
         ]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Barrier
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import BaseModel
@@ -31,6 +31,7 @@ from tunewell.service.types import Caller, GivenReport, Page, Range, Taken, Tria
 from tunewell.service.verbs import MOST, Verbs
 from tunewell.spec.errors import ConflictError, DataError, NotFoundError, SpecError, UserError
 from tunewell.spec.launch import AttemptKey, Exit, Report
+from tunewell.spec.names import ExperimentOrder
 from tunewell.spec.states import Cause, ExperimentState, JobState, TrialState
 from tunewell.store.rows import AttemptEnd
 from tunewell.tasks.image_classification.digits import write_digits
@@ -551,6 +552,30 @@ def test_pages_of_experiments_stay_while_new_ones_come(bench: Bench) -> None:
     assert numbers(verbs.experiments(search="LATER", limit=1)) == ["later6"]
     bench.end("e3")
     assert numbers(verbs.experiments(states=[ExperimentState.COMPLETED])) == ["e3"]
+
+
+@pytest.mark.parametrize("sort", get_args(ExperimentOrder))
+def test_experiments_are_sorted(bench: Bench, sort: ExperimentOrder) -> None:
+    """A list goes by name or age, either way round, over its pages, which stay while others come and go."""
+    verbs, created = bench.verbs, ["m", "b", "z", "a", "k"]
+    for name in created:
+        verbs.create({**SPEC, "name": name})
+    wanted = sorted(created) if sort.endswith("name") else created
+    page = verbs.experiments(sort=sort, limit=2)
+    found = numbers(page)
+    bench.end(found[-1])
+    verbs.delete(found[-1])
+    while page.next is not None:
+        page = verbs.experiments(sort=sort, limit=2, cursor=page.next)
+        found += numbers(page)
+    assert found == (wanted[::-1] if sort.startswith("-") else wanted)
+
+
+def test_an_order_that_is_none(bench: Bench) -> None:
+    """What experiments can't be sorted by is refused, with what they can be."""
+    with pytest.raises(SpecError, match="sort") as caught:
+        bench.verbs.experiments(sort="best")  # type: ignore[arg-type]
+    assert "-created" in str(caught.value)
 
 
 @pytest.mark.parametrize("sort", ["number", "-number", "value", "-value", "x", "-duration"])

@@ -256,7 +256,7 @@ def test_a_follower_is_not_told_of_a_change_of_controllers(bench: Bench) -> None
     searches = bench.searches
     first, _ = bench.two_at_work()
     search = searches.start("search", searches.folder / "a.yaml", database=searches.database, name="search")
-    bench.wait_until(lambda: "runs the search" in searches.said("search"))
+    bench.wait_until(lambda: "is to run the search" in searches.said("search"))
     bench.kill(first)
     searches.open(*NAMES)
     assert search.wait(60) == 0, searches.said("search")

@@ -38,6 +38,7 @@ from tunewell.service.verbs import Verbs
 from tunewell.service.views import save_report
 from tunewell.spec.errors import DataError, NotFoundError, count
 from tunewell.spec.format import duration, moment, number, scalar
+from tunewell.spec.names import ExperimentOrder
 from tunewell.spec.states import ExperimentState, TrialState
 
 #: Trials that `show` lists.
@@ -64,15 +65,18 @@ def list_(
     project: Annotated[str | None, typer.Option("--project", help="Only those of this project.")] = None,
     tag: Annotated[str | None, typer.Option("--tag", help="Only those with this tag.")] = None,
     in_bin: Annotated[bool, typer.Option("--bin", help="Those in the bin.")] = False,
+    sort: Annotated[
+        ExperimentOrder, typer.Option("--sort", help="What the list goes by; with a - the other way round.")
+    ] = "-created",
     home: HomeOption = HOME,
     database: DatabaseOption = None,
     server: ServerOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """List the experiments of a home, the newest first."""
+    """List the experiments of a home."""
     chosen: dict[str, Any] = {"search": search, "owner": owner, "project": project, "tag": tag, "deleted": in_bin}
     with existing(home, database, server) as service:
-        page = service.experiments(**chosen, states=state or None)
+        page = service.experiments(**chosen, states=state or None, sort=sort)
         known = page.items
         if json_:
             told = (one.to_json() if in_bin else service.result(one.name).to_json() for one in known)
@@ -98,7 +102,7 @@ def list_(
         )
     console.print(table)
     if page.next is not None:
-        console.print("There are older ones, too.")
+        console.print(f"These are the first {len(known)}. Options such as --search and --sort show others.")
 
 
 def show(

@@ -22,6 +22,7 @@ from tunewell.service.following import INTERVAL_SECONDS, ends_search
 from tunewell.service.types import EVERY_TRIAL, Page, TrialFilter
 from tunewell.service.verbs import Verbs
 from tunewell.spec.errors import ArgumentError, DataError
+from tunewell.spec.names import ExperimentOrder
 from tunewell.spec.states import Cause, ExperimentState, JobState
 
 #: A version that no database reaches: nothing has changed since.
@@ -111,7 +112,7 @@ class Client(StorageClient, PeopleClient, Verbs):
 
     # Experiments ------------------------------------------------------------------------------------------
 
-    def experiments(
+    def experiments(  # noqa: PLR0913 - each is a thing that people choose by name
         self,
         *,
         states: Sequence[ExperimentState] | None = None,
@@ -120,6 +121,7 @@ class Client(StorageClient, PeopleClient, Verbs):
         project: str | None = None,
         tag: str | None = None,
         deleted: bool = False,
+        sort: ExperimentOrder = "-created",
         cursor: str | None = None,
         limit: int = verbs.PAGE,
     ) -> Page[types.ExperimentSummary]:
@@ -131,6 +133,7 @@ class Client(StorageClient, PeopleClient, Verbs):
             owner=owner,
             project=project,
             tag=tag,
+            sort=sort,
             cursor=cursor,
             limit=limit,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 from tunewell.home.home import Home
 from tunewell.service import export, selection, wire
@@ -23,6 +24,7 @@ from tunewell.service.types import (
 from tunewell.service.verbs import MOST
 from tunewell.spec.errors import SpecError
 from tunewell.spec.errors import shown as written
+from tunewell.spec.names import ExperimentOrder
 from tunewell.spec.states import ExperimentState, JobState
 from tunewell.store.store import Store
 
@@ -41,6 +43,7 @@ class Chosen:
     tag: str | None
     #: Those in the bin, instead of all others.
     deleted: bool
+    order: ExperimentOrder
     #: Who must see them.
     seen_by: str
 
@@ -70,22 +73,25 @@ def experiments(
     cursor: str | None,
     limit: int,
 ) -> Page[ExperimentSummary]:
-    """Return experiments, the newest first."""
+    """Return experiments in the order that was chosen."""
+    if chosen.order not in get_args(ExperimentOrder):
+        raise SpecError("sort", f"{written(chosen.order)} is none", f"Give {' or '.join(get_args(ExperimentOrder))}")
+    by_name = chosen.order.endswith("name")
     rows = store.experiments(
         checked_limit(limit) + 1,
-        before=id_in(cursor) if cursor is not None else None,
+        after=cursor if cursor is None or by_name else id_in(cursor),
         states=chosen.states,
         search=chosen.search,
         seen_by=chosen.seen_by,
-        where={name: value for name in ("owner", "project") if (value := getattr(chosen, name)) is not None},
-        tag=chosen.tag,
+        where={name: value for name in ("owner", "project", "tag") if (value := getattr(chosen, name)) is not None},
         deleted=chosen.deleted,
+        order=chosen.order,
     )
     shown = rows[:limit]
     running = home.running({row.name: row.id for row in shown if not row.state.final})
     return Page[ExperimentSummary](
         items=tuple(wire.experiment_summary(home, row, row.name in running) for row in shown),
-        next=str(shown[-1].id) if len(rows) > limit else None,
+        next=str(shown[-1].name if by_name else shown[-1].id) if len(rows) > limit else None,
     )
 
 

@@ -70,6 +70,7 @@ from tunewell.service.types import (
     TrialResult,
     User,
 )
+from tunewell.spec.names import ExperimentOrder
 from tunewell.spec.states import Cause, ExperimentState, JobState
 
 #: When to begin afresh under a numbered name although the name is taken: never, always, or if that experiment
@@ -176,7 +177,7 @@ class Verbs(StorageVerbs, Protocol):
 
     # Experiments ------------------------------------------------------------------------------------------
 
-    def experiments(
+    def experiments(  # noqa: PLR0913 - each is a thing that people choose by name
         self,
         *,
         states: Sequence[ExperimentState] | None = None,
@@ -185,12 +186,14 @@ class Verbs(StorageVerbs, Protocol):
         project: str | None = None,
         tag: str | None = None,
         deleted: bool = False,
+        sort: ExperimentOrder = "-created",
         cursor: str | None = None,
         limit: int = PAGE,
     ) -> Page[ExperimentSummary]:
         """Return the experiments, the newest first; `deleted`: those in the bin.
 
-        Only those in `states`, of an owner or a project, with a tag, or with `search` in their names.
+        Only those in `states`, of an owner or a project, with a tag, or with `search` in their names. They can also be
+        sorted by `name`, or `created`, the oldest first; with a `-` before it, the order is the other way round.
         """
 
     def experiment(self, name: str) -> Experiment:

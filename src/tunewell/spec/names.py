@@ -14,6 +14,8 @@ from typing import Literal
 Role = Literal["administrator", "user", "viewer"]
 #: Who sees an experiment: every user, or its owner and administrators alone.
 Visibility = Literal["team", "private"]
+#: What a list of experiments goes by; with a `-`, the newest comes first, or the last of the alphabet.
+ExperimentOrder = Literal["-created", "created", "name", "-name"]
 
 #: Where a home is that nobody has named.
 DEFAULT_HOME = Path(".tunewell")

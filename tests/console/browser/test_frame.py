@@ -149,6 +149,35 @@ def test_back_after_filtering(page: Page) -> None:
     expect(page.get_by_role("searchbox")).to_have_value("")
 
 
+def test_the_list_is_sorted(page: Page) -> None:
+    """The order of the list is chosen, stands in the address, and stays with a filter."""
+    page.goto("/")
+    page.get_by_label("Order").select_option("by name")
+    expect(page).to_have_url(re.compile(r"/\?sort=name$"))
+    names = page.locator(".list .cover")
+    expect(names.first).to_have_text(re.compile("^a-search"))
+    page.get_by_label("ended", exact=True).check(force=True)
+    expect(page).to_have_url(re.compile("state=ended.*sort=name"))
+    shown = names.all_text_contents()
+    assert shown == sorted(shown)
+    page.reload()
+    expect(page.get_by_label("Order")).to_have_value("name")
+
+
+def test_a_filter_is_taken_away(page: Page) -> None:
+    """An owner is a filter that is seen, goes at a click, and does not come back with the next word."""
+    page.goto("/")
+    page.locator("a[href*='owner=']").first.click()
+    expect(page).to_have_url(re.compile("owner="))
+    page.get_by_label("Remove the filter on owner").click()
+    expect(page.get_by_label("Remove the filter on owner")).to_have_count(0)
+    page.get_by_role("searchbox").fill("man")
+    expect(page).to_have_url(re.compile(r"/\?search=man$"))
+    page.go_back()
+    page.go_back()
+    expect(page.get_by_label("Remove the filter on owner")).to_be_visible()
+
+
 def test_an_action_can_be_undone(page: Page, site: Site) -> None:
     """A button has it done without leaving the page, says what was done, and takes it back."""
     service = site.service

@@ -16,11 +16,15 @@ from tunewell.api.sizes import takes
 from tunewell.service.types import Checked, Clone, Experiment, ExperimentSummary, Page, Submission
 from tunewell.service.verbs import PAGE, Fresh
 from tunewell.spec.files import LARGEST_FILE
-from tunewell.spec.names import in_address
+from tunewell.spec.names import ExperimentOrder, in_address
 from tunewell.spec.states import ExperimentState
 from tunewell.spec.text import check_extent
 
 router = APIRouter(tags=["experiments"])
+
+Order = Annotated[
+    ExperimentOrder, Query(description="When it was created, or its name; with a `-` the newest, or last, first.")
+]
 
 
 @router.post(
@@ -58,7 +62,7 @@ def create(
     return submission
 
 
-@router.get("/experiments", summary="List experiments, the newest first")
+@router.get("/experiments", summary="List experiments")
 def experiments(
     verbs: AsCaller,
     state: Annotated[list[ExperimentState] | None, Query(description="Only those in one of these states.")] = None,
@@ -66,28 +70,30 @@ def experiments(
     owner: Annotated[Text | None, Query(description="Only those of this user.")] = None,
     project: Annotated[Text | None, Query(description="Only those of this project.")] = None,
     tag: Annotated[Text | None, Query(description="Only those with this tag.")] = None,
+    sort: Order = "-created",
     cursor: Cursor = None,
     limit: Limit = PAGE,
 ) -> Page[ExperimentSummary]:
     """Return the experiments that the caller sees."""
     return verbs.experiments(
-        states=state, search=search, owner=owner, project=project, tag=tag, cursor=cursor, limit=limit
+        states=state, search=search, owner=owner, project=project, tag=tag, sort=sort, cursor=cursor, limit=limit
     )
 
 
-@router.get("/bin", summary="List the experiments in the bin, the newest first")
+@router.get("/bin", summary="List the experiments in the bin")
 def experiments_in_bin(
     verbs: AsCaller,
     search: Annotated[Text, Query(description="Only those with this in their names.")] = "",
     owner: Annotated[Text | None, Query(description="Only those of this user.")] = None,
     project: Annotated[Text | None, Query(description="Only those of this project.")] = None,
     tag: Annotated[Text | None, Query(description="Only those with this tag.")] = None,
+    sort: Order = "-created",
     cursor: Cursor = None,
     limit: Limit = PAGE,
 ) -> Page[ExperimentSummary]:
     """Return the experiments in the bin that the caller sees."""
     return verbs.experiments(
-        search=search, owner=owner, project=project, tag=tag, deleted=True, cursor=cursor, limit=limit
+        search=search, owner=owner, project=project, tag=tag, deleted=True, sort=sort, cursor=cursor, limit=limit
     )
 
 

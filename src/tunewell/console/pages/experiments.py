@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request, Response
@@ -28,6 +28,8 @@ GROUPS: dict[str, tuple[ExperimentState, ...] | None] = {
     "ended": tuple(state for state in FINAL_EXPERIMENT_STATES if state is not ExperimentState.FAILED),
     "failed": (ExperimentState.FAILED,),
 }
+#: What the list goes by → in words.
+ORDERS = {"": "newest first", "created": "oldest first", "name": "by name"}
 
 
 @router.get("/")
@@ -40,14 +42,16 @@ def experiments(
     state: Text = "",
     owner: Text = "",
     project: Text = "",
+    sort: Literal["", "created", "name"] = "",
     cursor: Annotated[str | None, Query(max_length=200)] = None,
 ) -> Response:
-    """Return the experiments that match, the newest first."""
+    """Return the experiments that match."""
     found = verbs.experiments(
         states=GROUPS.get(state),
         search=search,
         owner=owner or None,
         project=project or None,
+        sort=sort or "-created",
         cursor=cursor,
         limit=ROWS,
     )
@@ -55,7 +59,7 @@ def experiments(
 
     def link(**changes: str) -> str:
         """Return the address of the list with other choices."""
-        return "?" + urlencode({name: value for name, value in {**chosen, **changes}.items() if value})
+        return "?" + urlencode({name: value for name, value in {**chosen, "sort": sort, **changes}.items() if value})
 
     context = {
         "found": found,
@@ -63,11 +67,14 @@ def experiments(
         "left": {one.name: _left(verbs, called_by(caller.name, one.name)) for one in found.items if one.running},
         "chosen": chosen,
         "groups": GROUPS,
+        "sort": sort,
+        "orders": ORDERS,
         "link": link,
         "is_first": cursor is None,
         "is_narrowed": any(chosen.values()),
     }
-    return show(request, Page("experiments.html.j2", "Experiments", ("experiments",), context, follows=("*",)))
+    parts = ("experiments-narrowed", "experiments")
+    return show(request, Page("experiments.html.j2", "Experiments", parts, context, follows=("*",)))
 
 
 def _left(verbs: Verbs, name: str) -> float | None:

@@ -34,6 +34,7 @@ from tunewell.service.running import run_experiment
 from tunewell.service.submission import Plan
 from tunewell.service.types import EVERY_TRIAL, JsonObject, Page, TrialFilter
 from tunewell.spec.experiment import needs_its_program
+from tunewell.spec.names import ExperimentOrder
 from tunewell.spec.secrets import without_password
 from tunewell.spec.states import Cause, ExperimentState
 
@@ -120,7 +121,7 @@ class ExperimentsPart(Part):
 
     # Experiments ------------------------------------------------------------------------------------------
 
-    def experiments(
+    def experiments(  # noqa: PLR0913 - each is a thing that people choose by name
         self,
         *,
         states: Sequence[ExperimentState] | None = None,
@@ -129,11 +130,12 @@ class ExperimentsPart(Part):
         project: str | None = None,
         tag: str | None = None,
         deleted: bool = False,
+        sort: ExperimentOrder = "-created",
         cursor: str | None = None,
         limit: int = verbs.PAGE,
     ) -> Page[types.ExperimentSummary]:
         """See `Verbs.experiments`."""
-        chosen = lists.Chosen(states, search, owner, project, tag, deleted, self._rights.seen_by)
+        chosen = lists.Chosen(states, search, owner, project, tag, deleted, sort, self._rights.seen_by)
         return lists.experiments(self.store, self.home, chosen, cursor, limit)
 
     def experiment(self, name: str) -> types.Experiment:

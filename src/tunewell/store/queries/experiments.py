@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, and_, func, literal, select
 
 from tunewell.spec.errors import NotFoundError
+from tunewell.spec.names import ExperimentOrder
 from tunewell.spec.states import ExperimentState, JobState, TrialState
 from tunewell.store import convert
 from tunewell.store.bound import Bound
@@ -67,37 +68,38 @@ class ExperimentQueries(Reader):
     def experiments(
         self,
         limit: int = 100,
-        before: int | None = None,
+        after: int | str | None = None,
         states: Collection[ExperimentState] | None = None,
         search: str = "",
         seen_by: str | None = None,
         where: Mapping[str, str] | None = None,
-        tag: str | None = None,
         deleted: bool = False,
+        order: ExperimentOrder = "-created",
     ) -> list[ExperimentRow]:
-        """Return experiments, newest first, at most `limit`, beginning before (older than) that with id `before`.
+        """Return experiments in an order, at most `limit`, beginning after that with this id, or name, as it goes by.
 
         With `states` only those in one of them, with `search` only those whose name contains it, in any case; with
-        `seen_by` only those that this user sees; with `where` only those of an `owner` or a `project`, with `tag` only
-        those that have it. Those in the bin (`deleted`) are in a list of their own.
+        `seen_by` only those that this user sees; with `where` only those of an `owner` or a `project`, or with a `tag`.
+        Those in the bin (`deleted`) are in a list of their own.
         """
-        chosen = select(experiment.c.id).where(experiment.c.deleted_at.is_not(None) == deleted)
+        key = experiment.c.name if order.endswith("name") else experiment.c.id
+        descending = order.startswith("-")
+        chosen = select(experiment.c.id, experiment.c.name).where(experiment.c.deleted_at.is_not(None) == deleted)
         for column, value in (where or {}).items():
-            chosen = chosen.where(experiment.c[column] == value)
+            is_there = literal(value).in_(select(self._elements(experiment.c.tags)))
+            chosen = chosen.where(is_there if column == "tag" else experiment.c[column] == value)
         if seen_by is not None:
             chosen = chosen.where(sees(seen_by))
-        if before is not None:
-            chosen = chosen.where(experiment.c.id < before)
-        if tag is not None:
-            chosen = chosen.where(literal(tag).in_(select(self._elements(experiment.c.tags))))
+        if after is not None:
+            chosen = chosen.where(key < after if descending else key > after)
         if search:
             chosen = chosen.where(experiment.c.name.icontains(search, autoescape=True))
         parts = [chosen] if states is None else [chosen.where(experiment.c.state == state) for state in set(states)]
         if not parts:
             return []
-        newest = first_of(parts, ["id"], True, limit).subquery()
-        query = _experiments.where(experiment.c.id.in_(select(newest.c.id))).order_by(experiment.c.id.desc())
-        return self._rows_of(query)
+        first = first_of(parts, [key.name], descending, limit).subquery()
+        query = _experiments.where(experiment.c.id.in_(select(first.c.id)))
+        return self._rows_of(query.order_by(key.desc() if descending else key))
 
     def _elements(self, column: Column[Any]) -> ColumnElement[str]:
         """Return the texts in a list of a row, as a column of a table of their own."""

@@ -1,4 +1,4 @@
-"""The straightforward way to train what `wall_time.py` searches: one process a trial, pictures read anew each epoch.
+"""The straightforward way to train what `wall_time.py` searches: one process a trial, pictures read again each epoch.
 
     python benchmarks/plain_training.py DATA --epochs 8 --learning_rate 0.003 …
 

@@ -12,7 +12,7 @@ from hypothesis import settings
 from tests.postgres import Server, running_server
 from tunewell.store import Store
 
-# The same commit gets the same verdict: examples are drawn anew only by those who look for new ones, with
+# The same commit gets the same verdict: examples are drawn again only by those who look for new ones, with
 # HYPOTHESIS_PROFILE=explore.
 settings.register_profile("same", derandomize=True, deadline=None)
 settings.register_profile("explore", deadline=None, max_examples=500)

@@ -41,7 +41,7 @@ async def broken(scope: Scope, receive: Receive, send: Send) -> None:
 
 @pytest.mark.parametrize(("given", "taken"), [(b"mine-1", True), (b"a b", False), (b"x" * 65, False), (b"", False)])
 def test_a_request_has_a_number(given: bytes, taken: bool) -> None:
-    """The client's number is kept if it is one, else there is a new one; the answer bears it."""
+    """The client's number is kept if it is one, else there is a new one; the answer has it."""
     (start, _) = asked(Observed(fine), (b"x-request-id", given))
     number = dict(start["headers"])[b"x-request-id"]
     assert (number == given) is taken and number

@@ -17,7 +17,10 @@ from tunewell.service.service import Service
 from tunewell.spec.errors import ArgumentError, ConflictError, DataError, SpecError, SpecErrors, UserError
 
 SEVERAL = SpecErrors(
-    [SpecError(f"field_{number}", "it has a problem that takes several words", "Write it anew") for number in range(30)]
+    [
+        SpecError(f"field_{number}", "it has a problem that takes several words", "Write it again")
+        for number in range(30)
+    ]
 )
 
 

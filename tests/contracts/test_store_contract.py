@@ -673,7 +673,7 @@ class TestOwnership:
         assert [store.experiment(name).elapsed_seconds for name in (NAME, "other")] == [1.0, 5.0]
 
     def test_versions_tell_what_changed(self, store: Store) -> None:
-        """Each transaction has a higher number; what it touched bears it, and can be asked for."""
+        """Each transaction has a higher number; what it touched has it, and can be asked for."""
         create(store, "other")
         with store.transaction() as tx:
             job = tx.add_job("check", NAME)

@@ -184,7 +184,7 @@ class FakeRecord:
 
 
 class Bench:
-    """A store, a fake scheduler and a controller that can be thrown away and made anew."""
+    """A store, a fake scheduler and a controller that can be thrown away and made again."""
 
     def __init__(self, folder: Path, slots: int = 2, database: str | None = None) -> None:
         """Begin in an empty folder, on an empty database; by default one in that folder."""

@@ -138,7 +138,7 @@ def test_a_copy_that_fails_costs_no_attempt(tmp_path: Path) -> None:
 
 
 def test_a_cut_copy_is_never_gone_on_from(tmp_path: Path) -> None:
-    """A controller that is killed while it copies has begun nothing: the next one copies anew, for the same attempt."""
+    """A controller that is killed while it copies has begun nothing: the next one copies again for the same attempt."""
     lost = Lost(tmp_path)
     bench = lost.bench
     with pytest.MonkeyPatch.context() as patch:

@@ -163,7 +163,7 @@ def test_non_finite_objective_is_a_failure_at_once(bench: Bench, value: float) -
 
 
 def test_the_last_report_is_the_value(bench: Bench) -> None:
-    """The value is what was reported last, whatever steps it bears; notes say what became of the steps."""
+    """The value is what was reported last, whatever steps it has; notes say what became of the steps."""
     bench.create(max_trials=1)
     bench.add()
     bench.step()
@@ -327,7 +327,7 @@ def test_another_life_makes_way(tmp_path: Path) -> None:
 
 
 def test_checkpoints_of_another_life_are_not_gone_on_from(tmp_path: Path) -> None:
-    """A lost trial begins anew where the folder of its last attempt is another life's, whatever lies beside it."""
+    """A lost trial begins again where the folder of its last attempt is another life's, whatever lies beside it."""
     bench = Bench(tmp_path)
     bench.scheduler.needs_folder = True
     bench.create(max_trials=1)
@@ -646,7 +646,7 @@ def test_what_the_store_refuses_does_not_hold_the_rest_back(bench: Bench, caplog
     bench.step(2)
     assert bench.store.trial("e", 2).value == 0.6
     assert bench.store.experiment("e").state is ExperimentState.COMPLETED
-    assert "taken over anew" in caplog.text
+    assert "taken over again" in caplog.text
 
 
 def test_an_adopted_trial_ended_when_it_ended(bench: Bench) -> None:

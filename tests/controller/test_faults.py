@@ -46,7 +46,7 @@ class World(Bench):
         self.crash()
 
     def live(self) -> None:
-        """Let a second pass: trials report and end, the controller steps, or is killed and made anew."""
+        """Let a second pass: trials report and end, the controller steps, or is killed and made again."""
         for key in list(self.scheduler.alive):
             if isinstance(key, AttemptKey) and self.random.random() < 0.5:
                 del self.scheduler.alive[key]

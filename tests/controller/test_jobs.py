@@ -184,7 +184,7 @@ def test_parts_go_on_from_one_another(bench: Bench) -> None:
 
 
 def test_an_attempt_that_could_not_be_prepared_leaves_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An attempt whose folder was prepared in part only is prepared anew, and nothing of it is kept or set aside."""
+    """An attempt whose folder was prepared in part only is prepared again, and nothing of it is kept or set aside."""
     write = job_run.write_json
     problems = [OSError(errno.ENOSPC, "no space")]
 

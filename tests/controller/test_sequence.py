@@ -62,7 +62,7 @@ def test_each_metric_has_steps_of_its_own() -> None:
 
 
 def test_metrics_of_one_report_stay_together() -> None:
-    """Where one metric of a report begins anew, all of them are counted on from the same step."""
+    """Where one metric of a report begins again, all of them are counted on from the same step."""
     sequence = Sequence("a")
     found = placed(
         sequence, (3, {"b": 1.0}), (2, {"a": 1.0}), (1, {"a": 2.0, "b": 2.0}), (2, {"b": 3.0}), (2, {"a": 3.0})

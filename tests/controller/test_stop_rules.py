@@ -69,7 +69,7 @@ def test_exhausted_space_completes() -> None:
 
 @pytest.mark.parametrize(("failures", "stops"), [(2, False), (3, True)])
 def test_failure_count_is_borne_and_not_more(failures: int, stops: bool) -> None:
-    """With a count of 2, two failures are borne and the third ends the search."""
+    """With a count of 2, two failures are allowed and the third ends the search."""
     decision = decide(spec(max_failed_trials=2), progress(GOOD, *[BAD] * failures))
     assert (decision is not None) is stops
     if decision is not None:

@@ -104,7 +104,7 @@ def test_a_folder_with_living_processes_is_not_moved(homes: tuple[Home, Home]) -
 
 
 def test_an_attempt_is_found_by_its_identity(tmp_path: Path) -> None:
-    """The folder of an attempt is the one that bears its identity, set aside or not, and no other one."""
+    """The folder of an attempt is the one that has its identity, set aside or not, and no other one."""
     home = Home(tmp_path)
     records.make_folder(home.place(KEY), "1" * 32)
     assert home.attempt(KEY, "1" * 32) == home.place(KEY)

@@ -50,7 +50,7 @@ def test_a_removal_that_was_cut_off_is_finished_later(home: Home) -> None:
 
 
 def test_a_new_experiment_of_the_name_keeps_its_files(home: Home) -> None:
-    """What is removed late is what bears the old identity, wherever it is by then."""
+    """What is removed late is what has the old identity, wherever it is by then."""
     Removal.prepared(home, store_of(home), "e", [])
     forget(home)
     store_of(home).create_experiment("e", {}, {}, {})

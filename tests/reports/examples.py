@@ -95,7 +95,7 @@ def no_success() -> ExperimentView:
         replace(trial, state=TrialState.FAILED, cause=cause, detail=DETAILS[cause], value=None, curve={})
         for trial, cause in zip(view.trials, causes, strict=True)
     )
-    detail = "6 of 6 trials failed; a share of 50% was to be borne."
+    detail = "6 of 6 trials failed; a share of 50% was allowed."
     return replace(
         view,
         trials=trials,

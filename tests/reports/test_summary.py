@@ -54,7 +54,7 @@ def test_the_headline_says_why_nothing_is_compared() -> None:
         (
             examples.no_success(),
             "No result: all trials failed (5 out of GPU memory, 1 crashed). "
-            "6 of 6 trials failed; a share of 50% was to be borne.",
+            "6 of 6 trials failed; a share of 50% was allowed.",
         ),
         (examples.empty(), "No trial has started yet."),
         (replace(examples.empty(), state=ExperimentState.STOPPED), "It ended before any trial."),

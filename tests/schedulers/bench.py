@@ -19,7 +19,7 @@ from tunewell.schedulers.local import LocalScheduler
 from tunewell.spec.launch import AttemptKey, Ended, Event, Exit, Launch, Report, Reported, Started
 from tunewell.spec.states import Cause
 
-#: What the folders of all attempts here bear.
+#: What the folders of all attempts here have.
 IDENTITY = "0" * 32
 CHILDREN = Path(__file__).parent / "children"
 #: No wait of a test takes longer; on a busy machine everything takes its time.

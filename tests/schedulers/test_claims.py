@@ -271,7 +271,7 @@ def test_the_claim_of_a_dead_scheduler(tmp_path: Path, path: Path, monkeypatch: 
 
 
 def test_the_dead_make_room_when_it_is_needed(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where there is no room, whether all claimants live is looked at anew; those that don't leave the file."""
+    """Where there is no room, whether all claimants live is looked at again; those that don't leave the file."""
     first, second = Claims(path), Claims(path)
     process = subprocess.Popen(["sleep", "1000"])
     monkeypatch.setattr(first, "_claimant", records.Process(process.pid, identity(process.pid) or ""))

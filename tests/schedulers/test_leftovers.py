@@ -205,7 +205,7 @@ def test_adopting_what_never_ran(bench: Bench, state: str) -> None:
 
 @pytest.mark.parametrize("state", ["alive", "ended"])
 def test_the_attempt_of_another_life_is_left_alone(bench: Bench, state: str) -> None:
-    """An attempt in a folder that bears another identity is not this one: nothing of it is told, ended or changed."""
+    """An attempt in a folder that has another identity is not this one: nothing of it is told, ended or changed."""
     other = bench.start(bench.launch(command=script("polite")))
     bench.wait_for_output(other)
     pids = bench.supervisor_of(other)

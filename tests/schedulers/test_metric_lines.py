@@ -133,7 +133,7 @@ def test_values_beyond_the_readable_part_of_a_line() -> None:
 
 
 def test_steps_that_begin_anew_are_quoted() -> None:
-    """The first report of the objective whose step goes back bears its line, and so does the first that repeats one."""
+    """The first report of the objective whose step goes back has its line, and so does the first that repeats one."""
     found = lines_of().feed(b"step=1 loss=3\nstep=2 loss=2\nstep=1 loss=1\nstep=1 loss=0\nstep=0 loss=0\n")
     quotes = [json.loads(line).get("line") for line in found.splitlines()]
     assert quotes == [

@@ -152,7 +152,7 @@ def test_numbers_in_texts(tmp_path: Path) -> None:
 
 
 def test_reports_that_go_back_are_quoted(tmp_path: Path) -> None:
-    """A report of the objective whose step is not after the last one bears its line, or the one it was printed in."""
+    """A report of the objective whose step is not after the last one has its line, or the one it was printed in."""
     reader = ReportReader(tmp_path, "a")
     append_report(tmp_path, 2, {"a": 1.0}, 0.0)
     write(tmp_path, b'{"a": 2, "step": 1}\n{"b": 2, "step": 1}\n')
@@ -178,7 +178,7 @@ def test_default_steps(tmp_path: Path) -> None:
 
 
 def test_output_counts_until_the_trial_reports(tmp_path: Path) -> None:
-    """What was found in the output counts up to the trial's first own report, whose steps begin anew."""
+    """What was found in the output counts up to the trial's first own report, whose steps begin again."""
     found = b'{"step": 5, "metrics": {"a": 1}, "time": 0, "source": "output"}\n'
     seen, skipped = read_all(tmp_path, found + b'{"a": 2}\n' + found + b'{"a": 3}\n')
     assert [(report.step, report.metrics["a"]) for report in seen] == [(5, 1), (1, 2), (2, 3)]
@@ -206,7 +206,7 @@ def test_torn_last_line(tmp_path: Path) -> None:
 
 
 def test_truncated_file(tmp_path: Path) -> None:
-    """A file that the trial empties and fills anew is read on from its start."""
+    """A file that the trial empties and fills again is read on from its start."""
     reader = ReportReader(tmp_path)
     write(tmp_path, b'{"a": 1}\n{"a": 2}\n')
     assert len(reader.read()) == 2

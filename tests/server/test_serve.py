@@ -151,7 +151,7 @@ def test_a_trial_lives_on_and_the_next_start_adopts_it(home: Path) -> None:
 
 
 def test_trials_end_with_it_if_asked(home: Path) -> None:
-    """With --stop-trials, an orderly stop ends what runs, and the next start begins it anew."""
+    """With --stop-trials, an orderly stop ends what runs, and the next start begins it again."""
     with serving(home, "--stop-trials") as service:
         trial = start_waiting(home)
         assert service.end() == 0
@@ -394,7 +394,7 @@ def test_a_token_for_programs(home: Path) -> None:
 
 
 def test_logs_say_what_they_are_about_and_no_secret(home: Path) -> None:
-    """Each line about an experiment or trial bears it; requests bear their numbers; no secret is in any line."""
+    """Each line about an experiment or trial has it; requests have their numbers; no secret is in any line."""
     with serving(home, "--log-format", "json", "--log-level", "debug") as service:
         start_waiting(home)
         let_go(home)

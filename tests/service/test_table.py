@@ -88,7 +88,7 @@ def read_one_by_one(store: Store, name: str) -> list[dict[str, Any]]:
 
 
 def test_whatever_happens_is_in_the_table(store: Store) -> None:
-    """After any changes, what was brought up to date is what would be loaded anew, and what the rows say."""
+    """After any changes, what was brought up to date is what would be loaded again, and what the rows say."""
     numbers = count(1)
 
     @given(st.lists(st.lists(STEPS, max_size=6), max_size=4))
@@ -134,7 +134,7 @@ def test_one_question_where_nothing_has_changed(store: Store) -> None:
 
 
 def test_another_experiment_of_the_name(database: str, store: Store) -> None:
-    """One that was purged and made anew, by whomever, has its own trials and no others."""
+    """One that was purged and made again, by whomever, has its own trials and no others."""
     tables = Tables(store)
     take(store, NAME, ENDED)
     assert len(tables.of(NAME).table) == 1

@@ -1,4 +1,4 @@
-"""What survives the death of processes, and how processes bear with each other."""
+"""What survives the death of processes, and how processes get on with each other."""
 
 from __future__ import annotations
 

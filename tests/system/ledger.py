@@ -110,7 +110,7 @@ home, stop = Path(sys.argv[1]), threading.Event()
 
 
 def opened():
-    # It may be started while the server is away, as whatever starts it anew would do again and again.
+    # It may be started while the server is away, as whatever starts it again would do again and again.
     while True:
         try:
             return Service(home, *sys.argv[2:])
@@ -243,7 +243,7 @@ class Round:
             return so(service)
 
     def _kill_some(self, generator: random.Random, kills: int, victims: Sequence[Victim]) -> None:
-        """Hit victims while controllers run; those that are killed are started anew."""
+        """Hit victims while controllers run; those that are killed are started again."""
         order: Sequence[Victim] = ()
         for number in range(kills):
             if number % len(victims) == 0:

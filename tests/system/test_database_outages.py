@@ -98,7 +98,7 @@ def cut(bench: Bench) -> None:
 
 
 def restarted(bench: Bench) -> None:
-    """The server ends all connections, and starts anew."""
+    """The server ends all connections, and starts again."""
     bench.server.stop(signal.SIGINT)
     bench.server.start()
 

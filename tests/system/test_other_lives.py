@@ -101,7 +101,7 @@ def test_a_database_that_was_moved_away(life: Life) -> None:
 
 
 def test_an_older_copy_that_was_put_back(life: Life) -> None:
-    """Trials of which the older copy knows nothing are run anew; both copies find the folders of their own attempts."""
+    """Trials that the older copy knows nothing of run again; both copies find the folders of their own attempts."""
     life.search(3, max_trials=2)
     older = life.folder / "older"
     older.mkdir()
@@ -133,7 +133,7 @@ def test_two_databases_beside_one_home(life: Life) -> None:
 
 
 def test_a_home_that_is_copied_while_it_runs(life: Life) -> None:
-    """In the copy the running trial is run anew; the original's goes on, and none of its processes is harmed."""
+    """In the copy the running trial is run again; the original's goes on, and none of its processes is harmed."""
     spec = {**life.spec(1), "command": ["sh", "-c", "while ! [ -e go ]; do sleep 0.02; done; echo score={x}"]}
     (life.folder / "spec.yaml").write_text(json.dumps(spec))
     search = ledger.command(life.folder / "spec.yaml", life.home)

@@ -186,7 +186,7 @@ def test_one_that_is_away_loses_its_work(bench: Bench, lose: Callable[[Controlle
 
 @pytest.mark.slow
 def test_short_cuts_change_nothing(bench: Bench) -> None:
-    """Connections that are cut, and made anew at once, cost neither controller its work for good."""
+    """Connections that are cut, and made again at once, cost neither controller its work for good."""
     searches = bench.searches
     both = bench.two_with_work()
     bench.create_and_open(trials=20)

@@ -26,7 +26,7 @@ def test_sobol_points_fill_every_slice() -> None:
 
 
 def test_a_point_depends_on_seed_and_number_only() -> None:
-    """Point 130 is the same whether the ones before were drawn here or replayed; another seed scrambles anew."""
+    """Point 130 is the same whether the ones before were drawn here or replayed; another seed scrambles again."""
     subject = create("random", SPACE, goal="minimize", sequence="sobol")
     history = [subject.ask() for _ in range(129)]
     copy = create("random", SPACE, goal="minimize", sequence="sobol")

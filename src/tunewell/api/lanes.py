@@ -97,7 +97,7 @@ def lanes_of(request: Request) -> Lanes:
 
 
 def whose(request: Request) -> Hashable:
-    """Return who bears what a request costs."""
+    """Return whose share a request counts to."""
     caller = cast(Caller | None, request.state.caller)
     return caller.name if caller is not None else cast(AttemptKey, request.state.attempt)
 

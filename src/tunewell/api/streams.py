@@ -59,7 +59,7 @@ class EventStream(StreamingResponse):
 async def all_changes(reader: Reader, after: int) -> AsyncGenerator[str]:
     """Yield the experiments and jobs that have changed since version `after`, each with its latest version.
 
-    `begin-again` comes where that version is none of this database's: everything is to be read anew.
+    `begin-again` comes where that version is none of this database's: everything is to be read again.
     """
     yield f"{_RETRY}id: {after}\n\n"
     async with aclosing(_news(reader, after)) as news:

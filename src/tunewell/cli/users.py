@@ -52,7 +52,7 @@ QuotaOption = Annotated[
     typer.Option(
         "--quota",
         metavar="NAME=AMOUNT",
-        help=f"A limit: {', '.join(Quota.model_fields)}; sizes as in disk_bytes=20G. All are set anew; `none`: no "
+        help=f"A limit: {', '.join(Quota.model_fields)}; sizes as in disk_bytes=20G. All are set again; `none`: no "
         "limits.",
     ),
 ]

@@ -32,7 +32,7 @@ def verb_names() -> list[str]:
 
 
 def checked(client: Class) -> Class:
-    """Have the verbs of a class check their arguments, and bear the descriptions of `Verbs`, with what they add."""
+    """Have the verbs of a class check their arguments, and have the descriptions of `Verbs`, with what they add."""
     for name in verb_names():
         setattr(client, name, _checked(getattr(client, name), getattr(Verbs, name)))
     return client

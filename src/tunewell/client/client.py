@@ -201,7 +201,7 @@ class Client(StorageClient, PeopleClient, Verbs):
             after = events[-1].id
 
     def _stream(self, path: str, after: int) -> Iterator[types.Event]:
-        """Yield the entries of an event stream, until it ends; what bears no id is none."""
+        """Yield the entries of an event stream, until it ends; what has no id is none."""
         with self._connection.stream(path, {"after": after}) as response:
             id = ""
             for line in response.iter_lines():

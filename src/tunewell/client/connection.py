@@ -85,7 +85,7 @@ class Connection:
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> httpx2.Response:
-        """Send a command with a body of JSON. Sent again after a cut, it does nothing more: it bears a key.
+        """Send a command with a body of JSON. Sent again after a cut, it does nothing more: it has a key.
 
         Raises what `ask` does.
         """

@@ -1,6 +1,6 @@
 """How pages are answered: as whole documents, or, to a page that is shown already, as the parts of it that are new.
 
-A page consists of a frame and of parts. Each part bears a checksum of its markup; a script sends those that it has
+A page consists of a frame and of parts. Each part has a checksum of its markup; a script sends those that it has
 (`X-Have`) with a GET of the same address, and gets the others. So a page is made in one way only, whoever asks.
 """
 

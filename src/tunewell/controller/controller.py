@@ -118,7 +118,7 @@ class Controller:
         #: Those that something has happened to in this step, and those that may have something to start.
         self._touched: dict[Run, None] = {}
         self._hungry: dict[Run, None] = {}
-        #: Experiments that are to be taken over anew, and how often that was so since the last success.
+        #: Experiments that are to be taken over again, and how often that was so since the last success.
         self._reloads: dict[str | int, int] = {}
         self._to_reload: set[str] = set()
         #: Why an experiment of this name, or a job of this number, can't be taken over; it is tried again.
@@ -235,7 +235,7 @@ class Controller:
 
     @property
     def busy(self) -> bool:
-        """Whether it owns anything now, or is about to take something over anew."""
+        """Whether it owns anything now, or is about to take something over again."""
         return bool(self._experiments or self._jobs or self._to_reload)
 
     @property
@@ -679,9 +679,9 @@ class Controller:
                 self._drop(_term_over(run))
 
     def _reload(self, run: Run) -> None:
-        """Begin anew from the record with something that differs from it in memory."""
+        """Begin again from the record with something that differs from it in memory."""
         log.error(
-            "'%s' is taken over anew, because its record is another than expected: %s",
+            "'%s' is taken over again, because its record is another than expected: %s",
             run.key,
             run.journal.refusal,
             extra=_about(run.key),
@@ -735,7 +735,7 @@ class _Part:
 
 @dataclass(slots=True)
 class _Written:
-    """One transaction, which bears a mark: so it can be found out whether it was committed."""
+    """One transaction, which has a mark: so it can be found out whether it was committed."""
 
     mark: str
     #: Whose entries are just being written.

@@ -434,7 +434,7 @@ class ExperimentRun:
     def fail(self, error: BaseException) -> None:
         """End the search as failed: what goes wrong in one is no other's matter.
 
-        Where the store could not be read, nothing is wrong with the search: it is taken over anew.
+        Where the store could not be read, nothing is wrong with the search: it is taken over again.
         """
         if isinstance(error, StoreError):
             self.unread = error

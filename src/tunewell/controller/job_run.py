@@ -419,7 +419,7 @@ class JobRun:
             self.scheduler.stop(self._running.launch.key, GRACE_SECONDS if grace_seconds is None else grace_seconds)
 
     def fail(self, error: BaseException) -> None:
-        """End it as failed, with what went wrong in this process; where the store could not be read, it begins anew."""
+        """End it as failed, with what went wrong in this process; where the store could not be read, begin again."""
         if isinstance(error, StoreError):
             self.unread = error
             return

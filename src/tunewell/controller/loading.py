@@ -1,4 +1,4 @@
-"""From an experiment's record to what runs it. A spec was resolved when it was recorded; nothing is worked out anew."""
+"""From an experiment's record to what runs it. A spec was resolved when recorded; nothing is worked out again."""
 
 from __future__ import annotations
 

@@ -154,7 +154,7 @@ class Turns(Generic[Waiting]):
         self._pass({**waiting, **fresh}, start, room, told)
 
     def _drop_changed(self) -> None:
-        """Have those ask anew who need something else by now than what they wait for."""
+        """Have those ask again who need something else by now than what they wait for."""
         for queue, waiting in list(self._queues.items()):
             for one in [one for one in waiting if one.needs != queue.needs]:
                 del waiting[one]

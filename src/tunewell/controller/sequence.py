@@ -1,6 +1,6 @@
 """The reports of an attempt in the order in which they came, and the steps that they are recorded at.
 
-What counts is the order: the value of a trial is what it reported last. Steps that begin anew, as when fine-tuning
+What counts is the order: the value of a trial is what it reported last. Steps that begin again, as when fine-tuning
 counts its epochs from 1 again or another fold begins, are counted on behind the last one. At one and the same step the
 last of several values counts.
 """

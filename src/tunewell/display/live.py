@@ -24,7 +24,7 @@ from tunewell.spec.format import duration, number, scalar
 from tunewell.spec.quantities import format_duration
 from tunewell.spec.states import TrialState
 
-#: How often the table is made anew.
+#: How often the table is made again.
 UPDATE_SECONDS = 0.25
 #: Lines that the table's surroundings take.
 _SURROUNDINGS = 10

@@ -22,7 +22,7 @@
       set-aside/NUMBER/experiments/…     what was found where something of another identity belongs
 
 A name is no proof: a database can be moved away, put back from an older copy, or be one of several beside the same
-home. So the folders of experiments and attempts bear random identities, which the store knows. One that bears another
+home. So the folders of experiments and attempts have random identities, which the store knows. One that has another
 identity is another life's: nothing is read from it, and where its place is needed it is set aside as a whole.
 A database belongs to one home: two would each have a controller of the same experiment.
 
@@ -198,7 +198,7 @@ class Home:
         return self._find(place, identity)
 
     def places(self, name: str) -> list[Path]:
-        """Folders that bear the identity of an experiment: its place, and where others were set aside."""
+        """Folders that have the identity of an experiment: its place, and where others were set aside."""
         return list(self._find_all(_place_of_experiment(name), self._identity(name)))
 
     def attempt(self, key: AttemptKey, identity: str | None) -> Path:
@@ -351,7 +351,7 @@ class Home:
         return not folder.exists() or {path.name for path in folder.iterdir()} <= {LOCK}
 
     def _take(self, name: str) -> bool:
-        """Have the place of an experiment's folder, whose lock is held, bear its identity; False: it is another's."""
+        """Give an experiment's folder, whose lock is held, its identity, in its place; False: that is another's."""
         folder, identity = self.folder / _place_of_experiment(name), self._identity(name)
         if self._is_own(name):
             return True

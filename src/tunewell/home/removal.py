@@ -1,7 +1,7 @@
 """Removing the folders of an experiment for good, in steps of which each may be the last before a power failure.
 
 A note in the home names the folders before what is on record goes. While the experiment is on record, the note means
-nothing; when it is not, whatever the note names and still bears the experiment's identity is moved away, and deleted.
+nothing; when it is not, whatever the note names and still has the experiment's identity is moved away, and deleted.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Removal:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _move_away(self, folder: Path, identities: Collection[str]) -> None:
-        """Take a folder that bears one of these identities out of its place.
+        """Take a folder that has one of these identities out of its place.
 
         A link, and what lies outside of the home in truth, is left alone.
         """

@@ -189,7 +189,7 @@ def _start_afresh(environment: Mapping[str, str], threads: int) -> None:
         torch.set_num_threads(threads)
     os.environ.clear()
     os.environ.update(environment)
-    # Python's own random numbers begin anew in every fork; those of other libraries don't.
+    # Python's own random numbers begin again in every fork; those of other libraries don't.
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed()
     if torch is not None:

@@ -111,7 +111,7 @@ def resident_bytes(pids: Iterable[int], limit: int | None = None) -> int:
     """Return the resident memory of processes.
 
     Memory that they share counts once for each of them, which is cheap to find out. Only where the sum is above
-    `limit`, it is worked out anew with shared memory divided among those who share it.
+    `limit`, it is worked out again with shared memory divided among those who share it.
     """
     pids = list(pids)
     total = sum(map(_resident, pids))

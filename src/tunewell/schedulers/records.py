@@ -53,13 +53,13 @@ class Supervised:
 
 
 def make_folder(folder: Path, identity: str, **facts: str) -> None:
-    """Make a folder that bears an identity, and further facts for people; raise OSError."""
+    """Make a folder that has an identity, and further facts for people; raise OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     files.write_json(folder / IDENTITY, {"identity": identity, **facts})
 
 
 def identity_of(folder: Path) -> str | None:
-    """Return the identity that a folder bears; None if there is no such folder, or it bears none."""
+    """Return the identity that a folder has; None if there is no such folder, or it has none."""
     return (files.read_json(folder / IDENTITY) or {}).get("identity")
 
 

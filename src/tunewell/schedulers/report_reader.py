@@ -18,7 +18,7 @@ from tunewell.trial import files
 
 #: Bytes that one call reads at most.
 CHUNK_BYTES = 128 << 10
-#: Bytes before those that are new which must be as they were: a report bears the time, so they tell files apart.
+#: Bytes before those that are new which must be as they were: a report has the time, so they tell files apart.
 TAIL_BYTES = 256
 #: A longer line is no report.
 LONGEST_LINE = 1 << 20
@@ -34,7 +34,7 @@ class ReportReader:
     """
 
     def __init__(self, folder: Path, metric: str = "", clock: Callable[[], float] = time.time) -> None:
-        """Begin at the first report; `metric` is the objective, `clock` dates those that bear no time."""
+        """Begin at the first report; `metric` is the objective, `clock` dates those that have no time."""
         self.skipped = 0
         self._path = folder / files.REPORTS
         self._metric = metric
@@ -163,7 +163,7 @@ class ParsedReport(NamedTuple):
     metrics: Mapping[str, float]
     #: Metrics that are there without a number.
     no_numbers: tuple[str, ...]
-    #: Seconds since the epoch, NaN if it bears no time; it need not be a date.
+    #: Seconds since the epoch, NaN if it has no time; it need not be a date.
     time: float
     #: Whether the supervisor found it in the output, and in which line, if it says so.
     from_output: bool

@@ -1,4 +1,4 @@
-"""The launcher: binds what the service listens on, starts its processes, and starts anew what dies.
+"""The launcher: binds what the service listens on, starts its processes, and starts again what dies.
 
 It does nothing else, so that nothing can go wrong in it. Its children are the web workers, which answer requests, and
 the controller; each stands in a process group of its own, so that Ctrl-C reaches the launcher alone. Sockets stay bound

@@ -23,7 +23,7 @@ from tunewell.spec.secrets import hide_tokens
 from tunewell.store.rows import TokenRow
 from tunewell.store.store import Store
 
-#: For how long it is not looked up anew whom a secret belongs to.
+#: For how long it is not looked up again whom a secret belongs to.
 KNOWN_SECONDS = 2.0
 #: How often it is recorded at most that a secret was used.
 _USED_SECONDS = 60.0
@@ -129,7 +129,7 @@ class Gate:
         return Proof(caller, row.id, row.expires_at), row
 
     def forget(self) -> None:
-        """Look everybody up anew: somebody's rights have changed."""
+        """Look everybody up again: somebody's rights have changed."""
         with self._lock:
             self._known.clear()
             self._age += 1

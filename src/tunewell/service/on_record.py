@@ -23,7 +23,7 @@ def evaluations(store: Store, home: Home, name: str, trial: int | None = None) -
     """Return the recorded evaluations, trial number → split → measures; that of one `trial` only, if one is named.
 
     Those of attempts that are no longer the trial's, those of models that are no longer its own, and those whose files
-    are lost or damaged, are left out: whoever wants them can have them anew, for they follow from what the trials have
+    are lost or damaged, are left out: whoever wants them can have them again, for they follow from what the trials have
     left.
     """
     rows = _evaluations(store, name, trial)

@@ -249,7 +249,7 @@ def run_job(
 class Serving:
     """How all that is on record is run."""
 
-    #: Machines that are gone for good; what ran there is lost, and begins anew.
+    #: Machines that are gone for good; what ran there is lost, and begins again.
     lost_hosts: Collection[str] = ()
     #: Whether trials end at the end, instead of living on, so that they can go on later.
     stop_trials: bool = False

@@ -290,7 +290,7 @@ def _waits_for(store: Store, home: Home, row: ExperimentRow, spec: ExperimentSpe
 def _unfinished(store: Store, row: ExperimentRow) -> bool:
     """Whether the search has not ended, or could not be brought to its end."""
     if row.state is ExperimentState.FAILED and row.stop_rule == "error":
-        return True  # it could not go on; whoever gives it anew has seen to that
+        return True  # it could not go on; whoever gives it again has seen to that
     return not row.state.final or store.counts(row.name).get(TrialState.WAITING, 0) > 0
 
 

@@ -334,7 +334,7 @@ class Verbs(StorageVerbs, Protocol):
         """Take reports of the attempt that runs, at most 1000 at once, as if its program had written them itself.
 
         They outlive the power once they are answered. Sent again under their key, right after they were sent, they
-        count once; without one, those without a step count again, and the steps of others begin anew.
+        count once; without one, those without a step count again, and the steps of others begin again.
 
         Raises:
             SpecError: they are too many, or too large.

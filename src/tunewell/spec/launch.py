@@ -80,7 +80,7 @@ class Launch:
     key: WorkKey
     #: The attempt's own folder; it exists and holds `parameters.json`.
     folder: Path
-    #: Random; the folder bears it, and one that bears another is not this attempt's.
+    #: Random; the folder has it, and one that has another is not this attempt's.
     identity: str = ""
     #: Program and arguments, placeholders already filled in.
     command: tuple[str, ...] | None = None

@@ -1,6 +1,6 @@
 """Moving all that is on record into another database, of either kind.
 
-Both databases bear a mark that says where the rows are: `change.moved_to`. The target bears it while it is not certain
+Both databases have a mark that says where the rows are: `change.moved_to`. The target has it while it is not certain
 that the source knows of the move, so at no moment two databases can be worked on, and whatever is interrupted can be
 begun again.
 """

@@ -33,7 +33,7 @@ ResultKind = Literal["evaluation", "finalist", "model"]
 class HomeRow:
     """The home whose folders belong to a database."""
 
-    #: Random; the folder bears it.
+    #: Random; the folder has it.
     identity: str
     #: Where it was when it was last written to.
     folder: str
@@ -133,7 +133,7 @@ class TrialRow:
     notes: tuple[str, ...]
     #: Number of the latest attempt; 0: none was started yet.
     attempt: int
-    #: Random identity of the latest attempt, which its folder bears; None: none was started yet.
+    #: Random identity of the latest attempt, which its folder has; None: none was started yet.
     identity: str | None
     #: The machine that the latest attempt is bound to; empty: none; None: none was started yet.
     host: str | None
@@ -206,7 +206,7 @@ class AttemptRow:
     """One try at running a trial."""
 
     attempt: int
-    #: Random; its folder bears it, if it has one.
+    #: Random; its folder has it, if it has one.
     identity: str
     #: `running`, `lost`, or the final state that it gave the trial.
     state: str
@@ -313,7 +313,7 @@ class JobRow:
     part: int
     #: Number of the latest attempt; 0: none was started yet.
     attempt: int
-    #: Random identity of the latest attempt, which its folder bears; None: none was started yet.
+    #: Random identity of the latest attempt, which its folder has; None: none was started yet.
     identity: str | None
     #: The machine that the latest attempt is bound to; empty: none; None: none was started yet.
     host: str | None

@@ -101,7 +101,7 @@ def append(descriptor: int, data: bytes) -> None:
 def append_durably(folder: str | os.PathLike[str], data: bytes, mark: bytes = b"") -> None:
     """Append whole lines to the reports in a folder, all of them or nothing; they outlive a power failure.
 
-    What bears `mark`, if one is given, is appended once, however often: it is looked for where the file ends.
+    What has `mark`, if one is given, is appended once, however often: it is looked for where the file ends.
 
     Raises:
         OSError: that can't be done; of what was appended nothing may be left.

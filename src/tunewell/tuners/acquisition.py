@@ -76,7 +76,7 @@ def search(
 def neighbours(encoding: Encoding, points: Array, generator: np.random.Generator) -> Array:
     """Return for each of the points (m, d) one that differs in 1 to MOST_CHANGED active parameters.
 
-    Ordered parameters make a normal step, of one value at least if they are discrete; categories are drawn anew.
+    Ordered parameters make a normal step, of one value at least if they are discrete; categories are drawn again.
     Parameters that become active are drawn uniformly.
     """
     m, d = points.shape

@@ -69,7 +69,7 @@ OPTIONS: Mapping[str, Mapping[str, Option]] = {
         "rounds": WholeNumber(2, 1000, None, "Rounds, each a trial of every member"),
         "disturbance_interval": WholeNumber(1, 20, None, "Epochs of a round; all rounds together are a full training"),
         "disturbance_ratio": Real(0.01, 0.5, 0.25, "Share of the worst that take over from the best"),
-        "random_probability": Real(0.0, 1.0, None, "Probability that a value is drawn anew, not just disturbed"),
+        "random_probability": Real(0.0, 1.0, None, "Probability that a value is drawn again, not just disturbed"),
         "explore": OneOf(EXPLORE, EXPLORE[0], "How values of the best are changed"),
         "asynchronous": OneOf((True, False), False, "Whether members go on without waiting for the others"),
     },

@@ -209,7 +209,7 @@ class Tuner(ABC):
         return "keep" if self._early_stopping.is_worth_going_on(number, curve) else "prune"
 
     def replay(self, history: Iterable[Suggestion | Outcome]) -> None:
-        """Rebuild the state from the suggestions made and outcomes told, in their order, without proposing anew."""
+        """Rebuild the state from the suggestions made and outcomes told, in their order, without proposing again."""
         for entry in history:
             if isinstance(entry, Suggestion):
                 self._accept(entry)

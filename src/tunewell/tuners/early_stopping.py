@@ -106,7 +106,7 @@ class EarlyStopping:
         return sum(value > curve.best[-1] for value in then) < math.ceil((len(then) + 1) / ETA)
 
     def _curve(self, number: int, values: dict[int, float]) -> _Curve:
-        """Return the curve of a running trial; one that has got one step more is not made anew."""
+        """Return the curve of a running trial; one that has got one step more is not made again."""
         known, latest = self._running.get(number), next(reversed(values))
         if known is None or len(values) != len(known.steps) + 1 or latest < known.steps[-1]:
             return _Curve.of(values, self.sign)

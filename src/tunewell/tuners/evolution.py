@@ -44,7 +44,7 @@ class EvolutionTuner(Tuner):
             population_size: trials that are spread out at first, `search.initial` among them; parents are the best
                 `disturbance_ratio` of twice as many.
             disturbance_ratio: see `population_size`.
-            random_probability: probability that a coordinate of a child is drawn anew.
+            random_probability: probability that a coordinate of a child is drawn again.
         """
         super().__init__(search)
         self._breeders = max(2, math.floor(2 * population_size * disturbance_ratio))

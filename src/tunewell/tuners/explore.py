@@ -33,7 +33,7 @@ def perturb(
 ) -> Configuration:
     """Return a configuration near `point` (d,).
 
-    Each coordinate is drawn anew with probability `resample`; otherwise an ordered one moves by up to `step` (by at
+    Each coordinate is drawn again with probability `resample`; otherwise an ordered one moves by up to `step` (by at
     least one value if it is discrete and `step` is not 0), and an unordered one stays. Parameters that become active
     are drawn.
 

@@ -18,7 +18,7 @@ class Fresh:
     """Remembers what was suggested, and draws what was not.
 
     A configuration is suggested once, whatever became of it: one that failed by accident is retried under its own
-    trial number, not proposed anew.
+    trial number, not proposed again.
     """
 
     def __init__(self, space: SearchSpace) -> None:

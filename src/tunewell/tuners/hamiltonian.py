@@ -83,7 +83,7 @@ def disturb(position: Array, noise: Array) -> Array:
 def exchange_categories(
     position: Array, own_best: Array, best: Array, step: int, generator: np.random.Generator
 ) -> Array:
-    """Return values for parameters without order, (…, d): copied from a good point, or drawn anew.
+    """Return values for parameters without order, (…, d): copied from a good point, or drawn again.
 
     The probability of a copy, t/(t + 1), grows during the particle's life; `own_best` and `best` are copied equally
     often. Where the one that was chosen is inactive, the value is drawn.

@@ -62,7 +62,7 @@ class PopulationBasedTuner(Tuner):
             population_size: members, those of `search.initial` among them.
             rounds: parts of the full training; after each the population is compared.
             disturbance_ratio: share of the population that is replaced, and share that it is replaced from.
-            random_probability: probability that a parameter is drawn anew instead of moved.
+            random_probability: probability that a parameter is drawn again instead of moved.
             explore: one of `EXPLORE`.
             asynchronous: whether a member goes on as soon as it has ended a round, judged by those that have ended
                 it before, instead of waiting for all.

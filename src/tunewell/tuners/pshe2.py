@@ -4,7 +4,7 @@ A particle moves as soon as its own trial has ended, so that its clock t counts 
 busy and one more trial is asked for, one more particle is born: parallel trials never wait.
 
 - Categorical parameters are copied from the particle's best or the best of all, the surer the older the particle is,
-  or drawn anew. A parameter that a move switches on starts without momentum.
+  or drawn again. A parameter that a move switches on starts without momentum.
 - A failure that the parameters brought about changes no best point and turns the particle's momentum round; after
   other failures the particle goes on as if nothing had been tried.
 - `faithful`: one proposal, with PaddleHub's constants. Else many proposals with varied constants, each keeping some

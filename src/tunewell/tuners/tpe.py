@@ -159,7 +159,7 @@ class Mixture:
         return np.asarray(np.log(np.exp(log_kernels - largest).sum(axis=1)) + largest[:, 0])
 
     def _resampling(self) -> Array:
-        """Return per parameter (d,) how often a category is drawn anew, so that others get OTHER_CATEGORIES in all."""
+        """Return per parameter (d,) how often a category is drawn again, so that others get OTHER_CATEGORIES in all."""
         sizes = np.maximum(self._encoding.sizes, 2)
         return np.asarray(np.minimum(OTHER_CATEGORIES * sizes / (sizes - 1), 1.0))
 

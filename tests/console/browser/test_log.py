@@ -73,7 +73,7 @@ def first_line(tab: Page) -> str:
 
 
 def line_number(tab: Page) -> int:
-    """Return the number that the line at the top of the window bears; 0 while nothing is drawn there."""
+    """Return the number that the line at the top of the window has; 0 while nothing is drawn there."""
     return int([*first_line(tab).split(), "", "0"][1])
 
 

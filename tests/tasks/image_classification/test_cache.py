@@ -99,7 +99,7 @@ def test_two_at_once(digits: Path, tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize("length", ["short", "filled up with zeros", "missing"])
 def test_damage_is_mended(digits: Path, tmp_path: Path, name: str, kept: int, length: str) -> None:
-    """A cache with a file that is gone, cut off or full of zeros is found out, and built anew."""
+    """A cache with a file that is gone, cut off or full of zeros is found out, and built again."""
     manifest = read_manifest(digits, 0)
     decoded, _ = decode_folder(digits, tmp_path)
     pixels, file = np.array(load_cached_pixels(decoded.folder)), decoded.folder / name

@@ -116,7 +116,7 @@ def test_without_a_test_split_there_is_none_in_the_result(tmp_path: Path) -> Non
 
 
 def test_an_emptied_cache_is_filled_again(trained: Trained, evaluation: dict[str, Any]) -> None:
-    """Without the decoded pictures the result is the same; they are decoded anew."""
+    """Without the decoded pictures the result is the same; they are decoded again."""
     decoded = Path(next(iter(Prepared.load(trained.task_file).pixels.values())))
     decoded.rename(decoded.with_name("elsewhere"))
     assert _evaluate(trained, "again")["7"] == evaluation

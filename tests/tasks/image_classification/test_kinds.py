@@ -29,7 +29,7 @@ def test_single_labels_are_balanced() -> None:
 
 
 def test_several_labels_are_balanced() -> None:
-    """A label that is there weighs as much as those that are not; never, always and hardly ever bear it."""
+    """A label that is there weighs as much as those that are not; never, always and hardly ever have it."""
     targets = np.zeros((1000, 4), dtype=np.float32)
     targets[:200, 0] = 1
     targets[:, 1] = 1

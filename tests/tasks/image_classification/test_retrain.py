@@ -114,7 +114,7 @@ def test_the_test_pictures_are_not_learned_from(trained: Trained, tmp_path: Path
 
 
 def test_an_emptied_cache_is_filled_again_from_the_same_pictures_only(tmp_path: Path) -> None:
-    """Without the cache the pictures are decoded anew; once they have changed, that is refused."""
+    """Without the cache the pictures are decoded again; once they have changed, that is refused."""
     trained = train_digits(tmp_path, {"train": 40, "val": 40})
     decoded = Path(next(iter(Prepared.load(trained.task_file).pixels.values())))
     before, _ = _retrain(trained, tmp_path / "before")

@@ -232,7 +232,7 @@ def test_a_second_experiment_decodes_nothing(digits: Path, tmp_path: Path) -> No
         TASK.space(other, Capacity(())),
         tmp_path / "f",
         tmp_path / "cache",
-        lambda *step: pytest.fail("decoded anew"),
+        lambda *step: pytest.fail("decoded again"),
     )
 
 

@@ -108,7 +108,7 @@ def test_a_trial_goes_on_from_its_checkpoint(experiment: Path, tmp_path: Path) -
 
 @pytest.mark.parametrize("kept", [0, 100, 0.5])
 def test_a_damaged_checkpoint(experiment: Path, tmp_path: Path, kept: float) -> None:
-    """A checkpoint that can't be read ends the trial with its name: it does not begin anew in silence."""
+    """A checkpoint that can't be read ends the trial with its name: it does not begin again in silence."""
     run_trial(experiment, tmp_path, {**PARAMETERS, "epochs": 1})
     checkpoint = tmp_path / "checkpoint" / "checkpoint.pt"
     size = checkpoint.stat().st_size
@@ -133,7 +133,7 @@ def test_a_checkpoint_at_the_end_is_measured(experiment: Path, tmp_path: Path) -
 
 
 def test_a_trial_outlives_a_damaged_cache(digits: Path, tmp_path: Path) -> None:
-    """Pictures whose cache was emptied or damaged while the search runs are decoded anew, to the same result."""
+    """Pictures whose cache was emptied or damaged while the search runs are decoded again, to the same result."""
     experiment = prepared_experiment(digits, tmp_path)
     pixels = Path(Prepared.load(experiment / "task.json").pixels[32]) / "pixels.npy"
     before = run_trial(experiment, tmp_path / "1", {**PARAMETERS, "epochs": 1})

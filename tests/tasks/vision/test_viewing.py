@@ -44,7 +44,7 @@ def view(spec: dict[str, Any]) -> DataView:
 
 
 def test_broken_and_copied_pictures_are_shown(colours: Path, tmp_path: Path) -> None:
-    """Though a search would bear them, the page tells of each, and names can't change the page."""
+    """Though a search would allow them, the page tells of each, and names can't change the page."""
     found = view({"task": "image-classification", "data": str(colours)})
     assert found.summary.items == {"train": 16, "val": 6}
     assert found.broken == {"train/red & blue/0.png": "it is no picture, or damaged"}
@@ -64,7 +64,7 @@ def test_broken_and_copied_pictures_are_shown(colours: Path, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("task", ["object-detection", "instance-segmentation"])
 def test_objects_are_drawn(task: str, tmp_path: Path) -> None:
-    """Examples of each class bear their marks; a sound data set is said to be sound."""
+    """Examples of each class have their marks; a sound data set is said to be sound."""
     data = write_coco(tmp_path / "data", make_scenes({"train": 8, "val": 3}))
     found = view({"task": task, "data": str(data), "weights": "none"})
     assert found.summary.counted == "object"

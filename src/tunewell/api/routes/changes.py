@@ -29,7 +29,7 @@ def changes(
 ) -> Response:
     """Send the experiments and jobs that change, each as `experiment` or `job` with its version.
 
-    `begin-again` means that everything is to be read anew. With `Accept: application/json`: what has changed so far.
+    `begin-again` means that everything is to be read again. With `Accept: application/json`: what has changed so far.
     """
     if prefers_json(request):
         return json_of(verbs.changes(after or 0))

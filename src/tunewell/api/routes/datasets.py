@@ -97,7 +97,7 @@ def dataset_sample(
     number: Annotated[int, Path(description="Number of a sample.", ge=1, le=2**31 - 1)],
     check: Annotated[int | None, Query(description="Job that found it: another one, another address to keep.")] = None,
 ) -> Response:
-    """Return the picture of a sample of the view: small, and made anew by the service."""
+    """Return the picture of a sample of the view: small, and made again by the service."""
     del check
     return shown(request, verbs.dataset_sample(name, number), "image/jpeg")
 

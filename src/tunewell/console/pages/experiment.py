@@ -121,7 +121,7 @@ def report(request: Request, verbs: AsCaller, name: Name) -> Response:
 @router.get("/experiments/{name}/ribbon.svg", tags=FILE)
 @takes_long
 def ribbon(request: Request, verbs: AsCaller, name: Name) -> Response:
-    """Return the strip of a search as a picture for lists, which ask anew when what it shows has changed."""
+    """Return the strip of a search as a picture for lists, which ask again when what it shows has changed."""
     drawn = verbs.chart(name, "ribbon")
     headers = {"Content-Security-Policy": PICTURE_POLICY, "Cache-Control": "private, max-age=86400"}
     return packed(request, picture(drawn.svg) if drawn.svg is not None else _NO_PICTURE, "image/svg+xml", headers)

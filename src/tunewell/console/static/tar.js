@@ -48,7 +48,7 @@ function lastBefore(entries, place) {
   return low;
 }
 
-/** Bytes of what stands before a file; made anew when it is needed, for there may be hundreds of thousands. */
+/** Bytes of what stands before a file; made again when it is needed, for there may be hundreds of thousands. */
 const lengthOf = (path, size) => (path.length < 33 && size < LARGE ? BLOCK : headOf(path, size).length);
 
 /** What stands before a file: its header, and before that another one where path or size do not fit into it. */

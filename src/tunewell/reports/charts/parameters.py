@@ -1,4 +1,4 @@
-"""Charts of how parameters bear on the objective: importance, slices, two at once."""
+"""Charts of how parameters matter to the objective: importance, slices, two at once."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def _check_overlap(entries: list[zipfile.ZipInfo], end: int) -> None:
     for entry in sorted(entries, key=lambda entry: entry.header_offset, reverse=True):
         name = len(entry.orig_filename.encode("cp437" if not entry.flag_bits & 0x800 else "utf-8", "replace"))
         if entry.header_offset < 0 or entry.header_offset + _ZIP_HEADER + name + entry.compress_size > end:
-            raise RefusedEntry("entries of it overlap", remedy="Make the archive anew")
+            raise RefusedEntry("entries of it overlap", remedy="Make the archive again")
         end = entry.header_offset
 
 

@@ -62,7 +62,7 @@ def _explain(error: BaseException, name: str) -> None:
     # A disk that refuses has an error number; what is damaged can be anything, down to an endless recursion.
     if isinstance(error, UserError) or not isinstance(error, Exception) or getattr(error, "errno", None) is not None:
         return
-    raise DataError("it is damaged, or no archive", field=name, remedy="Make it anew, and send it again") from None
+    raise DataError("it is damaged, or no archive", field=name, remedy="Make it again, and send it again") from None
 
 
 def _write_all(

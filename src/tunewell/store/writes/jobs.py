@@ -80,7 +80,7 @@ class JobWrites(Writer):
     ) -> None:
         """Move a job from waiting to running; the attempt must be the one after its last (the first is 1).
 
-        Refused while the job that it has to wait for has not ended. `identity` is what the attempt's folder bears,
+        Refused while the job that it has to wait for has not ended. `identity` is what the attempt's folder has,
         `host` the machine that it is bound to, `resources` what it takes; see `Resources.to_json`.
         """
         now = or_present(now)

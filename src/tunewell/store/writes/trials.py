@@ -81,7 +81,7 @@ class TrialWrites(Writer):
     ) -> None:
         """Move a trial from waiting to running; the attempt must be the one after its last (the first is 1).
 
-        `identity` is what the attempt's folder bears; default: a new one. `host` is the machine that it is bound to.
+        `identity` is what the attempt's folder has; default: a new one. `host` is the machine that it is bound to.
         """
         identity = identity or uuid.uuid4().hex
         this, now = self._find(key.experiment), or_present(now)

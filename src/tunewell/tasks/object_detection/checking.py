@@ -14,7 +14,7 @@ from tunewell.tasks.object_detection.layouts.markings import MarkedObject, Marke
 from tunewell.tasks.object_detection.layouts.picture_index import PictureIndex
 from tunewell.tasks.vision.pictures import PictureError
 
-#: Flaws of a kind that are borne: this share, or this many if that is more.
+#: Flaws of a kind that are allowed: this share, or this many if that is more.
 BEARABLE_SHARE = 0.01
 BEARABLE_COUNT = 3
 #: Boxes may reach out of their picture by this many pixels without being called clipped: rounding.

@@ -8,7 +8,7 @@
     CACHE/pictures.lock                held by the one process that decodes
 
 KEY is a digest of names, sizes and modification times of the files, of S, of the resize rule and of what is black and
-white. A folder appears by renaming, complete. One that is damaged is built anew.
+white. A folder appears by renaming, complete. One that is damaged is built again.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Which image and batch sizes are worth searching on a GPU: those that its memory holds.
 
-Without a GPU the ranges are those of the network's declaration, which bear a small machine. What a step needs is
+Without a GPU the ranges are those of the network's declaration, which suit a small machine. What a step needs is
 estimated: the tensors that the backward pass keeps, half as much again for gradients of activations and work space,
 and weights, gradients, AdamW's memory and an average of the weights. An estimate that is too low costs seconds, for
 trials begin with a probe; the search then keeps away from such sizes.

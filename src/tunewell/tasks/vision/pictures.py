@@ -1,7 +1,7 @@
 """From a picture file to S x S pixels: the same way for training, validation and prediction.
 
 Rule *squash*: the whole picture is resized to a square. The usual alternative, shorter side and centre crop, loses
-up to a quarter of a 4:3 photo, and with it whatever the label is about if it lies at the edge. Networks bear the
+up to a quarter of a 4:3 photo, and with it whatever the label is about if it lies at the edge. Networks cope with the
 distortion: ImageNet training crops with aspect ratios between 3:4 and 4:3 and squashes these crops (Szegedy et
 al. 2015, "Going deeper with convolutions", section 6).
 

@@ -15,7 +15,7 @@ from tunewell.tasks.vision.task_file import Prepared
 
 
 def shared_pixels(prepared: Prepared, pictures: PictureSet, image_size: int, rule: ResizeRule = SQUASH) -> np.ndarray:
-    """Return the decoded pictures of the whole data set; they are decoded anew if the cache was emptied or damaged.
+    """Return the decoded pictures of the whole data set; they are decoded again if the cache was emptied or damaged.
 
     Raises:
         DataError: the data set has changed meanwhile, or the cache can't be written.

@@ -67,7 +67,7 @@ def read_fields(path: Path) -> dict[str, Any]:
     """Return the content of a file that `prepare` wrote.
 
     Raises:
-        DataError: it is missing or damaged. Writing it anew from the data set of today would mix results of two.
+        DataError: it is missing or damaged. Writing it again from the data set of today would mix results of two.
     """
     fields = read_json(path)
     if fields is None:

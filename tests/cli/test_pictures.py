@@ -99,6 +99,7 @@ def test_search_retrain_predict_export(run: Run, digits: Path, tmp_path: Path) -
     assert elsewhere.json["compared_on"] == "32 random pictures"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_several_labels(run: Run, tmp_path: Path) -> None:
     """A table of labels is searched and shown with its curves; the retrained model keeps the trial's thresholds."""

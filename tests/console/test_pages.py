@@ -24,6 +24,7 @@ from tunewell.console.pages import ROUTERS
 from tunewell.console.policy import POLICY
 from tunewell.service.service import Service
 from tunewell.spec.names import in_address
+from tunewell.spec.states import ExperimentState
 
 #: How the part of an address begins → parameter in it → what is tried there, in the home full of searches.
 VALUES: dict[str, dict[str, tuple[str, ...]]] = {
@@ -320,3 +321,44 @@ def test_the_strip_of_a_search_in_the_list(administrator: TestClient, service: S
     service.create(looks.spec("other"))
     looks.trials(service, "other", 1)
     assert before in administrator.get("/").text
+
+
+def test_the_bin(administrator: TestClient, service: Service) -> None:
+    """What is deleted leaves the list for the bin, which says how to have it back; a script is led to the list."""
+    service.create(looks.spec("gone"))
+    looks.end(service, "gone")
+    answer = administrator.post("/experiments/owner~gone/delete", headers=ACTS).json()
+    assert (answer["then"], answer["said"]) == ("/", "gone is in the bin.")
+    assert "/experiments/owner~gone/restore" not in administrator.get("/").text
+    listed = parse(administrator.get("/", params={"state": "in the bin"}).text)
+    assert "gone" in listed.text
+    assert "/experiments/owner~gone" not in listed.addresses
+    assert administrator.post("/experiments/owner~gone/restore", headers=ACTS).json()["said"] == "gone is back."
+    assert "/experiments/owner~gone" in parse(administrator.get("/").text).addresses
+    assert "The bin is empty." in administrator.get("/", params={"state": "in the bin"}).text
+
+
+def test_a_failure_is_shown_with_the_words_of_a_trial(administrator: TestClient, service: Service) -> None:
+    """Beside each cause stands what the trial that failed last for it has said, with a link."""
+    service.create(looks.spec("failing"))
+    looks.trials(service, "failing", 7, detail="no such optimiser: boom")
+    found = parse(administrator.get("/experiments/owner~failing").text)
+    assert "Trial 7: no such optimiser: boom" in " ".join(found.text.split())
+    assert "/experiments/owner~failing/trials/7" in found.addresses
+
+
+def test_a_change_that_lets_nothing_go_on_says_so(administrator: TestClient, service: Service) -> None:
+    """A search that too many failures have ended stays ended with more trials, and goes on with more failures."""
+    service.create(looks.spec("burned"))
+    looks.begin(service, "burned")
+    looks.trials(service, "burned", 3)
+    with service.store.transaction() as tx:
+        old, new = ExperimentState.RUNNING, ExperimentState.FAILED
+        tx.set_experiment_state("burned", old, new, stop_rule="max_failed_trials", detail="2 of 3 trials failed.")
+    change = "/experiments/owner~burned/change"
+    said = administrator.post(change, data={"max_trials": "500"}, headers=ACTS).json()["said"]
+    assert said == "Changed. The search stays ended; it goes on when more failures are allowed."
+    said = administrator.post(change, data={"max_failed_trials": "80%"}, headers=ACTS).json()["said"]
+    assert said == "Changed."
+    assert not service.experiment("burned").state.final
+    assert 'value="80%"' in administrator.get("/experiments/owner~burned").text

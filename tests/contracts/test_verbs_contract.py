@@ -815,6 +815,15 @@ def test_a_budget_can_be_changed(verbs: Verbs) -> None:
     assert verbs.experiment("e") == changed
 
 
+def test_a_budget_holds_what_has_begun(bench: Bench, verbs: Verbs) -> None:
+    """A search can't be given fewer trials than it has begun, only just as many: then it ends with those."""
+    for number in (1, 2):
+        bench.add(number, SUCCEEDED, 0.5)
+    with pytest.raises(SpecError, match=r"max_trials: 2 trials have begun already.*or stop the search"):
+        verbs.update("e", {"max_trials": 1})
+    assert verbs.update("e", {"max_trials": 2}).max_trials == 2
+
+
 def test_the_version_grows_with_every_change(verbs: Verbs) -> None:
     """It is what changes are counted by, and stays the same while there are none."""
     before = verbs.version()

@@ -14,13 +14,13 @@ from tests.service.test_lists import asked_statements
 from tunewell.reports import charts
 from tunewell.reports.table import SearchView
 from tunewell.service import drawing
-from tunewell.service.drawing import Drawings
+from tunewell.service.drawing import LEAST_SECONDS, TIME_SHARE, Drawings
 from tunewell.service.search_view import CURVES, OF_CHOSEN, search_view
 from tunewell.service.table import Tables
 from tunewell.service.types import Range, TrialFilter
 from tunewell.spec.errors import ArgumentError, NotFoundError
 from tunewell.spec.launch import AttemptKey, Report
-from tunewell.spec.states import TrialState
+from tunewell.spec.states import ExperimentState, TrialState
 from tunewell.store import Store
 
 NAME = "e"
@@ -83,6 +83,25 @@ def test_reports_change_curves_alone(store: Store, ask: Callable[..., str], draw
     with store.transaction() as tx:
         tx.set_spec(NAME, {**store.experiment(NAME).spec, "max_trials": 50})
     assert ask() != history
+
+
+def test_the_timeline_goes_on_with_time(store: Store, ask: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a trial runs, the timeline is drawn again every few seconds, and more seldom the longer it all takes."""
+    now = 1000.0
+    monkeypatch.setattr(drawing.time, "time", lambda: now)
+    with store.transaction() as tx:
+        tx.set_experiment_state(NAME, ExperimentState.CREATED, ExperimentState.RUNNING, now=now)
+    still = ask("timeline")
+    now += 3600
+    assert ask("timeline") == still  # nothing runs
+    take(store, NAME, Step("add", 0, SUCCEEDED, None))
+    take(store, NAME, Step("start", 3, SUCCEEDED, None))
+    first = ask("timeline")
+    now += 0.1
+    assert ask("timeline") == first
+    now += 100 * LEAST_SECONDS * TIME_SHARE + 80
+    assert ask("timeline") != first
+    assert ask("history") == ask("history")
 
 
 def test_a_chart_that_there_is_not(store: Store) -> None:

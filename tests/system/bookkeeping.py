@@ -30,7 +30,7 @@ def slow(*cases: Callable[..., object]) -> list[ParameterSet]:
 
 
 #: Notes when it begins and ends, by a clock that all processes share, and who has started it. Takes a while, and ends
-#: once the gate of its search is open. A training again of a job does the same.
+#: once the gate of its search is open. So does what a job trains.
 PROGRAM = """
 import json, os, sys, time
 

@@ -205,7 +205,7 @@ def test_a_search_outlives(bench: Bench, outage: Callable[[Bench], None]) -> Non
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("outage", [restarted, *slow(*FOLLOWED)], ids=lambda outage: outage.__name__)
+@pytest.mark.parametrize("outage", slow(restarted, *FOLLOWED), ids=lambda outage: outage.__name__)
 def test_a_controller_and_who_follows_it_outlive(bench: Bench, outage: Callable[[Bench], None]) -> None:
     """Whatever happens to its database, a controller serves on, and a search that it runs is followed to its end."""
     searches = bench.searches

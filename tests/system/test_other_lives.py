@@ -132,6 +132,7 @@ def test_two_databases_beside_one_home(life: Life) -> None:
     assert "a.db" in life.notes(second) and "b.db" in life.notes(first)
 
 
+@pytest.mark.slow
 def test_a_home_that_is_copied_while_it_runs(life: Life) -> None:
     """In the copy the running trial is run again; the original's goes on, and none of its processes is harmed."""
     spec = {**life.spec(1), "command": ["sh", "-c", "while ! [ -e go ]; do sleep 0.02; done; echo score={x}"]}

@@ -150,6 +150,7 @@ def retrain(service: Service, name: str, trial: int | None = None) -> tuple[Path
     return Path(done["model"]), done["metrics"]
 
 
+@pytest.mark.slow
 def test_evolution_inherits_weights(case: Case, data: Path, service: Service) -> None:
     """Members train on from checkpoints of others, which then go; a whole lineage's schedule is retrained."""
     algorithm = {"name": "evolutionary", "population_size": 3, "rounds": 2, "disturbance_ratio": 0.34}
@@ -179,6 +180,7 @@ def test_promotion_trains_the_best_further(case: Case, data: Path, service: Serv
     assert "parts" not in note(model)
 
 
+@pytest.mark.slow
 def test_finalists_are_trained_on_all_data(case: Case, data: Path, service: Service) -> None:
     """The best of a search on half of the pictures are trained on all; these models are evaluated, shown and used."""
     fields = {"algorithm": "random", "sampling": 0.5, "finalists": "full", "max_trials": 3}
@@ -233,6 +235,7 @@ def test_a_broken_picture_is_left_out_by_name(case: Case, data: Path, tmp_path: 
     assert sum(map(int, numbers)) == len(pictures_of(data)) - 1
 
 
+@pytest.mark.slow
 def test_a_moved_project_goes_on(case: Case, tmp_path: Path) -> None:
     """Where pictures and home were moved together, the model is handed over and retrained, and the search goes on."""
     old, new = tmp_path / "old", tmp_path / "new"

@@ -57,6 +57,11 @@ def basename(path: str) -> str:
     return path.replace("\\", "/").rpartition("/")[2]
 
 
+def amount(number: float) -> str:
+    """Return a count as it is, `5`, and a share, which is no whole number, in percent: `50%`."""
+    return str(number) if isinstance(number, int) else f"{100 * number:.6g}%"
+
+
 def spoken(slug: object) -> str:
     """Return a slug as words: `target_reached` → `target reached`."""
     return str(slug).replace("_", " ").replace("-", " ")
@@ -86,4 +91,5 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "spoken": spoken,
     "basename": basename,
     "address": in_address,
+    "amount": amount,
 }

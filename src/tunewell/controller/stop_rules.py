@@ -105,7 +105,7 @@ def _too_many_failures(spec: ExperimentSpec, progress: Progress) -> StopDecision
     return StopDecision(
         "max_failed_trials",
         ExperimentState.FAILED,
-        f"{progress.failed} of {progress.ended} trials failed, more than max_failed_trials ({rule}) allows.",
+        f"{progress.failed} of {progress.ended} trials failed, more than are allowed (max_failed_trials: {rule}).",
     )
 
 

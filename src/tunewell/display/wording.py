@@ -52,6 +52,27 @@ def subject_text(experiment: Experiment, joint: str) -> str:
     return spec.get("function") or shortened(" ".join(" ".join(spec.get("command") or ()).split()), _COMMAND_LENGTH)
 
 
+#: Rule that has ended a search → what lets it go on; all others: more trials or more time.
+_GOES_ON_WITH: Mapping[str, str] = {
+    "max_failed_trials": "when more failures are allowed",
+    "max_duration": "with more time",
+    "target": "with another target",
+    "no_improvement": "with a larger max_trials_without_improvement",
+    "converged": "when stop_when_converged is off",
+    "max_trials": "with more trials",
+    "exhausted": "with more trials",
+}
+
+
+def stays_ended(changed: Experiment) -> str:
+    """Return that a search has ended in spite of its new budget, and what lets it go on; empty if it goes on."""
+    if not changed.state.final:
+        return ""
+    return (
+        f"The search stays ended; it goes on {_GOES_ON_WITH.get(changed.stop_rule or '', 'with more trials or time')}."
+    )
+
+
 def conditions_text(when: Mapping[str, Sequence[Value]]) -> str:
     """Return when a parameter is active: `optimizer: sgd|lion`; empty if it always is."""
     return ", ".join(f"{parent}: {'|'.join(map(scalar, values))}" for parent, values in when.items())

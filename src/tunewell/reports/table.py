@@ -125,5 +125,7 @@ class SearchView:
     max_trials: int | None = None
     #: Trial number → step → objective, of those trials whose curves are drawn.
     curves: Mapping[int, Mapping[int, float]] = field(default_factory=dict)
+    #: Until when trials that run are drawn, in seconds since the epoch; None: until something last began or ended.
+    as_of: float | None = None
     #: Which trials stand out, (n,); None: no selection was made.
     chosen: Flags | None = None

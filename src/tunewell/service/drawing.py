@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +18,7 @@ from tunewell.service.types import Chart, ParameterImportance, TrialFilter
 from tunewell.service.verbs import ChartName
 from tunewell.spec.errors import ArgumentError, NotFoundError, count, nearest
 from tunewell.spec.space import SearchSpace
+from tunewell.spec.states import TrialState
 from tunewell.store.rows import ExperimentRow
 from tunewell.store.store import Store
 
@@ -23,6 +26,8 @@ from tunewell.store.store import Store
 MOST_BYTES = 32 << 20
 #: Those that change with every report, and not only with what becomes of trials.
 _OF_REPORTS = frozenset({"learning-curves"})
+#: Those that change with time while trials run: drawn again after this share of the search's time, and these seconds.
+_OF_TIME, TIME_SHARE, LEAST_SECONDS = frozenset({"timeline"}), 0.01, 5.0
 
 Importances = Sequence[Importance] | None
 #: Chart of a search → how it is drawn.
@@ -75,8 +80,10 @@ class Drawings:
         trials = self._tables.of(name)
         _check(chart, of, trials.table.space)
 
+        as_of = _as_of(row, time.time()) if chart in _OF_TIME else None
+
         def make() -> Chart:
-            view = search_view(self._store, row, trials, wanted, with_curves=chart in _OF_REPORTS)
+            view = search_view(self._store, row, trials, wanted, with_curves=chart in _OF_REPORTS, as_of=as_of)
             if chart in _OF_PARAMETERS:
                 found = _OF_PARAMETERS[chart][1](view, *of)
             elif chart in _BY_IMPORTANCE:
@@ -85,7 +92,7 @@ class Drawings:
                 found = _DRAWN[chart](view)
             return Chart(title=found.title, caption=found.caption, svg=found.svg)
 
-        drawn: Chart = self._once(row, trials, (chart, *of, wanted.model_dump_json()), make)
+        drawn: Chart = self._once(row, trials, (chart, *of, wanted.model_dump_json()), make, as_of)
         return drawn
 
     def importances(self, name: str) -> tuple[ParameterImportance, ...]:
@@ -99,9 +106,16 @@ class Drawings:
         found: Importances = self._once(row, trials, ("importances",), lambda: parameter_importances(trials.table))
         return found
 
-    def _once(self, row: ExperimentRow, trials: Trials, key: tuple[str, ...], make: Callable[[], Any]) -> Any:
-        """Return what `make` makes, or has made of this state of the experiment."""
-        state = row.id, row.revision, trials.event, row.version if key[0] in _OF_REPORTS else 0
+    def _once(
+        self,
+        row: ExperimentRow,
+        trials: Trials,
+        key: tuple[str, ...],
+        make: Callable[[], Any],
+        as_of: float | None = None,
+    ) -> Any:
+        """Return what `make` makes, or has made of this state of the experiment, as of the same moment."""
+        state = row.id, row.revision, trials.event, row.version if key[0] in _OF_REPORTS else 0, as_of
 
         def renew(known: _Drawn | None) -> _Drawn:
             if known is not None and known.state == state:
@@ -110,6 +124,15 @@ class Drawings:
             return _Drawn(state, answer, len(answer.model_dump_json()) if isinstance(answer, Chart) else 1000)
 
         return self._kept.get((row.name, *key), renew).answer
+
+
+def _as_of(row: ExperimentRow, now: float) -> float | None:
+    """Return until when trials that run are drawn, a moment that stays for a while; None: none runs."""
+    if row.started_at is None or not row.counts.get(TrialState.RUNNING):
+        return None
+    wanted = max(LEAST_SECONDS, TIME_SHARE * (now - row.started_at))
+    step = math.ldexp(LEAST_SECONDS, math.ceil(math.log2(wanted / LEAST_SECONDS)))
+    return math.floor(now / step) * step
 
 
 def _check(chart: str, of: Sequence[str], space: SearchSpace) -> None:

@@ -20,7 +20,12 @@ POINTS = 300
 
 
 def search_view(
-    store: Store, row: ExperimentRow, trials: Trials, wanted: TrialFilter = EVERY_TRIAL, with_curves: bool = False
+    store: Store,
+    row: ExperimentRow,
+    trials: Trials,
+    wanted: TrialFilter = EVERY_TRIAL,
+    with_curves: bool = False,
+    as_of: float | None = None,
 ) -> SearchView:
     """Return what charts of an experiment are drawn from.
 
@@ -30,6 +35,7 @@ def search_view(
         trials: all of its trials.
         wanted: those that stand out; every trial: none does.
         with_curves: whether learning curves are drawn.
+        as_of: until when trials that run are drawn; see `SearchView`.
 
     Raises:
         SpecError: what is wanted can't be; see `selection.chosen`.
@@ -46,6 +52,7 @@ def search_view(
         top=tuple(top),
         max_trials=wire.max_trials_of(row),
         curves=store.curves(row.name, objective.metric, drawn, POINTS) if drawn else {},
+        as_of=as_of,
         chosen=chosen,
     )
 

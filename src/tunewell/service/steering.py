@@ -95,6 +95,15 @@ def changed_spec(row: ExperimentRow, budget: Mapping[str, Any]) -> ExperimentSpe
     problems = Problems()
     spec = gather_spec({**row.spec, **fields, "objective": {**row.spec["objective"], **objective}}, problems)
     problems.raise_any()
+    begun = sum(row.counts.values())
+    if "max_trials" in budget and spec.max_trials is not None and spec.max_trials < begun:
+        remedy = f"Give {begun} or more, or stop the search"
+        raise SpecError(
+            "max_trials",
+            f"{count(begun, 'trial')} {'has' if begun == 1 else 'have'} begun already",
+            remedy,
+            spec.max_trials,
+        )
     if spec.parameters_from is None:
         space, resumable = parse_space(row.space), task_for(spec, None).resumable(spec)
         options, epochs = spec.algorithm.options, fixed_epochs(space)

@@ -194,6 +194,57 @@ def test_an_action_can_be_undone(page: Page, site: Site) -> None:
         assert [one.verb for one in service.store.requests("acting")] == ["pause", "resume"]
 
 
+def test_a_dialog_says_what_is_wrong_by_its_labels(page: Page, site: Site, troubles: Troubles) -> None:
+    """Errors stand in the dialog, at the fields they are about, by the names that it gives them; and once only."""
+    troubles.expect("422")
+    site.service.create(looks.spec("limits"))
+    page.goto("/experiments/owner~limits")
+    page.get_by_role("button", name="Limits").click()
+    dialog = page.locator("#budget")
+    dialog.get_by_label("At once").fill("0")
+    dialog.get_by_label("Longest time").fill("soon")
+    dialog.get_by_role("button", name="Change").click()
+    wrong = dialog.locator("[data-wrong]")
+    expect(wrong).to_contain_text("At once: ")
+    expect(wrong).to_contain_text("Longest time: ")
+    expect(wrong).not_to_contain_text("max_concurrency:")
+    expect(dialog.locator("[aria-invalid]")).to_have_count(2)
+    dialog.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Limits").click()
+    expect(wrong).to_have_text("")
+    expect(dialog.locator("[aria-invalid]")).to_have_count(0)
+
+
+def test_a_question_goes_with_what_it_is_about(page: Page, site: Site) -> None:
+    """Where a trial ends while one is asked whether it is to be stopped, there is nothing to be asked any more."""
+    service = site.service
+    with search(service, "asked", trials=2):
+        page.goto("/experiments/owner~asked/trials/3")
+        live(page)
+        page.get_by_role("button", name="Stop").click()
+        question = page.get_by_text("Stop this trial?")
+        expect(question).to_be_visible()
+        looks.end_trial(service, "asked", 3, 0.9)
+        expect(question).to_have_count(0)
+        expect(page.locator("#said")).to_have_text("It has ended meanwhile.")
+        assert service.store.requests("asked") == []
+
+
+def test_columns_that_are_shown_are_checked(page: Page) -> None:
+    """The boxes say which columns there are, also after the page was narrowed; one is taken away by itself."""
+    page.goto("/experiments/owner~many")
+    page.get_by_role("link", name=re.compile("^failed")).click()
+    expect(page).to_have_url(re.compile("state=failed"))
+    page.get_by_text("Columns").click()
+    boxes = page.locator("#columns input[name=column]")
+    expect(boxes.first).to_be_checked()
+    shown = boxes.count()
+    assert page.locator("#columns input[name=column]:checked").count() == shown
+    boxes.first.uncheck()
+    page.locator("#columns").get_by_role("button", name="Show").click()
+    expect(page.locator("#columns input[name=column]:checked")).to_have_count(shown - 1)
+
+
 # A server that goes -----------------------------------------------------------------------------------------
 
 

@@ -104,6 +104,10 @@ def test_running_trials_reach_to_the_present() -> None:
     assert bar == 1
     assert max(end for bars in spans(drawn).values() for _, end in bars) > 999
     assert timeline(view(table([None], states=[RUNNING], started_at=np.full(1, nan)))).svg is None
+    long = timeline(view(table([0.5, None, None], states=states, **columns), as_of=3610.0))
+    bars = sorted(bar for row in spans(Drawn(long)).values() for bar in row)
+    assert bars[0][1] < 20 and bars[1][1] > 999
+    assert "busy 51 %" in long.caption
 
 
 def test_a_long_timeline_joins_short_trials() -> None:

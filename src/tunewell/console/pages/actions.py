@@ -13,8 +13,10 @@ from starlette.responses import JSONResponse, RedirectResponse
 from tunewell.api.asked import AsCaller, JobId, Name, Number
 from tunewell.api.sizes import takes
 from tunewell.console.page import root
+from tunewell.display.wording import stays_ended
+from tunewell.spec.differences import BUDGET_FIELDS
 from tunewell.spec.errors import count
-from tunewell.spec.names import in_address
+from tunewell.spec.names import called_by, full_name, in_address
 from tunewell.spec.states import Cause
 
 router = APIRouter()
@@ -58,35 +60,40 @@ def pause(request: Request, verbs: AsCaller, name: Name) -> Response:
     """Pause an experiment."""
     verbs.pause(name)
     place = f"/experiments/{in_address(name)}"
-    return done(request, f"{name} is paused.", place, (f"{place}/resume", "Resume"))
+    return done(request, f"{_own(request, name)} is paused.", place, (f"{place}/resume", "Resume"))
 
 
 @router.post("/experiments/{name}/resume")
 def resume(request: Request, verbs: AsCaller, name: Name) -> Response:
     """Let an experiment go on."""
     verbs.resume(name)
-    return done(request, f"{name} goes on.", f"/experiments/{in_address(name)}")
+    return done(request, f"{_own(request, name)} goes on.", f"/experiments/{in_address(name)}")
 
 
 @router.post("/experiments/{name}/stop")
 def stop(request: Request, verbs: AsCaller, name: Name) -> Response:
     """Stop an experiment."""
     verbs.stop(name)
-    return done(request, f"{name} is being stopped; what it has reached stays.", f"/experiments/{in_address(name)}")
+    return done(
+        request,
+        f"{_own(request, name)} is being stopped; what it has reached stays.",
+        f"/experiments/{in_address(name)}",
+    )
 
 
 @router.post("/experiments/{name}/delete")
 def delete(request: Request, verbs: AsCaller, name: Name) -> Response:
     """Put an experiment into the bin."""
     verbs.delete(name)
-    return done(request, f"{name} is in the bin.", "/", (f"/experiments/{in_address(name)}/restore", "Undo"))
+    undo = (f"/experiments/{in_address(name)}/restore", "Undo")
+    return done(request, f"{_own(request, name)} is in the bin.", "/", undo, leads=True)
 
 
 @router.post("/experiments/{name}/restore")
 def restore(request: Request, verbs: AsCaller, name: Name) -> Response:
     """Take an experiment out of the bin."""
     verbs.restore(name)
-    return done(request, f"{name} is back.", f"/experiments/{in_address(name)}")
+    return done(request, f"{_own(request, name)} is back.", f"/experiments/{in_address(name)}")
 
 
 @router.post("/experiments/{name}/trials/{number}/stop")
@@ -122,8 +129,10 @@ async def change(request: Request, verbs: AsCaller, name: Name) -> Response:
             changes[field] = _plain(text) if text else None
         else:
             changes[field] = text or (None if field.startswith("max_") else "")
-    await run_sync(lambda: verbs.update(name, changes))
-    return done(request, "Changed.", f"/experiments/{in_address(name)}")
+    changed = await run_sync(lambda: verbs.update(name, changes))
+    stays = stays_ended(changed) if not BUDGET_FIELDS.isdisjoint(changes) else ""
+    said = f"Changed. {stays}".strip()
+    return done(request, said, f"/experiments/{in_address(name)}")
 
 
 @router.post("/experiments/{name}/try")
@@ -147,6 +156,12 @@ def retry_job(request: Request, verbs: AsCaller, id: JobId) -> Response:
     """Have a job run again."""
     verbs.retry_job(id)
     return done(request, f"Job {id} will run again.", f"/jobs/{id}")
+
+
+def _own(request: Request, name: str) -> str:
+    """Return what the caller calls an experiment, which `name` may name with its owner."""
+    caller: str = request.state.caller.name
+    return called_by(caller, full_name(caller, name))
 
 
 def _plain(text: str) -> Any:

@@ -12,18 +12,19 @@ from tunewell.api.answers import PICTURE_POLICY, streamed
 from tunewell.api.asked import AsCaller, Name, TheCaller
 from tunewell.api.lanes import takes_long
 from tunewell.console.page import FILE, Page, packed, show
+from tunewell.console.rights import may_change
 from tunewell.console.trial_table import TrialTable
 from tunewell.console.words import REMEDIES
 from tunewell.reports.charts import picture
 from tunewell.reports.summary import CAUSES
-from tunewell.service.types import Caller, Chart, Experiment, TrialFilter
+from tunewell.service.types import Chart, Experiment, Trial, TrialFilter
 from tunewell.service.verbs import ChartName, Verbs
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import count
 from tunewell.spec.format import duration, number
 from tunewell.spec.names import own_name
 from tunewell.spec.space import NO_DEFAULT, Numeric, Parameter, describe_domain
-from tunewell.spec.states import ExperimentState
+from tunewell.spec.states import Cause, ExperimentState
 
 router = APIRouter()
 
@@ -62,13 +63,14 @@ def experiment(request: Request, verbs: AsCaller, caller: TheCaller, name: Name)
         "best": best,
         "table": table,
         "trials": verbs.trials(name, filter=table.filter, sort=table.order, cursor=table.cursor, limit=table.rows),
-        "may_change": may_change(caller, one),
+        "may_change": may_change(caller, one.owner),
         "subject": subject(one),
         "own_fields": own_fields(one, best.parameters if best is not None else {}),
         "stands": stands(one),
         "over": over,
         **_charts(verbs, name, table, over),
         "failures": overview.failures,
+        "latest_failures": {cause: _latest_failure(verbs, name, cause) for cause in overview.failures},
         "causes": CAUSES,
         "remedies": REMEDIES,
     }
@@ -101,6 +103,12 @@ def _charts(verbs: Verbs, name: str, table: TrialTable, over: str) -> dict[str, 
         "contour": drawn("contour", *pair) if pair else None,
         "lineage": drawn("lineage") if algorithm in ("evolutionary", "pshe2") else None,
     }
+
+
+def _latest_failure(verbs: Verbs, name: str, cause: Cause) -> Trial | None:
+    """Return the trial that has failed last for a cause; None: it has been told to run again meanwhile."""
+    found = verbs.trials(name, filter=TrialFilter(causes=(cause,)), sort="-end", limit=1).items
+    return found[0] if found else None
 
 
 @router.get("/experiments/{name}/export", tags=FILE)
@@ -163,11 +171,6 @@ def _first_value(parameter: Parameter) -> Any:
     if parameter.size == 1:
         return parameter.values(1)[0]
     return "" if parameter.default is NO_DEFAULT else parameter.default
-
-
-def may_change(caller: Caller, one: Experiment) -> bool:
-    """Whether a caller commands an experiment."""
-    return caller.role == "administrator" or (caller.role == "user" and caller.name == one.owner)
 
 
 def subject(one: Experiment) -> str:

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query, Request, Response
 from tunewell.api.asked import AsCaller, Text, TheCaller
 from tunewell.api.lanes import takes_long
 from tunewell.console.page import Page, show
+from tunewell.console.rights import may_change
 from tunewell.service.types import ExperimentSummary
 from tunewell.service.verbs import Verbs
 from tunewell.spec.errors import NotFoundError
@@ -28,6 +29,8 @@ GROUPS: dict[str, tuple[ExperimentState, ...] | None] = {
     "ended": tuple(state for state in FINAL_EXPERIMENT_STATES if state is not ExperimentState.FAILED),
     "failed": (ExperimentState.FAILED,),
 }
+#: In place of a group: what was deleted.
+BIN = "in the bin"
 #: What the list goes by → in words.
 ORDERS = {"": "newest first", "created": "oldest first", "name": "by name"}
 
@@ -48,6 +51,7 @@ def experiments(
     """Return the experiments that match."""
     found = verbs.experiments(
         states=GROUPS.get(state),
+        deleted=state == BIN,
         search=search,
         owner=owner or None,
         project=project or None,
@@ -63,10 +67,12 @@ def experiments(
 
     context = {
         "found": found,
-        "ribbons": {one.name: _looks(one) for one in found.items if any(one.trials.values())},
+        "ribbons": {one.name: _looks(one) for one in found.items if any(one.trials.values()) and state != BIN},
         "left": {one.name: _left(verbs, called_by(caller.name, one.name)) for one in found.items if one.running},
+        "is_bin": state == BIN,
+        "commands": {one.name for one in found.items if may_change(caller, one.owner)},
         "chosen": chosen,
-        "groups": GROUPS,
+        "groups": (*GROUPS, BIN),
         "sort": sort,
         "orders": ORDERS,
         "link": link,

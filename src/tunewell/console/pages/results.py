@@ -22,7 +22,8 @@ from tunewell.console.results.comparison import Comparison, compare
 from tunewell.console.results.details import details_of
 from tunewell.console.results.predictions import Predictions, predictions_of
 from tunewell.console.results.recipes import recipes
-from tunewell.console.results.work import Rights, Work, latest
+from tunewell.console.results.work import Work, latest
+from tunewell.console.rights import Rights
 from tunewell.service.tars import Member, tar
 from tunewell.service.types import Artifact, Caller, Experiment, JobKind, SearchResult, TrialResult
 from tunewell.service.verbs import Verbs

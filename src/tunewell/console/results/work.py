@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from tunewell.service.types import Caller, Experiment, Job, JobKind, TrialResult
+from tunewell.service.types import Caller, Job, JobKind, TrialResult
 from tunewell.service.verbs import Verbs
 from tunewell.spec.states import JobState
 
@@ -66,23 +66,3 @@ def _progress(job: Job, trials: Sequence[TrialResult]) -> tuple[str, float | Non
     if not isinstance(epochs, int | float) or epochs < 1:
         return f"step {step:.0f}", None
     return f"epoch {step:.0f} of {epochs:.0f}", min(step / epochs, 1.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Rights:
-    """What a caller may do with the results of an experiment, and, where nothing, why not."""
-
-    #: Have work done about it: evaluate, train.
-    commands: bool
-    #: Use its models.
-    uses: bool
-    reason: str = ""
-
-    @classmethod
-    def of(cls, caller: Caller, one: Experiment) -> Rights:
-        """Return the rights of a caller."""
-        if caller.role == "viewer":
-            return cls(False, False, "You may look at things here, and change nothing.")
-        if caller.role == "administrator" or caller.name == one.owner:
-            return cls(True, True)
-        return cls(False, True, f"This search belongs to {one.owner}, who alone has it evaluated and trained.")

@@ -55,23 +55,46 @@ export async function act(address, body, form) {
 }
 
 function refuse({ detail, remedy, field, errors }, form) {
-  const text = (errors ?? [{ detail, remedy, field }])
-    .map((one) => [one.field && `${one.field}:`, one.detail, one.remedy].filter(Boolean).join(" "))
+  const found = (errors ?? [{ detail, remedy, field }]).map((one) => ({ ...one, input: inputOf(form, one.field) }));
+  const text = found
+    .map((one) => [one.field && `${labelOf(one.input) ?? one.field}:`, one.detail, one.remedy].filter(Boolean).join(" "))
     .join("\n");
   const place = form?.querySelector("[data-wrong]");
   if (!place) return say(text, { wrong: true });
+  allow(form);
   place.textContent = text;
-  const named = form.elements.namedItem(field ?? "") ?? form.elements.namedItem((field ?? "").split(".").pop());
-  for (const input of form.elements) input.removeAttribute("aria-invalid");
-  named?.setAttribute?.("aria-invalid", "true");
-  named?.focus?.();
+  for (const { input } of found) input?.setAttribute("aria-invalid", "true");
+  found.find(({ input }) => input)?.input.focus();
 }
+
+/** The field of a form that an error is about: by its name, or by the last part of that. */
+function inputOf(form, field) {
+  const found = field && (form?.elements.namedItem(field) ?? form?.elements.namedItem(field.split(".").pop()));
+  return found instanceof HTMLElement ? found : null;
+}
+
+/** What people call a field. */
+function labelOf(input) {
+  return input?.labels?.[0]?.firstChild?.textContent.trim() || null;
+}
+
+/** Let a form look as if nothing in it was wrong. */
+function allow(form) {
+  for (const input of form.elements) input.removeAttribute("aria-invalid");
+  form.querySelector("[data-wrong]")?.replaceChildren();
+}
+
+document.addEventListener(
+  "beforetoggle",
+  ({ target, newState }) => newState === "open" && target.matches("form[data-act]") && allow(target),
+  true,
+);
 
 document.addEventListener("submit", async (event) => {
   const form = event.target;
   if (!form.matches("form[data-act]")) return;
   event.preventDefault();
-  if (form.dataset.ask && !(await confirmed(form.dataset.ask, event.submitter?.textContent))) return;
+  if (form.dataset.ask && !(await confirmed(form, event.submitter?.textContent))) return;
   const button = event.submitter;
   if (button) button.disabled = true;
   const done = await act(form.action, new URLSearchParams(new FormData(form, button)), form);
@@ -91,10 +114,11 @@ document.addEventListener("click", async ({ target }) => {
   }
 });
 
-function confirmed(question, yes) {
+/** Ask whether what a form does is meant; a form that has gone from the page meanwhile has nothing to do any more. */
+function confirmed(asking, yes) {
   const dialog = document.createElement("dialog");
   const form = Object.assign(document.createElement("form"), { method: "dialog" });
-  const text = Object.assign(document.createElement("p"), { textContent: question });
+  const text = Object.assign(document.createElement("p"), { textContent: asking.dataset.ask });
   const no = Object.assign(document.createElement("button"), { value: "", textContent: "Cancel" });
   const sure = Object.assign(document.createElement("button"), { value: "yes", textContent: yes, className: "primary" });
   const row = Object.assign(document.createElement("div"), { className: "actions" });
@@ -103,7 +127,14 @@ function confirmed(question, yes) {
   dialog.append(form);
   document.body.append(dialog);
   dialog.showModal();
+  const overtaken = () => asking.isConnected || dialog.close("overtaken");
+  addEventListener("shown", overtaken);
   return new Promise((resolve) => {
-    dialog.addEventListener("close", () => (dialog.remove(), resolve(dialog.returnValue === "yes")));
+    dialog.addEventListener("close", () => {
+      removeEventListener("shown", overtaken);
+      dialog.remove();
+      if (dialog.returnValue === "overtaken") say("It has ended meanwhile.");
+      resolve(dialog.returnValue === "yes");
+    });
   });
 }

@@ -30,7 +30,7 @@ function fillForms() {
   for (const form of document.querySelectorAll(CHOOSES)) {
     for (const field of form.elements) {
       const given = asked.getAll(field.name);
-      if (field.type === "checkbox") field.checked = given.includes(field.value);
+      if (field.type === "checkbox") field.checked = given.length ? given.includes(field.value) : field.defaultChecked;
       else if (field.type === "radio") field.checked = field.value === (given[0] ?? firstOf(form, field.name).value);
       else if (field.options && !given.length) field.selectedIndex = 0;
       else if (field.name && field.value !== (given[0] ?? "")) field.value = given[0] ?? "";

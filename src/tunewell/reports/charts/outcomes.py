@@ -79,7 +79,7 @@ def timeline(view: SearchView) -> Chart:
     if not started.any():
         return Chart(title, "No trial has started.", None)
     ended = ~np.isnan(table.ended_at)
-    now = float(np.nanmax(np.concatenate([table.ended_at, table.started_at])))
+    now = max(float(np.nanmax(np.concatenate([table.ended_at, table.started_at]))), view.as_of or 0.0)
     first = float(table.started_at[started].min())
     unit, name = time_unit(now - first)
     bars, lanes = _bars(table, first, now)
@@ -97,7 +97,7 @@ def timeline(view: SearchView) -> Chart:
         plot.mark(element("g", *marks, class_=f"spans {look}"))
     present = [state for state in TrialState if table.in_state(state)[started].any()]
     plot.key([("■", str(state), str(state)) for state in present])
-    busy = float(np.where(ended & started, table.ended_at - table.started_at, 0.0).sum())
+    busy = float((np.where(ended, table.ended_at, now) - table.started_at)[started].sum())
     used = f" They were busy {share_text(busy / (lanes * (now - first)))} of the time." if now > first else ""
     caption = f"When each trial ran (its last attempt), in {count(lanes, 'slot')}.{used if lanes > 1 else ''}"
     told = f"{count(int(started.sum()), 'trial')} in {count(lanes, 'slot')} over {duration(now - first)}"

@@ -64,7 +64,9 @@ def ribbon(view: SearchView) -> Chart:
                 data_trials=f"{low}-{high}" if low < high else None,
             )
         )
-    caption = "Each stripe is a stretch of trials: stronger is better, orange holds the best, low and red have failed."
+    caption = (
+        "Each stripe is a stretch of trials: a stronger colour is better, orange is the best, short and red failed."
+    )
     return Chart(title, caption, drawing("bare", HEIGHT, _facts(view, total), *parts))
 
 

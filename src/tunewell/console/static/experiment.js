@@ -40,9 +40,13 @@ function prepare() {
   }
 }
 
+/** What is to be chosen, while that is on its way: keys are pressed faster than the service answers. */
+let wanted = null;
+const chosen = () => new URLSearchParams(wanted ?? location.search);
+
 /** The range of an axis that the address says, as shares of its length from its lower end; null: all of it. */
 function rangeOf(axis) {
-  const text = new URLSearchParams(location.search).get(keyOf(axis));
+  const text = chosen().get(keyOf(axis));
   if (!text) return null;
   if (axis.dataset.kind === "choice") {
     const values = JSON.parse(axis.dataset.values ?? "[]").map(String);
@@ -108,12 +112,16 @@ function dim(chart) {
 }
 
 function choose(axis, range) {
-  const query = new URLSearchParams(location.search);
+  const query = chosen();
   const text = range && textOf(axis, range);
   if (text) query.set(keyOf(axis), text);
   else query.delete(keyOf(axis));
   query.delete("cursor");
-  go(query.size ? `${location.pathname}?${query}` : location.pathname);
+  const mine = (wanted = String(query));
+  mark(axis, rangeOf(axis));
+  go(query.size ? `${location.pathname}?${query}` : location.pathname).finally(() => {
+    if (wanted === mine) wanted = null;
+  });
 }
 
 document.addEventListener("pointerdown", (event) => {

@@ -62,8 +62,8 @@ def test_the_error_of_a_gain_is_the_binomial_one() -> None:
 def test_gains_are_told_with_direction_and_certainty() -> None:
     """A gain within two standard errors is not clear; where less is better, less is a gain."""
     found = compare(result_of(test={7: 0.85, 1: 0.84}), {}, {"val": 4000, "test": 100}, "picture")
-    assert found.gain is not None and found.gain.is_better and found.gain.is_clear
-    assert found.test_gain is not None and found.test_gain.is_better and not found.test_gain.is_clear
+    assert found.gain is not None and found.gain.is_good and found.gain.is_clear
+    assert found.test_gain is not None and found.test_gain.is_better and not found.test_gain.is_good
     assert found.same == {"same": 1}
     titles = {
         group.title: {row.name: [cell.text for cell in row.cells] for row in group.rows} for group in found.groups

@@ -39,6 +39,11 @@ class Gain:
         """Whether it is more than chance mostly does."""
         return self.error is not None and abs(self.difference) > _CLEAR * self.error
 
+    @property
+    def is_good(self) -> bool:
+        """Whether it may be shown as a success: better, and not within chance, as far as that is known."""
+        return self.is_better and (self.error is None or self.is_clear)
+
 
 @dataclass(frozen=True, slots=True)
 class Cell:
@@ -189,7 +194,7 @@ def _gain_cell(gain: Gain | None) -> Cell:
     if gain is None:
         return Cell(format.NOTHING)
     note = f"± {format.number(gain.error, 2)}" if gain.error is not None else ""
-    return Cell(format.signed(gain.difference), note, "gain" if gain.is_better else "")
+    return Cell(format.signed(gain.difference), note, "gain" if gain.is_good else "")
 
 
 def _sample(result: SearchResult, trials: Sequence[TrialResult]) -> Group:
@@ -237,7 +242,7 @@ def _notes(
             "The best was chosen by these very values, which flatters its gain.",
         ]
     told = "The best was chosen on the validation data, which flatters its gain there"
-    chosen = f"{told}; the test data have chosen nothing." if test_gain is not None else f"{told}."
+    chosen = f"{told}; the test data had no part in the choice." if test_gain is not None else f"{told}."
     if metric not in _SHARES:
         name = measure_title(metric)
         return [
@@ -250,6 +255,6 @@ def _notes(
     known = " and ".join(text.format(counts[split]) for split, text in amounts.items() if split in counts)
     error = (
         "± is one standard error of the difference of two accuracies p and q, √((p(1 − p) + q(1 − q)) / n) with "
-        f"n {unit}s ({known}), as if each had been measured on {unit}s of its own."
+        f"n {unit}s ({known}), as if each had been measured on {unit}s of its own. Up to two of them are within chance."
     )
     return [error, chosen]

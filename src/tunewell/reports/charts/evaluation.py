@@ -102,7 +102,7 @@ def precision_recall(curves: Mapping[str, Any]) -> Chart:
 
 def calibration(bins: Sequence[Mapping[str, float]]) -> Chart:
     """Return how often what is predicted with a probability is so; each bin has `probability`, `present`, `count`."""
-    plot = Plot(linear_axis(0.0, 1.0, "predicted probability"), linear_axis(0.0, 1.02, "share that is so"))
+    plot = Plot(linear_axis(0.0, 1.0, "predicted probability"), linear_axis(0.0, 1.02, "share that is true"))
     plot.line([0, 1], [0, 1], "ideal")
     places, shares = [item["probability"] for item in bins], [item["present"] for item in bins]
     if bins:

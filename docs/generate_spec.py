@@ -20,7 +20,15 @@ from tunewell.spec.errors import shown
 from tunewell.spec.experiment import Algorithm, ExperimentSpec, Objective, TrialResources
 from tunewell.spec.quantities import format_duration
 from tunewell.spec.space import NO_DEFAULT, Parameter, SearchSpace, describe_domain
-from tunewell.spec.states import DETERMINISTIC_CAUSES, LOST_CAUSES, Cause, ExperimentState, JobState, TrialState
+from tunewell.spec.states import (
+    DETERMINISTIC_CAUSES,
+    LOST_CAUSES,
+    PROGRAM_CAUSES,
+    Cause,
+    ExperimentState,
+    JobState,
+    TrialState,
+)
 from tunewell.tasks.catalogue import TASKS, task_for
 from tunewell.tasks.command import RESERVED
 from tunewell.tasks.contract import Network
@@ -339,7 +347,9 @@ def consequence(cause: Cause) -> str:
     """Return what the search makes of a cause."""
     if cause in LOST_CAUSES:
         return "tried again, `max_attempts` in all"
-    return "the search keeps away from such parameters" if cause in DETERMINISTIC_CAUSES else ""
+    assert cause in DETERMINISTIC_CAUSES | PROGRAM_CAUSES
+    away = "the search keeps away from such parameters"
+    return away if cause in DETERMINISTIC_CAUSES else f"{away}, unless it looks like chance"
 
 
 def task_section(name: str) -> str:

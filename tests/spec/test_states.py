@@ -10,7 +10,9 @@ from tunewell.spec.states import (
     EXPERIMENT_TRANSITIONS,
     JOB_TRANSITIONS,
     LOST_CAUSES,
+    PROGRAM_CAUSES,
     TRIAL_TRANSITIONS,
+    Cause,
     ExperimentState,
     JobState,
     TrialState,
@@ -65,9 +67,9 @@ def test_final_states() -> None:
     }
 
 
-def test_no_cause_is_lost_and_deterministic() -> None:
-    """A cause that says nothing about the parameters never teaches a tuner to keep away."""
-    assert LOST_CAUSES.isdisjoint(DETERMINISTIC_CAUSES)
+def test_every_cause_lies_in_the_parameters_the_program_or_the_machine() -> None:
+    """What a failure says about its parameters is settled for each cause, and only once."""
+    assert sorted([*DETERMINISTIC_CAUSES, *PROGRAM_CAUSES, *LOST_CAUSES]) == sorted(Cause)
 
 
 def test_jobs_that_succeeded_stay_so() -> None:

@@ -53,3 +53,24 @@ def test_logarithms_stay_finite() -> None:
     succeeded = points[:, 0] < 0.05
     model = Feasibility(ENCODING, fit_labels(ENCODING, points, succeeded), points, succeeded)
     assert np.isfinite(model.log_probability(PROBES)).all()
+
+
+def test_surprises_are_failures_in_the_midst_of_successes() -> None:
+    """A failure is one if the others let success be expected; failures that confirm one another are none."""
+    behind = POINTS[:, 0] > 0.6
+    alone = int(np.argmin(np.linalg.norm(POINTS - (0.3, 0.5), axis=1)))
+    succeeded = ~behind
+    succeeded[alone] = False
+    model = Feasibility(ENCODING, fit_labels(ENCODING, POINTS, succeeded), POINTS, succeeded)
+    surprises = model.surprises()
+    assert surprises[alone]
+    assert not surprises[succeeded].any()
+    assert not surprises[POINTS[:, 0] > 0.7].any()
+
+
+@pytest.mark.parametrize("trials", [1, 2, 10])
+def test_nothing_surprises_where_nothing_has_succeeded(trials: int) -> None:
+    """As long as all trials fail, failure is what is to be expected."""
+    succeeded = np.zeros(trials, dtype=bool)
+    points = POINTS[:trials]
+    assert not Feasibility(ENCODING, fit_labels(ENCODING, points, succeeded), points, succeeded).surprises().any()

@@ -129,3 +129,16 @@ def test_believing_is_observing_what_is_predicted() -> None:
     assert mean == pytest.approx(before[0])
     assert (deviation < before[1]).all()
     assert deviation**2 / model.signal == pytest.approx(observed.predict(others)[1] ** 2 / observed.signal)
+
+
+def test_left_out_predicts_each_value_from_the_others() -> None:
+    """What is left out of the observations is predicted as by a process that never knew it."""
+    some, y = points(9), np.random.default_rng(3).standard_normal(9)
+    hyperparameters = Hyperparameters(np.full(FEATURES.parameters, -0.3), math.log(0.05))
+    expected = []
+    for place in range(9):
+        others = np.delete(np.arange(9), place)
+        expected.append(
+            GaussianProcess(FEATURES, hyperparameters, some[others], y[others]).predict(some[[place]])[0][0]
+        )
+    assert GaussianProcess(FEATURES, hyperparameters, some, y).left_out(y) == pytest.approx(np.array(expected))

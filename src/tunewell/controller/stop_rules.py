@@ -10,8 +10,10 @@ from tunewell.spec.experiment import ExperimentSpec, Objective
 from tunewell.spec.quantities import format_duration
 from tunewell.spec.states import ExperimentState, TrialState
 
-#: A share of failures says nothing before so many trials have ended.
-MINIMUM_ENDED_FOR_SHARE = 5
+#: A share of failures says nothing before so many trials have ended: fewer are what a search starts with to see where
+#: trials fail. As long as none has succeeded, fewer are enough to tell that something is wrong with all of them.
+MINIMUM_ENDED_FOR_SHARE = 10
+MINIMUM_ENDED_WITHOUT_SUCCESS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,9 @@ def _too_many_failures(spec: ExperimentSpec, progress: Progress) -> StopDecision
             return None
         rule = str(limit)
     else:
-        if progress.ended < MINIMUM_ENDED_FOR_SHARE or progress.failed <= limit * progress.ended:
+        all_failed = progress.failed == progress.ended
+        least = MINIMUM_ENDED_WITHOUT_SUCCESS if all_failed else MINIMUM_ENDED_FOR_SHARE
+        if progress.ended < least or progress.failed <= limit * progress.ended:
             return None
         rule = f"{limit:.0%}"
     return StopDecision(

@@ -121,8 +121,10 @@ OPEN_JOB_STATES = (JobState.WAITING, JobState.RUNNING)
 #: States of ended trials whose value counts.
 RESULT_STATES = frozenset({TrialState.SUCCEEDED, TrialState.STOPPED})
 
-#: Causes that the same parameters would bring about again: the only ones that teach a tuner to keep away.
+#: Causes that the same parameters would bring about again: one failure teaches a tuner to keep away.
 DETERMINISTIC_CAUSES = frozenset({Cause.GPU_OOM, Cause.HOST_OOM, Cause.NON_FINITE, Cause.INVALID_PARAMETERS})
+#: Causes within the program: its parameters may have brought them about, or chance. Other trials tell which.
+PROGRAM_CAUSES = frozenset({Cause.NO_METRIC, Cause.TIMEOUT, Cause.SILENT, Cause.CRASHED, Cause.DATA_ERROR})
 #: Causes that say nothing about the parameters: the attempt is repeated while attempts are left.
 LOST_CAUSES = frozenset({Cause.KILLED, Cause.NODE_LOST, Cause.DISK_FULL})
 

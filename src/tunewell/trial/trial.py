@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 if TYPE_CHECKING:
     from pathlib import Path
 
-#: Causes that a trial may give for its failure: the first four keep the search away from its parameters.
+#: Causes that a trial may give for its failure: one of the first four keeps the search away from its parameters, the
+#: others do so where they come again.
 CAUSES = ("gpu_oom", "host_oom", "non_finite", "invalid_parameters", "data_error", "crashed")
 #: Exit code of a process that ends because the controller has asked it to.
 ASKED_TO_END = 3

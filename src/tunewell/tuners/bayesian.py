@@ -5,11 +5,12 @@ Larochelle, Adams 2012, "Practical Bayesian Optimization of Machine Learning Alg
 
 1. Start with a Latin hypercube that holds every value (or many) of a parameter on which others depend.
 2. Fit Gaussian processes to the outcomes (`surrogate`); failures that the parameters brought about count as the worst
-   loss, others not at all. Pending trials count as observed with the value that is predicted for them.
+   loss. Pending trials count as observed with the value that is predicted for them, and so do accidents: those of the
+   machine, and failures of the program where all other trials let success be expected.
    Earlier searches, where there are any, say what to expect beforehand (`prior`).
 3. Propose the point with the largest expected improvement (`acquisition`), times the probability of not failing as
-   soon as there are failures (`feasibility`), that has not been suggested. Now and then propose at random instead:
-   insurance against a model that is wrong about a whole region.
+   soon as the training itself has failed (`feasibility`), that has not been suggested. Now and then propose at random
+   instead: insurance against a model that is wrong about a whole region.
 
 No fit starts from an earlier one: hyperparameters are a function of the first outcomes that were told, so that a
 replayed search needs a single fit to go on exactly as it would have gone.
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from tunewell.tuners.prior import Prior
     from tunewell.tuners.surrogate import Member, Surrogate
 
+#: Indices (n,).
+Places = np.ndarray[tuple[int], np.dtype[np.intp]]
+
 #: Share of random trials after the start.
 RANDOM_SHARE = 0.07
 #: Best trials around which the acquisition's search begins.
@@ -57,7 +61,7 @@ class BayesianTuner(Tuner):
     """Proposes what promises the largest improvement on the best trial."""
 
     name: ClassVar[str] = "bayesian"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     def __init__(self, search: Search, *, initial_trials: int = 8) -> None:
         """Set up an empty history; see `Tuner`.
@@ -101,7 +105,7 @@ class BayesianTuner(Tuner):
         )
 
     def learn(self, suggestion: Suggestion, outcome: Outcome) -> None:
-        """Take the objective as loss, or a failure that the parameters brought about as infinite loss."""
+        """Take the objective as loss, or a failure of the training itself as infinite loss."""
         self._losses.pop(suggestion.number, None)
         loss = self.loss(outcome)
         if loss is not None:
@@ -147,7 +151,11 @@ class BayesianTuner(Tuner):
         return np.array([self._points[waiting] for waiting in self.pending]).reshape(-1, len(self._modelled.sizes))
 
     def _model(self, pending: Array) -> _Model:
-        """Return what is known, with points (k, d) pending taken as observed."""
+        """Return what is known, with points (k, d) pending taken as observed, with the predicted loss.
+
+        So are those that ended without a lesson about the loss, lest their neighbours be proposed again and again:
+        accidents of the machine, and failures that may be chance where other trials let success be expected.
+        """
         # SciPy takes half a second to import: commands that propose nothing should not wait for it.
         from tunewell.tuners.prior import Prior
         from tunewell.tuners.surrogate import Surrogate
@@ -158,13 +166,26 @@ class BayesianTuner(Tuner):
         fitted = last_fit(len(losses))
         if self._prior is None:
             self._prior = Prior(self._encoding, self.search.sources)
-        members = self._members(self._prior, points[:fitted], losses[:fitted])
         kept = modelled(losses, MOST_MODELLED)
+        feasibility = self._feasibility(points[kept], losses[kept])
+        clear = np.ones(len(losses), dtype=bool)
+        if feasibility is not None:
+            clear[kept] = ~(feasibility.surprises() & [self.may_be_chance(told) for told in self._numbers(kept)])
+        first = clear[:fitted]
+        members = self._members(self._prior, points[:fitted][first], losses[:fitted][first])
+        accidents = [self._points[told] for told in self.outcomes if told not in self._losses][-MOST_MODELLED:]
+        believed = np.vstack([pending, *accidents, points[~clear]])
+        kept = kept[clear[kept]]
         points, losses = points[kept], losses[kept]
-        tried = np.vstack([points, pending])
-        surrogate = Surrogate(self._modelled, self._prior, members, points, losses, pending, self._in_full(tried))
+        tried = np.vstack([points, believed])
+        surrogate = Surrogate(self._modelled, self._prior, members, points, losses, believed, self._in_full(tried))
         incumbents = points[np.argsort(losses, kind="stable")[:INCUMBENTS], : len(self.space)]
-        return _Model(surrogate, self._feasibility(points, losses), incumbents, self._in_full)
+        return _Model(surrogate, feasibility, incumbents, self._in_full)
+
+    def _numbers(self, places: Places) -> list[int]:
+        """Return the trials at these places in the order of being told."""
+        told = list(self._losses)
+        return [told[place] for place in places.tolist()]
 
     def _in_full(self, points: Array) -> Array:
         """Return points (m, d or more) of the model, for these configurations trained in full."""
@@ -225,7 +246,7 @@ def last_fit(told: int) -> int:
     return told - told % (1 << max(0, told.bit_length() - 6))
 
 
-def modelled(losses: Array, most: int) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+def modelled(losses: Array, most: int) -> Places:
     """Return the places, in order, of the losses (n,) to be modelled: half of them the best, the others the latest."""
     best = np.argsort(losses, kind="stable")[: most // 2]
     if len(losses) <= most:

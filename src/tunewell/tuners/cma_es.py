@@ -7,7 +7,7 @@ are all in come from the same distribution, as many as there are: parallel trial
   that keeps their other values possible. Draws outside of the cube are tried on its boundary.
 - Categorical parameters follow independent probabilities (a simple form of CatCMA, Hamano et al. 2024).
 - Inactive parameters are drawn like the others and have no influence on the loss, so that selection is neutral to them.
-- Failures that the parameters brought about rank last; others are left out, and another trial takes the place.
+- Failures of the training itself rank last; accidents of the machine are left out, and another trial takes the place.
 - The search starts around the default configuration, or in the middle. When it has converged it starts again anywhere,
   with λ doubled (IPOP, Auger and Hansen 2005).
 - Configurations that were not drawn from the distribution (the first ones, say) are learned from as if they were.
@@ -68,6 +68,7 @@ class CmaEsTuner(Tuner):
     """Draws from a distribution that moves, stretches and turns towards the better half of each generation."""
 
     name: ClassVar[str] = "cmaes"
+    version: ClassVar[int] = 2
 
     def __init__(self, search: Search, *, population_size: int | None = None) -> None:
         """Set up an empty history; see `Tuner`.
@@ -112,7 +113,7 @@ class CmaEsTuner(Tuner):
         self._fresh.note(suggestion.parameters)
 
     def learn(self, suggestion: Suggestion, outcome: Outcome) -> None:
-        """Take the objective as loss, or a failure that the parameters brought about as infinite loss.
+        """Take the objective as loss, or a failure of the training itself as infinite loss.
 
         A second outcome of a trial whose generation has been learned from comes too late.
         """

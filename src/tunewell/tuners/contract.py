@@ -20,7 +20,7 @@ import numpy as np
 
 from tunewell.spec.experiment import PROMOTIONS, EarlyStoppingRule
 from tunewell.spec.space import Configuration, SearchSpace, key
-from tunewell.spec.states import DETERMINISTIC_CAUSES, Cause, TrialState
+from tunewell.spec.states import DETERMINISTIC_CAUSES, PROGRAM_CAUSES, Cause, TrialState
 from tunewell.tuners.early_stopping import EarlyStopping
 from tunewell.tuners.promotion import Ladder
 from tunewell.tuners.sources import Source
@@ -234,12 +234,19 @@ class Tuner(ABC):
         return self._ladder.promotable() if self._ladder is not None and self._goes_on else ()
 
     def loss(self, outcome: Outcome) -> float | None:
-        """Return what is minimised: infinite for a failure that the parameters brought about, None for no lesson."""
-        if outcome.cause in DETERMINISTIC_CAUSES:
+        """Return what is minimised: infinite for a failure of the training itself, None for no lesson.
+
+        What failed the machine says nothing about the parameters; what failed the program may: see `may_be_chance`.
+        """
+        if outcome.cause in DETERMINISTIC_CAUSES | PROGRAM_CAUSES:
             return math.inf
         if outcome.objective is None or not math.isfinite(outcome.objective):
             return None
         return outcome.objective if self.search.goal == "minimize" else -outcome.objective
+
+    def may_be_chance(self, number: int) -> bool:
+        """Whether trial `number` failed for a cause that need not lie in its parameters, though it may."""
+        return self.outcomes[number].cause in PROGRAM_CAUSES
 
     def generator(self, number: int, stream: int = 0) -> np.random.Generator:
         """Return the random generator of trial `number` (independent `stream`s for independent uses)."""

@@ -6,7 +6,7 @@ Constraints", arXiv:1403.5607 (expected improvement times the probability of suc
 
 Symbols: n observations, m points to be judged, d parameters. Labels are 1 (success) and -1 (failure); a Gaussian
 process of its own models how they deviate from their prior mean: the parameters that decide on failure are not those
-that decide on the loss.
+that decide on the loss. Its noise leaves room for failures by chance.
 """
 
 from __future__ import annotations
@@ -43,14 +43,20 @@ class Feasibility:
     ) -> None:
         """Condition on which trials succeeded (n,) at points (n, d)."""
         self._mean, self._deviation = _prior(succeeded)
-        remainder = (_labels(succeeded) - self._mean) / self._deviation
-        self._model = GaussianProcess(Features(encoding), hyperparameters, points, remainder)
+        self._succeeded = succeeded
+        self._remainder = (_labels(succeeded) - self._mean) / self._deviation
+        self._model = GaussianProcess(Features(encoding), hyperparameters, points, self._remainder)
 
     def log_probability(self, candidates: Array) -> Array:
         """Return the logarithm of the probability of success (m,) at candidates (m, d)."""
         mean, deviation = self._model.predict(candidates)
         label = self._mean + self._deviation * mean
         return np.asarray(log_ndtr(label / np.hypot(LEAST_DEVIATION, self._deviation * deviation)))
+
+    def surprises(self) -> Succeeded:
+        """Return which of the trials (n,) failed where all others together let success be expected."""
+        expected = self._mean + self._deviation * self._model.left_out(self._remainder)
+        return np.asarray(~self._succeeded & (expected > 0.0))
 
 
 def _labels(succeeded: Succeeded) -> Array:

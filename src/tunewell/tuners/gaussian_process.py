@@ -197,6 +197,15 @@ class GaussianProcess:
         variance = self.signal * np.maximum(1.0 - (solved * solved).sum(axis=0), 1e-12)
         return cross.T @ self._alpha, np.sqrt(variance)
 
+    @on_one_thread
+    def left_out(self, y: Array) -> Array:
+        """Return for each of the values y (n,) conditioned on what the others predict for it: the mean (n,).
+
+        Source: Rasmussen, Williams 2006, equation 5.12.
+        """
+        inverse = cho_solve((self._factor, True), np.eye(len(y)), check_finite=False)
+        return np.asarray(y - self._alpha / np.diag(inverse))
+
     @property
     def noise_deviation(self) -> float:
         """Standard deviation of the noise of an observation."""

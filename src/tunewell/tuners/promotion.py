@@ -58,7 +58,7 @@ class Ladder:
         #: Configuration → its last trial, which alone can be promoted.
         self._last: dict[object, int] = {}
         self._configurations: dict[int, object] = {}
-        #: Rung → trial → loss of those that have ended there; infinite for failures that the parameters brought about.
+        #: Rung → trial → loss of those that have ended there; infinite for failures of the training itself.
         self._losses: list[dict[int, float]] = [{} for _ in shares]
         self._given_up: set[int] = set()
         self._running: set[int] = set()

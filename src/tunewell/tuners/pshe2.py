@@ -5,11 +5,12 @@ busy and one more trial is asked for, one more particle is born: parallel trials
 
 - Categorical parameters are copied from the particle's best or the best of all, the surer the older the particle is,
   or drawn again. A parameter that a move switches on starts without momentum.
-- A failure that the parameters brought about changes no best point and turns the particle's momentum round; after
-  other failures the particle goes on as if nothing had been tried.
+- A failure of the training itself changes no best point and turns the particle's momentum round; after accidents of
+  the machine the particle goes on as if nothing had been tried.
 - `faithful`: one proposal, with PaddleHub's constants. Else many proposals with varied constants, each keeping some
   coordinates of the best point, of which the most promising is taken: that with the largest expected improvement under
-  the Gaussian process of Bayesian search, as it is before it was fitted.
+  the Gaussian process of Bayesian search, as it is before it was fitted. There, too, a failure that may be chance says
+  nothing about the loss where other trials let success be expected.
 
 A particle knows its trials; its best point, the best of all and its age follow from their outcomes.
 """
@@ -62,6 +63,7 @@ class Pshe2Tuner(Tuner):
     """Moves particles towards their own best points and the best of all, with momentum and disturbance."""
 
     name: ClassVar[str] = "pshe2"
+    version: ClassVar[int] = 2
 
     def __init__(
         self, search: Search, *, population_size: int | None = None, proposals: int = 100, faithful: bool = False
@@ -120,7 +122,7 @@ class Pshe2Tuner(Tuner):
         self._fresh.note(suggestion.parameters)
 
     def learn(self, suggestion: Suggestion, outcome: Outcome) -> None:
-        """Take the objective as loss, or a failure that the parameters brought about as infinite loss."""
+        """Take the objective as loss, or a failure of the training itself as infinite loss."""
         self._losses.pop(suggestion.number, None)
         loss = self.loss(outcome)
         if loss is not None:
@@ -168,12 +170,14 @@ class Pshe2Tuner(Tuner):
         return self._encoding.snap(positions), momenta
 
     def _ranked(self, positions: Array) -> list[int]:
-        """Return the places of positions (m, d), the most promising first; pending trials count as predicted.
+        """Return the places of positions (m, d), the most promising first.
 
+        Pending trials count as predicted, and so do accidents, lest the same places be moved to again and again.
         Fitting the process at each proposal costs ten times as much and finds no better configurations.
         """
         # SciPy takes half a second to import: commands that propose nothing should not wait for it.
         from tunewell.tuners.acquisition import log_expected_improvement
+        from tunewell.tuners.feasibility import Feasibility
         from tunewell.tuners.gaussian_process import Features, GaussianProcess, Hyperparameters
 
         best = self._best(self._losses)
@@ -182,12 +186,17 @@ class Pshe2Tuner(Tuner):
         if len(positions) == 1 or len(numbers) < _FEWEST:
             return list(range(len(positions)))
         points = np.array([self._points[number] for number in numbers])
-        others = [number for number in self.pending if number in self._points][-MOST_OBSERVATIONS:]
-        pending = np.array([self._points[number] for number in others]).reshape(-1, len(self.space))
+        losses = np.array([self._losses[number] for number in numbers])
         features = Features(self._encoding)
-        values, _ = warp(np.array([self._losses[number] for number in numbers]), FLOOR)
-        model = GaussianProcess(features, Hyperparameters.prior_mode(features.parameters), points, values)
-        model.believe(pending)
+        hyperparameters = Hyperparameters.prior_mode(features.parameters)
+        chance = np.array([self.may_be_chance(number) for number in numbers])
+        if chance.any():
+            chance &= Feasibility(self._encoding, hyperparameters, points, np.isfinite(losses)).surprises()
+        others = [number for number in self._points if number not in self._losses][-MOST_OBSERVATIONS:]
+        believed = np.array([self._points[number] for number in others]).reshape(-1, len(self.space))
+        values, _ = warp(losses[~chance], FLOOR)
+        model = GaussianProcess(features, hyperparameters, points[~chance], values)
+        model.believe(np.vstack([believed, points[chance]]))
         score = log_expected_improvement(*model.predict(positions), float(values.min()))
         order: list[int] = np.argsort(-score, kind="stable").tolist()
         return order

@@ -13,12 +13,12 @@ Symbols: n observations, d parameters, m candidates; points lie in the unit cube
    the observed value with probability 1 − b. Bandwidth σ = max(0.03, 0.2 n^(−1/(d+4))), n of the set.
 4. Draw m candidates from l; propose the one with the largest l(x)/g(x) that has not been suggested.
 
-Deviations: pending trials belong to the bad set only, which keeps parallel proposals apart and lets no guess count
-as good. Failures with a deterministic cause belong there, too, from the first on; other failures are left out. A
-kernel says nothing (density 1) about a parameter that is inactive in its observation or in the candidate. The
-start is a Latin hypercube. The bandwidth shrinks by Scott's rule, from 0.2 instead of the observations' deviation; the
-source recommends hyperopt's, distances between neighbours. More candidates (64 instead of 24) measured better on mixed
-spaces.
+Deviations: pending trials belong to the bad set only, which keeps parallel proposals apart and lets no guess count as
+good. Failures of the training itself belong there, too, from the first on; accidents of the machine are left out. The
+good trials around a failure outweigh it, so one that was chance hardly matters. A kernel says nothing (density 1)
+about a parameter that is inactive in its observation or in the candidate. The start is a Latin hypercube. The
+bandwidth shrinks by Scott's rule, from 0.2 instead of the observations' deviation; the source recommends hyperopt's,
+distances between neighbours. More candidates (64 instead of 24) measured better on mixed spaces.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ class TpeTuner(Tuner):
     """Proposes where good trials are dense and bad, failed or pending ones are not."""
 
     name: ClassVar[str] = "tpe"
+    version: ClassVar[int] = 2
 
     def __init__(self, search: Search, *, initial_trials: int = 8, candidates: int = 64) -> None:
         """Set up an empty history; see `Tuner`.
@@ -89,7 +90,7 @@ class TpeTuner(Tuner):
         self._points[suggestion.number] = self._encoding.encode(suggestion.parameters)
 
     def learn(self, suggestion: Suggestion, outcome: Outcome) -> None:
-        """Take the objective as loss, or a failure that the parameters brought about as infinite loss."""
+        """Take the objective as loss, or a failure of the training itself as infinite loss."""
         self._finite -= math.isfinite(self._losses.pop(suggestion.number, math.inf))
         loss = self.loss(outcome)
         if loss is not None:

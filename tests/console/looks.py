@@ -110,7 +110,9 @@ def finish_check(service: Service, job: int, task: str, view: DataView | None) -
         artifacts.mkdir(parents=True)
         data_views.leave(view, task, artifacts)
         items = ", ".join(f"{number} {split}" for split, number in view.summary.items.items())
-        end = JobEnd(JobState.SUCCEEDED, result={"findings": [f"Pictures: {items}; each is opened later."]})
+        found = {"broken": len(view.broken), "copied": view.copied, "unusable": view.unusable}
+        result = {"findings": [f"Pictures: {items}; each is opened later."], "view": found}
+        end = JobEnd(JobState.SUCCEEDED, result=result)
     with service.store.transaction() as tx:
         tx.start_job(job, 1, f"identity {job}")
         tx.finish_job(job, 1, end)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,7 @@ PICTURES = tar_of(*looks.classes().items())
 def test_the_list(searches: Service) -> None:
     """Name, size, owner, what was found, and a private one for its owner and administrators alone."""
     text = page(browser(searches, "owner"), "/datasets").text
-    for words in ("pictures", "Pictures: 47 train, 23 val", "Not checked yet.", "The check has failed."):
+    for words in ("pictures", "Pictures: 47 train, 23 val; 2 can't be read", "Not checked yet.", "The check failed."):
         assert words in text
     assert "ada/hidden" in text
     assert "ada/hidden" in page(browser(searches, "ada"), "/datasets").text
@@ -53,7 +54,7 @@ def test_the_list_can_be_narrowed(searches: Service) -> None:
     assert "objects" not in narrowed.text
     assert "?" in narrowed.addresses
     assert "No data set matches" in page(one, "/datasets?search=nothing").text
-    assert "Nothing is in the bin" in page(one, "/datasets?bin=yes").text
+    assert "The bin is empty" in page(one, "/datasets?bin=yes").text
 
 
 def test_an_empty_home(administrator: TestClient, viewer: TestClient) -> None:
@@ -83,7 +84,7 @@ def test_an_upload_becomes_a_data_set_that_is_checked(service: Service, administ
     form = {"name": "new", "task": "image-classification", "visibility": "private", "upload": sent(service, PICTURES)}
     answer = administrator.post("/datasets", data=form, headers=ACTS).json()
     assert answer["then"] == "/datasets/owner~new"
-    assert answer["said"] == "new is added. Every picture of it is being opened."
+    assert answer["said"] == "new is added. It is being checked."
     made = service.dataset("new")
     assert (made.visibility, made.job_state, made.job_task) == ("private", JobState.WAITING, "image-classification")
     assert administrator.post("/datasets", data=form, headers=ACTS).json() == answer  # the first one may be lost
@@ -93,11 +94,57 @@ def test_an_upload_becomes_a_data_set_that_is_checked(service: Service, administ
 
 
 def test_data_that_no_task_reads_are_added_all_the_same(service: Service, administrator: TestClient) -> None:
-    """It is said what is wrong, by the data set's name; the page offers another check."""
+    """It is said what is wrong, by the data set's name; the page goes on saying so, and offers another check."""
     form = {"name": "odd", "task": "image-classification", "upload": sent(service, tar_of(("dog/a.txt", b"a")))}
     said = administrator.post("/datasets", data=form, headers=ACTS).json()["said"]
-    assert said.startswith("odd is added. It can't be checked: odd/dog: there are no pictures in its class folders.")
-    assert "Check it" in page(administrator, "/datasets/odd").text
+    told = "odd/dog: there are no pictures in its class folders."
+    assert said.startswith(f"odd is added. It can't be used as image classification: {told}")
+    shown = page(administrator, "/datasets/odd")
+    for words in ("Can't be used as image classification", told, "Check again"):
+        assert words in shown.text
+    assert "Not checked yet" not in shown.text
+    assert "Search on this" not in shown.text
+    assert "Searches can't use it as image classification." in page(administrator, "/datasets").text
+
+
+def test_labels_of_another_task(service: Service, administrator: TestClient, viewer: TestClient) -> None:
+    """Where another task can read the data, the page says why this one can't, and offers that one."""
+    table = b"file,labels\n" + b"".join(b"%d.png,red;blue\n" % number for number in range(4))
+    pictures = [(f"{number}.png", data) for number, data in enumerate(looks.classes().values())][:4]
+    upload = sent(service, tar_of(("labels.csv", table), *pictures))
+    form = {"name": "tags", "task": "image-classification", "upload": upload}
+    administrator.post("/datasets", data=form, headers=ACTS)
+    shown = page(administrator, "/datasets/tags")
+    assert "Can't be used as image classification" in shown.text
+    assert "2 labels" in shown.text
+    assert "Check as multilabel classification" in shown.text
+    (chosen,) = (option.attributes["value"] for option in shown.all("option") if "selected" in option.attributes)
+    assert chosen == "multilabel-classification"
+    assert "2 labels" in page(viewer, "/datasets/owner~tags").text
+    administrator.post("/datasets/tags/check", data={"task": chosen}, headers=ACTS)
+    shown = page(administrator, "/datasets/tags")
+    assert "Waiting to be checked" in shown.text
+    assert "2 labels" not in shown.text
+
+
+def test_a_data_set_of_which_nothing_can_be_read(service: Service, administrator: TestClient) -> None:
+    """Its page, the list and the form of a new search say so, and no search is offered."""
+    looks.add_dataset(service, "bad", {"a.txt": b"made up"})
+    view = replace(
+        looks.view_of_classes(), unusable="20 of 20 pictures can't be read", examples={}, copies=(), copied=0
+    )
+    counts = dict.fromkeys(view.summary.counts, (0, 0))
+    view = replace(view, summary=replace(view.summary, items={"train": 0, "val": 0}, counts=counts))
+    looks.checked(service, "bad", "image-classification", view)
+    shown = page(administrator, "/datasets/bad").text
+    assert "Searches can't use this data set" in shown
+    assert "20 of 20 pictures can't be read. Repair or remove" in " ".join(shown.split())
+    assert "Search on this" not in shown
+    assert "Searches leave them out" not in shown
+    assert "Searches can't use it as image classification." in page(administrator, "/datasets").text
+    form = page(administrator, "/new?data=dataset%3Abad&task=image-classification").text
+    assert "20 of 20 pictures can't be read. Repair or remove" in " ".join(form.split())
+    assert "Ready to start" not in form
 
 
 @pytest.mark.parametrize(
@@ -145,16 +192,21 @@ def test_unfinished_uploads_are_their_users_alone(
     service: Service, administrator: TestClient, user: TestClient
 ) -> None:
     """They are told with how far they are, and can be forgotten; nobody else sees them."""
-    upload = service.create_upload("half.tar", 2048)
+    upload = service.create_upload("half.tar", 2048, purpose="dataset")
+    for name, purpose in (("cat.png", "pictures"), ("program.zip", "code"), ("something.bin", None)):
+        service.create_upload(name, 1, purpose=purpose)
     service.put_part(upload.id, 0, [bytes(1024)])
     assert "half.tar" in page(administrator, "/datasets").text
     assert "1 KiB of 2 KiB" in page(administrator, "/datasets").text
+    for name in ("cat.png", "program.zip", "something.bin"):
+        assert name not in page(administrator, "/datasets").text
+    assert "half.tar" not in page(administrator, "/datasets?bin=yes").text
     assert "half.tar" not in page(user, "/datasets").text
     user.post(f"/datasets/uploads/{upload.id}/abandon", headers=ACTS)
     assert service.upload(upload.id).received_bytes == 1024
     for _ in range(2):
         assert administrator.post(f"/datasets/uploads/{upload.id}/abandon", headers=ACTS).status_code == 200
-    assert service.uploads() == ()
+    assert "half.tar" not in {one.name for one in service.uploads()}
 
 
 def test_whoever_looks_adds_and_changes_nothing(service: Service, viewer: TestClient) -> None:
@@ -174,10 +226,16 @@ def test_whoever_looks_adds_and_changes_nothing(service: Service, viewer: TestCl
 def test_what_a_check_has_found(searches: Service) -> None:
     """Splits, classes with bars, broken and copied pictures, samples: for whoever sees the data set."""
     shown = page(browser(searches, "vic"), "/datasets/owner~pictures")
-    for words in ("can't be read", "train/dog/broken.png", "image file is truncated", "in train and in another split"):
+    for words in (
+        "can't be read",
+        "Searches leave them out",
+        "train/dog/broken.png",
+        "image file is truncated",
+        "in train and in another split",
+    ):
         assert words in shown.text
     assert looks.MARKUP in shown.text
-    assert "6 times as many pictures as the rarest" in shown.text
+    assert "6 times as many pictures as the smallest" in shown.text
     bars = [bar.attributes["width"] for bar in shown.all("rect") if "class" not in bar.attributes]
     assert bars == ["100.0", "54.17", "25.0", "16.67"]
     pictures = {image.attributes["src"] for image in shown.all("img")}
@@ -228,7 +286,7 @@ def test_a_check_is_followed(service: Service, administrator: TestClient, viewer
     assert job is not None
     shown = page(administrator, "/datasets/d")
     for reader in (page(viewer, "/datasets/owner~d"), shown):
-        assert "It waits to be checked" in reader.text
+        assert "Waiting to be checked" in reader.text
     assert shown.one("body").attributes["data-follows"] == f'["job:{job}"]'
     looks.finish_check(service, job, "image-classification", looks.view_of_classes())
     news = administrator.get("/datasets/d", headers={"x-have": ",".join(shown.stamps.values())}).json()
@@ -240,7 +298,7 @@ def test_a_check_is_followed(service: Service, administrator: TestClient, viewer
 def test_a_check_that_failed_says_why(searches: Service) -> None:
     """And can be tried again, as another task."""
     shown = page(browser(searches, "owner"), "/datasets/owner~lost")
-    assert "The check as image classification has failed" in shown.text
+    assert "The check as image classification failed" in shown.text
     assert f"{looks.MARKUP}: it does not exist." in shown.text
     assert "Check again" in shown.text
 
@@ -274,3 +332,33 @@ def test_one_that_is_used_says_by_what(service: Service, administrator: TestClie
     assert "Used by 1 experiment" in " ".join(page(user, "/datasets/owner~d").text.split())
     refused = administrator.post("/datasets/d/delete", headers=ACTS)
     assert (refused.status_code, refused.json()["kind"]) == (409, "dataset-used")
+
+
+def test_one_that_an_experiment_in_the_bin_uses(
+    service: Service, administrator: TestClient, viewer: TestClient
+) -> None:
+    """That one is named, and can be removed for good from here; then the data set can be deleted."""
+    service.add_dataset("d", upload=sent(service, PICTURES))
+    service.create({"name": "used", "task": "image-classification", "data": "dataset:d", "max_trials": 1})
+    looks.end(service, "used")
+    service.delete("used")
+    words = "Used by 1 experiment: used (in the bin). To delete this data set, delete that experiment for good first."
+    shown = page(administrator, "/datasets/d")
+    assert words in " ".join(shown.text.split())
+    assert "/?state=in+the+bin&search=used" in shown.addresses
+    address = "/datasets/owner~d/purge-experiment"
+    assert "Delete used for good" in shown.text
+    seen = page(viewer, "/datasets/owner~d").text
+    assert "used (in the bin)" in seen and "for good" not in seen
+    assert viewer.post(address, data={"experiment": "owner~used"}, headers=ACTS).status_code == 403
+    answer = administrator.post(address, data={"experiment": "owner~used"}, headers=ACTS).json()
+    assert answer["said"] == "used is deleted for good."
+    assert "/datasets/owner~d/delete" in page(administrator, "/datasets/d").addresses
+
+
+def test_the_data_set_of_the_sample_is_checked(service: Service, administrator: TestClient) -> None:
+    """Once, as any other that is added."""
+    for _ in range(2):
+        assert administrator.post("/sample", headers=ACTS).status_code == 200
+        assert service.dataset("digits").job_task == "image-classification"
+        assert len(service.jobs(kind="check").items) == 1

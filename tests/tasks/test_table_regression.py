@@ -67,7 +67,7 @@ def test_the_page_about_the_data(tmp_path: Path) -> None:
     result = json.loads((tmp_path / "job" / "result.json").read_text())
     assert result == {
         "findings": ["Rows: 40, with 3 columns to learn from."],
-        "view": {"broken": 0, "copied": 0},
+        "view": {"broken": 0, "copied": 0, "unusable": ""},
     }
     body = (tmp_path / "job" / "artifacts" / "data.html").read_text().split("<body>")[1]
     assert "20 train + 10 val + 10 test rows</p>" in body

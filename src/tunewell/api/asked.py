@@ -41,7 +41,8 @@ async def verbs(request: Request) -> Verbs:
 def verbs_of(request: Request, caller: Caller) -> Verbs:
     """Return the verbs of a caller, as they are told to whoever is not on this machine."""
     service = cast(Service, request.app.state.service)
-    return abroad(service.as_caller(caller), service.home)
+    its = service.as_caller(caller)
+    return abroad(its, service.home, its.dataset_of_content)
 
 
 async def check_parameters(request: Request) -> None:

@@ -170,7 +170,7 @@ def _send(verbs: Verbs, name: str, source: Path, visibility: Visibility) -> Data
     if not source.is_file():
         return send_data(verbs, name, source, visibility)
     with source.open("rb") as file:
-        upload = send_file(verbs, source.name, file)
+        upload = send_file(verbs, source.name, file, "dataset")
     return verbs.add_dataset(name, upload=upload, visibility=visibility)
 
 
@@ -188,4 +188,6 @@ def _print(one: DataSet, json_: bool) -> None:
     console.print(f"  content   {one.sha256}")
     for line in one.findings or ():
         console.print(f"  found     {line}")
+    if one.unusable:
+        console.print(f"  unusable  {one.unusable}")
     console.print(f"  in a spec data: dataset:{one.name}", style="dim")

@@ -22,7 +22,7 @@ from tunewell.spec.errors import ConflictError, DataError, NotFoundError, SpecEr
 from tunewell.spec.experiment import plain
 from tunewell.spec.files import experiment_name
 from tunewell.spec.format import size as shown_size
-from tunewell.spec.names import DATASET, Visibility, is_dataset
+from tunewell.spec.names import DATASET, Purpose, Visibility, is_dataset
 
 #: Bytes of a part of an upload.
 PART = 4 << 20
@@ -37,7 +37,7 @@ def quietly(sentence: str) -> None:
     del sentence
 
 
-def send_file(verbs: Verbs, name: str, file: BinaryIO) -> str:
+def send_file(verbs: Verbs, name: str, file: BinaryIO, purpose: Purpose | None = None) -> str:
     """Send a file; return the id of the upload, which is finished.
 
     Raises:
@@ -48,7 +48,7 @@ def send_file(verbs: Verbs, name: str, file: BinaryIO) -> str:
     length = file.seek(0, os.SEEK_END)
     if not length:
         raise DataError("it is empty", field=name, remedy="Name one with content")
-    id = verbs.create_upload(name, length, checksum).id
+    id = verbs.create_upload(name, length, checksum, purpose=purpose).id
     offset, breaks = 0, 0
     while offset < length:
         file.seek(offset)
@@ -64,13 +64,13 @@ def send_file(verbs: Verbs, name: str, file: BinaryIO) -> str:
     return verbs.finish_upload(id).id
 
 
-def send_folder(verbs: Verbs, packed: Packed, *, compressed: bool, tell: Tell = quietly) -> str:
+def send_folder(verbs: Verbs, packed: Packed, purpose: Purpose, *, compressed: bool, tell: Tell = quietly) -> str:
     """Send a folder as an archive; return the id of the upload."""
     name = f"{packed.folder.resolve().name or 'folder'}.tar" + (".gz" if compressed else "")
     tell(f"Sending {packed.folder} ({shown_size(packed.content.size)}) …")
     with tempfile.TemporaryFile() as archive:
         packed.write(archive, compressed=compressed)
-        return send_file(verbs, name, archive)
+        return send_file(verbs, name, archive, purpose)
 
 
 def send_data(verbs: Verbs, name: str, folder: Path, visibility: Visibility = "team", tell: Tell = quietly) -> DataSet:
@@ -86,7 +86,7 @@ def _add_data(verbs: Verbs, name: str, packed: Packed, visibility: Visibility, t
     else:
         if known.kind == "dataset":
             return verbs.add_dataset(name, content=known.sha256, visibility=visibility)
-    upload = send_folder(verbs, packed, compressed=False, tell=tell)
+    upload = send_folder(verbs, packed, "dataset", compressed=False, tell=tell)
     return verbs.add_dataset(name, upload=upload, visibility=visibility)
 
 
@@ -97,13 +97,13 @@ def send_pictures(verbs: Verbs, inputs: Sequence[Path]) -> str:
             raise NotFoundError("there is no such file or folder", field=str(path))
     if len(inputs) == 1 and inputs[0].is_file():
         with inputs[0].open("rb") as file:
-            return send_file(verbs, inputs[0].name, file)
+            return send_file(verbs, inputs[0].name, file, "pictures")
     with tempfile.TemporaryDirectory() as gathered:
         for name, path in _pictures(inputs):
             link = Path(gathered, name)
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(path.resolve())
-        return send_folder(verbs, pack_data(Path(gathered)), compressed=False)
+        return send_folder(verbs, pack_data(Path(gathered)), "pictures", compressed=False)
 
 
 def _pictures(inputs: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
@@ -191,4 +191,4 @@ def _shipped_code(verbs: Verbs, packed: Packed, tell: Tell) -> str:
     try:
         return verbs.code(packed.content.sha256).id
     except NotFoundError:
-        return verbs.add_code(send_folder(verbs, packed, compressed=True, tell=tell)).id
+        return verbs.add_code(send_folder(verbs, packed, "code", compressed=True, tell=tell)).id

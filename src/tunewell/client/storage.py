@@ -9,7 +9,7 @@ from tunewell.client.requests import Asking, named, part
 from tunewell.service import types, verbs
 from tunewell.service.types import Page
 from tunewell.spec.errors import ForbiddenError
-from tunewell.spec.names import Visibility
+from tunewell.spec.names import Purpose, Visibility
 
 _BYTES = {"Content-Type": "application/octet-stream"}
 
@@ -25,8 +25,16 @@ class StorageClient(Asking):
     def upload(self, id: str) -> types.Upload:
         return self._get(types.Upload, f"/uploads/{part(id)}")
 
-    def create_upload(self, name: str, size: int, sha256: str | None = None, *, key: str | None = None) -> types.Upload:
-        body = {"name": name, "size": size, "sha256": sha256}
+    def create_upload(
+        self,
+        name: str,
+        size: int,
+        sha256: str | None = None,
+        *,
+        purpose: Purpose | None = None,
+        key: str | None = None,
+    ) -> types.Upload:
+        body = {"name": name, "size": size, "sha256": sha256, "purpose": purpose}
         return self._command(types.Upload, "POST", "/uploads", body, key=key)
 
     def put_part(self, id: str, offset: int, data: Iterable[bytes]) -> types.Upload:

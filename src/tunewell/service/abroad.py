@@ -14,14 +14,14 @@ from tunewell.spec.errors import UserError
 
 
 class Abroad:
-    """Verbs whose answers and errors name what lies in the home as from there, whatever they are about.
+    """Verbs whose answers and errors name what lies in the home as from there, and data sets by their names.
 
     Only the content of files that users' programs have written is given as it is.
     """
 
-    def __init__(self, verbs: Verbs, home: Home) -> None:
-        """Ask the verbs of one caller, on one home."""
-        self._verbs, self._folders = verbs, home.folders
+    def __init__(self, verbs: Verbs, home: Home, name_of: Callable[[str], str | None]) -> None:
+        """Ask the verbs of one caller, on one home; see `abroad`."""
+        self._verbs, self._folders, self._name_of = verbs, home.folders, name_of
 
     def __getattr__(self, name: str) -> Any:
         verb: Callable[..., Any] = getattr(self._verbs, name)
@@ -52,7 +52,7 @@ class Abroad:
 
     def _told(self, value: Any) -> Any:
         if type(value) is str:  # and no state
-            return hidden_in(value, self._folders)
+            return hidden_in(value, self._folders, self._name_of)
         if isinstance(value, Wire):
             known = {name: getattr(value, name) for name in type(value).model_fields}
             told = {name: self._told(one) for name, one in known.items()}
@@ -70,14 +70,25 @@ def written_alike(folder: str) -> str:
     return max(re.split(r'["\\\x00-\x1f\x7f]', folder), key=len)
 
 
-def hidden_in(text: str, folders: Sequence[str]) -> str:
-    """Return a text in which what lies in a folder is named as from there: where the folder is can't be read."""
+def hidden_in(text: str, folders: Sequence[str], name_of: Callable[[str], str | None]) -> str:
+    """Return a text in which what lies in a folder is named as from there: where the folder is can't be read.
+
+    What lies in a data set is named as from that; for `name_of` see `abroad`.
+    """
     for folder in folders:
         if folder in text:
+            stored = re.compile(rf"{re.escape(folder)}/datasets/([0-9a-f]{{64}})\b")
+            text = stored.sub(lambda found: name_of(found[1]) or found[0], text)
             text = text.replace(f"{folder}/", "").replace(folder, ".")
     return text
 
 
-def abroad(verbs: Verbs, home: Home) -> Verbs:
-    """Return verbs as they are told to whoever is not on the machine."""
-    return cast(Verbs, Abroad(verbs, home))
+def abroad(verbs: Verbs, home: Home, name_of: Callable[[str], str | None]) -> Verbs:
+    """Return verbs as they are told to whoever is not on the machine.
+
+    Args:
+        verbs: those of the caller.
+        home: theirs.
+        name_of: SHA-256 of a content → what the caller calls a data set of it; None: there is none for these eyes.
+    """
+    return cast(Verbs, Abroad(verbs, home, name_of))

@@ -2,7 +2,7 @@
 
 `job.json`: `{"spec": …, "view": whether to open every item of the data, too}`. Result: `{"findings": […]}`; with
 `view`, where the task knows its data, `artifacts/data.html`, what `data_views` leaves beside it, and
-`"view": {"broken": …, "copied": …}`, numbers of items.
+`"view": {"broken": …, "copied": …, "unusable": …}`, numbers of items, and why no search can use them, if none can.
 """
 
 from __future__ import annotations
@@ -32,5 +32,6 @@ def check(folder: Path) -> None:
             page.parent.mkdir(exist_ok=True)
             page.write_text(render(view), encoding="utf-8")
             data_views.leave(view, str(spec.task), page.parent)
-            result["view"] = {"broken": len(view.broken), "copied": view.copied}
+            found = {"broken": len(view.broken), "copied": view.copied, "unusable": view.unusable}
+            result["view"] = found
         leave_result(folder, result)

@@ -29,6 +29,7 @@ def leave(view: data_view.DataView, task: str, artifacts: Path) -> None:
         counts={name: tuple(counts) for name, counts in summary.counts.items()},
         sizes=dict(summary.sizes),
         notes=tuple(summary.notes),
+        unusable=view.unusable,
         broken=dict(islice(view.broken.items(), _BROKEN)),
         broken_count=len(view.broken),
         copies=tuple((shown.sample(one), shown.sample(other)) for one, other in view.copies),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tunewell.service.types import Code, CodeFile, Content, DataSet, DataSetView, Job, Page, Upload
-from tunewell.spec.names import Visibility
+from tunewell.spec.names import Purpose, Visibility
 
 #: Items of a page, where nothing else is said; that of `tunewell.service.verbs`, which has this module as a part.
 _PAGE = 100
@@ -24,13 +24,22 @@ class StorageVerbs(Protocol):
     def upload(self, id: str) -> Upload:
         """Return an upload, which tells how far it is."""
 
-    def create_upload(self, name: str, size: int, sha256: str | None = None, *, key: str | None = None) -> Upload:
+    def create_upload(
+        self,
+        name: str,
+        size: int,
+        sha256: str | None = None,
+        *,
+        purpose: Purpose | None = None,
+        key: str | None = None,
+    ) -> Upload:
         """Begin to send a file. It goes a day after its last part, unless something is made of it.
 
         Args:
             name: of the file, without folders.
             size: bytes of the whole.
             sha256: checksum of the whole, in hexadecimal.
+            purpose: what is to be made of it; it binds to nothing.
             key: see `Verbs`.
 
         Raises:

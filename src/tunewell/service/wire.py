@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import cast, overload
 
 from tunewell.home.home import Home
+from tunewell.service.storage.calling import named_in
 from tunewell.service.submission import shareable_spec
 from tunewell.service.types import (
     Attempt,
@@ -65,7 +66,7 @@ def experiment_summary(home: Home, row: ExperimentRow, running: bool) -> Experim
         running=running,
         waits_for=experiment_waits(home, row, running),
         stop_rule=row.stop_rule,
-        detail=row.detail,
+        detail=named_in(home, row.spec.get("dataset"), row.detail),
         objective=objective_of(row),
         trials=row.counts,
         best=_trial_value(row.best_trial, row.best_value),
@@ -131,7 +132,7 @@ def experiment(home: Home, row: ExperimentRow) -> Experiment:
         weight=row.weight,
         use=Use(cpu_seconds=row.cpu_seconds, gpu_seconds=row.gpu_seconds),
         algorithm_reason=row.algorithm.get("reason") or "",
-        notes=row.notes,
+        notes=tuple(named_in(home, row.spec.get("dataset"), note) for note in row.notes),
         dataset=_dataset(row),
         folder=str(folder),
         report=report_file(home, row.name),

@@ -14,6 +14,8 @@ from typing import Literal
 Role = Literal["administrator", "user", "viewer"]
 #: Who sees an experiment: every user, or its owner and administrators alone.
 Visibility = Literal["team", "private"]
+#: What is to be made of a file that is sent: a data set, a program, or the pictures of a prediction.
+Purpose = Literal["dataset", "code", "pictures"]
 #: What a list of experiments goes by; with a `-`, the newest comes first, or the last of the alphabet.
 ExperimentOrder = Literal["-created", "created", "name", "-name"]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from tunewell.spec.names import Role, Visibility
+from tunewell.spec.names import Purpose, Role, Visibility
 from tunewell.spec.states import Cause, ExperimentState, JobState, TrialState
 
 JsonObject = dict[str, Any]
@@ -516,6 +516,8 @@ class UploadRow:
     created_at: float
     #: None: it is not whole yet.
     finished_at: float | None
+    #: What is to be made of it; None: its user did not say.
+    purpose: Purpose | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -539,6 +541,9 @@ class DataSetRow:
     created_at: float
     #: None: it is in no bin.
     deleted_at: float | None
+    #: Why the look that was asked for last was refused at once: `task`, `detail`, and as `suggested` the task that can
+    #: read it, if that is known; None: it was not.
+    refusal: JsonObject | None = None
 
 
 @dataclass(frozen=True, slots=True)

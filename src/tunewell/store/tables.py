@@ -337,6 +337,8 @@ upload = Table(
     Column("sha256", String(64)),
     Column("created_at", Double, nullable=False),
     Column("finished_at", Double),
+    # What is to be made of it, as its user says.
+    Column("purpose", String(20)),
 )
 Index("upload_by_owner", upload.c.owner)
 
@@ -360,6 +362,8 @@ dataset = Table(
     Column("created_at", Double, nullable=False),
     # When it was put into the bin.
     Column("deleted_at", Double),
+    # Why it could not even be begun to look at, if that was asked for last.
+    _json("refusal", nullable=True),
 )
 Index("dataset_by_owner", dataset.c.owner)
 Index("dataset_by_content", dataset.c.sha256)

@@ -40,7 +40,7 @@ class DataView:
     """A data set with samples of it."""
 
     summary: DataSummary
-    #: Name of an item → why it can't be read.
+    #: Name of an item → why it can't be read; the summary counts none of these.
     broken: Mapping[str, str]
     #: Items that are in train and in another split, each with its copy.
     copies: Sequence[tuple[Sample, Sample]] = ()
@@ -50,3 +50,5 @@ class DataView:
     examples: Mapping[str, Sequence[Sample]] = field(default_factory=dict)
     #: Width of an example in pixels.
     width: int = 112
+    #: Why no search can use the data set, without a full stop; empty: one can.
+    unusable: str = ""

@@ -68,15 +68,15 @@ def test_a_folder_becomes_a_data_set(page: Page, site: Site, folder: Path, troub
     check_looks(page)
     page.get_by_role("button", name="Add", exact=True).first.click()
     expect(page.get_by_role("heading", level=1)).to_have_text("hand-signs")
-    expect(page.locator("#said")).to_contain_text("hand-signs is added. Every picture of it is being opened.")
+    expect(page.locator("#said")).to_contain_text("hand-signs is added. It is being checked.")
     assert contents(site, "hand-signs") == meant(folder)
     assert site.service.uploads() == ()
-    expect(page.get_by_text("It waits to be checked")).to_be_visible()
+    expect(page.get_by_text("Waiting to be checked")).to_be_visible()
     job = site.service.dataset("hand-signs").job
     assert job is not None
     looks.finish_check(site.service, job, "image-classification", looks.view_of_classes())
     expect(page.get_by_role("heading", name="Examples from train")).to_be_visible()
-    expect(page.get_by_text("It waits to be checked")).to_have_count(0)
+    expect(page.get_by_text("Waiting to be checked")).to_have_count(0)
     picture = page.locator(".sample img").first
     picture.scroll_into_view_if_needed()
     wait_for(page, lambda: picture.evaluate("image => image.naturalWidth") == 112)
@@ -133,7 +133,7 @@ def test_it_goes_on_after_a_reload(page: Page, site: Site, folder: Path) -> None
     wait_for(page, lambda: page.locator("[data-figures]").inner_text() and _received(site) == sum(sizes) > 1_000_000)
     page.on("dialog", lambda dialog: dialog.accept())  # "leave the page?"
     page.reload()
-    expect(page.get_by_text("have come.")).to_be_visible()
+    expect(page.get_by_text("were sent.")).to_be_visible()
     expect(page.get_by_text("hand signs.tar")).to_be_visible()
     check_looks(page)
     came, sizes[:] = _received(site), []
@@ -162,7 +162,7 @@ def test_it_can_be_paused(page: Page, site: Site, folder: Path) -> None:
     page.get_by_role("button", name="Add", exact=True).first.click()
     wait_for(page, lambda: held)
     page.get_by_role("button", name="Pause").click()
-    expect(page.get_by_text("Paused. What has come stays for a day.")).to_be_visible()
+    expect(page.get_by_text("Paused. What was sent is kept for a day.")).to_be_visible()
     assert _received(site) == 256 << 10
     page.unroute(PARTS)
     page.get_by_role("button", name="Go on").click()
@@ -215,6 +215,7 @@ def test_what_is_refused_is_said_in_words(page: Page, site: Site, troubles: Trou
     for name, data, words in (
         ("evil.tar", _evil(), "'../../evil.png' has a name with an empty part, '.' or '..'"),
         ("broken.zip", b"PK\x03\x04 and no more", "it is damaged, or no archive"),
+        ("empty.zip", b"PK\5\6" + bytes(18), "it is empty: there is no file in it"),
         ("bomb.zip", _bomb(), "it unpacks to more than is taken"),
     ):
         drop(page, name, data)
@@ -231,7 +232,27 @@ def test_what_is_refused_is_said_in_words(page: Page, site: Site, troubles: Trou
     page.get_by_label("Name").first.fill("others")
     page.get_by_role("button", name="Add", exact=True).first.click()
     expect(page.get_by_role("heading", level=1)).to_have_text("others")
-    expect(page.locator("#said")).to_contain_text("It can't be checked")
+    expect(page.locator("#said")).to_contain_text("It can't be used as image classification")
+    expect(page.get_by_role("heading", name="Can't be used as image classification")).to_be_visible()
+
+
+def test_an_empty_folder(page: Page, tmp_path: Path) -> None:
+    """It is said that nothing is in it, also by browsers that tell of it as of nothing that was chosen."""
+    (tmp_path / "empty").mkdir()
+    choose(page, tmp_path / "empty")
+    expect(page.get_by_role("alert")).to_contain_text("There is nothing in it.")
+    page.reload()
+    page.locator("[data-folder]").dispatch_event("cancel")
+    expect(page.get_by_role("alert")).to_contain_text("Nothing was chosen, or the folder is empty.")
+
+
+def test_pictures_for_a_model_are_no_data_sets(page: Page, site: Site) -> None:
+    """What other pages send is not listed as unfinished, and does not stand for a data set that is chosen again."""
+    upload = site.service.create_upload("cat.tar", 1, purpose="pictures")
+    page.goto("/datasets")
+    expect(page.get_by_role("heading", name="Add a data set")).to_be_visible()
+    expect(page.get_by_text("cat.tar")).to_have_count(0)
+    site.service.abandon_upload(upload.id)
 
 
 def _tar(files: dict[str, bytes]) -> bytes:

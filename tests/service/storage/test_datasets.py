@@ -14,6 +14,7 @@ from PIL import Image
 
 from tests.service.storage.archives import FILES, decent, tar_entry, tar_of, zip_of
 from tests.service.storage.conftest import as_, sent
+from tunewell.service.abroad import abroad
 from tunewell.service.service import Service
 from tunewell.service.storage.limits import BIN_SECONDS
 from tunewell.service.storage.place import Place
@@ -296,15 +297,79 @@ def test_a_look_that_fails_says_why(service: Service, ada: Service, digits: byte
 
 
 def test_what_is_wrong_with_it_names_the_data_set(ada: Service) -> None:
-    """Where it lies in the home is nobody's business, nor how it is called there."""
+    """Where it lies in the home is nobody's business, nor how it is called there: checks and searches name it."""
     made = ada.add_dataset("odd", upload=sent(ada, tar_of(("dog/a.txt", b"no picture"))).id)
-    with pytest.raises(DataError, match=r"^ada/odd/dog: there are no pictures") as refused:
-        ada.check_dataset("odd", "image-classification")
-    assert made.sha256 not in str(refused.value)
+    spec = {**SPEC, "data": "dataset:odd"}
+    for ask in (
+        lambda: ada.check_dataset("odd", "image-classification"),
+        lambda: ada.check(spec),
+        lambda: ada.create(spec),
+    ):
+        with pytest.raises(UserError, match=r"ada/odd/dog: there are no pictures") as refused:
+            ask()
+        assert made.sha256 not in str(refused.value)
+
+
+def test_what_a_search_says_names_the_data_set(service: Service, ada: Service, bob: Service, digits: bytes) -> None:
+    """Its detail and its notes, and, for whoever is elsewhere, everything else; by a name that the caller sees."""
+    made = ada.add_dataset("digits", upload=sent(ada, digits).id, visibility="private")
+    bob.add_dataset("same", upload=sent(bob, digits).id)
+    ada.create({**SPEC, "data": "dataset:digits"})
+    folder = service.home.datasets / made.sha256
+    with service.store.transaction() as tx:
+        tx.set_experiment_state("ada/e", ExperimentState.CREATED, ExperimentState.RUNNING)
+        detail, note = f"{folder}: it is broken.", f"Read from a/, the only folder in {folder}."
+        tx.set_experiment_state("ada/e", ExperimentState.RUNNING, ExperimentState.FAILED, detail=detail)
+        tx.add_notes("ada/e", [note])
+        job = tx.add_job("check", arguments={"spec": {"task": "x", "data": str(folder)}}, caller="ada")
+        other = tx.add_job("check", arguments={"spec": {"task": "x", "data": f"{folder}/a"}}, caller="bob")
+    assert ada.experiment("e").detail == ada.experiments().items[0].detail == "ada/digits: it is broken."
+    assert ada.experiment("e").notes == ("Read from a/, the only folder in ada/digits.",)
+    for verbs, id, told in ((ada, job, "ada/digits"), (bob, other, "same/a")):
+        elsewhere = abroad(verbs, service.home, verbs.dataset_of_content)
+        assert elsewhere.job(id).arguments["spec"]["data"].removeprefix("bob/") == told
+
+
+def test_a_data_set_of_which_nothing_can_be_read(service: Service, ada: Service) -> None:
+    """What a check has found is told with it, and no search as that task begins on it; another task looks itself."""
+    pictures = [(f"{split}/{name}/{n}.png", b"text") for split in ("train", "val") for name in "ab" for n in range(5)]
+    ada.add_dataset("bad", upload=sent(ada, tar_of(*pictures)).id)
+    service.carry_out(ada.check_dataset("bad", "image-classification").id)
+    told, view = ada.dataset("bad"), ada.dataset_view("bad")
+    assert (told.broken, told.unusable) == (20, "20 of 20 pictures can't be read")
+    assert (view.unusable, view.items, view.broken_count) == (told.unusable, {"train": 0, "val": 0}, 20)
+    spec = {**SPEC, "data": "dataset:bad"}
+    for ask in (lambda: ada.check(spec), lambda: ada.create(spec)):
+        with pytest.raises(SpecError, match=r"^data: ada/bad: 20 of 20 pictures can't be read\. Repair or remove"):
+            ask()
+    with pytest.raises(UserError, match=r"annotat"):
+        ada.check({**spec, "task": "object-detection"})
+
+
+def test_why_a_look_was_refused_stays(service: Service, ada: Service, digits: bytes) -> None:
+    """With the task that can read it, until it is looked at again."""
+    table = b"file,labels\n" + b"".join(b"%d.png,%s\n" % (n, b"red;blue" if n % 2 else b"red") for n in range(8))
+    image = BytesIO()
+    Image.new("RGB", (8, 8)).save(image, "PNG")
+    pictures = [(f"{n}.png", image.getvalue() + bytes([n])) for n in range(8)]
+    ada.add_dataset("tags", upload=sent(ada, tar_of(("labels.csv", table), *pictures)).id)
+    with pytest.raises(DataError, match=r"(has|have) 2 labels"):
+        ada.check_dataset("tags", "image-classification")
+    told = ada.dataset("tags")
+    assert (told.job, told.job_task, told.suggested_task) == (None, "image-classification", "multilabel-classification")
+    assert told.unusable.startswith("ada/tags/") and "2 labels" in told.unusable
+    job = ada.check_dataset("tags", "multilabel-classification").id
+    told = ada.dataset("tags")
+    assert (told.job, told.job_task, told.suggested_task, told.unusable) == (
+        job,
+        "multilabel-classification",
+        None,
+        "",
+    )
 
 
 def test_what_uses_it(service: Service, ada: Service, bob: Service, digits: bytes) -> None:
-    """A data set tells how many experiments use it, and names those that the caller sees and that are in no bin."""
+    """A data set tells how many experiments use it, and names those that the caller sees, those in the bin apart."""
     ada.add_dataset("digits", upload=sent(ada, digits).id)
     for name in ("first", "second", "third"):
         bob.create({**SPEC, "name": name, "data": "dataset:ada/digits"})
@@ -313,7 +378,10 @@ def test_what_uses_it(service: Service, ada: Service, bob: Service, digits: byte
         tx.set_experiment_state("bob/third", ExperimentState.CREATED, ExperimentState.RUNNING)
         tx.set_experiment_state("bob/third", ExperimentState.RUNNING, ExperimentState.STOPPED)
     bob.delete("third")
-    assert (ada.dataset("digits").uses, ada.dataset("digits").used_by) == (3, ("bob/first",))
+    told = ada.dataset("digits")
+    assert (told.uses, told.used_by, told.used_in_bin) == (3, ("bob/first",), ("bob/third",))
+    with pytest.raises(ConflictError, match=r"used by bob/first, bob/third \(in the bin\) and 1 experiment of others"):
+        ada.delete_dataset("digits")
     assert bob.dataset("ada/digits").used_by == ("bob/second", "bob/first")
     assert bob.datasets().items[0].used_by == ("bob/second", "bob/first")
 

@@ -14,7 +14,7 @@ from PIL import Image
 from tests.service.storage.archives import tar_entry, tar_of
 from tests.service.storage.conftest import sent
 from tunewell.service.service import Service
-from tunewell.service.storage.limits import UPLOAD_SECONDS
+from tunewell.service.storage.limits import PICTURES_SECONDS
 from tunewell.spec.errors import ArgumentError, ConflictError, DataError, ForbiddenError, NotFoundError
 from tunewell.spec.states import JobState
 
@@ -87,16 +87,51 @@ def test_what_is_refused(service: Service, ada: Service, bob: Service, model: st
 
 
 def test_they_stay_while_they_are_needed(service: Service, ada: Service, model: str) -> None:
-    """Pictures go a day later, but not under a job that waits."""
+    """Pictures, and the upload that they came by, go an hour later, but not under a job that waits."""
     jobs = {}
     for name in ("waits.png", "ended.png"):
         upload = sent(ada, picture(), name)
         jobs[name] = ada.predict(model, upload=upload.id).id
-        old = time.time() - UPLOAD_SECONDS - 60
-        os.utime(service.home.inputs / upload.id, (old, old))
     ada.stop_job(jobs["ended.png"])
     service.tidy()
+    assert len(ada.uploads()) == 2  # it may be asked for again
+    for folder in service.home.inputs.iterdir():
+        old = time.time() - PICTURES_SECONDS - 60
+        os.utime(folder, (old, old))
+    service.tidy()
     assert [path.name for path in service.home.inputs.rglob("*.png")] == ["waits.png"]
+    assert [upload.name for upload in ada.uploads()] == ["waits.png"]
+    assert [path.name for path in service.home.uploads.iterdir()] == [upload.id for upload in ada.uploads()]
+
+
+def test_pictures_that_are_asked_for_again_stay(service: Service, ada: Service, model: str) -> None:
+    """The hour begins anew."""
+    upload = sent(ada, picture(), "cat.png")
+    ada.stop_job(ada.predict(model, upload=upload.id).id)
+    old = time.time() - PICTURES_SECONDS - 60
+    os.utime(service.home.inputs / upload.id, (old, old))
+    ada.stop_job(ada.predict(model, upload=upload.id).id)
+    service.tidy()
+    assert [one.id for one in ada.uploads()] == [upload.id]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "told"),
+    [
+        ("no.zip", b"no archive", r"^no\.zip: it is no archive\. Send a zip"),
+        ("no.tar.gz", b"no archive", r"^no\.tar\.gz: it is no archive\. Send a zip"),
+        (
+            "empty.zip",
+            b"PK\5\6" + bytes(18),
+            r"^empty\.zip: it is empty: there is no file in it\. Send one with files in it",
+        ),
+        ("empty.tar", bytes(10240), r"^empty\.tar: it is empty: there is no file in it\. Send one with files in it"),
+    ],
+)
+def test_archives_without_pictures(ada: Service, model: str, name: str, data: bytes, told: str) -> None:
+    """It is said by their name, and before a job begins."""
+    with pytest.raises(DataError, match=told):
+        ada.predict(model, upload=sent(ada, data, name).id)
 
 
 def test_bombs_among_the_pictures(tmp_path: Path) -> None:

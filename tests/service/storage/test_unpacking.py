@@ -186,8 +186,9 @@ EVIL: Mapping[str, tuple[Callable[[], bytes], str]] = {
     "gzip of something else": (lambda: gzip.compress(b"no tar at all" * 100), "damaged"),
     "no archive": (lambda: b"\x89PNG and so on", "it is no archive"),
     "nothing": (lambda: b"", "it is no archive"),
-    "no file": (lambda: tar_of((tar_entry("a", tarfile.DIRTYPE), b"")), "no file in it"),
-    "zip without files": (lambda: zip_of(), "no archive"),
+    "no file": (lambda: tar_of((tar_entry("a", tarfile.DIRTYPE), b"")), "it is empty: there is no file in it"),
+    "zip without files": (lambda: zip_of(), "it is empty"),
+    "tar without files": (lambda: tar_of(), "it is empty"),
     "memory": (lambda: lzma.compress(b"a", filters=[{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 29}]), "damaged"),
 }
 

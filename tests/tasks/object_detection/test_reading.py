@@ -334,7 +334,7 @@ BAD = [
     (_all(bbox=[20, 20, 400, 400], segmentation=[]), "boxes reach out of their picture"),
     (
         _all(category_id=5),
-        "annotations can't be read, 3 would be left out: instances_train.json: annotation 1 (there is",
+        "annotations can't be read; 3 at most are left out: instances_train.json: annotation 1 (there is",
     ),
     (_all(bbox=["a", 1, 2, 3]), "annotations can't be read"),
     (_all(bbox=[10**400, 1, 2, 3]), "annotations can't be read"),

@@ -53,7 +53,7 @@ def test_the_limit(count: int, broken: int, refused: bool) -> None:
     if not refused:
         assert len(inspect(manifest, distinct(count), problems).splits["train"]) == count - 10 - broken
         return
-    with pytest.raises(DataError, match=rf"/data: {broken} of {count} pictures can't be read, .*0\.png \(empty\), "):
+    with pytest.raises(DataError, match=rf"/data: {broken} of {count} pictures can't be read; .*0\.png \(empty\), "):
         inspect(manifest, distinct(count), problems)
 
 

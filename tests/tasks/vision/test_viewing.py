@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ def view(spec: dict[str, Any]) -> DataView:
 def test_broken_and_copied_pictures_are_shown(colours: Path, tmp_path: Path) -> None:
     """Though a search would allow them, the page tells of each, and names can't change the page."""
     found = view({"task": "image-classification", "data": str(colours)})
-    assert found.summary.items == {"train": 16, "val": 6}
+    assert found.summary.items == {"train": 15, "val": 6}
     assert found.broken == {"train/red & blue/0.png": "it is no picture, or damaged"}
     [(copy, original)] = found.copies
     assert (copy.caption, original.caption) == ("val: val/red & blue/0.png", "train: train/red & blue/5.png")
@@ -62,6 +63,19 @@ def test_broken_and_copied_pictures_are_shown(colours: Path, tmp_path: Path) -> 
     assert "&#" not in page.split("</style>")[0]
 
 
+def test_a_data_set_of_which_nothing_is_left(colours: Path) -> None:
+    """What can't be read is counted with no split and no class, and it is said that no search can use the rest."""
+    assert not view({"task": "image-classification", "data": str(colours)}).unusable
+    pictures = sorted(colours.rglob("*.png"))
+    for path in pictures:
+        path.write_text("no picture")
+    found = view({"task": "image-classification", "data": str(colours)})
+    assert found.summary.items == {"train": 0, "val": 0}
+    assert [list(numbers) for numbers in found.summary.counts.values()] == [[0, 0], [0, 0]]
+    assert found.unusable == "22 of 22 pictures can't be read"
+    assert "Searches can't use this data set: 22 of 22 pictures can't be read." in html.unescape(render(found))
+
+
 @pytest.mark.parametrize("task", ["object-detection", "instance-segmentation"])
 def test_objects_are_drawn(task: str, tmp_path: Path) -> None:
     """Examples of each class have their marks; a sound data set is said to be sound."""
@@ -72,7 +86,7 @@ def test_objects_are_drawn(task: str, tmp_path: Path) -> None:
     assert all(pictures and len(set(pictures)) == len(pictures) for pictures in found.examples.values())
     page = render(found)
     assert "Every picture can be read." in page
-    assert "No picture is in train and in another split." in page
+    assert "No picture in train is repeated in another split." in page
     assert json.dumps(found.summary.items) == '{"train": 8, "val": 3}'
 
 

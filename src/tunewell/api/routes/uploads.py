@@ -16,6 +16,7 @@ from tunewell.api.document import CREATED
 from tunewell.api.lanes import lanes_of, takes_long, whose
 from tunewell.api.sizes import takes
 from tunewell.service.types import NoFlag, Page, Upload
+from tunewell.spec.names import Purpose
 
 router = APIRouter(tags=["uploads"])
 
@@ -37,10 +38,13 @@ def create_upload(
     name: Annotated[str, Body(description="Name of the file, without folders.", max_length=255)],
     size: Annotated[int, NoFlag, Body(description="Bytes of the whole.", ge=1, le=LARGEST)],
     sha256: Annotated[str | None, Body(description="SHA-256 of the whole, in hexadecimal.", max_length=64)] = None,
+    purpose: Annotated[
+        Purpose | None, Body(description="What is to be made of it, for lists of uploads; it binds to nothing.")
+    ] = None,
     key: Key = None,
 ) -> Upload:
     """Announce a file. It goes a day after its last part, unless something is made of it."""
-    upload = verbs.create_upload(name, size, sha256, key=key)
+    upload = verbs.create_upload(name, size, sha256, purpose=purpose, key=key)
     located(request, response, f"/uploads/{upload.id}")
     return upload
 

@@ -16,7 +16,7 @@ from tunewell.console.pages.actions import done
 from tunewell.service.types import Caller, DataSet, DataSetView, Job
 from tunewell.service.verbs import Verbs
 from tunewell.spec.errors import NotFoundError
-from tunewell.spec.names import DATASET, called_by, in_address
+from tunewell.spec.names import DATASET, called_by, full_name, in_address, owner_of
 from tunewell.spec.states import JobState
 
 router = APIRouter()
@@ -24,6 +24,8 @@ router = APIRouter()
 PARTS = ("dataset-head", "dataset-check", "dataset-found")
 #: Classes whose numbers are shown; of more, the most and the least frequent ones.
 _CLASSES = 60
+#: Experiments that use it which are named, of each kind.
+_USERS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,28 @@ class Row:
     counts: Sequence[int]
     #: Of those in train, as a share of the most frequent one's.
     share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Users:
+    """The experiments that use a data set, each by its full name and by what the caller calls it."""
+
+    there: Sequence[tuple[str, str]]
+    in_bin: Sequence[tuple[str, str]]
+    #: Those in the bin that the caller may delete for good.
+    purgeable: Sequence[tuple[str, str]]
+    #: How many more there are than are named, others' private ones among them.
+    more: int
+
+    @classmethod
+    def of(cls, caller: Caller, one: DataSet) -> Users:
+        """Return those of a data set."""
+        there, in_bin = (
+            [(name, called_by(caller.name, name)) for name in names[:_USERS]]
+            for names in (one.used_by, one.used_in_bin)
+        )
+        purgeable = [names for names in in_bin if _may_change(caller, owner_of(names[0]))]
+        return cls(there, in_bin, purgeable, one.uses - len(there) - len(in_bin))
 
 
 @router.get("/datasets/{name}")
@@ -52,7 +76,9 @@ def dataset(request: Request, verbs: AsCaller, caller: TheCaller, name: Name) ->
         "imbalance": _imbalance(rows),
         "sizes": _sizes(view),
         "new_search": "/new?" + urlencode(_search_on(caller, one)),
-        "may_change": _may_change(caller, one),
+        "may_change": _may_change(caller, one.owner),
+        "users": Users.of(caller, one),
+        "read_as": one.suggested_task or one.job_task,
         "tasks": [task.name for task in verbs.tasks()],
     }
     follows = (f"job:{one.job}",) if one.job is not None else ()
@@ -80,7 +106,7 @@ def _job(verbs: Verbs, one: DataSet) -> Job | None:
 
 def _rows(view: DataSetView | None) -> list[Row]:
     """Return the classes, the most frequent in the training data first."""
-    if view is None or not view.counts:
+    if view is None or not any(map(any, view.counts.values())):
         return []
     train = list(view.items).index("train")
     most = max(1, *(counts[train] for counts in view.counts.values()))
@@ -102,12 +128,13 @@ def _sizes(view: DataSetView | None) -> list[Row]:
 
 def _search_on(caller: Caller, one: DataSet) -> dict[str, str]:
     """Return the fields of a new search on a data set, as the form of it names them."""
-    task = {"task": one.job_task} if one.job_task is not None else {}
+    known = one.suggested_task or one.job_task
+    task = {"task": known} if known is not None else {}
     return {"data": DATASET + called_by(caller.name, one.name), **task}
 
 
-def _may_change(caller: Caller, one: DataSet) -> bool:
-    return caller.role == "administrator" or (caller.role == "user" and caller.name == one.owner)
+def _may_change(caller: Caller, owner: str) -> bool:
+    return caller.role == "administrator" or (caller.role == "user" and caller.name == owner)
 
 
 @router.post("/datasets/{name}/check")
@@ -119,6 +146,18 @@ def check_dataset(
     one = verbs.dataset(name)
     verbs.check_dataset(name, task)
     return done(request, f"{one.name} is being checked.", f"/datasets/{in_address(one.name)}")
+
+
+@router.post("/datasets/{name}/purge-experiment")
+@takes_long
+def purge_experiment(
+    request: Request, verbs: AsCaller, caller: TheCaller, name: Name, experiment: Annotated[str, Form(max_length=151)]
+) -> Response:
+    """Remove an experiment in the bin for good, because it keeps this data set from being deleted."""
+    one = verbs.dataset(name)
+    verbs.purge(experiment)
+    said = f"{called_by(caller.name, full_name(caller.name, experiment))} is deleted for good."
+    return done(request, said, f"/datasets/{in_address(one.name)}")
 
 
 @router.post("/datasets/{name}/delete")

@@ -13,8 +13,9 @@ from tunewell.api.asked import Text as AskedText
 from tunewell.api.lanes import takes_long
 from tunewell.console.page import Page, show
 from tunewell.console.pages.actions import done
+from tunewell.service.types import Upload
 from tunewell.service.verbs import Verbs
-from tunewell.spec.errors import UserError
+from tunewell.spec.errors import DataError, UserError
 from tunewell.spec.names import Visibility, called_by, in_address
 
 router = APIRouter()
@@ -51,9 +52,14 @@ def datasets(
         "may_add": may_add,
         "tasks": [task.name for task in verbs.tasks()],
         "allowed": verbs.allowed_folders() if may_add else (),
-        "uploads": verbs.uploads() if may_add else (),
+        "uploads": _unfinished(verbs) if may_add and not bin else (),
     }
     return show(request, Page("datasets.html.j2", "Data sets", ("uploads", "datasets"), context, follows=("jobs",)))
+
+
+def _unfinished(verbs: Verbs) -> list[Upload]:
+    """Return uploads that are to become data sets; pictures for a model, or programs, are no concern of this page."""
+    return [one for one in verbs.uploads() if one.purpose == "dataset"]
 
 
 @router.post("/datasets")
@@ -70,12 +76,13 @@ def add_dataset(
 ) -> Response:
     """Add a data set made of an upload or of a folder of the service's machine, and have it checked as a task reads it.
 
-    Whatever is wrong with the data, the data set is there then; its page says what can be done. Of an upload it is made
-    once, however often that is asked for: unpacking takes long, and the answer may be lost.
+    Whatever is wrong with the data, the data set is there then; its page says what, and what can be done. Of an upload
+    it is made once, however often that is asked for: unpacking takes long, and the answer may be lost.
     """
     key = f"of-upload-{upload}" if upload else None
     made = verbs.add_dataset(name, upload=upload, folder=folder, visibility=visibility, key=key)
-    said = f"{made.name} is added. {_checked(verbs, called_by(caller.name, made.name), task, key)}"
+    name = called_by(caller.name, made.name)
+    said = f"{name} is added. {_checked(verbs, name, task, key)}"
     return done(request, said, f"/datasets/{in_address(made.name)}", leads=True)
 
 
@@ -83,9 +90,11 @@ def _checked(verbs: Verbs, name: str, task: str, key: str | None) -> str:
     """Have a data set checked; say so, or why it can't be."""
     try:
         verbs.check_dataset(name, task, key=f"check-{key}" if key else None)
+    except DataError as error:
+        return f"It can't be used as {task.replace('-', ' ')}: {error}"
     except UserError as error:
         return f"It can't be checked: {error}"
-    return "Every picture of it is being opened."
+    return "It is being checked."
 
 
 @router.post("/datasets/uploads/{id}/abandon")
@@ -93,4 +102,4 @@ def abandon_upload(request: Request, verbs: AsCaller, id: UploadId) -> Response:
     """Forget what has come of an upload."""
     with suppress(UserError):  # it is gone already
         verbs.abandon_upload(id)
-    return done(request, "The upload is forgotten.", "/datasets")
+    return done(request, "The upload is removed.", "/datasets")

@@ -176,7 +176,7 @@ def _code_of(verbs: Verbs, archive: UploadFile | None) -> str:
     """Return the id of the program in an archive."""
     if archive is None or not archive.size:
         raise SpecError("code", "no archive is chosen", "Choose a zip, tar or tar.gz with the program")
-    upload = verbs.create_upload(PurePath(archive.filename or "program").name, archive.size)
+    upload = verbs.create_upload(PurePath(archive.filename or "program").name, archive.size, purpose="code")
     verbs.put_part(upload.id, 0, iter(lambda: archive.file.read(1 << 20), b""))
     return verbs.add_code(verbs.finish_upload(upload.id).id).id
 

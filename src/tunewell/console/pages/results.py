@@ -174,7 +174,7 @@ def preview(verbs: AsCaller, id: JobId, number: Annotated[int, Path(ge=0, le=999
 @takes_long
 def predict_picture(request: Request, verbs: AsCaller, name: Name, picture: UploadFile) -> Response:
     """Have the model used on a picture, or an archive of them, that a form sends in one piece."""
-    verbs.predict(name, upload=send_file(verbs, picture.filename or "picture", picture.file))
+    verbs.predict(name, upload=send_file(verbs, picture.filename or "picture", picture.file, "pictures"))
     return done(request, "The model looks at it.", _here(name, "try"))
 
 

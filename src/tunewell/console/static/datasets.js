@@ -24,8 +24,8 @@ function complain(error) {
 function take(files) {
   problem.textContent = "";
   file = chosen(files);
-  if (!file) return complain(new Error("There is no file in it. Choose a folder with pictures, or an archive."));
-  if (!file.size) return complain(new Error("It is empty. Choose one with content."));
+  if (!file) return complain(new Error("There is nothing in it. Choose a folder with pictures, or an archive."));
+  if (!file.size) return complain(new Error("There is nothing in it: the file is empty. Choose another one."));
   const what = file.count ? `${file.count.toLocaleString("en").replaceAll(",", "\u202f")} files, ` : "";
   find("what").textContent = `${file.name.replace(/\.tar$/, file.count ? "" : ".tar")}: ${what}${size(file.size)}`;
   form.elements.name.value = file.title.replace(/[^A-Za-z0-9_.\-]+/g, "-").replace(/^[^A-Za-z0-9]+|-+$/g, "").slice(0, 100);
@@ -43,10 +43,13 @@ function guess(paths) {
 
 for (const input of [find("folder"), find("archive")]) {
   input.addEventListener("change", () => {
-    if (input.files.length) take(filesOf(input));
+    take(filesOf(input));
     input.value = "";
   });
 }
+
+// Browsers tell of an empty folder as if nothing had been chosen.
+find("folder").addEventListener("cancel", () => complain(new Error("Nothing was chosen, or the folder is empty.")));
 
 for (const kind of ["dragenter", "dragover"]) {
   addEventListener(kind, (event) => {
@@ -66,7 +69,7 @@ addEventListener("drop", async (event) => {
   try {
     take(await filesIn(event.dataTransfer));
   } catch {
-    complain(new Error("It can't be read. Choose it by the button instead."));
+    complain(new Error("It can't be read. Choose it with a button instead."));
   }
   title.textContent = before;
 });
@@ -99,8 +102,8 @@ async function go() {
   showOnly(sending);
   try {
     await refuseTaken(fields.get("name"), signal);
-    upload = await send(file, { signal, told });
-    find("doing").textContent = "All has come. It is being unpacked.";
+    upload = await send(file, { purpose: "dataset", signal, told });
+    find("doing").textContent = "Everything is sent. It is being unpacked.";
     find("figures").textContent = "";
     bar.removeAttribute("value");
     button.hidden = true;
@@ -144,7 +147,7 @@ find("pause").addEventListener("click", ({ target }) => {
   uploading.abort();
   uploading = null;
   target.textContent = "Go on";
-  find("doing").textContent = "Paused. What has come stays for a day.";
+  find("doing").textContent = "Paused. What was sent is kept for a day.";
 });
 find("stop").addEventListener("click", async () => {
   const last = going;

@@ -139,7 +139,7 @@ async function take(files) {
     if (!archive) throw new Error("There is no file in it that could be sent.");
     const told = ({ state, sent }) =>
       tell(state === "lost" ? "The service can't be reached; trying again." : `Sending: ${Math.floor((100 * sent) / archive.size)} %`);
-    const upload = await send(archive, { told });
+    const upload = await send(archive, { purpose: "code", told });
     const code = await ask("POST", `${root}/api/v1/code`, { json: { upload } });
     settle(upload);
     form.elements.code.value = code.id;

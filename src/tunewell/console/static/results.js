@@ -43,7 +43,7 @@ async function predict(file) {
   const told = ({ state, sent }) =>
     state === "lost" ? progress("The service can't be reached. It goes on by itself.") : progress(`Sending ${file.name}`, sent / file.size);
   try {
-    const id = await send(chosen, { told });
+    const id = await send(chosen, { purpose: "pictures", told });
     progress("The model is asked.");
     if (await act(target.dataset.drop, new URLSearchParams({ upload: id }))) settle(id);
     else await forget(id);

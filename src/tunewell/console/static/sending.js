@@ -50,12 +50,13 @@ function pause(milliseconds, signal) {
 }
 
 /** The upload of this very file that was begun before, or a new one. */
-async function begin({ name, size, mark }, signal, told) {
+async function begin({ name, size, mark }, purpose, signal, told) {
   const { items } = await ask("GET", `${BASE}/uploads`, { signal, told });
-  const same = (one) => one.name === name && one.size_bytes === size && localStorage.getItem(KEPT + one.id) === mark;
+  const alike = (one) => one.purpose === purpose && one.name === name && one.size_bytes === size;
+  const same = (one) => alike(one) && localStorage.getItem(KEPT + one.id) === mark;
   const known = items.find(same);
   if (known) return known;
-  const begun = await ask("POST", `${BASE}/uploads`, { json: { name, size }, signal, told, uncut: true });
+  const begun = await ask("POST", `${BASE}/uploads`, { json: { name, size, purpose }, signal, told, uncut: true });
   localStorage.setItem(KEPT + begun.id, mark);
   return begun;
 }
@@ -63,12 +64,12 @@ async function begin({ name, size, mark }, signal, told) {
 /**
  * Send a file, and return the id of the finished upload.
  *
- * `told({ state, id, sent, speed })` hears how far it is: `sending`, or `lost` while the service can't be reached; `speed`
+ * `purpose` is what is to be made of it: `dataset`, `code` or `pictures`. `told({ state, id, sent, speed })` hears how far it is: `sending`, or `lost` while the service can't be reached; `speed`
  * in bytes a second. `signal` stops it; sent again, it goes on.
  */
-export async function send(file, { signal, told }) {
+export async function send(file, { purpose = null, signal, told }) {
   const lost = () => told({ state: "lost" });
-  let { id, received_bytes: at, finished_at: whole } = await begin(file, signal, lost);
+  let { id, received_bytes: at, finished_at: whole } = await begin(file, purpose, signal, lost);
   let length = FIRST, speed = 0;
   told({ state: "sending", id, sent: at, speed });
   signal?.throwIfAborted();

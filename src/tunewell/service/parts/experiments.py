@@ -31,6 +31,7 @@ from tunewell.service.importing import ImportedTrial
 from tunewell.service.overview import overview
 from tunewell.service.parts.part import Part
 from tunewell.service.running import run_experiment
+from tunewell.service.storage.calling import errors_call, named_in
 from tunewell.service.submission import Plan
 from tunewell.service.types import EVERY_TRIAL, JsonObject, Page, TrialFilter
 from tunewell.spec.experiment import needs_its_program
@@ -47,7 +48,11 @@ class ExperimentsPart(Part):
     def check(self, spec: Mapping[str, Any], *, line: str | None = None, page: Path | None = None) -> types.Checked:
         """See `Verbs.check`; beside that, it writes a page about the data to `page`."""
         self._rights.check_local("page", page)
-        return check_spec(self._submitted(spec), line, page, self.store, self._rights.seen_by)
+        submitted = self._submitted(spec)
+        with errors_call(self.home, submitted.get("dataset")):
+            checked = check_spec(submitted, line, page, self.store, self._rights.seen_by)
+        findings = tuple(named_in(self.home, submitted.get("dataset"), line) for line in checked.findings)
+        return checked.model_copy(update={"findings": findings})
 
     def create(
         self, spec: Mapping[str, Any], *, new: verbs.Fresh = "never", key: str | None = None
@@ -55,7 +60,8 @@ class ExperimentsPart(Part):
         """See `Verbs.create`."""
         spec = self._submitted(spec)
         asked = Asked("create", self.caller, key, {"spec": dict(spec), "new": new})
-        return submission.create(self.store, self.home, spec, new, asked)
+        with errors_call(self.home, spec.get("dataset")):
+            return submission.create(self.store, self.home, spec, new, asked)
 
     def update(
         self, name: str, changes: Mapping[str, Any], *, revision: int | None = None, key: str | None = None

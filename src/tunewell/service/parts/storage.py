@@ -12,7 +12,7 @@ from tunewell.service.storage.tidying import tidy
 from tunewell.service.types import Page
 from tunewell.service.verbs import PAGE
 from tunewell.spec.errors import NotFoundError
-from tunewell.spec.names import Visibility
+from tunewell.spec.names import Purpose, Visibility
 
 
 class StoragePart(Part):
@@ -34,10 +34,18 @@ class StoragePart(Part):
         """See `StorageVerbs.upload`."""
         return uploads.told(self._place, uploads.find(self._place, id))
 
-    def create_upload(self, name: str, size: int, sha256: str | None = None, *, key: str | None = None) -> types.Upload:
+    def create_upload(
+        self,
+        name: str,
+        size: int,
+        sha256: str | None = None,
+        *,
+        purpose: Purpose | None = None,
+        key: str | None = None,
+    ) -> types.Upload:
         """See `StorageVerbs.create_upload`."""
         self.tidy()
-        return uploads.create(self._place, name, size, sha256, key)
+        return uploads.create(self._place, name, size, sha256, purpose, key)
 
     def put_part(self, id: str, offset: int, data: Iterable[bytes]) -> types.Upload:
         """See `StorageVerbs.put_part`."""
@@ -69,6 +77,10 @@ class StoragePart(Part):
         """See `StorageVerbs.dataset`."""
         place = self._place
         return datasets.told(place, place.rights.seen_dataset(name))
+
+    def dataset_of_content(self, sha256: str) -> str | None:
+        """Return the name of a data set of a content that the caller sees, the oldest; None: there is none."""
+        return datasets.name_of_content(self._place, sha256)
 
     def add_dataset(
         self,

@@ -10,18 +10,29 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from tunewell.service import attempt_files, data_views, job_verbs, wire
 from tunewell.service.idempotency import Asked, once, settled
 from tunewell.service.lists import checked_limit, id_in
 from tunewell.service.storage import allowed_folders, contents, samples, uploads
+from tunewell.service.storage.calling import Called
 from tunewell.service.storage.limits import DATA, Limits
 from tunewell.service.storage.manifest import Content, is_sha256
 from tunewell.service.storage.place import Place, check_room, free_bytes
 from tunewell.service.storage.unpacking import remove
 from tunewell.service.types import DataSet, DataSetView, Job, JsonObject, Page
-from tunewell.spec.errors import ArgumentError, ConflictError, NotFoundError, UserError, count, listed, shown
-from tunewell.spec.names import Visibility, is_name
+from tunewell.spec.errors import (
+    ArgumentError,
+    ConflictError,
+    DataError,
+    NotFoundError,
+    SpecError,
+    count,
+    listed,
+    shown,
+)
+from tunewell.spec.names import DATASET, Visibility, is_name
 from tunewell.spec.states import JobState
 from tunewell.store.rows import DataSetRow
 from tunewell.store.transaction import Transaction
@@ -34,8 +45,9 @@ def told(place: Place, row: DataSetRow) -> DataSet:
     """Return a data set as verbs tell of it."""
     job = place.store.job(row.job) if row.job is not None else None
     result = (job.result if job is not None else None) or {}
-    here = _Here(place, row)
-    uses, used_by = place.store.dataset_uses(row.id, place.rights.seen_by, _USED_BY)
+    view, refusal = result.get("view") or {}, row.refusal or {}
+    here = Called(place.home, row.sha256, row.name)
+    uses, used_by, used_in_bin = place.store.dataset_uses(row.id, place.rights.seen_by, _USED_BY)
     return DataSet(
         name=row.name,
         owner=row.owner,
@@ -47,28 +59,18 @@ def told(place: Place, row: DataSetRow) -> DataSet:
         files=row.files,
         job=row.job,
         job_state=job.state if job is not None else None,
-        job_task=job.arguments["spec"]["task"] if job is not None else None,
+        job_task=job.arguments["spec"]["task"] if job is not None else refusal.get("task"),
         job_detail=here.named(job.detail) if job is not None else "",
+        unusable=view.get("unusable", "") if job is not None else refusal.get("detail", ""),
+        suggested_task=refusal.get("suggested"),
+        broken=view.get("broken"),
         findings=tuple(map(here.named, result["findings"])) if "findings" in result else None,
         uses=uses,
         used_by=tuple(used_by),
+        used_in_bin=tuple(used_in_bin),
         created_at=wire.moment(row.created_at),
         deleted_at=wire.moment(row.deleted_at),
     )
-
-
-class _Here:
-    """Words about what lies in a data set, in which its folder in the home is called by the data set's name."""
-
-    def __init__(self, place: Place, row: DataSetRow) -> None:
-        folder = place.home.datasets / row.sha256
-        self._folders = () if row.folder else (str(folder), str(folder.resolve()))
-        self._name = row.name
-
-    def named(self, text: str) -> str:
-        for folder in self._folders:
-            text = text.replace(folder, self._name)
-        return text
 
 
 def find_all(
@@ -194,6 +196,14 @@ def find_content(place: Place, sha256: str) -> DataSetRow | None:
     return next(iter(found), None)
 
 
+def name_of_content(place: Place, sha256: str) -> str | None:
+    """Return the name of a data set that lies in the home, is of this content, and is seen by the caller, if any is."""
+    where, eyes = {"sha256": sha256, "folder": ""}, place.rights.seen_by
+    found = place.store.datasets(100, seen_by=eyes, where=where)
+    found = found or place.store.datasets(100, seen_by=eyes, where=where, deleted=True)
+    return found[-1].name if found else None
+
+
 def folder_of(place: Place, row: DataSetRow) -> Path:
     """Return where a data set lies; raise `ForbiddenError` if that is in no allowed folder any more."""
     if row.folder:
@@ -202,26 +212,38 @@ def folder_of(place: Place, row: DataSetRow) -> Path:
 
 
 def check(place: Place, name: str, task: str, key: str | None) -> Job:
-    """Have a data set looked at as a task reads it."""
+    """Have a data set looked at as a task reads it; if that is refused, why is kept with the data set."""
     row = place.rights.commanded_dataset(name)
     spec = {"name": "data-set", "task": task, "data": str(folder_of(place, row))}
     try:
-        job = job_verbs.check_data(job_verbs.Desk(place.store, place.home, place.caller, key), spec)
-    except UserError as error:
-        here = _Here(place, row)
-        for part in {error, *error.parts}:
-            part.what, part.field, part.remedy = map(here.named, (part.what, part.field, part.remedy))
+        with Called(place.home, row.sha256, row.name).in_errors():
+            job = job_verbs.check_data(job_verbs.Desk(place.store, place.home, place.caller, key), spec)
+    except DataError as error:
+        refusal = {"task": task, "detail": str(error), "suggested": error.facts.get("task")}
+        with place.store.transaction() as tx:
+            tx.set_dataset(row.id, {"job": None, "refusal": refusal})
         raise
     if row.job != job.id:
         with place.store.transaction() as tx:
-            tx.set_dataset(row.id, {"job": job.id})
+            tx.set_dataset(row.id, {"job": job.id, "refusal": None})
     return job
+
+
+def check_usable(place: Place, row: DataSetRow, task: Any) -> None:
+    """Raise `SpecError` if the last look at a data set, as this task reads it, has found that no search can use it."""
+    job = place.store.job(row.job) if row.job is not None else None
+    unusable = ((job.result or {}).get("view") or {}).get("unusable") if job is not None else None
+    if job is None or not unusable or job.arguments["spec"]["task"] != task:
+        return
+    again = "have the data set checked again" if row.folder else "add the data set again"
+    remedy = f"Repair or remove what is broken, and {again}"
+    raise SpecError("data", f"{row.name}: {unusable}", remedy, DATASET + row.name, kind="data-unusable")
 
 
 def view(place: Place, name: str) -> DataSetView:
     """Return what the last look at a data set has found."""
     row = place.rights.seen_dataset(name)
-    found, here = data_views.read(_looked(place, row)), _Here(place, row)
+    found, here = data_views.read(_looked(place, row)), Called(place.home, row.sha256, row.name)
     return found.model_copy(update={"notes": tuple(map(here.named, found.notes))})
 
 
@@ -275,10 +297,12 @@ def _check_unused(place: Place, row: DataSetRow) -> None:
         return
     seen = [name for name in users if place.rights.sees(name, even_deleted=True)]
     others = len(users) - len(seen)
-    who = [*([listed(seen)] if seen else []), *([f"{count(others, 'experiment')} of others"] if others else [])]
+    gone = {name for name in seen if not place.rights.sees(name)}
+    named = [f"{name} (in the bin)" if name in gone else name for name in seen]
+    who = [*([listed(named)] if named else []), *([f"{count(others, 'experiment')} of others"] if others else [])]
     raise ConflictError(
         f"Data set '{row.name}' is used by {' and '.join(who)}",
-        remedy="Delete those for good first",
+        remedy="Delete those for good first: one in the bin still uses it",
         kind="dataset-used",
         experiments=seen[:100],
     )

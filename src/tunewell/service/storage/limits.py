@@ -12,6 +12,8 @@ LARGEST_UPLOAD, MOST_UPLOADS = 100 * _GIGA, 100
 LONGEST_NAME, LONGEST_PATH = 255, 1000
 #: For how long an upload is kept after the last part of it came, in seconds.
 UPLOAD_SECONDS = 24 * 3600.0
+#: For how long pictures to predict are kept after they were asked for, and their job has ended, in seconds.
+PICTURES_SECONDS = 3600.0
 #: For how long a data set is kept in the bin, in seconds.
 BIN_SECONDS = 30 * 24 * 3600.0
 

@@ -23,15 +23,19 @@ from tunewell.service.storage.names import RefusedEntry, too_much
 from tunewell.spec.errors import shown
 
 Format = Literal["zip", "tar", "tar.gz", "tar.bz2", "tar.xz"]
+#: How the names of archives end.
+ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
 #: Bytes that are read at a time.
 CHUNK = 1 << 20
 #: How the formats begin, and where.
 _MARKS: tuple[tuple[bytes, int, Format], ...] = (
     (b"PK\x03\x04", 0, "zip"),
+    (b"PK\x05\x06", 0, "zip"),  # with nothing in it
     (b"\x1f\x8b", 0, "tar.gz"),
     (b"BZh", 0, "tar.bz2"),
     (b"\xfd7zXZ\x00", 0, "tar.xz"),
     (b"ustar", 257, "tar"),
+    (bytes(512), 0, "tar"),  # with nothing in it
 )
 #: Memory that the decompression of xz may take: the most that `xz -9` asks for is 65 MiB.
 _XZ_MEMORY = 128 << 20

@@ -15,12 +15,13 @@ def resolved(place: Place, spec: Mapping[str, Any]) -> dict[str, Any]:
     """Return a spec that the caller may submit, with folders in place of what it names, and a note of which that was.
 
     Raises:
-        SpecError: there is no such thing that the caller may see.
+        SpecError: there is no such thing that the caller may see, or what was found in the data set says that no search
+            can use it.
         ForbiddenError: the folder that the data set is made of is not allowed any more.
     """
     found = dict(spec)
     if is_dataset(spec.get("data")):
-        found |= _data(place, spec["data"].removeprefix(DATASET))
+        found |= _data(place, spec["data"].removeprefix(DATASET), spec.get("task"))
     if spec.get("code") is not None:
         found |= _code(place, spec["code"], spec.get("working_directory"))
     return found
@@ -31,11 +32,12 @@ def names_stored(spec: Mapping[str, Any]) -> bool:
     return is_dataset(spec.get("data")) or spec.get("code") is not None
 
 
-def _data(place: Place, name: str) -> dict[str, str]:
+def _data(place: Place, name: str, task: Any) -> dict[str, str]:
     try:
         row = place.rights.seen_dataset(name)
     except NotFoundError as error:
         raise SpecError("data", f"there is no data set '{name}'", error.remedy, DATASET + name) from None
+    datasets.check_usable(place, row, task)
     return {"data": str(datasets.folder_of(place, row)), "dataset": f"{row.name}@{row.sha256}"}
 
 

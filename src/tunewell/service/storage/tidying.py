@@ -9,7 +9,7 @@ from pathlib import Path
 from tunewell.service.storage import uploads
 from tunewell.service.storage.contents import COMING, GOING
 from tunewell.service.storage.datasets import remove_unused
-from tunewell.service.storage.limits import BIN_SECONDS, UPLOAD_SECONDS
+from tunewell.service.storage.limits import BIN_SECONDS, PICTURES_SECONDS, UPLOAD_SECONDS
 from tunewell.service.storage.manifest import is_sha256
 from tunewell.service.storage.place import Place
 from tunewell.service.storage.unpacking import remove
@@ -23,13 +23,15 @@ KEY_SECONDS, PROOF_SECONDS = 24 * 3600.0, 30 * 24 * 3600.0
 def tidy(place: Place, now: float | None = None) -> None:
     """Remove uploads to which nothing came for a day, data sets that lay in the bin for 30, and what kills have left.
 
-    Answers under keys are kept for a day, what somebody proved themselves by for a month after it has expired or was
-    revoked; the audit log for ever. `now` is in seconds since the epoch, by default this moment.
+    Pictures that were sent to be predicted go an hour after they were asked for, once their jobs have ended. Answers
+    under keys are kept for a day, what somebody proved themselves by for a month after it has expired or was revoked;
+    the audit log for ever. `now` is in seconds since the epoch, by default this moment.
     """
     now = time.time() if now is None else now
     with place.store.transaction() as tx:
         tx.forget_answers(now - KEY_SECONDS)
         tx.forget_tokens(now - PROOF_SECONDS)
+    _tidy_pictures(place, now)
     _tidy_uploads(place, now)
     for row in place.store.datasets(1000, deleted=True):
         if row.deleted_at is not None and row.deleted_at < now - BIN_SECONDS:
@@ -44,10 +46,17 @@ def tidy(place: Place, now: float | None = None) -> None:
         for path in _old(shelf, now):
             if path.name.startswith((COMING, GOING)):
                 remove(path)
+
+
+def _tidy_pictures(place: Place, now: float) -> None:
     used = _inputs_in_use(place.store)
-    for path in _old(place.home.inputs, now):
-        if str(path) not in used:
-            remove(path)
+    for path in _old(place.home.inputs, now, PICTURES_SECONDS):
+        if str(path) in used or path.name.startswith(COMING):
+            continue
+        with place.store.transaction() as tx:
+            tx.remove_upload(path.name)
+        (place.home.uploads / path.name).unlink(missing_ok=True)
+        remove(path)
 
 
 def _tidy_uploads(place: Place, now: float) -> None:
@@ -60,10 +69,10 @@ def _tidy_uploads(place: Place, now: float) -> None:
         (place.home.uploads / name).unlink(missing_ok=True)
 
 
-def _old(folder: Path, now: float) -> Iterator[Path]:
-    """Yield what lies in a folder and was not written to for a day."""
+def _old(folder: Path, now: float, seconds: float = UPLOAD_SECONDS) -> Iterator[Path]:
+    """Yield what lies in a folder and was not written to for a while, by default a day."""
     for path in list(folder.iterdir()) if folder.is_dir() else []:
-        if path.lstat().st_mtime < now - UPLOAD_SECONDS:
+        if path.lstat().st_mtime < now - seconds:
             yield path
 
 

@@ -39,7 +39,7 @@ def unpack(archive: Path, name: str, target: Path, limits: Limits, executable: b
         allowed = limits.bytes_of(archive.stat().st_size)
         entries = list(_write_all(members(archive, format, limits), target, limits, allowed, executable))
         if not entries:
-            raise DataError("there is no file in it", field=name, remedy="Send one with files")
+            raise DataError("it is empty: there is no file in it", field=name, remedy="Send one with files in it")
         _close(target)
     except BaseException as error:
         remove(target)

@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, get_args
 
 from tunewell.service import wire
 from tunewell.service.idempotency import Asked, once
@@ -25,17 +25,23 @@ from tunewell.service.storage.place import Place, check_room
 from tunewell.service.types import JsonObject, Upload
 from tunewell.spec.errors import ArgumentError, ConflictError, DataError, NotFoundError, shown
 from tunewell.spec.format import size as shown_size
+from tunewell.spec.names import Purpose
 from tunewell.spec.text import check_text
 from tunewell.store.rows import UploadRow
 from tunewell.store.transaction import Transaction
 
 
-def create(place: Place, name: str, size: int, sha256: str | None, key: str | None) -> Upload:
+def create(place: Place, name: str, size: int, sha256: str | None, purpose: Purpose | None, key: str | None) -> Upload:
     """Begin an upload."""
     place.rights.check_acts()
     _check(name, size, sha256)
-    row = UploadRow(uuid.uuid4().hex, place.caller.name, name, size, sha256, time.time(), None)
-    asked = Asked("create_upload", place.caller, key, {"name": name, "size": size, "sha256": sha256})
+    if purpose is not None and purpose not in get_args(Purpose):
+        remedy = "Give `dataset`, `code` or `pictures`"
+        raise ArgumentError("purpose", f"{shown(purpose)} is not known", remedy, purpose)
+    row = UploadRow(uuid.uuid4().hex, place.caller.name, name, size, sha256, time.time(), None, purpose)
+    asked = Asked(
+        "create_upload", place.caller, key, {"name": name, "size": size, "sha256": sha256, "purpose": purpose}
+    )
 
     def add(tx: Transaction) -> JsonObject:
         tx.add_upload(row)  # first, so that no other comes in between
@@ -92,6 +98,7 @@ def told(place: Place, row: UploadRow) -> Upload:
         size_bytes=row.size,
         received_bytes=known.st_size,
         sha256=row.sha256,
+        purpose=row.purpose,
         created_at=wire.moment(row.created_at),
         finished_at=wire.moment(row.finished_at),
         expires_at=wire.moment(known.st_mtime + UPLOAD_SECONDS),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from tunewell.service.types.base import Moment, Wire
-from tunewell.spec.names import Visibility
+from tunewell.spec.names import Purpose, Visibility
 from tunewell.spec.states import JobState
 
 
@@ -20,6 +20,8 @@ class Upload(Wire):
     received_bytes: int
     #: Checksum of the whole, in hexadecimal: as its user says, until it is finished; None: the user did not say.
     sha256: str | None
+    #: What is to be made of it; None: its user did not say.
+    purpose: Purpose | None
     created_at: Moment
     #: When it was found to be whole and undamaged.
     finished_at: Moment | None
@@ -41,17 +43,25 @@ class DataSet(Wire):
     folder: str | None
     size_bytes: int
     files: int
-    #: The job that looked at it last; None: there was none. How far it is, as which task it reads the data, and why it
-    #: did not succeed.
+    #: The job that looked at it last; None: there was none, or what was asked for after it was refused at once. How far
+    #: it is, as which task the data were read last, and why the job did not succeed.
     job: int | None
     job_state: JobState | None
     job_task: str | None
     job_detail: str
+    #: Why no search as this task can use it, as that look says, or why it was refused; empty: nothing is known.
+    unusable: str
+    #: The task that reads such data, where the last look was as another.
+    suggested_task: str | None
+    #: Number of items that can't be read, as that look says; None: it does not.
+    broken: int | None
     #: What that found, a line each; None: it has found nothing yet.
     findings: tuple[str, ...] | None
-    #: Number of experiments that use it, those in the bin, too; those in no bin that the caller sees, the latest first.
+    #: Number of experiments that use it, those in the bin, too; of those that the caller sees, the latest first, which
+    #: are in no bin, and which are in the bin.
     uses: int
     used_by: tuple[str, ...]
+    used_in_bin: tuple[str, ...]
     created_at: Moment
     #: When it was put into the bin.
     deleted_at: Moment | None
@@ -84,7 +94,9 @@ class DataSetView(Wire):
     sizes: Mapping[str, int]
     #: What is odd about it, a sentence each.
     notes: tuple[str, ...]
-    #: Name of an item → why it can't be read, 1000 at most; and number of all of them.
+    #: Why no search can use it, without a full stop; empty: one can.
+    unusable: str = ""
+    #: Name of an item → why it can't be read, 1000 at most; and number of all of them, which are counted nowhere else.
     broken: Mapping[str, str]
     broken_count: int
     #: Items that are in train and in another split, each with its copy, some of them; and number of all of them.

@@ -62,12 +62,21 @@ class StorageQueries(Reader):
         """Return the checksums of all data sets that lie in the home, those in the bin, too."""
         return {row.sha256 for row in self._read(select(dataset.c.sha256).where(dataset.c.folder == ""))}
 
-    def dataset_uses(self, id: int, seen_by: str, limit: int) -> tuple[int, list[str]]:
-        """Return how many experiments use a data set; of those in no bin that `seen_by` sees, the latest `limit`."""
+    def dataset_uses(self, id: int, seen_by: str, limit: int) -> tuple[int, list[str], list[str]]:
+        """Return how many experiments use a data set; of those that `seen_by` sees, the latest `limit` names.
+
+        First come those in no bin, then those in the bin.
+        """
         uses = experiment.c.dataset_id == id
         (total,) = self._read(select(func.count()).select_from(experiment).where(uses))
-        seen = select(experiment.c.name).where(uses, experiment.c.deleted_at.is_(None), sees(seen_by))
-        return total[0], [row.name for row in self._read(seen.order_by(experiment.c.id.desc()).limit(limit))]
+        if not total[0]:
+            return 0, [], []
+        seen = select(experiment.c.name, experiment.c.deleted_at).where(uses, sees(seen_by))
+        there, gone = (
+            self._read(seen.where(where).order_by(experiment.c.id.desc()).limit(limit))
+            for where in (experiment.c.deleted_at.is_(None), experiment.c.deleted_at.is_not(None))
+        )
+        return total[0], [row.name for row in there], [row.name for row in gone]
 
     def dataset_users(self, id: int) -> list[str]:
         """Return the names of the experiments that use a data set, those in the bin, too."""

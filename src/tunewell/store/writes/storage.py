@@ -16,7 +16,8 @@ class StorageWrites(Writer):
     def add_upload(self, row: UploadRow) -> None:
         """Add an upload."""
         facts = {"id": row.id, "owner": row.owner, "name": clean(row.name), "size": row.size, "sha256": row.sha256}
-        self._execute(insert(upload).values(**facts, created_at=row.created_at, finished_at=row.finished_at))
+        moments = {"created_at": row.created_at, "finished_at": row.finished_at}
+        self._execute(insert(upload).values(**facts, **moments, purpose=row.purpose))
 
     def finish_upload(self, id: str, sha256: str, now: float | None = None) -> None:
         """Record that an upload is whole, with its checksum."""
@@ -39,7 +40,7 @@ class StorageWrites(Writer):
             raise ConflictError(f"A data set named '{row.name}' exists already", remedy="Choose another name")
 
     def set_dataset(self, id: int, facts: JsonObject) -> None:
-        """Set a data set's visibility, the job that looked at it, or when it was put into the bin."""
+        """Set a data set's visibility, the look at it (`job`, `refusal`), or when it was put into the bin."""
         if self._execute(update(dataset).where(dataset.c.id == id).values(facts)).rowcount != 1:
             raise NotFoundError(f"There is no data set {id}.")
 

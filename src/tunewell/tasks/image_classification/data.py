@@ -112,7 +112,8 @@ def _manifest(folder: Path, labelling: Labelling) -> Manifest:
             raise DataError(
                 f"its rows have {len(row.labels)} labels",
                 field=str(row.path),
-                remedy="Several a picture are the task multilabel-classification",
+                remedy="For several labels per picture, use the task multilabel-classification",
+                task="multilabel-classification",
             )
     labelling = with_known_classes(folder, labelling)
     rows = sorted(labelling.rows, key=lambda row: row.path.relative_to(folder).as_posix())

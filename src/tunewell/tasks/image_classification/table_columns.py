@@ -105,7 +105,8 @@ class Columns:
             raise DataError(
                 f"this picture has {len(found)} labels",
                 field=str(where),
-                remedy="Several a picture are the task multilabel-classification",
+                remedy="For several labels per picture, use the task multilabel-classification",
+                task="multilabel-classification",
             )
         return found
 

@@ -35,8 +35,8 @@ def check_flaws(folder: Path, markings: Markings) -> None:
     bearable = _bearable(markings.records)
     if len(markings.unreadable) > bearable:
         raise DataError(
-            f"{len(markings.unreadable)} of {markings.records} annotations can't be read, {bearable} "
-            f"would be left out: {listed(markings.unreadable)}",
+            f"{len(markings.unreadable)} of {markings.records} annotations can't be read; {bearable} at most are left "
+            f"out: {listed(markings.unreadable)}",
             field=str(folder),
             remedy="Correct or remove them",
         )
@@ -162,6 +162,7 @@ def _check_limits(folder: Path, flaws: _Flaws, pictures: int, boxes: int, with_m
             f"{listed(flaws.without_mask)}",
             field=str(folder),
             remedy="Add masks, or use the task object-detection",
+            task="object-detection",
         )
     if len(flaws.degenerate) > _bearable(boxes):
         raise DataError(

@@ -125,7 +125,8 @@ def collect_pictures(inputs: Sequence[Path]) -> list[Path]:
                 "this is neither a file nor a folder", field=str(path), remedy="Give files and folders of pictures"
             )
     if not found:
-        raise DataError("there is no picture", field=", ".join(map(str, inputs)), remedy=known_endings())
+        where = ", ".join(str(path) for path in inputs if path != Path())  # "." would tell nobody anything
+        raise DataError("there is no picture", field=where, remedy=known_endings())
     return list(found)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from tunewell.spec.errors import DataError, count
@@ -31,26 +31,14 @@ def inspect(
     Raises:
         DataError: more pictures are broken than can be left out, or all of a split.
     """
-    bearable = max(_BEARABLE_COUNT, int(_BEARABLE_SHARE * len(pictures.paths)))
-    if len(broken) > bearable:
-        raise DataError(
-            f"{len(broken)} of {len(pictures.paths)} pictures can't be read, {bearable} would be left "
-            f"out: {name_broken(pictures, broken)}",
-            field=str(pictures.folder),
-            remedy="Repair or remove them",
-        )
+    refusal = refusal_of(pictures, broken)
+    if refusal is not None:
+        lost = name_broken(pictures, refusal.broken)
+        raise DataError(f"{refusal.what}: {lost}", field=str(pictures.folder), remedy=refusal.remedy)
     notes = list(pictures.notes)
-    for split, positions in pictures.splits.items():
-        if not positions or not broken.keys() >= set(positions):
-            continue
-        if split != "test":
-            lost = name_broken(pictures, {position: broken[position] for position in positions})
-            raise DataError(
-                f"no picture of {split} can be read: {lost}",
-                field=str(pictures.folder),
-                remedy="Repair or replace them",
-            )
-        notes.append(f"Not used, because none can be read: all {count(len(positions), 'picture')} of test.")
+    if _lost(pictures, broken, "test"):
+        number = len(pictures.splits["test"])
+        notes.append(f"Not used, because none can be read: all {count(number, 'picture')} of test.")
     kept = pictures.without(broken)
     if broken:
         notes.append(
@@ -58,6 +46,36 @@ def inspect(
         )
     notes += note_frames(pictures, several_frames)
     return replace(kept, notes=(*notes, *_in_two_splits(kept, digests)))
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why no search can use a data set for its broken pictures."""
+
+    what: str
+    remedy: str
+    #: Those that it is about: position → what is wrong.
+    broken: Mapping[int, str]
+
+
+def refusal_of(pictures: PictureSet, broken: Mapping[int, str]) -> Refusal | None:
+    """Return why a search can't use a data set with these broken pictures, None: it can, and leaves them out."""
+    total = len(pictures.paths)
+    bearable = max(_BEARABLE_COUNT, int(_BEARABLE_SHARE * total))
+    if len(broken) > bearable:
+        limit = "" if len(broken) == total else f"; a search leaves out {bearable} at most"
+        return Refusal(f"{len(broken)} of {total} pictures can't be read{limit}", "Repair or remove them", broken)
+    for split in pictures.splits:
+        if split != "test" and _lost(pictures, broken, split):
+            lost = {position: broken[position] for position in pictures.splits[split]}
+            return Refusal(f"no picture of {split} can be read", "Repair or replace them", lost)
+    return None
+
+
+def _lost(pictures: PictureSet, broken: Mapping[int, str], split: str) -> bool:
+    """Whether there are pictures in a split, and none can be read."""
+    positions = pictures.splits.get(split, ())
+    return bool(positions) and broken.keys() >= set(positions)
 
 
 def note_frames(pictures: PictureSet, several_frames: Sequence[int]) -> list[str]:

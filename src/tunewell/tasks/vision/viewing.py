@@ -14,7 +14,7 @@ from tunewell.spec.errors import DataError
 from tunewell.tasks.contract import OnProgress
 from tunewell.tasks.data_view import DataView, Sample
 from tunewell.tasks.vision.cache import decode
-from tunewell.tasks.vision.inspection import copies_in_train, note_frames
+from tunewell.tasks.vision.inspection import copies_in_train, note_frames, refusal_of
 from tunewell.tasks.vision.picture_set import PictureSet
 from tunewell.tasks.vision.pictures import PictureError, data_uri
 
@@ -55,6 +55,7 @@ def view_data(
             ) from None
         return Sample(where + pictures.paths[position] + what, data_uri(image))
 
+    refusal = refusal_of(pictures, decoded.broken)
     of_class = pictures.of_class()
     chosen: dict[str, list[int]] = {}
     used: set[int] = set()
@@ -71,7 +72,13 @@ def view_data(
         for pair in copies_in_train(kept, decoded.digests, split)
     ]
     return DataView(
-        summary=replace(pictures, notes=(*pictures.notes, *note_frames(pictures, decoded.several_frames))).summary(),
+        summary=replace(
+            pictures,
+            # A split of which nothing is left stays, with none.
+            splits={split: kept.splits.get(split, ()) for split in pictures.splits},
+            notes=(*pictures.notes, *note_frames(pictures, decoded.several_frames)),
+        ).summary(),
+        unusable=refusal.what if refusal is not None else "",
         broken={pictures.paths[position]: problem for position, problem in decoded.broken.items()},
         copies=[
             (shown(position, f"{split}: "), shown(original, "train: "))

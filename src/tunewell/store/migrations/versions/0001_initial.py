@@ -308,6 +308,7 @@ def _create_storage() -> None:
         sa.Column("sha256", sa.String(64)),
         sa.Column("created_at", sa.Double, nullable=False),
         sa.Column("finished_at", sa.Double),
+        sa.Column("purpose", sa.String(20)),
     )
     op.create_index("upload_by_owner", "upload", ["owner"])
     op.create_table(
@@ -323,6 +324,7 @@ def _create_storage() -> None:
         sa.Column("job", sa.Integer),
         sa.Column("created_at", sa.Double, nullable=False),
         sa.Column("deleted_at", sa.Double),
+        sa.Column("refusal", sa.JSON),
     )
     op.create_index("dataset_by_owner", "dataset", ["owner"])
     op.create_index("dataset_by_content", "dataset", ["sha256"])

@@ -13,6 +13,7 @@ from tunewell.api.asked import AsCaller, Name, TheCaller
 from tunewell.api.lanes import takes_long
 from tunewell.console.page import Page, show
 from tunewell.console.pages.actions import done
+from tunewell.console.rights import may_change
 from tunewell.service.types import Caller, DataSet, DataSetView, Job
 from tunewell.service.verbs import Verbs
 from tunewell.spec.errors import NotFoundError
@@ -57,7 +58,7 @@ class Users:
             [(name, called_by(caller.name, name)) for name in names[:_USERS]]
             for names in (one.used_by, one.used_in_bin)
         )
-        purgeable = [names for names in in_bin if _may_change(caller, owner_of(names[0]))]
+        purgeable = [names for names in in_bin if may_change(caller, owner_of(names[0]))]
         return cls(there, in_bin, purgeable, one.uses - len(there) - len(in_bin))
 
 
@@ -76,7 +77,7 @@ def dataset(request: Request, verbs: AsCaller, caller: TheCaller, name: Name) ->
         "imbalance": _imbalance(rows),
         "sizes": _sizes(view),
         "new_search": "/new?" + urlencode(_search_on(caller, one)),
-        "may_change": _may_change(caller, one.owner),
+        "may_change": may_change(caller, one.owner),
         "users": Users.of(caller, one),
         "read_as": one.suggested_task or one.job_task,
         "tasks": [task.name for task in verbs.tasks()],
@@ -131,10 +132,6 @@ def _search_on(caller: Caller, one: DataSet) -> dict[str, str]:
     known = one.suggested_task or one.job_task
     task = {"task": known} if known is not None else {}
     return {"data": DATASET + called_by(caller.name, one.name), **task}
-
-
-def _may_change(caller: Caller, owner: str) -> bool:
-    return caller.role == "administrator" or (caller.role == "user" and caller.name == owner)
 
 
 @router.post("/datasets/{name}/check")

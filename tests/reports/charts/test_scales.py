@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunewell.reports.charts.scales import linear_axis, parameter_axis, round_numbers, value_range
+from tunewell.reports.charts.scales import CHARACTER, NARROW, linear_axis, parameter_axis, round_numbers, value_range
 from tunewell.reports.table import Goal
+from tunewell.spec.declaration import parse_space
 from tunewell.spec.space import Choice, Numeric, Parameter
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -102,3 +105,23 @@ def test_the_best_is_never_left_out(values: list[float], goal: Goal) -> None:
     assert math.isfinite(low) and math.isfinite(high)
     best = max(values) if goal == "maximize" else min(values)
     assert low <= best <= high or abs(best) > 1.6e308
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        {"low": 0.0, "high": 0.5, "step": 0.05},
+        {"low": 1, "high": 30_000},
+        {"choices": ["a rather long word", "another one", "and more", "x"]},
+        {"low": 1e-9, "high": 1.0, "log": True},
+    ],
+)
+def test_marks_have_room_on_a_phone(declared: dict[str, Any]) -> None:
+    """What is left of the marks where there is little room fits beside each other; the first one is always there."""
+    (parameter,) = parse_space({"p": declared})
+    ticks = parameter_axis(parameter).ticks
+    kept = [tick for tick in ticks if not tick.spare]
+    assert kept[0] == ticks[0]
+    widest = max(len(tick.text) for tick in kept) * CHARACTER
+    places = [tick.place * NARROW for tick in kept]
+    assert all(right - left > 0.7 * widest for left, right in pairwise(places))

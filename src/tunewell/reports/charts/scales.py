@@ -19,6 +19,8 @@ from tunewell.spec.space import Choice, Parameter, Value
 MOST_NAMED = 12
 #: Share of the values, the worst, that may be left out of a chart → how much smaller that must make its range.
 OUTLIERS = {0.05: 4, 0.1: 10, 0.2: 20}
+#: About how wide a character of a mark is, the least space between marks, and an axis on a phone, in pixels.
+CHARACTER, GAP, NARROW = 6.5, 10, 230
 #: An axis ends here at the latest.
 LARGEST = 1.7e308
 _SLACK = 1e-9
@@ -128,10 +130,10 @@ def _named(parameter: Parameter, values: Sequence[Value]) -> tuple[Tick, ...]:
 
 
 def _thinned(ticks: tuple[Tick, ...]) -> tuple[Tick, ...]:
-    """Return the ticks, every second one spare if they are too many for a phone."""
-    if len(ticks) <= 5:
-        return ticks
-    return tuple(replace(tick, spare=place % 2 == 1) for place, tick in enumerate(ticks))
+    """Return the ticks, all but every second, third … spare if their texts are too long for a phone together."""
+    wide = sum(len(tick.text) * CHARACTER + GAP for tick in ticks)
+    kept = math.ceil(wide / NARROW)
+    return tuple(replace(tick, spare=place % kept > 0) for place, tick in enumerate(ticks))
 
 
 def value_range(values: Floats, goal: Goal) -> tuple[float, float, str]:

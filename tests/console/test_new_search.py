@@ -5,20 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from html import unescape
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.console.serving import ACTS, SENDS, browser
 from tests.service.storage.archives import zip_of
-from tunewell.console.forms import KINDS
+from tunewell.console.form_words import LABELS
+from tunewell.console.forms import KINDS, RESERVED
+from tunewell.console.kept import KEPT, Kept
 from tunewell.console.new_search import roughly
 from tunewell.service.running import Given
 from tunewell.service.service import Service
+from tunewell.tasks import command as command_task
 from tunewell.tasks.image_classification.digits import write_digits
 
 PICTURES = {"task": "image-classification", "data": "dataset:digits", "mode": "search"}
@@ -96,6 +100,60 @@ def value_of(page: str, field: str) -> str:
     match = re.search(rf'name="{re.escape(field)}"[^>]* value="([^"]*)"', page)
     assert match is not None
     return unescape(match[1])
+
+
+class Form(HTMLParser):
+    """What a browser would send of the form on a page."""
+
+    def __init__(self, page: str) -> None:
+        """Read a page."""
+        super().__init__()
+        self.fields: dict[str, str] = {}
+        self.labels: dict[str, str] = {}
+        self._is_inside, self._select, self._text, self._label = False, "", "", ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Take what a field has."""
+        own = {name: value or "" for name, value in attrs}
+        name, value = own.get("name", ""), own.get("value", "")
+        if tag == "form":
+            self._is_inside = own.get("id") == "new-search"
+        if not self._is_inside:
+            return
+        if tag == "label":
+            self._label = own.get("for", "").removeprefix("f-")
+        elif tag == "input" and name and own.get("type") != "file":
+            if own.get("type") not in ("radio", "checkbox") or "checked" in own:
+                self.fields[name] = value
+        elif tag == "select":
+            self._select = name
+        elif tag == "option" and self._select and ("selected" in own or self._select not in self.fields):
+            self.fields[self._select] = value
+        elif tag == "textarea":
+            self._text = name
+            self.fields[name] = ""
+
+    def handle_endtag(self, tag: str) -> None:
+        """Leave the form, or a field of it."""
+        if tag == "form":
+            self._is_inside = False
+        self._select = "" if tag == "select" else self._select
+        self._text = "" if tag == "textarea" else self._text
+        self._label = "" if tag == "label" else self._label
+
+    def handle_data(self, data: str) -> None:
+        """Take the text of a field, or of a label."""
+        if self._text:
+            self.fields[self._text] += data.removeprefix("\n")
+        if self._label and data.strip():
+            self.labels.setdefault(self._label, data.strip())
+
+
+def filled(page: str) -> dict[str, str]:
+    """Return what is filled in, without what no person sees."""
+    unseen = ("key", "suggested", KEPT)
+    return {name: text for name, text in Form(page).fields.items() if text.strip() and name not in unseen}
 
 
 @pytest.mark.parametrize(
@@ -276,7 +334,7 @@ def test_who_may_not(service: Service, viewer: TestClient) -> None:
     assert "vic may look at things, and change nothing" in unescape(page)
     service.add_user("eve", {"role": "user"})
     page = looked(browser(service, "eve"), PROGRAM)
-    assert "You may not have code of your own run" in page and "command" in errors_in(page)
+    assert "You may not run your own code" in page and "command" in errors_in(page)
     answer = viewer.post("/new", data={**PROGRAM, "act": "create"}, headers=SENDS)
     assert answer.status_code == 422 and service.experiments().items == ()
 
@@ -287,6 +345,230 @@ def test_markup_is_text(administrator: TestClient) -> None:
     for act in ("live", "check"):
         assert "<img" not in looked(administrator, fields, act)
     assert "<img" not in administrator.get("/new", params={"name": MARKUP, "data": f"dataset:{MARKUP}"}).text
+
+
+FILLED = PICTURES | {
+    "network": "small-cnn",
+    "metric": "loss",
+    "max_trials": "8",
+    "max_concurrency": "1",
+    "target": "0.99",
+    "algorithm": "bayesian",
+    "option.initial_trials": "7",
+    "range.epochs.values": "4",
+    "range.image_size.values": "32",
+    "range.learning_rate.kind": "log",
+    "range.learning_rate.low": "0.001",
+    "range.learning_rate.high": "0.01",
+}
+SWITCHES = [
+    ("mode", "hand"),
+    ("mode", "search"),
+    ("mode", "existing"),
+    ("task", "object-detection"),
+    ("task", "multilabel-classification"),
+    ("task", "command"),
+    ("task", "image-classification"),
+    ("network", "resnet18"),
+    ("network", "small-cnn"),
+    ("algorithm", "evolutionary"),
+    ("algorithm", "bayesian"),
+    ("range.learning_rate.kind", "fixed"),
+    ("range.learning_rate.kind", "values"),
+    ("range.learning_rate.kind", ""),
+    ("range.learning_rate.kind", "log"),
+]
+BACK = ("task", "network", "algorithm", "mode", "range.learning_rate.kind")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15, deadline=None)
+@given(st.lists(st.sampled_from(SWITCHES), min_size=1, max_size=5))
+@example([("mode", "hand")])
+@example([("task", "object-detection")])
+@example([("task", "command"), ("mode", "hand")])
+@example([("network", "resnet18")])
+@example([("algorithm", "evolutionary")])
+@example([("range.learning_rate.kind", "values")])
+def test_whoever_comes_back_finds_what_was_filled_in(pictures: Service, switches: list[tuple[str, str]]) -> None:
+    """Whatever task, network, algorithm, mode or kind was looked at in between."""
+    client = browser(pictures)
+    page = looked(client, FILLED)
+    before, fields = filled(page), Form(page).fields
+    assert FILLED.items() <= before.items()
+    for name, value in [*switches, *((name, FILLED[name]) for name in BACK)]:
+        if name in fields:
+            fields = Form(looked(client, fields | {name: value})).fields
+    assert filled(looked(client, fields)) == before
+
+
+def test_where_nobody_was_nothing_is_changed(pictures: Service, administrator: TestClient) -> None:
+    """Ranges of a search are no values by hand, and an option is its algorithm's; what fits another task goes along."""
+    fields = Form(looked(administrator, FILLED)).fields
+    page = looked(administrator, fields | {"mode": "hand"})
+    assert 'class="changed"' not in page and value_of(page, "range.epochs.value") == ""
+    page = looked(administrator, fields | {"algorithm": "evolutionary"})
+    assert errors_in(page) == {} and "option.initial_trials" not in filled(page)
+    found = filled(looked(administrator, fields | {"task": "multilabel-classification"}))
+    assert (found["network"], found["range.epochs.values"]) == ("small-cnn", "4")
+    found = filled(looked(administrator, fields | {"task": "command"}))
+    assert not {"metric", "network"} & found.keys()
+
+
+def test_what_is_reset_or_removed_is_not_kept(pictures: Service, administrator: TestClient) -> None:
+    """It does not come back from a mode that was looked at before."""
+    fields = Form(looked(administrator, PICTURES | {"mode": "hand", "range.epochs.value": "3"})).fields
+    fields = Form(looked(administrator, fields | {"mode": "search", "range.epochs.values": "4"})).fields
+    fields = Form(looked(administrator, fields, "reset.epochs.")).fields
+    assert "range.epochs.value" not in filled(looked(administrator, fields | {"mode": "hand"}))
+    fields = Form(looked(administrator, PROGRAM | {"row.1.name": "y", "row.1.low": "1", "row.1.high": "2"})).fields
+    fields = Form(looked(administrator, fields | {"mode": "hand"})).fields
+    fields = Form(looked(administrator, fields, "remove-row.1")).fields
+    fields = Form(looked(administrator, fields, "add-row")).fields
+    assert "row.1.low" not in filled(looked(administrator, fields | {"mode": "search"}))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "1", '{"at": 1, "texts": {}}', '{"at": {}, "texts": {"": 1}}', "[" * 9999]
+)
+def test_what_is_kept_may_make_no_sense(text: str) -> None:
+    """Then nothing is kept."""
+    assert Kept.read(text) == Kept()
+
+
+def test_parameters_in_the_command_have_rows(service: Service, administrator: TestClient) -> None:
+    """Each is named with what it lacks; rows that nobody has filled in go with the command."""
+    program = {"task": "command", "metric": "accuracy", "command": "true {lr} {layers} {{text}} {trial}"}
+    page = looked(administrator, program)
+    fields = Form(page).fields
+    assert (fields["row.0.name"], fields["row.1.name"]) == ("lr", "layers") and "row.2.name" not in fields
+    assert "a range for lr" in page and 'href="#f-row.1.low"' in page and errors_in(page) == {}
+    assert "{lr} is no parameter" not in looked(administrator, fields, "check")
+    assert errors_in(looked(administrator, fields, "check"))["row.0.low"] == ["A range for lr is missing."]
+    assert errors_in(looked(administrator, fields | {"mode": "hand"}, "check")).keys() == {"row.0.value", "row.1.value"}
+    fields |= {"row.0.low": "0", "row.0.high": "1", "command": "true {lr} {depth}"}
+    page = looked(administrator, fields)
+    assert "layers" not in page
+    fields = Form(page).fields | {"command": "true {depth}"}
+    names = {text for name, text in filled(looked(administrator, fields)).items() if name.endswith(".name")}
+    assert names == {"lr", "depth"}
+    assert "a range for lr" not in looked(administrator, program | {"more": "parameters: {lr: [1, 2], layers: [3, 4]}"})
+    nothing = looked(administrator, {"task": "command", "metric": "accuracy", "command": "true"}, "check")
+    assert errors_in(nothing) == {"parameters": ["A parameter to search is missing."]}
+
+
+def test_reserved_placeholders_are_those_of_commands() -> None:
+    """A parameter can have none of these names."""
+    assert set(RESERVED) == set(command_task.RESERVED)
+
+
+def test_what_is_wrong_is_listed_from_top_to_bottom(pictures: Service, administrator: TestClient) -> None:
+    """What is still to be chosen stands below it; whoever searches on names an earlier search."""
+    page = looked(administrator, PICTURES | WRONG | {"range.mixup.low": "a", "data": "", "network": "small-cnn"})
+    listed = re.findall(r'<li><a href="#f-([^"]+)">', page)
+    order = [*filter(Form(page).fields.__contains__, listed)]
+    assert order[-1] == "data" and "Still to choose:" in page
+    places = [page.index(f'id="f-{field}"') for field in order[:-1]]
+    assert places == sorted(places)
+    warm = looked(administrator, PICTURES | {"mode": "existing", "use": "warm"})
+    assert "at least one earlier search" in warm and "Ready to start" not in warm
+
+
+def test_what_must_be_filled_in_says_so(pictures: Service, administrator: TestClient) -> None:
+    """Whatever is missing from an empty form is marked at its field."""
+    for fields, required in (
+        ({"task": "image-classification"}, {"data"}),
+        ({"task": "command"}, {"command", "metric"}),
+        ({"task": "command", "command": "true {x}"}, {"metric", "row.0.low"}),
+    ):
+        page = looked(administrator, fields, "check")
+        assert errors_in(page).keys() == required
+        for field in required - {"row.0.low"}:
+            assert re.search(rf'name="{field}" aria-required="true"', page), field
+
+
+WRONG = {
+    "target": "95%",
+    "max_trials": "many",
+    "max_concurrency": "two",
+    "max_duration": "soon",
+    "max_failed_trials": "lots",
+    "max_trials_without_improvement": "-1",
+    "max_trial_duration": "x",
+    "sampling": "half",
+    "cpus": "-1",
+    "memory": "big",
+    "name": "a" * 120,
+    "project": "p" * 120,
+}
+
+
+def test_errors_call_fields_as_the_form_does(pictures: Service, administrator: TestClient) -> None:
+    """Each stands at its field, and no name or notation of a spec file is in it."""
+    page = looked(administrator, PICTURES | WRONG)
+    found = errors_in(page)
+    assert found.keys() == WRONG.keys()
+    labels = Form(page).labels
+    listed = dict(re.findall(r'<li><a href="#f-([^"]+)">([^<]+)</a>: ', page))
+    for field in WRONG:
+        assert listed[field] == labels[field] == LABELS[field]
+    assert {field: LABELS[field] for field in labels if field in LABELS} == {
+        field: label for field, label in labels.items() if field in LABELS
+    }
+    for text in [one for texts in found.values() for one in texts]:
+        assert not re.search(r"`|_|is a text|quotes|spec", text.replace("'_'", "")), text
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "text"),
+    [
+        (
+            {"range.mixup.kind": "log", "range.mixup.low": "0", "range.mixup.high": "1"},
+            "range.mixup.low",
+            "A log scale can't reach 0. Give a lower end above 0, or choose a kind without log scale.",
+        ),
+        (
+            {"range.learning_rate.high": "1e-9"},
+            "range.learning_rate.low",
+            "0.0001 is above the upper end, 1e-09. Exchange them.",
+        ),
+        ({"range.mixup.low": "a"}, "range.mixup.low", "'a' is not a number. Write a number such as 0.1."),
+        (
+            {"finalists": "full"},
+            "finalists",
+            "The search has all data already. Give a “Share of the training data”, such as 25%.",
+        ),
+        (
+            {"algorithm": "evolutionary", "max_trials": "3", "option.population_size": "4", "option.rounds": "2"},
+            "max_trials",
+            "3 are too few for 4 members in 2 rounds, a trial each. "
+            "Give 8, or a smaller “Population size” or fewer rounds.",
+        ),
+        (
+            {"algorithm": "evolutionary", "early_stopping": "promotion", "max_trials": "20"},
+            "early_stopping",
+            None,
+        ),
+        ({"cpus": "0"}, "cpus", "Trials that take no core are as many at once as you say. Fill in “Trials at once”."),
+    ],
+)
+def test_remedies_can_be_followed_in_the_form(
+    pictures: Service, administrator: TestClient, fields: dict[str, str], field: str, text: str | None
+) -> None:
+    """They name its labels, and what can be chosen in it."""
+    found = errors_in(looked(administrator, PICTURES | fields))
+    assert found.keys() == {field}
+    assert text is None or found[field] == [text]
+    assert "`" not in found[field][0]
+
+
+def test_each_choice_is_there_once(pictures: Service, administrator: TestClient) -> None:
+    """The default is no second entry beside the one it stands for."""
+    for algorithm in ("random", "evolutionary", "bayesian", "tpe", "cmaes", "pshe2"):
+        page = looked(administrator, PICTURES | {"algorithm": algorithm})
+        for name, options in re.findall(r'<select id="f-([^"]+)"(.*?)</select>', page, re.DOTALL):
+            titles = [title.removesuffix(" (default)") for title in re.findall(r"<option[^>]*>(.*?)</option>", options)]
+            if not name.startswith("range."):  # there, kinds of the network and of one's own are two groups
+                assert len(titles) == len(set(titles)), (name, titles)
 
 
 NAMES = [*PROGRAM, *PICTURES, "use", "best_of", "warm_start", "algorithm", "option.rounds", "sampling", "gpus", "more"]

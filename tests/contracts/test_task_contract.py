@@ -178,6 +178,19 @@ def test_networks_are_declared_whole(case: Case, tmp_path: Path) -> None:
         assert set(network.sources) == set(network.space.names)
 
 
+def test_texts_on_parameters_say_whether_they_are_searched(case: Case, tmp_path: Path) -> None:
+    """What is called "not searched by default" has one value; of a flag that is searched, the default is told so."""
+    for network in case.task(case.raw(tmp_path)).networks.values():
+        for name, source in network.sources.items():
+            text, parameter = source.lower(), network.space[name]
+            assert "off by default" not in text and "on by default" not in text, name
+            if "not searched by default" in text:
+                assert parameter.size == 1, name
+            elif set(parameter.values(3)) == {False, True}:
+                default = "on" if network.space.default()[name] else "off"
+                assert text.startswith(f"default: {default}") and "both searched" in text, name
+
+
 @pytest.mark.parametrize("capacity", [_NOWHERE, _WITH_GPU], ids=["no GPU", "a GPU"])
 def test_the_default_is_inside_the_space(case: Case, capacity: Capacity, tmp_path: Path) -> None:
     """Whatever the machine, the default configuration is one of the space, and what the spec says is in it."""

@@ -8,7 +8,7 @@ field, `more`, as YAML; so a spec that was read into a form comes out of it as i
 ``mode``            `search`, `hand` (train once with values of one's own), or `existing`: …
 ``use``             … `best` (train once as an earlier search's best trial did) or `warm` (search with what some know)
 ``range.NAME.…``    a parameter of a network: what is left empty stays as the network has it
-``row.N.…``         a parameter of a command
+``row.N.…``         a parameter of a command; `from`: the name in the command for which the row was added by itself
 ``option.NAME``     an option of the algorithm
 ``more``            all else, as YAML; it counts more than the other fields
 ==================  =======================================================================
@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunewell.console.values import listing, scalar, scalars, written
-from tunewell.spec.declaration import parse_parameter
+from tunewell.spec.declaration import PARAMETER_NAME, parse_parameter
 from tunewell.spec.errors import SpecError, UserError
 from tunewell.spec.files import parse_spec, to_yaml
 
@@ -48,6 +48,7 @@ _LIMITS = {
     "cpus": "resources.cpus",
     "memory": "resources.memory",
 }
+#: Those of searches alone.
 _LIMITS_OF_SEARCHES = {
     "max_trials": "max_trials",
     "target": "objective.target",
@@ -59,9 +60,29 @@ _LIMITS_OF_SEARCHES = {
     "finalists": "finalists",
 }
 _SWITCHES = {"stop_when_converged": "stop_when_converged"}
+#: Fields that are not shown where nothing is searched; the rule for trials that do badly is hidden with the algorithm.
+OF_SEARCHES = ({*_LIMITS_OF_SEARCHES} | {*_SWITCHES}) - {"early_stopping"}
+#: What a command may have in braces besides its parameters.
+RESERVED = (
+    "output_dir",
+    "checkpoint_dir",
+    "trial_folder",
+    "parameters_file",
+    "trial",
+    "attempt",
+    "experiment",
+    "sampling",
+    "fidelity",
+)
+#: A row as it begins.
+ROW = {"name": "", "kind": "number", "low": "", "high": "", "values": "", "value": "", "default": ""}
+#: What tells how a parameter is searched, or what it is.
+_DOMAIN = ("low", "high", "values", "value", "default")
 _EVERYWHERE = {**_TEXTS, **_OF_TASKS, **_LIMITS, **_LIMITS_OF_SEARCHES, **_SWITCHES}
 #: Fields of a spec that hold fields, some of which may stand in `more`.
 _NESTED = ("objective", "resources", "algorithm", "parameters")
+# `{{name}}` is the text `{name}`.
+_PLACEHOLDER = re.compile(rf"\{{\{{{PARAMETER_NAME.pattern}\}}\}}|\{{({PARAMETER_NAME.pattern})\}}")
 _ROW = re.compile(r"row\.([0-9]{1,4})\.name")
 _RANGE = re.compile(r"range\.(.+)\.(kind|low|high|values|value|default)")
 
@@ -120,6 +141,71 @@ def rows_of(fields: Fields) -> list[str]:
     """Return what the names of the fields of each parameter of a command begin with: `row.0.` …"""
     numbers = (match[1] for match in map(_ROW.fullmatch, fields) if match is not None)
     return [f"row.{number}." for number in sorted(numbers, key=int)]
+
+
+def with_rows(fields: Fields, kept: Fields) -> dict[str, str]:
+    """Return fields with a row for each parameter that the command names in braces.
+
+    A row that was added so goes again when the command no longer names it and nobody has filled it in.
+
+    Args:
+        fields: of the form.
+        kept: fields of rows that are not shown.
+    """
+    found, named = dict(fields), placeholders_of(fields)
+    for start in rows_of(fields):
+        came = fields.get(f"{start}from", "")
+        parts = {part: fields.get(start + part, "") or kept.get(start + part, "") for part in _DOMAIN}
+        is_new = fields.get(f"{start}kind", "") in ("", ROW["kind"]) and not any(parts.values())
+        if came and came == fields[f"{start}name"] and came not in named and is_new:
+            found = {name: text for name, text in found.items() if not name.startswith(start)}
+    known = {found[f"{start}name"].strip() for start in rows_of(found)}
+    for name in named:
+        if name not in known:
+            start = next_row(found)
+            found |= {start + part: text for part, text in ROW.items()} | {f"{start}name": name, f"{start}from": name}
+    return found
+
+
+def placeholders_of(fields: Fields) -> list[str]:
+    """Return the parameters that the command names, in order."""
+    if fields.get("task") != COMMAND:
+        return []
+    names = (match[1] for match in _PLACEHOLDER.finditer(fields.get("command", "")))
+    return list(dict.fromkeys(name for name in names if name and name not in RESERVED))
+
+
+def next_row(fields: Fields) -> str:
+    """Return what the names of the fields of a further row begin with."""
+    numbers = (int(start.split(".")[1]) for start in rows_of(fields))
+    return f"row.{max(numbers, default=-1) + 1}."
+
+
+def undeclared_rows(fields: Fields) -> dict[str, str]:
+    """Return the parameters of a command for which no range or value is given, and their rows."""
+    if fields.get("task") != COMMAND or mode_of(fields) == BEST:
+        return {}
+    rows = {fields[f"{start}name"].strip(): start for start in rows_of(fields)}
+    return {name: start for name, start in rows.items() if name and _declaration(fields, start, mode_of(fields)) == {}}
+
+
+def parts_shown(kind: str, by_hand: bool, has_values: bool | None) -> tuple[str, ...]:
+    """Return the parts of a parameter that are shown for it.
+
+    Args:
+        kind: how it is searched; empty: as the network has it.
+        by_hand: whether it is given a value instead.
+        has_values: whether the network has a list of values for it; None: that is not known.
+    """
+    if by_hand:
+        return ("value",)
+    if kind == "fixed":
+        return ("kind", "value")
+    if kind == "values" or (has_values and not kind):
+        return ("kind", "values", "default")
+    if has_values is None and not kind:
+        return ("kind", *_DOMAIN)
+    return ("kind", "low", "high", "default")
 
 
 def ranges_of(fields: Fields) -> dict[str, str]:
@@ -372,6 +458,8 @@ def field_of(error: UserError, fields: Fields) -> str:
         return "best_of"
     if outer == "warm_start":
         return "warm_start"
+    if place == "parameters":
+        return "parameters"
     if outer == "parameters" and inner:
         return _field_of_parameter(inner, fields)
     if error.kind == "bad-data" and fields.get("task") != COMMAND:
@@ -392,11 +480,11 @@ def _field_of_parameter(place: str, fields: Fields) -> str:
         if place == name or place.startswith(f"{name}."):
             part = place.removeprefix(name).removeprefix(".").partition(".")[0]
             field = start + parts.get(part, part)
-            return field if part and field in fields else _first_part(fields, start)
+            return field if part and field in fields else first_part(fields, start)
     return ""
 
 
-def _first_part(fields: Fields, start: str) -> str:
+def first_part(fields: Fields, start: str) -> str:
     """Return the field of a parameter that stands for its domain."""
     kind = fields.get(f"{start}kind", "")
     part = {"fixed": "value", "values": "values"}.get(kind, "low")

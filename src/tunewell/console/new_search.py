@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import itertools
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
 from tunewell.console import forms
-from tunewell.console.forms import Fields
+from tunewell.console.form_words import LABELS, option_label, place_of, worded
+from tunewell.console.forms import COMMAND, HAND, SEARCH, WARM, Fields
+from tunewell.console.kept import ALGORITHM, KEPT, NETWORK, TASK, Kept, show, turn
 from tunewell.console.values import listing, written
 from tunewell.service.types import Checked, Parameter
 from tunewell.service.verbs import MOST, Verbs
-from tunewell.spec.errors import ConflictError, NotFoundError, SpecError, UserError, sentence
+from tunewell.spec.errors import ConflictError, NotFoundError, SpecError, UserError
 from tunewell.spec.files import experiment_name
 from tunewell.spec.names import DATASET, called_by, full_name, is_name, own_name
 
@@ -24,15 +25,13 @@ _CALLED = {
     "data": "the data set",
     "command": "the start command",
     "metric": "the metric",
-    "goal": "the goal of the metric",
+    "goal": "whether higher or lower is better",
     "best_of": "an earlier search",
-    "warm_start": "earlier searches",
+    "warm_start": "at least one earlier search",
+    "parameters": "a parameter to search",
 }
-#: What begins a sentence that stands alone; anything else may be a name.
-_SMALL_WORD = re.compile(r"(it|there|an?|the|no|they|only)\b")
 #: How a finding begins that is an advice.
 _ADVICE = "Advice: "
-_LABELS = {"more": "further fields", "data": "data set", "best_of": "earlier search", "warm_start": "earlier searches"}
 #: Fields of a spec that its parameters follow from, where nobody has changed any.
 _BASIS = ("task", "data", "network", "weights")
 
@@ -50,10 +49,21 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class Missing:
+    """What is still to be said."""
+
+    field: str
+    #: What people call it: `the data set`.
+    called: str
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     """What a form says, and what follows from it."""
 
     fields: Fields
+    #: What was filled in and is not shown.
+    kept: Kept
     #: With a name, if people have given none.
     spec: Mapping[str, Any]
     #: The name that the search gets where people give none.
@@ -61,8 +71,7 @@ class Look:
     #: None: something is wrong, or still to be said.
     checked: Checked | None
     problems: Sequence[Problem]
-    #: What is still to be said, as people call it.
-    missing: Sequence[str]
+    missing: Sequence[Missing]
     #: The network that is trained, and the parameters as they are where nobody has changed any.
     network: str
     parameters: Sequence[Parameter]
@@ -114,29 +123,43 @@ def look(
             one that was asked for before, perhaps by the same button.
         also: what is wrong besides.
     """
-    fields = _as_called(owner, fields)
+    kept = Kept.read(fields.get(KEPT, ""))
+    fields = _as_called(owner, {name: text for name, text in fields.items() if name != KEPT})
+    is_other_task = kept.at.get(TASK, fields.get("task", "")) != fields.get("task", "")
+    fields, kept = _at_task(verbs, fields, kept)
     basis = _basis(verbs, fields)
+    at_network = basis.network or ("" if is_other_task else kept.at.get(NETWORK, ""))
+    fields, kept = turn(fields, kept, NETWORK, at_network, lambda name, text: bool(at_network))
+    fields = forms.with_rows(fields, kept.of("row."))
+    fields, kept = show(fields, kept, _shown_with(basis.parameters), lambda name: name.endswith(".kind"))
     fields = _completed(fields, basis.parameters)
     draft = forms.spec_of(fields)
     suggested = (not is_new and fields.get("suggested")) or _suggested_name(verbs, owner, draft.spec, basis.network)
     spec = {"name": suggested, **draft.spec}
     errors = [*also, *([] if draft.problem is None else [draft.problem])]
-    checked = None
+    checked, undeclared = None, _undeclared(fields, draft.spec)
     try:
         if is_new and "name" in draft.spec:
             _check_is_new(verbs, spec["name"])
         is_known = basis.checked is not None and spec == {"name": suggested, **basis.spec}
-        checked = basis.checked if is_known else verbs.check(spec)
+        checked = basis.checked if is_known else verbs.check(_with_stand_ins(spec, undeclared, fields))
     except UserError as error:
         errors += error.parts
-    problems, missing = _sorted(errors, fields, strict)
+    problems, missing = _sorted(errors, fields, strict, _options(verbs, fields))
+    missing = _unsaid(fields, draft.spec, missing)
+    missing += [Missing(field, called) for field, called in undeclared.values()]
+    if strict:
+        problems += [Problem(one.field, label_of(one.field, fields), _is_missing(one.called)) for one in missing]
+        missing = []
     problems += _row_problems(fields)
+    problems.sort(key=lambda problem: place_of(problem.field))
     found = checked or basis.checked
     return Look(
         fields=fields,
+        kept=kept,
         spec=spec,
         suggested=suggested,
-        checked=checked if not problems else None,
+        checked=checked if not problems and not missing else None,
         problems=problems,
         missing=missing,
         network=basis.network,
@@ -154,6 +177,77 @@ def _as_called(owner: str, fields: Fields) -> dict[str, str]:
     for field in ("best_of", "warm_start"):
         called[field] = ", ".join(_called(owner, name) for name in forms.names_in(fields.get(field, "")))
     return called
+
+
+def _at_task(verbs: Verbs, fields: Fields, kept: Kept) -> tuple[dict[str, str], Kept]:
+    """Return fields and what is kept, as task and algorithm have them; what another task has, too, is taken along."""
+    task = fields.get("task", "")
+    known = {one.name: one for one in verbs.tasks()}.get(task)
+    fits = {"network": known.networks, "metric": known.metrics, "weights": ("auto", "none")} if known else {}
+    found, kept = turn(fields, kept, TASK, task, lambda name, text: text in fits.get(name, ()))
+    return turn(found, kept, ALGORITHM, fields.get("algorithm") or "auto", lambda name, text: False)
+
+
+def _shown_with(parameters: Sequence[Parameter]) -> Callable[[str, Fields], bool]:
+    """Return what tells whether a field is shown among others, for a network with these parameters."""
+    have_values = {one.name: "choices" in one.declaration or "ordinal" in one.declaration for one in parameters}
+
+    def is_shown(name: str, fields: Fields) -> bool:
+        mode = forms.mode_of(fields)
+        if name in forms.OF_SEARCHES:
+            return mode in (SEARCH, WARM)
+        start, _, part = name.rpartition(".")
+        kind = fields.get(f"{start}.kind", "")
+        if name.startswith("range."):
+            return part in forms.parts_shown(kind, mode == HAND, have_values.get(start.removeprefix("range.")))
+        if name.startswith("row.") and part not in ("name", "from", "kind"):
+            return part in forms.parts_shown(kind or forms.ROW["kind"], mode == HAND, False)
+        return True
+
+    return is_shown
+
+
+def _unsaid(fields: Fields, spec: Mapping[str, Any], missing: Sequence[Missing]) -> list[Missing]:
+    """Return what else is missing, too: the planner asks for one after the other, and for no earlier searches."""
+    lacks = []
+    if fields.get("task") == COMMAND:
+        objective = spec.get("objective", {})
+        if not spec.get("command"):
+            lacks.append(Missing("command", _CALLED["command"]))
+        if not objective or (isinstance(objective, Mapping) and not objective.get("metric")):
+            lacks.append(Missing("metric", _CALLED["metric"]))
+    if forms.mode_of(fields) == WARM and not spec.get("warm_start"):
+        lacks.append(Missing("warm_start", _CALLED["warm_start"]))
+    return list(dict.fromkeys([*lacks, *missing]))
+
+
+def _undeclared(fields: Fields, spec: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """Return parameters of a command that lack a range or value, the field for it, and what people call that."""
+    by_hand, said = forms.mode_of(fields) == HAND, spec.get("parameters", {})
+    return {
+        name: (forms.first_part(fields, start), f"{'a value' if by_hand else 'a range'} for {name}")
+        for name, start in forms.undeclared_rows(fields).items()
+        if name not in said
+    }
+
+
+def _with_stand_ins(spec: Mapping[str, Any], names: Iterable[str], fields: Fields) -> Mapping[str, Any]:
+    """Return the spec with some declaration for parameters that lack one, so that all else can be checked."""
+    stand_in: Any = 0 if forms.mode_of(fields) == HAND else {"low": 0.0, "high": 1.0}
+    own = spec.get("parameters", {})
+    missing = dict.fromkeys(names, stand_in)
+    return {**spec, "parameters": {**missing, **own}} if missing and isinstance(own, Mapping) else spec
+
+
+def _options(verbs: Verbs, fields: Fields) -> dict[str, str]:
+    """Return the options of the algorithm and their labels."""
+    named = fields.get("algorithm") or "auto"
+    return {
+        option.name: option_label(option.name)
+        for one in verbs.algorithms()
+        if one.name == named
+        for option in one.options
+    }
 
 
 def _called(owner: str, name: str) -> str:
@@ -244,7 +338,9 @@ def _numbered(name: str) -> Iterator[str]:
     return itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
 
 
-def _sorted(errors: Sequence[UserError], fields: Fields, strict: bool) -> tuple[list[Problem], list[str]]:
+def _sorted(
+    errors: Sequence[UserError], fields: Fields, strict: bool, options: Mapping[str, str]
+) -> tuple[list[Problem], list[Missing]]:
     """Return what is wrong, and what is still to be said."""
     problems, missing = [], []
     for error in errors:
@@ -252,16 +348,17 @@ def _sorted(errors: Sequence[UserError], fields: Fields, strict: bool) -> tuple[
         may_lack = field in _CALLED or field.startswith("row.")
         is_empty = may_lack and not fields.get(field, "").strip()
         if is_empty and not isinstance(error, ConflictError):
-            called = _to_fill_in(field, fields)
-            missing.append(called)
-            if strict:
-                problems.append(Problem(field, _label(field, fields), f"{called[0].upper()}{called[1:]} is missing."))
-            continue
-        where = "" if field and field != "more" else error.field
-        text = sentence(where, error.what, error.remedy.replace(", without quotes", ""))
-        begins = _SMALL_WORD.match(text) is not None
-        problems.append(Problem(field, _label(field, fields), text[0].upper() + text[1:] if begins else text))
+            missing.append(Missing(field, _CALLED.get(field) or f"the range of {label_of(field, fields)}"))
+        elif field == "more":
+            problems.append(Problem(field, label_of(field, fields), str(error)))
+        else:
+            where = "" if field else f"{error.field}: "
+            problems.append(Problem(field, label_of(field, fields), where + worded(error, options)))
     return problems, list(dict.fromkeys(missing))
+
+
+def _is_missing(called: str) -> str:
+    return f"{called[0].upper()}{called[1:]} is missing."
 
 
 def _row_problems(fields: Fields) -> Iterator[Problem]:
@@ -278,16 +375,11 @@ def _row_problems(fields: Fields) -> Iterator[Problem]:
         seen.add(name)
 
 
-def _to_fill_in(field: str, fields: Fields) -> str:
-    """Return what is to be filled in, for people."""
-    return _CALLED.get(field) or f"the range of {_label(field, fields)}"
-
-
-def _label(field: str, fields: Fields) -> str:
+def label_of(field: str, fields: Fields) -> str:
     """Return what people call a field: a parameter by its name."""
     start, _, part = field.rpartition(".")
     if field.startswith("range."):
         return start.removeprefix("range.")
     if field.startswith("row."):
         return fields.get(f"{start}.name", "").strip() or "a parameter"
-    return _LABELS.get(field, part.replace("_", " "))
+    return LABELS.get(field) or option_label(part)

@@ -51,7 +51,7 @@ def test_pictures(page: Page, site: Site) -> None:
     expect(page.locator("#data")).to_contain_text("10 classes")
     trials = page.get_by_label("Trials", exact=True)
     trials.press_sequentially("many")
-    expect(page.locator("[id='e-max_trials']")).to_contain_text("'many' is a text")
+    expect(page.locator("[id='e-max_trials']")).to_contain_text("'many' is not a whole number")
     expect(trials).to_be_focused()
     trials.fill("3")
     expect(plan).to_contain_text("Ready to start")
@@ -66,6 +66,70 @@ def test_pictures(page: Page, site: Site) -> None:
     assert site.service.experiment("digits-small-cnn").spec["parameters"] == {"epochs": 1}
     page.goto("/new")
     expect(page.get_by_label("Trials", exact=True)).to_have_value("")
+
+
+def test_what_was_filled_in_comes_back(page: Page) -> None:
+    """From another mode, network or task, after a reload, too; what is shown there is what counts there."""
+    page.goto("/new?data=dataset:digits")
+    plan = page.locator(".plan")
+    page.get_by_label("Trials", exact=True).fill("8")
+    page.get_by_label("Target").fill("0.99")
+    page.locator("#ranges summary").first.click()
+    page.get_by_label("epochs, values").fill("4")
+    page.get_by_label("learning_rate, to").fill("0.02")
+    expect(plan.locator(".snippet.yaml")).to_contain_text("high: 0.02")
+    page.get_by_text("By hand").click()
+    expect(page.locator("#ranges")).to_contain_text("Values")
+    expect(page.locator("tr.changed")).to_have_count(0)
+    page.reload()
+    expect(page.locator("#ranges")).to_contain_text("Values")
+    page.get_by_text("Automatic search").click()
+    expect(page.get_by_label("Trials", exact=True)).to_have_value("8")
+    expect(page.get_by_label("Target")).to_have_value("0.99")
+    expect(page.get_by_label("epochs, values")).to_have_value("4")
+    page.get_by_text("Object detection").click()
+    expect(page.get_by_label("epochs, values")).to_have_count(0)
+    page.get_by_text("Image classification").click()
+    expect(page.get_by_label("learning_rate, to")).to_have_value("0.02")
+    page.locator("#network summary").first.click()
+    page.get_by_text("resnet18", exact=True).click()
+    expect(page.locator("#ranges-of-resnet18")).to_have_count(1)
+    page.locator("#ranges summary").first.click()
+    page.get_by_label("learning_rate, to").fill("0.05")
+    page.get_by_text("small-cnn", exact=True).last.click()
+    expect(page.get_by_label("learning_rate, to")).to_have_value("0.02")
+    page.get_by_text("resnet18", exact=True).click()
+    expect(page.get_by_label("learning_rate, to")).to_have_value("0.05")
+
+
+def test_a_button_says_that_it_is_at_work(page: Page) -> None:
+    """One that takes longer than a moment; then it is as it was."""
+    waiting: list[Route] = []
+    page.goto("/new?task=command&command=true&metric=loss")
+    page.route("**/new", lambda route: waiting.append(route) if route.request.method == "POST" else route.fallback())
+    button = page.locator("button[value=create]")
+    button.click()
+    expect(button).to_have_text("Working…")
+    expect(button).to_be_disabled()
+    waiting[0].fulfill(json={"detail": "No.", "remedy": ""})
+    expect(button).to_have_text("Start the search")
+    expect(button).to_be_enabled()
+    page.goto("/")
+    page.route("**/sample", lambda route: waiting.append(route))
+    page.evaluate(
+        """() => {
+            const some = Object.assign(document.createElement("form"), { action: "/sample", id: "some" });
+            some.dataset.act = "";
+            some.append(Object.assign(document.createElement("button"), { textContent: "Some" }));
+            document.querySelector("main").before(some);
+        }"""
+    )
+    button = page.locator("#some button")
+    button.click()
+    expect(button).to_have_text("Working…")
+    waiting[-1].fulfill(json={"said": "Done."})
+    expect(button).to_have_text("Some")
+    expect(button).to_be_enabled()
 
 
 def test_what_is_missing_has_the_focus(page: Page, troubles: Troubles) -> None:
@@ -108,19 +172,23 @@ def test_a_program(page: Page, site: Site, program: Path, troubles: Troubles) ->
     page.locator("[webkitdirectory]").set_input_files(program)
     expect(page.locator("#program")).to_contain_text("2 files")
     assert broken
-    page.get_by_role("button", name="Add a parameter").click()
-    expect(page.get_by_label("Name of parameter 1")).to_be_focused()
-    page.keyboard.type("lr")
+    page.get_by_label("Start command").fill("python train.py --lr {lr}")
+    expect(page.get_by_label("Name of lr")).to_have_value("lr")
+    expect(page.locator(".plan")).to_contain_text("a range for lr")
     page.get_by_label("How lr is searched").select_option("log")
     page.get_by_label("lr, from").fill("1e-4")
     page.get_by_label("lr, to").fill("1e-1")
-    page.get_by_label("Start command").fill("python train.py --lr ")
-    page.get_by_role("button", name="{lr}").click()
     page.get_by_label("Metric").fill("accuracy")
     expect(page.locator(".plan")).to_contain_text("Ready to start")
     page.get_by_role("button", name="Add a parameter").click()
-    page.get_by_role("button", name="Remove parameter 2").click()
-    expect(page.get_by_label("Name of parameter 2")).to_have_count(0)
+    expect(page.get_by_label("Name of parameter 2")).to_be_focused()
+    page.keyboard.type("extra")
+    page.get_by_label("Start command").fill("python train.py --lr {lr} --extra ")
+    page.get_by_role("button", name="{extra}").click()
+    expect(page.get_by_label("Name of extra")).to_have_count(1)
+    page.get_by_label("Start command").fill("python train.py --lr {lr}")
+    page.get_by_role("button", name="Remove extra").click()
+    expect(page.get_by_label("Name of extra")).to_have_count(0)
     page.get_by_role("button", name="Start the search").click()
     page.wait_for_url("**/experiments/owner~train")
     spec = site.service.experiment("train").spec

@@ -17,7 +17,9 @@ from tunewell.api.looking import only_looks
 from tunewell.api.problems import of_error
 from tunewell.api.sizes import takes
 from tunewell.console import forms
-from tunewell.console.forms import COMMAND, SEARCH
+from tunewell.console.form_words import LABELS, option_label
+from tunewell.console.forms import COMMAND, ROW, SEARCH
+from tunewell.console.kept import KEPT, Kept
 from tunewell.console.new_search import Look, look
 from tunewell.console.page import Page, root, show
 from tunewell.console.snippets import snippets
@@ -70,9 +72,8 @@ PLACEHOLDERS = {
 #: Ending of a program's name → what starts it; and how many commands are suggested.
 STARTED_BY = {".py": "python", ".sh": "sh", ".R": "Rscript", ".jl": "julia"}
 _COMMANDS = 20
-#: What a form begins with, and a new parameter of a command.
+#: What a form begins with.
 _ANEW: Mapping[str, str] = {"task": "image-classification", "mode": SEARCH}
-_ROW = {"name": "", "kind": "number", "low": "", "high": "", "values": "", "value": "", "default": ""}
 
 
 class Sent:
@@ -160,16 +161,21 @@ def _changed(sent: Sent) -> dict[str, str]:
     """Return the fields after what a button does to them."""
     fields, (verb, _, which) = dict(sent.fields), sent.act.partition(".")
     if verb == "add-row":
-        numbers = [int(start.split(".")[1]) for start in forms.rows_of(fields)]
-        start = f"row.{max(numbers, default=-1) + 1}."
-        return fields | {f"{start}{part}": text for part, text in _ROW.items()}
+        start = forms.next_row(fields)
+        return fields | {f"{start}{part}": text for part, text in ROW.items()}
     if verb == "remove-row":
-        return {name: text for name, text in fields.items() if not name.startswith(f"row.{which}.")}
+        return _without(fields, f"row.{which}.")
     if verb == "reset":
-        return {name: text for name, text in fields.items() if not name.startswith(f"range.{which}")}
+        return _without(fields, f"range.{which}")
     if verb == "forget-code":
         return fields | {"code": ""}
     return fields
+
+
+def _without(fields: Mapping[str, str], beginning: str) -> dict[str, str]:
+    """Return fields without those that begin so, what is kept of them included."""
+    rest = {name: text for name, text in fields.items() if not name.startswith(beginning)}
+    return rest | {KEPT: str(Kept.read(fields[KEPT]).without(beginning))} if fields.get(KEPT) else rest
 
 
 def _code_of(verbs: Verbs, archive: UploadFile | None) -> str:
@@ -207,7 +213,8 @@ def _answer(
         "task": tasks.get(fields.get("task", "")),
         "is_command": fields.get("task") == COMMAND,
         "mode": forms.mode_of(fields),
-        "rows": [(start, fields[f"{start}name"].strip()) for start in forms.rows_of(fields)],
+        "rows": _rows(fields),
+        "parts_shown": forms.parts_shown,
         "changed_ranges": _changed_ranges(fields),
         "datasets": _data_sets(verbs, caller, fields),
         "dataset": full_name(caller.name, data.removeprefix(DATASET)) if data.startswith(DATASET) else "",
@@ -223,6 +230,8 @@ def _answer(
         "placeholders": PLACEHOLDERS,
         "kinds": KINDS,
         "called": CALLED,
+        "labels": LABELS,
+        "option_label": option_label,
         "pairs": lambda words: [(word, word) for word in words],
     }
     return show(request, Page("new-search.html.j2", "New search", PARTS, context, status=status))
@@ -252,10 +261,21 @@ def _with_chosen(offered: Mapping[str, str], chosen: Sequence[str]) -> dict[str,
     return dict(offered) | {one: one for one in chosen if one and one not in offered}
 
 
+def _rows(fields: forms.Fields) -> list[tuple[str, str, bool]]:
+    """Return of each parameter of a command how its fields begin, its name, and whether it comes from the command."""
+    named, found = forms.placeholders_of(fields), list[tuple[str, str, bool]]()
+    for start in forms.rows_of(fields):
+        name = fields[f"{start}name"].strip()
+        found.append((start, name, name in named))
+        if name in named:
+            named.remove(name)
+    return found
+
+
 def _changed_ranges(fields: forms.Fields) -> set[str]:
     """Return the parameters of the network for which something is said."""
     starts = forms.ranges_of(fields).items()
-    return {name for name, start in starts if any(fields.get(start + part, "").strip() for part in _ROW)}
+    return {name for name, start in starts if any(fields.get(start + part, "").strip() for part in ROW)}
 
 
 def _files(verbs: Verbs, code: str) -> tuple[CodeFile, ...]:

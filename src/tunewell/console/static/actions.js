@@ -90,15 +90,39 @@ document.addEventListener(
   true,
 );
 
+/** How long a button only looks disabled before it says that it is at work, in milliseconds. */
+const SOON = 500;
+
+/** Disable a button, which says so if it takes a while; return what makes it as it was. */
+export function working(button) {
+  if (!button) return () => {};
+  const own = [...button.childNodes];
+  button.disabled = true;
+  const timer = setTimeout(() => {
+    button.replaceChildren("Working…");
+    button.setAttribute("aria-busy", "true");
+  }, SOON);
+  return () => {
+    clearTimeout(timer);
+    if (button.hasAttribute("aria-busy")) button.replaceChildren(...own);
+    button.removeAttribute("aria-busy");
+    button.disabled = false;
+  };
+}
+
+/** Do something when the page is left: whoever comes back by the browser's button finds it so. */
+export const onceLeft = (then) => addEventListener("pagehide", then, { once: true });
+
 document.addEventListener("submit", async (event) => {
   const form = event.target;
   if (!form.matches("form[data-act]")) return;
   event.preventDefault();
   if (form.dataset.ask && !(await confirmed(form, event.submitter?.textContent))) return;
-  const button = event.submitter;
-  if (button) button.disabled = true;
-  const done = await act(form.action, new URLSearchParams(new FormData(form, button)), form);
-  if (button) button.disabled = false;
+  const button = event.submitter, sent = new URLSearchParams(new FormData(form, button));
+  const restore = working(button);
+  const done = await act(form.action, sent, form);
+  if ("acting" in document.body.dataset) onceLeft(() => (delete document.body.dataset.acting, restore()));
+  else restore();
   if (done && form.matches(":popover-open")) form.hidePopover();
 });
 

@@ -1,5 +1,5 @@
 // The form of a new search: checked by the planner while it is filled in, kept as a draft, sent with its program.
-import { say } from "./actions.js";
+import { onceLeft, say, working } from "./actions.js";
 import { chosen, filesIn, filesOf } from "./chosen.js";
 import { fill } from "./morph.js";
 import { ask, send, settle } from "./sending.js";
@@ -78,9 +78,9 @@ document.addEventListener("submit", async (event) => {
   clearTimeout(timer);
   const { submitter } = event;
   const act = submitter?.value ?? "check", isStart = act === "create";
-  if (isStart) submitter.disabled = true;
-  if (await exchange(isStart ? form.action : LOOK, sent(act), { settle: !isStart && act !== "check" })) return;
-  if (isStart) submitter.disabled = false;
+  const restore = working(isStart ? submitter : null);
+  if (await exchange(isStart ? form.action : LOOK, sent(act), { settle: !isStart && act !== "check" })) return onceLeft(restore);
+  restore();
   keep();
   if (isStart || act === "check") firstWrong()?.focus();
   if (act === "add-row") [...form.querySelectorAll("#rows [name$='.name']")].at(-1)?.focus();

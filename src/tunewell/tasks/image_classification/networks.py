@@ -104,8 +104,8 @@ _COMMON_SOURCES = {
     ),
     "label_smoothing": "0.1: Szegedy et al. 2016, arXiv:1512.00567, section 7. Range: own choice, up to twice that.",
     "mixup": (
-        "Zhang et al. 2018, arXiv:1710.09412: 0.1 to 0.4 on ImageNet. Off by default: own choice, since it wants long "
-        "training (He et al. 2019, arXiv:1812.01187, section 5, give it 200 epochs instead of 120)."
+        "Zhang et al. 2018, arXiv:1710.09412: 0.1 to 0.4 on ImageNet. Default: 0, which is off; own choice, since it "
+        "wants long training (He et al. 2019, arXiv:1812.01187, section 5, give it 200 epochs instead of 120)."
     ),
     "augmentation": (
         "One strength for all kinds of change, after RandAugment (Cubuk et al. 2020, arXiv:1909.13719); the kinds and "
@@ -121,8 +121,8 @@ _PRETRAINED_SOURCES = {
         "B.8 (fine-tuning with SGD, 1e-4 to 1e-1)."
     ),
     "horizontal_flip": (
-        "On by default: Krizhevsky et al. 2012 (NeurIPS), section 4.1. Search it, or switch it off, where left and "
-        "right differ in meaning."
+        "Default: on, as in Krizhevsky et al. 2012 (NeurIPS), section 4.1. On and off are both searched; fix it to "
+        "false where left and right differ in meaning."
     ),
     "image_size": (
         "Side in pixels that pictures are resized to. ImageNet networks are made for 224. Default: own choice, for a "
@@ -190,7 +190,8 @@ _FROM_SCRATCH_SOURCES = {
         "hand signs the best had 1e-2, and below 4e-5 little was learned."
     ),
     "horizontal_flip": (
-        "Off by default: digits, letters and signs are not symmetric. Search it, or switch it on, for photos."
+        "Default: off, since digits, letters and signs are not symmetric. On and off are both searched, as photos "
+        "gain from it; fix it to false where left and right differ in meaning."
     ),
     "image_size": (
         "Side in pixels that pictures are resized to: 32 as in CIFAR (Krizhevsky 2009), 64 as in Tiny ImageNet. "

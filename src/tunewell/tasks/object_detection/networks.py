@@ -90,8 +90,8 @@ _COMMON_SOURCES = {
         "pretrained weights all are trained."
     ),
     "horizontal_flip": (
-        "On by default: the only augmentation of Girshick 2015, arXiv:1504.08083, section 2.3, and of torchvision's "
-        "recipes for R-CNNs. Search it, or switch it off, where left and right differ in meaning."
+        "Default: on, the only augmentation of Girshick 2015, arXiv:1504.08083, section 2.3, and of torchvision's "
+        "recipes for R-CNNs. On and off are both searched; fix it to false where left and right differ in meaning."
     ),
     "color_jitter": (
         "Brightness, contrast and saturation change by up to this share. Range: up to 0.5 in Redmon et al. 2016, "
@@ -100,7 +100,8 @@ _COMMON_SOURCES = {
     ),
     "scale_jitter": (
         "Pictures shrink or grow by up to this share and are cut to the frame. Range: the standard jitter of Ghiasi et "
-        "al. 2021, arXiv:2012.07177, is 0.8 to 1.25. Off by default: own choice, since it pays in long training."
+        "al. 2021, arXiv:2012.07177, is 0.8 to 1.25. Default: 0, which is off; own choice, since it pays in "
+        "long training."
     ),
     "mosaic": (
         "Not searched by default. Probability that four pictures are put together at half their size: Bochkovskiy et "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import sys
 from pathlib import Path
 
 import psutil
@@ -10,8 +11,9 @@ import pytest
 
 from tests.schedulers.bench import Bench, script, wait_until, with_environment
 from tests.schedulers.children import entries
-from tunewell.schedulers.local import LocalScheduler
+from tunewell.schedulers.local import MOST_EVENTS, LocalScheduler
 from tunewell.spec.launch import Ended, Event, Resources
+from tunewell.spec.metric_line import DEFAULT_METRIC_PATTERN
 from tunewell.spec.states import Cause
 
 SHOW = ("sh", "-c", 'echo "${CUDA_VISIBLE_DEVICES-unset}"')
@@ -137,3 +139,24 @@ def test_no_room_for_the_lock(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(Path, "touch", refuse)
     exit_ = bench.run(bench.launch(command=("true",)))
     assert (exit_.cause, exit_.started_at) == (Cause.DISK_FULL, None)
+
+
+def test_a_flood_of_reports_keeps_nobody_waiting(bench: Bench) -> None:
+    """One poll hands over so many events at most; an attempt that has ended meanwhile is told; none gets lost."""
+    lines, code = 5 * MOST_EVENTS, "import sys; [print(f'm={i}') for i in range(int(sys.argv[1]))]"
+    command = (sys.executable, "-c", code, str(lines))
+    flood = bench.start(bench.launch(1, command=command, metric_pattern=DEFAULT_METRIC_PATTERN, metric="m"))
+    wait_until(lambda: (flood.folder / "exit.json").exists())
+    quiet = bench.start(bench.launch(2, command=("true",)))
+    wait_until(lambda: (quiet.folder / "exit.json").exists())
+    handed: list[int] = []
+    while bench.exit_of(flood) is None:
+        before = len(bench.events)
+        bench.poll()
+        handed.append(len(bench.events) - before)
+        assert handed[-1] <= MOST_EVENTS
+    told = [event for event in bench.events if event.key == flood.key]
+    assert isinstance(told[-1], Ended)
+    assert [report.metrics["m"] for report in bench.reports_of(flood)] == list(range(lines))
+    place = next(n for n, event in enumerate(bench.events) if isinstance(event, Ended) and event.key == quiet.key)
+    assert place < len(bench.events) - MOST_EVENTS

@@ -378,7 +378,7 @@ class TrialManager:
             return
         trial.curve[report.step] = value
         self.progress.note_value(objective, trial.suggestion.number, value)
-        self.tuner.judge(trial.suggestion.number, trial.curve, partial(self._on_judgement, trial))
+        self.tuner.judge(trial.suggestion.number, trial.curve, report.step, partial(self._on_judgement, trial))
 
     def _on_judgement(self, trial: RunningTrial, judgement: str) -> None:
         current = self.running.get(trial.suggestion.number)

@@ -7,7 +7,7 @@ when it made it, so that a replay comes to the same state.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from typing import Literal, NamedTuple
 
 from tunewell.controller.background import Calls
@@ -24,6 +24,15 @@ class Standing(NamedTuple):
     concurrency: int | None
     #: The ended trials whose checkpoints later suggestions may go on from.
     checkpoints: Collection[int]
+
+
+class _Judged(NamedTuple):
+    """The curve of a running trial."""
+
+    #: The manager's, which grows.
+    original: dict[int, float]
+    #: The tuner's, which has what the manager's had when the tuner was asked.
+    copy: dict[int, float]
 
 
 class TunerCalls:
@@ -46,6 +55,8 @@ class TunerCalls:
         self.adding = 0
         #: Number of outcomes that it has not learned from yet.
         self.telling = 0
+        #: Running trial → its curve.
+        self._judged: dict[int, _Judged] = {}
         self._closed = False
 
     def close(self) -> None:
@@ -91,6 +102,7 @@ class TunerCalls:
             return
         self.told += 1
         self.telling += 1
+        self._judged.pop(outcome.number, None)
 
         def call() -> tuple[Standing, Convergence | None]:
             self._tuner.tell(outcome)
@@ -103,12 +115,23 @@ class TunerCalls:
 
         self._calls.make(call, answer)
 
-    def judge(self, number: int, curve: Mapping[int, float], then: Callable[[Literal["keep", "prune"]], None]) -> None:
-        """Ask whether a running trial is worth going on."""
+    def judge(
+        self, number: int, curve: dict[int, float], step: int, then: Callable[[Literal["keep", "prune"]], None]
+    ) -> None:
+        """Ask whether a running trial is worth going on, whose curve has just got a value for `step`."""
         if self._closed or not self._tuner.judges:
             return
-        so_far = dict(curve)
-        self._calls.make(lambda: self._tuner.judge(number, so_far), then)
+        # Copied once, and then added to: a curve may have hundreds of thousands of steps.
+        known = self._judged.get(number)
+        if known is None or known.original is not curve:
+            known = self._judged[number] = _Judged(curve, dict(curve))
+        so_far, value = known.copy, curve[step]
+
+        def call() -> Literal["keep", "prune"]:
+            so_far[step] = value
+            return self._tuner.judge(number, so_far)
+
+        self._calls.make(call, then)
 
     def _convergence(self) -> Convergence | None:
         return convergence(self._tuner) if self._examines else None

@@ -8,7 +8,7 @@ import selectors
 import socket
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,6 +33,8 @@ TAIL_SECONDS = 0.1
 RELAUNCHES = 1
 #: How long after its grace time an attempt that was asked to end may still have a supervisor.
 OVERDUE_SECONDS = 15.0
+#: From so many events on, one `poll` looks for no more: a trial that reports without end keeps nobody else waiting.
+MOST_EVENTS = 1000
 #: How long one `poll` looks at what an earlier scheduler has left; what ended without a word takes a while.
 RECONCILE_SECONDS = 0.1
 _KILLED = "its supervisor was killed"
@@ -90,6 +92,8 @@ class LocalScheduler:
         self._attempts: dict[WorkKey, _Attempt] = {}
         self._fork_servers: dict[tuple[str, ...], ForkServerProcess] = {}
         self._events: deque[Event] = deque()
+        #: How many attempts have been looked after in all, which says whose turn is next.
+        self._looks = 0
         self._selector = selectors.DefaultSelector()
 
     # Room -------------------------------------------------------------------------------------------------
@@ -228,15 +232,25 @@ class LocalScheduler:
         while True:
             self._hear_fork_servers()
             self._resolve_doubts()
-            for attempt in list(self._attempts.values()):
+            for attempt in self._in_turn():
+                if len(self._events) >= MOST_EVENTS:
+                    break
                 self._look_after(attempt)
             left = deadline - time.monotonic()
             if self._events or left <= 0:
                 break
             self._selector.select(min(left, TAIL_SECONDS))
         self._claims.sync()
-        while self._events:
+        for _ in range(min(len(self._events), MOST_EVENTS)):
             sink(self._events.popleft())
+
+    def _in_turn(self) -> Iterator[_Attempt]:
+        """Yield all attempts, beginning where the last poll has left off."""
+        attempts = list(self._attempts.values())
+        first = self._looks % len(attempts) if attempts else 0
+        for attempt in (*attempts[first:], *attempts[:first]):
+            yield attempt
+            self._looks += 1
 
     def _look_after(self, attempt: _Attempt) -> None:
         if attempt.doubtful:
@@ -245,7 +259,13 @@ class LocalScheduler:
         ended = self._has_ended(attempt)
         if attempt.requested and not ended:
             return
+        before = attempt.reader.position
         self._add_reports(attempt, attempt.reader.read())
+        while ended and attempt.reader.position > before:
+            if len(self._events) >= MOST_EVENTS:
+                return
+            before = attempt.reader.position
+            self._add_reports(attempt, attempt.reader.read())
         if not ended:
             if attempt.supervisor is not None and time.monotonic() > attempt.deadline:
                 attempt.supervisor.kill()  # it hangs; what it leaves behind is swept away when it is gone

@@ -58,6 +58,11 @@ class ReportReader:
         reports = [self._take(line) for line in self._new_lines()]
         return [report for report in reports if report is not None]
 
+    @property
+    def position(self) -> int:
+        """How many bytes have been read: as many after a `read` as before it, there is nothing more just now."""
+        return self._offset
+
     def read_rest(self) -> list[Report]:
         """Return all reports left, the file being complete; its last line need not have an end."""
         reports: list[Report] = []

@@ -41,6 +41,7 @@ def test_a_dry_run_records_nothing(api: TestClient) -> None:
         ("", "application/json", 422, "body"),
         ("a: [", "application/yaml", 422, "body"),
         ("- a", "application/yaml", 422, "body"),
+        ("name: !!binary YWRhL2U=", "application/yaml", 422, "name"),
         ("a: !!python/object/apply:os.system [true]", "application/yaml", 422, "body"),
         (b"\xff\xfe\xff", "application/json", 400, "body"),
         ("<spec/>", "application/xml", 415, "Content-Type"),

@@ -346,12 +346,12 @@ def test_one_that_an_experiment_in_the_bin_uses(
     shown = page(administrator, "/datasets/d")
     assert words in " ".join(shown.text.split())
     assert "/?state=in+the+bin&search=used" in shown.addresses
-    address = "/datasets/owner~d/purge-experiment"
+    address = "/experiments/owner~used/purge"
     assert "Delete used for good" in shown.text
     seen = page(viewer, "/datasets/owner~d").text
     assert "used (in the bin)" in seen and "for good" not in seen
-    assert viewer.post(address, data={"experiment": "owner~used"}, headers=ACTS).status_code == 403
-    answer = administrator.post(address, data={"experiment": "owner~used"}, headers=ACTS).json()
+    assert viewer.post(address, headers=ACTS).status_code == 403
+    answer = administrator.post(address, headers=ACTS).json()
     assert answer["said"] == "used is deleted for good."
     assert "/datasets/owner~d/delete" in page(administrator, "/datasets/d").addresses
 

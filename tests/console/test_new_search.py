@@ -589,6 +589,36 @@ WORDS = [
 ]
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        "command: [python, train.py, --epochs, 5]",
+        "command: [[a], {b: c}, null, 1.5]",
+        "name: 5",
+        "name: [a]",
+        "name: {a: b}",
+        "name: 2026-01-01",
+        "name: !!binary YWRhL2U=",
+        "metric: 5",
+        "objective: 5",
+        "parameters: 5",
+        "data: 5",
+        "network: [a]",
+        "algorithm: 5",
+        "warm_start: 5",
+    ],
+)
+def test_further_fields_of_any_kind_have_an_answer(pictures: Service, administrator: TestClient, more: str) -> None:
+    """What is no text where one belongs is told as any mistake."""
+    for base in (PICTURES, PROGRAM):
+        for page in (
+            looked(administrator, base | {"more": more}),
+            looked(administrator, base | {"more": more}, "check"),
+        ):
+            assert "in the log of the service" not in page
+        assert administrator.post("/new", data=base | {"more": more}, headers=SENDS).status_code in (303, 422)
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
 @given(
     st.dictionaries(

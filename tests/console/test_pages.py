@@ -362,3 +362,16 @@ def test_a_change_that_lets_nothing_go_on_says_so(administrator: TestClient, ser
     assert said == "Changed."
     assert not service.experiment("burned").state.final
     assert 'value="80%"' in administrator.get("/experiments/owner~burned").text
+
+
+def test_a_form_that_is_too_old_changes_nothing(administrator: TestClient, service: Service) -> None:
+    """Without scripts a form sends all of its fields: what others have changed since it was made is not undone."""
+    service.create(looks.spec("old"))
+    revision = service.experiment("old").revision
+    service.update("old", {"visibility": "private"})
+    sent = {"revision": str(revision), "tags": "mine", "visibility": "team"}
+    answer = administrator.post("/experiments/owner~old/change", data=sent, headers=ACTS)
+    assert (answer.status_code, answer.json()["kind"]) == (412, "stale")
+    assert service.experiment("old").visibility == "private"
+    fresh = sent | {"revision": str(service.experiment("old").revision)}
+    assert administrator.post("/experiments/owner~old/change", data=fresh, headers=ACTS).status_code == 200

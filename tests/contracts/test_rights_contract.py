@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -299,6 +300,19 @@ def test_who_asked_for_a_job_may_stop_it(bench: Bench) -> None:
     looking = Caller(name="bob", role="viewer", local=True)
     assert called(lambda: bench.as_caller(looking).stop_job(job)) == "forbidden"
     assert bench.as_caller(USER).stop_job(job).state == "stopped"
+
+
+def test_what_a_model_was_given_is_seen_by_its_giver(bench: Bench) -> None:
+    """Others who see the experiment, its owner too, learn nothing of the job; administrators do."""
+    arranged(bench, "e", "team")
+    before = bench.as_caller(OWNER).version()
+    with bench.service.store.transaction() as tx:
+        job = tx.add_job("predict", "ada/e", {}, "bob")
+    for caller in CALLERS.values():
+        verbs, sees = bench.as_caller(caller), caller in (USER, ADMINISTRATOR)
+        assert (job in [one.id for one in verbs.jobs().items]) == sees
+        assert (job in [one.id for one in verbs.changes(before).items]) == sees
+        assert called(partial(verbs.job, job)) == ("done" if sees else "not found")
 
 
 def test_the_bin_is_seen_by_those_who_saw_what_is_in_it(bench: Bench) -> None:

@@ -132,3 +132,9 @@ def test_shorten() -> None:
     """A detail is one line of bounded length."""
     assert shorten(" a\n\tb ") == "a b"
     assert len(shorten("x" * 10_000)) == 500
+
+
+def test_details_are_plain_text() -> None:
+    """What a program prints last can neither command a terminal nor turn the line round that it is shown in."""
+    line = "\x1b]8;;http://evil\x07click\x1b]8;;\x07 \x1b[31mred\x1b[0m \u202egnp.exe\x00"
+    assert shorten(line) == "click red \N{REPLACEMENT CHARACTER}gnp.exe\N{REPLACEMENT CHARACTER}"

@@ -139,7 +139,7 @@ def look(
     errors = [*also, *([] if draft.problem is None else [draft.problem])]
     checked, undeclared = None, _undeclared(fields, draft.spec)
     try:
-        if is_new and "name" in draft.spec:
+        if is_new and isinstance(spec["name"], str) and "name" in draft.spec:
             _check_is_new(verbs, spec["name"])
         is_known = basis.checked is not None and spec == {"name": suggested, **basis.spec}
         checked = basis.checked if is_known else verbs.check(_with_stand_ins(spec, undeclared, fields))
@@ -323,8 +323,9 @@ def _suggested_name(verbs: Verbs, owner: str, spec: Mapping[str, Any], network: 
     words = [own_name(str(spec.get("data", "")).removeprefix(DATASET)), network]
     command = spec.get("command")
     if isinstance(command, list):
-        scripts = [one for one in command[:5] if PurePosixPath(one).suffix and not one.startswith("-")]
-        words = [PurePosixPath(one).stem for one in (scripts or command)[:1]]
+        texts = [one for one in command[:5] if isinstance(one, str)]
+        scripts = [one for one in texts if PurePosixPath(one).suffix and not one.startswith("-")]
+        words = [PurePosixPath(one).stem for one in (scripts or texts)[:1]]
     name = experiment_name("-".join(word for word in words if word))[:90]
     taken = {
         own_name(one.name)

@@ -6,6 +6,7 @@ import re
 import signal
 
 from tunewell.spec.states import Cause
+from tunewell.spec.text import clean, without_colours
 
 #: Bytes at the end of the log that are looked at.
 TAIL_BYTES = 65536
@@ -92,7 +93,7 @@ def last_meaningful_line(log: str) -> str:
 
 def shorten(text: str) -> str:
     """Return `text` as one line that is not too long for a table."""
-    line = " ".join(text.split())
+    line = clean(" ".join(without_colours(text).split()))
     return line if len(line) <= _LONGEST_DETAIL else line[: _LONGEST_DETAIL - 1] + "…"
 
 

@@ -1,7 +1,7 @@
 """What a caller may see and change. What may not be seen does not exist, in every answer and every error.
 
 An experiment of visibility `team` is seen by everybody, a private one by its owner and administrators alone; its owner
-and administrators command it. A job is as visible as its experiment, or else its caller's own.
+and administrators command it. A job is as visible as its experiment, or else its caller's own, as predictions are.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from tunewell.service.types import OWNER, Caller
-from tunewell.spec.errors import ConflictError, ForbiddenError, NotFoundError, SpecError, nearest
+from tunewell.spec.errors import ConflictError, ForbiddenError, NotFoundError, SpecError, nearest, shown
 from tunewell.spec.names import HOME_OWNER, full_name, is_dataset, is_name
-from tunewell.store.queries.visible import EVERYBODY
+from tunewell.spec.text import check_extent, check_plain
+from tunewell.store.queries.visible import EVERYBODY, PREDICTION
 from tunewell.store.rows import AccessRow, DataSetRow, JobRow
 from tunewell.store.store import Store
 
@@ -71,6 +72,8 @@ class Rights:
             SpecError: it names an experiment that does not exist.
         """
         self.check_acts()
+        check_extent("spec", spec)
+        check_plain("", spec)
         if spec.get("dataset") is not None:
             raise SpecError("dataset", "a service sets it", "Write `data: dataset:NAME`")
         for field in _CODE:
@@ -83,8 +86,11 @@ class Rights:
         if spec.get("weights") not in (None, "auto", "none"):
             self.check_local("weights", spec["weights"])
         named = dict(spec)
-        if isinstance(spec.get("name"), str):
-            named["name"] = self._own(spec["name"])
+        name = spec.get("name")
+        if isinstance(name, str):
+            named["name"] = self._own(name)
+        elif name is not None:  # or it would not be theirs
+            raise SpecError("name", f"{shown(str(name))} is no text", "Put it in quotes", name)
         for field in ("warm_start", "parameters_from"):
             if field in spec:
                 named[field] = self._earlier(field, spec[field], named.get("name"))
@@ -206,9 +212,10 @@ class Rights:
         return row
 
     def sees_job(self, row: JobRow) -> bool:
-        """Whether the caller may see a job."""
-        if row.experiment is None:
-            return self.caller.role == "administrator" or row.caller == self.caller.name
+        """Whether the caller may see a job; what somebody gave a model to look at is theirs alone."""
+        if row.experiment is None or row.kind == PREDICTION:
+            own = self.caller.role == "administrator" or row.caller == self.caller.name
+            return own and (row.experiment is None or self.sees(row.experiment))
         return self.sees(row.experiment)
 
     def commanded_job(self, id: int) -> int:

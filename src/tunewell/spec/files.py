@@ -25,7 +25,7 @@ from ruamel.yaml.scanner import ScannerError
 
 from tunewell.spec.errors import DataError, SpecError, shortened, shown
 from tunewell.spec.names import is_dataset
-from tunewell.spec.text import DEEPEST, MOST_VALUES, TOO_DEEP, TOO_MANY, check_extent, check_text
+from tunewell.spec.text import DEEPEST, MOST_VALUES, TOO_DEEP, TOO_MANY, check_extent, check_plain, check_text
 
 _LONGEST_EXPERIMENT = 100
 #: Longest name of a file and, about, longest path, in bytes.
@@ -58,6 +58,7 @@ def parse_spec(text: str, form: Literal["json", "yaml"], place: str) -> dict[str
     data = _parse_json(place, text) if form == "json" else _parse_yaml(place, text)
     if not isinstance(data, dict):
         raise SpecError(place, "it holds no mapping", "Write `field: value` lines")
+    check_plain("", data)
     return data
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 from unicodedata import category
@@ -34,6 +35,22 @@ def check_extent(field: str, value: Any) -> None:
                 raise SpecError(field, *TOO_MANY)
             parts = value.values() if isinstance(value, Mapping) else value
             waiting += [(part, depth + 1) for part in parts]
+
+
+def check_plain(field: str, value: Any) -> None:
+    """Raise `SpecError` if anywhere in `value` is what YAML knows and JSON doesn't: bytes, a date, a set.
+
+    Fields that hold texts would take bytes for one, past those who look at texts alone.
+    """
+    if isinstance(value, Mapping):
+        for name, part in value.items():
+            check_plain(field, name)
+            check_plain(f"{field}.{name}" if field else str(name), part)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            check_plain(field, part)
+    elif isinstance(value, bytes | bytearray | date | set | frozenset):
+        raise SpecError(field, f"{shown(str(value))} is no text, number or list", "Put it in quotes")
 
 
 def is_text(text: str) -> bool:
@@ -74,11 +91,15 @@ def _check(field: str, what: str, text: Any) -> None:
         raise SpecError(field, f"{told} is not valid Unicode", "Write it, or rename the file, in UTF-8")
 
 
+#: Characters that turn the text behind them round.
+_TURNS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
 def clean(text: str) -> str:
-    """Replace what can't be written, stored or shown in a text: lone surrogates, control characters."""
+    """Replace what can't be written, stored or shown in a text: lone surrogates, control characters, turns."""
     if text.isprintable():
         return text
-    return "".join("\N{REPLACEMENT CHARACTER}" if category(c) in ("Cc", "Cs") else c for c in text)
+    return "".join("\N{REPLACEMENT CHARACTER}" if category(c) in ("Cc", "Cs") or c in _TURNS else c for c in text)
 
 
 def without_colours(text: str) -> str:

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests.console import looks
 from tests.console.browser.site import Site
 from tunewell.service.types import Range, TrialFilter
 
@@ -115,3 +116,17 @@ def test_lines_fade_while_one_drags(page: Page, chart: Locator) -> None:
     assert "in." not in page.url
     page.mouse.up()
     expect(page).to_have_url(re.compile(r"in\.layers="))
+
+
+def test_over_the_largest_numbers(page: Page, site: Site) -> None:
+    """Where the values of a search lie further apart than a number can tell, a range has ends all the same."""
+    site.service.create(looks.spec("huge"))
+    for number, value in ((1, 1e308), (2, -1e308), (3, 0.5), (4, 2.0)):
+        looks.start_trial(site.service, "huge", number)
+        looks.report(site.service, "huge", number, {"accuracy": value})
+        looks.end_trial(site.service, "huge", number, value)
+    page.goto("/experiments/owner~huge")
+    drag(page, page.locator(".chart.parallel"), "accuracy", 0.5, 0.9)
+    expect(page).to_have_url(re.compile(r"in\.value="))
+    assert "Infinity" not in page.url and "NaN" not in page.url
+    expect(page.locator("#trials header")).to_contain_text("of 4 match")

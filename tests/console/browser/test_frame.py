@@ -215,6 +215,33 @@ def test_a_dialog_says_what_is_wrong_by_its_labels(page: Page, site: Site, troub
     expect(dialog.locator("[aria-invalid]")).to_have_count(0)
 
 
+def test_a_dialog_changes_what_somebody_has_changed(page: Page, site: Site) -> None:
+    """What others have changed meanwhile stays; opened again, the dialog shows it; without a change nothing is one."""
+    service = site.service
+    service.create(looks.spec("shared-limits", max_failed_trials=3))
+    page.goto("/experiments/owner~shared-limits")
+    live(page)
+    dialog, said = page.locator("#budget"), page.locator("#said")
+    page.get_by_role("button", name="Limits").click()
+    dialog.get_by_label("Trials", exact=True).fill("401")
+    service.update("shared-limits", {"objective.target": 0.99, "tags": ["theirs"], "visibility": "private"})
+    dialog.get_by_role("button", name="Change").click()
+    expect(said).to_contain_text("Changed.")
+    one = service.experiment("shared-limits")
+    assert (one.max_trials, one.objective.target, one.spec["max_failed_trials"]) == (401, 0.99, 3)
+    assert (one.tags, one.visibility) == (("theirs",), "private")
+    expect(page.locator("main")).to_contain_text("theirs")
+    page.get_by_role("button", name="Limits").click()
+    expect(dialog.get_by_label("Target")).to_have_value("0.99")
+    dialog.get_by_label("Failures allowed").fill("5")
+    dialog.get_by_role("button", name="Change").click()
+    expect(dialog).to_be_hidden()
+    assert service.experiment("shared-limits").spec["max_failed_trials"] == 5
+    page.get_by_role("button", name="Limits").click()
+    dialog.get_by_role("button", name="Change").click()
+    expect(said).to_contain_text("Nothing was changed.")
+
+
 def test_a_question_goes_with_what_it_is_about(page: Page, site: Site) -> None:
     """Where a trial ends while one is asked whether it is to be stopped, there is nothing to be asked any more."""
     service = site.service

@@ -11,6 +11,7 @@ from starlette.datastructures import FormData
 from starlette.responses import JSONResponse, RedirectResponse
 
 from tunewell.api.asked import AsCaller, JobId, Name, Number
+from tunewell.api.lanes import takes_long
 from tunewell.api.sizes import takes
 from tunewell.console.page import root
 from tunewell.display.wording import stays_ended
@@ -24,7 +25,10 @@ router = APIRouter()
 #: Bytes of a form; notes are the longest that people write.
 FORM_BYTES = 1 << 18
 #: Fields of a budget form whose values are numbers.
-_NUMBERS = ("max_trials", "max_concurrency", "max_gpus", "objective.target", "weight")
+_NUMBERS = (
+    *("max_trials", "max_concurrency", "max_gpus", "max_failed_trials", "max_trials_without_improvement"),
+    *("objective.target", "weight"),
+)
 
 
 async def form_of(request: Request) -> dict[str, str]:
@@ -96,6 +100,14 @@ def restore(request: Request, verbs: AsCaller, name: Name) -> Response:
     return done(request, f"{_own(request, name)} is back.", f"/experiments/{in_address(name)}")
 
 
+@router.post("/experiments/{name}/purge")
+@takes_long
+def purge(request: Request, verbs: AsCaller, name: Name) -> Response:
+    """Remove an experiment that is in the bin for good."""
+    verbs.purge(name)
+    return done(request, f"{_own(request, name)} is deleted for good.", "/?state=in+the+bin")
+
+
 @router.post("/experiments/{name}/trials/{number}/stop")
 def stop_trial(request: Request, verbs: AsCaller, name: Name, number: Number) -> Response:
     """Stop a trial."""
@@ -121,17 +133,21 @@ def retry(request: Request, verbs: AsCaller, name: Name, cause: Cause | None = N
 @takes(FORM_BYTES)
 async def change(request: Request, verbs: AsCaller, name: Name) -> Response:
     """Change how far an experiment goes, and what people say of it."""
+    fields = await form_of(request)
+    revision = fields.pop("revision", "")
     changes: dict[str, Any] = {}
-    for field, text in (await form_of(request)).items():
+    for field, text in fields.items():
         if field == "tags":
             changes[field] = [tag.strip() for tag in text.split(",") if tag.strip()]
         elif field in _NUMBERS:
             changes[field] = _plain(text) if text else None
         else:
             changes[field] = text or (None if field.startswith("max_") else "")
-    changed = await run_sync(lambda: verbs.update(name, changes))
+    changed = await run_sync(
+        lambda: verbs.update(name, changes, revision=int(revision) if revision.isdecimal() else None)
+    )
     stays = stays_ended(changed) if not BUDGET_FIELDS.isdisjoint(changes) else ""
-    said = f"Changed. {stays}".strip()
+    said = f"Changed. {stays}".strip() if changes else "Nothing was changed."
     return done(request, said, f"/experiments/{in_address(name)}")
 
 

@@ -17,7 +17,7 @@ from tunewell.console.rights import may_change
 from tunewell.service.types import Caller, DataSet, DataSetView, Job
 from tunewell.service.verbs import Verbs
 from tunewell.spec.errors import NotFoundError
-from tunewell.spec.names import DATASET, called_by, full_name, in_address, owner_of
+from tunewell.spec.names import DATASET, called_by, in_address, owner_of
 from tunewell.spec.states import JobState
 
 router = APIRouter()
@@ -143,18 +143,6 @@ def check_dataset(
     one = verbs.dataset(name)
     verbs.check_dataset(name, task)
     return done(request, f"{one.name} is being checked.", f"/datasets/{in_address(one.name)}")
-
-
-@router.post("/datasets/{name}/purge-experiment")
-@takes_long
-def purge_experiment(
-    request: Request, verbs: AsCaller, caller: TheCaller, name: Name, experiment: Annotated[str, Form(max_length=151)]
-) -> Response:
-    """Remove an experiment in the bin for good, because it keeps this data set from being deleted."""
-    one = verbs.dataset(name)
-    verbs.purge(experiment)
-    said = f"{called_by(caller.name, full_name(caller.name, experiment))} is deleted for good."
-    return done(request, said, f"/datasets/{in_address(one.name)}")
 
 
 @router.post("/datasets/{name}/delete")

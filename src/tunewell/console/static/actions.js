@@ -78,6 +78,20 @@ function labelOf(input) {
   return input?.labels?.[0]?.firstChild?.textContent.trim() || null;
 }
 
+/** Have a form say what is so now, and nothing of an earlier try. */
+function begin(form) {
+  form.reset();
+  allow(form);
+}
+
+/** Send what somebody has changed, and nothing else: it may be others' change that the form does not know. */
+function keepChanges(form, sent) {
+  for (const input of form.elements) {
+    const was = input.options ? [...input.options].find((one) => one.defaultSelected)?.value : input.defaultValue;
+    if (input.name && input.value === was) sent.delete(input.name);
+  }
+}
+
 /** Let a form look as if nothing in it was wrong. */
 function allow(form) {
   for (const input of form.elements) input.removeAttribute("aria-invalid");
@@ -86,7 +100,7 @@ function allow(form) {
 
 document.addEventListener(
   "beforetoggle",
-  ({ target, newState }) => newState === "open" && target.matches("form[data-act]") && allow(target),
+  ({ target, newState }) => newState === "open" && target.matches("form[data-act]") && begin(target),
   true,
 );
 
@@ -119,6 +133,7 @@ document.addEventListener("submit", async (event) => {
   event.preventDefault();
   if (form.dataset.ask && !(await confirmed(form, event.submitter?.textContent))) return;
   const button = event.submitter, sent = new URLSearchParams(new FormData(form, button));
+  if ("changes" in form.dataset) keepChanges(form, sent);
   const restore = working(button);
   const done = await act(form.action, sent, form);
   if ("acting" in document.body.dataset) onceLeft(() => (delete document.body.dataset.acting, restore()));

@@ -61,13 +61,13 @@ function rangeOf(axis) {
 function shareOf(axis, value) {
   const scale = axis.dataset.log ? Math.log : (x) => x;
   const [low, high] = [Number(axis.dataset.low), Number(axis.dataset.high)].map(scale);
-  return Math.min(1, Math.max(0, (scale(value) - low) / (high - low)));
+  return Math.min(1, Math.max(0, (scale(value) / 2 - low / 2) / (high / 2 - low / 2)));
 }
 
 function valueOf(axis, share) {
   const scale = axis.dataset.log ? Math.log : (x) => x;
   const [low, high] = [Number(axis.dataset.low), Number(axis.dataset.high)].map(scale);
-  const value = low + share * (high - low);
+  const value = low * (1 - share) + high * share; // the difference of two large numbers may be too large
   return Number((axis.dataset.log ? Math.exp(value) : value).toPrecision(4));
 }
 

@@ -36,6 +36,9 @@ function beyondOwn(node) {
   return node;
 }
 
+/** Whether an element comes up over the page when it is asked for, and is not there now. */
+const isClosed = (element) => element.popover && !element.matches(":popover-open");
+
 function isAlike(old, fresh) {
   return old.nodeType === fresh.nodeType && old.nodeName === fresh.nodeName && !old.id && !fresh.id;
 }
@@ -45,7 +48,7 @@ function alike(old, fresh) {
     if (old.data !== fresh.data) old.data = fresh.data;
     return;
   }
-  if (old.isEqualNode(fresh) || old.hasAttribute("data-keep")) return;
+  if (old.isEqualNode(fresh) || (old.hasAttribute("data-keep") && !isClosed(old))) return;
   for (const { name } of [...old.attributes]) {
     // What a person has opened stays open.
     if (!fresh.hasAttribute(name) && !(name === "open" && old.localName === "details")) old.removeAttribute(name);

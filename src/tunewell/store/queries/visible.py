@@ -8,6 +8,8 @@ from tunewell.store.tables import code, dataset, experiment, job
 
 #: In place of a user's name: somebody who sees everything.
 EVERYBODY = "*"
+#: Kind of the jobs about which nobody but their callers learns.
+PREDICTION = "predict"
 
 
 def sees(user: str) -> ColumnElement[bool]:
@@ -18,11 +20,16 @@ def sees(user: str) -> ColumnElement[bool]:
 
 
 def sees_job(user: str) -> ColumnElement[bool]:
-    """Whether a user sees a job, to which its experiment is joined, if it is about one: not one in the bin."""
+    """Whether a user sees a job, to which its experiment is joined, if it is about one: not one in the bin.
+
+    What somebody gave a model to look at is theirs alone.
+    """
     of_none = job.c.experiment_id.is_(None)
-    own = of_none if user == EVERYBODY else and_(of_none, job.c.caller == user)
     there = and_(job.c.experiment_id.is_not(None), experiment.c.deleted_at.is_(None))
-    return or_(own, and_(there, sees(user)))
+    if user == EVERYBODY:
+        return or_(of_none, there)
+    own = job.c.caller == user
+    return or_(and_(of_none, own), and_(there, sees(user), or_(job.c.kind != PREDICTION, own)))
 
 
 def sees_dataset(user: str, deleted: bool) -> ColumnElement[bool]:

@@ -70,8 +70,13 @@ def fill(service: Service) -> None:
     service.create(spec("hostile", objective={"metric": MARKUP, "goal": "maximize"}))
     service.update("hostile", {"description": MARKUP, "tags": [MARKUP], "project": MARKUP})
     trials(service, "hostile", 20, metric=MARKUP, detail=MARKUP)
-    service.create(spec(LONG))
-    trials(service, LONG, 3)
+    long = {
+        "parameters": {**SPACE, "p" * 100: {"choices": ["c" * 100, "d"]}},
+        "objective": {"metric": "m" * 100, "goal": "maximize"},
+    }
+    service.create(spec(LONG, command=["true"], **long))
+    service.update(LONG, {"description": "x" * 500, "tags": ["t" * 40]})
+    trials(service, LONG, 25, metric="m" * 100, detail="z" * 400)
     ada = service.as_caller(ADA)
     datasets(service, ada)
     ada.create(spec("secret"))

@@ -399,7 +399,7 @@ def test_broken_and_doubled_pictures(own_digits: Path, tmp_path: Path) -> None:
     assert len(Manifest.load(tmp_path / "few" / "e" / "manifest.json").splits["train"]) == 39
     for path in train[1:4]:
         path.write_bytes(path.read_bytes()[:40])
-    with pytest.raises(DataError, match="4 of 80 pictures can't be read, 3 would be left out: train/"):
+    with pytest.raises(DataError, match="4 of 80 pictures can't be read; a search leaves out 3 at most: train/"):
         prepare(spec, tmp_path / "many")
 
 

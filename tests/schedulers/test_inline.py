@@ -195,7 +195,7 @@ class Unspeakable(Exception):
     ("error", "detail"),
     [
         (Unspeakable(), "Unspeakable: (its text can't be had: LookupError)"),
-        (ValueError("caf\udce9"), "ValueError: caf\udce9"),
+        (ValueError("caf\udce9"), "ValueError: caf\N{REPLACEMENT CHARACTER}"),
         (Failed("no such cause", "why"), "Failed: 1"),
     ],
 )

@@ -63,7 +63,7 @@ def test_names_are_texts(tmp_path: Path, name: Any) -> None:
             service.add_user(user, {"role": "user", "run_code": True})
         verbs = service.as_caller(Caller(name="ada", role="user", run_code=True))
         for act in (verbs.create, verbs.check):
-            with pytest.raises(SpecError, match=r"name: .* is no text"):
+            with pytest.raises(SpecError, match=r"name: .* is not a text"):
                 act({**COMMAND, "name": name})
         assert service.experiments().items == ()
 
@@ -78,5 +78,5 @@ def test_what_is_private_is_not_named_in_bytes(tmp_path: Path, field: str) -> No
         ben.create({**COMMAND, "visibility": "private"})
         ada = service.as_caller(Caller(name="ada", role="user", run_code=True))
         for value in (b"ben/e", [b"ben/e"]):
-            with pytest.raises(SpecError, match=f"{field}: .* is no text"):
+            with pytest.raises(SpecError, match=f"{field}: .* is not a text"):
                 ada.create({**COMMAND, "name": "f", field: value})

@@ -241,8 +241,10 @@ class LocalScheduler:
                 break
             self._selector.select(min(left, TAIL_SECONDS))
         self._claims.sync()
-        for _ in range(min(len(self._events), MOST_EVENTS)):
+        handed = 0
+        while self._events and handed < MOST_EVENTS:  # what is done with one may take others away
             sink(self._events.popleft())
+            handed += 1
 
     def _in_turn(self) -> Iterator[_Attempt]:
         """Yield all attempts, beginning where the last poll has left off."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tunewell.service.types import OWNER, Caller
-from tunewell.spec.errors import ConflictError, ForbiddenError, NotFoundError, SpecError, nearest, shown
+from tunewell.spec.errors import ConflictError, ForbiddenError, NotFoundError, SpecError, nearest
 from tunewell.spec.names import HOME_OWNER, full_name, is_dataset, is_name
 from tunewell.spec.text import check_extent, check_plain
 from tunewell.store.queries.visible import EVERYBODY, PREDICTION
@@ -86,11 +86,8 @@ class Rights:
         if spec.get("weights") not in (None, "auto", "none"):
             self.check_local("weights", spec["weights"])
         named = dict(spec)
-        name = spec.get("name")
-        if isinstance(name, str):
-            named["name"] = self._own(name)
-        elif name is not None:  # or it would not be theirs
-            raise SpecError("name", f"{shown(str(name))} is no text", "Put it in quotes", name)
+        if isinstance(spec.get("name"), str):
+            named["name"] = self._own(spec["name"])
         for field in ("warm_start", "parameters_from"):
             if field in spec:
                 named[field] = self._earlier(field, spec[field], named.get("name"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping
-from datetime import date
 from pathlib import Path
 from typing import Any
 from unicodedata import category
@@ -38,7 +37,7 @@ def check_extent(field: str, value: Any) -> None:
 
 
 def check_plain(field: str, value: Any) -> None:
-    """Raise `SpecError` if anywhere in `value` is what YAML knows and JSON doesn't: bytes, a date, a set.
+    """Raise `SpecError` if there are bytes, or a set, anywhere in `value`, as YAML knows them and JSON doesn't.
 
     Fields that hold texts would take bytes for one, past those who look at texts alone.
     """
@@ -49,8 +48,8 @@ def check_plain(field: str, value: Any) -> None:
     elif isinstance(value, list | tuple):
         for part in value:
             check_plain(field, part)
-    elif isinstance(value, bytes | bytearray | date | set | frozenset):
-        raise SpecError(field, f"{shown(str(value))} is no text, number or list", "Put it in quotes")
+    elif isinstance(value, bytes | bytearray | set | frozenset):
+        raise SpecError(field, f"{shown(str(value))} is not a text, number or list", "Put it in quotes")
 
 
 def is_text(text: str) -> bool:

@@ -373,5 +373,8 @@ def test_a_form_that_is_too_old_changes_nothing(administrator: TestClient, servi
     answer = administrator.post("/experiments/owner~old/change", data=sent, headers=ACTS)
     assert (answer.status_code, answer.json()["kind"]) == (412, "stale")
     assert service.experiment("old").visibility == "private"
+    for nonsense in ("", "x", "9" * 5000, "\u0665"):
+        answer = administrator.post("/experiments/owner~old/change", data=sent | {"revision": nonsense}, headers=ACTS)
+        assert answer.status_code == 412
     fresh = sent | {"revision": str(service.experiment("old").revision)}
     assert administrator.post("/experiments/owner~old/change", data=fresh, headers=ACTS).status_code == 200

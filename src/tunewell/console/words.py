@@ -10,7 +10,6 @@ from markupsafe import Markup, escape
 
 from tunewell.spec import format
 from tunewell.spec.names import in_address
-from tunewell.spec.states import Cause
 
 #: A thin space between thousands, which no line is broken at.
 _THIN = "\u202f"
@@ -66,22 +65,6 @@ def spoken(slug: object) -> str:
     """Return a slug as words: `target_reached` → `target reached`."""
     return str(slug).replace("_", " ").replace("-", " ")
 
-
-#: Causes of failures → what to do about them.
-REMEDIES: Mapping[str, str] = {
-    Cause.GPU_OOM: "Smaller batches or pictures: lower the upper end of their ranges, or let fewer trials run at once.",
-    Cause.HOST_OOM: "Let fewer trials run at once, or give each less to hold in memory.",
-    Cause.NON_FINITE: "Mostly a learning rate that is too high: lower the upper end of its range.",
-    Cause.NO_METRIC: "The program ended without printing the metric: see its log, and how the search reads it.",
-    Cause.TIMEOUT: "Raise the time that a trial may take, or let it do less.",
-    Cause.SILENT: "It printed nothing for too long: see its log, or raise the time that it may be silent.",
-    Cause.CRASHED: "The end of the log says why.",
-    Cause.KILLED: "Somebody or something ended it: it can simply run again.",
-    Cause.NODE_LOST: "It runs again by itself, as often as attempts are allowed.",
-    Cause.DISK_FULL: "Make room on the disk, then run them again.",
-    Cause.INVALID_PARAMETERS: "The program refuses these values: narrow the ranges, or add a condition.",
-    Cause.DATA_ERROR: "See the log for the file that can't be used.",
-}
 
 FILTERS: Mapping[str, Callable[..., Any]] = {
     "thousands": thousands,

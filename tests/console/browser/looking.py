@@ -18,6 +18,16 @@ def check_looks(page: Page) -> None:
     check_narrow(page)
 
 
+def drop_picture(page: Page, name: str, data: bytes) -> None:
+    """Drop a picture where the page of results takes one."""
+    dropped = page.evaluate_handle(
+        "([bytes, name]) => { const data = new DataTransfer();"
+        " data.items.add(new File([new Uint8Array(bytes)], name, { type: 'image/png' })); return data; }",
+        [list(data), name],
+    )
+    page.dispatch_event("#try .drop", "drop", {"dataTransfer": dropped})
+
+
 def check_narrow(page: Page) -> None:
     """Check that a phone need not scroll a page sideways."""
     size = page.viewport_size

@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.console.browser.conftest import PATIENCE, Troubles
+from tests.console.browser.looking import drop_picture
 from tests.postgres import free_port
 from tests.server.serving import serving
 from tunewell.tasks.image_classification.digits import write_digits
@@ -172,12 +173,7 @@ def brush_and_go_back(page: Page) -> None:
 
 def predict(page: Page, picture: Path) -> None:
     """Drop a picture on the page, and read what the model says."""
-    dropped = page.evaluate_handle(
-        "bytes => { const data = new DataTransfer();"
-        " data.items.add(new File([new Uint8Array(bytes)], 'seven.png', { type: 'image/png' })); return data; }",
-        list(picture.read_bytes()),
-    )
-    page.dispatch_event("#try .drop", "drop", {"dataTransfer": dropped})
+    drop_picture(page, "seven.png", picture.read_bytes())
     said = page.locator("#try .prediction")
     expect(said).to_contain_text("seven.png", timeout=COMPUTING)
     expect(said.locator(".said-so")).to_contain_text("7")

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.console.browser.conftest import OpenContext
-from tests.console.browser.looking import check_looks
+from tests.console.browser.looking import check_looks, drop_picture
 from tests.console.browser.site import Site
 from tests.console.harvest import harvested
 from tunewell.service.service import Service
@@ -82,12 +82,7 @@ def test_a_dropped_picture_is_predicted(page: Page, site: Site) -> None:
     picture = min(Path(site.service.experiment("digits").spec["data"], "test", "3").iterdir())
     page.goto(PICTURES)
     page.locator("#try .drop").wait_for()
-    dropped = page.evaluate_handle(
-        "bytes => { const data = new DataTransfer();"
-        " data.items.add(new File([new Uint8Array(bytes)], 'mine.png', { type: 'image/png' })); return data; }",
-        list(picture.read_bytes()),
-    )
-    page.dispatch_event("#try .drop", "drop", {"dataTransfer": dropped})
+    drop_picture(page, "mine.png", picture.read_bytes())
     said = page.locator("#try .prediction")
     expect(said).to_contain_text("mine.png", timeout=COMPUTING)
     expect(said.locator("image")).to_be_visible()

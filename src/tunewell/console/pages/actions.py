@@ -24,6 +24,8 @@ router = APIRouter()
 
 #: Bytes of a form; notes are the longest that people write.
 FORM_BYTES = 1 << 18
+#: Digits of a revision.
+_LONGEST_REVISION = 19
 #: Fields of a budget form whose values are numbers.
 _NUMBERS = (
     *("max_trials", "max_concurrency", "max_gpus", "max_failed_trials", "max_trials_without_improvement"),
@@ -134,7 +136,7 @@ def retry(request: Request, verbs: AsCaller, name: Name, cause: Cause | None = N
 async def change(request: Request, verbs: AsCaller, name: Name) -> Response:
     """Change how far an experiment goes, and what people say of it."""
     fields = await form_of(request)
-    revision = fields.pop("revision", "")
+    revision = fields.pop("revision", None)
     changes: dict[str, Any] = {}
     for field, text in fields.items():
         if field == "tags":
@@ -144,7 +146,7 @@ async def change(request: Request, verbs: AsCaller, name: Name) -> Response:
         else:
             changes[field] = text or (None if field.startswith("max_") else "")
     changed = await run_sync(
-        lambda: verbs.update(name, changes, revision=int(revision) if revision.isdecimal() else None)
+        lambda: verbs.update(name, changes, revision=None if revision is None else _revision(revision))
     )
     stays = stays_ended(changed) if not BUDGET_FIELDS.isdisjoint(changes) else ""
     said = f"Changed. {stays}".strip() if changes else "Nothing was changed."
@@ -178,6 +180,11 @@ def _own(request: Request, name: str) -> str:
     """Return what the caller calls an experiment, which `name` may name with its owner."""
     caller: str = request.state.caller.name
     return called_by(caller, full_name(caller, name))
+
+
+def _revision(text: str) -> int:
+    """Return the revision that a form was made of; one that there never was, if it is none: such a form is too old."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < _LONGEST_REVISION else -1
 
 
 def _plain(text: str) -> Any:

@@ -11,12 +11,11 @@ from fastapi import APIRouter, Request, Response
 from tunewell.api.answers import PICTURE_POLICY, streamed
 from tunewell.api.asked import AsCaller, Name, TheCaller
 from tunewell.api.lanes import takes_long
+from tunewell.console.causes import in_words, remedy
 from tunewell.console.page import FILE, Page, packed, show
 from tunewell.console.rights import may_change
 from tunewell.console.trial_table import TrialTable
-from tunewell.console.words import REMEDIES
 from tunewell.reports.charts import picture
-from tunewell.reports.summary import CAUSES
 from tunewell.service.types import Chart, Experiment, Trial, TrialFilter
 from tunewell.service.verbs import ChartName, Verbs
 from tunewell.spec.declaration import parse_space
@@ -71,8 +70,8 @@ def experiment(request: Request, verbs: AsCaller, caller: TheCaller, name: Name)
         **_charts(verbs, name, table, over),
         "failures": overview.failures,
         "latest_failures": {cause: _latest_failure(verbs, name, cause) for cause in overview.failures},
-        "causes": CAUSES,
-        "remedies": REMEDIES,
+        "in_words": in_words,
+        "remedy": remedy,
     }
     return show(request, Page("experiment.html.j2", title, PARTS, context, follows=(one.name,)))
 

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from threading import Barrier
 from typing import Any, get_args
@@ -1367,6 +1368,20 @@ def left_by(bench: Bench) -> tuple[Any, ...]:
     return asked(bench), wishes, names, jobs, spec, len(verbs.events("e"))
 
 
+@pytest.fixture(scope="module")
+def left_undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Any, ...]]:
+    """Of a verb, what it leaves where all goes well; it is the same for all implementations."""
+
+    @cache
+    def left(verb: str) -> tuple[Any, ...]:
+        home = tmp_path_factory.mktemp("undisturbed")
+        with in_process(home, f"sqlite:///{home}/tunewell.sqlite") as bench:
+            CHANGES[verb][0](make_busy(bench).verbs, key="k")
+            return left_by(bench)
+
+    return left
+
+
 @pytest.mark.parametrize("verb", CHANGES)
 def test_a_key_does_a_thing_once(busy: Bench, verb: str) -> None:
     """Asked again under its key, nothing more is done, and the answer is the same; without a key it is a new wish."""
@@ -1393,13 +1408,10 @@ def test_a_key_is_for_one_thing(busy: Bench, verb: str) -> None:
 
 @pytest.mark.parametrize("verb", CHANGES)
 def test_a_key_does_a_thing_once_even_at_once(
-    busy: Bench, verb: str, request: pytest.FixtureRequest, tmp_path: Path, new_database: Callable[[], str]
+    busy: Bench, verb: str, left_undisturbed: Callable[[str], tuple[Any, ...]]
 ) -> None:
     """Asked several times at the same moment, a thing is done once, and all get the same answer."""
     call, _ = CHANGES[verb]
-    with IMPLEMENTATIONS[request.node.callspec.params["bench"]](tmp_path / "undisturbed", new_database()) as other:
-        call(make_busy(other).verbs, key="k")
-        expected = left_by(other)
     together = Barrier(8)
 
     def ask(_: int) -> Any:
@@ -1409,7 +1421,7 @@ def test_a_key_does_a_thing_once_even_at_once(
     with ThreadPoolExecutor(8) as pool:
         first, *others = pool.map(ask, range(8))
     assert others == [first] * 7
-    assert left_by(busy) == expected
+    assert left_by(busy) == left_undisturbed(verb)
 
 
 def test_new_names_at_once(bench: Bench) -> None:
@@ -1440,18 +1452,10 @@ def test_what_was_restored_once_was_restored(busy: Bench) -> None:
 @pytest.mark.parametrize("fault", [Fault.ERROR, Fault.TIME_OUT, Fault.DONE_THEN_ERROR])
 @pytest.mark.parametrize("verb", CHANGES)
 def test_an_answer_that_was_lost(
-    busy: Bench,
-    verb: str,
-    fault: Fault,
-    request: pytest.FixtureRequest,
-    tmp_path: Path,
-    new_database: Callable[[], str],
+    busy: Bench, verb: str, fault: Fault, left_undisturbed: Callable[[str], tuple[Any, ...]]
 ) -> None:
     """Asked again under its key after any failure of the store, a thing has been done once in the end."""
     call, _ = CHANGES[verb]
-    with IMPLEMENTATIONS[request.node.callspec.params["bench"]](tmp_path / "undisturbed", new_database()) as other:
-        call(make_busy(other).verbs, key="k")
-        expected = left_by(other)
     faults = Faults({1: fault, 3: fault}, on=["transaction"])
     busy.service.store = faulty(busy.service.store, faults)
     for _ in range(4):
@@ -1462,7 +1466,7 @@ def test_an_answer_that_was_lost(
         pytest.fail("it never succeeded")
     assert faults.happened[fault] >= 1
     faults.active = False
-    assert left_by(busy) == expected
+    assert left_by(busy) == left_undisturbed(verb)
 
 
 def test_a_wish_that_was_refused_may_be_repeated(busy: Bench) -> None:

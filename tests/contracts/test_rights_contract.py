@@ -189,7 +189,7 @@ def called(call: Callable[[], Any]) -> str:
 
 def arranged(bench: Bench, name: str, visibility: Visibility) -> int:
     """Record a data set of the owner's, and an experiment with two trials and a job, whose number is returned."""
-    verbs = bench.as_caller(OWNER)
+    verbs = bench.service.as_caller(OWNER)
     verbs.create({**SPEC, "name": name})
     verbs.update(name, {"visibility": visibility})
     folder = DataSetRow(0, f"ada/{name}", "ada", visibility, "0" * 64, "", 1, 1, None, 1.0, None)
@@ -220,9 +220,9 @@ def test_who_may_do_what(bench: Bench, verb: str) -> None:
             job = arranged(bench, name, visibility)
             if right is Right.COMMAND_BIN:
                 bench.end(f"ada/{name}")
-                bench.as_caller(OWNER).delete(name)
+                bench.service.as_caller(OWNER).delete(name)
             if right is Right.OWN_BIN:
-                bench.as_caller(OWNER).delete_dataset(name)
+                bench.service.as_caller(OWNER).delete_dataset(name)
             verbs = bench.as_caller(caller)
             found[name] = called(lambda: call(verbs, f"ada/{name}", job))  # noqa: B023 - called at once
             expected[name] = outcome(right, role, visibility)

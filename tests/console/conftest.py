@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.console import looks
+from tests.console.harvest import harvest
 from tests.console.serving import browser
+from tests.made_once import made_once
 from tunewell.service.service import Service
 
 
@@ -34,6 +37,13 @@ def searches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         looks.fill(service)
         with service.home.lock("running"), service.home.lock("paused"):
             yield service
+
+
+@pytest.fixture(scope="session")
+def harvest_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home of this process with searches over real pictures that have run; see `harvest`."""
+    own = tmp_path_factory.mktemp("harvest") / "home"
+    return Path(shutil.copytree(made_once(tmp_path_factory, "harvest", harvest) / "home", own))
 
 
 Look = Callable[..., TestClient]

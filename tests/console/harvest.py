@@ -1,9 +1,8 @@
-"""Small searches over real pictures that have run and were evaluated, in one home for all tests of a process."""
+"""Small searches over real pictures that have run and were evaluated."""
 
 from __future__ import annotations
 
 import shutil
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,8 @@ HOSTILE = "<img src=x onerror=alert(1)>\"'&"
 DIGITS: dict[str, Any] = {"epochs": 2, "image_size": 32}
 
 
-@cache
-def harvested(base: Path) -> Path:
-    """Return a home in a folder, with the searches `digits`, `scenes`, `labels` (not evaluated) and `command`."""
-    folder = base / "harvest"
+def harvest(folder: Path) -> None:
+    """Make a home in a folder, with the searches `digits`, `scenes`, `labels` (not evaluated) and `command`."""
     write_digits(folder / "digits")
     _write_labels(folder / "labels", folder / "digits")
     _make_hostile(folder / "digits")
@@ -36,7 +33,6 @@ def harvested(base: Path) -> Path:
         for name in ("digits", "scenes"):
             job = service.carry_out(service.evaluate(name).id)
             assert job.state == "succeeded", job.detail
-    return folder / "home"
 
 
 def _specs(folder: Path) -> list[dict[str, Any]]:

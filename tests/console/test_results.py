@@ -12,7 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.console import looks
-from tests.console.harvest import HOSTILE, harvested
+from tests.console.harvest import HOSTILE
 from tests.console.markup import Document, parse
 from tests.console.serving import ACTS, SENDS, browser
 from tunewell.service.service import Service
@@ -24,9 +24,9 @@ OBJECTS = "/experiments/owner~scenes/results"
 
 
 @pytest.fixture(scope="module")
-def harvest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def harvest(harvest_home: Path) -> Iterator[Service]:
     """A home with searches that have run."""
-    with Service(harvested(tmp_path_factory.getbasetemp())) as service:
+    with Service(harvest_home) as service:
         yield service
 
 

@@ -13,7 +13,6 @@ from playwright.sync_api import Page, expect
 from tests.console.browser.conftest import OpenContext
 from tests.console.browser.looking import check_looks, drop_picture
 from tests.console.browser.site import Site
-from tests.console.harvest import harvested
 from tunewell.service.service import Service
 
 PICTURES, OBJECTS = "/experiments/owner~digits/results", "/experiments/owner~scenes/results"
@@ -22,9 +21,9 @@ COMPUTING = 150_000
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(harvest_home: Path) -> Iterator[Site]:
     """A server over a home with searches that have run, and a controller that does what is asked for."""
-    with Service(harvested(tmp_path_factory.getbasetemp())) as service:
+    with Service(harvest_home) as service:
         stop = threading.Event()
         controller = threading.Thread(target=service.run_all, args=(stop,))
         controller.start()

@@ -63,13 +63,18 @@ class Trained:
 
 def prepare(home: Path, task: str = "object-detection", data: Path | None = None, **fields: Any) -> Trained:
     """Write small pictures and prepare an experiment on them in the folder `home`."""
-    data = data or write_coco(home / "data", make_scenes(SPLITS))
+    data = data or write_coco(prepared(home).data, make_scenes(SPLITS))
     raw = {"name": "e", "task": task, "data": str(data), "weights": "none", "parameters": {"image_size": [64, 48]}}
     spec = parse_spec(task_for(raw).complete({**raw, **fields}))
     task_for(raw).prepare(
         spec, task_for(raw).space(spec, Capacity(())), home / "e", home / "cache", lambda what, done, total: None
     )
-    return Trained(data, home / "e")
+    return Trained(data, prepared(home).folder)
+
+
+def prepared(home: Path) -> Trained:
+    """Return the experiment that `prepare` has made in the folder `home`, on pictures of its own."""
+    return Trained(home / "data", home / "e")
 
 
 def lenient(model: Path, folder: Path, threshold: float = 0.1) -> Path:

@@ -88,7 +88,7 @@ COMMANDS: dict[str, tuple[str, Any, int]] = {
     "import_table": ("/imports", {"spec": {**SPEC, "name": "old"}, "table": "x,accuracy\n0.5,0.9\n"}, 201),
 }
 #: Those that are tested by themselves, below or in the module of their own: what they need is not here.
-ELSEWHERE = {"update", "check_data", "job_artifact", "delete", "purge", "predict", "model_files"}
+ELSEWHERE = {"compare", "update", "check_data", "job_artifact", "delete", "purge", "predict", "model_files"}
 OF_STORAGE = {
     *("create_upload", "upload", "put_part", "finish_upload", "abandon_upload"),
     *("add_code", "code", "code_files", "find_content"),

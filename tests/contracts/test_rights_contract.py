@@ -103,6 +103,7 @@ VERBS: Mapping[str, tuple[Right, Callable[[Any, str, int], Any]]] = {
     "delete_dataset": (Right.COMMAND, lambda v, e, job: v.delete_dataset(e)),
     "restore_dataset": (Right.OWN_BIN, lambda v, e, job: v.restore_dataset(e)),
     "experiment": (Right.SEE, lambda v, e, job: v.experiment(e)),
+    "compare": (Right.SEE, lambda v, e, job: v.compare([e, "ada/team-viewer"])),
     "result": (Right.SEE, lambda v, e, job: v.result(e)),
     "top": (Right.SEE, lambda v, e, job: v.top(e)),
     "overview": (Right.SEE, lambda v, e, job: v.overview(e)),

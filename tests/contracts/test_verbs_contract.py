@@ -188,6 +188,7 @@ OF_ONE = {
     "finalists": lambda verbs, name: verbs.finalists(name),
     "models": lambda verbs, name: verbs.models(name),
     "jobs": lambda verbs, name: verbs.jobs(experiment=name),
+    "compare": lambda verbs, name: verbs.compare(["e", name]),
     "update": lambda verbs, name: verbs.update(name, {"max_trials": 5}),
     "clone": lambda verbs, name: verbs.clone(name),
     "delete": lambda verbs, name: verbs.delete(name),

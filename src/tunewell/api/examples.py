@@ -157,6 +157,20 @@ _OPTION = {
 }
 _ESTIMATE = {"seconds": 3025.0, "trial_seconds": 302.5, "experiment": "ada/signs"}
 
+_IMPORTANCE = {"parameter": "learning_rate", "share": 0.62, "low": 0.51, "high": 0.7}
+_COMPARED_DATA = {"name": "ada/signs", "sha256": _SHA256, "unit": "picture", "items": {"train": 1650, "val": 412}}
+_PROGRESS = {"trial": 7, "elapsed_seconds": 2114.0, "value": 0.943}
+_COMPARED = {
+    "experiment": _EXPERIMENT,
+    "best_parameters": _PARAMETERS,
+    "importances": [_IMPORTANCE],
+    "data": _COMPARED_DATA,
+    "progress": [_PROGRESS],
+    "progress_over_time": [_PROGRESS],
+    "last_trial": 17,
+}
+_COMPARED_FIELD = {"name": "max_trials", "values": [20, 50], "differs": True}
+
 #: Name of a type → an example of it.
 EXAMPLES: dict[str, Any] = {
     "Algorithm": {"name": "bayesian", "description": "Learns from every trial.", "options": [_OPTION]},
@@ -177,7 +191,19 @@ EXAMPLES: dict[str, Any] = {
     "Capacity": {"nodes": [_NODE], "elsewhere": {}},
     "Changed": _CHANGED,
     "Changes": {"version": 812, "items": [_CHANGED]},
-    "ParameterImportance": {"parameter": "learning_rate", "share": 0.62, "low": 0.51, "high": 0.7},
+    "ParameterImportance": _IMPORTANCE,
+    "Progress": _PROGRESS,
+    "ComparedData": _COMPARED_DATA,
+    "ComparedExperiment": _COMPARED,
+    "ComparedField": _COMPARED_FIELD,
+    "ExperimentComparison": {
+        "experiments": [_COMPARED, {**_COMPARED, "experiment": {**_EXPERIMENT, "name": "ada/signs-2"}}],
+        "comparable": True,
+        "notes": ["B has not ended: the best so far may still change."],
+        "fields": [_COMPARED_FIELD],
+        "space": [{"name": "batch_size", "values": ["16 | 32 | 64", "32 | 64"], "differs": True}],
+        "best": [{"name": "batch_size", "values": [32, 32], "differs": False}],
+    },
     "Chart": {
         "title": "Value of each trial",
         "caption": "The line is the best so far.",

@@ -6,7 +6,21 @@ from importlib import metadata
 
 import typer
 
-from tunewell.cli import after, database, datasets, demo, import_, inspect, login, program, search, serve, steer, users
+from tunewell.cli import (
+    after,
+    compare,
+    database,
+    datasets,
+    demo,
+    import_,
+    inspect,
+    login,
+    program,
+    search,
+    serve,
+    steer,
+    users,
+)
 from tunewell.service.following import JobFailed
 from tunewell.spec.errors import UserError
 from tunewell.spec.states import Cause
@@ -26,6 +40,7 @@ app.command("check")(search.check)
 app.command("import")(import_.import_)
 app.command("list")(inspect.list_)
 app.command("show")(inspect.show)
+app.command("compare")(compare.compare)
 app.command("logs")(inspect.logs)
 app.command("stop")(inspect.stop)
 app.command("pause")(inspect.pause)

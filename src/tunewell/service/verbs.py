@@ -39,6 +39,7 @@ from tunewell.service.types import (
     Evaluation,
     Event,
     Experiment,
+    ExperimentComparison,
     ExperimentSummary,
     ExportedTrial,
     Finalist,
@@ -198,6 +199,13 @@ class Verbs(StorageVerbs, Protocol):
 
     def experiment(self, name: str) -> Experiment:
         """Return an experiment."""
+
+    def compare(self, names: Sequence[str]) -> ExperimentComparison:
+        """Return two to five experiments side by side: what differs in them, and what came of each.
+
+        Raises:
+            ArgumentError: they are fewer or more, or one of them is named twice.
+        """
 
     def result(self, name: str) -> SearchResult:
         """Return what a search has brought so far."""

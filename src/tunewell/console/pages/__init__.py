@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tunewell.console.pages import (
     actions,
+    compare,
     dataset,
     datasets,
     entrance,
@@ -21,6 +22,7 @@ from tunewell.console.pages import (
 ROUTERS = (
     experiments.router,
     experiment.router,
+    compare.router,
     new_search.router,
     trial.router,
     results.router,

@@ -8,6 +8,13 @@ not on that is told it as from the home. Values of `environment` are in none of 
 from __future__ import annotations
 
 from tunewell.service.types.base import OWNER, Caller, JsonObject, Moment, NoFlag, Page, Wire, rfc3339
+from tunewell.service.types.comparison import (
+    ComparedData,
+    ComparedExperiment,
+    ComparedField,
+    ExperimentComparison,
+    Progress,
+)
 from tunewell.service.types.experiments import (
     Checked,
     Clone,
@@ -92,6 +99,9 @@ __all__ = [
     "Clone",
     "Code",
     "CodeFile",
+    "ComparedData",
+    "ComparedExperiment",
+    "ComparedField",
     "Comparison",
     "Content",
     "DataFindings",
@@ -102,6 +112,7 @@ __all__ = [
     "Evaluation",
     "Event",
     "Experiment",
+    "ExperimentComparison",
     "ExperimentSummary",
     "ExportedTrial",
     "Figures",
@@ -129,6 +140,7 @@ __all__ = [
     "Page",
     "Parameter",
     "ParameterImportance",
+    "Progress",
     "Queue",
     "QueueEntry",
     "Range",

@@ -49,6 +49,7 @@ READS: dict[str, tuple[str, Any]] = {
     "queue": ("/queue", types.Queue),
     "experiments_in_bin": ("/bin?owner=owner", Page[types.ExperimentSummary]),
     "me": ("/me", types.Me),
+    "usage": ("/usage?month=2026-03", Page[types.UserUsage]),
     "users": ("/users", Page[types.User]),
     "user": ("/users/owner", types.User),
     "tokens": ("/tokens", Page[types.Token]),

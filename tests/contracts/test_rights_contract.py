@@ -73,6 +73,7 @@ VERBS: Mapping[str, tuple[Right, Callable[[Any, str, int], Any]]] = {
     "resources": (Right.NONE, lambda v, e, job: v.resources()),
     "queue": (Right.NONE, lambda v, e, job: v.queue()),
     "version": (Right.NONE, lambda v, e, job: v.version()),
+    "usage": (Right.NONE, lambda v, e, job: v.usage()),
     "me": (Right.NONE, lambda v, e, job: v.me()),
     "tokens": (Right.NONE, lambda v, e, job: v.tokens()),
     "create_token": (Right.NONE, lambda v, e, job: v.create_token("laptop")),

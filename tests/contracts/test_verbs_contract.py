@@ -156,6 +156,7 @@ READS: Mapping[str, Callable[[Verbs], Any]] = {
     "algorithms": lambda verbs: verbs.algorithms(),
     "queue": lambda verbs: verbs.queue(),
     "resources": lambda verbs: verbs.resources(),
+    "usage": lambda verbs: verbs.usage(),
     "me": lambda verbs: verbs.me(),
     "users": lambda verbs: verbs.users(),
     "user": lambda verbs: verbs.user("owner"),

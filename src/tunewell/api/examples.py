@@ -117,10 +117,12 @@ _GPU = {"device": "0", "name": "NVIDIA H100", "memory_bytes": 85899345920}
 _USED = {
     "owner": "ada",
     "experiment": "ada/signs",
+    "trial": 18,
     "job": None,
-    "attempts": 2,
+    "since": _MOMENT,
     "cpus": 4.0,
     "gpus": 1,
+    "devices": ["0"],
     "memory_bytes": 8589934592,
 }
 _NODE = {
@@ -133,7 +135,15 @@ _NODE = {
     "free_gpus": ["0"],
     "used": [_USED],
 }
-_QUEUED = {"experiment": "ada/signs", "job": None, "owner": "ada", "place": 1, "running": 2, "waits_for": _WAITS_FOR}
+_QUEUED = {
+    "experiment": "ada/signs",
+    "job": None,
+    "owner": "ada",
+    "place": 1,
+    "running": 2,
+    "weight": 1.0,
+    "waits_for": _WAITS_FOR,
+}
 _ME: dict[str, Any] = {"name": "ada", "role": "user", "run_code": True, "weight": 1.0, "quota": {"gpus": 2}}
 _TOKEN = {
     "id": 4,
@@ -395,5 +405,11 @@ EXAMPLES: dict[str, Any] = {
     "Used": _USED,
     "UsedDataSet": {"name": "ada/signs", "sha256": _SHA256},
     "User": {**_ME, "created_at": _MOMENT, "disabled_at": None, "notes": []},
+    "UserUsage": {
+        "user": "ada",
+        "month": "2026-03",
+        "used": {"running": 2, "cpus": 4.0, "gpus": 1, "disk_bytes": 40894464, "cpu_hours": 5.0, "gpu_hours": 1.5},
+        "quota": {"gpus": 2, "gpu_hours": 100.0},
+    },
     "WaitsFor": _WAITS_FOR,
 }

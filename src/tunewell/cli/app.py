@@ -16,6 +16,7 @@ from tunewell.cli import (
     inspect,
     login,
     program,
+    resources,
     search,
     serve,
     steer,
@@ -50,7 +51,9 @@ app.command("set")(steer.set_)
 app.command("add")(steer.add)
 app.command("delete")(steer.delete)
 app.command("restore")(steer.restore)
-app.command("queue")(inspect.queue)
+app.command("queue")(resources.queue)
+app.command("resources")(resources.resources)
+app.command("usage")(resources.usage)
 app.command("jobs")(inspect.jobs)
 app.command("controller")(search.controller)
 app.command("serve")(serve.serve)

@@ -17,6 +17,11 @@ class PeopleClient(Asking):
     def me(self) -> types.Me:
         return self._get(types.Me, "/me")
 
+    def usage(
+        self, *, month: str | None = None, cursor: str | None = None, limit: int = verbs.PAGE
+    ) -> Page[types.UserUsage]:
+        return self._get(Page[types.UserUsage], "/usage", month=month, cursor=cursor, limit=limit)
+
     def users(self, *, cursor: str | None = None, limit: int = verbs.PAGE) -> Page[types.User]:
         return self._get(Page[types.User], "/users", cursor=cursor, limit=limit)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -59,7 +58,7 @@ def value_text(value: Any) -> str:
 
 def field_text(name: str, value: Any) -> str:
     """Return the value of a field of a spec on one line; see `value_text`."""
-    return shlex.join(map(str, value)) if name == "command" and value else value_text(value)
+    return " ".join(map(str, value)) if name == "command" and value else value_text(value)
 
 
 def subject_text(experiment: Experiment, joint: str) -> str:

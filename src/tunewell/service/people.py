@@ -11,14 +11,14 @@ from typing import Any, get_args
 
 from tunewell.service.idempotency import Asked, once
 from tunewell.service.lists import bad_cursor, checked_limit
-from tunewell.service.machines import used_by
 from tunewell.service.proofs import LINK_SECONDS, checksum, new_secret
 from tunewell.service.types import AuditEntry, Caller, JsonObject, Me, NewToken, Page, SignInLink, Token, User
+from tunewell.service.usage import used_now
 from tunewell.service.wire import moment
 from tunewell.spec.errors import ConflictError, ForbiddenError, NotFoundError, SpecError, nearest, shown
 from tunewell.spec.names import HOME_OWNER, Role, is_user_name
 from tunewell.spec.problems import Problems
-from tunewell.spec.quota import STORED, amount, month_of, parse_quota
+from tunewell.spec.quota import STORED, amount, parse_quota
 from tunewell.store.rows import TokenRow, UserRow
 from tunewell.store.store import Store
 from tunewell.store.transaction import Transaction
@@ -35,20 +35,8 @@ def me(store: Store, caller: Caller) -> Me:
     if row is None and caller.name != HOME_OWNER:
         raise NotFoundError(f"There is no user '{caller.name}'.")
     weight, quota = (row.weight, row.quota) if row is not None else (1.0, {})
-    used = _used(store, caller.name, row.disk_bytes if row is not None else 0)
+    used = used_now(store, caller.name, row)
     return Me(name=caller.name, role=caller.role, run_code=caller.run_code, weight=weight, quota=quota, used=used)
-
-
-def _used(store: Store, name: str, of_experiments: int) -> dict[str, float]:
-    """Return what a user has of everything that a quota can limit; `of_experiments` are bytes on the disk."""
-    month = month_of(time.time())
-    spent = next((row for row in store.usage(month) if row.owner == name), None)
-    return {
-        **used_by(store, name),
-        "disk_bytes": of_experiments + store.stored_bytes(name),
-        "cpu_hours": spent.cpu_seconds / 3600 if spent is not None else 0.0,
-        "gpu_hours": spent.gpu_seconds / 3600 if spent is not None else 0.0,
-    }
 
 
 # Users ------------------------------------------------------------------------------------------------------
@@ -62,6 +50,11 @@ def users(store: Store, cursor: str | None, limit: int) -> Page[User]:
     rows = store.users(cursor or "", checked_limit(limit) + 1)
     more = len(rows) > limit
     return Page[User](items=tuple(map(_user, rows[:limit])), next=rows[limit - 1].name if more else None)
+
+
+def only(store: Store, name: str) -> Page[User]:
+    """Return one user as a list of users."""
+    return Page[User](items=(user(store, name),))
 
 
 def user(store: Store, name: str) -> User:
@@ -282,7 +275,7 @@ def _seconds(when: datetime | None) -> float | None:
 
 def _exceeded(store: Store, row: UserRow) -> tuple[str, ...]:
     """Return sentences on the limits of a user that are below what is used now."""
-    used = _used(store, row.name, row.disk_bytes)
+    used = used_now(store, row.name, row)
     over = ((name, used[name], limit) for name, limit in row.quota.items() if used[name] > limit)
     return tuple(
         f"{row.name} has {amount(name, now)} now ({name}) and may have {amount(name, limit)}: what runs goes on, and "

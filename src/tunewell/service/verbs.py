@@ -70,6 +70,7 @@ from tunewell.service.types import (
     TrialPage,
     TrialResult,
     User,
+    UserUsage,
 )
 from tunewell.spec.names import ExperimentOrder
 from tunewell.spec.states import Cause, ExperimentState, JobState
@@ -542,6 +543,12 @@ class Verbs(StorageVerbs, Protocol):
 
     def me(self) -> Me:
         """Return the caller as a user."""
+
+    def usage(self, *, month: str | None = None, cursor: str | None = None, limit: int = PAGE) -> Page[UserUsage]:
+        """Return what users have used in a calendar month (`2026-03`, UTC; None: this one), and may have, by name.
+
+        Administrators see everybody, all others themselves.
+        """
 
     def users(self, *, cursor: str | None = None, limit: int = PAGE) -> Page[User]:
         """Return the users by name. This and the verbs up to `sign_in_link` are for administrators."""

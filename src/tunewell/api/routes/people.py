@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from tunewell.api.asked import AsCaller, Cursor, Key, Limit, TheCaller
 from tunewell.service.people import check_user_name
-from tunewell.service.types import AuditEntry, Me, NewToken, Page, SignInLink, Token, User
+from tunewell.service.types import AuditEntry, Me, NewToken, Page, SignInLink, Token, User, UserUsage
 from tunewell.service.verbs import PAGE
 from tunewell.spec.errors import UserError
 from tunewell.spec.names import Role
@@ -81,6 +81,20 @@ class TokenAsked(BaseModel):
 def me(verbs: AsCaller) -> Me:
     """Return the caller as a user: role, rights and quota."""
     return verbs.me()
+
+
+@router.get("/usage", summary="Read what users have used in a month")
+def usage(
+    verbs: AsCaller,
+    month: Annotated[
+        str | None,
+        Query(description="`2026-03`, UTC; default: the present one.", max_length=100, pattern=r"^[^\x00]*$"),
+    ] = None,
+    cursor: Cursor = None,
+    limit: Limit = PAGE,
+) -> Page[UserUsage]:
+    """Return what users have used, and may have, by name: administrators see everybody, others themselves."""
+    return verbs.usage(month=month, cursor=cursor, limit=limit)
 
 
 # Users ----------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from tunewell.service import people, types, verbs
+from tunewell.service import people, types, usage, verbs
 from tunewell.service.idempotency import Asked
 from tunewell.service.parts.part import Part
 from tunewell.service.types import Page
@@ -20,6 +20,14 @@ class PeoplePart(Part):
     def me(self) -> types.Me:
         """See `Verbs.me`."""
         return people.me(self.store, self.caller)
+
+    def usage(
+        self, *, month: str | None = None, cursor: str | None = None, limit: int = verbs.PAGE
+    ) -> Page[types.UserUsage]:
+        """See `Verbs.usage`."""
+        everybody = self.caller.role == "administrator"
+        found = people.users(self.store, cursor, limit) if everybody else people.only(self.store, self.caller.name)
+        return Page[types.UserUsage](items=usage.usage(self.store, found.items, month), next=found.next)
 
     def users(self, *, cursor: str | None = None, limit: int = verbs.PAGE) -> Page[types.User]:
         """See `Verbs.users`."""

@@ -33,7 +33,7 @@ from tunewell.service.types.experiments import (
     WaitsFor,
 )
 from tunewell.service.types.jobs import Job, JobKind
-from tunewell.service.types.people import Account, AuditEntry, Me, NewToken, SignInLink, Token, User
+from tunewell.service.types.people import Account, AuditEntry, Me, NewToken, SignInLink, Token, User, UserUsage
 from tunewell.service.types.results import (
     Chart,
     Evaluation,
@@ -165,6 +165,7 @@ __all__ = [
     "Used",
     "UsedDataSet",
     "User",
+    "UserUsage",
     "WaitsFor",
     "Wire",
     "rfc3339",

@@ -107,16 +107,20 @@ class Gpu(Wire):
 
 
 class Used(Wire):
-    """What runs for one experiment, or as one job, on one machine, and what it takes of it."""
+    """An attempt that runs, and what it takes of its machine."""
 
     #: The user, and the experiment that it is about; None: there is none, or the caller may not see it.
     owner: str | None
     experiment: str | None
-    #: Number of the job; None: it is trials of the experiment.
+    #: Number of the trial, or of the job; None: it is the other one, or the caller may not see it.
+    trial: int | None
     job: int | None
-    attempts: int
+    #: When it was started; None: that is not known, or the caller may not see it.
+    since: Moment | None
     cpus: float
     gpus: int
+    #: Which GPUs, as far as that is known.
+    devices: tuple[str, ...] = ()
     memory_bytes: int
 
 
@@ -157,6 +161,8 @@ class QueueEntry(Wire):
     place: int | None
     #: How many of its attempts run.
     running: int
+    #: Of an experiment: its share of what its owner gets, in proportion to those of the owner's others.
+    weight: float | None
     waits_for: WaitsFor
 
 

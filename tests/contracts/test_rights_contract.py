@@ -70,6 +70,7 @@ VERBS: Mapping[str, tuple[Right, Callable[[Any, str, int], Any]]] = {
     "tasks": (Right.NONE, lambda v, e, job: v.tasks()),
     "network": (Right.NONE, lambda v, e, job: v.network("resnet18")),
     "algorithms": (Right.NONE, lambda v, e, job: v.algorithms()),
+    "about": (Right.NONE, lambda v, e, job: v.about()),
     "resources": (Right.NONE, lambda v, e, job: v.resources()),
     "queue": (Right.NONE, lambda v, e, job: v.queue()),
     "version": (Right.NONE, lambda v, e, job: v.version()),

@@ -155,6 +155,7 @@ READS: Mapping[str, Callable[[Verbs], Any]] = {
     "network": lambda verbs: verbs.network("resnet18"),
     "algorithms": lambda verbs: verbs.algorithms(),
     "queue": lambda verbs: verbs.queue(),
+    "about": lambda verbs: verbs.about(),
     "resources": lambda verbs: verbs.resources(),
     "usage": lambda verbs: verbs.usage(),
     "me": lambda verbs: verbs.me(),

@@ -183,6 +183,19 @@ _COMPARED_FIELD = {"name": "max_trials", "values": [20, 50], "differs": True}
 
 #: Name of a type → an example of it.
 EXAMPLES: dict[str, Any] = {
+    "About": {
+        "version": "0.1.0",
+        "database": "postgresql",
+        "takes_functions": False,
+        "upload_bytes": 107374182400,
+        "uploads": 100,
+        "upload_seconds": 86400.0,
+        "bin_seconds": 2592000.0,
+        "dataset_bytes": 536870912000,
+        "dataset_files": 500000,
+        "code_bytes": 524288000,
+        "code_files": 20000,
+    },
     "Algorithm": {"name": "bayesian", "description": "Learns from every trial.", "options": [_OPTION]},
     "AlgorithmOption": _OPTION,
     "Artifact": {"path": "plots/loss.png", "size_bytes": 20480, "modified_at": _LATER},

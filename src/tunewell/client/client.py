@@ -420,6 +420,9 @@ class Client(StorageClient, PeopleClient, Verbs):
     def queue(self) -> types.Queue:
         return self._get(types.Queue, "/queue")
 
+    def about(self) -> types.About:
+        return self._get(types.About, "/about")
+
     def resources(self) -> types.Capacity:
         return self._get(types.Capacity, "/resources")
 

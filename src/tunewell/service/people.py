@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, get_args
 
-from tunewell.service.idempotency import Asked, once
+from tunewell.service.idempotency import Asked, once, settled
 from tunewell.service.lists import bad_cursor, checked_limit
 from tunewell.service.proofs import LINK_SECONDS, checksum, new_secret
 from tunewell.service.types import AuditEntry, Caller, JsonObject, Me, NewToken, Page, SignInLink, Token, User
@@ -23,6 +24,8 @@ from tunewell.store.rows import TokenRow, UserRow
 from tunewell.store.store import Store
 from tunewell.store.transaction import Transaction
 
+#: What an entry of the log may be called: a verb, or the method of a request that has none.
+_VERB = re.compile(r"[A-Za-z_]{1,50}")
 #: Longest label of a token, in characters.
 _LONGEST_LABEL = 100
 #: The largest id that a database has.
@@ -119,10 +122,14 @@ def sign_in_link(store: Store, name: str, asked: Asked) -> SignInLink:
     """Make a link that begins a session of a user, once; those made before begin none any more."""
     secret, now = new_secret("link"), time.time()
     _check_enabled(_account(store, name))
-    with store.transaction() as tx:
+
+    def act(tx: Transaction) -> int:
         tx.revoke_tokens(name, kind="link", now=now)
-        tx.add_token(name, "link", checksum(secret), expires_at=now + LINK_SECONDS, now=now)
+        id = tx.add_token(name, "link", checksum(secret), expires_at=now + LINK_SECONDS, now=now)
         _note(tx, asked, name)
+        return id
+
+    _tell_once(store, asked, act)
     return SignInLink(user=name, secret=secret, expires_at=moment(now + LINK_SECONDS))
 
 
@@ -147,11 +154,37 @@ def create_token(store: Store, owner: str, label: str, expires_at: datetime | No
         raise SpecError("expires_at", "it is over already", "Give a moment to come, or none", str(expires_at))
     _check_enabled(_account(store, owner))
     secret = new_secret("token")
-    with store.transaction() as tx:
+
+    def act(tx: Transaction) -> int:
         id = tx.add_token(owner, "token", checksum(secret), label, until, now)
         _note(tx, asked, owner)
+        return id
+
+    id = _tell_once(store, asked, act)
     row = TokenRow(id, owner, "token", "", label, now, until, None, None)
     return NewToken(token=_token(row), secret=secret)
+
+
+def _tell_once(store: Store, asked: Asked, act: Callable[[Transaction], int]) -> int:
+    """Make what has a secret, and return its id; under a key that was used for it, raise `ConflictError`.
+
+    The secret is on no record, so it can't be told again.
+    """
+    made = -1
+
+    def add(tx: Transaction) -> JsonObject:
+        nonlocal made
+        made = act(tx)
+        return {"id": made}
+
+    id: int = settled(store, asked, lambda: once(store, asked, add))["id"]
+    if id != made:
+        raise ConflictError(
+            "it was made before, and its secret is told once",
+            remedy="If the secret is lost, make another one under a new key",
+            kind="told-once",
+        )
+    return id
 
 
 def revoke_token(store: Store, id: int, asked: Asked) -> None:
@@ -172,11 +205,13 @@ def revoke_token(store: Store, id: int, asked: Asked) -> None:
 # The log ----------------------------------------------------------------------------------------------------
 
 
-def audit(store: Store, caller: str | None, cursor: str | None, limit: int) -> Page[AuditEntry]:
+def audit(store: Store, caller: str | None, verb: str | None, cursor: str | None, limit: int) -> Page[AuditEntry]:
     """Return the log of who has changed what, the latest first."""
     if caller is not None and caller != "" and not is_user_name(caller):
         raise NotFoundError(f"There is no user {shown(caller)}.")
-    rows = store.audits(_before(cursor), checked_limit(limit) + 1, caller)
+    if verb is not None and not _VERB.fullmatch(verb):
+        raise SpecError("verb", f"{shown(verb)} is no verb", "Give one as the log has it, such as create", verb)
+    rows = store.audits(_before(cursor), checked_limit(limit) + 1, caller, verb)
     entries = tuple(
         AuditEntry(
             id=row.id,

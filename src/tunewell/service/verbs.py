@@ -28,6 +28,7 @@ from typing import Any, Literal, Protocol
 from tunewell.service.storage_verbs import StorageVerbs
 from tunewell.service.types import (
     EVERY_TRIAL,
+    About,
     Algorithm,
     Artifact,
     AuditEntry,
@@ -535,11 +536,15 @@ class Verbs(StorageVerbs, Protocol):
     def queue(self) -> Queue:
         """Return what has something to start and does not, its place, and why; all that the caller may see of it."""
 
+    def about(self) -> About:
+        """Return what this service is, and how much it takes."""
+
     def resources(self) -> Capacity:
         """Return what there is for trials and jobs, and what of it is free."""
 
     # People -----------------------------------------------------------------------------------------------
-    # Those that give a secret take no key: the secret is on no record, so it could not be given twice.
+    # Those that give a secret give it once: it is on no record. Called again under their key, they make nothing more,
+    # and raise `ConflictError` (kind `told-once`).
 
     def me(self) -> Me:
         """Return the caller as a user."""
@@ -572,7 +577,7 @@ class Verbs(StorageVerbs, Protocol):
             ConflictError: there would be no administrator any more.
         """
 
-    def sign_in_link(self, name: str) -> SignInLink:
+    def sign_in_link(self, name: str, *, key: str | None = None) -> SignInLink:
         """Make a link that begins a session of a user, once, within a day; earlier links begin none any more.
 
         Raises:
@@ -582,7 +587,9 @@ class Verbs(StorageVerbs, Protocol):
     def tokens(self, *, owner: str | None = None, cursor: str | None = None, limit: int = PAGE) -> Page[Token]:
         """Return what the caller proves themselves by, the latest first; that of others is for administrators."""
 
-    def create_token(self, label: str, expires_at: datetime | None = None, *, owner: str | None = None) -> NewToken:
+    def create_token(
+        self, label: str, expires_at: datetime | None = None, *, owner: str | None = None, key: str | None = None
+    ) -> NewToken:
         """Make a token for programs, good until `expires_at` (None: until it is revoked).
 
         Those of another `owner` are made by administrators.
@@ -591,5 +598,19 @@ class Verbs(StorageVerbs, Protocol):
     def revoke_token(self, id: int, *, key: str | None = None) -> None:
         """Have a token, session or link of the caller's prove nothing more; administrators revoke anybody's."""
 
-    def audit(self, *, caller: str | None = None, cursor: str | None = None, limit: int = PAGE) -> Page[AuditEntry]:
-        """Return who has changed what, and what was refused, the latest first; for administrators."""
+    def audit(
+        self,
+        *,
+        caller: str | None = None,
+        verb: str | None = None,
+        cursor: str | None = None,
+        limit: int = PAGE,
+    ) -> Page[AuditEntry]:
+        """Return who has changed what, and what was refused, the latest first; for administrators.
+
+        Args:
+            caller: only what this user did; empty: what nobody known tried.
+            verb: only this, such as `create`.
+            cursor: see above.
+            limit: most entries of the page.
+        """

@@ -17,6 +17,7 @@ from tunewell.console.pages import (
     resources,
     results,
     sample,
+    settings,
     trial,
 )
 
@@ -34,6 +35,7 @@ ROUTERS = (
     actions.router,
     entrance.router,
     sample.router,
+    *settings.ROUTERS,
     preferences.router,
     later.router,
 )

@@ -11,7 +11,6 @@ router = APIRouter()
 #: Address → what it is called, what it will be, and what does the same now.
 LATER = {
     "models": ("Models", "Models under names, with versions.", "tunewell export-model NAME --output FOLDER"),
-    "settings": ("Settings", "Tokens, users, rights and quotas.", "tunewell users --help"),
 }
 
 

@@ -100,7 +100,7 @@ def resources(
         "usage": used,
         "limits": [name for name in LIMITS if any(name in one.used for one in used.items)],
         "titles": LIMITS,
-        "amount": _amount,
+        "of_limit": of_limit,
         "is_over": _is_over,
         "months": _months(used.items),
         "is_this_month": any("running" in one.used for one in used.items),
@@ -151,7 +151,7 @@ def _rounded(cores: float) -> float:
     return float(number(cores))
 
 
-def _amount(name: str, value: float) -> str:
+def of_limit(name: str, value: float) -> str:
     """Return how much of something was used; hours have their unit in the title."""
     return number(value, 3) if name.endswith("_hours") else amount(name, value)
 

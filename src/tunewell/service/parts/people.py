@@ -53,10 +53,10 @@ class PeoplePart(Part):
         self.gate.forget()
         return changed
 
-    def sign_in_link(self, name: str) -> types.SignInLink:
+    def sign_in_link(self, name: str, *, key: str | None = None) -> types.SignInLink:
         """See `Verbs.sign_in_link`."""
         people.check_administrator(self.caller)
-        return people.sign_in_link(self.store, name, Asked("sign_in_link", self.caller, None, {}))
+        return people.sign_in_link(self.store, name, Asked("sign_in_link", self.caller, key, {"name": name}))
 
     def tokens(
         self, *, owner: str | None = None, cursor: str | None = None, limit: int = verbs.PAGE
@@ -65,11 +65,13 @@ class PeoplePart(Part):
         return people.tokens(self.store, self._self_or(owner), cursor, limit)
 
     def create_token(
-        self, label: str, expires_at: datetime | None = None, *, owner: str | None = None
+        self, label: str, expires_at: datetime | None = None, *, owner: str | None = None, key: str | None = None
     ) -> types.NewToken:
         """See `Verbs.create_token`."""
-        asked = Asked("create_token", self.caller, None, {})
-        return people.create_token(self.store, self._self_or(owner), label, expires_at, asked)
+        whose = self._self_or(owner)
+        arguments = {"label": label, "expires_at": expires_at, "owner": whose}
+        asked = Asked("create_token", self.caller, key, arguments)
+        return people.create_token(self.store, whose, label, expires_at, asked)
 
     def revoke_token(self, id: int, *, key: str | None = None) -> None:
         """See `Verbs.revoke_token`."""
@@ -77,11 +79,16 @@ class PeoplePart(Part):
         self.gate.forget()
 
     def audit(
-        self, *, caller: str | None = None, cursor: str | None = None, limit: int = verbs.PAGE
+        self,
+        *,
+        caller: str | None = None,
+        verb: str | None = None,
+        cursor: str | None = None,
+        limit: int = verbs.PAGE,
     ) -> Page[types.AuditEntry]:
         """See `Verbs.audit`."""
         people.check_administrator(self.caller)
-        return people.audit(self.store, caller, cursor, limit)
+        return people.audit(self.store, caller, verb, cursor, limit)
 
     def _self_or(self, owner: str | None) -> str:
         """Return whom a verb is about: the caller, or whomever an administrator names."""

@@ -47,6 +47,7 @@ from tunewell.service.types.results import (
 )
 from tunewell.service.types.selection import EVERY_TRIAL, Range, TrialFilter
 from tunewell.service.types.service import (
+    About,
     Algorithm,
     AlgorithmOption,
     Capacity,
@@ -84,6 +85,7 @@ from tunewell.service.types.trials import (
 __all__ = [
     "EVERY_TRIAL",
     "OWNER",
+    "About",
     "Account",
     "Algorithm",
     "AlgorithmOption",

@@ -97,6 +97,26 @@ class Changes(Wire):
     items: tuple[Changed, ...]
 
 
+class About(Wire):
+    """What a service is, and how much it takes."""
+
+    version: str
+    database: Literal["sqlite", "postgresql"]
+    #: Whether users who may run code may send Python functions.
+    takes_functions: bool
+    #: Largest upload, and most uploads of a user that nothing was made of.
+    upload_bytes: int
+    uploads: int
+    #: For how long an upload is kept after its last part, and a data set in the bin.
+    upload_seconds: float
+    bin_seconds: float
+    #: What a data set, and a program, may be unpacked: together, and how many files.
+    dataset_bytes: int
+    dataset_files: int
+    code_bytes: int
+    code_files: int
+
+
 class Gpu(Wire):
     """One GPU."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -52,11 +53,13 @@ class Form:
         errors: dict[str, str] = {}
         for part in error.parts:
             place = part.field if part.field in typed else ""
-            told = sentence("" if place else part.field, part.what, part.remedy)
+            told = _QUOTED.sub(r"“\1”", sentence("" if place else part.field, part.what, part.remedy))
             errors[place] = f"{errors[place]} {told}" if place in errors else told[0].upper() + told[1:]
         return cls(typed, errors, status_of(error))
 
 
+#: What is quoted for whoever writes a spec.
+_QUOTED = re.compile(r"`([^`]+)`")
 EMPTY = Form()
 
 

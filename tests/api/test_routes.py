@@ -45,14 +45,16 @@ READS: dict[str, tuple[str, Any]] = {
     "network": ("/networks/resnet18", types.Network),
     "network_of_task": ("/tasks/image-classification/networks/resnet18", types.Network),
     "algorithms": ("/algorithms", Page[types.Algorithm]),
+    "about": ("/about", types.About),
     "resources": ("/resources", types.Capacity),
     "queue": ("/queue", types.Queue),
     "experiments_in_bin": ("/bin?owner=owner", Page[types.ExperimentSummary]),
     "me": ("/me", types.Me),
+    "usage": ("/usage?month=2026-03", Page[types.UserUsage]),
     "users": ("/users", Page[types.User]),
     "user": ("/users/owner", types.User),
     "tokens": ("/tokens", Page[types.Token]),
-    "audit": ("/audit?caller=owner", Page[types.AuditEntry]),
+    "audit": ("/audit?caller=owner&verb=create", Page[types.AuditEntry]),
     "uploads": ("/uploads", Page[types.Upload]),
     "datasets": ("/datasets?search=d", Page[types.DataSet]),
     "allowed_folders": ("/allowed-folders", Page[str]),
@@ -88,7 +90,7 @@ COMMANDS: dict[str, tuple[str, Any, int]] = {
     "import_table": ("/imports", {"spec": {**SPEC, "name": "old"}, "table": "x,accuracy\n0.5,0.9\n"}, 201),
 }
 #: Those that are tested by themselves, below or in the module of their own: what they need is not here.
-ELSEWHERE = {"update", "check_data", "job_artifact", "delete", "purge", "predict", "model_files"}
+ELSEWHERE = {"compare", "update", "check_data", "job_artifact", "delete", "purge", "predict", "model_files"}
 OF_STORAGE = {
     *("create_upload", "upload", "put_part", "finish_upload", "abandon_upload"),
     *("add_code", "code", "code_files", "find_content"),

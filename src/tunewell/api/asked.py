@@ -11,6 +11,7 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Header, Path, Query, Request, params
 from fastapi.dependencies.utils import get_dependant, get_flat_params
+from pydantic import AfterValidator, StringConstraints
 
 from tunewell.service.abroad import abroad
 from tunewell.service.service import Service
@@ -66,17 +67,19 @@ def _parameters(endpoint: Callable[..., object]) -> tuple[frozenset[str], tuple[
     return frozenset(names), (WITHIN,) if selects else ()
 
 
+#: What a name is in an address.
+_ADDRESS = r"^([a-z0-9][a-z0-9_.\-]{0,49}~)?[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"
+_WHOSE = "`NAME` for one's own, `OWNER~NAME` for anybody's."
+
+
 async def _name(
-    name: Annotated[
-        str,
-        Path(
-            description="`NAME` for one's own, `OWNER~NAME` for anybody's.",
-            pattern=r"^([a-z0-9][a-z0-9_.\-]{0,49}~)?[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$",
-            examples=["ada~signs"],
-        ),
-    ],
+    name: Annotated[str, Path(description=_WHOSE, pattern=_ADDRESS, examples=["ada~signs"])],
 ) -> str:
     return from_address(name)
+
+
+#: Names of experiments in the query of an address.
+AskedNames = list[Annotated[str, StringConstraints(pattern=_ADDRESS), AfterValidator(from_address)]]
 
 
 async def _wanted(

@@ -117,10 +117,12 @@ _GPU = {"device": "0", "name": "NVIDIA H100", "memory_bytes": 85899345920}
 _USED = {
     "owner": "ada",
     "experiment": "ada/signs",
+    "trial": 18,
     "job": None,
-    "attempts": 2,
+    "since": _MOMENT,
     "cpus": 4.0,
     "gpus": 1,
+    "devices": ["0"],
     "memory_bytes": 8589934592,
 }
 _NODE = {
@@ -133,7 +135,15 @@ _NODE = {
     "free_gpus": ["0"],
     "used": [_USED],
 }
-_QUEUED = {"experiment": "ada/signs", "job": None, "owner": "ada", "place": 1, "running": 2, "waits_for": _WAITS_FOR}
+_QUEUED = {
+    "experiment": "ada/signs",
+    "job": None,
+    "owner": "ada",
+    "place": 1,
+    "running": 2,
+    "weight": 1.0,
+    "waits_for": _WAITS_FOR,
+}
 _ME: dict[str, Any] = {"name": "ada", "role": "user", "run_code": True, "weight": 1.0, "quota": {"gpus": 2}}
 _TOKEN = {
     "id": 4,
@@ -157,8 +167,35 @@ _OPTION = {
 }
 _ESTIMATE = {"seconds": 3025.0, "trial_seconds": 302.5, "experiment": "ada/signs"}
 
+_IMPORTANCE = {"parameter": "learning_rate", "share": 0.62, "low": 0.51, "high": 0.7}
+_COMPARED_DATA = {"name": "ada/signs", "sha256": _SHA256, "unit": "picture", "items": {"train": 1650, "val": 412}}
+_PROGRESS = {"trial": 7, "elapsed_seconds": 2114.0, "value": 0.943}
+_COMPARED = {
+    "experiment": _EXPERIMENT,
+    "best_parameters": _PARAMETERS,
+    "importances": [_IMPORTANCE],
+    "data": _COMPARED_DATA,
+    "progress": [_PROGRESS],
+    "progress_over_time": [_PROGRESS],
+    "last_trial": 17,
+}
+_COMPARED_FIELD = {"name": "max_trials", "values": [20, 50], "differs": True}
+
 #: Name of a type → an example of it.
 EXAMPLES: dict[str, Any] = {
+    "About": {
+        "version": "0.1.0",
+        "database": "postgresql",
+        "takes_functions": False,
+        "upload_bytes": 107374182400,
+        "uploads": 100,
+        "upload_seconds": 86400.0,
+        "bin_seconds": 2592000.0,
+        "dataset_bytes": 536870912000,
+        "dataset_files": 500000,
+        "code_bytes": 524288000,
+        "code_files": 20000,
+    },
     "Algorithm": {"name": "bayesian", "description": "Learns from every trial.", "options": [_OPTION]},
     "AlgorithmOption": _OPTION,
     "Artifact": {"path": "plots/loss.png", "size_bytes": 20480, "modified_at": _LATER},
@@ -177,7 +214,19 @@ EXAMPLES: dict[str, Any] = {
     "Capacity": {"nodes": [_NODE], "elsewhere": {}},
     "Changed": _CHANGED,
     "Changes": {"version": 812, "items": [_CHANGED]},
-    "ParameterImportance": {"parameter": "learning_rate", "share": 0.62, "low": 0.51, "high": 0.7},
+    "ParameterImportance": _IMPORTANCE,
+    "Progress": _PROGRESS,
+    "ComparedData": _COMPARED_DATA,
+    "ComparedExperiment": _COMPARED,
+    "ComparedField": _COMPARED_FIELD,
+    "ExperimentComparison": {
+        "experiments": [_COMPARED, {**_COMPARED, "experiment": {**_EXPERIMENT, "name": "ada/signs-2"}}],
+        "comparable": True,
+        "notes": ["B has not ended: the best so far may still change."],
+        "fields": [_COMPARED_FIELD],
+        "space": [{"name": "batch_size", "values": ["16 | 32 | 64", "32 | 64"], "differs": True}],
+        "best": [{"name": "batch_size", "values": [32, 32], "differs": False}],
+    },
     "Chart": {
         "title": "Value of each trial",
         "caption": "The line is the best so far.",
@@ -369,5 +418,11 @@ EXAMPLES: dict[str, Any] = {
     "Used": _USED,
     "UsedDataSet": {"name": "ada/signs", "sha256": _SHA256},
     "User": {**_ME, "created_at": _MOMENT, "disabled_at": None, "notes": []},
+    "UserUsage": {
+        "user": "ada",
+        "month": "2026-03",
+        "used": {"running": 2, "cpus": 4.0, "gpus": 1, "disk_bytes": 40894464, "cpu_hours": 5.0, "gpu_hours": 1.5},
+        "quota": {"gpus": 2, "gpu_hours": 100.0},
+    },
     "WaitsFor": _WAITS_FOR,
 }

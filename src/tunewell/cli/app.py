@@ -6,7 +6,22 @@ from importlib import metadata
 
 import typer
 
-from tunewell.cli import after, database, datasets, demo, import_, inspect, login, program, search, serve, steer, users
+from tunewell.cli import (
+    after,
+    compare,
+    database,
+    datasets,
+    demo,
+    import_,
+    inspect,
+    login,
+    program,
+    resources,
+    search,
+    serve,
+    steer,
+    users,
+)
 from tunewell.service.following import JobFailed
 from tunewell.spec.errors import UserError
 from tunewell.spec.states import Cause
@@ -26,6 +41,7 @@ app.command("check")(search.check)
 app.command("import")(import_.import_)
 app.command("list")(inspect.list_)
 app.command("show")(inspect.show)
+app.command("compare")(compare.compare)
 app.command("logs")(inspect.logs)
 app.command("stop")(inspect.stop)
 app.command("pause")(inspect.pause)
@@ -35,7 +51,9 @@ app.command("set")(steer.set_)
 app.command("add")(steer.add)
 app.command("delete")(steer.delete)
 app.command("restore")(steer.restore)
-app.command("queue")(inspect.queue)
+app.command("queue")(resources.queue)
+app.command("resources")(resources.resources)
+app.command("usage")(resources.usage)
 app.command("jobs")(inspect.jobs)
 app.command("controller")(search.controller)
 app.command("serve")(serve.serve)

@@ -316,32 +316,6 @@ def pause(
     print(f"Experiment '{experiment}' is being paused. It goes on with: tunewell resume {experiment}")
 
 
-def queue(
-    home: HomeOption = HOME, database: DatabaseOption = None, server: ServerOption = None, json_: JsonOption = False
-) -> None:
-    """List what waits, whose turn comes first, and why it waits."""
-    with existing(home, database, server) as service:
-        known = service.queue()
-    if json_:
-        print_json(known.to_json())
-        return
-    if not known.entries:
-        print("Nothing waits.")
-        return
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for title in ("place", "what", "owner", "running", "reason"):
-        right = title in ("place", "running")
-        table.add_column(title, no_wrap=right, overflow="fold", justify="right" if right else "left")
-    for one in known.entries:
-        what = (
-            str(one.experiment or "") if one.job is None else " ".join(filter(None, (f"job {one.job}", one.experiment)))
-        )
-        table.add_row(
-            str(one.place or ""), Text(what), one.owner, str(one.running or ""), Text(one.waits_for.detail)
-        )  # fmt: skip
-    terminal().print(table)
-
-
 def jobs(
     experiment: Annotated[str | None, typer.Argument(metavar="[EXPERIMENT]", help="Of this one only.")] = None,
     home: HomeOption = HOME,

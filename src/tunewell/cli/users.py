@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from tunewell.cli.options import (
     HOME,
@@ -152,6 +153,29 @@ def enable(
     """Let a user in again, with a new link or token."""
     with existing(home, database, server, "write") as service:
         service.change_user(user, {"disabled": False})
+
+
+@users.command("audit")
+def audit(
+    user: Annotated[str | None, typer.Option("--user", help="Only what this user did; '': nobody known.")] = None,
+    verb: Annotated[str | None, typer.Option("--verb", help="Only this, such as create.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=MOST, help="Most entries.")] = 50,
+    home: HomeOption = HOME,
+    database: DatabaseOption = None,
+    server: ServerOption = None,
+    json: JsonOption = False,
+) -> None:
+    """List who has changed what, and what was refused."""
+    with existing(home, database, server) as service:
+        found = service.audit(caller=user, verb=verb, limit=limit).items
+    if json:
+        print_json({"audit": [entry.to_json() for entry in found]})
+        return
+    table = Table("when", "who", "from", "what", "about", "outcome", box=None, pad_edge=False)
+    for entry in found:
+        facts = (entry.caller or "nobody known", entry.address, entry.verb, entry.about, entry.outcome)
+        table.add_row(_day(entry.time), *map(Text, facts))
+    terminal().print(table)
 
 
 @tokens.command("list")

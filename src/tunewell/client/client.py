@@ -141,6 +141,9 @@ class Client(StorageClient, PeopleClient, Verbs):
     def experiment(self, name: str) -> types.Experiment:
         return self._get(types.Experiment, _experiment(name))
 
+    def compare(self, names: Sequence[str]) -> types.ExperimentComparison:
+        return self._get(types.ExperimentComparison, "/compare", e=[named(name) for name in names])
+
     def result(self, name: str) -> types.SearchResult:
         return self._get(types.SearchResult, f"{_experiment(name)}/result")
 
@@ -416,6 +419,9 @@ class Client(StorageClient, PeopleClient, Verbs):
 
     def queue(self) -> types.Queue:
         return self._get(types.Queue, "/queue")
+
+    def about(self) -> types.About:
+        return self._get(types.About, "/about")
 
     def resources(self) -> types.Capacity:
         return self._get(types.Capacity, "/resources")

@@ -40,8 +40,8 @@ def relative(seconds: float) -> str:
 
 
 def breakable(text: str) -> Markup:
-    """Return text whose lines may be broken after underscores: parameter names head narrow columns."""
-    return escape(text).replace("_", Markup("_<wbr>"))
+    """Return text whose lines may be broken after underscores and dots: parameter names head narrow columns."""
+    return escape(text).replace("_", Markup("_<wbr>")).replace(".", Markup(".<wbr>"))
 
 
 def state_of(one: Any) -> str:

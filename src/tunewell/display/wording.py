@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from tunewell.service.types import Experiment, Objective, SearchResult
 from tunewell.spec.declaration import parse_space
-from tunewell.spec.format import number, scalar, shortened, signed
+from tunewell.spec.format import NOTHING, number, scalar, shortened, signed
 from tunewell.spec.space import Value
 from tunewell.spec.states import JobState, TrialState
 
@@ -42,6 +43,22 @@ def parameters_text(parameters: Mapping[str, Value], names: list[str] | None = N
     """Return `learning_rate=0.00213 batch_size=32`, floats rounded; only `names`, if given."""
     shown = parameters if names is None else {name: parameters[name] for name in names if name in parameters}
     return " ".join(f"{name}={scalar(value)}" for name, value in shown.items())
+
+
+def value_text(value: Any) -> str:
+    """Return a value of a spec, or of a parameter, on one line; `–` for none."""
+    if value is None or value in ([], {}, ""):
+        return NOTHING
+    if isinstance(value, list):
+        return ", ".join(map(value_text, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {value_text(inner)}" for name, inner in value.items())
+    return scalar(value, 4)
+
+
+def field_text(name: str, value: Any) -> str:
+    """Return the value of a field of a spec on one line; see `value_text`."""
+    return " ".join(map(str, value)) if name == "command" and value else value_text(value)
 
 
 def subject_text(experiment: Experiment, joint: str) -> str:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import socket
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 from tunewell.controller.job_run import owner_of_job
 from tunewell.home.home import Home
 from tunewell.schedulers import hardware
-from tunewell.schedulers.claims import Claims, left_by
+from tunewell.schedulers.claims import Claim, Claims, left_by, name_of
 from tunewell.service.rights import Rights
 from tunewell.service.types import Capacity, Node, Used
-from tunewell.spec.launch import Resources
+from tunewell.service.wire import moment
+from tunewell.spec import capacity as spec
+from tunewell.spec.launch import AttemptKey, Resources
 from tunewell.spec.states import JobState
-from tunewell.store.rows import JsonObject
+from tunewell.store.rows import JobRow, JsonObject
 from tunewell.store.store import Store
 
 _NOTHING: JsonObject = Resources(cpus=0).to_json()
@@ -23,49 +27,67 @@ _NOTHING: JsonObject = Resources(cpus=0).to_json()
 def capacity(store: Store, home: Home, rights: Rights) -> Capacity:
     """Return this machine, what of it is free and who uses it, and what runs on others."""
     (found,) = hardware.machine().nodes
-    node, used = left_by(found, Claims(home.claims).held()), _used(store, rights)
+    claims = Claims(home.claims).held()
+    node, used = left_by(found, claims), _used(store, home, rights, _devices(found, claims))
     here = Node.model_validate({**asdict(node), "used": used.pop(socket.gethostname(), [])})
     return Capacity(nodes=(here,), elsewhere={host: tuple(some) for host, some in sorted(used.items())})
 
 
-def _used(store: Store, rights: Rights) -> dict[str, list[Used]]:
+def _devices(node: spec.Node, claims: Sequence[Claim]) -> dict[Path, tuple[str, ...]]:
+    """Return the folder of an attempt → the GPUs that it holds, as they are called here."""
+    called = {name_of(gpu): gpu.device for gpu in node.gpus}
+    return {claim.folder: tuple(called[gpu] for gpu in claim.gpus if gpu in called) for claim in claims if claim.gpus}
+
+
+def _used(
+    store: Store, home: Home, rights: Rights, devices: Mapping[Path, tuple[str, ...]]
+) -> defaultdict[str, list[Used]]:
     """Return what runs on each machine."""
     used: defaultdict[str, list[Used]] = defaultdict(list)
     for row in store.running_trials():
+        folder = home.place(AttemptKey(row.experiment, row.number, row.attempt))
         seen = rights.sees(row.experiment)
         used[row.host or ""].append(
             Used(
                 owner=row.owner if seen else None,
                 experiment=row.experiment if seen else None,
+                trial=row.number if seen else None,
                 job=None,
-                **_amounts(row.resources, row.attempts),
+                since=moment(row.started_at) if seen else None,
+                devices=devices.get(folder, ()),
+                **_amounts(row.resources),
             )
         )
-    for job in store.open_jobs():
-        if job.state is not JobState.RUNNING:
-            continue
-        owner = owner_of_job(job)
+    for job in _running_jobs(store):
         seen = rights.sees_job(job)
         used[job.host or ""].append(
             Used(
-                owner=owner if seen else None,
+                owner=owner_of_job(job) if seen else None,
                 experiment=job.experiment if seen else None,
+                trial=None,
                 job=job.id if seen else None,
-                **_amounts(job.resources, 1),
+                since=moment(job.started_at) if seen else None,
+                devices=devices.get(home.job(job.id) / str(job.attempt), ()),
+                **_amounts(job.resources),
             )
         )
     return used
 
 
-def used_by(store: Store, user: str) -> dict[str, float]:
-    """Return what a user has running, and uses now: `running`, `cpus`, `gpus`."""
-    trials = [_amounts(row.resources, row.attempts) for row in store.running_trials() if row.owner == user]
-    jobs = [job for job in store.open_jobs() if job.state is JobState.RUNNING and owner_of_job(job) == user]
-    parts = [*trials, *(_amounts(job.resources, 1) for job in jobs)]
-    names = {"running": "attempts", "cpus": "cpus", "gpus": "gpus"}
-    return {name: sum(part[amount] for part in parts) for name, amount in names.items()}
+def used_by_users(store: Store) -> dict[str, dict[str, float]]:
+    """Return user → what they have running, and use now: `running`, `cpus`, `gpus`; of those who have anything."""
+    parts = [(row.owner, _amounts(row.resources)) for row in store.running_trials()]
+    parts += [(owner_of_job(job), _amounts(job.resources)) for job in _running_jobs(store)]
+    found: dict[str, dict[str, float]] = {}
+    for user, part in parts:
+        known = found.get(user, {"running": 0, "cpus": 0, "gpus": 0})
+        found[user] = {name: known[name] + {"running": 1, **part}[name] for name in known}
+    return found
 
 
-def _amounts(resources: JsonObject | None, attempts: int) -> JsonObject:
-    each = resources or _NOTHING
-    return {"attempts": attempts, **{name: attempts * (amount or 0) for name, amount in each.items()}}
+def _running_jobs(store: Store) -> list[JobRow]:
+    return [job for job in store.open_jobs() if job.state is JobState.RUNNING]
+
+
+def _amounts(resources: JsonObject | None) -> JsonObject:
+    return {name: amount or 0 for name, amount in (resources or _NOTHING).items()}

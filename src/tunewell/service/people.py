@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, get_args
 
-from tunewell.service.idempotency import Asked, once
+from tunewell.service.idempotency import Asked, once, settled
 from tunewell.service.lists import bad_cursor, checked_limit
-from tunewell.service.machines import used_by
 from tunewell.service.proofs import LINK_SECONDS, checksum, new_secret
 from tunewell.service.types import AuditEntry, Caller, JsonObject, Me, NewToken, Page, SignInLink, Token, User
+from tunewell.service.usage import used_now
 from tunewell.service.wire import moment
 from tunewell.spec.errors import ConflictError, ForbiddenError, NotFoundError, SpecError, nearest, shown
 from tunewell.spec.names import HOME_OWNER, Role, is_user_name
 from tunewell.spec.problems import Problems
-from tunewell.spec.quota import STORED, amount, month_of, parse_quota
+from tunewell.spec.quota import STORED, amount, parse_quota
 from tunewell.store.rows import TokenRow, UserRow
 from tunewell.store.store import Store
 from tunewell.store.transaction import Transaction
 
+#: What an entry of the log may be called: a verb, or the method of a request that has none.
+_VERB = re.compile(r"[A-Za-z_]{1,50}")
 #: Longest label of a token, in characters.
 _LONGEST_LABEL = 100
 #: The largest id that a database has.
@@ -35,20 +38,8 @@ def me(store: Store, caller: Caller) -> Me:
     if row is None and caller.name != HOME_OWNER:
         raise NotFoundError(f"There is no user '{caller.name}'.")
     weight, quota = (row.weight, row.quota) if row is not None else (1.0, {})
-    used = _used(store, caller.name, row.disk_bytes if row is not None else 0)
+    used = used_now(store, caller.name, row)
     return Me(name=caller.name, role=caller.role, run_code=caller.run_code, weight=weight, quota=quota, used=used)
-
-
-def _used(store: Store, name: str, of_experiments: int) -> dict[str, float]:
-    """Return what a user has of everything that a quota can limit; `of_experiments` are bytes on the disk."""
-    month = month_of(time.time())
-    spent = next((row for row in store.usage(month) if row.owner == name), None)
-    return {
-        **used_by(store, name),
-        "disk_bytes": of_experiments + store.stored_bytes(name),
-        "cpu_hours": spent.cpu_seconds / 3600 if spent is not None else 0.0,
-        "gpu_hours": spent.gpu_seconds / 3600 if spent is not None else 0.0,
-    }
 
 
 # Users ------------------------------------------------------------------------------------------------------
@@ -62,6 +53,11 @@ def users(store: Store, cursor: str | None, limit: int) -> Page[User]:
     rows = store.users(cursor or "", checked_limit(limit) + 1)
     more = len(rows) > limit
     return Page[User](items=tuple(map(_user, rows[:limit])), next=rows[limit - 1].name if more else None)
+
+
+def only(store: Store, name: str) -> Page[User]:
+    """Return one user as a list of users."""
+    return Page[User](items=(user(store, name),))
 
 
 def user(store: Store, name: str) -> User:
@@ -126,10 +122,14 @@ def sign_in_link(store: Store, name: str, asked: Asked) -> SignInLink:
     """Make a link that begins a session of a user, once; those made before begin none any more."""
     secret, now = new_secret("link"), time.time()
     _check_enabled(_account(store, name))
-    with store.transaction() as tx:
+
+    def act(tx: Transaction) -> int:
         tx.revoke_tokens(name, kind="link", now=now)
-        tx.add_token(name, "link", checksum(secret), expires_at=now + LINK_SECONDS, now=now)
+        id = tx.add_token(name, "link", checksum(secret), expires_at=now + LINK_SECONDS, now=now)
         _note(tx, asked, name)
+        return id
+
+    _tell_once(store, asked, act)
     return SignInLink(user=name, secret=secret, expires_at=moment(now + LINK_SECONDS))
 
 
@@ -154,11 +154,37 @@ def create_token(store: Store, owner: str, label: str, expires_at: datetime | No
         raise SpecError("expires_at", "it is over already", "Give a moment to come, or none", str(expires_at))
     _check_enabled(_account(store, owner))
     secret = new_secret("token")
-    with store.transaction() as tx:
+
+    def act(tx: Transaction) -> int:
         id = tx.add_token(owner, "token", checksum(secret), label, until, now)
         _note(tx, asked, owner)
+        return id
+
+    id = _tell_once(store, asked, act)
     row = TokenRow(id, owner, "token", "", label, now, until, None, None)
     return NewToken(token=_token(row), secret=secret)
+
+
+def _tell_once(store: Store, asked: Asked, act: Callable[[Transaction], int]) -> int:
+    """Make what has a secret, and return its id; under a key that was used for it, raise `ConflictError`.
+
+    The secret is on no record, so it can't be told again.
+    """
+    made = -1
+
+    def add(tx: Transaction) -> JsonObject:
+        nonlocal made
+        made = act(tx)
+        return {"id": made}
+
+    id: int = settled(store, asked, lambda: once(store, asked, add))["id"]
+    if id != made:
+        raise ConflictError(
+            "it was made before, and its secret is told once",
+            remedy="If the secret is lost, make another one under a new key",
+            kind="told-once",
+        )
+    return id
 
 
 def revoke_token(store: Store, id: int, asked: Asked) -> None:
@@ -179,11 +205,13 @@ def revoke_token(store: Store, id: int, asked: Asked) -> None:
 # The log ----------------------------------------------------------------------------------------------------
 
 
-def audit(store: Store, caller: str | None, cursor: str | None, limit: int) -> Page[AuditEntry]:
+def audit(store: Store, caller: str | None, verb: str | None, cursor: str | None, limit: int) -> Page[AuditEntry]:
     """Return the log of who has changed what, the latest first."""
     if caller is not None and caller != "" and not is_user_name(caller):
         raise NotFoundError(f"There is no user {shown(caller)}.")
-    rows = store.audits(_before(cursor), checked_limit(limit) + 1, caller)
+    if verb is not None and not _VERB.fullmatch(verb):
+        raise SpecError("verb", f"{shown(verb)} is no verb", "Give one as the log has it, such as create", verb)
+    rows = store.audits(_before(cursor), checked_limit(limit) + 1, caller, verb)
     entries = tuple(
         AuditEntry(
             id=row.id,
@@ -282,7 +310,7 @@ def _seconds(when: datetime | None) -> float | None:
 
 def _exceeded(store: Store, row: UserRow) -> tuple[str, ...]:
     """Return sentences on the limits of a user that are below what is used now."""
-    used = _used(store, row.name, row.disk_bytes)
+    used = used_now(store, row.name, row)
     over = ((name, used[name], limit) for name, limit in row.quota.items() if used[name] > limit)
     return tuple(
         f"{row.name} has {amount(name, now)} now ({name}) and may have {amount(name, limit)}: what runs goes on, and "

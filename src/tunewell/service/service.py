@@ -12,6 +12,7 @@ from typing import Any, Literal
 from tunewell.controller.loading import Function
 from tunewell.home.home import Home
 from tunewell.service import (
+    about,
     algorithms,
     credentials,
     lists,
@@ -187,6 +188,10 @@ class Service(ExperimentsPart, TrialsPart, JobsPart, PeoplePart, StoragePart):
     def queue(self) -> types.Queue:
         """See `Verbs.queue`."""
         return waiting.queue(self.store, self.home, self._rights)
+
+    def about(self) -> types.About:
+        """See `Verbs.about`."""
+        return about.about(self.store.kind, self.allows_functions)
 
     def resources(self) -> types.Capacity:
         """See `Verbs.resources`."""

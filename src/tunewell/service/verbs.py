@@ -28,6 +28,7 @@ from typing import Any, Literal, Protocol
 from tunewell.service.storage_verbs import StorageVerbs
 from tunewell.service.types import (
     EVERY_TRIAL,
+    About,
     Algorithm,
     Artifact,
     AuditEntry,
@@ -39,6 +40,7 @@ from tunewell.service.types import (
     Evaluation,
     Event,
     Experiment,
+    ExperimentComparison,
     ExperimentSummary,
     ExportedTrial,
     Finalist,
@@ -69,6 +71,7 @@ from tunewell.service.types import (
     TrialPage,
     TrialResult,
     User,
+    UserUsage,
 )
 from tunewell.spec.names import ExperimentOrder
 from tunewell.spec.states import Cause, ExperimentState, JobState
@@ -198,6 +201,13 @@ class Verbs(StorageVerbs, Protocol):
 
     def experiment(self, name: str) -> Experiment:
         """Return an experiment."""
+
+    def compare(self, names: Sequence[str]) -> ExperimentComparison:
+        """Return two to five experiments side by side: what differs in them, and what came of each.
+
+        Raises:
+            ArgumentError: they are fewer or more, or one of them is named twice.
+        """
 
     def result(self, name: str) -> SearchResult:
         """Return what a search has brought so far."""
@@ -526,14 +536,24 @@ class Verbs(StorageVerbs, Protocol):
     def queue(self) -> Queue:
         """Return what has something to start and does not, its place, and why; all that the caller may see of it."""
 
+    def about(self) -> About:
+        """Return what this service is, and how much it takes."""
+
     def resources(self) -> Capacity:
         """Return what there is for trials and jobs, and what of it is free."""
 
     # People -----------------------------------------------------------------------------------------------
-    # Those that give a secret take no key: the secret is on no record, so it could not be given twice.
+    # Those that give a secret give it once: it is on no record. Called again under their key, they make nothing more,
+    # and raise `ConflictError` (kind `told-once`).
 
     def me(self) -> Me:
         """Return the caller as a user."""
+
+    def usage(self, *, month: str | None = None, cursor: str | None = None, limit: int = PAGE) -> Page[UserUsage]:
+        """Return what users have used in a calendar month (`2026-03`, UTC; None: this one), and may have, by name.
+
+        Administrators see everybody, all others themselves.
+        """
 
     def users(self, *, cursor: str | None = None, limit: int = PAGE) -> Page[User]:
         """Return the users by name. This and the verbs up to `sign_in_link` are for administrators."""
@@ -557,7 +577,7 @@ class Verbs(StorageVerbs, Protocol):
             ConflictError: there would be no administrator any more.
         """
 
-    def sign_in_link(self, name: str) -> SignInLink:
+    def sign_in_link(self, name: str, *, key: str | None = None) -> SignInLink:
         """Make a link that begins a session of a user, once, within a day; earlier links begin none any more.
 
         Raises:
@@ -567,7 +587,9 @@ class Verbs(StorageVerbs, Protocol):
     def tokens(self, *, owner: str | None = None, cursor: str | None = None, limit: int = PAGE) -> Page[Token]:
         """Return what the caller proves themselves by, the latest first; that of others is for administrators."""
 
-    def create_token(self, label: str, expires_at: datetime | None = None, *, owner: str | None = None) -> NewToken:
+    def create_token(
+        self, label: str, expires_at: datetime | None = None, *, owner: str | None = None, key: str | None = None
+    ) -> NewToken:
         """Make a token for programs, good until `expires_at` (None: until it is revoked).
 
         Those of another `owner` are made by administrators.
@@ -576,5 +598,19 @@ class Verbs(StorageVerbs, Protocol):
     def revoke_token(self, id: int, *, key: str | None = None) -> None:
         """Have a token, session or link of the caller's prove nothing more; administrators revoke anybody's."""
 
-    def audit(self, *, caller: str | None = None, cursor: str | None = None, limit: int = PAGE) -> Page[AuditEntry]:
-        """Return who has changed what, and what was refused, the latest first; for administrators."""
+    def audit(
+        self,
+        *,
+        caller: str | None = None,
+        verb: str | None = None,
+        cursor: str | None = None,
+        limit: int = PAGE,
+    ) -> Page[AuditEntry]:
+        """Return who has changed what, and what was refused, the latest first; for administrators.
+
+        Args:
+            caller: only what this user did; empty: what nobody known tried.
+            verb: only this, such as `create`.
+            cursor: see above.
+            limit: most entries of the page.
+        """

@@ -36,6 +36,8 @@ class _Open:
     job: int | None
     #: Of which kind the job is.
     kind: str | None
+    #: Of an experiment: its weight.
+    weight: float | None
     #: None: nothing keeps it.
     waits_for: WaitsFor | None
 
@@ -78,13 +80,13 @@ def queue(store: Store, home: Home, rights: Rights) -> Queue:
 def _of_experiment(home: Home, row: ExperimentRow, party: Party) -> _Open:
     running = home.is_running(row.name)
     waits_for = wire.experiment_waits(home, row, running)
-    return _Open(party, _resources(row), row.counts[TrialState.RUNNING], row.name, None, None, waits_for)
+    return _Open(party, _resources(row), row.counts[TrialState.RUNNING], row.name, None, None, row.weight, waits_for)
 
 
 def _of_job(home: Home, row: JobRow, jobs: list[JobRow], party: Party, served: bool) -> _Open:
     running = row.state is JobState.RUNNING
     waits_for = None if running else wire.job_waits(row, {job.id for job in jobs}, served)
-    return _Open(party, _resources(row), int(running), row.experiment, row.id, row.kind, waits_for)
+    return _Open(party, _resources(row), int(running), row.experiment, row.id, row.kind, None, waits_for)
 
 
 def _resources(row: ExperimentRow | JobRow) -> Resources | None:
@@ -132,5 +134,6 @@ def _entry(one: _Open, place: int | None, holding: str) -> QueueEntry:
         owner=one.party.user,
         place=place,
         running=running,
+        weight=one.weight,
         waits_for=one.waits_for.model_copy(update={"detail": detail}),
     )

@@ -450,15 +450,18 @@ class UsageRow:
 
 @dataclass(frozen=True, slots=True)
 class RunningRow:
-    """The trials of an experiment that run on one machine."""
+    """A trial that runs."""
 
     #: Name of the experiment.
     experiment: str
     owner: str
+    number: int
+    attempt: int
     #: The machine; empty: bound to none; None: that is not known.
     host: str | None
-    attempts: int
-    #: What each attempt takes; None: that is not known.
+    #: Start of the attempt, in seconds since the epoch.
+    started_at: float | None
+    #: What the attempt takes; None: that is not known.
     resources: JsonObject | None
 
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Concatenate, ParamSpec, Self, TypeVar
+from typing import Concatenate, Literal, ParamSpec, Self, TypeVar
 
 from sqlalchemy import Connection, event, select
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -101,6 +101,11 @@ class Store(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    @property
+    def kind(self) -> Literal["sqlite", "postgresql"]:
+        """Which database it is."""
+        return "sqlite" if self._dialect.url.get_backend_name() == "sqlite" else "postgresql"
 
     @property
     def url(self) -> str:

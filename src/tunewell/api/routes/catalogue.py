@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path
 
 from tunewell.api.answers import whole
 from tunewell.api.asked import AsCaller
-from tunewell.service.types import Algorithm, Capacity, Network, Page, Queue, Task
+from tunewell.service.types import About, Algorithm, Capacity, Network, Page, Queue, Task
 from tunewell.spec.errors import NotFoundError, nearest
 
 router = APIRouter(tags=["catalogue"])
@@ -48,6 +48,12 @@ def algorithms(verbs: AsCaller) -> Page[Algorithm]:
 def queue(verbs: AsCaller) -> Queue:
     """Return what has something to start and does not: what waits for room first, in its order."""
     return verbs.queue()
+
+
+@router.get("/about", summary="Read what this service is")
+def about(verbs: AsCaller) -> About:
+    """Return the version, the kind of database, and how much is taken."""
+    return verbs.about()
 
 
 @router.get("/resources", summary="Read what there is for trials and jobs")

@@ -7,13 +7,21 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Header, Query, Request, Response
 
 from tunewell.api.answers import located
-from tunewell.api.asked import AsCaller, Cursor, Key, Limit, Name, Text
+from tunewell.api.asked import AsCaller, AskedNames, Cursor, Key, Limit, Name, Text
 from tunewell.api.bodies import CHANGES_BODY, SPEC_BODY, Spec
 from tunewell.api.document import CREATED, TAGGED
 from tunewell.api.lanes import takes_long
 from tunewell.api.problems import Refusal
 from tunewell.api.sizes import takes
-from tunewell.service.types import Checked, Clone, Experiment, ExperimentSummary, Page, Submission
+from tunewell.service.types import (
+    Checked,
+    Clone,
+    Experiment,
+    ExperimentComparison,
+    ExperimentSummary,
+    Page,
+    Submission,
+)
 from tunewell.service.verbs import PAGE, Fresh
 from tunewell.spec.files import LARGEST_FILE
 from tunewell.spec.names import ExperimentOrder, in_address
@@ -78,6 +86,23 @@ def experiments(
     return verbs.experiments(
         states=state, search=search, owner=owner, project=project, tag=tag, sort=sort, cursor=cursor, limit=limit
     )
+
+
+@router.get("/compare", summary="Read experiments side by side")
+@takes_long
+def compare(
+    verbs: AsCaller,
+    e: Annotated[
+        AskedNames,
+        Query(
+            description="Two to five: `NAME` for one's own, `OWNER~NAME` for anybody's.",
+            max_length=100,
+            examples=[["ada~signs", "ada~signs-2"]],
+        ),
+    ],
+) -> ExperimentComparison:
+    """Return what differs in experiments, what came of each, and what of that can be compared."""
+    return verbs.compare(e)
 
 
 @router.get("/bin", summary="List the experiments in the bin")

@@ -8,9 +8,9 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Path, Query, Request, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from tunewell.api.asked import AsCaller, Cursor, Key, Limit, TheCaller
+from tunewell.api.asked import AsCaller, Cursor, Key, Limit, Text, TheCaller
 from tunewell.service.people import check_user_name
-from tunewell.service.types import AuditEntry, Me, NewToken, Page, SignInLink, Token, User
+from tunewell.service.types import AuditEntry, Me, NewToken, Page, SignInLink, Token, User, UserUsage
 from tunewell.service.verbs import PAGE
 from tunewell.spec.errors import UserError
 from tunewell.spec.names import Role
@@ -83,6 +83,17 @@ def me(verbs: AsCaller) -> Me:
     return verbs.me()
 
 
+@router.get("/usage", summary="Read what users have used in a month")
+def usage(
+    verbs: AsCaller,
+    month: Annotated[Text | None, Query(description="`2026-03`, UTC; default: the present one.")] = None,
+    cursor: Cursor = None,
+    limit: Limit = PAGE,
+) -> Page[UserUsage]:
+    """Return what users have used, and may have, by name: administrators see everybody, others themselves."""
+    return verbs.usage(month=month, cursor=cursor, limit=limit)
+
+
 # Users ----------------------------------------------------------------------------------------------------
 
 
@@ -116,12 +127,12 @@ def change_user(
 
 
 @router.post("/users/{name}/link", status_code=201, summary="Make a sign-in link")
-def sign_in_link(verbs: AsCaller, name: _UserName) -> SignInLink:
+def sign_in_link(verbs: AsCaller, name: _UserName, key: Key = None) -> SignInLink:
     """Make what signs a user in, once, within a day: `/sign-in?link=SECRET`; earlier links sign in no more.
 
-    The secret is told this once.
+    The secret is told this once: asked again under its key, none is made, and the answer is 409 (`told-once`).
     """
-    return verbs.sign_in_link(name)
+    return verbs.sign_in_link(name, key=key)
 
 
 # Tokens ---------------------------------------------------------------------------------------------------
@@ -135,11 +146,14 @@ def tokens(verbs: AsCaller, owner: _Owner = None, cursor: Cursor = None, limit: 
 
 @router.post("/tokens", status_code=201, summary="Make a token")
 def create_token(
-    request: Request, verbs: AsCaller, caller: TheCaller, asked: Annotated[TokenAsked, Body()]
+    request: Request, verbs: AsCaller, caller: TheCaller, asked: Annotated[TokenAsked, Body()], key: Key = None
 ) -> NewToken:
-    """Make a token for programs. The secret is told this once."""
+    """Make a token for programs.
+
+    The secret is told this once: asked again under its key, none is made, and the answer is 409 (`told-once`).
+    """
     request.state.about = asked.owner or caller.name
-    return verbs.create_token(asked.label, asked.expires_at, owner=asked.owner)
+    return verbs.create_token(asked.label, asked.expires_at, owner=asked.owner, key=key)
 
 
 @router.delete("/tokens/{id}", status_code=204, summary="Revoke a token, session or link")
@@ -155,6 +169,12 @@ def revoke_token(
 
 
 @router.get("/audit", summary="Read who has changed what")
-def audit(verbs: AsCaller, caller: _Who = None, cursor: Cursor = None, limit: Limit = PAGE) -> Page[AuditEntry]:
+def audit(
+    verbs: AsCaller,
+    caller: _Who = None,
+    verb: Annotated[Text | None, Query(description="Only this verb.", examples=["create"])] = None,
+    cursor: Cursor = None,
+    limit: Limit = PAGE,
+) -> Page[AuditEntry]:
     """Return the log of changes, done and refused, the latest first; for administrators."""
-    return verbs.audit(caller=caller, cursor=cursor, limit=limit)
+    return verbs.audit(caller=caller, verb=verb, cursor=cursor, limit=limit)

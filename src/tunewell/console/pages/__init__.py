@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tunewell.console.pages import (
     actions,
+    compare,
     dataset,
     datasets,
     entrance,
@@ -13,23 +14,28 @@ from tunewell.console.pages import (
     later,
     new_search,
     preferences,
+    resources,
     results,
     sample,
+    settings,
     trial,
 )
 
 ROUTERS = (
     experiments.router,
     experiment.router,
+    compare.router,
     new_search.router,
     trial.router,
     results.router,
     datasets.router,
     dataset.router,
     job.router,
+    resources.router,
     actions.router,
     entrance.router,
     sample.router,
+    *settings.ROUTERS,
     preferences.router,
     later.router,
 )

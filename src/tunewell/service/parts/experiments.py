@@ -9,6 +9,7 @@ from typing import Any, cast
 from tunewell.service import (
     cloning,
     commands,
+    comparing_searches,
     export,
     following,
     importing,
@@ -148,6 +149,10 @@ class ExperimentsPart(Part):
         """See `Verbs.experiment`."""
         name = self._rights.seen(name)
         return wire.experiment(self.home, self.store.experiment(name))
+
+    def compare(self, names: Sequence[str]) -> types.ExperimentComparison:
+        """See `Verbs.compare`."""
+        return comparing_searches.compare(cast(verbs.Verbs, self), self.store, self.tables, self.caller.name, names)
 
     def result(self, name: str) -> types.SearchResult:
         """See `Verbs.result`."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from tunewell.service import people, types, verbs
+from tunewell.service import people, types, usage, verbs
 from tunewell.service.idempotency import Asked
 from tunewell.service.parts.part import Part
 from tunewell.service.types import Page
@@ -20,6 +20,14 @@ class PeoplePart(Part):
     def me(self) -> types.Me:
         """See `Verbs.me`."""
         return people.me(self.store, self.caller)
+
+    def usage(
+        self, *, month: str | None = None, cursor: str | None = None, limit: int = verbs.PAGE
+    ) -> Page[types.UserUsage]:
+        """See `Verbs.usage`."""
+        everybody = self.caller.role == "administrator"
+        found = people.users(self.store, cursor, limit) if everybody else people.only(self.store, self.caller.name)
+        return Page[types.UserUsage](items=usage.usage(self.store, found.items, month), next=found.next)
 
     def users(self, *, cursor: str | None = None, limit: int = verbs.PAGE) -> Page[types.User]:
         """See `Verbs.users`."""
@@ -45,10 +53,10 @@ class PeoplePart(Part):
         self.gate.forget()
         return changed
 
-    def sign_in_link(self, name: str) -> types.SignInLink:
+    def sign_in_link(self, name: str, *, key: str | None = None) -> types.SignInLink:
         """See `Verbs.sign_in_link`."""
         people.check_administrator(self.caller)
-        return people.sign_in_link(self.store, name, Asked("sign_in_link", self.caller, None, {}))
+        return people.sign_in_link(self.store, name, Asked("sign_in_link", self.caller, key, {"name": name}))
 
     def tokens(
         self, *, owner: str | None = None, cursor: str | None = None, limit: int = verbs.PAGE
@@ -57,11 +65,13 @@ class PeoplePart(Part):
         return people.tokens(self.store, self._self_or(owner), cursor, limit)
 
     def create_token(
-        self, label: str, expires_at: datetime | None = None, *, owner: str | None = None
+        self, label: str, expires_at: datetime | None = None, *, owner: str | None = None, key: str | None = None
     ) -> types.NewToken:
         """See `Verbs.create_token`."""
-        asked = Asked("create_token", self.caller, None, {})
-        return people.create_token(self.store, self._self_or(owner), label, expires_at, asked)
+        whose = self._self_or(owner)
+        arguments = {"label": label, "expires_at": expires_at, "owner": whose}
+        asked = Asked("create_token", self.caller, key, arguments)
+        return people.create_token(self.store, whose, label, expires_at, asked)
 
     def revoke_token(self, id: int, *, key: str | None = None) -> None:
         """See `Verbs.revoke_token`."""
@@ -69,11 +79,16 @@ class PeoplePart(Part):
         self.gate.forget()
 
     def audit(
-        self, *, caller: str | None = None, cursor: str | None = None, limit: int = verbs.PAGE
+        self,
+        *,
+        caller: str | None = None,
+        verb: str | None = None,
+        cursor: str | None = None,
+        limit: int = verbs.PAGE,
     ) -> Page[types.AuditEntry]:
         """See `Verbs.audit`."""
         people.check_administrator(self.caller)
-        return people.audit(self.store, caller, cursor, limit)
+        return people.audit(self.store, caller, verb, cursor, limit)
 
     def _self_or(self, owner: str | None) -> str:
         """Return whom a verb is about: the caller, or whomever an administrator names."""

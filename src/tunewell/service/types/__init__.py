@@ -8,6 +8,13 @@ not on that is told it as from the home. Values of `environment` are in none of 
 from __future__ import annotations
 
 from tunewell.service.types.base import OWNER, Caller, JsonObject, Moment, NoFlag, Page, Wire, rfc3339
+from tunewell.service.types.comparison import (
+    ComparedData,
+    ComparedExperiment,
+    ComparedField,
+    ExperimentComparison,
+    Progress,
+)
 from tunewell.service.types.experiments import (
     Checked,
     Clone,
@@ -26,7 +33,7 @@ from tunewell.service.types.experiments import (
     WaitsFor,
 )
 from tunewell.service.types.jobs import Job, JobKind
-from tunewell.service.types.people import Account, AuditEntry, Me, NewToken, SignInLink, Token, User
+from tunewell.service.types.people import Account, AuditEntry, Me, NewToken, SignInLink, Token, User, UserUsage
 from tunewell.service.types.results import (
     Chart,
     Evaluation,
@@ -40,6 +47,7 @@ from tunewell.service.types.results import (
 )
 from tunewell.service.types.selection import EVERY_TRIAL, Range, TrialFilter
 from tunewell.service.types.service import (
+    About,
     Algorithm,
     AlgorithmOption,
     Capacity,
@@ -77,6 +85,7 @@ from tunewell.service.types.trials import (
 __all__ = [
     "EVERY_TRIAL",
     "OWNER",
+    "About",
     "Account",
     "Algorithm",
     "AlgorithmOption",
@@ -92,6 +101,9 @@ __all__ = [
     "Clone",
     "Code",
     "CodeFile",
+    "ComparedData",
+    "ComparedExperiment",
+    "ComparedField",
     "Comparison",
     "Content",
     "DataFindings",
@@ -102,6 +114,7 @@ __all__ = [
     "Evaluation",
     "Event",
     "Experiment",
+    "ExperimentComparison",
     "ExperimentSummary",
     "ExportedTrial",
     "Figures",
@@ -129,6 +142,7 @@ __all__ = [
     "Page",
     "Parameter",
     "ParameterImportance",
+    "Progress",
     "Queue",
     "QueueEntry",
     "Range",
@@ -153,6 +167,7 @@ __all__ = [
     "Used",
     "UsedDataSet",
     "User",
+    "UserUsage",
     "WaitsFor",
     "Wire",
     "rfc3339",

@@ -46,6 +46,18 @@ class Me(Account):
     used: Amounts
 
 
+class UserUsage(Wire):
+    """What a user has used in a month, and what the user may."""
+
+    user: str
+    #: The calendar month (UTC): `2026-03`.
+    month: str
+    #: Computing time in that month; of the present one everything that a quota can limit, as it is now.
+    used: Amounts
+    #: What is limited → how much of it the user may have.
+    quota: Amounts
+
+
 class User(Account):
     """Somebody who may use the service."""
 

@@ -97,6 +97,26 @@ class Changes(Wire):
     items: tuple[Changed, ...]
 
 
+class About(Wire):
+    """What a service is, and how much it takes."""
+
+    version: str
+    database: Literal["sqlite", "postgresql"]
+    #: Whether users who may run code may send Python functions.
+    takes_functions: bool
+    #: Largest upload, and most uploads of a user that nothing was made of.
+    upload_bytes: int
+    uploads: int
+    #: For how long an upload is kept after its last part, and a data set in the bin.
+    upload_seconds: float
+    bin_seconds: float
+    #: What a data set, and a program, may be unpacked: together, and how many files.
+    dataset_bytes: int
+    dataset_files: int
+    code_bytes: int
+    code_files: int
+
+
 class Gpu(Wire):
     """One GPU."""
 
@@ -107,16 +127,20 @@ class Gpu(Wire):
 
 
 class Used(Wire):
-    """What runs for one experiment, or as one job, on one machine, and what it takes of it."""
+    """An attempt that runs, and what it takes of its machine."""
 
     #: The user, and the experiment that it is about; None: there is none, or the caller may not see it.
     owner: str | None
     experiment: str | None
-    #: Number of the job; None: it is trials of the experiment.
+    #: Number of the trial, or of the job; None: it is the other one, or the caller may not see it.
+    trial: int | None
     job: int | None
-    attempts: int
+    #: When it was started; None: that is not known, or the caller may not see it.
+    since: Moment | None
     cpus: float
     gpus: int
+    #: Which GPUs, as far as that is known.
+    devices: tuple[str, ...] = ()
     memory_bytes: int
 
 
@@ -157,6 +181,8 @@ class QueueEntry(Wire):
     place: int | None
     #: How many of its attempts run.
     running: int
+    #: Of an experiment: its share of what its owner gets, in proportion to those of the owner's others.
+    weight: float | None
     waits_for: WaitsFor
 
 

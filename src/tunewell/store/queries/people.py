@@ -66,11 +66,15 @@ class PeopleQueries(Reader):
         done = (audit.c.verb == "sign_in", audit.c.outcome == "done")
         return bool(self._read(select(audit.c.id).where(*done).order_by(audit.c.id).limit(1)))
 
-    def audits(self, before: int | None = None, limit: int = 100, caller: str | None = None) -> list[AuditRow]:
+    def audits(
+        self, before: int | None = None, limit: int = 100, caller: str | None = None, verb: str | None = None
+    ) -> list[AuditRow]:
         """Return the audit log, the latest first, beginning before (older than) the entry with id `before`."""
         query = select(audit).order_by(audit.c.id.desc()).limit(limit)
         if before is not None:
             query = query.where(audit.c.id < before)
         if caller is not None:
             query = query.where(audit.c.caller == caller)
+        if verb is not None:
+            query = query.where(audit.c.verb == verb)
         return [AuditRow(**row._mapping) for row in self._read(query)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from sqlalchemy import ColumnElement, and_, func, literal, select, true
+from sqlalchemy import ColumnElement, and_, literal, select, true
 
 from tunewell.spec.errors import NotFoundError
 from tunewell.spec.states import FINAL_TRIAL_STATES, Cause, TrialState
@@ -19,19 +19,20 @@ class TrialQueries(Reader):
     """The part of the store that reads trials."""
 
     def running_trials(self) -> list[RunningRow]:
-        """Return what trials run, of each experiment on each machine, by the names of the experiments."""
+        """Return the trials that run, by the names of their experiments, and their numbers."""
         query = (
             select(
                 experiment.c.name.label("experiment"),
                 experiment.c.owner,
+                trial.c.number,
+                trial.c.attempt,
                 trial.c.host,
-                func.count().label("attempts"),
+                trial.c.started_at,
                 experiment.c.resources,
             )
             .join(trial, trial.c.experiment_id == experiment.c.id)
             .where(experiment.c.running_trials > 0, trial.c.state == TrialState.RUNNING)
-            .group_by(experiment.c.id, trial.c.host)
-            .order_by(experiment.c.name)
+            .order_by(experiment.c.name, trial.c.number)
         )
         return [RunningRow(**row._mapping) for row in self._read(query)]
 

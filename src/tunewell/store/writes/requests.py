@@ -80,7 +80,9 @@ class RequestWrites(Writer):
         if row is None:
             return None
         if (row.verb, row.fingerprint) != (verb, fingerprint):
-            raise ConflictError(f"Key '{key}' was used for another request ({row.verb}). Use a new key.")
+            raise ConflictError(
+                f"Key '{key}' was used for another request ({row.verb})", remedy="Use a new key", kind="key-used"
+            )
         given: JsonObject = row.answer
         return given
 

@@ -1,0 +1,132 @@
+"""Commands that tell what there is for trials, who uses it, and who waits for it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from tunewell.cli.options import (
+    HOME,
+    DatabaseOption,
+    HomeOption,
+    JsonOption,
+    ServerOption,
+    existing,
+    print_json,
+    terminal,
+)
+from tunewell.service.paging import every
+from tunewell.service.types import Node, Used, UserUsage
+from tunewell.spec.errors import count
+from tunewell.spec.format import NOTHING, moment, number, size
+from tunewell.spec.quota import amount
+
+
+def resources(
+    home: HomeOption = HOME, database: DatabaseOption = None, server: ServerOption = None, json_: JsonOption = False
+) -> None:
+    """Show what there is for trials, and what runs."""
+    with existing(home, database, server) as service:
+        found = service.resources()
+    if json_:
+        print_json(found.to_json())
+        return
+    console = terminal()
+    for node in found.nodes:
+        console.print(Text(node.name, style="bold") + Text(f"  {_free(node)}"))
+        for gpu in node.gpus:
+            use = "free" if gpu.device in node.free_gpus else "in use"
+            memory = f", {size(gpu.memory_bytes)}" if gpu.memory_bytes is not None else ""
+            console.print(Text(f"  GPU {gpu.device}  {gpu.name}{memory}: {use}"))
+        _print_used(node.used)
+    for host, used in found.elsewhere.items():
+        console.print(Text(host or "on no machine yet", style="bold"))
+        _print_used(used)
+
+
+def _free(node: Node) -> str:
+    cores = f"{number(node.free_cpus)} of {count(node.cpus, 'core')} free"
+    return f"{cores}, {size(max(0, node.free_memory_bytes))} of {size(node.memory_bytes)} free"
+
+
+def _print_used(used: tuple[Used, ...]) -> None:
+    if not used:
+        terminal().print(Text("  Nothing runs.", style="dim"))
+        return
+    table = Table(box=None, padding=(0, 2, 0, 2), header_style="dim")
+    for title in ("what", "owner", "since", "cores", "GPUs"):
+        table.add_column(title, overflow="fold", justify="right" if title == "cores" else "left")
+    for one in used:
+        gpus = ", ".join(one.devices) or (str(one.gpus) if one.gpus else "")
+        since = moment(one.since.timestamp()) if one.since is not None else NOTHING
+        table.add_row(Text(_called(one)), one.owner or NOTHING, since, number(one.cpus), gpus)
+    terminal().print(table)
+
+
+def _called(one: Used) -> str:
+    if one.owner is None:
+        return "another user's"
+    return " ".join(
+        part
+        for part in (one.experiment, f"trial {one.trial}" if one.trial else "", f"job {one.job}" if one.job else "")
+        if part
+    )
+
+
+def queue(
+    home: HomeOption = HOME, database: DatabaseOption = None, server: ServerOption = None, json_: JsonOption = False
+) -> None:
+    """List what waits, whose turn comes first, and why it waits."""
+    with existing(home, database, server) as service:
+        known = service.queue()
+    if json_:
+        print_json(known.to_json())
+        return
+    if not known.entries:
+        print("Nothing waits.")
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for title in ("place", "what", "owner", "running", "reason"):
+        right = title in ("place", "running")
+        table.add_column(title, no_wrap=right, overflow="fold", justify="right" if right else "left")
+    for one in known.entries:
+        what = (
+            str(one.experiment or "") if one.job is None else " ".join(filter(None, (f"job {one.job}", one.experiment)))
+        )
+        table.add_row(
+            str(one.place or ""), Text(what), one.owner, str(one.running or ""), Text(one.waits_for.detail)
+        )  # fmt: skip
+    terminal().print(table)
+
+
+def usage(
+    month: Annotated[str | None, typer.Option("--month", help="Such as 2026-03 (UTC); default: this one.")] = None,
+    home: HomeOption = HOME,
+    database: DatabaseOption = None,
+    server: ServerOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Show what users have used in a month, and may have."""
+    with existing(home, database, server, "write") as service:
+        found = list(every(lambda cursor: service.usage(month=month, cursor=cursor)))
+    if json_:
+        print_json({"usage": [one.to_json() for one in found]})
+        return
+    names = list(dict.fromkeys(name for one in found for name in one.used))
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("user", overflow="fold")
+    for name in names:
+        table.add_column(name, justify="right")
+    for one in found:
+        table.add_row(one.user, *(_of_quota(name, one) for name in names))
+    console = terminal()
+    console.print(table)
+    console.print(Text(f"In {found[0].month} (UTC); behind a stroke what the user may have.", style="dim"))
+
+
+def _of_quota(name: str, one: UserUsage) -> str:
+    used = amount(name, round(one.used[name], 2))
+    return f"{used} / {amount(name, one.quota[name])}" if name in one.quota else used

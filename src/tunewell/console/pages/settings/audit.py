@@ -1,0 +1,60 @@
+"""Who has changed what, and what was refused."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.routing import APIRoute
+
+from tunewell.api.asked import AsCaller, Cursor, Text, TheCaller
+from tunewell.api.routes import ROUTERS
+from tunewell.console.pages.settings.frame import section
+from tunewell.service.paging import every
+from tunewell.service.verbs import MOST
+
+router = APIRouter()
+
+#: Entries on a page.
+ROWS = 50
+#: In place of a name: whoever has proven nothing.
+NOBODY = "-"
+
+
+@router.get("/settings/audit")
+def audit(
+    request: Request,
+    verbs: AsCaller,
+    caller: TheCaller,
+    person: Text = "",
+    verb: Annotated[str, Query(max_length=50)] = "",
+    cursor: Cursor = None,
+) -> Response:
+    """Return the log, the latest first."""
+    whose = "" if person == NOBODY else person or None
+    found = verbs.audit(caller=whose, verb=verb or None, cursor=cursor, limit=ROWS)
+    chosen = {"person": person, "verb": verb}
+
+    def link(**changes: str) -> str:
+        """Return the address of the log with other choices."""
+        return "?" + urlencode({name: value for name, value in {**chosen, **changes}.items() if value})
+
+    context = {
+        "found": found,
+        "chosen": chosen,
+        "people": [one.name for one in every(lambda cursor: verbs.users(cursor=cursor, limit=MOST))],
+        "nobody": NOBODY,
+        "verbs": sorted(_changing() | ({verb} if verb else set())),
+        "is_first": cursor is None,
+        "link": link,
+    }
+    return section(request, caller, "audit", "audit", context, parts=("settings-audit",))
+
+
+@cache
+def _changing() -> frozenset[str]:
+    """Return what the log may call what was done: the names of all that changes something."""
+    routes = (route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute))
+    return frozenset(route.endpoint.__name__ for route in routes if (route.methods or set()) - {"GET", "HEAD"})

@@ -6,7 +6,21 @@ from importlib import metadata
 
 import typer
 
-from tunewell.cli import after, database, datasets, demo, import_, inspect, login, program, search, serve, steer, users
+from tunewell.cli import (
+    after,
+    database,
+    datasets,
+    demo,
+    import_,
+    inspect,
+    login,
+    notify,
+    program,
+    search,
+    serve,
+    steer,
+    users,
+)
 from tunewell.service.following import JobFailed
 from tunewell.spec.errors import UserError
 from tunewell.spec.states import Cause
@@ -50,6 +64,7 @@ app.command("predict")(after.predict)
 app.command("export-model")(after.export_model)
 app.add_typer(database.app, name="database")
 app.add_typer(datasets.app, name="datasets")
+app.add_typer(notify.app, name="notify")
 app.add_typer(users.users, name="users")
 app.add_typer(users.tokens, name="tokens")
 

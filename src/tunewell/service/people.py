@@ -81,7 +81,7 @@ def add_user(store: Store, name: str, facts: Mapping[str, Any], asked: Asked) ->
 
     def act(tx: Transaction) -> JsonObject:
         tx.add_user(name, **checked)
-        _note(tx, asked, name)
+        note(tx, asked, name)
         return {}
 
     once(store, asked, act)
@@ -112,9 +112,10 @@ def change_user(store: Store, name: str, changes: Mapping[str, Any], asked: Aske
             tx.set_user(name, facts)
         if facts.get("disabled_at") is not None:
             tx.revoke_tokens(name)
+            tx.silence_channels(name)
         if not tx.has_administrator():
             raise ConflictError(f"{name} is the last administrator", remedy="Make somebody else an administrator first")
-        _note(tx, asked, name, {"fields": sorted(changes)})
+        note(tx, asked, name, {"fields": sorted(changes)})
         return {}
 
     once(store, asked, act)
@@ -129,7 +130,7 @@ def sign_in_link(store: Store, name: str, asked: Asked) -> SignInLink:
     with store.transaction() as tx:
         tx.revoke_tokens(name, kind="link", now=now)
         tx.add_token(name, "link", checksum(secret), expires_at=now + LINK_SECONDS, now=now)
-        _note(tx, asked, name)
+        note(tx, asked, name)
     return SignInLink(user=name, secret=secret, expires_at=moment(now + LINK_SECONDS))
 
 
@@ -156,7 +157,7 @@ def create_token(store: Store, owner: str, label: str, expires_at: datetime | No
     secret = new_secret("token")
     with store.transaction() as tx:
         id = tx.add_token(owner, "token", checksum(secret), label, until, now)
-        _note(tx, asked, owner)
+        note(tx, asked, owner)
     row = TokenRow(id, owner, "token", "", label, now, until, None, None)
     return NewToken(token=_token(row), secret=secret)
 
@@ -170,7 +171,7 @@ def revoke_token(store: Store, id: int, asked: Asked) -> None:
 
     def act(tx: Transaction) -> JsonObject:
         tx.revoke_tokens(owner, id)
-        _note(tx, asked, str(id))
+        note(tx, asked, str(id))
         return {}
 
     once(store, asked, act)
@@ -229,7 +230,7 @@ def _check_enabled(row: UserRow) -> None:
         raise ConflictError(f"{row.name} is shut out", remedy="Enable the account first")
 
 
-def _note(tx: Transaction, asked: Asked, about: str, data: JsonObject | None = None) -> None:
+def note(tx: Transaction, asked: Asked, about: str, data: JsonObject | None = None) -> None:
     """Log what is done on this machine; whoever lets callers in from elsewhere logs all that they do."""
     if asked.caller.local:
         tx.add_audit(asked.caller.name, "local", asked.verb, about, "done", data)

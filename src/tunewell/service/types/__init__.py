@@ -26,6 +26,7 @@ from tunewell.service.types.experiments import (
     WaitsFor,
 )
 from tunewell.service.types.jobs import Job, JobKind
+from tunewell.service.types.notifications import AllowedHost, Channel, Delivery, NewChannel
 from tunewell.service.types.people import Account, AuditEntry, Me, NewToken, SignInLink, Token, User
 from tunewell.service.types.results import (
     Chart,
@@ -80,6 +81,7 @@ __all__ = [
     "Account",
     "Algorithm",
     "AlgorithmOption",
+    "AllowedHost",
     "Artifact",
     "Attempt",
     "AuditEntry",
@@ -87,6 +89,7 @@ __all__ = [
     "Capacity",
     "Changed",
     "Changes",
+    "Channel",
     "Chart",
     "Checked",
     "Clone",
@@ -97,6 +100,7 @@ __all__ = [
     "DataFindings",
     "DataSet",
     "DataSetView",
+    "Delivery",
     "Difference",
     "Estimate",
     "Evaluation",
@@ -120,6 +124,7 @@ __all__ = [
     "ModelKind",
     "Moment",
     "Network",
+    "NewChannel",
     "NewToken",
     "NoFlag",
     "Node",

@@ -1,0 +1,85 @@
+"""What callers are told of channels and deliveries: no secret, and of a URL only where it leads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tunewell.service.notifications import hosts
+from tunewell.service.notifications.sending import NO_MAIL, Outgoing
+from tunewell.service.types import AllowedHost, Caller, Channel, Delivery
+from tunewell.service.wire import moment
+from tunewell.spec.errors import UserError, ended
+from tunewell.store.rows import AllowedHostRow, ChannelRow, DeliveryRow
+
+
+def delivery(row: DeliveryRow) -> Delivery:
+    """Return a delivery."""
+    return Delivery(
+        id=row.id,
+        channel=row.channel_id,
+        message=row.message,
+        event=row.event,
+        search=row.facts.get("search"),
+        state=row.state,
+        attempts=row.attempts,
+        status=row.status,
+        error=row.error,
+        created_at=moment(row.created_at),
+        tried_at=moment(row.tried_at),
+        next_at=moment(row.next_at),
+        ended_at=moment(row.ended_at),
+    )
+
+
+def channel(
+    row: ChannelRow,
+    latest: DeliveryRow | None,
+    allowed: Sequence[AllowedHostRow],
+    outgoing: Outgoing,
+    caller: Caller,
+) -> Channel:
+    """Return a channel, with what is in the way of sending there."""
+    return Channel(
+        id=row.id,
+        owner=row.owner,
+        kind=row.kind,
+        label=row.label,
+        target=row.target if row.kind == "mail" else hosts.parse_url(row.target).shown,
+        body=row.body,
+        events=row.events,
+        searches=row.searches,
+        project=row.project,
+        active=row.active,
+        confirmed=row.confirmed_at is not None,
+        problem=_problem(row, allowed, outgoing, caller),
+        created_at=moment(row.created_at),
+        resting_until=moment(row.resting_until),
+        latest=delivery(latest) if latest is not None else None,
+    )
+
+
+def allowed_host(row: AllowedHostRow) -> AllowedHost:
+    """Return a host of the list."""
+    return AllowedHost(
+        host=row.host,
+        port=row.port,
+        plain_http=row.plain_http,
+        private=row.private,
+        created_at=moment(row.created_at),
+    )
+
+
+def _problem(row: ChannelRow, allowed: Sequence[AllowedHostRow], outgoing: Outgoing, caller: Caller) -> str:
+    if not row.active:
+        return row.reason or "Nothing is sent here: it was switched off."
+    if row.kind == "mail":
+        if row.confirmed_at is None:
+            return "Nothing but a code is sent here until the address is confirmed with it."
+        if outgoing.mail is None and not caller.local:  # whoever is on the machine does not know how it is served
+            return NO_MAIL
+        return ""
+    try:
+        hosts.find(allowed, hosts.parse_url(row.target))
+    except UserError as error:
+        return f"{ended(error.what)} {ended(error.remedy)}"
+    return ""

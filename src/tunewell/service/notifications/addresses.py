@@ -11,14 +11,11 @@ Address = IPv4Address | IPv6Address
 _HOLDING = tuple(
     map(ipaddress.IPv6Network, ("::/96", "::ffff:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "2001::/32", "2002::/16"))
 )
-#: Networks for whose addresses `is_global` says yes, or says so in some versions of Python.
-_NOT_PUBLIC = tuple(
-    map(
-        ipaddress.ip_network,
-        # Shared by providers; benchmarks; the relays of 6to4; what asks a cloud about its own machine; site-local.
-        ("100.64.0.0/10", "198.18.0.0/15", "192.88.99.0/24", "168.63.129.16/32", "fec0::/10", "100::/64", "5f00::/16"),
-    )
-)
+#: Networks for whose addresses `is_global` says yes, or says so in some versions of Python: those that providers share,
+#: of protocols, of benchmarks, the relays of 6to4, what asks a cloud about its own machine, site-local ones.
+_NOT_PUBLIC_4 = ("100.64.0.0/10", "192.0.0.0/24", "198.18.0.0/15", "192.88.99.0/24", "168.63.129.16/32")
+_NOT_PUBLIC_6 = ("fec0::/10", "100::/64", "5f00::/16")
+_NOT_PUBLIC = tuple(map(ipaddress.ip_network, (*_NOT_PUBLIC_4, *_NOT_PUBLIC_6)))
 
 
 def parse(text: str) -> Address:

@@ -13,6 +13,7 @@ import ssl
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -64,7 +65,10 @@ def post(
     try:
         connection.request("POST", place.path, body, dict(headers))
         response = connection.getresponse()
-        response.read(_MOST_BYTES)
+        if connection.is_cut:  # a head that is cut looks like one that has ended
+            raise TimeoutError
+        with suppress(OSError, http.client.HTTPException):  # its status is its answer
+            response.read(_MOST_BYTES)
         location = response.getheader("Location", "") if 300 <= response.status < 400 else ""
         return Answer(response.status, _rest(response.getheader("Retry-After", "")), shortened(location, 200))
     except ssl.SSLCertVerificationError as error:
@@ -106,33 +110,33 @@ class _Connection(http.client.HTTPConnection):
         super().__init__(place.host, place.port)
         self.default_port = 443 if place.is_https else 80  # which is not told in `Host`
         self._place, self._found, self._deadline, self._context = place, found, deadline, context
-        self._is_cut = False
+        self.is_cut = False
 
     def connect(self) -> None:
-        error: OSError = TimeoutError()
+        errors: list[OSError] = []
         for address in self._found:
-            left = self._deadline - time.monotonic()
-            if left <= 0 or self._is_cut:
-                break
             try:
-                self.sock = socket.create_connection((address, self._place.port), left)
+                self.sock = socket.create_connection((address, self._place.port), self._left())
                 break
-            except OSError as refused:
-                error = refused
+            except OSError as error:
+                errors.append(error)
         else:
-            raise error
-        if self.sock is None:
-            raise error
+            raise errors[-1]
         if self._place.is_https:
-            self.sock.settimeout(max(0.1, self._deadline - time.monotonic()))  # for the whole of the handshake
-            context = self._context or _tls()
-            self.sock = context.wrap_socket(self.sock, server_hostname=self._place.host)
-        if self._is_cut:
+            self.sock.settimeout(self._left())  # for the whole of the handshake
+            self.sock = (self._context or _tls()).wrap_socket(self.sock, server_hostname=self._place.host)
+        self._left()
+
+    def _left(self) -> float:
+        """Return how many seconds are left; raise `TimeoutError` if none are."""
+        left = self._deadline - time.monotonic()
+        if left <= 0 or self.is_cut:
             raise TimeoutError
+        return left
 
     def cut(self) -> None:
         """End whatever is going on: time is over."""
-        self._is_cut = True
+        self.is_cut = True
         known = self.sock
         if known is not None:
             try:

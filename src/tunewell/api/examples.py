@@ -185,6 +185,7 @@ _CHANNEL: dict[str, Any] = {
     "active": True,
     "confirmed": True,
     "problem": "",
+    "host_to_allow": None,
     "created_at": _MOMENT,
     "resting_until": None,
     "latest": _DELIVERY,

@@ -80,7 +80,8 @@ def list_(
     console.print(table)
     for one in found:
         if one.problem:
-            console.print(f"{one.id}: {one.problem}")
+            allow = f" An administrator allows it: tunewell notify allow {one.host_to_allow}"
+            console.print(f"{one.id}: {one.problem}{allow if one.host_to_allow else ''}")
 
 
 @app.command("add")

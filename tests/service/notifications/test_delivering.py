@@ -24,7 +24,7 @@ from tunewell.service.notifications.deliverer import Deliverer, backoff, deliver
 from tunewell.service.notifications.events import tell_disk_low
 from tunewell.service.notifications.sending import Outgoing
 from tunewell.service.service import Service
-from tunewell.service.storage.tidying import DELIVERY_SECONDS
+from tunewell.service.storage.tidying import DELIVERY_SECONDS, tidy
 from tunewell.spec.notifications import PATIENCE_SECONDS
 from tunewell.spec.states import ExperimentState
 from tunewell.store import Store
@@ -135,7 +135,7 @@ def test_which_event(store: Store) -> None:
 
 
 def test_who_hears_nothing(store: Store) -> None:
-    """Channels that are off, gone, or not confirmed, and those of users who are shut out; what was imported is no end."""
+    """Channels that are off, gone, or not confirmed, and users who are shut out. What was imported is no end."""
     off, open_, gone = add(store, active=False), add(store, confirmed_at=None), add(store)
     with store.transaction() as tx:
         tx.remove_channel(gone)
@@ -354,8 +354,6 @@ def test_a_deliverer_that_is_killed(store: Store, database: str, receiver: Recei
     row = only(store, channel)
     assert (row.state, row.attempts) == ("waiting", 1) and row.claimed_until is not None
     receiver.go_on.set()
-    look(store)
-    assert len(receiver.received) == 1 or row.claimed_until < time.time()
     wait_until(lambda: look(store) or only(store, channel).state == "delivered")
     first, second = receiver.received
     assert first.headers["webhook-id"] == second.headers["webhook-id"] == row.message
@@ -389,8 +387,6 @@ def test_old_deliveries_go(tmp_path: Path, database: str) -> None:
         with store.transaction() as tx:
             tx.remove_channel(gone, now=now - DELIVERY_SECONDS - 1)
         old = now + DELIVERY_SECONDS + 10
-        from tunewell.service.storage.tidying import tidy
-
         tidy(service._place, now=old - 20)
         assert len(store.deliveries(gone, 10)) == 1
         tidy(service._place, now=old)

@@ -39,6 +39,7 @@ def channel(
     caller: Caller,
 ) -> Channel:
     """Return a channel, with what is in the way of sending there."""
+    problem, host = _problem(row, allowed, outgoing, caller)
     return Channel(
         id=row.id,
         owner=row.owner,
@@ -51,7 +52,8 @@ def channel(
         project=row.project,
         active=row.active,
         confirmed=row.confirmed_at is not None,
-        problem=_problem(row, allowed, outgoing, caller),
+        problem=problem,
+        host_to_allow=host,
         created_at=moment(row.created_at),
         resting_until=moment(row.resting_until),
         latest=delivery(latest) if latest is not None else None,
@@ -69,17 +71,19 @@ def allowed_host(row: AllowedHostRow) -> AllowedHost:
     )
 
 
-def _problem(row: ChannelRow, allowed: Sequence[AllowedHostRow], outgoing: Outgoing, caller: Caller) -> str:
+def _problem(
+    row: ChannelRow, allowed: Sequence[AllowedHostRow], outgoing: Outgoing, caller: Caller
+) -> tuple[str, str | None]:
+    """Return what is in the way of sending there, and the host that would have to be allowed for it."""
     if not row.active:
-        return row.reason or "Nothing is sent here: it was switched off."
+        return row.reason or "Nothing is sent here: it was switched off.", None
     if row.kind == "mail":
         if row.confirmed_at is None:
-            return "Nothing but a code is sent here until the address is confirmed with it."
-        if outgoing.mail is None and not caller.local:  # whoever is on the machine does not know how it is served
-            return NO_MAIL
-        return ""
+            return "Nothing but a code is sent here until the address is confirmed with it.", None
+        no_mail = outgoing.mail is None and not caller.local  # who is on the machine does not know how it is served
+        return (NO_MAIL if no_mail else ""), None
     try:
         hosts.find(allowed, hosts.parse_url(row.target))
     except UserError as error:
-        return f"{ended(error.what)} {ended(error.remedy)}"
-    return ""
+        return ended(error.what), error.facts.get("host")
+    return "", None

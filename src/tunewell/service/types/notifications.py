@@ -81,6 +81,8 @@ class Channel(Wire):
     confirmed: bool
     #: Why nothing is sent there now, and what to do about it; empty: nothing is in the way.
     problem: str
+    #: The host that an administrator would have to allow; null: nothing is to be allowed.
+    host_to_allow: str | None
     created_at: Moment
     #: Until when its receiver wants to be left alone; null: it has not said so.
     resting_until: Moment | None

@@ -12,6 +12,7 @@ from tunewell.console.pages import (
     job,
     later,
     new_search,
+    notifications,
     preferences,
     results,
     sample,
@@ -31,5 +32,6 @@ ROUTERS = (
     entrance.router,
     sample.router,
     preferences.router,
+    notifications.router,
     later.router,
 )

@@ -590,11 +590,11 @@ class ChannelRow:
     #: What its owner calls it; empty: nothing.
     label: str
     #: A URL, or an address.
-    target: str
+    target: str = field(repr=False)
     #: What a webhook is sent; None: it is a mail.
     body: WebhookBody | None
     #: What signs what a webhook is sent, or the code by which the owner of an address confirms it.
-    secret: str
+    secret: str = field(repr=False)
     events: tuple[NotifiedEvent, ...]
     searches: NotifiedSearches
     #: With `project`: which one.
@@ -605,7 +605,7 @@ class ChannelRow:
     created_at: float
     #: None: nobody has said that the address is theirs.
     confirmed_at: float | None
-    #: How often a wrong code was given for the present one.
+    #: How often a code was given, all but the last one wrong ones.
     wrong_codes: int
     #: Until when its receiver wants to be left alone; None: it has not said so.
     resting_until: float | None

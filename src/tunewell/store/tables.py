@@ -425,7 +425,7 @@ channel = Table(
     Column("created_at", Double, nullable=False),
     # NULL: nobody has said that the address is theirs.
     Column("confirmed_at", Double),
-    # How often a wrong code was given for the present one.
+    # How often a code was given, all but the last one wrong ones.
     Column("wrong_codes", Integer, nullable=False),
     # Until when its receiver wants to be left alone.
     Column("resting_until", Double),

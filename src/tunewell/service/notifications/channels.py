@@ -185,11 +185,10 @@ class Channels:
         row = self._own(id)
         if row.confirmed_at is not None:
             return self.one(id)
-        if row.wrong_codes >= MOST_WRONG_CODES:
-            raise ConflictError("There were too many wrong codes", field="code", remedy="Have another code sent")
-        if not hmac.compare_digest(code.strip().encode(), row.secret.encode()):
-            with self.rights.store.transaction() as tx:
-                tx.set_channel(id, {"wrong_codes": row.wrong_codes + 1})
+        with self.rights.store.transaction() as tx:  # first, so that no more are made at the same moment
+            if not tx.take_try(id, MOST_WRONG_CODES):
+                raise ConflictError("There were too many wrong codes", field="code", remedy="Have another code sent")
+        if not hmac.compare_digest(code.strip().encode("utf-8", "replace"), row.secret.encode()):
             raise SpecError("code", "it is not the code that was sent", "Give the one of the latest mail")
 
         def act(tx: Transaction) -> JsonObject:

@@ -32,6 +32,8 @@ MOST_AT_ONCE, MOST_OF_ONE = 48, 6
 END_SECONDS = 3.0
 #: Wait after the first attempt, by how much it grows with each, and the longest.
 FIRST_WAIT_SECONDS, GROWTH, LONGEST_WAIT_SECONDS = 10.0, 3.0, 4 * 3600.0
+#: Deliveries that are looked at in one go: more than may be sent at once, as some may have to wait for others.
+_MOST_LOOKED_AT = 500
 #: By how much waits differ, so that what failed together does not come again together.
 _JITTER = 0.2
 
@@ -98,8 +100,9 @@ class Deliverer:
     def look(self) -> None:
         """Begin with what is due, as far as there is room."""
         self._running = {id: one for id, one in self._running.items() if one[1].is_alive()}
-        room = MOST_AT_ONCE - len(self._running)
-        for row in self._store.due_deliveries(time.time(), room) if room > 0 else ():
+        for row in self._store.due_deliveries(time.time(), _MOST_LOOKED_AT):
+            if len(self._running) >= MOST_AT_ONCE:
+                break
             channel = self._store.find_channel(row.channel_id)
             owners = [owner for owner, _ in self._running.values()]
             if channel is not None and owners.count(channel.owner) < MOST_OF_ONE:

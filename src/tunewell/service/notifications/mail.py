@@ -154,10 +154,11 @@ def send(server: MailServer, mail: Mail, context: ssl.SSLContext | None = None) 
 
 def _connected(server: MailServer, context: ssl.SSLContext) -> smtplib.SMTP:
     smtp: smtplib.SMTP
+    own = server.sender.rpartition("@")[2]  # what this machine is called is nobody's business, and may take long
     if server.is_tls:
-        smtp = smtplib.SMTP_SSL(server.host, server.port, timeout=STEP_SECONDS, context=context)
+        smtp = smtplib.SMTP_SSL(server.host, server.port, own, timeout=STEP_SECONDS, context=context)
     else:
-        smtp = smtplib.SMTP(server.host, server.port, timeout=STEP_SECONDS)
+        smtp = smtplib.SMTP(server.host, server.port, own, timeout=STEP_SECONDS)
     try:
         smtp.ehlo()
         if not server.is_tls and (not server.is_here or smtp.has_extn("starttls")):

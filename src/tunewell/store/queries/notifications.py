@@ -72,13 +72,14 @@ class NotificationQueries(Reader):
     def confirmations(self, since: float, owner: str, address: str) -> tuple[int, int]:
         """Return how many mails since a moment have asked a user, or an address, to confirm it."""
         asked = and_(delivery.c.event == "confirmation", delivery.c.created_at >= since)
+        is_address = func.lower(channel.c.target) == address.lower()
         query = (
-            select(channel.c.owner, channel.c.target)
+            select((channel.c.owner == owner).label("by_owner"), is_address.label("to_address"))
             .join_from(delivery, channel)
-            .where(asked, or_(channel.c.owner == owner, channel.c.target == address))
+            .where(asked, or_(channel.c.owner == owner, is_address))
         )
         rows = self._read(query)
-        return sum(row.owner == owner for row in rows), sum(row.target == address for row in rows)
+        return sum(bool(row.by_owner) for row in rows), sum(bool(row.to_address) for row in rows)
 
 
 def channel_row(row: Row[Any]) -> ChannelRow:

@@ -48,6 +48,12 @@ class NotificationWrites(Writer):
         if facts.get("active") is False:
             self._give_up(id, facts.get("reason") or "The channel was deactivated.")
 
+    def take_try(self, id: int, most: int) -> bool:
+        """Count a try at the code of a channel; False: there were `most` before."""
+        these = (channel.c.id == id, channel.c.wrong_codes < most)
+        counted = update(channel).where(*these).values(wrong_codes=channel.c.wrong_codes + 1)
+        return self._execute(counted).rowcount == 1
+
     def remove_channel(self, id: int, now: float | None = None) -> None:
         """Remove a channel; that it was there, and what was sent to it, is kept as long as deliveries are."""
         these = (channel.c.id == id, channel.c.removed_at.is_(None))

@@ -5,6 +5,7 @@ They are written in the transaction that does what they tell of, so that none is
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -94,13 +95,18 @@ def _facts(connection: Connection, row: Any) -> JsonObject:
         "stop_rule": row.stop_rule,
         "metric": (row.spec.get("objective") or {}).get("metric", ""),
         "goal": row.goal,
-        "best": None if row.best_value is None else {"trial": row.best_trial, "value": row.best_value},
-        "default": None if default is None else {"trial": row.default_trial, "value": default},
+        "best": _valued(row.best_trial, row.best_value),
+        "default": _valued(row.default_trial, default),
         "trials": {state.value: getattr(row, column) for state, column in COUNTS.items()},
         "started_at": row.started_at,
         "ended_at": row.ended_at,
         "elapsed_seconds": row.elapsed_seconds,
     }
+
+
+def _valued(number: int | None, value: float | None) -> JsonObject | None:
+    """Return a trial with its value; None: it has none that JSON can tell."""
+    return None if value is None or not math.isfinite(value) else {"trial": number, "value": value}
 
 
 def _add(connection: Connection, channel_id: int, event: NotifiedEvent, facts: JsonObject, now: float) -> None:

@@ -58,6 +58,8 @@ READS: dict[str, tuple[str, Any]] = {
     "uploads": ("/uploads", Page[types.Upload]),
     "datasets": ("/datasets?search=d", Page[types.DataSet]),
     "allowed_folders": ("/allowed-folders", Page[str]),
+    "channels": ("/channels", Page[types.Channel]),
+    "allowed_hosts": ("/allowed-hosts", Page[types.AllowedHost]),
     "changes": ("/events", types.Changes),
     "events": ("/experiments/e/events", Page[types.Event]),
 }
@@ -97,6 +99,10 @@ OF_STORAGE = {
     *("add_dataset", "dataset", "check_dataset", "delete_dataset", "restore_dataset"),
     *("dataset_view", "dataset_sample"),
 }
+OF_NOTIFICATIONS = {
+    *("channel", "add_channel", "change_channel", "remove_channel", "confirm_channel", "test_channel"),
+    *("deliveries", "redeliver", "allow_host", "withdraw_host"),
+}
 OF_PEOPLE = {"add_user", "change_user", "sign_in_link", "create_token", "revoke_token"}
 OF_TRIALS = {"add_reports"}
 OF_SERVICE = {"healthz", "readyz", "figures"}
@@ -106,7 +112,7 @@ def test_every_route_is_tested(ran: TestClient) -> None:
     """A new route is a new line in one of the tables."""
     document = ran.get("http://testserver/openapi.json").json()
     operations = {one["operationId"] for item in document["paths"].values() for one in item.values()}
-    elsewhere = ELSEWHERE | OF_STORAGE | OF_PEOPLE | OF_TRIALS | OF_SERVICE
+    elsewhere = ELSEWHERE | OF_STORAGE | OF_NOTIFICATIONS | OF_PEOPLE | OF_TRIALS | OF_SERVICE
     assert operations == {*READS, *FILES, *COMMANDS} | elsewhere
 
 

@@ -6,6 +6,7 @@ import base64
 import math
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from tests.service.storage.archives import tar_of
+from tests.store.notified import CHANNEL, DELIVERY
 from tunewell.schedulers.records import make_folder
 from tunewell.service import data_views
 from tunewell.service.service import Service
@@ -20,7 +22,7 @@ from tunewell.service.types import Caller
 from tunewell.spec.launch import AttemptKey, Report
 from tunewell.spec.names import Visibility
 from tunewell.spec.states import Cause, ExperimentState, JobState, TrialState
-from tunewell.store.rows import AttemptEnd, JobEnd
+from tunewell.store.rows import AllowedHostRow, AttemptEnd, JobEnd
 from tunewell.tasks.data_view import DataSummary, DataView, Sample
 
 ADA = Caller(name="ada", role="user", run_code=True)
@@ -79,10 +81,35 @@ def fill(service: Service) -> None:
     trials(service, LONG, 25, metric="m" * 100, detail="z" * 400)
     ada = service.as_caller(ADA)
     datasets(service, ada)
+    channels(service)
     ada.create(spec("secret"))
     ada.update("secret", {"visibility": "private"})
     ada.create(spec("shared"))
     trials(service, "ada/shared", 3)
+
+
+def channels(service: Service) -> None:
+    """Add channels of the administrator, in every state and with hostile words, and one of ada's."""
+    with service.store.transaction() as tx:
+        tx.allow_host(AllowedHostRow("*.example.org", 443, False, False, 1.0))
+        tx.allow_host(AllowedHostRow("hooks.lan", 8080, True, True, 1.0))
+        whose = replace(CHANNEL, owner="owner")
+        long: dict[str, Any] = {"searches": "project", "project": "p" * 100}
+        for one in (
+            whose,
+            replace(whose, label=MARKUP + 60 * "x", target="https://hooks.slack.com/services/x", body="slack"),
+            replace(whose, kind="mail", body=None, target="a@example.org", confirmed_at=None, **long),
+            replace(whose, active=False, reason="", label="off"),
+            replace(whose, owner="ada"),
+        ):
+            id = tx.add_channel(one)
+            for name in ("many", LONG):
+                gone = {"state": "delivered", "event": "ended", "attempts": 1, "status": 200, "next_at": None}
+                tx.add_delivery(
+                    replace(DELIVERY, channel_id=id, **{**gone, "facts": {"search": name}, "tried_at": 5.0})
+                )
+            bad = {"event": "failed", "facts": {"search": "hostile"}, "attempts": 3, "error": MARKUP + 80 * "e"}
+            tx.add_delivery(replace(DELIVERY, channel_id=id, **bad, next_at=4e9, tried_at=6.0))
 
 
 def datasets(service: Service, ada: Service) -> None:

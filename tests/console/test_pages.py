@@ -32,6 +32,7 @@ VALUES: dict[str, dict[str, tuple[str, ...]]] = {
     "/experiments/": {"name": tuple(map(in_address, looks.NAMES)), "number": ("1", "7")},
     "/settings/people/": {"name": ("ada", "owner")},
     "/settings/tokens/": {"id": ("1",)},
+    "/settings/notifications/": {"id": ("1", "2"), "delivery": ("1",)},
     "/jobs/": {"id": ("1",), "number": ("0",)},
 }
 #: What everybody may see.

@@ -8,10 +8,12 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -20,9 +22,12 @@ from PIL import Image
 
 from tests.postgres import Server, free_port
 from tests.server.serving import wait_until
+from tests.service.notifications.receiving import receiving, taking_mail
 from tunewell.api.routes import ROUTERS
 from tunewell.cli.app import app as cli
 from tunewell.client import Client
+from tunewell.service.notification_verbs import NotificationVerbs
+from tunewell.service.notifications.signing import new_secret, signed
 from tunewell.service.storage_verbs import StorageVerbs
 from tunewell.service.verbs import Verbs
 
@@ -166,20 +171,55 @@ def test_data_sets(terminal: Terminal, tmp_path: Path) -> None:
         terminal.run(language, text)
 
 
-def test_the_table_of_verbs() -> None:
-    """Each method, request and command that the table of `service.md` names is there, and they belong together."""
+@pytest.mark.timeout(200)
+def test_notifications(terminal: Terminal) -> None:
+    """Who follows `notifications.md` is sent test messages, and a code by mail."""
+    with receiving() as receiver, taking_mail() as box:
+        instead = {
+            "allow hooks.example.org": f"allow 127.0.0.1:{receiver.port} --plain-http --private",
+            "https://hooks.example.org": f"http://127.0.0.1:{receiver.port}",
+            "smtp://tunewell@mail.example.org:587": f"smtp://127.0.0.1:{box.port}",
+        }
+        one = replace(terminal, instead={**terminal.instead, **instead})
+        try:
+            for language, text in blocks("notifications.md"):
+                one.run(language, text)
+            wait_until(lambda: box.mails)
+        finally:
+            terminal.service = one.service
+    assert len(receiver.at("/tunewell")) == 1 and box.recipients == ["ada@example.org"]
+
+
+def test_the_snippet_for_receivers() -> None:
+    """What `notifications.md` gives to check signatures with takes ours, and nothing else."""
+    (snippet,) = (text for language, text in blocks("notifications.md") if language == "python")
+    found: dict[str, Any] = {}
+    exec(snippet, found)  # it is ours
+    check, secret, now = found["is_from_tunewell"], new_secret(), int(time.time())
+    headers = signed(secret, "msg_1", now, b"{}")
+    assert check(secret, headers, b"{}")
+    assert not check(secret, headers, b"{} ") and not check(new_secret(), headers, b"{}")
+    assert not check(secret, signed(secret, "msg_1", now - 600, b"{}"), b"{}")
+
+
+@pytest.mark.parametrize("name", ["service.md", "notifications.md"])
+def test_the_table_of_verbs(name: str) -> None:
+    """Each method, request and command that the table of a page names is there, and they belong together."""
     found = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
     routes = {(route.name, f"{min(route.methods)} {route.path.replace(':path', '')}") for route in found}
     commands = {one.name for one in (*cli.registered_commands, *cli.registered_groups)}
     row = r"^\| (`[^|]*`) \| (`(?:GET|POST|PATCH|DELETE)[^|]*) \| ([^|]*) \|$"
     told = set()
-    for methods, requests, command in re.findall(row, page("service.md"), re.MULTILINE):
+    for methods, requests, command in re.findall(row, page(name), re.MULTILINE):
         names, asked = re.findall(r"`(\w+)[`(]", methods), re.findall(r"`([^`?]+)[^`]*`", requests)
         told.update(names)
-        for name, request in zip_longest(names, asked, fillvalue=asked[0]):
-            assert hasattr(Client, name)
-            route = {"check": "create", "watch": "events"}.get(name, name)
+        for verb, request in zip_longest(names, asked, fillvalue=asked[0]):
+            assert hasattr(Client, verb)
+            route = {"check": "create", "watch": "events"}.get(verb, verb)
             assert (f"{route}_in_bin" if "deleted" in methods else route, request) in routes
-        for name in re.findall(r"`tunewell ([\w-]+)", command):
-            assert name in commands
-    assert told == {name for name in dir(Verbs) if not name.startswith("_")} - set(dir(StorageVerbs)) - NOT_OFFERED
+        for one in re.findall(r"`tunewell ([\w-]+)", command):
+            assert one in commands
+    notifying = {verb for verb in dir(NotificationVerbs) if not verb.startswith("_")}
+    every = {verb for verb in dir(Verbs) if not verb.startswith("_")}
+    elsewhere = set(dir(StorageVerbs)) | NOT_OFFERED | notifying
+    assert told == (notifying if name == "notifications.md" else every - elsewhere)

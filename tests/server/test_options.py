@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from tunewell.spec.secrets import passwords
 def test_options_reach_another_process_as_they_are() -> None:
     """What the launcher was given is what its children get."""
     given = Options(home=Path("h"), token_file=Path("t"), allowed_hosts=("a", "b"), trusted_proxies=("127.0.0.1",))
+    given = replace(given, smtp="smtp://mail.example.org", mail_from="a@example.org", smtp_password_file=Path("p"))
     assert Options.from_json(json.loads(json.dumps(given.to_json()))) == given
 
 
@@ -94,3 +96,12 @@ def test_there_are_a_few_workers_a_core(monkeypatch: pytest.MonkeyPatch, cores: 
     for workers in (-1, 0, most + 1, 100_000):
         with pytest.raises(ArgumentError, match=f"1 to {most} processes can answer requests.*and not {workers}"):
             Options(home=Path("h"), workers=workers).check()
+
+
+def test_a_mail_server_is_checked_at_the_start(tmp_path: Path) -> None:
+    """What is wrong with it, its sender or its password is told before anything is begun."""
+    good = Options(home=Path("h"), smtp="smtp://me@mail.example.org", mail_from="tunewell@example.org")
+    good.check()
+    for field, value in (("smtp", "mail"), ("smtp", ""), ("mail_from", ""), ("smtp_password_file", tmp_path)):
+        with pytest.raises(ArgumentError):
+            replace(good, **{field: value}).check()

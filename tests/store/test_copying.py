@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,13 @@ from sqlalchemy import create_engine, make_url, select, update
 
 from tests.postgres import Server
 from tests.store.lives import NAME, add, create, report, run, start
+from tests.store.notified import CHANNEL, DELIVERY
 from tests.store.test_durability import process
 from tunewell.spec.errors import ConflictError, DataError, NotFoundError
 from tunewell.store import Store, copying, schema
 from tunewell.store.copying import Database, move
 from tunewell.store.errors import Busy, Moved
-from tunewell.store.rows import CodeRow, DataSetRow, HomeRow, UploadRow
+from tunewell.store.rows import AllowedHostRow, CodeRow, DataSetRow, HomeRow, UploadRow
 from tunewell.store.tables import change, experiment, metadata, trial
 
 TEXT = "größe 数字 \u2028 🎛 'x' \"y\" \\ %s {z}"
@@ -69,6 +71,9 @@ def fill(store: Store) -> None:
         tx.add_dataset(DataSetRow(0, "ada/d", "ada", "team", "ab" * 32, "", 2**62, 1, None, 1.0, None))
         tx.add_code(CodeRow("ab" * 32, "ada", 2**40, 1, 1.0))
         tx.allow_folder(f"/data/{TEXT}", 1.0)
+        tx.allow_host(AllowedHostRow("*.example.org", 443, False, True, 1.0))
+        made = tx.add_channel(CHANNEL)
+        tx.add_delivery(replace(DELIVERY, channel_id=made))
         tx.create_experiment("ada/e", {"dataset": f"ada/d@{'ab' * 32}"}, {}, {})
         tx.add_request(NAME, "stop", key=TEXT)
         tx.add_result(NAME, "model", 1, None, big, "jobs/1/m", "ab" * 32, first)

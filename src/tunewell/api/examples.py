@@ -180,6 +180,39 @@ _COMPARED = {
     "last_trial": 17,
 }
 _COMPARED_FIELD = {"name": "max_trials", "values": [20, 50], "differs": True}
+_DELIVERY: dict[str, Any] = {
+    "id": 31,
+    "channel": 2,
+    "message": "msg_5f3a9c0d41b27e685f3a9c0d41b27e68",
+    "event": "ended",
+    "search": "ada/signs",
+    "state": "delivered",
+    "attempts": 1,
+    "status": 200,
+    "error": "",
+    "created_at": _MOMENT,
+    "tried_at": _MOMENT,
+    "next_at": None,
+    "ended_at": _MOMENT,
+}
+_CHANNEL: dict[str, Any] = {
+    "id": 2,
+    "owner": "ada",
+    "kind": "webhook",
+    "label": "our robot",
+    "target": "https://hooks.example.org/…",
+    "body": "json",
+    "events": ["ended"],
+    "searches": "own",
+    "project": "",
+    "active": True,
+    "confirmed": True,
+    "problem": "",
+    "host_to_allow": None,
+    "created_at": _MOMENT,
+    "resting_until": None,
+    "latest": _DELIVERY,
+}
 
 #: Name of a type → an example of it.
 EXAMPLES: dict[str, Any] = {
@@ -198,6 +231,13 @@ EXAMPLES: dict[str, Any] = {
     },
     "Algorithm": {"name": "bayesian", "description": "Learns from every trial.", "options": [_OPTION]},
     "AlgorithmOption": _OPTION,
+    "AllowedHost": {
+        "host": "hooks.slack.com",
+        "port": 443,
+        "plain_http": False,
+        "private": False,
+        "created_at": _MOMENT,
+    },
     "Artifact": {"path": "plots/loss.png", "size_bytes": 20480, "modified_at": _LATER},
     "Attempt": _ATTEMPT,
     "AuditEntry": {
@@ -227,6 +267,7 @@ EXAMPLES: dict[str, Any] = {
         "space": [{"name": "batch_size", "values": ["16 | 32 | 64", "32 | 64"], "differs": True}],
         "best": [{"name": "batch_size", "values": [32, 32], "differs": False}],
     },
+    "Channel": _CHANNEL,
     "Chart": {
         "title": "Value of each trial",
         "caption": "The line is the best so far.",
@@ -253,6 +294,7 @@ EXAMPLES: dict[str, Any] = {
     "CodeFile": {"path": "train.py", "size_bytes": 8192},
     "Content": {"sha256": _SHA256, "kind": "dataset", "size_bytes": 40894464, "files": 2062},
     "Comparison": _COMPARISON,
+    "Delivery": _DELIVERY,
     "Difference": _DIFFERENCE,
     "DataFindings": {"unit": "picture", "broken": 0, "copied": 2},
     "DataSet": {
@@ -347,6 +389,7 @@ EXAMPLES: dict[str, Any] = {
         "on_gpus": "",
         "parameters": [_PARAMETER],
     },
+    "NewChannel": {"channel": _CHANNEL, "secret": "whsec_" + 43 * "x" + "="},
     "NewToken": {"token": _TOKEN, "secret": "tw_" + 43 * "x"},
     "Node": _NODE,
     "Objective": _OBJECTIVE,

@@ -15,6 +15,7 @@ from tunewell.cli import (
     import_,
     inspect,
     login,
+    notify,
     program,
     resources,
     search,
@@ -68,6 +69,7 @@ app.command("predict")(after.predict)
 app.command("export-model")(after.export_model)
 app.add_typer(database.app, name="database")
 app.add_typer(datasets.app, name="datasets")
+app.add_typer(notify.app, name="notify")
 app.add_typer(users.users, name="users")
 app.add_typer(users.tokens, name="tokens")
 

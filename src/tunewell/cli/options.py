@@ -71,6 +71,24 @@ ServerOption = Annotated[
         callback=_one_place,
     ),
 ]
+SmtpOption = Annotated[
+    str,
+    typer.Option(
+        "--smtp",
+        envvar="TUNEWELL_SMTP",
+        metavar="URL",
+        help="Mail server for notifications: smtp://USER@HOST:587 (STARTTLS) or smtps://USER@HOST; the password is in "
+        "TUNEWELL_SMTP_PASSWORD.",
+    ),
+]
+MailFromOption = Annotated[
+    str,
+    typer.Option("--mail-from", envvar="TUNEWELL_MAIL_FROM", metavar="ADDRESS", help="Address that mails are from."),
+]
+SmtpPasswordFileOption = Annotated[
+    Path | None,
+    typer.Option("--smtp-password-file", metavar="FILE", help="File with the password for the mail server."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 ExperimentArgument = Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Name of the experiment.")]
 

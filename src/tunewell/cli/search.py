@@ -23,7 +23,10 @@ from tunewell.cli.options import (
     ExperimentArgument,
     HomeOption,
     JsonOption,
+    MailFromOption,
     ServerOption,
+    SmtpOption,
+    SmtpPasswordFileOption,
     existing,
     print_json,
     terminal,
@@ -35,6 +38,8 @@ from tunewell.display.live import LiveTable
 from tunewell.display.wording import conditions_text
 from tunewell.service.findings import check_spec
 from tunewell.service.following import why_failed
+from tunewell.service.notifications.mail import MailServer
+from tunewell.service.notifications.sending import Outgoing, public_address
 from tunewell.service.running import Given, Serving
 from tunewell.service.service import Service
 from tunewell.service.storage.resolving import names_stored
@@ -194,13 +199,16 @@ def controller(
         list[str] | None,
         typer.Option("--lost-host", metavar="HOST", help="A machine that is gone for good: what ran there runs again."),
     ] = None,
+    smtp: SmtpOption = "",
+    mail_from: MailFromOption = "",
+    smtp_password_file: SmtpPasswordFileOption = None,
 ) -> None:
     """Run all that is recorded in a home, until Ctrl-C.
 
     What is recorded meanwhile is run, too. Running trials live on, and the next controller takes them over. On
     PostgreSQL several controllers share the work, and go on with what one of them leaves behind.
     """
-    stop = threading.Event()
+    stop, mail = threading.Event(), MailServer.named(smtp, mail_from, smtp_password_file)
     with Service(home, database) as service:
 
         def end(*_: object) -> None:
@@ -210,7 +218,8 @@ def controller(
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, end)
         lines = ControllerLines(service.home.folder, service.store.place)
-        service.run_all(stop, lines.update, lines.tell, Serving(lost_hosts=lost_host or ()))
+        outgoing = Outgoing(mail, public_address(service.address))
+        service.run_all(stop, lines.update, lines.tell, Serving(lost_hosts=lost_host or (), outgoing=outgoing))
 
 
 def check(

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from tunewell.cli.options import HOME, DatabaseOption, HomeOption
+from tunewell.cli.options import HOME, DatabaseOption, HomeOption, MailFromOption, SmtpOption, SmtpPasswordFileOption
 from tunewell.server.launcher import Launcher
 from tunewell.server.options import LogFormat, LogLevel, Options
 
@@ -49,6 +49,9 @@ def serve(
         bool,
         typer.Option("--allow-functions", help="Let users who may run code send Python functions (tunewell.search)."),
     ] = False,
+    smtp: SmtpOption = "",
+    mail_from: MailFromOption = "",
+    smtp_password_file: SmtpPasswordFileOption = None,
     log_format: Annotated[LogFormat, typer.Option("--log-format", help="Logs on standard error.")] = "text",
     log_level: Annotated[LogLevel, typer.Option("--log-level", help="What is the least that is logged.")] = "info",
 ) -> None:
@@ -70,6 +73,9 @@ def serve(
         stop_trials=stop_trials,
         trial_user=trial_user,
         allow_functions=allow_functions,
+        smtp=smtp,
+        mail_from=mail_from,
+        smtp_password_file=smtp_password_file,
         log_format=log_format,
         log_level=log_level,
     )

@@ -28,6 +28,7 @@ REMEDIES = {
     "folder-busy": "Wait for its end, or choose another `name` or --home",
     "foreign-database": "Give Tunewell one of its own with --home or --database",
     "functions-not-allowed": "Give the `command` that trains, or have the service started with --allow-functions",
+    "host-not-allowed": "An administrator allows it: tunewell notify allow {host}",
     "home-gone": "Name that one with --home, or, if it is gone for good, give the database this one: tunewell database "
     "set-home",
     "home-still-there": "Name that one with --home, or give it up with --force",
@@ -35,6 +36,8 @@ REMEDIES = {
     "in-bin": "Take it out again: tunewell restore {experiment}",
     "newer-database": "Upgrade Tunewell, or use another --home or --database",
     "no-allowed-host": "Say by which names it is addressed, with --allowed-host",
+    "no-mail-server": "Whoever runs it names one with `tunewell serve --smtp URL --mail-from ADDRESS`",
+    "plain-http-not-allowed": "Write https://, or have it allowed: tunewell notify allow {host} --plain-http",
     "no-result": "Name one with --trial",
     "program-moved": "Give `tunewell search` the spec where it is now, which puts that on record",
     "record-damaged": "Restore it, or start over with `tunewell search SPEC.yaml --new`",

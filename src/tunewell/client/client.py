@@ -12,6 +12,7 @@ from typing import Any, Literal, Self
 from tunewell.client.answers import Unavailable
 from tunewell.client.checking import checked
 from tunewell.client.connection import Connection
+from tunewell.client.notifications import NotificationsClient
 from tunewell.client.people import PeopleClient
 from tunewell.client.requests import check_name, check_no_path, file_path, named, part, selected, texts
 from tunewell.client.servers import server_and_token
@@ -30,7 +31,7 @@ _NEVER = 2**53
 
 
 @checked
-class Client(StorageClient, PeopleClient, Verbs):
+class Client(StorageClient, PeopleClient, NotificationsClient, Verbs):
     """The verbs of whoever a token belongs to, carried out by a server; see `Verbs`. Use it as a context manager.
 
     What a server can't do for others, such as writing to a path of its machine, is refused.

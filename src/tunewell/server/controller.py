@@ -45,7 +45,9 @@ def run(order: Order, channel: Channel) -> None:
         threading.Thread(target=_tidy, args=(service, stop), daemon=True).start()
         with suppress(KeyboardInterrupt):
             api = f"{options.direct_address}{BASE}"
-            serving = Serving(stop_trials=options.stop_trials, trial_user=options.trial_user, api=api)
+            serving = Serving(
+                stop_trials=options.stop_trials, trial_user=options.trial_user, api=api, outgoing=service.outgoing
+            )
             service.run_all(stop, watch.step, serving=serving)
 
 

@@ -6,6 +6,8 @@ import logging
 import time
 
 from tunewell.server.channel import Order
+from tunewell.service.notifications.mail import MailServer
+from tunewell.service.notifications.sending import Outgoing, public_address
 from tunewell.service.service import Service
 from tunewell.store.errors import Busy, Unreachable
 
@@ -24,7 +26,10 @@ def opened(order: Order) -> Service:
     while True:
         try:
             service = Service(order.options.home, order.options.database)
-            service.allows_functions = order.options.allow_functions
+            options = order.options
+            service.allows_functions = options.allow_functions
+            mail = MailServer.named(options.smtp, options.mail_from, options.smtp_password_file)
+            service.outgoing = Outgoing(mail, public_address(options.address))
             return service
         except (Unreachable, Busy) as error:
             if order.first:

@@ -46,6 +46,12 @@ class Options:
     trial_user: str | None = None
     #: Whether users who may run code may send Python functions, as pickles.
     allow_functions: bool = False
+    #: What takes mails of the service, as in `smtp://user@mail.example.org:587`; empty: nothing does.
+    smtp: str = ""
+    #: Address that mails of the service are from.
+    mail_from: str = ""
+    #: File with the password for the mail server; None: it is in the environment, or there is none.
+    smtp_password_file: Path | None = None
     log_format: LogFormat = "text"
     log_level: LogLevel = "info"
 
@@ -131,6 +137,11 @@ class Options:
                 kind="no-allowed-host",
             )
 
+        if self.smtp or self.mail_from:
+            from tunewell.service.notifications.mail import MailServer  # which few launchers need
+
+            MailServer.named(self.smtp, self.mail_from, self.smtp_password_file)
+
     @property
     def warning(self) -> str:
         """What is dangerous about how it can be reached; empty: nothing."""
@@ -149,12 +160,12 @@ class Options:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Options:
         """Return what `to_json` was called on."""
-        token_file = values["token_file"]
+        files = {name: values[name] for name in ("token_file", "smtp_password_file")}
         return cls(
             **{
                 **values,
                 "home": Path(values["home"]),
-                "token_file": Path(token_file) if token_file is not None else None,
+                **{name: Path(file) if file is not None else None for name, file in files.items()},
                 "allowed_hosts": tuple(values["allowed_hosts"]),
                 "trusted_proxies": tuple(values["trusted_proxies"]),
             }

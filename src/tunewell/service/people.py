@@ -77,7 +77,7 @@ def add_user(store: Store, name: str, facts: Mapping[str, Any], asked: Asked) ->
 
     def act(tx: Transaction) -> JsonObject:
         tx.add_user(name, **checked)
-        _note(tx, asked, name)
+        note(tx, asked, name)
         return {}
 
     once(store, asked, act)
@@ -108,9 +108,10 @@ def change_user(store: Store, name: str, changes: Mapping[str, Any], asked: Aske
             tx.set_user(name, facts)
         if facts.get("disabled_at") is not None:
             tx.revoke_tokens(name)
+            tx.silence_channels(name)
         if not tx.has_administrator():
             raise ConflictError(f"{name} is the last administrator", remedy="Make somebody else an administrator first")
-        _note(tx, asked, name, {"fields": sorted(changes)})
+        note(tx, asked, name, {"fields": sorted(changes)})
         return {}
 
     once(store, asked, act)
@@ -126,7 +127,7 @@ def sign_in_link(store: Store, name: str, asked: Asked) -> SignInLink:
     def act(tx: Transaction) -> int:
         tx.revoke_tokens(name, kind="link", now=now)
         id = tx.add_token(name, "link", checksum(secret), expires_at=now + LINK_SECONDS, now=now)
-        _note(tx, asked, name)
+        note(tx, asked, name)
         return id
 
     _tell_once(store, asked, act)
@@ -157,7 +158,7 @@ def create_token(store: Store, owner: str, label: str, expires_at: datetime | No
 
     def act(tx: Transaction) -> int:
         id = tx.add_token(owner, "token", checksum(secret), label, until, now)
-        _note(tx, asked, owner)
+        note(tx, asked, owner)
         return id
 
     id = _tell_once(store, asked, act)
@@ -196,7 +197,7 @@ def revoke_token(store: Store, id: int, asked: Asked) -> None:
 
     def act(tx: Transaction) -> JsonObject:
         tx.revoke_tokens(owner, id)
-        _note(tx, asked, str(id))
+        note(tx, asked, str(id))
         return {}
 
     once(store, asked, act)
@@ -257,7 +258,7 @@ def _check_enabled(row: UserRow) -> None:
         raise ConflictError(f"{row.name} is shut out", remedy="Enable the account first")
 
 
-def _note(tx: Transaction, asked: Asked, about: str, data: JsonObject | None = None) -> None:
+def note(tx: Transaction, asked: Asked, about: str, data: JsonObject | None = None) -> None:
     """Log what is done on this machine; whoever lets callers in from elsewhere logs all that they do."""
     if asked.caller.local:
         tx.add_audit(asked.caller.name, "local", asked.verb, about, "done", data)

@@ -24,6 +24,8 @@ from tunewell.schedulers.local import LocalScheduler
 from tunewell.schedulers.trial_user import find_trial_user
 from tunewell.service import wire
 from tunewell.service.job_kinds import KINDS
+from tunewell.service.notifications.deliverer import delivering
+from tunewell.service.notifications.sending import UNTOLD, Outgoing
 from tunewell.spec.errors import ArgumentError, UserError, listed
 from tunewell.spec.states import OPEN_JOB_STATES, ExperimentState, JobState
 from tunewell.store.errors import Busy, Moved, StoreError, Unreachable
@@ -257,6 +259,8 @@ class Serving:
     trial_user: str | None = None
     #: What the addresses begin with at which programs of trials can report; None: there is none.
     api: str | None = None
+    #: By what notifications are sent.
+    outgoing: Outgoing = UNTOLD
 
 
 ALONE = Serving()
@@ -300,6 +304,7 @@ def run_all(
         surroundings = replace(_surroundings(store, home), lost_hosts=frozenset(serving.lost_hosts), api=serving.api)
         controller = Controller(surroundings, Work(everything=True), scheduler)
         stack.callback(controller.leave)
+        stack.enter_context(delivering(store, serving.outgoing))
 
         def until() -> bool:
             on_step(_situation(controller))

@@ -27,8 +27,10 @@ from tunewell.service import (
 from tunewell.service.carrying_out import Leave, Tell, carry_out
 from tunewell.service.drawing import Drawings
 from tunewell.service.gate import Gate
+from tunewell.service.notifications.sending import Outgoing
 from tunewell.service.parts.experiments import ExperimentsPart
 from tunewell.service.parts.jobs import JobsPart
+from tunewell.service.parts.notifications import NotificationsPart
 from tunewell.service.parts.people import PeoplePart
 from tunewell.service.parts.storage import StoragePart
 from tunewell.service.parts.trials import TrialsPart
@@ -43,7 +45,7 @@ from tunewell.store.store import Store
 Access = Literal["read", "write", "make"]
 
 
-class Service(ExperimentsPart, TrialsPart, JobsPart, PeoplePart, StoragePart):
+class Service(ExperimentsPart, TrialsPart, JobsPart, PeoplePart, StoragePart, NotificationsPart):
     """All verbs on the experiments of one home; see `Verbs`. Use it as a context manager, or `close` it.
 
     They are those of the person whose home it is; `as_caller` gives those of others.
@@ -74,6 +76,7 @@ class Service(ExperimentsPart, TrialsPart, JobsPart, PeoplePart, StoragePart):
         self.tables = Tables(self.store)
         self.drawings = Drawings(self.store, self.tables)
         self.allows_functions = False
+        self.outgoing = Outgoing()
 
     def as_caller(self, caller: Caller) -> Service:
         """Return the verbs of another caller, on the same home; only this one closes it."""

@@ -25,6 +25,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
+from tunewell.service.notification_verbs import NotificationVerbs
 from tunewell.service.storage_verbs import StorageVerbs
 from tunewell.service.types import (
     EVERY_TRIAL,
@@ -102,7 +103,7 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 LOG_BYTES = 1 << 16
 
 
-class Verbs(StorageVerbs, Protocol):
+class Verbs(StorageVerbs, NotificationVerbs, Protocol):
     """Every verb."""
 
     # Submitting -------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ _HIDDEN = "[not shown]"
 REPORT_URL, REPORT_TOKEN = "TUNEWELL_REPORT_URL", "TUNEWELL_REPORT_TOKEN"
 #: Environment variables that no trial gets from those of the service's processes.
 PRIVATE_VARIABLES = (
-    *("TUNEWELL_DATABASE", "TUNEWELL_TOKEN", "PGPASSWORD", "PROMETHEUS_MULTIPROC_DIR"),
+    *("TUNEWELL_DATABASE", "TUNEWELL_TOKEN", "TUNEWELL_SMTP_PASSWORD", "PGPASSWORD", "PROMETHEUS_MULTIPROC_DIR"),
     *(REPORT_URL, REPORT_TOKEN),
 )
 #: A password may hold anything that somebody forgot to escape, so it goes up to the last `@`.

@@ -7,6 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from tunewell.spec.names import Purpose, Role, Visibility
+from tunewell.spec.notifications import (
+    ChannelKind,
+    DeliveryState,
+    MessageKind,
+    NotifiedEvent,
+    NotifiedSearches,
+    WebhookBody,
+)
 from tunewell.spec.states import Cause, ExperimentState, JobState, TrialState
 
 JsonObject = dict[str, Any]
@@ -559,3 +567,78 @@ class CodeRow:
     size: int
     files: int
     created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class AllowedHostRow:
+    """A host that notifications may be sent to."""
+
+    #: A name, an address, or `*.` and what names end in.
+    host: str
+    port: int
+    plain_http: bool
+    #: Whether addresses count that are not of the public internet.
+    private: bool
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRow:
+    """Where notifications of a user go."""
+
+    #: Its own; 0: it is not on record yet.
+    id: int
+    owner: str
+    kind: ChannelKind
+    #: What its owner calls it; empty: nothing.
+    label: str
+    #: A URL, or an address.
+    target: str = field(repr=False)
+    #: What a webhook is sent; None: it is a mail.
+    body: WebhookBody | None
+    #: What signs what a webhook is sent, or the code by which the owner of an address confirms it.
+    secret: str = field(repr=False)
+    events: tuple[NotifiedEvent, ...]
+    searches: NotifiedSearches
+    #: With `project`: which one.
+    project: str
+    active: bool
+    #: Why it was deactivated, if its owner did not; empty otherwise.
+    reason: str
+    created_at: float
+    #: None: nobody has said that the address is theirs.
+    confirmed_at: float | None
+    #: How often a code was given, all but the last one wrong ones.
+    wrong_codes: int
+    #: Until when its receiver wants to be left alone; None: it has not said so.
+    resting_until: float | None
+    removed_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRow:
+    """A notification on its way to a channel."""
+
+    id: int
+    channel_id: int
+    #: What receivers know it by, however often it is sent.
+    message: str
+    event: MessageKind
+    #: What is told, as it was at that moment.
+    facts: JsonObject
+    state: DeliveryState
+    attempts: int
+    #: What the receiver answered to the latest attempt; None: nothing.
+    status: int | None
+    #: What is wrong with the latest attempt; empty: nothing.
+    error: str
+    created_at: float
+    #: When it is tried next; None: never.
+    next_at: float | None
+    #: Until when it is tried.
+    expires_at: float
+    tried_at: float | None
+    ended_at: float | None
+    #: Who is at it, and until when nobody else begins.
+    claim: str | None
+    claimed_until: float | None

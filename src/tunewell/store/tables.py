@@ -387,6 +387,84 @@ allowed_folder = Table(
     Column("created_at", Double, nullable=False),
 )
 
+#: Hosts that notifications may be sent to.
+allowed_host = Table(
+    "allowed_host",
+    metadata,
+    # A name, an address, or `*.` and what names end in.
+    Column("host", String(255), primary_key=True),
+    Column("port", Integer, primary_key=True, autoincrement=False),
+    Column("plain_http", Boolean, nullable=False),
+    # Whether addresses count that are not of the public internet.
+    Column("private", Boolean, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+#: Where notifications of a user go.
+channel = Table(
+    "channel",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("owner", String(50), nullable=False),
+    # `webhook` or `mail`
+    Column("kind", String(10), nullable=False),
+    Column("label", Text, nullable=False),
+    # A URL, or an address; of a channel that was removed: empty.
+    Column("target", Text, nullable=False),
+    # What a webhook is sent: `json` or `slack`; NULL: it is a mail.
+    Column("body", String(10)),
+    # What signs what a webhook is sent, or the code by which the owner of an address confirms it.
+    Column("secret", Text, nullable=False),
+    _json("events"),
+    # `own`, `all`, or `project`.
+    Column("searches", String(10), nullable=False),
+    Column("project", String(100), nullable=False),
+    Column("active", Boolean, nullable=False),
+    # Why it was deactivated, if its owner did not.
+    Column("reason", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    # NULL: nobody has said that the address is theirs.
+    Column("confirmed_at", Double),
+    # How often a code was given, all but the last one wrong ones.
+    Column("wrong_codes", Integer, nullable=False),
+    # Until when its receiver wants to be left alone.
+    Column("resting_until", Double),
+    Column("removed_at", Double),
+    sqlite_autoincrement=True,
+)
+Index("channel_by_owner", channel.c.owner, channel.c.id)
+
+#: Notifications on their way: one a channel, recorded in the transaction that does what they tell of.
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("channel_id", ForeignKey("channel.id"), nullable=False),
+    # What receivers know it by, however often it is sent.
+    Column("message", String(40), nullable=False),
+    Column("event", String(20), nullable=False),
+    # What is told, as it was at that moment.
+    _json("facts"),
+    # `waiting`, `delivered` or `failed`.
+    Column("state", String(10), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    # What the receiver answered to the latest attempt, and what is wrong with it.
+    Column("status", Integer),
+    Column("error", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    # When it is tried next, and until when that goes on.
+    Column("next_at", Double),
+    Column("expires_at", Double, nullable=False),
+    Column("tried_at", Double),
+    Column("ended_at", Double),
+    # Who is at it, and until when nobody else begins.
+    Column("claim", String(32)),
+    Column("claimed_until", Double),
+    sqlite_autoincrement=True,
+)
+Index("delivery_by_channel", delivery.c.channel_id, delivery.c.id)
+_partial_index("delivery_waiting", "state = 'waiting'", delivery.c.channel_id, delivery.c.next_at)
+
 #: What was answered to callers under their keys, so that asking again changes nothing.
 answer = Table(
     "answer",

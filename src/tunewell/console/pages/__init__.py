@@ -13,6 +13,7 @@ from tunewell.console.pages import (
     job,
     later,
     new_search,
+    notifications,
     preferences,
     resources,
     results,
@@ -37,5 +38,6 @@ ROUTERS = (
     sample.router,
     *settings.ROUTERS,
     preferences.router,
+    notifications.router,
     later.router,
 )

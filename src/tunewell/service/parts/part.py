@@ -8,6 +8,7 @@ from typing import Any
 from tunewell.home.home import Home
 from tunewell.service.drawing import Drawings
 from tunewell.service.gate import Gate
+from tunewell.service.notifications.sending import Outgoing
 from tunewell.service.rights import Rights
 from tunewell.service.storage import resolving
 from tunewell.service.storage.place import Place
@@ -30,6 +31,8 @@ class Part:
     drawings: Drawings
     #: Whether callers who may run code may send Python functions.
     allows_functions: bool
+    #: By what notifications are sent.
+    outgoing: Outgoing
 
     @property
     def _rights(self) -> Rights:

@@ -18,6 +18,8 @@ from tunewell.store.store import Store
 
 #: For how long an answer is kept under its key, and a proof that proves nothing any more, in seconds.
 KEY_SECONDS, PROOF_SECONDS = 24 * 3600.0, 30 * 24 * 3600.0
+#: For how long it is kept what was sent to a channel, in seconds.
+DELIVERY_SECONDS = 30 * 24 * 3600.0
 
 
 def tidy(place: Place, now: float | None = None) -> None:
@@ -25,12 +27,14 @@ def tidy(place: Place, now: float | None = None) -> None:
 
     Pictures that were sent to be predicted go an hour after they were asked for, once their jobs have ended. Answers
     under keys are kept for a day, what somebody proved themselves by for a month after it has expired or was revoked;
-    the audit log for ever. `now` is in seconds since the epoch, by default this moment.
+    the audit log for ever; what was sent to channels
+    is kept for 30 days. `now` is in seconds since the epoch, by default this moment.
     """
     now = time.time() if now is None else now
     with place.store.transaction() as tx:
         tx.forget_answers(now - KEY_SECONDS)
         tx.forget_tokens(now - PROOF_SECONDS)
+        tx.forget_deliveries(now - DELIVERY_SECONDS)
     _tidy_pictures(place, now)
     _tidy_uploads(place, now)
     for row in place.store.datasets(1000, deleted=True):

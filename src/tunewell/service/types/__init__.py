@@ -33,6 +33,7 @@ from tunewell.service.types.experiments import (
     WaitsFor,
 )
 from tunewell.service.types.jobs import Job, JobKind
+from tunewell.service.types.notifications import AllowedHost, Channel, Delivery, NewChannel
 from tunewell.service.types.people import Account, AuditEntry, Me, NewToken, SignInLink, Token, User, UserUsage
 from tunewell.service.types.results import (
     Chart,
@@ -89,6 +90,7 @@ __all__ = [
     "Account",
     "Algorithm",
     "AlgorithmOption",
+    "AllowedHost",
     "Artifact",
     "Attempt",
     "AuditEntry",
@@ -96,6 +98,7 @@ __all__ = [
     "Capacity",
     "Changed",
     "Changes",
+    "Channel",
     "Chart",
     "Checked",
     "Clone",
@@ -109,6 +112,7 @@ __all__ = [
     "DataFindings",
     "DataSet",
     "DataSetView",
+    "Delivery",
     "Difference",
     "Estimate",
     "Evaluation",
@@ -133,6 +137,7 @@ __all__ = [
     "ModelKind",
     "Moment",
     "Network",
+    "NewChannel",
     "NewToken",
     "NoFlag",
     "Node",

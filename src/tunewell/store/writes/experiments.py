@@ -98,6 +98,8 @@ class ExperimentWrites(Writer):
             state = self._connection.scalar(select(experiment.c.state).where(experiment.c.id == this.id))
             raise TransitionRefused(f"experiment '{name}' is {state}: refused the step from {old} to {new}")
         self._touch(this)
+        if new.final:
+            self._ended[this.id] = now
         told = {"old": old, "new": new, "stop_rule": stop_rule, "detail": values.get("detail")}
         self._add_event("state", now, experiment=this.id, data=told)
 

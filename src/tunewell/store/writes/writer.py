@@ -17,6 +17,7 @@ from tunewell.store.bound import Bound
 from tunewell.store.dialect import Dialect
 from tunewell.store.rows import EventKind, JsonObject
 from tunewell.store.tables import COUNTS, experiment, job
+from tunewell.store.writes import outbox
 from tunewell.store.writes.reports import HeldReports
 
 
@@ -57,6 +58,8 @@ class Writer:
         self._marks: dict[int, str | None] = {}
         self._job_marks: dict[int, str | None] = {}
         self._events: list[dict[str, Any]] = []
+        # Ids of experiments that end in this transaction → when.
+        self._ended: dict[int, float] = {}
         # User and month → seconds times cores and GPUs.
         self._spent: defaultdict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0.0])
         #: Whether the trials of an experiment are many, and twice as many as when stock was taken last.
@@ -82,6 +85,8 @@ class Writer:
             self._write_touched_jobs()
         if self._events:
             self._connection.execute(statements.ADD_EVENT, self._events)
+        for identity, now in self._ended.items():  # after all that changes its figures
+            outbox.tell_end(self._connection, identity, now)
         if self._has_grown:
             self._dialect.take_stock(self._connection)
 

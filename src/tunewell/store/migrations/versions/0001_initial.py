@@ -34,6 +34,7 @@ def upgrade() -> None:
     _create_usage()
     _create_token()
     _create_audit()
+    _create_notifications()
     _create_answer()
 
 
@@ -284,6 +285,61 @@ def _create_audit() -> None:
         sa.Column("data", sa.JSON, nullable=False),
     )
     op.create_index("audit_by_caller", "audit", ["caller", "id"])
+
+
+def _create_notifications() -> None:
+    op.create_table(
+        "allowed_host",
+        sa.Column("host", sa.String(255), primary_key=True),
+        sa.Column("port", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("plain_http", sa.Boolean, nullable=False),
+        sa.Column("private", sa.Boolean, nullable=False),
+        sa.Column("created_at", sa.Double, nullable=False),
+    )
+    op.create_table(
+        "channel",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("owner", sa.String(50), nullable=False),
+        sa.Column("kind", sa.String(10), nullable=False),
+        sa.Column("label", sa.Text, nullable=False),
+        sa.Column("target", sa.Text, nullable=False),
+        sa.Column("body", sa.String(10)),
+        sa.Column("secret", sa.Text, nullable=False),
+        sa.Column("events", sa.JSON, nullable=False),
+        sa.Column("searches", sa.String(10), nullable=False),
+        sa.Column("project", sa.String(100), nullable=False),
+        sa.Column("active", sa.Boolean, nullable=False),
+        sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("created_at", sa.Double, nullable=False),
+        sa.Column("confirmed_at", sa.Double),
+        sa.Column("wrong_codes", sa.Integer, nullable=False),
+        sa.Column("resting_until", sa.Double),
+        sa.Column("removed_at", sa.Double),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("channel_by_owner", "channel", ["owner", "id"])
+    op.create_table(
+        "delivery",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("channel_id", sa.Integer, sa.ForeignKey("channel.id"), nullable=False),
+        sa.Column("message", sa.String(40), nullable=False),
+        sa.Column("event", sa.String(20), nullable=False),
+        sa.Column("facts", sa.JSON, nullable=False),
+        sa.Column("state", sa.String(10), nullable=False),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("status", sa.Integer),
+        sa.Column("error", sa.Text, nullable=False),
+        sa.Column("created_at", sa.Double, nullable=False),
+        sa.Column("next_at", sa.Double),
+        sa.Column("expires_at", sa.Double, nullable=False),
+        sa.Column("tried_at", sa.Double),
+        sa.Column("ended_at", sa.Double),
+        sa.Column("claim", sa.String(32)),
+        sa.Column("claimed_until", sa.Double),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("delivery_by_channel", "delivery", ["channel_id", "id"])
+    _create_partial_index("delivery_waiting", "delivery", ["channel_id", "next_at"], "state = 'waiting'")
 
 
 def _create_answer() -> None:

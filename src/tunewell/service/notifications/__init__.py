@@ -1,0 +1,1 @@
+"""Notifications: where they may go, what they say, and how they get there."""

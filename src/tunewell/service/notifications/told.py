@@ -1,0 +1,89 @@
+"""What callers are told of channels and deliveries: no secret, and of a URL only where it leads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tunewell.service.notifications import hosts
+from tunewell.service.notifications.sending import NO_MAIL, Outgoing
+from tunewell.service.types import AllowedHost, Caller, Channel, Delivery
+from tunewell.service.wire import moment
+from tunewell.spec.errors import UserError, ended
+from tunewell.store.rows import AllowedHostRow, ChannelRow, DeliveryRow
+
+
+def delivery(row: DeliveryRow) -> Delivery:
+    """Return a delivery."""
+    return Delivery(
+        id=row.id,
+        channel=row.channel_id,
+        message=row.message,
+        event=row.event,
+        search=row.facts.get("search"),
+        state=row.state,
+        attempts=row.attempts,
+        status=row.status,
+        error=row.error,
+        created_at=moment(row.created_at),
+        tried_at=moment(row.tried_at),
+        next_at=moment(row.next_at),
+        ended_at=moment(row.ended_at),
+    )
+
+
+def channel(
+    row: ChannelRow,
+    latest: DeliveryRow | None,
+    allowed: Sequence[AllowedHostRow],
+    outgoing: Outgoing,
+    caller: Caller,
+) -> Channel:
+    """Return a channel, with what is in the way of sending there."""
+    problem, host = _problem(row, allowed, outgoing, caller)
+    return Channel(
+        id=row.id,
+        owner=row.owner,
+        kind=row.kind,
+        label=row.label,
+        target=row.target if row.kind == "mail" else hosts.parse_url(row.target).shown,
+        body=row.body,
+        events=row.events,
+        searches=row.searches,
+        project=row.project,
+        active=row.active,
+        confirmed=row.confirmed_at is not None,
+        problem=problem,
+        host_to_allow=host,
+        created_at=moment(row.created_at),
+        resting_until=moment(row.resting_until),
+        latest=delivery(latest) if latest is not None else None,
+    )
+
+
+def allowed_host(row: AllowedHostRow) -> AllowedHost:
+    """Return a host of the list."""
+    return AllowedHost(
+        host=row.host,
+        port=row.port,
+        plain_http=row.plain_http,
+        private=row.private,
+        created_at=moment(row.created_at),
+    )
+
+
+def _problem(
+    row: ChannelRow, allowed: Sequence[AllowedHostRow], outgoing: Outgoing, caller: Caller
+) -> tuple[str, str | None]:
+    """Return what is in the way of sending there, and the host that would have to be allowed for it."""
+    if not row.active:
+        return row.reason or "Nothing is sent here: it was switched off.", None
+    if row.kind == "mail":
+        if row.confirmed_at is None:
+            return "Nothing but a code is sent here until the address is confirmed with it.", None
+        no_mail = outgoing.mail is None and not caller.local  # who is on the machine does not know how it is served
+        return (NO_MAIL if no_mail else ""), None
+    try:
+        hosts.find(allowed, hosts.parse_url(row.target))
+    except UserError as error:
+        return ended(error.what), error.facts.get("host")
+    return "", None

@@ -31,7 +31,7 @@ READS: dict[str, tuple[str, Any]] = {
     "importances": ("/experiments/e/importances", Page[types.ParameterImportance]),
     "evaluations": ("/experiments/e/evaluations", Page[types.Evaluation]),
     "finalists": ("/experiments/e/finalists", Page[types.Finalist]),
-    "models": ("/experiments/e/models", Page[types.Model]),
+    "trained_models": ("/experiments/e/models", Page[types.TrainedModel]),
     "trials": ("/experiments/e/trials?sort=-value&in.x=0..1&state=succeeded", types.TrialPage),
     "trial": (TRIAL, types.TrialDetails),
     "reports": (f"{TRIAL}/reports", Page[types.Report]),
@@ -88,7 +88,7 @@ COMMANDS: dict[str, tuple[str, Any, int]] = {
     "import_table": ("/imports", {"spec": {**SPEC, "name": "old"}, "table": "x,accuracy\n0.5,0.9\n"}, 201),
 }
 #: Those that are tested by themselves, below or in the module of their own: what they need is not here.
-ELSEWHERE = {"update", "check_data", "job_artifact", "delete", "purge", "predict", "model_files"}
+ELSEWHERE = {"update", "check_data", "job_artifact", "delete", "purge", "predict", "trained_model_files"}
 OF_STORAGE = {
     *("create_upload", "upload", "put_part", "finish_upload", "abandon_upload"),
     *("add_code", "code", "code_files", "find_content"),

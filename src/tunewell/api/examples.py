@@ -289,7 +289,7 @@ EXAMPLES: dict[str, Any] = {
     },
     "Me": {**_ME, "used": {"running": 2, "cpus": 4.0, "gpus": 1, "disk_bytes": 40894464, "cpu_hours": 5.0}},
     "Measured": _MEASURED,
-    "Model": {"experiment": "ada/signs", "kind": "best", "folder": f"{_FOLDER}/trials/7/1/artifacts/model"},
+    "TrainedModel": {"experiment": "ada/signs", "kind": "best", "folder": f"{_FOLDER}/trials/7/1/artifacts/model"},
     "Network": {
         "name": "resnet18",
         "tasks": ["image-classification"],

@@ -356,10 +356,10 @@ class Client(StorageClient, PeopleClient, Verbs):
     def finalists(self, name: str) -> tuple[types.Finalist, ...]:
         return self._get(Page[types.Finalist], f"{_experiment(name)}/finalists").items
 
-    def models(self, name: str) -> tuple[types.Model, ...]:
-        return self._get(Page[types.Model], f"{_experiment(name)}/models").items
+    def trained_models(self, name: str) -> tuple[types.TrainedModel, ...]:
+        return self._get(Page[types.TrainedModel], f"{_experiment(name)}/models").items
 
-    def model_files(self, name: str, kind: Literal["best", "retrained"]) -> Iterator[bytes]:
+    def trained_model_files(self, name: str, kind: Literal["best", "retrained"]) -> Iterator[bytes]:
         return self._parts(f"{_experiment(name)}/models/{part(kind)}/files")
 
     # Jobs -------------------------------------------------------------------------------------------------

@@ -47,8 +47,6 @@ from tunewell.service.types import (
     JobKind,
     LogPart,
     Me,
-    Model,
-    ModelKind,
     Network,
     NewToken,
     Overview,
@@ -64,6 +62,8 @@ from tunewell.service.types import (
     Taken,
     Task,
     Token,
+    TrainedModel,
+    TrainedModelKind,
     TrialDetails,
     TrialFilter,
     TrialPage,
@@ -465,10 +465,10 @@ class Verbs(StorageVerbs, Protocol):
     def finalists(self, name: str) -> tuple[Finalist, ...]:
         """Return the trials that were trained on all data, best first."""
 
-    def models(self, name: str) -> tuple[Model, ...]:
+    def trained_models(self, name: str) -> tuple[TrainedModel, ...]:
         """Return the models of an experiment."""
 
-    def model_files(self, name: str, kind: ModelKind) -> Iterator[bytes]:
+    def trained_model_files(self, name: str, kind: TrainedModelKind) -> Iterator[bytes]:
         """Yield the folder of a model as the parts of a tar.
 
         Raises:

@@ -98,7 +98,7 @@ def _harvest(
         "details": details,
         "taken": taken,
         "recipes": recipes(taken.parameters, taken.number, one.name),
-        "models": {model.kind for model in verbs.models(name)},
+        "models": {model.kind for model in verbs.trained_models(name)},
         "work": work,
         "rights": rights,
         "predictions": _predictions(verbs, work["predict"]),

@@ -32,11 +32,11 @@ from tunewell.service.types.results import (
     Evaluation,
     Finalist,
     Latest,
-    Model,
-    ModelKind,
     Overview,
     ParameterImportance,
     SearchResult,
+    TrainedModel,
+    TrainedModelKind,
 )
 from tunewell.service.types.selection import EVERY_TRIAL, Range, TrialFilter
 from tunewell.service.types.service import (
@@ -116,8 +116,6 @@ __all__ = [
     "LogPart",
     "Me",
     "Measured",
-    "Model",
-    "ModelKind",
     "Moment",
     "Network",
     "NewToken",
@@ -142,6 +140,8 @@ __all__ = [
     "Taken",
     "Task",
     "Token",
+    "TrainedModel",
+    "TrainedModelKind",
     "Trial",
     "TrialDetails",
     "TrialFilter",

@@ -55,6 +55,7 @@ READS: dict[str, tuple[str, Any]] = {
     "audit": ("/audit?caller=owner", Page[types.AuditEntry]),
     "uploads": ("/uploads", Page[types.Upload]),
     "datasets": ("/datasets?search=d", Page[types.DataSet]),
+    "models": ("/models?search=d", Page[types.Model]),
     "allowed_folders": ("/allowed-folders", Page[str]),
     "changes": ("/events", types.Changes),
     "events": ("/experiments/e/events", Page[types.Event]),
@@ -95,6 +96,11 @@ OF_STORAGE = {
     *("add_dataset", "dataset", "check_dataset", "delete_dataset", "restore_dataset"),
     *("dataset_view", "dataset_sample"),
 }
+OF_MODELS = {
+    *("publish", "model", "model_versions", "model_version", "model_files", "change_model", "change_model_version"),
+    *("use_model_version", "delete_model", "restore_model", "predict_now", "predict_with_version"),
+    *("predict_upload_with_version", "export_version"),
+}
 OF_PEOPLE = {"add_user", "change_user", "sign_in_link", "create_token", "revoke_token"}
 OF_TRIALS = {"add_reports"}
 OF_SERVICE = {"healthz", "readyz", "figures"}
@@ -104,7 +110,7 @@ def test_every_route_is_tested(ran: TestClient) -> None:
     """A new route is a new line in one of the tables."""
     document = ran.get("http://testserver/openapi.json").json()
     operations = {one["operationId"] for item in document["paths"].values() for one in item.values()}
-    elsewhere = ELSEWHERE | OF_STORAGE | OF_PEOPLE | OF_TRIALS | OF_SERVICE
+    elsewhere = ELSEWHERE | OF_STORAGE | OF_MODELS | OF_PEOPLE | OF_TRIALS | OF_SERVICE
     assert operations == {*READS, *FILES, *COMMANDS} | elsewhere
 
 

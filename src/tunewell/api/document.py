@@ -47,6 +47,7 @@ _TAGS = {
     "events": "What changes, as it changes.",
     "uploads": "Files that are sent by parts.",
     "data sets": "Data that the service keeps, or knows where to find.",
+    "models": "Models that are published: their versions, and what they say of pictures.",
     "code": "Programs that are sent, and what need not be sent again.",
     "people": "Who may use the service, what they prove themselves by, and who has changed what.",
     "service": "Whether the service is alive, and its figures.",

@@ -28,12 +28,14 @@ from tunewell.service.drawing import Drawings
 from tunewell.service.gate import Gate
 from tunewell.service.parts.experiments import ExperimentsPart
 from tunewell.service.parts.jobs import JobsPart
+from tunewell.service.parts.models import ModelsPart
 from tunewell.service.parts.people import PeoplePart
 from tunewell.service.parts.storage import StoragePart
 from tunewell.service.parts.trials import TrialsPart
 from tunewell.service.running import ALONE, PLAIN, Given, OnStep, Serving, run_all, run_experiment, run_follow_up
 from tunewell.service.table import Tables
 from tunewell.service.types import OWNER, Caller
+from tunewell.serving.once import Once
 from tunewell.spec.launch import AttemptKey
 from tunewell.spec.names import DEFAULT_HOME
 from tunewell.store.store import Store
@@ -42,7 +44,7 @@ from tunewell.store.store import Store
 Access = Literal["read", "write", "make"]
 
 
-class Service(ExperimentsPart, TrialsPart, JobsPart, PeoplePart, StoragePart):
+class Service(ExperimentsPart, TrialsPart, JobsPart, PeoplePart, StoragePart, ModelsPart):
     """All verbs on the experiments of one home; see `Verbs`. Use it as a context manager, or `close` it.
 
     They are those of the person whose home it is; `as_caller` gives those of others.
@@ -72,6 +74,7 @@ class Service(ExperimentsPart, TrialsPart, JobsPart, PeoplePart, StoragePart):
         self.gate = Gate(self.store)
         self.tables = Tables(self.store)
         self.drawings = Drawings(self.store, self.tables)
+        self.asks = Once(self.home.models)
         self.allows_functions = False
 
     def as_caller(self, caller: Caller) -> Service:

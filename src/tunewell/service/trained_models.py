@@ -31,7 +31,7 @@ def archive(store: Store, home: Home, name: str, kind: TrainedModelKind) -> Iter
     folder = _folders(store, home, name).get(kind)
     if folder is None:
         raise NotFoundError(f"Experiment '{name}' has no model '{kind}'")
-    return tar(_members(folder))
+    return tar(members_of(folder))
 
 
 def _folders(store: Store, home: Home, name: str) -> dict[TrainedModelKind, Path]:
@@ -44,7 +44,7 @@ def _folders(store: Store, home: Home, name: str) -> dict[TrainedModelKind, Path
     return found
 
 
-def _members(folder: Path) -> Iterator[Member]:
+def members_of(folder: Path) -> Iterator[Member]:
     """Yield the files in a folder, by path; links are left out."""
     for path in sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()):
         known = path.stat()

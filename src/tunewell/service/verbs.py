@@ -25,6 +25,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
+from tunewell.service.model_verbs import ModelVerbs
 from tunewell.service.storage_verbs import StorageVerbs
 from tunewell.service.types import (
     EVERY_TRIAL,
@@ -99,7 +100,7 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 LOG_BYTES = 1 << 16
 
 
-class Verbs(StorageVerbs, Protocol):
+class Verbs(StorageVerbs, ModelVerbs, Protocol):
     """Every verb."""
 
     # Submitting -------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from tunewell.store.nudges import Nudges
 from tunewell.store.patience import again_if_cut
 from tunewell.store.queries.experiments import ExperimentQueries
 from tunewell.store.queries.jobs import JobQueries
+from tunewell.store.queries.models import ModelQueries
 from tunewell.store.queries.people import PeopleQueries
 from tunewell.store.queries.reports import ReportQueries
 from tunewell.store.queries.storage import StorageQueries
@@ -44,7 +45,14 @@ def _alone(write: Callable[Concatenate[Transaction, P], R]) -> Callable[Concaten
 
 
 class Store(
-    ExperimentQueries, TrialQueries, TrialColumnQueries, ReportQueries, JobQueries, PeopleQueries, StorageQueries
+    ExperimentQueries,
+    TrialQueries,
+    TrialColumnQueries,
+    ReportQueries,
+    JobQueries,
+    PeopleQueries,
+    StorageQueries,
+    ModelQueries,
 ):
     """One database. Any thread may read; one thread at a time writes; several processes may have it open.
 

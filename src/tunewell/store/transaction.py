@@ -9,13 +9,14 @@ from tunewell.store.rows import HomeRow
 from tunewell.store.tables import experiment, home
 from tunewell.store.writes.experiments import ExperimentWrites
 from tunewell.store.writes.jobs import JobWrites
+from tunewell.store.writes.models import ModelWrites
 from tunewell.store.writes.people import PeopleWrites
 from tunewell.store.writes.requests import RequestWrites
 from tunewell.store.writes.storage import StorageWrites
 from tunewell.store.writes.trials import TrialWrites
 
 
-class Transaction(ExperimentWrites, TrialWrites, JobWrites, RequestWrites, PeopleWrites, StorageWrites):
+class Transaction(ExperimentWrites, TrialWrites, JobWrites, RequestWrites, PeopleWrites, StorageWrites, ModelWrites):
     """Changes that become true together when the `with` block of `Store.transaction` ends well, or not at all.
 
     Every method takes effect in the order of the calls. One that finds its starting point no longer true raises

@@ -10,6 +10,7 @@ from tunewell.api.routes import (
     experiments,
     imports,
     jobs,
+    models,
     people,
     results,
     steering,
@@ -32,4 +33,5 @@ ROUTERS = (
     uploads.router,
     datasets.router,
     code.router,
+    models.router,
 )

@@ -26,6 +26,7 @@ from tunewell.service.types.experiments import (
     WaitsFor,
 )
 from tunewell.service.types.jobs import Job, JobKind
+from tunewell.service.types.models import Model, ModelVersion, Picture, Predictions, TrainingData
 from tunewell.service.types.people import Account, AuditEntry, Me, NewToken, SignInLink, Token, User
 from tunewell.service.types.results import (
     Chart,
@@ -116,6 +117,8 @@ __all__ = [
     "LogPart",
     "Me",
     "Measured",
+    "Model",
+    "ModelVersion",
     "Moment",
     "Network",
     "NewToken",
@@ -127,6 +130,8 @@ __all__ = [
     "Page",
     "Parameter",
     "ParameterImportance",
+    "Picture",
+    "Predictions",
     "Queue",
     "QueueEntry",
     "Range",
@@ -142,6 +147,7 @@ __all__ = [
     "Token",
     "TrainedModel",
     "TrainedModelKind",
+    "TrainingData",
     "Trial",
     "TrialDetails",
     "TrialFilter",

@@ -53,7 +53,7 @@ def receive(connection: socket.socket, deadline: float | None = None) -> tuple[d
     try:
         message = json.loads(_exactly(connection, length, deadline))
         sizes = message.pop("sizes")
-    except (ValueError, KeyError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Cut from error
     if sum(sizes) > _LARGEST_CONTENTS:
         raise Cut

@@ -78,7 +78,10 @@ class Pool:
     def ask(self, model: Published, items: Sequence[Item]) -> Answer:
         """Return what a model says of items; see `Asks.ask`. It is loaded first if it is not."""
         with self._place(model) as place, self._turn(place):
-            if place.process is None or not place.process.lives:
+            if place.process is not None and not place.process.lives:
+                place.process.close()
+                place.process = None
+            if place.process is None:
                 place.process = ModelProcess(self._models, model, self._limits)
                 self._weigh(place)
             try:

@@ -65,7 +65,7 @@ class ModelProcess:
     def close(self) -> None:
         """End the process, whatever it is at."""
         self._ours.close()
-        self._process.kill()
+        self._process.kill()  # of one that has ended already, this does nothing
         self._process.wait()
 
     @property

@@ -63,10 +63,13 @@ class Server:
 
     def _answer(self, connection: socket.socket) -> None:
         message, contents = frames.receive(connection, time.monotonic() + SAY_SECONDS)
-        model = Published(message["sha256"], message["predictor"])
+        try:
+            model = Published(message["sha256"], message["predictor"])
+            items = [Item(name, content) for name, content in zip(message["names"], contents, strict=True)]
+        except (KeyError, TypeError, ValueError):
+            raise frames.Cut from None
         if not is_sha256(model.sha256):
             raise frames.Cut
-        items = [Item(name, content) for name, content in zip(message["names"], contents, strict=True)]
         try:
             answer = self._pool.ask(model, items)
         except UserError as error:

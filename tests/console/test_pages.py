@@ -30,6 +30,7 @@ from tunewell.spec.states import ExperimentState
 VALUES: dict[str, dict[str, tuple[str, ...]]] = {
     "/datasets/": {"name": tuple(map(in_address, looks.DATASETS)), "id": ("0" * 32,)},
     "/experiments/": {"name": tuple(map(in_address, looks.NAMES)), "number": ("1", "7")},
+    "/models/": {"name": tuple(map(in_address, looks.MODELS)), "number": ("1",)},
     "/jobs/": {"id": ("1",), "number": ("0",)},
 }
 #: What everybody may see.

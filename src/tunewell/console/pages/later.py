@@ -11,7 +11,6 @@ router = APIRouter()
 #: Address → what it is called, what it will be, and what does the same now.
 LATER = {
     "compare": ("Compare", "Searches side by side.", "tunewell export NAME --format csv"),
-    "models": ("Models", "Models under names, with versions.", "tunewell export-model NAME --output FOLDER"),
     "resources": ("Resources", "What there is for trials, and who uses it.", "tunewell queue"),
     "settings": ("Settings", "Tokens, users, rights and quotas.", "tunewell users --help"),
 }

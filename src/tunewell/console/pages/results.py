@@ -98,6 +98,8 @@ def _harvest(
         "details": details,
         "taken": taken,
         "recipes": recipes(taken.parameters, taken.number, one.name),
+        "own_name": own_name(one.name),
+        "model_names": [model.name for model in verbs.models(owner=caller.name).items],
         "models": {model.kind for model in verbs.trained_models(name)},
         "work": work,
         "rights": rights,

@@ -100,7 +100,7 @@ def _facts(
 
 
 def _reached(store: Store, home: Home, row: ExperimentRow, number: int) -> tuple[float | None, float | None]:
-    """Return a trial's objective, on all data if it was trained on them, and its gain over the default one's."""
+    """Return a trial's objective, on all data if it was trained on them, and its gain over that of the default one."""
     result = results.result_of(store, home, row)
     on_all = {one.number: one.value for one in result.finalists if one.value is not None}
     default = result.default.number if result.default is not None else None
@@ -111,8 +111,7 @@ def _reached(store: Store, home: Home, row: ExperimentRow, number: int) -> tuple
         own = store.trial(row.name, number).value
         values |= {number: own} if own is not None else {}
     value, other = values.get(number), values.get(default) if default is not None else None
-    gain = result.objective.gain(value, other) if value is not None and other is not None else None
-    return value, gain
+    return value, None if number == default else result.objective.gain(value, other)
 
 
 def _data(home: Home, row: ExperimentRow) -> JsonObject:

@@ -35,7 +35,7 @@ class ModelVersion(Wire):
     objective: Objective
     #: The objective on the validation data, of the trial; None: it was not measured.
     value: float | None
-    #: By how much that is better than with the default parameters; None: these were not tried.
+    #: By how much that is better than with the default parameters; None: these were not tried, or are these.
     gain: float | None
     #: Metrics of this very model on the validation data; empty where it was trained on them, too.
     validation: Mapping[str, float]

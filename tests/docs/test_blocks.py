@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 import pytest
@@ -23,6 +24,7 @@ from tests.server.serving import wait_until
 from tunewell.api.routes import ROUTERS
 from tunewell.cli.app import app as cli
 from tunewell.client import Client
+from tunewell.service.model_verbs import ModelVerbs
 from tunewell.service.storage_verbs import StorageVerbs
 from tunewell.service.verbs import Verbs
 
@@ -166,14 +168,38 @@ def test_data_sets(terminal: Terminal, tmp_path: Path) -> None:
         terminal.run(language, text)
 
 
-def test_the_table_of_verbs() -> None:
-    """Each method, request and command that the table of `service.md` names is there, and they belong together."""
+@pytest.mark.timeout(300)
+def test_models(terminal: Terminal, tmp_path: Path) -> None:
+    """The commands of `models.md` lead from a search to a model that is asked, rolled back and deleted."""
+    for split, number in (("train", 12), ("val", 4), ("test", 4)):
+        for kind in ("one", "two"):
+            (tmp_path / "signs" / split / kind).mkdir(parents=True)
+            for count in range(number):
+                place = tmp_path / "signs" / split / kind / f"{count}.png"
+                Image.new("RGB", (32, 32), (20 * count, 200 * (kind == "two"), 0)).save(place)
+    (tmp_path / "signs.yaml").write_text(
+        "{name: signs, task: image-classification, data: signs, network: small-cnn, algorithm: random, max_trials: 2, "
+        "parameters: {epochs: 1, image_size: 32, batch_size: 8}}"
+    )
+    for language, text in blocks("models.md"):
+        terminal.run(language, text)
+
+
+@pytest.mark.parametrize(
+    ("page_name", "verbs"),
+    [
+        ("service.md", set(dir(Verbs)) - set(dir(StorageVerbs)) - set(dir(ModelVerbs)) - NOT_OFFERED),
+        ("models.md", set(dir(ModelVerbs)) - set(dir(Protocol))),
+    ],
+)
+def test_the_tables_of_verbs(page_name: str, verbs: set[str]) -> None:
+    """Each method, request and command that the table of a page names is there, and they belong together."""
     found = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
     routes = {(route.name, f"{min(route.methods)} {route.path.replace(':path', '')}") for route in found}
     commands = {one.name for one in (*cli.registered_commands, *cli.registered_groups)}
     row = r"^\| (`[^|]*`) \| (`(?:GET|POST|PATCH|DELETE)[^|]*) \| ([^|]*) \|$"
     told = set()
-    for methods, requests, command in re.findall(row, page("service.md"), re.MULTILINE):
+    for methods, requests, command in re.findall(row, page(page_name), re.MULTILINE):
         names, asked = re.findall(r"`(\w+)[`(]", methods), re.findall(r"`([^`?]+)[^`]*`", requests)
         told.update(names)
         for name, request in zip_longest(names, asked, fillvalue=asked[0]):
@@ -182,4 +208,4 @@ def test_the_table_of_verbs() -> None:
             assert (f"{route}_in_bin" if "deleted" in methods else route, request) in routes
         for name in re.findall(r"`tunewell ([\w-]+)", command):
             assert name in commands
-    assert told == {name for name in dir(Verbs) if not name.startswith("_")} - set(dir(StorageVerbs)) - NOT_OFFERED
+    assert told == {name for name in verbs if not name.startswith("_")}

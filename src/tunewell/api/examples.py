@@ -55,6 +55,7 @@ _MODEL_VERSION: dict[str, Any] = {
     "training": "Trained on the 400 pictures of train and val. Measured on the 80 pictures of test.",
     "data": {"name": "ada/signs", "content": _SHA256},
     "experiment": "ada/signs",
+    "experiment_is_there": True,
     "trial": 7,
     "retrained": True,
     "publisher": "ada",

@@ -22,10 +22,11 @@ def predict(place: Place, asks: Asks, name: str, pictures: Sequence[Picture], nu
     row = place.rights.used_model(name)
     version = model_version(place.store, row, number)
     items = _checked(pictures)
-    predictor = task_for({"task": version.facts["task"]}).predictor
-    if predictor is None:
+    task = task_for({"task": version.facts["task"]})
+    if task.predictor is None:
         raise UserError(f"a model of the task {version.facts['task']} can't be asked at once")
-    answer = asks.ask(Published(version.sha256, predictor), items)
+    task.require()
+    answer = asks.ask(Published(version.sha256, task.predictor), items)
     return Predictions(
         model=row.name,
         version=version.number,

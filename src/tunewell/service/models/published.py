@@ -44,7 +44,7 @@ def told(place: Place, row: ModelRow, current: ModelVersionRow) -> Model:
 def told_version(place: Place, row: ModelRow, version: ModelVersionRow) -> ModelVersion:
     """Return a version as verbs tell of it: what the caller may not see of where it comes from is left out."""
     facts = version.facts
-    experiment = facts["experiment"] if _sees_experiment(place, facts) else None
+    experiment, is_there = _experiment_of(place, facts)
     return ModelVersion(
         model=row.name,
         number=version.number,
@@ -61,6 +61,7 @@ def told_version(place: Place, row: ModelRow, version: ModelVersionRow) -> Model
         training=facts["training"],
         data=TrainingData(name=_data_name(place, facts, experiment), content=facts["content"]),
         experiment=experiment,
+        experiment_is_there=is_there,
         trial=facts["trial"],
         retrained=facts["retrained"],
         publisher=version.publisher,
@@ -72,13 +73,16 @@ def told_version(place: Place, row: ModelRow, version: ModelVersionRow) -> Model
     )
 
 
-def _sees_experiment(place: Place, facts: JsonObject) -> bool:
-    """Whether the caller may see which experiment it was; one that is gone is its owner's business alone."""
+def _experiment_of(place: Place, facts: JsonObject) -> tuple[str | None, bool]:
+    """Return which experiment a version comes from, as far as the caller may see that, and whether it is there."""
     name = facts["experiment"]
     access = place.store.find_access(name)
     if access is not None and access.identity == facts["identity"]:
-        return place.rights.sees(name, even_deleted=True)
-    return place.caller.role == "administrator" or place.caller.name == owner_of(name)
+        seen = place.rights.sees(name, even_deleted=True)
+        return (name, access.deleted_at is None) if seen else (None, False)
+    # It is gone, so that nothing says any more who may see it: it stays its owner's business.
+    is_own = place.caller.role == "administrator" or place.caller.name == owner_of(name)
+    return (name if is_own else None), False
 
 
 def _data_name(place: Place, facts: JsonObject, experiment: str | None) -> str | None:

@@ -44,8 +44,9 @@ class ModelVersion(Wire):
     #: What it was trained and measured on, for people.
     training: str
     data: TrainingData
-    #: The experiment in full; None: the caller may not see it, or it is gone.
+    #: The experiment in full; None: the caller may not see it. Whether it is there, and in no bin.
     experiment: str | None
+    experiment_is_there: bool
     #: Number of the trial that gave the parameters.
     trial: int
     #: Whether it was trained on all data afterwards; else it is the trial's own.

@@ -20,7 +20,10 @@ from tunewell.service.verbs import Verbs
 #: Verbs that name paths or addresses on the server, or are another route's: they are not offered over a network.
 NOT_OFFERED = {"check", "import_study", "import_in_background", "allow_folder", "withdraw_folder", "version", "watch"}
 #: Operations beside the verbs.
-NO_VERBS = {"network_of_task", "experiments_in_bin", "healthz", "readyz", "figures"}
+NO_VERBS = {
+    *("network_of_task", "experiments_in_bin", "healthz", "readyz", "figures"),
+    *("predict_with_version", "predict_upload_with_version", "export_version"),
+}
 TYPES = {**vars(types), **vars(problems)}
 
 

@@ -31,7 +31,7 @@ READS: dict[str, tuple[str, Any]] = {
     "importances": ("/experiments/e/importances", Page[types.ParameterImportance]),
     "evaluations": ("/experiments/e/evaluations", Page[types.Evaluation]),
     "finalists": ("/experiments/e/finalists", Page[types.Finalist]),
-    "models": ("/experiments/e/models", Page[types.Model]),
+    "trained_models": ("/experiments/e/models", Page[types.TrainedModel]),
     "trials": ("/experiments/e/trials?sort=-value&in.x=0..1&state=succeeded", types.TrialPage),
     "trial": (TRIAL, types.TrialDetails),
     "reports": (f"{TRIAL}/reports", Page[types.Report]),
@@ -57,6 +57,7 @@ READS: dict[str, tuple[str, Any]] = {
     "audit": ("/audit?caller=owner&verb=create", Page[types.AuditEntry]),
     "uploads": ("/uploads", Page[types.Upload]),
     "datasets": ("/datasets?search=d", Page[types.DataSet]),
+    "models": ("/models?search=d", Page[types.Model]),
     "allowed_folders": ("/allowed-folders", Page[str]),
     "channels": ("/channels", Page[types.Channel]),
     "allowed_hosts": ("/allowed-hosts", Page[types.AllowedHost]),
@@ -92,7 +93,7 @@ COMMANDS: dict[str, tuple[str, Any, int]] = {
     "import_table": ("/imports", {"spec": {**SPEC, "name": "old"}, "table": "x,accuracy\n0.5,0.9\n"}, 201),
 }
 #: Those that are tested by themselves, below or in the module of their own: what they need is not here.
-ELSEWHERE = {"compare", "update", "check_data", "job_artifact", "delete", "purge", "predict", "model_files"}
+ELSEWHERE = {"compare", "update", "check_data", "job_artifact", "delete", "purge", "predict", "trained_model_files"}
 OF_STORAGE = {
     *("create_upload", "upload", "put_part", "finish_upload", "abandon_upload"),
     *("add_code", "code", "code_files", "find_content"),
@@ -103,6 +104,11 @@ OF_NOTIFICATIONS = {
     *("channel", "add_channel", "change_channel", "remove_channel", "confirm_channel", "test_channel"),
     *("deliveries", "redeliver", "allow_host", "withdraw_host"),
 }
+OF_MODELS = {
+    *("publish", "model", "model_versions", "model_version", "model_files", "change_model", "change_model_version"),
+    *("use_model_version", "delete_model", "restore_model", "predict_now", "predict_with_version"),
+    *("predict_upload_with_version", "export_version"),
+}
 OF_PEOPLE = {"add_user", "change_user", "sign_in_link", "create_token", "revoke_token"}
 OF_TRIALS = {"add_reports"}
 OF_SERVICE = {"healthz", "readyz", "figures"}
@@ -112,7 +118,7 @@ def test_every_route_is_tested(ran: TestClient) -> None:
     """A new route is a new line in one of the tables."""
     document = ran.get("http://testserver/openapi.json").json()
     operations = {one["operationId"] for item in document["paths"].values() for one in item.values()}
-    elsewhere = ELSEWHERE | OF_STORAGE | OF_NOTIFICATIONS | OF_PEOPLE | OF_TRIALS | OF_SERVICE
+    elsewhere = ELSEWHERE | OF_STORAGE | OF_MODELS | OF_NOTIFICATIONS | OF_PEOPLE | OF_TRIALS | OF_SERVICE
     assert operations == {*READS, *FILES, *COMMANDS} | elsewhere
 
 

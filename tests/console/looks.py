@@ -22,7 +22,7 @@ from tunewell.service.types import Caller
 from tunewell.spec.launch import AttemptKey, Report
 from tunewell.spec.names import Visibility
 from tunewell.spec.states import Cause, ExperimentState, JobState, TrialState
-from tunewell.store.rows import AllowedHostRow, AttemptEnd, JobEnd
+from tunewell.store.rows import AllowedHostRow, AttemptEnd, JobEnd, ModelRow, ModelVersionRow
 from tunewell.tasks.data_view import DataSummary, DataView, Sample
 
 ADA = Caller(name="ada", role="user", run_code=True)
@@ -36,6 +36,8 @@ SPACE: dict[str, Any] = {
 LONG = "a-search-whose-name-is-as-long-as-any-name-may-be-" + "x" * 50
 #: Names of the data sets that `fill` makes.
 DATASETS = ("pictures", "objects", "unseen", "lost", "ada/hidden")
+#: Names of the published models that `fill` makes.
+MODELS = ("signs", "odd", "m" * 100, "ada/hidden")
 #: Names of the searches that `fill` makes.
 NAMES = ("none", "few", "many", "running", "paused", "hostile", LONG, "ada/secret", "ada/shared")
 
@@ -82,6 +84,7 @@ def fill(service: Service) -> None:
     ada = service.as_caller(ADA)
     datasets(service, ada)
     channels(service)
+    models(service)
     ada.create(spec("secret"))
     ada.update("secret", {"visibility": "private"})
     ada.create(spec("shared"))
@@ -120,6 +123,48 @@ def datasets(service: Service, ada: Service) -> None:
     checked(service, "pictures", "image-classification", view_of_classes())
     checked(service, "objects", "object-detection", view_of_objects())
     checked(service, "lost", "image-classification", None)
+
+
+def models(service: Service) -> None:
+    """Publish models: with several versions, with words that are markup, with long ones, and a private one of ada's."""
+    publish(service, "signs", value=0.91)
+    publish(service, "signs", value=0.93, note="With the pictures of March.", test={"accuracy": 0.92, "loss": 0.3})
+    publish(service, "signs", value=0.92, parameters={"learning_rate": 0.1, "layers": 3}, retrained=True)
+    service.use_model_version("signs", 2)
+    publish(service, "odd", note=MARKUP, network=MARKUP, classes=[MARKUP], folder=MARKUP, parameters={MARKUP: MARKUP})
+    publish(service, "odd", value=None, gain=None, content=None, objective={"metric": MARKUP, "goal": "minimize"})
+    long = {"p" * 100: "v" * 200}
+    publish(service, MODELS[2], note="n" * 500, network="w" * 100, parameters=long, classes=["c" * 100] * 200)
+    publish(service, MODELS[2], test={"m" * 100: 0.5}, folder="f" * 200)
+    publish(service, "ada/hidden", visibility="private")
+
+
+def publish(service: Service, name: str, *, note: str = "", visibility: Visibility = "team", **facts: Any) -> None:
+    """Record a version of a model, whose files are nowhere."""
+    known = {
+        "experiment": "few",
+        "identity": service.store.experiment("few").identity,
+        "trial": 1,
+        "retrained": False,
+        "task": "image-classification",
+        "network": "small-cnn",
+        "classes": ["cat", "dog"],
+        "training": "",
+        "objective": {"metric": "accuracy", "goal": "maximize"},
+        "value": 0.9,
+        "gain": 0.02,
+        "validation": {"accuracy": 0.9},
+        "test": {},
+        "parameters": {"learning_rate": 0.01, "layers": 3},
+        "dataset": None,
+        "folder": "signs",
+        "content": "9f86d081884c7d659a2feaa0c55ad015",
+        **facts,
+    }
+    owner = name.rpartition("/")[0] or "owner"
+    version = ModelVersionRow(0, 0, "0" * 64, 12_345_678, 2, owner, note, time.time(), known)
+    with service.store.transaction() as tx:
+        tx.publish(ModelRow(0, name, owner, visibility, 0, 0, 0, time.time(), None), version)
 
 
 def checked(service: Service, name: str, task: str, view: DataView | None) -> int:

@@ -33,6 +33,7 @@ VALUES: dict[str, dict[str, tuple[str, ...]]] = {
     "/settings/people/": {"name": ("ada", "owner")},
     "/settings/tokens/": {"id": ("1",)},
     "/settings/notifications/": {"id": ("1", "2"), "delivery": ("1",)},
+    "/models/": {"name": tuple(map(in_address, looks.MODELS)), "number": ("1",)},
     "/jobs/": {"id": ("1",), "number": ("0",)},
 }
 #: What everybody may see.

@@ -15,7 +15,7 @@ from tunewell.service.types import Caller, GivenReport
 from tunewell.service.verbs import Verbs
 from tunewell.spec.errors import ConflictError, ForbiddenError, NotFoundError, UserError
 from tunewell.spec.names import Visibility
-from tunewell.store.rows import DataSetRow
+from tunewell.store.rows import DataSetRow, ModelRow, ModelVersionRow
 
 __all__ = ["bench"]  # a fixture
 
@@ -117,6 +117,18 @@ VERBS: Mapping[str, tuple[Right, Callable[[Any, str, int], Any]]] = {
     "check_dataset": (Right.COMMAND, lambda v, e, job: v.check_dataset(e, "image-classification")),
     "delete_dataset": (Right.COMMAND, lambda v, e, job: v.delete_dataset(e)),
     "restore_dataset": (Right.OWN_BIN, lambda v, e, job: v.restore_dataset(e)),
+    "publish": (Right.USE, lambda v, e, job: v.publish(e, "new")),
+    "models": (Right.NONE, lambda v, e, job: v.models()),
+    "model": (Right.SEE, lambda v, e, job: v.model(e)),
+    "model_versions": (Right.SEE, lambda v, e, job: v.model_versions(e)),
+    "model_version": (Right.SEE, lambda v, e, job: v.model_version(e, 1)),
+    "model_files": (Right.USE, lambda v, e, job: v.model_files(e, 1)),
+    "predict_now": (Right.USE, lambda v, e, job: v.predict_now(e, [])),
+    "change_model": (Right.COMMAND, lambda v, e, job: v.change_model(e, visibility="private")),
+    "change_model_version": (Right.COMMAND, lambda v, e, job: v.change_model_version(e, 1, note="Good.")),
+    "use_model_version": (Right.COMMAND, lambda v, e, job: v.use_model_version(e, 1)),
+    "delete_model": (Right.COMMAND, lambda v, e, job: v.delete_model(e)),
+    "restore_model": (Right.OWN_BIN, lambda v, e, job: v.restore_model(e)),
     "experiment": (Right.SEE, lambda v, e, job: v.experiment(e)),
     "compare": (Right.SEE, lambda v, e, job: v.compare([e, "ada/team-viewer"])),
     "result": (Right.SEE, lambda v, e, job: v.result(e)),
@@ -138,13 +150,13 @@ VERBS: Mapping[str, tuple[Right, Callable[[Any, str, int], Any]]] = {
     "artifact": (Right.SEE, lambda v, e, job: v.artifact(e, 1, "file")),
     "evaluations": (Right.SEE, lambda v, e, job: v.evaluations(e)),
     "finalists": (Right.SEE, lambda v, e, job: v.finalists(e)),
-    "models": (Right.SEE, lambda v, e, job: v.models(e)),
+    "trained_models": (Right.SEE, lambda v, e, job: v.trained_models(e)),
     "jobs": (Right.SEE, lambda v, e, job: v.jobs(experiment=e)),
     "job": (Right.SEE, lambda v, e, job: v.job(job)),
     "job_log": (Right.SEE, lambda v, e, job: v.job_log(job)),
     "job_artifacts": (Right.SEE, lambda v, e, job: v.job_artifacts(job)),
     "job_artifact": (Right.SEE, lambda v, e, job: v.job_artifact(job, "file")),
-    "model_files": (Right.USE, lambda v, e, job: v.model_files(e, "best")),
+    "trained_model_files": (Right.USE, lambda v, e, job: v.trained_model_files(e, "best")),
     "predict": (Right.USE, lambda v, e, job: v.predict(e, [Path("picture.png")])),
     "export_model": (Right.USE, lambda v, e, job: v.export_model(e, Path("out"))),
     "update": (Right.COMMAND, lambda v, e, job: v.update(e, {"max_trials": 9, "weight": 2})),
@@ -172,7 +184,7 @@ OF_PATHS = ("allow_folder", "withdraw_folder", "import_study", "import_in_backgr
 
 
 #: How errors begin that tell of something that may be hidden.
-MISSING = ("There is no experiment", "There is no job", "There is no data set")
+MISSING = ("There is no experiment", "There is no job", "There is no data set", "There is no model")
 
 
 def outcome(right: Right, role: str, visibility: Visibility) -> str:
@@ -203,6 +215,31 @@ def called(call: Callable[[], Any]) -> str:
     return "done"
 
 
+def published(name: str, visibility: Visibility) -> tuple[ModelRow, ModelVersionRow]:
+    """Return a model of ada's, and a version of it that comes from an experiment of this name."""
+    facts = {
+        "experiment": name,
+        "identity": "",
+        "trial": 1,
+        "retrained": False,
+        "training": "",
+        "task": "image-classification",
+        "network": "small-cnn",
+        "classes": ["a"],
+        "parameters": {},
+        "objective": {"metric": "accuracy", "goal": "maximize"},
+        "value": 0.5,
+        "gain": None,
+        "validation": {},
+        "test": {},
+        "dataset": name,
+        "folder": None,
+        "content": None,
+    }
+    version = ModelVersionRow(0, 0, "0" * 64, 1, 1, "ada", "", 1.0, facts)
+    return ModelRow(0, name, "ada", visibility, 0, 0, 0, 1.0, None), version
+
+
 def arranged(bench: Bench, name: str, visibility: Visibility) -> int:
     """Record a data set of the owner's, and an experiment with two trials and a job, whose number is returned."""
     verbs = bench.service.as_caller(OWNER)
@@ -211,6 +248,7 @@ def arranged(bench: Bench, name: str, visibility: Visibility) -> int:
     folder = DataSetRow(0, f"ada/{name}", "ada", visibility, "0" * 64, "", 1, 1, None, 1.0, None)
     with bench.service.store.transaction() as tx:
         tx.add_dataset(folder)
+        tx.publish(*published(f"ada/{name}", visibility))
     bench.add(1, SUCCEEDED, 0.5, f"ada/{name}")
     bench.add(2, FAILED, name=f"ada/{name}")
     return verbs.evaluate(name).id
@@ -239,6 +277,8 @@ def test_who_may_do_what(bench: Bench, verb: str) -> None:
                 bench.service.as_caller(OWNER).delete(name)
             if right is Right.OWN_BIN:
                 bench.service.as_caller(OWNER).delete_dataset(name)
+                bench.as_caller(OWNER).delete_dataset(name)
+                bench.as_caller(OWNER).delete_model(name)
             verbs = bench.as_caller(caller)
             found[name] = called(lambda: call(verbs, f"ada/{name}", job))  # noqa: B023 - called at once
             expected[name] = outcome(right, role, visibility)

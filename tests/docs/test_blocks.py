@@ -26,6 +26,7 @@ from tests.service.notifications.receiving import receiving, taking_mail
 from tunewell.api.routes import ROUTERS
 from tunewell.cli.app import app as cli
 from tunewell.client import Client
+from tunewell.service.model_verbs import ModelVerbs
 from tunewell.service.notification_verbs import NotificationVerbs
 from tunewell.service.notifications.signing import new_secret, signed
 from tunewell.service.storage_verbs import StorageVerbs
@@ -202,15 +203,47 @@ def test_the_snippet_for_receivers() -> None:
     assert not check(secret, signed(secret, "msg_1", now - 600, b"{}"), b"{}")
 
 
-@pytest.mark.parametrize("name", ["service.md", "notifications.md"])
-def test_the_table_of_verbs(name: str) -> None:
+@pytest.mark.timeout(300)
+def test_models(terminal: Terminal, tmp_path: Path) -> None:
+    """The commands of `models.md` lead from a search to a model that is asked, rolled back and deleted."""
+    for split, number in (("train", 12), ("val", 4), ("test", 4)):
+        for kind in ("one", "two"):
+            (tmp_path / "signs" / split / kind).mkdir(parents=True)
+            for count in range(number):
+                place = tmp_path / "signs" / split / kind / f"{count}.png"
+                Image.new("RGB", (32, 32), (20 * count, 200 * (kind == "two"), 0)).save(place)
+    (tmp_path / "signs.yaml").write_text(
+        "{name: signs, task: image-classification, data: signs, network: small-cnn, algorithm: random, max_trials: 2, "
+        "parameters: {epochs: 1, image_size: 32, batch_size: 8}}"
+    )
+    for language, text in blocks("models.md"):
+        terminal.run(language, text)
+
+
+#: Protocols of verbs that have a page of their own → that page.
+PAGES_OF_VERBS = {ModelVerbs: "models.md", NotificationVerbs: "notifications.md"}
+
+
+def verbs_of(*protocols: type) -> set[str]:
+    """Return the names of the verbs of protocols."""
+    return {name for one in protocols for name in dir(one) if not name.startswith("_")}
+
+
+@pytest.mark.parametrize(
+    ("page_name", "verbs"),
+    [
+        ("service.md", verbs_of(Verbs) - verbs_of(StorageVerbs, *PAGES_OF_VERBS) - NOT_OFFERED),
+        *((page_name, verbs_of(protocol)) for protocol, page_name in PAGES_OF_VERBS.items()),
+    ],
+)
+def test_the_tables_of_verbs(page_name: str, verbs: set[str]) -> None:
     """Each method, request and command that the table of a page names is there, and they belong together."""
     found = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
     routes = {(route.name, f"{min(route.methods)} {route.path.replace(':path', '')}") for route in found}
     commands = {one.name for one in (*cli.registered_commands, *cli.registered_groups)}
     row = r"^\| (`[^|]*`) \| (`(?:GET|POST|PATCH|DELETE)[^|]*) \| ([^|]*) \|$"
     told = set()
-    for methods, requests, command in re.findall(row, page(name), re.MULTILINE):
+    for methods, requests, command in re.findall(row, page(page_name), re.MULTILINE):
         names, asked = re.findall(r"`(\w+)[`(]", methods), re.findall(r"`([^`?]+)[^`]*`", requests)
         told.update(names)
         for verb, request in zip_longest(names, asked, fillvalue=asked[0]):
@@ -219,7 +252,4 @@ def test_the_table_of_verbs(name: str) -> None:
             assert (f"{route}_in_bin" if "deleted" in methods else route, request) in routes
         for one in re.findall(r"`tunewell ([\w-]+)", command):
             assert one in commands
-    notifying = {verb for verb in dir(NotificationVerbs) if not verb.startswith("_")}
-    every = {verb for verb in dir(Verbs) if not verb.startswith("_")}
-    elsewhere = set(dir(StorageVerbs)) | NOT_OFFERED | notifying
-    assert told == (notifying if name == "notifications.md" else every - elsewhere)
+    assert told == verbs

@@ -22,6 +22,7 @@ import pytest
 
 from tests.postgres import Server
 from tests.server.serving import WAITING, Serving, serving, wait_until
+from tests.service import published
 from tunewell.server import launcher
 from tunewell.server.options import Options
 from tunewell.server.worker import FINISH_SECONDS
@@ -440,3 +441,30 @@ def test_a_process_that_dies_again_and_again_is_given_up(home: Path, tmp_path: P
     )
     assert done.returncode == 1
     assert "controller has died 5 times" in done.stderr
+
+
+def test_models_are_kept_by_a_process_of_their_own(home: Path) -> None:
+    """Web workers ask it; killed, it is started again, with nothing of its models left; it ends with the service."""
+    with Service(home) as service:
+        service.create(published.SPEC)
+        published.add_trial(service, 1, 0.9, real=True)
+        service.publish("e", "signs")
+    files = {"pictures": ("cat.png", published.picture().content)}
+
+    def asked(one: Serving) -> int:
+        return httpx2.post(
+            f"{one.url}/api/v1/models/signs/predict", files=files, headers=one.proof, timeout=100.0
+        ).status_code
+
+    with serving(home) as one:
+        assert asked(one) == 200
+        keeper = wait_until(lambda: one.child("models"))
+        (model,) = keeper.children()
+        keeper.kill()
+        wait_until(lambda: not model.is_running() or model.status() == psutil.STATUS_ZOMBIE)
+        assert asked(one) == 200, "who asks meanwhile waits"
+        (model,) = wait_until(lambda: one.child("models")).children()
+        model.kill()
+        wait_until(lambda: not model.is_running())
+        assert asked(one) == 200
+        assert one.end() == 0 and not list((home / "run").iterdir())

@@ -228,7 +228,7 @@ def test_an_output_is_replaced_whole_or_not_at_all(ran: Service, tmp_path: Path)
     retrain(ran, "new", output=output)
     assert (output / "model.json").read_text() == "new"
     assert not list(tmp_path.glob(".model*"))
-    assert ran.models("e")[0].kind == "best", "a model that was put elsewhere is not the experiment's"
+    assert ran.trained_models("e")[0].kind == "best", "a model that was put elsewhere is not the experiment's"
 
 
 @pytest.mark.parametrize(("name", "complaint"), [("thesis", "is there, and is no model"), ("file", "is there, and is")])

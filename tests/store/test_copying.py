@@ -18,7 +18,7 @@ from tunewell.spec.errors import ConflictError, DataError, NotFoundError
 from tunewell.store import Store, copying, schema
 from tunewell.store.copying import Database, move
 from tunewell.store.errors import Busy, Moved
-from tunewell.store.rows import AllowedHostRow, CodeRow, DataSetRow, HomeRow, UploadRow
+from tunewell.store.rows import AllowedHostRow, CodeRow, DataSetRow, HomeRow, ModelRow, ModelVersionRow, UploadRow
 from tunewell.store.tables import change, experiment, metadata, trial
 
 TEXT = "größe 数字 \u2028 🎛 'x' \"y\" \\ %s {z}"
@@ -70,6 +70,8 @@ def fill(store: Store) -> None:
         tx.add_upload(UploadRow("ef" * 16, "ada", TEXT, 2**62, None, 1.0, None))
         tx.add_dataset(DataSetRow(0, "ada/d", "ada", "team", "ab" * 32, "", 2**62, 1, None, 1.0, None))
         tx.add_code(CodeRow("ab" * 32, "ada", 2**40, 1, 1.0))
+        model = ModelRow(0, "ada/m", "ada", "team", 0, 0, 0, 1.0, None)
+        tx.publish(model, ModelVersionRow(0, 0, "ab" * 32, 2**40, 2, "ada", TEXT, 1.0, big))
         tx.allow_folder(f"/data/{TEXT}", 1.0)
         tx.allow_host(AllowedHostRow("*.example.org", 443, False, True, 1.0))
         made = tx.add_channel(CHANNEL)

@@ -198,7 +198,7 @@ def test_finalists_are_trained_on_all_data(case: Case, data: Path, service: Serv
     for one in finalists:
         assert evaluations[one.number]["val"][metric] == pytest.approx(one.value, abs=1e-3)
     assert "Trained on all data" in service.report("sampled")
-    (model,) = service.models("sampled")
+    (model,) = service.trained_models("sampled")
     assert (model.kind, model.folder) == ("best", f"{finalists[0].folder}/model")
     service.carry_out(service.train_finalists("sampled").id)
     assert service.finalists("sampled") == finalists

@@ -7,11 +7,15 @@ from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Request
+from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from tunewell.api.lanes import run_lengthy
 from tunewell.api.problems import Refusal
+from tunewell.service.models.asking import LARGEST_REQUEST
+from tunewell.service.types import Picture
+from tunewell.spec.errors import ArgumentError
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.files import LARGEST_FILE, parse_spec
 
@@ -19,6 +23,9 @@ from tunewell.spec.files import LARGEST_FILE, parse_spec
 PIECE_BYTES = 4 << 20
 
 _JSON = ("application/json",)
+_FORM, _BINARY = "multipart/form-data", "application/octet-stream"
+#: Bytes of a body with pictures, which a form makes a little longer; and parts that a form may have.
+PICTURES_BYTES, _MOST_PARTS = LARGEST_REQUEST + (1 << 18), 1000
 _YAML = ("application/yaml", "application/x-yaml", "text/yaml")
 
 
@@ -73,6 +80,30 @@ async def pieces_of(request: Request) -> AsyncIterator[bytes]:
         raise broken
 
 
+async def pictures_of(request: Request) -> list[Picture]:
+    """Return the pictures of a body: the files of a form, or one picture as it is."""
+    media_type = _media_type(request)
+    if media_type == _FORM:
+        async with request.form(max_files=_MOST_PARTS, max_fields=_MOST_PARTS) as form:
+            return [await _picture(field, value) for field, value in form.multi_items()]
+    if media_type.startswith("image/") or media_type == _BINARY:
+        content = await request.body()
+        return [Picture(name="picture", content=content)] if content else []
+    raise Refusal(
+        415,
+        f"'{media_type}' is not understood",
+        kind="unknown-media-type",
+        field="Content-Type",
+        remedy=f"Send files as {_FORM}, or one picture as image/jpeg, image/png, … or {_BINARY}",
+    )
+
+
+async def _picture(field: str, value: UploadFile | str) -> Picture:
+    if isinstance(value, str):
+        raise ArgumentError(field, "it is a text, and no file", "Send pictures as files, each with its name")
+    return Picture(name=value.filename or field, content=await value.read())
+
+
 #: A spec as JSON, or as YAML where the media type says so.
 Spec = Annotated[dict[str, Any], Depends(_spec)]
 
@@ -114,6 +145,22 @@ CHANGES_BODY: dict[str, Any] = {
         "required": True,
         "description": "Field → new value; a dotted name for a part of one.",
         "content": {_JSON[0]: {"schema": _OBJECT, "example": {"max_trials": 40, "objective.target": 0.97}}},
+    }
+}
+PICTURES_BODY: dict[str, Any] = {
+    "requestBody": {
+        "description": "Pictures as the files of a form, or one as it is.",
+        "required": True,
+        "content": {
+            _FORM: {
+                "schema": {
+                    "type": "object",
+                    "properties": {"pictures": {"type": "array", "items": {"type": "string", "format": "binary"}}},
+                }
+            },
+            "image/*": {"schema": {"type": "string", "format": "binary"}},
+            _BINARY: {"schema": {"type": "string", "format": "binary"}},
+        },
     }
 }
 PART_BODY: dict[str, Any] = {

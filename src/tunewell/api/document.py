@@ -48,6 +48,7 @@ _TAGS = {
     "uploads": "Files that are sent by parts.",
     "data sets": "Data that the service keeps, or knows where to find.",
     "notifications": "Where a user is told of ends of searches, and what was sent there.",
+    "models": "Models that are published: their versions, and what they say of pictures.",
     "code": "Programs that are sent, and what need not be sent again.",
     "people": "Who may use the service, what they prove themselves by, and who has changed what.",
     "service": "Whether the service is alive, and its figures.",

@@ -39,6 +39,42 @@ _SUMMARY: dict[str, Any] = {
     "revision": 3,
 }
 _SAMPLE = {"caption": "stop/3.png", "picture": 1}
+_MODEL_VERSION: dict[str, Any] = {
+    "model": "ada/signs",
+    "number": 3,
+    "is_current": True,
+    "task": "image-classification",
+    "network": "efficientnet-lite0",
+    "classes": ["stop", "yield"],
+    "parameters": _PARAMETERS,
+    "objective": _OBJECTIVE,
+    "value": 0.943,
+    "gain": 0.022,
+    "validation": {},
+    "test": {"accuracy": 0.947},
+    "training": "Trained on the 400 pictures of train and val. Measured on the 80 pictures of test.",
+    "data": {"name": "ada/signs", "content": _SHA256},
+    "experiment": "ada/signs",
+    "experiment_is_there": True,
+    "trial": 7,
+    "retrained": True,
+    "publisher": "ada",
+    "note": "With the pictures of March.",
+    "sha256": _SHA256,
+    "size_bytes": 13841204,
+    "files": 2,
+    "created_at": _LATER,
+}
+_MODEL = {
+    "name": "ada/signs",
+    "owner": "ada",
+    "visibility": "team",
+    "current": _MODEL_VERSION,
+    "latest": 3,
+    "created_at": _MOMENT,
+    "deleted_at": None,
+    "version": 815,
+}
 _REPORT_FILE = {"path": f"{_FOLDER}/report.html", "written_at": _LATER}
 _EXPERIMENT = {
     **_SUMMARY,
@@ -380,7 +416,24 @@ EXAMPLES: dict[str, Any] = {
     },
     "Me": {**_ME, "used": {"running": 2, "cpus": 4.0, "gpus": 1, "disk_bytes": 40894464, "cpu_hours": 5.0}},
     "Measured": _MEASURED,
-    "Model": {"experiment": "ada/signs", "kind": "best", "folder": f"{_FOLDER}/trials/7/1/artifacts/model"},
+    "Model": _MODEL,
+    "ModelVersion": _MODEL_VERSION,
+    "TrainingData": _MODEL_VERSION["data"],
+    "Predictions": {
+        "model": "ada/signs",
+        "version": 3,
+        "predictions": [
+            {
+                "file": "stop.jpg",
+                "label": "stop",
+                "probability": 0.98,
+                "top": [{"label": "stop", "probability": 0.98}, {"label": "yield", "probability": 0.02}],
+                "error": None,
+            }
+        ],
+        "seconds": 0.021,
+    },
+    "TrainedModel": {"experiment": "ada/signs", "kind": "best", "folder": f"{_FOLDER}/trials/7/1/artifacts/model"},
     "Network": {
         "name": "resnet18",
         "tasks": ["image-classification"],

@@ -24,6 +24,8 @@ Result = TypeVar("Result")
 
 #: Threads of lengthy work, and of uploads, in one process.
 LENGTHY_THREADS, UPLOAD_THREADS = 4, 4
+#: Threads that wait for what models say, and how many requests to models one caller may have answered at once.
+ASKING_THREADS, ASKING_OF_ONE = 8, 4
 #: How many lengthy pieces of work one caller has done at once, and how many parts of files one may send.
 LENGTHY_OF_ONE, PARTS_OF_ONE = 2, 4
 #: How many event streams one caller may read at once from one process, and how many logs follow.
@@ -87,6 +89,7 @@ class Lanes:
         """Make them."""
         self.lengthy = Lane(LENGTHY_THREADS, LENGTHY_OF_ONE)
         self.uploads = Lane(UPLOAD_THREADS, PARTS_OF_ONE)
+        self.asking = Lane(ASKING_THREADS, ASKING_OF_ONE)
         self.streams = Turns(STREAMS_OF_ONE, STREAMS_OF_ONE)
         self.logs = Turns(LOGS_OF_ONE, LOGS_OF_ONE)
 
@@ -104,12 +107,20 @@ def whose(request: Request) -> Hashable:
 
 async def run_lengthy(request: Request, work: Callable[[], Result]) -> Result:
     """Do a piece of lengthy work for whoever asks, when it is their turn; raise a `Refusal` where they ask too much."""
-    lanes_of(request).lengthy.turns.check(whose(request))
-    return await _run(request, work)
+    return await _checked_run(request, lanes_of(request).lengthy, work)
 
 
-async def _run(request: Request, work: Callable[[], Result]) -> Result:
-    lane = lanes_of(request).lengthy
+async def run_asking(request: Request, work: Callable[[], Result]) -> Result:
+    """Ask a model for whoever asks, when it is their turn; raise a `Refusal` where they ask too much."""
+    return await _checked_run(request, lanes_of(request).asking, work)
+
+
+async def _checked_run(request: Request, lane: Lane, work: Callable[[], Result]) -> Result:
+    lane.turns.check(whose(request))
+    return await _run(request, lane, work)
+
+
+async def _run(request: Request, lane: Lane, work: Callable[[], Result]) -> Result:
     async with lane.turns.turn(whose(request)):
         return await lane.run(work)
 
@@ -132,5 +143,6 @@ def takes_long(endpoint: Callable[..., Any]) -> Callable[..., Any]:
 
 async def stream_lengthy(request: Request, parts: Iterator[str | bytes]) -> AsyncGenerator[str | bytes]:
     """Yield parts that take some work each; what was begun is not refused."""
-    while (part := await _run(request, partial(next, parts, None))) is not None:
+    lane = lanes_of(request).lengthy
+    while (part := await _run(request, lane, partial(next, parts, None))) is not None:
         yield part

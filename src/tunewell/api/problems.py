@@ -18,7 +18,7 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from tunewell.api import metrics
-from tunewell.spec.errors import ArgumentError, SpecErrors, TransitionRefused, UserError, ended, nearest
+from tunewell.spec.errors import ArgumentError, BusyError, SpecErrors, TransitionRefused, UserError, ended, nearest
 from tunewell.spec.validation import model_at
 
 log = logging.getLogger(__name__)
@@ -35,6 +35,8 @@ _STATUSES = {
     "not-found": 404,
     "forbidden": 403,
     "conflict": 409,
+    "busy": 429,
+    "model-failed": 500,
 }
 _TITLES = {
     400: "The request can't be read",
@@ -133,6 +135,8 @@ def answer_to(error: UserError, scope: Scope) -> Response:
         headers["Retry-After"] = str(RETRY_SECONDS)
         # Which database it is, is the business of those who run the service.
         error = Refusal(503, "The database can't be used now", kind="store-unavailable")
+    if error.default_kind == BusyError.default_kind:
+        headers["Retry-After"] = str(RETRY_SECONDS)
     return answer(of_error(error), scope, headers)
 
 

@@ -31,12 +31,19 @@ from tunewell.cli.summary import on_all_data
 from tunewell.service.service import Service
 from tunewell.spec.errors import ConflictError, count
 from tunewell.spec.format import number
+from tunewell.spec.names import MODEL
 
 if TYPE_CHECKING:
     from tunewell.cli.options import Place
     from tunewell.client.client import Client
 
-ModelArgument = Annotated[str, typer.Argument(metavar="EXPERIMENT | MODEL", help="Experiment, or a model's folder.")]
+ModelArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="EXPERIMENT | model:NAME[@VERSION] | FOLDER",
+        help="An experiment, a published model, or a model's folder.",
+    ),
+]
 
 
 def evaluate(
@@ -126,7 +133,9 @@ def predict(
             done = carried_out(service, job)
             predictions = json.loads(b"".join(service.job_artifact(job.id, done["predictions"])))
         if isinstance(service, Service):
-            console.print(f"Model: {done['model']}", soft_wrap=True)
+            asked = job.arguments["model"]  # a published model is called by its name, not by its place
+            used = asked.removeprefix(MODEL) if asked.startswith(MODEL) else done["model"]
+            console.print(f"Model: {used}", soft_wrap=True)
     code = 0 if any(not prediction.get("error") for prediction in predictions) else 1
     if json_:
         print_json(predictions)

@@ -15,6 +15,7 @@ from tunewell.cli import (
     import_,
     inspect,
     login,
+    models,
     notify,
     program,
     resources,
@@ -67,9 +68,11 @@ app.command("evaluate")(after.evaluate)
 app.command("retrain")(after.retrain)
 app.command("predict")(after.predict)
 app.command("export-model")(after.export_model)
+app.command("publish")(models.publish)
 app.add_typer(database.app, name="database")
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(notify.app, name="notify")
+app.add_typer(models.app, name="models")
 app.add_typer(users.users, name="users")
 app.add_typer(users.tokens, name="tokens")
 

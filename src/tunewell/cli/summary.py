@@ -23,7 +23,7 @@ _PLACES = {"best": "Best model", "retrained": "Trained on all data", "report": "
 def print_summary(service: Verbs, result: SearchResult, console: Console) -> None:
     """Print state, best values, the five best, where the model and the report lie, and what to do next."""
     experiment = service.experiment(result.experiment)
-    models: dict[str, str] = {model.kind: model.folder for model in service.models(result.experiment)}
+    models: dict[str, str] = {model.kind: model.folder for model in service.trained_models(result.experiment)}
     console.print()
     console.print(_headline(result), soft_wrap=True)
     for note in result.notes:

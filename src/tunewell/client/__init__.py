@@ -2,5 +2,6 @@
 
 from tunewell.client.asynchronous import AsyncClient
 from tunewell.client.client import Client
+from tunewell.service.types import Picture
 
-__all__ = ["AsyncClient", "Client"]
+__all__ = ["AsyncClient", "Client", "Picture"]

@@ -10,18 +10,21 @@ import httpx2
 from tunewell.spec.errors import (
     NO_VALUE,
     ArgumentError,
+    BusyError,
     ConflictError,
     DataError,
     ForbiddenError,
+    ModelError,
     NotFoundError,
     SpecError,
     SpecErrors,
     UserError,
 )
 
+_KNOWN = (DataError, NotFoundError, ForbiddenError, ConflictError, BusyError, ModelError)
 #: How problem documents call the classes of errors.
 _TYPE = "urn:tunewell:problem:"
-_CLASSES = {error.default_kind: error for error in (DataError, NotFoundError, ForbiddenError, ConflictError)}
+_CLASSES = {error.default_kind: error for error in _KNOWN}
 _FIELD_CLASSES = {error.default_kind: error for error in (SpecError, ArgumentError)}
 #: Facts that would be taken for parts of the error itself.
 _TAKEN = frozenset({"what", "problem", "field", "value", "remedy", "kind", "self"})

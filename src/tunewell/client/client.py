@@ -12,6 +12,7 @@ from typing import Any, Literal, Self
 from tunewell.client.answers import Unavailable
 from tunewell.client.checking import checked
 from tunewell.client.connection import Connection
+from tunewell.client.models import ModelsClient, version_path
 from tunewell.client.notifications import NotificationsClient
 from tunewell.client.people import PeopleClient
 from tunewell.client.requests import check_name, check_no_path, file_path, named, part, selected, texts
@@ -23,7 +24,7 @@ from tunewell.service.following import INTERVAL_SECONDS, ends_search
 from tunewell.service.types import EVERY_TRIAL, Page, TrialFilter
 from tunewell.service.verbs import Verbs
 from tunewell.spec.errors import ArgumentError, DataError
-from tunewell.spec.names import ExperimentOrder
+from tunewell.spec.names import MODEL, ExperimentOrder, parse_model
 from tunewell.spec.states import Cause, ExperimentState, JobState
 
 #: A version that no database reaches: nothing has changed since.
@@ -31,7 +32,7 @@ _NEVER = 2**53
 
 
 @checked
-class Client(StorageClient, PeopleClient, NotificationsClient, Verbs):
+class Client(StorageClient, ModelsClient, PeopleClient, NotificationsClient, Verbs):
     """The verbs of whoever a token belongs to, carried out by a server; see `Verbs`. Use it as a context manager.
 
     What a server can't do for others, such as writing to a path of its machine, is refused.
@@ -340,18 +341,28 @@ class Client(StorageClient, PeopleClient, NotificationsClient, Verbs):
         upload: str | None = None,
         key: str | None = None,
     ) -> types.Job:
-        """Pictures of this machine are sent first. `model` is an experiment."""
+        """Pictures of this machine are sent first. `model` is an experiment, or a published model."""
         check_no_path(output=output, drawn=drawn)
         if bool(inputs) == (upload is not None):
             raise ArgumentError("inputs", "it takes pictures, or an upload", "Name one of the two")
-        self.experiment(model)  # nothing is sent for nothing
+        place = self._place_of(model)  # nothing is sent for nothing
         upload = upload or send_pictures(self, inputs)
-        return self._job(f"{_experiment(model)}/predict", {"upload": upload}, key=key)
+        verb = "predictions" if model.startswith(MODEL) else "predict"
+        return self._job(f"{place}/{verb}", {"upload": upload}, key=key)
 
     def export_model(self, model: str, output: Path | None = None, *, key: str | None = None) -> types.Job:
-        """The folder is one of the job's files. `model` is an experiment."""
+        """The folder is one of the job's files. `model` is an experiment, or a published model."""
         check_no_path(output=output)
-        return self._job(f"{_experiment(model)}/export-model", key=key)
+        return self._job(f"{self._place_of(model)}/export-model", key=key)
+
+    def _place_of(self, model: str) -> str:
+        """Return the address of an experiment, or of a version of a published model, which is there."""
+        if not model.startswith(MODEL):
+            self.experiment(model)
+            return _experiment(model)
+        name, number = parse_model(model)
+        found = self.model(name)
+        return version_path(name, found.current.number if number is None else number)
 
     def evaluations(self, name: str, *, trial: int | None = None, details: bool = True) -> tuple[types.Evaluation, ...]:
         place = f"{_experiment(name)}/evaluations"
@@ -360,10 +371,10 @@ class Client(StorageClient, PeopleClient, NotificationsClient, Verbs):
     def finalists(self, name: str) -> tuple[types.Finalist, ...]:
         return self._get(Page[types.Finalist], f"{_experiment(name)}/finalists").items
 
-    def models(self, name: str) -> tuple[types.Model, ...]:
-        return self._get(Page[types.Model], f"{_experiment(name)}/models").items
+    def trained_models(self, name: str) -> tuple[types.TrainedModel, ...]:
+        return self._get(Page[types.TrainedModel], f"{_experiment(name)}/models").items
 
-    def model_files(self, name: str, kind: Literal["best", "retrained"]) -> Iterator[bytes]:
+    def trained_model_files(self, name: str, kind: Literal["best", "retrained"]) -> Iterator[bytes]:
         return self._parts(f"{_experiment(name)}/models/{part(kind)}/files")
 
     # Jobs -------------------------------------------------------------------------------------------------

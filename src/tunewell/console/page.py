@@ -48,18 +48,26 @@ class Page:
     parts: tuple[str, ...] = ()
     #: What the templates are given.
     context: Mapping[str, Any] = field(default_factory=dict)
-    #: What a change of makes the page look again: full names of experiments, `job:ID`, `experiments`, `jobs`.
+    #: What a change of makes the page look again: full names of experiments, `job:ID`, `model:NAME`, `jobs`, `models`.
     follows: tuple[str, ...] = ()
     status: int = 200
+
+
+def rendered(request: Request, template: str, context: Mapping[str, Any]) -> str:
+    """Return the markup of a template that is no page, for a script to place."""
+    return _environment().get_template(template).render({**_known(request), **context})
+
+
+def _known(request: Request) -> dict[str, Any]:
+    """Return what every template knows."""
+    return {"request": request, "root": root(request), "caller": getattr(request.state, "caller", None)}
 
 
 def show(request: Request, page: Page) -> Response:
     """Return a page as the answer to a request: whole, or the parts that whoever asks lacks."""
     given = {
         **page.context,
-        "request": request,
-        "root": root(request),
-        "caller": getattr(request.state, "caller", None),
+        **_known(request),
         "title": page.title,
         "follows": page.follows,
         "theme": theme(request),

@@ -13,6 +13,8 @@
       uploads/ID                         a file that a user sends, as far as it has come
       datasets/SHA256/                   data sets that were sent, by their content, closed to writing
       code/SHA256/                       programs that were sent, likewise
+      models/SHA256/                     models that were published, likewise
+      run/                               sockets of the processes that serve the home
       inputs/ID/                         pictures that were sent to be predicted
       experiments/NAME/                  of other owners than the person whose home it is: experiments/@OWNER/NAME
         identity.json                    which experiment it belongs to, and of which database
@@ -114,6 +116,11 @@ class Home:
     def datasets(self) -> Path:
         """Folder of the data sets that were sent."""
         return self.folder / "datasets"
+
+    @property
+    def models(self) -> Path:
+        """Folder of the models that were published, each in a folder under the checksum of its content."""
+        return self.folder / "models"
 
     @property
     def code(self) -> Path:

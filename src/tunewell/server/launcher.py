@@ -1,8 +1,8 @@
 """The launcher: binds what the service listens on, starts its processes, and starts again what dies.
 
-It does nothing else, so that nothing can go wrong in it. Its children are the web workers, which answer requests, and
-the controller; each stands in a process group of its own, so that Ctrl-C reaches the launcher alone. Sockets stay bound
-while a web worker is away: who asks then waits, and is not refused.
+It does nothing else, so that nothing can go wrong in it. Its children are the web workers, which answer requests, the
+controller, and the process that keeps models loaded. Each stands in a process group of its own, so that Ctrl-C reaches
+the launcher alone. Sockets stay bound while who listens on them is away: who asks then waits, and is not refused.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from tunewell.server import figures
 from tunewell.server.channel import REFUSED, Order
 from tunewell.server.options import Options
 from tunewell.server.sockets import bind
+from tunewell.serving.sockets import listen, path_in
 from tunewell.spec.errors import TunewellError, UserError
 
 #: How often it is looked whether a child has died without its socket having told.
@@ -40,6 +41,9 @@ WELL_SECONDS = 60.0
 MOST_FAILURES = 5
 #: How long web workers may take to finish what they answer, with some time on top of their own limit.
 STOP_SECONDS = 20.0
+
+#: Names of the children that are no web workers.
+_CONTROLLER, _MODELS = "controller", "models"
 
 Tell = Callable[[str], None]
 
@@ -77,7 +81,9 @@ class Launcher:
     say: Tell
     log: Callable[[], Tell]
     _children: list[Child] = field(default_factory=list)
+    #: Those of the web workers, and that on which these ask for models.
     _sockets: list[socket.socket] = field(default_factory=list)
+    _models: socket.socket | None = None
     _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
     _wake: tuple[socket.socket, socket.socket] = field(default_factory=socket.socketpair)
     _signals: int = 0
@@ -101,8 +107,10 @@ class Launcher:
             self.options = replace(self.options, port=self._sockets[0].getsockname()[1])
             self._make_room_for_figures()
             names = [f"web-{number}" for number in range(1, self.options.workers + 1)]
-            self._children = [Child("controller", "tunewell.server.controller")]
+            self._children = [Child(_CONTROLLER, "tunewell.server.controller")]
             self._children += [Child(name, "tunewell.server.worker") for name in names]
+            self._models = listen(self._models_path)
+            self._children.append(Child(_MODELS, "tunewell.server.models"))
             for child in self._first:
                 self._start(child)
             if self.options.warning:
@@ -119,8 +127,7 @@ class Launcher:
 
     def _start(self, child: Child) -> None:
         ours, theirs = socket.socketpair()
-        listening = self._sockets if child.name != "controller" else []
-        descriptors = [one.fileno() for one in listening]
+        descriptors = [one.fileno() for one in self._heard_by(child)]
         with theirs:
             child.process = subprocess.Popen(
                 [sys.executable, "-m", "tunewell.server.child", child.module, str(theirs.fileno())],
@@ -136,6 +143,12 @@ class Launcher:
             ours.sendall(json.dumps(order.to_json()).encode() + b"\n")
         ours.setblocking(False)
         self._selector.register(ours, selectors.EVENT_READ, child)
+
+    def _heard_by(self, child: Child) -> Sequence[socket.socket]:
+        """Return the sockets that a child listens on."""
+        if child.name == _MODELS:
+            return [self._models] if self._models is not None else []
+        return self._sockets if child.name != _CONTROLLER else []
 
     def _look(self) -> None:
         """Wait for something to happen, and see to it."""
@@ -178,7 +191,7 @@ class Launcher:
     def _on_ready(self, child: Child, facts: dict[str, Any]) -> None:
         child.ready = child.was_ready = True
         self._facts |= facts
-        if child.name == "controller":
+        if child.name == _CONTROLLER:
             for other in self._children:
                 if other.process is None and other.restart_at is None:
                     other.restart_at = time.monotonic()
@@ -245,13 +258,15 @@ class Launcher:
             self._stopped_at = time.monotonic()
             trials = "running trials end, too" if self.options.stop_trials else "running trials live on"
             self.log()(f"stopping: {trials}; another signal ends this at once")
-            self._send(signal.SIGTERM, self._living())
+            self._send(signal.SIGTERM, [child for child in self._living() if child.name != _MODELS])
+        elif {child.name for child in self._living()} == {_MODELS}:
+            self._send(signal.SIGTERM, self._living())  # web workers have asked it to their end
         waited = time.monotonic() - self._stopped_at
         if self._signals > 1:
             self._send(signal.SIGKILL, self._living())
         elif waited > STOP_SECONDS:
             # A controller that has trials end takes the time that these may take.
-            hanging = [child for child in self._living() if child.name != "controller" or not self.options.stop_trials]
+            hanging = [child for child in self._living() if child.name != _CONTROLLER or not self.options.stop_trials]
             self._send(signal.SIGKILL, hanging)
 
     def _living(self) -> list[Child]:
@@ -272,8 +287,10 @@ class Launcher:
             if child.process is not None and child.channel is not None:
                 child.process.wait()
                 child.channel.close()
-        for one in (*self._sockets, *self._wake):
+        for one in (*self._sockets, *self._wake, *([self._models] if self._models is not None else [])):
             one.close()
+        if self._models is not None:
+            self._models_path.unlink(missing_ok=True)
         self._selector.close()
         if self._noted is not None:
             address.forget(self.options.home, self._noted)
@@ -285,6 +302,10 @@ class Launcher:
         link = self._facts.get("link")
         what = f"Tunewell serves {self.options.home.absolute()} at {self.options.address}"
         return f"{what} - sign in: {self.options.address}{link}" if link else what
+
+    @property
+    def _models_path(self) -> Path:
+        return path_in(self.options.home, self.options.port)
 
     # Figures ----------------------------------------------------------------------------------------------
 

@@ -24,6 +24,8 @@ from tunewell.server import logs
 from tunewell.server.channel import Channel, Order
 from tunewell.server.connections import Connection, most_connections
 from tunewell.server.home import opened
+from tunewell.serving.client import Remote
+from tunewell.serving.sockets import path_in
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +73,7 @@ def run(order: Order, channel: Channel) -> None:
     sys.setswitchinterval(SWITCH_SECONDS)
     logs.configure(options, order.name)
     with opened(order) as service:
+        service.asks = Remote(path_in(options.home, order.port))
         settings = Settings(
             allowed_hosts=options.hosts,
             root_path=options.path,

@@ -15,6 +15,7 @@ from tunewell.service.submission import make_plan
 from tunewell.service.types import Caller, Job, JobKind, JsonObject
 from tunewell.service.warm_start import with_space
 from tunewell.spec.errors import ArgumentError, ConflictError
+from tunewell.spec.names import MODEL
 from tunewell.spec.secrets import passwords
 from tunewell.spec.states import JobState
 from tunewell.store.rows import JobEnd, JobRow
@@ -170,9 +171,9 @@ def retry(desk: Desk, id: int) -> Job:
 
 
 def _experiment_of(desk: Desk, model: str) -> str | None:
-    """Return the experiment that a model is of; None where it is a folder. Raises `NotFoundError` if there is none."""
+    """Return the experiment that a model is of, None where it is none's; raise `NotFoundError` if there is no model."""
     find_model(desk.store, desk.home, model)
-    return None if is_folder(model) else model
+    return None if is_folder(model) or model.startswith(MODEL) else model
 
 
 def _place(path: Path | None) -> str | None:

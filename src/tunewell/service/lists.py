@@ -140,11 +140,11 @@ def jobs(
 
 
 def changes(store: Store, after: int, seen_by: str) -> Changes:
-    """Return the experiments and jobs that have changed since version `after`."""
+    """Return the experiments, jobs and models that have changed since version `after`."""
     found = tuple(
         Changed(
             kind=one.kind,
-            name=one.name if one.kind == "experiment" else None,
+            name=one.name if one.kind != "job" else None,
             id=one.id if one.kind == "job" else None,
             version=one.version,
         )

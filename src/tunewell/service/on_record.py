@@ -11,10 +11,12 @@ import numpy as np
 
 from tunewell.controller.job_run import checksum
 from tunewell.home.home import Home
+from tunewell.home.manifest import content_of, files_in
 from tunewell.service.types import Finalist
 from tunewell.spec.errors import ConflictError, DataError, NotFoundError
 from tunewell.spec.launch import AttemptKey
-from tunewell.store.rows import ExperimentRow, ResultKind, ResultRow, TrialRow
+from tunewell.spec.names import MODEL, parse_model
+from tunewell.store.rows import ExperimentRow, ModelRow, ModelVersionRow, ResultKind, ResultRow, TrialRow
 from tunewell.store.store import Store
 from tunewell.tuners.ranks import correlation, mean_ranks
 
@@ -125,14 +127,18 @@ def is_folder(model: str) -> bool:
 
 
 def find_model(store: Store, home: Home, model: str) -> Path:
-    """Return a model's folder: `model` is one, in full, or an experiment, whose retrained or best trial's model it is.
+    """Return a model's folder: `model` is one, or a version of a published model, or an experiment, all in full.
+
+    Of an experiment, it is the retrained model, or else the best trial's.
 
     Raises:
-        NotFoundError: there is no such experiment, or it has no model.
+        NotFoundError: there is no such thing, or it has no model.
         DataError: the model is not what was recorded.
     """
     if is_folder(model):
         return Path(model)
+    if model.startswith(MODEL):
+        return published_model(store, home, model)
     row = store.experiment(model)
     retrained = retrained_model(store, home, model)
     if retrained is not None:
@@ -142,6 +148,34 @@ def find_model(store: Store, home: Home, model: str) -> Path:
     if best is None:
         raise NotFoundError(f"Experiment '{model}' has no model (only built-in tasks with a result leave one)")
     return best
+
+
+def published_model(store: Store, home: Home, model: str) -> Path:
+    """Return the folder of a version of a published model, `model:NAME@VERSION` in full; raises as `find_model`."""
+    name, number = parse_model(model)
+    row = store.find_model(name)
+    if row is None or row.deleted_at is not None:
+        raise NotFoundError(f"There is no model '{name}'")
+    return checked_model(home, model_version(store, row, number))
+
+
+def model_version(store: Store, row: ModelRow, number: int | None) -> ModelVersionRow:
+    """Return a version of a model; None: the current one. Raises `NotFoundError` if there is none of this number."""
+    key = (row.id, row.current if number is None else number)
+    found = store.model_versions_of([key]).get(key)
+    if found is None:
+        last = f"The last one is {row.latest}"
+        raise NotFoundError(f"There is no model '{row.name}' with a version {number}", field="version", remedy=last)
+    return found
+
+
+def checked_model(home: Home, version: ModelVersionRow) -> Path:
+    """Return where the files of a version lie; raise `DataError` if they are not what was published."""
+    folder = home.models / version.sha256
+    if content_of(files_in(folder)).sha256 != version.sha256:
+        remedy = "Have the files restored from a backup, or publish it again"
+        raise DataError("the files of this model are not what was published", remedy=remedy, kind="model-damaged")
+    return folder
 
 
 def _current(store: Store, name: str, kind: ResultKind) -> list[ResultRow]:

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
+from tunewell.home.manifest import Content, FileEntry, content_of
 from tunewell.service.ignoring import IGNORE_FILE, Ignored
 from tunewell.service.storage.limits import CODE, DATA, Limits
-from tunewell.service.storage.manifest import Content, FileEntry, content_of
 from tunewell.service.storage.names import Tree
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import DataError

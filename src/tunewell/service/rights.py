@@ -6,23 +6,25 @@ and administrators command it. A job is as visible as its experiment, or else it
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tunewell.service.types import OWNER, Caller
 from tunewell.spec.errors import ConflictError, ForbiddenError, NotFoundError, SpecError, nearest
-from tunewell.spec.names import HOME_OWNER, full_name, is_dataset, is_name
+from tunewell.spec.names import HOME_OWNER, MODEL, full_name, is_dataset, is_name, owner_of, parse_model
 from tunewell.spec.text import check_extent, check_plain
 from tunewell.store.queries.visible import EVERYBODY, PREDICTION
-from tunewell.store.rows import AccessRow, DataSetRow, JobRow
+from tunewell.store.rows import AccessRow, DataSetRow, JobRow, ModelRow
 from tunewell.store.store import Store
 
 #: Fields of a spec that have code of the user's own run; variables such as LD_PRELOAD do as well.
 _CODE = ("command", "function", "environment")
 #: Fields of a spec that name a path on this machine.
 _PATHS = ("data", "working_directory")
+#: Names that an error looks for the nearest among, at most.
+_NAMED = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,24 +157,64 @@ class Rights:
 
     def seen_dataset(self, name: str, deleted: bool = False) -> DataSetRow:
         """Return a data set that the caller may see; `deleted`: one in the bin, which its owner alone sees."""
-        full = full_name(self.caller.name, name)
-        row = self.store.find_dataset(full)
-        commands = row is not None and (row.owner == self.caller.name or self.caller.role == "administrator")
-        seen = row is not None and (commands or (row.visibility == "team" and not deleted))
-        if row is None or not seen or (row.deleted_at is not None) != deleted:
-            rows = self.store.datasets(1000, seen_by=self.seen_by, deleted=deleted)
-            remedy = nearest(full, [one.name for one in rows]) if rows else "There is none yet"
-            where = " in the bin" if deleted else ""
-            raise NotFoundError(f"There is no data set '{name}'{where}", remedy=remedy)
+        row = self.store.find_dataset(full_name(self.caller.name, name))
+        if row is None or not self._sees_shared(row, deleted):
+            rows = self.store.datasets(_NAMED, seen_by=self.seen_by, deleted=deleted)
+            raise self._missing("data set", name, [one.name for one in rows], deleted)
         return row
 
     def commanded_dataset(self, name: str, deleted: bool = False) -> DataSetRow:
         """Return a data set that the caller may change; raise `ForbiddenError` if it is another user's."""
         row = self.seen_dataset(name, deleted)
+        self._check_owns("Data set", row)
+        return row
+
+    def sees_dataset(self, name: str) -> bool:
+        """Whether the caller may see the data set of this full name, or was its owner."""
+        row = self.store.find_dataset(name)
+        if row is None:
+            return self.caller.role == "administrator" or owner_of(name) == self.caller.name
+        return self._sees_shared(row, row.deleted_at is not None)
+
+    # Models -----------------------------------------------------------------------------------------------
+
+    def seen_model(self, name: str, deleted: bool = False) -> ModelRow:
+        """Return a published model that the caller may see; `deleted`: one in the bin, which its owner alone sees."""
+        row = self.store.find_model(full_name(self.caller.name, name))
+        if row is None or not self._sees_shared(row, deleted):
+            rows = self.store.models(_NAMED, seen_by=self.seen_by, deleted=deleted)
+            raise self._missing("model", name, [one.name for one in rows], deleted)
+        return row
+
+    def used_model(self, name: str) -> ModelRow:
+        """Return a published model that the caller may use: whoever sees it, but for those who are there to look."""
+        row = self.seen_model(name)
+        self.check_acts()
+        return row
+
+    def commanded_model(self, name: str, deleted: bool = False) -> ModelRow:
+        """Return a published model that the caller may change; raise `ForbiddenError` if it is another user's."""
+        row = self.seen_model(name, deleted)
+        self._check_owns("Model", row)
+        return row
+
+    # What has an owner and a visibility -------------------------------------------------------------------
+
+    def _sees_shared(self, row: DataSetRow | ModelRow, deleted: bool) -> bool:
+        commands = row.owner == self.caller.name or self.caller.role == "administrator"
+        return (row.deleted_at is not None) == deleted and (commands or (row.visibility == "team" and not deleted))
+
+    def _check_owns(self, what: str, row: DataSetRow | ModelRow) -> None:
         self.check_acts()
         if self.caller.role != "administrator" and row.owner != self.caller.name:
-            raise ForbiddenError(f"Data set '{row.name}' belongs to {row.owner}, who alone changes it")
-        return row
+            raise ForbiddenError(f"{what} '{row.name}' belongs to {row.owner}, who alone changes it")
+
+    def _missing(self, what: str, name: str, known: Sequence[str], deleted: bool) -> NotFoundError:
+        remedy = nearest(full_name(self.caller.name, name), known) if known else "There is none yet"
+        where = " in the bin" if deleted else ""
+        return NotFoundError(f"There is no {what} '{name}'{where}", remedy=remedy)
+
+    # What runs here ---------------------------------------------------------------------------------------
 
     def check_local(self, field: str, value: object) -> None:
         """Raise `ForbiddenError` where the caller gives a path on this machine and is not on it."""
@@ -189,10 +231,15 @@ class Rights:
             )
 
     def model(self, model: str) -> str:
-        """Return the full name of an experiment whose model the caller may use, or a model's folder here, in full.
+        """Return in full what has a model that the caller may use: an experiment, a published model, or a folder here.
 
-        Whoever sees an experiment may use its model, but for those who are there to look only.
+        Whoever sees an experiment or a model may use it, but for those who are there to look only. Of a published
+        model, the version is in what is returned.
         """
+        if model.startswith(MODEL):
+            name, number = parse_model(model)
+            row = self.used_model(name)
+            return f"{MODEL}{row.name}@{row.current if number is None else number}"
         if self.caller.local and (Path(model) / "model.json").is_file():
             return str(Path(model).absolute())
         name = self.seen(model)

@@ -30,6 +30,7 @@ from tunewell.service.gate import Gate
 from tunewell.service.notifications.sending import Outgoing
 from tunewell.service.parts.experiments import ExperimentsPart
 from tunewell.service.parts.jobs import JobsPart
+from tunewell.service.parts.models import ModelsPart
 from tunewell.service.parts.notifications import NotificationsPart
 from tunewell.service.parts.people import PeoplePart
 from tunewell.service.parts.storage import StoragePart
@@ -37,6 +38,7 @@ from tunewell.service.parts.trials import TrialsPart
 from tunewell.service.running import ALONE, PLAIN, Given, OnStep, Serving, run_all, run_experiment, run_follow_up
 from tunewell.service.table import Tables
 from tunewell.service.types import OWNER, Caller
+from tunewell.serving.once import Once
 from tunewell.spec.launch import AttemptKey
 from tunewell.spec.names import DEFAULT_HOME
 from tunewell.store.store import Store
@@ -45,7 +47,7 @@ from tunewell.store.store import Store
 Access = Literal["read", "write", "make"]
 
 
-class Service(ExperimentsPart, TrialsPart, JobsPart, PeoplePart, StoragePart, NotificationsPart):
+class Service(ExperimentsPart, TrialsPart, JobsPart, PeoplePart, StoragePart, ModelsPart, NotificationsPart):
     """All verbs on the experiments of one home; see `Verbs`. Use it as a context manager, or `close` it.
 
     They are those of the person whose home it is; `as_caller` gives those of others.
@@ -75,6 +77,7 @@ class Service(ExperimentsPart, TrialsPart, JobsPart, PeoplePart, StoragePart, No
         self.gate = Gate(self.store)
         self.tables = Tables(self.store)
         self.drawings = Drawings(self.store, self.tables)
+        self.asks = Once(self.home.models)
         self.allows_functions = False
         self.outgoing = Outgoing()
 

@@ -25,6 +25,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
+from tunewell.service.model_verbs import ModelVerbs
 from tunewell.service.notification_verbs import NotificationVerbs
 from tunewell.service.storage_verbs import StorageVerbs
 from tunewell.service.types import (
@@ -50,8 +51,6 @@ from tunewell.service.types import (
     JobKind,
     LogPart,
     Me,
-    Model,
-    ModelKind,
     Network,
     NewToken,
     Overview,
@@ -67,6 +66,8 @@ from tunewell.service.types import (
     Taken,
     Task,
     Token,
+    TrainedModel,
+    TrainedModelKind,
     TrialDetails,
     TrialFilter,
     TrialPage,
@@ -103,7 +104,7 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 LOG_BYTES = 1 << 16
 
 
-class Verbs(StorageVerbs, NotificationVerbs, Protocol):
+class Verbs(StorageVerbs, ModelVerbs, NotificationVerbs, Protocol):
     """Every verb."""
 
     # Submitting -------------------------------------------------------------------------------------------
@@ -476,10 +477,10 @@ class Verbs(StorageVerbs, NotificationVerbs, Protocol):
     def finalists(self, name: str) -> tuple[Finalist, ...]:
         """Return the trials that were trained on all data, best first."""
 
-    def models(self, name: str) -> tuple[Model, ...]:
+    def trained_models(self, name: str) -> tuple[TrainedModel, ...]:
         """Return the models of an experiment."""
 
-    def model_files(self, name: str, kind: ModelKind) -> Iterator[bytes]:
+    def trained_model_files(self, name: str, kind: TrainedModelKind) -> Iterator[bytes]:
         """Yield the folder of a model as the parts of a tar.
 
         Raises:

@@ -8,7 +8,9 @@ TunewellError
 │   ├── DataError        a data set or a file that the user pointed at
 │   ├── NotFoundError    an experiment, trial, network, … that does not exist
 │   ├── ForbiddenError   something that the caller has no right to
-│   └── ConflictError    right in itself, but not in the present state (a changed spec, a second controller)
+│   ├── ConflictError    right in itself, but not in the present state (a changed spec, a second controller)
+│   ├── BusyError        right in itself, but more than can be done just now
+│   └── ModelError       a model that failed while it was asked
 └── TransitionRefused    a state change whose starting point is no longer true
     └── TermOver         a write of a controller that no longer owns the experiment or job
 
@@ -169,6 +171,18 @@ class ConflictError(UserError):
     """The request is well-formed but contradicts what is already there."""
 
     default_kind = "conflict"
+
+
+class BusyError(UserError):
+    """There is more to do already than can be done; in a while it may be asked again."""
+
+    default_kind = "busy"
+
+
+class ModelError(UserError):
+    """The process of a model has died, or took too long: what it was asked has no answer."""
+
+    default_kind = "model-failed"
 
 
 class TransitionRefused(TunewellError):

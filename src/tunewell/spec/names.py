@@ -10,6 +10,8 @@ import re
 from pathlib import Path
 from typing import Literal
 
+from tunewell.spec.errors import SpecError, shown
+
 #: What a user may do: everything; run searches; look.
 Role = Literal["administrator", "user", "viewer"]
 #: Who sees an experiment: every user, or its owner and administrators alone.
@@ -28,7 +30,12 @@ CONTROLLER = "controller"
 
 #: What `data` begins with where it is no path, but names a data set.
 DATASET = "dataset:"
+#: What the name of a model begins with that was published, where an experiment or a folder may be named, too; its
+#: version may follow: `model:NAME@3`.
+MODEL = "model:"
 
+#: Digits of the largest number of a version, and one more.
+_LONGEST_NUMBER = 10
 _OWNER = re.compile(r"[a-z0-9][a-z0-9_.\-]{0,49}")
 _NAME = re.compile(r"(?:[a-z0-9][a-z0-9_.\-]{0,49}/)?[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}")
 
@@ -46,6 +53,20 @@ def is_name(text: str) -> bool:
 def is_dataset(value: object) -> bool:
     """Whether a spec's `data` names a data set of a service."""
     return isinstance(value, str) and value.startswith(DATASET)
+
+
+def parse_model(text: str) -> tuple[str, int | None]:
+    """Return name and version that `model:NAME` or `model:NAME@VERSION` says; None: the current version.
+
+    Raises:
+        SpecError: the version is no number.
+    """
+    name, at, number = text.removeprefix(MODEL).partition("@")
+    if not at:
+        return name, None
+    if not (number.isascii() and number.isdecimal() and len(number) < _LONGEST_NUMBER):
+        raise SpecError("model", f"{shown(number)} is no number of a version", f"Write it like {MODEL}{name}@2", text)
+    return name, int(number)
 
 
 def full_name(owner: str, name: str) -> str:

@@ -13,7 +13,7 @@ from tunewell.spec.quantities import Number, Size, WholeNumber
 from tunewell.spec.validation import gather_errors
 
 #: What counts to `disk_bytes`, for people.
-STORED = "experiments with their trials, data sets, uploads and code, all of them in the bin, too"
+STORED = "experiments with their trials, data sets, published models, uploads and code, all of them in the bin, too"
 
 _Count = Annotated[WholeNumber, Field(ge=0)]
 _Amount = Annotated[Number, Field(ge=0)]

@@ -394,11 +394,11 @@ class ResultRow:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """An experiment or job that was touched."""
+    """An experiment, job or model that was touched."""
 
-    kind: Literal["experiment", "job"]
+    kind: Literal["experiment", "job", "model"]
     id: int
-    #: Of an experiment; empty for a job.
+    #: Of an experiment or model; empty for a job.
     name: str
     #: Number of the transaction that touched it last.
     version: int
@@ -423,6 +423,8 @@ class AccessRow:
     visibility: Visibility
     #: None: it is not in the bin.
     deleted_at: float | None
+    #: Random; tells it from an earlier one of the same name.
+    identity: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -555,6 +557,43 @@ class DataSetRow:
     #: Why the look that was asked for last was refused at once: `task`, `detail`, and as `suggested` the task that can
     #: read it, if that is known; None: it was not.
     refusal: JsonObject | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRow:
+    """A model that was published, with its current version."""
+
+    id: int
+    #: In full; see `tunewell.spec.names`.
+    name: str
+    owner: str
+    visibility: Visibility
+    #: Number of the version that is used where none is named, and of the last one.
+    current: int
+    latest: int
+    #: Number of the transaction that touched it last.
+    version: int
+    created_at: float
+    #: None: it is in no bin.
+    deleted_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersionRow:
+    """A version of a model, which lies in the home by its content."""
+
+    model_id: int
+    number: int
+    #: Of the content.
+    sha256: str
+    #: Of all files together, in bytes, and how many they are.
+    size: int
+    files: int
+    publisher: str
+    note: str
+    created_at: float
+    #: Where it comes from and what it reached, as it was then; see `tunewell.service.models.facts`.
+    facts: JsonObject
 
 
 @dataclass(frozen=True, slots=True)

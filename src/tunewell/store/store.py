@@ -18,6 +18,7 @@ from tunewell.store.nudges import Nudges
 from tunewell.store.patience import again_if_cut
 from tunewell.store.queries.experiments import ExperimentQueries
 from tunewell.store.queries.jobs import JobQueries
+from tunewell.store.queries.models import ModelQueries
 from tunewell.store.queries.notifications import NotificationQueries
 from tunewell.store.queries.people import PeopleQueries
 from tunewell.store.queries.reports import ReportQueries
@@ -53,6 +54,7 @@ class Store(
     PeopleQueries,
     StorageQueries,
     NotificationQueries,
+    ModelQueries,
 ):
     """One database. Any thread may read; one thread at a time writes; several processes may have it open.
 

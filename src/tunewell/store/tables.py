@@ -379,6 +379,46 @@ code = Table(
     Column("created_at", Double, nullable=False),
 )
 
+#: Models that were published. Ids are never given again, as those of experiments.
+model = Table(
+    "model",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    # In full, as that of an experiment.
+    Column("name", String(151), nullable=False, unique=True),
+    Column("owner", String(50), nullable=False),
+    Column("visibility", String(10), nullable=False),
+    # Number of the version that is used where none is named, and of the last one.
+    Column("current", Integer, nullable=False),
+    Column("latest", Integer, nullable=False),
+    # Number of the transaction that touched it last.
+    Column("version", BigInteger, nullable=False),
+    Column("created_at", Double, nullable=False),
+    # When it was put into the bin.
+    Column("deleted_at", Double),
+    sqlite_autoincrement=True,
+)
+Index("model_by_owner", model.c.owner)
+_version_index("model_by_version", model.c.version)
+
+#: Their versions, whose files lie in the home by their content. They refer to no experiment: they outlive it.
+model_version = Table(
+    "model_version",
+    metadata,
+    Column("model_id", ForeignKey("model.id"), primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    # Of the content.
+    Column("sha256", String(64), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("files", Integer, nullable=False),
+    Column("publisher", String(50), nullable=False),
+    Column("note", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    # Where it comes from and what it reached, as it was then.
+    _json("facts"),
+)
+Index("model_version_by_content", model_version.c.sha256)
+
 #: Folders of this machine that data sets may be made of.
 allowed_folder = Table(
     "allowed_folder",

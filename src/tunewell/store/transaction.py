@@ -9,6 +9,7 @@ from tunewell.store.rows import HomeRow
 from tunewell.store.tables import experiment, home
 from tunewell.store.writes.experiments import ExperimentWrites
 from tunewell.store.writes.jobs import JobWrites
+from tunewell.store.writes.models import ModelWrites
 from tunewell.store.writes.notifications import NotificationWrites
 from tunewell.store.writes.people import PeopleWrites
 from tunewell.store.writes.requests import RequestWrites
@@ -17,7 +18,14 @@ from tunewell.store.writes.trials import TrialWrites
 
 
 class Transaction(
-    ExperimentWrites, TrialWrites, JobWrites, RequestWrites, PeopleWrites, StorageWrites, NotificationWrites
+    ExperimentWrites,
+    TrialWrites,
+    JobWrites,
+    RequestWrites,
+    PeopleWrites,
+    StorageWrites,
+    ModelWrites,
+    NotificationWrites,
 ):
     """Changes that become true together when the `with` block of `Store.transaction` ends well, or not at all.
 

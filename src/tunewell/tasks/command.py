@@ -43,6 +43,7 @@ class CommandTask:
     networks: ClassVar[Mapping[str, Network]] = {}
     default_network: ClassVar[str] = ""
     jobs: ClassVar[Mapping[str, str]] = {}
+    predictor: ClassVar[str | None] = None
     preload: ClassVar[tuple[str, ...]] = ()
     structural: ClassVar[tuple[str, ...]] = ()
 

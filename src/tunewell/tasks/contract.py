@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 from tunewell.spec.capacity import Capacity
 from tunewell.spec.experiment import ExperimentSpec
@@ -60,6 +60,15 @@ class PlannedAttempt:
     sampling: float = 1.0
 
 
+class Predicting(Protocol):
+    """A model that is loaded."""
+
+    #: Items → what the model says of each, JSON types; of one that can't be read, why not as its `error`.
+    predict: Callable[[Sequence[bytes]], list[dict[str, Any]]]
+    #: Most items that it takes at a time.
+    batch_size: int
+
+
 class Task(Protocol):
     """One way to say what is trained."""
 
@@ -70,6 +79,8 @@ class Task(Protocol):
     #: Kind of job (`prepare`, `evaluate`, `retrain`, `predict`, `draw`, `export-model`) → entry that does it; any may
     #: be missing. It is called with the job's folder; see `job_folder`.
     jobs: ClassVar[Mapping[str, str]]
+    #: Entry (`module:function`) that makes a `Predicting` of a model's folder; None: its models can't be asked.
+    predictor: ClassVar[str | None]
     #: Modules to import before trials and jobs are forked off.
     preload: ClassVar[tuple[str, ...]]
     #: Parameters that a training can't change when it goes on from a checkpoint.

@@ -36,6 +36,7 @@ class FunctionTask:
     networks: ClassVar[Mapping[str, Network]] = {}
     default_network: ClassVar[str] = ""
     jobs: ClassVar[Mapping[str, str]] = {}
+    predictor: ClassVar[str | None] = None
     preload: ClassVar[tuple[str, ...]] = ("tunewell.tasks.function",)
     structural: ClassVar[tuple[str, ...]] = ()
 

@@ -12,8 +12,13 @@ from tests.console.test_pages import PAGES
 from tunewell.spec.names import in_address
 
 #: Each page once, and those of experiments and of data sets in every state.
-STATES = {"/experiments/": looks.NAMES, "/datasets/": looks.DATASETS}
-ADDRESSES = sorted({*PAGES, *(place + in_address(name) for place, names in STATES.items() for name in names)})
+STATES = {"/experiments/": looks.NAMES, "/datasets/": looks.DATASETS, "/models/": looks.MODELS}
+#: Versions side by side.
+BESIDE = (
+    "/models/compare?m=owner~signs@1&m=owner~signs@3&m=owner~odd@1&m=owner~odd@2",
+    f"/models/compare?m=owner~{looks.MODELS[2]}@1&m=owner~{looks.MODELS[2]}@2",
+)
+ADDRESSES = sorted({*PAGES, *BESIDE, *(place + in_address(name) for place, names in STATES.items() for name in names)})
 
 
 @pytest.mark.parametrize("address", ADDRESSES)

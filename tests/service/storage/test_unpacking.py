@@ -35,9 +35,9 @@ from tests.service.storage.archives import (
     zip_entry,
     zip_of,
 )
+from tunewell.home.manifest import Content, FileEntry, content_of
 from tunewell.service.storage import members
 from tunewell.service.storage.limits import Limits
-from tunewell.service.storage.manifest import Content, FileEntry, content_of
 from tunewell.service.storage.names import RefusedEntry, checked_parts
 from tunewell.service.storage.unpacking import remove, unpack
 from tunewell.spec.errors import DataError

@@ -10,6 +10,7 @@ from tunewell.api.routes import (
     experiments,
     imports,
     jobs,
+    models,
     notifications,
     people,
     results,
@@ -34,4 +35,5 @@ ROUTERS = (
     datasets.router,
     code.router,
     notifications.router,
+    models.router,
 )

@@ -15,13 +15,13 @@ from tunewell.service.types import (
     Chart,
     Evaluation,
     Finalist,
-    Model,
-    ModelKind,
     Overview,
     Page,
     ParameterImportance,
     ReportFile,
     SearchResult,
+    TrainedModel,
+    TrainedModelKind,
     TrialResult,
 )
 from tunewell.service.verbs import MOST, ChartName, ExportFormat
@@ -141,9 +141,9 @@ def finalists(verbs: AsCaller, name: Name) -> Page[Finalist]:
 
 
 @router.get("/experiments/{name}/models", summary="List the models of an experiment")
-def models(verbs: AsCaller, name: Name) -> Page[Model]:
+def trained_models(verbs: AsCaller, name: Name) -> Page[TrainedModel]:
     """Return the models of an experiment."""
-    return whole(verbs.models(name))
+    return whole(verbs.trained_models(name))
 
 
 @router.get(
@@ -153,9 +153,9 @@ def models(verbs: AsCaller, name: Name) -> Page[Model]:
     responses=ARCHIVE,
 )
 @takes_long
-def model_files(
-    request: Request, verbs: AsCaller, name: Name, kind: Annotated[ModelKind, Path(description="Which.")]
+def trained_model_files(
+    request: Request, verbs: AsCaller, name: Name, kind: Annotated[TrainedModelKind, Path(description="Which.")]
 ) -> Response:
     """Return the folder of a model as an archive."""
-    parts = verbs.model_files(name, kind)
+    parts = verbs.trained_model_files(name, kind)
     return streamed(request, parts, "application/x-tar", f"{name.replace('/', '-')}-{kind}.tar")

@@ -86,11 +86,12 @@ def predictions_of(parts: Iterator[bytes]) -> Predictions:
             return Predictions((), 0)
     with suppress(ValueError, KeyError, TypeError):
         found = json.loads(content)
-        return Predictions([_prediction(number, one) for number, one in enumerate(found[:_PICTURES])], len(found))
+        return Predictions([prediction_of(number, one) for number, one in enumerate(found[:_PICTURES])], len(found))
     return Predictions((), 0)
 
 
-def _prediction(number: int, one: Mapping[str, Any]) -> Prediction:
+def prediction_of(number: int, one: Mapping[str, Any]) -> Prediction:
+    """Return a prediction as the task says it, at a place among others, ready to be drawn."""
     objects, size = one.get("objects", ()), one.get("size")
     hues: dict[str, int] = {}
     for item in sorted({str(item["label"]) for item in objects}):

@@ -84,7 +84,8 @@ function hear({ state, changed, all }) {
   if (changed) dispatchEvent(new CustomEvent("changed", { detail: changed }));
 }
 
-function concerns({ name, id }) {
+function concerns({ kind, name, id }) {
+  if (kind === "model") return follows.includes("models") || follows.includes(`model:${name}`);
   return follows.includes("*") || follows.includes(name) || (id && (follows.includes("jobs") || follows.includes(`job:${id}`)));
 }
 

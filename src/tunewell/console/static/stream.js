@@ -15,7 +15,7 @@ function listen() {
     // After an answer that is no stream, a browser does not try again by itself.
     if (source.readyState === EventSource.CLOSED) setTimeout(listen, 3000);
   };
-  for (const kind of ["experiment", "job"]) {
+  for (const kind of ["experiment", "job", "model"]) {
     source.addEventListener(kind, ({ data }) => tell({ changed: JSON.parse(data) }));
   }
   source.addEventListener("begin-again", () => tell({ all: true }));

@@ -16,6 +16,7 @@ from tunewell.service.submission import shareable_spec
 from tunewell.spec.errors import ArgumentError, NotFoundError, UserError
 from tunewell.spec.experiment import parse_spec
 from tunewell.spec.files import to_yaml
+from tunewell.spec.names import MODEL
 from tunewell.tasks.catalogue import TASKS, task_for
 from tunewell.tasks.contract import Task
 
@@ -58,7 +59,8 @@ class ExportModel:
         if output is not None:
             check_replaceable(Path(output))
         model = find_model(store, home, name)
-        found = store.find_experiment(name) if not is_folder(name) else None
+        of_experiment = not is_folder(name) and not name.startswith(MODEL)
+        found = store.find_experiment(name) if of_experiment else None
         task_file = home.experiment(found.name) / "task.json" if found is not None else None
         arguments = {
             "model": str(model),

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tunewell.service import attempt_files, job_verbs, lists, model_list, on_record, results, types, verbs, wire
+from tunewell.service import attempt_files, job_verbs, lists, on_record, results, trained_models, types, verbs, wire
 from tunewell.service.parts.part import Part
 from tunewell.service.storage.inputs import folder_of
 from tunewell.service.types import Page
@@ -105,14 +105,14 @@ class JobsPart(Part):
         self.store.experiment(name)
         return results.finalists(self.store, self.home, name)
 
-    def models(self, name: str) -> tuple[types.Model, ...]:
-        """See `Verbs.models`."""
+    def trained_models(self, name: str) -> tuple[types.TrainedModel, ...]:
+        """See `Verbs.trained_models`."""
         name = self._rights.seen(name)
-        return model_list.list_models(self.store, self.home, name)
+        return trained_models.list_models(self.store, self.home, name)
 
-    def model_files(self, name: str, kind: types.ModelKind) -> Iterator[bytes]:
-        """See `Verbs.model_files`."""
-        return model_list.archive(self.store, self.home, self._rights.model(name), kind)
+    def trained_model_files(self, name: str, kind: types.TrainedModelKind) -> Iterator[bytes]:
+        """See `Verbs.trained_model_files`."""
+        return trained_models.archive(self.store, self.home, self._rights.model(name), kind)
 
     # Jobs -------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from tunewell.service.storage import resolving
 from tunewell.service.storage.place import Place
 from tunewell.service.table import Tables
 from tunewell.service.types import Caller
+from tunewell.serving.contract import Asks
 from tunewell.spec.errors import SpecError
 from tunewell.store.store import Store
 
@@ -29,6 +30,8 @@ class Part:
     #: The trials of experiments as columns, and charts drawn from them, which all callers share.
     tables: Tables
     drawings: Drawings
+    #: Who asks published models: each call by itself, or the server that keeps them loaded.
+    asks: Asks
     #: Whether callers who may run code may send Python functions.
     allows_functions: bool
     #: By what notifications are sent.

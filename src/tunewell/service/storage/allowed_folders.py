@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from tunewell.service.storage.manifest import Content
+from tunewell.home.manifest import Content
 from tunewell.service.storage.place import Place
 from tunewell.spec.errors import ArgumentError, DataError, ForbiddenError, NotFoundError
 

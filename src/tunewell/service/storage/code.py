@@ -6,11 +6,11 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from tunewell.home.manifest import is_sha256
 from tunewell.service import wire
 from tunewell.service.idempotency import Asked, settled
 from tunewell.service.storage import contents, uploads
 from tunewell.service.storage.limits import CODE
-from tunewell.service.storage.manifest import is_sha256
 from tunewell.service.storage.place import Place, check_room, free_bytes
 from tunewell.service.types import Code, CodeFile, JsonObject
 from tunewell.spec.errors import ConflictError, NotFoundError

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tunewell.home.manifest import Content
 from tunewell.service.storage.limits import Limits
-from tunewell.service.storage.manifest import Content
 from tunewell.service.storage.unpacking import remove, unpack
 
 #: How the names begin of folders that are not whole yet, and of those that go.

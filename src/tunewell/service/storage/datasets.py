@@ -12,13 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tunewell.home.manifest import Content, is_sha256
 from tunewell.service import attempt_files, data_views, job_verbs, wire
 from tunewell.service.idempotency import Asked, once, settled
 from tunewell.service.lists import checked_limit, id_in
 from tunewell.service.storage import allowed_folders, contents, samples, uploads
 from tunewell.service.storage.calling import Called
 from tunewell.service.storage.limits import DATA, Limits
-from tunewell.service.storage.manifest import Content, is_sha256
 from tunewell.service.storage.place import Place, check_room, free_bytes
 from tunewell.service.storage.unpacking import remove
 from tunewell.service.types import DataSet, DataSetView, Job, JsonObject, Page

@@ -6,11 +6,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from tunewell.home.manifest import is_sha256
+from tunewell.service.models import published
 from tunewell.service.storage import uploads
 from tunewell.service.storage.contents import COMING, GOING
 from tunewell.service.storage.datasets import remove_unused
 from tunewell.service.storage.limits import BIN_SECONDS, PICTURES_SECONDS, UPLOAD_SECONDS
-from tunewell.service.storage.manifest import is_sha256
 from tunewell.service.storage.place import Place
 from tunewell.service.storage.unpacking import remove
 from tunewell.spec.states import JobState
@@ -23,7 +24,7 @@ DELIVERY_SECONDS = 30 * 24 * 3600.0
 
 
 def tidy(place: Place, now: float | None = None) -> None:
-    """Remove uploads to which nothing came for a day, data sets that lay in the bin for 30, and what kills have left.
+    """Remove uploads to which nothing came for a day, what lay in the bin for 30, and what kills have left.
 
     Pictures that were sent to be predicted go an hour after they were asked for, once their jobs have ended. Answers
     under keys are kept for a day, what somebody proved themselves by for a month after it has expired or was revoked;
@@ -42,11 +43,18 @@ def tidy(place: Place, now: float | None = None) -> None:
             with place.store.transaction() as tx:
                 tx.remove_dataset(row.id)
             remove_unused(place, row.sha256)
+    for model in place.store.models(1000, deleted=True):
+        if model.deleted_at is not None and model.deleted_at < now - BIN_SECONDS:
+            published.remove(place, model)
+    kept = place.store.model_contents()
+    for path in _old(place.home.models, now):
+        if is_sha256(path.name) and path.name not in kept:
+            published.remove_unused(place, path.name)
     known = place.store.contents()
     for path in _old(place.home.datasets, now):
         if is_sha256(path.name) and path.name not in known:
             remove_unused(place, path.name)
-    for shelf in (place.home.datasets, place.home.code, place.home.inputs):
+    for shelf in (place.home.datasets, place.home.code, place.home.models, place.home.inputs):
         for path in _old(shelf, now):
             if path.name.startswith((COMING, GOING)):
                 remove(path)

@@ -8,8 +8,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from tunewell.home.manifest import Content, FileEntry, content_of
 from tunewell.service.storage.limits import Limits
-from tunewell.service.storage.manifest import Content, FileEntry, content_of
 from tunewell.service.storage.members import Member, format_of, members
 from tunewell.service.storage.names import RefusedEntry, Tree, too_much
 from tunewell.spec.errors import DataError, UserError
@@ -40,7 +40,7 @@ def unpack(archive: Path, name: str, target: Path, limits: Limits, executable: b
         entries = list(_write_all(members(archive, format, limits), target, limits, allowed, executable))
         if not entries:
             raise DataError("it is empty: there is no file in it", field=name, remedy="Send one with files in it")
-        _close(target)
+        close(target)
     except BaseException as error:
         remove(target)
         _explain(error, name)
@@ -97,7 +97,7 @@ def _write(member: Member, path: Path, allowed: int, mode: int) -> tuple[int, st
     return size, checksum.hexdigest()
 
 
-def _close(folder: Path) -> None:
+def close(folder: Path) -> None:
     """Close all folders to writing."""
     for parent, _, _ in os.walk(folder):
         os.chmod(parent, _RUN)  # noqa: PTH101

@@ -16,10 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, get_args
 
+from tunewell.home.manifest import is_sha256
 from tunewell.service import wire
 from tunewell.service.idempotency import Asked, once
 from tunewell.service.storage.limits import LARGEST_UPLOAD, LONGEST_NAME, MOST_UPLOADS, UPLOAD_SECONDS
-from tunewell.service.storage.manifest import is_sha256
 from tunewell.service.storage.members import CHUNK
 from tunewell.service.storage.place import Place, check_room
 from tunewell.service.types import JsonObject, Upload

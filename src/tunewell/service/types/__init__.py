@@ -33,6 +33,7 @@ from tunewell.service.types.experiments import (
     WaitsFor,
 )
 from tunewell.service.types.jobs import Job, JobKind
+from tunewell.service.types.models import Model, ModelVersion, Picture, Predictions, TrainingData
 from tunewell.service.types.notifications import AllowedHost, Channel, Delivery, NewChannel
 from tunewell.service.types.people import Account, AuditEntry, Me, NewToken, SignInLink, Token, User, UserUsage
 from tunewell.service.types.results import (
@@ -40,11 +41,11 @@ from tunewell.service.types.results import (
     Evaluation,
     Finalist,
     Latest,
-    Model,
-    ModelKind,
     Overview,
     ParameterImportance,
     SearchResult,
+    TrainedModel,
+    TrainedModelKind,
 )
 from tunewell.service.types.selection import EVERY_TRIAL, Range, TrialFilter
 from tunewell.service.types.service import (
@@ -134,7 +135,7 @@ __all__ = [
     "Me",
     "Measured",
     "Model",
-    "ModelKind",
+    "ModelVersion",
     "Moment",
     "Network",
     "NewChannel",
@@ -147,6 +148,8 @@ __all__ = [
     "Page",
     "Parameter",
     "ParameterImportance",
+    "Picture",
+    "Predictions",
     "Progress",
     "Queue",
     "QueueEntry",
@@ -161,6 +164,9 @@ __all__ = [
     "Taken",
     "Task",
     "Token",
+    "TrainedModel",
+    "TrainedModelKind",
+    "TrainingData",
     "Trial",
     "TrialDetails",
     "TrialFilter",

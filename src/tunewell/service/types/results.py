@@ -70,15 +70,15 @@ class Evaluation(Wire):
 
 
 #: `best`: the best trial's; `retrained`: trained on all data afterwards.
-ModelKind = Literal["best", "retrained"]
+TrainedModelKind = Literal["best", "retrained"]
 
 
-class Model(Wire):
+class TrainedModel(Wire):
     """A trained model of an experiment."""
 
     experiment: str
     #: `best`: the best trial's; `retrained`: trained on all data afterwards.
-    kind: ModelKind
+    kind: TrainedModelKind
     #: Where it lies.
     folder: str
 

@@ -78,10 +78,10 @@ class Event(Wire):
 
 
 class Changed(Wire):
-    """An experiment or job that has changed."""
+    """An experiment, job or published model that has changed."""
 
-    kind: Literal["experiment", "job"]
-    #: Of an experiment.
+    kind: Literal["experiment", "job", "model"]
+    #: Of an experiment or model.
     name: str | None
     #: Of a job.
     id: int | None
@@ -93,7 +93,7 @@ class Changes(Wire):
 
     #: What to ask for next. Below the version that was asked for: begin again from 0.
     version: int
-    #: By version; each experiment and job once, with its latest.
+    #: By version; each experiment, job and model once, with its latest.
     items: tuple[Changed, ...]
 
 

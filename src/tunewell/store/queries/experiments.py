@@ -14,9 +14,9 @@ from tunewell.store import convert
 from tunewell.store.bound import Bound
 from tunewell.store.queries.merging import first_of
 from tunewell.store.queries.reader import PAGE, Reader
-from tunewell.store.queries.visible import sees, sees_job
+from tunewell.store.queries.visible import sees, sees_job, sees_model
 from tunewell.store.rows import AccessRow, Changed, EventRow, ExperimentRow, ResultKind, ResultRow, Tallies
-from tunewell.store.tables import COUNTS, change, event, experiment, job, result, trial
+from tunewell.store.tables import COUNTS, change, event, experiment, job, model, result, trial
 
 _OPEN_STATES = [state for state in ExperimentState if not state.final]
 _access = select(
@@ -62,7 +62,7 @@ class ExperimentQueries(Reader):
             self._known.pop(name, None)
             return None
         facts = dict(rows[0]._mapping)
-        self._known[name] = Bound(name, facts.pop("id"), facts.pop("identity"), facts.pop("goal"))
+        self._known[name] = Bound(name, facts.pop("id"), facts["identity"], facts.pop("goal"))
         return AccessRow(**facts)
 
     def experiments(
@@ -157,7 +157,7 @@ class ExperimentQueries(Reader):
         return int(row.number)
 
     def changed(self, after: int, seen_by: str | None = None) -> list[Changed]:
-        """Return the experiments and jobs that transactions after number `after` have touched, the latest last.
+        """Return the experiments, jobs and models that transactions after number `after` have touched, the latest last.
 
         With `seen_by`, only those that this user sees, or saw until they came into the bin.
 
@@ -166,12 +166,18 @@ class ExperimentQueries(Reader):
         """
         experiments = select(experiment.c.id, experiment.c.name, experiment.c.version)
         jobs = select(job.c.id, job.c.version).outerjoin(experiment, job.c.experiment_id == experiment.c.id)
+        models = select(model.c.id, model.c.name, model.c.version)
         if seen_by is not None:
             experiments, jobs = experiments.where(sees(seen_by)), jobs.where(sees_job(seen_by))
+            models = models.where(sees_model(seen_by))
         found = [
             Changed("experiment", row.id, row.name, row.version)
             for row in self._read(experiments.where(experiment.c.version > after))
-        ] + [Changed("job", row.id, "", row.version) for row in self._read(jobs.where(job.c.version > after))]
+        ]
+        found += [Changed("job", row.id, "", row.version) for row in self._read(jobs.where(job.c.version > after))]
+        found += [
+            Changed("model", row.id, row.name, row.version) for row in self._read(models.where(model.c.version > after))
+        ]
         return sorted(found, key=lambda one: one.version)
 
     def events(self, name: str, after: int = 0, limit: int = 1000, number: int | None = None) -> list[EventRow]:

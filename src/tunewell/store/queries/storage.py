@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from tunewell.store.queries.reader import Reader
 from tunewell.store.queries.visible import sees, sees_code, sees_dataset
 from tunewell.store.rows import CodeRow, DataSetRow, UploadRow
-from tunewell.store.tables import allowed_folder, code, dataset, experiment, upload
+from tunewell.store.tables import allowed_folder, code, dataset, experiment, model, model_version, upload
 
 
 class StorageQueries(Reader):
@@ -92,11 +92,12 @@ class StorageQueries(Reader):
         return CodeRow(**rows[0]._mapping) if rows else None
 
     def stored_bytes(self, owner: str) -> int:
-        """Return how many bytes a user's uploads (as large as they are to be), data sets and code take up."""
+        """Return how many bytes a user's uploads (as large as they are to be), data sets, code and models take up."""
         parts = (
             select(func.sum(upload.c.size)).where(upload.c.owner == owner),
             select(func.sum(dataset.c.size)).where(dataset.c.owner == owner, dataset.c.folder == ""),
             select(func.sum(code.c.size)).where(code.c.owner == owner),
+            select(func.sum(model_version.c.size)).join(model).where(model.c.owner == owner),
         )
         return sum(int(row[0] or 0) for part in parts for row in self._read(part))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import ColumnElement, and_, or_, true
 
-from tunewell.store.tables import code, dataset, experiment, job
+from tunewell.store.tables import code, dataset, experiment, job, model
 
 #: In place of a user's name: somebody who sees everything.
 EVERYBODY = "*"
@@ -38,6 +38,14 @@ def sees_dataset(user: str, deleted: bool) -> ColumnElement[bool]:
         return true()
     own = dataset.c.owner == user
     return own if deleted else or_(own, dataset.c.visibility == "team")
+
+
+def sees_model(user: str, deleted: bool = False) -> ColumnElement[bool]:
+    """Whether a user sees a model: one in the bin is its owner's alone."""
+    if user == EVERYBODY:
+        return true()
+    own = model.c.owner == user
+    return own if deleted else or_(own, model.c.visibility == "team")
 
 
 def sees_code(user: str) -> ColumnElement[bool]:

@@ -93,9 +93,14 @@ class Writer:
     def _begin(self, durable: bool) -> None:
         self._number = self._dialect.begin(self._connection, durable)
 
-    def _execute(self, statement: Executable, values: Mapping[str, Any] | None = None) -> CursorResult[Any]:
+    def _begun(self) -> int:
+        """Return the transaction's number, which begins it."""
         if not self._number:
             self._begin(durable=True)
+        return self._number
+
+    def _execute(self, statement: Executable, values: Mapping[str, Any] | None = None) -> CursorResult[Any]:
+        self._begun()
         # Whether a report counts depends on the state at the time of its call, which this statement may end.
         self._write_reports()
         return self._connection.execute(statement, values)
@@ -131,10 +136,9 @@ class Writer:
 
     def _next_end(self) -> int:
         """Return the place of a trial's end among all ends."""
-        if not self._number:
-            self._begin(durable=True)
+        number = self._begun()
         self._ends += 1
-        return (self._number << 20) + self._ends
+        return (number << 20) + self._ends
 
     def _write_spent(self) -> None:
         for (owner, month), (cpu_seconds, gpu_seconds) in self._spent.items():

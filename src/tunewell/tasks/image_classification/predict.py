@@ -25,7 +25,7 @@ from tunewell.tasks.image_classification.learner import PREDICTION_BATCH
 from tunewell.tasks.image_classification.model import ModelConfig, load_model, normalize
 from tunewell.tasks.vision.device import best_device, on_device
 from tunewell.tasks.vision.pictures import load_pixels
-from tunewell.tasks.vision.predicting import Prediction, Predictor, load_each, predict_pictures
+from tunewell.tasks.vision.predicting import Prediction, Predictor, Source, load_each, predict_pictures
 
 #: Labels that are given for a picture which has one of many.
 TOP = 3
@@ -33,20 +33,26 @@ TOP = 3
 
 def predict(folder: Path) -> None:
     """Predict the labels of the pictures that `job.json` names."""
-    predict_pictures(folder, PREDICTION_BATCH, _begin, _write_csv)
+    predict_pictures(folder, _begin, _write_csv)
+
+
+def load_predictor(model: Path) -> Predictor:
+    """Return a model that is ready, on the GPU if there is one."""
+    module, config = load_model(model)
+    predict = partial(_predict, on_device(module, best_device()), config)
+    return Predictor(predict, PREDICTION_BATCH, config.value_ranges)
 
 
 def _begin(arguments: Mapping[str, Any], paths: Sequence[Path]) -> Predictor:
     del paths
-    module, config = load_model(Path(arguments["model"]))
-    return Predictor(partial(_predict, on_device(module, best_device()), config), config.value_ranges)
+    return load_predictor(Path(arguments["model"]))
 
 
-def _predict(module: nn.Module, config: ModelConfig, paths: Sequence[Path]) -> list[Prediction]:
-    pixels, problems = load_each(paths, partial(load_pixels, size=config.image_size, ranges=config.value_ranges))
+def _predict(module: nn.Module, config: ModelConfig, sources: Sequence[Source]) -> list[Prediction]:
+    pixels, problems = load_each(sources, partial(load_pixels, size=config.image_size, ranges=config.value_ranges))
     rows = dict(zip(pixels, _probabilities(module, config, list(pixels.values())), strict=True))
     prediction = _labels if config.thresholds else _label
-    return [prediction(config, rows.get(path), problems.get(path)) for path in paths]
+    return [prediction(config, rows.get(source), problems.get(source)) for source in sources]
 
 
 @torch.inference_mode()

@@ -45,6 +45,7 @@ class ImageClassification(VisionTask[LabelledPictures]):
         "export-model": f"{_PACKAGE}.export:export",
         "retrain": f"{_PACKAGE}.retrain:retrain",
     }
+    predictor: ClassVar[str | None] = f"{_PACKAGE}.predict:load_predictor"
     # The optimisers would import torch._dynamo at their first use, in every trial again.
     preload: ClassVar[tuple[str, ...]] = ("torch", "torch._dynamo", "timm", f"{_PACKAGE}.train")
     structural: ClassVar[tuple[str, ...]] = ("backbone", "epochs", "optimizer")

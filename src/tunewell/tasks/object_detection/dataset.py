@@ -62,7 +62,7 @@ def shared_pictures(prepared: Prepared, annotated: AnnotatedPictures, image_size
     return DecodedPictures(shared_pixels(prepared, annotated, image_size, LETTERBOX), annotated)
 
 
-def load_picture(source: Path, frame: Frame, ranges: ValueRanges) -> tuple[np.ndarray, tuple[int, int]]:
+def load_picture(source: Path | bytes, frame: Frame, ranges: ValueRanges) -> tuple[np.ndarray, tuple[int, int]]:
     """Return a picture as large as it is in the frame, uint8 (H, W, 3), and its own width and height.
 
     `ranges` are those of the data set that the network has learned; see `depths`.

@@ -27,7 +27,7 @@ from tunewell.tasks.object_detection.finding import find
 from tunewell.tasks.object_detection.frames import Frame
 from tunewell.tasks.object_detection.model import ModelConfig, load_model
 from tunewell.tasks.vision.device import best_device, on_device
-from tunewell.tasks.vision.predicting import Prediction, Predictor, load_each, predict_pictures
+from tunewell.tasks.vision.predicting import Prediction, Predictor, Source, load_each, predict_pictures
 
 #: Longer side of the largest drawn pictures, in pixels.
 _LARGEST_DRAWN = 1280
@@ -45,16 +45,16 @@ class _Finder:
     #: Picture → where its objects are drawn in; empty: nowhere.
     drawn: Mapping[Path, Path]
 
-    def __call__(self, paths: Sequence[Path]) -> list[Prediction]:
+    def __call__(self, sources: Sequence[Source]) -> list[Prediction]:
         load = partial(load_picture, frame=self.config.frame, ranges=self.config.value_ranges)
-        loaded, problems = load_each(paths, load)
-        rows = {path: self._find(*item) for path, item in loaded.items()}
-        for path, found in rows.items():
-            if path in self.drawn:
-                _draw(path, self.drawn[path], loaded[path][1], found, self.config)
+        loaded, problems = load_each(sources, load)
+        rows = {source: self._find(*item) for source, item in loaded.items()}
+        for source, found in rows.items():
+            if isinstance(source, Path) and source in self.drawn:
+                _draw(source, self.drawn[source], loaded[source][1], found, self.config)
         return [
-            _prediction(rows[path], self.config.classes) if path in rows else _unreadable(problems[path])
-            for path in paths
+            _prediction(rows[source], self.config.classes) if source in rows else _unreadable(problems[source])
+            for source in sources
         ]
 
     def _find(self, pixels: np.ndarray, size: tuple[int, int]) -> Detections:
@@ -64,15 +64,24 @@ class _Finder:
 
 def predict(folder: Path) -> None:
     """Find the objects in the pictures that `job.json` names."""
-    predict_pictures(folder, _AT_A_TIME, _begin, _write_csv)
+    predict_pictures(folder, _begin, _write_csv)
+
+
+def load_predictor(model: Path) -> Predictor:
+    """Return a model that is ready, on the GPU if there is one."""
+    return _predictor(model, {})
 
 
 def _begin(arguments: Mapping[str, Any], paths: Sequence[Path]) -> Predictor:
     place = arguments.get("drawn")
     drawn = {path: Path(place) / name for path, name in _drawn_names(paths).items()} if place else {}
-    module, config = load_model(Path(arguments["model"]))
+    return _predictor(Path(arguments["model"]), drawn)
+
+
+def _predictor(model: Path, drawn: Mapping[Path, Path]) -> Predictor:
+    module, config = load_model(model)
     finder = _Finder(on_device(module, best_device()), config, drawn)
-    return Predictor(finder, config.value_ranges)
+    return Predictor(finder, _AT_A_TIME, config.value_ranges)
 
 
 def _drawn_names(paths: Sequence[Path]) -> dict[Path, str]:

@@ -40,6 +40,7 @@ class ObjectDetection(VisionTask[AnnotatedPictures]):
         "export-model": f"{_PACKAGE}.export:export",
         "retrain": f"{_PACKAGE}.retrain:retrain",
     }
+    predictor: ClassVar[str | None] = f"{_PACKAGE}.predict:load_predictor"
     # The optimisers would import torch._dynamo at their first use, in every trial again.
     preload: ClassVar[tuple[str, ...]] = (
         "torch",

@@ -138,26 +138,31 @@ def has_several_frames(content: bytes) -> bool:
         return False
 
 
-def picture_size(path: Path) -> tuple[int, int]:
+def picture_size(source: Path | bytes) -> tuple[int, int]:
     """Return width and height of a picture, turned upright, without decoding it; raise like `read_header`."""
-    return read_header(path).size
+    return read_header(source).size
 
 
-def read_header(path: Path) -> Header:
-    """Return what the header of a picture says.
+def read_header(source: Path | bytes) -> Header:
+    """Return what the header of a picture (its path, or its bytes) says.
 
     Raises:
         PictureError: it is no picture, or too large.
     """
     try:
-        with _open(path) as image:
-            if image.format == "PNG" and not any(mark in path.read_bytes() for mark in _PNG_ORIENTATIONS):
+        with _open(source) as image:
+            if image.format == "PNG" and not _may_have_orientation(source):
                 return Header(image.size)
             return _header(image)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise PictureError(f"it has more than {Image.MAX_IMAGE_PIXELS} pixels") from None
     except _PROBLEMS as error:
         raise PictureError(f"{error}" or type(error).__name__) from None
+
+
+def _may_have_orientation(png: Path | bytes) -> bool:
+    content = png if isinstance(png, bytes) else png.read_bytes()
+    return any(mark in content for mark in _PNG_ORIENTATIONS)
 
 
 def letterbox_shape(width: int, height: int, size: int) -> tuple[int, int]:

@@ -33,6 +33,8 @@ from tunewell.trial import report
 from tunewell.trial.files import write_json
 
 Prediction = dict[str, Any]
+#: A picture: its path, or its bytes.
+Source = Path | bytes
 #: Longer side of a small picture, in pixels.
 PREVIEW_SIDE = 640
 
@@ -44,14 +46,15 @@ class Predictor:
     """A network that is ready."""
 
     #: Pictures → predictions, `file` left out.
-    predict: Callable[[Sequence[Path]], list[Prediction]]
+    predict: Callable[[Sequence[Source]], list[Prediction]]
+    #: Most pictures that are predicted at a time.
+    batch_size: int
     #: Which values are black and white, as the network has learned them.
     ranges: ValueRanges
 
 
 def predict_pictures(
     folder: Path,
-    batch_size: int,
     begin: Callable[[Mapping[str, Any], Sequence[Path]], Predictor],
     write_csv: Callable[[Sequence[Prediction], TextIO], None],
 ) -> None:
@@ -59,7 +62,6 @@ def predict_pictures(
 
     Args:
         folder: the job's.
-        batch_size: most pictures that are predicted at a time.
         begin: content of `job.json`, all pictures → what predicts for some of them.
         write_csv: writes predictions as a table.
     """
@@ -73,8 +75,8 @@ def predict_pictures(
             paths = collect_pictures([Path(given) for given in arguments["inputs"]])
             predictor = begin(arguments, paths)
             predictions: list[Prediction] = []
-            for start in range(0, len(paths), batch_size):
-                part = paths[start : start + batch_size]
+            for start in range(0, len(paths), predictor.batch_size):
+                part = paths[start : start + predictor.batch_size]
                 for path, prediction in zip(part, predictor.predict(part), strict=True):
                     wanted = len(predictions) < arguments.get("previews", 0) and not prediction["error"]
                     shown = _preview(artifacts, len(predictions), path, predictor.ranges) if wanted else {}
@@ -105,13 +107,15 @@ def _preview(artifacts: Path, number: int, path: Path, ranges: ValueRanges) -> d
     return {"preview": name, "size": list(size)}
 
 
-def load_each(paths: Sequence[Path], load: Callable[[Path], Loaded]) -> tuple[dict[Path, Loaded], dict[Path, str]]:
+def load_each(
+    sources: Sequence[Source], load: Callable[[Source], Loaded]
+) -> tuple[dict[Source, Loaded], dict[Source, str]]:
     """Return what `load` makes of each picture, and what is wrong with those that can't be read."""
     loaded, problems = {}, {}
     with bombs_refused():
-        for path in paths:
+        for source in sources:
             try:
-                loaded[path] = load(path)
+                loaded[source] = load(source)
             except PictureError as error:
-                problems[path] = str(error)
+                problems[source] = str(error)
     return loaded, problems

@@ -49,6 +49,7 @@ class VisionTask(ABC, Generic[Pictures]):
     networks: ClassVar[Mapping[str, Network]]
     default_network: ClassVar[str]
     jobs: ClassVar[Mapping[str, str]]
+    predictor: ClassVar[str | None]
     preload: ClassVar[tuple[str, ...]]
     structural: ClassVar[tuple[str, ...]]
     #: Metric → goal; the first one is the default objective.

@@ -23,6 +23,7 @@ def upgrade() -> None:
     )
     op.execute("INSERT INTO change (id, number) VALUES (1, 0)")
     _create_storage()
+    _create_model()
     _create_experiment()
     _create_trial()
     _create_report()
@@ -397,6 +398,37 @@ def _create_storage() -> None:
         sa.Column("folder", sa.Text, primary_key=True),
         sa.Column("created_at", sa.Double, nullable=False),
     )
+
+
+def _create_model() -> None:
+    op.create_table(
+        "model",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("name", sa.String(151), nullable=False, unique=True),
+        sa.Column("owner", sa.String(50), nullable=False),
+        sa.Column("visibility", sa.String(10), nullable=False),
+        sa.Column("current", sa.Integer, nullable=False),
+        sa.Column("latest", sa.Integer, nullable=False),
+        sa.Column("version", sa.BigInteger, nullable=False),
+        sa.Column("created_at", sa.Double, nullable=False),
+        sa.Column("deleted_at", sa.Double),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("model_by_owner", "model", ["owner"])
+    _create_version_index("model_by_version", "model")
+    op.create_table(
+        "model_version",
+        sa.Column("model_id", sa.Integer, sa.ForeignKey("model.id"), primary_key=True, autoincrement=False),
+        sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("sha256", sa.String(64), nullable=False),
+        sa.Column("size", sa.BigInteger, nullable=False),
+        sa.Column("files", sa.Integer, nullable=False),
+        sa.Column("publisher", sa.String(50), nullable=False),
+        sa.Column("note", sa.Text, nullable=False),
+        sa.Column("created_at", sa.Double, nullable=False),
+        sa.Column("facts", sa.JSON, nullable=False),
+    )
+    op.create_index("model_version_by_content", "model_version", ["sha256"])
 
 
 def _create_partial_index(name: str, table: str, columns: list[str], condition: str) -> None:

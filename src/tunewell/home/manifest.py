@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -44,6 +45,15 @@ def content_of(entries: Iterable[FileEntry]) -> Content:
     for entry in ordered:
         whole.update(f"{entry.sha256} {'x' if entry.executable else '-'} {entry.size} {entry.path}\n".encode())
     return Content(whole.hexdigest(), sum(entry.size for entry in ordered), len(ordered))
+
+
+def files_in(folder: Path) -> Iterator[FileEntry]:
+    """Yield the files in a folder and its folders, each read once; links are no part of it."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not path.is_symlink():
+            with path.open("rb") as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+                yield FileEntry(path.relative_to(folder).as_posix(), file.tell(), sha256)
 
 
 def is_sha256(text: object) -> bool:

@@ -1,0 +1,274 @@
+"""Commands on published models."""
+
+from __future__ import annotations
+
+import tarfile
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from typer.core import TyperGroup
+
+from tunewell.cli.options import (
+    HOME,
+    DatabaseOption,
+    ExperimentArgument,
+    HomeOption,
+    JsonOption,
+    ServerOption,
+    existing,
+    print_json,
+    terminal,
+)
+from tunewell.service.paging import every
+from tunewell.service.types import Model, ModelVersion
+from tunewell.service.verbs import Verbs
+from tunewell.spec.errors import ConflictError
+from tunewell.spec.format import moment, number, signed, size
+from tunewell.spec.names import Visibility, parse_model
+
+
+class _Models(TyperGroup):
+    """`tunewell models` lists them, `tunewell models NAME` shows one; all else is a command."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        asks_help = bool(args) and args[0] in ctx.help_option_names
+        if not asks_help and (not args or args[0].startswith("-")):
+            args = ["list", *args]
+        elif not asks_help and args[0] not in self.commands:
+            args = ["show", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=_Models,
+    help="List published models, show one by its NAME, choose versions, download and delete them.",
+    rich_markup_mode=None,
+)
+
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name of the model.")]
+VersionArgument = Annotated[int, typer.Argument(metavar="VERSION", help="Number of the version.")]
+NamedArgument = Annotated[
+    str, typer.Argument(metavar="NAME[@VERSION]", help="Name of the model; without a version, the current one.")
+]
+
+
+def publish(
+    experiment: ExperimentArgument,
+    trial: Annotated[
+        int | None, typer.Option("--trial", help="The model of this trial; default: the retrained one, or the best.")
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Of the model; default: the experiment's.")] = None,
+    note: Annotated[str, typer.Option("--note", help="What is to be said of this version.")] = "",
+    private: Annotated[
+        bool | None,
+        typer.Option("--private/--team", help="Who sees the model; default: as it is, or as the experiment."),
+    ] = None,
+    home: HomeOption = HOME,
+    database: DatabaseOption = None,
+    server: ServerOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Publish a model under a name, as its next version, which stays whatever becomes of the experiment."""
+    visibility: Visibility | None = None if private is None else "private" if private else "team"
+    with existing(home, database, server, "write") as service:
+        made = service.publish(experiment, name, trial=trial, note=note, visibility=visibility)
+        seers = _seers(service.model(made.model))
+    if json_:
+        print_json(made.to_json())
+        return
+    console = terminal(soft_wrap=True)
+    console.print(f"{made.model}@{made.number} is published, the current version, seen by {seers}.")
+    console.print(f"Use it: tunewell predict model:{made.model} PICTURE...", style="dim")
+
+
+@app.command("list")
+def list_(
+    home: HomeOption = HOME,
+    database: DatabaseOption = None,
+    server: ServerOption = None,
+    json_: JsonOption = False,
+    deleted: Annotated[bool, typer.Option("--deleted", help="List those in the bin.")] = False,
+) -> None:
+    """List the models, the newest first, each with its current version."""
+    with existing(home, database, server) as service:
+        found = list(every(lambda cursor: service.models(deleted=deleted, cursor=cursor)))
+    if json_:
+        print_json([one.to_json() for one in found])
+        return
+    console = terminal()
+    if not found:
+        console.print("No models." if deleted else "No models yet. Publish one: tunewell publish EXPERIMENT")
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for column in ("model", "version", "objective", "network", "seen by", "published"):
+        table.add_column(column, justify="right" if column == "version" else "left")
+    for one in found:
+        current = one.current
+        of = f"{current.number} of {one.latest}" if one.latest > 1 else str(current.number)
+        published = moment(current.created_at.timestamp())
+        table.add_row(one.name, of, _reached(current), current.network, _seers(one), published)
+    console.print(table)
+
+
+@app.command("show")
+def show(
+    name: NameArgument,
+    home: HomeOption = HOME,
+    database: DatabaseOption = None,
+    server: ServerOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Show a model and its versions, with their figures."""
+    with existing(home, database, server) as service:
+        model, versions = service.model(name), _versions(service, name)
+    if json_:
+        print_json({**model.to_json(), "versions": [one.to_json() for one in versions]})
+        return
+    _print(model, versions, terminal())
+
+
+@app.command("use")
+def use(
+    name: NameArgument,
+    version: VersionArgument,
+    home: HomeOption = HOME,
+    database: DatabaseOption = None,
+    server: ServerOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Make a version the current one, be it newer or older."""
+    with existing(home, database, server, "write") as service:
+        before = service.model(name).current.number
+        model = service.use_model_version(name, version)
+    if json_:
+        print_json(model.to_json())
+        return
+    back = "" if before == version else f" Back: tunewell models use {name} {before}"
+    terminal(soft_wrap=True).print(f"{model.name}@{version} is the current version.{back}")
+
+
+@app.command("note")
+def note(
+    name: NameArgument,
+    version: VersionArgument,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What is to be said of it.")],
+    home: HomeOption = HOME,
+    database: DatabaseOption = None,
+    server: ServerOption = None,
+) -> None:
+    """Say something else of a version."""
+    with existing(home, database, server, "write") as service:
+        changed = service.change_model_version(name, version, note=text)
+    terminal(soft_wrap=True).print(f"{changed.model}@{version}: {changed.note or 'no note'}")
+
+
+@app.command("share")
+def share(
+    name: NameArgument,
+    private: Annotated[bool, typer.Option("--private/--team", help="Who sees it, with all of its versions.")] = False,
+    home: HomeOption = HOME,
+    database: DatabaseOption = None,
+    server: ServerOption = None,
+) -> None:
+    """Say who sees a model: everybody, or its owner and administrators alone."""
+    with existing(home, database, server, "write") as service:
+        model = service.change_model(name, visibility="private" if private else "team")
+    terminal(soft_wrap=True).print(f"{model.name} is seen by {_seers(model)}.")
+
+
+@app.command("download")
+def download(
+    named: NamedArgument,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder to make.")],
+    home: HomeOption = HOME,
+    database: DatabaseOption = None,
+    server: ServerOption = None,
+) -> None:
+    """Write the files of a version into a new folder, once they are found to be what was published."""
+    if folder.exists():
+        raise ConflictError("it exists already", field=str(folder), remedy="Name another folder")
+    name, version = parse_model(named)
+    with existing(home, database, server) as service:
+        _unpack(service.model_files(name, version), folder)
+    terminal(soft_wrap=True).print(f"{named} is in {folder}.")
+
+
+@app.command("delete")
+def delete(
+    name: NameArgument,
+    home: HomeOption = HOME,
+    database: DatabaseOption = None,
+    server: ServerOption = None,
+    forever: Annotated[bool, typer.Option("--forever", help="Remove it at once, even from the bin.")] = False,
+) -> None:
+    """Put a model with all of its versions into the bin, where it stays for 30 days."""
+    with existing(home, database, server, "write") as service:
+        service.delete_model(name, forever=forever)
+    what = "It is gone." if forever else f"It is in the bin. Restore it: tunewell models restore {name}"
+    terminal(soft_wrap=True).print(what)
+
+
+@app.command("restore")
+def restore(
+    name: NameArgument, home: HomeOption = HOME, database: DatabaseOption = None, server: ServerOption = None
+) -> None:
+    """Take a model out of the bin."""
+    with existing(home, database, server, "write") as service:
+        model, versions = service.restore_model(name), _versions(service, name)
+    _print(model, versions, terminal())
+
+
+def _versions(service: Verbs, name: str) -> list[ModelVersion]:
+    return list(every(lambda cursor: service.model_versions(name, cursor=cursor)))
+
+
+def _print(model: Model, versions: Sequence[ModelVersion], console: Console) -> None:
+    console.print(f"{model.name}: seen by {_seers(model)}", soft_wrap=True)
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    metrics = sorted({name for one in versions for name in one.test})[:3]
+    for column in ("version", "", "objective", "gain", *(f"test {name}" for name in metrics), "from", "size", "note"):
+        table.add_column(column, justify="right" if column == "version" else "left")
+    for one in versions:
+        table.add_row(
+            str(one.number),
+            "current" if one.is_current else "",
+            _reached(one),
+            signed(one.gain) if one.gain is not None else number(None),
+            *(number(one.test.get(name)) for name in metrics),
+            _origin(one),
+            size(one.size_bytes),
+            Text(one.note),
+            style="bold" if one.is_current else None,
+        )
+    console.print(table)
+
+
+def _reached(one: ModelVersion) -> str:
+    return f"{one.objective.metric} {number(one.value)}"
+
+
+def _origin(one: ModelVersion) -> str:
+    what = f"trial {one.trial}" + (", retrained" if one.retrained else "")
+    return f"{one.experiment} ({what})" if one.experiment is not None else what
+
+
+def _seers(one: Model) -> str:
+    return "everybody" if one.visibility == "team" else "its owner"
+
+
+def _unpack(parts: Iterator[bytes], folder: Path) -> None:
+    """Make a folder of a tar, whole or not at all."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as beside:
+        with tempfile.TemporaryFile(dir=beside) as archive:
+            archive.writelines(parts)
+            archive.seek(0)
+            with tarfile.open(fileobj=archive) as files:
+                files.extractall(Path(beside, "model"), filter="data")
+        Path(beside, "model").rename(folder)

@@ -1,0 +1,23 @@
+"""Models asked in this process's own time: each call starts the model's process, and ends it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tunewell.serving.contract import Answer, Item, Limits, Published
+from tunewell.serving.process import ModelProcess
+
+
+class Once:
+    """Asks models where no service keeps them warm; see `Asks`."""
+
+    def __init__(self, models: Path, limits: Limits | None = None) -> None:
+        """Take the folder of all models."""
+        self._models, self._limits = models, limits or Limits()
+
+    def ask(self, model: Published, items: Sequence[Item]) -> Answer:
+        """Return what a model says of items; see `Asks.ask`."""
+        with ModelProcess(self._models, model, self._limits) as process:
+            return process.ask(items, time.monotonic() + self._limits.request_seconds)

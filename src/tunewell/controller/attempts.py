@@ -29,7 +29,7 @@ def build_launch(
 ) -> Launch:
     """Return the launch of attempt `number` at a suggestion, in `folder`. The same arguments give the same launch."""
     key = AttemptKey(spec.name, suggestion.number, number)
-    attempt = PlannedAttempt(key, folder, suggestion.parameters, *_shares(spec, suggestion))
+    attempt = PlannedAttempt(key, folder, suggestion.parameters, *shares(spec, suggestion))
     program = task.program(spec, experiment_folder, attempt)
     return Launch(
         key=key,
@@ -88,7 +88,7 @@ def holds_checkpoint(folder: Path) -> bool:
     return folder.is_dir() and any(folder.iterdir())
 
 
-def _shares(spec: ExperimentSpec, suggestion: Suggestion) -> tuple[float, float]:
+def shares(spec: ExperimentSpec, suggestion: Suggestion) -> tuple[float, float]:
     """Return the shares of the full training, and of the data, that a suggestion stands for."""
     if spec.early_stopping == "data-promotion":
         return 1.0, spec.sampling * suggestion.fidelity

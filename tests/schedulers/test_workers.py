@@ -19,6 +19,7 @@ from tests.schedulers.workers import complete, lease_of
 from tunewell.schedulers import leases, records
 from tunewell.schedulers.contract import LOST
 from tunewell.schedulers.leases import Board, Lease, WrongOffset
+from tunewell.schedulers.report_reader import ReportReader
 from tunewell.schedulers.workers import LONGEST_LOOK_SECONDS, OFFER_SECONDS, WorkersScheduler
 from tunewell.spec.launch import AttemptKey, Ended, Event, Exit, Launch, Limits, Refused, Reported, Resources, Started
 from tunewell.spec.states import Cause
@@ -255,6 +256,8 @@ class Protocol(RuleBasedStateMachine):
         self.running: dict[AttemptKey, Launch] = {}
         self.finished: Counter[int] = Counter()
         self.ends: Counter[AttemptKey] = Counter()
+        #: How attempts that have ended were when that was told.
+        self.left: dict[Path, tuple[Exit | None, int]] = {}
         #: What each worker believes to have, and has reported, with what of it counted.
         self.believed: dict[str, Lease] = {}
         self.given: dict[tuple[int, int], str] = {}
@@ -273,7 +276,8 @@ class Protocol(RuleBasedStateMachine):
                 del self.running[key]
             if isinstance(event, Ended):
                 self.ends[key] += 1
-                del self.running[key]
+                folder = self.running.pop(key).folder
+                self.left[folder] = (records.read_exit(folder), len(ReportReader(folder).read_rest()))
                 assert self.told.get(key, []) == self.values.get(key, []), "what was taken counts, and nothing else"
                 if event.exit.cause is None and not event.exit.stopped:
                     self.finished[key.trial] += 1
@@ -358,6 +362,12 @@ class Protocol(RuleBasedStateMachine):
         """No attempt ends twice, and no trial is finished twice."""
         assert all(times == 1 for times in self.ends.values())
         assert all(times <= 1 for times in self.finished.values())
+
+    @invariant()
+    def what_has_ended_stays(self) -> None:
+        """Nothing that comes late changes what is known of an attempt that has ended."""
+        for folder, known in getattr(self, "left", {}).items():
+            assert (records.read_exit(folder), len(ReportReader(folder).read_rest())) == known
 
     def teardown(self) -> None:
         """Let everything end: what runs is lost or completed in the end."""

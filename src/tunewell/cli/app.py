@@ -6,7 +6,21 @@ from importlib import metadata
 
 import typer
 
-from tunewell.cli import after, database, datasets, demo, import_, inspect, login, program, search, serve, steer, users
+from tunewell.cli import (
+    after,
+    database,
+    datasets,
+    demo,
+    import_,
+    inspect,
+    login,
+    program,
+    search,
+    serve,
+    steer,
+    users,
+    work,
+)
 from tunewell.service.following import JobFailed
 from tunewell.spec.errors import UserError
 from tunewell.spec.states import Cause
@@ -39,6 +53,7 @@ app.command("queue")(inspect.queue)
 app.command("jobs")(inspect.jobs)
 app.command("controller")(search.controller)
 app.command("serve")(serve.serve)
+app.command("worker")(work.worker)
 app.command("login")(login.login)
 app.command("logout")(login.logout)
 app.command("export")(inspect.export)

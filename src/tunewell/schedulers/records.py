@@ -105,6 +105,7 @@ def read_launch(folder: Path) -> Launch | None:
         limits=Limits(**content["limits"]),
         metric_pattern=content["metric_pattern"],
         metric=content["metric"],
+        ends_with=tuple(content["ends_with"]) if content["ends_with"] is not None else None,
     )
 
 

@@ -368,6 +368,7 @@ EXAMPLES: dict[str, Any] = {
         "attempt_list": [_ATTEMPT],
         "lineage": [7],
         "log": f"{_FOLDER}/trials/7/1/output.log",
+        "worker": None,
     },
     "TrialResult": _RESULT_OF_TRIAL,
     "Upload": {

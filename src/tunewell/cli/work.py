@@ -11,6 +11,9 @@ import typer
 from tunewell.cli import INTERRUPTED
 from tunewell.cli.options import ExperimentArgument, terminal
 
+#: How long a service is waited for at the start, which may be about to start, too.
+START_SECONDS = 30.0
+
 
 def worker(
     url: Annotated[str, typer.Argument(metavar="URL", help="Address of the service; `last`: that of the last login.")],
@@ -35,12 +38,17 @@ def worker(
     trial that it had.
     """
     from tunewell.client.client import Client
+    from tunewell.client.connection import Connection
+    from tunewell.client.servers import server_and_token
     from tunewell.worker.planning import make_plan
+    from tunewell.worker.slot import PATIENCE_SECONDS
     from tunewell.worker.worker import work
 
     console = terminal(soft_wrap=True)
-    with Client(url) as client:
+    place = server_and_token(url)
+    with Client.over(Connection(*place, patience=START_SECONDS)) as client:
         plan = make_plan(client, experiment, id or socket.gethostname(), slots, folder, command or [])
+    with Client.over(Connection(*place, patience=PATIENCE_SECONDS)) as client:
         names = plan.slots[0] if slots == 1 else f"{plan.slots[0]} to {plan.slots[-1]}"
         console.print(f"{names} asks {client.server} for trials of {plan.spec.name}, until Ctrl-C.")
         if not work(client, plan, console.print):

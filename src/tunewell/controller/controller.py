@@ -26,7 +26,7 @@ from tunewell.home.home import LOCK_SECONDS
 from tunewell.schedulers.contract import Scheduler
 from tunewell.schedulers.workers import WorkersScheduler
 from tunewell.spec.errors import ConflictError, TermOver, UserError
-from tunewell.spec.experiment import needs_its_program
+from tunewell.spec.experiment import needs_its_program, parse_spec
 from tunewell.spec.launch import AttemptKey, Event, Resources
 from tunewell.spec.quota import Quota, month_of, parse_quota
 from tunewell.spec.rules import WORKERS
@@ -313,7 +313,9 @@ class Controller:
         """Return the line of an experiment that is about to be taken over: a new one for its own workers."""
         if row.spec.get("scheduler") != WORKERS:
             return self._inline or self._line
-        return _new_line(WorkersScheduler(self.home.experiment(row.name)), self._ledger, NO_WORKERS)
+        lease = parse_spec(row.spec).worker_lease.total_seconds()
+        scheduler = WorkersScheduler(self.home.experiment(row.name), lease_seconds=lease)
+        return _new_line(scheduler, self._ledger, NO_WORKERS)
 
     def _guarded(self, run: Run, call: Callable[[], object]) -> None:
         """Make a call for one experiment or job, whose failure is its own."""

@@ -33,8 +33,6 @@ from tunewell.trial import files
 
 #: Folder of the board in that of an experiment; who has an attempt, in its own.
 BOARD, WORKER = "workers", "worker.json"
-#: How long a worker need not be heard from before its attempt is lost.
-LEASE_SECONDS = 60.0
 #: How long a worker counts as waiting after it has asked: it may be about to ask again.
 WAITING_SECONDS = 10.0
 #: After which time a worker that asks no more is forgotten.
@@ -116,6 +114,13 @@ class Board:
     def waiting(self, now: float) -> int:
         """Return how many workers have asked, and have nothing yet."""
         return sum(abs(now - asked_at) < WAITING_SECONDS for _, asked_at in _files(self._waiting))
+
+    def count_of_waiting(self) -> int:
+        """Return about how many workers wait, those included that have asked long ago: next to no work."""
+        try:
+            return len(os.listdir(self._waiting))  # noqa: PTH208 (asked many times a second)
+        except OSError:
+            return 0
 
     def tidy(self, now: float) -> None:
         """Forget workers that ask no more, and leases of attempts that have ended."""

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tunewell.schedulers import leases, records
 from tunewell.schedulers.contract import LOST, Sink
-from tunewell.schedulers.leases import LEASE_SECONDS, Board
+from tunewell.schedulers.leases import Board
 from tunewell.schedulers.report_reader import ReportReader
 from tunewell.spec.capacity import Capacity, Node
 from tunewell.spec.launch import Ended, Event, Exit, Launch, Refused, Report, Reported, Started, WorkKey
@@ -73,7 +73,7 @@ class WorkersScheduler:
         self,
         folder: Path,
         *,
-        lease_seconds: float = LEASE_SECONDS,
+        lease_seconds: float = 60.0,
         monotonic: Callable[[], float] = time.monotonic,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -92,6 +92,8 @@ class WorkersScheduler:
         self._events: deque[Event] = deque()
         self._looked_at = self._tidied_at = monotonic()
         self._looks = 0
+        #: How many workers waited at the last look.
+        self._asking = 0
 
     # Room -------------------------------------------------------------------------------------------------
 
@@ -211,13 +213,18 @@ class WorkersScheduler:
         while True:
             self._look()
             left = deadline - self._monotonic()
-            if self._events or left <= 0:
+            if self._events or left <= 0 or self._somebody_new_asks():
                 break
             time.sleep(min(left, LOOK_SECONDS))
         handed = 0
         while self._events and handed < MOST_EVENTS:  # what is done with one may take others away
             sink(self._events.popleft())
             handed += 1
+
+    def _somebody_new_asks(self) -> bool:
+        """Whether more workers wait than at the last look: they are not to wait for the end of this one."""
+        before, self._asking = self._asking, self._board.count_of_waiting()
+        return self._asking > before
 
     def _look(self) -> None:
         now = self._monotonic()

@@ -18,7 +18,7 @@ from tunewell.controller.loading import recorded_spec
 from tunewell.home.credentials import derive
 from tunewell.home.home import Home
 from tunewell.schedulers import leases, records
-from tunewell.schedulers.leases import LEASE_SECONDS, Board, Lease, WrongOffset
+from tunewell.schedulers.leases import Board, Lease, WrongOffset
 from tunewell.service.remote_reports import over, running_folder
 from tunewell.service.types import Completion, Heard, LogTaken, SuggestedTrial, Suggestion, Worker
 from tunewell.service.wire import moment
@@ -101,7 +101,8 @@ def _why(row: ExperimentRow) -> str:
 def _trial(home: Home, row: ExperimentRow, trial: TrialRow, lease: Lease) -> SuggestedTrial:
     key = AttemptKey(row.name, lease.trial, lease.attempt)
     proposal = Proposal(trial.number, trial.parameters, trial.origin, trial.fidelity, trial.resume_from)
-    fidelity, sampling = shares(recorded_spec(home, row), proposal)
+    spec = recorded_spec(home, row)
+    fidelity, sampling = shares(spec, proposal)
     return SuggestedTrial(
         experiment=row.name,
         number=lease.trial,
@@ -110,7 +111,7 @@ def _trial(home: Home, row: ExperimentRow, trial: TrialRow, lease: Lease) -> Sug
         fidelity=fidelity,
         sampling=sampling,
         resume_from=trial.resume_from,
-        lease_seconds=LEASE_SECONDS,
+        lease_seconds=spec.worker_lease.total_seconds(),
         credential=derive(home, key, lease.identity),
     )
 
@@ -218,6 +219,13 @@ def workers(home: Home, name: str) -> tuple[Worker, ...]:
         )
         for one in Board(home.experiment(name)).workers()
     )
+
+
+def worker_of(home: Home, name: str, trial: TrialRow) -> str | None:
+    """Return what the worker of the latest attempt at a trial calls itself; None: no worker has taken it."""
+    if not trial.attempt or trial.identity is None:
+        return None
+    return leases.worker_of(home.attempt(AttemptKey(name, trial.number, trial.attempt), trial.identity))
 
 
 def _leased_folder(store: Store, home: Home, key: AttemptKey) -> Path:

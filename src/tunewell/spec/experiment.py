@@ -138,7 +138,14 @@ def _pattern(value: str) -> str:
     return value
 
 
+def _lease(value: timedelta) -> timedelta:
+    if value < timedelta(seconds=5):
+        raise ValueError(f"{value.total_seconds():g} s is too short for a worker to be heard from", "Give 5s or more")
+    return value
+
+
 Argument = Annotated[str, BeforeValidator(_argument)]
+Lease = Annotated[Duration, AfterValidator(_lease)]
 Arguments = Annotated[tuple[Argument, ...], BeforeValidator(_arguments)]
 Declarations = Annotated[dict[str, Any], BeforeValidator(_plain_mapping)]
 Variables = Annotated[dict[str, Annotated[str, BeforeValidator(_secret)]], BeforeValidator(_variables)]
@@ -302,6 +309,11 @@ class ExperimentSpec(_Model):
         default="local",
         description="Who starts trials: `local`, the machine of the search; or `workers`, people's own programs "
         "elsewhere, which ask a service for configurations and tell it what came of them. It can't be changed later.",
+    )
+    worker_lease: Lease = Field(
+        default=timedelta(seconds=60),
+        description="With `scheduler: workers`: how long a worker need not be heard from before its trial is lost and "
+        "somebody else gets it, at least 5s.",
     )
     max_trials: Count | None = Field(
         default=None,

@@ -39,6 +39,8 @@ def check_rules(spec: ExperimentSpec, problems: Problems) -> None:
         _check_workers(spec, problems)
     else:
         kind = _kind(spec, problems)
+        if spec.worker_lease != type(spec).model_fields["worker_lease"].default:
+            problems.add(SpecError("worker_lease", "only `scheduler: workers` takes it", "Drop it"))
         if kind is not None:
             _check_kind(spec, kind, problems)
     for name in ("initial", "warm_start", "max_trials"):

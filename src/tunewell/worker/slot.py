@@ -36,6 +36,8 @@ class Slot(threading.Thread):
         """Call itself `name`; do what `plan` says, at the desk."""
         super().__init__(name=name, daemon=True)
         self._client, self._plan, self._desk = client, plan, desk
+        #: Whether it has nothing, and just waits for an answer.
+        self.is_asking = False
         #: Why it can't go on.
         self.error: UserError | None = None
 
@@ -43,7 +45,9 @@ class Slot(threading.Thread):
         """Work until the search has ended, or the worker is to end."""
         try:
             while not self._desk.interrupted:
+                self.is_asking = True
                 asked = self._desk.tried(self._ask)
+                self.is_asking = False
                 if asked is not None and asked.kind == "ended":
                     self._desk.say(f"{self.name}: {asked.detail}")
                     return

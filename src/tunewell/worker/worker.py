@@ -35,7 +35,7 @@ def work(client: Client, plan: Plan, tell: Tell) -> bool:
             slots = [Slot(name, client, plan, desk) for name in plan.slots]
             for slot in slots:
                 slot.start()
-            while any(slot.is_alive() for slot in slots):
+            while any(slot.is_alive() and not (desk.interrupted and slot.is_asking) for slot in slots):
                 desk.look()
                 time.sleep(LOOK_SECONDS)
         finally:

@@ -157,6 +157,8 @@ class TrialDetails(Trial):
     lineage: tuple[int, ...]
     #: Where the output of the latest attempt lies; None: there is none yet.
     log: str | None
+    #: What the worker calls itself that has, or had, the latest attempt; None: it was not for workers, or none has it.
+    worker: str | None = None
 
 
 class TrialResult(Wire):

@@ -166,14 +166,21 @@ def test_data_sets(terminal: Terminal, tmp_path: Path) -> None:
         terminal.run(language, text)
 
 
+@pytest.mark.timeout(200)
+def test_workers(terminal: Terminal) -> None:
+    """Who follows `workers.md` has two searches trained, by the ready-made worker and by a program."""
+    for language, text in blocks("workers.md"):
+        terminal.run(language, text)
+
+
 def test_the_table_of_verbs() -> None:
-    """Each method, request and command that the table of `service.md` names is there, and they belong together."""
+    """Each method, request and command that the tables of verbs name is there, and they belong together."""
     found = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
     routes = {(route.name, f"{min(route.methods)} {route.path.replace(':path', '')}") for route in found}
     commands = {one.name for one in (*cli.registered_commands, *cli.registered_groups)}
     row = r"^\| (`[^|]*`) \| (`(?:GET|POST|PATCH|DELETE)[^|]*) \| ([^|]*) \|$"
     told = set()
-    for methods, requests, command in re.findall(row, page("service.md"), re.MULTILINE):
+    for methods, requests, command in re.findall(row, page("service.md") + page("workers.md"), re.MULTILINE):
         names, asked = re.findall(r"`(\w+)[`(]", methods), re.findall(r"`([^`?]+)[^`]*`", requests)
         told.update(names)
         for name, request in zip_longest(names, asked, fillvalue=asked[0]):

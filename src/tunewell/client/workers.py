@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, cast
 
 from tunewell.client.requests import Asking, named
+from tunewell.client.training import RemoteTrial, trials_for
 from tunewell.service import types
 from tunewell.service.types import Page
 from tunewell.service.worker_verbs import WAIT
+
+if TYPE_CHECKING:
+    from tunewell.client.client import Client
 
 _BYTES = {"Content-Type": "application/octet-stream"}
 
 
 class WorkersClient(Asking):
     """See `WorkerVerbs`."""
+
+    def trials_to_train(self, name: str, worker: str) -> Iterator[RemoteTrial]:
+        """Yield the trials that a worker is given, one after the other, until the search has ended.
+
+        Each is to be trained in a block `with trial:`; see `RemoteTrial`.
+
+        Args:
+            name: the experiment.
+            worker: what the worker calls itself; no two may call themselves the same.
+        """
+        return trials_for(cast("Client", self), name, worker)
 
     def suggest(self, name: str, worker: str, *, wait: float = WAIT) -> types.Suggestion:
         body = {"worker": worker, "wait": wait}

@@ -25,6 +25,7 @@ from tunewell.schedulers.trial_user import find_trial_user
 from tunewell.service import wire
 from tunewell.service.job_kinds import KINDS
 from tunewell.spec.errors import ArgumentError, UserError, listed
+from tunewell.spec.rules import WORKERS
 from tunewell.spec.states import OPEN_JOB_STATES, ExperimentState, JobState
 from tunewell.store.errors import Busy, Moved, StoreError, Unreachable
 from tunewell.store.rows import JobRow
@@ -107,6 +108,8 @@ def run_experiment(
         if store.experiment(name).state.final:
             return not open_follow_up(store, name) or run_follow_up(store, home, name, on_step)
     row = store.experiment(name)
+    if row.spec.get("scheduler") == WORKERS and home.address is None:
+        tell("Its trials are for workers, which need a service to ask: none serves this home yet.")
     told = False
     with ExitStack() as stack:
         calls = None

@@ -45,6 +45,7 @@ def for_workers(service: Service) -> None:
     for name in ("workers", "waiting"):
         service.create(spec(name, **fields))
         begin(service, name)
+    service.home.claim("workers")
     board = Board(service.home.experiment("workers"))
     for number, worker in enumerate(("gpu-7", MARKUP, "w" * 200), start=1):
         start_trial(service, "workers", number)

@@ -103,8 +103,8 @@ class Board:
         return sorted(names, key=lambda name: tuple(map(int, name.split("-"))))
 
     def withdraw(self, launch: Launch) -> bool:
-        """Take an offer back; False: there is none, so somebody may have it."""
-        with self._locked():
+        """Take an offer back; False: there is none, so somebody may have it. Raises OSError, also if that must wait."""
+        with self._locked(wait=False):
             try:
                 (self._offers / offer_name(launch)).unlink()
             except FileNotFoundError:
@@ -123,11 +123,11 @@ class Board:
             return 0
 
     def tidy(self, now: float) -> None:
-        """Forget workers that ask no more, and leases of attempts that have ended."""
+        """Forget workers that ask no more, and leases of attempts that have ended; raise OSError as `withdraw` does."""
         for path, asked_at in _files(self._waiting):
             if now - asked_at > FORGOTTEN_SECONDS:
                 path.unlink(missing_ok=True)
-        with self._locked():
+        with self._locked(wait=False):
             for path, _ in _files(self._leases):
                 if self._good(path) is None:
                     path.unlink(missing_ok=True)
@@ -218,11 +218,12 @@ class Board:
         return Lease(content["trial"], content["attempt"], content["identity"], folder)
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self, wait: bool = True) -> Iterator[None]:
+        # Who answers a worker may wait for another one who does. The scheduler may not: a process can stand still.
         self.make()
         descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             yield
         finally:
             os.close(descriptor)
@@ -267,18 +268,21 @@ def touch(folder: Path) -> None:
 
 
 @contextmanager
-def living(folder: Path) -> Iterator[int | None]:
+def living(folder: Path, wait: bool = True) -> Iterator[int | None]:
     """Hold the lock of an attempt; gives the descriptor of its reports, or None if it has ended. Raises OSError."""
-    with files.open_shared(folder / files.REPORTS) as descriptor:
+    with files.open_shared(folder / files.REPORTS, wait) as descriptor:
         yield None if has_ended(folder) else descriptor
 
 
-def end(folder: Path, exit_: Exit, mark: str = "") -> bool:
-    """Write the end of an attempt, unless it has ended; say whether this is its end now. Raises OSError."""
-    with living(folder) as reports:
+def end(folder: Path, exit_: Exit) -> bool:
+    """Write the end of an attempt, unless it has ended; say whether this is its end now.
+
+    Raises OSError, also if somebody is just writing a report.
+    """
+    with living(folder, wait=False) as reports:
         if reports is None:
             return False
-        records.write_exit(folder, exit_, mark)
+        records.write_exit(folder, exit_)
         return True
 
 

@@ -200,10 +200,18 @@ class WorkersScheduler:
             attempt.taken = True
             self._attempts[launch.key] = attempt
             self._events.append(Started(launch.key))
-        elif self._end(launch.folder, lost.exit):
+        elif self._is_lost(launch, lost.exit):
             self._events.append(lost)
         else:
+            attempt.taken = True
             self._attempts[launch.key] = attempt
+
+    def _is_lost(self, launch: Launch, exit_: Exit) -> bool:
+        """End an attempt that nobody has; False: it had ended, or that can't be done just now."""
+        try:
+            return self._end(launch.folder, exit_)
+        except OSError:
+            return False
 
     # Events -----------------------------------------------------------------------------------------------
 

@@ -70,12 +70,19 @@ def report_line(step: int | None, metrics: Mapping[str, float], time: float, **m
 
 
 @contextmanager
-def open_shared(path: str | os.PathLike[str]) -> Iterator[int]:
-    """Give the descriptor of a file that several processes append to; whoever opens it so has it alone."""
+def open_shared(path: str | os.PathLike[str], wait: bool = True) -> Iterator[int]:
+    """Give the descriptor of a file that several processes append to; whoever opens it so has it alone.
+
+    Unless it is waited for, BlockingIOError is raised where somebody has it.
+    """
     descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     try:
-        with suppress(OSError):  # a file system without locks
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise
+        except OSError:  # a file system without locks
+            pass
         yield descriptor
     finally:
         os.close(descriptor)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from shlex import quote
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
@@ -84,7 +85,8 @@ def experiment(request: Request, verbs: AsCaller, caller: TheCaller, name: Name)
 def _worker_command(request: Request, one: Experiment) -> str:
     """Return what starts a worker of an experiment; it takes a token, which `tunewell login` keeps."""
     address = f"{request.url.scheme}://{request.url.netloc}{root(request)}"
-    return f"tunewell worker {address} {one.name}" + ("" if one.spec["command"] else " -- python train.py {parameter}")
+    command = f"tunewell worker {address} {one.name}"
+    return command if one.spec["command"] else f"{command} -- python train.py {quote(f'{{{next(iter(one.space))}}}')}"
 
 
 def _charts(verbs: Verbs, name: str, table: TrialTable, over: str) -> dict[str, Any]:

@@ -11,7 +11,11 @@ import pytest
 from tests.client.serving import Served
 from tests.schedulers.bench import wait_until
 from tests.worker.running import SPEC, running, wait_for_end
+from tunewell.client import Client
+from tunewell.client.connection import Connection
 from tunewell.client.training import RemoteTrial
+from tunewell.service.types import GivenReport
+from tunewell.spec.errors import ConflictError
 from tunewell.spec.states import Cause, ExperimentState, TrialState
 from tunewell.trial.trial import Pruned
 
@@ -56,9 +60,9 @@ def test_a_search_by_workers_over_http(one: Served) -> None:
     assert experiment.use.cpu_seconds == 0, "nothing ran here"
 
 
-def next_trial(one: Served) -> RemoteTrial:
+def next_trial(one: Served, worker: str = "a") -> RemoteTrial:
     """Return the next trial that a worker is given."""
-    return next(one.client().trials_to_train("w", "a"))
+    return next(one.client().trials_to_train("w", worker))
 
 
 def test_how_a_block_ends_is_how_the_trial_ends(one: Served, capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,3 +116,44 @@ def test_a_pause_waits_for_what_runs(one: Served) -> None:
     with next_trial(one) as second:
         second.report(accuracy=0.5)
     assert second.number == 2
+
+
+def test_no_more_run_at_once_than_the_spec_says(one: Served) -> None:
+    """Whoever asks beyond that waits, and gets the next trial when one has ended."""
+    client = one.client()
+    client.create({**SPEC, "max_concurrency": 1})
+    first = client.suggest("w", "a").trial
+    assert first is not None
+    assert client.suggest("w", "b", wait=1).kind == "wait"
+    wait_until(lambda: (waits := client.experiment("w").waits_for) is not None and waits.code == "max_concurrency")
+    client.complete("w", first.number, first.attempt, 0.5)
+    second = client.suggest("w", "b").trial
+    assert second is not None and second.number == 2
+
+
+def test_a_worker_that_is_gone_loses_its_trial_to_another(one: Served) -> None:
+    """The trial gets its next attempt; what the first worker says afterwards changes nothing."""
+    client = one.client()
+    client.create({**SPEC, "worker_lease": "5s", "max_trials": 1})
+    first = client.suggest("w", "a").trial
+    assert first is not None
+    second = next_trial(one, "b")
+    assert (second.number, second.attempt) == (1, 2)
+    with Client.over(Connection(one.address, first.credential)) as late:
+        for call in (
+            lambda: late.complete("w", 1, 1, 1.0),
+            lambda: late.heartbeat("w", 1, 1),
+            lambda: late.add_log("w", 1, 1, 0, b"late"),
+            lambda: late.add_reports("w", 1, 1, [GivenReport(metrics={"accuracy": 1.0})]),
+        ):
+            with pytest.raises(ConflictError) as caught:
+                call()
+            assert caught.value.kind == "attempt-over"
+    with second:
+        second.report(accuracy=0.5)
+    wait_for_end(client)
+    trial = client.trial("w", 1)
+    assert (trial.state, trial.value, trial.worker) == (TrialState.SUCCEEDED, 0.5, "b")
+    lost, kept = trial.attempt_list
+    assert (lost.state, lost.cause, kept.state) == ("lost", Cause.NODE_LOST, "succeeded")
+    assert "'a' was not heard from for 5 s" in lost.detail

@@ -24,8 +24,8 @@ from tunewell.spec.launch import Ended, Event, Exit, Launch, Refused, Report, Re
 from tunewell.spec.states import Cause
 from tunewell.trial import files
 
-#: How often attempts are looked after.
-LOOK_SECONDS = 0.05
+#: How often attempts are looked after, and how often whether more workers ask.
+LOOK_SECONDS, ASKED_SECONDS = 0.1, 0.05
 #: How much of the time between two looks counts: what is longer, this process, and those who answer workers, stood
 #: still, as when the machine slept.
 LONGEST_LOOK_SECONDS = 1.0
@@ -43,6 +43,11 @@ _NOBODY_CAME = "no worker has come for it"
 class _Attempt:
     launch: Launch
     reader: ReportReader
+    #: Where its end, its worker's signs of life, its output and its reports are: looked at again and again.
+    end: str
+    life: str
+    output: str
+    reports: str
     #: Whether a worker has it.
     taken: bool = False
     #: How long it has been offered, or has been with its worker, as far as it was watched; in seconds.
@@ -123,7 +128,15 @@ class WorkersScheduler:
         self._attempts[launch.key] = self._new(launch)
 
     def _new(self, launch: Launch) -> _Attempt:
-        return _Attempt(launch, ReportReader(launch.folder, launch.metric))
+        folder = str(launch.folder)
+        return _Attempt(
+            launch,
+            ReportReader(launch.folder, launch.metric),
+            end=f"{folder}/{records.EXIT}",
+            life=f"{folder}/{leases.WORKER}",
+            output=f"{folder}/{files.OUTPUT}",
+            reports=f"{folder}/{files.REPORTS}",
+        )
 
     def preload(self, modules: tuple[str, ...]) -> None:
         """Do nothing: nothing is started here."""
@@ -223,7 +236,7 @@ class WorkersScheduler:
             left = deadline - self._monotonic()
             if self._events or left <= 0 or self._somebody_new_asks():
                 break
-            time.sleep(min(left, LOOK_SECONDS))
+            time.sleep(min(left, ASKED_SECONDS))
         handed = 0
         while self._events and handed < MOST_EVENTS:  # what is done with one may take others away
             sink(self._events.popleft())
@@ -275,7 +288,7 @@ class WorkersScheduler:
             attempt.taken = True
             self._events.append(Started(launch.key))
         # First whether it has ended, then its reports: so none of them is missed.
-        ended = leases.has_ended(launch.folder)
+        ended = os.path.exists(attempt.end)  # noqa: PTH110 (asked many times a second for each attempt)
         if not ended:
             exit_ = self._overdue(attempt, passed)
             ended = exit_ is not None and (self._end(launch.folder, exit_) or leases.has_ended(launch.folder))
@@ -293,7 +306,7 @@ class WorkersScheduler:
         """Return how an attempt ends now that its worker has not ended; None: it goes on."""
         folder, limits = attempt.launch.folder, attempt.launch.limits
         attempt.lasted += passed
-        sign, written = _touched(folder / leases.WORKER), (_size(folder / files.OUTPUT), _size(folder / files.REPORTS))
+        sign, written = _touched(attempt.life), (_size(attempt.output), _size(attempt.reports))
         attempt.unheard = attempt.unheard + passed if sign == attempt.sign else 0.0
         attempt.silent = attempt.silent + passed if written == attempt.written else 0.0
         attempt.sign, attempt.written = sign, written
@@ -338,14 +351,14 @@ class WorkersScheduler:
         self._events.extend(Reported(attempt.launch.key, report) for report in reports)
 
 
-def _touched(path: Path) -> int:
+def _touched(path: str) -> int:
     try:
         return os.stat(path).st_mtime_ns  # noqa: PTH116 (asked many times a second for each attempt)
     except OSError:
         return -1
 
 
-def _size(path: Path) -> int:
+def _size(path: str) -> int:
     try:
         return os.stat(path).st_size  # noqa: PTH116
     except OSError:

@@ -12,6 +12,11 @@ With `--serve` a service (`tunewell serve`, two web workers) runs everything in 
 launcher, web workers and controller are killed, too, while a client asks and changes things all the time.
 
     ./dev bench kill_loop --serve --rounds 50
+
+With `--workers` the trials are trained by workers (`tunewell worker`), which ask a service for them: workers are killed
+and stopped, too, and their programs, and all of the service.
+
+    ./dev bench kill_loop --workers --rounds 30
 """
 
 from __future__ import annotations
@@ -31,6 +36,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tests.postgres import Server, running_server
 from tests.system.ledger import TRIALS, Round
 from tests.system.served_ledger import ServedRound
+from tests.system.workers_ledger import WorkersRound
 
 
 def main() -> int:
@@ -42,6 +48,7 @@ def main() -> int:
     parser.add_argument("--padding", type=float, default=32.0, help="MB of the checkpoints in every fifth round")
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument("--serve", action="store_true", help="over `tunewell serve`")
+    parser.add_argument("--workers", action="store_true", help="over `tunewell serve`, trained by workers")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, help="folder for what broken rounds have left")
     arguments = parser.parse_args()
@@ -51,13 +58,14 @@ def main() -> int:
     with ExitStack() as stack:
         root = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         server = stack.enter_context(running_server()) if arguments.database == "postgresql" else None
-        with _round(root / "calm", server, arguments.serve) as calm:
+        kind = WorkersRound if arguments.workers else ServedRound if arguments.serve else Round
+        with _round(root / "calm", server, kind) as calm:
             calm.run(random.Random(arguments.seed), kills=0)
             for line in calm.check(suggested := calm.suggested()):
                 print(f"without kills: {line}", flush=True)
         for number in range(arguments.first, arguments.first + arguments.rounds):
-            with _round(root / str(number), server, arguments.serve) as one:
-                one.served = arguments.serve or number % 2 == 1
+            with _round(root / str(number), server, kind) as one:
+                one.served = kind is not Round or number % 2 == 1
                 if number % 5 == 4:  # copying takes a while
                     one.padding = round(1e6 * arguments.padding)
                 try:
@@ -82,15 +90,14 @@ def main() -> int:
         f"{arguments.rounds} rounds of {sum(TRIALS.values())} trials and 4 jobs, killed: {killed}; "
         f"{bad} with a broken ledger; {attempts} attempts at trials and retrainings; {seconds:.0f} s"
     )
-    if arguments.serve:
+    if kind is not Round:
         print(f"{answered} requests of clients were answered, the slowest after {longest:.1f} s")
     return 1 if bad else 0
 
 
 @contextmanager
-def _round(folder: Path, server: Server | None, serve: bool) -> Iterator[Round]:
+def _round(folder: Path, server: Server | None, kind: type[Round]) -> Iterator[Round]:
     """Give a round in a home and a database of its own."""
-    kind = ServedRound if serve else Round
     if server is None:
         yield kind(folder)
         return

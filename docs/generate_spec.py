@@ -246,6 +246,8 @@ _TYPES = {
     "Name": "text",
     "Pattern": "text",
     "Goal": "`maximize` or `minimize`",
+    "Lease": "duration",
+    "Scheduler": "`local` or `workers`",
     "EarlyStoppingRule": "`halving`, `median`, `promotion`, `data-promotion` or `off`",
     "Finalists": "`sample` or `full`",
     "Visibility": "`team` or `private`",

@@ -32,6 +32,7 @@ READS: dict[str, tuple[str, Any]] = {
     "evaluations": ("/experiments/e/evaluations", Page[types.Evaluation]),
     "finalists": ("/experiments/e/finalists", Page[types.Finalist]),
     "trained_models": ("/experiments/e/models", Page[types.TrainedModel]),
+    "workers": ("/experiments/e/workers", Page[types.Worker]),
     "trials": ("/experiments/e/trials?sort=-value&in.x=0..1&state=succeeded", types.TrialPage),
     "trial": (TRIAL, types.TrialDetails),
     "reports": (f"{TRIAL}/reports", Page[types.Report]),
@@ -110,7 +111,7 @@ OF_MODELS = {
     *("predict_upload_with_version", "export_version"),
 }
 OF_PEOPLE = {"add_user", "change_user", "sign_in_link", "create_token", "revoke_token"}
-OF_TRIALS = {"add_reports"}
+OF_WORKERS = {"add_reports", "suggest", "heartbeat", "add_log", "complete"}
 OF_SERVICE = {"healthz", "readyz", "figures"}
 
 
@@ -118,7 +119,7 @@ def test_every_route_is_tested(ran: TestClient) -> None:
     """A new route is a new line in one of the tables."""
     document = ran.get("http://testserver/openapi.json").json()
     operations = {one["operationId"] for item in document["paths"].values() for one in item.values()}
-    elsewhere = ELSEWHERE | OF_STORAGE | OF_MODELS | OF_NOTIFICATIONS | OF_PEOPLE | OF_TRIALS | OF_SERVICE
+    elsewhere = ELSEWHERE | OF_STORAGE | OF_MODELS | OF_NOTIFICATIONS | OF_PEOPLE | OF_WORKERS | OF_SERVICE
     assert operations == {*READS, *FILES, *COMMANDS} | elsewhere
 
 

@@ -15,11 +15,12 @@ from PIL import Image
 
 from tests.service.storage.archives import tar_of
 from tests.store.notified import CHANNEL, DELIVERY
+from tunewell.schedulers.leases import Board
 from tunewell.schedulers.records import make_folder
 from tunewell.service import data_views
 from tunewell.service.service import Service
 from tunewell.service.types import Caller
-from tunewell.spec.launch import AttemptKey, Report
+from tunewell.spec.launch import AttemptKey, Launch, Report
 from tunewell.spec.names import Visibility
 from tunewell.spec.states import Cause, ExperimentState, JobState, TrialState
 from tunewell.store.rows import AllowedHostRow, AttemptEnd, JobEnd, ModelRow, ModelVersionRow
@@ -39,7 +40,24 @@ DATASETS = ("pictures", "objects", "unseen", "lost", "ada/hidden")
 #: Names of the published models that `fill` makes.
 MODELS = ("signs", "odd", "m" * 100, "ada/hidden")
 #: Names of the searches that `fill` makes.
-NAMES = ("none", "few", "many", "running", "paused", "hostile", LONG, "ada/secret", "ada/shared")
+NAMES = ("none", "few", "many", "running", "paused", "hostile", "workers", "waiting", LONG, "ada/secret", "ada/shared")
+
+
+def for_workers(service: Service) -> None:
+    """Make a search with three workers, and one that no worker has asked yet."""
+    fields = {"scheduler": "workers", "command": None}
+    for name in ("workers", "waiting"):
+        service.create(spec(name, **fields))
+        begin(service, name)
+    service.home.claim("workers")
+    board = Board(service.home.experiment("workers"))
+    for number, worker in enumerate(("gpu-7", MARKUP, "w" * 200), start=1):
+        start_trial(service, "workers", number)
+        if number < 3:
+            row = service.store.trial("workers", number)
+            key = AttemptKey("workers", number, 1)
+            board.offer(Launch(key, service.home.place(key), row.identity or ""))
+        board.ask(worker)
 
 
 def spec(name: str, **fields: Any) -> dict[str, Any]:
@@ -81,6 +99,7 @@ def fill(service: Service) -> None:
     service.create(spec(LONG, command=["true"], **long))
     service.update(LONG, {"description": "x" * 500, "tags": ["t" * 40]})
     trials(service, LONG, 25, metric="m" * 100, detail="z" * 400)
+    for_workers(service)
     ada = service.as_caller(ADA)
     datasets(service, ada)
     channels(service)

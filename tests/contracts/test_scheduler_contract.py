@@ -11,6 +11,7 @@ import pytest
 
 from tests.schedulers import behaviours
 from tests.schedulers.bench import PATIENCE_SECONDS, Bench
+from tests.schedulers.workers import AttendedScheduler
 from tunewell.schedulers.contract import LOST
 from tunewell.schedulers.inline import InlineScheduler
 from tunewell.schedulers.local import LocalScheduler
@@ -21,7 +22,7 @@ from tunewell.spec.states import Cause
 MakeBench = Callable[[str], Bench]
 
 
-@pytest.fixture(params=["local", "inline"])
+@pytest.fixture(params=["local", "inline", "workers"])
 def make_bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MakeBench]:
     """One scheduler after the other."""
     benches: list[Bench] = []
@@ -29,6 +30,8 @@ def make_bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MakeB
     def make(behaviour: str) -> Bench:
         if request.param == "inline":
             scheduler: Any = InlineScheduler(getattr(behaviours, behaviour), "score")
+        elif request.param == "workers":
+            scheduler = AttendedScheduler(tmp_path, getattr(behaviours, behaviour))
         else:
             scheduler = LocalScheduler(cpus=2, gpus=())
         benches.append(Bench(tmp_path, scheduler))
@@ -36,6 +39,8 @@ def make_bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MakeB
             "entry": "tests.schedulers.behaviours:run",
             "preload": ("tests.schedulers.behaviours",),
             "environment": {"BEHAVIOUR": behaviour, "TUNEWELL_METRIC": "score", "TUNEWELL_FIDELITY": "0.5"},
+            # What is trained elsewhere takes nothing here.
+            "resources": Resources(cpus=0 if request.param == "workers" else 1),
         }
         return benches[-1]
 
@@ -127,7 +132,7 @@ def test_stopping_the_unknown(make_bench: MakeBench) -> None:
 def test_room(make_bench: MakeBench) -> None:
     """`free` goes from `slots` down to zero with each start, and back with each end."""
     bench = make_bench("report_three")
-    need = Resources(cpus=1)
+    need = bench.fields["resources"]
     slots = bench.scheduler.capacity().slots(need)
     assert slots >= 1
     started: list[Launch] = []
@@ -156,10 +161,10 @@ def test_capacity_adds_up(make_bench: MakeBench) -> None:
     (whole,) = bench.scheduler.capacity().nodes
     assert (whole.free_cpus, whole.free_memory_bytes) == (whole.cpus, whole.memory_bytes)
     assert whole.free_gpus == tuple(gpu.device for gpu in whole.gpus)
-    launch = bench.start(bench.launch(parameters={"x": 1.0}, resources=Resources(cpus=1)))
+    launch = bench.start(bench.launch(parameters={"x": 1.0}))
     (left,) = bench.scheduler.capacity().nodes
     assert (left.cpus, left.memory_bytes, left.gpus) == (whole.cpus, whole.memory_bytes, whole.gpus)
-    assert left.free_cpus == whole.cpus - 1
+    assert left.free_cpus == whole.cpus - launch.resources.cpus
     bench.finish(launch)
     assert bench.scheduler.capacity().nodes == (whole,)
 
@@ -168,16 +173,17 @@ def test_no_room(make_bench: MakeBench) -> None:
     """What is submitted beyond the room there is is refused, nothing else comes of it, and the others go on."""
     bench = make_bench("report_three")
     launches = [bench.launch(number=number, parameters={"x": 1.0}) for number in range(1, 9)]
-    slots = bench.scheduler.capacity().slots(Resources())
+    need = bench.fields["resources"]
+    slots = bench.scheduler.capacity().slots(need)
     for launch in launches:
         bench.start(launch)
-    assert bench.scheduler.capacity().free(Resources()) == 0
+    assert bench.scheduler.capacity().free(need) == 0
     for launch in launches[:slots]:
         bench.finish(launch)
     for launch in launches[slots:]:
         (refused,) = [event for event in bench.events if event.key == launch.key]
         assert isinstance(refused, Refused) and refused.reason
-    assert bench.scheduler.capacity().free(Resources()) == slots
+    assert bench.scheduler.capacity().free(need) == slots
 
 
 def test_stop_before_the_start(make_bench: MakeBench) -> None:
@@ -212,7 +218,8 @@ def test_reconciling_the_unknown(make_bench: MakeBench) -> None:
     assert [bench.finish(launch) for launch in launches] == [Exit(Cause.NODE_LOST, LOST)] * 3
     bench.poll()
     assert len(bench.events) == 3
-    assert bench.scheduler.capacity().free(Resources()) == bench.scheduler.capacity().slots(Resources())
+    need = bench.fields["resources"]
+    assert bench.scheduler.capacity().free(need) == bench.scheduler.capacity().slots(need)
     bench.events.clear()
     bench.scheduler.reconcile(launches[:1])
     assert bench.finish(launches[0]).cause is Cause.NODE_LOST

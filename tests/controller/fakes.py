@@ -39,6 +39,7 @@ class FakeScheduler:
     """Runs nothing; the test says what becomes of each attempt. Survives controllers, as processes do."""
 
     needs_folder = False
+    keeps_checkpoints = True
     host = "fake"
 
     def __init__(self, slots: int = 2) -> None:

@@ -31,6 +31,7 @@ from tunewell.service.notification_verbs import NotificationVerbs
 from tunewell.service.notifications.signing import new_secret, signed
 from tunewell.service.storage_verbs import StorageVerbs
 from tunewell.service.verbs import Verbs
+from tunewell.service.worker_verbs import WorkerVerbs
 
 DOCS = Path(__file__).parents[2] / "docs"
 #: Verbs that have no request, as they name paths of the machine, or whose request another verb has.
@@ -173,6 +174,13 @@ def test_data_sets(terminal: Terminal, tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(200)
+def test_workers(terminal: Terminal) -> None:
+    """Who follows `workers.md` has two searches trained, by the ready-made worker and by a program."""
+    for language, text in blocks("workers.md"):
+        terminal.run(language, text)
+
+
+@pytest.mark.timeout(200)
 def test_notifications(terminal: Terminal) -> None:
     """Who follows `notifications.md` is sent test messages, and a code by mail."""
     with receiving() as receiver, taking_mail() as box:
@@ -221,7 +229,7 @@ def test_models(terminal: Terminal, tmp_path: Path) -> None:
 
 
 #: Protocols of verbs that have a page of their own → that page.
-PAGES_OF_VERBS = {ModelVerbs: "models.md", NotificationVerbs: "notifications.md"}
+PAGES_OF_VERBS = {ModelVerbs: "models.md", NotificationVerbs: "notifications.md", WorkerVerbs: "workers.md"}
 
 
 def verbs_of(*protocols: type) -> set[str]:

@@ -443,3 +443,16 @@ def test_oom_killer(bench: Bench) -> None:
     finally:
         wait_until(lambda: not (group / "cgroup.procs").read_text())
         group.rmdir()
+
+
+def test_an_attempt_ends_with_the_process_that_it_is_tied_to(bench: Bench) -> None:
+    """A program whose worker is killed does not train on for nobody."""
+    with subprocess.Popen(["sleep", "1000"]) as owner:
+        tie = (owner.pid, processes.identity(owner.pid) or "")
+        launch = bench.start(bench.launch(command=["sleep", "1000"], ends_with=tie))
+        bench.supervisor_of(launch)
+        assert bench.exit_of(launch) is None
+        owner.kill()
+    exit_ = bench.finish(launch)
+    assert exit_.cause is Cause.NODE_LOST and "is gone" in exit_.detail
+    assert processes_of(launch.folder) == []

@@ -47,7 +47,17 @@ STEPS = 27
 #: Longest wait for a process to be there, and for all work of a long-lived controller to end.
 PATIENCE_SECONDS, END_SECONDS = 60.0, 300.0
 Victim = Literal[
-    "controller", "fork_server", "supervisor", "trial", "server", "connection", "pause", "launcher", "worker"
+    "controller",
+    "fork_server",
+    "supervisor",
+    "trial",
+    "server",
+    "connection",
+    "pause",
+    "launcher",
+    "worker",
+    "client",
+    "sleeper",
 ]
 #: A trial is the process of a trial or of a job, a supervisor that of either.
 VICTIMS: tuple[Victim, ...] = ("controller", "fork_server", "supervisor", "trial")
@@ -68,7 +78,8 @@ job, attempt = os.environ.get("TUNEWELL_JOB"), int(os.environ["TUNEWELL_ATTEMPT"
 work = ["job", int(job)] if job else [os.environ["TUNEWELL_EXPERIMENT"], int(os.environ["TUNEWELL_TRIAL"])]
 
 def note(kind, **facts):
-    line = json.dumps({"kind": kind, "work": work, "attempt": attempt, **facts}) + "\\n"
+    worker = os.environ.get("WORKER")
+    line = json.dumps({"kind": kind, "work": work, "attempt": attempt, "worker": worker, **facts}) + "\\n"
     descriptor = os.open(book, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.write(descriptor, line.encode())
     os.close(descriptor)
@@ -378,7 +389,7 @@ class Round:
                 wrong += [f"{search}: {problem}" for problem in _check_search(service, search, lines)]
             wrong += _check_jobs(service, lines)
             wrong += _check_results(service)
-            wrong += _check_locks(service)
+            wrong += check_locks(service)
         wrong += [f"process {process} is left over" for process in leftovers(self.home)]
         wrong += [f"{claim.folder} still holds a claim" for claim in Claims(Home(self.home).claims).held()]
         if (self.home / "set-aside").exists():
@@ -437,19 +448,21 @@ def _check_search(service: Service, search: str, lines: Sequence[Mapping[str, An
         yield "no trial goes on from another one"
     for trial in trials:
         own = [line for line in lines if line["work"] == [search, trial["number"]]]
-        yield from (f"trial {trial['number']}: {problem}" for problem in _check_trial(search, trial, own, trials))
+        yield from (f"trial {trial['number']}: {problem}" for problem in check_trial(search, trial, own, trials))
     best = max(trial["value"] or 0 for trial in trials if trial["fidelity"] == 1)
     found = service.result(search).best
     if found is None or found.value != best:
         yield f"best is {found}, recorded is {best}"
 
 
-def _check_trial(
+def check_trial(
     search: str,
     trial: Mapping[str, Any],
     lines: Sequence[Mapping[str, Any]],
     trials: Sequence[Mapping[str, Any]],
+    with_book: bool = True,
 ) -> Iterator[str]:
+    """Yield what is wrong with a trial; `with_book`: each of its steps must have been done once."""
     legs, parent = _legs(trial, trials), trial["resume_from"]
     last = legs[-1].last
     if trial["state"] != "succeeded":
@@ -464,6 +477,8 @@ def _check_trial(
         yield f"its reports are not what was computed: {reports}"
     if search == LEDGER and parent and trials[parent - 1]["parameters"] != trial["parameters"]:
         yield f"it goes on from trial {parent}, which has other parameters"
+    if not with_book:
+        return
     at_start = legs[-2].last if parent else 0
     owners = {step: [search, trial["number"] if step > at_start else parent] for step in range(1, last + 1)}
     yield from _check_book(lines, legs, at_start, owners)
@@ -535,7 +550,8 @@ def _check_results(service: Service) -> Iterator[str]:
                     yield f"{search}: {row.file} is not what is on record"
 
 
-def _check_locks(service: Service) -> Iterator[str]:
+def check_locks(service: Service) -> Iterator[str]:
+    """Yield that a lock is still held, if one is."""
     with suppress(ConflictError):
         for search in TRIALS:
             with service.home.lock(search):

@@ -11,6 +11,7 @@ import pytest
 from tests.postgres import running_server
 from tests.system.ledger import VICTIMS, Round
 from tests.system.served_ledger import ServedRound
+from tests.system.workers_ledger import WORKER_VICTIMS, WorkersRound
 
 
 @pytest.mark.timeout(400)
@@ -68,3 +69,13 @@ def test_kills_of_a_service_lose_nothing(tmp_path: Path) -> None:
     one.run(random.Random(1), kills=len(one.victims))
     assert one.check({}) == []
     assert set(one.kills) == set(one.victims)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_kills_of_workers_lose_nothing(tmp_path: Path) -> None:
+    """Workers elsewhere are killed, or sleep until others have their trials, while their service is hit as well."""
+    one = WorkersRound(tmp_path)
+    one.run(random.Random(1), kills=len(WORKER_VICTIMS))
+    assert one.check({}) == []
+    assert set(one.kills) == set(WORKER_VICTIMS)

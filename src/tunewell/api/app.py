@@ -14,6 +14,7 @@ from tunewell.api.lanes import Lanes
 from tunewell.api.logs import Looks
 from tunewell.api.routes import ROUTERS
 from tunewell.api.settings import BASE, Settings
+from tunewell.api.suggesting import Lines
 from tunewell.api.watching import Watcher
 from tunewell.service.service import Service
 
@@ -46,6 +47,7 @@ def make_app(service: Service, settings: Settings) -> Api:
     app.state.watcher = Watcher(service, settings.look_seconds)
     app.state.lanes = Lanes()
     app.state.looks = Looks()
+    app.state.lines = Lines(service)
     for router in ROUTERS:
         app.include_router(router, prefix=BASE, dependencies=[Depends(check_parameters)])
     app.include_router(health.router)

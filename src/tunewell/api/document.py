@@ -40,6 +40,7 @@ _TAGS = {
     "experiments": "Submitting, listing, reading and changing experiments.",
     "steering": "What a search is told while it goes on, and what can be had done before and after it.",
     "trials": "What became of each trial, what it reported, printed and left.",
+    "workers": "Trials that are trained elsewhere: asking for them, and telling what comes of them.",
     "results": "The best trials, reports, charts, exports and models.",
     "jobs": "Work on record that is no trial.",
     "before a search": "Checks of data, and trials that were made elsewhere.",

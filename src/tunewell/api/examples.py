@@ -121,6 +121,17 @@ _ATTEMPT: dict[str, Any] = {
     "start": _MOMENT,
     "end": _LATER,
 }
+_SUGGESTED = {
+    "experiment": "ada/signs",
+    "number": 7,
+    "attempt": 1,
+    "parameters": _PARAMETERS,
+    "fidelity": 1.0,
+    "sampling": 1.0,
+    "resume_from": None,
+    "lease_seconds": 60.0,
+    "credential": f"twa_{43 * 'x'}.1.7.ada/signs",
+}
 _RESULT_OF_TRIAL = {"number": 7, "parameters": _PARAMETERS, "value": 0.943, "origin": "bayesian"}
 _RESULT: dict[str, Any] = {
     "experiment": "ada/signs",
@@ -477,6 +488,11 @@ EXAMPLES: dict[str, Any] = {
         "ended": [_TRIAL],
         "latest": {"8": {"step": 4, "value": 0.902}},
     },
+    "Suggestion": {"kind": "trial", "detail": "", "trial": _SUGGESTED},
+    "SuggestedTrial": _SUGGESTED,
+    "Heard": {"should_stop": False},
+    "LogTaken": {"size_bytes": 5120, "should_stop": False},
+    "Worker": {"name": "gpu-7", "trial": 7, "attempt": 1, "heard_at": _LATER},
     "Submission": {"name": "ada/signs", "kind": "new"},
     "Taken": {"reports": 2, "should_stop": False},
     "Task": {
@@ -497,6 +513,7 @@ EXAMPLES: dict[str, Any] = {
         "attempt_list": [_ATTEMPT],
         "lineage": [7],
         "log": f"{_FOLDER}/trials/7/1/output.log",
+        "worker": None,
     },
     "TrialResult": _RESULT_OF_TRIAL,
     "Upload": {

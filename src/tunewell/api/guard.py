@@ -46,7 +46,9 @@ from tunewell.spec.secrets import hide_tokens
 log = logging.getLogger(__name__)
 
 #: Where the credential of an attempt is good, for a POST: where its own trial reports.
-_OF_ATTEMPTS = re.compile(r"/api/v1/experiments/(?P<name>[^/]+)/trials/(?P<number>[0-9]+)/(reports|heartbeat|complete)")
+_OF_ATTEMPTS = re.compile(
+    r"/api/v1/experiments/(?P<name>[^/]+)/trials/(?P<number>[0-9]+)/(reports|heartbeat|log|complete)"
+)
 _ATTEMPT_PREFIX = "twa_"
 #: Headers of every answer that has none of its own of that name.
 _HEADERS = {

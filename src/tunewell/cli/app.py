@@ -23,6 +23,7 @@ from tunewell.cli import (
     serve,
     steer,
     users,
+    work,
 )
 from tunewell.service.following import JobFailed
 from tunewell.spec.errors import UserError
@@ -59,6 +60,7 @@ app.command("usage")(resources.usage)
 app.command("jobs")(inspect.jobs)
 app.command("controller")(search.controller)
 app.command("serve")(serve.serve)
+app.command("worker")(work.worker)
 app.command("login")(login.login)
 app.command("logout")(login.logout)
 app.command("export")(inspect.export)

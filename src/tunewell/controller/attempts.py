@@ -29,7 +29,7 @@ def build_launch(
 ) -> Launch:
     """Return the launch of attempt `number` at a suggestion, in `folder`. The same arguments give the same launch."""
     key = AttemptKey(spec.name, suggestion.number, number)
-    attempt = PlannedAttempt(key, folder, suggestion.parameters, *_shares(spec, suggestion))
+    attempt = PlannedAttempt(key, folder, suggestion.parameters, *shares(spec, suggestion))
     program = task.program(spec, experiment_folder, attempt)
     return Launch(
         key=key,
@@ -39,7 +39,7 @@ def build_launch(
         entry=program.entry,
         preload=program.preload,
         environment={
-            **_environment(spec, attempt),
+            **attempt_environment(spec, attempt),
             **program.environment,
             **spec.environment,
         },
@@ -47,7 +47,7 @@ def build_launch(
         working_directory=program.working_directory,
         parameters=suggestion.parameters,
         resources=resources,
-        limits=_limits(spec),
+        limits=limits_of(spec),
         metric_pattern=program.metric_pattern,
         metric=spec.objective.metric,
     )
@@ -88,14 +88,15 @@ def holds_checkpoint(folder: Path) -> bool:
     return folder.is_dir() and any(folder.iterdir())
 
 
-def _shares(spec: ExperimentSpec, suggestion: Suggestion) -> tuple[float, float]:
+def shares(spec: ExperimentSpec, suggestion: Suggestion) -> tuple[float, float]:
     """Return the shares of the full training, and of the data, that a suggestion stands for."""
     if spec.early_stopping == "data-promotion":
         return 1.0, spec.sampling * suggestion.fidelity
     return suggestion.fidelity, spec.sampling
 
 
-def _environment(spec: ExperimentSpec, attempt: PlannedAttempt) -> Mapping[str, str]:
+def attempt_environment(spec: ExperimentSpec, attempt: PlannedAttempt) -> Mapping[str, str]:
+    """Return the environment variables that tell a program what its attempt is."""
     objective = spec.objective
     environment = {
         "TUNEWELL_METRIC": objective.metric,
@@ -109,7 +110,8 @@ def _environment(spec: ExperimentSpec, attempt: PlannedAttempt) -> Mapping[str, 
     return environment
 
 
-def _limits(spec: ExperimentSpec) -> Limits:
+def limits_of(spec: ExperimentSpec) -> Limits:
+    """Return what each attempt has to keep to."""
     wall, silence = spec.max_trial_duration, spec.max_trial_silence
     return Limits(
         wall_seconds=wall.total_seconds() if wall else None,

@@ -24,12 +24,14 @@ from tunewell.controller.room import Room, Turn, Turns
 from tunewell.controller.surroundings import Ownership, Place, Surroundings
 from tunewell.home.home import LOCK_SECONDS
 from tunewell.schedulers.contract import Scheduler
+from tunewell.schedulers.workers import WorkersScheduler
 from tunewell.spec.errors import ConflictError, TermOver, UserError
-from tunewell.spec.experiment import needs_its_program
+from tunewell.spec.experiment import needs_its_program, parse_spec
 from tunewell.spec.launch import AttemptKey, Event, Resources
 from tunewell.spec.quota import Quota, month_of, parse_quota
+from tunewell.spec.rules import WORKERS
 from tunewell.spec.states import ExperimentState, JobState, TrialState
-from tunewell.spec.waits import Reason, recorded_reason
+from tunewell.spec.waits import NO_ROOM, NO_WORKERS, Reason, recorded_reason
 from tunewell.store.errors import Moved, StoreError
 from tunewell.store.rows import ExperimentRow, JobRow, RequestRow, UsageRow, UserRow
 from tunewell.trial import files
@@ -87,8 +89,8 @@ class _Line:
     turns: Turns[Run]
 
 
-def _new_line(scheduler: Scheduler, ledger: Ledger) -> _Line:
-    return _Line(Place(scheduler, Room(scheduler), ledger), Turns(ledger))
+def _new_line(scheduler: Scheduler, ledger: Ledger, no_room: Reason = NO_ROOM) -> _Line:
+    return _Line(Place(scheduler, Room(scheduler), ledger, no_room), Turns(ledger))
 
 
 class Controller:
@@ -113,6 +115,8 @@ class Controller:
         self._ledger = Ledger(scheduler.capacity())
         self._line = _new_line(scheduler, self._ledger)
         self._inline = _new_line(inline, self._ledger) if inline is not None else None
+        #: The experiments that workers train have a scheduler each: their workers are nobody else's.
+        self._workers: dict[str, _Line] = {}
         self._experiments: dict[str, ExperimentRun] = {}
         self._jobs: dict[int, JobRun] = {}
         #: Those that something has happened to in this step, and those that may have something to start.
@@ -157,13 +161,15 @@ class Controller:
         lock = ExitStack()
         lease = lock.enter_context(self.home.lock(name, patience))
         with lock:
-            place = (self._inline or self._line).place
-            self._check_hosts(f"experiment '{name}'", lambda: self.store.hosts(name), place.scheduler)
+            line = self._line_of(self.store.experiment(name))
+            self._check_hosts(f"experiment '{name}'", lambda: self.store.hosts(name), line.place.scheduler)
             with self.store.transaction() as tx:
                 term = tx.take_over(name)
             row, requests = self.store.experiment(name), self.store.requests(name)
-            run = ExperimentRun(self._surroundings, place, Ownership(term, lease, lock.pop_all()), row, requests)
+            run = ExperimentRun(self._surroundings, line.place, Ownership(term, lease, lock.pop_all()), row, requests)
         self._experiments[name] = run
+        if run.is_for_workers:
+            self._workers[name] = line
         self._seen_at.pop(name, None)
         self._guarded(run, run.begin)
 
@@ -275,6 +281,7 @@ class Controller:
             run.close()
         self._experiments.clear()
         self._jobs.clear()
+        self._workers.clear()
 
     def step(self, timeout: float = 0.1) -> None:
         """Do one round: events, work, decisions, one transaction, effects. Waits at most `timeout` seconds."""
@@ -299,8 +306,16 @@ class Controller:
 
     def _lines(self) -> list[_Line]:
         if self._inline is None:
-            return [self._line]
+            return [self._line, *self._workers.values()]
         return [self._inline, self._line] if self._jobs else [self._inline]
+
+    def _line_of(self, row: ExperimentRow) -> _Line:
+        """Return the line of an experiment that is about to be taken over: a new one for its own workers."""
+        if row.spec.get("scheduler") != WORKERS:
+            return self._inline or self._line
+        lease = parse_spec(row.spec).worker_lease.total_seconds()
+        scheduler = WorkersScheduler(self.home.experiment(row.name), lease_seconds=lease)
+        return _new_line(scheduler, self._ledger, NO_WORKERS)
 
     def _guarded(self, run: Run, call: Callable[[], object]) -> None:
         """Make a call for one experiment or job, whose failure is its own."""
@@ -703,6 +718,8 @@ class Controller:
             line.turns.drop(run)
         if isinstance(run, ExperimentRun):
             del self._experiments[run.name]
+            if run.name in self._workers:
+                self._workers.pop(run.name).place.scheduler.close()
         else:
             del self._jobs[run.id]
 

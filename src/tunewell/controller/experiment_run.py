@@ -23,6 +23,7 @@ from tunewell.spec.errors import UserError, count
 from tunewell.spec.experiment import parse_spec
 from tunewell.spec.launch import AttemptKey, Event, Launch, Resources, WorkKey
 from tunewell.spec.names import CONTROLLER
+from tunewell.spec.rules import WORKERS
 from tunewell.spec.states import EXPERIMENT_TRANSITIONS, OPEN_JOB_STATES, ExperimentState, JobState, TrialState
 from tunewell.spec.waits import PAUSING, Reason
 from tunewell.store.dialect import StoreError
@@ -108,6 +109,11 @@ class ExperimentRun:
     def id(self) -> int:
         """Id of the experiment."""
         return self._row.id
+
+    @property
+    def is_for_workers(self) -> bool:
+        """Whether its trials are trained by workers, which ask for them."""
+        return bool(self._row.spec.get("scheduler") == WORKERS)
 
     @property
     def name(self) -> str:

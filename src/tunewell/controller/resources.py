@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from tunewell.spec.capacity import Capacity
+from tunewell.spec.capacity import NO_LIMIT, Capacity
 from tunewell.spec.errors import SpecError, count
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.launch import Resources
+from tunewell.spec.rules import WORKERS
 from tunewell.tuners.contract import Tuner
 
 
@@ -13,10 +14,13 @@ def plan_resources(spec: ExperimentSpec, capacity: Capacity) -> Resources:
     """Return what each trial of an experiment gets of these machines.
 
     GPUs: one a trial where there are any. Cores: all, divided among the trials that run at once. Memory: its limit.
+    What workers train elsewhere gets nothing.
 
     Raises:
         SpecError: the spec asks for more than there is.
     """
+    if spec.scheduler == WORKERS:
+        return Resources(cpus=0)
     cores, wanted, memory = max(1, capacity.cpus), spec.resources.cpus, spec.resources.memory
     found = capacity.slots(Resources(cpus=1, gpus=1))
     gpus = spec.resources.gpus if spec.resources.gpus is not None else min(found, 1)
@@ -47,11 +51,15 @@ def concurrency(spec: ExperimentSpec, resources: Resources, capacity: Capacity, 
 def explain_concurrency(spec: ExperimentSpec, resources: Resources, capacity: Capacity, tuner: Tuner) -> str:
     """Return a sentence on how many trials run at once, and what bounds them."""
     slots, asked, useful = capacity.slots(resources), most_at_once(spec, resources.gpus), tuner.concurrency()
+    if spec.scheduler == WORKERS:
+        slots = NO_LIMIT
     if asked is not None and asked <= min(slots, useful or asked):
         limit = "max_concurrency" if asked == spec.max_concurrency else "max_gpus"
         return f"At most {count(asked, 'trial')} at once, as {limit} says."
     if useful is not None and useful <= slots:
         return f"At most {count(useful, 'trial')} at once: {tuner.name} learns from these before it proposes more."
+    if spec.scheduler == WORKERS:
+        return "As many trials at once as workers ask for."
     bound = _bound(resources, capacity)
     if bound:
         return f"At most {count(slots, 'trial')} at once: {bound}."

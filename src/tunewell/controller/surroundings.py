@@ -54,10 +54,12 @@ class Place:
     scheduler: Scheduler
     room: Room
     ledger: Ledger
+    #: Why something waits that finds no room here.
+    no_room: Reason = NO_ROOM
 
     def refusal(self, party: Party, needs: Resources) -> Reason | None:
         """Return why an attempt can't be started now; None: it can. Others leave it the room that it waits for."""
-        return self.ledger.refusal(party, needs) or (None if self.room.has(needs) else NO_ROOM)
+        return self.ledger.refusal(party, needs) or (None if self.room.has(needs) else self.no_room)
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,7 +182,10 @@ class TrialManager:
             return Turn.NOTHING
         self.waits_for = self._refusal(self.setting.resources)
         if self.waits_for is not None:
-            return Turn.NO_ROOM if self.waits_for.code == "no_room" else Turn.LIMITED
+            code = self.waits_for.code
+            if code == "workers" and self.attempts:  # all that have asked are at work
+                self.waits_for = None
+            return Turn.NO_ROOM if code == "no_room" else Turn.LIMITED
         if self._next_waiting() is None:
             self.tuner.ask(self._on_answer)
         trial = self._next_waiting()  # a tuner that costs nothing has answered already
@@ -293,6 +296,8 @@ class TrialManager:
     def _staged(self, launch: Launch, suggestion: Suggestion) -> Staged | OSError:
         try:
             s = self.setting
+            if not s.scheduler.keeps_checkpoints:
+                suggestion = replace(suggestion, resume_from=None)
             return stage(s.home, s.attempts, partial(s.has_attempt, suggestion.number), launch, suggestion)
         except OSError as error:
             return error

@@ -66,6 +66,8 @@ def subject_text(experiment: Experiment, joint: str) -> str:
     spec = experiment.spec
     if spec.get("task"):
         return joint.format(task=spec["task"], network=spec["network"])
+    if spec.get("scheduler") == "workers":
+        return "what its workers train"
     return spec.get("function") or shortened(" ".join(" ".join(spec.get("command") or ()).split()), _COMMAND_LENGTH)
 
 

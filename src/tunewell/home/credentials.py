@@ -1,7 +1,7 @@
 """The credential of an attempt: what its program proves itself by where it reports over the network.
 
 It is derived from the home's secret and the attempt's random identity, so nothing is stored. Good for that attempt
-alone, it proves nothing more once that has ended; see `tunewell.service.credentials`.
+alone, it is good for nothing more once that has ended; see `tunewell.service.credentials`.
 """
 
 from __future__ import annotations

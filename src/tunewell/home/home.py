@@ -20,6 +20,7 @@
         identity.json                    which experiment it belongs to, and of which database
         controller.lock                  held by the one controller that runs the experiment
         trials/NUMBER/ATTEMPT/           one attempt: identity.json, parameters.json, reports.jsonl, output.log, …
+        workers/                         offers to workers elsewhere, and what they have taken
       jobs/ID/ATTEMPT/                   one attempt at a job: an evaluation, a retraining, …
       set-aside/NUMBER/experiments/…     what was found where something of another identity belongs
 

@@ -200,6 +200,8 @@ def describe_subject(view: ExperimentView) -> str:
         return " · ".join(str(part) for part in (spec["task"], spec.get("network")) if part)
     if spec.get("command"):
         return " ".join(str(word) for word in spec["command"])
+    if spec.get("scheduler") == "workers":
+        return "what its workers train"
     return f"Python function {spec['function']}" if spec.get("function") else NOTHING
 
 

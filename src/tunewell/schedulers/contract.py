@@ -17,7 +17,8 @@ LOST = "It was running when the controller ended, and did not live on."
 class Scheduler(Protocol):
     """Starts attempts at trials and jobs and manages their lives.
 
-    One controller thread calls it, and all experiments and jobs of the controller share it. Nothing here waits for
+    One controller thread calls it, and all experiments and jobs of the controller share it, unless it is one
+    experiment's own. Nothing here waits for
     an attempt, or for a machine: every answer is an event, which may come seconds later. The scheduler keeps nothing
     that can't be found again: an attempt's folder says all about it.
 
@@ -27,6 +28,9 @@ class Scheduler(Protocol):
 
     #: Whether attempts live in folders, which must exist, with `parameters.json`, before `submit`.
     needs_folder: bool
+
+    #: Whether what an attempt goes on from must lie in its folder; else whoever trains it sees to that.
+    keeps_checkpoints: bool
 
     #: The machine that its attempts are bound to: only a scheduler there can take them over. Empty: to none.
     host: str

@@ -42,6 +42,7 @@ class InlineScheduler:
     """
 
     needs_folder = False
+    keeps_checkpoints = False
     host = ""
 
     def __init__(self, function: Callable[..., Any], metric: str) -> None:
@@ -124,7 +125,7 @@ class InlineScheduler:
             stopped = True
         except BaseException as error:
             self.calling = False
-            cause, detail = _explain(error)
+            cause, detail = explain(error)
             if cause is not None and self._sink_error is None:
                 trial.leave_traceback()
         return Exit(cause, detail, stopped=stopped)
@@ -227,7 +228,7 @@ class InlineTrial(Trial):
         self._deliver(Reported(self.key, Report(step, metrics, time.time())))
 
 
-def _explain(error: BaseException) -> tuple[Cause | None, str]:
+def explain(error: BaseException) -> tuple[Cause | None, str]:
     """Return cause and detail of an exception that a function raised."""
     if isinstance(error, Failed) and error.cause in CAUSES:
         return Cause(error.cause), shorten(_text(error.detail))

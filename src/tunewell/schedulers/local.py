@@ -61,6 +61,7 @@ class LocalScheduler:
     """Starts attempts on this machine's cores and GPUs. See `tunewell.schedulers.contract.Scheduler`."""
 
     needs_folder = True
+    keeps_checkpoints = True
 
     def __init__(
         self,

@@ -105,6 +105,7 @@ def read_launch(folder: Path) -> Launch | None:
         limits=Limits(**content["limits"]),
         metric_pattern=content["metric_pattern"],
         metric=content["metric"],
+        ends_with=tuple(content["ends_with"]) if content["ends_with"] is not None else None,
     )
 
 
@@ -147,9 +148,15 @@ def read_stop(folder: Path) -> float | None:
     return float(record.get("grace_seconds", 0.0)) if record is not None else None
 
 
-def write_exit(folder: Path, exit_: Exit) -> None:
-    """Write exit.json so that it outlives a power failure; raise OSError."""
-    files.write_json(folder / EXIT, asdict(exit_), durable=True)
+def write_exit(folder: Path, exit_: Exit, mark: str = "") -> None:
+    """Write exit.json so that it outlives a power failure, perhaps with a mark of whoever does; raise OSError."""
+    files.write_json(folder / EXIT, {**asdict(exit_), "mark": mark}, durable=True)
+
+
+def mark_of_exit(folder: Path) -> str | None:
+    """Return the mark with which the end of the attempt in `folder` was written; None if it has not ended."""
+    record = files.read_json(folder / EXIT)
+    return None if record is None else str(record.get("mark", ""))
 
 
 def read_exit(folder: Path) -> Exit | None:
@@ -158,7 +165,8 @@ def read_exit(folder: Path) -> Exit | None:
     if record is None:
         return None
     cause = Cause(record["cause"]) if record["cause"] else None
-    return Exit(**{**record, "cause": cause, "notes": tuple(record["notes"])})
+    known = {name: value for name, value in record.items() if name != "mark"}
+    return Exit(**{**known, "cause": cause, "notes": tuple(record["notes"])})
 
 
 def not_started(error: OSError) -> Exit:

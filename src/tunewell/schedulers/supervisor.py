@@ -75,6 +75,7 @@ class Supervisor:
         self.limits = launch.limits
         self._output = Output(self.folder, launch.metric_pattern, launch.metric)
         self._wake = _Wake()
+        self._leash = records.Process(*launch.ends_with) if launch.ends_with is not None else None
         self._trial = 0
         self._status: int | None = None
         self._ending: Ending | None = None
@@ -162,6 +163,9 @@ class Supervisor:
         elif told_to_end:
             detail = "its supervisor was ended by SIGTERM"
             self._end(Ending(Cause.KILLED, detail), now, self.limits.grace_seconds)
+        elif self._leash is not None and not processes.is_running(self._leash):
+            detail = "the process that had started it is gone"
+            self._end(Ending(Cause.NODE_LOST, detail), now, self.limits.grace_seconds)
 
     def _make_up_for_a_full_disk(self, now: float) -> None:
         """Leave the time in which the trial may have to wait for room on the disk out of what its limits count."""

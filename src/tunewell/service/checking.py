@@ -9,7 +9,7 @@ from tunewell.schedulers.hardware import machine
 from tunewell.spec.errors import UserError
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.problems import Problems
-from tunewell.spec.rules import KINDS
+from tunewell.spec.rules import KINDS, WORKERS
 from tunewell.spec.space import SearchSpace
 from tunewell.tasks.catalogue import names_one_task, task_for
 from tunewell.tasks.contract import Task
@@ -19,11 +19,13 @@ _SEARCHED = {
     "task": ("parameters", "data", "network", "weights"),
     "command": ("parameters",),
     "function": ("parameters",),
+    WORKERS: ("parameters",),
 }
 _LOOKED_AT = {
     "task": ("data", "weights"),
     "command": ("command", "working_directory", "environment", "parameters"),
     "function": ("parameters",),
+    WORKERS: ("command", "parameters"),
 }
 
 
@@ -53,7 +55,8 @@ def trained_task(
     spec: ExperimentSpec, function: Callable[..., Any] | None, problems: Problems, known: Task | None
 ) -> Task | None:
     """Return the task, which is `known` if it has completed the spec; None if what says so is wrong."""
-    return None if problems.concern(*KINDS) else known or task_for(spec, function)
+    kinds = KINDS if spec.scheduler != WORKERS else ()
+    return None if problems.concern(*kinds, "scheduler") else known or task_for(spec, function)
 
 
 def searched_space(task: Task, spec: ExperimentSpec, problems: Problems) -> SearchSpace | None:
@@ -84,7 +87,7 @@ def findings_of(task: Task, spec: ExperimentSpec, problems: Problems) -> list[st
 
 
 def _kind(spec: ExperimentSpec) -> str:
-    return next(kind for kind in KINDS if getattr(spec, kind))
+    return WORKERS if spec.scheduler == WORKERS else next(kind for kind in KINDS if getattr(spec, kind))
 
 
 def _apart_from(errors: Iterable[UserError], declarations: Mapping[str, Any]) -> dict[str, Any]:

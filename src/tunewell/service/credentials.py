@@ -1,4 +1,4 @@
-"""Whose credential it is: the attempt's that runs, or nobody's."""
+"""Whose credential it is: an attempt's, or nobody's."""
 
 from __future__ import annotations
 
@@ -29,15 +29,27 @@ def issue(store: Store, home: Home, key: AttemptKey) -> str:
 
 
 def verify(store: Store, home: Home, credential: str) -> AttemptKey | None:
-    """Return the attempt whose credential it is; None: nobody's, or the attempt's that has ended."""
+    """Return the attempt whose credential it is, which may have ended; None: nobody's."""
     found = _SHAPE.fullmatch(credential)
     if found is None or not is_name(found["name"]):
         return None
     key = AttemptKey(found["name"], int(found["trial"]), int(found["attempt"]))
-    identity = _running(store, key)
+    identity = _running(store, key) or _ended(store, key)
     if identity is None or not hmac.compare_digest(derive(home, key, identity).encode(), credential.encode()):
         return None
     return key
+
+
+def _ended(store: Store, key: AttemptKey) -> str | None:
+    """Return the identity of an attempt that is on record, and of an experiment that is there."""
+    access = store.find_access(key.experiment)
+    if access is None or access.deleted_at is not None:
+        return None
+    try:
+        attempts = store.attempts(key.experiment, key.trial)
+    except NotFoundError:
+        return None
+    return next((one.identity for one in attempts if one.attempt == key.attempt), None)
 
 
 def _running(store: Store, key: AttemptKey) -> str | None:

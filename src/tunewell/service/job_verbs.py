@@ -16,6 +16,7 @@ from tunewell.service.types import Caller, Job, JobKind, JsonObject
 from tunewell.service.warm_start import with_space
 from tunewell.spec.errors import ArgumentError, ConflictError
 from tunewell.spec.names import MODEL
+from tunewell.spec.rules import WORKERS
 from tunewell.spec.secrets import passwords
 from tunewell.spec.states import JobState
 from tunewell.store.rows import JobEnd, JobRow
@@ -86,6 +87,7 @@ def check_data(desk: Desk, spec: Mapping[str, Any]) -> Job:
 
 def probe(desk: Desk, name: str) -> Job:
     """Ask for a first look at what a trial costs."""
+    _check_trains_here(desk, name)
     return desk.order("probe", "probe", name, {})
 
 
@@ -105,6 +107,7 @@ def import_in_background(
 
 def train_finalists(desk: Desk, name: str) -> Job:
     """Ask for the training of the best trials of a search on a sample on all data."""
+    _check_trains_here(desk, name)
     return desk.order("train_finalists", "finalists", name, {})
 
 
@@ -115,6 +118,7 @@ def evaluate(desk: Desk, name: str) -> Job:
 
 def retrain(desk: Desk, name: str, trial: int | None, output: Path | None) -> Job:
     """Ask for a training on all data; the trial that is the best now stays the one that is meant."""
+    _check_trains_here(desk, name)
     arguments = {"trial": trial, "output": str(output.absolute()) if output else None}
 
     def settled() -> JsonObject:
@@ -168,6 +172,16 @@ def retry(desk: Desk, id: int) -> Job:
         tx.retry_job(id)
 
     return desk.command("retry_job", id, act)
+
+
+def _check_trains_here(desk: Desk, name: str) -> None:
+    """Raise `ConflictError` for a search whose trainings are done elsewhere, by workers."""
+    if desk.store.experiment(name).spec.get("scheduler") == WORKERS:
+        raise ConflictError(
+            f"the trials of '{name}' are trained by workers, and nothing of it can be trained here",
+            remedy="Train with the parameters of the best trial where the workers are",
+            kind="trained-by-workers",
+        )
 
 
 def _experiment_of(desk: Desk, model: str) -> str | None:

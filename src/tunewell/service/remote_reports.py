@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tunewell.home.home import Home
-from tunewell.schedulers.records import identity_of, read_exit
+from tunewell.schedulers import leases
+from tunewell.schedulers.records import identity_of
 from tunewell.service.types import GivenReport, Taken
 from tunewell.service.verbs import MOST
 from tunewell.spec.errors import ConflictError, DataError, SpecError
@@ -38,14 +39,18 @@ def take(store: Store, home: Home, key: AttemptKey, reports: Sequence[GivenRepor
     data = _lines(reports, marked)
     if len(data) > _MOST_BYTES:
         raise SpecError("reports", f"they have {len(data):,} bytes", f"Send {_MOST_BYTES:,} at once at most")
-    folder = _running(store, home, key)
+    folder = running_folder(store, home, key)
     try:
-        files.append_durably(folder, data, marked.encode())
+        with leases.living(folder) as descriptor:
+            if descriptor is None:
+                raise over(key)
+            files.append_durably(descriptor, folder, data, marked.encode())
     except OSError as error:
         raise DataError(f"the reports can't be written ({error.strerror})", field=str(folder)) from None
     # An attempt has all its reports read after its end was written: what was there before that is not lost.
-    if read_exit(folder) is not None:
-        raise _over(key)
+    if leases.has_ended(folder):
+        raise over(key)
+    leases.touch(folder)
     return Taken(reports=len(reports), should_stop=(folder / files.STOP).exists())
 
 
@@ -62,17 +67,18 @@ def _lines(reports: Sequence[GivenReport], mark: str) -> bytes:
     return b"".join([*lines, files.report_line(last.step, last.metrics, dated, **more)])
 
 
-def _running(store: Store, home: Home, key: AttemptKey) -> Path:
-    """Return the folder of an attempt that runs."""
+def running_folder(store: Store, home: Home, key: AttemptKey) -> Path:
+    """Return the folder of an attempt that runs; raise `ConflictError` if it does not."""
     row = store.trial(key.experiment, key.trial)
     if row.state is not TrialState.RUNNING or row.attempt != key.attempt:
-        raise _over(key)
+        raise over(key)
     folder = home.attempt(key, row.identity)
-    if identity_of(folder) != row.identity or read_exit(folder) is not None:
-        raise _over(key)
+    if identity_of(folder) != row.identity or leases.has_ended(folder):
+        raise over(key)
     return folder
 
 
-def _over(key: AttemptKey) -> ConflictError:
+def over(key: AttemptKey) -> ConflictError:
+    """Return the error of whoever tells something of an attempt that does not run, or runs no more."""
     what = f"attempt {key.attempt} at trial {key.trial} of '{key.experiment}' does not run"
     return ConflictError(what, remedy="Report while it runs", kind="attempt-over")

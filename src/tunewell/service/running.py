@@ -27,6 +27,7 @@ from tunewell.service.job_kinds import KINDS
 from tunewell.service.notifications.deliverer import delivering
 from tunewell.service.notifications.sending import UNTOLD, Outgoing
 from tunewell.spec.errors import ArgumentError, UserError, listed
+from tunewell.spec.rules import WORKERS
 from tunewell.spec.states import OPEN_JOB_STATES, ExperimentState, JobState
 from tunewell.store.errors import Busy, Moved, StoreError, Unreachable
 from tunewell.store.rows import JobRow
@@ -109,6 +110,8 @@ def run_experiment(
         if store.experiment(name).state.final:
             return not open_follow_up(store, name) or run_follow_up(store, home, name, on_step)
     row = store.experiment(name)
+    if row.spec.get("scheduler") == WORKERS and home.address is None:
+        tell("Its trials are for workers, which need a service to ask: none serves this home yet.")
     told = False
     with ExitStack() as stack:
         calls = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +23,7 @@ from tunewell.service import (
     verbs,
     waiting,
     watching,
+    working,
 )
 from tunewell.service.carrying_out import Leave, Tell, carry_out
 from tunewell.service.drawing import Drawings
@@ -35,6 +36,7 @@ from tunewell.service.parts.notifications import NotificationsPart
 from tunewell.service.parts.people import PeoplePart
 from tunewell.service.parts.storage import StoragePart
 from tunewell.service.parts.trials import TrialsPart
+from tunewell.service.parts.workers import WorkersPart
 from tunewell.service.running import ALONE, PLAIN, Given, OnStep, Serving, run_all, run_experiment, run_follow_up
 from tunewell.service.table import Tables
 from tunewell.service.types import OWNER, Caller
@@ -47,7 +49,9 @@ from tunewell.store.store import Store
 Access = Literal["read", "write", "make"]
 
 
-class Service(ExperimentsPart, TrialsPart, JobsPart, PeoplePart, StoragePart, ModelsPart, NotificationsPart):
+class Service(
+    ExperimentsPart, TrialsPart, JobsPart, PeoplePart, StoragePart, ModelsPart, NotificationsPart, WorkersPart
+):
     """All verbs on the experiments of one home; see `Verbs`. Use it as a context manager, or `close` it.
 
     They are those of the person whose home it is; `as_caller` gives those of others.
@@ -102,8 +106,12 @@ class Service(ExperimentsPart, TrialsPart, JobsPart, PeoplePart, StoragePart, Mo
         self.store.hurry()
 
     def attempt_of(self, credential: str) -> AttemptKey | None:
-        """Return the attempt whose credential it is; None: nobody's, or that of one that has ended."""
+        """Return the attempt whose credential it is, which may have ended; None: nobody's."""
         return credentials.verify(self.store, self.home, credential)
+
+    def offers_of(self, name: str) -> Callable[[], int]:
+        """Return what counts the trials of an experiment, named in full, that workers can have now."""
+        return working.offers_of(self.home, name)
 
     # In this process --------------------------------------------------------------------------------------
 

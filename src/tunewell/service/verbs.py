@@ -75,6 +75,7 @@ from tunewell.service.types import (
     User,
     UserUsage,
 )
+from tunewell.service.worker_verbs import WorkerVerbs
 from tunewell.spec.names import ExperimentOrder
 from tunewell.spec.states import Cause, ExperimentState, JobState
 
@@ -104,7 +105,7 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 LOG_BYTES = 1 << 16
 
 
-class Verbs(StorageVerbs, ModelVerbs, NotificationVerbs, Protocol):
+class Verbs(StorageVerbs, ModelVerbs, NotificationVerbs, WorkerVerbs, Protocol):
     """Every verb."""
 
     # Submitting -------------------------------------------------------------------------------------------

@@ -40,6 +40,9 @@ class Node:
     free_memory_bytes: int
     #: Devices of the GPUs that are free.
     free_gpus: tuple[str, ...]
+    #: How many attempts it takes at once, whatever they need, and how many more now; None: as many as fit.
+    places: int | None = None
+    free_places: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +53,14 @@ class Capacity:
 
     def slots(self, resources: Resources) -> int:
         """Return how many attempts that need `resources` each fit on the empty machines at once (0: none ever)."""
-        return sum(_fit(resources, node.cpus, node.memory_bytes, len(node.gpus)) for node in self.nodes)
+        return sum(_fit(resources, node.cpus, node.memory_bytes, len(node.gpus), node.places) for node in self.nodes)
 
     def free(self, resources: Resources) -> int:
         """Return how many more attempts that need `resources` each can be started now."""
-        return sum(_fit(resources, node.free_cpus, node.free_memory_bytes, len(node.free_gpus)) for node in self.nodes)
+        return sum(
+            _fit(resources, node.free_cpus, node.free_memory_bytes, len(node.free_gpus), node.free_places)
+            for node in self.nodes
+        )
 
     def less(self, resources: Resources) -> Capacity:
         """Return what is left with one more attempt, on the first machine where it fits.
@@ -71,6 +77,7 @@ class Capacity:
             free_cpus=node.free_cpus - resources.cpus,
             free_memory_bytes=node.free_memory_bytes - (resources.memory_bytes or 0),
             free_gpus=node.free_gpus[resources.gpus :],
+            free_places=None if node.free_places is None else node.free_places - 1,
         )
         return Capacity((*self.nodes[:index], left, *self.nodes[index + 1 :]))
 
@@ -85,11 +92,11 @@ class Capacity:
         return tuple(gpu for node in self.nodes for gpu in node.gpus)
 
 
-def _fit(resources: Resources, cpus: float, memory_bytes: int, gpus: int) -> int:
+def _fit(resources: Resources, cpus: float, memory_bytes: int, gpus: int, places: int | None) -> int:
     """Return how often `resources` fit into what one machine has. An attempt never spreads over two."""
-    fitting = NO_LIMIT
+    fitting = NO_LIMIT if places is None else places
     if resources.cpus:
-        fitting = math.floor(cpus / resources.cpus + _SLACK)
+        fitting = min(fitting, math.floor(cpus / resources.cpus + _SLACK))
     if resources.gpus:
         fitting = min(fitting, gpus // resources.gpus)
     if resources.memory_bytes:

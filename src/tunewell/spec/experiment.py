@@ -16,13 +16,14 @@ from tunewell.spec.errors import SpecError, shown
 from tunewell.spec.names import Visibility, is_name
 from tunewell.spec.problems import Problems
 from tunewell.spec.quantities import Cores, CountOrShare, Duration, Flag, Number, Share, Size, WholeNumber
-from tunewell.spec.rules import KINDS, check_rules
+from tunewell.spec.rules import KINDS, WORKERS, check_rules
 from tunewell.spec.space import is_number
 from tunewell.spec.text import check_extent, check_text
 from tunewell.spec.validation import gather_errors
 
 Goal = Literal["maximize", "minimize"]
 Finalists = Literal["sample", "full"]
+Scheduler = Literal["local", "workers"]
 EarlyStoppingRule = Literal["off", "median", "halving", "promotion", "data-promotion"]
 #: Rules under which trials train a part first, and only the best go on.
 PROMOTIONS: tuple[EarlyStoppingRule, ...] = ("promotion", "data-promotion")
@@ -137,7 +138,14 @@ def _pattern(value: str) -> str:
     return value
 
 
+def _lease(value: timedelta) -> timedelta:
+    if value < timedelta(seconds=5):
+        raise ValueError(f"{value.total_seconds():g} s is too short for a worker to be heard from", "Give 5s or more")
+    return value
+
+
 Argument = Annotated[str, BeforeValidator(_argument)]
+Lease = Annotated[Duration, AfterValidator(_lease)]
 Arguments = Annotated[tuple[Argument, ...], BeforeValidator(_arguments)]
 Declarations = Annotated[dict[str, Any], BeforeValidator(_plain_mapping)]
 Variables = Annotated[dict[str, Annotated[str, BeforeValidator(_secret)]], BeforeValidator(_variables)]
@@ -242,11 +250,13 @@ class ExperimentSpec(_Model):
     name: Name = Field(description="Unique in its home; default: the spec file's name.")
     task: Text | None = Field(
         default=None,
-        description="A built-in task, such as image-classification. Exactly one of `task` and `command`.",
+        description="A built-in task, such as image-classification. Exactly one of `task` and `command`; "
+        "`scheduler: workers` needs neither.",
     )
     command: Arguments | None = Field(
         default=None,
-        description="Program and arguments, with placeholders such as {learning_rate} and {output_dir}; no shell.",
+        description="Program and arguments, with placeholders such as {learning_rate} and {output_dir}; no shell. "
+        "With `scheduler: workers`, what `tunewell worker` runs that is given no other command.",
     )
     function: Text | None = Field(
         default=None, description="Set by `tunewell.search` for a Python function; not for spec files."
@@ -294,6 +304,16 @@ class ExperimentSpec(_Model):
         default=None,
         description="An experiment in the same home: nothing is searched, a single trial trains with the parameters of "
         "its best trial, as they are when this is submitted. A command need not repeat its `parameters`.",
+    )
+    scheduler: Scheduler = Field(
+        default="local",
+        description="Who starts trials: `local`, the machine of the search; or `workers`, people's own programs "
+        "elsewhere, which ask a service for configurations and tell it what came of them. It can't be changed later.",
+    )
+    worker_lease: Lease = Field(
+        default=timedelta(seconds=60),
+        description="With `scheduler: workers`: how long a worker need not be heard from before its trial is lost and "
+        "somebody else gets it, at least 5s.",
     )
     max_trials: Count | None = Field(
         default=None,
@@ -405,7 +425,7 @@ def gather_spec(data: Any, problems: Problems) -> ExperimentSpec:
             check_text(name, value)
             if value is not None:
                 fields[name] = value
-    if not any(fields.get(kind) for kind in KINDS):
+    if fields.get("scheduler") != WORKERS and not any(fields.get(kind) for kind in KINDS):
         problems.suspect("objective")  # it need not be missing: built-in tasks have a default
     spec = _validated(fields, problems)
     check_rules(spec, problems)

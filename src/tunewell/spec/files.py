@@ -25,6 +25,7 @@ from ruamel.yaml.scanner import ScannerError
 
 from tunewell.spec.errors import DataError, SpecError, shortened, shown
 from tunewell.spec.names import is_dataset
+from tunewell.spec.rules import WORKERS
 from tunewell.spec.text import DEEPEST, MOST_VALUES, TOO_DEEP, TOO_MANY, check_extent, check_plain, check_text
 
 _LONGEST_EXPERIMENT = 100
@@ -126,7 +127,8 @@ def complete_paths(data: dict[str, Any], base: Path, name: str) -> dict[str, Any
         data["data"] = _absolute("data", base, data["data"])
     if isinstance(weights, str) and weights not in ("", "auto", "none"):
         data["weights"] = _absolute("weights", base, weights)
-    if data.get("command") and not data.get("code") and isinstance(data.get("working_directory", "."), str):
+    runs_here = data.get("command") and not data.get("code") and data.get("scheduler") != WORKERS
+    if runs_here and isinstance(data.get("working_directory", "."), str):
         data["working_directory"] = _absolute("working_directory", base, data.get("working_directory", "."))
     return data
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 #: `no_room`: others use what it needs, or have their turn first; `user_quota`, `monthly_quota`: its user has as much as
 #: may be; `max_gpus`, `max_concurrency`: the search has; `after`: another job comes first; `paused`: until it is
 #: resumed; `other_host`: what it has running is on a machine without a controller; `no_controller`: nothing runs it;
-#: `disk`: there is no room on the disk, or its user's part is used up.
+#: `disk`: there is no room on the disk, or its user's part is used up; `workers`: nobody has asked for its trials.
 WaitCode = Literal[
     "no_room",
     "user_quota",
@@ -21,6 +21,7 @@ WaitCode = Literal[
     "other_host",
     "no_controller",
     "disk",
+    "workers",
 ]
 
 
@@ -45,4 +46,5 @@ def recorded_reason(data: Mapping[str, Any] | None) -> Reason | None:
 
 
 PAUSING = Reason("paused", "It is being paused: what runs comes to its end first.")
+NO_WORKERS = Reason("workers", "It waits for workers: none has asked.")
 NO_ROOM = Reason("no_room", "Others use what it needs, or have their turn first.")

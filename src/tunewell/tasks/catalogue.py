@@ -9,9 +9,11 @@ from typing import Any
 
 from tunewell.spec.errors import SpecError, nearest, shown
 from tunewell.spec.experiment import ExperimentSpec
+from tunewell.spec.rules import KINDS, WORKERS
 from tunewell.tasks.command import CommandTask
 from tunewell.tasks.contract import Task
 from tunewell.tasks.function import FunctionTask
+from tunewell.tasks.workers import WorkersTask
 
 Function = Callable[..., Any]
 
@@ -35,6 +37,8 @@ def task_for(spec: ExperimentSpec | Mapping[str, Any], function: Function | None
         SpecError: there is no such task, or the spec says nothing about what is trained.
     """
     fields = spec if isinstance(spec, Mapping) else dict(spec)
+    if fields.get("scheduler") == WORKERS:
+        return WorkersTask()
     if fields.get("task"):
         return _built_in(fields["task"])
     if fields.get("command"):
@@ -57,7 +61,7 @@ def complete_spec(raw: Mapping[str, Any], function: Function | None = None) -> d
 
 def names_one_task(raw: Mapping[str, Any]) -> bool:
     """Whether a raw spec says in one way, as it must, what is trained."""
-    return len([kind for kind in ("task", "command", "function") if raw.get(kind)]) == 1
+    return raw.get("scheduler") == WORKERS or len([kind for kind in KINDS if raw.get(kind)]) == 1
 
 
 def name_function(function: Function) -> tuple[str, str]:

@@ -61,7 +61,7 @@ class CommandTask:
             SpecError: a declaration is wrong, or a name can't be given to a program.
         """
         del capacity
-        return _declared_space(spec)
+        return declared_space(spec)
 
     def resumable(self, spec: ExperimentSpec) -> bool:
         """What the spec says, or else whether the command takes checkpoints and fidelity."""
@@ -75,24 +75,10 @@ class CommandTask:
         Raises:
             SpecError: a placeholder is unknown, or the program can't be run.
         """
-        command, space = spec.command or (), _declared_space(spec)
-        used = [name for argument in command for name in placeholders(argument)]
-        for name in used:
-            if name not in space and name not in RESERVED:
-                text = shortened(name, 60)
-                raise SpecError(
-                    "command",
-                    f"{{{text}}} is no parameter",
-                    nearest(name, [*space.names, *RESERVED]) + f"; write {{{{{text}}}}} to mean the text {{{text}}}",
-                )
-        program = command[0]
-        if any(name in space and space[name].when for name in placeholders(program)):
-            raise SpecError(
-                "command.0", f"{shown(program)} depends on a parameter that is not always active", "Change it"
-            )
+        command, space = spec.command or (), declared_space(spec)
+        notes = check_placeholders(spec, space)
         place = Place(spec.working_directory, is_sent=spec.code is not None, environment=spec.environment)
         found = check_program(command, place)
-        notes = [*_notes_on_shell(command), *_notes_on_placeholders(space, used), *_notes_on_sampling(spec, used)]
         return [found, *notes]
 
     def view(self, spec: ExperimentSpec, progress: OnProgress) -> None:
@@ -113,24 +99,53 @@ class CommandTask:
     def program(self, spec: ExperimentSpec, folder: Path, attempt: PlannedAttempt) -> Program:
         """Return the command with its placeholders filled in."""
         del folder
-        values = {
-            **attempt.parameters,
-            "output_dir": str(attempt.folder / "artifacts"),
-            "checkpoint_dir": str(attempt.folder / "checkpoint"),
-            "trial_folder": str(attempt.folder),
-            "parameters_file": str(attempt.folder / "parameters.json"),
-            "trial": attempt.key.trial,
-            "attempt": attempt.key.attempt,
-            "experiment": spec.name,
-            "sampling": attempt.sampling,
-            "fidelity": attempt.fidelity,
-        }
-        return Program(
-            command=fill_in(spec.command or (), values),
-            environment={variable(name): value_text(value) for name, value in attempt.parameters.items()},
-            working_directory=working_directory(spec),
-            metric_pattern=spec.metric_pattern or DEFAULT_METRIC_PATTERN,
-        )
+        return program_of(spec.command or (), attempt, working_directory(spec), spec.metric_pattern)
+
+
+def program_of(
+    command: Sequence[str], attempt: PlannedAttempt, directory: Path, metric_pattern: str | None = None
+) -> Program:
+    """Return how a command runs an attempt in a folder: with its placeholders filled in."""
+    values = {
+        **attempt.parameters,
+        "output_dir": str(attempt.folder / "artifacts"),
+        "checkpoint_dir": str(attempt.folder / "checkpoint"),
+        "trial_folder": str(attempt.folder),
+        "parameters_file": str(attempt.folder / "parameters.json"),
+        "trial": attempt.key.trial,
+        "attempt": attempt.key.attempt,
+        "experiment": attempt.key.experiment,
+        "sampling": attempt.sampling,
+        "fidelity": attempt.fidelity,
+    }
+    return Program(
+        command=fill_in(command, values),
+        environment={variable(name): value_text(value) for name, value in attempt.parameters.items()},
+        working_directory=directory,
+        metric_pattern=metric_pattern or DEFAULT_METRIC_PATTERN,
+    )
+
+
+def check_placeholders(spec: ExperimentSpec, space: SearchSpace) -> list[str]:
+    """Look whether the placeholders of a command are right; return what people may not have meant so.
+
+    Raises:
+        SpecError: one is not.
+    """
+    command = spec.command or ()
+    used = [name for argument in command for name in placeholders(argument)]
+    for name in used:
+        if name not in space and name not in RESERVED:
+            text = shortened(name, 60)
+            raise SpecError(
+                "command",
+                f"{{{text}}} is no parameter",
+                nearest(name, [*space.names, *RESERVED]) + f"; write {{{{{text}}}}} to mean the text {{{text}}}",
+            )
+    program = command[0]
+    if any(name in space and space[name].when for name in placeholders(program)):
+        raise SpecError("command.0", f"{shown(program)} depends on a parameter that is not always active", "Change it")
+    return [*_notes_on_shell(command), *_notes_on_placeholders(space, used), *_notes_on_sampling(spec, used)]
 
 
 def placeholders(argument: str) -> list[str]:
@@ -203,7 +218,12 @@ def tell_of_line(spec: ExperimentSpec, found: Found) -> str:
     return f"Found {told}{at}, but not the objective '{metric}'. {ended(nearest(metric, metrics))}"
 
 
-def _declared_space(spec: ExperimentSpec) -> SearchSpace:
+def declared_space(spec: ExperimentSpec) -> SearchSpace:
+    """Return the space that a spec declares for a program.
+
+    Raises:
+        SpecError: a declaration is wrong, or a name can't be given to a program.
+    """
     space = parse_space(spec.parameters)
     for name in space.names:
         if name in RESERVED:

@@ -70,12 +70,19 @@ def report_line(step: int | None, metrics: Mapping[str, float], time: float, **m
 
 
 @contextmanager
-def open_shared(path: str | os.PathLike[str]) -> Iterator[int]:
-    """Give the descriptor of a file that several processes append to; whoever opens it so has it alone."""
+def open_shared(path: str | os.PathLike[str], wait: bool = True) -> Iterator[int]:
+    """Give the descriptor of a file that several processes append to; whoever opens it so has it alone.
+
+    Unless it is waited for, BlockingIOError is raised where somebody has it.
+    """
     descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     try:
-        with suppress(OSError):  # a file system without locks
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise
+        except OSError:  # a file system without locks
+            pass
         yield descriptor
     finally:
         os.close(descriptor)
@@ -98,19 +105,18 @@ def append(descriptor: int, data: bytes) -> None:
     raise OSError(errno.ENOSPC, "it could be written in part only")
 
 
-def append_durably(folder: str | os.PathLike[str], data: bytes, mark: bytes = b"") -> None:
-    """Append whole lines to the reports in a folder, all of them or nothing; they outlive a power failure.
+def append_durably(descriptor: int, folder: str | os.PathLike[str], data: bytes, mark: bytes = b"") -> None:
+    """Append whole lines to a shared file in a folder, all of them or nothing; they outlive a power failure.
 
     What has `mark`, if one is given, is appended once, however often: it is looked for where the file ends.
 
     Raises:
         OSError: that can't be done; of what was appended nothing may be left.
     """
-    with open_shared(os.path.join(folder, REPORTS)) as descriptor:  # noqa: PTH118
-        size = os.fstat(descriptor).st_size
-        if not mark or mark not in os.pread(descriptor, _SEARCHED_BYTES, max(0, size - _SEARCHED_BYTES)):
-            append(descriptor, data)
-        os.fsync(descriptor)
+    size = os.fstat(descriptor).st_size
+    if not mark or mark not in os.pread(descriptor, _SEARCHED_BYTES, max(0, size - _SEARCHED_BYTES)):
+        append(descriptor, data)
+    os.fsync(descriptor)
     if not size:
         directory = os.open(folder, os.O_RDONLY)
         try:

@@ -370,7 +370,7 @@ def attempts(service: Service) -> list[str]:
 def test_the_credential_of_an_attempt_is_good_for_its_reports_alone(
     ask: Asker, service: Service, attempts: list[str]
 ) -> None:
-    """Every other address, of other trials too, is closed to it; and this one is when the attempt has ended."""
+    """Every other address, of other trials too, is closed to it; what comes when it has ended has no effect."""
     place = "/api/v1/experiments/{}/trials/{}/reports"
     for operation in every(ask):
         if not is_public(operation):
@@ -388,7 +388,9 @@ def test_the_credential_of_an_attempt_is_good_for_its_reports_alone(
     check_refused(ask("GET", place.format("ada~e", 1), token=attempts[0]), 403, "forbidden")
     with service.store.transaction() as tx:
         tx.finish_trial(AttemptKey("ada/e", 1, 1), AttemptEnd(TrialState.STOPPED))
-    check_refused(ask("POST", place.format("ada~e", 1), token=attempts[0]), 401, "unauthenticated")
+    reports = {"reports": [{"metrics": {"accuracy": 0.5}}]}
+    over = ask("POST", place.format("ada~e", 1), token=attempts[0], json_=reports)
+    check_refused(over, 409, "attempt-over")
 
 
 # What browsers may do with answers --------------------------------------------------------------------------

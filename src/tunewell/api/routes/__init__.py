@@ -15,16 +15,16 @@ from tunewell.api.routes import (
     people,
     results,
     steering,
-    trial_reports,
     trials,
     uploads,
+    workers,
 )
 
 ROUTERS = (
     experiments.router,
     steering.router,
     trials.router,
-    trial_reports.router,
+    workers.router,
     results.router,
     jobs.router,
     imports.router,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from shlex import quote
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
@@ -12,7 +13,7 @@ from tunewell.api.answers import PICTURE_POLICY, streamed
 from tunewell.api.asked import AsCaller, Name, TheCaller
 from tunewell.api.lanes import takes_long
 from tunewell.console.causes import in_words, remedy
-from tunewell.console.page import FILE, Page, packed, show
+from tunewell.console.page import FILE, Page, packed, root, show
 from tunewell.console.rights import may_change
 from tunewell.console.trial_table import TrialTable
 from tunewell.reports.charts import picture
@@ -34,6 +35,7 @@ SLICES = 12
 PARTS = (
     "experiment-head",
     "experiment-figures",
+    "experiment-workers",
     "experiment-running",
     "experiment-progress",
     "experiment-parallel",
@@ -55,8 +57,12 @@ def experiment(request: Request, verbs: AsCaller, caller: TheCaller, name: Name)
     names = tuple(one.space)
     table = TrialTable(one, request.query_params.multi_items(), names)
     over = "time" if request.query_params.get("over") == "time" else "trials"
+    workers = verbs.workers(name) if one.spec.get("scheduler") == "workers" else ()
     context = {
         "one": one,
+        "workers": workers,
+        "worker_of": {worker.trial: worker.name for worker in workers},
+        "worker_command": _worker_command(request, one),
         "overview": overview,
         "result": overview.result,
         "best": best,
@@ -74,6 +80,13 @@ def experiment(request: Request, verbs: AsCaller, caller: TheCaller, name: Name)
         "remedy": remedy,
     }
     return show(request, Page("experiment.html.j2", title, PARTS, context, follows=(one.name,)))
+
+
+def _worker_command(request: Request, one: Experiment) -> str:
+    """Return what starts a worker of an experiment; it takes a token, which `tunewell login` keeps."""
+    address = f"{request.url.scheme}://{request.url.netloc}{root(request)}"
+    command = f"tunewell worker {address} {one.name}"
+    return command if one.spec["command"] else f"{command} -- python train.py {quote(f'{{{next(iter(one.space))}}}')}"
 
 
 def _charts(verbs: Verbs, name: str, table: TrialTable, over: str) -> dict[str, Any]:
@@ -179,6 +192,8 @@ def subject(one: Experiment) -> str:
         return " · ".join(str(part) for part in (spec["task"], spec["network"]) if part).replace("-", " ", 1)
     if spec["command"]:
         return " ".join(map(str, spec["command"]))
+    if spec.get("scheduler") == "workers":
+        return "trained by workers"
     return f"Python function {spec['function']}" if spec["function"] else "imported trials"
 
 

@@ -17,6 +17,7 @@ from tunewell.service import (
     types,
     verbs,
     wire,
+    working,
 )
 from tunewell.service.idempotency import Asked
 from tunewell.service.parts.part import Part
@@ -54,6 +55,7 @@ class TrialsPart(Part):
             attempt_list=tuple(map(wire.attempt, self.store.attempts(name, number))),
             lineage=tuple(part.number for part in results.lineage(self.store, name, row)),
             log=attempt_files.log_of(self.store, self.home, name, row),
+            worker=working.worker_of(self.home, name, row),
         )
 
     def export_trials(

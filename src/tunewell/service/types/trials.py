@@ -31,6 +31,10 @@ class Report(Measured):
 _NO_CONTROL = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
 
 
+#: Name of a metric, as it is given over the network.
+Metric = Annotated[str, Field(min_length=1, max_length=200, pattern=_NO_CONTROL)]
+
+
 class GivenReport(Wire):
     """What an attempt at a trial reports over the network."""
 
@@ -40,7 +44,7 @@ class GivenReport(Wire):
     step: Annotated[int, NoFlag, Field(ge=-(2**53), le=2**53)] | None = None
     #: Name → number; in JSON `"NaN"`, `"Infinity"` and `"-Infinity"` are numbers, too.
     metrics: Annotated[
-        Mapping[Annotated[str, Field(min_length=1, max_length=200, pattern=_NO_CONTROL)], Annotated[float, NoFlag]],
+        Mapping[Metric, Annotated[float, NoFlag]],
         Field(min_length=1, max_length=200),
     ]
     #: By the trial's clock; None: when it came in.
@@ -153,6 +157,8 @@ class TrialDetails(Trial):
     lineage: tuple[int, ...]
     #: Where the output of the latest attempt lies; None: there is none yet.
     log: str | None
+    #: What the worker calls itself that has, or had, the latest attempt; None: it was not for workers, or none has it.
+    worker: str | None = None
 
 
 class TrialResult(Wire):

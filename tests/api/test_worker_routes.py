@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, Response
 from fastapi.testclient import TestClient
 
 from tests.contracts.test_verbs_contract import RUNNING, SPEC, Bench, running_attempt
-from tunewell.api.routes.trial_reports import router
+from tunewell.api.routes.workers import router
 from tunewell.schedulers.report_reader import ReportReader
 from tunewell.service.service import Service
 from tunewell.service.types import Caller

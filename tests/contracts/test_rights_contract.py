@@ -96,6 +96,7 @@ VERBS: Mapping[str, tuple[Right, Callable[[Any, str, int], Any]]] = {
     "audit": (Right.ADMINISTER, lambda v, e, job: v.audit()),
     "allow_folder": (Right.ADMINISTER, lambda v, e, job: v.allow_folder(Path("data"))),
     "withdraw_folder": (Right.ADMINISTER, lambda v, e, job: v.withdraw_folder(Path("data"))),
+    "backup": (Right.ADMINISTER, lambda v, e, job: next(v.backup())),
     "dataset": (Right.SEE, lambda v, e, job: v.dataset(e)),
     "dataset_view": (Right.SEE, lambda v, e, job: v.dataset_view(e)),
     "dataset_sample": (Right.SEE, lambda v, e, job: v.dataset_sample(e, 1)),

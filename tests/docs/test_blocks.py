@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -24,6 +25,7 @@ from tunewell.api.routes import ROUTERS
 from tunewell.cli.app import app as cli
 from tunewell.client import Client
 from tunewell.service.storage_verbs import StorageVerbs
+from tunewell.service.upkeep_verbs import UpkeepVerbs
 from tunewell.service.verbs import Verbs
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -166,6 +168,16 @@ def test_data_sets(terminal: Terminal, tmp_path: Path) -> None:
         terminal.run(language, text)
 
 
+@pytest.mark.timeout(200)
+def test_operations(terminal: Terminal) -> None:
+    """The commands of `operations.md` work on a home with a search in it."""
+    spec = {"name": "e", "command": ["echo", "accuracy={x}"], "parameters": {"x": [0.1, 0.2]}, "max_trials": 2}
+    (terminal.folder / "e.yaml").write_text(json.dumps({**spec, "objective": {"metric": "accuracy"}}))
+    terminal.run("sh", "tunewell search e.yaml")
+    for language, text in blocks("operations.md"):
+        terminal.run(language, text)
+
+
 def test_the_table_of_verbs() -> None:
     """Each method, request and command that the table of `service.md` names is there, and they belong together."""
     found = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
@@ -182,4 +194,5 @@ def test_the_table_of_verbs() -> None:
             assert (f"{route}_in_bin" if "deleted" in methods else route, request) in routes
         for name in re.findall(r"`tunewell ([\w-]+)", command):
             assert name in commands
-    assert told == {name for name in dir(Verbs) if not name.startswith("_")} - set(dir(StorageVerbs)) - NOT_OFFERED
+    own = {*dir(StorageVerbs), *dir(UpkeepVerbs)}  # which have pages of their own
+    assert told == {name for name in dir(Verbs) if not name.startswith("_")} - own - NOT_OFFERED

@@ -48,6 +48,7 @@ _TAGS = {
     "uploads": "Files that are sent by parts.",
     "data sets": "Data that the service keeps, or knows where to find.",
     "code": "Programs that are sent, and what need not be sent again.",
+    "upkeep": "What administrators do about the service as a whole.",
     "people": "Who may use the service, what they prove themselves by, and who has changed what.",
     "service": "Whether the service is alive, and its figures.",
 }

@@ -6,7 +6,21 @@ from importlib import metadata
 
 import typer
 
-from tunewell.cli import after, database, datasets, demo, import_, inspect, login, program, search, serve, steer, users
+from tunewell.cli import (
+    after,
+    database,
+    datasets,
+    demo,
+    import_,
+    inspect,
+    login,
+    program,
+    search,
+    serve,
+    steer,
+    upkeep,
+    users,
+)
 from tunewell.service.following import JobFailed
 from tunewell.spec.errors import UserError
 from tunewell.spec.states import Cause
@@ -48,6 +62,8 @@ app.command("evaluate")(after.evaluate)
 app.command("retrain")(after.retrain)
 app.command("predict")(after.predict)
 app.command("export-model")(after.export_model)
+app.command("backup")(upkeep.backup)
+app.command("restore-backup")(upkeep.restore_backup)
 app.add_typer(database.app, name="database")
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(users.users, name="users")

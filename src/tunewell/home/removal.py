@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunewell.home.home import LOCK, Home
+from tunewell.home.keeping import removing
 from tunewell.schedulers.leftovers import living
 from tunewell.schedulers.records import identity_of
 from tunewell.spec.errors import ConflictError, NotFoundError
@@ -61,6 +62,11 @@ class Removal:
 
     def finish(self) -> None:
         """Remove the files: the experiment is on record no more. What can't be removed now is tried again later."""
+        with removing(self.home.folder) as may:
+            if may:
+                self._finish()
+
+    def _finish(self) -> None:
         note = read_json(self.folder / _NOTE) or {"experiments": [], "jobs": {}}
         for place in note["experiments"]:
             self._move_away(self.home.folder / place, [self.folder.name])

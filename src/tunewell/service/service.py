@@ -31,6 +31,7 @@ from tunewell.service.parts.jobs import JobsPart
 from tunewell.service.parts.people import PeoplePart
 from tunewell.service.parts.storage import StoragePart
 from tunewell.service.parts.trials import TrialsPart
+from tunewell.service.parts.upkeep import UpkeepPart
 from tunewell.service.running import ALONE, PLAIN, Given, OnStep, Serving, run_all, run_experiment, run_follow_up
 from tunewell.service.table import Tables
 from tunewell.service.types import OWNER, Caller
@@ -42,7 +43,7 @@ from tunewell.store.store import Store
 Access = Literal["read", "write", "make"]
 
 
-class Service(ExperimentsPart, TrialsPart, JobsPart, PeoplePart, StoragePart):
+class Service(ExperimentsPart, TrialsPart, JobsPart, PeoplePart, StoragePart, UpkeepPart):
     """All verbs on the experiments of one home; see `Verbs`. Use it as a context manager, or `close` it.
 
     They are those of the person whose home it is; `as_caller` gives those of others.

@@ -70,6 +70,7 @@ from tunewell.service.types import (
     TrialResult,
     User,
 )
+from tunewell.service.upkeep_verbs import UpkeepVerbs
 from tunewell.spec.names import ExperimentOrder
 from tunewell.spec.states import Cause, ExperimentState, JobState
 
@@ -99,7 +100,7 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 LOG_BYTES = 1 << 16
 
 
-class Verbs(StorageVerbs, Protocol):
+class Verbs(StorageVerbs, UpkeepVerbs, Protocol):
     """Every verb."""
 
     # Submitting -------------------------------------------------------------------------------------------

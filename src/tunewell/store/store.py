@@ -13,7 +13,7 @@ from sqlalchemy import Connection, event, select
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from tunewell.store import schema
-from tunewell.store.dialect import LOCK_SECONDS, Busy, dialect_of
+from tunewell.store.dialect import LOCK_SECONDS, Busy, dialect_of, end_transaction
 from tunewell.store.nudges import Nudges
 from tunewell.store.patience import again_if_cut
 from tunewell.store.queries.experiments import ExperimentQueries
@@ -130,6 +130,16 @@ class Store(
                     self._known.pop(name, None)
         finally:
             self._writing.release()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """Give a connection whose reads all see the database as it is now, and which keeps no writer waiting."""
+        with self._patience.insist(self._connect) as connection:
+            self._dialect.begin_snapshot(connection)
+            try:
+                yield connection
+            finally:
+                end_transaction(connection)
 
     def check_writable(self) -> None:
         """Raise `DataError` if nothing can be written: for want of a right, say, or as the server is a standby."""

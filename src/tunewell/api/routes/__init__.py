@@ -15,6 +15,7 @@ from tunewell.api.routes import (
     steering,
     trial_reports,
     trials,
+    upkeep,
     uploads,
 )
 
@@ -32,4 +33,5 @@ ROUTERS = (
     uploads.router,
     datasets.router,
     code.router,
+    upkeep.router,
 )

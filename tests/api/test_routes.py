@@ -97,7 +97,7 @@ OF_STORAGE = {
 }
 OF_PEOPLE = {"add_user", "change_user", "sign_in_link", "create_token", "revoke_token"}
 OF_TRIALS = {"add_reports"}
-OF_UPKEEP = {"backup"}
+OF_UPKEEP = {"backup", "disk", "change_disk", "garbage", "collect_garbage"}
 OF_SERVICE = {"healthz", "readyz", "figures"}
 
 

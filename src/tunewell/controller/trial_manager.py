@@ -576,6 +576,13 @@ class TrialManager:
         if self.setting.task.resumable(self.setting.spec):
             self.interrupt()
 
+    def let_go(self) -> None:
+        """Have all running trials that can go on from their checkpoints end for now, and wait."""
+        if self.setting.task.resumable(self.setting.spec):
+            for number, trial in list(self.running.items()):
+                if trial.asked_to_end is None:
+                    self.ask_to_end(number, "interrupted")
+
     def resume(self) -> None:
         """Start trials again."""
         self.paused = False

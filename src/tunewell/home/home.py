@@ -49,6 +49,7 @@ from pathlib import Path
 from typing import Any, Literal, TextIO
 
 from tunewell.home.address import ADDRESS
+from tunewell.home.disk import size_of
 from tunewell.schedulers.leftovers import living
 from tunewell.schedulers.records import IDENTITY, identity_of, inode, make_folder
 from tunewell.spec.errors import ArgumentError, ConflictError, DataError
@@ -205,9 +206,9 @@ class Home:
         """Return what the folders of a user's experiments take up on the disk, in bytes. Takes a while."""
         place = self.folder / "experiments"
         if owner != HOME_OWNER:
-            return _size(place / f"@{owner}")
+            return size_of(place / f"@{owner}")
         own = (path for path in place.glob("*") if not path.name.startswith("@"))
-        return sum(map(_size, own))
+        return sum(map(size_of, own))
 
     # Whose folders ----------------------------------------------------------------------------------------
 
@@ -556,20 +557,6 @@ class Home:
                 raise explain(lease)
             with _held(folder / LOCK, fcntl.LOCK_SH, explain, patience) as file:
                 yield lease, file
-
-
-def _size(folder: Path) -> int:
-    """Return what all files below a folder take up on the disk, in bytes; what goes away meanwhile takes up nothing."""
-    total, folders = 0, [str(folder)]
-    while folders:
-        with suppress(OSError), os.scandir(folders.pop()) as entries:
-            for entry in entries:
-                with suppress(OSError):
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append(entry.path)
-                    else:
-                        total += entry.stat(follow_symlinks=False).st_blocks * 512
-    return total
 
 
 def _place_of_experiment(name: str) -> Path:

@@ -23,6 +23,8 @@ from tunewell.trial.files import flush, read_json, write_json
 
 #: Folder of the home for what is being removed.
 REMOVED = "removed"
+#: How the names begin of folders there that may go whatever is on record.
+GARBAGE = "garbage-"
 _NOTE = "note.json"
 
 
@@ -96,6 +98,9 @@ class Removal:
 def finish_removals(home: Home, store: Store) -> None:
     """Finish what was begun in this home and never ended. A note on what is still on record means nothing."""
     for folder in (home.folder / REMOVED).glob("*/"):
+        if folder.name.startswith(GARBAGE):
+            shutil.rmtree(folder, ignore_errors=True)
+            continue
         note = read_json(folder / _NOTE)
         if note is not None and note["database"] == store.place and not store.holds_identity(folder.name):
             Removal(home, folder).finish()

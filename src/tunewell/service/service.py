@@ -35,6 +35,7 @@ from tunewell.service.parts.upkeep import UpkeepPart
 from tunewell.service.running import ALONE, PLAIN, Given, OnStep, Serving, run_all, run_experiment, run_follow_up
 from tunewell.service.table import Tables
 from tunewell.service.types import OWNER, Caller
+from tunewell.service.upkeep.usage import Usage
 from tunewell.spec.launch import AttemptKey
 from tunewell.spec.names import DEFAULT_HOME
 from tunewell.store.store import Store
@@ -73,6 +74,7 @@ class Service(ExperimentsPart, TrialsPart, JobsPart, PeoplePart, StoragePart, Up
         self.gate = Gate(self.store)
         self.tables = Tables(self.store)
         self.drawings = Drawings(self.store, self.tables)
+        self.usage = Usage()
         self.allows_functions = False
 
     def as_caller(self, caller: Caller) -> Service:

@@ -23,6 +23,7 @@ from tunewell.store.queries.reports import ReportQueries
 from tunewell.store.queries.storage import StorageQueries
 from tunewell.store.queries.trial_columns import TrialColumnQueries
 from tunewell.store.queries.trials import TrialQueries
+from tunewell.store.queries.upkeep import UpkeepQueries
 from tunewell.store.rows import HomeRow
 from tunewell.store.session import Owned, Session
 from tunewell.store.tables import home
@@ -44,7 +45,14 @@ def _alone(write: Callable[Concatenate[Transaction, P], R]) -> Callable[Concaten
 
 
 class Store(
-    ExperimentQueries, TrialQueries, TrialColumnQueries, ReportQueries, JobQueries, PeopleQueries, StorageQueries
+    ExperimentQueries,
+    TrialQueries,
+    TrialColumnQueries,
+    ReportQueries,
+    JobQueries,
+    PeopleQueries,
+    StorageQueries,
+    UpkeepQueries,
 ):
     """One database. Any thread may read; one thread at a time writes; several processes may have it open.
 

@@ -387,6 +387,17 @@ allowed_folder = Table(
     Column("created_at", Double, nullable=False),
 )
 
+#: One row: what administrators have said about the disk of the home, in bytes; NULL: nothing.
+disk = Table(
+    "disk",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    # What the home may take up.
+    Column("budget_bytes", BigInteger),
+    # What is kept free for others.
+    Column("reserve_bytes", BigInteger),
+)
+
 #: What was answered to callers under their keys, so that asking again changes nothing.
 answer = Table(
     "answer",

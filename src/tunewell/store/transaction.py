@@ -13,9 +13,10 @@ from tunewell.store.writes.people import PeopleWrites
 from tunewell.store.writes.requests import RequestWrites
 from tunewell.store.writes.storage import StorageWrites
 from tunewell.store.writes.trials import TrialWrites
+from tunewell.store.writes.upkeep import UpkeepWrites
 
 
-class Transaction(ExperimentWrites, TrialWrites, JobWrites, RequestWrites, PeopleWrites, StorageWrites):
+class Transaction(ExperimentWrites, TrialWrites, JobWrites, RequestWrites, PeopleWrites, StorageWrites, UpkeepWrites):
     """Changes that become true together when the `with` block of `Store.transaction` ends well, or not at all.
 
     Every method takes effect in the order of the calls. One that finds its starting point no longer true raises

@@ -6,6 +6,7 @@ from tunewell.console.pages import (
     actions,
     dataset,
     datasets,
+    disk,
     entrance,
     experiment,
     experiments,
@@ -31,5 +32,6 @@ ROUTERS = (
     entrance.router,
     sample.router,
     preferences.router,
+    disk.router,
     later.router,
 )

@@ -13,6 +13,7 @@ from tunewell.service.storage import resolving
 from tunewell.service.storage.place import Place
 from tunewell.service.table import Tables
 from tunewell.service.types import Caller
+from tunewell.service.upkeep.usage import Usage
 from tunewell.spec.errors import SpecError
 from tunewell.store.store import Store
 
@@ -28,6 +29,8 @@ class Part:
     #: The trials of experiments as columns, and charts drawn from them, which all callers share.
     tables: Tables
     drawings: Drawings
+    #: What takes up how much of the home, which all callers share, too.
+    usage: Usage
     #: Whether callers who may run code may send Python functions.
     allows_functions: bool
 

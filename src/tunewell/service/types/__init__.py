@@ -73,6 +73,7 @@ from tunewell.service.types.trials import (
     TrialPage,
     TrialResult,
 )
+from tunewell.service.types.upkeep import Collection, Disk, DiskPart, Garbage, GarbageGroup
 
 __all__ = [
     "EVERY_TRIAL",
@@ -92,12 +93,15 @@ __all__ = [
     "Clone",
     "Code",
     "CodeFile",
+    "Collection",
     "Comparison",
     "Content",
     "DataFindings",
     "DataSet",
     "DataSetView",
     "Difference",
+    "Disk",
+    "DiskPart",
     "Estimate",
     "Evaluation",
     "Event",
@@ -106,6 +110,8 @@ __all__ = [
     "ExportedTrial",
     "Figures",
     "Finalist",
+    "Garbage",
+    "GarbageGroup",
     "GivenReport",
     "Gpu",
     "Job",

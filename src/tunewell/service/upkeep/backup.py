@@ -153,6 +153,7 @@ class _Files:
         _ = home.secret  # made now, if none has been asked for yet
         yield from self._below(home.folder / "secret")
         yield from self._below(home.folder / "demo")
+        yield from self._below(home.cache / "weights")  # which may not be to be had again
         for shelf, names in (
             (home.datasets, recorded.datasets),
             (home.code, recorded.code),

@@ -23,6 +23,7 @@ from tunewell.store import dumping
 ROWS = ".restoring"
 #: What there is in the folder of a home that a backup has.
 _PLACES = frozenset({"secret", "experiments", "jobs", "datasets", "code", "uploads", "inputs", "demo", "set-aside"})
+_WEIGHTS = ("cache", "weights")
 _TABLES = frozenset(f"{name}.jsonl" for name in dumping.TABLES)
 
 
@@ -94,7 +95,7 @@ class Unpacking:
             raise self._refused(name, "a path that leads out of it")
         if name.startswith(DATABASE) and name.removeprefix(DATABASE) in _TABLES:
             return self._folder / ROWS / path.name
-        if name.startswith(FILES) and path.parts[1] in _PLACES:
+        if name.startswith(FILES) and (path.parts[1] in _PLACES or path.parts[1:3] == _WEIGHTS):
             return self._folder / name.removeprefix(FILES)
         raise self._refused(name, "a place where no backup has anything")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -30,6 +31,7 @@ from tunewell.service.model_verbs import ModelVerbs
 from tunewell.service.notification_verbs import NotificationVerbs
 from tunewell.service.notifications.signing import new_secret, signed
 from tunewell.service.storage_verbs import StorageVerbs
+from tunewell.service.upkeep_verbs import UpkeepVerbs
 from tunewell.service.verbs import Verbs
 from tunewell.service.worker_verbs import WorkerVerbs
 
@@ -228,6 +230,16 @@ def test_models(terminal: Terminal, tmp_path: Path) -> None:
         terminal.run(language, text)
 
 
+@pytest.mark.timeout(200)
+def test_operations(terminal: Terminal) -> None:
+    """The commands of `operations.md` work on a home with a search in it."""
+    spec = {"name": "e", "command": ["echo", "accuracy={x}"], "parameters": {"x": [0.1, 0.2]}, "max_trials": 2}
+    (terminal.folder / "e.yaml").write_text(json.dumps({**spec, "objective": {"metric": "accuracy"}}))
+    terminal.run("sh", "tunewell search e.yaml")
+    for language, text in blocks("operations.md"):
+        terminal.run(language, text)
+
+
 #: Protocols of verbs that have a page of their own → that page.
 PAGES_OF_VERBS = {ModelVerbs: "models.md", NotificationVerbs: "notifications.md", WorkerVerbs: "workers.md"}
 
@@ -240,7 +252,7 @@ def verbs_of(*protocols: type) -> set[str]:
 @pytest.mark.parametrize(
     ("page_name", "verbs"),
     [
-        ("service.md", verbs_of(Verbs) - verbs_of(StorageVerbs, *PAGES_OF_VERBS) - NOT_OFFERED),
+        ("service.md", verbs_of(Verbs) - verbs_of(StorageVerbs, UpkeepVerbs, *PAGES_OF_VERBS) - NOT_OFFERED),
         *((page_name, verbs_of(protocol)) for protocol, page_name in PAGES_OF_VERBS.items()),
     ],
 )

@@ -77,6 +77,8 @@ def fill(store: Store) -> None:
         made = tx.add_channel(CHANNEL)
         tx.add_delivery(replace(DELIVERY, channel_id=made))
         tx.create_experiment("ada/e", {"dataset": f"ada/d@{'ab' * 32}"}, {}, {})
+        tx.set_disk({"budget_bytes": 2**50})
+        tx.add_home_event("disk_low", {"free_bytes": 0})
         tx.add_request(NAME, "stop", key=TEXT)
         tx.add_result(NAME, "model", 1, None, big, "jobs/1/m", "ab" * 32, first)
 

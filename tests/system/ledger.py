@@ -521,7 +521,8 @@ def _check_jobs(service: Service, lines: Sequence[Mapping[str, Any]]) -> Iterato
 
 def _check_job(service: Service, job: JobRow, lines: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     if job.state is not JobState.SUCCEEDED:
-        yield f"it is {job.state} ({job.cause}: {job.detail})"
+        said = service.job_log(job.id).data.decode()[-2000:]
+        yield f"it is {job.state} ({job.cause}: {job.detail}), and said: {said}"
         return
     if max((line["attempt"] for line in lines), default=0) > job.attempt:
         yield "an attempt ran that is not on record"
@@ -566,7 +567,7 @@ def check_locks(service: Service) -> Iterator[str]:
 def leftovers(home: Path) -> list[int]:
     """Return processes that work in this home and are not about to end."""
     deadline = time.monotonic() + 5
-    while found := _processes_of(home):
+    while found := processes_of(home):
         if time.monotonic() > deadline:
             return found
         time.sleep(0.05)
@@ -581,7 +582,8 @@ def _fork_servers(controller: int) -> list[int]:
         return []
 
 
-def _processes_of(home: Path) -> list[int]:
+def processes_of(home: Path) -> list[int]:
+    """Return processes that work in this home now."""
     found = []
     for process in psutil.process_iter():
         if process.pid == os.getpid():

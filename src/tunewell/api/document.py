@@ -51,6 +51,7 @@ _TAGS = {
     "notifications": "Where a user is told of ends of searches, and what was sent there.",
     "models": "Models that are published: their versions, and what they say of pictures.",
     "code": "Programs that are sent, and what need not be sent again.",
+    "upkeep": "What administrators do about the service as a whole.",
     "people": "Who may use the service, what they prove themselves by, and who has changed what.",
     "service": "Whether the service is alive, and its figures.",
 }

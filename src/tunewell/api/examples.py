@@ -14,6 +14,16 @@ _USE = {"cpu_seconds": 18166.0, "gpu_seconds": 4541.5}
 _OBJECTIVE = {"metric": "accuracy", "goal": "maximize", "target": None}
 _FOLDER = "experiments/@ada/signs"
 
+_GARBAGE = {
+    "kind": "checkpoints",
+    "what": "checkpoints of ended trials",
+    "why": "none of the five best, and nothing goes on from them",
+    "count": 41,
+    "size_bytes": 12 << 30,
+    "by_programs": True,
+}
+_COLLECTION = {"at": _MOMENT, "by": "ada", "groups": [_GARBAGE], "size_bytes": 12 << 30}
+
 _SUMMARY: dict[str, Any] = {
     "name": "ada/signs",
     "owner": "ada",
@@ -493,6 +503,23 @@ EXAMPLES: dict[str, Any] = {
     "Heard": {"should_stop": False},
     "LogTaken": {"size_bytes": 5120, "should_stop": False},
     "Worker": {"name": "gpu-7", "trial": 7, "attempt": 1, "heard_at": _LATER},
+    "Collection": _COLLECTION,
+    "Disk": {
+        "total_bytes": 1 << 40,
+        "free_bytes": 300 << 30,
+        "taken_bytes": 212 << 30,
+        "counted_at": _LATER,
+        "by_kind": [{"name": "experiments", "size_bytes": 180 << 30}, {"name": "data sets", "size_bytes": 32 << 30}],
+        "by_owner": [{"name": "ada", "size_bytes": 212 << 30}],
+        "budget_bytes": 250 << 30,
+        "reserve_bytes": 1 << 30,
+        "reserve_is_set": False,
+        "problem": "",
+        "collections": [_COLLECTION],
+    },
+    "DiskPart": {"name": "experiments", "size_bytes": 180 << 30},
+    "Garbage": {"groups": [_GARBAGE], "size_bytes": 12 << 30},
+    "GarbageGroup": _GARBAGE,
     "Submission": {"name": "ada/signs", "kind": "new"},
     "Taken": {"reports": 2, "should_stop": False},
     "Task": {

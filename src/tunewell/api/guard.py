@@ -28,7 +28,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tunewell.api import problems
-from tunewell.api.looking import is_looked
+from tunewell.api.looking import is_looked, is_to_be_put_down
 from tunewell.api.problems import Problem, Refusal
 from tunewell.api.rates import Buckets
 from tunewell.api.settings import Settings
@@ -264,7 +264,9 @@ class _Answer:
     async def _log(self, outcome: str) -> None:
         scope = self._visit.scope
         state = scope["state"]
-        if not self.is_logged or (outcome == "done" and (state["attempt"] is not None or is_looked(scope))):
+        if not (self.is_logged or is_to_be_put_down(scope)) or (
+            outcome == "done" and (state["attempt"] is not None or is_looked(scope))
+        ):
             return  # the reports of attempts are on record anyway
         caller, endpoint = state["caller"], scope.get("endpoint")
         about = scope.get("path_params", {}).values() if endpoint is not None else (self._visit.path,)

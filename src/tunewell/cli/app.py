@@ -22,6 +22,7 @@ from tunewell.cli import (
     search,
     serve,
     steer,
+    upkeep,
     users,
     work,
 )
@@ -71,6 +72,10 @@ app.command("retrain")(after.retrain)
 app.command("predict")(after.predict)
 app.command("export-model")(after.export_model)
 app.command("publish")(models.publish)
+app.command("backup")(upkeep.backup)
+app.command("gc")(upkeep.gc)
+app.command("disk")(upkeep.disk)
+app.command("restore-backup")(upkeep.restore_backup)
 app.add_typer(database.app, name="database")
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(notify.app, name="notify")

@@ -19,6 +19,7 @@ from tunewell.client.requests import check_name, check_no_path, file_path, named
 from tunewell.client.servers import server_and_token
 from tunewell.client.shipping import send_pictures
 from tunewell.client.storage import StorageClient
+from tunewell.client.upkeep import UpkeepClient
 from tunewell.client.workers import WorkersClient
 from tunewell.service import types, verbs
 from tunewell.service.following import INTERVAL_SECONDS, ends_search
@@ -33,7 +34,7 @@ _NEVER = 2**53
 
 
 @checked
-class Client(StorageClient, ModelsClient, PeopleClient, NotificationsClient, WorkersClient, Verbs):
+class Client(StorageClient, ModelsClient, PeopleClient, NotificationsClient, WorkersClient, UpkeepClient, Verbs):
     """The verbs of whoever a token belongs to, carried out by a server; see `Verbs`. Use it as a context manager.
 
     What a server can't do for others, such as writing to a path of its machine, is refused.

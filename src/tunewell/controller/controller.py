@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 
-from tunewell.controller.disk import DiskCounter
+from tunewell.controller.disk import BudgetKeeper, DiskCounter, DiskWatch, Low
 from tunewell.controller.experiment_run import ExperimentRun, party_of
 from tunewell.controller.fair import Ledger, Party, Terms, Use
 from tunewell.controller.job_run import JobRun, belongs_to_search, brought_about_by, owner_of_job
@@ -144,6 +144,12 @@ class Controller:
         #: What was told of quotas that can't be read.
         self._bad_quotas: set[str] = set()
         self._disk = DiskCounter(surroundings.home.size_of)
+        self._disk_watch = DiskWatch(surroundings.home.folder, surroundings.monotonic)
+        keep = surroundings.keep_within
+        self._budget_keeper = BudgetKeeper(keep) if keep is not None else None
+        #: Why nothing starts for want of room on the disk, and whether it is on record that it is low.
+        self._disk_reason: Reason | None = None
+        self._is_low_on_record = False
         self._last_record = self._monotonic()
         self._hold_until = self._hold_starts_until = 0.0
         self._unanswered: _Written | None = None
@@ -391,6 +397,7 @@ class Controller:
         if now - self._last_terms < LOOK_SECONDS:
             return
         self._last_terms = now
+        self._disk_watch.settings = self.store.disk()
         users = [(row, self._quota_of(row)) for row in self.store.users()]
         monthly = any(quota.cpu_hours is not None or quota.gpu_hours is not None for _, quota in users)
         month, last = month_of(self._surroundings.clock()), self._month
@@ -546,9 +553,9 @@ class Controller:
 
     def _start(self) -> None:
         self._look_for_disk()
-        if self._disk_problem:
-            for run in self._experiments.values():
-                run.waits.reason = _DISK_FULL
+        if self._disk_reason is not None:
+            for run in self._runs():
+                run.waits.reason = self._disk_reason
         if self.interrupted or self._store_problem or self._disk_problem:
             return
         again = True
@@ -584,9 +591,41 @@ class Controller:
             self._hold_starts_until = now + RETRY_SECONDS
         for manager in managers:
             manager.lacked_room = False
-        lacking = bool(managers) and (now < self._hold_starts_until or files.is_full(folder))
-        problem = f"{folder}: the disk is full. Free some space; the search goes on by itself."
-        self._disk_problem = problem if lacking else ""
+        if not managers and not self._jobs:
+            self._disk_reason, self._disk_problem = None, ""
+            return
+        full = bool(managers) and (now < self._hold_starts_until or files.is_full(folder))
+        low = self._disk_watch.look()
+        self._note_low_disk(low)
+        budget = self._disk_watch.settings.budget_bytes
+        over = self._budget_keeper.look(budget) if self._budget_keeper is not None else None
+        self._disk_reason = _DISK_FULL if full else low.reason if low is not None else over
+        self._disk_problem = ""
+        if self._disk_reason is not None:
+            what = (
+                "the disk is full. Free some space; the search goes on by itself." if full else self._disk_reason.detail
+            )
+            self._disk_problem = f"{folder}: {what}"
+
+    def _note_low_disk(self, low: Low | None) -> None:
+        """Put on record that room is lacking; let go of trials that can go on later where there is very little."""
+        if low is None:
+            self._is_low_on_record = False
+            return
+        if not self._is_low_on_record:
+            try:
+                with self.store.transaction() as tx:
+                    data = {"free_bytes": low.free_bytes, "reserve_bytes": low.reserve_bytes}
+                    tx.add_home_event("disk_low", data, self._surroundings.clock())
+                self._is_low_on_record = True
+                log.warning("%s: %s", self.home.folder, low.reason.detail)
+            except Moved:
+                raise
+            except UserError:  # it is tried again, and nothing starts meanwhile
+                pass
+        if low.is_critical:
+            for run in self._experiments.values():
+                self._guarded(run, run.let_go)
 
     # Recording --------------------------------------------------------------------------------------------
 

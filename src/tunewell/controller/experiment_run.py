@@ -265,6 +265,11 @@ class ExperimentRun:
             self.manager.on_event(event)
             self.advance()  # a report may end an inline trial while it is being called
 
+    def let_go(self) -> None:
+        """Have trials end for now that can go on later from their checkpoints; that costs them nothing."""
+        if self.manager is not None and self.scheduler.needs_folder:
+            self.manager.let_go()
+
     def tick(self) -> None:
         """Count the time that has passed, while the search runs."""
         now = self._monotonic()

@@ -40,6 +40,8 @@ class Surroundings:
     lost_hosts: frozenset[str] = frozenset()
     #: What the addresses of the API begin with at which programs of trials can report; None: there is none.
     api: str | None = None
+    #: Removes files of the home until so many bytes are left, if that can be; returns how many are left.
+    keep_within: Callable[[int], int] | None = None
     #: Gives dates, in seconds since the epoch, and measures durations, in seconds.
     clock: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic

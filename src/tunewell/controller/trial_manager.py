@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import math
-import shutil
 import uuid
 from collections import deque
 from collections.abc import Callable, Collection
@@ -29,6 +28,7 @@ from tunewell.controller.stop_rules import Progress
 from tunewell.controller.tuner_calls import TunerCalls
 from tunewell.controller.verdict import RunningTrial, judge_end
 from tunewell.home.home import Home
+from tunewell.home.keeping import remove_now
 from tunewell.schedulers.contract import Scheduler
 from tunewell.schedulers.records import not_started
 from tunewell.spec.errors import count
@@ -166,8 +166,9 @@ class TrialManager:
         self.retention = Retention(setting.spec)
         self._copies = helpers.copies
         self._tuner_waits = False
-        #: Number of folders that are about to be deleted.
+        #: Number of folders that are about to be deleted, and those that a backup keeps: it is tried again later.
         self._deleting = 0
+        self._kept: list[Path] = []
 
     # Starting ---------------------------------------------------------------------------------------------
 
@@ -486,15 +487,19 @@ class TrialManager:
         surplus = self.retention.note_end(
             trial.suggestion, trial.launch.folder, outcome.state, outcome.objective, self.wanted_checkpoints()
         )
-        for folder in surplus:
+        for folder in [*surplus, *self._kept]:
             self._deleting += 1
             self.journal.add(None, partial(self._delete, folder))
+        self._kept.clear()
 
     def _delete(self, folder: Path) -> None:
-        self._copies.make(partial(shutil.rmtree, folder, ignore_errors=True), lambda _: self._on_deleted())
+        home = self.setting.home.folder
+        self._copies.make(partial(remove_now, home, folder), partial(self._on_deleted, folder))
 
-    def _on_deleted(self) -> None:
+    def _on_deleted(self, folder: Path, is_gone: bool) -> None:
         self._deleting -= 1
+        if not is_gone:
+            self._kept.append(folder)
 
     def wanted_checkpoints(self) -> Collection[int]:
         """Return the ended trials whose checkpoints may be resumed from, by new trials or by retried ones."""
@@ -575,6 +580,13 @@ class TrialManager:
         self.paused = True
         if self.setting.task.resumable(self.setting.spec):
             self.interrupt()
+
+    def let_go(self) -> None:
+        """Have all running trials that can go on from their checkpoints end for now, and wait."""
+        if self.setting.task.resumable(self.setting.spec):
+            for number, trial in list(self.running.items()):
+                if trial.asked_to_end is None:
+                    self.ask_to_end(number, "interrupted")
 
     def resume(self) -> None:
         """Start trials again."""

@@ -9,6 +9,8 @@
       serve.lock                         held by the controller that runs all that is on record, if there is one
       serve.url                          where the service is found, held by it
       cache/                             what experiments share (decoded pictures, weights)
+      keep.lock                          held by a backup, so that nothing goes that it copies
+      restoring.json                     a backup is being restored into it, and is not whole yet
       claims-HOST.jsonl                  who holds which cores, memory and GPUs of that machine
       uploads/ID                         a file that a user sends, as far as it has come
       datasets/SHA256/                   data sets that were sent, by their content, closed to writing
@@ -50,6 +52,7 @@ from pathlib import Path
 from typing import Any, Literal, TextIO
 
 from tunewell.home.address import ADDRESS
+from tunewell.home.disk import size_of
 from tunewell.schedulers.leftovers import living
 from tunewell.schedulers.records import IDENTITY, identity_of, inode, make_folder
 from tunewell.spec.errors import ArgumentError, ConflictError, DataError
@@ -70,6 +73,8 @@ _SECRET_BYTES = 32
 LOCK, _SERVE = "controller.lock", "serve.lock"
 #: Folder of the home for what is set aside.
 SET_ASIDE = "set-aside"
+#: What says that a backup is being restored into a home.
+RESTORING = "restoring.json"
 
 
 class Home:
@@ -168,7 +173,10 @@ class Home:
         """Make the folder, closed to all but its owner; raise `DataError` if it can't be written.
 
         Folders that are there keep the mode that they have: who opens one to others by hand, means it.
+
+        Raises `ConflictError` for one into which a backup was not restored to its end.
         """
+        self.check_whole()
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             ignore = self.folder / ".gitignore"
@@ -178,6 +186,21 @@ class Home:
                 raise PermissionError(errno.EACCES, "no permission, or a read-only disk")
         except OSError as error:
             raise self._not_writable(error) from None
+
+    def check_whole(self) -> None:
+        """Raise `ConflictError` if a backup is being restored into the home, or was not to its end."""
+        if (self.folder / RESTORING).exists():
+            raise ConflictError(
+                "a backup is being restored into it, and that has not come to its end",
+                field=str(self.folder),
+                remedy="If nobody is at it any more, restore it again",
+                kind="half-restored",
+            )
+
+    def found(self, identity: str) -> HomeRow:
+        """Give the folder, which is nobody's home yet, an identity; return what the database is to say of it."""
+        write_json(self.folder / IDENTITY, {"identity": identity, **self._here()}, durable=True)
+        return HomeRow(identity, str(self.folder))
 
     def _not_writable(self, error: OSError) -> DataError:
         return DataError(
@@ -191,9 +214,9 @@ class Home:
         """Return what the folders of a user's experiments take up on the disk, in bytes. Takes a while."""
         place = self.folder / "experiments"
         if owner != HOME_OWNER:
-            return _size(place / f"@{owner}")
+            return size_of(place / f"@{owner}")
         own = (path for path in place.glob("*") if not path.name.startswith("@"))
-        return sum(map(_size, own))
+        return sum(map(size_of, own))
 
     # Whose folders ----------------------------------------------------------------------------------------
 
@@ -208,6 +231,10 @@ class Home:
     def places(self, name: str) -> list[Path]:
         """Folders that have the identity of an experiment: its place, and where others were set aside."""
         return list(self._find_all(_place_of_experiment(name), self._identity(name)))
+
+    def folders_of(self, name: str, identity: str) -> list[Path]:
+        """Folders that have this identity, where an experiment of this name may be: whatever is on record by now."""
+        return list(self._find_all(_place_of_experiment(name), identity))
 
     def attempt(self, key: AttemptKey, identity: str | None) -> Path:
         """Folder of an attempt that was started, found as `experiment` finds."""
@@ -260,7 +287,8 @@ class Home:
         self._settled = True
 
     def check(self) -> None:
-        """Raise `ConflictError` if the database belongs to another home; write nothing."""
+        """Raise `ConflictError` if the database belongs to another home, or this one is not whole; write nothing."""
+        self.check_whole()
         if not self._settled:
             self._check_database(self._identity_here())
 
@@ -537,20 +565,6 @@ class Home:
                 raise explain(lease)
             with _held(folder / LOCK, fcntl.LOCK_SH, explain, patience) as file:
                 yield lease, file
-
-
-def _size(folder: Path) -> int:
-    """Return what all files below a folder take up on the disk, in bytes; what goes away meanwhile takes up nothing."""
-    total, folders = 0, [str(folder)]
-    while folders:
-        with suppress(OSError), os.scandir(folders.pop()) as entries:
-            for entry in entries:
-                with suppress(OSError):
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append(entry.path)
-                    else:
-                        total += entry.stat(follow_symlinks=False).st_blocks * 512
-    return total
 
 
 def _place_of_experiment(name: str) -> Path:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunewell.home.home import LOCK, Home
+from tunewell.home.keeping import removing
 from tunewell.schedulers.leftovers import living
 from tunewell.schedulers.records import identity_of
 from tunewell.spec.errors import ConflictError, NotFoundError
@@ -22,6 +23,8 @@ from tunewell.trial.files import flush, read_json, write_json
 
 #: Folder of the home for what is being removed.
 REMOVED = "removed"
+#: How the names begin of folders there that may go whatever is on record.
+GARBAGE = "garbage-"
 _NOTE = "note.json"
 
 
@@ -61,6 +64,11 @@ class Removal:
 
     def finish(self) -> None:
         """Remove the files: the experiment is on record no more. What can't be removed now is tried again later."""
+        with removing(self.home.folder) as may:
+            if may:
+                self._finish()
+
+    def _finish(self) -> None:
         note = read_json(self.folder / _NOTE) or {"experiments": [], "jobs": {}}
         for place in note["experiments"]:
             self._move_away(self.home.folder / place, [self.folder.name])
@@ -90,6 +98,9 @@ class Removal:
 def finish_removals(home: Home, store: Store) -> None:
     """Finish what was begun in this home and never ended. A note on what is still on record means nothing."""
     for folder in (home.folder / REMOVED).glob("*/"):
+        if folder.name.startswith(GARBAGE):
+            shutil.rmtree(folder, ignore_errors=True)
+            continue
         note = read_json(folder / _NOTE)
         if note is not None and note["database"] == store.place and not store.holds_identity(folder.name):
             Removal(home, folder).finish()

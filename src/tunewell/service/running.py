@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from types import FrameType
 
 from tunewell.controller.controller import Controller, Work, sets_going
@@ -26,6 +27,7 @@ from tunewell.service import wire
 from tunewell.service.job_kinds import KINDS
 from tunewell.service.notifications.deliverer import delivering
 from tunewell.service.notifications.sending import UNTOLD, Outgoing
+from tunewell.service.upkeep.collecting import keep_within
 from tunewell.spec.errors import ArgumentError, UserError, listed
 from tunewell.spec.rules import WORKERS
 from tunewell.spec.states import OPEN_JOB_STATES, ExperimentState, JobState
@@ -490,7 +492,15 @@ def _situation(controller: Controller, doing: str = "") -> Situation:
 
 
 def _surroundings(store: Store, home: Home, given: Given = PLAIN, waits: bool = False) -> Surroundings:
-    return Surroundings(store, home, KINDS, lambda row: recorded(home, row, given.function), given.follow_up, waits)
+    return Surroundings(
+        store,
+        home,
+        KINDS,
+        lambda row: recorded(home, row, given.function),
+        given.follow_up,
+        waits,
+        keep_within=partial(keep_within, store, home),
+    )
 
 
 @contextmanager

@@ -36,10 +36,12 @@ from tunewell.service.parts.notifications import NotificationsPart
 from tunewell.service.parts.people import PeoplePart
 from tunewell.service.parts.storage import StoragePart
 from tunewell.service.parts.trials import TrialsPart
+from tunewell.service.parts.upkeep import UpkeepPart
 from tunewell.service.parts.workers import WorkersPart
 from tunewell.service.running import ALONE, PLAIN, Given, OnStep, Serving, run_all, run_experiment, run_follow_up
 from tunewell.service.table import Tables
 from tunewell.service.types import OWNER, Caller
+from tunewell.service.upkeep.usage import Usage
 from tunewell.serving.once import Once
 from tunewell.spec.launch import AttemptKey
 from tunewell.spec.names import DEFAULT_HOME
@@ -50,7 +52,15 @@ Access = Literal["read", "write", "make"]
 
 
 class Service(
-    ExperimentsPart, TrialsPart, JobsPart, PeoplePart, StoragePart, ModelsPart, NotificationsPart, WorkersPart
+    ExperimentsPart,
+    TrialsPart,
+    JobsPart,
+    PeoplePart,
+    StoragePart,
+    ModelsPart,
+    NotificationsPart,
+    WorkersPart,
+    UpkeepPart,
 ):
     """All verbs on the experiments of one home; see `Verbs`. Use it as a context manager, or `close` it.
 
@@ -82,6 +92,7 @@ class Service(
         self.tables = Tables(self.store)
         self.drawings = Drawings(self.store, self.tables)
         self.asks = Once(self.home.models)
+        self.disk_usage = Usage()
         self.allows_functions = False
         self.outgoing = Outgoing()
 

@@ -75,6 +75,7 @@ from tunewell.service.types import (
     User,
     UserUsage,
 )
+from tunewell.service.upkeep_verbs import UpkeepVerbs
 from tunewell.service.worker_verbs import WorkerVerbs
 from tunewell.spec.names import ExperimentOrder
 from tunewell.spec.states import Cause, ExperimentState, JobState
@@ -105,7 +106,7 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 LOG_BYTES = 1 << 16
 
 
-class Verbs(StorageVerbs, ModelVerbs, NotificationVerbs, WorkerVerbs, Protocol):
+class Verbs(StorageVerbs, ModelVerbs, NotificationVerbs, WorkerVerbs, UpkeepVerbs, Protocol):
     """Every verb."""
 
     # Submitting -------------------------------------------------------------------------------------------

@@ -118,9 +118,9 @@ def move(source: Database, target: Database, tell: Tell, check: Callable[[], Non
         check()
         target.dialect.begin_upgrade(writing)
         target.dialect.linger(writing)
-        _clear(writing, target)
-        rows = sum(_copy(table, reading, writing, target.place, tell) for table in _tables())
-        for table in _tables():
+        clear(writing, target)
+        rows = sum(_copy(table, reading, writing, target.place, tell) for table in tables())
+        for table in tables():
             _verify(table, reading, writing, target.place, tell)
         writing.execute(update(change).values(number=number, moved_to=source.place))
         writing.commit()
@@ -130,7 +130,7 @@ def move(source: Database, target: Database, tell: Tell, check: Callable[[], Non
     return rows
 
 
-def _tables() -> list[Table]:
+def tables() -> list[Table]:
     """Return the tables that hold rows, each behind those that it refers to."""
     return [table for table in metadata.sorted_tables if table is not change]
 
@@ -158,7 +158,7 @@ def _are_one(source: Database, target: Database) -> bool:
         return not other.exec_driver_sql(f"SELECT pg_try_advisory_lock({number})").scalar_one()
 
 
-def _clear(connection: Connection, target: Database) -> None:
+def clear(connection: Connection, target: Database) -> None:
     """Make sure that the target is empty, and stays so until the transaction ends; one that was moved away becomes so.
 
     Raises:
@@ -166,7 +166,7 @@ def _clear(connection: Connection, target: Database) -> None:
     """
     gone = connection.execute(update(change).values(number=change.c.number).returning(change.c.moved_to)).scalar_one()
     if gone is not None:
-        for table in reversed(_tables()):
+        for table in reversed(tables()):
             connection.execute(delete(table))
     elif schema.holds_rows(connection):
         raise ConflictError(
@@ -178,7 +178,7 @@ def _clear(connection: Connection, target: Database) -> None:
 
 def _copy(table: Table, reading: Connection, writing: Connection, place: str, tell: Tell) -> int:
     total, done = reading.execute(select(func.count()).select_from(table)).scalar_one(), 0
-    for batch in _batches(table, reading):
+    for batch in batches(table, reading):
         try:
             writing.execute(insert(table), [dict(row._mapping) for row in batch])
         except sqlalchemy.exc.DataError as error:
@@ -186,17 +186,23 @@ def _copy(table: Table, reading: Connection, writing: Connection, place: str, te
             raise DataError(problem, field=place) from None
         done += len(batch)
         tell(f"{table.name}: {done:,} of {total:,} copied")
-    column = table.autoincrement_column
-    if done and column is not None and writing.dialect.name == "postgresql":
-        sequence = func.pg_get_serial_sequence(table.name, column.name)
-        writing.execute(select(func.setval(sequence, select(func.max(column)).scalar_subquery())))
+    if done:
+        go_on_counting(table, writing)
     return done
+
+
+def go_on_counting(table: Table, connection: Connection) -> None:
+    """Have new rows of a table that holds some get numbers which none of these has."""
+    column = table.autoincrement_column
+    if column is not None and connection.dialect.name == "postgresql":
+        sequence = func.pg_get_serial_sequence(table.name, column.name)
+        connection.execute(select(func.setval(sequence, select(func.max(column)).scalar_subquery())))
 
 
 def _verify(table: Table, reading: Connection, writing: Connection, place: str, tell: Tell) -> None:
     """Raise `DataError` unless both databases have the same rows in a table."""
     done = 0
-    for expected, found in zip_longest(_batches(table, reading), _batches(table, writing), fillvalue=()):
+    for expected, found in zip_longest(batches(table, reading), batches(table, writing), fillvalue=()):
         # As text: 1, 1.0 and True are equal otherwise, and so are objects with other orders of keys.
         if repr([tuple(row) for row in expected]) != repr([tuple(row) for row in found]):
             raise DataError(
@@ -208,7 +214,7 @@ def _verify(table: Table, reading: Connection, writing: Connection, place: str, 
         tell(f"{table.name}: {done:,} compared")
 
 
-def _batches(table: Table, connection: Connection) -> Iterator[Sequence[Row[Any]]]:
+def batches(table: Table, connection: Connection) -> Iterator[Sequence[Row[Any]]]:
     """Give the rows of a table in the order of its key, which is the same in both databases."""
     keys = [
         column.collate("C") if isinstance(column.type, String) and connection.dialect.name == "postgresql" else column

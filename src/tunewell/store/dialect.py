@@ -149,6 +149,10 @@ class Dialect(ABC):
         """Let a transaction that has begun be silent for long."""
 
     @abstractmethod
+    def begin_snapshot(self, connection: Connection) -> None:
+        """Begin a transaction whose reads all see one moment, and which keeps no writer waiting."""
+
+    @abstractmethod
     def begin_upgrade(self, connection: Connection) -> None:
         """Begin the transaction that makes or changes the tables; only one process at a time gets beyond this."""
 
@@ -278,6 +282,10 @@ class SQLite(Dialect):
 
     def take_stock(self, connection: Connection) -> None:
         """Do nothing: its plans go by the indexes alone."""
+
+    def begin_snapshot(self, connection: Connection) -> None:
+        """Begin what becomes a snapshot of the write-ahead log with its first read."""
+        connection.exec_driver_sql("BEGIN")
 
     def begin_upgrade(self, connection: Connection) -> None:
         """Switch the file to write-ahead logging for good, and take the writer's lock.
@@ -521,6 +529,11 @@ class PostgreSQL(Dialect):
     def linger(self, connection: Connection) -> None:
         """Have the server not end it."""
         connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
+
+    def begin_snapshot(self, connection: Connection) -> None:
+        """Have the server keep the rows as they are now."""
+        connection.exec_driver_sql("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        self.linger(connection)
 
     def begin_upgrade(self, connection: Connection) -> None:
         """Take a lock that ends with the transaction."""

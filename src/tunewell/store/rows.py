@@ -33,6 +33,9 @@ Verb = Literal["stop", "stop_trial", "retry", "pause", "resume", "update", "add_
 #: a job; an ended trial or job is `retried`.
 EventKind = Literal["created", "state", "spec", "facts", "suggested", "started", "lost", "part", "ended", "retried"]
 
+#: What is told of the home as a whole: there is too little room on its disk; files of it were removed.
+HomeEventKind = Literal["disk_low", "collected"]
+
 #: What a job found out about a trial, or made of it.
 ResultKind = Literal["evaluation", "finalist", "model"]
 
@@ -45,6 +48,41 @@ class HomeRow:
     identity: str
     #: Where it was when it was last written to.
     folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class DiskRow:
+    """What administrators have said about the disk of the home."""
+
+    #: How many bytes the home may take up, and how many are kept free for others; None: nothing was said.
+    budget_bytes: int | None = None
+    reserve_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StandingRow:
+    """What of a trial says what its files are kept for."""
+
+    number: int
+    state: TrialState
+    #: The latest attempt, and its identity.
+    attempt: int
+    identity: str | None
+    fidelity: float
+    #: What the ranking goes by, lowest first; None: it does not count.
+    loss: float | None
+    resume_from: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class HomeEventRow:
+    """Something that happened to the home as a whole."""
+
+    id: int
+    #: Seconds since the epoch.
+    time: float
+    kind: HomeEventKind
+    data: JsonObject
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, event, select
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from tunewell.store import schema
-from tunewell.store.dialect import LOCK_SECONDS, Busy, dialect_of
+from tunewell.store.dialect import LOCK_SECONDS, Busy, dialect_of, end_transaction
 from tunewell.store.nudges import Nudges
 from tunewell.store.patience import again_if_cut
 from tunewell.store.queries.experiments import ExperimentQueries
@@ -25,6 +25,7 @@ from tunewell.store.queries.reports import ReportQueries
 from tunewell.store.queries.storage import StorageQueries
 from tunewell.store.queries.trial_columns import TrialColumnQueries
 from tunewell.store.queries.trials import TrialQueries
+from tunewell.store.queries.upkeep import UpkeepQueries
 from tunewell.store.rows import HomeRow
 from tunewell.store.session import Owned, Session
 from tunewell.store.tables import home
@@ -55,6 +56,7 @@ class Store(
     StorageQueries,
     NotificationQueries,
     ModelQueries,
+    UpkeepQueries,
 ):
     """One database. Any thread may read; one thread at a time writes; several processes may have it open.
 
@@ -145,6 +147,16 @@ class Store(
                     self._known.pop(name, None)
         finally:
             self._writing.release()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """Give a connection whose reads all see the database as it is now, and which keeps no writer waiting."""
+        with self._patience.insist(self._connect) as connection:
+            self._dialect.begin_snapshot(connection)
+            try:
+                yield connection
+            finally:
+                end_transaction(connection)
 
     def check_writable(self) -> None:
         """Raise `DataError` if nothing can be written: for want of a right, say, or as the server is a standby."""

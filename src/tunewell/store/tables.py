@@ -504,6 +504,16 @@ delivery = Table(
 )
 Index("delivery_by_channel", delivery.c.channel_id, delivery.c.id)
 _partial_index("delivery_waiting", "state = 'waiting'", delivery.c.channel_id, delivery.c.next_at)
+#: One row: what administrators have said about the disk of the home, in bytes; NULL: nothing.
+disk = Table(
+    "disk",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    # What the home may take up.
+    Column("budget_bytes", BigInteger),
+    # What is kept free for others.
+    Column("reserve_bytes", BigInteger),
+)
 
 #: What was answered to callers under their keys, so that asking again changes nothing.
 answer = Table(

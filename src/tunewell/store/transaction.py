@@ -15,6 +15,7 @@ from tunewell.store.writes.people import PeopleWrites
 from tunewell.store.writes.requests import RequestWrites
 from tunewell.store.writes.storage import StorageWrites
 from tunewell.store.writes.trials import TrialWrites
+from tunewell.store.writes.upkeep import UpkeepWrites
 
 
 class Transaction(
@@ -26,6 +27,7 @@ class Transaction(
     StorageWrites,
     ModelWrites,
     NotificationWrites,
+    UpkeepWrites,
 ):
     """Changes that become true together when the `with` block of `Store.transaction` ends well, or not at all.
 

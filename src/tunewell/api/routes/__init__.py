@@ -16,6 +16,7 @@ from tunewell.api.routes import (
     results,
     steering,
     trials,
+    upkeep,
     uploads,
     workers,
 )
@@ -36,4 +37,5 @@ ROUTERS = (
     code.router,
     notifications.router,
     models.router,
+    upkeep.router,
 )

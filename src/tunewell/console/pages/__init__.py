@@ -7,6 +7,7 @@ from tunewell.console.pages import (
     compare,
     dataset,
     datasets,
+    disk,
     entrance,
     experiment,
     experiments,
@@ -42,4 +43,5 @@ ROUTERS = (
     *settings.ROUTERS,
     preferences.router,
     notifications.router,
+    disk.router,
 )

@@ -14,6 +14,7 @@ from tunewell.service.storage import resolving
 from tunewell.service.storage.place import Place
 from tunewell.service.table import Tables
 from tunewell.service.types import Caller
+from tunewell.service.upkeep.usage import Usage
 from tunewell.serving.contract import Asks
 from tunewell.spec.errors import SpecError
 from tunewell.store.store import Store
@@ -32,6 +33,8 @@ class Part:
     drawings: Drawings
     #: Who asks published models: each call by itself, or the server that keeps them loaded.
     asks: Asks
+    #: What takes up how much of the home, which all callers share, too.
+    disk_usage: Usage
     #: Whether callers who may run code may send Python functions.
     allows_functions: bool
     #: By what notifications are sent.

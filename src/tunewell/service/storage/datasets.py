@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tunewell.home.keeping import removing
 from tunewell.home.manifest import Content, is_sha256
 from tunewell.service import attempt_files, data_views, job_verbs, wire
 from tunewell.service.idempotency import Asked, once, settled
@@ -325,9 +326,12 @@ def _restore(place: Place, name: str, asked: Asked) -> JsonObject:
 
 
 def remove_unused(place: Place, sha256: str) -> None:
-    """Remove what lies in the home under a checksum, unless a data set is of it."""
-    with place.store.transaction() as tx:
-        if tx.has_content(sha256):
+    """Remove what lies in the home under a checksum, unless a data set is of it; later, while a backup is made."""
+    with removing(place.home.folder) as may:
+        if not may:
             return
-        going = contents.take_away(place.home.datasets / sha256)
-    remove(going)
+        with place.store.transaction() as tx:
+            if tx.has_content(sha256):
+                return
+            going = contents.take_away(place.home.datasets / sha256)
+        remove(going)

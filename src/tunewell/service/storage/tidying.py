@@ -6,7 +6,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from tunewell.home.keeping import removing
 from tunewell.home.manifest import is_sha256
+from tunewell.home.removal import finish_removals
 from tunewell.service.models import published
 from tunewell.service.storage import uploads
 from tunewell.service.storage.contents import COMING, GOING
@@ -28,10 +30,16 @@ def tidy(place: Place, now: float | None = None) -> None:
 
     Pictures that were sent to be predicted go an hour after they were asked for, once their jobs have ended. Answers
     under keys are kept for a day, what somebody proved themselves by for a month after it has expired or was revoked;
-    the audit log for ever; what was sent to channels
-    is kept for 30 days. `now` is in seconds since the epoch, by default this moment.
+    the audit log for ever; what was sent to channels is kept for 30 days. `now` is in seconds since the epoch, by
+    default this moment. Nothing is done while a backup is made.
     """
-    now = time.time() if now is None else now
+    with removing(place.home.folder) as may:
+        if may:
+            finish_removals(place.home, place.store)
+            _tidy(place, time.time() if now is None else now)
+
+
+def _tidy(place: Place, now: float) -> None:
     with place.store.transaction() as tx:
         tx.forget_answers(now - KEY_SECONDS)
         tx.forget_tokens(now - PROOF_SECONDS)

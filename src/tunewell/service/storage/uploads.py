@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, get_args
 
+from tunewell.home.keeping import removing
 from tunewell.home.manifest import is_sha256
 from tunewell.service import wire
 from tunewell.service.idempotency import Asked, once
@@ -174,5 +175,7 @@ def abandon(place: Place, id: str) -> None:
 
 
 def discard(place: Place, row: UploadRow) -> None:
-    """Remove what has come of an upload that is on record no more."""
-    path_of(place, row).unlink(missing_ok=True)
+    """Remove what has come of an upload that is on record no more; later, while a backup is made."""
+    with removing(place.home.folder) as may:
+        if may:
+            path_of(place, row).unlink(missing_ok=True)

@@ -84,6 +84,7 @@ from tunewell.service.types.trials import (
     TrialPage,
     TrialResult,
 )
+from tunewell.service.types.upkeep import Collection, Disk, DiskPart, Garbage, GarbageGroup
 from tunewell.service.types.workers import (
     Completion,
     Heard,
@@ -115,6 +116,7 @@ __all__ = [
     "Clone",
     "Code",
     "CodeFile",
+    "Collection",
     "ComparedData",
     "ComparedExperiment",
     "ComparedField",
@@ -126,6 +128,8 @@ __all__ = [
     "DataSetView",
     "Delivery",
     "Difference",
+    "Disk",
+    "DiskPart",
     "Estimate",
     "Evaluation",
     "Event",
@@ -135,6 +139,8 @@ __all__ = [
     "ExportedTrial",
     "Figures",
     "Finalist",
+    "Garbage",
+    "GarbageGroup",
     "GivenReport",
     "Gpu",
     "Heard",

@@ -77,6 +77,10 @@ class JobQueries(Reader):
         """Return the jobs that have not ended, oldest first."""
         return self._read_jobs(_open_jobs)
 
+    def ended_jobs(self, before: float) -> list[JobRow]:
+        """Return the jobs that ended before a moment, in the order of their numbers."""
+        return self._read_jobs(_jobs.where(job.c.ended_at < before).order_by(job.c.id))
+
     def job_events(self, job_id: int, after: int = 0, limit: int = 1000) -> list[EventRow]:
         """Return the audit trail of a job, at most `limit` entries, beginning after the one with id `after`."""
         query = select(event).where(event.c.job == job_id, event.c.id > after).order_by(event.c.id).limit(limit)

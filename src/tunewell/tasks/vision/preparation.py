@@ -18,11 +18,11 @@ from tunewell.tasks.vision.inspection import Pictures, inspect
 from tunewell.tasks.vision.picture_set import fingerprint
 from tunewell.tasks.vision.resize_rules import ResizeRule
 from tunewell.tasks.vision.sampling import advise_sampling
-from tunewell.tasks.vision.task_file import TASK_FILE_VARIABLE, Prepared
+from tunewell.tasks.vision.task_file import TASK_FILE, TASK_FILE_VARIABLE, Prepared
 from tunewell.tasks.vision.weights import Pretrained, is_made_from, is_whole, obtain_weights
 from tunewell.trial.files import read_json, write_json
 
-_TASK_FILE, _MANIFEST = "task.json", "manifest.json"
+_MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +62,9 @@ def known_preparation(
         DataError: it can't be told whether it is, after trials that have begun.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / _TASK_FILE).exists() and not (folder / "trials").exists():
+    if not (folder / TASK_FILE).exists() and not (folder / "trials").exists():
         return None
-    known = Prepared.load(folder / _TASK_FILE)
+    known = Prepared.load(folder / TASK_FILE)
     before = load(Path(known.manifest))
     if not pictures.continues(before) or not are_same(pictures, known, before):
         raise ConflictError(
@@ -176,7 +176,7 @@ def write_preparation(
         advice=tuple(advise_sampling(spec.sampling, pictures.summary())),
         content=decoded.content,
     )
-    prepared.save(folder / _TASK_FILE)
+    prepared.save(folder / TASK_FILE)
     return [*prepared.notes, *prepared.advice]
 
 
@@ -186,11 +186,11 @@ def _renew(folder: Path, known: Known[Pictures], decoded: DecodedSet[Pictures]) 
     if known.moved:
         known.pictures.save(folder / _MANIFEST)
     if prepared != known.prepared:
-        prepared.save(folder / _TASK_FILE)
+        prepared.save(folder / TASK_FILE)
     return [*prepared.notes, *prepared.advice]
 
 
 def trial_program(package: str, preload: tuple[str, ...], folder: Path) -> Program:
     """Return the entry that trains one configuration of the experiment in `folder`: `train` of a task's package."""
-    environment = {TASK_FILE_VARIABLE: str(folder / _TASK_FILE)}
+    environment = {TASK_FILE_VARIABLE: str(folder / TASK_FILE)}
     return Program(entry=f"{package}.train:train", preload=preload, environment=environment)

@@ -13,6 +13,8 @@ from tunewell.trial.files import read_json, write_json
 
 #: Environment variable of trials and jobs: path of the experiment's `task.json`.
 TASK_FILE_VARIABLE = "TUNEWELL_TASK_FILE"
+#: What the file is called.
+TASK_FILE = "task.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +80,9 @@ def read_fields(path: Path) -> dict[str, Any]:
             kind="record-damaged",
         )
     return fields
+
+
+def pixels_of(folder: Path) -> set[Path]:
+    """Return the folders of decoded pictures that the experiment in a folder uses; none, if it is over no pictures."""
+    pixels = (read_json(folder / TASK_FILE) or {}).get("pixels", {})
+    return {Path(os.path.normpath(folder / path)) for path in pixels.values()}

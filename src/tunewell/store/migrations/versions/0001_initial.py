@@ -398,6 +398,12 @@ def _create_storage() -> None:
         sa.Column("folder", sa.Text, primary_key=True),
         sa.Column("created_at", sa.Double, nullable=False),
     )
+    op.create_table(
+        "disk",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("budget_bytes", sa.BigInteger),
+        sa.Column("reserve_bytes", sa.BigInteger),
+    )
 
 
 def _create_model() -> None:

@@ -1,0 +1,1 @@
+"""What keeps a service in order: backups, and what is removed when nobody needs it any more."""

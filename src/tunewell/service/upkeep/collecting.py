@@ -1,0 +1,171 @@
+"""Removing garbage: each piece as a whole, and only what may go still at that moment.
+
+A piece is moved away first, while nobody can write to the database: so what would go on from it finds it whole or not
+at all. Whoever is killed in between leaves it among what is removed, and whoever comes next finishes that.
+"""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from tunewell.home.disk import size_of
+from tunewell.home.home import Home
+from tunewell.home.keeping import removing
+from tunewell.home.removal import GARBAGE, REMOVED, Removal
+from tunewell.schedulers.records import identity_of
+from tunewell.service.storage.unpacking import remove
+from tunewell.service.upkeep.garbage import KINDS, Kind, Piece, find_garbage
+from tunewell.spec.errors import ConflictError, NotFoundError
+from tunewell.spec.states import TrialState
+from tunewell.store.store import Store
+
+#: Pieces that are moved away in one transaction.
+_BATCH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What was removed of one kind."""
+
+    kind: Kind
+    count: int
+    size_bytes: int
+
+
+def sums_of(pieces: Sequence[Piece]) -> list[Collected]:
+    """Return how much there is of each kind, the least valuable first."""
+    return [
+        Collected(kind, len(found), sum(piece.size_bytes for piece in found))
+        for kind in KINDS
+        if (found := [piece for piece in pieces if piece.kind == kind])
+    ]
+
+
+def collect(
+    store: Store,
+    home: Home,
+    by: str,
+    pieces: Sequence[Piece] | None = None,
+    enough: Callable[[int], bool] = lambda freed: False,
+) -> list[Collected]:
+    """Remove garbage, the least valuable first, and put on record what was removed; return that, by kind.
+
+    Args:
+        store: what is on record.
+        home: the home of that store.
+        by: who has it done, for people.
+        pieces: what may go; default: what is found.
+        enough: asked with how many bytes are free by now whether that suffices.
+
+    Raises:
+        ConflictError: a backup is being made.
+    """
+    found = iter(find_garbage(store, home) if pieces is None else pieces)
+    gone: list[Piece] = []
+    freed = 0
+    try:
+        while not enough(freed) and (batch := list(islice(found, _BATCH))):
+            with removing(home.folder) as may:
+                if not may:
+                    raise ConflictError(
+                        "a backup is being made of it",
+                        field=str(home.folder),
+                        remedy="Try again later",
+                        kind="home-busy",
+                    )
+                removed = list(_remove(store, home, batch))
+            gone += removed
+            freed += sum(piece.size_bytes for piece in removed)
+    finally:
+        sums = sums_of(gone)
+        if sums:
+            with store.transaction() as tx:
+                groups = [{"kind": one.kind, "count": one.count, "size_bytes": one.size_bytes} for one in sums]
+                tx.add_home_event("collected", {"by": by, "groups": groups})
+    return sums
+
+
+def keep_within(store: Store, home: Home, budget: int) -> int:
+    """Remove garbage until a home takes up no more than so many bytes, if that can be; return how many it takes up."""
+    taken = size_of(home.folder)
+    if taken <= budget:
+        return taken
+    with suppress(ConflictError):  # while a backup is made: it is looked after again
+        collected = collect(store, home, "the disk budget", enough=lambda freed: taken - freed <= budget)
+        taken -= sum(one.size_bytes for one in collected)
+    return taken
+
+
+def _remove(store: Store, home: Home, batch: Sequence[Piece]) -> Iterator[Piece]:
+    """Remove pieces that may go still; yield them."""
+    place = home.folder / REMOVED / f"{GARBAGE}{uuid.uuid4().hex}"
+    place.mkdir(mode=0o700, parents=True)
+    moved = []
+    with store.transaction() as tx:
+        tx.begin()  # from here on, nobody else writes
+        now = _as_they_are(store, batch)
+        for number, piece in enumerate(one for one in batch if not one.experiment):
+            if _may_go(piece, now):
+                with suppress(FileNotFoundError):
+                    piece.folder.rename(place / str(number))
+                    moved.append(piece)
+    _discard(place)
+    yield from moved
+    for piece in batch:
+        if piece.experiment and _purge(store, home, piece.experiment):
+            yield piece
+
+
+def _discard(place: Path) -> None:
+    shutil.rmtree(place, ignore_errors=True)
+    if place.exists():  # a program has closed a folder of its own
+        remove(place)
+
+
+#: Experiment and trial → state, attempt and identity.
+_Now = Mapping[tuple[str, int], tuple[TrialState, int, str | None]]
+
+
+def _as_they_are(store: Store, batch: Sequence[Piece]) -> _Now:
+    """Return how it stands with the trials that pieces are of."""
+    numbers: dict[str, set[int]] = {}
+    for piece in batch:
+        if piece.trial is not None:
+            numbers.setdefault(piece.trial[0], set()).add(piece.trial[1].number)
+    found = {}
+    for name, some in numbers.items():
+        with suppress(NotFoundError):  # it was removed meanwhile
+            for row in store.trials_of(name, some):
+                found[name, row.number] = row.state, row.attempt, row.identity
+    return found
+
+
+def _may_go(piece: Piece, now: _Now) -> bool:
+    """Whether a piece is still what it was when it was found."""
+    if piece.owner is not None and identity_of(piece.owner) != piece.identity:
+        return False
+    if piece.trial is None:
+        return True
+    name, known = piece.trial
+    return now.get((name, known.number)) == (known.state, known.attempt, known.identity)
+
+
+def _purge(store: Store, home: Home, name: str) -> bool:
+    """Remove an experiment that is in the bin for good; return whether that could be done."""
+    access = store.find_access(name)
+    if access is None or access.deleted_at is None:
+        return False
+    try:
+        removal = Removal.prepared(home, store, name, [row.id for row in store.jobs(name, limit=100_000)])
+    except (ConflictError, NotFoundError):  # processes of it live still, or it is gone
+        return False
+    with store.transaction() as tx:
+        tx.remove_experiment(name)
+    removal.finish()
+    return True

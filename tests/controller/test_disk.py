@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.controller.fakes import Bench, FakeTask
 from tests.schedulers.bench import wait_until
+from tests.store.notified import CHANNEL
 from tunewell.controller.disk import BudgetKeeper, DiskWatch, Low
 from tunewell.home.disk import DiskUse, reserve_of
 from tunewell.spec.states import TrialState
@@ -44,6 +46,8 @@ def test_so_much_is_kept_free() -> None:
 def test_nothing_starts_while_it_is_low(bench: Bench, disk: list[int]) -> None:
     """It is told why, once on record as an event; it all goes on by itself when there is a little more than enough."""
     disk[0] = int(0.7 * GIB)
+    with bench.store.transaction() as tx:
+        channel = tx.add_channel(replace(CHANNEL, owner="owner", events=("disk_low",)))
     bench.add()
     bench.step(20)
     assert not bench.scheduler.started
@@ -53,6 +57,8 @@ def test_nothing_starts_while_it_is_low(bench: Bench, disk: list[int]) -> None:
     assert "717 MiB free" in bench.controller.problem
     (event,) = bench.store.home_events(["disk_low"], 10)
     assert event.data == {"free_bytes": disk[0], "reserve_bytes": GIB}
+    (told,) = bench.store.deliveries(channel, 10)
+    assert (told.event, told.facts) == ("disk_low", event.data)
     disk[0] = int(1.05 * GIB)
     bench.step(20)
     assert not bench.scheduler.started

@@ -617,6 +617,7 @@ class Controller:
                 with self.store.transaction() as tx:
                     data = {"free_bytes": low.free_bytes, "reserve_bytes": low.reserve_bytes}
                     tx.add_home_event("disk_low", data, self._surroundings.clock())
+                    tx.notify("disk_low", data, self._surroundings.clock())
                 self._is_low_on_record = True
                 log.warning("%s: %s", self.home.folder, low.reason.detail)
             except Moved:

@@ -21,7 +21,6 @@ from tests.store import lives
 from tests.store.notified import CHANNEL
 from tunewell.service.notifications import deliverer, posting
 from tunewell.service.notifications.deliverer import Deliverer, backoff, delivering
-from tunewell.service.notifications.events import tell_disk_low
 from tunewell.service.notifications.sending import Outgoing
 from tunewell.service.service import Service
 from tunewell.service.storage.tidying import DELIVERY_SECONDS, tidy
@@ -179,9 +178,10 @@ def test_a_full_disk(store: Store) -> None:
     add(store, events=("disk_low",))
     add(store, owner="root")
     wanted, local = (add(store, owner=name, events=("disk_low",)) for name in ("root", "owner"))
-    assert tell_disk_low(store, 1, 2) == 2
+    with store.transaction() as tx:
+        assert tx.notify("disk_low", {"free_bytes": 1, "reserve_bytes": 2}) == 2
     assert {id for id, events in told(store).items() if events == ["disk_low"]} == {wanted, local}
-    assert only(store, wanted).facts == {"free_bytes": 1, "total_bytes": 2}
+    assert only(store, wanted).facts == {"free_bytes": 1, "reserve_bytes": 2}
 
 
 # Delivering -------------------------------------------------------------------------------------------------

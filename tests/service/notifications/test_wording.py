@@ -76,7 +76,7 @@ def test_mails() -> None:
         ("failed", {"stop_rule": "max_failed_trials"}, "Search ada/signs has failed: too many trials failed"),
         ("ended", {"state": "timed_out", "stop_rule": "x"}, "Search ada/signs has ended (timed out)"),
         ("ended", {"stop_rule": "something new"}, "Search ada/signs has ended (completed)"),
-        ("disk_low", {"free_bytes": 1 << 30, "total_bytes": 1 << 40}, "The disk of Tunewell is nearly full"),
+        ("disk_low", {"free_bytes": 1 << 29, "reserve_bytes": 1 << 30}, "The disk of Tunewell is nearly full"),
         ("test", {}, "A test message of Tunewell"),
         ("confirmation", {"user": "ada", "channel": 3, "code": "12345678"}, "Is this address yours?"),
     ],

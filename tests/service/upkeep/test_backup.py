@@ -61,6 +61,11 @@ def opened(folder: Path) -> Iterator[Service]:
             (folder / "checkpoint" / "last").symlink_to("weights")
             (folder / "output.log").write_text("said")
             (folder / "supervisor.lock").touch()
+        for row in service.store.models(1):
+            for version in service.store.model_versions(row.id, row.latest):
+                content = service.home.models / version.sha256
+                content.mkdir(parents=True)
+                (content / "weights.safetensors").write_bytes(os.urandom(1000))
         data = decent("zip")
         upload = service.create_upload("d.zip", len(data))
         service.put_part(upload.id, 0, [data])
@@ -109,6 +114,7 @@ def test_what_is_restored_is_what_was_there(service: Service, tmp_path: Path) ->
     same = {table for table in before if before[table] == after[table]}
     assert before.keys() - same == {"home", "experiment"}
     assert files_in(tmp_path / "other") == {**files, **files_in(tmp_path / "other")}
+    assert any(path.startswith("models/") for path in files)
     with Service(tmp_path / "other") as other:
         assert other.store.version() >= service.store.version()
         assert any("was restored from a backup" in note for note in other.store.experiments()[-1].notes)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
+from tunewell.home.keeping import removing
 from tunewell.service import wire
 from tunewell.service.idempotency import Asked, once, settled
 from tunewell.service.lists import checked_limit, id_in
@@ -246,9 +247,12 @@ def restore(place: Place, name: str, key: str | None) -> Model:
 
 
 def remove_unused(place: Place, sha256: str) -> None:
-    """Remove the files that lie in the home under a checksum, unless a version is of it."""
-    with place.store.transaction() as tx:
-        if tx.has_model_content(sha256):
+    """Remove the files that lie under a checksum, unless a version is of it; later, while a backup is made."""
+    with removing(place.home.folder) as may:
+        if not may:
             return
-        going = contents.take_away(place.home.models / sha256)
-    unpacking.remove(going)
+        with place.store.transaction() as tx:
+            if tx.has_model_content(sha256):
+                return
+            going = contents.take_away(place.home.models / sha256)
+        unpacking.remove(going)

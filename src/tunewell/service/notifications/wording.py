@@ -79,9 +79,9 @@ class Telling:
         if self.kind == "test":
             return ("If you can read this, notifications arrive here.",)
         if self.kind == "disk_low":
-            free, total = self.facts["free_bytes"], self.facts["total_bytes"]
-            remedy = "Searches may stop when nothing is left: free some space."
-            return (f"{size(free)} of {size(total)} are free.", remedy)
+            free, kept = self.facts["free_bytes"], self.facts["reserve_bytes"]
+            remedy = "Nothing new starts until there is room: `tunewell gc` removes what nobody needs."
+            return (f"{size(free)} are free, {size(kept)} are kept free.", remedy)
         if self.kind == "confirmation":
             return _question(self.facts, self.address)
         return _figures(self.facts)

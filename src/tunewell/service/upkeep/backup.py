@@ -157,6 +157,7 @@ class _Files:
         for shelf, names in (
             (home.datasets, recorded.datasets),
             (home.code, recorded.code),
+            (home.models, recorded.models),
             (home.uploads, recorded.uploads),
         ):
             for name in sorted(names):

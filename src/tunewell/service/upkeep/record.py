@@ -24,9 +24,10 @@ class Recorded:
     jobs: dict[int, dict[int, str]] = field(default_factory=dict)
     #: The attempts that run, with their identities.
     running: dict[AttemptKey | JobKey, str] = field(default_factory=dict)
-    #: Contents of data sets, and of code.
+    #: Contents of data sets, of code, and of published models.
     datasets: set[str] = field(default_factory=set)
     code: set[str] = field(default_factory=set)
+    models: set[str] = field(default_factory=set)
     #: Ids of the uploads that are whole.
     uploads: set[str] = field(default_factory=set)
     #: Folders with pictures that are to be predicted yet.
@@ -50,6 +51,8 @@ class Recorded:
                     self.datasets.add(row["sha256"])
             case "code":
                 self.code.add(row["sha256"])
+            case "model_version":
+                self.models.add(row["sha256"])
             case "upload":
                 if row["finished_at"] is not None:
                     self.uploads.add(row["id"])

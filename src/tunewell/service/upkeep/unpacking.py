@@ -22,7 +22,9 @@ from tunewell.store import dumping
 #: Folder of the home for the rows, while they are on their way.
 ROWS = ".restoring"
 #: What there is in the folder of a home that a backup has.
-_PLACES = frozenset({"secret", "experiments", "jobs", "datasets", "code", "uploads", "inputs", "demo", "set-aside"})
+_PLACES = frozenset(
+    {"secret", "experiments", "jobs", "datasets", "code", "models", "uploads", "inputs", "demo", "set-aside"}
+)
 _WEIGHTS = ("cache", "weights")
 _TABLES = frozenset(f"{name}.jsonl" for name in dumping.TABLES)
 

@@ -20,6 +20,7 @@ _FOLDERS = {
     "jobs": "jobs",
     "datasets": "data sets",
     "code": "code",
+    "models": "models",
     "uploads": "uploads",
     "inputs": "pictures to be predicted",
     "cache": "cache",
@@ -34,7 +35,7 @@ class Counted:
     #: Seconds since the epoch.
     at: float
     by_kind: Mapping[str, int]
-    #: Experiments, data sets, code and uploads, by user.
+    #: Experiments, data sets, code, models and uploads, by user.
     by_owner: Mapping[str, int]
 
     @property

@@ -20,6 +20,7 @@ from tunewell.cli.options import (
     terminal,
 )
 from tunewell.display.wording import field_text
+from tunewell.service.comparing_searches import LETTERS
 from tunewell.service.types import ComparedExperiment, ComparedField, ExperimentComparison
 from tunewell.spec.format import NOTHING, duration, number, percent, signed
 
@@ -56,10 +57,10 @@ def compare(
     console = terminal()
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("", style="dim")
-    for one in found.experiments:
-        table.add_column(Text(one.experiment.name), overflow="fold")
+    for letter, one in zip(LETTERS, found.experiments, strict=False):
+        table.add_column(Text(f"{letter} {one.experiment.name}"), overflow="fold")
     for name, told in _FACTS.items():
-        table.add_row(name, *(Text(told(one)) for one in found.experiments))
+        table.add_row(name, *(Text(told(one) or NOTHING) for one in found.experiments))
     for title, rows in _sections(found, all_):
         if rows:
             table.add_section()

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import httpx2
 import numpy as np
+import psutil
 import torch
 from PIL import Image
 
@@ -66,8 +67,17 @@ def milliseconds(work: Callable[[], object]) -> float:
     return 1000 * (time.perf_counter() - began)
 
 
-def compare(network: str, folder: Path, client: httpx2.Client, rounds: int) -> None:
-    """Print both times, each the median, and their ratio."""
+def computed(service: psutil.Process) -> float:
+    """Return the CPU time, in milliseconds, that this process, the service and its models have used so far."""
+    used = 1000 * time.process_time()
+    for process in (service, *service.children(recursive=True)):
+        times = process.cpu_times()
+        used += 1000 * (times.user + times.system)
+    return used
+
+
+def compare(network: str, folder: Path, client: httpx2.Client, service: psutil.Process, rounds: int) -> None:
+    """Print what each way takes, in CPU time on average and as somebody waits, and the ratios."""
     content, model = photograph(), load_predictor(folder)
     headers = {"Content-Type": "image/jpeg"}
 
@@ -81,15 +91,24 @@ def compare(network: str, folder: Path, client: httpx2.Client, rounds: int) -> N
         model.predict([content])
         ask()
     alone, asked, within = [], [], []
+    used = {"alone": 0.0, "over HTTP": 0.0}
     for _ in range(rounds):
+        before = computed(service)
         alone.append(milliseconds(lambda: model.predict([content])))
+        between = computed(service)
         asked.append(milliseconds(lambda: within.append(ask())))
+        used["alone"] += (between - before) / rounds
+        used["over HTTP"] += (computed(service) - between) / rounds
+    print(
+        f"{network:20} CPU time        alone {used['alone']:6.1f} ms, over HTTP {used['over HTTP']:6.1f} ms, "
+        f"ratio {used['over HTTP'] / used['alone']:.2f}"
+    )
     # Of a machine with other work, the quickest tenth tells what each costs, and the median what one waits.
     for what, share in (("median", 0.5), ("quickest tenth", 0.1)):
         own, inside, over = (sorted(times)[round(share * (len(times) - 1))] for times in (alone, within, asked))
         print(
-            f"{network:20} {what:15} alone {own:6.1f} ms, in the service {inside:6.1f} ms, over HTTP {over:6.1f} ms, "
-            f"ratio {over / own:.2f}, beside the model {over - inside:.1f} ms",
+            f"{network:20} {what:15} alone {own:6.1f} ms, over HTTP {over:6.1f} ms, ratio {over / own:.2f} "
+            f"(in the model {inside:.1f} ms, beside it {over - inside:.1f} ms)",
             flush=True,
         )
     print(f"{network:20} the first answer, which loads it, took {first / 1000:.1f} s", flush=True)
@@ -114,7 +133,7 @@ def main() -> None:
             proof = {"Authorization": f"Bearer {token.read_text().strip()}"}
             with httpx2.Client(base_url=address, headers=proof, timeout=120.0) as client:
                 for network, folder in folders.items():
-                    compare(network, folder, client, rounds)
+                    compare(network, folder, client, psutil.Process(service.pid), rounds)
         finally:
             service.send_signal(signal.SIGTERM)
             service.wait(60)

@@ -20,7 +20,7 @@ from tests.schedulers.bench import wait_until
 from tests.serving.models import orders, write
 from tunewell.serving import frames
 from tunewell.serving.client import Remote
-from tunewell.serving.contract import Limits
+from tunewell.serving.contract import Item, Limits
 from tunewell.serving.pool import Pool
 from tunewell.serving.server import Server
 from tunewell.serving.sockets import listen, path_in, reachable
@@ -30,7 +30,7 @@ from tunewell.spec.errors import BusyError, DataError, ModelError
 _SERVER = """
 import sys, threading
 from pathlib import Path
-from tunewell.serving.contract import Limits
+from tunewell.serving.contract import Item, Limits
 from tunewell.serving.pool import Pool
 from tunewell.serving.server import Server
 from tunewell.serving.sockets import listen
@@ -132,3 +132,12 @@ def test_nonsense_is_not_answered(tmp_path: Path) -> None:
             with pytest.raises(frames.Cut):
                 frames.receive(connection)
         assert remote.ask(a, orders("say")).predictions
+
+
+def test_a_server_without_time_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much is sent to it, whoever comes beyond what it holds is told to come again, not cut off."""
+    monkeypatch.setattr("tunewell.serving.server.MOST_REQUESTS", 0)
+    models = tmp_path / "models"
+    a = write(models, "a")
+    with served(tmp_path / "s", models) as remote, pytest.raises(BusyError):
+        remote.ask(a, [Item("large.png", bytes(8 << 20))])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from tunewell.serving import frames
@@ -36,7 +37,8 @@ class Remote:
                     "what keeps the models of the service is away", remedy="Try again in a second", kind="models-away"
                 ) from None
             try:
-                frames.send(connection, message, [item.content for item in items], deadline)
+                with suppress(frames.Cut):  # a server that has no time for it says so before it has read all
+                    frames.send(connection, message, [item.content for item in items], deadline)
                 answer, _ = frames.receive(connection, deadline)
             except (frames.Cut, TimeoutError):
                 raise ModelError(

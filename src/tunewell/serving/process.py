@@ -42,13 +42,19 @@ class ModelProcess:
         # On the CPU: the GPUs are the searches'.
         few = dict.fromkeys(_THREADS, str(limits.threads))
         with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "tunewell.serving.model_process", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                env={**os.environ, **few, "CUDA_VISIBLE_DEVICES": ""},
-                stdin=subprocess.DEVNULL,
-                process_group=0,
-            )
+            try:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "tunewell.serving.model_process", str(theirs.fileno())],
+                    pass_fds=[theirs.fileno()],
+                    env={**os.environ, **few, "CUDA_VISIBLE_DEVICES": ""},
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    process_group=0,
+                )
+            except OSError as error:  # the machine has no room for another one
+                self._ours.close()
+                what = f"no process can be started for the model ({error.strerror})"
+                raise ModelError(what, remedy="Try again later", kind="model-died") from None
         order = {"folder": str(folder), "sha256": model.sha256, "predictor": model.predictor}
         try:
             self._say(order, (), time.monotonic() + limits.load_seconds)

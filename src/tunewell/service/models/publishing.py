@@ -97,6 +97,8 @@ def _publish(place: Place, wanted: Wanted, name: str, visibility: Visibility | N
     source, now = source_of(place.store, place.home, wanted.experiment, wanted.trial), time.time()
     model = ModelRow(0, name, owner_of(name), visibility or "team", 0, 0, 0, now, None)
     with _copied(source.folder, place.home.models) as (content, coming):
+        lies = place.home.models / content.sha256
+        is_damaged = lies.exists() and content_of(files_in(lies)) != content
         version = ModelVersionRow(
             *(0, 0, content.sha256, content.size, content.files, place.caller.name, wanted.note, now, source.facts)
         )
@@ -114,16 +116,11 @@ def _publish(place: Place, wanted: Wanted, name: str, visibility: Visibility | N
             row = published.version_of(known, version)
             answer: JsonObject = published.told_version(place, known, row).to_json()
             asked.answer(tx, answer)
-            _keep(coming, place.home.models / content.sha256)
+            if is_damaged:
+                remove(contents.take_away(lies))
+            contents.keep(coming, lies)
+            flush(place.home.models)
     return answer
-
-
-def _keep(coming: Path, place: Path) -> None:
-    """Put a folder in its place, even where one is that is not what was published any more."""
-    if place.exists() and content_of(files_in(place)) != content_of(files_in(coming)):
-        remove(contents.take_away(place))
-    contents.keep(coming, place)
-    flush(place.parent)
 
 
 @contextmanager

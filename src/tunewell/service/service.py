@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +22,6 @@ from tunewell.service import (
     verbs,
     waiting,
     watching,
-    working,
 )
 from tunewell.service.carrying_out import Leave, Tell, carry_out
 from tunewell.service.drawing import Drawings
@@ -36,6 +35,7 @@ from tunewell.service.parts.workers import WorkersPart
 from tunewell.service.running import ALONE, PLAIN, Given, OnStep, Serving, run_all, run_experiment, run_follow_up
 from tunewell.service.table import Tables
 from tunewell.service.types import OWNER, Caller
+from tunewell.service.working import WaitingRoom
 from tunewell.spec.launch import AttemptKey
 from tunewell.spec.names import DEFAULT_HOME
 from tunewell.store.store import Store
@@ -100,9 +100,9 @@ class Service(ExperimentsPart, TrialsPart, JobsPart, PeoplePart, StoragePart, Wo
         """Return the attempt whose credential it is, which may have ended; None: nobody's."""
         return credentials.verify(self.store, self.home, credential)
 
-    def offers_of(self, name: str) -> Callable[[], int]:
-        """Return what counts the trials of an experiment, named in full, that workers can have now."""
-        return working.offers_of(self.home, name)
+    def waiting_room(self, name: str) -> WaitingRoom:
+        """Return what is to be known of an experiment, named in full, while its workers wait."""
+        return WaitingRoom(self.store, self.home, name)
 
     # In this process --------------------------------------------------------------------------------------
 

@@ -110,7 +110,13 @@ class WorkersScheduler:
         return Capacity((node,))
 
     def _free(self) -> int:
-        return max(0, self._board.waiting(self._clock()) - len(self._board.offers()))
+        # A worker that takes an offer meanwhile is counted on neither side, or on both: then it is counted again.
+        offers = self._board.offers()
+        while True:
+            waiting, before = self._board.waiting(self._clock()), offers
+            offers = self._board.offers()
+            if offers == before:
+                return max(0, waiting - len(offers))
 
     # Starting and stopping --------------------------------------------------------------------------------
 

@@ -123,7 +123,7 @@ class WorkersScheduler:
     def submit(self, launch: Launch) -> None:
         """Offer the attempt to workers."""
         launch = replace(launch, folder=launch.folder.absolute())
-        if not self._free():
+        if not self._free() and not self._is_free_after_all():
             self._events.append(Refused(launch.key, _NO_ROOM))
             return
         try:
@@ -132,6 +132,11 @@ class WorkersScheduler:
             self._events.append(Ended(launch.key, records.not_started(error)))
             return
         self._attempts[launch.key] = self._new(launch)
+
+    def _is_free_after_all(self) -> bool:
+        """Whether there is room a moment later: somebody may just be taking an offer."""
+        time.sleep(0.002)
+        return self._free() > 0
 
     def _new(self, launch: Launch) -> _Attempt:
         folder = str(launch.folder)

@@ -47,7 +47,7 @@ def make_app(service: Service, settings: Settings) -> Api:
     app.state.watcher = Watcher(service, settings.look_seconds)
     app.state.lanes = Lanes()
     app.state.looks = Looks()
-    app.state.lines = Lines(service)
+    app.state.lines = Lines(service, app.state.watcher)
     for router in ROUTERS:
         app.include_router(router, prefix=BASE, dependencies=[Depends(check_parameters)])
     app.include_router(health.router)

@@ -145,8 +145,6 @@ class Board:
             lease = self._good(self._leases / name) or self._claim(worker, name)
             if lease is None:
                 self._note_waiting(worker, name)
-            else:
-                (self._waiting / name).unlink(missing_ok=True)
         if lease is not None:
             touch(lease.folder)
         return lease
@@ -192,6 +190,8 @@ class Board:
                 continue
             # First whose it is: without it nobody could tell when it was heard from last.
             files.write_json(lease.folder / WORKER, {"worker": worker, "since": time.time()})
+            # Then that it waits no more: whoever counts in between finds too little room, and looks again.
+            (self._waiting / name).unlink(missing_ok=True)
             path.rename(self._leases / name)
             return lease
         return None

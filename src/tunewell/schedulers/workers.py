@@ -110,14 +110,20 @@ class WorkersScheduler:
         return Capacity((node,))
 
     def _free(self) -> int:
-        return max(0, self._board.waiting(self._clock()) - len(self._board.offers()))
+        # A worker that takes an offer meanwhile is counted on neither side, or on both: then it is counted again.
+        offers = self._board.offers()
+        while True:
+            waiting, before = self._board.waiting(self._clock()), offers
+            offers = self._board.offers()
+            if offers == before:
+                return max(0, waiting - len(offers))
 
     # Starting and stopping --------------------------------------------------------------------------------
 
     def submit(self, launch: Launch) -> None:
         """Offer the attempt to workers."""
         launch = replace(launch, folder=launch.folder.absolute())
-        if not self._free():
+        if not self._free() and not self._is_free_after_all():
             self._events.append(Refused(launch.key, _NO_ROOM))
             return
         try:
@@ -126,6 +132,11 @@ class WorkersScheduler:
             self._events.append(Ended(launch.key, records.not_started(error)))
             return
         self._attempts[launch.key] = self._new(launch)
+
+    def _is_free_after_all(self) -> bool:
+        """Whether there is room a moment later: somebody may just be taking an offer."""
+        time.sleep(0.002)
+        return self._free() > 0
 
     def _new(self, launch: Launch) -> _Attempt:
         folder = str(launch.folder)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
@@ -23,7 +23,6 @@ from tunewell.service import (
     verbs,
     waiting,
     watching,
-    working,
 )
 from tunewell.service.carrying_out import Leave, Tell, carry_out
 from tunewell.service.drawing import Drawings
@@ -42,6 +41,7 @@ from tunewell.service.running import ALONE, PLAIN, Given, OnStep, Serving, run_a
 from tunewell.service.table import Tables
 from tunewell.service.types import OWNER, Caller
 from tunewell.service.upkeep.usage import Usage
+from tunewell.service.working import WaitingRoom
 from tunewell.serving.once import Once
 from tunewell.spec.launch import AttemptKey
 from tunewell.spec.names import DEFAULT_HOME
@@ -120,9 +120,9 @@ class Service(
         """Return the attempt whose credential it is, which may have ended; None: nobody's."""
         return credentials.verify(self.store, self.home, credential)
 
-    def offers_of(self, name: str) -> Callable[[], int]:
-        """Return what counts the trials of an experiment, named in full, that workers can have now."""
-        return working.offers_of(self.home, name)
+    def waiting_room(self, name: str) -> WaitingRoom:
+        """Return what is to be known of an experiment, named in full, while its workers wait."""
+        return WaitingRoom(self.store, self.home, name)
 
     # In this process --------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -116,10 +116,22 @@ def _trial(home: Home, row: ExperimentRow, trial: TrialRow, lease: Lease) -> Sug
     )
 
 
-def offers_of(home: Home, name: str) -> Callable[[], int]:
-    """Return what counts the trials of an experiment that workers can have now, which costs next to nothing."""
-    board = Board(home.experiment(name))
-    return lambda: len(board.offers())
+class WaitingRoom:
+    """What is to be known of an experiment while its workers wait for it to have a trial for them."""
+
+    def __init__(self, store: Store, home: Home, name: str) -> None:
+        """Take the experiment by its full name."""
+        self._store, self._name = store, name
+        self._board = Board(home.experiment(name))
+
+    def offers(self) -> int:
+        """Return how many trials can be had now: next to no work."""
+        return len(self._board.offers())
+
+    def has_ended(self, waiting: list[str]) -> bool:
+        """Take note that workers still wait, and return whether the search has ended; raise `StoreError`."""
+        self._board.keep_waiting(waiting)
+        return self._store.experiment(self._name).state.final
 
 
 def heartbeat(store: Store, home: Home, key: AttemptKey) -> Heard:

@@ -47,7 +47,7 @@ class _Models(TyperGroup):
 
 app = typer.Typer(
     cls=_Models,
-    help="List published models, show one by its NAME, choose versions, download and delete them.",
+    help="List published models, choose and download versions.",
     rich_markup_mode=None,
 )
 
@@ -74,7 +74,10 @@ def publish(
     server: ServerOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Publish a model under a name, as its next version, which stays whatever becomes of the experiment."""
+    """Publish a model under a name, as its next version.
+
+    It stays whatever becomes of the experiment.
+    """
     visibility: Visibility | None = None if private is None else "private" if private else "team"
     with existing(home, database, server, "write") as service:
         made = service.publish(experiment, name, trial=trial, note=note, visibility=visibility)
@@ -95,7 +98,7 @@ def list_(
     json_: JsonOption = False,
     deleted: Annotated[bool, typer.Option("--deleted", help="List those in the bin.")] = False,
 ) -> None:
-    """List the models, the newest first, each with its current version."""
+    """List the models with their current versions."""
     with existing(home, database, server) as service:
         found = list(every(lambda cursor: service.models(deleted=deleted, cursor=cursor)))
     if json_:
@@ -176,7 +179,10 @@ def share(
     database: DatabaseOption = None,
     server: ServerOption = None,
 ) -> None:
-    """Say who sees a model: everybody, or its owner and administrators alone."""
+    """Say who sees a model: all, or its owner alone.
+
+    Administrators see every model.
+    """
     with existing(home, database, server, "write") as service:
         model = service.change_model(name, visibility="private" if private else "team")
     terminal(soft_wrap=True).print(f"{model.name} is seen by {_seers(model)}.")
@@ -190,7 +196,10 @@ def download(
     database: DatabaseOption = None,
     server: ServerOption = None,
 ) -> None:
-    """Write the files of a version into a new folder, once they are found to be what was published."""
+    """Write the files of a version into a new folder.
+
+    It is there once they are found to be what was published.
+    """
     if folder.exists():
         raise ConflictError("it exists already", field=str(folder), remedy="Name another folder")
     name, version = parse_model(named)
@@ -207,7 +216,10 @@ def delete(
     server: ServerOption = None,
     forever: Annotated[bool, typer.Option("--forever", help="Remove it at once, even from the bin.")] = False,
 ) -> None:
-    """Put a model with all of its versions into the bin, where it stays for 30 days."""
+    """Put a model with its versions into the bin.
+
+    It stays there for 30 days.
+    """
     with existing(home, database, server, "write") as service:
         service.delete_model(name, forever=forever)
     what = "It is gone." if forever else f"It is in the bin. Restore it: tunewell models restore {name}"

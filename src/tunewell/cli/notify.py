@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from tunewell.cli.options import Place
 
 app = typer.Typer(
-    help="Be told when a search has ended: by webhook, in Slack, by mail.", no_args_is_help=True, rich_markup_mode=None
+    help="Be told of ends of searches, in Slack or by mail.", no_args_is_help=True, rich_markup_mode=None
 )
 
 #: What takes messages of Slack's.
@@ -99,7 +99,10 @@ def add(
     server: ServerOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Have notifications sent to a URL, or to a mail address. The secret of a URL is printed this once."""
+    """Have notifications sent to a URL, or to a mail address.
+
+    The secret that signs what a URL is sent is printed this once.
+    """
     is_mail = "@" in target and "://" not in target
     with _at(made(home, database, server)) as service:
         new = service.add_channel(
@@ -163,7 +166,7 @@ def test(
     server: ServerOption = None,
     json_: JsonOption = False,
 ) -> int:
-    """Send a test message now; to an address that is not confirmed, a new code."""
+    """Send a test message now, or a new code to confirm an address."""
     with _at(existing(home, database, server, "write")) as service:
         sent = service.test_channel(id)
     if json_:
@@ -183,7 +186,7 @@ def confirm(
     database: DatabaseOption = None,
     server: ServerOption = None,
 ) -> None:
-    """Confirm that a mail address is yours, by the code that it was sent."""
+    """Confirm a mail address by the code that it was sent."""
     with existing(home, database, server, "write") as service:
         service.confirm_channel(id, code)
 

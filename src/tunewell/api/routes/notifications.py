@@ -28,7 +28,7 @@ class ChannelChanges(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     #: What it is told of.
-    events: tuple[NotifiedEvent, ...] = Field(("ended",), min_length=1)
+    events: tuple[NotifiedEvent, ...] = ("ended",)
     #: Which searches it is told of: one's own, all that one may see, or those of a project.
     searches: NotifiedSearches = "own"
     #: With `project`: which one.
@@ -53,7 +53,7 @@ class ChannelAsked(BaseModel):
     #: What one calls it.
     label: str = Field("", max_length=100)
     #: What it is told of.
-    events: tuple[NotifiedEvent, ...] = Field(("ended",), min_length=1)
+    events: tuple[NotifiedEvent, ...] = ("ended",)
     #: Which searches it is told of: one's own, all that one may see, or those of a project.
     searches: NotifiedSearches = "own"
     #: With `project`: which one.

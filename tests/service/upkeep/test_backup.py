@@ -29,7 +29,9 @@ from tunewell.service.upkeep.files import write_backup
 from tunewell.service.upkeep.restoring import restore
 from tunewell.spec.errors import ConflictError, DataError, NotFoundError, UserError
 from tunewell.spec.launch import AttemptKey
+from tunewell.spec.states import JobState
 from tunewell.store import Store
+from tunewell.store.rows import JobEnd
 
 PAIRS = [("sqlite", "postgresql"), ("postgresql", "sqlite"), ("sqlite", "sqlite")]
 Part = tuple[tarfile.TarInfo, bytes]
@@ -398,3 +400,21 @@ def test_two_restores_at_once(good: Path, tmp_path: Path) -> None:
         restoring._begun(home, archive.About(1, "", "", 0.0, "", 0, 0)),
     ):
         restore(good, home.folder)
+
+
+def test_pictures_that_are_to_be_predicted(service: Service, tmp_path: Path) -> None:
+    """Those of jobs that have not ended are in a backup, and found by the job where they are then."""
+    for name in ("0" * 32, "1" * 32):
+        folder = service.home.inputs / name
+        folder.mkdir(parents=True)
+        (folder / "a.png").write_text("picture")
+        with service.store.transaction() as tx:
+            job = tx.add_job("predict", None, {"inputs": ["."], "directory": str(folder)}, "ada", None)
+            if name == "1" * 32:
+                tx.end_waiting_job(job, JobEnd(JobState.STOPPED))
+    restore(made(service, tmp_path / "b.tar"), tmp_path / "other")
+    with Service(tmp_path / "other") as other:
+        (waiting,) = other.store.jobs(kind="predict", states=(JobState.WAITING,))
+        assert Path(waiting.arguments["directory"]) == other.home.inputs / ("0" * 32)
+        assert [path.name for path in other.home.inputs.iterdir()] == ["0" * 32]
+        assert (other.home.inputs / ("0" * 32) / "a.png").read_text() == "picture"

@@ -33,7 +33,7 @@ from tunewell.service.databases import check_idle, url_of
 from tunewell.service.storage.unpacking import remove
 from tunewell.service.upkeep.archive import ABOUT, About, about_of, damaged, no_backup, noted
 from tunewell.service.upkeep.backup import folder_of
-from tunewell.service.upkeep.record import Recorded
+from tunewell.service.upkeep.record import Recorded, sent_inputs
 from tunewell.service.upkeep.unpacking import ROWS, Unpacking
 from tunewell.spec.errors import ConflictError, DataError, NotFoundError
 from tunewell.spec.format import date, size
@@ -256,7 +256,7 @@ def _put_on_record(home: Home, target: Database, about: About, identity: str, te
 
     def changed(table: str) -> Iterator[dict[str, Any]]:
         for row in rows_of(home.folder, table):
-            if _fit(home, about, table, row, note):
+            if _fit(home, table, row, note):
                 yield row
 
     home_row = home.found(identity)
@@ -266,15 +266,12 @@ def _put_on_record(home: Home, target: Database, about: About, identity: str, te
     return rows, len(recorded.running)
 
 
-def _fit(home: Home, about: About, table: str, row: dict[str, Any], note: str) -> bool:
+def _fit(home: Home, table: str, row: dict[str, Any], note: str) -> bool:
     """Fit a row to its new home; say whether it belongs there."""
     if table == "experiment" and not ExperimentState(row["state"]).final:
         row["notes"] = [*row["notes"], note]
-    if table == "job" and "directory" in row["arguments"]:
-        inputs = Path(about.home) / "inputs"
-        directory = Path(row["arguments"]["directory"])
-        if directory.parent == inputs:
-            row["arguments"]["directory"] = str(home.inputs / directory.name)
+    if table == "job" and (name := sent_inputs(row)) is not None:
+        row["arguments"]["directory"] = str(home.inputs / name)
     return table != "home" and not (table == "upload" and row["finished_at"] is None)
 
 

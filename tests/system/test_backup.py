@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,10 @@ class Busy(Round):
             controller.kill()
             controller.wait()
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while left := processes_of(self.home):
+        while left := {*processes_of(self.home), *self._supervised("supervisor"), *self._supervised("trial")}:
             for process in left:
-                psutil.Process(process).kill()
+                with suppress(psutil.Error):
+                    psutil.Process(process).kill()
             assert time.monotonic() < deadline
             time.sleep(0.05)
 

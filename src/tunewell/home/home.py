@@ -73,6 +73,8 @@ _SECRET_BYTES = 32
 LOCK, _SERVE = "controller.lock", "serve.lock"
 #: Folder of the home for what is set aside.
 SET_ASIDE = "set-aside"
+#: Folder of the home for pictures that were sent to be predicted.
+INPUTS = "inputs"
 #: What says that a backup is being restored into a home.
 RESTORING = "restoring.json"
 
@@ -136,7 +138,7 @@ class Home:
     @property
     def inputs(self) -> Path:
         """Folder of the pictures that were sent to be predicted."""
-        return self.folder / "inputs"
+        return self.folder / INPUTS
 
     @property
     def claims(self) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -22,14 +23,16 @@ from tests.store.test_copying import everything, fill
 from tunewell.home.home import RESTORING, Home
 from tunewell.home.keeping import keeping, remove_now
 from tunewell.home.removal import Removal
-from tunewell.schedulers.records import make_folder, read_exit
+from tunewell.schedulers.records import LOCK, make_folder, read_exit
 from tunewell.service.service import Service
 from tunewell.service.upkeep import archive, backup, restoring
 from tunewell.service.upkeep.files import write_backup
 from tunewell.service.upkeep.restoring import restore
 from tunewell.spec.errors import ConflictError, DataError, NotFoundError, UserError
 from tunewell.spec.launch import AttemptKey
+from tunewell.spec.states import JobState
 from tunewell.store import Store
+from tunewell.store.rows import JobEnd
 
 PAIRS = [("sqlite", "postgresql"), ("postgresql", "sqlite"), ("sqlite", "sqlite")]
 Part = tuple[tarfile.TarInfo, bytes]
@@ -358,11 +361,34 @@ def test_where_trials_of_another_home_run(good: Path, tmp_path: Path) -> None:
     folder = tmp_path / "other" / "experiments" / "e" / "trials" / "1" / "1"
     sleeper = subprocess.Popen(["sleep", "60"], env={**os.environ, "TUNEWELL_TRIAL_FOLDER": str(folder)})
     try:
-        with pytest.raises(ConflictError, match=rf"a trial of another home runs in this place .process {sleeper.pid}"):
+        with pytest.raises(ConflictError, match=rf"still runs .process {sleeper.pid}"):
             restore(good, tmp_path / "other")
     finally:
         sleeper.kill()
         sleeper.wait()
+
+
+@pytest.mark.parametrize("how", ["moved away", "removed"])
+def test_where_a_home_was_taken_away_under_its_trials(good: Path, tmp_path: Path, how: str) -> None:
+    """What still runs of a home that was moved away or removed would write into the one that comes in its place."""
+    home = Home(tmp_path / "home")
+    home.create()
+    home.found("1" * 32)
+    attempt = home.folder / "jobs" / "1" / "1"
+    attempt.mkdir(parents=True)
+    with (attempt / LOCK).open("w") as lock, subprocess.Popen(["sleep", "60"], pass_fds=[lock.fileno()]) as holder:
+        lock.close()
+        try:
+            if how == "removed":
+                shutil.rmtree(home.folder)
+            else:
+                home.folder.rename(tmp_path / "before")
+            with pytest.raises(ConflictError, match=rf"the home that was here before still runs .process {holder.pid}"):
+                restore(good, home.folder)
+            restore(good, tmp_path / "other")
+        finally:
+            holder.kill()
+    restore(good, home.folder)
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
@@ -404,3 +430,21 @@ def test_two_restores_at_once(good: Path, tmp_path: Path) -> None:
         restoring._begun(home, archive.About(1, "", "", 0.0, "", 0, 0)),
     ):
         restore(good, home.folder)
+
+
+def test_pictures_that_are_to_be_predicted(service: Service, tmp_path: Path) -> None:
+    """Those of jobs that have not ended are in a backup, and found by the job where they are then."""
+    for name in ("0" * 32, "1" * 32):
+        folder = service.home.inputs / name
+        folder.mkdir(parents=True)
+        (folder / "a.png").write_text("picture")
+        with service.store.transaction() as tx:
+            job = tx.add_job("predict", None, {"inputs": ["."], "directory": str(folder)}, "ada", None)
+            if name == "1" * 32:
+                tx.end_waiting_job(job, JobEnd(JobState.STOPPED))
+    restore(made(service, tmp_path / "b.tar"), tmp_path / "other")
+    with Service(tmp_path / "other") as other:
+        (waiting,) = other.store.jobs(kind="predict", states=(JobState.WAITING,))
+        assert Path(waiting.arguments["directory"]) == other.home.inputs / ("0" * 32)
+        assert [path.name for path in other.home.inputs.iterdir()] == ["0" * 32]
+        assert (other.home.inputs / ("0" * 32) / "a.png").read_text() == "picture"

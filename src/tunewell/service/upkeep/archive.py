@@ -82,7 +82,7 @@ def about_of(data: bytes, place: str) -> About:
 
 def no_backup(place: str) -> DataError:
     """Return what is told of a file that is no backup."""
-    return DataError("this is no backup of Tunewell", field=place, remedy="Name one that `backup` has made")
+    return DataError("this is no backup of Tunewell", field=place, remedy="Name another file")
 
 
 def damaged(place: str, what: str) -> DataError:

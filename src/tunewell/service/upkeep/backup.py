@@ -162,9 +162,8 @@ class _Files:
         ):
             for name in sorted(names):
                 yield from self._below(shelf / name)
-        for folder in map(Path, sorted(recorded.inputs)):
-            if folder.parent == home.inputs:
-                yield from self._below(folder)
+        for name in sorted(recorded.inputs):
+            yield from self._below(home.inputs / name)
         for name, identity in recorded.experiments.values():
             for folder in home.folders_of(name, identity):
                 yield from self._below(folder, leave_out="trials")

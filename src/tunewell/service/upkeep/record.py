@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from tunewell.home.home import INPUTS
 from tunewell.spec.launch import AttemptKey, JobKey
 from tunewell.spec.states import OPEN_JOB_STATES, JobState, TrialState
 
 Row = Mapping[str, Any]
+#: What such folders are called, as uploads are.
+_ID = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(slots=True)
@@ -30,7 +35,7 @@ class Recorded:
     models: set[str] = field(default_factory=set)
     #: Ids of the uploads that are whole.
     uploads: set[str] = field(default_factory=set)
-    #: Folders with pictures that are to be predicted yet.
+    #: Names of the folders with pictures that were sent and are to be predicted yet.
     inputs: set[str] = field(default_factory=set)
 
     def note(self, table: str, row: Row) -> None:
@@ -60,8 +65,9 @@ class Recorded:
     def _note_job(self, row: Row) -> None:
         if row["state"] == JobState.RUNNING and row["identity"]:
             self.running[JobKey(row["id"], row["attempt"])] = row["identity"]
-        if row["kind"] == "predict" and row["state"] in OPEN_JOB_STATES and "directory" in row["arguments"]:
-            self.inputs.add(str(row["arguments"]["directory"]))
+        name = sent_inputs(row)
+        if name is not None and row["state"] in OPEN_JOB_STATES:
+            self.inputs.add(name)
 
     def _note_event(self, row: Row) -> None:
         if row["kind"] != "started" or row["attempt"] is None:
@@ -71,3 +77,10 @@ class Recorded:
             self.jobs.setdefault(row["job"], {})[row["attempt"]] = identity
         elif row["experiment_id"] is not None:
             self.attempts.setdefault((row["experiment_id"], row["trial"]), {})[row["attempt"]] = identity
+
+
+def sent_inputs(job: Row) -> str | None:
+    """Return the name of the folder, among those of the home, whose pictures a job is to predict; None: it has none."""
+    directory = Path(str(job["arguments"].get("directory", "")))
+    is_ours = directory.parent.name == INPUTS and _ID.fullmatch(directory.name)
+    return directory.name if job["kind"] == "predict" and is_ours else None

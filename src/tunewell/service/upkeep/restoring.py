@@ -25,15 +25,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-import psutil
-
 from tunewell.home.home import RESTORING, Home
 from tunewell.schedulers import records
 from tunewell.service.databases import check_idle, url_of
 from tunewell.service.storage.unpacking import remove
 from tunewell.service.upkeep.archive import ABOUT, About, about_of, damaged, no_backup, noted
 from tunewell.service.upkeep.backup import folder_of
-from tunewell.service.upkeep.record import Recorded
+from tunewell.service.upkeep.former import check_still
+from tunewell.service.upkeep.record import Recorded, sent_inputs
 from tunewell.service.upkeep.unpacking import ROWS, Unpacking
 from tunewell.spec.errors import ConflictError, DataError, NotFoundError
 from tunewell.spec.format import date, size
@@ -83,7 +82,7 @@ def restore(archive: Path, folder: Path, database: str | None = None, tell: Tell
     home, place = Home(folder), str(archive)
     with _opened(archive) as tar, _damage_told(place):
         about, first = _about(tar, place)
-        _check_still(home.folder)
+        check_still(home.folder)
         with _begun(home, about) as identity:
             with closing(Database(url_of(database) if database else home.database_url, create=True)) as target:
                 check_idle(target)
@@ -144,19 +143,6 @@ def _about(tar: tarfile.TarFile, place: str) -> tuple[About, bytes]:
             kind="newer-backup" if newer else "older-backup",
         )
     return about, noted({"path": ABOUT, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()})
-
-
-def _check_still(folder: Path) -> None:
-    """Raise `ConflictError` if trials of a former home in this place run still: they would write into this one."""
-    for process in psutil.process_iter():
-        with suppress(OSError, psutil.Error):
-            works_in = process.environ().get("TUNEWELL_TRIAL_FOLDER")
-            if works_in and Path(works_in).is_relative_to(folder):
-                raise ConflictError(
-                    f"a trial of another home runs in this place (process {process.pid})",
-                    field=str(folder),
-                    remedy="End it, or restore into another folder",
-                )
 
 
 @contextmanager
@@ -256,7 +242,7 @@ def _put_on_record(home: Home, target: Database, about: About, identity: str, te
 
     def changed(table: str) -> Iterator[dict[str, Any]]:
         for row in rows_of(home.folder, table):
-            if _fit(home, about, table, row, note):
+            if _fit(home, table, row, note):
                 yield row
 
     home_row = home.found(identity)
@@ -266,15 +252,12 @@ def _put_on_record(home: Home, target: Database, about: About, identity: str, te
     return rows, len(recorded.running)
 
 
-def _fit(home: Home, about: About, table: str, row: dict[str, Any], note: str) -> bool:
+def _fit(home: Home, table: str, row: dict[str, Any], note: str) -> bool:
     """Fit a row to its new home; say whether it belongs there."""
     if table == "experiment" and not ExperimentState(row["state"]).final:
         row["notes"] = [*row["notes"], note]
-    if table == "job" and "directory" in row["arguments"]:
-        inputs = Path(about.home) / "inputs"
-        directory = Path(row["arguments"]["directory"])
-        if directory.parent == inputs:
-            row["arguments"]["directory"] = str(home.inputs / directory.name)
+    if table == "job" and (name := sent_inputs(row)) is not None:
+        row["arguments"]["directory"] = str(home.inputs / name)
     return table != "home" and not (table == "upload" and row["finished_at"] is None)
 
 

@@ -32,9 +32,7 @@ from tunewell.spec.notifications import NotifiedEvent, NotifiedSearches, Webhook
 if TYPE_CHECKING:
     from tunewell.cli.options import Place
 
-app = typer.Typer(
-    help="Be told of ends of searches, in Slack or by mail.", no_args_is_help=True, rich_markup_mode=None
-)
+app = typer.Typer(help="Be told of ends of searches, in Slack or by mail.", no_args_is_help=True, rich_markup_mode=None)
 
 #: What takes messages of Slack's.
 _SLACK = ("hooks.slack.com", "hooks.slack-gov.com")

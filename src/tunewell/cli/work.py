@@ -33,9 +33,9 @@ def worker(
 ) -> None:
     """Train trials of a search on a server, until it has ended.
 
-    The search has `scheduler: workers`. A worker asks the service for one trial after the other, runs the command for it, and tells what it reports and prints.
-    Ctrl-C hands back what it has; a second one does so at once. Started again under the same name, it goes on with the
-    trial that it had.
+    The search has `scheduler: workers`. A worker asks the service for one trial after the other, runs the command for
+    it, and tells what it reports and prints. Ctrl-C hands back what it has; a second one does so at once. Started again
+    under the same name, it goes on with the trial that it had.
     """
     from tunewell.client.client import Client
     from tunewell.client.connection import Connection

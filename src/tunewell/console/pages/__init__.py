@@ -7,7 +7,6 @@ from tunewell.console.pages import (
     compare,
     dataset,
     datasets,
-    disk,
     entrance,
     experiment,
     experiments,
@@ -15,7 +14,6 @@ from tunewell.console.pages import (
     model,
     models,
     new_search,
-    notifications,
     preferences,
     resources,
     results,
@@ -42,6 +40,4 @@ ROUTERS = (
     sample.router,
     *settings.ROUTERS,
     preferences.router,
-    notifications.router,
-    disk.router,
 )

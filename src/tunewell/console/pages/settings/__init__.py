@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
-from tunewell.console.pages.settings import about, audit, folders, people, tokens, you
+from tunewell.console.pages.settings import about, audit, disk, folders, notifications, people, tokens, you
 
-ROUTERS = (you.router, tokens.router, people.router, folders.router, audit.router, about.router)
+ROUTERS = (
+    you.router,
+    tokens.router,
+    notifications.router,
+    people.router,
+    folders.router,
+    disk.router,
+    audit.router,
+    about.router,
+)

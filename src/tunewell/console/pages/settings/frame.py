@@ -30,8 +30,10 @@ class Section:
 SECTIONS = (
     Section("", "You"),
     Section("tokens", "Tokens"),
+    Section("notifications", "Notifications"),
     Section("people", "People", for_administrators=True),
     Section("folders", "Data folders", for_administrators=True),
+    Section("disk", "Disk and backups", for_administrators=True),
     Section("audit", "Audit log", for_administrators=True),
     Section("about", "About"),
 )
@@ -81,6 +83,7 @@ def section(
     context: Mapping[str, Any],
     *,
     parts: tuple[str, ...] = (),
+    follows: tuple[str, ...] = (),
     title: str = "",
     status: int = 200,
 ) -> Response:
@@ -88,4 +91,4 @@ def section(
     shown = [one for one in SECTIONS if not one.for_administrators or caller.role == "administrator"]
     title = title or next(one.title for one in SECTIONS if one.place == place)
     given = {**context, "sections": shown, "place": place}
-    return show(request, Page(f"settings/{template}.html.j2", title, parts, given, status=status))
+    return show(request, Page(f"settings/{template}.html.j2", title, parts, given, follows, status))

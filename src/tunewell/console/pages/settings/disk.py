@@ -6,10 +6,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response
 
-from tunewell.api.asked import AsCaller
+from tunewell.api.asked import AsCaller, TheCaller
 from tunewell.api.lanes import takes_long
-from tunewell.console.page import Page, show
 from tunewell.console.pages.actions import done
+from tunewell.console.pages.settings.frame import section
 from tunewell.spec.format import size
 
 router = APIRouter()
@@ -20,7 +20,7 @@ _UNITS = "TGMK"
 
 @router.get(_HERE)
 @takes_long
-def disk(request: Request, verbs: AsCaller, plan: str = "") -> Response:
+def disk(request: Request, verbs: AsCaller, caller: TheCaller, plan: str = "") -> Response:
     """Return the page; with `plan`, what is not needed any more has been looked for."""
     found = verbs.disk()
     context = {
@@ -29,7 +29,7 @@ def disk(request: Request, verbs: AsCaller, plan: str = "") -> Response:
         "budget": "" if found.budget_bytes is None else _typed(found.budget_bytes),
         "reserve": _typed(found.reserve_bytes) if found.reserve_is_set else "",
     }
-    return show(request, Page("disk.html.j2", "Disk", ("disk", "garbage"), context))
+    return section(request, caller, "disk", "disk", context, parts=("disk", "garbage"))
 
 
 @router.post(_HERE)

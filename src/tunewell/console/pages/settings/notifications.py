@@ -13,8 +13,8 @@ from tunewell.api.asked import AsCaller, TheCaller
 from tunewell.api.lanes import takes_long
 from tunewell.api.problems import status_of
 from tunewell.api.sizes import takes
-from tunewell.console.page import Page, show
 from tunewell.console.pages.actions import FORM_BYTES, done
+from tunewell.console.pages.settings.frame import section
 from tunewell.service.types import Caller, NewChannel
 from tunewell.service.verbs import Verbs
 from tunewell.spec.errors import UserError, ended
@@ -22,7 +22,10 @@ from tunewell.spec.notifications import ChannelKind, NotifiedEvent, NotifiedSear
 
 router = APIRouter()
 
-PLACE = "/settings/notifications"
+SECTION = "notifications"
+PLACE = f"/settings/{SECTION}"
+#: What a change of may have something sent.
+FOLLOWED = ("experiments",)
 #: Deliveries on a page.
 ROWS = 25
 #: Event → what people call it.
@@ -106,7 +109,10 @@ def deliveries(
         "is_own": one.owner == caller.name and caller.role != "viewer",
         "event_words": EVENTS,
     }
-    return show(request, Page("deliveries.html.j2", "Deliveries", ("deliveries",), context, follows=("experiments",)))
+    title = "Deliveries"
+    return section(
+        request, caller, "deliveries", SECTION, context, parts=("deliveries",), follows=FOLLOWED, title=title
+    )
 
 
 @router.post(f"{PLACE}/{{id}}/change")
@@ -216,15 +222,16 @@ def _page(
         "wrong": _wrong(error),
         "to_allow": error.facts.get("host") if error is not None else None,
     }
-    page = Page(
-        "notifications.html.j2",
-        "Notifications",
-        ("channels", "allowed-hosts"),
+    return section(
+        request,
+        caller,
+        SECTION,
+        SECTION,
         context,
-        follows=("experiments",),
+        parts=("channels", "allowed-hosts"),
+        follows=FOLLOWED,
         status=status_of(error) if error is not None else 200,
     )
-    return show(request, page)
 
 
 def _wrong(error: UserError | None) -> dict[str, str]:

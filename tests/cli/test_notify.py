@@ -16,10 +16,8 @@ def test_a_webhook(run: Run) -> None:
         url, host = receiver.url("/hook"), f"127.0.0.1:{receiver.port}"
         refused = run("notify", "add", url)
         assert refused.code == 2 and f"An administrator allows it: tunewell notify allow {host}" in refused.err
-        assert run("notify", "allow").out == "No host is allowed.\n"
         allowed = run("notify", "allow", host, "--plain-http", "--private")
         assert f"  {host} (plain http, private addresses)\n" in allowed.out
-        assert "No notifications yet" in run("notify", "list").out
         made = run("notify", "add", url, "--event", "failed", "--project", "p", "--label", "robot")
         assert made.code == 0 and re.fullmatch(r"whsec_[A-Za-z0-9+/]{43}=\n", made.out)
         assert "notify test 1" in made.err
@@ -33,22 +31,17 @@ def test_a_webhook(run: Run) -> None:
         assert run("notify", "set", 1, "--searches", "own", "--event", "ended", "--off").code == 0
         (one,) = run("notify", "list", "--json").json["channels"]
         assert (one["events"], one["searches"], one["project"], one["active"]) == (["ended"], "own", "", False)
-        assert "1: Nothing is sent here: it was switched off." in run("notify", "list").out
         assert "Switch it on first" in run("notify", "redeliver", 1, 2).err
         assert run("notify", "set", 1, "--on").code == 0
         assert run("notify", "redeliver", 1, 2).out == "It will be sent again.\n"
         latest, first = run("notify", "deliveries", 1, "--json").json["deliveries"]
         assert (latest["state"], first["state"]) == ("waiting", "delivered")
-        assert "test" in run("notify", "deliveries", 1).out
         assert run("notify", "allow", host, "--withdraw").out == "No host is allowed.\n"
         assert f"tunewell notify allow {host}" in run("notify", "list").out
         assert run("notify", "remove", 1).code == 0
-        assert run("notify", "remove", 1).code == 2
     for wrong, said in (
         (("set", 1), "nothing is to be changed"),
         (("allow", "--withdraw"), "it is missing"),
-        (("allow", "*"), "is no host"),
-        (("add", "ftp://x.org"), "neither https:// nor http://"),
         (("add", "https://x.org", "--event", "sunrise"), "Give ended, target_reached, failed, disk_low"),
     ):
         answer = run("notify", *wrong)

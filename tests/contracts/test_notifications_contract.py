@@ -175,6 +175,19 @@ def test_what_is_refused(bench: Bench, verbs: Verbs) -> None:
     assert ada.channels() == ()
 
 
+#: Changes that are wrong.
+CHANGES: list[dict[str, Any]] = [{"events": None}, {"events": [["ended"]]}, {"colour": 1}, {"active": 1}, {"label": 1}]
+
+
+def test_changes_that_are_refused(verbs: Verbs, receiver: Receiver) -> None:
+    """They are told, and change nothing."""
+    one = verbs.add_channel(receiver.url()).channel
+    for changes in CHANGES:
+        with pytest.raises(UserError):
+            verbs.change_channel(one.id, changes)
+    assert verbs.channel(one.id) == one
+
+
 def test_nothing_goes_where_it_is_not_allowed(bench: Bench, verbs: Verbs) -> None:
     """Hosts are on a list that administrators keep; an entry counts for one port, and for https unless it says so."""
     ada = bench.as_caller(ADA)
@@ -217,6 +230,8 @@ def test_an_address_is_confirmed_first(bench: Bench) -> None:
         id = new.channel.id
         sent = mine.test_channel(id)
         assert (sent.event, sent.state) == ("confirmation", "delivered")
+        with pytest.raises(ConflictError, match="A code is not sent again"):
+            mine.redeliver(id, sent.id)
         code = re.search(r"Code: (\d{8})", box.mails[0].get_body(("plain",)).get_content())
         assert code is not None and box.recipients == ["ada@example.org"]
         with pytest.raises(SpecError):

@@ -32,6 +32,12 @@ from tunewell.store.rows import AllowedHostRow, DeliveryRow
 RUNNING = ExperimentState.RUNNING
 
 
+@pytest.fixture(autouse=True)
+def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for a deliverer to look."""
+    monkeypatch.setattr(deliverer, "LOOK_SECONDS", 0.02)
+
+
 @pytest.fixture
 def store(database: str) -> Iterator[Store]:
     """A store with users: ada, bob, and an administrator, root."""

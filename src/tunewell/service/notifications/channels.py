@@ -6,34 +6,20 @@ import hmac
 import secrets
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, get_args
+from typing import Any, get_args
 
 from tunewell.service.idempotency import Asked, once
 from tunewell.service.lists import bad_cursor, checked_limit
 from tunewell.service.notifications import deliverer, hosts, mail, signing, told
+from tunewell.service.notifications.facts import check_one_of, checked_facts
 from tunewell.service.notifications.sending import Outgoing
 from tunewell.service.people import note
 from tunewell.service.rights import Rights
 from tunewell.service.types import Channel, Delivery, JsonObject, NewChannel, Page
-from tunewell.spec.errors import (
-    ConflictError,
-    ForbiddenError,
-    NotFoundError,
-    SpecError,
-    listed,
-    nearest,
-    shown,
-)
-from tunewell.spec.notifications import (
-    PATIENCE_SECONDS,
-    ChannelKind,
-    MessageKind,
-    NotifiedEvent,
-    NotifiedSearches,
-    WebhookBody,
-)
+from tunewell.spec.errors import ConflictError, ForbiddenError, NotFoundError, SpecError, shown
+from tunewell.spec.notifications import PATIENCE_SECONDS, ChannelKind, MessageKind, WebhookBody
 from tunewell.spec.problems import Problems
 from tunewell.store.rows import ChannelRow, DeliveryRow
 from tunewell.store.transaction import Transaction
@@ -47,10 +33,7 @@ MOST_WRONG_CODES, _CODE_DIGITS = 5, 8
 #: Test messages to a channel in an hour.
 MOST_TESTS = 20
 _HOUR_SECONDS, _DAY_SECONDS = 3600.0, 24 * 3600.0
-_LONGEST = 100
 _MOST_ID = 2**31 - 1
-_EVENTS: Final[tuple[NotifiedEvent, ...]] = get_args(NotifiedEvent)
-_SEARCHES: Final[tuple[NotifiedSearches, ...]] = get_args(NotifiedSearches)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +95,7 @@ class Channels:
         checked: dict[str, Any] = {}
         problems = Problems()
         with problems.gathering():
-            checked = self._checked(facts)
+            checked = checked_facts(facts, caller)
         with problems.gathering():
             self._check_target(target, kind, body)
         problems.raise_any("The channel")
@@ -152,7 +135,7 @@ class Channels:
         active = given.pop("active", row.active)
         problems, facts = Problems(), {}
         with problems.gathering():
-            facts = self._checked(given)
+            facts = checked_facts(given, self.rights.caller)
         if not isinstance(active, bool):
             problems.add(SpecError("active", f"{shown(active)} is not possible", "Give true or false", active))
         problems.raise_any("What is said of the channel")
@@ -229,7 +212,8 @@ class Channels:
         """Have what has ended sent again."""
         asked = self._asked("redeliver", key, {"id": id, "delivery": delivery})
         row = self._own(id)
-        self._delivery(id, delivery)
+        if self._delivery(id, delivery).event == "confirmation":
+            raise ConflictError("A code is not sent again", remedy="Have another one sent")
 
         def act(tx: Transaction) -> JsonObject:
             _check_active(row)
@@ -254,8 +238,8 @@ class Channels:
         return Asked(verb, self.rights.caller, key, arguments)
 
     def _check_target(self, target: str, kind: ChannelKind, body: WebhookBody) -> None:
-        _check_one_of("kind", kind, get_args(ChannelKind))
-        _check_one_of("body", body, get_args(WebhookBody))
+        check_one_of("kind", kind, get_args(ChannelKind))
+        check_one_of("body", body, get_args(WebhookBody))
         if kind == "webhook":
             hosts.find(self.rights.store.allowed_hosts(), hosts.parse_url(target))
             return
@@ -276,59 +260,10 @@ class Channels:
         if by_user >= MOST_CONFIRMATIONS or to_address >= MOST_TO_ADDRESS:
             raise ConflictError("there were too many codes sent", field="target", remedy="Try again tomorrow")
 
-    def _checked(self, facts: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what can be changed of a channel, as it is recorded."""
-        problems = Problems()
-        for name, value in facts.items():
-            with problems.gathering():
-                if name not in _RULES:
-                    raise SpecError(name, "it can't be set", nearest(name, [*_RULES, "active"]))
-                _RULES[name](value)
-        with problems.gathering("events"):
-            if "disk_low" in facts["events"] and self.rights.caller.role != "administrator":
-                raise ForbiddenError(
-                    "`disk_low` is told to administrators alone", field="events", remedy="Leave it out"
-                )
-        with problems.gathering("searches", "project"):
-            if (facts["searches"] == "project") != bool(facts["project"]):
-                remedy = "Name one with `searches` project, and with that alone"
-                raise SpecError("project", "it goes with `searches`", remedy, facts["project"])
-        problems.raise_any("What is said of the channel")
-        return {**facts, "events": tuple(event for event in _EVENTS if event in facts["events"])}
-
 
 def _check_active(row: ChannelRow) -> None:
     if not row.active:
         raise ConflictError(f"Channel {row.id} is switched off", remedy="Switch it on first")
-
-
-def _check_one_of(field: str, value: object, known: Sequence[str]) -> None:
-    if value not in known:
-        raise SpecError(field, f"{shown(value)} is not possible", f"Give {listed(known)}", value)
-
-
-def _check_events(value: Any) -> None:
-    if not isinstance(value, list | tuple) or not value:
-        raise SpecError("events", f"{shown(value)} is no list of events", f"Give some of {listed(_EVENTS)}", value)
-    for event in value:
-        _check_one_of("events", event, _EVENTS)
-
-
-def _check_line(field: str) -> Callable[[Any], None]:
-    def check(value: Any) -> None:
-        if not isinstance(value, str) or len(value) > _LONGEST or (value and not value.isprintable()):
-            raise SpecError(field, f"{shown(value)} is not possible", f"Give at most {_LONGEST} characters", value)
-
-    return check
-
-
-#: What can be set of a channel → what checks it.
-_RULES: Mapping[str, Callable[[Any], None]] = {
-    "events": _check_events,
-    "searches": lambda value: _check_one_of("searches", value, _SEARCHES),
-    "project": _check_line("project"),
-    "label": _check_line("label"),
-}
 
 
 def _new_code() -> str:

@@ -79,11 +79,15 @@ class Deliverer:
         """Take where it is on record, and by what it is sent."""
         self._store, self._outgoing = store, outgoing
         self._running: dict[int, tuple[str, threading.Thread]] = {}
+        # Set when an attempt has ended, after which more may be due to the same channel.
+        self._ended = threading.Event()
 
     def run(self, stop: threading.Event) -> None:
         """Send until `stop` is set."""
         told = ""
-        while not stop.wait(LOOK_SECONDS):
+        while not stop.is_set():
+            self._ended.wait(LOOK_SECONDS)
+            self._ended.clear()
             try:
                 self.look()
                 told = ""
@@ -122,6 +126,7 @@ class Deliverer:
             attempt(self._store, self._outgoing, channel, row, claim)
         except UserError as error:  # its claim ends by itself, and it is sent again
             log.warning("what became of delivery %d is not on record: %s", row.id, error)
+        self._ended.set()
 
 
 @contextmanager

@@ -97,7 +97,8 @@ def _resolved(place: Place, private: bool) -> Sequence[str]:
         except ValueError:
             why = "is no address of a single machine"
         if why:
-            raise Unsent(f"leads to {text}, which {why}: nothing is sent there")
+            leads = "" if text == place.host else f"leads to {text}, which "
+            raise Unsent(f"{leads}{why}: nothing is sent there")
     if not known:
         raise Unsent("is a name without an address")
     return known[:_MOST_ADDRESSES]

@@ -45,7 +45,7 @@ def channel(
         owner=row.owner,
         kind=row.kind,
         label=row.label,
-        target=row.target if row.kind == "mail" else hosts.parse_url(row.target).shown,
+        target=row.target if row.kind == "mail" else _shown(row.target),
         body=row.body,
         events=row.events,
         searches=row.searches,
@@ -69,6 +69,13 @@ def allowed_host(row: AllowedHostRow) -> AllowedHost:
         private=row.private,
         created_at=moment(row.created_at),
     )
+
+
+def _shown(url: str) -> str:
+    try:
+        return hosts.parse_url(url).shown
+    except UserError:  # it was taken once
+        return "a URL that nothing is sent to"
 
 
 def _problem(

@@ -37,9 +37,10 @@ def backup(
     database: DatabaseOption = None,
     server: ServerOption = None,
 ) -> None:
-    """Back a home up, database and files, while it is at work.
+    """Save all of a home in one file, while it is at work.
 
-    The archive holds the secrets of the home: nobody but you can read it. Keep it so.
+    That is all that is on record, and the files of it. The archive holds the secrets of the home: nobody but you can
+    read it. Keep it so.
     """
     errors = terminal(stderr=True)
     with existing(home, database, server, "write") as service, errors.status("Copying …") as status:
@@ -54,8 +55,8 @@ def restore_backup(
 ) -> None:
     """Make a home of a backup: all of it, or nothing.
 
-    The folder must be empty, and so must a database elsewhere. The new home is one of its own, beside the one that was
-    backed up. What ran goes on when something runs it.
+    The folder must be empty, and so must the database if that is elsewhere. The home is one of its own then, beside
+    the one that was backed up. What ran goes on when something runs it.
     """
     with terminal(stderr=True).status("Reading …") as status:
         done = restore_file(file, home, database, lambda line: status.update(Text(line)))
@@ -76,9 +77,10 @@ def gc(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Remove it without asking.")] = False,
 ) -> None:
-    """Remove files that nobody needs, after saying which.
+    """Remove files that nobody needs any more.
 
-    All that is on record stays, and so do models, results, and the files of the five best trials of each search.
+    It is said first which these are. All that is on record stays, and so do models, results, and the files of the
+    five best trials of each search.
     """
     console = terminal()
     with existing(home, database, server, "write") as service:
@@ -113,10 +115,7 @@ def disk(
         typer.Option("--reserve", metavar="SIZE", help="What is kept free on the disk; default: 1G, at most 2 %."),
     ] = None,
 ) -> None:
-    """Show what takes up the disk, and set limits.
-
-    One is what the home may take up, the other what is kept free.
-    """
+    """Show what takes up the disk, and limit it."""
     given = {"budget_bytes": budget, "reserve_bytes": reserve}
     changes = {name: None if text in _NO_LIMIT else text for name, text in given.items() if text is not None}
     with existing(home, database, server, "write" if changes else "read") as service:

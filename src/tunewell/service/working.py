@@ -170,7 +170,7 @@ def parsed_completion(told: Mapping[str, Any]) -> Completion:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"]))
-        raise SpecError(field, str(first["msg"]).lower(), "Give what the description says") from None
+        raise SpecError(field, str(first["msg"]).lower(), "See what `complete` takes", first["input"]) from None
 
 
 def complete(store: Store, home: Home, key: AttemptKey, completion: Completion) -> None:

@@ -31,11 +31,11 @@ def worker(
     slots: Annotated[int, typer.Option("--slots", metavar="N", help="How many trials it runs at once.")] = 1,
     folder: Annotated[Path, typer.Option("--folder", help="Where it keeps its trials.")] = Path("tunewell-worker"),
 ) -> None:
-    """Train trials of a search on a server, until it has ended.
+    """Train trials here that a service gives to workers.
 
-    The search has `scheduler: workers`. A worker asks the service for one trial after the other, runs the command for
-    it, and tells what it reports and prints. Ctrl-C hands back what it has; a second one does so at once. Started again
-    under the same name, it goes on with the trial that it had.
+    The search has `scheduler: workers`; the worker goes on until that has ended. It asks the service for one trial
+    after the other, runs the command for it, and tells what it reports and prints. Ctrl-C hands back what it has; a
+    second one does so at once. Started again under the same name, it goes on with the trial that it had.
     """
     from tunewell.client.client import Client
     from tunewell.client.connection import Connection

@@ -170,27 +170,18 @@ def parsed_completion(told: Mapping[str, Any]) -> Completion:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"]))
-        raise SpecError(field, str(first["msg"]).lower(), "Give what the description says") from None
+        raise SpecError(field, str(first["msg"]).lower(), "See what `complete` takes", first["input"]) from None
 
 
 def complete(store: Store, home: Home, key: AttemptKey, completion: Completion) -> None:
     """Write the end of an attempt, once; see `WorkerVerbs.complete`."""
     mark = hashlib.sha256(completion.model_dump_json().encode()).hexdigest()
-    row = store.experiment(key.experiment)
-    trial = store.trial(key.experiment, key.trial)
-    known = {one.attempt: one.identity for one in store.attempts(key.experiment, key.trial)}
-    if key.attempt not in known:
-        raise over(key)
-    folder = home.attempt(key, known[key.attempt])
-    if records.identity_of(folder) == known[key.attempt] and records.mark_of_exit(folder) == mark:
-        return  # it was told before
-    if (trial.state, trial.attempt) != (TrialState.RUNNING, key.attempt) or leases.worker_of(folder) is None:
-        raise over(key)
-    if records.identity_of(folder) != known[key.attempt]:
-        raise over(key)
+    if _is_told(store, home, key, mark):
+        return
+    folder = _leased_folder(store, home, key)
     metrics = dict(completion.metrics)
     if completion.value is not None:
-        metrics[row.spec["objective"]["metric"]] = completion.value
+        metrics[store.experiment(key.experiment).spec["objective"]["metric"]] = completion.value
     try:
         with leases.living(folder) as reports:
             if reports is not None:
@@ -203,6 +194,15 @@ def complete(store: Store, home: Home, key: AttemptKey, completion: Completion) 
         raise DataError(f"its end can't be written ({error.strerror})", field=str(folder)) from None
     if records.mark_of_exit(folder) != mark:
         raise over(key)
+
+
+def _is_told(store: Store, home: Home, key: AttemptKey, mark: str) -> bool:
+    """Whether an attempt, which may not run any more, has this very end already."""
+    known = (one.identity for one in store.attempts(key.experiment, key.trial) if one.attempt == key.attempt)
+    folders = ((home.attempt(key, identity), identity) for identity in known)
+    return any(
+        records.identity_of(folder) == identity and records.mark_of_exit(folder) == mark for folder, identity in folders
+    )
 
 
 def _exit(folder: Path, completion: Completion) -> Exit:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import accumulate
 from pathlib import Path
 
 from tunewell.client.client import Client
@@ -13,10 +14,13 @@ from tunewell.service.worker_verbs import LOG_PIECE
 from tunewell.spec.errors import ConflictError
 from tunewell.spec.launch import Exit, Report
 from tunewell.spec.states import Cause
+from tunewell.spec.text import clean
 from tunewell.trial import files
 
-#: Reports that are sent at once, at most; the service takes no more.
-_AT_ONCE = 200
+#: Reports that are sent at once, and about how many characters, at most: the service takes a megabyte.
+_AT_ONCE, _CHARACTERS_AT_ONCE = 500, 500_000
+#: Of one report: metrics, characters of a name, and how far steps go. The service takes no more.
+_MOST_METRICS, _LONGEST_NAME, _LARGEST_STEP = 200, 200, 2**53
 #: Signs of life in the time of a lease.
 _SIGNS = 6
 _LONGEST_MESSAGE = 2000
@@ -44,9 +48,11 @@ class Courier:
         self.is_over = False
 
     def add(self, report: Report) -> None:
-        """Have a report sent."""
-        time_ = datetime.fromtimestamp(report.time, UTC)
-        self._reports.append(GivenReport.model_construct(step=report.step, metrics=dict(report.metrics), time=time_))
+        """Have a report sent; what the service takes of no report is left out, or changed as it is in reports here."""
+        metrics = {clean(name[:_LONGEST_NAME]) or "?": value for name, value in report.metrics.items()}
+        kept = dict(list(metrics.items())[:_MOST_METRICS])
+        step = report.step if abs(report.step) <= _LARGEST_STEP else None
+        self._reports.append(GivenReport(step=step, metrics=kept, time=datetime.fromtimestamp(report.time, UTC)))
 
     def carry(self) -> bool:
         """Send what there is to be sent; return whether all of it has arrived. Raises `Unavailable`."""
@@ -94,11 +100,17 @@ class Courier:
     def _send_reports(self) -> bool:
         while self._batch or self._reports:
             if not self._batch:
-                self._batch, self._reports = tuple(self._reports[:_AT_ONCE]), self._reports[_AT_ONCE:]
+                self._batch = self._next_batch()
+                self._reports = self._reports[len(self._batch) :]
             taken = self._client.add_reports(*self._about, self._batch, key=f"{self._run}-{self._sent}")
             self._sent, self._batch = self._sent + len(self._batch), ()
             self._note(taken.should_stop)
         return True
+
+    def _next_batch(self) -> tuple[GivenReport, ...]:
+        characters = accumulate(len(report.model_dump_json()) for report in self._reports[:_AT_ONCE])
+        number = sum(total <= _CHARACTERS_AT_ONCE for total in characters)
+        return tuple(self._reports[: max(1, number)])
 
     def _send_log(self) -> bool:
         if self._before is None:

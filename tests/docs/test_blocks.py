@@ -168,6 +168,7 @@ def test_data_sets(terminal: Terminal, tmp_path: Path) -> None:
         terminal.run(language, text)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_models(terminal: Terminal, tmp_path: Path) -> None:
     """The commands of `models.md` lead from a search to a model that is asked, rolled back and deleted."""

@@ -32,6 +32,8 @@ def test_the_life_of_a_model(run: Run, tmp_path: Path) -> None:
     shown = run("models", "signs").out
     assert "the first" in shown and "e (trial 2)" in shown
     assert [one["number"] for one in run("models", "signs", "--json").json["versions"]] == [2, 1]
+    beside = run("models", "compare", "signs@1", "signs").out
+    assert "signs@1" in beside and "learning_rate" in beside and "0.002" in beside
     assert "Back: tunewell models use signs 2" in run("models", "use", "signs", "1").out
     assert run("models", "download", "signs@2", "there/model").code == 0
     assert json.loads((tmp_path / "there/model/model.json").read_text())["parameters"]["learning_rate"] == 0.002

@@ -30,10 +30,11 @@ def test_the_life_of_a_model(run: Run, tmp_path: Path) -> None:
     assert run("publish", "e", "--trial", "2", "--name", "signs", "--json").json["number"] == 2
     assert run("models").out.splitlines()[1].split()[:4] == ["signs", "2", "of", "2"]
     shown = run("models", "signs").out
-    assert "the first" in shown and "e (trial 2)" in shown and shown == run("models", "show", "signs").out
+    assert "the first" in shown and "e (trial 2)" in shown
     assert [one["number"] for one in run("models", "signs", "--json").json["versions"]] == [2, 1]
+    beside = run("models", "compare", "signs@1", "signs").out
+    assert "signs@1" in beside and "learning_rate" in beside and "0.002" in beside
     assert "Back: tunewell models use signs 2" in run("models", "use", "signs", "1").out
-    assert run("models", "--json").json[0]["current"]["number"] == 1
     assert run("models", "download", "signs@2", "there/model").code == 0
     assert json.loads((tmp_path / "there/model/model.json").read_text())["parameters"]["learning_rate"] == 0.002
     assert "it exists already" in run("models", "download", "signs", "there/model").err
@@ -42,11 +43,12 @@ def test_the_life_of_a_model(run: Run, tmp_path: Path) -> None:
     refused = run("publish", "e", "--name", "signs", "--team")
     assert refused.code == 2 and "tunewell models share signs" in refused.err
     assert "tunewell models restore signs" in run("models", "delete", "signs").out
-    assert run("models", "signs").code == 2 and "No models yet" in run("models").out
+    assert run("models", "signs").code == 2
     assert "the first" in run("models", "restore", "signs").out
     assert run("models", "delete", "signs", "--forever").out == "It is gone.\n"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("trained")
 def test_a_published_model_is_used_by_its_name(run: Run, tmp_path: Path) -> None:
     """`model:NAME` and `model:NAME@VERSION` stand where an experiment or a folder may; what is wrong is said."""

@@ -129,7 +129,7 @@ def test_trying_a_model(trained: Service) -> None:
     one, sent = browser(trained, "owner"), {"picture": ("cat.png", picture().content)}
     place = "/models/owner~signs/try"
     told = one.post(place, data={"version": 1, "width": 40, "height": 30}, files=sent, headers=ACTS).json()["answer"]
-    assert parse(told).all("svg")[0].attributes["viewbox"] == "0 0 40 30" and "0.750" in told and "10 ms" in told
+    assert next(parse(told).all("svg")).attributes["viewbox"] == "0 0 40 30" and "0.750" in told and "10 ms" in told
     shown = parse(one.post(place, data={"version": 1}, files=sent, headers=SENDS).text)
     assert "cat.png" in shown.text and "0.750" in shown.text and "Versions" in shown.text
     asked.error = BusyError("others ask too much", remedy="Try again in a second")

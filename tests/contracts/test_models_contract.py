@@ -176,6 +176,14 @@ def test_owners_and_visibility(bench: Bench) -> None:
     with pytest.raises(NotFoundError):
         bob.model("ada/mine")
     assert [one.name for one in bob.models().items] == ["bob/copy"]
+    assert "ada/mine" not in [one.name for one in bob.changes().items if one.kind == "model"]
+    for hidden in (
+        lambda: bob.export_model("model:ada/mine"),
+        lambda: bob.predict_now("ada/mine", [picture()]),
+        lambda: bob.model_files("ada/mine", 1),
+    ):
+        with pytest.raises(NotFoundError, match="no model"):
+            hidden()
     with pytest.raises(ConflictError) as told:
         ada.publish("mine", visibility="team")
     assert told.value.kind == "seen-by-others"

@@ -213,6 +213,7 @@ def test_the_snippet_for_receivers() -> None:
     assert not check(secret, signed(secret, "msg_1", now - 600, b"{}"), b"{}")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_models(terminal: Terminal, tmp_path: Path) -> None:
     """The commands of `models.md` lead from a search to a model that is asked, rolled back and deleted."""

@@ -443,6 +443,7 @@ def test_a_process_that_dies_again_and_again_is_given_up(home: Path, tmp_path: P
     assert "controller has died 5 times" in done.stderr
 
 
+@pytest.mark.slow
 def test_models_are_kept_by_a_process_of_their_own(home: Path) -> None:
     """Web workers ask it; killed, it is started again, with nothing of its models left; it ends with the service."""
     with Service(home) as service:

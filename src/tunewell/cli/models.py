@@ -25,10 +25,11 @@ from tunewell.cli.options import (
     print_json,
     terminal,
 )
+from tunewell.display.model_differences import compare
 from tunewell.service.paging import every
 from tunewell.service.types import Model, ModelVersion
 from tunewell.service.verbs import Verbs
-from tunewell.spec.errors import ConflictError
+from tunewell.spec.errors import ConflictError, count
 from tunewell.spec.format import moment, number, signed, size
 from tunewell.spec.names import Visibility, parse_model
 
@@ -136,6 +137,36 @@ def show(
     _print(model, versions, terminal())
 
 
+@app.command("compare")
+def compare_(
+    named: Annotated[
+        list[str], typer.Argument(metavar="NAME[@VERSION]...", help="Versions, of the same model or of others.")
+    ],
+    home: HomeOption = HOME,
+    database: DatabaseOption = None,
+    server: ServerOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Show versions side by side, and how they differ."""
+    with existing(home, database, server) as service:
+        versions = [_version(service, one) for one in named]
+    if json_:
+        print_json([one.to_json() for one in versions])
+        return
+    found = compare(versions)
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("")
+    for one in versions:
+        table.add_column(f"{one.model}@{one.number}", justify="right", overflow="fold")
+    for row in (*found.figures, *found.facts, *found.different):
+        cells = (Text(cell.text, style="bold" if cell.is_best else "") for cell in row.cells)
+        table.add_row(Text(row.name), *cells)
+    terminal().print(table)
+    if found.same:
+        same = count(len(found.same), "parameter")
+        terminal(soft_wrap=True).print(f"{same} {'is' if len(found.same) == 1 else 'are'} the same.", style="dim")
+
+
 @app.command("use")
 def use(
     name: NameArgument,
@@ -234,6 +265,11 @@ def restore(
     with existing(home, database, server, "write") as service:
         model, versions = service.restore_model(name), _versions(service, name)
     _print(model, versions, terminal())
+
+
+def _version(service: Verbs, named: str) -> ModelVersion:
+    name, number = parse_model(named)
+    return service.model(name).current if number is None else service.model_version(name, number)
 
 
 def _versions(service: Verbs, name: str) -> list[ModelVersion]:

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
@@ -29,14 +30,16 @@ _Request = tuple[dict[str, Any], list[bytes]]
 
 
 def main() -> None:
-    """Serve the model that the first message names."""
+    """Serve the model that the first message names, as long as somebody is there."""
     connection = socket.socket(fileno=int(sys.argv[1]))
     connection.set_inheritable(False)
     os.nice(NICENESS)
-    try:
-        order, _ = frames.receive(connection)
-    except frames.Cut:
-        return
+    with suppress(frames.Cut):
+        _serve(connection)
+
+
+def _serve(connection: socket.socket) -> None:
+    order, _ = frames.receive(connection)
     requests: queue.SimpleQueue[_Request] = queue.SimpleQueue()
     threading.Thread(target=_hear, args=(connection, requests), daemon=True).start()
     try:

@@ -193,8 +193,9 @@ class Pool:
             for place in going:
                 del self._places[place.model.sha256]
             for place in self._places.values():
-                if place.process is not None:
-                    place.memory_bytes = place.process.memory_bytes
+                process = place.process  # whoever has its turn may set it meanwhile
+                if process is not None:
+                    place.memory_bytes = process.memory_bytes
         self._end(going)
         with suppress(BusyError):  # what is being asked stays, and is looked at again
             self._make_room()

@@ -14,8 +14,8 @@ _LONGEST = 100
 
 
 def path_in(home: Path, port: int) -> Path:
-    """Return where the server of the service on a port listens."""
-    return home.absolute() / "run" / f"models-{port}.sock"
+    """Return where the server of the service on a port of this machine listens; others may share the home."""
+    return home.absolute() / "run" / f"models-{socket.gethostname()}-{port}.sock"
 
 
 @contextmanager

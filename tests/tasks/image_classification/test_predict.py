@@ -15,7 +15,7 @@ from tests.tasks.image_classification.trained import Trained, train_digits
 from tests.tasks.supervised import failure, run_job
 
 from tunewell.tasks.image_classification.model import build_module, load_model, preprocess, save_model
-from tunewell.tasks.image_classification.predict import predict
+from tunewell.tasks.image_classification.predict import load_predictor, predict
 from tunewell.trial import Failed
 
 
@@ -29,6 +29,15 @@ def _predict(trained: Trained, folder: Path, *inputs: Path, output: Path | None 
     run_job(predict, folder, model=trained.model, inputs=list(inputs), directory="/", output=output)
     found: list[dict[str, Any]] = json.loads((folder / "artifacts" / "predictions.json").read_text())
     return found
+
+
+def test_a_loaded_model_says_the_same(trained: Trained, tmp_path: Path) -> None:
+    """Asked at once about the bytes of pictures, a model gives what the job gives, of broken ones, too."""
+    paths = [*sorted((trained.data / "test").rglob("*.png"))[:5], tmp_path / "broken.png"]
+    paths[-1].write_bytes(b"no picture")
+    found = _predict(trained, tmp_path / "job", *paths)
+    asked = load_predictor(trained.model).predict([path.read_bytes() for path in paths])
+    assert [{"file": str(path), **one} for path, one in zip(paths, asked, strict=True)] == found
 
 
 def test_predictions_are_the_models(trained: Trained, tmp_path: Path) -> None:

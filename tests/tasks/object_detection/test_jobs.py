@@ -17,7 +17,7 @@ from tests.tasks.supervised import failure, hand_over, run_job, use_as_told
 from tunewell.tasks.object_detection.evaluate import evaluate
 from tunewell.tasks.object_detection.export import export
 from tunewell.tasks.object_detection.model import load_model
-from tunewell.tasks.object_detection.predict import predict
+from tunewell.tasks.object_detection.predict import load_predictor, predict
 from tunewell.tasks.object_detection.retrain import retrain
 from tunewell.trial import Failed
 
@@ -73,6 +73,9 @@ def test_prediction(trained: Trained, tmp_path: Path) -> None:
         broken.name,
     ]
     assert predictions[-1]["error"] and not predictions[-1]["objects"]
+    loaded = load_predictor(Path(arguments["model"]))
+    asked = json.loads(json.dumps(loaded.predict([Path(one["file"]).read_bytes() for one in predictions])))
+    assert asked == [{name: value for name, value in one.items() if name != "file"} for one in predictions]
     _, config = load_model(model)
     masks = config.task == "instance-segmentation"
     objects = [item for prediction in predictions for item in prediction["objects"]]

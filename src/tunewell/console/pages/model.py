@@ -15,12 +15,12 @@ from tunewell.api.lanes import run_asking, takes_long
 from tunewell.api.looking import only_looks
 from tunewell.api.settings import BASE
 from tunewell.api.sizes import takes
-from tunewell.console.models.differences import changes, classes_of, data_of
-from tunewell.console.models.uses import uses_of
+from tunewell.console.model_uses import uses_of
 from tunewell.console.page import Page, rendered, root, show
 from tunewell.console.pages.actions import done
 from tunewell.console.results.predictions import Prediction, prediction_of
 from tunewell.console.rights import may_change
+from tunewell.display.model_differences import changes, classes_of, data_of
 from tunewell.service.types import Caller, ModelVersion, Picture, Predictions
 from tunewell.service.verbs import Verbs
 from tunewell.spec.errors import UserError

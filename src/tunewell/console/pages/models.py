@@ -9,8 +9,8 @@ from fastapi import APIRouter, Query, Request, Response
 
 from tunewell.api.asked import AsCaller, TheCaller
 from tunewell.api.asked import Text as AskedText
-from tunewell.console.models.differences import compare
 from tunewell.console.page import Page, show
+from tunewell.display.model_differences import compare
 from tunewell.service.types import ModelVersion
 from tunewell.service.verbs import Verbs
 from tunewell.spec.errors import ArgumentError

@@ -59,5 +59,5 @@ def test_it_is_for_administrators(service: Service) -> None:
         client = browser(service, name)
         assert client.get(HERE).status_code == 403
         assert client.post(f"{HERE}/collect", headers=ACTS).status_code == 403
-        assert HERE not in client.get("/").text
-    assert HERE in browser(service, "owner").get("/").text
+        assert HERE not in client.get("/settings").text
+    assert HERE in browser(service, "owner").get("/settings").text

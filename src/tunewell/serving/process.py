@@ -21,6 +21,8 @@ from tunewell.spec.errors import DataError, ModelError
 
 #: What says to libraries how many threads they may use.
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+#: Has glibc keep the memory of one answer for the next: given back and taken anew, it costs a quarter of the time.
+_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(512 << 20)}
 
 
 class ModelProcess:
@@ -46,7 +48,7 @@ class ModelProcess:
                 self._process = subprocess.Popen(
                     [sys.executable, "-m", "tunewell.serving.model_process", str(theirs.fileno())],
                     pass_fds=[theirs.fileno()],
-                    env={**os.environ, **few, "CUDA_VISIBLE_DEVICES": ""},
+                    env={**os.environ, **few, **_MEMORY, "CUDA_VISIBLE_DEVICES": ""},
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     process_group=0,

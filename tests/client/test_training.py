@@ -57,7 +57,8 @@ def test_a_search_by_workers_over_http(one: Served) -> None:
     assert all(trial.value == trial.parameters["x"] * 3 for trial in trials)
     assert len(client.reports("w", 5)) == 3
     assert client.trial("w", 5).worker == next(worker for worker, number, _ in seen if number == 5)
-    assert experiment.use.cpu_seconds == 0, "nothing ran here"
+    resources = one.service.store.experiment("w").resources
+    assert resources is not None and (resources["cpus"], resources["gpus"]) == (0, 0), "nothing runs here"
 
 
 def next_trial(one: Served, worker: str = "a") -> RemoteTrial:

@@ -43,7 +43,7 @@ def resources(
             console.print(Text(f"  GPU {gpu.device}  {gpu.name}{memory}: {use}"))
         _print_used(node.used)
     for host, used in found.elsewhere.items():
-        console.print(Text(host or "on no machine yet", style="bold"))
+        console.print(Text(host or "with workers, or about to be started", style="bold"))
         _print_used(used)
 
 

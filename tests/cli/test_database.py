@@ -125,7 +125,7 @@ def test_every_command_takes_a_database() -> None:
     options = {name: {option for one in command.params for option in one.opts} for name, command in commands.items()}
     assert {name for name, found in options.items() if ("--home" in found) != ("--database" in found)} == set()
     assert {name for name, found in options.items() if "--home" not in found} == {
-        "tasks", "database copy", "login", "logout",
+        "tasks", "database copy", "login", "logout", "worker",
     }  # fmt: skip
 
 

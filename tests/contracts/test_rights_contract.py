@@ -287,8 +287,7 @@ def test_who_may_do_what(bench: Bench, verb: str) -> None:
                 bench.service.as_caller(OWNER).delete(name)
             if right is Right.OWN_BIN:
                 bench.service.as_caller(OWNER).delete_dataset(name)
-                bench.as_caller(OWNER).delete_dataset(name)
-                bench.as_caller(OWNER).delete_model(name)
+                bench.service.as_caller(OWNER).delete_model(name)
             verbs = bench.as_caller(caller)
             found[name] = called(lambda: call(verbs, f"ada/{name}", job))  # noqa: B023 - called at once
             expected[name] = outcome(right, role, visibility)

@@ -18,11 +18,10 @@ from tunewell.service.gate import KNOWN_SECONDS, Entry, Gate
 from tunewell.service.proofs import LINK_SECONDS, SESSION_SECONDS, checksum
 from tunewell.service.service import Service
 from tunewell.service.storage.tidying import KEY_SECONDS, PROOF_SECONDS, tidy
-from tunewell.service.types import Caller
+from tunewell.service.types import Caller, GivenReport
 from tunewell.spec.errors import ConflictError, DataError, ForbiddenError, NotFoundError, SpecError, SpecErrors
 from tunewell.spec.launch import AttemptKey
 from tunewell.spec.secrets import hide_tokens
-from tunewell.spec.states import TrialState
 from tunewell.store.rows import AttemptEnd
 
 ADA = Caller(name="ada", role="user")
@@ -415,8 +414,8 @@ SPEC: dict[str, Any] = {
 }
 
 
-def test_the_credential_of_an_attempt_is_good_while_it_runs(service: Service, tmp_path: Path) -> None:
-    """It proves one attempt alone, until that has ended; the next attempt has another."""
+def test_the_credential_of_an_attempt_is_its_own(service: Service, tmp_path: Path) -> None:
+    """It proves one attempt alone, and nothing runs by it once that has ended; the next attempt has another."""
     for name in ("e", "f"):
         service.create({**SPEC, "name": name})
     store, home = service.store, service.home
@@ -444,15 +443,16 @@ def test_the_credential_of_an_attempt_is_good_while_it_runs(service: Service, tm
     assert [credentials.verify(store, home, one) for one in (*forged, *odd)] == [None] * 10
     with store.transaction() as tx:
         tx.lose_attempt(AttemptKey("e", 1, 1), AttemptEnd())
-    assert credentials.verify(store, home, first) is None
+    assert credentials.verify(store, home, first) == AttemptKey("e", 1, 1)
+    with pytest.raises(ConflictError, match="does not run"):
+        service.add_reports("e", 1, 1, [GivenReport(metrics={"accuracy": 0.5})])
     with store.transaction() as tx:
         tx.start_attempt(AttemptKey("e", 1, 2), "id-3")
     second = credentials.issue(store, home, AttemptKey("e", 1, 2))
     assert credentials.verify(store, home, second) == AttemptKey("e", 1, 2)
-    assert credentials.verify(store, home, first) is None
-    with store.transaction() as tx:
-        tx.finish_trial(AttemptKey("e", 1, 2), AttemptEnd(TrialState.SUCCEEDED, value=0.5))
-    assert credentials.verify(store, home, second) is None
+    assert credentials.verify(store, home, first) == AttemptKey("e", 1, 1)
+    with pytest.raises(NotFoundError, match="does not run"):
+        credentials.issue(store, home, AttemptKey("e", 1, 1))
 
 
 def test_the_secret_of_a_home_is_made_once(service: Service, tmp_path: Path) -> None:

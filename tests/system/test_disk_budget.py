@@ -13,7 +13,7 @@ SPEC = {
     "command": [
         "sh",
         "-c",
-        "head -c 1000000 /dev/zero > {output_dir}/model; sleep 0.2; echo score=$TUNEWELL_TRIAL; echo {x}",
+        "head -c 8000000 /dev/zero > {output_dir}/model; sleep 0.2; echo score=$TUNEWELL_TRIAL; echo {x}",
     ],
     "parameters": {"x": {"low": 0.0, "high": 1.0}},
     "objective": {"metric": "score", "goal": "maximize"},
@@ -34,7 +34,7 @@ def test_it_goes_on_within_its_budget(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr("tunewell.controller.disk.COUNT_SHARE", 0.0)
     with Service(tmp_path / "home") as service:
         service.submit(SPEC)
-        service.change_disk({"budget_bytes": service.disk().taken_bytes + 8_000_000})
+        service.change_disk({"budget_bytes": service.disk().taken_bytes + 64_000_000})
         assert service.run("e")
         best = {trial.number for trial in service.top("e")}
         assert best == {12, 13, 14, 15, 16}

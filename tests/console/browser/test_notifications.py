@@ -18,7 +18,8 @@ def test_the_life_of_a_webhook(page: Page, site: Site, troubles: Troubles) -> No
     with receiving() as receiver:
         page.goto("/")
         page.get_by_label("owner: menu").click()
-        page.get_by_role("link", name="Notifications").click()
+        page.get_by_role("link", name="Settings").click()
+        page.get_by_label("Settings").get_by_role("link", name="Notifications").click()
         form = page.locator("form.told").last
         form.get_by_label("How").select_option("json")
         form.get_by_label("URL, or mail address").fill(receiver.url("/hook"))

@@ -95,6 +95,8 @@ def test_nobody_else_reports(client: TestClient, tmp_path: Path) -> None:
         {"reports": [{"metrics": {"accuracy": 1}, "step": True}]},
         {"reports": [{"metrics": {"accu\0racy": 1}}]},
         {"reports": [{"metrics": {"accuracy\n": 1}}]},
+        {"reports": [{"metrics": {"accuracy": 1}, "time": "0001-01-01T00:00:00"}]},
+        {"reports": [{"metrics": {"accuracy": 1}, "time": "0001-01-01T00:00:00"}, {"metrics": {"accuracy": 1}}]},
     ],
 )
 def test_what_is_no_report(client: TestClient, tmp_path: Path, wrong: dict[str, Any]) -> None:

@@ -200,6 +200,10 @@ def test_a_private_experiment_leaks_nowhere(bench: Bench) -> None:
     with pytest.raises(ArgumentError) as told:
         ada.publish("hush", visibility="team")
     assert told.value.kind == "private-name"
+    ada.publish("hush")
+    with pytest.raises(ConflictError) as refused:
+        ada.change_model("hush", visibility="team")
+    assert refused.value.kind == "private-name"
     ada.publish("hush", "open", visibility="team")
     seen = bob.model("ada/open")
     assert seen.current.experiment is None and "hush" not in seen.model_dump_json()

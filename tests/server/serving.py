@@ -51,7 +51,7 @@ class Serving:
         with self.out.open("w") as out, self.err.open("w") as err:
             self.process = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "tunewell", "serve", "--home", str(home), "--port", "0"),
+                    *(sys.executable, "-P", "-m", "tunewell", "serve", "--home", str(home), "--port", "0"),
                     *("--token-file", str(self.token_file), *options),
                 ],
                 stdout=out,

@@ -469,3 +469,10 @@ def test_models_are_kept_by_a_process_of_their_own(home: Path) -> None:
         wait_until(lambda: not model.is_running())
         assert asked(one) == 200
         assert one.end() == 0 and not list((home / "run").iterdir())
+
+
+def test_nothing_of_the_folder_where_it_was_started_is_imported(tmp_path: Path) -> None:
+    """A file that is called as a module of Python's own is no part of the service, which stands in its folder."""
+    (tmp_path / "queue.py").write_text("import pathlib; pathlib.Path(__file__ + '.ran').touch(); raise SystemExit(1)")
+    with serving(tmp_path / "home"):
+        assert not (tmp_path / "queue.py.ran").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from tests.service.storage.conftest import sent
 from tunewell.service.ignoring import IGNORE_FILE, Ignored
 from tunewell.service.packing import Packed, pack, pack_code, pack_data
+from tunewell.service.proofs import new_secret
 from tunewell.service.service import Service
 from tunewell.service.storage.limits import CODE, Limits
 from tunewell.service.storage.names import RefusedEntry
@@ -62,6 +64,18 @@ def test_the_same_folder_gives_the_same_bytes(folder: Path) -> None:
     assert archive_of(pack_code(folder)) == first
     (folder / "train.py").write_text("other")
     assert archive_of(pack_code(folder)) != first
+
+
+def test_homes_and_tokens_are_not_sent(tmp_path: Path, folder: Path) -> None:
+    """They hold secrets: whoever starts a service in the folder of a program sends neither with it."""
+    before = pack_code(folder).content
+    with Service(folder / "home") as service:
+        service.add_user("ada")
+    shutil.copytree(folder / "home", folder / "lib" / "old")
+    (folder / "token").write_text(f"{new_secret('token')}\n")
+    assert pack_code(folder).content == before
+    (folder / "token").write_text("no token\n")
+    assert pack_code(folder).content != before
 
 
 def test_links_to_files_are_followed(folder: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from tunewell.service.types import Experiment, SearchResult, TrialFilter
 from tunewell.service.verbs import Verbs
 from tunewell.spec.errors import count
 from tunewell.spec.format import duration, number, scalar, shortened
+from tunewell.spec.rules import WORKERS
 from tunewell.spec.states import TrialState
 
 #: Kind of model, and the report → what it is called.
@@ -121,7 +122,7 @@ def _print_next(experiment: Experiment, result: SearchResult, retrained: bool, c
         hint = f"It is running. Stop it: tunewell stop {name}{there}"
     elif not result.state.final:
         hint = "Go on: the same command."
-    elif result.best is None or experiment.spec.get("function"):
+    elif result.best is None or experiment.spec.get("function") or experiment.spec.get("scheduler") == WORKERS:
         hint = ""
     elif retrained:
         hint = f"Next: tunewell predict {name} PICTURES{there}"

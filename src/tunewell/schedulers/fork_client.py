@@ -56,7 +56,7 @@ class ForkServerProcess:
         self._channel, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tunewell.schedulers.fork_server", str(theirs.fileno())],
+                [sys.executable, "-P", "-m", "tunewell.schedulers.fork_server", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 env=without_private(os.environ),
                 stdin=subprocess.DEVNULL,

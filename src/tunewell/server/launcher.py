@@ -130,7 +130,7 @@ class Launcher:
         descriptors = [one.fileno() for one in self._heard_by(child)]
         with theirs:
             child.process = subprocess.Popen(
-                [sys.executable, "-m", "tunewell.server.child", child.module, str(theirs.fileno())],
+                [sys.executable, "-P", "-m", "tunewell.server.child", child.module, str(theirs.fileno())],
                 pass_fds=[theirs.fileno(), *descriptors],
                 env={**os.environ, figures.VARIABLE: str(self._figures)},
                 stdin=subprocess.DEVNULL,

@@ -61,7 +61,8 @@ def compare(verbs: Verbs, store: Store, tables: Tables, caller: str, names: Sequ
 def _check(names: Sequence[str], found: Sequence[Experiment]) -> None:
     if not LEAST <= len(names) <= MOST:
         remedy = f"Name {LEAST} to {MOST} searches"
-        raise ArgumentError("names", f"so many can't be compared: {len(names)}", remedy, list(names))
+        what = "these are too few" if len(names) < LEAST else f"{len(names)} are too many"
+        raise ArgumentError("names", what, remedy, list(names))
     twice = [one.name for place, one in enumerate(found) if one.name in [other.name for other in found[:place]]]
     if twice:
         raise ArgumentError("names", f"'{twice[0]}' is named twice", "Name each search once", list(names))

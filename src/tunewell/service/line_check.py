@@ -29,7 +29,7 @@ def look_at_line(line: str, pattern: str | None, objective: str) -> Found:
         return look(line, pattern, objective)
     try:
         told = subprocess.run(
-            [sys.executable, "-m", __spec__.name],
+            [sys.executable, "-P", "-m", __spec__.name],
             input=json.dumps([line, pattern, objective]).encode(),
             capture_output=True,
             timeout=_PROCESS_SECONDS,

@@ -23,10 +23,13 @@ from tunewell.service.storage.names import Tree
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import DataError
 from tunewell.spec.format import size as shown_size
+from tunewell.spec.secrets import is_token
 from tunewell.tasks import sent_function
 from tunewell.tasks.catalogue import name_function
 from tunewell.tasks.function import check_function
 
+#: What lies in a home, beside its identity; and bytes of a file that holds a token alone, at most.
+_IN_HOMES, _LONGEST_TOKEN = ("tunewell.db", "secret", "experiments"), 200
 #: How many of the largest files are named where a folder is too large.
 _LARGEST = 5
 
@@ -118,7 +121,9 @@ def _files(folder: Path, ignored: Ignored) -> Iterator[str]:
     for parent, folders, files in os.walk(folder, onerror=_refuse):
         before = Path(parent).relative_to(folder).as_posix()
         prefix = "" if before == "." else f"{before}/"
-        folders[:] = [name for name in folders if f"{prefix}{name}/" not in ignored]
+        folders[:] = [
+            name for name in folders if f"{prefix}{name}/" not in ignored and not _is_home(Path(parent, name))
+        ]
         for name in folders:
             if Path(parent, name).is_symlink():
                 remedy = f"Put the folder itself there, or name the link in {IGNORE_FILE}"
@@ -128,7 +133,23 @@ def _files(folder: Path, ignored: Ignored) -> Iterator[str]:
                 if not Path(parent, name).is_file():
                     remedy = f"Remove it, or name it in {IGNORE_FILE}"
                     raise DataError("it is no file, or a link to nowhere", field=prefix + name, remedy=remedy)
-                yield prefix + name
+                if not _is_token(Path(parent, name)):
+                    yield prefix + name
+
+
+def _is_home(folder: Path) -> bool:
+    """Whether a folder is a home of Tunewell, which holds secrets, and the very copies that are sent."""
+    return (folder / "identity.json").is_file() and any((folder / name).exists() for name in _IN_HOMES)
+
+
+def _is_token(path: Path) -> bool:
+    """Whether all that a file has is a token, as `serve --token-file` writes it."""
+    if path.stat().st_size > _LONGEST_TOKEN:
+        return False
+    try:
+        return is_token(path.read_text(encoding="ascii").strip())
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def _entry(folder: Path, path: str, executable: bool) -> FileEntry:

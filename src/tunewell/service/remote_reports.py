@@ -56,15 +56,21 @@ def take(store: Store, home: Home, key: AttemptKey, reports: Sequence[GivenRepor
 
 def _lines(reports: Sequence[GivenReport], mark: str) -> bytes:
     now = time.time()
-    lines = [
-        files.report_line(report.step, report.metrics, now if report.time is None else report.time.timestamp())
-        for report in reports[:-1]
-    ]
+    lines = [files.report_line(report.step, report.metrics, _dated(report, now)) for report in reports[:-1]]
     last = reports[-1]
-    dated = now if last.time is None else last.time.timestamp()
     # The last line says of which sending all of them are: where it is, they all are.
     more = {"sending": mark} if mark else {}
-    return b"".join([*lines, files.report_line(last.step, last.metrics, dated, **more)])
+    return b"".join([*lines, files.report_line(last.step, last.metrics, _dated(last, now), **more)])
+
+
+def _dated(report: GivenReport, now: float) -> float:
+    """Return when a report was made, in seconds since the epoch; a time without a zone is one of this machine's."""
+    if report.time is None:
+        return now
+    try:
+        return report.time.timestamp()
+    except (ValueError, OverflowError, OSError):
+        raise SpecError("time", "it is too long ago, or too far away", "Give a time with its zone, or none") from None
 
 
 def running_folder(store: Store, home: Home, key: AttemptKey) -> Path:

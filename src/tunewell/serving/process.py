@@ -46,7 +46,7 @@ class ModelProcess:
         with theirs:
             try:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-m", "tunewell.serving.model_process", str(theirs.fileno())],
+                    [sys.executable, "-P", "-m", "tunewell.serving.model_process", str(theirs.fileno())],
                     pass_fds=[theirs.fileno()],
                     env={**os.environ, **few, **_MEMORY, "CUDA_VISIBLE_DEVICES": ""},
                     stdin=subprocess.DEVNULL,

@@ -31,6 +31,11 @@ _PLAIN_OPTIONS = re.compile(
 _TOKEN = re.compile(r"\btw[a-z]?_[A-Za-z0-9_\-]{43}")
 
 
+def is_token(text: str) -> bool:
+    """Whether a text is what somebody proves themselves by, and nothing else."""
+    return _TOKEN.fullmatch(text) is not None
+
+
 def is_secret(field: str) -> bool:
     """Whether a field, as a dotted path, holds values that are not to be shown."""
     return field == FIELD or field.startswith(f"{FIELD}.")

@@ -22,8 +22,10 @@ from tests.store.notified import CHANNEL
 from tunewell.service.notifications import deliverer, posting
 from tunewell.service.notifications.deliverer import Deliverer, backoff, delivering
 from tunewell.service.notifications.sending import Outgoing
+from tunewell.service.rights import caller_of
 from tunewell.service.service import Service
 from tunewell.service.storage.tidying import DELIVERY_SECONDS, tidy
+from tunewell.spec.errors import ForbiddenError
 from tunewell.spec.notifications import PATIENCE_SECONDS
 from tunewell.spec.states import ExperimentState
 from tunewell.store import Store
@@ -319,6 +321,39 @@ def test_a_host_that_is_allowed_no_longer(store: Store, receiver: Receiver) -> N
     look(store)
     assert receiver.received == [] and "is not allowed" in only(store, channel).error
     assert only(store, channel).state == "waiting"
+
+
+def test_a_search_that_has_become_private(store: Store, receiver: Receiver) -> None:
+    """Others are not sent what waits for them then; its owner and administrators are."""
+    ada, bob, root = (
+        add(store, receiver.url(f"/{owner}"), owner=owner, searches="all") for owner in ("ada", "bob", "root")
+    )
+    end(store)
+    with store.transaction() as tx:
+        tx.set_facts("ada/e", {"visibility": "private"})
+    look(store)
+    assert [only(store, channel).state for channel in (ada, bob, root)] == ["delivered", "failed", "delivered"]
+    assert "not to be seen" in only(store, bob).error and not receiver.at("/bob")
+
+
+def test_what_was_told_of_a_search_that_is_private_now(tmp_path: Path, database: str) -> None:
+    """Its name is on no list of others any more, and it is not sent again."""
+    with Service(tmp_path / "home", database) as service:
+        for name in ("ada", "bob"):
+            service.add_user(name)
+        channel = add(service.store, owner="bob", searches="all")
+        end(service.store)
+        delivery = only(service.store, channel)
+        with service.store.transaction() as tx:
+            tx.claim_delivery(delivery.id, "c", 10.0**10, 1.0)
+            tx.end_attempt(delivery.id, "c", {"state": "delivered", "next_at": None, "ended_at": 2.0})
+        bob = service.as_caller(caller_of(service.store, "bob"))
+        assert bob.deliveries(channel).items[0].search == "ada/e"
+        with service.store.transaction() as tx:
+            tx.set_facts("ada/e", {"visibility": "private"})
+        assert bob.deliveries(channel).items[0].search is None
+        with pytest.raises(ForbiddenError, match="not to be seen"):
+            bob.redeliver(channel, delivery.id)
 
 
 def test_what_waits_for_a_channel_that_is_off(store: Store, receiver: Receiver) -> None:

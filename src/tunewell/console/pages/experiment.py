@@ -86,7 +86,9 @@ def _worker_command(request: Request, one: Experiment) -> str:
     """Return what starts a worker of an experiment; it takes a token, which `tunewell login` keeps."""
     address = f"{request.url.scheme}://{request.url.netloc}{root(request)}"
     command = f"tunewell worker {address} {one.name}"
-    return command if one.spec["command"] else f"{command} -- python train.py {quote(f'{{{next(iter(one.space))}}}')}"
+    if one.spec["command"]:
+        return command
+    return f"{command} -- python train.py {' '.join(quote(f'{{{name}}}') for name in one.space)}"
 
 
 def _charts(verbs: Verbs, name: str, table: TrialTable, over: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from tunewell.home.keeping import removing
@@ -17,7 +17,7 @@ from tunewell.service.storage.place import Place
 from tunewell.service.tars import tar
 from tunewell.service.trained_models import members_of
 from tunewell.service.types import JsonObject, Model, ModelVersion, Objective, Page, TrainingData
-from tunewell.spec.errors import NotFoundError
+from tunewell.spec.errors import ConflictError, NotFoundError
 from tunewell.spec.names import Visibility, owner_of
 from tunewell.store.rows import ModelRow, ModelVersionRow
 from tunewell.store.transaction import Transaction
@@ -143,7 +143,18 @@ def change(place: Place, name: str, visibility: Visibility, key: str | None) -> 
     """Say who sees a model."""
     check_visibility(visibility)
     asked = Asked("change_model", place.caller, key, {"name": name, "visibility": visibility})
-    return _set(place, name, asked, {"visibility": visibility})
+
+    def check(row: ModelRow) -> None:
+        access = place.store.find_access(row.name)
+        is_private = access is not None and access.visibility == "private"
+        if is_private and visibility == "team" and row.visibility != visibility:
+            raise ConflictError(
+                f"the model is called as a private experiment, '{row.name}', whose name everybody would see",
+                remedy="Publish it under another name",
+                kind="private-name",
+            )
+
+    return _set(place, name, asked, {"visibility": visibility}, check)
 
 
 def use(place: Place, name: str, number: int, key: str | None) -> Model:
@@ -152,11 +163,14 @@ def use(place: Place, name: str, number: int, key: str | None) -> Model:
     return _set(place, name, asked, {"current": number})
 
 
-def _set(place: Place, name: str, asked: Asked, facts: JsonObject) -> Model:
-    """Set facts of a model, and return it as it is then."""
+def _set(
+    place: Place, name: str, asked: Asked, facts: JsonObject, check: Callable[[ModelRow], None] = lambda row: None
+) -> Model:
+    """Set facts of a model that `check` has nothing against, and return it as it is then."""
 
     def act() -> JsonObject:
         row = place.rights.commanded_model(name)
+        check(row)
         version = model_version(place.store, row, facts.get("current"))
 
         def do(tx: Transaction) -> JsonObject:

@@ -14,6 +14,7 @@ from tunewell.service.idempotency import Asked, once
 from tunewell.service.lists import bad_cursor, checked_limit
 from tunewell.service.notifications import deliverer, hosts, mail, signing, told
 from tunewell.service.notifications.facts import check_one_of, checked_facts
+from tunewell.service.notifications.hearing import may_hear
 from tunewell.service.notifications.sending import Outgoing
 from tunewell.service.people import note
 from tunewell.service.rights import Rights
@@ -53,13 +54,13 @@ class Channels:
         store = self.rights.store
         latest, allowed = store.latest_deliveries(owner), store.allowed_hosts()
         rows = store.channels(owner)
-        return tuple(told.channel(row, latest.get(row.id), allowed, self.outgoing, self.rights.caller) for row in rows)
+        return tuple(told.channel(row, latest.get(row.id), allowed, self.outgoing, self.rights) for row in rows)
 
     def one(self, id: int) -> Channel:
         """Return a channel that the caller may see."""
         row, store = self._seen(id), self.rights.store
         latest = next(iter(store.deliveries(id, 1)), None)
-        return told.channel(row, latest, store.allowed_hosts(), self.outgoing, self.rights.caller)
+        return told.channel(row, latest, store.allowed_hosts(), self.outgoing, self.rights)
 
     def deliveries(self, id: int, cursor: str | None, limit: int) -> Page[Delivery]:
         """Return what was sent to a channel, the latest first."""
@@ -69,7 +70,7 @@ class Channels:
         before = int(cursor) if cursor is not None else None
         rows = self.rights.store.deliveries(id, checked_limit(limit) + 1, before)
         more = str(rows[limit - 1].id) if len(rows) > limit else None
-        return Page[Delivery](items=tuple(map(told.delivery, rows[:limit])), next=more)
+        return Page[Delivery](items=tuple(told.delivery(row, self.rights) for row in rows[:limit]), next=more)
 
     def _seen(self, id: int) -> ChannelRow:
         row = self.rights.store.find_channel(id) if 0 < id <= _MOST_ID else None
@@ -212,8 +213,11 @@ class Channels:
         """Have what has ended sent again."""
         asked = self._asked("redeliver", key, {"id": id, "delivery": delivery})
         row = self._own(id)
-        if self._delivery(id, delivery).event == "confirmation":
+        found = self._found(id, delivery)
+        if found.event == "confirmation":
             raise ConflictError("A code is not sent again", remedy="Have another one sent")
+        if not may_hear(self.rights, found.facts):
+            raise ForbiddenError("what it tells is not to be seen by you any more", kind="private-now")
 
         def act(tx: Transaction) -> JsonObject:
             _check_active(row)
@@ -227,10 +231,13 @@ class Channels:
         return self._delivery(id, delivery)
 
     def _delivery(self, id: int, delivery: int) -> Delivery:
+        return told.delivery(self._found(id, delivery), self.rights)
+
+    def _found(self, id: int, delivery: int) -> DeliveryRow:
         row = self.rights.store.find_delivery(delivery) if 0 < delivery <= _MOST_ID else None
         if row is None or row.channel_id != id:
             raise NotFoundError(f"There is no delivery {delivery} to channel {id}")
-        return told.delivery(row)
+        return row
 
     # Checks -----------------------------------------------------------------------------------------------
 

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from tunewell.service.notifications import hosts, posting, wording
+from tunewell.service.notifications.hearing import may_hear
 from tunewell.service.notifications.mail import Mail, MailServer, Refused
 from tunewell.service.notifications.mail import send as send_mail
 from tunewell.service.notifications.signing import signed
 from tunewell.service.notifications.wording import Telling
-from tunewell.spec.errors import UserError
-from tunewell.store.rows import ChannelRow, DeliveryRow
+from tunewell.service.rights import Rights, caller_of
+from tunewell.spec.errors import NotFoundError, UserError
+from tunewell.store.rows import ChannelRow, DeliveryRow, JsonObject
 from tunewell.store.store import Store
 
 #: Why no mail is sent.
@@ -67,12 +69,21 @@ class Outcome:
 def send(store: Store, outgoing: Outgoing, channel: ChannelRow, row: DeliveryRow) -> Outcome:
     """Send a message; what can't be is told in the outcome."""
     facts = row.facts
+    if not _may_hear(store, channel.owner, facts):
+        return Outcome("What it tells is not to be seen by the channel's owner any more.", for_good=True)
     if row.event == "confirmation":  # the code is the present one, and on no other record
         facts = {"user": channel.owner, "channel": channel.id, "code": channel.secret}
     telling = Telling(row.event, facts, row.created_at, outgoing.address)
     if channel.kind == "mail":
         return _mail(outgoing, channel, row.message, telling)
     return _post(store, channel, row.message, telling)
+
+
+def _may_hear(store: Store, owner: str, facts: JsonObject) -> bool:
+    try:
+        return may_hear(Rights(store, caller_of(store, owner)), facts)
+    except NotFoundError:  # shut out, or gone
+        return False
 
 
 def _mail(outgoing: Outgoing, channel: ChannelRow, message: str, telling: Telling) -> Outcome:

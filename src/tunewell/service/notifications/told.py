@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tunewell.service.notifications import hosts
+from tunewell.service.notifications.hearing import may_hear
 from tunewell.service.notifications.sending import NO_MAIL, Outgoing
+from tunewell.service.rights import Rights
 from tunewell.service.types import AllowedHost, Caller, Channel, Delivery
 from tunewell.service.wire import moment
 from tunewell.spec.errors import UserError, ended
 from tunewell.store.rows import AllowedHostRow, ChannelRow, DeliveryRow
 
 
-def delivery(row: DeliveryRow) -> Delivery:
-    """Return a delivery."""
+def delivery(row: DeliveryRow, rights: Rights) -> Delivery:
+    """Return a delivery; what it is about only to whoever may still hear it."""
     return Delivery(
         id=row.id,
         channel=row.channel_id,
         message=row.message,
         event=row.event,
-        search=row.facts.get("search"),
+        search=row.facts.get("search") if may_hear(rights, row.facts) else None,
         state=row.state,
         attempts=row.attempts,
         status=row.status,
@@ -36,10 +38,10 @@ def channel(
     latest: DeliveryRow | None,
     allowed: Sequence[AllowedHostRow],
     outgoing: Outgoing,
-    caller: Caller,
+    rights: Rights,
 ) -> Channel:
     """Return a channel, with what is in the way of sending there."""
-    problem, host = _problem(row, allowed, outgoing, caller)
+    problem, host = _problem(row, allowed, outgoing, rights.caller)
     return Channel(
         id=row.id,
         owner=row.owner,
@@ -56,7 +58,7 @@ def channel(
         host_to_allow=host,
         created_at=moment(row.created_at),
         resting_until=moment(row.resting_until),
-        latest=delivery(latest) if latest is not None else None,
+        latest=delivery(latest, rights) if latest is not None else None,
     )
 
 

@@ -33,7 +33,7 @@ def archived(name: str, beside: Path) -> Iterator[Path]:
     beside.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".sample-", dir=beside) as temporary:
         folder, archive = Path(temporary) / name, Path(temporary) / f"{name}.tar"
-        command = [sys.executable, "-m", SAMPLES[name], str(folder)]
+        command = [sys.executable, "-P", "-m", SAMPLES[name], str(folder)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=_LONGEST_SECONDS, check=False)
         if done.returncode:
             why = done.stderr.strip().rpartition("\n")[2]

@@ -187,7 +187,7 @@ def _run_converter(module: str, arguments: Sequence[str], environment: Mapping[s
     """
     try:
         done = subprocess.run(
-            [sys.executable, "-m", module, *arguments],
+            [sys.executable, "-P", "-m", module, *arguments],
             env={**without_private(os.environ), "OMP_NUM_THREADS": "1", **environment},
             capture_output=True,
             text=True,

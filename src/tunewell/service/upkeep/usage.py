@@ -81,6 +81,8 @@ def count(store: Store, home: Home) -> Counted:
             by_kind[_FOLDERS[path.name]] = size_of(path)
         elif path.name.startswith("tunewell.db"):
             by_kind["database"] = by_kind.get("database", 0) + path.lstat().st_blocks * 512
+        elif path.name.startswith("figures-"):
+            by_kind["figures of the service"] = by_kind.get("figures of the service", 0) + size_of(path)
         else:
             other += size_of(path) if path.is_dir() else path.lstat().st_blocks * 512
     for owner in {HOME_OWNER, *by_owner, *(row.name for row in store.users())}:

@@ -64,7 +64,10 @@ def test_a_death_costs_one_request(tmp_path: Path) -> None:
     a, b, go = write(tmp_path, "a"), write(tmp_path, "b"), tmp_path / "go"
     with Pool(tmp_path, LIMITS) as pool, ThreadPoolExecutor() as threads:
         process = process_of(pool.ask(a, orders("say")))
-        other, mine = threads.submit(pool.ask, b, orders(f"wait {go}")), threads.submit(pool.ask, a, orders("wait x"))
+        other, mine = (
+            threads.submit(pool.ask, b, orders(f"wait {go}")),
+            threads.submit(pool.ask, a, orders(f"wait {tmp_path / 'x'}")),
+        )
         wait_until(begun(go))
         os.kill(process, signal.SIGKILL)
         with pytest.raises(ModelError) as told:

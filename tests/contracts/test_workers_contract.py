@@ -222,7 +222,13 @@ def test_what_is_no_name_of_a_worker(verbs: Verbs, name: str) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"cause": "no_metric"}, {"exit_code": 2**40}, {"metrics": {"": 1.0}}, {"metrics": {"a\nb": 1.0}}],
+    [
+        {"cause": "no_metric"},
+        {"exit_code": 2**40},
+        {"metrics": {"": 1.0}},
+        {"metrics": {"a\nb": 1.0}},
+        {"handed_back": "on"},
+    ],
 )
 def test_what_is_no_end(bench: Bench, verbs: Verbs, wrong: dict[str, Any]) -> None:
     """It is refused, and the attempt goes on."""

@@ -145,7 +145,7 @@ def complete(
         Body(description="Of the program, if there was one."),
     ] = None,
     handed_back: Annotated[
-        bool, Body(description="Whether the worker just ends, and somebody else is to train the trial.")
+        bool, Body(description="Whether the worker just ends, and somebody else is to train the trial.", strict=True)
     ] = False,
 ) -> Response:
     """Write how an attempt has ended; what was reported before counts. Sent again, it does nothing more."""

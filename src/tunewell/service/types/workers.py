@@ -86,7 +86,7 @@ class Completion(Wire):
     message: str = Field(default="", max_length=2000)
     exit_code: Annotated[int, NoFlag, Field(ge=-(2**31), le=2**31 - 1)] | None = None
     #: Whether the worker just ends, and somebody else is to train the trial: that costs no attempt.
-    handed_back: bool = False
+    handed_back: bool = Field(default=False, strict=True)
 
 
 class Worker(Wire):

@@ -238,7 +238,7 @@ def _put_on_record(home: Home, target: Database, about: About, identity: str, te
     for key, attempt in recorded.running.items():
         _end(home, key, attempt, about)
     made = date(about.created_at).strftime("%Y-%m-%d %H:%M UTC")
-    note = f"It was restored from a backup of {made}. What ran then began its next attempt here."
+    note = f"It was restored from a backup of {made}. What ran then begins its next attempt here."
 
     def changed(table: str) -> Iterator[dict[str, Any]]:
         for row in rows_of(home.folder, table):

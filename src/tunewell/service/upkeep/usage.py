@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from tunewell.home.disk import size_of
 from tunewell.home.home import Home
@@ -80,15 +82,24 @@ def count(store: Store, home: Home) -> Counted:
         elif path.is_dir() and path.name in _FOLDERS:
             by_kind[_FOLDERS[path.name]] = size_of(path)
         elif path.name.startswith("tunewell.db"):
-            by_kind["database"] = by_kind.get("database", 0) + path.lstat().st_blocks * 512
+            by_kind["database"] = by_kind.get("database", 0) + _taken(path)
         elif path.name.startswith("figures-"):
-            by_kind["figures of the service"] = by_kind.get("figures of the service", 0) + size_of(path)
+            by_kind["figures of the service"] = by_kind.get("figures of the service", 0) + _taken(path)
         else:
-            other += size_of(path) if path.is_dir() else path.lstat().st_blocks * 512
+            other += _taken(path)
     for owner in {HOME_OWNER, *by_owner, *(row.name for row in store.users())}:
         by_owner[owner] = by_owner.get(owner, 0) + store.stored_bytes(owner)
     found = {**by_kind, "other": other}
     return Counted(time.time(), _sorted(found), _sorted(by_owner))
+
+
+def _taken(path: Path) -> int:
+    """Return what a file, or all below a folder, takes up; nothing where it has gone meanwhile."""
+    if path.is_dir():
+        return size_of(path)
+    with suppress(OSError):
+        return path.lstat().st_blocks * 512
+    return 0
 
 
 def _sorted(sizes: Mapping[str, int]) -> dict[str, int]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar, Generic
+from typing import Any, ClassVar, Generic
 
 import numpy as np
 
 from tunewell.spec.capacity import Capacity
 from tunewell.spec.declaration import parse_space
+from tunewell.spec.errors import UserError
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.space import SearchSpace
 from tunewell.tasks.contract import Network, OnProgress, PlannedAttempt, Program
@@ -91,6 +93,11 @@ class VisionTask(ABC, Generic[Pictures]):
     def draw(self, pictures: Pictures, position: int) -> np.ndarray:
         """Return a picture for people, with what is known of it, uint8 (H, W, 3)."""
 
+    def suited(self, design: Architecture, pictures: Pictures) -> dict[str, Any]:
+        """Return declarations of the parameters whose ranges or defaults follow from the data, by name."""
+        del design, pictures
+        return {}
+
     def check_space(self, spec: ExperimentSpec, space: SearchSpace) -> None:
         """Raise `SpecError` if what the spec asks for makes no sense together."""
 
@@ -103,7 +110,7 @@ class VisionTask(ABC, Generic[Pictures]):
         return decoded.pictures
 
     def __init__(self) -> None:
-        #: What `complete` has read for the `check` that follows it: (folder, seed) → data set.
+        #: What was read for the `check` that follows: (folder, seed) → data set.
         self._read: dict[tuple[Path, int], Pictures] = {}
 
     def require(self) -> None:
@@ -125,9 +132,10 @@ class VisionTask(ABC, Generic[Pictures]):
         return completed
 
     def space(self, spec: ExperimentSpec, capacity: Capacity) -> SearchSpace:
-        """Return the network's space with the spec's overrides, and sizes for the GPU; see `memory_ranges`.
+        """Return the network's space with the spec's overrides, sizes for the GPU and what suits the data.
 
-        Parameters about pretrained weights are left out where there are none.
+        See `memory_ranges` and `suited`. Parameters about pretrained weights are left out where there are none. Data
+        that can't be read change nothing here: `check` says what is wrong with them.
 
         Raises:
             SpecError: an override is malformed, or training can't follow it.
@@ -135,10 +143,21 @@ class VisionTask(ABC, Generic[Pictures]):
         design = self.architecture(str(spec.network))
         left_out = {*self.about_weights} - {*spec.parameters} if spec.weights == "none" else set()
         base = SearchSpace(tuple(parameter for parameter in design.network.space if parameter.name not in left_out))
-        space = parse_space(fitted_parameters(spec, design.needs, capacity), base)
+        pictures = self._pictures(spec)
+        suited = self.suited(design, pictures) if pictures is not None else {}
+        space = parse_space({**suited, **fitted_parameters(spec, design.needs, capacity)}, base)
         check_domains(space, self.hyperparameters)
         self.check_space(spec, space)
         return space
+
+    def _pictures(self, spec: ExperimentSpec) -> Pictures | None:
+        """Return the data set, which `check` will not read again; None if it can't be read."""
+        place = (data_folder(spec), spec.seed)
+        if place not in self._read:
+            with suppress(UserError):
+                self.require()
+                self._read[place] = self.read(*place)
+        return self._read.get(place)
 
     def resumable(self, spec: ExperimentSpec) -> bool:
         """True: every trial leaves a checkpoint."""

@@ -27,7 +27,7 @@ from tunewell.tasks.image_classification.manifest import load_manifest
 from tunewell.tasks.image_classification.model import build_module, normalize, preprocess
 from tunewell.tasks.image_classification.task import ImageClassification
 from tunewell.tasks.image_classification.train import create_learner
-from tunewell.tasks.vision import sampling, weights
+from tunewell.tasks.vision import sampling, specs, weights
 from tunewell.tasks.vision.cache import load_cached_pixels
 from tunewell.tasks.vision.task_file import Prepared
 
@@ -191,6 +191,7 @@ def test_check_refuses_missing_weights(digits: Path) -> None:
 
 def test_missing_libraries(digits: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the extra, the error holds the command that installs it."""
+    monkeypatch.setattr(specs, "_found", set())
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "timm" else find(name))
     with pytest.raises(UserError, match=r"needs timm\. Install them: pip install 'tunewell\[vision\]'"):

@@ -12,14 +12,23 @@ from tunewell.tasks.data_view import DataSummary
 
 #: Most classes that a check lists.
 _LISTED_CLASSES = 20
+#: Libraries that were found to be installed.
+_found: set[str] = set()
 
 
 def require_libraries(what: str, libraries: Sequence[str]) -> None:
     """Raise `UserError` if a library of the extra `vision` that something needs is not installed."""
-    missing = [name for name in libraries if importlib.util.find_spec(name) is None]
+    missing = [name for name in libraries if not _is_installed(name)]
     if missing:
         remedy = "Install them: pip install 'tunewell[vision]'"
         raise UserError(f"{what} needs {', '.join(missing)}", remedy=remedy, kind="library-missing")
+
+
+def _is_installed(library: str) -> bool:
+    """Whether a library can be imported. It's looked for once: to look takes as long as a query of the database."""
+    if library not in _found and importlib.util.find_spec(library) is not None:
+        _found.add(library)
+    return library in _found
 
 
 def complete_objective(objective: object, metrics: Mapping[str, str]) -> object:

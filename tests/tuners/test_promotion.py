@@ -73,6 +73,13 @@ def test_the_default_configuration_is_trained_in_full() -> None:
     assert [ask(subject).fidelity for _ in range(2)] == pytest.approx([1, 1 / 27])
 
 
+def test_a_linear_probe_is_trained_in_full() -> None:
+    """It costs little; half trained, it would say nothing."""
+    space = parse_space({"x": {"low": 0.0, "high": 1.0}})
+    subject = tuner(space=space, initial=initial_configurations(space, promising=[("linear probe", {"x": 0.1})]))
+    assert [ask(subject).fidelity for _ in range(2)] == pytest.approx([1, 1 / 27])
+
+
 @pytest.mark.parametrize("concurrency", [1, 3])
 @pytest.mark.parametrize("max_trials", [5, 20, 60])
 def test_something_is_trained_in_full_before_the_trials_run_out(max_trials: int, concurrency: int) -> None:

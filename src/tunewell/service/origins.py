@@ -10,6 +10,10 @@ from typing import Any
 #: Origins begin with their kind; behind that, some name trials or an experiment (`child of trials 3 and 7`).
 _SENTENCES: Mapping[str, Mapping[str, str]] = {
     "default": {"": "It is the default configuration, tried so that everything else can be compared with it."},
+    "linear probe": {
+        "": "It trains the last layer alone, on pictures that nothing changes, so it takes little time, and shows what "
+        "the pretrained layers are worth here."
+    },
     "initial": {"": "It stands in the spec (`initial`), and is tried before anything that the algorithm proposes."},
     "own": {"": "Somebody added it while the search was running."},
     "best": {"": "It repeats trial {first} of {source}, the best one there, whose parameters this search was to take."},

@@ -178,11 +178,12 @@ def _initial(plan: Plan, store: Store, sources: Sequence[Source]) -> list[tuple[
     single = find_best(store, plan.spec.name, plan.space, plan.spec.parameters_from)
     if single is not None:
         return [single]
-    own = initial_configurations(plan.space, plan.spec.initial)
+    # The members of a population are all trained as far as each other.
+    populated = plan.task.resumable(plan.spec) and plan.choice.name in RESUMING
+    promising = [] if populated else plan.task.promising(plan.spec, plan.space)
+    own = initial_configurations(plan.space, plan.spec.initial, promising)
     found = starts(plan.space, sources, plan.choice.max_trials, [configuration for _, configuration in own])
-    if plan.task.resumable(plan.spec) and plan.choice.name in RESUMING:
-        found = found[: plan.choice.options["population_size"] - len(own)]
-    return own + found
+    return own + (found[: plan.choice.options["population_size"] - len(own)] if populated else found)
 
 
 def create(store: Store, home: Home, raw: Mapping[str, Any], new: Fresh, asked: Asked) -> Submission:

@@ -14,7 +14,7 @@ from tunewell.spec.declaration import PARAMETER_NAME, parse_space
 from tunewell.spec.errors import SpecError, ended, listed, nearest, shortened, shown
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.metric_line import DEFAULT_METRIC_PATTERN, Found
-from tunewell.spec.space import SearchSpace, Value
+from tunewell.spec.space import Configuration, SearchSpace, Value
 from tunewell.tasks.contract import Network, OnProgress, PlannedAttempt, Program
 from tunewell.tasks.program_check import Place, check_program
 
@@ -62,6 +62,11 @@ class CommandTask:
         """
         del capacity
         return declared_space(spec)
+
+    def promising(self, spec: ExperimentSpec, space: SearchSpace) -> list[tuple[str, Configuration]]:
+        """Return nothing: of somebody else's program nothing is known."""
+        del spec, space
+        return []
 
     def resumable(self, spec: ExperimentSpec) -> bool:
         """What the spec says, or else whether the command takes checkpoints and fidelity."""

@@ -99,6 +99,9 @@ class Task(Protocol):
             SpecError: the spec's parameters don't fit.
         """
 
+    def promising(self, spec: ExperimentSpec, space: SearchSpace) -> list[tuple[str, Configuration]]:
+        """Return (origin, configuration) of what is worth a trial early, beside the default configuration."""
+
     def resumable(self, spec: ExperimentSpec) -> bool:
         """Whether trials go on from the checkpoints of others, and train as far as their fidelity says."""
 

@@ -18,7 +18,7 @@ from tunewell.spec.capacity import Capacity
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import NotFoundError, SpecError, nearest
 from tunewell.spec.experiment import ExperimentSpec
-from tunewell.spec.space import SearchSpace
+from tunewell.spec.space import Configuration, SearchSpace
 from tunewell.tasks import sent_function
 from tunewell.tasks.contract import Network, OnProgress, PlannedAttempt, Program
 from tunewell.tasks.pickling import pickled
@@ -55,6 +55,11 @@ class FunctionTask:
         """Return the space that the spec declares, whatever the machines."""
         del capacity
         return parse_space(spec.parameters)
+
+    def promising(self, spec: ExperimentSpec, space: SearchSpace) -> list[tuple[str, Configuration]]:
+        """Return nothing: of somebody else's program nothing is known."""
+        del spec, space
+        return []
 
     def resumable(self, spec: ExperimentSpec) -> bool:
         """What the spec says: a function doesn't show it."""

@@ -337,10 +337,12 @@ def rungs_of(early_stopping: EarlyStoppingRule, epochs: int | None) -> tuple[flo
 
 
 def initial_configurations(
-    space: SearchSpace, user: Sequence[Mapping[str, Any]] = ()
+    space: SearchSpace,
+    user: Sequence[Mapping[str, Any]] = (),
+    promising: Sequence[tuple[str, Configuration]] = (),
 ) -> list[tuple[str, Configuration]]:
     """Return what is suggested first: the default configuration, if all active parameters have a default, then the
-    user's own; none twice.
+    user's own, then what the task says is `promising`; none twice.
 
     Raises:
         SpecError: a configuration of the user's is not one of the space.
@@ -354,6 +356,8 @@ def initial_configurations(
             checked = space.check(configuration, f"initial.{place}")
             chosen.setdefault(key(checked), ("initial", checked))
     problems.raise_any()
+    for origin, configuration in promising:
+        chosen.setdefault(key(configuration), (origin, configuration))
     return list(chosen.values())
 
 

@@ -53,6 +53,9 @@ class Suggestion:
         return Outcome(self.number, TrialState.FAILED, cause=Cause(cause))
 
 
+#: Origins of what a search that promotes trains in full at once: the default configuration, which its gain is measured
+#: against, and what costs little.
+_IN_FULL = ("default", "linear probe")
 #: Origin of configurations that somebody has added to a running search.
 OWN = "own"
 
@@ -154,8 +157,7 @@ class Tuner(ABC):
         turn = number - 1 - self._own
         if turn < len(self.initial):
             origin, configuration = self.initial[turn]
-            # What the search gains is measured against the default configuration, trained in full.
-            in_full = self._ladder is not None and origin == "default"
+            in_full = self._ladder is not None and origin in _IN_FULL
             answer = Suggestion(number, dict(configuration), origin, 1.0 if in_full else self.first_fidelity)
         else:
             answer = self._promotion(self._trials_left(number)) or self._at_first_fidelity(self.propose(number))

@@ -153,6 +153,31 @@ def test_no_frozen_backbone_without_weights(digits: Path) -> None:
         )
 
 
+def test_a_linear_probe_comes_early(digits: Path) -> None:
+    """A pretrained network is tried with its last layer alone in training, on pictures that stay as they are."""
+    spec = spec_of(digits, network="resnet18")
+    space = TASK.space(spec, Capacity(()))
+    default, (origin, probe) = space.default() or {}, *TASK.promising(spec, space)
+    assert origin == "linear probe"
+    changed = {name: value for name, value in probe.items() if value != default[name]}
+    assert changed == {"backbone": "frozen", "augmentation": 0.0, "horizontal_flip": False, "image_size": 224}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"network": "small-cnn"},
+        {"network": "resnet18", "weights": "none"},
+        {"network": "resnet18", "parameters": {"backbone": "fine-tuned"}},
+        {"network": "resnet18", "parameters": {"augmentation": {"low": 0.3, "high": 0.6}}},
+    ],
+)
+def test_no_linear_probe_where_there_is_none(digits: Path, fields: dict[str, Any]) -> None:
+    """Without pretrained layers, or outside the space of the search, nothing is tried."""
+    spec = spec_of(digits, **fields)
+    assert TASK.promising(spec, TASK.space(spec, Capacity(()))) == []
+
+
 def test_unknown_and_wrong_parameters(digits: Path) -> None:
     """An unknown parameter and a domain out of reach are refused."""
     with pytest.raises(SpecError, match=r"parameters\.learning_rte: .* Did you mean 'learning_rate'"):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from statistics import median
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from tunewell.spec.errors import SpecError
 from tunewell.spec.experiment import ExperimentSpec
-from tunewell.spec.space import SearchSpace
+from tunewell.spec.space import Configuration, SearchSpace
 from tunewell.tasks import prepare_job
 from tunewell.tasks.contract import Network
 from tunewell.tasks.image_classification.data import check_classes_left, read_manifest
@@ -19,6 +20,7 @@ from tunewell.tasks.image_classification.hyperparameters import Hyperparameters
 from tunewell.tasks.image_classification.manifest import LabelledPictures, load_manifest
 from tunewell.tasks.image_classification.multilabel_data import read_multilabel
 from tunewell.tasks.image_classification.networks import ARCHITECTURES, Classifier, architecture
+from tunewell.tasks.vision.domains import MAX_IMAGE_SIZES
 from tunewell.tasks.vision.hyperparameters import TrainingHyperparameters
 from tunewell.tasks.vision.preparation import DecodedSet
 from tunewell.tasks.vision.resize_rules import SQUASH, ResizeRule
@@ -28,6 +30,8 @@ _PACKAGE = "tunewell.tasks.image_classification"
 #: Pictures of at most this many pixels a side are small: there the network trained from scratch is the default.
 _SMALL_PICTURE = 64
 _SAMPLED_PICTURES = 20
+#: What makes a linear probe of a configuration.
+_PROBE: Mapping[str, Any] = {"backbone": "frozen", "augmentation": 0.0, "horizontal_flip": False, "mixup": 0.0}
 
 
 class ImageClassification(VisionTask[LabelledPictures]):
@@ -116,6 +120,21 @@ class ImageClassification(VisionTask[LabelledPictures]):
             raise SpecError(
                 "parameters.backbone", "'frozen' with `weights: none` would learn nothing", "Drop one of the two"
             )
+
+    def promising(self, spec: ExperimentSpec, space: SearchSpace) -> list[tuple[str, Configuration]]:
+        """Return a linear probe, where the space has one: the last layer alone, trained on features of the others.
+
+        Pictures are not changed at random then, so each goes through the network once, whatever the number of epochs:
+        the training takes about as long as one of those. It is a strong baseline where data are like ImageNet's
+        (Kornblith et al. 2019, arXiv:1805.08974).
+        """
+        default = space.default()
+        if spec.weights == "none" or default is None:
+            return []
+        largest = max(space["image_size"].values(MAX_IMAGE_SIZES))
+        with suppress(SpecError):  # it is not in the space
+            return [("linear probe", space.check({**default, **_PROBE, "image_size": largest}))]
+        return []
 
     def check_objective(self, spec: ExperimentSpec, pictures: LabelledPictures) -> None:
         """Raise `SpecError` if the objective is not defined for so few classes."""

@@ -15,7 +15,7 @@ from tunewell.spec.capacity import Capacity
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import UserError
 from tunewell.spec.experiment import ExperimentSpec
-from tunewell.spec.space import SearchSpace
+from tunewell.spec.space import Configuration, SearchSpace
 from tunewell.tasks.contract import Network, OnProgress, PlannedAttempt, Program
 from tunewell.tasks.data_view import DataView
 from tunewell.tasks.vision.architecture import Architecture
@@ -158,6 +158,11 @@ class VisionTask(ABC, Generic[Pictures]):
                 self.require()
                 self._read[place] = self.read(*place)
         return self._read.get(place)
+
+    def promising(self, spec: ExperimentSpec, space: SearchSpace) -> list[tuple[str, Configuration]]:
+        """Return (origin, configuration) of what is worth a trial early; nothing, unless a task knows of something."""
+        del spec, space
+        return []
 
     def resumable(self, spec: ExperimentSpec) -> bool:
         """True: every trial leaves a checkpoint."""

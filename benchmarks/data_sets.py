@@ -1,11 +1,20 @@
-"""Searches over all five picture data sets against the network's default hyperparameters, at an equal budget.
+"""What a search over a picture data set gains on its default configuration, at an equal number of epochs.
 
-    ./dev bench data_sets --sets sign_digits,bccd --seeds 3
+    ./dev bench data_sets --folder FOLDER --sets sign_digits,nuclei_fluo --seeds 3
 
-Needs the data sets (in TUNEWELL_SHARED, or `../shared`, below `datasets`). Trial 1 of each search is the default
-configuration. Random and Bayesian search train so many configurations in full, evolutionary search so many members,
-one round an epoch: as many epochs in all. Prints the objective on the validation and on the test pictures;
-`--chart FILE.svg` draws it.
+Needs the data sets (in TUNEWELL_SHARED, or `../shared`, below `datasets`). Epochs follow from the data, as for every
+user. Five ways, each with as many epochs in all, but for the first:
+
+default         one training with the default configuration
+repeated        as many of these as a search has, with other seeds
+random          configurations drawn at random
+bayesian        configurations proposed by a model of those before
+evolutionary    as many members of a population
+
+What is best on the validation pictures is taken, and measured on the test pictures, which nothing has looked at before.
+
+All searches lie in FOLDER: ended in the middle, be it by `kill -9`, the same command goes on, and with a further seed
+or data set it adds to what is there. `--chart FILE.svg` draws the test figures.
 """
 
 from __future__ import annotations
@@ -15,9 +24,8 @@ import json
 import os
 import statistics
 import sys
-import tempfile
-import time
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,143 +38,180 @@ class DataSet:
 
     task: str
     network: str
-    epochs: int
     parameters: dict[str, Any] = field(default_factory=dict)
-    #: Fraction of the training pictures.
-    sampling: float = 1.0
     #: Configurations of a search.
-    trials: int = 12
-    seeds: int = 1
-    #: Of the data set; None: as the row is called.
-    folder: str | None = None
+    trials: int = 6
 
 
 SETS = {
-    "sign_digits": DataSet("image-classification", "small-cnn", 6, {"image_size": 32}, trials=8, seeds=3),
-    "a quarter of sign_digits": DataSet(
-        "image-classification",
-        "small-cnn",
-        8,
-        {"image_size": 32},
-        sampling=0.25,
-        trials=20,
-        seeds=3,
-        folder="sign_digits",
-    ),
-    "playing_cards_multilabel": DataSet(
-        "multilabel-classification", "efficientnet-lite0", 4, {"image_size": 128}, seeds=3
-    ),
-    "bccd": DataSet("object-detection", "faster-rcnn-lite0", 2, {"image_size": 224}),
-    "playing_cards": DataSet("object-detection", "faster-rcnn-lite0", 4, {"image_size": 224}),
-    "nuclei_fluo": DataSet("instance-segmentation", "mask-rcnn-lite0", 3, {"image_size": 224}),
+    "sign_digits": DataSet("image-classification", "small-cnn", {"image_size": 32}, trials=8),
+    "nuclei_fluo": DataSet("instance-segmentation", "mask-rcnn-lite0", {"image_size": 224}),
+    "playing_cards_multilabel": DataSet("multilabel-classification", "efficientnet-lite0", {"image_size": 128}),
+    "bccd": DataSet("object-detection", "faster-rcnn-lite0", {"image_size": 224}),
+    "playing_cards": DataSet("object-detection", "faster-rcnn-lite0", {"image_size": 224}),
 }
-SEARCHES = ("random", "bayesian", "evolutionary")
+DEFAULT, REPEATED, EVOLUTIONARY = "default", "repeated", "evolutionary"
+WAYS = (DEFAULT, REPEATED, "random", "bayesian", EVOLUTIONARY)
+#: Rounds of a population, at most.
+MOST_ROUNDS = 8
+#: Seeds of repeated trainings are numbered from here for each seed of a search.
+SEEDS_APART = 1000
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a search found: objective of the default and of the best trial, on validation and on test pictures."""
+    """The objective of the trial that was chosen, on validation and on test pictures, and what finding it took."""
 
-    default: float
-    best: float
-    test_default: float | None
-    test_best: float | None
+    value: float
+    test: float
     seconds: float
+    #: The objective's metric, and the parameters of the trial.
+    objective: str
+    parameters: dict[str, Any]
 
 
-def search(data: Path, chosen: DataSet, algorithm: str, seed: int, trials: int) -> Found:
-    """Run one search."""
-    populated = algorithm == "evolutionary"
-    spec = {
-        "name": "pictures",
-        "task": chosen.task,
-        "data": str(data),
-        "network": chosen.network,
-        "algorithm": {"name": algorithm, **({"population_size": trials, "rounds": chosen.epochs} if populated else {})},
-        "early_stopping": "off",
-        "seed": seed,
-        "sampling": chosen.sampling,
-        "parameters": {"epochs": chosen.epochs, **chosen.parameters},
-        **({} if populated else {"max_trials": trials}),
-    }
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "pictures.yaml"
+@dataclass(frozen=True)
+class Bench:
+    """Where the searches and the data sets lie."""
+
+    folder: Path
+    data: Path
+
+    def found(self, name: str, way: str, seed: int) -> Found:
+        """Return what a way finds on a data set, having searched as far as that is still to be done."""
+        chosen = SETS[name]
+        if way == DEFAULT:
+            return _found(self._searched(name, "random", seed, max_trials=1))
+        if way == REPEATED:
+            seeds = [seed, *(SEEDS_APART * (seed + 1) + again for again in range(1, chosen.trials))]
+            all_found = [_found(self._searched(name, "random", one, max_trials=1)) for one in seeds]
+            best = max(all_found, key=lambda one: one.value)
+            return replace(best, seconds=sum(one.seconds for one in all_found))
+        if way == EVOLUTIONARY:
+            epochs = self._searched(name, "random", seed, max_trials=1)["default"]["parameters"]["epochs"]
+            interval = -(-epochs // MOST_ROUNDS)
+            options = {"population_size": chosen.trials, "rounds": epochs // interval, "disturbance_interval": interval}
+            return _found(self._searched(name, way, seed, options))
+        return _found(self._searched(name, way, seed, max_trials=chosen.trials))
+
+    def _searched(
+        self, name: str, algorithm: str, seed: int, options: dict[str, Any] | None = None, **fields: Any
+    ) -> dict[str, Any]:
+        """Return the result of a search, which is gone on with where it was left."""
+        chosen, single = SETS[name], fields.get("max_trials") == 1
+        called = f"{name}-{DEFAULT if single else algorithm}-{seed}"
+        spec = {
+            "name": called,
+            "task": chosen.task,
+            "data": str(self.data / name),
+            "network": chosen.network,
+            "algorithm": {"name": algorithm, **(options or {})},
+            "early_stopping": "off",
+            "seed": seed,
+            "parameters": chosen.parameters,
+            **fields,
+        }
+        file = self.folder / f"{called}.json"
         file.write_text(json.dumps(spec))
-        started = time.monotonic()
-        result = json.loads(tunewell("search", str(file), "--home", folder, "--json"))
-        seconds = time.monotonic() - started
-    best, default, test = result["best"], result["default"], result["test"]
-    return Found(
-        default["value"] if default else float("nan"),
-        best["value"],
-        test.get(str(default["number"])) if default else None,
-        test.get(str(best["number"])),
-        seconds,
-    )
+        result: dict[str, Any] = json.loads(tunewell("search", str(file), "--home", str(self.folder), "--json"))
+        return result
+
+
+def _found(result: dict[str, Any]) -> Found:
+    best = result["best"]
+    test = result["test"][str(best["number"])]
+    return Found(best["value"], test, result["elapsed_seconds"], result["objective"]["metric"], best["parameters"])
 
 
 def main() -> None:
-    """Print the table."""
+    """Search, a seed after the other, and print the table after each search."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, required=True, help="where the searches are kept")
     parser.add_argument("--sets", default=",".join(SETS), help="which, separated by commas")
-    parser.add_argument("--searches", default=",".join(SEARCHES), help="which, separated by commas")
-    parser.add_argument("--trials", type=int, help="configurations of a search (default: by data set)")
-    parser.add_argument("--seeds", type=int, help="how many (default: by data set, more where it is quick)")
-    parser.add_argument("--chart", type=Path)
+    parser.add_argument("--ways", default=",".join(WAYS), help="which, separated by commas")
+    parser.add_argument("--seeds", type=int, default=3, help="how many")
+    parser.add_argument("--chart", type=Path, help="SVG file to draw the test figures in")
     arguments = parser.parse_args()
     root = Path(__file__).resolve().parent.parent
-    folder = Path(os.environ.get("TUNEWELL_SHARED", root.parent / "shared")) / "datasets"
-    if not folder.is_dir():
-        sys.exit(f"{folder}: the data sets are not there; set TUNEWELL_SHARED to the folder that holds datasets")
-    rows: list[tuple[str, str, float, float]] = []
-    heads = f"{'default':>9}{'best':>9}{'gain':>8}{'test: default':>15}{'best':>9}{'seconds':>9}"
-    print(f"{'data set':26}{'search':14}{heads}")
-    for name in arguments.sets.split(","):
-        for algorithm in arguments.searches.split(","):
-            chosen = SETS[name]
-            seeds = range(arguments.seeds or chosen.seeds)
-            data = folder / (chosen.folder or name)
-            found = [search(data, chosen, algorithm, seed, arguments.trials or chosen.trials) for seed in seeds]
-            default, best = (statistics.mean(one) for one in zip(*((f.default, f.best) for f in found), strict=True))
-            tests = [_mean([f.test_default for f in found]), _mean([f.test_best for f in found])]
-            seconds = statistics.mean(f.seconds for f in found)
-            gain = best / default - 1
-            print(
-                f"{name:26}{algorithm:14}{default:9.3f}{best:9.3f}{gain:8.1%}{tests[0]:>15}{tests[1]:>9}{seconds:9.0f}",
-                flush=True,
+    data = Path(os.environ.get("TUNEWELL_SHARED", root.parent / "shared")).resolve() / "datasets"
+    if not data.is_dir():
+        sys.exit(f"{data}: the data sets are not there; set TUNEWELL_SHARED to the folder that holds datasets")
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    bench, table = Bench(arguments.folder, data), Table()
+    for seed in range(arguments.seeds):
+        for name in arguments.sets.split(","):
+            for way in arguments.ways.split(","):
+                found = bench.found(name, way, seed)
+                table.add(name, way, found)
+                print(
+                    f"{name:26}{way:14}seed {seed}: validation {found.value:.3f}, test {found.test:.3f}, "
+                    f"{found.seconds:.0f} s",
+                    flush=True,
+                )
+        print(f"\nAfter {seed + 1} of {arguments.seeds} seeds\n{table.as_text()}\n", flush=True)
+        if arguments.chart:
+            arguments.chart.write_text(table.as_chart())
+
+
+class Table:
+    """What was found, by data set and way, a value a seed."""
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self._rows: dict[tuple[str, str], list[Found]] = {}
+
+    def add(self, name: str, way: str, found: Found) -> None:
+        """Take a value."""
+        self._rows.setdefault((name, way), []).append(found)
+
+    def as_text(self) -> str:
+        """Return a line a data set and way: means, and the lowest and highest test figure of a seed."""
+        heads = f"{'data set':26}{'way':14}{'validation':>11}{'test':>8}"
+        heads += f"{'lowest':>9}{'highest':>9}{'gain':>9}{'seconds':>9}"
+        return "\n".join([heads, *self._lines()])
+
+    def _lines(self) -> Iterator[str]:
+        for (name, way), found in self._rows.items():
+            tests = [one.test for one in found]
+            gains = [one.test - default.test for one, default in zip(found, self._rows[name, DEFAULT], strict=False)]
+            yield (
+                f"{name:26}{way:14}{statistics.mean(one.value for one in found):11.3f}{statistics.mean(tests):8.3f}"
+                f"{min(tests):9.3f}{max(tests):9.3f}{statistics.mean(gains):+9.3f}"
+                f"{statistics.mean(one.seconds for one in found):9.0f}"
             )
-            rows.append((name, algorithm, default, best))
-            if arguments.chart:
-                arguments.chart.write_text(chart(rows))
 
+    def as_chart(self) -> str:
+        """Return an SVG: a point a seed, and a line at their mean."""
+        left, right, height = 330, 860, 20
+        lines, y = [], 44
+        for name in dict.fromkeys(name for name, _ in self._rows):
+            rows = {way: [one.test for one in found] for (of, way), found in self._rows.items() if of == name}
+            low, high = (pick(value for tests in rows.values() for value in tests) for pick in (min, max))
+            span = max(high - low, 0.01)
 
-def _mean(values: list[float | None]) -> str:
-    known = [value for value in values if value is not None]
-    return f"{statistics.mean(known):.3f}" if known else "–"
+            def at(value: float, low: float = low, span: float = span) -> float:
+                return left + (value - low) / span * (right - left)
 
-
-def chart(rows: list[tuple[str, str, float, float]]) -> str:
-    """Return an SVG: the objective as bars to the left, default in grey, the relative gain to the right."""
-    lines, height = [], 26
-    for place, (name, algorithm, default, best) in enumerate(rows):
-        y = 30 + place * height
-        gain = best / default - 1
-        width = min(200.0, max(0.0, 400 * gain))
-        lines.append(
-            f'<text x="4" y="{y + 13}">{name}, {algorithm}</text>'
-            f'<rect x="240" y="{y}" width="{260 * best:.1f}" height="16" fill="#2a7de1"/>'
-            f'<rect x="240" y="{y}" width="{260 * min(default, best):.1f}" height="16" fill="#b8bec8"/>'
-            f'<text x="506" y="{y + 13}">{default:.3f} → {best:.3f}</text>'
-            f'<rect x="640" y="{y}" width="{width:.1f}" height="16" fill="#3aa655"/>'
-            f'<text x="{646 + width:.1f}" y="{y + 13}">{gain:+.1%}</text>'
+            lines.append(f'<text x="4" y="{y + 4}" font-weight="bold">{name}</text>')
+            for way, tests in rows.items():
+                mean = statistics.mean(tests)
+                dots = "".join(
+                    f'<circle cx="{at(one):.1f}" cy="{y}" r="4" fill="#2a7de1" fill-opacity="0.5"/>' for one in tests
+                )
+                lines.append(
+                    f'<line x1="{left}" x2="{right}" y1="{y}" y2="{y}" stroke="#dfe3e8"/>{dots}'
+                    f'<line x1="{at(mean):.1f}" x2="{at(mean):.1f}" y1="{y - 7}" y2="{y + 7}" stroke="#1c2430" '
+                    f'stroke-width="2"/><text x="200" y="{y + 4}">{way}</text>'
+                    f'<text x="{right + 14}" y="{y + 4}">{mean:.3f}</text>'
+                )
+                y += height
+            y += height
+        style = 'font-family="sans-serif" font-size="12" fill="#1c2430"'
+        head = f'<text x="{left}" y="18">objective on test pictures: each seed, and the mean</text>'
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="920" height="{y}" {style}>'
+            f'<rect width="100%" height="100%" fill="#fff"/>{head}{"".join(lines)}</svg>\n'
         )
-    total = 40 + len(rows) * height
-    head = '<text x="240" y="18" font-weight="bold">objective: default and best</text>'
-    head += '<text x="640" y="18" font-weight="bold">relative gain</text>'
-    style = 'font-family="sans-serif" font-size="12" fill="#1c2430"'
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="920" height="{total}" {style}>{head}{"".join(lines)}</svg>\n'
-    )
 
 
 if __name__ == "__main__":

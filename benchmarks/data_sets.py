@@ -3,13 +3,18 @@
     ./dev bench data_sets --folder FOLDER --sets sign_digits,nuclei_fluo --seeds 3
 
 Needs the data sets (in TUNEWELL_SHARED, or `../shared`, below `datasets`). Epochs follow from the data, as for every
-user. Five ways, each with as many epochs in all, but for the first:
+user. Ways, each with as many epochs in all, but for the first:
 
 default         one training with the default configuration
 repeated        as many of these as a search has, with other seeds
 random          configurations drawn at random
 bayesian        configurations proposed by a model of those before
 evolutionary    as many members of a population
+
+and two that search as long by the clock as `bayesian` did, however many configurations that makes:
+
+halving         bayesian, which ends trainings that are behind others
+promotion       bayesian, which trains the better ones of many short trainings on
 
 What is best on the validation pictures is taken, and measured on the test pictures, which nothing has looked at before.
 
@@ -50,8 +55,11 @@ SETS = {
     "bccd": DataSet("object-detection", "faster-rcnn-lite0", {"image_size": 224}),
     "playing_cards": DataSet("object-detection", "faster-rcnn-lite0", {"image_size": 224}),
 }
-DEFAULT, REPEATED, EVOLUTIONARY = "default", "repeated", "evolutionary"
-WAYS = (DEFAULT, REPEATED, "random", "bayesian", EVOLUTIONARY)
+DEFAULT, REPEATED, BAYESIAN, EVOLUTIONARY = "default", "repeated", "bayesian", "evolutionary"
+STOPPING = ("halving", "promotion")
+WAYS = (DEFAULT, REPEATED, "random", BAYESIAN, EVOLUTIONARY, *STOPPING)
+#: Trials that are more than a search has time for.
+MANY = 1000
 #: Rounds of a population, at most.
 MOST_ROUNDS = 8
 #: Seeds of repeated trainings are numbered from here for each seed of a search.
@@ -92,16 +100,26 @@ class Bench:
             interval = -(-epochs // MOST_ROUNDS)
             options = {"population_size": chosen.trials, "rounds": epochs // interval, "disturbance_interval": interval}
             return _found(self._searched(name, way, seed, options))
+        if way in STOPPING:
+            seconds = self.found(name, BAYESIAN, seed).seconds
+            limits = {"max_trials": MANY, "max_duration": round(seconds)}
+            return _found(self._searched(name, BAYESIAN, seed, called=way, early_stopping=way, **limits))
         return _found(self._searched(name, way, seed, max_trials=chosen.trials))
 
     def _searched(
-        self, name: str, algorithm: str, seed: int, options: dict[str, Any] | None = None, **fields: Any
+        self,
+        name: str,
+        algorithm: str,
+        seed: int,
+        options: dict[str, Any] | None = None,
+        called: str | None = None,
+        **fields: Any,
     ) -> dict[str, Any]:
         """Return the result of a search, which is gone on with where it was left."""
         chosen, single = SETS[name], fields.get("max_trials") == 1
-        called = f"{name}-{DEFAULT if single else algorithm}-{seed}"
+        experiment = f"{name}-{called or (DEFAULT if single else algorithm)}-{seed}"
         spec = {
-            "name": called,
+            "name": experiment,
             "task": chosen.task,
             "data": str(self.data / name),
             "network": chosen.network,
@@ -111,7 +129,7 @@ class Bench:
             "parameters": chosen.parameters,
             **fields,
         }
-        file = self.folder / f"{called}.json"
+        file = self.folder / f"{experiment}.json"
         file.write_text(json.dumps(spec))
         result: dict[str, Any] = json.loads(tunewell("search", str(file), "--home", str(self.folder), "--json"))
         return result

@@ -53,11 +53,12 @@ class Objective:
 
     def reached(self, metrics: Mapping[str, float]) -> bool:
         """Whether the search ends with these metrics."""
-        return self.target is not None and self._at_least(metrics[self.metric], self.target)
+        value = metrics.get(self.metric)
+        return value is not None and self.target is not None and self._at_least(value, self.target)
 
     def as_good(self, metrics: Mapping[str, float], others: Mapping[str, float]) -> bool:
-        """Whether metrics are no worse than others. What is no finite number counts, too: it ends the trial."""
-        value, other = metrics[self.metric], others[self.metric]
+        """Whether metrics are no worse than others. What is missing, or no finite number, counts: it fails a trial."""
+        value, other = (one.get(self.metric, math.nan) for one in (metrics, others))
         return not math.isfinite(value) or not math.isfinite(other) or self._at_least(value, other)
 
     def _at_least(self, value: float, other: float) -> bool:

@@ -109,7 +109,7 @@ def _train_and_report(training: Training, on_step: Callable[[], None]) -> None:
         validated = training.validate()
         best = best_epoch.better(best, learner.epoch, validated, objective, learner.epochs)
         others["best_epoch"] = best.epoch
-        if objective is not None:
+        if objective is not None and objective.metric in validated.metrics:
             others[f"epoch_{objective.metric}"] = validated.metrics[objective.metric]
         report(step=learner.epoch, **best.metrics, **others)
         reached = objective is not None and objective.reached(best.metrics)

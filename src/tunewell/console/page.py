@@ -98,6 +98,11 @@ def root(request: Request) -> str:
     return str(request.scope.get("root_path", "")).rstrip("/")
 
 
+def server(request: Request) -> str:
+    """Return the address of the service as whoever asks sees it, as commands take it."""
+    return f"{request.url.scheme}://{request.url.netloc}{root(request)}"
+
+
 def theme(request: Request) -> str:
     """Return which colours were chosen: `light`, `dark`, or, empty, those of the system."""
     chosen = request.cookies.get("tunewell-theme", "")

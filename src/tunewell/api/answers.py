@@ -13,6 +13,7 @@ from starlette.responses import StreamingResponse
 from tunewell.api.lanes import stream_lengthy
 from tunewell.api.settings import BASE
 from tunewell.service.types import Job, Page, Wire
+from tunewell.spec.names import from_address
 
 Item = TypeVar("Item")
 #: What keeps a browser from taking a file of a user for a page of ours.
@@ -39,6 +40,8 @@ def json_of(answer: Wire, status: int = 200) -> Response:
 def located(request: Request, response: Response, path: str) -> None:
     """Say where what was made can be found; `path` is below the base."""
     response.headers["Location"] = f"{request.scope.get('root_path', '')}{BASE}{path}"
+    if not request.path_params:  # then nothing else says in the audit log what it was about
+        request.state.about = from_address(path.rpartition("/")[2])
 
 
 def accepted(request: Request, response: Response, job: Job) -> Job:

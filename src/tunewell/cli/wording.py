@@ -17,6 +17,8 @@ REMEDIES = {
     "backup-needed": "Make one (pg_dump), then run `tunewell database upgrade`",
     "cache-not-writable": "Choose another home with --home or TUNEWELL_HOME",
     "cache-too-small": "Make room, choose another home with --home, or search fewer and smaller values of `image_size`",
+    "current-version": "Make another one current first: tunewell models use {model} VERSION; or delete the whole "
+    "model: tunewell models delete {model}",
     "data-changed": "Restore it, or start over with --new",
     "database-moved": "Name that one with --database {database}, or in TUNEWELL_DATABASE, or move it back: tunewell "
     "database copy",

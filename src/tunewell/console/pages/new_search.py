@@ -144,13 +144,15 @@ def create(request: Request, verbs: AsCaller, caller: TheCaller, sent: Annotated
     status = 200
     try:
         if sent.act == "upload":
-            sent.fields["code"] = _code_of(verbs, sent.archive)
+            sent.fields["code"] = request.state.about = _code_of(verbs, sent.archive)
             found = look(verbs, caller.name, sent.fields, strict=False)
         else:
             found = look(verbs, caller.name, sent.fields, strict=True, is_new=False)
             if found.checked is not None:
                 new: Fresh = "never" if sent.fields.get("name", "").strip() else "always"
-                return _started(request, verbs.create(found.spec, new=new, key=sent.key or None))
+                made = verbs.create(found.spec, new=new, key=sent.key or None)
+                request.state.about = made.name
+                return _started(request, made)
             status = 422
     except UserError as error:
         found, status = look(verbs, caller.name, sent.fields, strict=True, also=error.parts), of_error(error).status

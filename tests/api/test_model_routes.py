@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -134,3 +135,24 @@ def test_predicting_is_no_change(web: httpx2.Client, served: Served, asked: Aske
     assert (served.service.version(), len(served.service.audit().items)) == before
     web.post("/models/signs/current", json={"version": 1})
     assert served.service.audit().items[0].verb == "use_model_version"
+
+
+def test_what_models_are_asked_is_counted(web: httpx2.Client, served: Served, asked: Asked) -> None:
+    """By what came of it, without the names of models, which not everybody may know."""
+    files = [("p", ("a.png", picture().content))]
+
+    def counted() -> dict[str, float]:
+        found = re.findall(
+            r'^tunewell_model_requests_total{outcome="(\w+)"} (\S+)$', web.get(f"{served.address}/metrics").text, re.M
+        )
+        return {outcome: float(amount) for outcome, amount in found}
+
+    before = counted()
+    assert web.post("/models/signs/predict", files=files).status_code == 200
+    asked.error = BusyError("16 requests to this model are not at their end", kind="model-busy")
+    web.post("/models/signs/predict", files=files)
+    asked.error = ModelError("the process of the model has ended over it", kind="model-died")
+    web.post("/models/signs/predict", files=files)
+    after = counted()
+    for outcome in ("answered", "busy", "failed"):
+        assert after[outcome] == before.get(outcome, 0.0) + 1

@@ -156,3 +156,20 @@ def test_a_disk_that_takes_nothing(
     assert (answer.status_code, answer.json()["kind"]) == expected
     assert ("retry-after" in answer.headers) == (expected[0] == 507)
     assert str(service.home.folder) not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("body", "detail", "remedy"),
+    [
+        ({"target": "https://a.org", "events": ["sunrise"]}, "events.0: 'sunrise' is not possible.", "Give ended, "),
+        ({"target": "https://a.org", "label": 7}, "label: it is no text.", "Give a text"),
+        ({"target": "https://a.org", "label": "x" * 200}, "label: it is longer than 100 characters.", "Shorten it"),
+        ({}, "target: it is missing.", ""),
+    ],
+)
+def test_what_does_not_fit_is_told_in_our_words(
+    api: TestClient, body: dict[str, object], detail: str, remedy: str
+) -> None:
+    """Over REST as anywhere else: of what, what is wrong with it, and what to do; nothing of how it is checked."""
+    problem = api.post("/channels", json=body).json()
+    assert problem["detail"] == detail and problem.get("remedy", "").startswith(remedy)

@@ -107,8 +107,15 @@ OF_NOTIFICATIONS = {
 }
 OF_MODELS = {
     *("publish", "model", "model_versions", "model_version", "model_files", "change_model", "change_model_version"),
-    *("use_model_version", "delete_model", "restore_model", "predict_now", "predict_with_version"),
-    *("predict_upload_with_version", "export_version"),
+    *(
+        "use_model_version",
+        "delete_model_version",
+        "delete_model",
+        "restore_model",
+        "predict_now",
+        "predict_with_version",
+    ),
+    *("predict_with_version", "predict_upload_with_version", "export_version"),
 }
 OF_PEOPLE = {"add_user", "change_user", "sign_in_link", "create_token", "revoke_token"}
 OF_WORKERS = {"add_reports", "suggest", "heartbeat", "add_log", "complete"}

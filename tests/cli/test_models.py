@@ -42,7 +42,14 @@ def test_the_life_of_a_model(run: Run, tmp_path: Path) -> None:
     assert "its owner" in run("models", "share", "signs", "--private").out
     refused = run("publish", "e", "--name", "signs", "--team")
     assert refused.code == 2 and "tunewell models share signs" in refused.err
+    alone = run("models", "compare", "signs@1")
+    assert alone.code == 2 and "Name two versions or more" in alone.err
+    current = run("models", "delete", "signs@1", "--forever")
+    assert current.code == 2 and "tunewell models use signs VERSION" in current.err
+    assert "--forever" in run("models", "delete", "signs@2").err
+    assert run("models", "delete", "signs@2", "--forever").out == "It is gone.\n"
     assert "tunewell models restore signs" in run("models", "delete", "signs").out
+    assert "tunewell models --deleted" in run("models").out
     assert run("models", "signs").code == 2
     assert "the first" in run("models", "restore", "signs").out
     assert run("models", "delete", "signs", "--forever").out == "It is gone.\n"

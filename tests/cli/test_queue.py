@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.cli.conftest import Run
 from tunewell.service.service import Service
+from tunewell.spec.quota import used_amount
 
 SPEC = {"command": ["true"], "parameters": {"x": [1, 2]}, "objective": {"metric": "score", "goal": "maximize"}}
 
@@ -24,3 +26,17 @@ def test_what_waits_is_told(run: Run, tmp_path: Path) -> None:
     assert (entry["experiment"], entry["owner"], entry["place"]) == ("slow", "owner", None)
     assert entry["waits_for"]["code"] == "no_controller"
     assert told in run("show", "slow", "--home", home).out
+
+
+def test_use_is_told_in_words(run: Run, write: Callable[..., Path]) -> None:
+    """Columns are called as in the console, and little time is told in seconds; memory that is free is not reserved."""
+    write(name="quick", max_trials=1)
+    assert run("search", "quick.yaml").code == 0
+    told = run("usage").out
+    assert "core time" in told and "cpu_hours" not in told and " h" not in told.splitlines()[1]
+    assert (
+        used_amount("cpu_hours", 0.01) == "36 s"
+        and used_amount("gpu_hours", 2.5) == "2.5 h"
+        and used_amount("cpu_hours", 0) == "0"
+    )
+    assert "of memory not reserved" in run("resources").out

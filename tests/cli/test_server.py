@@ -14,6 +14,8 @@ import pytest
 
 from tests.cli.conftest import Run
 from tests.server.serving import Serving, serving, wait_until
+from tests.service.published import SPEC, add_trial, picture
+from tunewell.service.service import Service
 from tunewell.tasks.image_classification.digits import write_digits
 
 pytestmark = pytest.mark.timeout(400)  # on a busy machine each command takes seconds
@@ -175,3 +177,29 @@ def test_people_over_a_server(there: Run, server: Serving) -> None:
     (own,) = [one for one in known if one["kind"] == "token"]
     assert there("tokens", "revoke", own["id"], TUNEWELL_TOKEN=token).code == 0
     assert "tunewell login" in there("list", TUNEWELL_TOKEN=token).err
+
+
+@pytest.mark.slow
+def test_what_a_server_has_predicted_is_written_here(run: Run, tmp_path: Path) -> None:
+    """As the file that the same command writes without a server; what can't be written is said before any work."""
+    (tmp_path / "cat.png").write_bytes(picture().content)
+    home = tmp_path / "there" / "home"
+    with Service(home) as service:
+        service.create(SPEC)
+        add_trial(service, 1, 0.9, real=True)
+        service.publish("e", "signs")
+        service.stop("e")
+    here = [run("predict", "model:signs", "cat.png", "--home", home, "-o", f"here.{kind}") for kind in ("csv", "json")]
+    assert [one.code for one in here] == [0, 0], here
+    with serving(home) as server:
+        there = {"TUNEWELL_SERVER": server.url, "TUNEWELL_TOKEN": server.token_file.read_text().strip()}
+        for kind in ("csv", "json"):
+            asked = run("predict", "model:signs", "cat.png", "-o", f"there.{kind}", **there)
+            assert asked.code == 0 and f"written to there.{kind}" in asked.out, asked.err
+            assert (tmp_path / f"there.{kind}").read_text() == (tmp_path / f"here.{kind}").read_text()
+        (tmp_path / "there.csv").unlink()
+        (tmp_path / "there.csv").mkdir()
+        neither = "'there.txt' is neither CSV nor JSON"
+        for output, said in (("there.txt", neither), ("there.csv", "there.csv is a folder")):
+            refused = run("predict", "model:signs", "cat.png", "-o", output, **there)
+            assert refused.code == 2 and "--output" in refused.err and said in refused.err, refused.err

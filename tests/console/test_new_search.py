@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.console.serving import ACTS, SENDS, browser
+from tests.console.serving import ACTS, ORIGIN, SENDS, browser
 from tests.service.storage.archives import zip_of
 from tunewell.console.form_words import LABELS
 from tunewell.console.forms import KINDS, RESERVED
@@ -630,3 +630,36 @@ def test_whatever_is_filled_in_has_an_answer(pictures: Service, fields: dict[str
     client = browser(pictures)
     for base in (PICTURES, PROGRAM):
         looked(client, base | fields, "check")
+
+
+BY_WORKERS = {
+    "task": "command",
+    "scheduler": "workers",
+    "mode": "search",
+    "metric": "loss",
+    "row.0.name": "lr",
+    "row.0.kind": "number",
+    "row.0.low": "0",
+    "row.0.high": "1",
+}
+
+
+def test_a_search_for_workers(service: Service) -> None:
+    """It needs neither program nor right to run code, shows how a worker is started, and can be copied as it is."""
+    with browser(service) as client:
+        page = client.post("/new/look", data=BY_WORKERS | {"act": "check"}).text
+        assert "Ready to start" in page and "as many at once as workers ask for" in page
+        assert f"tunewell worker {ORIGIN} search -- python train.py &#39;{{lr}}&#39;" in page
+        assert 'name="cpus"' not in page and "Choose a folder" not in page
+        # What is about machines of the service counts for nothing, and is there when one comes back.
+        filled = client.post("/new/look", data=BY_WORKERS | {"scheduler": "", "cpus": "3", "act": "live"})
+        assert 'name="cpus"' in filled.text
+        made = client.post("/new", data=BY_WORKERS | {"cpus": "3", "act": "create"})
+        assert made.status_code == 303, made.text
+        (one,) = service.experiments().items
+        spec = service.experiment(one.name).spec
+        assert (spec["scheduler"], spec["command"], spec["resources"]["cpus"]) == ("workers", None, None)
+        copied = client.get(f"/new?copy={one.name.replace('/', '~')}").text
+        assert re.search(r'name="scheduler" value="workers" checked', copied)
+        with_command = BY_WORKERS | {"command": "python train.py {lr}", "act": "check"}
+        assert f"tunewell worker {ORIGIN} train</pre>" in client.post("/new/look", data=with_command).text

@@ -382,3 +382,17 @@ def test_a_form_that_is_too_old_changes_nothing(administrator: TestClient, servi
         assert answer.status_code == 412
     fresh = sent | {"revision": str(service.experiment("old").revision)}
     assert administrator.post("/experiments/owner~old/change", data=fresh, headers=ACTS).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("address", "list_", "called"),
+    [
+        ("/models/none", "/models", "All models"),
+        ("/datasets/none", "/datasets", "All data sets"),
+        ("/experiments/none", "/", "All experiments"),
+    ],
+)
+def test_what_is_not_there_leads_to_its_list(administrator: TestClient, address: str, list_: str, called: str) -> None:
+    """Who looks for a model finds the models, and so with each kind."""
+    answer = administrator.get(address)
+    assert answer.status_code == 404 and f'href="{list_}">{called}</a>' in answer.text

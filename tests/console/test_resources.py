@@ -60,7 +60,7 @@ def test_who_uses_what(crowded: Service) -> None:
     """Each GPU says what has it; what others keep private is another user's, and has no name anywhere."""
     document = page(browser(crowded, "ada"))
     assert "6 of 8 free" in document.text
-    assert "63 GiB of 64 GiB free" in document.text
+    assert "63 GiB of 64 GiB not reserved" in document.text
     slots = [" ".join(one.text.split()) for one in document.all("li") if "NVIDIA H100" in one.text]
     assert slots == ["0 NVIDIA H10080 GiBfree", "1 NVIDIA H10080 GiBada/hidden trial 1 of ada"]
     assert "/experiments/ada~hidden/trials/1" in document.addresses

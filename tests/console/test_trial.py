@@ -236,3 +236,13 @@ def test_what_a_job_found_out(service: Service, signs: TestClient) -> None:
 def test_no_such_job(signs: TestClient) -> None:
     """It is told on a page."""
     assert signs.get("/jobs/77").status_code == 404
+
+
+def test_what_workers_do_not_send_has_no_place(searches: Service) -> None:
+    """Where a trial is trained elsewhere, neither log nor files nor what a machine would tell stand there empty."""
+    full = browser(searches, "owner")
+    page = full.get("/experiments/workers/trials/1").text
+    assert "gpu-7" in page
+    for absent in ('aria-label="Log"', 'aria-label="Files"', "exit code", "most memory"):
+        assert absent not in page
+    assert 'aria-label="Each parameter and the result"' not in full.get("/experiments/waiting").text

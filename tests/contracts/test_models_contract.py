@@ -131,6 +131,26 @@ def test_the_bin(bench: Bench) -> None:
         verbs.restore_model("signs")
 
 
+def test_deleting_a_version(bench: Bench) -> None:
+    """It is gone for good, with files that no other needs; its number is nobody's again, and the current one stays."""
+    verbs = bench.verbs
+    first = verbs.publish("e", "signs")
+    second = verbs.publish("e", "signs", trial=2)
+    verbs.publish("e", "other")
+    with pytest.raises(ConflictError, match="is the current one") as told:
+        verbs.delete_model_version("signs", 2)
+    assert told.value.kind == "current-version" and verbs.model_version("signs", 2) == second
+    for _ in range(2):
+        verbs.delete_model_version("signs", 1, key="delete")
+    with pytest.raises(NotFoundError):
+        verbs.model_version("signs", 1)
+    assert list(verbs.model_files("other")), "another model needs the files"
+    assert [one.number for one in every(lambda cursor: verbs.model_versions("signs", cursor=cursor))] == [2]
+    assert verbs.publish("e", "signs").number == 3
+    verbs.delete_model_version("signs", 2)
+    assert [path.name for path in bench.service.home.models.iterdir()] == [first.sha256]
+
+
 def test_what_is_refused(bench: Bench) -> None:
     """Each wrong thing is named, and nothing is half done."""
     verbs = bench.verbs

@@ -132,6 +132,7 @@ VERBS: Mapping[str, tuple[Right, Callable[[Any, str, int], Any]]] = {
     "change_model": (Right.COMMAND, lambda v, e, job: v.change_model(e, visibility="private")),
     "change_model_version": (Right.COMMAND, lambda v, e, job: v.change_model_version(e, 1, note="Good.")),
     "use_model_version": (Right.COMMAND, lambda v, e, job: v.use_model_version(e, 1)),
+    "delete_model_version": (Right.COMMAND, lambda v, e, job: v.delete_model_version(e, 1)),
     "delete_model": (Right.COMMAND, lambda v, e, job: v.delete_model(e)),
     "restore_model": (Right.OWN_BIN, lambda v, e, job: v.restore_model(e)),
     "experiment": (Right.SEE, lambda v, e, job: v.experiment(e)),

@@ -71,6 +71,24 @@ def test_nothing_starts_while_it_is_low(bench: Bench, disk: list[int]) -> None:
     assert len(bench.store.home_events(["disk_low"], 10)) == 2
 
 
+def test_of_several_controllers_one_tells(bench: Bench, disk: list[int]) -> None:
+    """What another one has told is not told again, by one that was just started neither, until there was room."""
+    disk[0] = int(0.7 * GIB)
+    with bench.store.transaction() as tx:
+        assert tx.set_disk_low(1.0) and not tx.set_disk_low(2.0)
+    bench.add()
+    bench.step(20)
+    wait = bench.store.experiment("e").waits_for
+    assert wait is not None and wait["code"] == "disk"
+    assert not bench.store.home_events(["disk_low"], 10)
+    disk[0] = 2 * GIB
+    bench.step(20)
+    assert bench.store.disk().low_at is None
+    disk[0] = 0
+    bench.step(20)
+    assert len(bench.store.home_events(["disk_low"], 10)) == 1
+
+
 def test_what_was_said_counts_at_once(bench: Bench, disk: list[int]) -> None:
     """A reserve that an administrator sets is kept from then on, without a start."""
     with bench.store.transaction() as tx:

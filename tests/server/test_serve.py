@@ -78,8 +78,14 @@ def test_it_is_ready_and_says_where(home: Path) -> None:
             'tunewell_experiments{state="running"} 0.0',
             'tunewell_http_requests_total{method="GET",route="/readyz",status="200"}',
             "tunewell_controller_step_seconds_count",
+            "tunewell_model_request_seconds_count",
         ):
             assert name in figures
+        wait_until(lambda: "tunewell_models_loaded 0.0" in service.get("/metrics").text)
+        # Of services on several machines with one home, each has a folder of its own.
+        assert [path.name for path in home.glob("figures-*")] == [
+            f"figures-{socket.gethostname()}-{service.url.rpartition(':')[2]}"
+        ]
         assert service.end() == 0
     assert not list(home.glob("figures-*"))
 

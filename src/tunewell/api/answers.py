@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import asyncio
+import logging
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from itertools import chain, islice
 from typing import TypeVar
 from urllib.parse import quote
 
+from anyio.to_thread import run_sync
 from fastapi import Request, Response
 from starlette.responses import StreamingResponse
+from starlette.types import Message, Send
 
 from tunewell.api.lanes import stream_lengthy
 from tunewell.api.settings import BASE
 from tunewell.service.types import Job, Page, Wire
+from tunewell.spec.names import from_address
+
+log = logging.getLogger(__name__)
+
+#: Bytes of a download that are sent at once, and how long a client may take until the next ones can be.
+PIECE, TAKEN_SECONDS = 1 << 16, 60.0
 
 Item = TypeVar("Item")
 #: What keeps a browser from taking a file of a user for a page of ours.
@@ -39,6 +49,8 @@ def json_of(answer: Wire, status: int = 200) -> Response:
 def located(request: Request, response: Response, path: str) -> None:
     """Say where what was made can be found; `path` is below the base."""
     response.headers["Location"] = f"{request.scope.get('root_path', '')}{BASE}{path}"
+    if not request.path_params:  # then nothing else says in the audit log what it was about
+        request.state.about = from_address(path.rpartition("/")[2])
 
 
 def accepted(request: Request, response: Response, job: Job) -> Job:
@@ -66,5 +78,38 @@ def _streamed(
     request: Request, parts: Iterator[str | bytes], media_type: str, headers: Mapping[str, str]
 ) -> StreamingResponse:
     first = [*islice(parts, 1)]
-    content = stream_lengthy(request, chain(first, parts))
-    return StreamingResponse(content, headers={**headers, **SANDBOXED}, media_type=media_type)
+    return _Streamed(request, first, parts, {**headers, **SANDBOXED}, media_type)
+
+
+class _Streamed(StreamingResponse):
+    """Parts that hold something until all are sent, such as the files of a home: given up where nobody takes them."""
+
+    def __init__(
+        self,
+        request: Request,
+        first: list[str | bytes],
+        parts: Iterator[str | bytes],
+        headers: Mapping[str, str],
+        media_type: str,
+    ) -> None:
+        super().__init__(stream_lengthy(request, chain(first, parts)), headers=headers, media_type=media_type)
+        self._parts = parts
+
+    async def stream_response(self, send: Send) -> None:
+        """Send the parts in pieces, each of which must be taken in time."""
+
+        async def in_time(message: Message) -> None:
+            body = message.get("body", b"")
+            for start in range(0, len(body) or 1, PIECE):
+                last = start + PIECE >= len(body)
+                piece = {**message, "body": body[start : start + PIECE]} if body else message
+                async with asyncio.timeout(TAKEN_SECONDS):
+                    await send(piece if last else {**piece, "more_body": True})
+
+        try:
+            await super().stream_response(in_time)
+        except TimeoutError:  # the server ends the connection, since the answer is not whole
+            log.warning("a download is given up: nothing of it was taken for %g s", TAKEN_SECONDS)
+        finally:
+            if isinstance(self._parts, Generator):
+                await run_sync(self._parts.close)

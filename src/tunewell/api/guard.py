@@ -40,7 +40,7 @@ from tunewell.service.service import Service
 from tunewell.service.types import Caller
 from tunewell.spec.errors import UserError
 from tunewell.spec.launch import AttemptKey
-from tunewell.spec.names import HOME_OWNER, full_name
+from tunewell.spec.names import HOME_OWNER, from_address, full_name, owner_of
 from tunewell.spec.secrets import hide_tokens
 
 log = logging.getLogger(__name__)
@@ -264,17 +264,15 @@ class _Answer:
     async def _log(self, outcome: str) -> None:
         scope = self._visit.scope
         state = scope["state"]
-        if not (self.is_logged or is_to_be_put_down(scope)) or (
-            outcome == "done" and (state["attempt"] is not None or is_looked(scope))
-        ):
-            return  # the reports of attempts are on record anyway
+        if not (self.is_logged or is_to_be_put_down(scope)) or (outcome == "done" and is_looked(scope)):
+            return
         caller, endpoint = state["caller"], scope.get("endpoint")
-        about = scope.get("path_params", {}).values() if endpoint is not None else (self._visit.path,)
+        named = " ".join(from_address(str(one)) for one in scope.get("path_params", {}).values())
         entry = Entry(
-            caller=caller.name if caller is not None else "",
+            caller=caller.name if caller is not None else _owner(state["attempt"]),
             address=self._visit.address,
             verb=getattr(endpoint, "__name__", self._visit.method),
-            about=state.get("about") or " ".join(map(str, about)),
+            about=state.get("about") or (named if endpoint is not None else self._visit.path),
             outcome=outcome,
             data={"status": self.status, **{told: state[name] for name, told in _TOLD.items() if name in state}},
         )
@@ -282,6 +280,11 @@ class _Answer:
             await run_sync(self._service.gate.note, entry)
         except Exception:  # what was done is done, and has its answer
             log.exception("not in the audit log: %s", entry)
+
+
+def _owner(attempt: AttemptKey | None) -> str:
+    """Return for whom an attempt speaks that proves itself; empty: nobody known."""
+    return owner_of(attempt.experiment) if attempt is not None else ""
 
 
 def _kind(body: bytes) -> str:

@@ -6,6 +6,7 @@ What is quick is done in threads that nothing lengthy is done in. What waits for
 from __future__ import annotations
 
 import inspect
+import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable, Iterator
 from contextlib import asynccontextmanager
@@ -16,8 +17,10 @@ from anyio import CapacityLimiter, Semaphore
 from anyio.to_thread import run_sync
 from fastapi import Request
 
-from tunewell.api.problems import Refusal
+from tunewell.api.metrics import MODEL_REQUESTS, MODEL_SECONDS
+from tunewell.api.problems import Refusal, status_of
 from tunewell.service.types import Caller
+from tunewell.spec.errors import UserError
 from tunewell.spec.launch import AttemptKey
 
 Result = TypeVar("Result")
@@ -112,7 +115,18 @@ async def run_lengthy(request: Request, work: Callable[[], Result]) -> Result:
 
 async def run_asking(request: Request, work: Callable[[], Result]) -> Result:
     """Ask a model for whoever asks, when it is their turn; raise a `Refusal` where they ask too much."""
-    return await _checked_run(request, lanes_of(request).asking, work)
+    begun, outcome = time.monotonic(), "failed"
+    try:
+        answer = await _checked_run(request, lanes_of(request).asking, work)
+        outcome = "answered"
+        MODEL_SECONDS.observe(time.monotonic() - begun)
+        return answer
+    except UserError as error:
+        status = status_of(error)
+        outcome = "busy" if status == 429 else "failed" if status >= 500 else "rejected"
+        raise
+    finally:
+        MODEL_REQUESTS.labels(outcome).inc()
 
 
 async def _checked_run(request: Request, lane: Lane, work: Callable[[], Result]) -> Result:

@@ -25,6 +25,16 @@ REQUEST_SECONDS = Histogram(
 )
 STREAMS = Gauge("tunewell_event_streams", "Event streams that are open.", multiprocess_mode="livesum")
 STORE_ERRORS = Counter("tunewell_store_errors", "How often the database, or the disk, could not be used.")
+MODEL_REQUESTS = Counter(
+    "tunewell_model_requests",
+    "What published models were asked, by what came of it: answered, busy (429), rejected for what was sent, failed.",
+    ["outcome"],
+)
+MODEL_SECONDS = Histogram(
+    "tunewell_model_request_seconds",
+    "How long answers of published models took, with what they waited.",
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 10.0, 30.0, 60.0),
+)
 STEP_SECONDS = Histogram(
     "tunewell_controller_step_seconds",
     "How long steps of the controller took, without what they waited for.",

@@ -18,8 +18,9 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from tunewell.api import metrics
-from tunewell.spec.errors import ArgumentError, BusyError, SpecErrors, TransitionRefused, UserError, ended, nearest
-from tunewell.spec.validation import model_at
+from tunewell.api.misfits import argument_error
+from tunewell.api.settings import BASE
+from tunewell.spec.errors import BusyError, SpecErrors, TransitionRefused, UserError, ended
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ class Part(BaseModel):
 
     #: A stable slug by which programs know it.
     kind: str = ""
-    #: One sentence for people.
+    #: One sentence for people, which begins with `field` where there is one.
     detail: str
     #: Where: a field of the spec as a dotted path, or the name of a parameter.
     field: str = ""
@@ -122,8 +123,17 @@ def answer(problem: Problem, scope: Scope, headers: Mapping[str, str] | None = N
         page: Response = show(Request(scope), problem)
         page.headers.update(headers or {})
         return page
+    if str(scope["path"]).removeprefix(scope.get("root_path", "")).startswith(f"{BASE}/"):  # pages say it at the field
+        problem = problem.model_copy(update={"detail": _with_subject(problem)})
+        parts = tuple(part.model_copy(update={"detail": _with_subject(part)}) for part in problem.errors)
+        problem = problem.model_copy(update={"errors": parts})
     content = problem.model_dump_json(exclude_defaults=True)
     return Response(content, problem.status, {"Cache-Control": "no-store", **(headers or {})}, MEDIA_TYPE)
+
+
+def _with_subject(part: Part) -> str:
+    """Return what is wrong as a sentence that says of what."""
+    return f"{part.field}: {part.detail}" if part.field else part.detail
 
 
 def answer_to(error: UserError, scope: Scope) -> Response:
@@ -227,21 +237,8 @@ async def _on_invalid(request: Request, error: RequestValidationError) -> Respon
         return await _on_http_error(request, HTTPException(404))
     body = getattr(request.scope.get("route"), "body_field", None)
     model = body.field_info.annotation if body is not None else None
-    found = [_argument(one, model) for one in error.errors()]
+    found = [argument_error(one, model) for one in error.errors()]
     return answer(of_error(found[0] if len(found) == 1 else SpecErrors(found, "The request")), request.scope)
-
-
-def _argument(found: Mapping[str, Any], body: Any) -> ArgumentError:
-    """Return what is wrong with one parameter or field of a request; a value from its body may be a secret."""
-    source, *place = found["loc"]
-    field = ".".join(map(str, place)) if place else str(source)
-    shown = {} if source == "body" or found["type"] == "missing" else {"value": found["input"]}
-    what, remedy = str(found["msg"]), ""
-    if found["type"] == "extra_forbidden":
-        what, remedy = "there is no such field", nearest(str(place[-1]), model_at(body, place[:-1]).model_fields)
-    elif found["type"] == "value_error" and len(found["ctx"]["error"].args) == 2:  # one of our own validators
-        what, remedy = found["ctx"]["error"].args
-    return ArgumentError(field, what, remedy, **shown)
 
 
 async def _on_http_error(request: Request, error: HTTPException) -> Response:

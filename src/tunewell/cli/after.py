@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -28,8 +29,9 @@ from tunewell.cli.options import (
     terminal,
 )
 from tunewell.cli.summary import on_all_data
+from tunewell.service.folders import check_predictions_file, check_replaceable, replace_folder
 from tunewell.service.service import Service
-from tunewell.spec.errors import ConflictError, count
+from tunewell.spec.errors import ArgumentError, count
 from tunewell.spec.format import number
 from tunewell.spec.names import MODEL
 
@@ -89,8 +91,16 @@ def retrain(
     with existing(home, database, server, "write") as service:
         console = terminal(stderr=json_)
         with console.status("Training …") as status:
-            job = service.retrain(experiment, trial, output)
+            is_here = isinstance(service, Service)
+            if output is not None and not is_here:
+                check_replaceable(output)  # before hours of training
+                if "task" not in service.experiment(experiment).spec:
+                    raise ArgumentError("output", "a command decides itself where it writes", "Drop it")
+            job = service.retrain(experiment, trial, output if is_here else None)
             done = carried_out(service, job, lambda line: status.update(Text(line)), leave=lambda: _leave(status))
+            if output is not None and not is_here:
+                done = {**done, "model": str(output)}
+                _fetch_model(service, job.id, output)
             share = on_all_data(service.experiment(experiment))
     folder, metrics, is_model = done["model"], done["metrics"], done["is_model"]
     if json_:
@@ -99,8 +109,19 @@ def retrain(
     figures = ", ".join(f"{name} {number(value)}" for name, value in metrics.items())
     what = "Trained on all data" if is_model else f"The command ran once more{share}"
     console.print(f"{what}{': ' + figures if figures else ''}.", soft_wrap=True)
-    if isinstance(service, Service):
+    if is_here or output is not None:
         console.print(f"{'Model' if is_model else 'Output'}: {folder}", soft_wrap=True)
+
+
+def _write_predictions(service: Place, job: int, predictions: Sequence[Mapping[str, Any]], output: Path) -> None:
+    """Write what a job on a server has predicted as it would be written there; small pictures stay there."""
+    if output.suffix.lower() == ".csv":
+        content = b"".join(service.job_artifact(job, "predictions.csv"))
+    else:
+        there = ("preview", "size")
+        found = [{name: value for name, value in one.items() if name not in there} for one in predictions]
+        content = json.dumps(found, indent=1, allow_nan=False).encode()
+    output.write_bytes(content)
 
 
 def _leave(status: Status) -> bool:
@@ -129,9 +150,14 @@ def predict(
     with _home_or_new(model, home, database, server) as service:
         console = terminal(stderr=json_)
         with console.status("Predicting …"):
-            job = service.predict(model, inputs, output, drawn)
+            is_here = isinstance(service, Service)
+            if output is not None and not is_here:
+                check_predictions_file(output)  # before anything is sent
+            job = service.predict(model, inputs, output if is_here else None, drawn)
             done = carried_out(service, job)
             predictions = json.loads(b"".join(service.job_artifact(job.id, done["predictions"])))
+            if output is not None and not is_here:
+                _write_predictions(service, job.id, predictions, output)
         if isinstance(service, Service):
             asked = job.arguments["model"]  # a published model is called by its name, not by its place
             used = asked.removeprefix(MODEL) if asked.startswith(MODEL) else done["model"]
@@ -217,14 +243,20 @@ def _home_or_new(model: str, home: Path, database: str | None, server: str | Non
 
 def _fetched_model(place: Client, model: str, output: Path) -> dict[str, Any]:
     """Have a folder to hand over made on a server, and fetch it; return the facts about it."""
-    if output.exists():
-        raise ConflictError("it exists already", field=str(output), remedy="Name another folder with --output")
+    check_replaceable(output)
     job = place.export_model(model)
     facts = carried_out(place, job)
-    for file in place.job_artifacts(job.id):
-        if file.path.startswith("model/"):
-            target = output / file.path.removeprefix("model/")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("wb") as written:
-                written.writelines(place.job_artifact(job.id, file.path))
+    _fetch_model(place, job.id, output)
     return {**facts, "path": str(output)}
+
+
+def _fetch_model(place: Place, job: int, output: Path) -> None:
+    """Put the model that a job on a server has left at `output`, whole or not at all."""
+    with TemporaryDirectory() as beside:
+        for file in place.job_artifacts(job):
+            if file.path.startswith("model/"):
+                target = Path(beside, file.path)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with target.open("wb") as written:
+                    written.writelines(place.job_artifact(job, file.path))
+        replace_folder(output, Path(beside, "model"))

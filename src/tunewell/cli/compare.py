@@ -55,6 +55,10 @@ def compare(
         print_json(found.to_json())
         return
     console = terminal()
+    for note in found.notes:  # first: what can't be compared is not to be read as if it could
+        console.print(note, style="yellow", soft_wrap=True)
+    if found.notes:
+        console.print()
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("", style="dim")
     for letter, one in zip(LETTERS, found.experiments, strict=False):
@@ -69,8 +73,6 @@ def compare(
             for name, values in rows:
                 table.add_row(Text(name), *map(Text, values))
     console.print(table)
-    for note in found.notes:
-        console.print(note, style="dim", soft_wrap=True)
 
 
 def _sections(found: ExperimentComparison, all_: bool) -> Iterable[tuple[str, list[tuple[str, Sequence[str]]]]]:

@@ -48,12 +48,18 @@ def list_(
     """List the data sets, the newest first."""
     with existing(home, database, server) as service:
         found = list(every(lambda cursor: service.datasets(deleted=deleted, cursor=cursor)))
+        in_bin = not found and not deleted and service.datasets(deleted=True, limit=1).items
     if json_:
         print_json([one.to_json() for one in found])
         return
     console = terminal()
     if not found:
-        console.print("No data sets." if deleted else "No data sets yet. Add one: tunewell datasets add NAME FOLDER")
+        none = "No data sets yet. Add one: tunewell datasets add NAME FOLDER"
+        if deleted:
+            none = "No data sets in the bin."
+        elif in_bin:
+            none = "No data sets but those in the bin. Look there: tunewell datasets --deleted"
+        console.print(none)
         return
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for column in ("data set", "files", "size", "seen by", "from", "added"):

@@ -78,6 +78,7 @@ def list_(
     with existing(home, database, server) as service:
         page = service.experiments(**chosen, states=state or None, sort=sort)
         known = page.items
+        are_in_bin = not known and not in_bin and bool(service.experiments(deleted=True, limit=1).items)
         if json_:
             told = (one.to_json() if in_bin else service.result(one.name).to_json() for one in known)
             print_json([{**facts, "running": one.running} for facts, one in zip(told, known, strict=True)])
@@ -85,6 +86,8 @@ def list_(
     console = terminal()
     if not known:
         first = "No experiments yet. Start one: tunewell search SPEC.yaml"
+        if are_in_bin:
+            first = "No experiments but those in the bin. Look there: tunewell list --bin"
         console.print("There is none of these." if state or any(chosen.values()) else first)
         return
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")

@@ -25,12 +25,12 @@ from tunewell.cli.options import (
     print_json,
     terminal,
 )
-from tunewell.display.model_differences import compare
+from tunewell.display.model_differences import compare, headline
 from tunewell.service.paging import every
 from tunewell.service.types import Model, ModelVersion
 from tunewell.service.verbs import Verbs
-from tunewell.spec.errors import ConflictError, count
-from tunewell.spec.format import moment, number, signed, size
+from tunewell.spec.errors import ArgumentError, ConflictError, UserError, count
+from tunewell.spec.format import moment, number, signed, size, spoken
 from tunewell.spec.names import Visibility, parse_model
 
 
@@ -102,15 +102,21 @@ def list_(
     """List the models with their current versions."""
     with existing(home, database, server) as service:
         found = list(every(lambda cursor: service.models(deleted=deleted, cursor=cursor)))
+        in_bin = not found and not deleted and service.models(deleted=True, limit=1).items
     if json_:
         print_json([one.to_json() for one in found])
         return
     console = terminal()
     if not found:
-        console.print("No models." if deleted else "No models yet. Publish one: tunewell publish EXPERIMENT")
+        none = "No models yet. Publish one: tunewell publish EXPERIMENT"
+        if deleted:
+            none = "No models in the bin."
+        elif in_bin:
+            none = "No models but those in the bin. Look there: tunewell models --deleted"
+        console.print(none)
         return
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for column in ("model", "version", "objective", "network", "seen by", "published"):
+    for column in ("model", "version", "figure", "network", "seen by", "published"):
         table.add_column(column, justify="right" if column == "version" else "left")
     for one in found:
         current = one.current
@@ -148,8 +154,15 @@ def compare_(
     json_: JsonOption = False,
 ) -> None:
     """Show versions side by side, and how they differ."""
+    wanted = list(dict.fromkeys(named))
+    if len(wanted) < 2:
+        raise UserError(
+            f"{wanted[0]} alone can't be compared",
+            remedy="Name two versions or more, such as signs@1 signs@2",
+            kind="nothing-to-compare",
+        )
     with existing(home, database, server) as service:
-        versions = [_version(service, one) for one in named]
+        versions = [_version(service, one) for one in wanted]
     if json_:
         print_json([one.to_json() for one in versions])
         return
@@ -241,7 +254,9 @@ def download(
 
 @app.command("delete")
 def delete(
-    name: NameArgument,
+    named: Annotated[
+        str, typer.Argument(metavar="NAME[@VERSION]", help="Name of the model; with a version, of that alone.")
+    ],
     home: HomeOption = HOME,
     database: DatabaseOption = None,
     server: ServerOption = None,
@@ -249,10 +264,17 @@ def delete(
 ) -> None:
     """Put a model with its versions into the bin.
 
-    It stays there for 30 days.
+    It stays there for 30 days. A single version, which must not be the current one, is removed with `--forever`.
     """
+    name, version = parse_model(named)
+    if version is not None and not forever:
+        problem = "a single version does not go into the bin: it is removed for good"
+        raise ArgumentError("forever", problem, "Say so with --forever")
     with existing(home, database, server, "write") as service:
-        service.delete_model(name, forever=forever)
+        if version is not None:
+            service.delete_model_version(name, version)
+        else:
+            service.delete_model(name, forever=forever)
     what = "It is gone." if forever else f"It is in the bin. Restore it: tunewell models restore {name}"
     terminal(soft_wrap=True).print(what)
 
@@ -280,13 +302,14 @@ def _print(model: Model, versions: Sequence[ModelVersion], console: Console) -> 
     console.print(f"{model.name}: seen by {_seers(model)}", soft_wrap=True)
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     metrics = sorted({name for one in versions for name in one.test})[:3]
-    for column in ("version", "", "objective", "gain", *(f"test {name}" for name in metrics), "from", "size", "note"):
+    tested = [f"{spoken(name)} on test" for name in metrics]
+    for column in ("version", "", "trial, on validation", "trial's gain", *tested, "from", "size", "note"):
         table.add_column(column, justify="right" if column == "version" else "left")
     for one in versions:
         table.add_row(
             str(one.number),
             "current" if one.is_current else "",
-            _reached(one),
+            f"{spoken(one.objective.metric)} {number(one.value)}",
             signed(one.gain) if one.gain is not None else number(None),
             *(number(one.test.get(name)) for name in metrics),
             _origin(one),
@@ -298,7 +321,9 @@ def _print(model: Model, versions: Sequence[ModelVersion], console: Console) -> 
 
 
 def _reached(one: ModelVersion) -> str:
-    return f"{one.objective.metric} {number(one.value)}"
+    """Return the figure that a version is known by: `accuracy on test 0.94 (its trial had 0.95 on validation)`."""
+    found = headline(one)
+    return f"{found.what} {number(found.value)}" + (f" ({found.more})" if found.more else "")
 
 
 def _origin(one: ModelVersion) -> str:

@@ -22,7 +22,7 @@ from tunewell.service.paging import every
 from tunewell.service.types import Node, Used, UserUsage
 from tunewell.spec.errors import count
 from tunewell.spec.format import NOTHING, moment, number, size
-from tunewell.spec.quota import amount
+from tunewell.spec.quota import WORDS, amount, used_amount
 
 
 def resources(
@@ -42,24 +42,24 @@ def resources(
             memory = f", {size(gpu.memory_bytes)}" if gpu.memory_bytes is not None else ""
             console.print(Text(f"  GPU {gpu.device}  {gpu.name}{memory}: {use}"))
         _print_used(node.used)
-    for host, used in found.elsewhere.items():
+    for host, there in found.elsewhere.items():
         console.print(Text(host or "with workers, or about to be started", style="bold"))
-        _print_used(used)
+        _print_used(there)
 
 
 def _free(node: Node) -> str:
     cores = f"{number(node.free_cpus)} of {count(node.cpus, 'core')} free"
-    return f"{cores}, {size(max(0, node.free_memory_bytes))} of {size(node.memory_bytes)} free"
+    return f"{cores}, {size(max(0, node.free_memory_bytes))} of {size(node.memory_bytes)} of memory not reserved"
 
 
-def _print_used(used: tuple[Used, ...]) -> None:
-    if not used:
+def _print_used(found: tuple[Used, ...]) -> None:
+    if not found:
         terminal().print(Text("  Nothing runs.", style="dim"))
         return
     table = Table(box=None, padding=(0, 2, 0, 2), header_style="dim")
     for title in ("what", "owner", "since", "cores", "GPUs"):
         table.add_column(title, overflow="fold", justify="right" if title == "cores" else "left")
-    for one in used:
+    for one in found:
         gpus = ", ".join(one.devices) or (str(one.gpus) if one.gpus else "")
         since = moment(one.since.timestamp()) if one.since is not None else NOTHING
         table.add_row(Text(_called(one)), one.owner or NOTHING, since, number(one.cpus), gpus)
@@ -115,18 +115,19 @@ def usage(
     if json_:
         print_json({"usage": [one.to_json() for one in found]})
         return
-    names = list(dict.fromkeys(name for one in found for name in one.used))
+    names = [name for name in WORDS if any(name in one.used for one in found)]
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("user", overflow="fold")
     for name in names:
-        table.add_column(name, justify="right")
+        table.add_column(WORDS[name], justify="right")
     for one in found:
         table.add_row(one.user, *(_of_quota(name, one) for name in names))
     console = terminal()
     console.print(table)
-    console.print(Text(f"In {found[0].month} (UTC); behind a stroke what the user may have.", style="dim"))
+    may_have = "; behind a stroke what the user may have" if any(one.quota for one in found) else ""
+    console.print(Text(f"In {found[0].month} (UTC){may_have}.", style="dim"))
 
 
 def _of_quota(name: str, one: UserUsage) -> str:
-    used = amount(name, round(one.used[name], 2))
-    return f"{used} / {amount(name, one.quota[name])}" if name in one.quota else used
+    told = used_amount(name, one.used[name])
+    return f"{told} / {amount(name, one.quota[name])}" if name in one.quota else told

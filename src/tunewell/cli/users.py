@@ -20,6 +20,7 @@ from tunewell.cli.options import (
     print_json,
     terminal,
 )
+from tunewell.display.deeds import in_words
 from tunewell.server.welcome import write_secret
 from tunewell.service.paging import every
 from tunewell.service.service import Service
@@ -173,7 +174,7 @@ def audit(
         return
     table = Table("when", "who", "from", "what", "about", "outcome", box=None, pad_edge=False)
     for entry in found:
-        facts = (entry.caller or "nobody known", entry.address, entry.verb, entry.about, entry.outcome)
+        facts = (entry.caller or "nobody known", entry.address, in_words(entry.verb), entry.about, entry.outcome)
         table.add_row(_day(entry.time), *map(Text, facts))
     terminal().print(table)
 

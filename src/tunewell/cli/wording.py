@@ -17,6 +17,8 @@ REMEDIES = {
     "backup-needed": "Make one (pg_dump), then run `tunewell database upgrade`",
     "cache-not-writable": "Choose another home with --home or TUNEWELL_HOME",
     "cache-too-small": "Make room, choose another home with --home, or search fewer and smaller values of `image_size`",
+    "current-version": "Make another one current first: tunewell models use {model} VERSION; or delete the whole "
+    "model: tunewell models delete {model}",
     "data-changed": "Restore it, or start over with --new",
     "database-moved": "Name that one with --database {database}, or in TUNEWELL_DATABASE, or move it back: tunewell "
     "database copy",
@@ -104,8 +106,26 @@ def _field(error: UserError) -> str:
     if not isinstance(error, ArgumentError):
         return error.field
     option, variable = "--" + error.field.replace("_", "-"), _VARIABLES.get(error.field, "")
+    named = {one.name: one for one in _parameters()}.get(error.field)
+    if named is not None and named.param_type_name == "argument":
+        return (named.metavar or error.field.upper()).rstrip(".")
     is_given = any(argument.partition("=")[0] == option for argument in sys.argv[1:])
     return variable if variable in os.environ and not is_given else option
+
+
+def _parameters() -> list[Any]:
+    """Return the options and arguments of the command that was called."""
+    from typer.main import get_command
+
+    from tunewell.cli.app import app
+
+    command: Any = get_command(app)
+    for argument in sys.argv[1:]:
+        commands = getattr(command, "commands", {})
+        if argument not in commands:
+            break
+        command = commands[argument]
+    return list(command.params)
 
 
 def _remedy(error: UserError) -> str:

@@ -103,4 +103,6 @@ def _error(problem: Mapping[str, Any], general: str, response: httpx2.Response) 
 
 
 def _what(problem: Mapping[str, Any]) -> str:
-    return str(problem.get("detail") or problem.get("title") or "it failed").removesuffix(".")
+    """Return what is wrong, without the field, which errors have by itself."""
+    what = str(problem.get("detail") or problem.get("title") or "it failed").removesuffix(".")
+    return what.removeprefix(f"{problem.get('field', '')}: ")

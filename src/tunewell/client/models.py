@@ -74,6 +74,9 @@ class ModelsClient(Asking):
     def delete_model(self, name: str, *, forever: bool = False, key: str | None = None) -> None:
         self._connection.command("DELETE", _model(name), key=key, params={"forever": forever or None})
 
+    def delete_model_version(self, name: str, number: int, *, key: str | None = None) -> None:
+        self._connection.command("DELETE", version_path(name, number), key=key)
+
     def restore_model(self, name: str, *, key: str | None = None) -> types.Model:
         return self._command(types.Model, "POST", f"{_model(name)}/restore", key=key)
 

@@ -14,6 +14,7 @@ from tunewell.spec.errors import UserError, sentence
 #: Field → its label, as the templates show it and errors name it; in the order of the form.
 LABELS = {
     "task": "Task",
+    "scheduler": "Where it is trained",
     "code": "Program",
     "command": "Start command",
     "data": "Data set",

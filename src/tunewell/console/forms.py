@@ -5,6 +5,7 @@ field, `more`, as YAML; so a spec that was read into a form comes out of it as i
 
 ==================  =======================================================================
 ``task``            a built-in task, or `command`
+``scheduler``       of a command: `workers`, or empty for the machines of the service
 ``mode``            `search`, `hand` (train once with values of one's own), or `existing`: …
 ``use``             … `best` (train once as an earlier search's best trial did) or `warm` (search with what some know)
 ``range.NAME.…``    a parameter of a network: what is left empty stays as the network has it
@@ -27,6 +28,7 @@ from tunewell.console.values import listing, scalar, scalars, written
 from tunewell.spec.declaration import PARAMETER_NAME, parse_parameter
 from tunewell.spec.errors import SpecError, UserError
 from tunewell.spec.files import parse_spec, to_yaml
+from tunewell.spec.rules import WORKERS
 
 Fields = Mapping[str, str]
 
@@ -59,6 +61,8 @@ _LIMITS_OF_SEARCHES = {
     "early_stopping": "early_stopping",
     "finalists": "finalists",
 }
+#: Those of the machines of the service.
+OF_MACHINES = ("code", "cpus", "gpus", "memory", "max_gpus", "finalists")
 _SWITCHES = {"stop_when_converged": "stop_when_converged"}
 #: Fields that are not shown where nothing is searched; the rule for trials that do badly is hidden with the algorithm.
 OF_SEARCHES = ({*_LIMITS_OF_SEARCHES} | {*_SWITCHES}) - {"early_stopping"}
@@ -106,7 +110,11 @@ def spec_of(fields: Fields) -> Draft:
     task, mode = fields.get("task", ""), mode_of(fields)
     _put(spec, fields, _TEXTS, str)
     if task == COMMAND:
-        spec["command"] = _command(fields.get("command", ""))
+        command = _command(fields.get("command", ""))
+        if by_workers(fields):
+            spec["scheduler"] = WORKERS
+        if command or not by_workers(fields):
+            spec["command"] = command
         if code := fields.get("code", ""):
             spec["code"] = code
     elif task:
@@ -129,6 +137,11 @@ def spec_of(fields: Fields) -> Draft:
     except SpecError as error:
         return Draft(spec, error)
     return Draft(_merged(spec, more))
+
+
+def by_workers(fields: Fields) -> bool:
+    """Whether the trials are to be trained elsewhere, by workers."""
+    return fields.get("task") == COMMAND and fields.get("scheduler") == WORKERS
 
 
 def mode_of(fields: Fields) -> str:
@@ -331,7 +344,10 @@ def fields_of(spec: Mapping[str, Any], goals: Mapping[str, str]) -> dict[str, st
         and objective.get("goal") == goals.get(str(objective.get("metric")))
     ):
         given["objective"] = {name: value for name, value in objective.items() if name != "goal"}
-    fields = {"task": COMMAND if given.get("command") else str(given.get("task", "")), **_modes(given)}
+    is_command = given.get("command") or given.get("scheduler") == WORKERS
+    fields = {"task": COMMAND if is_command else str(given.get("task", "")), **_modes(given)}
+    if given.get("scheduler") == WORKERS:
+        fields["scheduler"] = WORKERS
     for field, place in _EVERYWHERE.items():
         outer, _, inner = place.partition(".")
         value = _as_mapping(outer, given[outer]).get(inner) if inner and outer in given else given.get(place)
@@ -450,7 +466,7 @@ def field_of(error: UserError, fields: Fields) -> str:
         return known[place]
     if outer == "algorithm":
         return f"option.{inner}" if inner else "algorithm"
-    if outer in ("command", "code", "task"):
+    if outer in ("command", "code", "task", "scheduler"):
         return outer
     if outer == "objective":
         return "metric"

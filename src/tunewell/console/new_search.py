@@ -195,7 +195,9 @@ def _shown_with(parameters: Sequence[Parameter]) -> Callable[[str, Fields], bool
     def is_shown(name: str, fields: Fields) -> bool:
         mode = forms.mode_of(fields)
         if name in forms.OF_SEARCHES:
-            return mode in (SEARCH, WARM)
+            return mode in (SEARCH, WARM) and not (name in forms.OF_MACHINES and forms.by_workers(fields))
+        if name in forms.OF_MACHINES:
+            return not forms.by_workers(fields)
         start, _, part = name.rpartition(".")
         kind = fields.get(f"{start}.kind", "")
         if name.startswith("range."):
@@ -212,7 +214,7 @@ def _unsaid(fields: Fields, spec: Mapping[str, Any], missing: Sequence[Missing])
     lacks = []
     if fields.get("task") == COMMAND:
         objective = spec.get("objective", {})
-        if not spec.get("command"):
+        if not spec.get("command") and not forms.by_workers(fields):
             lacks.append(Missing("command", _CALLED["command"]))
         if not objective or (isinstance(objective, Mapping) and not objective.get("metric")):
             lacks.append(Missing("metric", _CALLED["metric"]))

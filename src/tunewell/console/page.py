@@ -33,6 +33,13 @@ FILE: list[str | Enum] = ["file"]
 #: Answers below this size, in bytes, are not worth packing.
 _SMALL = 800
 _HAVE = "x-have"
+#: Beginning of an address → where all things of its kind are listed, and what that list is called.
+_LISTS = {
+    "experiments": ("/", "All experiments"),
+    "models": ("/models", "All models"),
+    "datasets": ("/datasets", "All data sets"),
+    "settings": ("/settings", "All settings"),
+}
 #: How long ago something was, in words, which scripts keep true by themselves: no reason to send a part again.
 _PASSING = re.compile(r"(<time [^>]*>)[^<]*")
 
@@ -89,13 +96,20 @@ def show(request: Request, page: Page) -> Response:
 
 def problem_page(request: Request, problem: Problem) -> Response:
     """Return why there is no page."""
-    page = Page("problem.html.j2", problem.title, context={"problem": problem}, status=problem.status)
+    kind = request.url.path.removeprefix(root(request)).split("/")[1]
+    context = {"problem": problem, "all": _LISTS.get(kind, _LISTS["experiments"])}
+    page = Page("problem.html.j2", problem.title, context=context, status=problem.status)
     return show(request, page)
 
 
 def root(request: Request) -> str:
     """Return the path below which a proxy offers the service, without a slash at its end."""
     return str(request.scope.get("root_path", "")).rstrip("/")
+
+
+def server(request: Request) -> str:
+    """Return the address of the service as whoever asks sees it, as commands take it."""
+    return f"{request.url.scheme}://{request.url.netloc}{root(request)}"
 
 
 def theme(request: Request) -> str:

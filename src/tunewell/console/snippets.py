@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pprint
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from shlex import quote
 from typing import Any
 
 from tunewell.spec.files import to_yaml
@@ -20,6 +21,14 @@ class Snippet:
     kind: str
     title: str
     text: str
+
+
+def worker_command(server: str, name: str, spec: Mapping[str, Any], parameters: Iterable[str]) -> str:
+    """Return what starts a worker of a search, on the server at an address; it takes the token of `tunewell login`."""
+    command = f"tunewell worker {server} {name}"
+    if spec.get("command"):
+        return command
+    return f"{command} -- python train.py {' '.join(quote(f'{{{one}}}') for one in parameters)}"
 
 
 def snippets(spec: Mapping[str, Any], server: str) -> tuple[Snippet, ...]:

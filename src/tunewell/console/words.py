@@ -61,17 +61,12 @@ def amount(number: float) -> str:
     return str(number) if isinstance(number, int) else f"{100 * number:.6g}%"
 
 
-def spoken(slug: object) -> str:
-    """Return a slug as words: `target_reached` → `target reached`."""
-    return str(slug).replace("_", " ").replace("-", " ")
-
-
 FILTERS: Mapping[str, Callable[..., Any]] = {
     "thousands": thousands,
     "ago": ago,
     "breakable": breakable,
     "state_of": state_of,
-    "spoken": spoken,
+    "spoken": format.spoken,
     "basename": basename,
     "address": in_address,
     "amount": amount,

@@ -11,8 +11,8 @@ import logging
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from tunewell.controller.disk import BudgetKeeper, DiskCounter, DiskWatch, Low
@@ -609,16 +609,24 @@ class Controller:
 
     def _note_low_disk(self, low: Low | None) -> None:
         """Put on record that room is lacking; let go of trials that can go on later where there is very little."""
+        settings = self._disk_watch.settings
+        if low is None and settings.low_at is not None:
+            with suppress(StoreError), self.store.transaction() as tx:  # else it is tried again
+                tx.set_disk_low(None)
+                self._disk_watch.settings = replace(settings, low_at=None)
         if low is None:
             self._is_low_on_record = False
             return
         if not self._is_low_on_record:
+            now = self._surroundings.clock()
             try:
                 with self.store.transaction() as tx:
                     data = {"free_bytes": low.free_bytes, "reserve_bytes": low.reserve_bytes}
-                    tx.add_home_event("disk_low", data, self._surroundings.clock())
-                    tx.notify("disk_low", data, self._surroundings.clock())
+                    if tx.set_disk_low(now):  # of several controllers, one tells
+                        tx.add_home_event("disk_low", data, now)
+                        tx.notify("disk_low", data, now)
                 self._is_low_on_record = True
+                self._disk_watch.settings = replace(settings, low_at=now)
                 log.warning("%s: %s", self.home.folder, low.reason.detail)
             except Moved:
                 raise

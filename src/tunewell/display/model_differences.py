@@ -7,10 +7,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunewell.service.types import ModelVersion
-from tunewell.spec.format import NOTHING, number, scalar, signed
+from tunewell.spec.format import NOTHING, number, scalar, signed, spoken
 
 #: Letters of a checksum that are shown.
 _LETTERS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """The one figure that stands for a version."""
+
+    value: float | None
+    #: What it is, and of what: `accuracy on test`.
+    what: str
+    #: What else is to be known of it; empty: nothing.
+    more: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +78,17 @@ _FACTS: Sequence[tuple[str, Callable[[ModelVersion], str]]] = (
 )
 
 
+def headline(one: ModelVersion) -> Headline:
+    """Return the figure that a version is known by: its own; that of its trial only where it has none, and said so."""
+    metric = spoken(one.objective.metric)
+    if not one.retrained:
+        return Headline(one.value, f"{metric} on validation")
+    if one.objective.metric in one.test:
+        more = "" if one.value is None else f"its trial had {number(one.value)} on validation"
+        return Headline(one.test[one.objective.metric], f"{metric} on test", more)
+    return Headline(one.value, f"{metric} of its trial on validation", "the retrained model itself was not measured")
+
+
 def changes(older: ModelVersion, newer: ModelVersion) -> list[Change]:
     """Return in what a version differs from an older one."""
     found = [Change(name, before, after) for name, of in _FACTS if (before := of(older)) != (after := of(newer))]
@@ -117,15 +139,17 @@ def _figures(versions: Sequence[ModelVersion]) -> list[Row]:
     """Return the figures: the objective and the gain of the trial, then what the very model has on test, and on val."""
     metrics = {one.objective.metric for one in versions}
     alike = len({(one.objective.metric, one.objective.goal) for one in versions}) == 1
-    name = f"{next(iter(metrics))} in the search" if len(metrics) == 1 else "objective in the search"
+    name = f"{spoken(next(iter(metrics))) if len(metrics) == 1 else 'objective'} of the trial, on validation"
+    gains = [NOTHING if one.gain is None else signed(one.gain) for one in versions]
     rows = [
         Row(name, _cells(versions, lambda one: one.value, marks=alike)),
-        Row("gain over the default", [Cell(NOTHING if one.gain is None else signed(one.gain)) for one in versions]),
+        Row("gain of the trial over the default", [Cell(gain) for gain in gains]),
     ]
     for split, of in (("on test", _test_of), ("on validation", _validation_of)):
         for metric in sorted({name for one in versions for name in of(one)}):
             marks = alike and metric in metrics
-            rows.append(Row(f"{metric} {split}", _cells(versions, lambda one: of(one).get(metric), marks=marks)))  # noqa: B023 - called at once
+            cells = _cells(versions, lambda one: of(one).get(metric), marks=marks)  # noqa: B023 - called at once
+            rows.append(Row(f"{spoken(metric)} {split}", cells))
     return rows
 
 

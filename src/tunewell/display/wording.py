@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,8 @@ from tunewell.spec.space import Value
 from tunewell.spec.states import JobState, TrialState
 
 _COMMAND_LENGTH = 70
+#: A SHA-256, and how many letters of it tell it from others.
+_CHECKSUM, _LETTERS = re.compile(r"\b[0-9a-f]{64}\b"), 8
 #: Rank correlation from which on two orders are called much the same.
 AGREES = 0.6
 #: State → (sign, rich style).
@@ -57,8 +60,9 @@ def value_text(value: Any) -> str:
 
 
 def field_text(name: str, value: Any) -> str:
-    """Return the value of a field of a spec on one line; see `value_text`."""
-    return " ".join(map(str, value)) if name == "command" and value else value_text(value)
+    """Return the value of a field of a spec on one line, checksums short; see `value_text`."""
+    text = " ".join(map(str, value)) if name == "command" and value else value_text(value)
+    return _CHECKSUM.sub(lambda found: found[0][:_LETTERS], text)
 
 
 def subject_text(experiment: Experiment, joint: str) -> str:

@@ -6,10 +6,11 @@ nothing; when it is not, whatever the note names and still has the experiment's 
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import uuid
-from collections.abc import Collection
-from contextlib import suppress
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from tunewell.home.keeping import removing
 from tunewell.schedulers.leftovers import living
 from tunewell.schedulers.records import identity_of
 from tunewell.spec.errors import ConflictError, NotFoundError
+from tunewell.store.rows import JsonObject
 from tunewell.store.store import Store
 from tunewell.trial.files import flush, read_json, write_json
 
@@ -26,6 +28,10 @@ REMOVED = "removed"
 #: How the names begin of folders there that may go whatever is on record.
 GARBAGE = "garbage-"
 _NOTE = "note.json"
+#: File in a folder of garbage that is locked as long as somebody moves things there.
+_HELD = "held"
+#: Among so many of the latest removals it is looked whether one is on record.
+_LATEST = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +105,67 @@ def finish_removals(home: Home, store: Store) -> None:
     """Finish what was begun in this home and never ended. A note on what is still on record means nothing."""
     for folder in (home.folder / REMOVED).glob("*/"):
         if folder.name.startswith(GARBAGE):
-            shutil.rmtree(folder, ignore_errors=True)
+            _finish_collecting(folder, store)
             continue
         note = read_json(folder / _NOTE)
         if note is not None and note["database"] == store.place and not store.holds_identity(folder.name):
             Removal(home, folder).finish()
+
+
+@contextmanager
+def collecting(store: Store, home: Home) -> Iterator[Path]:
+    """Give a folder that garbage is moved into. What is noted of it (`note_garbage`) is put on record at the end.
+
+    Whoever is killed before that leaves it to `finish_removals`.
+    """
+    while True:
+        folder = home.folder / REMOVED / f"{GARBAGE}{uuid.uuid4().hex}"
+        folder.mkdir(mode=0o700, parents=True)
+        try:
+            file = (folder / _HELD).open("w")
+        except FileNotFoundError:  # taken for what somebody has left
+            continue
+        with file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if not (folder / _HELD).exists():
+                continue
+            try:
+                yield folder
+            except Exception:
+                _put_on_record(folder, store)
+                raise
+            _put_on_record(folder, store)
+        return
+
+
+def note_garbage(folder: Path, data: JsonObject) -> None:
+    """Note what was moved into a folder that `collecting` gave, so far: the data of the event about it."""
+    write_json(folder / _NOTE, data)
+
+
+def _finish_collecting(folder: Path, store: Store) -> None:
+    """Put on record what somebody has removed who was killed over it, and remove the rest."""
+    try:
+        file = (folder / _HELD).open("r+")
+    except FileNotFoundError:
+        with suppress(OSError):  # not if there is something in it
+            folder.rmdir()
+        return
+    with file, suppress(BlockingIOError):  # somebody is at it
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _put_on_record(folder, store)
+
+
+def _put_on_record(folder: Path, store: Store) -> None:
+    """Put on record, once, what was removed by way of a folder, and remove that."""
+    note = read_json(folder / _NOTE)
+    if note is not None:
+        with store.transaction() as tx:
+            tx.begin()  # so that nobody else does so meanwhile
+            known = {event.data.get("run") for event in store.home_events(["collected"], _LATEST)}
+            if folder.name not in known:
+                tx.add_home_event("collected", {**note, "run": folder.name})
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _identities(store: Store, job: int) -> list[str]:

@@ -311,8 +311,8 @@ class Launcher:
 
     @property
     def _figures(self) -> Path:
-        """Folder in which all processes of this service count; see `tunewell.api.metrics`."""
-        return self.options.home.absolute() / f"figures-{self.options.port}"
+        """Folder in which all processes of this service count; a home may be served from several machines."""
+        return self.options.home.absolute() / f"figures-{socket.gethostname()}-{self.options.port}"
 
     def _make_room_for_figures(self) -> None:
         shutil.rmtree(self._figures, ignore_errors=True)

@@ -32,8 +32,10 @@ def check_replaceable(target: Path) -> None:
     _check_folder(target.parent)
 
 
-def check_file(output: Path) -> None:
-    """Raise `ArgumentError` unless a file can be written at `output`."""
+def check_predictions_file(output: Path) -> None:
+    """Raise `ArgumentError` unless predictions can be written to `output`, as CSV or JSON by its name."""
+    if output.suffix.lower() not in (".csv", ".json"):
+        raise ArgumentError("output", f"'{output.name}' is neither CSV nor JSON", "End its name in .csv or .json")
     if output.is_dir():
         raise ArgumentError("output", f"{output} is a folder", "Name a file")
     _check_folder(output.absolute().parent)

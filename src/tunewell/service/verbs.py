@@ -453,7 +453,8 @@ class Verbs(StorageVerbs, ModelVerbs, NotificationVerbs, WorkerVerbs, UpkeepVerb
     ) -> Job:
         """Have a model used on pictures. Result: `model` (its folder), `predictions`, a file of the job, one a picture.
 
-        Of the first pictures of an upload, small ones are among the files of the job, too.
+        `predictions.csv`, beside it, has the same as a table. Of the first pictures of an upload, small ones are among
+        the files of the job, too.
 
         Args:
             model: an experiment (its retrained model, or else the best trial's) or a model's folder.

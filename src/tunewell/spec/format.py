@@ -118,3 +118,8 @@ def shortened(text: str, length: int) -> str:
 
 def _trimmed(text: str) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def spoken(slug: object) -> str:
+    """Return a slug as words: `target_reached` → `target reached`."""
+    return str(slug).replace("_", " ").replace("-", " ")

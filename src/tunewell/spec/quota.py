@@ -7,13 +7,23 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from tunewell.spec.format import size
+from tunewell.spec.format import duration, number, size
 from tunewell.spec.problems import Problems
 from tunewell.spec.quantities import Number, Size, WholeNumber
 from tunewell.spec.validation import gather_errors
 
 #: What counts to `disk_bytes`, for people.
 STORED = "experiments with their trials, data sets, published models, uploads and code, all of them in the bin, too"
+
+#: What a quota limits → what people call it, in the order of tables.
+WORDS = {
+    "cpu_hours": "core time",
+    "gpu_hours": "GPU time",
+    "disk_bytes": "disk now",
+    "running": "running now",
+    "cpus": "cores now",
+    "gpus": "GPUs now",
+}
 
 _Count = Annotated[WholeNumber, Field(ge=0)]
 _Amount = Annotated[Number, Field(ge=0)]
@@ -44,6 +54,15 @@ def amount(name: str, value: float) -> str:
     if name == "disk_bytes":
         return size(int(value))
     return f"{value:g} h" if name.endswith("_hours") else f"{value:g}"
+
+
+def used_amount(name: str, value: float) -> str:
+    """Return what was used of something: `2`, `1.5 GiB`, `36 s`, `2.5 h`."""
+    if not name.endswith("_hours"):
+        return amount(name, round(value, 2))
+    if value == 0:
+        return "0"
+    return duration(3600 * value) if value < 1 else f"{number(value, 3)} h"
 
 
 class _Limited(BaseModel):

@@ -52,11 +52,13 @@ class HomeRow:
 
 @dataclass(frozen=True, slots=True)
 class DiskRow:
-    """What administrators have said about the disk of the home."""
+    """What is on record about the disk of the home: what administrators have said, and that it is low."""
 
     #: How many bytes the home may take up, and how many are kept free for others; None: nothing was said.
     budget_bytes: int | None = None
     reserve_bytes: int | None = None
+    #: Since when there is too little room on the disk, as controllers have noted; None: there is enough.
+    low_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -513,6 +513,8 @@ disk = Table(
     Column("budget_bytes", BigInteger),
     # What is kept free for others.
     Column("reserve_bytes", BigInteger),
+    # Since when it is low; of several controllers, one tells.
+    Column("low_at", Double),
 )
 
 #: What was answered to callers under their keys, so that asking again changes nothing.

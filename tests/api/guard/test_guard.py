@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -538,9 +539,9 @@ def test_whatever_changes_something_is_logged_done_or_refused(ask: Asker, servic
     ask("DELETE", "/api/v1/nowhere", token=people_.ada)
     ask("POST", "/api/v1/small", token=people_.ada, body=b"x" * 11)
     assert [(row.caller, row.address, row.verb, row.about, row.outcome) for row in logged(service)] == [
-        ("ada", "127.0.0.1", "stop", "ada~e", "done"),
-        ("ben", "127.0.0.1", "stop", "ada~e", "forbidden"),
-        ("ben", "127.0.0.1", "stop", "ada~nothing", "not-found"),
+        ("ada", "127.0.0.1", "stop", "ada/e", "done"),
+        ("ben", "127.0.0.1", "stop", "ada/e", "forbidden"),
+        ("ben", "127.0.0.1", "stop", "ada/nothing", "not-found"),
         ("", "127.0.0.1", "POST", "/api/v1/experiments/ada~e/stop", "unauthenticated"),
         ("", "127.0.0.1", "POST", "/api/v1/experiments/ada~e/stop", "foreign-origin"),
         ("ada", "127.0.0.1", "create_token", "ada", "invalid-field"),
@@ -548,6 +549,27 @@ def test_whatever_changes_something_is_logged_done_or_refused(ask: Asker, servic
         ("ada", "127.0.0.1", "small", "", "too-large"),
     ]
     assert logged(service)[1].data == {"status": 403}
+
+
+def test_what_was_made_is_named_and_what_comes_often_is_left_out(ask: Asker, service: Service, people_: People) -> None:
+    """A line tells what came of it; checks, reports and parts of uploads, which programs send on end, have none."""
+    spec = {
+        "name": "new",
+        "scheduler": "workers",
+        "parameters": {"x": [1, 2]},
+        "objective": {"metric": "loss", "goal": "minimize"},
+        "max_trials": 1,
+    }
+    post = partial(ask, "POST", token=people_.ada)
+    post("/api/v1/experiments?dry_run=true", json_=spec)
+    assert post("/api/v1/experiments", json_=spec).status == 201
+    upload = post("/api/v1/uploads", json_={"name": "a.zip", "size": 3}).json["id"]
+    ask("PUT", f"/api/v1/uploads/{upload}/parts/0", token=people_.ada, body=b"abc")
+    post("/api/v1/experiments/new/suggestions", json_={"worker": "w", "wait": 0})
+    assert [(row.verb, row.about, row.outcome) for row in logged(service)] == [
+        ("create", "ada/new", "done"),
+        ("create_upload", upload, "done"),
+    ]
 
 
 def test_every_command_of_every_route_is_logged(ask: Asker, service: Service, people_: People) -> None:

@@ -76,7 +76,7 @@ def test_from_a_search_to_a_model_in_use(page: Page, site: Site, troubles: Troub
         page.get_by_label(f"Compare version {number}").check()
     page.get_by_role("button", name="Compare those chosen").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Compare models")
-    expect(page.locator("table")).to_contain_text("in the search")
+    expect(page.locator("table")).to_contain_text("of the trial, on validation")
     check_looks(page)
 
     page.goto("/models/owner~signs")

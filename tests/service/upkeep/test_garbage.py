@@ -219,8 +219,27 @@ def test_killed_in_between(service: Service, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.undo()
     assert not (service.home.folder / "experiments/e/trials/6/1/checkpoint").exists()
     assert list((service.home.folder / REMOVED).iterdir())
+    assert not service.store.home_events(["collected"], 10)
+    finish_removals(service.home, service.store)
     finish_removals(service.home, service.store)
     assert not list((service.home.folder / REMOVED).iterdir())
+    (event,) = service.store.home_events(["collected"], 10)
+    assert event.data["by"] == "me" and event.data["groups"][0]["count"] > 0
+
+
+def test_what_is_being_removed_is_left_to_whoever_does_it(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process that tidies up meanwhile takes nothing away, and puts nothing on record."""
+    searched(service)
+    discard = collecting._discard
+
+    def tidy(place: Path) -> None:
+        finish_removals(service.home, service.store)
+        assert place.exists() and not service.store.home_events(["collected"], 10)
+        discard(place)
+
+    monkeypatch.setattr(collecting, "_discard", tidy)
+    assert collect(service.store, service.home, "me")
+    assert len(service.store.home_events(["collected"], 10)) == 1
 
 
 def test_the_budget_takes_no_more_than_it_must(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:

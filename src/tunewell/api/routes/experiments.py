@@ -11,6 +11,7 @@ from tunewell.api.asked import AsCaller, AskedNames, Cursor, Key, Limit, Name, T
 from tunewell.api.bodies import CHANGES_BODY, SPEC_BODY, Spec
 from tunewell.api.document import CREATED, TAGGED
 from tunewell.api.lanes import takes_long
+from tunewell.api.looking import put_down
 from tunewell.api.problems import Refusal
 from tunewell.api.sizes import takes
 from tunewell.service.types import (
@@ -63,6 +64,7 @@ def create(
 ) -> Response | Submission:
     """Create the experiment that a spec describes, or continue the one that has its name."""
     if dry_run:
+        put_down(request, wanted=False)
         return Response(verbs.check(spec, line=line).model_dump_json(), media_type="application/json")
     submission = verbs.create(spec, new=new, key=key)
     response.status_code = 201 if submission.kind == "new" else 200

@@ -51,6 +51,7 @@ def publish(
     """Publish a model of an experiment as the next version under a name, which becomes the current one."""
     made = verbs.publish(name, model, trial=trial, note=note, visibility=visibility, key=key)
     located(request, response, f"/models/{in_address(made.model)}/versions/{made.number}")
+    request.state.about = f"{made.model}@{made.number}"
     return made
 
 
@@ -124,6 +125,13 @@ def change_model_version(
 ) -> ModelVersion:
     """Say something else of a version."""
     return verbs.change_model_version(name, number, note=note, key=key)
+
+
+@router.delete("/models/{name}/versions/{number}", status_code=204, summary="Delete a version of a model")
+@takes_long
+def delete_model_version(verbs: AsCaller, name: Name, number: Version, key: Key = None) -> None:
+    """Remove a version for good, unless it is the current one."""
+    verbs.delete_model_version(name, number, key=key)
 
 
 @router.post("/models/{name}/current", summary="Choose the current version of a model")

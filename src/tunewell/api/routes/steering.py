@@ -144,7 +144,10 @@ def predict(
     ],
     key: Key = None,
 ) -> Job:
-    """Have the retrained model, or else the best trial's, used on pictures; `predictions` names the job's file."""
+    """Have the retrained model, or else the best trial's, used on pictures.
+
+    `predictions` names the job's file; `predictions.csv` beside it has the same as a table.
+    """
     return accepted(request, response, verbs.predict(name, upload=upload, key=key))
 
 

@@ -14,6 +14,7 @@ from tunewell.api.asked import LARGEST, AsCaller, Key, UploadId
 from tunewell.api.bodies import PART_BODY, pieces_of
 from tunewell.api.document import CREATED
 from tunewell.api.lanes import lanes_of, takes_long, whose
+from tunewell.api.looking import only_looks
 from tunewell.api.sizes import takes
 from tunewell.service.types import NoFlag, Page, Upload
 from tunewell.spec.names import Purpose
@@ -56,6 +57,7 @@ def upload(verbs: AsCaller, id: UploadId) -> Upload:
 
 
 @router.put("/uploads/{id}/parts/{offset}", summary="Send a part", openapi_extra=PART_BODY)
+@only_looks  # the upload has a line as it begins, and as it is whole
 @takes(PART_BYTES)
 async def put_part(
     request: Request,

@@ -17,7 +17,7 @@ from pydantic import Field
 from tunewell.api.answers import whole
 from tunewell.api.asked import LARGEST, AsCaller, Key, Name, Number, verbs_of
 from tunewell.api.bodies import PART_BODY, pieces_of
-from tunewell.api.looking import only_looks
+from tunewell.api.looking import only_looks, put_down
 from tunewell.api.sizes import takes
 from tunewell.api.suggesting import suggestion_for
 from tunewell.service.types import (
@@ -74,7 +74,7 @@ OfAttempt = Annotated[Told, Depends(told)]
 
 
 @router.post("/experiments/{name}/suggestions", summary="Ask for a trial")
-@only_looks  # what is given is on record as an attempt that has begun
+@only_looks  # unless there is a trial: a worker asks again and again
 async def suggest(
     request: Request,
     verbs: AsCaller,
@@ -87,10 +87,15 @@ async def suggest(
     ] = WAIT,
 ) -> Suggestion:
     """Give a worker a trial of a search with `scheduler: workers`; the same one again until that has ended."""
-    return await suggestion_for(request, verbs, full_name(request.state.caller.name, name), worker, wait)
+    answer = await suggestion_for(request, verbs, full_name(request.state.caller.name, name), worker, wait)
+    if answer.trial is not None:
+        request.state.about = f"{name} {answer.trial.number}"
+        put_down(request, wanted=True)
+    return answer
 
 
 @router.post("/experiments/{name}/trials/{number}/reports", status_code=201, summary="Report")
+@only_looks  # it is on record, and sent with every epoch
 def add_reports(
     told: OfAttempt,
     reports: Annotated[

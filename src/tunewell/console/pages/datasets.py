@@ -81,6 +81,7 @@ def add_dataset(
     """
     key = f"of-upload-{upload}" if upload else None
     made = verbs.add_dataset(name, upload=upload, folder=folder, visibility=visibility, key=key)
+    request.state.about = made.name
     name = called_by(caller.name, made.name)
     said = f"{name} is added. {_checked(verbs, name, task, key)}"
     return done(request, said, f"/datasets/{in_address(made.name)}", leads=True)

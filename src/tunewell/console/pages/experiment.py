@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from shlex import quote
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
@@ -13,8 +12,9 @@ from tunewell.api.answers import PICTURE_POLICY, streamed
 from tunewell.api.asked import AsCaller, Name, TheCaller
 from tunewell.api.lanes import takes_long
 from tunewell.console.causes import in_words, remedy
-from tunewell.console.page import FILE, Page, packed, root, show
+from tunewell.console.page import FILE, Page, packed, server, show
 from tunewell.console.rights import may_change
+from tunewell.console.snippets import worker_command
 from tunewell.console.trial_table import TrialTable
 from tunewell.reports.charts import picture
 from tunewell.service.types import Chart, Experiment, Trial, TrialFilter
@@ -62,7 +62,7 @@ def experiment(request: Request, verbs: AsCaller, caller: TheCaller, name: Name)
         "one": one,
         "workers": workers,
         "worker_of": {worker.trial: worker.name for worker in workers},
-        "worker_command": _worker_command(request, one),
+        "worker_command": worker_command(server(request), one.name, one.spec, one.space),
         "overview": overview,
         "result": overview.result,
         "best": best,
@@ -80,15 +80,6 @@ def experiment(request: Request, verbs: AsCaller, caller: TheCaller, name: Name)
         "remedy": remedy,
     }
     return show(request, Page("experiment.html.j2", title, PARTS, context, follows=(one.name,)))
-
-
-def _worker_command(request: Request, one: Experiment) -> str:
-    """Return what starts a worker of an experiment; it takes a token, which `tunewell login` keeps."""
-    address = f"{request.url.scheme}://{request.url.netloc}{root(request)}"
-    command = f"tunewell worker {address} {one.name}"
-    if one.spec["command"]:
-        return command
-    return f"{command} -- python train.py {' '.join(quote(f'{{{name}}}') for name in one.space)}"
 
 
 def _charts(verbs: Verbs, name: str, table: TrialTable, over: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from tunewell.console.page import Page, rendered, root, show
 from tunewell.console.pages.actions import done
 from tunewell.console.results.predictions import Prediction, prediction_of
 from tunewell.console.rights import may_change
-from tunewell.display.model_differences import changes, classes_of, data_of
+from tunewell.display.model_differences import changes, classes_of, data_of, headline
 from tunewell.service.types import Caller, ModelVersion, Picture, Predictions
 from tunewell.service.verbs import Verbs
 from tunewell.spec.errors import UserError
@@ -63,6 +63,7 @@ def _page(
     earlier = dict(zip(shown, found.items[1:], strict=False))
     context = {
         "one": one,
+        "figure": headline(one.current),
         "versions": versions,
         "changed": {
             number: changes(earlier[number], version) for number, version in shown.items() if number in earlier
@@ -133,6 +134,15 @@ def use_model_version(request: Request, verbs: AsCaller, name: Name, number: Ver
     return done(request, f"Version {number} is the current one.", place, undo)
 
 
+@router.post("/models/{name}/versions/{number}/delete")
+@takes_long
+def delete_model_version(request: Request, verbs: AsCaller, name: Name, number: Version) -> Response:
+    """Remove a version for good."""
+    one = verbs.model(name)
+    verbs.delete_model_version(name, number)
+    return done(request, f"Version {number} is gone.", f"/models/{in_address(one.name)}")
+
+
 @router.post("/models/{name}/versions/{number}/note")
 def note_model_version(
     request: Request, verbs: AsCaller, name: Name, number: Version, note: Annotated[str, Form(max_length=20_000)] = ""
@@ -183,5 +193,6 @@ def publish(
     seers: Visibility | None = "team" if visibility == "team" else "private" if visibility else None
     number = int(trial) if trial else None
     made = verbs.publish(name, model.strip() or None, trial=number, note=note.strip(), visibility=seers)
+    request.state.about = f"{made.model}@{made.number}"
     said = f"{made.model} has a version {made.number}, which is the current one."
     return done(request, said, f"/models/{in_address(made.model)}", leads=True)

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 from tunewell.api.asked import AsCaller, TheCaller
 from tunewell.api.asked import Text as AskedText
 from tunewell.console.page import Page, show
-from tunewell.display.model_differences import compare
+from tunewell.display.model_differences import compare, headline
 from tunewell.service.types import ModelVersion
 from tunewell.service.verbs import Verbs
 from tunewell.spec.errors import ArgumentError
@@ -42,6 +42,8 @@ def models(
 
     context = {
         "found": found,
+        "headline": headline,
+        "in_bin": not found.items and not bin and bool(verbs.models(deleted=True, limit=1).items),
         "chosen": chosen,
         "link": link,
         "is_first": cursor is None,

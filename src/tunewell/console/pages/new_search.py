@@ -21,8 +21,8 @@ from tunewell.console.form_words import LABELS, option_label
 from tunewell.console.forms import COMMAND, ROW, SEARCH
 from tunewell.console.kept import KEPT, Kept
 from tunewell.console.new_search import Look, look
-from tunewell.console.page import Page, root, show
-from tunewell.console.snippets import snippets
+from tunewell.console.page import Page, root, server, show
+from tunewell.console.snippets import snippets, worker_command
 from tunewell.service.types import Caller, CodeFile, ExperimentSummary, Submission
 from tunewell.service.verbs import Fresh, Verbs
 from tunewell.spec.errors import SpecError, UserError, count
@@ -144,13 +144,15 @@ def create(request: Request, verbs: AsCaller, caller: TheCaller, sent: Annotated
     status = 200
     try:
         if sent.act == "upload":
-            sent.fields["code"] = _code_of(verbs, sent.archive)
+            sent.fields["code"] = request.state.about = _code_of(verbs, sent.archive)
             found = look(verbs, caller.name, sent.fields, strict=False)
         else:
             found = look(verbs, caller.name, sent.fields, strict=True, is_new=False)
             if found.checked is not None:
                 new: Fresh = "never" if sent.fields.get("name", "").strip() else "always"
-                return _started(request, verbs.create(found.spec, new=new, key=sent.key or None))
+                made = verbs.create(found.spec, new=new, key=sent.key or None)
+                request.state.about = made.name
+                return _started(request, made)
             status = 422
     except UserError as error:
         found, status = look(verbs, caller.name, sent.fields, strict=True, also=error.parts), of_error(error).status
@@ -224,7 +226,14 @@ def _answer(
         "files": files,
         "commands": _commands(files),
         "gpus": [gpu for node in verbs.resources().nodes for gpu in node.gpus],
-        "snippets": snippets(found.spec, f"{request.url.scheme}://{request.url.netloc}{root(request)}"),
+        "snippets": snippets(found.spec, server(request)),
+        "by_workers": forms.by_workers(fields),
+        "worker_command": worker_command(
+            server(request),
+            full_name(caller.name, str(found.spec["name"])),
+            found.spec,
+            [name for _, name, _ in _rows(fields) if name],
+        ),
         "key": key or secrets.token_hex(16),
         "environment": environment,
         "placeholders": PLACEHOLDERS,

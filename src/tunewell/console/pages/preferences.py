@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Form, Request, Response
 from starlette.responses import RedirectResponse
 
+from tunewell.api.looking import only_looks
 from tunewell.console.page import root
 
 router = APIRouter()
@@ -15,6 +16,7 @@ _YEAR_SECONDS = 365 * 86400
 
 
 @router.post("/theme")
+@only_looks  # it is a matter of this browser
 def choose_theme(request: Request, theme: Annotated[Literal["light", "dark"], Form()]) -> Response:
     """Remember which colours are chosen."""
     answer = RedirectResponse(f"{root(request)}/", 303)

@@ -17,21 +17,12 @@ from tunewell.console.rights import may_change
 from tunewell.service.types import Caller, Gpu, Node, Used, UserUsage
 from tunewell.spec.errors import count
 from tunewell.spec.format import number
-from tunewell.spec.quota import amount
+from tunewell.spec.quota import WORDS, amount, used_amount
 
 router = APIRouter()
 
 #: Attempts that are listed of a machine, lines of the queue on a page, and users on a page.
 RUNNING, WAITING, USERS = 100, 50, 50
-#: What a quota limits → what people call it, in the order of the table.
-LIMITS = {
-    "cpu_hours": "core hours",
-    "gpu_hours": "GPU hours",
-    "disk_bytes": "disk now",
-    "running": "running now",
-    "cpus": "cores now",
-    "gpus": "GPUs now",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +89,10 @@ def resources(
         "pages": max(1, -(-len(queue.entries) // WAITING)),
         "commands": {one.owner for one in queue.entries if may_change(caller, one.owner)},
         "usage": used,
-        "limits": [name for name in LIMITS if any(name in one.used for one in used.items)],
-        "titles": LIMITS,
-        "of_limit": of_limit,
+        "limits": [name for name in WORDS if any(name in one.used for one in used.items)],
+        "titles": WORDS,
+        "of_use": used_amount,
+        "of_limit": amount,
         "is_over": _is_over,
         "months": _months(used.items),
         "is_this_month": any("running" in one.used for one in used.items),
@@ -149,11 +141,6 @@ def _told(one: Used) -> str:
 
 def _rounded(cores: float) -> float:
     return float(number(cores))
-
-
-def of_limit(name: str, value: float) -> str:
-    """Return how much of something was used; hours have their unit in the title."""
-    return number(value, 3) if name.endswith("_hours") else amount(name, value)
 
 
 def _is_over(one: UserUsage, name: str) -> bool:

@@ -29,6 +29,7 @@ from tunewell.service.types import Artifact, Caller, Experiment, JobKind, Search
 from tunewell.service.verbs import Verbs
 from tunewell.spec.errors import NotFoundError
 from tunewell.spec.names import in_address, own_name
+from tunewell.spec.rules import WORKERS
 from tunewell.spec.states import JobState
 
 router = APIRouter()
@@ -107,6 +108,7 @@ def _harvest(
         "handed_over": _handed_over(verbs, work["export"]),
         "is_task": bool(one.spec.get("task")),
         "is_function": bool(one.spec.get("function")),
+        "by_workers": one.spec.get("scheduler") == WORKERS,
         "command": shlex.join(result.command),
         "left": () if one.spec.get("task") else verbs.artifacts(name, result.best.number),
     }

@@ -34,6 +34,7 @@ def start_sample(request: Request, verbs: AsCaller) -> Response:
         "parameters": {"epochs": 5},
     }
     made = verbs.create(spec, new="if-ended")
+    request.state.about = made.name
     # After the search, so that its first trials need not wait for it.
     _check(verbs)
     place = f"/experiments/{in_address(verbs.experiment(made.name).name)}"

@@ -23,6 +23,7 @@ from tunewell.spec.errors import NotFoundError
 from tunewell.spec.format import number as in_figures
 from tunewell.spec.format import scalar
 from tunewell.spec.names import in_address, own_name
+from tunewell.spec.rules import WORKERS
 
 router = APIRouter()
 
@@ -53,6 +54,8 @@ def trial(
     drawn = metric or one.objective.metric
     here = f"/experiments/{in_address(one.name)}/trials/{number}"
     chosen = _chosen(this, attempt)
+    files, log = _files(request, verbs, name, number, chosen, here), _log(request, verbs, name, number, chosen, here)
+    by_workers = one.spec.get("scheduler") == WORKERS
     context = {
         "one": one,
         "this": this,
@@ -69,8 +72,11 @@ def trial(
         ),
         "events": [(event, told(event)) for event in verbs.events(name, trial=number)],
         "chosen": chosen,
-        "files": _files(request, verbs, name, number, chosen, here),
-        "log": _log(request, verbs, name, number, chosen, here),
+        "files": files,
+        "log": log,
+        "by_workers": by_workers,
+        # Workers need send neither.
+        "has_log": not by_workers or (log is not None and log.read(0, 0).size_bytes > 0),
         "link": partial(_link, {"attempt": str(attempt or ""), "metric": metric}),
         "sentence": sentence,
         "remedy": remedy,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tunewell.controller.job_kinds import Conclusion, Context, Part
-from tunewell.service.folders import check_file, check_replaceable, replace_folder
+from tunewell.service.folders import check_predictions_file, check_replaceable, replace_folder
 from tunewell.service.job_kinds.parts import arguments_of, heavy, result_of, task_part
 from tunewell.service.on_record import chosen, find_model, is_folder, retrained_model
 from tunewell.service.results import search_result
@@ -29,10 +29,7 @@ class Predict:
         asked = context.job.arguments
         output = asked.get("output")
         if output is not None:
-            if Path(output).suffix.lower() not in (".csv", ".json"):
-                problem = f"'{Path(output).name}' is neither CSV nor JSON"
-                raise ArgumentError("output", problem, "End its name in .csv or .json")
-            check_file(_in(asked, output))
+            check_predictions_file(_in(asked, output))
         missing = [path for path in asked["inputs"] if not _in(asked, path).exists()]
         if missing:
             raise NotFoundError("there is no such file or folder", field=missing[0])

@@ -222,6 +222,31 @@ def _delete(place: Place, name: str, forever: bool, asked: Asked) -> JsonObject:
     return answer
 
 
+def delete_version(place: Place, name: str, number: int, key: str | None) -> None:
+    """Remove a version that is not the current one; see `ModelVerbs.delete_model_version`."""
+    asked = Asked("delete_model_version", place.caller, key, {"name": name, "number": number})
+    settled(place.store, asked, lambda: _delete_version(place, name, number, asked))
+
+
+def _delete_version(place: Place, name: str, number: int, asked: Asked) -> JsonObject:
+    row = place.rights.commanded_model(name)
+    version = model_version(place.store, row, number)
+
+    def act(tx: Transaction) -> JsonObject:
+        if not tx.remove_model_version(row.id, number):
+            raise ConflictError(
+                f"version {number} of model '{row.name}' is the current one",
+                remedy="Make another version current first, or delete the whole model",
+                kind="current-version",
+                model=row.name,
+            )
+        return {}
+
+    answer = once(place.store, asked, act)
+    remove_unused(place, version.sha256)
+    return answer
+
+
 def remove(place: Place, row: ModelRow) -> None:
     """Remove a model with its versions, and files that no other version needs."""
     known = _contents(place, row)

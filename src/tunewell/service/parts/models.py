@@ -79,6 +79,10 @@ class ModelsPart(Part):
         """See `ModelVerbs.delete_model`."""
         published.delete(self._place, name, forever, key)
 
+    def delete_model_version(self, name: str, number: int, *, key: str | None = None) -> None:
+        """See `ModelVerbs.delete_model_version`."""
+        published.delete_version(self._place, name, number, key)
+
     def restore_model(self, name: str, *, key: str | None = None) -> types.Model:
         """See `ModelVerbs.restore_model`."""
         return published.restore(self._place, name, key)

@@ -33,9 +33,11 @@ class ModelVersion(Wire):
     #: Those that it was trained with.
     parameters: Mapping[str, Any]
     objective: Objective
-    #: The objective on the validation data, of the trial; None: it was not measured.
+    #: The objective on the validation data, of the trial; None: it was not measured. A model that was retrained has
+    #: learned from these data, so this is the figure of the trial whose parameters it has, not its own.
     value: float | None
-    #: By how much that is better than with the default parameters; None: these were not tried, or are these.
+    #: By how much that is better than with the default parameters; None: these were not tried, or are these. Of the
+    #: trial, too.
     gain: float | None
     #: Metrics of this very model on the validation data; empty where it was trained on them, too.
     validation: Mapping[str, float]
@@ -69,7 +71,7 @@ class Model(Wire):
     visibility: Visibility
     #: The version that is used where none is named.
     current: ModelVersion
-    #: Number of the last version.
+    #: Number of the version that was published last, even if that was deleted since.
     latest: int
     created_at: Moment
     #: When it was put into the bin.

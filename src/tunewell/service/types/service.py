@@ -141,6 +141,7 @@ class Used(Wire):
     gpus: int
     #: Which GPUs, as far as that is known.
     devices: tuple[str, ...] = ()
+    #: What is reserved for it; 0: nothing is.
     memory_bytes: int
 
 
@@ -152,7 +153,7 @@ class Node(Wire):
     cpus: int
     memory_bytes: int
     gpus: tuple[Gpu, ...]
-    #: … and what of it is free now.
+    #: … and what of it is free now; of memory, what is not reserved by `resources: {memory: …}` of what runs.
     free_cpus: float
     free_memory_bytes: int
     free_gpus: tuple[str, ...]

@@ -1,7 +1,8 @@
 """Removing garbage: each piece as a whole, and only what may go still at that moment.
 
 A piece is moved away first, while nobody can write to the database: so what would go on from it finds it whole or not
-at all. Whoever is killed in between leaves it among what is removed, and whoever comes next finishes that.
+at all. Whoever is killed in between leaves it among what is removed, with a note of what that is and who had it done;
+whoever comes next finishes that (`tunewell.home.removal`), and puts it on record.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 from tunewell.home.disk import size_of
 from tunewell.home.home import Home
 from tunewell.home.keeping import removing
-from tunewell.home.removal import GARBAGE, REMOVED, Removal
+from tunewell.home.removal import Removal, collecting, note_garbage
 from tunewell.schedulers.records import identity_of
 from tunewell.service.storage.unpacking import remove
 from tunewell.service.upkeep.garbage import KINDS, Kind, Piece, find_garbage
@@ -69,7 +71,7 @@ def collect(
     found = iter(find_garbage(store, home) if pieces is None else pieces)
     gone: list[Piece] = []
     freed = 0
-    try:
+    with collecting(store, home) as place:
         while not enough(freed) and (batch := list(islice(found, _BATCH))):
             with removing(home.folder) as may:
                 if not may:
@@ -79,16 +81,9 @@ def collect(
                         remedy="Try again later",
                         kind="home-busy",
                     )
-                removed = list(_remove(store, home, batch))
-            gone += removed
-            freed += sum(piece.size_bytes for piece in removed)
-    finally:
-        sums = sums_of(gone)
-        if sums:
-            with store.transaction() as tx:
-                groups = [{"kind": one.kind, "count": one.count, "size_bytes": one.size_bytes} for one in sums]
-                tx.add_home_event("collected", {"by": by, "groups": groups})
-    return sums
+                for piece in _remove(store, home, batch, place, partial(_note, place, by, gone)):
+                    freed += piece.size_bytes
+    return sums_of(gone)
 
 
 def keep_within(store: Store, home: Home, budget: int) -> int:
@@ -102,11 +97,20 @@ def keep_within(store: Store, home: Home, budget: int) -> int:
     return taken
 
 
-def _remove(store: Store, home: Home, batch: Sequence[Piece]) -> Iterator[Piece]:
-    """Remove pieces that may go still; yield them."""
-    place = home.folder / REMOVED / f"{GARBAGE}{uuid.uuid4().hex}"
-    place.mkdir(mode=0o700, parents=True)
-    moved = []
+def _note(place: Path, by: str, gone: list[Piece], more: Sequence[Piece]) -> None:
+    """Add to what was removed, and note it where whoever comes after a kill finds it."""
+    gone += more
+    groups = [{"kind": one.kind, "count": one.count, "size_bytes": one.size_bytes} for one in sums_of(gone)]
+    note_garbage(place, {"by": by, "groups": groups})
+
+
+def _remove(
+    store: Store, home: Home, batch: Sequence[Piece], run: Path, note: Callable[[Sequence[Piece]], None]
+) -> Iterator[Piece]:
+    """Remove pieces that may go still, by way of a folder of this run; note and yield them."""
+    place = run / uuid.uuid4().hex
+    place.mkdir(mode=0o700)
+    moved: list[Piece] = []
     with store.transaction() as tx:
         tx.begin()  # from here on, nobody else writes
         now = _as_they_are(store, batch)
@@ -115,10 +119,13 @@ def _remove(store: Store, home: Home, batch: Sequence[Piece]) -> Iterator[Piece]
                 with suppress(FileNotFoundError):
                     piece.folder.rename(place / str(number))
                     moved.append(piece)
+        if moved:
+            note(moved)
     _discard(place)
     yield from moved
     for piece in batch:
         if piece.experiment and _purge(store, home, piece.experiment):
+            note([piece])
             yield piece
 
 

@@ -16,8 +16,8 @@ class UpkeepQueries(Reader):
     """The part of the store that reads what is about the home as a whole."""
 
     def disk(self) -> DiskRow:
-        """Return what administrators have said about the disk of the home."""
-        rows = self._read(select(disk.c.budget_bytes, disk.c.reserve_bytes))
+        """Return what administrators have said about the disk of the home, and whether it is low."""
+        rows = self._read(select(disk.c.budget_bytes, disk.c.reserve_bytes, disk.c.low_at))
         return DiskRow(**rows[0]._mapping) if rows else DiskRow()
 
     def standings(self, name: str) -> list[StandingRow]:

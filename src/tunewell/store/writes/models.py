@@ -53,6 +53,14 @@ class ModelWrites(Writer):
         self._execute(delete(model_version).where(model_version.c.model_id == id))
         return self._execute(delete(model).where(model.c.id == id)).rowcount == 1
 
+    def remove_model_version(self, id: int, number: int) -> bool:
+        """Forget a version of a model; False: it is the current one, which stays."""
+        self.set_model(id, {})
+        current = select(model.c.current).where(model.c.id == id).scalar_subquery()
+        this = (model_version.c.model_id == id) & (model_version.c.number == number)
+        gone = delete(model_version).where(this & (model_version.c.number != current))
+        return self._execute(gone).rowcount == 1
+
     def has_model_content(self, sha256: str) -> bool:
         """Whether a version is of this content; nobody adds one before the transaction ends."""
         query = select(model_version.c.number).where(model_version.c.sha256 == sha256).limit(1)

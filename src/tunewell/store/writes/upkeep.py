@@ -20,6 +20,12 @@ class UpkeepWrites(Writer):
         if changes:
             self._execute(update(disk).values(**changes))
 
+    def set_disk_low(self, since: float | None) -> bool:
+        """Note since when the disk is low, None: that it is not; return whether that was not on record."""
+        self._execute(self._dialect.insert(disk).values(id=1).on_conflict_do_nothing())
+        is_new = disk.c.low_at.is_not(None) if since is None else disk.c.low_at.is_(None)
+        return self._execute(update(disk).where(is_new).values(low_at=since)).rowcount == 1
+
     def add_home_event(self, kind: HomeEventKind, data: JsonObject, now: float | None = None) -> None:
         """Put on record what has happened to the home as a whole."""
         self._execute(insert(event).values(kind=kind, time=or_present(now), data=data))

@@ -7,13 +7,14 @@
 
 Leaves `artifacts/predictions.json` (and `output`), an object a picture, in the order of the inputs. `file` is the
 picture as it was named; one that can't be read has an `error`; one with a `preview`, its path below `artifacts`, has a
-`size` (width and height of the picture itself, upright), too. Result: `{"predicted": …, "unreadable": …}`, numbers of
-pictures, all of them and those with an error.
+`size` (width and height of the picture itself, upright), too. `artifacts/predictions.csv` has the same as a table.
+Result: `{"predicted": …, "unreadable": …}`, numbers of pictures, all of them and those with an error.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import chdir
 from dataclasses import dataclass
@@ -83,13 +84,15 @@ def predict_pictures(
                     predictions.append({"file": str(path), **prediction, **shown})
                 report({"predicting": len(predictions) / len(paths)})
         write_json(artifacts / "predictions.json", predictions)
+        table = artifacts / "predictions.csv"
+        with table.open("w", encoding="utf-8", newline="") as file:
+            write_csv(predictions, file)
         if output is not None:
             output.parent.mkdir(parents=True, exist_ok=True)
-            with output.open("w", encoding="utf-8", newline="") as file:
-                if output.suffix.lower() == ".json":
-                    json.dump(predictions, file, indent=1, allow_nan=False)
-                else:
-                    write_csv(predictions, file)
+            if output.suffix.lower() == ".json":
+                output.write_text(json.dumps(predictions, indent=1, allow_nan=False), encoding="utf-8")
+            else:
+                shutil.copyfile(table, output)
         unreadable = sum(1 for prediction in predictions if prediction["error"])
         leave_result(folder, {"predicted": len(predictions), "unreadable": unreadable})
 

@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 from tunewell.api.asked import AsCaller, Cursor, Text, TheCaller
 from tunewell.api.routes import ROUTERS
 from tunewell.console.pages.settings.frame import section
+from tunewell.display.deeds import in_words
 from tunewell.service.paging import every
 from tunewell.service.verbs import MOST
 
@@ -46,8 +47,9 @@ def audit(
         "chosen": chosen,
         "people": [one.name for one in every(lambda cursor: verbs.users(cursor=cursor, limit=MOST))],
         "nobody": NOBODY,
-        "verbs": sorted(_changing() | ({verb} if verb else set())),
+        "verbs": sorted(_changing() | ({verb} if verb else set()), key=in_words),
         "is_first": cursor is None,
+        "in_words": in_words,
         "link": link,
     }
     return section(request, caller, "audit", "audit", context, parts=("settings-audit",))

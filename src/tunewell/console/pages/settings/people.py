@@ -12,12 +12,11 @@ from tunewell.api.asked import AsCaller, Cursor, TheCaller
 from tunewell.api.sizes import takes
 from tunewell.console.page import root
 from tunewell.console.pages.actions import FORM_BYTES, done, form_of
-from tunewell.console.pages.resources import of_limit
 from tunewell.console.pages.settings.frame import EMPTY, Form, for_script, new_key, section
 from tunewell.service.types import Caller, SignInLink, User
 from tunewell.service.verbs import Verbs
 from tunewell.spec.errors import ConflictError, UserError
-from tunewell.spec.quota import Quota
+from tunewell.spec.quota import Quota, amount
 
 router = APIRouter()
 
@@ -211,4 +210,4 @@ def _limit(name: str, limit: float) -> str:
 
 
 def _words() -> dict[str, Any]:
-    return {"quota": QUOTA, "limits": [_QUOTA + name for name in QUOTA], "of_limit": of_limit}
+    return {"quota": QUOTA, "limits": [_QUOTA + name for name in QUOTA], "of_limit": amount}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 
 from tunewell.api.asked import AsCaller, TheCaller
-from tunewell.console.pages.resources import LIMITS, of_limit
 from tunewell.console.pages.settings.frame import section
+from tunewell.spec.quota import WORDS, amount, used_amount
 
 router = APIRouter()
 
@@ -21,5 +21,5 @@ ROLES = {
 @router.get("/settings")
 def you(request: Request, verbs: AsCaller, caller: TheCaller) -> Response:
     """Return the section about the caller."""
-    context = {"me": verbs.me(), "role": ROLES[caller.role], "titles": LIMITS, "of_limit": of_limit}
+    context = {"me": verbs.me(), "role": ROLES[caller.role], "titles": WORDS, "of_use": used_amount, "of_limit": amount}
     return section(request, caller, "you", "", context, parts=("settings-you",))

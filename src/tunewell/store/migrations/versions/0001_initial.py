@@ -403,6 +403,7 @@ def _create_storage() -> None:
         sa.Column("id", sa.Integer, primary_key=True),
         sa.Column("budget_bytes", sa.BigInteger),
         sa.Column("reserve_bytes", sa.BigInteger),
+        sa.Column("low_at", sa.Double),
     )
 
 

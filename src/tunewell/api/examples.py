@@ -117,6 +117,9 @@ _TRIAL: dict[str, Any] = {
     "end": _LATER,
     "cost_seconds": 302.5,
     "peak_memory_bytes": 2147483648,
+    "epochs": 10,
+    "planned_epochs": 10,
+    "cut_by": None,
 }
 _MEASURED = {"step": 1, "metrics": {"accuracy": 0.81}}
 _ATTEMPT: dict[str, Any] = {
@@ -155,6 +158,7 @@ _RESULT: dict[str, Any] = {
     "trials": _COUNTS,
     "elapsed_seconds": 4541.25,
     "notes": [],
+    "advice": [],
     "test": {"7": 0.931},
     "finalists": [],
     "rank_agreement": None,
@@ -486,6 +490,12 @@ EXAMPLES: dict[str, Any] = {
     "Report": {**_MEASURED, "attempt": 1, "time": _MOMENT},
     "ReportFile": _REPORT_FILE,
     "Sample": _SAMPLE,
+    "Advice": {
+        "field": "max_duration",
+        "value": "2h",
+        "detail": "2 of 12 trials were cut off by the time limit of the search (max_duration 1h), among them the best "
+        "one at epoch 7 of 10: give max_duration 2h.",
+    },
     "SearchResult": _RESULT,
     "SignInLink": {"user": "ada", "secret": "twl_" + 43 * "x", "expires_at": _LATER},
     "Overview": {

@@ -43,6 +43,8 @@ class Program:
     environment: Mapping[str, str] = field(default_factory=dict)
     working_directory: Path = Path()
     metric_pattern: str | None = None
+    #: Epochs of a full training, each of which is reported as a step of that number; None: that is not known.
+    epochs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -218,5 +218,5 @@ class VisionTask(ABC, Generic[Pictures]):
 
     def program(self, spec: ExperimentSpec, folder: Path, attempt: PlannedAttempt) -> Program:
         """Return the entry that trains one configuration."""
-        del spec, attempt
-        return trial_program(self.package, self.preload, folder)
+        del spec
+        return trial_program(self.package, self.preload, folder, int(attempt.parameters["epochs"]))

@@ -19,9 +19,9 @@ from tests.service.storage.archives import zip_of
 from tunewell.console.form_words import LABELS
 from tunewell.console.forms import KINDS, RESERVED
 from tunewell.console.kept import KEPT, Kept
-from tunewell.console.new_search import roughly
 from tunewell.service.running import Given
 from tunewell.service.service import Service
+from tunewell.spec.format import roughly
 from tunewell.tasks import command as command_task
 from tunewell.tasks.image_classification.digits import write_digits
 

@@ -226,7 +226,18 @@ _OPTION = {
     "choices": [],
     "default": 8,
 }
-_ESTIMATE = {"seconds": 3025.0, "trial_seconds": 302.5, "experiment": "ada/signs"}
+_ESTIMATE = {
+    "seconds": 3025.0,
+    "trial_seconds": 302.5,
+    "room": 285,
+    "experiment": "ada/signs",
+    "trials": 12,
+    "epochs": None,
+    "steps": None,
+    "step_seconds": None,
+    "told": "A trial takes about 5 min (by 12 trials of ada/signs). All 10 trials take about 50 min, 1 at a time.",
+    "warnings": [],
+}
 
 _IMPORTANCE = {"parameter": "learning_rate", "share": 0.62, "low": 0.51, "high": 0.7}
 _COMPARED_DATA = {"name": "ada/signs", "sha256": _SHA256, "unit": "picture", "items": {"train": 1650, "val": 412}}
@@ -345,6 +356,7 @@ EXAMPLES: dict[str, Any] = {
         "at_once": 2,
         "concurrency": "At most 2 trials at once, as max_concurrency says.",
         "estimate": _ESTIMATE,
+        "not_estimated": "",
         "parameters": [_PARAMETER],
         "findings": ["1200 pictures of 10 classes"],
         "line": None,

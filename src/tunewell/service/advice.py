@@ -72,9 +72,9 @@ def _for_trial(limit: timedelta, cut: CutTrials) -> float:
 def _for_search(row: ExperimentRow, limit: timedelta, cut: CutTrials) -> float:
     """Return in how many seconds all trials would end, judged by how far they came in the time that there was."""
     ended = sum(number for state, number in row.counts.items() if state.final)
-    done = ended - cut.number + cut.trained
+    done = ended - cut.number + (cut.trained or cut.number / 2)
     elapsed = max(row.elapsed_seconds, limit.total_seconds())
-    return max(elapsed * wire.max_trials_of(row) / max(done, 0.1), 1.2 * elapsed)
+    return max(elapsed * wire.max_trials_of(row) / done, 1.2 * elapsed)
 
 
 def ample(seconds: float) -> timedelta:

@@ -94,6 +94,18 @@ class Look:
         return "" if estimate is None else roughly(estimate.seconds)
 
     @property
+    def limits(self) -> list[str]:
+        """Sentences on limits that are too short, which are called as the form does."""
+        estimate = self.checked.estimate if self.checked is not None else None
+        return [as_labelled(warning) for warning in (estimate.warnings if estimate is not None else ())]
+
+    @property
+    def told(self) -> str:
+        """What is known of how long it takes, in the words of the form; empty: nothing."""
+        estimate = self.checked.estimate if self.checked is not None else None
+        return "" if estimate is None else as_labelled(estimate.told)
+
+    @property
     def advice(self) -> str:
         """What is advised about the share of the data; empty: nothing."""
         told = (line.removeprefix(_ADVICE) for line in self.findings if line.startswith(_ADVICE))
@@ -257,6 +269,13 @@ def _options(verbs: Verbs, fields: Fields) -> dict[str, str]:
         if one.name == named
         for option in one.options
     }
+
+
+def as_labelled(text: str) -> str:
+    """Return a text in which limits on time are called as the form calls them."""
+    for field in ("max_trial_duration", "max_duration"):
+        text = text.replace(field, f"“{LABELS[field]}”")
+    return text
 
 
 def _called(owner: str, name: str) -> str:

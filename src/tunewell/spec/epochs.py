@@ -15,6 +15,17 @@ _WHY: Mapping[Cut, str] = {
 }
 
 
+#: The same in a word or two, for tables.
+CUT_WORDS: Mapping[Cut, str] = {
+    Cut.MAX_DURATION: "time limit",
+    Cut.MAX_TRIAL_DURATION: "time limit",
+    Cut.EARLY_STOPPING: "early stopping",
+    Cut.BY_HAND: "by hand",
+    Cut.TARGET: "target reached",
+    Cut.SEARCH_ENDED: "search ended",
+}
+
+
 def training_text(epochs: int | None, planned: int | None, cut_by: Cut | None) -> str:
     """Return how far a training came and why not further: `epoch 7 of 10, stopped by the time limit of the search`.
 

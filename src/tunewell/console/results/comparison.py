@@ -11,7 +11,7 @@ from tunewell.reports.evaluations import SPLIT_TITLES, measure_title
 from tunewell.reports.summary import differs
 from tunewell.service.types import Objective, SearchResult, TrialResult
 from tunewell.spec import format
-from tunewell.spec.epochs import share_text
+from tunewell.spec.epochs import CUT_WORDS, share_text
 from tunewell.spec.errors import count
 
 #: Metrics that are shares of the items that were judged rightly: each item counts as 0 or 1.
@@ -203,7 +203,7 @@ def _training(trials: Sequence[TrialResult]) -> Group:
     if not any(trial.training for trial in trials):
         return Group("Training", ())
     done = [share_text(trial.epochs, trial.planned_epochs) or format.NOTHING for trial in trials]
-    why = [trial.training.partition(", ")[2] for trial in trials]
+    why = [CUT_WORDS[trial.cut_by] if trial.training and trial.cut_by is not None else "" for trial in trials]
     return Group("Training", (Row("epochs", tuple(map(Cell, done, why))),))
 
 

@@ -125,7 +125,7 @@ def test_the_target_cuts_trials(bench: Bench) -> None:
 
 
 def test_early_stopping_is_no_fault(bench: Bench) -> None:
-    """A pruned trial, and one that was given a part of the training, are told in the same plain words."""
+    """A pruned trial, and one that was given a part of the training, are told in plain words, without advice."""
     bench.create(max_trials=2)
     tuner = bench.add(answers=[1, Suggestion(2, {"x": 2}, "list", fidelity=0.3)])
     tuner.judgement = lambda number, curve: "prune" if number == 1 and max(curve) >= 4 else "keep"
@@ -135,7 +135,7 @@ def test_early_stopping_is_no_fault(bench: Bench) -> None:
     bench.scheduler.end(2)
     bench.step(2)
     assert told(bench, 1) == ("pruned", Cut.EARLY_STOPPING, "4 of 10 epochs, by the early stopping")
-    assert told(bench, 2) == ("succeeded", Cut.EARLY_STOPPING, "3 of 10 epochs, by the early stopping")
+    assert told(bench, 2) == ("succeeded", Cut.FIDELITY, "3 of 10 epochs, all that the search gave it")
     assert not bench.store.cut_trials("e", TIME_LIMITS)
 
 

@@ -21,6 +21,7 @@ from tunewell.spec.states import Cut
         (7, 10, Cut.TARGET, "epoch 7 of 10, when the search reached its target"),
         (7, 10, Cut.SEARCH_ENDED, "epoch 7 of 10, when the search ended"),
         (3, 10, Cut.EARLY_STOPPING, "3 of 10 epochs, by the early stopping"),
+        (3, 10, Cut.FIDELITY, "3 of 10 epochs, all that the search gave it"),
         (3, 10, None, "epoch 3 of 10"),
     ],
 )

@@ -16,7 +16,7 @@ from tunewell.spec.epochs import share_text
 from tunewell.spec.errors import count
 from tunewell.spec.format import duration, number, scalar, shortened
 from tunewell.spec.rules import WORKERS
-from tunewell.spec.states import Cut, TrialState
+from tunewell.spec.states import CUTS_BY_DESIGN, Cut, TrialState
 
 #: Kind of model, and the report → what it is called.
 _PLACES = {"best": "Best model", "retrained": "Trained on all data", "report": "Report"}
@@ -33,7 +33,7 @@ def print_summary(service: Verbs, result: SearchResult, console: Console) -> Non
     if result.top:
         console.print(_best_table(experiment, result, console.width))
         for trial in result.top:
-            if trial.training and trial.cut_by is not Cut.EARLY_STOPPING:
+            if trial.training and trial.cut_by not in CUTS_BY_DESIGN:
                 console.print(Text(f"Trial {trial.number}: {trial.training}.", style="yellow"), soft_wrap=True)
     if tested := test_text(result):
         console.print(Text(tested), soft_wrap=True)

@@ -110,7 +110,7 @@ def _cut_by_itself(trial: RunningTrial, by_target: bool) -> Cut | None:
         return None
     if by_target:
         return Cut.TARGET
-    return Cut.EARLY_STOPPING if trial.suggestion.fidelity < 1 else None
+    return Cut.FIDELITY if trial.suggestion.fidelity < 1 else None
 
 
 def _no_metric(metric: str, seen: set[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tunewell.spec.states import Cut
+from tunewell.spec.states import CUTS_BY_DESIGN, Cut
 
 _WHY: Mapping[Cut, str] = {
     Cut.MAX_DURATION: "stopped by the time limit of the search",
@@ -20,6 +20,7 @@ CUT_WORDS: Mapping[Cut, str] = {
     Cut.MAX_DURATION: "time limit",
     Cut.MAX_TRIAL_DURATION: "time limit",
     Cut.EARLY_STOPPING: "early stopping",
+    Cut.FIDELITY: "all it was given",
     Cut.BY_HAND: "by hand",
     Cut.TARGET: "target reached",
     Cut.SEARCH_ENDED: "search ended",
@@ -33,8 +34,9 @@ def training_text(epochs: int | None, planned: int | None, cut_by: Cut | None) -
     """
     if epochs is None or planned is None or epochs >= planned:
         return ""
-    if cut_by is Cut.EARLY_STOPPING:
-        return f"{epochs} of {planned} epochs, by the early stopping"
+    if cut_by in CUTS_BY_DESIGN:
+        why = "by the early stopping" if cut_by is Cut.EARLY_STOPPING else "all that the search gave it"
+        return f"{epochs} of {planned} epochs, {why}"
     done = f"epoch {epochs} of {planned}" if epochs else f"none of {planned} epochs done"
     return f"{done}, {_WHY[cut_by]}" if cut_by is not None else done
 

@@ -95,8 +95,8 @@ class Trial(Wire):
     epochs: int | None = None
     #: Epochs of a full training; None: its task does not tell.
     planned_epochs: int | None = None
-    #: What ended it before the end of a full training, `early_stopping` by design; None: nothing did, or it failed
-    #: for another reason.
+    #: What ended it before the end of a full training, `early_stopping` and `fidelity` by design; None: nothing did,
+    #: or it failed for another reason.
     cut_by: Cut | None = None
 
     @property

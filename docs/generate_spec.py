@@ -25,6 +25,7 @@ from tunewell.spec.states import (
     LOST_CAUSES,
     PROGRAM_CAUSES,
     Cause,
+    Cut,
     ExperimentState,
     JobState,
     TrialState,
@@ -226,6 +227,16 @@ CAUSES = {
     Cause.DATA_ERROR: "the data could not be read",
 }
 
+CUTS = {
+    Cut.MAX_DURATION: "`max_duration` of the search had passed",
+    Cut.MAX_TRIAL_DURATION: "its `max_trial_duration` had passed; it failed, with the cause `timeout`",
+    Cut.EARLY_STOPPING: "it was pruned, as not worth going on",
+    Cut.FIDELITY: "it was given a part of the training, and has done that",
+    Cut.BY_HAND: "it, or the search, was stopped by hand",
+    Cut.TARGET: "it, or another trial, reached `objective.target`",
+    Cut.SEARCH_ENDED: "the search ended for another reason",
+}
+
 EXIT_CODES = {
     "0": "the search ended with a result (any other command: done)",
     "1": "the search ended without a result",
@@ -340,6 +351,14 @@ def states_section() -> str:
                 ((f"`{cause}`", CAUSES[cause], consequence(cause)) for cause in Cause),
             ),
             "`tunewell retry EXPERIMENT --cause CAUSE` runs failed trials again.\n",
+            "## Trainings that were cut off\n",
+            textwrap.fill(
+                "A trial of a built-in task has the `epochs` that it has done and the `planned_epochs` of a full "
+                "training; `cut_by` says, as far as that is known, what ended it before.",
+                _WIDTH,
+            )
+            + "\n",
+            table(("`cut_by`", "meaning"), ((f"`{cut}`", CUTS[cut]) for cut in Cut)),
             "## Exit codes\n",
             table(("code", "meaning"), EXIT_CODES.items()),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -143,8 +144,27 @@ def test_data_mistakes_are_told_before_anything_starts(run: Run, digits: Path, t
 def test_check_says_what_is_wrong_with_pictures(run: Run, digits: Path, tmp_path: Path) -> None:
     """With the page about the data comes a word on broken and copied pictures, and none where there are none."""
     (tmp_path / "digits.yaml").write_text(json.dumps({"task": "image-classification", "data": str(digits)}))
-    assert "About the data: page.html\n" in run("check", "digits.yaml", "--pictures", "page.html").out
+    assert "About the data: page.html\n" in run("check", "digits.yaml", "--no-estimate", "--pictures", "page.html").out
     shutil.copy(next((digits / "train" / "0").iterdir()), digits / "val" / "0" / "copy.png")
     (digits / "train" / "0" / "broken.png").write_text("no picture")
     told = "page.html (pictures that can't be read: 1; pictures in train and in another split: 1)\n"
-    assert told in run("check", "digits.yaml", "--pictures", "page.html").out
+    assert told in run("check", "digits.yaml", "--no-estimate", "--pictures", "page.html").out
+
+
+def test_check_says_how_long_a_trial_takes(run: Run, digits: Path, tmp_path: Path) -> None:
+    """A few steps are measured, and limits that are too short for a trial are told, with what to give."""
+    spec = {
+        "task": "image-classification",
+        "data": str(digits),
+        "network": "small-cnn",
+        "parameters": {"epochs": 100_000},
+        "max_trials": 9,
+        "max_trial_duration": "2s",
+        "max_duration": "3s",
+    }
+    (tmp_path / "digits.yaml").write_text(json.dumps(spec))
+    told = run("check", "digits.yaml")
+    assert told.code == 0, told.err
+    assert re.search(r"A trial in full takes about \S+ \S+ here \(100000 epochs of \d+ steps?, \S+ s a step,", told.out)
+    assert re.search(r"Trials would be cut off in epoch \d+ of 100000 by max_trial_duration 2s: give \S+\.", told.out)
+    assert "max_duration 3s has room for no trial: give " in told.out

@@ -19,9 +19,12 @@ from tests.service.storage.archives import zip_of
 from tunewell.console.form_words import LABELS
 from tunewell.console.forms import KINDS, RESERVED
 from tunewell.console.kept import KEPT, Kept
-from tunewell.console.new_search import roughly
+from tunewell.service import estimating
+from tunewell.service.measuring import Measured
 from tunewell.service.running import Given
 from tunewell.service.service import Service
+from tunewell.spec.errors import UserError
+from tunewell.spec.format import roughly
 from tunewell.tasks import command as command_task
 from tunewell.tasks.image_classification.digits import write_digits
 
@@ -181,6 +184,29 @@ def test_pictures_in_a_minute(pictures: Service, administrator: TestClient) -> N
     assert created(administrator, PICTURES) == "/experiments/owner~digits-small-cnn"
     spec = pictures.experiment("digits-small-cnn").spec
     assert (spec["task"], spec["data"], spec["parameters"]) == ("image-classification", "dataset:digits", {})
+
+
+def test_the_time_of_a_trial_is_measured_when_asked(
+    pictures: Service, administrator: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A button has it measured; limits that are too short are told as the form calls them, and why, if it can't be."""
+    monkeypatch.setattr(estimating, "measure", lambda *_: Measured(10, 20, 1.0, 4.0))
+    fields = {**PICTURES, "max_trials": "40", "max_duration": "10m", "max_trial_duration": "1m"}
+    before = looked(administrator, fields)
+    assert 'value="estimate">Estimate time</button>' in before and "A trial in full takes" not in before
+    told = unescape(looked(administrator, fields, "estimate"))
+    assert "A trial in full takes about 4 min here (10 epochs of 20 steps, 1 s a step, measured)." in told
+    assert "Trials would be cut off in epoch 3 of 10 by “Longest time of a trial” 1m: give 6m." in told
+    assert "Estimate time" not in told
+
+    def fail(*_: object) -> Measured:
+        raise UserError("a few steps took longer than 40 s")
+
+    monkeypatch.setattr(estimating, "measure", fail)
+    told = unescape(looked(administrator, fields, "estimate"))
+    assert "Ready to start" in told
+    assert "How long a trial takes can't be measured: a few steps took longer than 40 s." in told
+    assert "Estimate time" not in looked(administrator, PROGRAM)
 
 
 def test_the_address_fills_the_form_in(pictures: Service, administrator: TestClient) -> None:

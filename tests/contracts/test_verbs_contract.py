@@ -723,10 +723,13 @@ def test_an_earlier_search_tells_how_long_a_new_one_takes(bench: Bench, ran: Ver
     """It must have trained the same; who may not see it is told nothing."""
     checked = ran.check({**SPEC, "name": "new", "max_trials": 30, "max_concurrency": 1})
     assert checked.estimate is not None and checked.estimate.experiment == "e"
+    assert checked.estimate.trials > 0 and f"of {checked.estimate.experiment}" in checked.estimate.told
     assert checked.estimate.seconds == pytest.approx(30 * checked.estimate.trial_seconds)
     assert checked.estimate.trial_seconds > 0
     other = {**SPEC, "name": "new", "command": ["sh", "-c", "echo accuracy=1 {x}"]}
     assert ran.check(other).estimate is None
+    unknown = ran.check(other, measure=True)
+    assert unknown.estimate is None and "only its program knows" in unknown.not_estimated
     ran.update("e", {"visibility": "private"})
     there = bench.as_caller(Caller(name="ada", role="user", run_code=True))
     assert there.check({**SPEC, "name": "new"}).estimate is None

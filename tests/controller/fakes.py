@@ -122,6 +122,8 @@ class FakeTask:
 
     #: Whether trials go on from checkpoints.
     checkpoints = True
+    #: Epochs of a full training.
+    epochs: int | None = None
 
     def resumable(self, spec: ExperimentSpec) -> bool:
         """Do as the test says."""
@@ -133,7 +135,7 @@ class FakeTask:
 
     def program(self, spec: ExperimentSpec, folder: Path, attempt: PlannedAttempt) -> Program:
         """Return any program."""
-        return Program(command=("true",))
+        return Program(command=("true",), epochs=self.epochs)
 
 
 class ListTuner(Tuner):

@@ -117,6 +117,9 @@ _TRIAL: dict[str, Any] = {
     "end": _LATER,
     "cost_seconds": 302.5,
     "peak_memory_bytes": 2147483648,
+    "epochs": 10,
+    "planned_epochs": 10,
+    "cut_by": None,
 }
 _MEASURED = {"step": 1, "metrics": {"accuracy": 0.81}}
 _ATTEMPT: dict[str, Any] = {
@@ -155,6 +158,7 @@ _RESULT: dict[str, Any] = {
     "trials": _COUNTS,
     "elapsed_seconds": 4541.25,
     "notes": [],
+    "advice": [],
     "test": {"7": 0.931},
     "finalists": [],
     "rank_agreement": None,
@@ -222,7 +226,18 @@ _OPTION = {
     "choices": [],
     "default": 8,
 }
-_ESTIMATE = {"seconds": 3025.0, "trial_seconds": 302.5, "experiment": "ada/signs"}
+_ESTIMATE = {
+    "seconds": 3025.0,
+    "trial_seconds": 302.5,
+    "room": 285,
+    "experiment": "ada/signs",
+    "trials": 12,
+    "epochs": None,
+    "steps": None,
+    "step_seconds": None,
+    "told": "A trial takes about 5 min (by 12 trials of ada/signs). All 10 trials take about 50 min, 1 at a time.",
+    "warnings": [],
+}
 
 _IMPORTANCE = {"parameter": "learning_rate", "share": 0.62, "low": 0.51, "high": 0.7}
 _COMPARED_DATA = {"name": "ada/signs", "sha256": _SHA256, "unit": "picture", "items": {"train": 1650, "val": 412}}
@@ -341,6 +356,7 @@ EXAMPLES: dict[str, Any] = {
         "at_once": 2,
         "concurrency": "At most 2 trials at once, as max_concurrency says.",
         "estimate": _ESTIMATE,
+        "not_estimated": "",
         "parameters": [_PARAMETER],
         "findings": ["1200 pictures of 10 classes"],
         "line": None,
@@ -486,6 +502,12 @@ EXAMPLES: dict[str, Any] = {
     "Report": {**_MEASURED, "attempt": 1, "time": _MOMENT},
     "ReportFile": _REPORT_FILE,
     "Sample": _SAMPLE,
+    "Advice": {
+        "field": "max_duration",
+        "value": "2h",
+        "detail": "2 of 12 trials were cut off by the time limit of the search (max_duration 1h), among them the best "
+        "one at epoch 7 of 10: give max_duration 2h.",
+    },
     "SearchResult": _RESULT,
     "SignInLink": {"user": "ada", "secret": "twl_" + 43 * "x", "expires_at": _LATER},
     "Overview": {

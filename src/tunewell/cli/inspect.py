@@ -36,6 +36,7 @@ from tunewell.service.paging import every
 from tunewell.service.types import ExperimentSummary, Network, Range, Report, Task, Trial, TrialFilter
 from tunewell.service.verbs import Verbs
 from tunewell.service.views import save_report
+from tunewell.spec.epochs import share_text
 from tunewell.spec.errors import DataError, NotFoundError, count
 from tunewell.spec.format import duration, moment, number, scalar
 from tunewell.spec.names import ExperimentOrder
@@ -183,6 +184,8 @@ def _trial_table(metric: str, rows: list[Trial], names: list[str], *, narrow: bo
     for row in rows:
         sign, style = SIGNS[row.state]
         state = f"{sign} {row.cause}" if row.state is TrialState.FAILED else f"{sign} {row.state}"
+        if row.training:
+            state += f" {row.epochs}/{row.planned_epochs}"
         if row.attempts > 1 and not narrow:
             state += f" (attempt {row.attempts})"
         table.add_row(
@@ -215,7 +218,7 @@ def _show_trial(service: Verbs, experiment: str, number_: int, json_: bool) -> N
         ),
         ("why proposed", row.reason),
         ("lineage", " → ".join(map(str, row.lineage)) if len(row.lineage) > 1 else ""),
-        ("trained", f"{row.fidelity:.3g} of the full training" if row.fidelity < 1 else ""),
+        ("trained", _trained(row)),
         ("started", moment(row.start.timestamp()) if row.start else ""),
         ("time", duration(row.cost_seconds) if row.end else ""),
         ("attempts", row.attempts),
@@ -239,6 +242,13 @@ def _show_trial(service: Verbs, experiment: str, number_: int, json_: bool) -> N
         address = getattr(service, "server", "")
         place = f"tunewell logs {experiment} {row.number} --server {address}" if address else row.log
         console.print(f"  log           {place}")
+
+
+def _trained(trial: Trial) -> str:
+    """Return how much of its training a trial has had, and why no more; empty where nothing is to be said of it."""
+    done = share_text(trial.epochs, trial.planned_epochs)
+    usual = f"{trial.fidelity:.3g} of the full training" if trial.fidelity < 1 else ""
+    return trial.training or (f"{done} epochs" if done else usual)
 
 
 def _last_reports(service: Verbs, experiment: str, number_: int) -> tuple[Report, ...]:

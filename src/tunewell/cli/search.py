@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -230,6 +231,9 @@ def check(
     pictures: Annotated[
         Path | None, typer.Option("--pictures", help="Open every picture, and write a page about the data (HTML).")
     ] = None,
+    no_estimate: Annotated[
+        bool, typer.Option("--no-estimate", help="Measure no steps of a trial to tell how long it takes.")
+    ] = False,
     home: HomeOption = HOME,
     database: DatabaseOption = None,
     server: ServerOption = None,
@@ -237,13 +241,13 @@ def check(
 ) -> int:
     """Check a spec, its data and program; start nothing."""
     raw = read_spec_file(spec_file)
-    if server is not None:
-        checked = _checked_there(server, raw, spec_file, line, pictures)
-    elif pictures is not None:
-        with terminal(stderr=True).status("Opening every picture …"):
-            checked = _checked(raw, line, pictures, home, database)
-    else:
-        checked = _checked(raw, line, None, home, database)
+    doing = "Opening every picture …" if pictures is not None else "Checking, and measuring a few steps of a trial …"
+    measures = not no_estimate and raw.get("task") is not None
+    with terminal(stderr=True).status(doing) if measures or pictures is not None else nullcontext():
+        if server is not None:
+            checked = _checked_there(server, raw, spec_file, line, pictures, measures)
+        else:
+            checked = _checked(raw, line, pictures, home, database, measures)
     if json_:
         print_json(
             {
@@ -252,6 +256,8 @@ def check(
                 "max_trials": checked.max_trials,
                 "parameters": {parameter.name: parameter.domain for parameter in checked.parameters},
                 "findings": checked.findings,
+                "estimate": checked.estimate.to_json() if checked.estimate else None,
+                "not_estimated": checked.not_estimated,
                 "line": checked.line.model_dump(mode="json", exclude={"told"}) if checked.line else None,
             }
         )
@@ -264,6 +270,7 @@ def check(
     console.print(f"Algorithm: {checked.algorithm}{reason}{options}; {count(checked.max_trials, 'trial')}.")
     console.print(f"Objective: {checked.objective.goal} {checked.objective.metric}.")
     console.print(_parameter_table(checked))
+    _print_estimate(checked, console)
     if checked.line is not None:
         console.print(checked.line.told)
     if checked.data is not None:
@@ -272,18 +279,31 @@ def check(
     return 0
 
 
-def _checked(raw: Mapping[str, Any], line: str | None, page: Path | None, home: Path, database: str | None) -> Checked:
-    """Check a spec, in a home that is there already only if it takes something from there, such as its space."""
+def _print_estimate(checked: Checked, console: Console) -> None:
+    """Print how long it takes, and which limits are too short for that."""
+    if checked.not_estimated:
+        console.print(checked.not_estimated, style="dim")
+    if checked.estimate is None:
+        return
+    console.print(checked.estimate.told)
+    for warning in checked.estimate.warnings:
+        console.print(Text("Advice: ", style="bold yellow").append(warning, style="default not bold"))
+
+
+def _checked(
+    raw: Mapping[str, Any], line: str | None, page: Path | None, home: Path, database: str | None, measures: bool
+) -> Checked:
+    """Check a spec, in a home only if it takes something from there, such as its space."""
     if not lacks_space(raw) and not names_stored(raw):
-        return check_spec(raw, line, page)
+        return check_spec(raw, line, page, measures=measures)
     service = existing(home, database, None)
     assert isinstance(service, Service)
     with service:
-        return service.check(raw, line=line, page=page)
+        return service.check(raw, line=line, page=page, measure=measures)
 
 
 def _checked_there(
-    server: str, raw: Mapping[str, Any], spec_file: Path, line: str | None, page: Path | None
+    server: str, raw: Mapping[str, Any], spec_file: Path, line: str | None, page: Path | None, measures: bool
 ) -> Checked:
     """Check a spec on a server; what it needs is sent, as for a search."""
     from tunewell.client.client import Client
@@ -292,7 +312,7 @@ def _checked_there(
     if page is not None:
         raise ArgumentError("pictures", "a server writes no pages here", "Use `tunewell datasets check` for its data")
     with Client(server) as client:
-        return client.check(shipped(client, raw, spec_file=spec_file), line=line)
+        return client.check(shipped(client, raw, spec_file=spec_file), line=line, measure=measures)
 
 
 def _parameter_table(checked: Checked) -> Table:

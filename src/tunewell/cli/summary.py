@@ -12,10 +12,11 @@ from tunewell.display.lines import note_line
 from tunewell.display.wording import agreement_text, best_text, counts_text, searched, test_text
 from tunewell.service.types import Experiment, SearchResult, TrialFilter
 from tunewell.service.verbs import Verbs
+from tunewell.spec.epochs import share_text
 from tunewell.spec.errors import count
 from tunewell.spec.format import duration, number, scalar, shortened
 from tunewell.spec.rules import WORKERS
-from tunewell.spec.states import TrialState
+from tunewell.spec.states import CUTS_BY_DESIGN, Cut, TrialState
 
 #: Kind of model, and the report → what it is called.
 _PLACES = {"best": "Best model", "retrained": "Trained on all data", "report": "Report"}
@@ -31,6 +32,9 @@ def print_summary(service: Verbs, result: SearchResult, console: Console) -> Non
         console.print(Text(note_line(note), style="dim"), soft_wrap=True)
     if result.top:
         console.print(_best_table(experiment, result, console.width))
+        for trial in result.top:
+            if trial.training and trial.cut_by not in CUTS_BY_DESIGN:
+                console.print(Text(f"Trial {trial.number}: {trial.training}.", style="yellow"), soft_wrap=True)
     if tested := test_text(result):
         console.print(Text(tested), soft_wrap=True)
     _print_finalists(result, console)
@@ -38,6 +42,7 @@ def print_summary(service: Verbs, result: SearchResult, console: Console) -> Non
     there = f" --server {address}" if address else ""
     _print_places(experiment, models, console, there)
     _print_failures(service, result, console, there)
+    _print_advice(result, console, there)
     _print_next(experiment, result, "retrained" in models, console, there)
 
 
@@ -56,16 +61,17 @@ def _best_table(experiment: Experiment, result: SearchResult, width: int) -> Tab
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", title=None)
     table.add_column("trial", justify="right", no_wrap=True)
     table.add_column(result.objective.metric, justify="right", no_wrap=True)
-    parts = any(trial.fidelity < 1 for trial in result.top)
+    parts = any(trial.fidelity < 1 or trial.training for trial in result.top)
     if parts:
-        table.add_column("trained", justify="right", no_wrap=True)
+        known = any(trial.planned_epochs is not None for trial in result.top)
+        table.add_column("epochs" if known else "trained", justify="right", no_wrap=True)
     for name in shown:
         table.add_column(name, no_wrap=True)
     if len(shown) < len(names):
         table.add_column(f"+{len(names) - len(shown)} more", style="dim", no_wrap=True)
     for trial in result.top:
         cells = [scalar(trial.parameters[name]) if name in trial.parameters else "" for name in shown]
-        part = [f"{trial.fidelity:.0%}"] if parts else []
+        part = [share_text(trial.epochs, trial.planned_epochs) or f"{trial.fidelity:.0%}"] if parts else []
         table.add_row(str(trial.number), number(trial.value), *part, *cells)
     return table
 
@@ -106,6 +112,19 @@ def _print_failures(service: Verbs, result: SearchResult, console: Console, ther
     console.print(text, soft_wrap=True)
     hint = f"See: tunewell logs {name} {example.number}{there}   Again, once fixed: tunewell retry {name}{there}"
     console.print(Text(hint, style="dim"), soft_wrap=True)
+
+
+def _print_advice(result: SearchResult, console: Console, there: str) -> None:
+    """Print what would have kept trials from being cut off, and how to go on with that where a search can."""
+    for advice in result.advice:
+        text = Text("Advice: ", style="bold yellow").append(advice.detail, style="default not bold")
+        console.print(text, soft_wrap=True)
+        if advice.field == "max_duration" and result.state.final:
+            cut = next((trial.number for trial in result.top if trial.cut_by is Cut.MAX_DURATION), None)
+            hint = f"Go on: tunewell set {result.experiment} --max-duration {advice.value}{there}"
+            if cut is not None:
+                hint += f"   Trial {cut} to its end: tunewell retry {result.experiment} {cut}{there}"
+            console.print(Text(hint, style="dim"), soft_wrap=True)
 
 
 def on_all_data(experiment: Experiment) -> str:

@@ -71,8 +71,9 @@ class Client(StorageClient, ModelsClient, PeopleClient, NotificationsClient, Wor
 
     # Submitting -------------------------------------------------------------------------------------------
 
-    def check(self, spec: Mapping[str, Any], *, line: str | None = None) -> types.Checked:
-        return self._command(types.Checked, "POST", "/experiments", dict(spec), key=None, dry_run=True, line=line)
+    def check(self, spec: Mapping[str, Any], *, line: str | None = None, measure: bool = False) -> types.Checked:
+        asked = {"dry_run": True, "line": line, "measure": measure or None}
+        return self._command(types.Checked, "POST", "/experiments", dict(spec), key=None, **asked)
 
     def create(
         self, spec: Mapping[str, Any], *, new: verbs.Fresh = "never", key: str | None = None

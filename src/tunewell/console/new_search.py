@@ -17,6 +17,7 @@ from tunewell.service.types import Checked, Parameter
 from tunewell.service.verbs import MOST, Verbs
 from tunewell.spec.errors import ConflictError, NotFoundError, SpecError, UserError
 from tunewell.spec.files import experiment_name
+from tunewell.spec.format import roughly
 from tunewell.spec.names import DATASET, called_by, full_name, is_name, own_name
 
 #: Field → what people call it who are to fill it in.
@@ -93,6 +94,18 @@ class Look:
         return "" if estimate is None else roughly(estimate.seconds)
 
     @property
+    def limits(self) -> list[str]:
+        """Sentences on limits that are too short, which are called as the form does."""
+        estimate = self.checked.estimate if self.checked is not None else None
+        return [as_labelled(warning) for warning in (estimate.warnings if estimate is not None else ())]
+
+    @property
+    def told(self) -> str:
+        """What is known of how long it takes, in the words of the form; empty: nothing."""
+        estimate = self.checked.estimate if self.checked is not None else None
+        return "" if estimate is None else as_labelled(estimate.told)
+
+    @property
     def advice(self) -> str:
         """What is advised about the share of the data; empty: nothing."""
         told = (line.removeprefix(_ADVICE) for line in self.findings if line.startswith(_ADVICE))
@@ -110,7 +123,14 @@ class _Basis:
 
 
 def look(
-    verbs: Verbs, owner: str, fields: Fields, *, strict: bool, is_new: bool = True, also: Sequence[UserError] = ()
+    verbs: Verbs,
+    owner: str,
+    fields: Fields,
+    *,
+    strict: bool,
+    is_new: bool = True,
+    also: Sequence[UserError] = (),
+    measure: bool = False,
 ) -> Look:
     """Return what the fields of a form say, and what follows from it.
 
@@ -122,6 +142,7 @@ def look(
         is_new: whether an experiment of the name that was given is a mistake, and another is suggested; else it is the
             one that was asked for before, perhaps by the same button.
         also: what is wrong besides.
+        measure: whether it is measured how long a trial takes, where nothing tells.
     """
     kept = Kept.read(fields.get(KEPT, ""))
     fields = _as_called(owner, {name: text for name, text in fields.items() if name != KEPT})
@@ -141,8 +162,8 @@ def look(
     try:
         if is_new and isinstance(spec["name"], str) and "name" in draft.spec:
             _check_is_new(verbs, spec["name"])
-        is_known = basis.checked is not None and spec == {"name": suggested, **basis.spec}
-        checked = basis.checked if is_known else verbs.check(_with_stand_ins(spec, undeclared, fields))
+        is_known = basis.checked is not None and spec == {"name": suggested, **basis.spec} and not measure
+        checked = basis.checked if is_known else verbs.check(_with_stand_ins(spec, undeclared, fields), measure=measure)
     except UserError as error:
         errors += error.parts
     problems, missing = _sorted(errors, fields, strict, _options(verbs, fields))
@@ -252,16 +273,15 @@ def _options(verbs: Verbs, fields: Fields) -> dict[str, str]:
     }
 
 
+def as_labelled(text: str) -> str:
+    """Return a text in which limits on time are called as the form calls them."""
+    for field in ("max_trial_duration", "max_duration"):
+        text = text.replace(field, f"“{LABELS[field]}”")
+    return text
+
+
 def _called(owner: str, name: str) -> str:
     return called_by(owner, full_name(owner, name)) if is_name(name) else name
-
-
-def roughly(seconds: float) -> str:
-    """Return a time in one unit: `45 s`, `5 min`, `2.5 h`, `3 days`."""
-    for name, unit, least, digits in (("days", 86400, 2, 0), ("h", 3600, 2, 1), ("min", 60, 2, 0)):
-        if seconds >= least * unit:
-            return f"{round(seconds / unit, digits):g} {name}"
-    return f"{max(1, round(seconds))} s"
 
 
 def _basis(verbs: Verbs, fields: Fields) -> _Basis:

@@ -50,6 +50,7 @@ def build_launch(
         limits=limits_of(spec),
         metric_pattern=program.metric_pattern,
         metric=spec.objective.metric,
+        epochs=program.epochs,
     )
 
 

@@ -17,6 +17,7 @@ from tunewell.controller.room import Turn
 from tunewell.controller.stop_rules import StopDecision, decide
 from tunewell.controller.surroundings import Ownership, Place, Surroundings
 from tunewell.controller.trial_manager import Helpers, Setting, TrialManager
+from tunewell.controller.verdict import cut_of
 from tunewell.controller.waits import Waits
 from tunewell.spec.capacity import Capacity
 from tunewell.spec.errors import UserError, count
@@ -271,10 +272,11 @@ class ExperimentRun:
             self.manager.let_go()
 
     def tick(self) -> None:
-        """Count the time that has passed, while the search runs."""
+        """Count the time that has passed, while the search is at work: not while it waits, and nothing of it runs."""
         now = self._monotonic()
         passed, self._ticked_at = now - self._ticked_at, now
-        if self.manager is not None and self.state is not ExperimentState.PAUSED:
+        waits = self.waits.reason is not None and not self.at_work
+        if self.manager is not None and self.state is not ExperimentState.PAUSED and not waits:
             self.manager.progress.elapsed_seconds += passed
             self.unrecorded_seconds += passed
 
@@ -292,7 +294,7 @@ class ExperimentRun:
             assert self._recorded is not None
             decision = self.decision = decide(self._recorded.spec, manager.progress)
             if decision is not None:
-                manager.stop_all()
+                manager.stop_all(cut_of(decision.rule))
                 if not manager.idle:
                     self._set_state(ExperimentState.STOPPING, decision.rule, decision.detail)
         if not manager.idle:

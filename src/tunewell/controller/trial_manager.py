@@ -26,7 +26,7 @@ from tunewell.controller.sequence import Sequence
 from tunewell.controller.staging import Staged, stage, wants_checkpoint
 from tunewell.controller.stop_rules import Progress
 from tunewell.controller.tuner_calls import TunerCalls
-from tunewell.controller.verdict import RunningTrial, judge_end
+from tunewell.controller.verdict import RunningTrial, Verdict, judge_end, lost
 from tunewell.home.home import Home
 from tunewell.home.keeping import remove_now
 from tunewell.schedulers.contract import Scheduler
@@ -37,7 +37,7 @@ from tunewell.spec.launch import AttemptKey, Ended, Event, Exit, Launch, Refused
 from tunewell.spec.names import owner_of
 from tunewell.spec.secrets import REPORT_TOKEN
 from tunewell.spec.space import Configuration
-from tunewell.spec.states import LOST_CAUSES, Cause, TrialState
+from tunewell.spec.states import LOST_CAUSES, Cause, Cut, TrialState
 from tunewell.spec.waits import Reason
 from tunewell.store.rows import AttemptEnd, AttemptRow, TrialRow
 from tunewell.store.transaction import Transaction
@@ -319,7 +319,9 @@ class TrialManager:
             trial.suggestion, launch, now, self.monotonic(), Sequence(self.setting.spec.objective.metric)
         )
         self.journal.add(
-            lambda tx: tx.start_attempt(running.key, launch.identity, now, self.setting.scheduler.host),
+            lambda tx: tx.start_attempt(
+                running.key, launch.identity, now, self.setting.scheduler.host, planned_epochs=launch.epochs
+            ),
             partial(self._carry_out_start, launch, staged),
         )
 
@@ -391,13 +393,15 @@ class TrialManager:
         if judgement == "prune" and current is trial:
             self.ask_to_end(trial.suggestion.number, "pruned")
 
-    def ask_to_end(self, number: int, reason: str, grace_seconds: float | None = None) -> None:
+    def ask_to_end(
+        self, number: int, reason: str, grace_seconds: float | None = None, cut_by: Cut | None = None
+    ) -> None:
         """Have a running trial end. The first reason counts; a later call can only shorten the grace time."""
         trial = self.running.get(number)
         if trial is None:
             return
         if trial.asked_to_end is None:
-            trial.asked_to_end = reason
+            trial.asked_to_end, trial.cut_by = reason, cut_by
         self.setting.scheduler.stop(trial.launch.key, grace_seconds)
 
     def _on_refusal(self, trial: RunningTrial, reason: str) -> None:
@@ -405,7 +409,7 @@ class TrialManager:
         if trial.asked_to_end is not None:
             self._on_end(trial, Exit(stopped=True, duration_seconds=0.0))
             return
-        self._lose(trial, Exit(duration_seconds=0.0), None, f"It was not started: {reason}.")
+        self._lose(trial, Exit(duration_seconds=0.0), lost(f"It was not started: {reason}."))
         self.waiting[-1].retry_at = self.monotonic() + RETRY_SECONDS
         self.waiting.rotate(1)
 
@@ -414,7 +418,7 @@ class TrialManager:
         # Stopped, but not by this controller: by an interruption, or by one that is gone.
         interrupted = exit_.stopped and trial.asked_to_end is None
         if interrupted or (trial.asked_to_end == "interrupted" and (exit_.stopped or exit_.cause is not None)):
-            self._lose(trial, exit_, None, "The search was interrupted.")
+            self._lose(trial, exit_, lost("The search was interrupted."))
             return
         if exit_.cause in LOST_CAUSES and not exit_.stopped and trial.asked_to_end is None:
             if exit_.cause is Cause.DISK_FULL and exit_.started_at is None:
@@ -422,25 +426,26 @@ class TrialManager:
             else:
                 self.losses[number] = self.losses.get(number, 0) + 1
             if self.losses.get(number, 0) < self.setting.spec.max_attempts:
-                self._lose(trial, exit_, exit_.cause, exit_.detail)
+                self._lose(trial, exit_, lost(exit_.detail, exit_.cause))
                 return
-        self._finish(trial, *judge_end(self.setting.spec.objective.metric, trial, exit_, self.progress), exit_)
+        self._finish(trial, judge_end(self.setting.spec.objective.metric, trial, exit_, self.progress), exit_)
 
-    def _lose(self, trial: RunningTrial, exit_: Exit, cause: Cause | None, detail: str) -> None:
-        end = self._end(trial, exit_, TrialState.WAITING, cause, detail)
+    def _lose(self, trial: RunningTrial, exit_: Exit, verdict: Verdict) -> None:
+        end = self._end(trial, exit_, verdict)
         del self.running[trial.suggestion.number]
         self.waiting.append(WaitingTrial(trial.suggestion, trial.key.attempt))
         self._record_end(trial, end, lambda tx: tx.lose_attempt(trial.key, end))
 
-    def _finish(self, trial: RunningTrial, state: TrialState, cause: Cause | None, detail: str, exit_: Exit) -> None:
-        number, value = trial.suggestion.number, self._value(trial) if state is not TrialState.FAILED else None
-        end = self._end(trial, exit_, state, cause, detail, value)
+    def _finish(self, trial: RunningTrial, verdict: Verdict, exit_: Exit) -> None:
+        number, state = trial.suggestion.number, verdict.state
+        value = self._value(trial) if state is not TrialState.FAILED else None
+        end = self._end(trial, exit_, verdict, value)
         del self.running[number]
         self.losses.pop(number, None)
         self.ended[number] = state
         self._record_end(trial, end, lambda tx: tx.finish_trial(trial.key, end))
         self.progress.note_end(self.setting.spec.objective, state, value)
-        outcome = Outcome(number, state, value, cause, self.costs.pop(number), dict(trial.curve))
+        outcome = Outcome(number, state, value, verdict.cause, self.costs.pop(number), dict(trial.curve))
         self.tuner.tell(outcome, partial(self._on_told, trial, outcome))
 
     def _record_end(self, trial: RunningTrial, end: AttemptEnd, record: Callable[[Transaction], None]) -> None:
@@ -454,27 +459,21 @@ class TrialManager:
 
         self.journal.add(write)
 
-    def _end(
-        self,
-        trial: RunningTrial,
-        exit_: Exit,
-        state: TrialState,
-        cause: Cause | None,
-        detail: str,
-        value: float | None = None,
-    ) -> AttemptEnd:
-        key = trial.key
+    def _end(self, trial: RunningTrial, exit_: Exit, verdict: Verdict, value: float | None = None) -> AttemptEnd:
+        key, state, cause = trial.key, verdict.state, verdict.cause
         about = {"experiment": key.experiment, "trial": key.trial, "attempt": key.attempt}
         facts = {"state": state.value} | ({"cause": cause.value} if cause is not None else {})
         log.info("trial %d has ended", key.trial, extra={**about, **facts})
         return AttemptEnd(
             state=state,
             cause=cause,
-            detail=detail,
+            detail=verdict.detail,
             notes=(*trial.sequence.notes(), *exit_.notes),
             value=value,
             exit_code=exit_.exit_code,
             peak_memory_bytes=exit_.peak_memory_bytes,
+            epochs=trial.epochs,
+            cut_by=verdict.cut_by,
             seconds=self._spend(trial, exit_),
             ended_after=self.progress.elapsed_seconds,
             # An attempt that is adopted may have ended long before this controller began.
@@ -592,18 +591,18 @@ class TrialManager:
         """Start trials again."""
         self.paused = False
 
-    def stop_all(self) -> None:
-        """Have all running trials end for good, and stop those that wait."""
+    def stop_all(self, cut_by: Cut) -> None:
+        """Have all running trials end for good, because of what ends the search, and stop those that wait."""
         self.progress.closed = True
         for number in list(self.running):
-            self.ask_to_end(number, "stopped")
+            self.ask_to_end(number, "stopped", cut_by=cut_by)
         for trial in [*self.waiting, *self.staging.values()]:
             self._stop_waiting(trial)
 
     def stop_trial(self, number: int) -> None:
         """Stop one trial, running or waiting; no effect on one that has ended, or is asked to already."""
         if number in self.running and self.running[number].asked_to_end is None:
-            self.ask_to_end(number, "stopped")
+            self.ask_to_end(number, "stopped", cut_by=Cut.BY_HAND)
         for trial in [*self.waiting, *self.staging.values()]:
             if trial.suggestion.number == number:
                 self._stop_waiting(trial)

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tunewell.controller.sequence import Sequence
 from tunewell.controller.stop_rules import Progress
 from tunewell.spec.errors import ended, nearest
 from tunewell.spec.launch import AttemptKey, Exit, Launch
-from tunewell.spec.states import Cause, TrialState
+from tunewell.spec.states import Cause, Cut, TrialState
 from tunewell.tuners.contract import Suggestion
 
 #: Metrics that a message names.
 MOST_NAMED = 10
+#: What ended a trial that was asked to → its detail.
+_STOPPED: Mapping[Cut, str] = {
+    Cut.MAX_DURATION: "stopped by the time limit of the search (max_duration)",
+    Cut.BY_HAND: "stopped on request",
+    Cut.TARGET: "stopped when the search had reached its target",
+    Cut.SEARCH_ENDED: "stopped when the search ended",
+}
+#: Rule that ends a search → what it cuts running trials by; any other: `search_ended`.
+_CUTS: Mapping[str, Cut] = {"max_duration": Cut.MAX_DURATION, "by_hand": Cut.BY_HAND, "target": Cut.TARGET}
 
 
 @dataclass(slots=True)
@@ -33,6 +43,8 @@ class RunningTrial:
     non_finite: str | None = None
     #: Why it was asked to end: `pruned`, `interrupted`, `stopped` or `non_finite`.
     asked_to_end: str | None = None
+    #: What has it stopped, if it is `stopped`.
+    cut_by: Cut | None = None
 
     @property
     def key(self) -> AttemptKey:
@@ -40,28 +52,65 @@ class RunningTrial:
         assert isinstance(self.launch.key, AttemptKey)
         return self.launch.key
 
+    @property
+    def epochs(self) -> int | None:
+        """Epochs that it has done; None: it is not known that its steps are epochs."""
+        return None if self.launch.epochs is None else max(self.curve, default=0)
 
-def judge_end(
-    metric: str, trial: RunningTrial, exit_: Exit, progress: Progress
-) -> tuple[TrialState, Cause | None, str]:
-    """Return state, cause and detail of a trial whose attempt, which was not lost, ended so.
 
-    `metric` is the objective.
-    """
+def cut_of(rule: str) -> Cut:
+    """Return what a rule that ends the search cuts its running trials by."""
+    return _CUTS.get(rule, Cut.SEARCH_ENDED)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the end of an attempt makes of its trial."""
+
+    #: `waiting`: the attempt was lost.
+    state: TrialState
+    cause: Cause | None = None
+    #: One line for people.
+    detail: str = ""
+    #: See `TrialRow`.
+    cut_by: Cut | None = None
+
+
+def lost(detail: str, cause: Cause | None = None) -> Verdict:
+    """Return that an attempt went away, and its trial waits for another one."""
+    return Verdict(TrialState.WAITING, cause, detail)
+
+
+def judge_end(metric: str, trial: RunningTrial, exit_: Exit, progress: Progress) -> Verdict:
+    """Return what becomes of a trial whose attempt, which was not lost, ended so. `metric` is the objective."""
     if trial.non_finite is not None:
-        return TrialState.FAILED, Cause.NON_FINITE, trial.non_finite
+        return Verdict(TrialState.FAILED, Cause.NON_FINITE, trial.non_finite)
     ended_by_us = exit_.stopped or (trial.asked_to_end is not None and exit_.cause is not None)
     if ended_by_us and trial.asked_to_end == "pruned" and trial.curve:
-        return TrialState.PRUNED, None, f"pruned after step {max(trial.curve)}"
+        return Verdict(TrialState.PRUNED, None, f"pruned after step {max(trial.curve)}", Cut.EARLY_STOPPING)
+    reached = progress.target_reached
+    by_target = reached is not None and reached[0] == trial.suggestion.number
     if ended_by_us:
-        reached = progress.target_reached
-        by_target = reached is not None and reached[0] == trial.suggestion.number
-        return TrialState.STOPPED, None, "it reached the target" if by_target else "stopped on request"
+        cut_by = Cut.TARGET if by_target else trial.cut_by or Cut.BY_HAND
+        detail = "it reached the target" if by_target else _STOPPED[cut_by]
+        return Verdict(TrialState.STOPPED, None, detail, cut_by)
     if exit_.cause is not None:
-        return TrialState.FAILED, exit_.cause, exit_.detail
+        by_time = exit_.cause is Cause.TIMEOUT
+        return Verdict(TrialState.FAILED, exit_.cause, exit_.detail, Cut.MAX_TRIAL_DURATION if by_time else None)
     if not trial.curve:
-        return TrialState.FAILED, Cause.NO_METRIC, " ".join((_no_metric(metric, trial.metrics), *exit_.notes))
-    return TrialState.SUCCEEDED, None, ""
+        detail = " ".join((_no_metric(metric, trial.metrics), *exit_.notes))
+        return Verdict(TrialState.FAILED, Cause.NO_METRIC, detail)
+    return Verdict(TrialState.SUCCEEDED, cut_by=_cut_by_itself(trial, by_target))
+
+
+def _cut_by_itself(trial: RunningTrial, by_target: bool) -> Cut | None:
+    """Return why a training that ended by itself was none in full."""
+    planned = trial.launch.epochs
+    if planned is None or trial.epochs is None or trial.epochs >= planned:
+        return None
+    if by_target:
+        return Cut.TARGET
+    return Cut.FIDELITY if trial.suggestion.fidelity < 1 else None
 
 
 def _no_metric(metric: str, seen: set[str]) -> str:

@@ -71,6 +71,8 @@ class ProgressLines:
         self._look()
         result = self._service.result(self._name)
         self._print(f"{result.state}: {result.detail} {_capital(best_text(result))}. {_capital(counts_text(result))}.")
+        for advice in result.advice:
+            self._print(f"Advice: {advice.detail}")
 
     def _look(self) -> None:
         overview = self._service.overview(self._name, recent=MOST_LINES)
@@ -108,6 +110,7 @@ def trial_line(overview: Overview, trial: Trial) -> str:
     parts = [
         f"trial {trial.number}/{overview.experiment.max_trials} {trial.state}",
         what,
+        f"({trial.training})" if trial.training else "",
         f"in {duration(trial.cost_seconds)}",
         parameters_text(trial.parameters, searched(overview.experiment)),
     ]

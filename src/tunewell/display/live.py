@@ -141,10 +141,16 @@ def _trials(overview: Overview, width: int, rows: int) -> Table:
     return table
 
 
+def _epoch_text(trial: Trial) -> str:
+    """Return how many epochs a trial has done that has ended."""
+    return "" if trial.epochs is None or trial.planned_epochs is None else f"{trial.epochs}/{trial.planned_epochs}"
+
+
 def _row(overview: Overview, trial: Trial, names: list[str]) -> list[RenderableType]:
     sign, style = SIGNS[trial.state]
     latest = overview.latest.get(trial.number)
     step, value = (latest.step, latest.value) if latest else (None, trial.value)
+    planned = trial.planned_epochs
     best = overview.result.best
     emphasis = "bold green" if best and best.number == trial.number else ""
     what = f"{sign} {trial.cause}" if trial.cause and trial.state is TrialState.FAILED else f"{sign} {trial.state}"
@@ -155,7 +161,7 @@ def _row(overview: Overview, trial: Trial, names: list[str]) -> list[RenderableT
         str(trial.number),
         Text(what, style=style),
         Text(number(value), style=emphasis),
-        "" if step is None else str(step),
+        _epoch_text(trial) if step is None else str(step) + (f"/{planned}" if planned else ""),
         "" if trial.state is TrialState.WAITING else duration(spent),
     ]
     return cells + [Text(scalar(trial.parameters[n]) if n in trial.parameters else "", style="") for n in names]

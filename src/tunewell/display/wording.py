@@ -111,7 +111,8 @@ def best_text(result: SearchResult) -> str:
     best = result.best
     if best is None:
         return "no result yet" if not result.state.final else "no result"
-    text = f"best {result.objective.metric} {number(best.value)} (trial {best.number})"
+    which = ", ".join(part for part in (f"trial {best.number}", best.training) if part)
+    text = f"best {result.objective.metric} {number(best.value)} ({which})"
     if result.default is None or result.gain is None:
         return text
     if result.default.number == best.number:

@@ -64,7 +64,8 @@ def headline(view: ExperimentView) -> str:
     if best is None:
         return f"{_no_result(view)} {_end(view)}".strip()
     so_far = "" if view.state.final else " so far"
-    result = f"Best {view.metric}{so_far} {number(best.value)} (trial {best.number})"
+    which = ", ".join(part for part in (f"trial {best.number}", best.training) if part)
+    result = f"Best {view.metric}{so_far} {number(best.value)} ({which})"
     return f"{result}{_compared(view, best)}. {_end(view)}".strip()
 
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from tunewell.reports.table import CAUSES, STATES, Floats, Goal, SearchView, TrialTable
+from tunewell.spec.epochs import share_text, training_text
 from tunewell.spec.space import Configuration, SearchSpace
-from tunewell.spec.states import Cause, ExperimentState, TrialState
+from tunewell.spec.states import Cause, Cut, ExperimentState, TrialState
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,20 @@ class TrialView:
     ended_after: float | None = None
     #: Wall time that all attempts took.
     cost_seconds: float = 0.0
+    #: Epochs that its training has done, those of a full training, and what cut it off; None: that is not known.
+    epochs: int | None = None
+    planned_epochs: int | None = None
+    cut_by: Cut | None = None
+
+    @property
+    def training(self) -> str:
+        """How far its training came, and why no further; empty if all was done, or that is not known."""
+        return training_text(self.epochs, self.planned_epochs, self.cut_by)
+
+    @property
+    def share(self) -> str:
+        """How much of its training was done, in epochs where these are known."""
+        return share_text(self.epochs, self.planned_epochs) or f"{self.fidelity:.0%}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +103,8 @@ class ExperimentView:
     #: The command of the best trial, ready to be run by hand; empty if it is no command, or began from a checkpoint.
     best_command: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    #: Sentences on how much more time to give, where time limits have cut trials off.
+    advice: tuple[str, ...] = ()
     #: Seconds since the epoch.
     created_at: float | None = None
     #: Time that the search ran, pauses left out.

@@ -19,7 +19,21 @@ from tunewell.store.store import Store
 #: Trials that are read at once.
 _AT_ONCE = 100
 #: Columns of a CSV export before those of the parameters.
-_COLUMNS = ("number", "state", "cause", "value", "attempts", "origin", "fidelity", "start", "end", "cost_seconds")
+_COLUMNS = (
+    "number",
+    "state",
+    "cause",
+    "value",
+    "attempts",
+    "origin",
+    "fidelity",
+    "start",
+    "end",
+    "cost_seconds",
+    "epochs",
+    "planned_epochs",
+    "cut_by",
+)
 
 
 def export_json(store: Store, home: Home, name: str, numbers: Sequence[int]) -> Iterator[str]:

@@ -26,6 +26,8 @@ def check_spec(
     page: Path | None = None,
     store: Store | None = None,
     seen_by: str = EVERYBODY,
+    *,
+    measures: bool = False,
 ) -> Checked:
     """Check everything that can be checked without starting anything.
 
@@ -36,6 +38,7 @@ def check_spec(
         store: holds the experiment from which the spec takes its space, if it has none of its own (see `lacks_space`),
             and those that tell how long it may take.
         seen_by: whose eyes the answer is for.
+        measures: whether a few steps of a trial are measured where no experiment tells how long it takes.
 
     Raises:
         UserError: something is wrong; the message names it and the remedy.
@@ -43,6 +46,7 @@ def check_spec(
     plan = make_plan(with_space(store, raw) if store is not None else raw)
     machine = hardware.machine()
     resources = plan_resources(plan.spec, machine)
+    estimated, not_estimated = estimate(store, plan, seen_by, measures)
     return Checked(
         experiment=plan.spec.name,
         network=plan.spec.network or "",
@@ -53,7 +57,8 @@ def check_spec(
         max_trials=plan.choice.max_trials,
         at_once=min(concurrency(plan.spec, resources, machine, plan.tuner), plan.choice.max_trials),
         concurrency=explain_concurrency(plan.spec, resources, machine, plan.tuner),
-        estimate=estimate(store, plan, seen_by) if store is not None else None,
+        estimate=estimated,
+        not_estimated=not_estimated,
         parameters=wire.parameters(plan.space),
         findings=plan.findings,
         line=_look_at_line(plan, line) if line is not None else None,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from tunewell.home.home import Home
 from tunewell.service import on_record, wire
+from tunewell.service.advice import advise
 from tunewell.service.types import Finalist, SearchResult, TrialResult
+from tunewell.spec.states import TIME_LIMITS
 from tunewell.store.rows import ExperimentRow, TrialRow
 from tunewell.store.store import Store
 from tunewell.tasks.command import fill_in
@@ -37,6 +39,7 @@ def result_of(store: Store, home: Home, row: ExperimentRow) -> SearchResult:
         trials=row.counts,
         elapsed_seconds=round(row.elapsed_seconds, 3),
         notes=(*row.notes, *_notes_on_trials(store, name)),
+        advice=advise(row, best, store.cut_trials(name, TIME_LIMITS)),
         test=on_record.test_values(store, name, objective.metric),
         finalists=found,
         rank_agreement=on_record.rank_agreement(found),

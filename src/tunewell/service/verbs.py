@@ -111,12 +111,14 @@ class Verbs(StorageVerbs, ModelVerbs, NotificationVerbs, WorkerVerbs, UpkeepVerb
 
     # Submitting -------------------------------------------------------------------------------------------
 
-    def check(self, spec: Mapping[str, Any], *, line: str | None = None) -> Checked:
+    def check(self, spec: Mapping[str, Any], *, line: str | None = None, measure: bool = False) -> Checked:
         """Check a spec, its data and its program; start and record nothing.
 
         Args:
             spec: as a spec file has it.
             line: a line of the program's output: which metrics are found in it is told, too.
+            measure: whether, where no earlier search tells how long a trial takes, a few steps of one are measured,
+                which takes some seconds, a minute at most. That this can't be done is no error.
 
         Raises:
             UserError: something is wrong.

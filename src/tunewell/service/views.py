@@ -13,6 +13,7 @@ from tunewell.reports import html
 from tunewell.reports.charts.choosing import curved
 from tunewell.reports.view import ExperimentView, FinalistView, TrialView
 from tunewell.service import wire
+from tunewell.service.advice import advise
 from tunewell.service.on_record import evaluations, finalists, rank_agreement
 from tunewell.service.results import TOP, command_by_hand, default_trial
 from tunewell.service.submission import shareable_spec
@@ -20,6 +21,7 @@ from tunewell.service.types import ReportFile
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import DataError
 from tunewell.spec.experiment import parse_spec
+from tunewell.spec.states import TIME_LIMITS
 from tunewell.store.rows import ExperimentRow
 from tunewell.store.store import Store
 
@@ -83,6 +85,7 @@ def experiment_view(store: Store, home: Home, name: str) -> ExperimentView:
         stop_rule=row.stop_rule,
         stop_detail=row.detail,
         notes=tuple(row.notes),
+        advice=tuple(one.detail for one in advise(row, top, store.cut_trials(name, TIME_LIMITS))),
         created_at=row.created_at,
         elapsed_seconds=row.elapsed_seconds,
         trials=trials,
@@ -124,6 +127,9 @@ def _trial_views(store: Store, name: str, metric: str, top: Sequence[int]) -> tu
             ended_at=row.ended_at,
             ended_after=row.ended_after,
             cost_seconds=row.cost_seconds,
+            epochs=row.epochs,
+            planned_epochs=row.planned_epochs,
+            cut_by=row.cut_by,
         )
         for row in rows
     )

@@ -187,6 +187,9 @@ def trial(row: TrialRow) -> Trial:
         end=moment(row.ended_at),
         cost_seconds=row.cost_seconds,
         peak_memory_bytes=row.peak_memory_bytes,
+        epochs=row.epochs,
+        planned_epochs=row.planned_epochs,
+        cut_by=row.cut_by,
     )
 
 
@@ -194,7 +197,14 @@ def trial_result(row: TrialRow) -> TrialResult:
     """Return a trial that has a value."""
     assert row.value is not None
     return TrialResult(
-        number=row.number, parameters=row.parameters, value=row.value, origin=row.origin, fidelity=row.fidelity
+        number=row.number,
+        parameters=row.parameters,
+        value=row.value,
+        origin=row.origin,
+        fidelity=row.fidelity,
+        epochs=row.epochs,
+        planned_epochs=row.planned_epochs,
+        cut_by=row.cut_by,
     )
 
 

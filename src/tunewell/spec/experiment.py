@@ -327,7 +327,9 @@ class ExperimentSpec(_Model):
     )
     max_duration: Duration = Field(
         default=timedelta(hours=24),
-        description="Longest time that the search runs, such as 90m or 24h; it passes while a controller runs it.",
+        description="Longest time that the search is at work, such as 90m or 24h, from its first trial on. What it "
+        "prepares before, pauses, what follows its last trial, and time in which none of its trials runs because they "
+        "wait for room, their turn or workers do not count.",
     )
     max_failed_trials: CountOrShare = Field(
         default=0.5,
@@ -345,7 +347,9 @@ class ExperimentSpec(_Model):
         "less than 1%; for algorithms without such a model: when the last 50, and half of all, brought none.",
     )
     max_trial_duration: Duration | None = Field(
-        default=None, description="Longest time of one trial; default: no limit."
+        default=None,
+        description="Longest time of a trial, from the start of its program; what goes on after a pause, or is tried "
+        "again, has it anew. Default: no limit.",
     )
     max_trial_silence: Duration | None = Field(
         default=None, description="Longest time a trial may print and report nothing; default: no limit."

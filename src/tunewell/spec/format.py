@@ -86,6 +86,14 @@ def duration(seconds: float | None) -> str:
     return f"{whole} s"
 
 
+def roughly(seconds: float) -> str:
+    """Return a time in one unit: `45 s`, `5 min`, `2.5 h`, `3 days`."""
+    for name, unit, least, digits in (("days", 86400, 2, 0), ("h", 3600, 2, 1), ("min", 60, 2, 0)):
+        if seconds >= least * unit:
+            return f"{round(seconds / unit, digits):g} {name}"
+    return f"{max(1, round(seconds))} s"
+
+
 def size(amount: int) -> str:
     """Return a number of bytes for people: `500 B`, `1.5 MiB`."""
     if amount < 1024:

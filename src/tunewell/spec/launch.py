@@ -103,6 +103,8 @@ class Launch:
     metric_pattern: str | None = None
     #: Name of the objective metric.
     metric: str = ""
+    #: Epochs of a full training, each of which is reported as a step of that number; None: that is not known.
+    epochs: int | None = None
     #: Process, by its number and what tells it from others, with which the attempt ends; None: it outlives everybody.
     ends_with: tuple[int, str] | None = None
 

@@ -104,6 +104,24 @@ class Cause(StrEnum):
     DATA_ERROR = "data_error"
 
 
+class Cut(StrEnum):
+    """What ended a trial before the last report of a full training."""
+
+    MAX_DURATION = "max_duration"
+    MAX_TRIAL_DURATION = "max_trial_duration"
+    EARLY_STOPPING = "early_stopping"
+    #: It was given no more: a part of a training, or as long as it takes to see whether it is worth more.
+    FIDELITY = "fidelity"
+    BY_HAND = "by_hand"
+    TARGET = "target"
+    SEARCH_ENDED = "search_ended"
+
+
+#: Cuts that the algorithm means: no fault of anything.
+CUTS_BY_DESIGN = frozenset({Cut.EARLY_STOPPING, Cut.FIDELITY})
+#: Cuts that more time would have prevented.
+TIME_LIMITS = frozenset({Cut.MAX_DURATION, Cut.MAX_TRIAL_DURATION})
+
 FINAL_EXPERIMENT_STATES = frozenset(
     {
         ExperimentState.COMPLETED,

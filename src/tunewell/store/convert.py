@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from tunewell.spec.states import Cause, ExperimentState, JobState, TrialState
+from tunewell.spec.states import Cause, Cut, ExperimentState, JobState, TrialState
 from tunewell.store.rows import (
     AttemptRow,
     EventRow,
@@ -43,7 +43,13 @@ def trial_row(row: Row[Any]) -> TrialRow:
     for name in _ORDER:
         del fields[name]
     return TrialRow(
-        **fields | {"state": TrialState(row.state), "cause": _cause(row.cause), "notes": tuple(row.notes or ())}
+        **fields
+        | {
+            "state": TrialState(row.state),
+            "cause": _cause(row.cause),
+            "notes": tuple(row.notes or ()),
+            "cut_by": None if row.cut_by is None else Cut(row.cut_by),
+        }
     )
 
 

@@ -15,7 +15,7 @@ from tunewell.spec.notifications import (
     NotifiedSearches,
     WebhookBody,
 )
-from tunewell.spec.states import Cause, ExperimentState, JobState, TrialState
+from tunewell.spec.states import Cause, Cut, ExperimentState, JobState, TrialState
 
 JsonObject = dict[str, Any]
 
@@ -205,6 +205,23 @@ class TrialRow:
     #: How long all its attempts that have ended took together, by a clock that nobody sets.
     cost_seconds: float
     peak_memory_bytes: int | None
+    #: Epochs that its training has done, and those of a full training; None: it has not ended, or none are known.
+    epochs: int | None = None
+    planned_epochs: int | None = None
+    #: What ended it before the end of a full training; None: nothing did, or it failed otherwise.
+    cut_by: Cut | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CutTrials:
+    """The trials of an experiment that one thing has cut off."""
+
+    cut_by: Cut
+    number: int
+    #: How many full trainings they have done together.
+    trained: float
+    #: What the longest of them would have cost in full, in seconds, judged by what it did; None: that is not known.
+    full_seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +258,9 @@ class AttemptEnd:
     value: float | None = None
     exit_code: int | None = None
     peak_memory_bytes: int | None = None
+    #: As those of `TrialRow`.
+    epochs: int | None = None
+    cut_by: Cut | None = None
     #: For how many seconds the search had been running by then; None: that is not known.
     ended_after: float | None = None
     #: How long the attempt took, by a clock that nobody sets.

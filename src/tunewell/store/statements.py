@@ -99,6 +99,7 @@ START_ATTEMPT = (
         host=bindparam("new_host"),
         started_at=_now,
         peak_memory_bytes=None,
+        planned_epochs=bindparam("planned_epochs"),
     )
 )
 
@@ -122,6 +123,8 @@ FINISH_TRIAL = (
         value=bindparam("value"),
         loss=bindparam("loss", type_=Double),
         peak_memory_bytes=bindparam("peak_memory_bytes"),
+        epochs=bindparam("epochs"),
+        cut_by=bindparam("cut_by"),
         ended_at=_now,
         ended_after=bindparam("ended_after", type_=Double),
         ended_order=_place,
@@ -144,7 +147,7 @@ RETRY = (
     update(trial)
     .where(_this_trial)
     .values(state=TrialState.WAITING.value, cause=None, detail="", notes=null(), value=None, loss=None)
-    .values(ended_at=None, ended_after=None, ended_order=None)
+    .values(ended_at=None, ended_after=None, ended_order=None, epochs=None, cut_by=None)
 )
 
 #: The trial that another one goes on from, if that is the one of the default configuration, trained in part.

@@ -149,6 +149,9 @@ trial = Table(
     Column("ended_order", BigInteger),
     Column("cost_seconds", Double, nullable=False),
     Column("peak_memory_bytes", BigInteger),
+    Column("epochs", Integer),
+    Column("planned_epochs", Integer),
+    Column("cut_by", String(30)),
     sqlite_with_rowid=False,
 )
 Index("trial_by_state", trial.c.experiment_id, trial.c.state, trial.c.number)
@@ -160,6 +163,7 @@ _partial_index("trial_best", "loss IS NOT NULL AND fidelity = 1", trial.c.experi
 _partial_index(
     "trial_best_in_part", "loss IS NOT NULL AND fidelity < 1", trial.c.experiment_id, trial.c.loss, trial.c.number
 )
+_partial_index("trial_by_cut", "cut_by IS NOT NULL", trial.c.experiment_id, trial.c.cut_by)
 _partial_index("trial_noted", "notes IS NOT NULL", trial.c.experiment_id, trial.c.number)
 
 report = Table(

@@ -43,6 +43,8 @@ class Program:
     environment: Mapping[str, str] = field(default_factory=dict)
     working_directory: Path = Path()
     metric_pattern: str | None = None
+    #: Epochs of a full training, each of which is reported as a step of that number; None: that is not known.
+    epochs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +78,8 @@ class Task(Protocol):
     networks: ClassVar[Mapping[str, Network]]
     #: Which network is taken where none is named, for people; empty without networks.
     default_network: ClassVar[str]
-    #: Kind of job (`prepare`, `evaluate`, `retrain`, `predict`, `draw`, `export-model`) → entry that does it; any may
-    #: be missing. It is called with the job's folder; see `job_folder`.
+    #: Kind of job (`prepare`, `measure`, `evaluate`, `retrain`, `predict`, `draw`, `export-model`) → entry that does
+    #: it; any may be missing. It is called with the job's folder; see `job_folder`.
     jobs: ClassVar[Mapping[str, str]]
     #: Entry (`module:function`) that makes a `Predicting` of a model's folder; None: its models can't be asked.
     predictor: ClassVar[str | None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 
 import pytest
 from playwright.sync_api import Page, Route, expect
@@ -12,6 +13,8 @@ from tests.console.browser.conftest import OpenContext, Troubles
 from tests.console.browser.looking import check_looks
 from tests.console.browser.site import Site
 from tests.service.storage.archives import zip_of
+from tunewell.service import estimating
+from tunewell.service.measuring import Measured
 from tunewell.service.service import Service
 from tunewell.tasks.image_classification.digits import write_digits
 
@@ -66,6 +69,30 @@ def test_pictures(page: Page, site: Site) -> None:
     assert site.service.experiment("digits-small-cnn").spec["parameters"] == {"epochs": 1}
     page.goto("/new")
     expect(page.get_by_label("Trials", exact=True)).to_have_value("")
+
+
+def test_the_time_is_estimated_beside_what_is_typed(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is typed while steps are measured stays, and has the estimate in the end."""
+    go, measured = Event(), Measured(10, 20, 1.0, 4.0)
+    done: list[Measured] = []
+
+    def measure(*_: object) -> Measured:
+        assert go.wait(60)
+        done.append(measured)
+        return measured
+
+    monkeypatch.setattr(estimating, "measure", measure)
+    monkeypatch.setattr(estimating, "known", lambda *_: next(iter(done), None))
+    page.goto("/new?data=dataset:digits")
+    plan, trials = page.locator(".plan"), page.get_by_label("Trials", exact=True)
+    plan.get_by_role("button", name="Estimate time").click()
+    trials.fill("7")
+    expect(plan).to_contain_text("7, ")
+    go.set()
+    expect(plan).to_contain_text("A trial in full takes about 4 min here")
+    expect(plan).to_contain_text("All 7 trials take about")
+    expect(trials).to_have_value("7")
+    check_looks(page)
 
 
 def test_what_was_filled_in_comes_back(page: Page) -> None:

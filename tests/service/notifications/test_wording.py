@@ -58,6 +58,13 @@ def test_messages_for_slack() -> None:
     assert all(len(block["text"]["text"]) <= 3000 for block in json.loads(wording.slack_of(long))["blocks"])
 
 
+def test_a_training_that_was_cut_off_is_told() -> None:
+    """A value of a training that a limit ended is no value of one in full."""
+    came = "epoch 7 of 10, stopped by the time limit of the search"
+    cut = replace(ENDED, facts={**FACTS, "best": {**FACTS["best"], "training": came}})
+    assert f"0.943 (trial 7, {came})" in wording.text_of(cut)
+
+
 def test_mails() -> None:
     """The text has all; the same as HTML holds no markup of users."""
     text, page = wording.text_of(ENDED), wording.html_of(ENDED)

@@ -60,12 +60,20 @@ def create(
         str | None,
         Query(description="With `dry_run`: a line of the program's output, to be searched.", max_length=10_000),
     ] = None,
+    measure: Annotated[
+        bool,
+        Query(
+            description="With `dry_run`: measure a few steps of a trial where no earlier search tells how long it "
+            "takes, for a minute at most."
+        ),
+    ] = False,
     key: Key = None,
 ) -> Response | Submission:
     """Create the experiment that a spec describes, or continue the one that has its name."""
     if dry_run:
         put_down(request, wanted=False)
-        return Response(verbs.check(spec, line=line).model_dump_json(), media_type="application/json")
+        checked = verbs.check(spec, line=line, measure=measure)
+        return Response(checked.model_dump_json(), media_type="application/json")
     submission = verbs.create(spec, new=new, key=key)
     response.status_code = 201 if submission.kind == "new" else 200
     located(request, response, f"/experiments/{in_address(submission.name)}")

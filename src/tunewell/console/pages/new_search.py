@@ -132,7 +132,8 @@ def look_again(request: Request) -> Response:
 @takes_long
 def look_at(request: Request, verbs: AsCaller, caller: TheCaller, sent: Annotated[Sent, Depends(_sent)]) -> Response:
     """Return the form after what a button does to its fields, with what is wrong, and what follows from it."""
-    found = look(verbs, caller.name, _changed(sent), strict=sent.act == "check")
+    act = sent.act
+    found = look(verbs, caller.name, _changed(sent), strict=act == "check", measure=act == "estimate")
     return _answer(request, verbs, caller, found, key=sent.key)
 
 

@@ -11,6 +11,7 @@ from tunewell.reports.evaluations import SPLIT_TITLES, measure_title
 from tunewell.reports.summary import differs
 from tunewell.service.types import Objective, SearchResult, TrialResult
 from tunewell.spec import format
+from tunewell.spec.epochs import CUT_WORDS, share_text
 from tunewell.spec.errors import count
 
 #: Metrics that are shares of the items that were judged rightly: each item counts as 0 or 1.
@@ -108,7 +109,7 @@ def compare(result: SearchResult, figures: Figures, counts: Mapping[str, int], u
     values = {"val": {trial.number: trial.value for trial in trials}, "test": dict(result.test)}
     judge = _Judge(result.objective, default.number if default is not None else None, counts)
     groups = [_split(split, trials, figures, values[split], judge, unit) for split in SPLIT_TITLES]
-    groups = [_sample(result, trials), *groups, _parameters(trials, default)]
+    groups = [_training(trials), _sample(result, trials), *groups, _parameters(trials, default)]
     best = trials[0]
     gain, test_gain = (judge.gain(values[split], best.number, split) for split in SPLIT_TITLES)
     return Comparison(
@@ -195,6 +196,15 @@ def _gain_cell(gain: Gain | None) -> Cell:
         return Cell(format.NOTHING)
     note = f"± {format.number(gain.error, 2)}" if gain.error is not None else ""
     return Cell(format.signed(gain.difference), note, "gain" if gain.is_good else "")
+
+
+def _training(trials: Sequence[TrialResult]) -> Group:
+    """Return how much of their trainings was done, if it was not all of each."""
+    if not any(trial.training for trial in trials):
+        return Group("Training", ())
+    done = [share_text(trial.epochs, trial.planned_epochs) or format.NOTHING for trial in trials]
+    why = [CUT_WORDS[trial.cut_by] if trial.training and trial.cut_by is not None else "" for trial in trials]
+    return Group("Training", (Row("epochs", tuple(map(Cell, done, why))),))
 
 
 def _sample(result: SearchResult, trials: Sequence[TrialResult]) -> Group:

@@ -77,10 +77,12 @@ document.addEventListener("submit", async (event) => {
   event.preventDefault();
   clearTimeout(timer);
   const { submitter } = event;
-  const act = submitter?.value ?? "check", isStart = act === "create";
-  const restore = working(isStart ? submitter : null);
-  if (await exchange(isStart ? form.action : LOOK, sent(act), { settle: !isStart && act !== "check" })) return onceLeft(restore);
+  const act = submitter?.value ?? "check", isStart = act === "create", isEstimate = act === "estimate";
+  const restore = working(isStart || isEstimate ? submitter : null);
+  const turn = turns + 1;
+  if (await exchange(isStart ? form.action : LOOK, sent(act), { settle: !isStart && !isEstimate && act !== "check" })) return onceLeft(restore);
   restore();
+  if (isEstimate && turn !== turns) look(); // what was typed meanwhile counts, and has its estimate now
   keep();
   if (isStart || act === "check") firstWrong()?.focus();
   if (act === "add-row") [...form.querySelectorAll("#rows [name$='.name']")].at(-1)?.focus();

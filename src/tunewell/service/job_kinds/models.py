@@ -13,6 +13,7 @@ from tunewell.service.job_kinds.parts import arguments_of, heavy, result_of, tas
 from tunewell.service.on_record import chosen, find_model, is_folder, retrained_model
 from tunewell.service.results import search_result
 from tunewell.service.submission import shareable_spec
+from tunewell.spec.epochs import training_text
 from tunewell.spec.errors import ArgumentError, NotFoundError, UserError
 from tunewell.spec.experiment import parse_spec
 from tunewell.spec.files import to_yaml
@@ -117,6 +118,7 @@ def _search_of(context: Context, name: str, folder: Path) -> dict[str, Any]:
         "trial": trial.number,
         "trials": sum(result.trials.values()),
         "retrained": retrained,
+        "training": training_text(trial.epochs, trial.planned_epochs, trial.cut_by),
         "sampling": 1.0 if on_all_data else parse_spec(row.spec).sampling,
         "objective": {kind: values for kind, values in objective.items() if any(value is not None for value in values)},
     }

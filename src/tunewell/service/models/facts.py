@@ -19,8 +19,9 @@ from typing import Any
 from tunewell.home.home import Home
 from tunewell.service import on_record, results, wire
 from tunewell.service.types import JsonObject
+from tunewell.spec.epochs import training_text
 from tunewell.spec.errors import DataError, NotFoundError
-from tunewell.store.rows import ExperimentRow
+from tunewell.store.rows import ExperimentRow, TrialRow
 from tunewell.store.store import Store
 from tunewell.tasks.catalogue import TASKS
 from tunewell.trial.files import read_json
@@ -89,7 +90,7 @@ def _facts(
         "network": config["network"],
         "classes": list(config["classes"])[:_CLASSES],
         "parameters": config["parameters"],
-        "training": config["note"],
+        "training": config["note"] if is_retrained else _training(config["note"], store.trial(row.name, trial)),
         "objective": wire.objective_of(row).to_json(),
         "value": value,
         "gain": gain,
@@ -97,6 +98,12 @@ def _facts(
         "test": {name: value for name, value in test.items() if name != "count"},
         **_data(home, row),
     }
+
+
+def _training(note: str, trial: TrialRow) -> str:
+    """Return what a trial's model says of its training, and how far that came if it was not in full."""
+    came = training_text(trial.epochs, trial.planned_epochs, trial.cut_by)
+    return " ".join(part for part in (note, f"It was not trained in full: {came}." if came else "") if part)
 
 
 def _reached(store: Store, home: Home, row: ExperimentRow, number: int) -> tuple[float | None, float | None]:

@@ -152,7 +152,8 @@ def _figures(facts: JsonObject) -> Sequence[str]:
     lines = []
     best, metric = facts["best"], facts["metric"]
     if best is not None:
-        lines.append(f"Best {metric}: {best['value']:.6g} (trial {best['trial']})")
+        which = ", ".join(part for part in (f"trial {best['trial']}", best.get("training")) if part)
+        lines.append(f"Best {metric}: {best['value']:.6g} ({which})")
         gain = _gain(facts)
         if gain is not None:
             lines.append(f"Gain over the default configuration: {gain:+.6g}")

@@ -46,14 +46,18 @@ class ExperimentsPart(Part):
 
     # Submitting -------------------------------------------------------------------------------------------
 
-    def check(self, spec: Mapping[str, Any], *, line: str | None = None, page: Path | None = None) -> types.Checked:
+    def check(
+        self, spec: Mapping[str, Any], *, line: str | None = None, measure: bool = False, page: Path | None = None
+    ) -> types.Checked:
         """See `Verbs.check`; beside that, it writes a page about the data to `page`."""
         self._rights.check_local("page", page)
         submitted = self._submitted(spec)
         with errors_call(self.home, submitted.get("dataset")):
-            checked = check_spec(submitted, line, page, self.store, self._rights.seen_by)
-        findings = tuple(named_in(self.home, submitted.get("dataset"), line) for line in checked.findings)
-        return checked.model_copy(update={"findings": findings})
+            checked = check_spec(submitted, line, page, self.store, self._rights.seen_by, measures=measure)
+        dataset = submitted.get("dataset")
+        findings = tuple(named_in(self.home, dataset, line) for line in checked.findings)
+        why = named_in(self.home, dataset, checked.not_estimated)
+        return checked.model_copy(update={"findings": findings, "not_estimated": why})
 
     def create(
         self, spec: Mapping[str, Any], *, new: verbs.Fresh = "never", key: str | None = None

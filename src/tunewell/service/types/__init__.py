@@ -37,6 +37,7 @@ from tunewell.service.types.models import Model, ModelVersion, Picture, Predicti
 from tunewell.service.types.notifications import AllowedHost, Channel, Delivery, NewChannel
 from tunewell.service.types.people import Account, AuditEntry, Me, NewToken, SignInLink, Token, User, UserUsage
 from tunewell.service.types.results import (
+    Advice,
     Chart,
     Evaluation,
     Finalist,
@@ -100,6 +101,7 @@ __all__ = [
     "OWNER",
     "About",
     "Account",
+    "Advice",
     "Algorithm",
     "AlgorithmOption",
     "AllowedHost",

@@ -199,13 +199,25 @@ class DataFindings(Wire):
 
 
 class Estimate(Wire):
-    """How long a search may take, judged by an earlier one that trained the same network on the same data."""
+    """How long a search may take, judged by an earlier one that trained the same, or by a few steps of a training."""
 
+    #: Of all trials, each trained in full, if nothing ends the search before.
     seconds: float
-    #: What a trial took there, with those that ran beside it: seconds of the search for each of its trials.
+    #: Of a trial that is trained in full.
     trial_seconds: float
-    #: That experiment.
-    experiment: str
+    #: How many trials trained in full `max_duration` has room for.
+    room: int
+    #: The earlier experiment, and how many of its trials were looked at; empty and 0: it was measured now.
+    experiment: str = ""
+    trials: int = 0
+    #: Of the default configuration, as it was measured: epochs of a training, steps of an epoch, seconds of a step.
+    epochs: int | None = None
+    steps: int | None = None
+    step_seconds: float | None = None
+    #: One or two sentences for people.
+    told: str
+    #: Sentences on limits that are too short for it.
+    warnings: tuple[str, ...] = ()
 
 
 class Checked(Wire):
@@ -224,8 +236,10 @@ class Checked(Wire):
     #: Most trials at once, and a sentence on what bounds them.
     at_once: int
     concurrency: str
-    #: None: no earlier search tells.
+    #: None: no earlier search tells, and it was not measured.
     estimate: Estimate | None = None
+    #: Why it could not be measured; empty: it was, or need not be, or nobody has asked for it.
+    not_estimated: str = ""
     parameters: tuple[Parameter, ...]
     #: What the check found, a line each.
     findings: tuple[str, ...]

@@ -27,6 +27,17 @@ class Finalist(Wire):
     detail: str = ""
 
 
+class Advice(Wire):
+    """What is to be changed in a spec, since what it says has kept trials from their end."""
+
+    #: Of the spec.
+    field: str
+    #: What to give it instead.
+    value: str
+    #: One sentence for people: why, and what to give.
+    detail: str
+
+
 class SearchResult(Wire):
     """What a search has brought so far: what `--json` prints."""
 
@@ -44,6 +55,8 @@ class SearchResult(Wire):
     trials: Mapping[TrialState, int]
     elapsed_seconds: float
     notes: tuple[str, ...]
+    #: How much more time to give, where time limits have cut trials off.
+    advice: tuple[Advice, ...] = ()
     #: Trial number → objective on the test data, of the best trials and the default one, where it was measured.
     test: Mapping[int, float] = Field(default_factory=dict)
     #: The best trials of a search on a sample, trained on all data, best first.

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from tunewell.service.types.base import JsonObject, Moment, NoFlag, Page, Wire
-from tunewell.spec.states import Cause, TrialState
+from tunewell.spec.epochs import training_text
+from tunewell.spec.states import Cause, Cut, TrialState
 
 
 class Measured(Wire):
@@ -90,6 +91,18 @@ class Trial(Wire):
     #: How long all its attempts that have ended took together.
     cost_seconds: float
     peak_memory_bytes: int | None
+    #: Epochs that its training has done; None: it has not ended, or its task does not tell.
+    epochs: int | None = None
+    #: Epochs of a full training; None: its task does not tell.
+    planned_epochs: int | None = None
+    #: What ended it before the end of a full training, `early_stopping` and `fidelity` by design; None: nothing did,
+    #: or it failed for another reason.
+    cut_by: Cut | None = None
+
+    @property
+    def training(self) -> str:
+        """How far its training came, and why no further, for people; empty if all was done, or that is not known."""
+        return training_text(self.epochs, self.planned_epochs, self.cut_by)
 
 
 class TrialPage(Page[Trial]):
@@ -171,12 +184,22 @@ class TrialResult(Wire):
     origin: str
     #: Share of the full training that it had.
     fidelity: float = 1.0
+    #: As those of `Trial`.
+    epochs: int | None = None
+    planned_epochs: int | None = None
+    cut_by: Cut | None = None
+
+    @property
+    def training(self) -> str:
+        """How far its training came, and why no further, for people; empty if all was done, or that is not known."""
+        return training_text(self.epochs, self.planned_epochs, self.cut_by)
 
     @model_serializer(mode="wrap")
     def _briefly(self, handler: SerializerFunctionWrapHandler) -> JsonObject:
-        """Leave out a share that is the whole."""
+        """Leave out a share that is the whole, and what is not known."""
+        usual = {"fidelity": 1, "epochs": None, "planned_epochs": None, "cut_by": None}
         known: JsonObject = handler(self)
-        return {name: value for name, value in known.items() if name != "fidelity" or value != 1}
+        return {name: value for name, value in known.items() if name not in usual or value != usual[name]}
 
 
 class LogPart(Wire):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, literal, select, true
+from sqlalchemy import ColumnElement, Double, and_, case, cast, func, literal, select, true
 
 from tunewell.spec.errors import NotFoundError
-from tunewell.spec.states import FINAL_TRIAL_STATES, Cause, TrialState
+from tunewell.spec.states import FINAL_TRIAL_STATES, Cause, Cut, TrialState
 from tunewell.store import convert, statements
 from tunewell.store.queries.merging import first_of
 from tunewell.store.queries.reader import PAGE, Reader
-from tunewell.store.rows import AttemptRow, HistoryEntry, RunningRow, TrialRow
+from tunewell.store.rows import AttemptRow, CutTrials, HistoryEntry, RunningRow, TrialRow
 from tunewell.store.tables import event, experiment, trial
 
 
@@ -97,6 +98,20 @@ class TrialQueries(Reader):
         (counted,) = self._read(select(experiment.c.noted_trials).where(experiment.c.id == this))
         rows = self._read(first.order_by(trial.c.number).limit(1)) if counted.noted_trials else []
         return counted.noted_trials, convert.trial_row(rows[0]) if rows else None
+
+    def cut_trials(self, name: str, by: Collection[Cut]) -> list[CutTrials]:
+        """Return how many trials each of `by` has cut off, those that have cut off any."""
+        share = cast(trial.c.epochs, Double) / trial.c.planned_epochs
+        # What went on from another trial's checkpoint has not paid for all that it has learned.
+        whole = case((trial.c.resume_from.is_(None), trial.c.cost_seconds / func.nullif(share, 0)))
+        query = (
+            select(trial.c.cut_by, func.count(), func.coalesce(func.sum(share), 0.0), func.max(whole))
+            .where(trial.c.experiment_id == self._id(name), trial.c.cut_by.in_([one.value for one in by]))
+            .group_by(trial.c.cut_by)
+            .order_by(trial.c.cut_by.desc())
+        )
+        rows: Sequence[Any] = self._read(query)
+        return [CutTrials(Cut(row[0]), row[1], row[2], row[3]) for row in rows]
 
     def iterate_trials(self, name: str, after: int = 0) -> Iterator[TrialRow]:
         """Yield all trials behind number `after` in the order of their numbers, reading a page at a time."""

@@ -12,9 +12,10 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, insert, select
 
+from tunewell.spec.epochs import training_text
 from tunewell.spec.names import HOME_OWNER
 from tunewell.spec.notifications import PATIENCE_SECONDS, NotifiedEvent
-from tunewell.spec.states import ExperimentState
+from tunewell.spec.states import Cut, ExperimentState
 from tunewell.store.rows import JsonObject
 from tunewell.store.tables import COUNTS, account, channel, delivery, experiment, trial
 
@@ -95,13 +96,23 @@ def _facts(connection: Connection, row: Any) -> JsonObject:
         "stop_rule": row.stop_rule,
         "metric": (row.spec.get("objective") or {}).get("metric", ""),
         "goal": row.goal,
-        "best": _valued(row.best_trial, row.best_value),
+        "best": _with_training(connection, row, _valued(row.best_trial, row.best_value)),
         "default": _valued(row.default_trial, default),
         "trials": {state.value: getattr(row, column) for state, column in COUNTS.items()},
         "started_at": row.started_at,
         "ended_at": row.ended_at,
         "elapsed_seconds": row.elapsed_seconds,
     }
+
+
+def _with_training(connection: Connection, row: Any, best: JsonObject | None) -> JsonObject | None:
+    """Return what is told of the best trial, with how far its training came if that was not to its end."""
+    if best is None:
+        return None
+    of_best = (trial.c.experiment_id == row.id, trial.c.number == row.best_trial)
+    its = connection.execute(select(trial.c.epochs, trial.c.planned_epochs, trial.c.cut_by).where(*of_best)).one()
+    came = training_text(its.epochs, its.planned_epochs, None if its.cut_by is None else Cut(its.cut_by))
+    return {**best, "training": came} if came else best
 
 
 def _valued(number: int | None, value: float | None) -> JsonObject | None:

@@ -77,11 +77,17 @@ class TrialWrites(Writer):
             self._execute(statements.SET_DEFAULT_TRIAL, {"of_experiment": this.id, "of_trial": number})
 
     def start_attempt(
-        self, key: AttemptKey, identity: str | None = None, now: float | None = None, host: str = ""
+        self,
+        key: AttemptKey,
+        identity: str | None = None,
+        now: float | None = None,
+        host: str = "",
+        planned_epochs: int | None = None,
     ) -> None:
         """Move a trial from waiting to running; the attempt must be the one after its last (the first is 1).
 
-        `identity` is what the attempt's folder has; default: a new one. `host` is the machine that it is bound to.
+        `identity` is what the attempt's folder has; default: a new one. `host` is the machine that it is bound to,
+        `planned_epochs` as that of `TrialRow`.
         """
         identity = identity or uuid.uuid4().hex
         this, now = self._find(key.experiment), or_present(now)
@@ -91,6 +97,7 @@ class TrialWrites(Writer):
             "next_attempt": key.attempt,
             "new_identity": identity,
             "new_host": host,
+            "planned_epochs": planned_epochs,
             "now": now,
         }
         if self._execute(statements.START_ATTEMPT, values).rowcount != 1:
@@ -122,6 +129,8 @@ class TrialWrites(Writer):
             "notes": cleaned(end.notes),
             "value": end.value,
             "peak_memory_bytes": end.peak_memory_bytes,
+            "epochs": end.epochs,
+            "cut_by": None if end.cut_by is None else end.cut_by.value,
         }
         order = {"loss": _loss(this, end), "ended_order": self._next_end()}
         times = {"now": now, "seconds": end.seconds, "ended_after": end.ended_after}

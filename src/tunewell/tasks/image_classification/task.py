@@ -24,7 +24,7 @@ from tunewell.tasks.vision.domains import MAX_IMAGE_SIZES
 from tunewell.tasks.vision.hyperparameters import TrainingHyperparameters
 from tunewell.tasks.vision.preparation import DecodedSet
 from tunewell.tasks.vision.resize_rules import SQUASH, ResizeRule
-from tunewell.tasks.vision.task import VisionTask, listed_networks
+from tunewell.tasks.vision.task import MEASURE, VisionTask, listed_networks
 
 _PACKAGE = "tunewell.tasks.image_classification"
 #: Pictures of at most this many pixels a side are small: there the network trained from scratch is the default.
@@ -44,6 +44,7 @@ class ImageClassification(VisionTask[LabelledPictures]):
     )
     jobs: ClassVar[Mapping[str, str]] = {
         "prepare": prepare_job.ENTRY,
+        "measure": MEASURE,
         "evaluate": f"{_PACKAGE}.evaluate:evaluate",
         "predict": f"{_PACKAGE}.predict:predict",
         "export-model": f"{_PACKAGE}.export:export",

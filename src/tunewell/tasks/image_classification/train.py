@@ -34,10 +34,11 @@ from tunewell.trial import output_dir, parameters, sampling
 
 def train(folder: Path) -> None:
     """Train the configuration of the trial in `folder`; see `run_trial`."""
-    run_trial(folder, _begin)
+    run_trial(folder, begin)
 
 
-def _begin(prepared: Prepared) -> Training:
+def begin(prepared: Prepared) -> Training:
+    """Return what the trial of this process trains, of what `prepare` left."""
     manifest = load_manifest(Path(prepared.manifest))
     learner = create_learner(prepared, manifest, parameters())
     pictures = labelled_pictures(prepared, manifest, learner.image_size)

@@ -18,7 +18,7 @@ from tunewell.tasks.object_detection.hyperparameters import Hyperparameters
 from tunewell.tasks.object_detection.networks import Detector, architecture, detectors
 from tunewell.tasks.vision.hyperparameters import TrainingHyperparameters
 from tunewell.tasks.vision.resize_rules import LETTERBOX, ResizeRule
-from tunewell.tasks.vision.task import VisionTask, listed_networks
+from tunewell.tasks.vision.task import MEASURE, VisionTask, listed_networks
 
 _PACKAGE = "tunewell.tasks.object_detection"
 _BOX_METRICS = {"map": "maximize", "map50": "maximize", "map75": "maximize"}
@@ -34,6 +34,7 @@ class ObjectDetection(VisionTask[AnnotatedPictures]):
     default_network: ClassVar[str] = next(iter(networks))
     jobs: ClassVar[Mapping[str, str]] = {
         "prepare": prepare_job.ENTRY,
+        "measure": MEASURE,
         "evaluate": f"{_PACKAGE}.evaluate:evaluate",
         "predict": f"{_PACKAGE}.predict:predict",
         "draw": f"{_PACKAGE}.predict:predict",

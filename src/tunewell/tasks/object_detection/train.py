@@ -39,10 +39,11 @@ from tunewell.trial import output_dir, parameters, sampling
 
 def train(folder: Path) -> None:
     """Train the configuration of the trial in `folder`; see `run_trial`."""
-    run_trial(folder, _begin)
+    run_trial(folder, begin)
 
 
-def _begin(prepared: Prepared) -> Training:
+def begin(prepared: Prepared) -> Training:
+    """Return what the trial of this process trains, of what `prepare` left."""
     annotated = AnnotatedPictures.load(Path(prepared.manifest))
     learner = create_learner(prepared, annotated, parameters())
     pictures = shared_pictures(prepared, annotated, learner.image_size)

@@ -34,6 +34,8 @@ class Search:
     retrained: bool
     #: Share of the training data that the trial had.
     sampling: float
+    #: How far the trial's training came, and why no further; empty if it was in full.
+    training: str
     #: Row → objective of this trial and of the default parameters; None where there is none.
     objective: Mapping[str, Sequence[float | None]]
 
@@ -104,6 +106,8 @@ def _quality(config: Mapping[str, Any], search: Search | None) -> str:
         share = "train" if search.sampling == 1 else f"{search.sampling:.0%} of train"
         trained = "The trial was trained" if search.retrained else "It was trained"
         lines.append(f"{whose}: trial {search.trial} of {search.trials}. {trained} on {share} and measured on val.")
+        if search.training:
+            lines.append(f"The trial was not trained in full: {search.training}.")
         rows = [[name, *map(_number, values)] for name, values in search.objective.items()]
         lines.append(_table([search.metric, "this trial", "default parameters"], rows))
     thresholds = config.get("thresholds")

@@ -190,7 +190,10 @@ def _renew(folder: Path, known: Known[Pictures], decoded: DecodedSet[Pictures]) 
     return [*prepared.notes, *prepared.advice]
 
 
-def trial_program(package: str, preload: tuple[str, ...], folder: Path) -> Program:
-    """Return the entry that trains one configuration of the experiment in `folder`: `train` of a task's package."""
+def trial_program(package: str, preload: tuple[str, ...], folder: Path, epochs: int) -> Program:
+    """Return the entry that trains one configuration of the experiment in `folder`: `train` of a task's package.
+
+    `epochs` are those of a full training.
+    """
     environment = {TASK_FILE_VARIABLE: str(folder / TASK_FILE)}
-    return Program(entry=f"{package}.train:train", preload=preload, environment=environment)
+    return Program(entry=f"{package}.train:train", preload=preload, environment=environment, epochs=epochs)

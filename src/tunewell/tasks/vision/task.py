@@ -38,6 +38,9 @@ from tunewell.tasks.vision.sampling import advise_sampling
 from tunewell.tasks.vision.specs import by_class, complete_objective, data_folder, require_libraries
 from tunewell.tasks.vision.weights import foresee_weights
 
+#: Entry of the job `measure`.
+MEASURE = "tunewell.tasks.vision.timing:measure"
+
 
 def listed_networks(designs: Mapping[str, Architecture]) -> dict[str, Network]:
     """Return networks by name, with what is searched on GPUs."""
@@ -240,5 +243,5 @@ class VisionTask(ABC, Generic[Pictures]):
 
     def program(self, spec: ExperimentSpec, folder: Path, attempt: PlannedAttempt) -> Program:
         """Return the entry that trains one configuration."""
-        del spec, attempt
-        return trial_program(self.package, self.preload, folder)
+        del spec
+        return trial_program(self.package, self.preload, folder, int(attempt.parameters["epochs"]))

@@ -117,6 +117,9 @@ def _create_trial() -> None:
         sa.Column("ended_order", sa.BigInteger),
         sa.Column("cost_seconds", sa.Double, nullable=False),
         sa.Column("peak_memory_bytes", sa.BigInteger),
+        sa.Column("epochs", sa.Integer),
+        sa.Column("planned_epochs", sa.Integer),
+        sa.Column("cut_by", sa.String(30)),
         sqlite_with_rowid=False,
     )
     op.create_index("trial_by_state", "trial", ["experiment_id", "state", "number"])
@@ -126,6 +129,7 @@ def _create_trial() -> None:
     by_loss = ["experiment_id", "loss", "number"]
     _create_partial_index("trial_best", "trial", by_loss, f"{ranked} AND fidelity = 1")
     _create_partial_index("trial_best_in_part", "trial", by_loss, f"{ranked} AND fidelity < 1")
+    _create_partial_index("trial_by_cut", "trial", ["experiment_id", "cut_by"], "cut_by IS NOT NULL")
     _create_partial_index("trial_noted", "trial", ["experiment_id", "number"], "notes IS NOT NULL")
 
 

@@ -1,0 +1,104 @@
+"""How long a search takes, judged by a few steps that were measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.tasks.image_classification.trained import write_pictures
+from tunewell.service import estimating, measuring
+from tunewell.service.findings import check_spec
+from tunewell.service.measuring import Measured
+from tunewell.service.types import Checked
+from tunewell.spec.errors import UserError
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> dict[str, Any]:
+    """A spec over a few pictures."""
+    return {
+        "name": "digits",
+        "task": "image-classification",
+        "data": str(write_pictures(tmp_path / "data", {"train": 40, "val": 30})),
+        "network": "small-cnn",
+        "max_trials": 20,
+        "max_concurrency": 1,
+        "early_stopping": "off",
+        "algorithm": "random",
+    }
+
+
+def checked(monkeypatch: pytest.MonkeyPatch, spec: dict[str, Any], measured: Measured | UserError) -> Checked:
+    """Return what a check says where this is measured."""
+
+    def measure(*_: object) -> Measured:
+        if isinstance(measured, UserError):
+            raise measured
+        return measured
+
+    monkeypatch.setattr(estimating, "measure", measure)
+    return check_spec(spec, measures=True)
+
+
+#: 10 epochs of 24 s: 4 min.
+FOUR_MINUTES = Measured(epochs=10, steps=20, step_seconds=1.0, validation_seconds=4.0)
+
+
+def test_what_was_measured_is_told(monkeypatch: pytest.MonkeyPatch, spec: dict[str, Any]) -> None:
+    """A trial, its parts, and all trials are told in times that people use; nothing is advised where all fits."""
+    estimate = checked(monkeypatch, spec, FOUR_MINUTES).estimate
+    assert estimate is not None
+    assert (estimate.trial_seconds, estimate.seconds, estimate.room) == (240, 4800, 360)
+    assert (estimate.experiment, estimate.epochs, estimate.steps, estimate.step_seconds) == ("", 10, 20, 1.0)
+    assert estimate.told == (
+        "A trial in full takes about 4 min here (10 epochs of 20 steps, 1 s a step, measured). All 20 trials take "
+        "about 80 min, one at a time, less where they are stopped early."
+    )
+    assert estimate.warnings == ()
+
+
+def test_limits_that_are_too_short_are_told(monkeypatch: pytest.MonkeyPatch, spec: dict[str, Any]) -> None:
+    """What would cut trials off, or end the search after a few of them, is told with what to give."""
+    short = {**spec, "max_duration": "10m", "max_trial_duration": "1m"}
+    estimate = checked(monkeypatch, short, FOUR_MINUTES).estimate
+    assert estimate is not None and estimate.room == 2
+    assert estimate.told.endswith("With one at a time, max_duration 10m has room for about 2 of 20 trials.")
+    assert estimate.warnings == (
+        "Trials would be cut off in epoch 3 of 10 by max_trial_duration 1m: give 6m.",
+        "max_duration 10m has room for about 2 trials: give 1h30m.",
+    )
+
+
+def test_what_cant_be_measured_fails_no_check(monkeypatch: pytest.MonkeyPatch, spec: dict[str, Any]) -> None:
+    """The reason is told beside all else that follows from the spec."""
+    found = checked(monkeypatch, spec, UserError("a few steps took longer than 40 s"))
+    assert found.estimate is None and found.max_trials == 20
+    assert found.not_estimated == "How long a trial takes can't be measured: a few steps took longer than 40 s."
+
+
+def test_nothing_is_measured_unasked(monkeypatch: pytest.MonkeyPatch, spec: dict[str, Any]) -> None:
+    """A check is quick unless somebody wants to know how long a trial takes."""
+    monkeypatch.setattr(estimating, "measure", lambda *_: pytest.fail("measured"))
+    found = check_spec(spec)
+    assert (found.estimate, found.not_estimated) == (None, "")
+
+
+def test_what_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch, spec: dict[str, Any]) -> None:
+    """The process that measures is given up after its time, and leaves nothing."""
+    monkeypatch.setattr(measuring, "LONGEST_SECONDS", 0.01)
+    found = check_spec(spec, measures=True)
+    assert found.not_estimated.endswith("a few steps took longer than 0 s.")
+
+
+@pytest.mark.timeout(120)
+def test_a_training_is_measured(spec: dict[str, Any]) -> None:
+    """Real steps are measured in a process of their own; what was measured is known for a while."""
+    found = check_spec({**spec, "parameters": {"batch_size": 8, "epochs": 3, "image_size": 32}}, measures=True).estimate
+    assert found is not None
+    assert (found.epochs, found.steps) == (3, 5)
+    assert found.step_seconds is not None and 0 < found.step_seconds < 10
+    assert 15 * found.step_seconds <= found.trial_seconds < 15 * found.step_seconds + 60
+    again = check_spec({**spec, "parameters": {"batch_size": 8, "epochs": 3, "image_size": 32}, "max_trials": 2})
+    assert again.estimate is not None and again.estimate.trial_seconds == found.trial_seconds

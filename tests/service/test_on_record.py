@@ -90,6 +90,36 @@ def test_what_is_evaluated_is_not_evaluated_again(ran: Service) -> None:
     assert evaluate(ran) == {"trials": []}
 
 
+def test_values_have_intervals_and_the_best_are_compared(ran: Service) -> None:
+    """A result says how far chance moves the values, and which of the best can't be told apart from the first."""
+    assert ran.result("e").uncertainty is None
+    evaluate(ran)
+    known = ran.result("e").uncertainty
+    assert known is not None and (known.items, known.unit) == (40, "picture")
+    assert (known.compared, known.ties) == ((1,), ())  # 10 of 40 pictures are more than chance
+    low, high = known.intervals[2]
+    assert 0.3 < low < 0.5 < high < 0.7
+    (one,) = ran.evaluations("e", trial=2, details=False)
+    assert one.intervals["val"]["accuracy"] == (low, high)
+    worse, better = ran.store.results("e", "evaluation")
+    with ran.store.transaction() as tx:  # as if both models had said the same
+        data = {**worse.data, "resampled": better.data["resampled"]}
+        tx.add_result("e", "evaluation", 1, worse.attempt_identity, data, worse.file, worse.sha256)
+    known = ran.result("e").uncertainty
+    assert known is not None and known.ties == (1,)
+    assert "Trial 1 is not to be told apart from the first on 40 validation pictures" in ran.report("e")
+
+
+def test_an_interval_is_told_of_the_model_that_the_value_is_of_alone(ran: Service) -> None:
+    """Where the best model has another figure than its trial has reported, nothing is said of chance."""
+    evaluate(ran)
+    _, best = ran.store.results("e", "evaluation")
+    with ran.store.transaction() as tx:
+        data = {**best.data, "figures": {"val": {"accuracy": 0.475}}}
+        tx.add_result("e", "evaluation", 2, best.attempt_identity, data, best.file, best.sha256)
+    assert ran.result("e").uncertainty is None
+
+
 @pytest.mark.parametrize("content", ["", '{"val": {"accu', "\0" * 40, '{"val": {"accuracy": 1.0}}', None])
 def test_a_damaged_evaluation_is_made_again(ran: Service, content: str | None) -> None:
     """A file that is lost, cut off or another than the recorded one counts as if it had never been."""

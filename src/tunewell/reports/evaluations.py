@@ -90,8 +90,11 @@ def measure_in(evaluation: Mapping[str, Mapping[str, Any] | None], split: str, m
 
 def _trial_report(trial: TrialView, evaluation: Mapping[str, Mapping[str, Any] | None]) -> TrialReport:
     present = {split: measured for split in SPLIT_TITLES if (measured := evaluation.get(split))}
+    splits = list(present.values())
+    between = intervals_of(splits)
     measures = {
-        name: [format.number(value) for value in values] for name, values in measures_of(list(present.values())).items()
+        name: [format.within(value, ends) for value, ends in zip(values, between[name], strict=True)]
+        for name, values in measures_of(splits).items()
     }
     return TrialReport(trial, [split_report(split, measured) for split, measured in present.items()], measures)
 
@@ -102,6 +105,16 @@ def measures_of(splits: Sequence[Mapping[str, Any]]) -> dict[str, list[float | N
     # The fullest split sets the order: another one may lack some, such as large objects.
     names = dict.fromkeys(name for measured in sorted(scalars, key=len, reverse=True) for name in measured)
     return {measure_title(name): [measured.get(name) for measured in scalars] for name in names}
+
+
+def intervals_of(splits: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[float, float] | None]]:
+    """Return the intervals of each measure of `measures_of` on each split; None where it has none."""
+    found: dict[str, list[tuple[float, float] | None]] = {name: [None] * len(splits) for name in measures_of(splits)}
+    for place, measured in enumerate(splits):
+        for name, (low, high) in (measured.get("intervals") or {}).items():
+            if (title := measure_title(name)) in found:
+                found[title][place] = (low, high)
+    return found
 
 
 def measure_title(name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tunewell.home.home import Home
 from tunewell.service import on_record, wire
 from tunewell.service.types import Finalist, SearchResult, TrialResult
+from tunewell.service.uncertainty import uncertainty_of
 from tunewell.store.rows import ExperimentRow, TrialRow
 from tunewell.store.store import Store
 from tunewell.tasks.command import fill_in
@@ -38,6 +39,7 @@ def result_of(store: Store, home: Home, row: ExperimentRow) -> SearchResult:
         elapsed_seconds=round(row.elapsed_seconds, 3),
         notes=(*row.notes, *_notes_on_trials(store, name)),
         test=on_record.test_values(store, name, objective.metric),
+        uncertainty=uncertainty_of(store, row, default),
         finalists=found,
         rank_agreement=on_record.rank_agreement(found),
         command=command_by_hand(row, best[0]) if best else (),

@@ -3,13 +3,13 @@
 `job.json`: `{"task_file": the experiment's, "trials": [{"number": 7, "folder": attempt folder}, …]}`. Result::
 
     {"trials": {"7": {"val": {metric: value, …}, "test": {…} or null}, …},
-     "resampled": {"7": {metric: [value, …], …}, …}}
+     "resampled": {"7": {"val": {metric: [value, …], …}, …}, …}}
 
-where `resampled` has the values on resamples of the validation data (see `uncertainty`), of tasks that give them;
-and for each trial `artifacts/7.json`, `{"val": {…}, "test": {…} or null}` with everything that a report shows. There,
-single numbers are metrics, and so are those in a mapping (`{"macro": {"f1": …}}` is `macro_f1`); `reports.evaluations`
-says which other entries it knows; `intervals` are `{metric: [low, high]}`, for those that have one. A split is null
-where there is none, or the model gives no finite numbers on it.
+where `resampled` has the values on resamples (see `uncertainty`), of tasks that give them; and for each trial
+`artifacts/7.json`, `{"val": {…}, "test": {…} or null}` with everything that a report shows. There, single numbers are
+metrics, and so are those in a mapping (`{"macro": {"f1": …}}` is `macro_f1`); `reports.evaluations` says which other
+entries it knows, and `intervals` are `{metric: [low, high]}`, of those that have one. A split is null where there is
+none, or the model gives no finite numbers on it.
 """
 
 from __future__ import annotations
@@ -43,8 +43,11 @@ def evaluate_trials(folder: Path, arguments: Mapping[str, Any], evaluate: Callab
         (folder / "artifacts").mkdir(exist_ok=True)
         write_json(folder / "artifacts" / f"{number}.json", evaluation)
         found[number] = {split: figures(measured) if measured else None for split, measured in evaluation.items()}
-        if on_validation := (measures.get("val") or {}).get("resampled"):
-            resampled[number] = {name: _rounded(values) for name, values in on_validation.items()}
+        resampled[number] = {
+            split: {name: _rounded(values) for name, values in measured["resampled"].items()}
+            for split, measured in measures.items()
+            if measured and "resampled" in measured
+        }
         report({"evaluating trials": done / len(trials)}, step=done)
     leave_result(folder, {"trials": found, "resampled": resampled})
 

@@ -97,7 +97,11 @@ class JobsPart(Part):
             known = on_record.evaluations(self.store, self.home, name, trial)
         else:
             known = on_record.figures(self.store, name, trial)
-        return tuple(types.Evaluation(number=number, figures=figures) for number, figures in sorted(known.items()))
+        intervals = on_record.intervals(self.store, name, trial)
+        return tuple(
+            types.Evaluation(number=number, figures=figures, intervals=intervals.get(number, {}))
+            for number, figures in sorted(known.items())
+        )
 
     def finalists(self, name: str) -> tuple[types.Finalist, ...]:
         """See `Verbs.finalists`."""

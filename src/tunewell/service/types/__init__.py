@@ -40,12 +40,14 @@ from tunewell.service.types.results import (
     Chart,
     Evaluation,
     Finalist,
+    Interval,
     Latest,
     Overview,
     ParameterImportance,
     SearchResult,
     TrainedModel,
     TrainedModelKind,
+    Uncertainty,
 )
 from tunewell.service.types.selection import EVERY_TRIAL, Range, TrialFilter
 from tunewell.service.types.service import (
@@ -144,6 +146,7 @@ __all__ = [
     "GivenReport",
     "Gpu",
     "Heard",
+    "Interval",
     "Job",
     "JobKind",
     "JsonObject",
@@ -195,6 +198,7 @@ __all__ = [
     "TrialPage",
     "TrialResult",
     "TrialValue",
+    "Uncertainty",
     "Upload",
     "Use",
     "Used",

@@ -90,13 +90,8 @@ def measure_in(evaluation: Mapping[str, Mapping[str, Any] | None], split: str, m
 
 def _trial_report(trial: TrialView, evaluation: Mapping[str, Mapping[str, Any] | None]) -> TrialReport:
     present = {split: measured for split in SPLIT_TITLES if (measured := evaluation.get(split))}
-    splits = list(present.values())
-    between = intervals_of(splits)
-    measures = {
-        name: [format.within(value, ends) for value, ends in zip(values, between[name], strict=True)]
-        for name, values in measures_of(splits).items()
-    }
-    return TrialReport(trial, [split_report(split, measured) for split, measured in present.items()], measures)
+    reports = [split_report(split, measured) for split, measured in present.items()]
+    return TrialReport(trial, reports, measure_texts(list(present.values())))
 
 
 def measures_of(splits: Sequence[Mapping[str, Any]]) -> dict[str, list[float | None]]:
@@ -107,14 +102,16 @@ def measures_of(splits: Sequence[Mapping[str, Any]]) -> dict[str, list[float | N
     return {measure_title(name): [measured.get(name) for measured in scalars] for name in names}
 
 
-def intervals_of(splits: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[float, float] | None]]:
-    """Return the intervals of each measure of `measures_of` on each split; None where it has none."""
-    found: dict[str, list[tuple[float, float] | None]] = {name: [None] * len(splits) for name in measures_of(splits)}
-    for place, measured in enumerate(splits):
-        for name, (low, high) in (measured.get("intervals") or {}).items():
-            if (title := measure_title(name)) in found:
-                found[title][place] = (low, high)
-    return found
+def measure_texts(splits: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Return each measure, as people call it, with its value and interval on each split."""
+    ends = [
+        {measure_title(name): (low, high) for name, (low, high) in (measured.get("intervals") or {}).items()}
+        for measured in splits
+    ]
+    return {
+        name: [format.within(value, of_split.get(name)) for value, of_split in zip(values, ends, strict=True)]
+        for name, values in measures_of(splits).items()
+    }
 
 
 def measure_title(name: str) -> str:

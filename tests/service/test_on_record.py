@@ -198,6 +198,44 @@ def test_finalists_decide_who_is_the_best(service: Service, tmp_path: Path) -> N
     assert known is not None and '"value": 0.75' in (known / "model.json").read_text()
 
 
+def repeat(service: Service, seeds: int) -> JsonObject:
+    """Have the best trials trained again; return how many trainings were missing."""
+    return result_of(service.carry_out(service.repeat_finalists("e", seeds).id))
+
+
+def test_the_best_are_trained_again_with_other_seeds(service: Service) -> None:
+    """Each seed is a training of its own, told of in the environment; what was made is not made again."""
+    value = "$(awk -v seed=$TUNEWELL_SEED 'BEGIN {print {x} + seed / 10}')"
+    seeded = SEARCH["command"][2].replace("accuracy={x}", f"accuracy={value}")
+    service.submit({**SEARCH, "seed": 1, "command": ["sh", "-c", seeded]})
+    assert service.run("e", Given(follow_up=False))
+    assert service.result("e").repeats == ()
+    assert repeat(service, 2) == {"trainings": 4}
+    first, second = service.result("e").repeats
+    assert (first.number, first.values) == (2, pytest.approx({2: 0.7, 3: 0.8}))
+    assert (first.mean, first.deviation) == (pytest.approx(0.75), pytest.approx(0.0707, abs=1e-3))
+    assert (second.number, second.failed, second.unfinished) == (1, {}, 0)
+    assert [trial.value for trial in service.result("e").top] == [0.6, 0.35], "the trials stay as they are"
+    assert repeat(service, 3) == {"trainings": 2}
+    assert service.result("e").repeats[0].values.keys() == {2, 3, 4}
+    assert "Trained again with other seeds" in service.report("e")
+
+
+def test_a_repeat_that_fails_is_told_and_made_again(service: Service) -> None:
+    """What failed with a seed stands beside what the others have reached; asked again, it is trained again."""
+    failing = f"test ! -e {service.home.folder}/fail || test $TUNEWELL_SEED = 0 || exit 1; {SEARCH['command'][2]}"
+    service.submit({**SEARCH, "initial": [{"x": 0.5}], "max_trials": 1, "command": ["sh", "-c", failing]})
+    assert service.run("e", Given(follow_up=False))
+    (service.home.folder / "fail").touch()
+    assert repeat(service, 1) == {"trainings": 1}
+    (one,) = service.result("e").repeats
+    assert (one.values, one.mean, list(one.failed)) == ({}, None, [1])
+    (service.home.folder / "fail").unlink()
+    assert repeat(service, 1) == {"trainings": 1}
+    (one,) = service.result("e").repeats
+    assert (one.values, one.failed) == ({1: 0.5}, {})
+
+
 def test_a_training_on_all_data_makes_an_evaluation_stale(service: Service) -> None:
     """What was measured of the model on the sample is not taken for a measurement of the model on all data."""
     service.submit({**SEARCH, "sampling": 0.5, "command": [*SEARCH["command"], "{sampling}"]})

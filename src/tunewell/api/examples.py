@@ -167,6 +167,16 @@ _RESULT: dict[str, Any] = {
         "ties": [],
     },
     "finalists": [],
+    "repeats": [
+        {
+            "number": 7,
+            "values": {"1": 0.938, "2": 0.931, "3": 0.942},
+            "mean": 0.937,
+            "deviation": 0.0056,
+            "failed": {},
+            "unfinished": 0,
+        }
+    ],
     "rank_agreement": None,
     "command": [],
 }
@@ -404,6 +414,7 @@ EXAMPLES: dict[str, Any] = {
         "width": 112,
     },
     "Estimate": _ESTIMATE,
+    "Repeated": _RESULT["repeats"][0],
     "Evaluation": {
         "number": 7,
         "figures": {"test": {"accuracy": 0.931}},

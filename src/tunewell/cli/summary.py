@@ -15,7 +15,7 @@ from tunewell.service.verbs import Verbs
 from tunewell.spec.errors import count
 from tunewell.spec.format import duration, number, scalar, shortened, within
 from tunewell.spec.rules import WORKERS
-from tunewell.spec.standing import rank_text
+from tunewell.spec.standing import REPEATS_NOTE, rank_text, rest_text, spread_text
 from tunewell.spec.states import TrialState
 
 #: Kind of model, and the report → what it is called.
@@ -37,6 +37,7 @@ def print_summary(service: Verbs, result: SearchResult, console: Console) -> Non
     if tested := test_text(result):
         console.print(Text(tested), soft_wrap=True)
     _print_finalists(result, console)
+    print_repeats(result, console)
     address = getattr(service, "server", "")
     there = f" --server {address}" if address else ""
     _print_places(experiment, models, console, there)
@@ -96,6 +97,22 @@ def _print_finalists(result: SearchResult, console: Console) -> None:
         table.add_row(str(one.number), number(one.sample_value), full, tie)
     console.print(table)
     console.print(Text(agreement_text(result.rank_agreement), style="dim"), soft_wrap=True)
+
+
+def print_repeats(result: SearchResult, console: Console) -> None:
+    """Print what the best trials have reached with other seeds; nothing if they were not trained again."""
+    if not result.repeats:
+        return
+    console.print(Text("\nTrained again with other seeds:"))
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", title=None)
+    for column in ("rank", "trial", "mean", "seeds"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("", style="dim", no_wrap=True)
+    for place, one in enumerate(result.repeats, start=1):
+        spread = spread_text(one.mean, one.deviation)
+        table.add_row(str(place), str(one.number), spread, str(len(one.values)), rest_text(one.failed, one.unfinished))
+    console.print(table)
+    console.print(Text(REPEATS_NOTE, style="dim"), soft_wrap=True)
 
 
 def _print_places(experiment: Experiment, models: Mapping[str, str], console: Console, there: str) -> None:

@@ -24,7 +24,7 @@ from tunewell.spec.errors import count
 from tunewell.spec.files import to_yaml
 from tunewell.spec.format import shortened
 from tunewell.spec.space import Parameter, Value, describe_domain
-from tunewell.spec.standing import choice_text, rank_text
+from tunewell.spec.standing import REPEATS_NOTE, choice_text, rank_text
 from tunewell.trial.files import beside
 
 #: Most rows in the table of all trials; of more trials, the best are listed.
@@ -89,6 +89,7 @@ def render(view: ExperimentView) -> str:
             test_values={n: value for n in view.top if (value := measure_on(view, n, "test")) is not None},
             intervals=_intervals(view),
             choice=choice_text(sum(map(is_result, view.trials))),
+            repeats_note=REPEATS_NOTE,
             drawn=drawn,
             cards=_cards(view, drawn.trials()),
             evaluations=evaluation_reports(view),

@@ -59,6 +59,18 @@ class FinalistView:
 
 
 @dataclass(frozen=True, slots=True)
+class RepeatedView:
+    """One of the best trials, trained again with other seeds."""
+
+    number: int
+    #: Mean and spread of what it reached, for people, and with how many seeds.
+    text: str
+    seeds: int
+    #: What became of other trainings, for people.
+    rest: str
+
+
+@dataclass(frozen=True, slots=True)
 class StandingView:
     """How far chance moves what the models of the best trials have reached."""
 
@@ -112,6 +124,8 @@ class ExperimentView:
     standing: StandingView = field(default_factory=lambda: StandingView({}, {}, (), ""))
     #: Best first.
     finalists: tuple[FinalistView, ...] = ()
+    #: The best mean first.
+    repeats: tuple[RepeatedView, ...] = ()
     #: Spearman's correlation of their values on the sample and on all data.
     rank_agreement: float | None = None
 

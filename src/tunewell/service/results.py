@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tunewell.home.home import Home
 from tunewell.service import on_record, wire
+from tunewell.service.repeats import repeats_of
 from tunewell.service.types import Finalist, SearchResult, TrialResult
 from tunewell.service.uncertainty import uncertainty_of
 from tunewell.store.rows import ExperimentRow, TrialRow
@@ -41,6 +42,7 @@ def result_of(store: Store, home: Home, row: ExperimentRow) -> SearchResult:
         test=on_record.test_values(store, name, objective.metric),
         uncertainty=uncertainty_of(store, row, default),
         finalists=found,
+        repeats=repeats_of(store, row),
         rank_agreement=on_record.rank_agreement(found),
         command=command_by_hand(row, best[0]) if best else (),
     )

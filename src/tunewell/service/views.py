@@ -11,9 +11,10 @@ import numpy as np
 from tunewell.home.home import Home
 from tunewell.reports import html
 from tunewell.reports.charts.choosing import curved
-from tunewell.reports.view import ExperimentView, FinalistView, StandingView, TrialView
+from tunewell.reports.view import ExperimentView, FinalistView, RepeatedView, StandingView, TrialView
 from tunewell.service import wire
 from tunewell.service.on_record import evaluations, finalists, rank_agreement
+from tunewell.service.repeats import repeats_of
 from tunewell.service.results import TOP, command_by_hand, default_trial
 from tunewell.service.submission import shareable_spec
 from tunewell.service.types import ReportFile, Uncertainty
@@ -21,7 +22,7 @@ from tunewell.service.uncertainty import uncertainty_of
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import DataError
 from tunewell.spec.experiment import parse_spec
-from tunewell.spec.standing import standing_text
+from tunewell.spec.standing import rest_text, spread_text, standing_text
 from tunewell.store.rows import ExperimentRow
 from tunewell.store.store import Store
 
@@ -96,6 +97,15 @@ def experiment_view(store: Store, home: Home, name: str) -> ExperimentView:
         version=version("tunewell"),
         standing=_standing(uncertainty_of(store, row, default)),
         finalists=tuple(FinalistView(one.number, one.sample_value, one.value, one.detail) for one in best_on_all_data),
+        repeats=tuple(
+            RepeatedView(
+                one.number,
+                spread_text(one.mean, one.deviation),
+                len(one.values),
+                rest_text(one.failed, one.unfinished),
+            )
+            for one in repeats_of(store, row)
+        ),
         rank_agreement=rank_agreement(best_on_all_data),
     )
 

@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 
 from tunewell.spec.errors import count
+from tunewell.spec.format import number
 
 #: Fewer items hardly show what others are like: intervals and ties from them mean little.
 LEAST_ITEMS = 20
+
+
+#: How the repeats of the best trials are to be read.
+REPEATS_NOTE = (
+    "Mean ± standard deviation over the seeds; the run that the search made is left out, "
+    "since it was chosen for its value."
+)
+
+
+def spread_text(mean: float | None, deviation: float | None) -> str:
+    """Return a mean with its standard deviation, in the digits that this supports: `0.937 ± 0.006`."""
+    if mean is None or not deviation:
+        return number(mean)
+    decimals = max(0, 1 - math.floor(math.log10(deviation)))
+    few = decimals < 8
+    return f"{mean:.{decimals}f} ± {deviation:.{decimals}f}" if few else f"{number(mean)} ± {number(deviation, 2)}"
+
+
+def rest_text(failed: Collection[int], unfinished: int) -> str:
+    """Return what became of the other trainings: `1 failed, 2 not finished`; empty if all have ended well."""
+    parts = [(len(failed), "failed"), (unfinished, "not finished")]
+    return ", ".join(f"{amount} {what}" for amount, what in parts if amount)
 
 
 def rank_text(place: int, is_tie: bool) -> str:

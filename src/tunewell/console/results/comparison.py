@@ -11,7 +11,7 @@ from tunewell.reports.summary import differs
 from tunewell.service.types import Interval, SearchResult, TrialResult
 from tunewell.spec import format
 from tunewell.spec.errors import count
-from tunewell.spec.standing import rank_text, standing_text
+from tunewell.spec.standing import REPEATS_NOTE, rank_text, rest_text, spread_text, standing_text
 
 #: Most other measures that are compared; means of another kind than the first are for the detailed evaluation.
 _MEASURES = 5
@@ -119,7 +119,7 @@ def compare(result: SearchResult, figures: Figures, counts: Mapping[str, int], u
     values = {"val": {trial.number: trial.value for trial in trials}, "test": dict(result.test)}
     judge = _Judge(result, default.number if default is not None else None)
     groups = [_split(split, trials, figures, values[split], judge, counts, unit) for split in SPLIT_TITLES]
-    groups = [_sample(result, trials), *groups, _parameters(trials, default)]
+    groups = [_sample(result, trials), *groups, _repeats(result, trials), _parameters(trials, default)]
     best = trials[0]
     test = values["test"].get(best.number)
     gain, test_gain = (judge.gain(values[split], best.number, split) for split in SPLIT_TITLES)
@@ -251,6 +251,22 @@ def _sample(result: SearchResult, trials: Sequence[TrialResult]) -> Group:
     return Group("Trained on all data", rows)
 
 
+def _repeats(result: SearchResult, trials: Sequence[TrialResult]) -> Group:
+    """Return what the trials have reached with other seeds."""
+    ranks = {one.number: place for place, one in enumerate(result.repeats, start=1)}
+    known = {one.number: one for one in result.repeats}
+    if not known.keys() & {trial.number for trial in trials}:
+        return Group("Trained again with other seeds", ())
+    means, places, seeds = [], [], []
+    for trial in trials:
+        one = known.get(trial.number)
+        means.append(Cell(spread_text(one.mean, one.deviation) if one else format.NOTHING))
+        places.append(Cell(str(ranks[trial.number]) if one and one.values else format.NOTHING))
+        seeds.append(Cell(str(len(one.values)), rest_text(one.failed, one.unfinished)) if one else Cell(format.NOTHING))
+    named = ("rank by mean", places), (measure_title(result.objective.metric), means), ("seeds", seeds)
+    return Group("Trained again with other seeds", tuple(Row(name, tuple(cells)) for name, cells in named))
+
+
 def _parameters(trials: Sequence[TrialResult], default: TrialResult | None) -> Group:
     names = dict.fromkeys(name for trial in trials for name in trial.parameters)
     first = trials[0].parameters
@@ -285,4 +301,6 @@ def _notes(result: SearchResult, gain: Gain | None, unit: str | None) -> list[st
     elif gain is not None or known is not None:
         told = "The best was chosen on the validation data, which flatters it there"
         notes.append(f"{told}; the test data had no part in the choice." if result.test else f"{told}.")
+    if result.repeats:
+        notes.append(REPEATS_NOTE)
     return [note for note in notes if note]

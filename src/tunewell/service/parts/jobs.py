@@ -51,6 +51,11 @@ class JobsPart(Part):
         name = self._rights.commanded(name)
         return job_verbs.train_finalists(self._desk(key), name)
 
+    def repeat_finalists(self, name: str, seeds: int = 3, *, key: str | None = None) -> types.Job:
+        """See `Verbs.repeat_finalists`."""
+        name = self._rights.commanded(name)
+        return job_verbs.repeat_finalists(self._desk(key), name, seeds)
+
     def evaluate(self, name: str, *, key: str | None = None) -> types.Job:
         """See `Verbs.evaluate`."""
         name = self._rights.commanded(name)

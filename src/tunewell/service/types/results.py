@@ -27,6 +27,22 @@ class Finalist(Wire):
     detail: str = ""
 
 
+class Repeated(Wire):
+    """One of the best trials, trained again with other seeds."""
+
+    #: Number of the trial.
+    number: int
+    #: Seed → objective that it has reached.
+    values: Mapping[int, float]
+    #: Mean of these values, and their standard deviation, of which two are the least; None: there are none.
+    mean: float | None
+    deviation: float | None
+    #: Seed → why the training failed.
+    failed: Mapping[int, str]
+    #: How many trainings have not ended.
+    unfinished: int
+
+
 #: Ends of an interval.
 Interval = tuple[float, float]
 
@@ -76,6 +92,8 @@ class SearchResult(Wire):
     uncertainty: Uncertainty | None = None
     #: The best trials of a search on a sample, trained on all data, best first.
     finalists: tuple[Finalist, ...] = ()
+    #: The best trials that were trained again with other seeds, the best mean first.
+    repeats: tuple[Repeated, ...] = ()
     #: Rank correlation of the finalists' values on the sample and on all data; None for fewer than three.
     rank_agreement: float | None = None
     #: The best trial's command, to be run by hand in the spec's working directory; empty: there is none.

@@ -27,7 +27,7 @@ from tunewell.tasks.image_classification.networks import architecture
 from tunewell.tasks.vision.device import best_device
 from tunewell.tasks.vision.foreign_weights import load_into
 from tunewell.tasks.vision.task_file import Prepared
-from tunewell.tasks.vision.training import Training, run_trial
+from tunewell.tasks.vision.training import Training, own_seed, run_trial
 from tunewell.trial import output_dir, parameters, sampling
 
 
@@ -38,9 +38,9 @@ def train(folder: Path) -> None:
 
 def _begin(prepared: Prepared) -> Training:
     manifest = load_manifest(Path(prepared.manifest))
-    learner = create_learner(prepared, manifest, parameters())
+    learner = create_learner(replace(prepared, seed=own_seed(prepared)), manifest, parameters())
     pictures = labelled_pictures(prepared, manifest, learner.image_size)
-    positions = training_positions(manifest, sampling(), learner.seed)
+    positions = training_positions(manifest, sampling(), prepared.seed)
     return Training(learner, pictures, positions, partial(_validate_and_save, learner, pictures, manifest))
 
 

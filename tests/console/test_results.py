@@ -16,6 +16,7 @@ from tests.console.harvest import HOSTILE
 from tests.console.markup import Document, parse
 from tests.console.serving import ACTS, SENDS, browser
 from tunewell.service.service import Service
+from tunewell.spec import format
 from tunewell.spec.states import Cause, JobState
 from tunewell.store.rows import JobEnd
 
@@ -58,7 +59,7 @@ def names_in(archive: bytes) -> list[str]:
 
 
 def test_the_best_stand_side_by_side_with_gains_and_their_uncertainty(owner: TestClient, harvest: Service) -> None:
-    """A page names best and default, splits with their sizes, and how the error of a gain is computed."""
+    """A page names best and default, splits with their sizes, intervals, and whether the best can be told apart."""
     result = harvest.result("digits")
     assert result.best is not None and result.default is not None
     page = read(owner, PICTURES)
@@ -66,8 +67,13 @@ def test_the_best_stand_side_by_side_with_gains_and_their_uncertainty(owner: Tes
     assert {one.attributes["href"] for one in page.all("a")} >= {
         f"/experiments/owner~digits/trials/{trial.number}" for trial in result.top
     }
-    if result.default.number != result.best.number:
-        assert "√((p(1 − p) + q(1 − q)) / n) with n pictures (270 in validation and 270 in the test)" in page.text
+    assert "In small: 95 % intervals, by resampling the pictures" in page.text
+    known = result.uncertainty
+    assert known is not None and known.items == 270 and len(known.compared) == 1
+    assert ("tie with 1" in page.text) == bool(known.ties)
+    assert ("not to be told apart from the first on 270" in page.text) == bool(known.ties)
+    low, high = known.intervals[result.best.number]
+    assert format.rounded(low, (low, high)) in page.text
     for name in ("accuracy", "learning_rate"):
         assert name in page.text
 

@@ -14,12 +14,12 @@ from hypothesis.extra.numpy import arrays
 from ruamel.yaml import YAML
 
 from tunewell.console.results.chosen import Chosen
-from tunewell.console.results.comparison import compare, standard_error
+from tunewell.console.results.comparison import Comparison, compare
 from tunewell.console.results.details import details_of
 from tunewell.console.results.masks import outline_of
 from tunewell.console.results.predictions import predictions_of
 from tunewell.console.results.recipes import recipes
-from tunewell.service.types import Objective, SearchResult, TrialResult
+from tunewell.service.types import Finalist, Objective, SearchResult, TrialResult, Uncertainty
 from tunewell.spec.states import ExperimentState
 from tunewell.tasks.object_detection.masks import encode_pixels
 
@@ -46,35 +46,61 @@ def result_of(metric: str = "accuracy", goal: Any = "maximize", **more: Any) -> 
     return SearchResult(**{**known, **more})
 
 
-def test_the_error_of_a_gain_is_the_binomial_one() -> None:
-    """It is that of two shares of independent items; for what is no share, or of unknown size, there is none."""
-    assert standard_error("accuracy", 0.9, 0.8, 100) == pytest.approx((0.9 * 0.1 / 100 + 0.8 * 0.2 / 100) ** 0.5)
-    assert standard_error("accuracy", 1.0, 1.0, 100) == 0
-    for metric, value, amount in (
-        ("loss", 0.5, 100),
-        ("accuracy", 0.5, None),
-        ("accuracy", 0.5, 0),
-        ("accuracy", 90.0, 9),
-    ):
-        assert standard_error(metric, value, 0.5, amount) is None
+def uncertainty(**more: Any) -> Uncertainty:
+    """Return what chance does to both trials: the gain is clear in validation and not on the test data."""
+    known: dict[str, Any] = {
+        "items": 400,
+        "unit": "picture",
+        "intervals": {7: (0.87, 0.93), 1: (0.76, 0.84)},
+        "test_intervals": {7: (0.81, 0.89)},
+        "gains": {7: (0.06, 0.14)},
+        "test_gains": {7: (-0.02, 0.04)},
+        "compared": (1,),
+        "ties": (),
+    }
+    return Uncertainty(**{**known, **more})
+
+
+def cells(found: Comparison) -> dict[str, dict[str, list[str]]]:
+    """Return the texts of a comparison: group → row → what stands in its cells."""
+    return {
+        group.title: {row.name: [f"{cell.text} {cell.note}".strip() for cell in row.cells] for row in group.rows}
+        for group in found.groups
+    }
 
 
 def test_gains_are_told_with_direction_and_certainty() -> None:
-    """A gain within two standard errors is not clear; where less is better, less is a gain."""
-    found = compare(result_of(test={7: 0.85, 1: 0.84}), {}, {"val": 4000, "test": 100}, "picture")
+    """A gain whose interval contains 0 is not clear; where less is better, less is a gain."""
+    counts = {"val": 400, "test": 100}
+    found = compare(result_of(test={7: 0.85, 1: 0.84}, uncertainty=uncertainty()), {}, counts, "picture")
     assert found.gain is not None and found.gain.is_good and found.gain.is_clear
     assert found.test_gain is not None and found.test_gain.is_better and not found.test_gain.is_good
     assert found.same == {"same": 1}
-    titles = {
-        group.title: {row.name: [cell.text for cell in row.cells] for row in group.rows} for group in found.groups
-    }
+    titles = cells(found)
     assert titles["Parameters that differ"] == {"rate": ["0.5", "0.1"], "layers": ["2", "–"]}
-    assert titles["Validation, 4000 pictures"]["over the default"] == ["+0.1", "–"]
+    assert titles["Validation, 400 pictures"] == {
+        "rank": ["1", "2"],
+        "accuracy": ["0.900 0.870–0.930", "0.800 0.760–0.840"],
+        "over the default": ["+0.100 +0.060 to +0.140", "–"],
+    }
+    assert titles["Test, 100 pictures"]["over the default"][0] == "+0.010 −0.020 to +0.040"
+    assert any("ahead of the other one by more than chance" in note for note in found.notes)
     worse = compare(result_of("loss", "minimize"), {}, {"val": 100}, "picture")
-    assert worse.gain is not None and not worse.gain.is_better and worse.gain.error is None
-    assert "does not tell" in worse.notes[0]
+    assert worse.gain is not None and not worse.gain.is_better and worse.gain.ends is None
+    assert "says how far chance moves" in worse.notes[0]
     program = compare(result_of(), {}, {}, None)
     assert [group.title for group in program.groups] == ["Value", "Parameters that differ"]
+
+
+def test_ties_are_called_ties() -> None:
+    """A trial that can't be told apart from the first has no rank of its own; trained on all data, that decides."""
+    found = compare(result_of(uncertainty=uncertainty(ties=(1,))), {}, {"val": 400}, "picture")
+    assert cells(found)["Validation, 400 pictures"]["rank"] == ["1", "tie with 1"]
+    finalists = tuple(Finalist(number=n, sample_value=0.5, value=value) for n, value in ((1, 0.8), (7, 0.79)))
+    known = uncertainty(compared=(7,), ties=(7,), intervals={1: (0.76, 0.84)})
+    full = cells(compare(result_of(finalists=finalists, uncertainty=known), {}, {"val": 400}, "picture"))
+    assert full["Trained on all data"] == {"rank": ["tie with 1", "1"], "accuracy": ["0.79", "0.800 0.760–0.840"]}
+    assert full["Validation, 400 pictures"]["accuracy"] == ["0.9", "0.8"]
 
 
 def test_an_address_that_makes_no_sense_chooses_nothing() -> None:

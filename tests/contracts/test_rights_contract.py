@@ -184,6 +184,7 @@ VERBS: Mapping[str, tuple[Right, Callable[[Any, str, int], Any]]] = {
     "probe": (Right.COMMAND, lambda v, e, job: v.probe(e)),
     "train_finalists": (Right.COMMAND, lambda v, e, job: v.train_finalists(e)),
     "evaluate": (Right.COMMAND, lambda v, e, job: v.evaluate(e)),
+    "repeat_finalists": (Right.COMMAND, lambda v, e, job: v.repeat_finalists(e)),
     "retrain": (Right.COMMAND, lambda v, e, job: v.retrain(e)),
     "stop_job": (Right.COMMAND, lambda v, e, job: v.stop_job(job)),
     "retry_job": (Right.COMMAND, lambda v, e, job: v.retry_job(job)),

@@ -212,6 +212,7 @@ OF_ONE = {
     "retry_trial": lambda verbs, name: verbs.retry_trial(name, 1),
     "train_finalists": lambda verbs, name: verbs.train_finalists(name),
     "evaluate": lambda verbs, name: verbs.evaluate(name),
+    "repeat_finalists": lambda verbs, name: verbs.repeat_finalists(name),
     "retrain": lambda verbs, name: verbs.retrain(name),
     "predict": lambda verbs, name: verbs.predict(name, [Path()]),
     "export_model": lambda verbs, name: verbs.export_model(name, Path("out")),
@@ -278,7 +279,7 @@ def test_a_result_has_the_keys_that_are_promised(ran: Verbs) -> None:
     result = json.loads(ran.result("e").model_dump_json())
     assert list(result) == [
         "experiment", "state", "stop_rule", "detail", "objective", "best", "default", "top", "trials",
-        "elapsed_seconds", "notes", "test", "finalists", "rank_agreement", "command",
+        "elapsed_seconds", "notes", "test", "uncertainty", "finalists", "repeats", "rank_agreement", "command",
     ]  # fmt: skip
     assert list(result["best"]) == ["number", "parameters", "value", "origin"]
     assert list(result["objective"]) == ["metric", "goal", "target"]
@@ -1258,12 +1259,23 @@ def test_what_is_asked_for_again_is_one_job(bench: Bench, verbs: Verbs) -> None:
         verbs.train_finalists("e"),
         verbs.retrain("e"),
         verbs.probe("e"),
+        verbs.repeat_finalists("e"),
+        verbs.repeat_finalists("e", 5),
     ]
-    assert len({job.id, *(other.id for other in others)}) == 6
+    assert len({job.id, *(other.id for other in others)}) == 8
+    assert verbs.repeat_finalists("e").id == others[-2].id
     verbs.stop_job(job.id)
     for other in others[:2]:
         verbs.stop_job(other.id)
     assert verbs.evaluate("e").id > others[-1].id
+
+
+@pytest.mark.parametrize("seeds", [0, -1, 101])
+def test_a_number_of_seeds_is_from_1_to_100(verbs: Verbs, seeds: int) -> None:
+    """Another one is refused, and nothing is done."""
+    with pytest.raises(SpecError, match="seeds"):
+        verbs.repeat_finalists("e", seeds)
+    assert verbs.jobs(kind="repeats").items == ()
 
 
 def test_pages_of_jobs(bench: Bench, verbs: Verbs) -> None:
@@ -1334,6 +1346,10 @@ CHANGES: Mapping[str, tuple[Call, Call]] = {
     "retry_trial": (lambda v, **k: v.retry_trial("e", 2, **k), lambda v, **k: v.retry_trial("e", 3, **k)),
     "evaluate": (lambda v, **k: v.evaluate("e", **k), lambda v, **k: v.train_finalists("e", **k)),
     "train_finalists": (lambda v, **k: v.train_finalists("e", **k), lambda v, **k: v.evaluate("e", **k)),
+    "repeat_finalists": (
+        lambda v, **k: v.repeat_finalists("e", 2, **k),
+        lambda v, **k: v.repeat_finalists("e", 3, **k),
+    ),
     "retrain": (lambda v, **k: v.retrain("e", 2, **k), lambda v, **k: v.retrain("e", 3, **k)),
     "stop_job": (lambda v, **k: v.stop_job(1, **k), lambda v, **k: v.stop_job(2, **k)),
     "retry_job": (lambda v, **k: v.retry_job(3, **k), lambda v, **k: v.retry_job(1, **k)),

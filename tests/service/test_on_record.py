@@ -90,6 +90,36 @@ def test_what_is_evaluated_is_not_evaluated_again(ran: Service) -> None:
     assert evaluate(ran) == {"trials": []}
 
 
+def test_values_have_intervals_and_the_best_are_compared(ran: Service) -> None:
+    """A result says how far chance moves the values, and which of the best can't be told apart from the first."""
+    assert ran.result("e").uncertainty is None
+    evaluate(ran)
+    known = ran.result("e").uncertainty
+    assert known is not None and (known.items, known.unit) == (40, "picture")
+    assert (known.compared, known.ties) == ((1,), ())  # 10 of 40 pictures are more than chance
+    low, high = known.intervals[2]
+    assert 0.3 < low < 0.5 < high < 0.7
+    (one,) = ran.evaluations("e", trial=2, details=False)
+    assert one.intervals["val"]["accuracy"] == (low, high)
+    worse, better = ran.store.results("e", "evaluation")
+    with ran.store.transaction() as tx:  # as if both models had said the same
+        data = {**worse.data, "resampled": better.data["resampled"]}
+        tx.add_result("e", "evaluation", 1, worse.attempt_identity, data, worse.file, worse.sha256)
+    known = ran.result("e").uncertainty
+    assert known is not None and known.ties == (1,)
+    assert "Trial 1 is not to be told apart from the first on 40 validation pictures" in ran.report("e")
+
+
+def test_an_interval_is_told_of_the_model_that_the_value_is_of_alone(ran: Service) -> None:
+    """Where the best model has another figure than its trial has reported, nothing is said of chance."""
+    evaluate(ran)
+    _, best = ran.store.results("e", "evaluation")
+    with ran.store.transaction() as tx:
+        data = {**best.data, "figures": {"val": {"accuracy": 0.475}}}
+        tx.add_result("e", "evaluation", 2, best.attempt_identity, data, best.file, best.sha256)
+    assert ran.result("e").uncertainty is None
+
+
 @pytest.mark.parametrize("content", ["", '{"val": {"accu', "\0" * 40, '{"val": {"accuracy": 1.0}}', None])
 def test_a_damaged_evaluation_is_made_again(ran: Service, content: str | None) -> None:
     """A file that is lost, cut off or another than the recorded one counts as if it had never been."""
@@ -166,6 +196,44 @@ def test_finalists_decide_who_is_the_best(service: Service, tmp_path: Path) -> N
     assert "Trained on all data" in (service.home.experiment("e") / "report.html").read_text()
     known = on_record.best_model(service.store, service.home, service.store.experiment("e"))
     assert known is not None and '"value": 0.75' in (known / "model.json").read_text()
+
+
+def repeat(service: Service, seeds: int) -> JsonObject:
+    """Have the best trials trained again; return how many trainings were missing."""
+    return result_of(service.carry_out(service.repeat_finalists("e", seeds).id))
+
+
+def test_the_best_are_trained_again_with_other_seeds(service: Service) -> None:
+    """Each seed is a training of its own, told of in the environment; what was made is not made again."""
+    value = "$(awk -v seed=$TUNEWELL_SEED 'BEGIN {print {x} + seed / 10}')"
+    seeded = SEARCH["command"][2].replace("accuracy={x}", f"accuracy={value}")
+    service.submit({**SEARCH, "seed": 1, "command": ["sh", "-c", seeded]})
+    assert service.run("e", Given(follow_up=False))
+    assert service.result("e").repeats == ()
+    assert repeat(service, 2) == {"trainings": 4}
+    first, second = service.result("e").repeats
+    assert (first.number, first.values) == (2, pytest.approx({2: 0.7, 3: 0.8}))
+    assert (first.mean, first.deviation) == (pytest.approx(0.75), pytest.approx(0.0707, abs=1e-3))
+    assert (second.number, second.failed, second.unfinished) == (1, {}, 0)
+    assert [trial.value for trial in service.result("e").top] == [0.6, 0.35], "the trials stay as they are"
+    assert repeat(service, 3) == {"trainings": 2}
+    assert service.result("e").repeats[0].values.keys() == {2, 3, 4}
+    assert "Trained again with other seeds" in service.report("e")
+
+
+def test_a_repeat_that_fails_is_told_and_made_again(service: Service) -> None:
+    """What failed with a seed stands beside what the others have reached; asked again, it is trained again."""
+    failing = f"test ! -e {service.home.folder}/fail || test $TUNEWELL_SEED = 0 || exit 1; {SEARCH['command'][2]}"
+    service.submit({**SEARCH, "initial": [{"x": 0.5}], "max_trials": 1, "command": ["sh", "-c", failing]})
+    assert service.run("e", Given(follow_up=False))
+    (service.home.folder / "fail").touch()
+    assert repeat(service, 1) == {"trainings": 1}
+    (one,) = service.result("e").repeats
+    assert (one.values, one.mean, list(one.failed)) == ({}, None, [1])
+    (service.home.folder / "fail").unlink()
+    assert repeat(service, 1) == {"trainings": 1}
+    (one,) = service.result("e").repeats
+    assert (one.values, one.failed) == ({1: 0.5}, {})
 
 
 def test_a_training_on_all_data_makes_an_evaluation_stale(service: Service) -> None:

@@ -160,7 +160,27 @@ _RESULT: dict[str, Any] = {
     "notes": [],
     "advice": [],
     "test": {"7": 0.931},
+    "uncertainty": {
+        "items": 200,
+        "unit": "picture",
+        "intervals": {"7": [0.905, 0.97]},
+        "test_intervals": {"7": [0.89, 0.965]},
+        "gains": {},
+        "test_gains": {},
+        "compared": [],
+        "ties": [],
+    },
     "finalists": [],
+    "repeats": [
+        {
+            "number": 7,
+            "values": {"1": 0.938, "2": 0.931, "3": 0.942},
+            "mean": 0.937,
+            "deviation": 0.0056,
+            "failed": {},
+            "unfinished": 0,
+        }
+    ],
     "rank_agreement": None,
     "command": [],
 }
@@ -410,7 +430,12 @@ EXAMPLES: dict[str, Any] = {
         "width": 112,
     },
     "Estimate": _ESTIMATE,
-    "Evaluation": {"number": 7, "figures": {"test": {"accuracy": 0.931}}},
+    "Repeated": _RESULT["repeats"][0],
+    "Evaluation": {
+        "number": 7,
+        "figures": {"test": {"accuracy": 0.931}},
+        "intervals": {"test": {"accuracy": [0.89, 0.965]}},
+    },
     "Event": {"id": 40, "time": _MOMENT, "kind": "attempt_started", "trial": 7, "attempt": 1, "data": {}},
     "Experiment": _EXPERIMENT,
     "ExperimentSummary": _SUMMARY,
@@ -565,6 +590,7 @@ EXAMPLES: dict[str, Any] = {
         "worker": None,
     },
     "TrialResult": _RESULT_OF_TRIAL,
+    "Uncertainty": _RESULT["uncertainty"],
     "Upload": {
         "id": "5f3a9c0d41b27e685f3a9c0d41b27e68",
         "name": "signs.zip",

@@ -6,6 +6,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
@@ -28,12 +29,14 @@ from tunewell.cli.options import (
     print_json,
     terminal,
 )
-from tunewell.cli.summary import on_all_data
+from tunewell.cli.summary import on_all_data, print_repeats
 from tunewell.service.folders import check_predictions_file, check_replaceable, replace_folder
+from tunewell.service.following import JobFailed
 from tunewell.service.service import Service
 from tunewell.spec.errors import ArgumentError, count
 from tunewell.spec.format import number
 from tunewell.spec.names import MODEL
+from tunewell.spec.states import OPEN_JOB_STATES
 
 if TYPE_CHECKING:
     from tunewell.cli.options import Place
@@ -72,6 +75,33 @@ def evaluate(
         console.print(f"Report: {report.path}", soft_wrap=True)
     else:
         console.print(f"Report: tunewell report {experiment} --server {service.server}", soft_wrap=True)
+
+
+def repeat(
+    experiment: ExperimentArgument,
+    seeds: Annotated[int, typer.Option("--seeds", help="With how many other seeds, 1 to 100.")] = 3,
+    home: HomeOption = HOME,
+    database: DatabaseOption = None,
+    server: ServerOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Train the five best trials again with other seeds: how much of a value is luck? The report is written again."""
+    with existing(home, database, server, "write") as service:
+        console = terminal(stderr=json_)
+        with console.status("Training …") as status:
+            asked = service.repeat_finalists(experiment, seeds)
+            carried_out(service, asked, lambda line: status.update(Text(line)))
+            for job in service.jobs(experiment=experiment, kind="repeat", states=tuple(OPEN_JOB_STATES)).items:
+                with suppress(JobFailed):  # what failed is told with the others
+                    carried_out(service, job, lambda line: status.update(Text(line)))
+            service.write_report(experiment)
+        result = service.result(experiment)
+    if json_:
+        print_json([one.to_json() for one in result.repeats])
+        return
+    print_repeats(result, console)
+    if not result.repeats:
+        console.print("Nothing to train again: no trial has a result.")
 
 
 def retrain(

@@ -9,13 +9,14 @@ from rich.table import Table
 from rich.text import Text
 
 from tunewell.display.lines import note_line
-from tunewell.display.wording import agreement_text, best_text, counts_text, searched, test_text
+from tunewell.display.wording import agreement_text, best_text, counts_text, searched, standing_lines, test_text
 from tunewell.service.types import Experiment, SearchResult, TrialFilter
 from tunewell.service.verbs import Verbs
 from tunewell.spec.epochs import share_text
 from tunewell.spec.errors import count
-from tunewell.spec.format import duration, number, scalar, shortened
+from tunewell.spec.format import duration, number, scalar, shortened, within
 from tunewell.spec.rules import WORKERS
+from tunewell.spec.standing import REPEATS_NOTE, rank_text, rest_text, spread_text
 from tunewell.spec.states import CUTS_BY_DESIGN, Cut, TrialState
 
 #: Kind of model, and the report → what it is called.
@@ -35,9 +36,12 @@ def print_summary(service: Verbs, result: SearchResult, console: Console) -> Non
         for trial in result.top:
             if trial.training and trial.cut_by not in CUTS_BY_DESIGN:
                 console.print(Text(f"Trial {trial.number}: {trial.training}.", style="yellow"), soft_wrap=True)
+        for sentence in standing_lines(result):
+            console.print(Text(sentence, style="dim"), soft_wrap=True)
     if tested := test_text(result):
         console.print(Text(tested), soft_wrap=True)
     _print_finalists(result, console)
+    print_repeats(result, console)
     address = getattr(service, "server", "")
     there = f" --server {address}" if address else ""
     _print_places(experiment, models, console, there)
@@ -57,22 +61,29 @@ def _headline(result: SearchResult) -> Text:
 
 def _best_table(experiment: Experiment, result: SearchResult, width: int) -> Table:
     names = searched(experiment)
-    shown = names[: max(1, (width - 32) // 16)]
+    known, is_first = result.uncertainty, not result.finalists  # then the trials' own models stand here
+    compared = known is not None and is_first and bool(known.compared)
+    intervals = known.intervals if known is not None and is_first else {}
+    shown = names[: max(1, (width - 32 - 12 * compared - 14 * bool(intervals)) // 16)]
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", title=None)
+    if compared:
+        table.add_column("rank", no_wrap=True)
     table.add_column("trial", justify="right", no_wrap=True)
     table.add_column(result.objective.metric, justify="right", no_wrap=True)
     parts = any(trial.fidelity < 1 or trial.training for trial in result.top)
     if parts:
-        known = any(trial.planned_epochs is not None for trial in result.top)
-        table.add_column("epochs" if known else "trained", justify="right", no_wrap=True)
+        counted = any(trial.planned_epochs is not None for trial in result.top)
+        table.add_column("epochs" if counted else "trained", justify="right", no_wrap=True)
     for name in shown:
         table.add_column(name, no_wrap=True)
     if len(shown) < len(names):
         table.add_column(f"+{len(names) - len(shown)} more", style="dim", no_wrap=True)
-    for trial in result.top:
+    for place, trial in enumerate(result.top, start=1):
         cells = [scalar(trial.parameters[name]) if name in trial.parameters else "" for name in shown]
         part = [share_text(trial.epochs, trial.planned_epochs) or f"{trial.fidelity:.0%}"] if parts else []
-        table.add_row(str(trial.number), number(trial.value), *part, *cells)
+        rank = [rank_text(place, trial.number in known.ties)] if compared and known is not None else []
+        value = within(trial.value, intervals.get(trial.number))
+        table.add_row(*rank, str(trial.number), value, *part, *cells)
     return table
 
 
@@ -83,11 +94,31 @@ def _print_finalists(result: SearchResult, console: Console) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", title=None)
     for column in ("trial", "on the sample", "on all data"):
         table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("", style="dim", no_wrap=True)
+    known = result.uncertainty
+    intervals = known.intervals if known is not None else {}
     for one in result.finalists:
-        full = number(one.value) if one.value is not None else "failed"
-        table.add_row(str(one.number), number(one.sample_value), full)
+        full = within(one.value, intervals.get(one.number)) if one.value is not None else "failed"
+        tie = "tie with the first" if known is not None and one.number in known.ties else ""
+        table.add_row(str(one.number), number(one.sample_value), full, tie)
     console.print(table)
     console.print(Text(agreement_text(result.rank_agreement), style="dim"), soft_wrap=True)
+
+
+def print_repeats(result: SearchResult, console: Console) -> None:
+    """Print what the best trials have reached with other seeds; nothing if they were not trained again."""
+    if not result.repeats:
+        return
+    console.print(Text("\nTrained again with other seeds:"))
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", title=None)
+    for column in ("rank", "trial", "mean", "seeds"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("", style="dim", no_wrap=True)
+    for place, one in enumerate(result.repeats, start=1):
+        spread = spread_text(one.mean, one.deviation)
+        table.add_row(str(place), str(one.number), spread, str(len(one.values)), rest_text(one.failed, one.unfinished))
+    console.print(table)
+    console.print(Text(REPEATS_NOTE, style="dim"), soft_wrap=True)
 
 
 def _print_places(experiment: Experiment, models: Mapping[str, str], console: Console, there: str) -> None:

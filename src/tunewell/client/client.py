@@ -324,6 +324,9 @@ class Client(StorageClient, ModelsClient, PeopleClient, NotificationsClient, Wor
     def train_finalists(self, name: str, *, key: str | None = None) -> types.Job:
         return self._job(f"{_experiment(name)}/finalists", key=key)
 
+    def repeat_finalists(self, name: str, seeds: int = 3, *, key: str | None = None) -> types.Job:
+        return self._job(f"{_experiment(name)}/repeats", {"seeds": seeds}, key=key)
+
     def evaluate(self, name: str, *, key: str | None = None) -> types.Job:
         return self._job(f"{_experiment(name)}/evaluate", key=key)
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from tunewell.service.types import Experiment, Objective, SearchResult
 from tunewell.spec.declaration import parse_space
-from tunewell.spec.format import NOTHING, number, scalar, shortened, signed
+from tunewell.spec.format import NOTHING, number, scalar, shortened, signed, within
 from tunewell.spec.space import Value
+from tunewell.spec.standing import standing_text
 from tunewell.spec.states import JobState, TrialState
 
 _COMMAND_LENGTH = 70
@@ -127,13 +128,26 @@ def test_text(result: SearchResult) -> str:
     if best is None or best.number not in measured:
         return ""
     value = measured[best.number]
+    ends = result.uncertainty.test_intervals.get(best.number) if result.uncertainty is not None else None
     if default is None or default.number == best.number or default.number not in measured:
-        return f"On the test data: {number(value)}."
+        return f"On the test data: {within(value, ends)}."
     difference = value - measured[default.number]
-    figures = f"{number(value)} against {number(measured[default.number])} with the default ({signed(difference, 2)})"
+    figures = (
+        f"{within(value, ends)} against {number(measured[default.number])} with the default ({signed(difference, 2)})"
+    )
     if (difference if result.objective.goal == "maximize" else -difference) > 0:
         return f"On the test data: {figures}."
     return f"The gain does not carry over to the test data: {figures}."
+
+
+def standing_lines(result: SearchResult) -> list[str]:
+    """Return what is known of how far chance moves the best values, a sentence each; nothing where nothing is."""
+    known = result.uncertainty
+    if known is None:
+        return []
+    lines = ["In parentheses: 95 % intervals, by resampling the validation data."] if known.intervals else []
+    told = standing_text(known.ties, known.compared, known.items, known.unit)
+    return [*lines, told] if told else lines
 
 
 def agreement_text(agreement: float | None) -> str:

@@ -92,10 +92,8 @@ def measure_in(evaluation: Mapping[str, Mapping[str, Any] | None], split: str, m
 
 def _trial_report(trial: TrialView, evaluation: Mapping[str, Mapping[str, Any] | None]) -> TrialReport:
     present = {split: measured for split in SPLIT_TITLES if (measured := evaluation.get(split))}
-    measures = {
-        name: [format.number(value) for value in values] for name, values in measures_of(list(present.values())).items()
-    }
-    return TrialReport(trial, [split_report(split, measured) for split, measured in present.items()], measures)
+    reports = [split_report(split, measured) for split, measured in present.items()]
+    return TrialReport(trial, reports, measure_texts(list(present.values())))
 
 
 def measures_of(splits: Sequence[Mapping[str, Any]]) -> dict[str, list[float | None]]:
@@ -104,6 +102,18 @@ def measures_of(splits: Sequence[Mapping[str, Any]]) -> dict[str, list[float | N
     # The fullest split sets the order: another one may lack some, such as large objects.
     names = dict.fromkeys(name for measured in sorted(scalars, key=len, reverse=True) for name in measured)
     return {measure_title(name): [measured.get(name) for measured in scalars] for name in names}
+
+
+def measure_texts(splits: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Return each measure, as people call it, with its value and interval on each split."""
+    ends = [
+        {measure_title(name): (low, high) for name, (low, high) in (measured.get("intervals") or {}).items()}
+        for measured in splits
+    ]
+    return {
+        name: [format.within(value, of_split.get(name)) for value, of_split in zip(values, ends, strict=True)]
+        for name, values in measures_of(splits).items()
+    }
 
 
 def measure_title(name: str) -> str:

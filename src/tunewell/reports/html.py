@@ -18,12 +18,13 @@ from tunewell.reports.charts import Chart
 from tunewell.reports.evaluations import evaluation_reports, measure_on
 from tunewell.reports.importance import parameter_importances
 from tunewell.reports.pages import Inline, source, templates
-from tunewell.reports.view import ExperimentView, TrialView, failures_by_cause, ranked, search_view
+from tunewell.reports.view import ExperimentView, TrialView, failures_by_cause, is_result, ranked, search_view
 from tunewell.spec import format
 from tunewell.spec.errors import count
 from tunewell.spec.files import to_yaml
 from tunewell.spec.format import shortened
 from tunewell.spec.space import Parameter, Value, describe_domain
+from tunewell.spec.standing import REPEATS_NOTE, choice_text, rank_text
 from tunewell.trial.files import beside
 
 #: Most rows in the table of all trials; of more trials, the best are listed.
@@ -86,6 +87,9 @@ def render(view: ExperimentView) -> str:
             searched=_searched(view),
             best_trials=[view.trial(number) for number in view.top],
             test_values={n: value for n in view.top if (value := measure_on(view, n, "test")) is not None},
+            intervals=_intervals(view),
+            choice=choice_text(sum(map(is_result, view.trials))),
+            repeats_note=REPEATS_NOTE,
             drawn=drawn,
             cards=_cards(view, drawn.trials()),
             evaluations=evaluation_reports(view),
@@ -100,6 +104,12 @@ def render(view: ExperimentView) -> str:
             script=Inline(source("report.js")),
         )
     )
+
+
+def _intervals(view: ExperimentView) -> Mapping[int, tuple[float, float]]:
+    """Return the intervals of the values of the best trials, by the number of the trial."""
+    trained = {one.number for one in view.finalists}  # whose intervals are those of other models
+    return {number: ends for number, ends in view.standing.intervals.items() if number not in trained}
 
 
 def _draw(view: ExperimentView) -> Drawn:
@@ -223,6 +233,7 @@ def _environment() -> Environment:
     environment = templates()
     environment.filters |= {
         "number": format.number,
+        "within": format.within,
         "share": format.share,
         "scalar": format.scalar,
         "duration": format.duration,
@@ -230,7 +241,7 @@ def _environment() -> Environment:
         "breakable": _breakable,
     }
     environment.tests |= {"wide": lambda svg: ' wide"' in svg.partition(">")[0]}
-    environment.globals |= {"count": count}
+    environment.globals |= {"count": count, "rank": rank_text}
     return environment
 
 

@@ -74,6 +74,31 @@ class FinalistView:
 
 
 @dataclass(frozen=True, slots=True)
+class RepeatedView:
+    """One of the best trials, trained again with other seeds."""
+
+    number: int
+    #: Mean and spread of what it reached, for people, and with how many seeds.
+    text: str
+    seeds: int
+    #: What became of other trainings, for people.
+    rest: str
+
+
+@dataclass(frozen=True, slots=True)
+class StandingView:
+    """How far chance moves what the models of the best trials have reached."""
+
+    #: Trial number → interval of 95 % of its objective on the validation data, and on the test data.
+    intervals: Mapping[int, tuple[float, float]]
+    test_intervals: Mapping[int, tuple[float, float]]
+    #: The trials that can't be told apart from the one that ranks first.
+    ties: tuple[int, ...]
+    #: What the comparison says, a sentence; empty: there was none.
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class ExperimentView:
     """One experiment with all of its trials."""
 
@@ -112,8 +137,12 @@ class ExperimentView:
     #: Trial number → detailed evaluation: split (`val`, `test`) → its measures, None without such a split.
     evaluations: Mapping[int, Mapping[str, Mapping[str, Any] | None]] = field(default_factory=dict)
 
+    #: How far chance moves the values of the best trials.
+    standing: StandingView = field(default_factory=lambda: StandingView({}, {}, (), ""))
     #: Best first.
     finalists: tuple[FinalistView, ...] = ()
+    #: The best mean first.
+    repeats: tuple[RepeatedView, ...] = ()
     #: Spearman's correlation of their values on the sample and on all data.
     rank_agreement: float | None = None
 

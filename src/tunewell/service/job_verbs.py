@@ -25,6 +25,8 @@ from tunewell.store.transaction import Transaction
 
 #: Of how many pictures that were sent a small one is kept beside what was predicted.
 _PREVIEWS = 12
+#: Most other seeds that a trial is trained with.
+_MOST_SEEDS = 100
 _RETRIED = (JobState.FAILED, JobState.STOPPED)
 
 
@@ -109,6 +111,19 @@ def train_finalists(desk: Desk, name: str) -> Job:
     """Ask for the training of the best trials of a search on a sample on all data."""
     _check_trains_here(desk, name)
     return desk.order("train_finalists", "finalists", name, {})
+
+
+def repeat_finalists(desk: Desk, name: str, seeds: int) -> Job:
+    """Ask for the training of the best trials with so many other seeds."""
+    if not 1 <= seeds <= _MOST_SEEDS:
+        raise ArgumentError("seeds", f"it is {seeds}", f"Give a number from 1 to {_MOST_SEEDS}")
+    _check_trains_here(desk, name)
+    if desk.store.experiment(name).spec.get("function") is not None:
+        raise ConflictError(
+            f"'{name}' is over a Python function, which only the program that has it can call",
+            remedy="Call it with the parameters of the best trials and seeds of your own",
+        )
+    return desk.order("repeat_finalists", "repeats", name, {"seeds": seeds})
 
 
 def evaluate(desk: Desk, name: str) -> Job:

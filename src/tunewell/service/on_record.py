@@ -35,7 +35,17 @@ def evaluations(store: Store, home: Home, name: str, trial: int | None = None) -
 
 def figures(store: Store, name: str, trial: int | None = None) -> dict[int, Any]:
     """Return the single numbers of the recorded evaluations, trial number → split → figure."""
-    return {row.trial: row.data["figures"] for row in _evaluations(store, name, trial)}
+    return {number: data["figures"] for number, data in evaluated(store, name, trial).items()}
+
+
+def intervals(store: Store, name: str, trial: int | None = None) -> dict[int, Any]:
+    """Return the intervals of those numbers, trial number → split → figure → [low, high]."""
+    return {number: data["intervals"] for number, data in evaluated(store, name, trial).items()}
+
+
+def evaluated(store: Store, name: str, trial: int | None = None) -> dict[int, Any]:
+    """Return what is on record of each evaluation besides its file, by trial number; see `job_kinds.evaluation`."""
+    return {row.trial: row.data for row in _evaluations(store, name, trial)}
 
 
 def test_values(store: Store, name: str, metric: str) -> dict[int, float]:
@@ -95,6 +105,11 @@ def chosen(store: Store, row: ExperimentRow, number: int | None) -> TrialRow:
 def trained_by(store: Store, name: str) -> dict[int, int | None]:
     """Return trial number → the job that has trained it on all data, where one has."""
     return {row.trial: row.job for row in _current(store, name, "finalist")}
+
+
+def values_on_all_data(store: Store, name: str) -> dict[int, float]:
+    """Return trial number → what its training on all data has reached, where it had one."""
+    return {row.trial: row.data["value"] for row in _current(store, name, "finalist")}
 
 
 def model_of(store: Store, home: Home, name: str, trial: TrialRow) -> Path:

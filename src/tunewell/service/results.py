@@ -5,7 +5,9 @@ from __future__ import annotations
 from tunewell.home.home import Home
 from tunewell.service import on_record, wire
 from tunewell.service.advice import advise
+from tunewell.service.repeats import repeats_of
 from tunewell.service.types import Finalist, SearchResult, TrialResult
+from tunewell.service.uncertainty import uncertainty_of
 from tunewell.spec.states import TIME_LIMITS
 from tunewell.store.rows import ExperimentRow, TrialRow
 from tunewell.store.store import Store
@@ -41,7 +43,9 @@ def result_of(store: Store, home: Home, row: ExperimentRow) -> SearchResult:
         notes=(*row.notes, *_notes_on_trials(store, name)),
         advice=advise(row, best, store.cut_trials(name, TIME_LIMITS)),
         test=on_record.test_values(store, name, objective.metric),
+        uncertainty=uncertainty_of(store, row, default),
         finalists=found,
+        repeats=repeats_of(store, row),
         rank_agreement=on_record.rank_agreement(found),
         command=command_by_hand(row, best[0]) if best else (),
     )

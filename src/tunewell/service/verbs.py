@@ -425,6 +425,17 @@ class Verbs(StorageVerbs, ModelVerbs, NotificationVerbs, WorkerVerbs, UpkeepVerb
     def train_finalists(self, name: str, *, key: str | None = None) -> Job:
         """Have the five best trials of a search on a sample trained on all data. Result: `trials`."""
 
+    def repeat_finalists(self, name: str, seeds: int = 3, *, key: str | None = None) -> Job:
+        """Have the five best trials trained again with so many other seeds, each training a job `repeat`.
+
+        Those that have been made already are not made again. Result: `trainings`, how many were missing; what they
+        reach is in the result of the search (`repeats`).
+
+        Raises:
+            SpecError: it is no number from 1 to 100.
+            ConflictError: its trials are trained elsewhere, or it is over a Python function.
+        """
+
     def evaluate(self, name: str, *, key: str | None = None) -> Job:
         """Have the five best trials evaluated in detail. Result: `trials`, which were; see `evaluations`."""
 

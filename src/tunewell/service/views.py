@@ -11,16 +11,19 @@ import numpy as np
 from tunewell.home.home import Home
 from tunewell.reports import html
 from tunewell.reports.charts.choosing import curved
-from tunewell.reports.view import ExperimentView, FinalistView, TrialView
+from tunewell.reports.view import ExperimentView, FinalistView, RepeatedView, StandingView, TrialView
 from tunewell.service import wire
 from tunewell.service.advice import advise
 from tunewell.service.on_record import evaluations, finalists, rank_agreement
+from tunewell.service.repeats import repeats_of
 from tunewell.service.results import TOP, command_by_hand, default_trial
 from tunewell.service.submission import shareable_spec
-from tunewell.service.types import ReportFile
+from tunewell.service.types import ReportFile, Uncertainty
+from tunewell.service.uncertainty import uncertainty_of
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import DataError
 from tunewell.spec.experiment import parse_spec
+from tunewell.spec.standing import rest_text, spread_text, standing_text
 from tunewell.spec.states import TIME_LIMITS
 from tunewell.store.rows import ExperimentRow
 from tunewell.store.store import Store
@@ -95,9 +98,26 @@ def experiment_view(store: Store, home: Home, name: str) -> ExperimentView:
         default_trial=default.number if default else None,
         evaluations=evaluations(store, home, name),
         version=version("tunewell"),
+        standing=_standing(uncertainty_of(store, row, default)),
         finalists=tuple(FinalistView(one.number, one.sample_value, one.value, one.detail) for one in best_on_all_data),
+        repeats=tuple(
+            RepeatedView(
+                one.number,
+                spread_text(one.mean, one.deviation),
+                len(one.values),
+                rest_text(one.failed, one.unfinished),
+            )
+            for one in repeats_of(store, row)
+        ),
         rank_agreement=rank_agreement(best_on_all_data),
     )
+
+
+def _standing(known: Uncertainty | None) -> StandingView:
+    if known is None:
+        return StandingView({}, {}, (), "")
+    text = standing_text(known.ties, known.compared, known.items, known.unit)
+    return StandingView(known.intervals, known.test_intervals, known.ties, text)
 
 
 def algorithm_name(row: ExperimentRow) -> str:

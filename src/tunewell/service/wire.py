@@ -258,6 +258,8 @@ _DOING = {
     "prepare": "Preparing the data",
     "finalists": "Choosing the trials to train on all data",
     "finalist": "Training a trial on all data",
+    "repeats": "Choosing the trials to train again",
+    "repeat": "Training a trial with another seed",
     "evaluate": "Evaluating the best trials in detail",
     "retrain": "Training a model",
     "predict": "Predicting",

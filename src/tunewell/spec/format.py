@@ -35,6 +35,25 @@ def number(value: float | None, digits: int = 4) -> str:
     return _trimmed(f"{value:.{decimals}f}")
 
 
+def within(value: float | None, ends: tuple[float, float] | None) -> str:
+    """Return a value with its interval, in as many decimals as tell anything: `0.94 (0.84–1)`, `0.9132`.
+
+    The width of the interval has two significant digits in them; without one, the value is that of `number`.
+    """
+    if value is None or ends is None:
+        return number(value)
+    return f"{rounded(value, ends)} ({rounded(ends[0], ends)}–{rounded(ends[1], ends)})"
+
+
+def rounded(value: float, ends: tuple[float, float]) -> str:
+    """Return a value in as many decimals as an interval supports."""
+    decimals = 1 - math.floor(math.log10(ends[1] - ends[0]))
+    if not -4 < decimals < 8:
+        return number(value, 2)
+    text = f"{round(value, decimals) + 0.0:.{max(decimals, 0)}f}"
+    return f"−{text[1:]}" if text.startswith("-") else text
+
+
 def share(value: float | None) -> str:
     """Return a number from 0 to 1 with three decimals, so that columns line up: `0.984`, `1.000`; `–` for None."""
     return NOTHING if value is None else f"{value:.3f}"

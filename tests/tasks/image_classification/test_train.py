@@ -238,6 +238,19 @@ def test_a_gpu_without_memory(experiment: Path, tmp_path: Path, monkeypatch: pyt
     assert failure(tmp_path) == {"cause": "gpu_oom", "detail": "CUDA out of memory. Tried to allocate 2 GiB."}
 
 
+def test_another_seed_is_another_training_on_the_same_pictures(experiment: Path, tmp_path: Path) -> None:
+    """The seed in the environment decides over a training; the search's own gives the training of the search."""
+    found: list[tuple[float, list[int]]] = []
+    seeds: list[dict[str, str]] = [{}, {"TUNEWELL_SEED": "0"}, {"TUNEWELL_SEED": "7"}]
+    for number, seed in enumerate(seeds):
+        folder = tmp_path / str(number)
+        reports = run_trial(experiment, folder, {**PARAMETERS, "epochs": 1}, **seed)
+        with np.load(folder / "artifacts" / "predictions.npz") as left:
+            found.append((reports[-1][1]["loss"], left["positions"].tolist()))
+    assert found[0] == found[1]
+    assert found[2][0] != found[0][0] and found[2][1] == found[0][1]
+
+
 def test_sampling(experiment: Path, tmp_path: Path) -> None:
     """A share of the training pictures is learned from; all validation pictures are looked at."""
     manifest = Manifest.load(experiment / "manifest.json")

@@ -105,6 +105,26 @@ def train_finalists(request: Request, response: Response, verbs: AsCaller, name:
 
 
 @router.post(
+    "/experiments/{name}/repeats",
+    status_code=202,
+    summary="Train the best trials again with other seeds",
+    responses=ACCEPTED,
+)
+def repeat_finalists(
+    request: Request,
+    response: Response,
+    verbs: AsCaller,
+    name: Name,
+    seeds: Annotated[
+        Annotated[int, NoFlag], Body(embed=True, description="With how many other seeds.", ge=1, le=100)
+    ] = 3,
+    key: Key = None,
+) -> Job:
+    """Have the five best trials trained again with other seeds, which tells how much of their values is luck."""
+    return accepted(request, response, verbs.repeat_finalists(name, seeds, key=key))
+
+
+@router.post(
     "/experiments/{name}/evaluate",
     status_code=202,
     summary="Evaluate the best trials in detail",

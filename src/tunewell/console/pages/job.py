@@ -27,6 +27,8 @@ NAMES: Mapping[JobKind, str] = {
     "prepare": "Preparation of the data",
     "finalists": "Choice of finalists",
     "finalist": "Training on all data",
+    "repeats": "Choice of trials to train again",
+    "repeat": "Training with another seed",
     "evaluate": "Detailed evaluation",
     "retrain": "Training on all data",
     "predict": "Prediction",

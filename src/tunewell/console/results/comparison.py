@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tunewell.reports.evaluations import SPLIT_TITLES, measure_title
 from tunewell.reports.summary import differs
-from tunewell.service.types import Objective, SearchResult, TrialResult
+from tunewell.service.types import Interval, SearchResult, TrialResult
 from tunewell.spec import format
 from tunewell.spec.epochs import CUT_WORDS, share_text
 from tunewell.spec.errors import count
+from tunewell.spec.standing import REPEATS_NOTE, rank_text, rest_text, spread_text, standing_text
 
-#: Metrics that are shares of the items that were judged rightly: each item counts as 0 or 1.
-_SHARES = ("accuracy", "top_5_accuracy", "subset_accuracy")
 #: Most other measures that are compared; means of another kind than the first are for the detailed evaluation.
 _MEASURES = 5
 _MEANS = ("macro_", "weighted_")
-#: From how many standard errors on a gain is more than chance does, mostly.
-_CLEAR = 2.0
-
 #: Trial number → split → figure; a split is absent where nothing was measured on it.
 Figures = Mapping[int, Mapping[str, Mapping[str, float]]]
 
@@ -32,18 +27,33 @@ class Gain:
 
     difference: float
     is_better: bool
-    #: One standard error; None: it can't be known.
-    error: float | None
+    #: Interval of 95 %; None: nothing tells it.
+    ends: Interval | None
 
     @property
     def is_clear(self) -> bool:
         """Whether it is more than chance mostly does."""
-        return self.error is not None and abs(self.difference) > _CLEAR * self.error
+        return self.ends is not None and not self.ends[0] <= 0 <= self.ends[1]
 
     @property
     def is_good(self) -> bool:
         """Whether it may be shown as a success: better, and not within chance, as far as that is known."""
-        return self.is_better and (self.error is None or self.is_clear)
+        return self.is_better and (self.ends is None or self.is_clear)
+
+    @property
+    def text(self) -> str:
+        """The difference, in the digits that its interval supports."""
+        return _signed(self.difference, self.ends) if self.ends is not None else format.signed(self.difference)
+
+    @property
+    def between(self) -> str:
+        """The interval; empty: there is none."""
+        return f"{_signed(self.ends[0], self.ends)} to {_signed(self.ends[1], self.ends)}" if self.ends else ""
+
+
+def _signed(value: float, ends: Interval) -> str:
+    text = format.rounded(value, ends)
+    return text if text.startswith("−") or not text.strip("0.") else f"+{text}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +95,9 @@ class Comparison:
     #: Gain of the best trial on the validation data, and on the test data.
     gain: Gain | None
     test_gain: Gain | None
-    #: What the best trial reaches on the test data.
-    test: float | None
+    #: What the best trial reaches on the validation data, and on the test data.
+    value: Cell
+    test: Cell | None
     #: How gains and their errors are to be read; one sentence each.
     notes: tuple[str, ...]
     #: Parameters that have the same value in all of them.
@@ -107,10 +118,17 @@ def compare(result: SearchResult, figures: Figures, counts: Mapping[str, int], u
     if default is not None and default.number not in {trial.number for trial in trials}:
         trials = (*trials, default)
     values = {"val": {trial.number: trial.value for trial in trials}, "test": dict(result.test)}
-    judge = _Judge(result.objective, default.number if default is not None else None, counts)
-    groups = [_split(split, trials, figures, values[split], judge, unit) for split in SPLIT_TITLES]
-    groups = [_training(trials), _sample(result, trials), *groups, _parameters(trials, default)]
+    judge = _Judge(result, default.number if default is not None else None)
+    groups = [_split(split, trials, figures, values[split], judge, counts, unit) for split in SPLIT_TITLES]
+    groups = [
+        _training(trials),
+        _sample(result, trials),
+        *groups,
+        _repeats(result, trials),
+        _parameters(trials, default),
+    ]
     best = trials[0]
+    test = values["test"].get(best.number)
     gain, test_gain = (judge.gain(values[split], best.number, split) for split in SPLIT_TITLES)
     return Comparison(
         trials=trials,
@@ -119,8 +137,9 @@ def compare(result: SearchResult, figures: Figures, counts: Mapping[str, int], u
         groups=tuple(group for group in groups if group.rows),
         gain=gain,
         test_gain=test_gain,
-        test=values["test"].get(best.number),
-        notes=tuple(_notes(metric, gain, test_gain, counts, unit)),
+        value=_value_cell(best.value, judge.intervals("val").get(best.number), is_best=True),
+        test=_value_cell(test, judge.intervals("test").get(best.number), is_best=False) if test is not None else None,
+        notes=tuple(_notes(result, gain, unit)),
         same={
             name: value
             for name, value in best.parameters.items()
@@ -129,33 +148,35 @@ def compare(result: SearchResult, figures: Figures, counts: Mapping[str, int], u
     )
 
 
-def standard_error(metric: str, value: float, other: float, amount: int | None) -> float | None:
-    """Return the standard error of the difference of two accuracies p, q: √((p(1 - p) + q(1 - q)) / n), n items each.
-
-    It is the binomial one, as if each had been measured on items of its own; on the same items it is smaller, mostly.
-    None for other metrics, where the number of items does not tell it.
-    """
-    if metric not in _SHARES or not amount or not (0 <= value <= 1 and 0 <= other <= 1):
-        return None
-    return math.sqrt((value * (1 - value) + other * (1 - other)) / amount)
-
-
 @dataclass(frozen=True, slots=True)
 class _Judge:
     """Compares with the default trial."""
 
-    objective: Objective
+    result: SearchResult
     default: int | None
-    counts: Mapping[str, int]
+
+    @property
+    def goal(self) -> str:
+        """Whether more or less is better."""
+        return self.result.objective.goal
+
+    def intervals(self, split: str) -> Mapping[int, Interval]:
+        """Return the intervals of the values on a split."""
+        known = self.result.uncertainty
+        if known is None or (split == "val" and self.result.finalists):  # these are of models trained on all data
+            return {}
+        return known.intervals if split == "val" else known.test_intervals
 
     def gain(self, values: Mapping[int, float], number: int, split: str) -> Gain | None:
         """Return the gain of a trial on a split; None where there is nothing to compare it with."""
         if self.default in (None, number) or number not in values or self.default not in values:
             return None
-        value, other = values[number], values[self.default]
-        difference = value - other
-        is_better = difference > 0 if self.objective.goal == "maximize" else difference < 0
-        return Gain(difference, is_better, standard_error(self.objective.metric, value, other, self.counts.get(split)))
+        difference = values[number] - values[self.default]
+        is_better = difference > 0 if self.goal == "maximize" else difference < 0
+        known = self.result.uncertainty
+        if known is None or (split == "val" and self.result.finalists):
+            return Gain(difference, is_better, None)
+        return Gain(difference, is_better, (known.gains if split == "val" else known.test_gains).get(number))
 
 
 def _split(
@@ -164,14 +185,20 @@ def _split(
     figures: Figures,
     values: Mapping[int, float],
     judge: _Judge,
+    counts: Mapping[str, int],
     unit: str | None,
 ) -> Group:
-    metric = judge.objective.metric
+    metric = judge.result.objective.metric
     rows = []
     if any(trial.number in values for trial in trials):
-        best = _best([values.get(trial.number) for trial in trials], judge.objective.goal)
-        cells = [values.get(trial.number) for trial in trials]
-        shown = [Cell(format.number(value), look="best" if value == best else "") for value in cells]
+        best, intervals = _best([values.get(trial.number) for trial in trials], judge.goal), judge.intervals(split)
+        shown = [
+            _value_cell(value, intervals.get(trial.number), is_best=value is not None and value == best)
+            for trial in trials
+            for value in (values.get(trial.number),)
+        ]
+        if split == "val" and intervals:
+            rows += _ranks(judge.result, trials)
         rows.append(Row(measure_title(metric), tuple(shown)))
     gains = [judge.gain(values, trial.number, split) for trial in trials]
     if any(gains):
@@ -182,7 +209,7 @@ def _split(
         rows.append(Row(measure_title(name), tuple(Cell(format.number(one.get(name))) for one in measured)))
     if unit is None:
         return Group("Value", tuple(rows))
-    amount = judge.counts.get(split)
+    amount = counts.get(split)
     return Group(SPLIT_TITLES[split] + (f", {count(amount, unit)}" if amount else ""), tuple(rows))
 
 
@@ -191,11 +218,25 @@ def _best(values: Sequence[float | None], goal: str) -> float | None:
     return (max if goal == "maximize" else min)(known, default=None)
 
 
+def _value_cell(value: float | None, ends: Interval | None, *, is_best: bool) -> Cell:
+    look = "best" if is_best else ""
+    if value is None or ends is None:
+        return Cell(format.number(value), look=look)
+    return Cell(format.rounded(value, ends), f"{format.rounded(ends[0], ends)}–{format.rounded(ends[1], ends)}", look)
+
+
 def _gain_cell(gain: Gain | None) -> Cell:
-    if gain is None:
-        return Cell(format.NOTHING)
-    note = f"± {format.number(gain.error, 2)}" if gain.error is not None else ""
-    return Cell(format.signed(gain.difference), note, "gain" if gain.is_good else "")
+    return Cell(format.NOTHING) if gain is None else Cell(gain.text, gain.between, "gain" if gain.is_good else "")
+
+
+def _ranks(result: SearchResult, trials: Sequence[TrialResult]) -> list[Row]:
+    """Return the ranks of the best trials, where they were compared; the default one may be none of them."""
+    known = result.uncertainty
+    if known is None or not known.compared:
+        return []
+    order = [one.number for one in result.finalists] or [trial.number for trial in result.top]
+    ranks = {number: rank_text(place, number in known.ties) for place, number in enumerate(order, start=1)}
+    return [Row("rank", tuple(Cell(ranks.get(trial.number, format.NOTHING)) for trial in trials))]
 
 
 def _training(trials: Sequence[TrialResult]) -> Group:
@@ -211,16 +252,35 @@ def _sample(result: SearchResult, trials: Sequence[TrialResult]) -> Group:
     """Return what those reach on all data that were searched on a sample."""
     values = {one.number: one.value for one in result.finalists}
     best = _best(list(values.values()), result.objective.goal)
+    intervals = result.uncertainty.intervals if result.uncertainty is not None else {}
     cells = tuple(
-        Cell(
-            "failed"
-            if trial.number in values and values[trial.number] is None
-            else format.number(values.get(trial.number)),
-            look="best" if best is not None and values.get(trial.number) == best else "",
+        Cell("failed")
+        if trial.number in values and values[trial.number] is None
+        else _value_cell(
+            values.get(trial.number),
+            intervals.get(trial.number),
+            is_best=best is not None and values.get(trial.number) == best,
         )
         for trial in trials
     )
-    return Group("Trained on all data", (Row(measure_title(result.objective.metric), cells),) if values else ())
+    rows = (*_ranks(result, trials), Row(measure_title(result.objective.metric), cells)) if values else ()
+    return Group("Trained on all data", rows)
+
+
+def _repeats(result: SearchResult, trials: Sequence[TrialResult]) -> Group:
+    """Return what the trials have reached with other seeds."""
+    ranks = {one.number: place for place, one in enumerate(result.repeats, start=1)}
+    known = {one.number: one for one in result.repeats}
+    if not known.keys() & {trial.number for trial in trials}:
+        return Group("Trained again with other seeds", ())
+    means, places, seeds = [], [], []
+    for trial in trials:
+        one = known.get(trial.number)
+        means.append(Cell(spread_text(one.mean, one.deviation) if one else format.NOTHING))
+        places.append(Cell(str(ranks[trial.number]) if one and one.values else format.NOTHING))
+        seeds.append(Cell(str(len(one.values)), rest_text(one.failed, one.unfinished)) if one else Cell(format.NOTHING))
+    named = ("rank by mean", places), (measure_title(result.objective.metric), means), ("seeds", seeds)
+    return Group("Trained again with other seeds", tuple(Row(name, tuple(cells)) for name, cells in named))
 
 
 def _parameters(trials: Sequence[TrialResult], default: TrialResult | None) -> Group:
@@ -240,31 +300,23 @@ def _parameter_cell(trial: TrialResult, default: TrialResult | None, name: str) 
     return Cell(text, look="differs" if is_own else "")
 
 
-def _notes(
-    metric: str, gain: Gain | None, test_gain: Gain | None, counts: Mapping[str, int], unit: str | None
-) -> list[str]:
-    """Return how the gain is to be read; nothing where there is none."""
-    if gain is None:
-        return []
-    if unit is None:
-        return [
-            "The gain has no uncertainty here: nothing tells how many items the program has measured it on.",
-            "The best was chosen by these very values, which flatters its gain.",
+def _notes(result: SearchResult, gain: Gain | None, unit: str | None) -> list[str]:
+    """Return how values and gains are to be read."""
+    known, notes = result.uncertainty, []
+    if known is not None:
+        notes = [
+            f"In small: 95 % intervals, by resampling the {known.unit}s; those of gains are of the same {known.unit}s.",
+            standing_text(known.ties, known.compared, known.items, known.unit),
         ]
-    told = "The best was chosen on the validation data, which flatters its gain there"
-    chosen = f"{told}; the test data had no part in the choice." if test_gain is not None else f"{told}."
-    if metric not in _SHARES:
-        name = measure_title(metric)
-        return [
-            f"The gain has no uncertainty: the number of {unit}s does not tell how far chance moves {name}.",
-            chosen,
-        ]
-    if gain.error is None:
-        return [f"The detailed evaluation counts the {unit}s, and with them says how sure the gain is.", chosen]
-    amounts = {"val": "{} in validation", "test": "{} in the test"}
-    known = " and ".join(text.format(counts[split]) for split, text in amounts.items() if split in counts)
-    error = (
-        "± is one standard error of the difference of two accuracies p and q, √((p(1 − p) + q(1 − q)) / n) with "
-        f"n {unit}s ({known}), as if each had been measured on {unit}s of its own. Up to two of them are within chance."
-    )
-    return [error, chosen]
+    elif gain is not None and unit is None:
+        notes = ["The gain has no uncertainty here: nothing tells how many items the program has measured it on."]
+    elif gain is not None:
+        notes = ["The detailed evaluation says how far chance moves values and gains."]
+    if gain is not None and unit is None:
+        notes.append("The best was chosen by these very values, which flatters its gain.")
+    elif gain is not None or known is not None:
+        told = "The best was chosen on the validation data, which flatters it there"
+        notes.append(f"{told}; the test data had no part in the choice." if result.test else f"{told}.")
+    if result.repeats:
+        notes.append(REPEATS_NOTE)
+    return [note for note in notes if note]

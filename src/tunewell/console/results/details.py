@@ -15,7 +15,7 @@ from tunewell.reports.evaluations import (
     SplitReport,
     confusion_classes,
     is_embedded,
-    measures_of,
+    measure_texts,
     split_report,
 )
 
@@ -91,8 +91,8 @@ class Details:
     own_threshold: float | None
     #: Whether there are pictures of any cell of the matrix.
     has_pictures: bool
-    #: Measure → its value on each of `splits`.
-    measures: Mapping[str, Sequence[float | None]]
+    #: Measure → its value on each of `splits`, with its interval.
+    measures: Mapping[str, Sequence[str]]
     #: Whether names of classes are too long to stand upright.
     has_long_names: bool
     #: Names of a true and a predicted class → the cell, as an address has it, if there are pictures of it.
@@ -128,7 +128,7 @@ def details_of(evaluation: Mapping[str, Mapping[str, Any] | None], chosen: Chose
         own_threshold=measured.get("score_threshold"),
         columns=_columns(report),
         has_pictures=bool(places),
-        measures=measures_of([evaluation[name] or {} for name in present]),
+        measures=measure_texts([evaluation[name] or {} for name in present]),
         has_long_names=any(len(name) > _SHORT for name in names),
         cells={(names[true], names[predicted]): f"{true}-{predicted}" for true, predicted in places},
     )

@@ -9,6 +9,7 @@ from tunewell.service.job_kinds.data import Check, Prepare
 from tunewell.service.job_kinds.evaluation import Evaluate
 from tunewell.service.job_kinds.models import ExportModel, Predict
 from tunewell.service.job_kinds.pages import Import, Report
+from tunewell.service.job_kinds.repeating import Repeat, Repeats
 from tunewell.service.job_kinds.training import Finalist, Finalists, Probe, Retrain
 
 KINDS: Mapping[str, JobKind] = {
@@ -17,6 +18,8 @@ KINDS: Mapping[str, JobKind] = {
     "prepare": Prepare(),
     "finalists": Finalists(),
     "finalist": Finalist(),
+    "repeats": Repeats(),
+    "repeat": Repeat(),
     "evaluate": Evaluate(),
     "retrain": Retrain(),
     "predict": Predict(),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tunewell.controller.job_kinds import Conclusion, Context, Finding, Part
-from tunewell.service.job_kinds.parts import arguments_of, experiment_of, like_a_trial, recorded_of, task_part
+from tunewell.service.job_kinds.parts import RESULT, arguments_of, experiment_of, like_a_trial, recorded_of, task_part
 from tunewell.service.on_record import evaluations, model_of, ranked, trained_by
 from tunewell.service.results import default_trial
 from tunewell.spec.errors import DataError
@@ -47,10 +47,14 @@ class Evaluate:
         """Put each evaluation on record: its figures, and the file with all the rest."""
         if not folders:
             return Conclusion({"trials": []})
-        del context
         trials = sorted(arguments_of(folders[-1])["trials"], key=lambda trial: int(trial["number"]))
         artifacts = folders[-1] / "artifacts"
-        findings = [_finding(trial, artifacts / f"{trial['number']}.json") for trial in trials]
+        metric = str(experiment_of(context).spec["objective"]["metric"])
+        resampled = (read_json(folders[-1] / RESULT) or {}).get("resampled", {})
+        findings = [
+            _finding(trial, artifacts / f"{trial['number']}.json", metric, resampled.get(str(trial["number"]), {}))
+            for trial in trials
+        ]
         return Conclusion({"trials": [finding.trial for finding in findings]}, findings)
 
     def _missing(self, context: Context) -> list[TrialRow]:
@@ -63,11 +67,25 @@ class Evaluate:
         return [t for t in best if t.number not in known and model_of(store, home, row.name, t).is_dir()]
 
 
-def _finding(trial: Mapping[str, Any], path: Path) -> Finding:
-    """Return the evaluation of a trial, or of what a job has trained of it, with its single numbers by split."""
+def _finding(trial: Mapping[str, Any], path: Path, metric: str, resampled: Mapping[str, Any]) -> Finding:
+    """Return the evaluation of a trial, or of what a job has trained of it.
+
+    With it go its single numbers by split and their intervals, and the objective on the resamples of each split, by
+    which trials are compared.
+    """
     evaluation = read_json(path)
     if evaluation is None:
         raise DataError("it is missing or damaged", field=str(path))
-    numbers = {split: figures(measured) for split, measured in evaluation.items() if measured}
-    data = {"trained_by": trial["trained_by"], "figures": numbers}
+    measures = {split: measured for split, measured in evaluation.items() if measured}
+    data = {
+        "trained_by": trial["trained_by"],
+        "unit": next((measured["unit"] for measured in measures.values() if "unit" in measured), "item"),
+        "figures": {split: figures(measured) for split, measured in measures.items()},
+        "intervals": {split: measured.get("intervals", {}) for split, measured in measures.items()},
+        "resampled": {
+            split: {"items": measures[split]["count"], "values": values[metric]}
+            for split, values in resampled.items()
+            if split in measures and metric in values
+        },
+    }
     return Finding("evaluation", trial["number"], trial["identity"], data, path)

@@ -99,9 +99,9 @@ def _search_of(context: Context, name: str, folder: Path) -> dict[str, Any]:
     store, home = context.store, context.home
     retrained = folder == retrained_model(store, home, name)
     result = search_result(store, home, name)
-    known = json.loads((folder / "model.json").read_text(encoding="utf-8"))["trial"] if retrained else None
+    number = json.loads((folder / "model.json").read_text(encoding="utf-8"))["trial"] if retrained else None
     row = store.experiment(name)
-    trial = chosen(store, row, known)
+    trial = chosen(store, row, number)
     default = result.default
     values = {one.number: one.value for one in result.finalists if one.value is not None}
     on_all_data = trial.number in values  # then what the default reached on the sample is no comparison
@@ -111,6 +111,8 @@ def _search_of(context: Context, name: str, folder: Path) -> dict[str, Any]:
         "validation": [values.get(one.number) if one else None for one in (trial, default)],
         "test": [result.test.get(one.number) if one else None for one in (trial, default)],
     }
+    known = result.uncertainty
+    ends = {"validation": known.intervals, "test": known.test_intervals} if known is not None else {}
     return {
         "experiment": name,
         "spec": to_yaml(shareable_spec(home, row)),
@@ -121,4 +123,8 @@ def _search_of(context: Context, name: str, folder: Path) -> dict[str, Any]:
         "training": training_text(trial.epochs, trial.planned_epochs, trial.cut_by),
         "sampling": 1.0 if on_all_data else parse_spec(row.spec).sampling,
         "objective": {kind: values for kind, values in objective.items() if any(value is not None for value in values)},
+        "intervals": {
+            kind: [of_kind.get(one.number) if one else None for one in (trial, default)]
+            for kind, of_kind in ends.items()
+        },
     }

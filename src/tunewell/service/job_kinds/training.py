@@ -37,7 +37,7 @@ class Retrain:
         if "retrain" not in found.task.jobs:
             if output is not None:
                 raise ArgumentError("output", "a command decides itself where it writes", "Drop it")
-            return _trainings(context, found, trial)
+            return trainings(context, found, trial)
         if output is not None:
             check_replaceable(Path(output))
         arguments = {
@@ -91,15 +91,12 @@ class Finalist:
     def parts(self, context: Context) -> Sequence[Part]:
         """Return a part for each part of the training."""
         found = recorded_of(context)
-        return _trainings(context, found, _trial(context, found))
+        return trainings(context, found, _trial(context, found))
 
     def conclude(self, context: Context, folders: Sequence[Path]) -> Conclusion:
         """Put on record what the trial reached on all data."""
         found = recorded_of(context)
-        metric, trial = found.spec.objective.metric, _trial(context, found)
-        value = _last_metrics(folders[-1], metric).get(metric)
-        if value is None:
-            raise DataError(f"it reported no {metric}")
+        trial, value = _trial(context, found), reached(found, folders[-1])
         data = {"sample_value": trial.value, "value": value}
         return Conclusion(data, [Finding("finalist", trial.number, trial.identity, data, folders[-1] / "artifacts")])
 
@@ -143,8 +140,20 @@ def schedule(store: Store, found: Recorded, trial: TrialRow) -> list[TrialRow]:
     return lineage(store, found.spec.name, trial)
 
 
-def _trainings(context: Context, found: Recorded, trial: TrialRow) -> list[Part]:
-    """Return the trainings of a trial's schedule, on all data, each from the checkpoint of the one before."""
+def reached(found: Recorded, folder: Path) -> float:
+    """Return the objective that a training in a folder has reached; raise `DataError` if it reported none."""
+    metric = found.spec.objective.metric
+    value = _last_metrics(folder, metric).get(metric)
+    if value is None:
+        raise DataError(f"it reported no {metric}")
+    return value
+
+
+def trainings(context: Context, found: Recorded, trial: TrialRow, **changes: Any) -> list[Part]:
+    """Return the trainings of a trial's schedule, each from the checkpoint of the one before.
+
+    They are on all data, unless `changes`, fields of the spec, say something else.
+    """
     if found.spec.function is not None:
         raise ConflictError(f"it is over a Python function: call it with the parameters of trial {trial.number}")
     folder = found.spec.working_directory
@@ -163,15 +172,21 @@ def _trainings(context: Context, found: Recorded, trial: TrialRow) -> list[Part]
             Suggestion(part.number, part.parameters, "retrain", part.fidelity),
             resources,
             {"fidelity": part.fidelity, "parameters": part.parameters, "trial": part.number},
+            **changes,
         )
         for part in schedule(context.store, found, trial)
     ]
 
 
 def _training(
-    context: Context, found: Recorded, suggestion: Suggestion, resources: Resources, arguments: Mapping[str, Any]
+    context: Context,
+    found: Recorded,
+    suggestion: Suggestion,
+    resources: Resources,
+    arguments: Mapping[str, Any],
+    **changes: Any,
 ) -> Part:
-    whole = found.spec.model_copy(update={"sampling": 1.0})
+    whole = found.spec.model_copy(update={"sampling": 1.0, **changes})
     return Part(resources, partial(_launch, context, replace(found, spec=whole), suggestion, resources), arguments)
 
 

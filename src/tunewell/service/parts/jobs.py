@@ -51,6 +51,11 @@ class JobsPart(Part):
         name = self._rights.commanded(name)
         return job_verbs.train_finalists(self._desk(key), name)
 
+    def repeat_finalists(self, name: str, seeds: int = 3, *, key: str | None = None) -> types.Job:
+        """See `Verbs.repeat_finalists`."""
+        name = self._rights.commanded(name)
+        return job_verbs.repeat_finalists(self._desk(key), name, seeds)
+
     def evaluate(self, name: str, *, key: str | None = None) -> types.Job:
         """See `Verbs.evaluate`."""
         name = self._rights.commanded(name)
@@ -97,7 +102,11 @@ class JobsPart(Part):
             known = on_record.evaluations(self.store, self.home, name, trial)
         else:
             known = on_record.figures(self.store, name, trial)
-        return tuple(types.Evaluation(number=number, figures=figures) for number, figures in sorted(known.items()))
+        intervals = on_record.intervals(self.store, name, trial)
+        return tuple(
+            types.Evaluation(number=number, figures=figures, intervals=intervals.get(number, {}))
+            for number, figures in sorted(known.items())
+        )
 
     def finalists(self, name: str) -> tuple[types.Finalist, ...]:
         """See `Verbs.finalists`."""

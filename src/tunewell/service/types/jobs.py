@@ -17,6 +17,8 @@ JobKind = Literal[
     "prepare",
     "finalists",
     "finalist",
+    "repeats",
+    "repeat",
     "evaluate",
     "retrain",
     "predict",

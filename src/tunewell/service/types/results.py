@@ -38,6 +38,48 @@ class Advice(Wire):
     detail: str
 
 
+class Repeated(Wire):
+    """One of the best trials, trained again with other seeds."""
+
+    #: Number of the trial.
+    number: int
+    #: Seed → objective that it has reached.
+    values: Mapping[int, float]
+    #: Mean of these values, and their standard deviation, of which two are the least; None: there are none.
+    mean: float | None
+    deviation: float | None
+    #: Seed → why the training failed.
+    failed: Mapping[int, str]
+    #: How many trainings have not ended.
+    unfinished: int
+
+
+#: Ends of an interval.
+Interval = tuple[float, float]
+
+
+class Uncertainty(Wire):
+    """How far chance moves what the best trials have reached, by a bootstrap over the items that they were measured on.
+
+    It is about the models that the trials have now: see `Finalist`. Intervals are of 95 %; a trial is not named where
+    nothing tells its interval.
+    """
+
+    #: How many validation items the trials were compared on, and what an item is, such as `picture`.
+    items: int
+    unit: str
+    #: Trial number → interval of its objective on the validation data, and on the test data.
+    intervals: Mapping[int, Interval]
+    test_intervals: Mapping[int, Interval]
+    #: Trial number → interval of what it has more, or less, than the default trial on the same items.
+    gains: Mapping[int, Interval]
+    test_gains: Mapping[int, Interval]
+    #: The trials that were compared with the one that ranks first.
+    compared: tuple[int, ...]
+    #: Those of them that can't be told apart from it.
+    ties: tuple[int, ...]
+
+
 class SearchResult(Wire):
     """What a search has brought so far: what `--json` prints."""
 
@@ -59,8 +101,12 @@ class SearchResult(Wire):
     advice: tuple[Advice, ...] = ()
     #: Trial number → objective on the test data, of the best trials and the default one, where it was measured.
     test: Mapping[int, float] = Field(default_factory=dict)
+    #: How far chance moves what the best trials have reached; None: they were not evaluated, or nothing tells it.
+    uncertainty: Uncertainty | None = None
     #: The best trials of a search on a sample, trained on all data, best first.
     finalists: tuple[Finalist, ...] = ()
+    #: The best trials that were trained again with other seeds, the best mean first.
+    repeats: tuple[Repeated, ...] = ()
     #: Rank correlation of the finalists' values on the sample and on all data; None for fewer than three.
     rank_agreement: float | None = None
     #: The best trial's command, to be run by hand in the spec's working directory; empty: there is none.
@@ -80,6 +126,8 @@ class Evaluation(Wire):
     number: int
     #: Figures of each split, and what charts are drawn from; they depend on the task.
     figures: JsonObject
+    #: Split → figure → interval of 95 %, for those that have one.
+    intervals: Mapping[str, Mapping[str, Interval]] = Field(default_factory=dict)
 
 
 #: `best`: the best trial's; `retrained`: trained on all data afterwards.

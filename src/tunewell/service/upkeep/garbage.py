@@ -39,7 +39,7 @@ WORDS: Mapping[Kind, tuple[str, str]] = {
     "artifacts": ("files that programs of ended trials have left", "none of the five best; not made by Tunewell"),
 }
 #: Kinds of jobs whose files nobody reads once they have succeeded, as their results are on record.
-_ON_RECORD = frozenset({"probe", "prepare", "report", "import", "finalists"})
+_ON_RECORD = frozenset({"probe", "prepare", "report", "import", "finalists", "repeats", "repeat"})
 DAY_SECONDS, KEPT_SECONDS = 24 * 3600.0, 30 * 24 * 3600.0
 _MAY_RUN_AGAIN = frozenset({TrialState.FAILED, TrialState.STOPPED})
 

@@ -20,6 +20,7 @@ from tunewell.tasks.evaluation import evaluate_trials
 from tunewell.tasks.image_classification.learner import PREDICTION_BATCH, Pictures, labelled_pictures
 from tunewell.tasks.image_classification.manifest import LabelledPictures, load_manifest
 from tunewell.tasks.image_classification.model import ModelConfig, load_model, normalize
+from tunewell.tasks.uncertainty import resampled
 from tunewell.tasks.vision.device import best_device, on_device
 from tunewell.tasks.vision.job import arguments_of
 from tunewell.tasks.vision.task_file import Prepared
@@ -38,12 +39,12 @@ def evaluate(folder: Path) -> None:
 def _evaluate_trial(artifacts: Path, prepared: Prepared, manifest: LabelledPictures) -> dict[str, Measures | None]:
     logits, positions = _left_predictions(artifacts / "predictions.npz")
     module, config = load_model(artifacts / "model")
-    validation = _measure(logits, positions, manifest, config)
+    validation = _measure(logits, positions, manifest, config, prepared.seed)
     test = None
     tested = manifest.test_positions()
     if tested is not None:
         pictures = labelled_pictures(prepared, manifest, config.image_size)
-        test = _measure(_logits(module, config, pictures, tested), tested, manifest, config)
+        test = _measure(_logits(module, config, pictures, tested), tested, manifest, config, prepared.seed)
     measured = {"val": validation, "test": test}
     return {split: found and {**found, "note": config.note} for split, found in measured.items()}
 
@@ -58,14 +59,16 @@ def _left_predictions(file: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _measure(
-    logits: np.ndarray, positions: np.ndarray, manifest: LabelledPictures, config: ModelConfig
+    logits: np.ndarray, positions: np.ndarray, manifest: LabelledPictures, config: ModelConfig, seed: int
 ) -> Measures | None:
     """Return the metrics of pictures, None if the model does not even give finite numbers."""
     if not np.isfinite(logits).all():
         return None
     paths = [manifest.path(position) for position in positions.tolist()]
     targets = manifest.targets()[positions]
-    return config.kind.measure_in_detail(logits, targets, config.thresholds, manifest.classes, paths)
+    measures = config.kind.measure_in_detail(logits, targets, config.thresholds, manifest.classes, paths)
+    on_resamples = config.kind.on_resamples(logits, targets, config.thresholds)
+    return {**measures, "resampled": resampled(on_resamples, len(positions), seed)}
 
 
 @torch.inference_mode()

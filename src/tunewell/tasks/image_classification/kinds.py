@@ -13,7 +13,14 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from tunewell.tasks.image_classification import detailed_metrics, metrics, multilabel_details, multilabel_metrics
+from tunewell.tasks.image_classification import (
+    detailed_metrics,
+    metrics,
+    multilabel_details,
+    multilabel_metrics,
+    resampling,
+)
+from tunewell.tasks.uncertainty import Measure
 
 #: Largest weight of a positive: against a single picture that outweighs a whole set.
 _MAX_POSITIVE_WEIGHT = 100.0
@@ -48,6 +55,9 @@ class Kind(Protocol):
         paths: Sequence[Path],
     ) -> dict[str, Any]:
         """Return all metrics of N > 0 pictures as JSON types."""
+
+    def on_resamples(self, logits: np.ndarray, targets: np.ndarray, thresholds: Sequence[float]) -> Measure:
+        """Return what measures resamples of N > 0 pictures."""
 
 
 class SingleLabel:
@@ -90,6 +100,11 @@ class SingleLabel:
         """See `detailed_metrics.measure`."""
         del thresholds
         return detailed_metrics.measure(logits, targets, classes, paths)
+
+    def on_resamples(self, logits: np.ndarray, targets: np.ndarray, thresholds: Sequence[float]) -> Measure:
+        """See `resampling.single_label`."""
+        del thresholds
+        return resampling.single_label(logits, targets)
 
 
 class SeveralLabels:
@@ -134,6 +149,10 @@ class SeveralLabels:
     ) -> dict[str, Any]:
         """See `multilabel_details.measure`."""
         return multilabel_details.measure(logits, targets, thresholds, classes, paths)
+
+    def on_resamples(self, logits: np.ndarray, targets: np.ndarray, thresholds: Sequence[float]) -> Measure:
+        """See `resampling.several_labels`."""
+        return resampling.several_labels(logits, targets, thresholds)
 
 
 #: Task → its kind.

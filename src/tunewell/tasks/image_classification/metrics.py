@@ -20,7 +20,7 @@ def measure(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     found = {
         "accuracy": float((predicted == labels).mean()),
         "f1": float((2 * hits[present] / occurrences[present]).mean()),
-        "loss": _cross_entropy(logits.astype(np.float64), labels),
+        "loss": float(cross_entropies(logits.astype(np.float64), labels).mean()),
     }
     if size > 5:
         own = np.take_along_axis(logits, labels[:, None], axis=1)  # (N, 1)
@@ -47,7 +47,9 @@ def _area(scores: np.ndarray, positive: np.ndarray) -> float | None:
     return float(ranks.mean() / (2 * len(others)))
 
 
-def _cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
+def cross_entropies(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return the cross entropy of each picture, (N,)."""
     shifted = logits - logits.max(axis=1, keepdims=True)
     log_sums = np.log(np.exp(shifted).sum(axis=1))
-    return float((log_sums - shifted[np.arange(len(labels)), labels]).mean())
+    result: np.ndarray = log_sums - shifted[np.arange(len(labels)), labels]
+    return result

@@ -38,7 +38,7 @@ def measure(logits: np.ndarray, presence: np.ndarray, thresholds: Sequence[float
         "f1_macro": float((2 * hits[occurring] / sizes[occurring]).mean()) if occurring.any() else 0.0,
         "f1_micro": float(2 * hits.sum() / sizes.sum()) if sizes.any() else 0.0,
         "subset_accuracy": float((chosen == present).all(axis=1).mean()),
-        "loss": _cross_entropy(logits.astype(np.float64), present),
+        "loss": float(cross_entropies(logits.astype(np.float64), present).mean()),
     }
 
 
@@ -90,6 +90,7 @@ def _best_threshold(scores: np.ndarray, hits: np.ndarray, counts: np.ndarray) ->
     return float((scores[place] + below) / 2)
 
 
-def _cross_entropy(logits: np.ndarray, present: np.ndarray) -> float:
-    """Mean over pictures and labels of log(1 + e^-l) for what is present, log(1 + e^l) for what is not."""
-    return float(np.logaddexp(0, np.where(present, -logits, logits)).mean())
+def cross_entropies(logits: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """Return log(1 + e^-l) for each label that is present, log(1 + e^l) for each that is not, (N, C)."""
+    result: np.ndarray = np.logaddexp(0, np.where(present, -logits, logits))
+    return result

@@ -28,7 +28,7 @@ from tunewell.tasks.vision.best_epoch import Validated
 from tunewell.tasks.vision.device import best_device
 from tunewell.tasks.vision.foreign_weights import load_into
 from tunewell.tasks.vision.task_file import Prepared
-from tunewell.tasks.vision.training import Training, run_trial
+from tunewell.tasks.vision.training import Training, own_seed, run_trial
 from tunewell.trial import output_dir, parameters, sampling
 
 
@@ -40,9 +40,9 @@ def train(folder: Path) -> None:
 def begin(prepared: Prepared) -> Training:
     """Return what the trial of this process trains, of what `prepare` left."""
     manifest = load_manifest(Path(prepared.manifest))
-    learner = create_learner(prepared, manifest, parameters())
+    learner = create_learner(replace(prepared, seed=own_seed(prepared)), manifest, parameters())
     pictures = labelled_pictures(prepared, manifest, learner.image_size)
-    positions = training_positions(manifest, sampling(), learner.seed)
+    positions = training_positions(manifest, sampling(), prepared.seed)
     return Training(learner, pictures, positions, partial(_validate, learner, pictures, manifest))
 
 

@@ -16,6 +16,7 @@ from tunewell.tasks.object_detection.detailed_metrics import measure_in_detail
 from tunewell.tasks.object_detection.detections import Detections, are_finite, load_detections
 from tunewell.tasks.object_detection.finding import find_all
 from tunewell.tasks.object_detection.model import load_model
+from tunewell.tasks.object_detection.resampling import on_resamples
 from tunewell.tasks.vision.device import best_device, on_device
 from tunewell.tasks.vision.job import arguments_of
 from tunewell.tasks.vision.task_file import Prepared
@@ -34,19 +35,22 @@ def evaluate(folder: Path) -> None:
 def _evaluate_trial(artifacts: Path, prepared: Prepared, annotated: AnnotatedPictures) -> dict[str, Measures | None]:
     module, config = load_model(artifacts / "model")
     pictures = shared_pictures(prepared, annotated, config.frame.longest)
-    validation = _measure(load_detections(artifacts / "detections.json"), pictures)
+    validation = _measure(load_detections(artifacts / "detections.json"), pictures, prepared.seed)
     test = None
     tested = annotated.test_positions()
     if tested is not None:
         device = best_device()
         found = find_all(on_device(module, device), config, pictures, tested.tolist(), device)
-        test = _measure(found, pictures, config.score_threshold)
+        test = _measure(found, pictures, prepared.seed, config.score_threshold)
     measured = {"val": validation, "test": test}
     return {split: found and {**found, "note": config.note} for split, found in measured.items()}
 
 
 def _measure(
-    found: dict[int, Detections], pictures: DecodedPictures, threshold: float | None = None
+    found: dict[int, Detections], pictures: DecodedPictures, seed: int, threshold: float | None = None
 ) -> Measures | None:
     """Return the metrics of detections, None if the model does not even give finite numbers."""
-    return measure_in_detail(found, pictures, threshold) if are_finite(list(found.values())) else None
+    if not are_finite(list(found.values())):
+        return None
+    measures = measure_in_detail(found, pictures, threshold)
+    return {**measures, "resampled": on_resamples(found, pictures.annotated, seed)}

@@ -33,7 +33,7 @@ from tunewell.tasks.vision.device import best_device
 from tunewell.tasks.vision.foreign_weights import load_into
 from tunewell.tasks.vision.splitting import stratified_choice
 from tunewell.tasks.vision.task_file import Prepared
-from tunewell.tasks.vision.training import Training, run_trial
+from tunewell.tasks.vision.training import Training, own_seed, run_trial
 from tunewell.trial import output_dir, parameters, sampling
 
 
@@ -45,9 +45,9 @@ def train(folder: Path) -> None:
 def begin(prepared: Prepared) -> Training:
     """Return what the trial of this process trains, of what `prepare` left."""
     annotated = AnnotatedPictures.load(Path(prepared.manifest))
-    learner = create_learner(prepared, annotated, parameters())
+    learner = create_learner(replace(prepared, seed=own_seed(prepared)), annotated, parameters())
     pictures = shared_pictures(prepared, annotated, learner.image_size)
-    positions = training_positions(annotated, sampling(), learner.seed)
+    positions = training_positions(annotated, sampling(), prepared.seed)
     return Training(learner, pictures, positions, partial(_validate, learner, pictures))
 
 

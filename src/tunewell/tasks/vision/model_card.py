@@ -6,10 +6,12 @@ After Mitchell et al. 2019, "Model Cards for Model Reporting", arXiv:1810.03993,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
+from tunewell.spec.format import within
+from tunewell.spec.standing import choice_text
 from tunewell.tasks.data_view import DataSummary
 
 #: Classes that are listed one by one.
@@ -38,6 +40,8 @@ class Search:
     training: str
     #: Row → objective of this trial and of the default parameters; None where there is none.
     objective: Mapping[str, Sequence[float | None]]
+    #: Row → intervals of 95 % of these; None where there is none.
+    intervals: Mapping[str, Sequence[Sequence[float] | None]] = field(default_factory=dict)
 
 
 def model_card(
@@ -108,8 +112,11 @@ def _quality(config: Mapping[str, Any], search: Search | None) -> str:
         lines.append(f"{whose}: trial {search.trial} of {search.trials}. {trained} on {share} and measured on val.")
         if search.training:
             lines.append(f"The trial was not trained in full: {search.training}.")
-        rows = [[name, *map(_number, values)] for name, values in search.objective.items()]
+        between = {name: search.intervals.get(name) or [None] * len(of) for name, of in search.objective.items()}
+        rows = [[name, *map(_within, values, between[name])] for name, values in search.objective.items()]
         lines.append(_table([search.metric, "this trial", "default parameters"], rows))
+        if any(ends is not None for row in between.values() for ends in row):
+            lines.append(f"In parentheses: 95 % intervals, by resampling the pictures. {choice_text(search.trials)}")
     thresholds = config.get("thresholds")
     if thresholds:
         rows = [[name, _number(value)] for name, value in zip(config["classes"], thresholds, strict=True)]
@@ -154,6 +161,10 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [heads, ["---"] * len(heads), *rows]
     escaped = ([cell.replace("|", r"\|") for cell in line] for line in lines)
     return "\n".join(f"| {' | '.join(line)} |" for line in escaped)
+
+
+def _within(value: float | None, ends: Sequence[float] | None) -> str:
+    return _number(value) if ends is None else within(value, (ends[0], ends[1]))
 
 
 def _number(value: Any) -> str:

@@ -70,7 +70,7 @@ def _measured(
             learner.train_epoch(training.pictures, training.positions)  # one step: there is but one batch
         times.append(_now(learner) - begin)
     begin = time.perf_counter()
-    training.validate_and_save()
+    training.validate().save(learner.epoch, "")
     validated = min(len(pictures.splits["val"]), _VALIDATED)
     return {
         "epochs": learner.epochs,

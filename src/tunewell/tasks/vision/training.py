@@ -61,6 +61,11 @@ def failures_named() -> Iterator[None]:
         fail("gpu_oom", str(error).splitlines()[0])
 
 
+def own_seed(prepared: Prepared) -> int:
+    """Return the seed of this training: that of the search, or another one where it repeats a trial."""
+    return int(os.environ.get("TUNEWELL_SEED", prepared.seed))
+
+
 def epochs_at(fidelity: float, epochs: int) -> int:
     """Return how many epochs of a full training belong to this share of it, one at least."""
     return max(1, round(fidelity * epochs))

@@ -1,0 +1,77 @@
+"""The best trials, trained again with other seeds: which trainings there are to be, and what they have reached.
+
+They are jobs `repeat`, whose arguments say what is repeated (see `repeated`): a training counts as long as the trial is
+the same attempt, on the same share of the data.
+"""
+
+from __future__ import annotations
+
+from statistics import fmean, stdev
+from typing import Any
+
+from tunewell.service.on_record import ranked, trained_by
+from tunewell.service.types import JsonObject, Repeated
+from tunewell.spec.states import OPEN_JOB_STATES, JobState
+from tunewell.store.rows import ExperimentRow, JobRow, TrialRow
+from tunewell.store.store import Store
+
+#: How many of the best trials are repeated.
+_BEST = 5
+
+
+def to_repeat(store: Store, row: ExperimentRow, seeds: int) -> list[JsonObject]:
+    """Return the arguments of the trainings with so many seeds, the ones after the search's, that are missing."""
+    known = [job.arguments for job in _jobs(store, row) if job.state in {*OPEN_JOB_STATES, JobState.SUCCEEDED}]
+    seed = int(row.spec["seed"])
+    wanted = [
+        {**what, "seed": seed + number}
+        for number in range(1, seeds + 1)
+        for what in (_what(store, row, trial) for trial in ranked(store, row)[:_BEST])
+    ]
+    return [arguments for arguments in wanted if arguments not in known]
+
+
+def repeats_of(store: Store, row: ExperimentRow) -> tuple[Repeated, ...]:
+    """Return what the repeated trials have reached, the best mean first, those without any value last."""
+    jobs: dict[int, list[JobRow]] = {}
+    for job in _jobs(store, row):
+        jobs.setdefault(job.arguments["trial"], []).append(job)
+    if not jobs:
+        return ()
+    current = {number: _what(store, row, store.trial(row.name, number)) for number in jobs}
+    found = [
+        _repeated(number, [job for job in own if {**current[number], "seed": job.arguments["seed"]} == job.arguments])
+        for number, own in jobs.items()
+    ]
+    sign = -1.0 if row.goal == "maximize" else 1.0
+    told = [one for one in found if one.values or one.failed or one.unfinished]
+    return tuple(sorted(told, key=lambda one: (one.mean is None, sign * (one.mean or 0.0), one.number)))
+
+
+def _what(store: Store, row: ExperimentRow, trial: TrialRow) -> dict[str, Any]:
+    """Return what is repeated of a trial: its last attempt, or its training on all data."""
+    on_all = trial.number in trained_by(store, row.name)
+    sampling = 1.0 if on_all else float(row.spec["sampling"])
+    return {"trial": trial.number, "identity": trial.identity, "sampling": sampling}
+
+
+def _jobs(store: Store, row: ExperimentRow) -> list[JobRow]:
+    return sorted(store.jobs(row.name, "repeat"), key=lambda job: job.id)
+
+
+def _repeated(number: int, jobs: list[JobRow]) -> Repeated:
+    done = [job for job in jobs if job.state is JobState.SUCCEEDED and job.result]
+    values = {job.arguments["seed"]: float((job.result or {})["value"]) for job in done}
+    reached = list(values.values())
+    return Repeated(
+        number=number,
+        values=values,
+        mean=fmean(reached) if reached else None,
+        deviation=stdev(reached) if len(reached) > 1 else None,
+        failed={
+            job.arguments["seed"]: job.detail
+            for job in jobs
+            if job.state in (JobState.FAILED, JobState.STOPPED) and job.arguments["seed"] not in values
+        },
+        unfinished=sum(not job.state.final for job in jobs),
+    )

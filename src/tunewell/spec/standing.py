@@ -1,0 +1,72 @@
+"""How the best trials stand to each other, chance taken into account, in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+
+from tunewell.spec.errors import count
+from tunewell.spec.format import number
+
+#: Fewer items hardly show what others are like: intervals and ties from them mean little.
+LEAST_ITEMS = 20
+
+
+#: How the repeats of the best trials are to be read.
+REPEATS_NOTE = (
+    "Mean ± standard deviation over the seeds; the run that the search made is left out, "
+    "since it was chosen for its value."
+)
+
+
+def spread_text(mean: float | None, deviation: float | None) -> str:
+    """Return a mean with its standard deviation, in the digits that this supports: `0.937 ± 0.006`."""
+    if mean is None or not deviation:
+        return number(mean)
+    decimals = max(0, 1 - math.floor(math.log10(deviation)))
+    few = decimals < 8
+    return f"{mean:.{decimals}f} ± {deviation:.{decimals}f}" if few else f"{number(mean)} ± {number(deviation, 2)}"
+
+
+def rest_text(failed: Collection[int], unfinished: int) -> str:
+    """Return what became of the other trainings: `1 failed, 2 not finished`; empty if all have ended well."""
+    parts = [(len(failed), "failed"), (unfinished, "not finished")]
+    return ", ".join(f"{amount} {what}" for amount, what in parts if amount)
+
+
+def rank_text(place: int, is_tie: bool) -> str:
+    """Return the rank of the trial in a place, or that it can't be told apart from the first."""
+    return "tie with 1" if is_tie else str(place)
+
+
+def standing_text(ties: Collection[int], compared: Collection[int], items: int, unit: str) -> str:
+    """Return what the comparison of the best trials with the first one says; empty if there was none.
+
+    Args:
+        ties: numbers of the trials that can't be told apart from the first.
+        compared: numbers of all that were compared with it.
+        items: number of validation items.
+        unit: what an item is, such as `picture`.
+    """
+    if not compared:
+        return ""
+    amount = count(items, f"validation {unit}")
+    numbers = ", ".join(map(str, sorted(ties)))
+    if not ties:
+        others = f"the {len(compared)} others" if len(compared) > 1 else "the other one"
+        text = f"The first is ahead of {others} by more than chance explains, on {amount}."
+    else:
+        which = f"Trial {numbers} is" if len(ties) == 1 else f"Trials {numbers} are"
+        text = (
+            f"{which} not to be told apart from the first on {amount}; "
+            "the first is taken since its measured value is the best."
+        )
+    return f"{text} So few {unit}s tell little of others." if items < LEAST_ITEMS else text
+
+
+def choice_text(trials: int) -> str:
+    """Return what the choice of the best of so many trials does to its value on the validation data."""
+    return (
+        f"The best of {count(trials, 'trial')} was chosen on the validation data, which flatters it there; "
+        "the test data had no part in the choice."
+    )

@@ -91,6 +91,12 @@ def test_search_retrain_predict_export(run: Run, digits: Path, tmp_path: Path) -
     (tmp_path / "again.yaml").write_text(card.split("```yaml\n")[1].split("```")[0])
     assert run("search", "again.yaml").code == 0, "the card's spec is that of the search, which has ended"
 
+    own = run("export-model", "digits", "--trial", best, "--output", "own", "--json")
+    assert own.code == 0, own.err
+    card = (tmp_path / "own" / "README.md").read_text()
+    assert f"It is the model of a search: trial {best} of 2." in card
+    assert "| metric | validation | test |" in card
+
     again = run("predict", folder, digits / "test" / "0", "--output", "again.csv")
     assert again.code == 0, again.err
     assert (tmp_path / "again.csv").read_text() == (tmp_path / "predictions.csv").read_text()

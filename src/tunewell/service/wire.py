@@ -249,6 +249,7 @@ _DOING = {
     "finalists": "Choosing the trials to train on all data",
     "finalist": "Training a trial on all data",
     "evaluate": "Evaluating the best trials in detail",
+    "evaluate-model": "Measuring the model",
     "retrain": "Training a model",
     "predict": "Predicting",
     "export-model": "Exporting the model",

@@ -18,6 +18,7 @@ JobKind = Literal[
     "finalists",
     "finalist",
     "evaluate",
+    "evaluate-model",
     "retrain",
     "predict",
     "export-model",

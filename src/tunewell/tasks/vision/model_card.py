@@ -14,6 +14,8 @@ from tunewell.tasks.data_view import DataSummary
 
 #: Classes that are listed one by one.
 _LISTED = 50
+#: Split of the data → what it is called.
+_SPLITS = {"val": "validation", "test": "test"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ def model_card(
     data: DataSummary | None,
     notes: Sequence[str],
     search: Search | None,
+    figures: Mapping[str, Mapping[str, float]],
 ) -> str:
     """Return the card as Markdown.
 
@@ -55,6 +58,7 @@ def model_card(
         data: the data set, where it is still to be had.
         notes: what is known of the data and of the weights that the training began with.
         search: where the model comes from, if that is known.
+        figures: `val` and `test`, as far as they are known → metrics of this very model.
     """
     parts = [
         f"# {search.experiment if search else config['network']}",
@@ -64,7 +68,7 @@ def model_card(
         f"## Use\n\n```sh\ntunewell predict . PICTURES\n```\n\nWithout Tunewell, with ONNX Runtime:\n\n"
         f"```python\n{usage.strip()}\n```",
         _onnx(onnx),
-        _quality(config, search),
+        _quality(config, search, figures),
         _data(data, config),
         _training(config, [note for note in notes if not data or note not in data.notes]),
         _again(config, search),
@@ -93,19 +97,19 @@ def _onnx(onnx: Mapping[str, Any]) -> str:
     )
 
 
-def _quality(config: Mapping[str, Any], search: Search | None) -> str:
+def _quality(config: Mapping[str, Any], search: Search | None, figures: Mapping[str, Mapping[str, float]]) -> str:
     lines = ["## Quality"]
     if config["note"]:
         lines.append(config["note"])
-    if config["metrics"]:
-        lines.append(_table(["metric", "value"], [[name, _number(value)] for name, value in config["metrics"].items()]))
-    if search is not None:
-        whose = "The search found its parameters" if search.retrained else "It is the model of a search"
-        share = "train" if search.sampling == 1 else f"{search.sampling:.0%} of train"
-        trained = "The trial was trained" if search.retrained else "It was trained"
-        lines.append(f"{whose}: trial {search.trial} of {search.trials}. {trained} on {share} and measured on val.")
+    own_trial = search if search is not None and not search.retrained else None
+    if own_trial is not None:
+        lines.append(_origin(own_trial))
+    if figures:
+        lines.append(_figures(config, own_trial, figures))
+    if search is not None and search.retrained:
+        lines.append(_origin(search))
         rows = [[name, *map(_number, values)] for name, values in search.objective.items()]
-        lines.append(_table([search.metric, "this trial", "default parameters"], rows))
+        lines.append(_table([search.metric, "that trial", "default parameters"], rows))
     thresholds = config.get("thresholds")
     if thresholds:
         rows = [[name, _number(value)] for name, value in zip(config["classes"], thresholds, strict=True)]
@@ -113,6 +117,29 @@ def _quality(config: Mapping[str, Any], search: Search | None) -> str:
     if "score_threshold" in config:
         lines.append(f"Objects with a score of {_number(config['score_threshold'])} or more are reported.")
     return "\n\n".join(lines)
+
+
+def _origin(search: Search) -> str:
+    whose = "The search found its parameters" if search.retrained else "It is the model of a search"
+    share = "train" if search.sampling == 1 else f"{search.sampling:.0%} of train"
+    trained = "The trial was trained" if search.retrained else "It was trained"
+    return f"{whose}: trial {search.trial} of {search.trials}. {trained} on {share} and measured on val."
+
+
+def _figures(config: Mapping[str, Any], search: Search | None, figures: Mapping[str, Mapping[str, float]]) -> str:
+    """Return the metrics of the model on each split; below the objective, what the default parameters reach.
+
+    `search` is the one that the model is a trial of, if it is.
+    """
+    names = dict.fromkeys(name.removeprefix("test_") for name in config["metrics"])
+    rows = []
+    for name in names or dict.fromkeys(name for of in figures.values() for name in of):
+        rows.append([name, *(_number(of.get(name)) for of in figures.values())])
+        if search is not None and name == search.metric:
+            default = {split: search.objective.get(_SPLITS[split], (None, None))[1] for split in figures}
+            if any(value is not None for value in default.values()):
+                rows.append([f"{name}, default parameters", *map(_number, default.values())])
+    return _table(["metric", *(_SPLITS[split] for split in figures)], rows)
 
 
 def _data(data: DataSummary | None, config: Mapping[str, Any]) -> str:

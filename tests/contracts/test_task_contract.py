@@ -291,7 +291,7 @@ def test_declared_jobs_run(life: Life, trained: tuple[Exit, list[Report], Path],
             "cache": str(tmp_path / "cache"),
         },
         "evaluate": {"task_file": task_file, "trials": [{"number": 1, "folder": str(attempt)}]},
-        "evaluate-model": {"model": model, "data": str(life.place / "data"), "split": None},
+        "evaluate-model": {"model": model, "data": str(life.place / "data"), "split": None, "task_file": None},
         "retrain": {
             "task_file": task_file,
             "schedule": [{"fidelity": 0.5, "parameters": life.parameters()}],

@@ -55,10 +55,20 @@ def numbers(found: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
+def published_from(store: Store, model: str) -> tuple[str, str]:
+    """Return name and identity of the experiment that a version of a published model comes from."""
+    facts = _facts(store, model)
+    return str(facts["experiment"]), str(facts["identity"])
+
+
 def _published(store: Store, model: str) -> dict[str, dict[str, float]]:
+    facts = _facts(store, model)
+    found = {"val": facts["validation"], "test": facts["test"]}
+    return {split: figures for split, figures in found.items() if figures}
+
+
+def _facts(store: Store, model: str) -> Mapping[str, Any]:
     name, number = parse_model(model)
     row = store.find_model(name)
     assert row is not None, "its folder was found"
-    facts = on_record.model_version(store, row, number).facts
-    found = {"val": facts["validation"], "test": facts["test"]}
-    return {split: figures for split, figures in found.items() if figures}
+    return on_record.model_version(store, row, number).facts

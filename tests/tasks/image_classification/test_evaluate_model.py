@@ -24,7 +24,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 def _measure(trained: Trained, folder: Path, data: Path, split: str | None = None) -> tuple[dict[str, Any], Any]:
     """Return the result of the job, and what it has measured in detail."""
-    run_job(evaluate_model, folder, model=trained.model, data=data, split=split)
+    run_job(evaluate_model, folder, model=trained.model, data=data, split=split, task_file=trained.task_file)
     result = json.loads((folder / "result.json").read_text())
     return result, json.loads((folder / "artifacts" / "evaluation.json").read_text())
 
@@ -35,7 +35,7 @@ def test_the_test_pictures_give_what_the_evaluation_of_the_search_gave(trained: 
     trials = [{"number": 1, "folder": trained.attempt}]
     run_job(evaluate, tmp_path / "evaluated", task_file=trained.task_file, trials=trials)
     expected = json.loads((tmp_path / "evaluated" / "artifacts" / "1.json").read_text())["test"]
-    assert result["splits"] == {"test": 60} and result["unreadable"] == {}
+    assert result["splits"] == {"test": 60} and result["unreadable"] == {} and result["notes"] == []
     assert found["confusion_matrix"] == expected["confusion_matrix"]
     for name in ("accuracy", "f1", "loss", "auroc"):
         assert found[name] == pytest.approx(expected[name], abs=1e-5) == result["figures"][name]
@@ -74,11 +74,23 @@ def test_data_that_nobody_could_learn_from_can_be_measured(trained: Trained, tmp
     assert result["splits"] == {"test" if layout == "test" else "all": len(digits)}
 
 
+def test_copies_of_learned_pictures_are_told(trained: Trained, tmp_path: Path) -> None:
+    """Whatever they are called and wherever they lie, pictures of the training data are known by their content."""
+    for split, name in (("train", "copy.png"), ("test", "new.png")):
+        for digit in "01":
+            place = tmp_path / "new" / digit / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(sorted((trained.data / split / digit).iterdir())[0], place)
+    result, _ = _measure(trained, tmp_path / "job", tmp_path / "new")
+    assert result["notes"][0].startswith("2 of the 4 pictures are among those")
+
+
 def test_a_split_can_be_chosen_and_others_are_refused(trained: Trained, tmp_path: Path) -> None:
     """The validation pictures give the trial's own figures; a split that is not there is told with those that are."""
     last = json.loads((trained.attempt / "reports.jsonl").read_text().splitlines()[-1])["metrics"]
     result, _ = _measure(trained, tmp_path / "val", trained.data, "val")
     assert result["figures"]["accuracy"] == pytest.approx(last["accuracy"])
+    assert result["notes"][0].startswith("All pictures are among those that the model was trained or chosen with")
     shutil.copytree(trained.data / "val", tmp_path / "flat")
     with pytest.raises(Failed):
         _measure(trained, tmp_path / "none", tmp_path / "flat", "test")

@@ -107,7 +107,14 @@ def test_the_test_set_is_judged_by_thresholds_of_the_validation_set(trained: Tra
 
 def test_new_data_are_measured_with_the_thresholds_of_the_model(trained: Trained, tmp_path: Path) -> None:
     """On its own test pictures, a model gets the figures of the evaluation."""
-    run_job(evaluate_model, tmp_path / "job", model=trained.model, data=trained.data / "labels.csv", split=None)
+    run_job(
+        evaluate_model,
+        tmp_path / "job",
+        model=trained.model,
+        data=trained.data / "labels.csv",
+        split=None,
+        task_file=None,
+    )
     found = json.loads((tmp_path / "job" / "artifacts" / "evaluation.json").read_text())
     trials = [{"number": 1, "folder": trained.attempt}]
     run_job(evaluate, tmp_path / "evaluated", task_file=trained.task_file, trials=trials)

@@ -61,7 +61,7 @@ def test_evaluation(trained: Trained, tmp_path: Path) -> None:
 
 def test_new_data_are_measured_as_the_search_measured_its_own(trained: Trained, tmp_path: Path) -> None:
     """On the data of the search, the figures of its test pictures come out again, at the model's own threshold."""
-    run_job(evaluate_model, tmp_path / "job", model=trained.model, data=trained.data, split=None)
+    run_job(evaluate_model, tmp_path / "job", model=trained.model, data=trained.data, split=None, task_file=None)
     result = json.loads((tmp_path / "job" / "result.json").read_text())
     found = json.loads((tmp_path / "job" / "artifacts" / "evaluation.json").read_text())
     trials = [{"number": 7, "folder": trained.attempt}]

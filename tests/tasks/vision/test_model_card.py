@@ -22,9 +22,9 @@ def _config(**facts: Any) -> dict[str, Any]:
     }
 
 
-def _search(retrained: bool) -> Search:
+def _search(retrained: bool, is_default: bool = False) -> Search:
     objective = {"validation": [0.9125, 0.8525], "test": [0.9225, None]}
-    return Search("signs", "name: signs", "accuracy", 7, 20, retrained, 1.0, objective)
+    return Search("signs", "name: signs", "accuracy", 7, 20, retrained, 1.0, is_default, objective)
 
 
 def _quality(config: dict[str, Any], search: Search | None, figures: dict[str, Any]) -> str:
@@ -58,3 +58,14 @@ def test_a_retrained_model_has_its_own_test_figures_and_those_of_its_trial_apart
     assert "The search found its parameters: trial 7 of 20." in told
     assert "| accuracy | that trial | default parameters |" in told
     assert "| validation | 0.9125 | 0.8525 |\n| test | 0.9225 | – |" in told
+
+
+def test_the_default_trial_is_not_compared_with_itself() -> None:
+    """Its figures stand once, and the card says whose they are."""
+    figures = {"val": VALIDATION}
+    told = _quality(_config(), _search(retrained=False, is_default=True), figures)
+    assert "trial 7 of 20, the one with the default parameters." in told
+    assert "| accuracy | 0.9125 |" in told and "accuracy, default parameters" not in told
+    config = _config(metrics={"test_accuracy": 0.955}, trial=7)
+    again = _quality(config, _search(retrained=True, is_default=True), {"test": {"accuracy": 0.955}})
+    assert "| accuracy | that trial |\n" in again and "0.8525" not in again

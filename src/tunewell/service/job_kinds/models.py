@@ -108,6 +108,7 @@ def _search_of(context: Context, name: str, folder: Path, asked: int | None) -> 
         "trial": trial.number,
         "trials": sum(result.trials.values()),
         "retrained": retrained,
+        "is_default": default is not None and default.number == trial.number,
         "sampling": 1.0 if on_all_data else parse_spec(row.spec).sampling,
         "objective": {kind: values for kind, values in objective.items() if any(value is not None for value in values)},
     }

@@ -9,10 +9,12 @@ from typing import Any
 
 from tunewell.controller.job_kinds import Conclusion, Context, Part
 from tunewell.service.job_kinds.parts import arguments_of, entry_part, heavy, result_of
-from tunewell.service.model_figures import known_figures
+from tunewell.service.model_figures import known_figures, published_from
 from tunewell.service.models.tasks import task_of_model
 from tunewell.service.on_record import find_model, is_experiment
 from tunewell.spec.errors import NotFoundError, UserError
+from tunewell.spec.names import MODEL
+from tunewell.tasks.vision.task_file import TASK_FILE
 from tunewell.trial.files import read_json
 
 _KIND = "evaluate-model"
@@ -43,7 +45,7 @@ class EvaluateModel:
             "called": _called(asked),
             "model": str(model),
             "known": known,
-            "learned": _has_learned(context),
+            "task_file": _task_file(context),
         }
         return [entry_part(_ENTRY, heavy(context), arguments, preload=task.preload)]
 
@@ -60,7 +62,7 @@ class EvaluateModel:
             "evaluation": EVALUATION,
             "page": PAGE,
         }
-        return Conclusion(result, notes=_notes(asked, found))
+        return Conclusion(result, notes=found["notes"])
 
 
 def evaluate_model(folder: Path) -> None:
@@ -73,7 +75,7 @@ def evaluate_model(folder: Path) -> None:
     found, artifacts = result_of(folder), folder / "artifacts"
     measured = read_json(artifacts / EVALUATION) or {}
     data = asked["dataset"].partition("@")[0] or asked["data"]
-    about = OtherData(asked["called"], data, found["splits"], measured, asked["known"], _notes(asked, found))
+    about = OtherData(asked["called"], data, found["splits"], measured, asked["known"], found["notes"])
     (artifacts / PAGE).write_text(render(about), encoding="utf-8", errors="backslashreplace")
 
 
@@ -83,20 +85,16 @@ def _called(asked: dict[str, Any]) -> str:
     return f"{asked['model']}, trial {trial}" if trial is not None else str(asked["model"])
 
 
-def _has_learned(context: Context) -> bool:
-    """Whether the data are those that the model was trained with."""
-    asked, store = context.job.arguments, context.store
-    if not is_experiment(asked["model"]):
-        return False
-    spec = store.experiment(asked["model"]).spec
-    if asked["dataset"] and spec.get("dataset"):
-        return str(spec.get("dataset") or "").partition("@")[2] == str(asked["dataset"]).partition("@")[2]
-    own = spec.get("data")
-    return bool(own) and Path(str(own)).resolve() == Path(asked["data"]).resolve()
-
-
-def _notes(asked: dict[str, Any], found: dict[str, Any]) -> list[str]:
-    notes: list[str] = list(found["notes"])
-    if asked["learned"] and set(found["splits"]) != {"test"}:
-        notes.insert(0, "These are the data of its own search: on pictures that it has learned, figures flatter it.")
-    return notes
+def _task_file(context: Context) -> str | None:
+    """Return what the search has recorded of its data that the model comes from; None where that is not known."""
+    model, store = context.job.arguments["model"], context.store
+    name, identity = model, None
+    if model.startswith(MODEL):
+        name, identity = published_from(store, model)
+    elif not is_experiment(model):
+        return None
+    row = store.find_experiment(name)
+    if row is None or identity not in (None, row.identity):
+        return None
+    path = context.home.experiment(row.name) / TASK_FILE
+    return str(path) if path.is_file() else None

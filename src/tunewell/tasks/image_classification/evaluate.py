@@ -32,7 +32,7 @@ from tunewell.tasks.image_classification.model import ModelConfig, load_model, n
 from tunewell.tasks.image_classification.multilabel_data import read_multilabel_to_measure
 from tunewell.tasks.vision.device import best_device, on_device
 from tunewell.tasks.vision.job import arguments_of
-from tunewell.tasks.vision.new_data import chosen_positions, labels_by_name, leave, look_at
+from tunewell.tasks.vision.new_data import chosen_positions, labels_by_name, leave, look_at, note_known
 from tunewell.tasks.vision.pictures import load_pixels
 from tunewell.tasks.vision.task_file import Prepared
 
@@ -80,7 +80,8 @@ def evaluate_model(folder: Path) -> None:
         paths = [manifest.path(position) for position in found]
         true = targets if config.thresholds else targets.argmax(axis=1)
         measured = _in_detail(logits, true, config, paths)
-        leave(folder, measured, chosen, found, unreadable, [*manifest.notes, *notes])
+        known = note_known(arguments["task_file"], manifest, found)
+        leave(folder, measured, chosen, found, unreadable, [*known, *manifest.notes, *notes])
 
 
 def _labels_of(manifest: Manifest | MultilabelManifest, position: int) -> tuple[int, ...]:

@@ -27,7 +27,7 @@ from tunewell.tasks.object_detection.model import load_model
 from tunewell.tasks.object_detection.reading import read_to_measure
 from tunewell.tasks.vision.device import best_device, on_device
 from tunewell.tasks.vision.job import arguments_of
-from tunewell.tasks.vision.new_data import chosen_positions, labels_by_name, leave, look_at
+from tunewell.tasks.vision.new_data import chosen_positions, labels_by_name, leave, look_at, note_known
 from tunewell.tasks.vision.task_file import Prepared
 
 Measures = dict[str, Any]
@@ -70,7 +70,8 @@ def evaluate_model(folder: Path) -> None:
         if not any(len(annotated.objects[position]) for position in found):
             raise DataError("no picture shows an object", field=str(read.folder), remedy="Mark some, or name a --split")
         measured = _measure(found, pictures, config.score_threshold)
-        leave(folder, measured, chosen, found, unreadable, [*read.notes, *notes])
+        known = note_known(arguments["task_file"], read, found)
+        leave(folder, measured, chosen, found, unreadable, [*known, *read.notes, *notes])
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,8 @@ class Search:
     retrained: bool
     #: Share of the training data that the trial had.
     sampling: float
+    #: Whether the trial is that of the default parameters.
+    is_default: bool
     #: Row → objective of this trial and of the default parameters; None where there is none.
     objective: Mapping[str, Sequence[float | None]]
 
@@ -108,8 +110,9 @@ def _quality(config: Mapping[str, Any], search: Search | None, figures: Mapping[
         lines.append(_figures(config, own_trial, figures))
     if search is not None and search.retrained:
         lines.append(_origin(search))
-        rows = [[name, *map(_number, values)] for name, values in search.objective.items()]
-        lines.append(_table([search.metric, "that trial", "default parameters"], rows))
+        heads = [search.metric, "that trial", *(() if search.is_default else ("default parameters",))]
+        rows = [[name, *map(_number, values[: len(heads) - 1])] for name, values in search.objective.items()]
+        lines.append(_table(heads, rows))
     thresholds = config.get("thresholds")
     if thresholds:
         rows = [[name, _number(value)] for name, value in zip(config["classes"], thresholds, strict=True)]
@@ -123,7 +126,8 @@ def _origin(search: Search) -> str:
     whose = "The search found its parameters" if search.retrained else "It is the model of a search"
     share = "train" if search.sampling == 1 else f"{search.sampling:.0%} of train"
     trained = "The trial was trained" if search.retrained else "It was trained"
-    return f"{whose}: trial {search.trial} of {search.trials}. {trained} on {share} and measured on val."
+    default = ", the one with the default parameters" if search.is_default else ""
+    return f"{whose}: trial {search.trial} of {search.trials}{default}. {trained} on {share} and measured on val."
 
 
 def _figures(config: Mapping[str, Any], search: Search | None, figures: Mapping[str, Mapping[str, float]]) -> str:
@@ -135,7 +139,7 @@ def _figures(config: Mapping[str, Any], search: Search | None, figures: Mapping[
     rows = []
     for name in names or dict.fromkeys(name for of in figures.values() for name in of):
         rows.append([name, *(_number(of.get(name)) for of in figures.values())])
-        if search is not None and name == search.metric:
+        if search is not None and name == search.metric and not search.is_default:
             default = {split: search.objective.get(_SPLITS[split], (None, None))[1] for split in figures}
             if any(value is not None for value in default.values()):
                 rows.append([f"{name}, default parameters", *map(_number, default.values())])

@@ -2,7 +2,8 @@
 
 `job.json`::
 
-    {"model": model folder, "data": folder or table, "split": `train`, `val` or `test`, or null}
+    {"model": model folder, "data": folder or table, "split": `train`, `val` or `test`, or null,
+     "task_file": that of the experiment which the model comes from, or null}
 
 Without a `split`, it is measured on the test pictures, and where there are none, on all. Thresholds are the model's
 own. Leaves `artifacts/evaluation.json`, what was measured, as `evaluation` has it of a split. Result::
@@ -14,7 +15,7 @@ own. Leaves `artifacts/evaluation.json`, what was measured, as `evaluation` has 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,8 +24,11 @@ import numpy as np
 from tunewell.spec.errors import ArgumentError, DataError, UserError, count, listed
 from tunewell.tasks.evaluation import figures
 from tunewell.tasks.job_folder import leave_result
-from tunewell.tasks.vision.picture_set import PictureSet
+from tunewell.tasks.vision.cache import digests_in
+from tunewell.tasks.vision.content import file_digest
+from tunewell.tasks.vision.picture_set import PictureSet, saved_fields
 from tunewell.tasks.vision.predicting import Loaded, Source, load_each
+from tunewell.tasks.vision.task_file import Prepared
 from tunewell.trial import report
 from tunewell.trial.files import write_json
 
@@ -120,6 +124,30 @@ def look_at(
             remedy="Repair or replace them",
         )
     return found, unreadable
+
+
+def note_known(task_file: str | None, pictures: PictureSet, positions: Collection[int]) -> list[str]:
+    """Return a note on pictures at `positions` that the model was trained or chosen with, which flatter it.
+
+    They are known by their places, and by their contents where the search's decoded pictures are still there.
+    """
+    if task_file is None:
+        return []
+    prepared = Prepared.load(Path(task_file))
+    known = saved_fields(Path(prepared.manifest))
+    learned = {place for split in ("train", "val") for place in known["splits"].get(split, ())}
+    paths = {(known["folder"] / known["paths"][place]).resolve() for place in learned}
+    digests = next(filter(None, (digests_in(Path(folder)) for folder in prepared.pixels.values())), ())
+    contents = {digests[place] for place in learned} if digests else set()
+
+    def is_known(path: Path) -> bool:
+        return path.resolve() in paths or (bool(contents) and file_digest(path.read_bytes()) in contents)
+
+    amount = sum(is_known(pictures.path(position)) for position in positions)
+    if not amount:
+        return []
+    which = "All" if amount == len(positions) else f"{amount} of the {len(positions)}"
+    return [f"{which} pictures are among those that the model was trained or chosen with, which flatters it."]
 
 
 def leave(

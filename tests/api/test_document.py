@@ -22,7 +22,7 @@ NOT_OFFERED = {"check", "import_study", "import_in_background", "allow_folder", 
 #: Operations beside the verbs.
 NO_VERBS = {
     *("network_of_task", "experiments_in_bin", "healthz", "readyz", "figures"),
-    *("predict_with_version", "predict_upload_with_version", "export_version"),
+    *("predict_with_version", "predict_upload_with_version", "export_version", "evaluate_version"),
 }
 TYPES = {**vars(types), **vars(problems)}
 

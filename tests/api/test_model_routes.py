@@ -15,6 +15,7 @@ from tests.client.serving import Served, serving
 from tests.service.published import SPEC, add_trial, picture
 from tunewell.serving.contract import Answer, Item, Published
 from tunewell.spec.errors import BusyError, ModelError, UserError
+from tunewell.tasks.contract import Answering
 
 
 class Asked:
@@ -22,11 +23,12 @@ class Asked:
 
     def __init__(self) -> None:
         self.items: Sequence[Item] = ()
+        self.answering: Answering | None = None
         self.error: UserError | None = None
 
-    def ask(self, model: Published, items: Sequence[Item]) -> Answer:
+    def ask(self, model: Published, items: Sequence[Item], answering: Answering) -> Answer:
         """Answer that each is a cat."""
-        self.items = items
+        self.items, self.answering = items, answering
         if self.error is not None:
             raise self.error
         return Answer([{"file": item.name, "label": "cat", "error": None} for item in items], 0.01)
@@ -99,6 +101,12 @@ def test_pictures_come_in_two_ways(web: httpx2.Client, asked: Asked) -> None:
     assert [one["file"] for one in answer.json()["predictions"]] == ["a.png", "b.png"]
     raw = web.post("/models/owner~signs/versions/1/predict", content=content, headers={"Content-Type": "image/png"})
     assert raw.json()["version"] == 1 and asked.items[0].content == content
+    assert asked.answering == Answering()
+    sent = {"content": content, "headers": {"Content-Type": "image/png"}}
+    assert web.post("/models/signs/predict?probabilities=true", **sent).status_code == 200
+    assert asked.answering == Answering(probabilities=True)
+    refused = web.post("/models/signs/predict?threshold=0.3", **sent)
+    assert (refused.status_code, refused.json()["field"]) == (422, "threshold"), refused.text
 
 
 def test_what_is_refused(web: httpx2.Client, asked: Asked) -> None:

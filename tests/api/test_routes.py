@@ -94,7 +94,17 @@ COMMANDS: dict[str, tuple[str, Any, int]] = {
     "import_table": ("/imports", {"spec": {**SPEC, "name": "old"}, "table": "x,accuracy\n0.5,0.9\n"}, 201),
 }
 #: Those that are tested by themselves, below or in the module of their own: what they need is not here.
-ELSEWHERE = {"compare", "update", "check_data", "job_artifact", "delete", "purge", "predict", "trained_model_files"}
+ELSEWHERE = {
+    "compare",
+    "evaluate_model",
+    "update",
+    "check_data",
+    "job_artifact",
+    "delete",
+    "purge",
+    "predict",
+    "trained_model_files",
+}
 OF_STORAGE = {
     *("create_upload", "upload", "put_part", "finish_upload", "abandon_upload"),
     *("add_code", "code", "code_files", "find_content"),
@@ -107,15 +117,8 @@ OF_NOTIFICATIONS = {
 }
 OF_MODELS = {
     *("publish", "model", "model_versions", "model_version", "model_files", "change_model", "change_model_version"),
-    *(
-        "use_model_version",
-        "delete_model_version",
-        "delete_model",
-        "restore_model",
-        "predict_now",
-        "predict_with_version",
-    ),
-    *("predict_with_version", "predict_upload_with_version", "export_version"),
+    *("use_model_version", "delete_model_version", "delete_model", "restore_model", "predict_now"),
+    *("predict_with_version", "predict_upload_with_version", "export_version", "evaluate_version"),
 }
 OF_PEOPLE = {"add_user", "change_user", "sign_in_link", "create_token", "revoke_token"}
 OF_WORKERS = {"add_reports", "suggest", "heartbeat", "add_log", "complete"}

@@ -14,6 +14,7 @@ from tests.service.published import SPEC, add_trial, picture
 from tunewell.service.service import Service
 from tunewell.serving.contract import Answer, Item, Published
 from tunewell.spec.errors import BusyError, UserError
+from tunewell.tasks.contract import Answering
 
 
 class Asked:
@@ -21,7 +22,7 @@ class Asked:
 
     error: UserError | None = None
 
-    def ask(self, model: Published, items: Sequence[Item]) -> Answer:
+    def ask(self, model: Published, items: Sequence[Item], answering: Answering) -> Answer:
         """Answer."""
         if self.error is not None:
             raise self.error
@@ -136,3 +137,21 @@ def test_trying_a_model(trained: Service) -> None:
     busy = one.post(place, data={"version": 1}, files=sent, headers=ACTS)
     assert (busy.status_code, busy.headers["retry-after"]) == (429, "1")
     assert "others ask too much" in parse(one.post(place, data={"version": 1}, files=sent, headers=SENDS).text).text
+    assert not list(parse(one.get("/models/owner~signs").text).all("input", name="threshold"))
+    refused = one.post(place, data={"version": 1, "threshold": "0.3"}, files=sent, headers=SENDS)
+    assert "likeliest label" in parse(refused.text).text
+
+
+def test_measuring_a_model(trained: Service) -> None:
+    """Without a data set, the page says where to add one; with one, a form asks for a job, to which it leads."""
+    trained.publish("e", "signs")
+    one = browser(trained, "owner")
+    assert "There is no data set yet" in page(one, "/models/owner~signs").text
+    trained.add_dataset("autumn", sample="digits")
+    assert [option.text for option in page(one, "/models/owner~signs").all("option", value="autumn")] == ["autumn"]
+    answer = one.post("/models/owner~signs/evaluate", data={"version": 1, "data": "autumn"}, headers=SENDS)
+    (job,) = trained.jobs(kind="evaluate-model").items
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/jobs/{job.id}")
+    assert job.arguments["model"] == "model:signs@1" and job.arguments["dataset"].startswith("autumn@")
+    assert f"/jobs/{job.id}" in {link.attributes.get("href") for link in page(one, "/models/owner~signs").all("a")}
+    assert "Evaluation on other data" in page(one, f"/jobs/{job.id}").text

@@ -197,6 +197,30 @@ def test_models_are_downloaded_and_handed_over(owner: TestClient, harvest: Servi
     assert {name.split("/")[0] for name in names} == {"digits-model"}
 
 
+def test_a_model_is_measured_on_a_data_set(owner: TestClient, harvest: Service) -> None:
+    """A form asks for it; the page of the job has the figures beside those of the search, charts and mistakes."""
+    folder = Path(harvest.experiment("digits").spec["data"])
+    harvest.allow_folder(folder)
+    harvest.add_dataset("again", folder=str(folder))
+    trial = harvest.result("digits").best
+    assert trial is not None
+    answer = owner.post(
+        "/experiments/digits/evaluate-model", data={"data": "again", "trial": str(trial.number)}, headers=SENDS
+    )
+    (job,) = harvest.jobs(experiment="digits", kind="evaluate-model").items
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/jobs/{job.id}")
+    done = harvest.carry_out(job.id)
+    assert done.state == "succeeded" and done.result is not None, done.detail
+    page = read(owner, f"/jobs/{job.id}")
+    assert "Measured on" in page.text and "Confusion matrix" in page.text and "Worst mistakes" in page.text
+    heads = [one.text for one in page.all("th")]
+    assert {"new data", "validation", "test", "accuracy"} <= set(heads)
+    figures = done.result["figures"]
+    assert figures["val"]["accuracy"] == trial.value and done.result["splits"] == {"test": 270}
+    assert figures["new"]["accuracy"] == pytest.approx(figures["test"]["accuracy"])
+    assert b"Beside what it came with" in b"".join(harvest.job_artifact(job.id, "evaluation.html"))
+
+
 def test_a_picture_is_predicted_without_scripts(owner: TestClient, harvest: Service) -> None:
     """A plain form sends a picture; the page shows it with the probabilities of the likeliest classes."""
     path = next(Path(harvest.experiment("digits").spec["data"], "test", "3").iterdir())

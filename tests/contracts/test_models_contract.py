@@ -176,6 +176,59 @@ def test_what_is_refused(bench: Bench) -> None:
             verbs.predict_now("signs", pictures)
 
 
+def test_handing_over_a_trials_own_model(bench: Bench) -> None:
+    """A trial's own model can be handed over; there must be such a trial, and only experiments have any."""
+    verbs = bench.verbs
+    job = verbs.export_model("e", trial=2)
+    assert (job.kind, job.experiment, job.arguments["trial"]) == ("export-model", "e", 2)
+    assert verbs.export_model("e").id != job.id == verbs.export_model("e", trial=2).id
+    with pytest.raises(NotFoundError, match="trial 9"):
+        verbs.export_model("e", trial=9)
+    verbs.publish("e", "signs")
+    with pytest.raises(ArgumentError, match="have no trials"):
+        verbs.export_model("model:signs", trial=2)
+
+
+def test_measuring_a_model_on_other_data(bench: Bench) -> None:
+    """The job is about the model and the data set that were named, once each; what is not there is told at once."""
+    verbs, service = bench.verbs, bench.service
+    service.add_dataset("autumn", sample="digits")
+    job = verbs.evaluate_model("e", "dataset:autumn", trial=2, split="val")
+    assert (job.kind, job.experiment) == ("evaluate-model", "e")
+    assert job.arguments["dataset"].startswith("autumn@")
+    assert (job.arguments["trial"], job.arguments["split"]) == (2, "val")
+    assert verbs.evaluate_model("e", "dataset:autumn", trial=2, split="val").id == job.id
+    with pytest.raises(ConflictError, match="being measured"):
+        service.delete_dataset("autumn")
+    verbs.publish("e", "signs")
+    about = verbs.evaluate_model("model:signs", "dataset:autumn", key="k")
+    assert (about.experiment, about.arguments["model"]) == (None, "model:signs@1")
+    assert verbs.evaluate_model("model:signs", "dataset:autumn", key="k") == about
+    for model, data in (("e", "dataset:winter"), ("e", "nowhere"), ("none", "dataset:autumn")):
+        with pytest.raises((NotFoundError, SpecError)):
+            verbs.evaluate_model(model, data)
+    with pytest.raises(NotFoundError):
+        verbs.evaluate_model("e", "dataset:autumn", trial=9)
+    with pytest.raises(SpecError, match="split"):
+        verbs.evaluate_model("e", "dataset:autumn", split="rest")  # type: ignore[arg-type]
+
+
+def test_measurements_are_their_callers_alone(bench: Bench) -> None:
+    """Who sees an experiment measures its model on data of their own, of which its owner learns nothing."""
+    arrange_users(bench)
+    ada, bob = bench.as_caller(ADA), bench.as_caller(BOB)
+    bench.service.as_caller(BOB).add_dataset("mine", sample="digits", visibility="private")
+    ada.create({**SPEC, "name": "shared", "visibility": "team"})
+    add_trial(bench.service, 1, 0.5, "ada/shared")
+    job = bob.evaluate_model("ada/shared", "dataset:mine")
+    assert bob.job(job.id).id == job.id
+    with pytest.raises(NotFoundError):
+        ada.job(job.id)
+    assert job.id not in [one.id for one in ada.jobs().items]
+    with pytest.raises(NotFoundError, match="bob/mine"):
+        ada.evaluate_model("shared", "dataset:bob/mine")
+
+
 def test_owners_and_visibility(bench: Bench) -> None:
     """Others see a team's model and use it; they change nothing, and learn nothing of a private one."""
     arrange_users(bench)
@@ -279,6 +332,13 @@ def test_asking_at_once(bench: Bench) -> None:
             verbs.predict_now("signs", [one, Picture(name="broken.png", content=b"nothing")], number=1)
         assert told.value.field == "broken.png"
         alone = verbs.predict_now("signs", [one]).predictions
+        every = verbs.predict_now("signs", [one], probabilities=True).predictions[0]
+        assert set(every["probabilities"]) == set(verbs.model_version("signs", 1).classes)
+        assert {name: value for name, value in every.items() if name != "probabilities"} == alone[0]
+        for threshold, problem in ((0.5, "likeliest label"), (0.0, "above 0"), (1.5, "above 0")):
+            with pytest.raises(ArgumentError, match=problem) as refused:
+                verbs.predict_now("signs", [one], threshold=threshold)
+            assert refused.value.field == "threshold"
     place = model.parent / "one.png"
     place.write_bytes(one.content)
     job = service.carry_out(service.predict("model:signs@1", [place]).id)

@@ -164,6 +164,7 @@ VERBS: Mapping[str, tuple[Right, Callable[[Any, str, int], Any]]] = {
     "job_artifact": (Right.SEE, lambda v, e, job: v.job_artifact(job, "file")),
     "trained_model_files": (Right.USE, lambda v, e, job: v.trained_model_files(e, "best")),
     "predict": (Right.USE, lambda v, e, job: v.predict(e, [Path("picture.png")])),
+    "evaluate_model": (Right.USE, lambda v, e, job: v.evaluate_model(e, f"dataset:{e}")),
     "export_model": (Right.USE, lambda v, e, job: v.export_model(e, Path("out"))),
     "update": (Right.COMMAND, lambda v, e, job: v.update(e, {"max_trials": 9, "weight": 2})),
     "delete": (Right.COMMAND, lambda v, e, job: v.delete(e)),

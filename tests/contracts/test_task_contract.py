@@ -292,6 +292,7 @@ def test_declared_jobs_run(life: Life, trained: tuple[Exit, list[Report], Path],
             "cache": str(tmp_path / "cache"),
         },
         "evaluate": {"task_file": task_file, "trials": [{"number": 1, "folder": str(attempt)}]},
+        "evaluate-model": {"model": model, "data": str(life.place / "data"), "split": None, "task_file": None},
         "retrain": {
             "task_file": task_file,
             "schedule": [{"fidelity": 0.5, "parameters": life.parameters()}],
@@ -301,7 +302,7 @@ def test_declared_jobs_run(life: Life, trained: tuple[Exit, list[Report], Path],
         },
         "predict": {**used, "drawn": None},
         "draw": {**used, "drawn": str(tmp_path / "drawn")},
-        "export-model": {"model": model, "task_file": task_file, "search": None},
+        "export-model": {"model": model, "task_file": task_file, "search": None, "figures": {}},
     }
     assert set(life.task.jobs) <= set(arguments)
     results = {}

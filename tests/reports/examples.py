@@ -360,13 +360,13 @@ def _measured(
         (t, p, int(matrix[t, p])) for t in range(len(classes)) for p in range(len(classes)) if t != p and matrix[t, p]
     ]
     wrong.sort(key=lambda pair: -pair[2])
-    macro = {name: float(np.mean([row[name] for row in rows])) for name in ("precision", "recall", "f1")}
+    mean = {name: float(np.mean([row[name] for row in rows])) for name in ("precision", "recall", "f1")}
     return {
         "count": int(matrix.sum()),
         "accuracy": float(hits.sum() / matrix.sum()),
-        "top_5_accuracy": None,
-        "macro": macro,
-        "weighted": macro,
+        "f1": mean["f1"],
+        "macro": {name: mean[name] for name in ("precision", "recall")},
+        "weighted": {name: mean[name] for name in ("precision", "f1")},
         "auroc": 0.9981,
         "expected_calibration_error": 0.0173,
         "classes": rows,

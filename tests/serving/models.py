@@ -12,6 +12,7 @@ from typing import Any
 
 from tunewell.home.manifest import content_of, files_in
 from tunewell.serving.contract import Item, Published
+from tunewell.tasks.contract import Answering
 
 ENTRY = f"{__name__}:load"
 
@@ -23,18 +24,19 @@ class Obedient:
     name: str
     batch_size: int = 2
 
-    def predict(self, items: Sequence[bytes]) -> list[dict[str, Any]]:
+    def predict(self, items: Sequence[bytes], answering: Answering) -> list[dict[str, Any]]:
         """Carry out `say`, `bad`, `die`, and `wait PATH`: until there is a file."""
-        return [self._obey(item.decode()) for item in items]
+        return [self._obey(item.decode(), answering) for item in items]
 
-    def _obey(self, order: str) -> dict[str, Any]:
+    def _obey(self, order: str, answering: Answering) -> dict[str, Any]:
         if order == "die":
             os.kill(os.getpid(), signal.SIGKILL)
         if order.startswith("wait "):
             Path(order.removeprefix("wait ") + ".begun").touch()
             while not Path(order.removeprefix("wait ")).exists():
                 time.sleep(0.005)
-        return {"model": self.name, "process": os.getpid(), "error": "it is bad" if order == "bad" else None}
+        told = {"model": self.name, "process": os.getpid(), "threshold": answering.threshold}
+        return {**told, "error": "it is bad" if order == "bad" else None}
 
 
 def load(folder: Path) -> Obedient:

@@ -25,6 +25,7 @@ from tunewell.serving.pool import Pool
 from tunewell.serving.server import Server
 from tunewell.serving.sockets import listen, path_in, reachable
 from tunewell.spec.errors import BusyError, DataError, ModelError
+from tunewell.tasks.contract import Answering
 
 #: A server by itself: `SOCKET MODELS`.
 _SERVER = """
@@ -61,6 +62,8 @@ def test_answers_and_errors_come_through(tmp_path: Path, folder: str) -> None:
     with served(path, models) as remote:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600 and stat.S_IMODE(path.parent.stat().st_mode) == 0o700
         assert remote.ask(a, orders("say", "say")).predictions[1]["file"] == "1.png"
+        asked = Answering(threshold=0.25)
+        assert remote.ask(a, orders("say"), asked).predictions[0]["threshold"] == 0.25
         with pytest.raises(DataError) as told:
             remote.ask(a, orders("bad"))
         assert (told.value.kind, told.value.field) == ("unreadable-picture", "0.png")

@@ -24,7 +24,7 @@ def run_job(entry: Callable[[Path], None], folder: Path, **arguments: Any) -> li
 
 def hand_over(export: Callable[[Path], None], folder: Path, model: Path, task_file: Path | None = None) -> Path:
     """Run a job `export-model` in `folder`; return the folder that it leaves."""
-    assert run_job(export, folder, model=model, task_file=task_file, search=None) == []
+    assert run_job(export, folder, model=model, task_file=task_file, search=None, figures={}) == []
     return folder / "artifacts" / "model"
 
 

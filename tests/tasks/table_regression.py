@@ -51,6 +51,7 @@ class TableRegression:
     default_network: ClassVar[str] = "linear"
     jobs: ClassVar[Mapping[str, str]] = {"prepare": f"{__name__}:prepare", "evaluate": f"{__name__}:evaluate"}
     predictor: ClassVar[str | None] = None
+    answering: ClassVar[frozenset[str]] = frozenset()
     preload: ClassVar[tuple[str, ...]] = ("numpy",)
     structural: ClassVar[tuple[str, ...]] = ("epochs",)
 

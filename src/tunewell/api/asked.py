@@ -9,17 +9,17 @@ from collections.abc import Callable
 from functools import cache
 from typing import Annotated, cast
 
-from fastapi import Depends, Header, Path, Query, Request, params
+from fastapi import Body, Depends, Header, Path, Query, Request, params
 from fastapi.dependencies.utils import get_dependant, get_flat_params
 from pydantic import AfterValidator, StringConstraints
 
 from tunewell.service.abroad import abroad
 from tunewell.service.service import Service
-from tunewell.service.types import Caller, TrialFilter
+from tunewell.service.types import Caller, NoFlag, TrialFilter
 from tunewell.service.types.selection import WITHIN
 from tunewell.service.verbs import MOST, Verbs
 from tunewell.spec.errors import ArgumentError, SpecErrors, nearest
-from tunewell.spec.names import from_address
+from tunewell.spec.names import Split, from_address
 from tunewell.spec.states import Cause, TrialState
 
 #: Largest number that is asked for: every program reads it exactly.
@@ -136,6 +136,26 @@ Follow = Annotated[
 LastEvent = Annotated[
     int | None,
     Header(alias="Last-Event-ID", description="`id` of the last event that was received.", ge=0, le=LARGEST),
+]
+_OF_THRESHOLD = "From which score or probability on objects or labels are given; default: the model's own."
+_OF_PROBABILITIES = "Whether the probability of every class is given."
+#: How a model is to answer: in the body of what begins a job, or in the address of what is answered at once.
+Threshold = Annotated[Annotated[float, NoFlag] | None, Body(description=_OF_THRESHOLD, examples=[0.3])]
+Probabilities = Annotated[bool, Body(description=_OF_PROBABILITIES)]
+AskedThreshold = Annotated[float | None, Query(description=_OF_THRESHOLD, examples=[0.3])]
+AskedProbabilities = Annotated[bool, Query(description=_OF_PROBABILITIES)]
+#: Whose model is used, and the data that it is measured on.
+OfTrial = Annotated[
+    Annotated[int, NoFlag] | None,
+    Body(
+        embed=True, description="Whose model it is; default: the retrained one, or else the best.", ge=1, le=2**31 - 1
+    ),
+]
+ToMeasure = Annotated[
+    str, Body(description="`dataset:NAME`, with its owner or without.", max_length=200, examples=["dataset:autumn"])
+]
+OfSplit = Annotated[
+    Split | None, Body(description="Of the data; default: `test`, and where there is none, all of them together.")
 ]
 
 

@@ -574,6 +574,7 @@ EXAMPLES: dict[str, Any] = {
         "default_network": "efficientnet-lite0",
         "networks": {"resnet18": "Small and fast."},
         "metrics": {"accuracy": "maximize", "loss": "minimize"},
+        "answering": ["probabilities"],
     },
     "Token": _TOKEN,
     "Trial": _TRIAL,

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from rich.status import Status
@@ -35,7 +35,7 @@ from tunewell.service.following import JobFailed
 from tunewell.service.service import Service
 from tunewell.spec.errors import ArgumentError, count
 from tunewell.spec.format import number
-from tunewell.spec.names import MODEL
+from tunewell.spec.names import MODEL, Split
 from tunewell.spec.states import OPEN_JOB_STATES
 
 if TYPE_CHECKING:
@@ -50,15 +50,76 @@ ModelArgument = Annotated[
     ),
 ]
 
+TrialOption = Annotated[
+    int | None,
+    typer.Option(
+        "--trial",
+        help="Of an experiment, this trial's own model; default: the retrained one, or else the best trial's.",
+    ),
+]
+
 
 def evaluate(
-    experiment: ExperimentArgument,
+    model: ModelArgument,
+    data: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[DATA]", help="Newly labelled data: a folder or table, or dataset:NAME; without, see below."
+        ),
+    ] = None,
+    trial: TrialOption = None,
+    split: Annotated[
+        str | None, typer.Option("--split", help="Of DATA: train, val or test; default: test, or else all of them.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="An .html file for the page with charts.")
+    ] = None,
     home: HomeOption = HOME,
     database: DatabaseOption = None,
     server: ServerOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Evaluate the five best trials in detail. Built-in tasks only; the report is written again."""
+    """Measure a model on newly labelled DATA, beside the figures that it came with.
+
+    Without DATA, evaluate the five best trials of an experiment in detail, on its own data; the report is written
+    again. Built-in tasks only.
+    """
+    if data is None:
+        given = {"--trial": trial, "--split": split, "--output": output}
+        for option, value in given.items():
+            if value is not None:
+                raise ArgumentError(option, "it is for a model that is measured on DATA", "Name the data, too")
+        if model.startswith(MODEL) or (server is None and (Path(model) / "model.json").is_file()):
+            raise ArgumentError("DATA", "a model by itself has none to be measured on", "Name a data set")
+        _evaluate_best(model, home, database, server, json_)
+        return
+    if output is not None and output.suffix.lower() not in (".html", ".htm"):
+        raise ArgumentError("--output", f"'{output.name}' is no page", "End its name in .html")
+    with _home_or_new(model, home, database, server) as service:
+        console = terminal(stderr=json_)
+        with console.status("Measuring …"):
+            job = service.evaluate_model(model, data, trial=trial, split=cast(Split | None, split))
+            done = carried_out(service, job)
+            job = service.job(job.id)
+            if output is not None:
+                output.parent.mkdir(parents=True, exist_ok=True)
+                output.write_bytes(b"".join(service.job_artifact(job.id, done["page"])))
+            details = json.loads(b"".join(service.job_artifact(job.id, done["evaluation"]))) if json_ else {}
+    if json_:
+        print_json({**done, "notes": job.notes, "details": details})
+        return
+    from tunewell.reports.evaluations import amounts, side_by_side
+
+    console.print(f"Measured on {amounts(done['splits'], 'picture')}: {done['data']}", soft_wrap=True)
+    for note in job.notes:
+        console.print(Text(note, style="yellow" if "can't be read" in note else "dim"), soft_wrap=True)
+    console.print(_figures(*side_by_side(done["figures"]["new"], done["figures"])))
+    page = "With charts and examples: --output FILE.html" if output is None else f"Page: {output}"
+    console.print(page, style="dim" if output is None else "", soft_wrap=True)
+
+
+def _evaluate_best(experiment: str, home: Path, database: str | None, server: str | None, json_: bool) -> None:
+    """Evaluate the five best trials of a search, and write the report again."""
     with existing(home, database, server, "write") as service:
         console = terminal(stderr=json_)
         with console.status("Evaluating …"):
@@ -102,6 +163,16 @@ def repeat(
     print_repeats(result, console)
     if not result.repeats:
         console.print("Nothing to train again: no trial has a result.")
+
+
+def _figures(titles: Sequence[str], measures: Mapping[str, Sequence[float | None]]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("measure")
+    for title in titles:
+        table.add_column(title.lower(), justify="right", no_wrap=True)
+    for name, values in measures.items():
+        table.add_row(name, *map(number, values))
+    return table
 
 
 def retrain(
@@ -171,6 +242,16 @@ def predict(
     drawn: Annotated[
         Path | None, typer.Option("--drawn", help="Folder for pictures with the objects found drawn in.")
     ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            "--threshold",
+            help="Give objects from this score on, or labels from this probability on; default: as trained.",
+        ),
+    ] = None,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Give the probability of every class, in a file or as JSON.")
+    ] = False,
     home: HomeOption = HOME,
     database: DatabaseOption = None,
     server: ServerOption = None,
@@ -183,7 +264,8 @@ def predict(
             is_here = isinstance(service, Service)
             if output is not None and not is_here:
                 check_predictions_file(output)  # before anything is sent
-            job = service.predict(model, inputs, output if is_here else None, drawn)
+            target = output if is_here else None
+            job = service.predict(model, inputs, target, drawn, threshold=threshold, probabilities=probabilities)
             done = carried_out(service, job)
             predictions = json.loads(b"".join(service.job_artifact(job.id, done["predictions"])))
             if output is not None and not is_here:
@@ -212,6 +294,7 @@ def predict(
 def export_model(
     model: ModelArgument,
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write.")] = Path("model"),
+    trial: TrialOption = None,
     home: HomeOption = HOME,
     database: DatabaseOption = None,
     server: ServerOption = None,
@@ -222,9 +305,9 @@ def export_model(
         console = terminal(stderr=json_)
         with console.status("Exporting …"):
             if isinstance(service, Service):
-                facts = carried_out(service, service.export_model(model, output))
+                facts = carried_out(service, service.export_model(model, output, trial=trial))
             else:
-                facts = _fetched_model(service, model, output)
+                facts = _fetched_model(service, model, output, trial)
     if json_:
         print_json(facts)
         return
@@ -271,10 +354,10 @@ def _home_or_new(model: str, home: Path, database: str | None, server: str | Non
     return made(home, database, None) if is_folder else existing(home, database, server, "write")
 
 
-def _fetched_model(place: Client, model: str, output: Path) -> dict[str, Any]:
+def _fetched_model(place: Client, model: str, output: Path, trial: int | None) -> dict[str, Any]:
     """Have a folder to hand over made on a server, and fetch it; return the facts about it."""
     check_replaceable(output)
-    job = place.export_model(model)
+    job = place.export_model(model, trial=trial)
     facts = carried_out(place, job)
     _fetch_model(place, job.id, output)
     return {**facts, "path": str(output)}

@@ -17,7 +17,7 @@ from tunewell.client.notifications import NotificationsClient
 from tunewell.client.people import PeopleClient
 from tunewell.client.requests import check_name, check_no_path, file_path, named, part, selected, texts
 from tunewell.client.servers import server_and_token
-from tunewell.client.shipping import send_pictures
+from tunewell.client.shipping import send_pictures, ship_data
 from tunewell.client.storage import StorageClient
 from tunewell.client.upkeep import UpkeepClient
 from tunewell.client.workers import WorkersClient
@@ -26,7 +26,7 @@ from tunewell.service.following import INTERVAL_SECONDS, ends_search
 from tunewell.service.types import EVERY_TRIAL, Page, TrialFilter
 from tunewell.service.verbs import Verbs
 from tunewell.spec.errors import ArgumentError, DataError
-from tunewell.spec.names import MODEL, ExperimentOrder, parse_model
+from tunewell.spec.names import DATASET, MODEL, ExperimentOrder, Split, check_has_trials, is_dataset, parse_model
 from tunewell.spec.states import Cause, ExperimentState, JobState
 
 #: A version that no database reaches: nothing has changed since.
@@ -330,6 +330,17 @@ class Client(StorageClient, ModelsClient, PeopleClient, NotificationsClient, Wor
     def evaluate(self, name: str, *, key: str | None = None) -> types.Job:
         return self._job(f"{_experiment(name)}/evaluate", key=key)
 
+    def evaluate_model(
+        self, model: str, data: str, *, trial: int | None = None, split: Split | None = None, key: str | None = None
+    ) -> types.Job:
+        """A folder of this machine is sent first, and becomes a private data set. `model` is no folder."""
+        check_has_trials(model, trial)
+        place = self._place_of(model)  # nothing is sent for nothing
+        named = data if is_dataset(data) else DATASET + ship_data(self, "data", Path(data), "private")
+        body = {"data": named, "trial": trial, "split": split}
+        known = {name: value for name, value in body.items() if value is not None}
+        return self._job(f"{place}/evaluate-model", known, key=key)
+
     def retrain(
         self, name: str, trial: int | None = None, output: Path | None = None, *, key: str | None = None
     ) -> types.Job:
@@ -345,6 +356,8 @@ class Client(StorageClient, ModelsClient, PeopleClient, NotificationsClient, Wor
         drawn: Path | None = None,
         *,
         upload: str | None = None,
+        threshold: float | None = None,
+        probabilities: bool = False,
         key: str | None = None,
     ) -> types.Job:
         """Pictures of this machine are sent first. `model` is an experiment, or a published model."""
@@ -354,12 +367,17 @@ class Client(StorageClient, ModelsClient, PeopleClient, NotificationsClient, Wor
         place = self._place_of(model)  # nothing is sent for nothing
         upload = upload or send_pictures(self, inputs)
         verb = "predictions" if model.startswith(MODEL) else "predict"
-        return self._job(f"{place}/{verb}", {"upload": upload}, key=key)
+        body = {"upload": upload, "threshold": threshold, "probabilities": probabilities}
+        return self._job(f"{place}/{verb}", body, key=key)
 
-    def export_model(self, model: str, output: Path | None = None, *, key: str | None = None) -> types.Job:
+    def export_model(
+        self, model: str, output: Path | None = None, *, trial: int | None = None, key: str | None = None
+    ) -> types.Job:
         """The folder is one of the job's files. `model` is an experiment, or a published model."""
         check_no_path(output=output)
-        return self._job(f"{self._place_of(model)}/export-model", key=key)
+        check_has_trials(model, trial)
+        body = None if trial is None else {"trial": trial}
+        return self._job(f"{self._place_of(model)}/export-model", body, key=key)
 
     def _place_of(self, model: str) -> str:
         """Return the address of an experiment, or of a version of a published model, which is there."""

@@ -63,13 +63,21 @@ class ModelsClient(Asking):
         return self._parts(f"{version_path(name, number)}/files")
 
     def predict_now(
-        self, name: str, pictures: Sequence[types.Picture], *, number: int | None = None
+        self,
+        name: str,
+        pictures: Sequence[types.Picture],
+        *,
+        number: int | None = None,
+        threshold: float | None = None,
+        probabilities: bool = False,
     ) -> types.Predictions:
         place = _model(name) if number is None else version_path(name, number)
         sent = [("pictures", (one.name, one.content, "application/octet-stream")) for one in pictures]
         # Without pictures there would be no body that says of which kind it is.
         given = {"files": sent} if sent else {"content": b"", "headers": {"Content-Type": "application/octet-stream"}}
-        return self._read(types.Predictions, self._connection.ask("POST", f"{place}/predict", **given))
+        params = {"threshold": threshold, "probabilities": probabilities or None}
+        answer = self._connection.ask("POST", f"{place}/predict", params=params, **given)
+        return self._read(types.Predictions, answer)
 
     def delete_model(self, name: str, *, forever: bool = False, key: str | None = None) -> None:
         self._connection.command("DELETE", _model(name), key=key, params={"forever": forever or None})

@@ -138,7 +138,7 @@ def shipped(
         raise SpecError("weights", "a file of this machine can't be sent", "Use auto or none", weights)
     if isinstance(data, str) and not is_dataset(data):
         private = spec.get("visibility") == "private"
-        found["data"] = DATASET + _shipped_data(verbs, Path(data), "private" if private else "team", tell)
+        found["data"] = DATASET + ship_data(verbs, "data", Path(data), "private" if private else "team", tell)
     folder = spec.get("working_directory")
     if spec.get("command") and spec.get("code") is None and isinstance(folder, str):
         del found["working_directory"]
@@ -164,11 +164,16 @@ def shipped_function(
     return {**named, **spec, "code": code}
 
 
-def _shipped_data(verbs: Verbs, folder: Path, visibility: Visibility, tell: Tell) -> str:
+def ship_data(verbs: Verbs, field: str, folder: Path, visibility: Visibility, tell: Tell = quietly) -> str:
+    """Have a folder of this machine be a data set that is named after it and its content; return its full name.
+
+    Raises:
+        SpecError: there is no such folder; `field` is what has named it.
+    """
     if folder.is_file():
-        raise SpecError("data", f"'{folder}' is a file, and only folders can be sent", "Name a folder of pictures")
+        raise SpecError(field, f"'{folder}' is a file, and only folders can be sent", "Name a folder of pictures")
     if not folder.is_dir():
-        raise SpecError("data", f"there is no folder '{folder}'", "Name one that is there")
+        raise SpecError(field, f"there is no folder '{folder}'", "Name one that is there")
     packed = pack_data(folder)
     name = f"{experiment_name(folder.name)[:80]}-{packed.content.sha256[:12]}"
     try:

@@ -9,9 +9,12 @@ from typing import Any
 from tunewell.reports.charts import Chart, calibration, confusion_matrix, precision_recall
 from tunewell.reports.view import ExperimentView, TrialView
 from tunewell.spec import format
+from tunewell.spec.errors import count
 from tunewell.tasks.evaluation import figures
 
 SPLIT_TITLES = {"val": "Validation", "test": "Test"}
+#: What data that were labelled anew are called beside these.
+OTHER_DATA = "New data"
 #: Most classes in the table; of more, those with the least F1 are shown.
 CLASS_ROWS = 30
 _ABBREVIATIONS = {"f1": "F1", "auroc": "AUROC", "map": "mAP", "map50": "mAP50", "map75": "mAP75", "iou": "IoU"}
@@ -116,18 +119,39 @@ def measure_texts(splits: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
     }
 
 
+def side_by_side(
+    new: Mapping[str, Any], known: Mapping[str, Mapping[str, float]]
+) -> tuple[list[str], dict[str, list[float | None]]]:
+    """Return the titles of columns, and each measure with its value in each: on the new data, validation, test."""
+    present = [split for split in SPLIT_TITLES if known.get(split)]
+    return [OTHER_DATA, *(SPLIT_TITLES[split] for split in present)], measures_of(
+        [new, *(known[one] for one in present)]
+    )
+
+
+def amounts(splits: Mapping[str, int], unit: str) -> str:
+    """Return how many items were measured, and of which splits: `60 pictures of test`."""
+    if set(splits) == {"all"}:
+        return count(splits["all"], unit)
+    if len(splits) == 1:
+        ((split, amount),) = splits.items()
+        return f"{count(amount, unit)} of {split}"
+    parts = ", ".join(f"{amount} of {split}" for split, amount in splits.items())
+    return f"{count(sum(splits.values()), unit)} ({parts})"
+
+
 def measure_title(name: str) -> str:
     """Return a measure's name for people: `macro_f1` → `macro F1`."""
     return " ".join(_ABBREVIATIONS.get(word, word) for word in name.split("_"))
 
 
 def split_report(split: str, measured: Mapping[str, Any]) -> SplitReport:
-    """Return what was measured on a split, arranged."""
+    """Return what was measured on a split, or on what is called so, arranged."""
     unit = str(measured.get("unit", "item"))
     classes = list(measured.get("classes") or ())
     weakest = sorted(classes, key=lambda row: row["f1"] if row["f1"] is not None else -1.0)[:CLASS_ROWS]
     return SplitReport(
-        title=SPLIT_TITLES[split],
+        title=SPLIT_TITLES.get(split, split),
         count=measured.get("count"),
         unit=unit,
         note=str(measured.get("note", "")),

@@ -74,7 +74,7 @@ def render(view: ExperimentView) -> str:
     """Return the report as one HTML document."""
     drawn = _draw(view)
     return (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
             view=view,
@@ -229,7 +229,8 @@ def _trial_rows(view: ExperimentView) -> list[TrialView]:
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Return the templates with what they need to word figures."""
     environment = templates()
     environment.filters |= {
         "number": format.number,

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tunewell.home.home import Home
 from tunewell.service import wire
 from tunewell.service.idempotency import Asked, once
-from tunewell.service.on_record import chosen, find_model, is_folder
+from tunewell.service.models.answering import checked
+from tunewell.service.models.tasks import task_of_model
+from tunewell.service.on_record import chosen, find_model, is_experiment
 from tunewell.service.submission import make_plan
 from tunewell.service.types import Caller, Job, JobKind, JsonObject
 from tunewell.service.warm_start import with_space
 from tunewell.spec.errors import ArgumentError, ConflictError
-from tunewell.spec.names import MODEL
 from tunewell.spec.rules import WORKERS
 from tunewell.spec.secrets import passwords
 from tunewell.spec.states import JobState
 from tunewell.store.rows import JobEnd, JobRow
 from tunewell.store.store import Store
 from tunewell.store.transaction import Transaction
+from tunewell.tasks.contract import AS_TRAINED
 
 #: Of how many pictures that were sent a small one is kept beside what was predicted.
 _PREVIEWS = 12
@@ -131,6 +133,13 @@ def evaluate(desk: Desk, name: str) -> Job:
     return desk.order("evaluate", "evaluate", name, {})
 
 
+def evaluate_model(desk: Desk, model: str, data: Path, dataset: str, trial: int | None, split: str | None) -> Job:
+    """Ask for a model to be measured on other data; `dataset` is the data set that they are, empty if they are none."""
+    experiment, _ = _found(desk, model, trial)
+    arguments = {"model": model, "data": str(data), "dataset": dataset, "trial": trial, "split": split}
+    return desk.order("evaluate_model", "evaluate-model", experiment, arguments)
+
+
 def retrain(desk: Desk, name: str, trial: int | None, output: Path | None) -> Job:
     """Ask for a training on all data; the trial that is the best now stays the one that is meant."""
     _check_trains_here(desk, name)
@@ -142,26 +151,45 @@ def retrain(desk: Desk, name: str, trial: int | None, output: Path | None) -> Jo
     return desk.order("retrain", "retrain", name, arguments, settled)
 
 
-def predict(
-    desk: Desk, model: str, inputs: Sequence[Path], output: Path | None, drawn: Path | None, sent: Path | None
-) -> Job:
-    """Ask for predictions; `sent` is a folder with pictures, instead of `inputs`."""
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a model is to be asked; see `Verbs.predict`."""
+
+    model: str
+    inputs: Sequence[Path]
+    output: Path | None
+    drawn: Path | None
+    #: A folder with pictures, instead of `inputs`.
+    sent: Path | None
+    threshold: float | None
+    probabilities: bool
+
+
+def predict(desk: Desk, wanted: Prediction) -> Job:
+    """Ask for predictions."""
+    model, sent = wanted.model, wanted.sent
+    experiment, folder = _found(desk, model)
+    answering = AS_TRAINED
+    if wanted.threshold is not None or wanted.probabilities:
+        answering = checked(task_of_model(folder), wanted.threshold, wanted.probabilities)
     arguments: JsonObject = {
         "model": model,
-        "inputs": [str(path) for path in inputs] if sent is None else ["."],
+        "inputs": [str(path) for path in wanted.inputs] if sent is None else ["."],
         "directory": str(Path.cwd() if sent is None else sent),
-        "output": _place(output),
-        "drawn": _place(drawn),
+        "output": _place(wanted.output),
+        "drawn": _place(wanted.drawn),
+        "answering": asdict(answering),
     }
     if sent is not None:
         arguments["previews"] = _PREVIEWS
-    return desk.order("predict", "predict", _experiment_of(desk, model), arguments)
+    return desk.order("predict", "predict", experiment, arguments)
 
 
-def export_model(desk: Desk, model: str, output: Path | None) -> Job:
+def export_model(desk: Desk, model: str, output: Path | None, trial: int | None) -> Job:
     """Ask for a folder to hand over."""
-    arguments = {"model": model, "output": str(output.absolute()) if output is not None else None}
-    return desk.order("export_model", "export-model", _experiment_of(desk, model), arguments)
+    arguments = {"model": model, "output": str(output.absolute()) if output is not None else None, "trial": trial}
+    experiment, _ = _found(desk, model, trial)
+    return desk.order("export_model", "export-model", experiment, arguments)
 
 
 def stop(desk: Desk, id: int) -> Job:
@@ -199,10 +227,10 @@ def _check_trains_here(desk: Desk, name: str) -> None:
         )
 
 
-def _experiment_of(desk: Desk, model: str) -> str | None:
-    """Return the experiment that a model is of, None where it is none's; raise `NotFoundError` if there is no model."""
-    find_model(desk.store, desk.home, model)
-    return None if is_folder(model) or model.startswith(MODEL) else model
+def _found(desk: Desk, model: str, trial: int | None = None) -> tuple[str | None, Path]:
+    """Return the experiment that a model is of, None where it is none's, and its folder; see `find_model`."""
+    folder = find_model(desk.store, desk.home, model, trial)
+    return model if is_experiment(model) else None, folder
 
 
 def _place(path: Path | None) -> str | None:

@@ -84,14 +84,23 @@ class ModelVerbs(Protocol):
             DataError: its files are not what was published.
         """
 
-    def predict_now(self, name: str, pictures: Sequence[Picture], *, number: int | None = None) -> Predictions:
+    def predict_now(
+        self,
+        name: str,
+        pictures: Sequence[Picture],
+        *,
+        number: int | None = None,
+        threshold: float | None = None,
+        probabilities: bool = False,
+    ) -> Predictions:
         """Ask a version of a model what it says of pictures, and wait for it; default: the current one.
 
-        Nothing is recorded. For many pictures, `Verbs.predict` has a job.
+        Nothing is recorded. For many pictures, `Verbs.predict` has a job, and describes `threshold` and
+        `probabilities`.
 
         Raises:
             DataError: a picture can't be read, which the error names; or the model's files are not what was published.
-            ArgumentError: there are too many pictures, or too large ones.
+            ArgumentError: there are too many pictures, or too large ones; or such a model can't answer so.
             BusyError: the models are asked too much.
             ModelError: the model's process died over it, or took too long.
         """

@@ -16,6 +16,7 @@ def list_tasks() -> tuple[types.Task, ...]:
         types.Task(
             name=name,
             default_network=task.default_network,
+            answering=tuple(sorted(task.answering)),
             networks={network: entry.description for network, entry in task.networks.items()},
             metrics=task.metrics,
         )

@@ -15,7 +15,7 @@ from tunewell.home.manifest import content_of, files_in
 from tunewell.service.types import Finalist
 from tunewell.spec.errors import ConflictError, DataError, NotFoundError
 from tunewell.spec.launch import AttemptKey
-from tunewell.spec.names import MODEL, parse_model
+from tunewell.spec.names import MODEL, check_has_trials, parse_model
 from tunewell.store.rows import ExperimentRow, ModelRow, ModelVersionRow, ResultKind, ResultRow, TrialRow
 from tunewell.store.store import Store
 from tunewell.tuners.ranks import correlation, mean_ranks
@@ -136,20 +136,41 @@ def best_model(store: Store, home: Home, row: ExperimentRow) -> Path | None:
     return None
 
 
+def trial_model(store: Store, home: Home, row: ExperimentRow, number: int | None) -> tuple[TrialRow, Path]:
+    """Return a trial, by default the best one, and the folder of its model; raise `NotFoundError` if it has none."""
+    trial = chosen(store, row, number)
+    folder = model_of(store, home, row.name, trial)
+    if not (folder / "model.json").is_file():
+        raise NotFoundError(
+            f"Trial {trial.number} of '{row.name}' has no model (only built-in tasks with a result leave one)",
+            field="trial",
+        )
+    return trial, folder
+
+
+def is_experiment(model: str) -> bool:
+    """Whether `model`, as verbs take it, is an experiment: neither a folder nor a published model."""
+    return not is_folder(model) and not model.startswith(MODEL)
+
+
 def is_folder(model: str) -> bool:
     """Whether `model`, as verbs take it, is a folder: an absolute path, as no experiment is called."""
     return Path(model).is_absolute()
 
 
-def find_model(store: Store, home: Home, model: str) -> Path:
+def find_model(store: Store, home: Home, model: str, trial: int | None = None) -> Path:
     """Return a model's folder: `model` is one, or a version of a published model, or an experiment, all in full.
 
-    Of an experiment, it is the retrained model, or else the best trial's.
+    Of an experiment, it is the model of the trial that is named, or else the retrained one, or else the best trial's.
 
     Raises:
+        ArgumentError: a trial is named of what is no experiment.
         NotFoundError: there is no such thing, or it has no model.
         DataError: the model is not what was recorded.
     """
+    check_has_trials(model, trial)
+    if trial is not None:
+        return trial_model(store, home, store.experiment(model), trial)[1]
     if is_folder(model):
         return Path(model)
     if model.startswith(MODEL):

@@ -16,7 +16,7 @@ from tunewell.spec.errors import ConflictError, ForbiddenError, NotFoundError, S
 from tunewell.spec.names import HOME_OWNER, MODEL, full_name, is_dataset, is_name, owner_of, parse_model
 from tunewell.spec.rules import WORKERS
 from tunewell.spec.text import check_extent, check_plain
-from tunewell.store.queries.visible import EVERYBODY, PREDICTION
+from tunewell.store.queries.visible import EVERYBODY, OF_CALLERS
 from tunewell.store.rows import AccessRow, DataSetRow, JobRow, ModelRow
 from tunewell.store.store import Store
 
@@ -259,7 +259,7 @@ class Rights:
 
     def sees_job(self, row: JobRow) -> bool:
         """Whether the caller may see a job; what somebody gave a model to look at is theirs alone."""
-        if row.experiment is None or row.kind == PREDICTION:
+        if row.experiment is None or row.kind in OF_CALLERS:
             own = self.caller.role == "administrator" or row.caller == self.caller.name
             return own and (row.experiment is None or self.sees(row.experiment))
         return self.sees(row.experiment)

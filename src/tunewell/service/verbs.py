@@ -77,7 +77,7 @@ from tunewell.service.types import (
 )
 from tunewell.service.upkeep_verbs import UpkeepVerbs
 from tunewell.service.worker_verbs import WorkerVerbs
-from tunewell.spec.names import ExperimentOrder
+from tunewell.spec.names import ExperimentOrder, Split
 from tunewell.spec.states import Cause, ExperimentState, JobState
 
 #: When to begin afresh under a numbered name although the name is taken: never, always, or if that experiment
@@ -439,6 +439,27 @@ class Verbs(StorageVerbs, ModelVerbs, NotificationVerbs, WorkerVerbs, UpkeepVerb
     def evaluate(self, name: str, *, key: str | None = None) -> Job:
         """Have the five best trials evaluated in detail. Result: `trials`, which were; see `evaluations`."""
 
+    def evaluate_model(
+        self, model: str, data: str, *, trial: int | None = None, split: Split | None = None, key: str | None = None
+    ) -> Job:
+        """Have a model measured on data that were labelled anew, with the thresholds that it has.
+
+        Classes are matched by their names; some may be missing. Result: `data`, `splits` (how many pictures of which
+        were measured), `figures` (`new`, and those that the model came with: `val`, `test`), `unreadable` (pictures
+        that can't be read, at most 100, and why); `evaluation` and `page`, files of the job: all that was measured,
+        and a page about it.
+
+        Args:
+            model: as `predict` takes it.
+            data: `dataset:NAME`, or a path here, in any layout that the model's task reads.
+            trial: of an experiment, that whose own model it is.
+            split: of the data; default: `test`, and where there is none, all of them together.
+            key: see above.
+
+        Raises:
+            NotFoundError: there is no such model, or no such data.
+        """
+
     def retrain(
         self, name: str, trial: int | None = None, output: Path | None = None, *, key: str | None = None
     ) -> Job:
@@ -462,6 +483,8 @@ class Verbs(StorageVerbs, ModelVerbs, NotificationVerbs, WorkerVerbs, UpkeepVerb
         drawn: Path | None = None,
         *,
         upload: str | None = None,
+        threshold: float | None = None,
+        probabilities: bool = False,
         key: str | None = None,
     ) -> Job:
         """Have a model used on pictures. Result: `model` (its folder), `predictions`, a file of the job, one a picture.
@@ -475,13 +498,26 @@ class Verbs(StorageVerbs, ModelVerbs, NotificationVerbs, WorkerVerbs, UpkeepVerb
             upload: instead of those: id of a finished upload of a picture, or of an archive of pictures.
             output: a CSV or JSON file to be written.
             drawn: folder for pictures with what was found drawn in.
+            threshold: score or probability from which on objects or labels are given, above 0 and 1 at most; default:
+                the model's own. A model that gives each picture one label knows none.
+            probabilities: whether the probability of every class is given; where a picture has any number of labels
+                that is always so, and models that find objects know none.
             key: see above.
+
+        Raises:
+            ArgumentError: such a model can't answer so.
         """
 
-    def export_model(self, model: str, output: Path | None = None, *, key: str | None = None) -> Job:
+    def export_model(
+        self, model: str, output: Path | None = None, *, trial: int | None = None, key: str | None = None
+    ) -> Job:
         """Have a folder to hand over written of a model (as `predict` takes it). Result: facts about it.
 
-        Without an `output` it is `model` among the files of the job.
+        Args:
+            model: whose.
+            output: the folder; without one, it is `model` among the files of the job.
+            trial: of an experiment, that whose own model it is.
+            key: see above.
         """
 
     def evaluations(self, name: str, *, trial: int | None = None, details: bool = True) -> tuple[Evaluation, ...]:

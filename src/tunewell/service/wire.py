@@ -261,6 +261,7 @@ _DOING = {
     "repeats": "Choosing the trials to train again",
     "repeat": "Training a trial with another seed",
     "evaluate": "Evaluating the best trials in detail",
+    "evaluate-model": "Measuring the model",
     "retrain": "Training a model",
     "predict": "Predicting",
     "export-model": "Exporting the model",

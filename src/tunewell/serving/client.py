@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 
 from tunewell.serving import frames
@@ -13,6 +14,7 @@ from tunewell.serving.contract import Answer, Item, Limits, Published
 from tunewell.serving.errors import error_of
 from tunewell.serving.sockets import reachable
 from tunewell.spec.errors import BusyError, ModelError
+from tunewell.tasks.contract import AS_TRAINED, Answering
 
 
 class Remote:
@@ -24,9 +26,14 @@ class Remote:
         # The server decides what is late; this is for one that does not answer at all.
         self._path, self._seconds = path, 2 * limits.request_seconds + limits.load_seconds + 10.0
 
-    def ask(self, model: Published, items: Sequence[Item]) -> Answer:
+    def ask(self, model: Published, items: Sequence[Item], answering: Answering = AS_TRAINED) -> Answer:
         """Return what a model says of items; see `Asks.ask`."""
-        message = {"sha256": model.sha256, "predictor": model.predictor, "names": [item.name for item in items]}
+        message = {
+            "sha256": model.sha256,
+            "predictor": model.predictor,
+            "names": [item.name for item in items],
+            "answering": asdict(answering),
+        }
         deadline = time.monotonic() + self._seconds
         with socket.socket(socket.AF_UNIX) as connection:
             try:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from tunewell.tasks.contract import AS_TRAINED, Answering
+
 _MEGA, _GIGA = 1 << 20, 1 << 30
 
 
@@ -60,8 +62,8 @@ class Limits:
 class Asks(Protocol):
     """Whoever has models asked: in this process, or through the server of a service."""
 
-    def ask(self, model: Published, items: Sequence[Item]) -> Answer:
-        """Return what a model says of items.
+    def ask(self, model: Published, items: Sequence[Item], answering: Answering = AS_TRAINED) -> Answer:
+        """Return what a model says of items, answered so.
 
         Raises:
             DataError: items can't be read; it names them. Or the model is not what was published.

@@ -22,7 +22,7 @@ from tunewell.home.manifest import content_of, files_in
 from tunewell.serving import frames
 from tunewell.serving.errors import parts_of
 from tunewell.spec.errors import DataError, UserError, count, listed
-from tunewell.tasks.contract import Predicting
+from tunewell.tasks.contract import Answering, Predicting
 
 #: How much lower its priority is than that of the process which asks it.
 NICENESS = 5
@@ -50,7 +50,7 @@ def _serve(connection: socket.socket) -> None:
     frames.send(connection, {"ready": True})
     while True:
         message, contents = requests.get()
-        frames.send(connection, _answer(model, message["names"], contents))
+        frames.send(connection, _answer(model, message, contents))
 
 
 def _hear(connection: socket.socket, requests: queue.SimpleQueue[_Request]) -> NoReturn:
@@ -71,11 +71,12 @@ def _loaded(folder: Path, sha256: str, predictor: str) -> Predicting:
     return model
 
 
-def _answer(model: Predicting, names: Sequence[str], contents: Sequence[bytes]) -> dict[str, Any]:
+def _answer(model: Predicting, message: dict[str, Any], contents: Sequence[bytes]) -> dict[str, Any]:
+    names, answering = message["names"], Answering(**message["answering"])
     began = time.perf_counter()
     predictions: list[dict[str, Any]] = []
     for start in range(0, len(contents), model.batch_size):
-        predictions += model.predict(contents[start : start + model.batch_size])
+        predictions += model.predict(contents[start : start + model.batch_size], answering)
     seconds = time.perf_counter() - began
     unreadable = {
         name: prediction["error"] for name, prediction in zip(names, predictions, strict=True) if prediction["error"]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tunewell.serving.contract import Answer, Item, Limits, Published
 from tunewell.serving.process import ModelProcess
+from tunewell.tasks.contract import AS_TRAINED, Answering
 
 
 class Once:
@@ -17,7 +18,7 @@ class Once:
         """Take the folder of all models."""
         self._models, self._limits = models, limits or Limits()
 
-    def ask(self, model: Published, items: Sequence[Item]) -> Answer:
+    def ask(self, model: Published, items: Sequence[Item], answering: Answering = AS_TRAINED) -> Answer:
         """Return what a model says of items; see `Asks.ask`."""
         with ModelProcess(self._models, model, self._limits) as process:
-            return process.ask(items, time.monotonic() + self._limits.request_seconds)
+            return process.ask(items, answering, time.monotonic() + self._limits.request_seconds)

@@ -14,6 +14,7 @@ from tunewell.serving.contract import Answer, Item, Limits, Published
 from tunewell.serving.process import ModelProcess
 from tunewell.spec.errors import BusyError, DataError
 from tunewell.spec.format import size
+from tunewell.tasks.contract import AS_TRAINED, Answering
 
 #: How often it is looked whether a model is idle, or takes more memory than it did.
 LOOK_SECONDS = 1.0
@@ -75,7 +76,7 @@ class Pool:
         with self._lock:
             return any(place.asked for place in self._places.values())
 
-    def ask(self, model: Published, items: Sequence[Item]) -> Answer:
+    def ask(self, model: Published, items: Sequence[Item], answering: Answering = AS_TRAINED) -> Answer:
         """Return what a model says of items; see `Asks.ask`. It is loaded first if it is not."""
         with self._place(model) as place, self._turn(place):
             if place.process is not None and not place.process.lives:
@@ -86,7 +87,7 @@ class Pool:
                 self._weigh(place)
             try:
                 # From now on, however long it has waited: a model must not be ended for what others have asked.
-                return place.process.ask(items, time.monotonic() + self._limits.request_seconds)
+                return place.process.ask(items, answering, time.monotonic() + self._limits.request_seconds)
             finally:
                 if not place.process.lives:
                     place.process = None

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,6 +19,7 @@ from tunewell.serving import frames
 from tunewell.serving.contract import Answer, Item, Limits, Published, folder_of
 from tunewell.serving.errors import error_of
 from tunewell.spec.errors import DataError, ModelError
+from tunewell.tasks.contract import Answering
 
 #: What says to libraries how many threads they may use.
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -88,15 +90,15 @@ class ModelProcess:
             return int(psutil.Process(self._process.pid).memory_info().rss)
         return 0
 
-    def ask(self, items: Sequence[Item], deadline: float) -> Answer:
-        """Return what the model says of items, by a moment on the monotonic clock.
+    def ask(self, items: Sequence[Item], answering: Answering, deadline: float) -> Answer:
+        """Return what the model says of items, answered so, by a moment on the monotonic clock.
 
         Raises:
             DataError: items can't be read; it names them.
             ModelError: it died over them, or took too long; then it is of no use any more.
         """
-        names = [item.name for item in items]
-        answer = self._say({"names": names}, [item.content for item in items], deadline)
+        message = {"names": [item.name for item in items], "answering": asdict(answering)}
+        answer = self._say(message, [item.content for item in items], deadline)
         return Answer(answer["predictions"], answer["seconds"])
 
     def _say(self, message: Mapping[str, Any], contents: Sequence[bytes], deadline: float) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The server that keeps models loaded for all web workers of a service, over a Unix socket.
 
-A connection is one request, `{"sha256", "predictor", "names"}` with the contents of the items, and one answer,
-`{"predictions", "seconds"}` or `{"error"}`.
+A connection is one request, `{"sha256", "predictor", "names", "answering"}` with the contents of the items, and one
+answer, `{"predictions", "seconds"}` or `{"error"}`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from tunewell.serving.contract import Item, Published
 from tunewell.serving.errors import parts_of
 from tunewell.serving.pool import Pool
 from tunewell.spec.errors import BusyError, UserError
+from tunewell.tasks.contract import Answering
 
 log = logging.getLogger(__name__)
 
@@ -66,12 +67,13 @@ class Server:
         try:
             model = Published(message["sha256"], message["predictor"])
             items = [Item(name, content) for name, content in zip(message["names"], contents, strict=True)]
+            answering = Answering(**message["answering"])
         except (KeyError, TypeError, ValueError):
             raise frames.Cut from None
         if not is_sha256(model.sha256):
             raise frames.Cut
         try:
-            answer = self._pool.ask(model, items)
+            answer = self._pool.ask(model, items, answering)
         except UserError as error:
             log.info("model %s: %s", model.sha256[:12], error)
             frames.send(connection, {"error": parts_of(error)}, deadline=time.monotonic() + SAY_SECONDS)

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from tunewell.spec.errors import SpecError, shown
+from tunewell.spec.errors import ArgumentError, SpecError, shown
 
 #: What a user may do: everything; run searches; look.
 Role = Literal["administrator", "user", "viewer"]
@@ -18,6 +18,8 @@ Role = Literal["administrator", "user", "viewer"]
 Visibility = Literal["team", "private"]
 #: What is to be made of a file that is sent: a data set, a program, or the pictures of a prediction.
 Purpose = Literal["dataset", "code", "pictures"]
+#: A part of a data set.
+Split = Literal["train", "val", "test"]
 #: What a list of experiments goes by; with a `-`, the newest comes first, or the last of the alphabet.
 ExperimentOrder = Literal["-created", "created", "name", "-name"]
 
@@ -67,6 +69,12 @@ def parse_model(text: str) -> tuple[str, int | None]:
     if not (number.isascii() and number.isdecimal() and len(number) < _LONGEST_NUMBER):
         raise SpecError("model", f"{shown(number)} is no number of a version", f"Write it like {MODEL}{name}@2", text)
     return name, int(number)
+
+
+def check_has_trials(model: str, trial: int | None) -> None:
+    """Raise `ArgumentError` if a trial is named of what is no experiment: a published model, or a model's folder."""
+    if trial is not None and (model.startswith(MODEL) or Path(model).is_absolute()):
+        raise ArgumentError("trial", "a published model and a model's folder have no trials", "Leave it out", trial)
 
 
 def full_name(owner: str, name: str) -> str:

@@ -44,6 +44,7 @@ class CommandTask:
     default_network: ClassVar[str] = ""
     jobs: ClassVar[Mapping[str, str]] = {}
     predictor: ClassVar[str | None] = None
+    answering: ClassVar[frozenset[str]] = frozenset()
     preload: ClassVar[tuple[str, ...]] = ()
     structural: ClassVar[tuple[str, ...]] = ()
 

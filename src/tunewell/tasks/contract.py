@@ -62,11 +62,25 @@ class PlannedAttempt:
     sampling: float = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """How a model is to answer; which of it its task takes, `Task.answering` says."""
+
+    #: Score or probability from which on an object or a label is given, in (0, 1]; None: the model's own.
+    threshold: float | None = None
+    #: Whether the probability of every class is given, where that is not so anyway.
+    probabilities: bool = False
+
+
+#: How it answers if nothing is asked for.
+AS_TRAINED = Answering()
+
+
 class Predicting(Protocol):
     """A model that is loaded."""
 
     #: Items → what the model says of each, JSON types; of one that can't be read, why not as its `error`.
-    predict: Callable[[Sequence[bytes]], list[dict[str, Any]]]
+    predict: Callable[[Sequence[bytes], Answering], list[dict[str, Any]]]
     #: Most items that it takes at a time.
     batch_size: int
 
@@ -78,11 +92,13 @@ class Task(Protocol):
     networks: ClassVar[Mapping[str, Network]]
     #: Which network is taken where none is named, for people; empty without networks.
     default_network: ClassVar[str]
-    #: Kind of job (`prepare`, `measure`, `evaluate`, `retrain`, `predict`, `draw`, `export-model`) → entry that does
-    #: it; any may be missing. It is called with the job's folder; see `job_folder`.
+    #: Kind of job (`prepare`, `measure`, `evaluate`, `evaluate-model`, `retrain`, `predict`, `draw`, `export-model`) →
+    #: entry that does it; any may be missing. It is called with the job's folder; see `job_folder`.
     jobs: ClassVar[Mapping[str, str]]
     #: Entry (`module:function`) that makes a `Predicting` of a model's folder; None: its models can't be asked.
     predictor: ClassVar[str | None]
+    #: Fields of `Answering` that its models can be asked for.
+    answering: ClassVar[frozenset[str]]
     #: Modules to import before trials and jobs are forked off.
     preload: ClassVar[tuple[str, ...]]
     #: Parameters that a training can't change when it goes on from a checkpoint.

@@ -37,6 +37,7 @@ class FunctionTask:
     default_network: ClassVar[str] = ""
     jobs: ClassVar[Mapping[str, str]] = {}
     predictor: ClassVar[str | None] = None
+    answering: ClassVar[frozenset[str]] = frozenset()
     preload: ClassVar[tuple[str, ...]] = ("tunewell.tasks.function",)
     structural: ClassVar[tuple[str, ...]] = ()
 

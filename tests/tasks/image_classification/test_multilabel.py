@@ -19,7 +19,7 @@ from tests.tasks.supervised import hand_over, run, run_job, use_as_told
 from tunewell.spec.capacity import Capacity
 from tunewell.spec.errors import ConflictError, SpecError
 from tunewell.spec.experiment import parse_spec
-from tunewell.tasks.image_classification.evaluate import evaluate
+from tunewell.tasks.image_classification.evaluate import evaluate, evaluate_model
 from tunewell.tasks.image_classification.export import export
 from tunewell.tasks.image_classification.manifest import load_manifest
 from tunewell.tasks.image_classification.model import load_model, preprocess
@@ -103,6 +103,43 @@ def test_the_test_set_is_judged_by_thresholds_of_the_validation_set(trained: Tra
     logits = module(preprocess([manifest.path(p) for p in positions], config)).detach().numpy()
     expected = measure(logits, manifest.targets()[positions], config.thresholds)
     assert {name: found["test"][name] for name in expected} == pytest.approx(expected, abs=1e-4)
+
+
+def test_new_data_are_measured_with_the_thresholds_of_the_model(trained: Trained, tmp_path: Path) -> None:
+    """On its own test pictures, a model gets the figures of the evaluation."""
+    run_job(
+        evaluate_model,
+        tmp_path / "job",
+        model=trained.model,
+        data=trained.data / "labels.csv",
+        split=None,
+        task_file=None,
+    )
+    found = json.loads((tmp_path / "job" / "artifacts" / "evaluation.json").read_text())
+    trials = [{"number": 1, "folder": trained.attempt}]
+    run_job(evaluate, tmp_path / "evaluated", task_file=trained.task_file, trials=trials)
+    expected = json.loads((tmp_path / "evaluated" / "artifacts" / "1.json").read_text())["test"]
+    assert found["count"] == expected["count"]
+    for name in ("map", "f1_macro", "f1_micro", "subset_accuracy"):
+        assert found[name] == pytest.approx(expected[name], abs=1e-5)
+    assert [row["score_threshold"] for row in found["classes"]] == [
+        row["score_threshold"] for row in expected["classes"]
+    ]
+
+
+def test_a_threshold_that_was_asked_for_holds_for_all_labels(trained: Trained, tmp_path: Path) -> None:
+    """Labels are given from it on, whatever thresholds the model has."""
+    paths = sorted((trained.data / "images").iterdir())[:20]
+    given = {}
+    for threshold in (0.001, 0.4, 1.0):
+        folder = tmp_path / str(threshold)
+        answering = {"threshold": threshold, "probabilities": False}
+        run_job(predict, folder, model=trained.model, inputs=paths, directory="/", output=None, answering=answering)
+        found = json.loads((folder / "artifacts" / "predictions.json").read_text())
+        for one in found:
+            assert one["labels"] == [name for name, share in one["probabilities"].items() if share >= threshold]
+        given[threshold] = sum(len(one["labels"]) for one in found)
+    assert given[0.001] > given[0.4] > given[1.0] == 0
 
 
 def test_predictions_are_the_labels_above_their_thresholds(trained: Trained, tmp_path: Path) -> None:

@@ -59,6 +59,26 @@ def test_predictions_are_the_models(trained: Trained, tmp_path: Path) -> None:
     assert right > 30  # of 60, where 6 are to be had by chance
 
 
+def test_all_probabilities_are_given_where_they_are_asked_for(trained: Trained, tmp_path: Path) -> None:
+    """JSON has the probability of each class, which add up to 1, and the CSV file a column for each."""
+    paths = sorted((trained.data / "test").rglob("*.png"))[:2]
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    inputs, output = [*paths, tmp_path / "broken.png"], tmp_path / "found.csv"
+    answering = {"threshold": None, "probabilities": True}
+    folder = tmp_path / "job"
+    run_job(predict, folder, model=trained.model, inputs=inputs, directory="/", output=output, answering=answering)
+    found = json.loads((folder / "artifacts" / "predictions.json").read_text())
+    classes = list(load_model(trained.model)[1].classes)
+    assert found[-1]["probabilities"] == {} and found[-1]["error"]
+    for one in found[:2]:
+        assert list(one["probabilities"]) == classes and sum(one["probabilities"].values()) == pytest.approx(1)
+        assert max(one["probabilities"].values()) == one["probabilities"][one["label"]] == one["probability"]
+    rows = list(csv.DictReader(output.read_text().splitlines()))
+    assert list(rows[0]) == ["file", "label", *(f"probability_{name}" for name in classes), "error"]
+    assert [row["label"] for row in rows] == [found[0]["label"], found[1]["label"], ""]
+    assert float(rows[0][f"probability_{found[0]['label']}"]) == found[0]["probability"]
+
+
 def test_broken_pictures_are_listed_and_hold_nothing_up(trained: Trained, tmp_path: Path) -> None:
     """A truncated and an empty picture have an error in their place; the others get the labels they would get alone."""
     good = sorted((trained.data / "val").rglob("*.png"))[:3]

@@ -14,7 +14,8 @@ from tests.tasks.object_detection.scenes import SIZE
 from tests.tasks.object_detection.trained import PARAMETERS, Trained, lenient
 from tests.tasks.supervised import failure, hand_over, run_job, use_as_told
 
-from tunewell.tasks.object_detection.evaluate import evaluate
+from tunewell.tasks.contract import Answering
+from tunewell.tasks.object_detection.evaluate import evaluate, evaluate_model
 from tunewell.tasks.object_detection.export import export
 from tunewell.tasks.object_detection.model import load_model
 from tunewell.tasks.object_detection.predict import load_predictor, predict
@@ -58,6 +59,21 @@ def test_evaluation(trained: Trained, tmp_path: Path) -> None:
         assert (hits <= np.array(objects)).all()
 
 
+def test_new_data_are_measured_as_the_search_measured_its_own(trained: Trained, tmp_path: Path) -> None:
+    """On the data of the search, the figures of its test pictures come out again, at the model's own threshold."""
+    run_job(evaluate_model, tmp_path / "job", model=trained.model, data=trained.data, split=None, task_file=None)
+    result = json.loads((tmp_path / "job" / "result.json").read_text())
+    found = json.loads((tmp_path / "job" / "artifacts" / "evaluation.json").read_text())
+    trials = [{"number": 7, "folder": trained.attempt}]
+    run_job(evaluate, tmp_path / "evaluated", task_file=trained.task_file, trials=trials)
+    expected = json.loads((tmp_path / "evaluated" / "artifacts" / "7.json").read_text())["test"]
+    assert result["splits"] == {"test": 3}
+    for name in ("map", "map50", "score_threshold", "precision", "recall"):
+        assert found[name] == pytest.approx(expected[name], abs=1e-5)
+    assert found["confusion_matrix"] == expected["confusion_matrix"]
+    assert len(found["pictures"]) == len(expected["pictures"])
+
+
 def test_prediction(trained: Trained, tmp_path: Path) -> None:
     """Files and folders become predictions in order; broken pictures have an error; pictures are drawn."""
     pictures = trained.data / "images"
@@ -90,6 +106,18 @@ def test_prediction(trained: Trained, tmp_path: Path) -> None:
     assert len(list(place.iterdir())) == len(predictions) - 1
     with Image.open(place / "val0.jpg") as image:
         assert image.size == (64, 48)
+
+
+def test_a_threshold_decides_what_is_reported(trained: Trained, tmp_path: Path) -> None:
+    """Objects from the threshold on are given, at a low one more than the model's own would; a high one gives none."""
+    paths = sorted((trained.data / "images").iterdir())[:2]
+    loaded = load_predictor(lenient(trained.model, tmp_path / "model"))
+    everything = [one["score"] for each in loaded.predict(paths, Answering(1e-6)) for one in each["objects"]]
+    assert everything
+    middle = sorted(everything)[len(everything) // 2]
+    chosen = [one["score"] for each in loaded.predict(paths, Answering(middle)) for one in each["objects"]]
+    assert chosen == [score for score in everything if score >= middle]
+    assert not any(each["objects"] for each in loaded.predict(paths, Answering(1.0)))
 
 
 def test_export(trained: Trained, tmp_path: Path) -> None:

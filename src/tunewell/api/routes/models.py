@@ -9,7 +9,20 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
 
 from tunewell.api.answers import accepted, located, streamed
-from tunewell.api.asked import AsCaller, Cursor, Key, Limit, Name, Text
+from tunewell.api.asked import (
+    AsCaller,
+    AskedProbabilities,
+    AskedThreshold,
+    Cursor,
+    Key,
+    Limit,
+    Name,
+    OfSplit,
+    Probabilities,
+    Text,
+    Threshold,
+    ToMeasure,
+)
 from tunewell.api.bodies import PICTURES_BODY, PICTURES_BYTES, pictures_of
 from tunewell.api.document import ACCEPTED, ARCHIVE, CREATED
 from tunewell.api.lanes import run_asking, takes_long
@@ -166,9 +179,17 @@ Pictures = Annotated[Sequence[Picture], Depends(pictures_of)]
 @router.post("/models/{name}/predict", summary="Ask a model", openapi_extra=PICTURES_BODY)
 @takes(PICTURES_BYTES)
 @only_looks
-async def predict_now(request: Request, verbs: AsCaller, name: Name, pictures: Pictures) -> Predictions:
+async def predict_now(
+    request: Request,
+    verbs: AsCaller,
+    name: Name,
+    pictures: Pictures,
+    threshold: AskedThreshold = None,
+    probabilities: AskedProbabilities = False,
+) -> Predictions:
     """Return what the current version says of pictures."""
-    return await run_asking(request, partial(verbs.predict_now, name, pictures))
+    asked = partial(verbs.predict_now, name, pictures, threshold=threshold, probabilities=probabilities)
+    return await run_asking(request, asked)
 
 
 @router.post(
@@ -177,10 +198,17 @@ async def predict_now(request: Request, verbs: AsCaller, name: Name, pictures: P
 @takes(PICTURES_BYTES)
 @only_looks
 async def predict_with_version(
-    request: Request, verbs: AsCaller, name: Name, number: Version, pictures: Pictures
+    request: Request,
+    verbs: AsCaller,
+    name: Name,
+    number: Version,
+    pictures: Pictures,
+    threshold: AskedThreshold = None,
+    probabilities: AskedProbabilities = False,
 ) -> Predictions:
     """Return what a version says of pictures."""
-    return await run_asking(request, partial(verbs.predict_now, name, pictures, number=number))
+    asked = partial(verbs.predict_now, name, pictures, threshold=threshold, probabilities=probabilities)
+    return await run_asking(request, partial(asked, number=number))
 
 
 @router.post(
@@ -197,10 +225,14 @@ def predict_upload_with_version(
     name: Name,
     number: Version,
     upload: _UploadId,
+    threshold: Threshold = None,
+    probabilities: Probabilities = False,
     key: Key = None,
 ) -> Job:
     """Have a version used on pictures that were sent; `predictions` names the job's file."""
-    return accepted(request, response, verbs.predict(f"{MODEL}{name}@{number}", upload=upload, key=key))
+    model = f"{MODEL}{name}@{number}"
+    job = verbs.predict(model, upload=upload, threshold=threshold, probabilities=probabilities, key=key)
+    return accepted(request, response, job)
 
 
 @router.post(
@@ -215,3 +247,25 @@ def export_version(
 ) -> Job:
     """Have weights, ONNX and a model card written: the files of the job, below `model`."""
     return accepted(request, response, verbs.export_model(f"{MODEL}{name}@{number}", key=key))
+
+
+@router.post(
+    "/models/{name}/versions/{number}/evaluate-model",
+    status_code=202,
+    summary="Measure a version on other data",
+    responses=ACCEPTED,
+)
+@takes_long
+def evaluate_version(
+    request: Request,
+    response: Response,
+    verbs: AsCaller,
+    name: Name,
+    number: Version,
+    data: ToMeasure,
+    split: OfSplit = None,
+    key: Key = None,
+) -> Job:
+    """Have a version measured on a data set that was labelled anew; `page` and `evaluation` name the job's files."""
+    job = verbs.evaluate_model(f"{MODEL}{name}@{number}", data, split=split, key=key)
+    return accepted(request, response, job)

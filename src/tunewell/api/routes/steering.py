@@ -8,7 +8,7 @@ from fastapi import APIRouter, Body, Request, Response
 from pydantic import Field
 
 from tunewell.api.answers import accepted, whole
-from tunewell.api.asked import AsCaller, Key, Name, Number
+from tunewell.api.asked import AsCaller, Key, Name, Number, OfSplit, OfTrial, Probabilities, Threshold, ToMeasure
 from tunewell.api.document import ACCEPTED
 from tunewell.api.lanes import takes_long
 from tunewell.service.types import Experiment, Job, NoFlag, OwnConfiguration, Page
@@ -135,6 +135,27 @@ def evaluate(request: Request, response: Response, verbs: AsCaller, name: Name, 
     return accepted(request, response, verbs.evaluate(name, key=key))
 
 
+@router.post(
+    "/experiments/{name}/evaluate-model",
+    status_code=202,
+    summary="Measure a model on other data",
+    responses=ACCEPTED,
+)
+@takes_long
+def evaluate_model(
+    request: Request,
+    response: Response,
+    verbs: AsCaller,
+    name: Name,
+    data: ToMeasure,
+    trial: OfTrial = None,
+    split: OfSplit = None,
+    key: Key = None,
+) -> Job:
+    """Have a model measured on a data set that was labelled anew; `page` and `evaluation` name the job's files."""
+    return accepted(request, response, verbs.evaluate_model(name, data, trial=trial, split=split, key=key))
+
+
 @router.post("/experiments/{name}/retrain", status_code=202, summary="Train a model on all data", responses=ACCEPTED)
 @takes_long
 def retrain(
@@ -162,13 +183,16 @@ def predict(
     upload: Annotated[
         str, Body(embed=True, description="Id of a finished upload: a picture, or an archive of some.", max_length=64)
     ],
+    threshold: Threshold = None,
+    probabilities: Probabilities = False,
     key: Key = None,
 ) -> Job:
     """Have the retrained model, or else the best trial's, used on pictures.
 
     `predictions` names the job's file; `predictions.csv` beside it has the same as a table.
     """
-    return accepted(request, response, verbs.predict(name, upload=upload, key=key))
+    job = verbs.predict(name, upload=upload, threshold=threshold, probabilities=probabilities, key=key)
+    return accepted(request, response, job)
 
 
 @router.post(
@@ -178,6 +202,13 @@ def predict(
     responses=ACCEPTED,
 )
 @takes_long
-def export_model(request: Request, response: Response, verbs: AsCaller, name: Name, key: Key = None) -> Job:
+def export_model(
+    request: Request,
+    response: Response,
+    verbs: AsCaller,
+    name: Name,
+    trial: OfTrial = None,
+    key: Key = None,
+) -> Job:
     """Have weights, ONNX and a model card written: the files of the job, below `model`."""
-    return accepted(request, response, verbs.export_model(name, key=key))
+    return accepted(request, response, verbs.export_model(name, trial=trial, key=key))

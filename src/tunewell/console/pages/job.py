@@ -13,13 +13,14 @@ from tunewell.api.settings import BASE
 from tunewell.console.causes import remedy, sentence
 from tunewell.console.output import NO_FILES, Log, files_at
 from tunewell.console.page import Page, root, show
+from tunewell.console.results.measurements import measurement_of
 from tunewell.service.types import Job, JobKind, JsonObject
 from tunewell.service.verbs import Verbs
 from tunewell.spec.format import scalar, shortened
 
 router = APIRouter()
 
-PARTS = ("job-head", "job-figures", "job-log", "job-files")
+PARTS = ("job-head", "job-figures", "job-evaluation", "job-log", "job-files")
 #: Kind → what people call it.
 NAMES: Mapping[JobKind, str] = {
     "check": "Look at the data",
@@ -30,6 +31,7 @@ NAMES: Mapping[JobKind, str] = {
     "repeats": "Choice of trials to train again",
     "repeat": "Training with another seed",
     "evaluate": "Detailed evaluation",
+    "evaluate-model": "Evaluation on other data",
     "retrain": "Training on all data",
     "predict": "Prediction",
     "export-model": "Export of the model",
@@ -37,6 +39,8 @@ NAMES: Mapping[JobKind, str] = {
     "import": "Import of trials",
 }
 assert set(NAMES) == set(get_args(JobKind))
+#: What of a measurement is shown otherwise.
+_SHOWN = ("figures", "splits", "unreadable", "evaluation", "page")
 #: Characters of a value that is shown.
 _LONGEST = 400
 
@@ -46,10 +50,13 @@ def job(request: Request, verbs: AsCaller, id: JobId) -> Response:
     """Return the page of a job."""
     this = verbs.job(id)
     address = f"{root(request)}{BASE}/jobs/{id}"
+    measurement = measurement_of(verbs, this)
+    told = {name: value for name, value in (this.result or {}).items() if not measurement or name not in _SHOWN}
     context = {
         "this": this,
         "name": NAMES[this.kind],
-        "result": _facts(this.result or {}),
+        "result": _facts(told),
+        "measurement": measurement,
         "log": _log(verbs, this, address) if this.attempt else None,
         "files": files_at(verbs.job_artifacts(id), f"{address}/artifacts") if this.attempt else NO_FILES,
         "sentence": sentence,

@@ -18,17 +18,19 @@ from tunewell.api.sizes import takes
 from tunewell.console.model_uses import uses_of
 from tunewell.console.page import Page, rendered, root, show
 from tunewell.console.pages.actions import done
+from tunewell.console.results.measurements import measured_of
 from tunewell.console.results.predictions import Prediction, prediction_of
+from tunewell.console.results.thresholds import Threshold, takes_threshold, threshold_of
 from tunewell.console.rights import may_change
 from tunewell.display.model_differences import changes, classes_of, data_of, headline
 from tunewell.service.types import Caller, ModelVersion, Picture, Predictions
 from tunewell.service.verbs import Verbs
 from tunewell.spec.errors import UserError
-from tunewell.spec.names import Visibility, in_address
+from tunewell.spec.names import DATASET, MODEL, Visibility, in_address
 
 router = APIRouter()
 
-PARTS = ("model-head", "model-try", "model-uses", "model-versions")
+PARTS = ("model-head", "model-try", "model-measure", "model-uses", "model-versions")
 #: Versions on a page.
 _ROWS = 20
 #: Longest side of a picture in pixels that a browser says.
@@ -79,6 +81,8 @@ def _page(
         "classes_of": classes_of,
         "data_of": data_of,
         "answer": answer,
+        "measured": measured_of(verbs, model=one.name),
+        "takes_threshold": takes_threshold(verbs, one.current.task),
     }
     return show(request, Page("model.html.j2", one.name, PARTS, context, follows=(f"model:{one.name}",)))
 
@@ -98,12 +102,13 @@ async def try_model(
     version: Annotated[int, Form(ge=1, le=2**31 - 1)],
     width: Annotated[int | None, Form(ge=1, le=_SIDE)] = None,
     height: Annotated[int | None, Form(ge=1, le=_SIDE)] = None,
+    threshold: Threshold = "",
 ) -> Response:
     """Say what a version says of a picture: to a script as markup, else as the page with it."""
     sent = Picture(name=picture.filename or "picture", content=await picture.read())
-    asked = partial(verbs.predict_now, name, [sent], number=version)
     is_script = "application/json" in request.headers.get("accept", "")
     try:
+        asked = partial(verbs.predict_now, name, [sent], number=version, threshold=threshold_of(threshold))
         answer = _answer(await run_asking(request, asked), (width, height) if width and height else None)
     except UserError as error:
         if is_script:
@@ -119,6 +124,20 @@ def _answer(found: Predictions, size: tuple[int, int] | None) -> dict[str, Any]:
     (one,) = found.predictions
     shown: Prediction = prediction_of(0, {**one, "preview": "the picture itself", "size": size} if size else one)
     return {"prediction": shown, "version": found.version, "seconds": found.seconds, "error": None}
+
+
+@router.post("/models/{name}/evaluate")
+@takes_long
+def evaluate_version(
+    request: Request,
+    verbs: AsCaller,
+    name: Name,
+    version: Annotated[int, Form(ge=1, le=2**31 - 1)],
+    data: Annotated[str, Form(max_length=200)],
+) -> Response:
+    """Have a version measured on a data set that was labelled anew."""
+    job = verbs.evaluate_model(f"{MODEL}{name}@{version}", f"{DATASET}{data}")
+    return done(request, "The model is being measured.", f"/jobs/{job.id}", leads=True)
 
 
 # Changing it ----------------------------------------------------------------------------------------------

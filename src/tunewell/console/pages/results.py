@@ -20,21 +20,30 @@ from tunewell.console.pages.actions import done
 from tunewell.console.results.chosen import Chosen
 from tunewell.console.results.comparison import Comparison, compare
 from tunewell.console.results.details import details_of
+from tunewell.console.results.measurements import measured_of
 from tunewell.console.results.predictions import Predictions, predictions_of
 from tunewell.console.results.recipes import recipes
+from tunewell.console.results.thresholds import Threshold, takes_threshold, threshold_of
 from tunewell.console.results.work import Work, latest
 from tunewell.console.rights import Rights
 from tunewell.service.tars import Member, tar
 from tunewell.service.types import Artifact, Caller, Experiment, JobKind, SearchResult, TrialResult
 from tunewell.service.verbs import Verbs
 from tunewell.spec.errors import NotFoundError
-from tunewell.spec.names import in_address, own_name
+from tunewell.spec.names import DATASET, in_address, own_name
 from tunewell.spec.rules import WORKERS
 from tunewell.spec.states import JobState
 
 router = APIRouter()
 
-_HEAD, _WORK = ("results-head", "results-best"), ("results-train", "results-try", "results-take", "results-parameters")
+_HEAD = ("results-head", "results-best")
+_WORK = (
+    "results-train",
+    "results-try",
+    "results-measure",
+    "results-take",
+    "results-parameters",
+)
 #: Where the folder to hand over is among the files of its job.
 _MODEL = "model/"
 #: Bytes of a picture that a form sends without scripts, which send it by parts.
@@ -107,6 +116,8 @@ def _harvest(
         "predictions": _predictions(verbs, work["predict"]),
         "handed_over": _handed_over(verbs, work["export"]),
         "is_task": bool(one.spec.get("task")),
+        "measured": measured_of(verbs, experiment=name),
+        "takes_threshold": takes_threshold(verbs, one.spec.get("task")),
         "is_function": bool(one.spec.get("function")),
         "by_workers": one.spec.get("scheduler") == WORKERS,
         "command": shlex.join(result.command),
@@ -176,9 +187,13 @@ def preview(verbs: AsCaller, id: JobId, number: Annotated[int, Path(ge=0, le=999
 @router.post("/experiments/{name}/predict-picture")
 @takes(_PICTURE_BYTES)
 @takes_long
-def predict_picture(request: Request, verbs: AsCaller, name: Name, picture: UploadFile) -> Response:
+def predict_picture(
+    request: Request, verbs: AsCaller, name: Name, picture: UploadFile, threshold: Threshold = ""
+) -> Response:
     """Have the model used on a picture, or an archive of them, that a form sends in one piece."""
-    verbs.predict(name, upload=send_file(verbs, picture.filename or "picture", picture.file, "pictures"))
+    wanted = threshold_of(threshold)
+    upload = send_file(verbs, picture.filename or "picture", picture.file, "pictures")
+    verbs.predict(name, upload=upload, threshold=wanted)
     return done(request, "The model looks at it.", _here(name, "try"))
 
 
@@ -187,6 +202,20 @@ def evaluate(request: Request, verbs: AsCaller, name: Name) -> Response:
     """Have the best trials evaluated in detail."""
     verbs.evaluate(name)
     return done(request, "The best trials are being evaluated.", _here(name, "evaluation"))
+
+
+@router.post("/experiments/{name}/evaluate-model")
+@takes_long
+def evaluate_model(
+    request: Request,
+    verbs: AsCaller,
+    name: Name,
+    data: Annotated[str, Form(max_length=200)],
+    trial: Annotated[str, Form(max_length=19, pattern=r"^\d*$")] = "",
+) -> Response:
+    """Have a model measured on a data set that was labelled anew."""
+    job = verbs.evaluate_model(name, f"{DATASET}{data}", trial=int(trial) if trial else None)
+    return done(request, "The model is being measured.", f"/jobs/{job.id}", leads=True)
 
 
 @router.post("/experiments/{name}/retrain")
@@ -199,17 +228,24 @@ def retrain(request: Request, verbs: AsCaller, name: Name, trial: Annotated[int 
 
 @router.post("/experiments/{name}/export-model")
 @takes_long
-def export_model(request: Request, verbs: AsCaller, name: Name) -> Response:
-    """Have a folder to hand over written."""
-    verbs.export_model(name)
+def export_model(
+    request: Request,
+    verbs: AsCaller,
+    name: Name,
+    trial: Annotated[str, Form(max_length=19, pattern=r"^\d*$")] = "",
+) -> Response:
+    """Have a folder to hand over written of the model of a trial, or of the retrained or best one."""
+    verbs.export_model(name, trial=int(trial) if trial else None)
     return done(request, "The folder to hand over is being written.", _here(name, "take"))
 
 
 @router.post("/experiments/{name}/predict")
 @takes_long
-def predict(request: Request, verbs: AsCaller, name: Name, upload: Annotated[str, Form()]) -> Response:
+def predict(
+    request: Request, verbs: AsCaller, name: Name, upload: Annotated[str, Form()], threshold: Threshold = ""
+) -> Response:
     """Have the model used on pictures that were sent."""
-    verbs.predict(name, upload=upload)
+    verbs.predict(name, upload=upload, threshold=threshold_of(threshold))
     return done(request, "The model looks at it.", _here(name, "try"))
 
 

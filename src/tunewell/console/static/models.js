@@ -32,6 +32,7 @@ async function ask(file) {
   const sent = new FormData();
   sent.set("picture", file);
   sent.set("version", target.elements.version.value);
+  if (target.elements.threshold) sent.set("threshold", target.elements.threshold.value);
   for (const [name, value] of Object.entries(await sizeOf(address))) sent.set(name, value);
   put("The model is asked.");
   try {

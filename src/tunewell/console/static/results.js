@@ -45,7 +45,7 @@ async function predict(file) {
   try {
     const id = await send(chosen, { purpose: "pictures", told });
     progress("The model is asked.");
-    if (await act(target.dataset.drop, new URLSearchParams({ upload: id }))) settle(id);
+    if (await act(target.dataset.drop, new URLSearchParams({ upload: id, threshold: target.elements.threshold?.value ?? "" }))) settle(id);
     else await forget(id);
   } catch (error) {
     say(error.message, { wrong: true });

@@ -8,6 +8,7 @@ from tunewell.controller.job_kinds import JobKind
 from tunewell.service.job_kinds.data import Check, Prepare
 from tunewell.service.job_kinds.evaluation import Evaluate
 from tunewell.service.job_kinds.models import ExportModel, Predict
+from tunewell.service.job_kinds.other_data import EvaluateModel
 from tunewell.service.job_kinds.pages import Import, Report
 from tunewell.service.job_kinds.repeating import Repeat, Repeats
 from tunewell.service.job_kinds.training import Finalist, Finalists, Probe, Retrain
@@ -21,6 +22,7 @@ KINDS: Mapping[str, JobKind] = {
     "repeats": Repeats(),
     "repeat": Repeat(),
     "evaluate": Evaluate(),
+    "evaluate-model": EvaluateModel(),
     "retrain": Retrain(),
     "predict": Predict(),
     "export-model": ExportModel(),

@@ -10,16 +10,15 @@ from typing import Any
 from tunewell.controller.job_kinds import Conclusion, Context, Part
 from tunewell.service.folders import check_predictions_file, check_replaceable, replace_folder
 from tunewell.service.job_kinds.parts import arguments_of, heavy, result_of, task_part
-from tunewell.service.on_record import chosen, find_model, is_folder, retrained_model
+from tunewell.service.model_figures import known_figures
+from tunewell.service.models.tasks import task_of_model
+from tunewell.service.on_record import chosen, find_model, is_experiment, retrained_model
 from tunewell.service.results import search_result
 from tunewell.service.submission import shareable_spec
 from tunewell.spec.epochs import training_text
-from tunewell.spec.errors import ArgumentError, NotFoundError, UserError
+from tunewell.spec.errors import ArgumentError, NotFoundError
 from tunewell.spec.experiment import parse_spec
 from tunewell.spec.files import to_yaml
-from tunewell.spec.names import MODEL
-from tunewell.tasks.catalogue import TASKS, task_for
-from tunewell.tasks.contract import Task
 
 
 class Predict:
@@ -48,22 +47,22 @@ class Predict:
 
 
 class ExportModel:
-    """Makes a folder to hand over of a model (`model`): weights, ONNX, a card."""
+    """Makes a folder to hand over of a model (`model`, `trial`): weights, ONNX, a card."""
 
     def parts(self, context: Context) -> Sequence[Part]:
         """Return the task's own export."""
         store, home, name = context.store, context.home, context.job.arguments["model"]
-        output = context.job.arguments["output"]
+        output, trial = context.job.arguments["output"], context.job.arguments["trial"]
         if output is not None:
             check_replaceable(Path(output))
-        model = find_model(store, home, name)
-        of_experiment = not is_folder(name) and not name.startswith(MODEL)
-        found = store.find_experiment(name) if of_experiment else None
+        model = find_model(store, home, name, trial)
+        found = store.find_experiment(name) if is_experiment(name) else None
         task_file = home.experiment(found.name) / "task.json" if found is not None else None
         arguments = {
             "model": str(model),
             "task_file": str(task_file) if task_file is not None and task_file.exists() else None,
-            "search": _search_of(context, name, model) if found is not None else None,
+            "search": _search_of(context, name, model, trial) if found is not None else None,
+            "figures": known_figures(store, home, name, model, trial),
         }
         return [task_part(task_of_model(model), "export-model", heavy(context), arguments)]
 
@@ -80,26 +79,15 @@ def _in(asked: Mapping[str, Any], path: str) -> Path:
     return Path(asked.get("directory", ".")) / path
 
 
-def task_of_model(folder: Path) -> Task:
-    """Return the task that a model was made for; raise `UserError` where that can't be told."""
-    path = folder / "model.json"
-    try:
-        name = json.loads(path.read_text(encoding="utf-8")).get("task")
-    except (OSError, ValueError, AttributeError):
-        raise UserError(
-            "it can't be read as the configuration of a model", field=str(path), remedy="Take the folder again"
-        ) from None
-    if name not in TASKS:
-        raise UserError(f"it names the unknown task {name!r}", field=str(path))
-    return task_for({"task": name})
+def _search_of(context: Context, name: str, folder: Path, asked: int | None) -> dict[str, Any]:
+    """Return what a model card says of the search that a model comes from; see `model_card.Search`.
 
-
-def _search_of(context: Context, name: str, folder: Path) -> dict[str, Any]:
-    """Return what a model card says of the search that a model comes from; see `model_card.Search`."""
+    `asked` is the trial whose own model it is, where one was named.
+    """
     store, home = context.store, context.home
     retrained = folder == retrained_model(store, home, name)
     result = search_result(store, home, name)
-    number = json.loads((folder / "model.json").read_text(encoding="utf-8"))["trial"] if retrained else None
+    number = json.loads((folder / "model.json").read_text(encoding="utf-8"))["trial"] if retrained else asked
     row = store.experiment(name)
     trial = chosen(store, row, number)
     default = result.default
@@ -121,6 +109,7 @@ def _search_of(context: Context, name: str, folder: Path) -> dict[str, Any]:
         "trials": sum(result.trials.values()),
         "retrained": retrained,
         "training": training_text(trial.epochs, trial.planned_epochs, trial.cut_by),
+        "is_default": default is not None and default.number == trial.number,
         "sampling": 1.0 if on_all_data else parse_spec(row.spec).sampling,
         "objective": {kind: values for kind, values in objective.items() if any(value is not None for value in values)},
         "intervals": {

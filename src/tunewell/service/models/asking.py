@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from tunewell.service.models.answering import checked
 from tunewell.service.on_record import model_version
 from tunewell.service.storage.place import Place
 from tunewell.service.types import Picture, Predictions
@@ -17,16 +19,28 @@ MOST_PICTURES, LARGEST_PICTURE, LARGEST_REQUEST = 32, 16 << 20, 32 << 20
 _LONGEST_NAME = 255
 
 
-def predict(place: Place, asks: Asks, name: str, pictures: Sequence[Picture], number: int | None) -> Predictions:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked of a model; see `ModelVerbs.predict_now`."""
+
+    name: str
+    number: int | None
+    pictures: Sequence[Picture]
+    threshold: float | None
+    probabilities: bool
+
+
+def predict(place: Place, asks: Asks, asked: Asked) -> Predictions:
     """Return what a version says of pictures; see `ModelVerbs.predict_now`."""
-    row = place.rights.used_model(name)
-    version = model_version(place.store, row, number)
-    items = _checked(pictures)
+    row = place.rights.used_model(asked.name)
+    version = model_version(place.store, row, asked.number)
+    items = _checked(asked.pictures)
     task = task_for({"task": version.facts["task"]})
     if task.predictor is None:
         raise UserError(f"a model of the task {version.facts['task']} can't be asked at once")
+    answering = checked(task, asked.threshold, asked.probabilities)
     task.require()
-    answer = asks.ask(Published(version.sha256, task.predictor), items)
+    answer = asks.ask(Published(version.sha256, task.predictor), items, answering)
     return Predictions(
         model=row.name,
         version=version.number,

@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +17,10 @@ from typing import Any
 
 from tunewell.home.home import Home
 from tunewell.service import on_record, results, wire
+from tunewell.service.model_figures import numbers, own_figures
 from tunewell.service.types import JsonObject
 from tunewell.spec.epochs import training_text
-from tunewell.spec.errors import DataError, NotFoundError
+from tunewell.spec.errors import DataError
 from tunewell.store.rows import ExperimentRow, TrialRow
 from tunewell.store.store import Store
 from tunewell.tasks.catalogue import TASKS
@@ -28,7 +28,6 @@ from tunewell.trial.files import read_json
 
 #: Longest list of classes that is put on record; the model's own file has all.
 _CLASSES = 5000
-_TEST = "test_"
 #: What the configuration of a model says in any case.
 _NEEDED = {"task", "network", "classes", "parameters", "metrics", "note", "trial"}
 
@@ -53,13 +52,7 @@ def source_of(store: Store, home: Home, experiment: str, number: int | None) -> 
         folder = on_record.find_model(store, home, experiment)  # which checks it
         config = _config(folder)
         return Source(folder, _facts(store, home, row, config["trial"], config, is_retrained=True))
-    trial = on_record.chosen(store, row, number)
-    folder = on_record.model_of(store, home, experiment, trial)
-    if not (folder / "model.json").is_file():
-        raise NotFoundError(
-            f"Trial {trial.number} of '{experiment}' has no model (only built-in tasks with a result leave one)",
-            field="trial",
-        )
+    trial, folder = on_record.trial_model(store, home, row, number)
     return Source(folder, _facts(store, home, row, trial.number, _config(folder), is_retrained=False))
 
 
@@ -73,13 +66,10 @@ def _config(folder: Path) -> dict[str, Any]:
 def _facts(
     store: Store, home: Home, row: ExperimentRow, trial: int, config: Mapping[str, Any], *, is_retrained: bool
 ) -> JsonObject:
-    metrics = _numbers(config["metrics"])
-    if is_retrained:  # on all data but those of test
-        validation = {}
-        test = {name.removeprefix(_TEST): value for name, value in metrics.items() if name.startswith(_TEST)}
-    else:
-        validation = metrics
-        test = _numbers(on_record.figures(store, row.name, trial).get(trial, {}).get("test") or {})
+    own = own_figures(config)
+    test = own.get("test", {})
+    if not is_retrained:
+        test = numbers(on_record.figures(store, row.name, trial).get(trial, {}).get("test") or {})
     value, gain = _reached(store, home, row, trial)
     return {
         "experiment": row.name,
@@ -94,8 +84,8 @@ def _facts(
         "objective": wire.objective_of(row).to_json(),
         "value": value,
         "gain": gain,
-        "validation": validation,
-        "test": {name: value for name, value in test.items() if name != "count"},
+        "validation": own.get("val", {}),
+        "test": test,
         **_data(home, row),
     }
 
@@ -128,12 +118,3 @@ def _data(home: Home, row: ExperimentRow) -> JsonObject:
     prepared = read_json(home.experiment(row.name) / "task.json") or {}
     folder = Path(str(row.spec.get("data") or "")).name
     return {"dataset": None, "folder": folder or None, "content": prepared.get("content") or None}
-
-
-def _numbers(found: Mapping[str, Any]) -> dict[str, float]:
-    """Return the single finite numbers among figures."""
-    return {
-        name: float(value)
-        for name, value in found.items()
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    }

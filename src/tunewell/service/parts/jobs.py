@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from tunewell.service import attempt_files, job_verbs, lists, on_record, results, trained_models, types, verbs, wire
 from tunewell.service.parts.part import Part
+from tunewell.service.storage import resolving
 from tunewell.service.storage.inputs import folder_of
 from tunewell.service.types import Page
-from tunewell.spec.errors import ArgumentError
+from tunewell.spec.errors import ArgumentError, shown
+from tunewell.spec.names import Split
 from tunewell.spec.states import JobState
 
 
@@ -61,6 +63,16 @@ class JobsPart(Part):
         name = self._rights.commanded(name)
         return job_verbs.evaluate(self._desk(key), name)
 
+    def evaluate_model(
+        self, model: str, data: str, *, trial: int | None = None, split: Split | None = None, key: str | None = None
+    ) -> types.Job:
+        """See `Verbs.evaluate_model`."""
+        model = self._rights.model(model)
+        if split not in (None, *get_args(Split)):
+            raise ArgumentError("split", f"{shown(split)} is none", "Give train, val or test", split)
+        folder, dataset = resolving.data_to_measure(self._place, data)
+        return job_verbs.evaluate_model(self._desk(key), model, folder, dataset, trial, split)
+
     def retrain(
         self, name: str, trial: int | None = None, output: Path | None = None, *, key: str | None = None
     ) -> types.Job:
@@ -77,6 +89,8 @@ class JobsPart(Part):
         drawn: Path | None = None,
         *,
         upload: str | None = None,
+        threshold: float | None = None,
+        probabilities: bool = False,
         key: str | None = None,
     ) -> types.Job:
         """See `Verbs.predict`."""
@@ -86,13 +100,16 @@ class JobsPart(Part):
         if bool(inputs) == (upload is not None):
             raise ArgumentError("inputs", "it takes pictures, or an upload", "Name one of the two")
         sent = folder_of(self._place, upload) if upload is not None else None
-        return job_verbs.predict(self._desk(key), model, inputs, output, drawn, sent)
+        wanted = job_verbs.Prediction(model, inputs, output, drawn, sent, threshold, probabilities)
+        return job_verbs.predict(self._desk(key), wanted)
 
-    def export_model(self, model: str, output: Path | None = None, *, key: str | None = None) -> types.Job:
+    def export_model(
+        self, model: str, output: Path | None = None, *, trial: int | None = None, key: str | None = None
+    ) -> types.Job:
         """See `Verbs.export_model`."""
         model = self._rights.model(model)
         self._rights.check_local("output", output)
-        return job_verbs.export_model(self._desk(key), model, output)
+        return job_verbs.export_model(self._desk(key), model, output, trial)
 
     def evaluations(self, name: str, *, trial: int | None = None, details: bool = True) -> tuple[types.Evaluation, ...]:
         """See `Verbs.evaluations`."""

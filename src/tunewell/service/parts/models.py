@@ -70,10 +70,17 @@ class ModelsPart(Part):
         return published.files(self._place, name, number)
 
     def predict_now(
-        self, name: str, pictures: Sequence[types.Picture], *, number: int | None = None
+        self,
+        name: str,
+        pictures: Sequence[types.Picture],
+        *,
+        number: int | None = None,
+        threshold: float | None = None,
+        probabilities: bool = False,
     ) -> types.Predictions:
         """See `ModelVerbs.predict_now`."""
-        return asking.predict(self._place, self.asks, name, pictures, number)
+        asked = asking.Asked(name, number, pictures, threshold, probabilities)
+        return asking.predict(self._place, self.asks, asked)
 
     def delete_model(self, name: str, *, forever: bool = False, key: str | None = None) -> None:
         """See `ModelVerbs.delete_model`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from tunewell.service.storage import code, datasets
@@ -25,6 +26,23 @@ def resolved(place: Place, spec: Mapping[str, Any]) -> dict[str, Any]:
     if spec.get("code") is not None:
         found |= _code(place, spec["code"], spec.get("working_directory"))
     return found
+
+
+def data_to_measure(place: Place, data: str) -> tuple[Path, str]:
+    """Return where data lie that a model is to be measured on, and the data set (`NAME@CHECKSUM`; empty: it is none).
+
+    Raises:
+        NotFoundError: there is no such data set that the caller may see, or no such path.
+        ForbiddenError: it is a path, and the caller is not on this machine.
+    """
+    if is_dataset(data):
+        row = place.rights.seen_dataset(data.removeprefix(DATASET))
+        return datasets.folder_of(place, row), f"{row.name}@{row.sha256}"
+    place.rights.check_local("data", data)
+    path = Path(data).absolute()
+    if not path.exists():
+        raise NotFoundError("there is no such file or folder", field=data)
+    return path, ""
 
 
 def names_stored(spec: Mapping[str, Any]) -> bool:

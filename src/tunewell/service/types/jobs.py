@@ -20,6 +20,7 @@ JobKind = Literal[
     "repeats",
     "repeat",
     "evaluate",
+    "evaluate-model",
     "retrain",
     "predict",
     "export-model",

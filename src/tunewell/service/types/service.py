@@ -37,6 +37,8 @@ class Task(Wire):
     networks: Mapping[str, str]
     #: What it reports → its goal; the first one is optimised where none is named.
     metrics: Mapping[str, Literal["maximize", "minimize"]]
+    #: What its models can be asked for besides: `threshold`, `probabilities`; see `Verbs.predict`.
+    answering: tuple[str, ...] = ()
 
 
 class AlgorithmOption(Wire):

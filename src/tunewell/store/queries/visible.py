@@ -8,8 +8,8 @@ from tunewell.store.tables import code, dataset, experiment, job, model
 
 #: In place of a user's name: somebody who sees everything.
 EVERYBODY = "*"
-#: Kind of the jobs about which nobody but their callers learns.
-PREDICTION = "predict"
+#: Kinds of the jobs about which nobody but their callers learns: they are about data of these.
+OF_CALLERS = ("predict", "evaluate-model")
 
 
 def sees(user: str) -> ColumnElement[bool]:
@@ -29,7 +29,7 @@ def sees_job(user: str) -> ColumnElement[bool]:
     if user == EVERYBODY:
         return or_(of_none, there)
     own = job.c.caller == user
-    return or_(and_(of_none, own), and_(there, sees(user), or_(job.c.kind != PREDICTION, own)))
+    return or_(and_(of_none, own), and_(there, sees(user), or_(job.c.kind.not_in(OF_CALLERS), own)))
 
 
 def sees_dataset(user: str, deleted: bool) -> ColumnElement[bool]:

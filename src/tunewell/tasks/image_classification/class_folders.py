@@ -38,13 +38,15 @@ def has_class_folders(folder: Path) -> bool:
     return len(classes) > 1 and len(splits_among(classes)) < len(classes) and not are_parts(classes)
 
 
-def read_class_folders(folder: Path) -> Labelling:
+def read_class_folders(folder: Path, to_learn: bool = True) -> Labelling:
     """Return the pictures with the names of their folders as labels; in a set without splits all are of `train`.
+
+    A set that is not there `to_learn` from may lack a folder of training data.
 
     Raises:
         DataError: there are no pictures in folders of classes.
     """
-    places = _split_folders(folder)
+    places = _split_folders(folder) or ({} if to_learn else _folders_without_train(folder))
     if not places:
         _check_splits(folder)
         places = {"train": [folder]}
@@ -89,6 +91,16 @@ def _split_folders(folder: Path) -> dict[str, list[Path]]:
     if not train or (set(named.values()) == {"train"} and not _is_split(train, holding)):
         return {}
     splits = {split: [sub for sub in holding if named.get(sub.name) == split] for split in SPLITS}
+    return {split: places for split, places in splits.items() if places}
+
+
+def _folders_without_train(folder: Path) -> dict[str, list[Path]]:
+    """Return split → its folders, where all folders with pictures are splits, and these have folders of classes."""
+    holding = _with_pictures(folder)
+    named = splits_among([sub.name for sub in holding])
+    if not named or len(named) < len(holding) or not any(map(_with_pictures, holding)):
+        return {}
+    splits = {split: [sub for sub in holding if named[sub.name] == split] for split in SPLITS}
     return {split: places for split, places in splits.items() if places}
 
 

@@ -49,12 +49,26 @@ def read_manifest(data: Path, seed: int) -> Manifest:
     return replace(manifest, notes=(*manifest.notes, *_imbalance(manifest)))
 
 
-def read_labelling(data: Path, single: bool) -> tuple[Path, Labelling]:
+def read_to_measure(data: Path) -> Manifest:
+    """Return what lies in a folder, or what a table says, to measure a model on it, and not to learn from it.
+
+    Nothing is divided, no split and no class is needed, and no picture is left out for its class.
+
+    Raises:
+        DataError: it is missing or no data set.
+    """
+    folder, labelling = read_labelling(data, single=True, to_learn=False)
+    _check_single(labelling)
+    return _assembled(folder, labelling)
+
+
+def read_labelling(data: Path, single: bool, to_learn: bool = True) -> tuple[Path, Labelling]:
     """Return the folder of a data set, and what tables or its folders say of its pictures, a split for each.
 
     Args:
         data: the folder, one that is wrapped around it, or a table.
         single: whether a picture has one label; else it has any number.
+        to_learn: whether there must be pictures to train on.
 
     Raises:
         DataError: it is missing or no data set.
@@ -71,26 +85,28 @@ def read_labelling(data: Path, single: bool) -> tuple[Path, Labelling]:
     tables = [] if by_folders else tables_in(folder if data.is_dir() else data)
     if tables:
         labelling = read_tables(folder, tables, single)
-        labelling = replace(labelling, rows=_with_splits(labelling.rows, folder))
+        labelling = replace(labelling, rows=_with_splits(labelling.rows, folder, to_learn))
     else:
-        labelling = read_class_folders(folder)
+        labelling = read_class_folders(folder, to_learn)
     if by_folders and (beside := [path.name for path in tables_beside(folder)]):
         notes.append(f"Not read: {listed(beside)}; folders are the labels here. To use a table, point `data` at it.")
     labelling = without_unlabelled(folder, labelling, single)
+    if not labelling.rows:
+        raise DataError("no picture has a label", field=str(folder), remedy="Label some")
     return folder, replace(labelling, notes=[*notes, *labelling.notes])
 
 
-def _with_splits(rows: Sequence[Row], folder: Path) -> list[Row]:
+def _with_splits(rows: Sequence[Row], folder: Path, to_learn: bool) -> list[Row]:
     """Return the rows of tables, each with a split: what it says, or the folder of its picture, or else `train`.
 
     Raises:
-        DataError: no picture is for training.
+        DataError: no picture is for training, and some are to be.
     """
     parts = [row.path.relative_to(folder).parts[:-1] for row in rows]
     named = splits_among({part for path in parts for part in path})
     by_folder = [next((named[part] for part in path if part in named), "train") for path in parts]
     found = [replace(row, split=row.split or split) for row, split in zip(rows, by_folder, strict=True)]
-    if not any(row.split == "train" for row in found):
+    if to_learn and not any(row.split == "train" for row in found):
         raise DataError("its table has no picture to train on", field=str(folder), remedy="Mark some as train")
     return found
 
@@ -107,6 +123,19 @@ def _manifest(folder: Path, labelling: Labelling) -> Manifest:
     Raises:
         DataError: there is a single class, or a picture has several labels.
     """
+    _check_single(labelling)
+    manifest = _assembled(folder, with_known_classes(folder, labelling))
+    if len(manifest.classes) < 2:
+        raise DataError(
+            f"there is a single class, '{manifest.classes[0]}'",
+            field=str(folder),
+            remedy="Telling apart needs two or more",
+        )
+    return manifest
+
+
+def _check_single(labelling: Labelling) -> None:
+    """Raise `DataError` if a picture has several labels."""
     for row in labelling.rows:
         if len(row.labels) > 1:
             raise DataError(
@@ -115,13 +144,11 @@ def _manifest(folder: Path, labelling: Labelling) -> Manifest:
                 remedy="For several labels per picture, use the task multilabel-classification",
                 task="multilabel-classification",
             )
-    labelling = with_known_classes(folder, labelling)
+
+
+def _assembled(folder: Path, labelling: Labelling) -> Manifest:
     rows = sorted(labelling.rows, key=lambda row: row.path.relative_to(folder).as_posix())
     classes = tuple(sorted({row.labels[0] for row in rows}))
-    if len(classes) < 2:
-        raise DataError(
-            f"there is a single class, '{classes[0]}'", field=str(folder), remedy="Telling apart needs two or more"
-        )
     label_of = {name: label for label, name in enumerate(classes)}
     return Manifest(
         folder=folder,

@@ -33,23 +33,23 @@ def measure(logits: np.ndarray, labels: np.ndarray, classes: Sequence[str], path
     """Return all metrics of N > 0 pictures as JSON types, None where a metric is not defined (never NaN).
 
     The metrics of the training (see `metrics`) come first. Macro and weighted means are scikit-learn's: over the
-    classes that occur as a label or a prediction, an undefined value counting as 0. In the table per class
-    undefined values are None. Rows of the confusion matrix are true classes, columns predicted ones; `cells` has some
-    pictures of each cell (see `cells`).
+    classes that occur as a label or a prediction, an undefined value counting as 0. Macro F1 is `f1`, weighted recall
+    is `accuracy`: neither is given twice. In the table per class undefined values are None. Rows of the confusion
+    matrix are true classes, columns predicted ones; `cells` has some pictures of each cell (see `cells`).
     The logits must be finite.
     """
     from sklearn.metrics import confusion_matrix
 
-    probabilities = metrics.softmax(logits)
+    probabilities, measured = metrics.softmax(logits), metrics.measure(logits, labels)
     predicted = logits.argmax(axis=1)
     matrix = confusion_matrix(labels, predicted, labels=range(len(classes)))
     return {
         "count": len(labels),
         "unit": "picture",
-        **dict.fromkeys(("accuracy", "f1", "loss", "top_5_accuracy", "auroc")),
-        **metrics.measure(logits, labels),
-        "macro": _means(labels, predicted, "macro"),
-        "weighted": _means(labels, predicted, "weighted"),
+        **measured,
+        "auroc": measured.get("auroc"),
+        "macro": _means(labels, predicted, "macro", ("precision", "recall")),
+        "weighted": _means(labels, predicted, "weighted", ("precision", "f1")),
         "expected_calibration_error": _calibration_error(labels, probabilities),
         "classes": _per_class(matrix, classes),
         "confusion_matrix": matrix.tolist(),
@@ -60,11 +60,12 @@ def measure(logits: np.ndarray, labels: np.ndarray, classes: Sequence[str], path
     }
 
 
-def _means(labels: np.ndarray, predicted: np.ndarray, average: str) -> dict[str, float]:
+def _means(labels: np.ndarray, predicted: np.ndarray, average: str, wanted: Sequence[str]) -> dict[str, float]:
     from sklearn.metrics import precision_recall_fscore_support
 
     values = precision_recall_fscore_support(labels, predicted, average=average, zero_division=0)[:3]
-    return dict(zip(("precision", "recall", "f1"), map(float, values), strict=True))
+    found = dict(zip(("precision", "recall", "f1"), map(float, values), strict=True))
+    return {name: found[name] for name in wanted}
 
 
 def _calibration_error(labels: np.ndarray, probabilities: np.ndarray) -> float:

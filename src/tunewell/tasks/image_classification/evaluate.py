@@ -1,13 +1,16 @@
 """The job `evaluate`; see `evaluation`.
 
 An evaluation has the metrics of `detailed_metrics.measure` or `multilabel_details.measure` for the validation set, from
-the predictions that the trial left, and for the test set, which nothing has looked at before.
+the predictions that the trial left, and for the test set, which nothing has looked at before. The job `evaluate-model`
+has them for data that were labelled anew; see `new_data`.
 """
 
 from __future__ import annotations
 
 import zipfile
 import zlib
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +20,21 @@ from torch import nn
 
 from tunewell.spec.errors import DataError
 from tunewell.tasks.evaluation import evaluate_trials
+from tunewell.tasks.image_classification.data import read_to_measure
 from tunewell.tasks.image_classification.learner import PREDICTION_BATCH, Pictures, labelled_pictures
-from tunewell.tasks.image_classification.manifest import LabelledPictures, load_manifest
+from tunewell.tasks.image_classification.manifest import (
+    LabelledPictures,
+    Manifest,
+    MultilabelManifest,
+    load_manifest,
+)
 from tunewell.tasks.image_classification.model import ModelConfig, load_model, normalize
+from tunewell.tasks.image_classification.multilabel_data import read_multilabel_to_measure
 from tunewell.tasks.uncertainty import resampled
 from tunewell.tasks.vision.device import best_device, on_device
 from tunewell.tasks.vision.job import arguments_of
+from tunewell.tasks.vision.new_data import chosen_positions, labels_by_name, leave, look_at, note_known
+from tunewell.tasks.vision.pictures import load_pixels
 from tunewell.tasks.vision.task_file import Prepared
 
 Measures = dict[str, Any]
@@ -49,6 +61,43 @@ def _evaluate_trial(artifacts: Path, prepared: Prepared, manifest: LabelledPictu
     return {split: found and {**found, "note": config.note} for split, found in measured.items()}
 
 
+def evaluate_model(folder: Path) -> None:
+    """Evaluate the model that `job.json` names on other data."""
+    with arguments_of(folder) as arguments:
+        module, config = load_model(Path(arguments["model"]))
+        read = read_multilabel_to_measure if config.thresholds else read_to_measure
+        manifest: Manifest | MultilabelManifest = read(Path(arguments["data"]))
+        chosen = chosen_positions(manifest, arguments["split"])
+        wanted = [position for positions in chosen.values() for position in positions]
+        labels = {position: _labels_of(manifest, position) for position in wanted}
+        occurring = sorted({label for own in labels.values() for label in own})
+        places, notes = labels_by_name(manifest, occurring, config.classes)
+        module = on_device(module, best_device())
+        load = partial(load_pixels, size=config.image_size, ranges=config.value_ranges)
+        found, unreadable = look_at(manifest, wanted, load, partial(_logits_of, module, config), PREDICTION_BATCH)
+        targets = np.zeros((len(found), len(config.classes)), dtype=np.float32)
+        for row, position in enumerate(found):
+            targets[row, places[list(labels[position])]] = 1
+        logits = np.stack(list(found.values()))
+        paths = [manifest.path(position) for position in found]
+        true = targets if config.thresholds else targets.argmax(axis=1)
+        measured = _in_detail(logits, true, config, paths)
+        known = note_known(arguments["task_file"], manifest, found)
+        leave(folder, measured, chosen, found, unreadable, [*known, *manifest.notes, *notes])
+
+
+def _labels_of(manifest: Manifest | MultilabelManifest, position: int) -> tuple[int, ...]:
+    labels = manifest.labels[position]
+    return labels if isinstance(labels, tuple) else (labels,)
+
+
+@torch.inference_mode()
+def _logits_of(module: nn.Module, config: ModelConfig, pixels: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Pixels (S, S, 3) of each picture → its outputs (C,)."""
+    inputs = normalize(torch.from_numpy(np.stack(pixels)).to(best_device()), config)
+    return list(module(inputs).cpu().numpy())
+
+
 def _left_predictions(file: Path) -> tuple[np.ndarray, np.ndarray]:
     """Return the logits and positions that the trial left; raise `DataError` if the file is damaged."""
     try:
@@ -62,13 +111,18 @@ def _measure(
     logits: np.ndarray, positions: np.ndarray, manifest: LabelledPictures, config: ModelConfig, seed: int
 ) -> Measures | None:
     """Return the metrics of pictures, None if the model does not even give finite numbers."""
+    paths = [manifest.path(position) for position in positions.tolist()]
+    return _in_detail(logits, manifest.targets()[positions], config, paths, seed)
+
+
+def _in_detail(
+    logits: np.ndarray, targets: np.ndarray, config: ModelConfig, paths: Sequence[Path], seed: int = 0
+) -> Measures | None:
     if not np.isfinite(logits).all():
         return None
-    paths = [manifest.path(position) for position in positions.tolist()]
-    targets = manifest.targets()[positions]
-    measures = config.kind.measure_in_detail(logits, targets, config.thresholds, manifest.classes, paths)
+    measures = config.kind.measure_in_detail(logits, targets, config.thresholds, config.classes, paths)
     on_resamples = config.kind.on_resamples(logits, targets, config.thresholds)
-    return {**measures, "resampled": resampled(on_resamples, len(positions), seed)}
+    return {**measures, "resampled": resampled(on_resamples, len(targets), seed)}
 
 
 @torch.inference_mode()

@@ -18,7 +18,7 @@ import numpy as np
 
 from tunewell.spec.errors import DataError
 from tunewell.tasks.image_classification.data import read_labelling, split_positions
-from tunewell.tasks.image_classification.labelling import Row, without_strange_test
+from tunewell.tasks.image_classification.labelling import Labelling, Row, without_strange_test
 from tunewell.tasks.image_classification.manifest import MultilabelManifest
 from tunewell.tasks.vision.duplicates import groups_of_copies
 from tunewell.tasks.vision.files import listed
@@ -32,13 +32,30 @@ def read_multilabel(data: Path, seed: int) -> MultilabelManifest:
         DataError: it is missing or no data set; the message says what is wrong with it and the remedy.
     """
     folder, labelling = read_labelling(data, single=False)
-    labelling = without_strange_test(labelling)
+    manifest = _assembled(folder, without_strange_test(labelling))
+    if "val" not in manifest.splits:
+        manifest = divide(manifest, seed)
+    return replace(manifest, notes=(*manifest.notes, *_lacking(manifest), *_imbalance(manifest)))
+
+
+def read_multilabel_to_measure(data: Path) -> MultilabelManifest:
+    """Return what lies in a folder, or what a table says, to measure a model on it, and not to learn from it.
+
+    Nothing is divided, no split is needed, and no picture is left out for its labels.
+
+    Raises:
+        DataError: it is missing or no data set.
+    """
+    return _assembled(*read_labelling(data, single=False, to_learn=False))
+
+
+def _assembled(folder: Path, labelling: Labelling) -> MultilabelManifest:
     rows = sorted(_merged(labelling.rows), key=lambda row: row.path.relative_to(folder).as_posix())
     classes = tuple(sorted({label for row in rows for label in row.labels}))
     if not classes:
         raise DataError("no picture has a label", field=str(folder), remedy="Fill in the table")
     label_of = {name: label for label, name in enumerate(classes)}
-    manifest = MultilabelManifest(
+    return MultilabelManifest(
         folder=folder,
         classes=classes,
         paths=tuple(row.path.relative_to(folder).as_posix() for row in rows),
@@ -46,9 +63,6 @@ def read_multilabel(data: Path, seed: int) -> MultilabelManifest:
         splits=split_positions(rows),
         notes=tuple(labelling.notes),
     )
-    if "val" not in manifest.splits:
-        manifest = divide(manifest, seed)
-    return replace(manifest, notes=(*manifest.notes, *_lacking(manifest), *_imbalance(manifest)))
 
 
 def _merged(rows: Sequence[Row]) -> list[Row]:

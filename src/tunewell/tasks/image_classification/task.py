@@ -18,6 +18,7 @@ from tunewell.tasks.contract import Network
 from tunewell.tasks.image_classification.data import check_classes_left, read_manifest
 from tunewell.tasks.image_classification.hyperparameters import Hyperparameters
 from tunewell.tasks.image_classification.manifest import LabelledPictures, load_manifest
+from tunewell.tasks.image_classification.metrics import MOST_WITHOUT_TOP_5, has_top_5
 from tunewell.tasks.image_classification.multilabel_data import read_multilabel
 from tunewell.tasks.image_classification.networks import ARCHITECTURES, Classifier, architecture
 from tunewell.tasks.vision.domains import MAX_IMAGE_SIZES
@@ -46,11 +47,13 @@ class ImageClassification(VisionTask[LabelledPictures]):
         "prepare": prepare_job.ENTRY,
         "measure": MEASURE,
         "evaluate": f"{_PACKAGE}.evaluate:evaluate",
+        "evaluate-model": f"{_PACKAGE}.evaluate:evaluate_model",
         "predict": f"{_PACKAGE}.predict:predict",
         "export-model": f"{_PACKAGE}.export:export",
         "retrain": f"{_PACKAGE}.retrain:retrain",
     }
     predictor: ClassVar[str | None] = f"{_PACKAGE}.predict:load_predictor"
+    answering: ClassVar[frozenset[str]] = frozenset({"probabilities"})
     # The optimisers would import torch._dynamo at their first use, in every trial again.
     preload: ClassVar[tuple[str, ...]] = ("torch", "torch._dynamo", "timm", f"{_PACKAGE}.train")
     structural: ClassVar[tuple[str, ...]] = ("backbone", "epochs", "optimizer")
@@ -139,8 +142,12 @@ class ImageClassification(VisionTask[LabelledPictures]):
 
     def check_objective(self, spec: ExperimentSpec, pictures: LabelledPictures) -> None:
         """Raise `SpecError` if the objective is not defined for so few classes."""
-        if spec.objective.metric == "top_5_accuracy" and len(pictures.classes) <= 5:
-            raise SpecError("objective.metric", f"with {len(pictures.classes)} classes it is always 1", "Take accuracy")
+        if spec.objective.metric == "top_5_accuracy" and not has_top_5(len(pictures.classes)):
+            raise SpecError(
+                "objective.metric",
+                f"it is measured with more than {MOST_WITHOUT_TOP_5} classes, and here are {len(pictures.classes)}",
+                "Take accuracy",
+            )
         if spec.objective.metric == "auroc" and (pictures.counts("val") > 0).sum() < 2:
             raise SpecError("objective.metric", "val has pictures of a single class, so it is not defined", "Take loss")
 
@@ -153,6 +160,7 @@ class MultilabelClassification(ImageClassification):
     """Trains one of `networks` to give each picture all of its labels."""
 
     name: ClassVar[str] = "multilabel-classification"
+    answering: ClassVar[frozenset[str]] = frozenset({"threshold", "probabilities"})
     metrics: ClassVar[Mapping[str, str]] = {
         "map": "maximize",
         "f1_macro": "maximize",

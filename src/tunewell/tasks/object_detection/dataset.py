@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -20,6 +21,17 @@ from tunewell.tasks.vision.pictures import letterbox_shape, load_pixels, picture
 from tunewell.tasks.vision.resize_rules import LETTERBOX
 from tunewell.tasks.vision.shared_pixels import shared_pixels
 from tunewell.tasks.vision.task_file import Prepared
+
+
+class ShownPictures(Protocol):
+    """The pictures of a data set that can be looked at."""
+
+    @property
+    def annotated(self) -> AnnotatedPictures:
+        """What is marked in them."""
+
+    def picture(self, position: int) -> np.ndarray:
+        """Return the pixels of a picture as a network gets them, without a border, uint8 (H, W, 3)."""
 
 
 @dataclass(frozen=True, slots=True)

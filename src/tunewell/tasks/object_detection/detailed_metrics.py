@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tunewell.tasks.object_detection.annotations import AnnotatedPictures
-from tunewell.tasks.object_detection.dataset import DecodedPictures
+from tunewell.tasks.object_detection.dataset import ShownPictures
 from tunewell.tasks.object_detection.detections import Detections
 from tunewell.tasks.object_detection.drawing import (
     Mark,
@@ -42,7 +42,7 @@ _MARGIN = 0.5
 
 
 def measure_in_detail(
-    found: Mapping[int, Detections], pictures: DecodedPictures, threshold: float | None = None
+    found: Mapping[int, Detections], pictures: ShownPictures, threshold: float | None = None
 ) -> dict[str, Any]:
     """Return all metrics of the pictures at these positions as JSON types, None where one is not defined (never NaN).
 
@@ -158,7 +158,7 @@ def _matrix(confusions: Sequence[_Confusion], size: int) -> np.ndarray:
     return matrix
 
 
-def _cells(confusions: Sequence[_Confusion], pictures: DecodedPictures) -> list[dict[str, Any]]:
+def _cells(confusions: Sequence[_Confusion], pictures: ShownPictures) -> list[dict[str, Any]]:
     """Return places of classes and some pictures of each cell of the confusion matrix."""
     background = len(pictures.annotated.classes)
     kept = chosen_of_cells(
@@ -194,7 +194,7 @@ def _confused_pairs(matrix: np.ndarray, names: Sequence[str]) -> list[dict[str, 
 
 
 def _worst_mistakes(
-    found: Mapping[int, Detections], matched: Mapping[int, Matched], pictures: DecodedPictures
+    found: Mapping[int, Detections], matched: Mapping[int, Matched], pictures: ShownPictures
 ) -> list[dict[str, Any]]:
     """Return the wrong detections that the model was surest of, with a small picture of what it saw."""
     annotated = pictures.annotated
@@ -224,7 +224,7 @@ def _worst_mistakes(
     return listed
 
 
-def _thumbnail(pictures: DecodedPictures, position: int, mark: Mark) -> str:
+def _thumbnail(pictures: ShownPictures, position: int, mark: Mark) -> str:
     """Return a part of the picture with the mark in its middle."""
     size = pictures.annotated.sizes[position]
     image = drawn(pictures.picture(position), size, [mark])
@@ -238,7 +238,7 @@ def _thumbnail(pictures: DecodedPictures, position: int, mark: Mark) -> str:
 
 
 def _drawn_pictures(
-    found: Mapping[int, Detections], matched: Mapping[int, Matched], pictures: DecodedPictures, threshold: float
+    found: Mapping[int, Detections], matched: Mapping[int, Matched], pictures: ShownPictures, threshold: float
 ) -> list[dict[str, Any]]:
     """Return pictures from the worst to the best F1, the truth on the left, detections on the right."""
     annotated = pictures.annotated

@@ -3,8 +3,8 @@
     {"file": …, "objects": [{"label": "cat", "score": 0.98, "box": [x0, y0, x1, y1], "mask": {…}}, …], "error": null}
 
 Boxes are in pixels of the picture; `mask` is COCO's run-length encoding, given by networks that give masks. Objects
-below the model's score threshold, the best one on the validation data, are left out. `job.json` has one more entry,
-`drawn`: a folder for the pictures with their objects drawn in, or null.
+below the threshold that was asked for, or else the model's own, the best one on the validation data, are left out.
+`job.json` has one more entry, `drawn`: a folder for the pictures with their objects drawn in, or null.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy as np
 from torch import nn
 
 from tunewell.spec.errors import DataError
+from tunewell.tasks.contract import AS_TRAINED, Answering
 from tunewell.tasks.object_detection.dataset import load_picture
 from tunewell.tasks.object_detection.detections import Detections
 from tunewell.tasks.object_detection.drawing import drawn, marks_of_detections
@@ -45,10 +46,11 @@ class _Finder:
     #: Picture → where its objects are drawn in; empty: nowhere.
     drawn: Mapping[Path, Path]
 
-    def __call__(self, sources: Sequence[Source]) -> list[Prediction]:
+    def __call__(self, sources: Sequence[Source], answering: Answering = AS_TRAINED) -> list[Prediction]:
         load = partial(load_picture, frame=self.config.frame, ranges=self.config.value_ranges)
         loaded, problems = load_each(sources, load)
-        rows = {source: self._find(*item) for source, item in loaded.items()}
+        threshold = self.config.score_threshold if answering.threshold is None else answering.threshold
+        rows = {source: self._find(*item).above(threshold) for source, item in loaded.items()}
         for source, found in rows.items():
             if isinstance(source, Path) and source in self.drawn:
                 _draw(source, self.drawn[source], loaded[source][1], found, self.config)
@@ -58,8 +60,7 @@ class _Finder:
         ]
 
     def _find(self, pixels: np.ndarray, size: tuple[int, int]) -> Detections:
-        found = find(self.module, self.config, pixels, size, best_device())
-        return found.above(self.config.score_threshold)
+        return find(self.module, self.config, pixels, size, best_device())
 
 
 def predict(folder: Path) -> None:

@@ -52,6 +52,33 @@ def read_annotations(folder: Path, seed: int, with_masks: bool) -> AnnotatedPict
     Raises:
         DataError: the folder is missing or no data set; the message says what is wrong with it and the remedy.
     """
+    found, markings = _read(folder, with_masks, to_learn=True)
+    folder = found.folder
+    if "val" not in found.splits:
+        found = divide(found, seed)
+    for split, purpose in (("train", "learn"), ("val", "measure")):
+        if not found.counts(split).any():
+            raise DataError(
+                f"no picture of {split} shows an object, so there is nothing to "
+                f"{purpose}{_but_crowds(markings, _crowds(found, split))}",
+                field=str(folder),
+                remedy="Mark some there, or move pictures with objects there",
+            )
+    return replace(found, notes=(*found.notes, *_class_notes(found)))
+
+
+def read_to_measure(folder: Path, with_masks: bool) -> AnnotatedPictures:
+    """Return what lies in `folder`, to measure a model on it, and not to learn from it.
+
+    Nothing is divided, and no split is needed.
+
+    Raises:
+        DataError: the folder is missing or no data set.
+    """
+    return _read(folder, with_masks, to_learn=False)[0]
+
+
+def _read(folder: Path, with_masks: bool, to_learn: bool) -> tuple[AnnotatedPictures, Markings]:
     if not folder.is_dir():
         problem = "is not a folder" if folder.exists() else "does not exist"
         raise DataError(
@@ -69,19 +96,9 @@ def read_annotations(folder: Path, seed: int, with_masks: bool) -> AnnotatedPict
         pictures, flaws = check_pictures(folder, markings, index, with_masks)
     if several:
         markings.notes.append(f"Annotated in several places, whose objects are joined: {listed(several)}.")
-    found = _assemble(folder, markings, index, pictures, with_masks)
+    found = _assemble(folder, markings, index, pictures, with_masks, to_learn)
     notes = [*stepped, *markings.notes, *flaw_notes(markings), *turned, *flaws, *_unread(index)]
-    if "val" not in found.splits:
-        found = divide(found, seed)
-    for split, purpose in (("train", "learn"), ("val", "measure")):
-        if not found.counts(split).any():
-            raise DataError(
-                f"no picture of {split} shows an object, so there is nothing to "
-                f"{purpose}{_but_crowds(markings, _crowds(found, split))}",
-                field=str(folder),
-                remedy="Mark some there, or move pictures with objects there",
-            )
-    return replace(found, notes=(*notes, *found.notes, *_class_notes(found)))
+    return replace(found, notes=tuple(notes)), markings
 
 
 def _read_markings(folder: Path, index: PictureIndex, with_masks: bool) -> Markings:
@@ -128,7 +145,12 @@ def _unread(index: PictureIndex) -> list[str]:
 
 
 def _assemble(
-    folder: Path, markings: Markings, index: PictureIndex, pictures: Sequence[UsablePicture], with_masks: bool
+    folder: Path,
+    markings: Markings,
+    index: PictureIndex,
+    pictures: Sequence[UsablePicture],
+    with_masks: bool,
+    to_learn: bool,
 ) -> AnnotatedPictures:
     occurring = Counter(item.class_name for picture in pictures for item in picture.objects if not item.crowd)
     classes = tuple(name for name in markings.classes if occurring[name])
@@ -147,7 +169,7 @@ def _assemble(
         raise DataError(
             f"the class name {broken[0]!a} has half a letter, a surrogate", field=str(folder), remedy="Rename the class"
         )
-    kept = _in_splits(folder, markings, pictures)
+    kept = _in_splits(folder, markings, pictures, to_learn)
     unused = [name for name in markings.classes if not occurring[name]]
     if unused:
         markings.notes.append(f"Classes without an object to learn are left out: {listed(unused)}.")
@@ -168,7 +190,9 @@ def _assemble(
     )
 
 
-def _in_splits(folder: Path, markings: Markings, pictures: Sequence[UsablePicture]) -> list[UsablePicture]:
+def _in_splits(
+    folder: Path, markings: Markings, pictures: Sequence[UsablePicture], to_learn: bool
+) -> list[UsablePicture]:
     """Return the pictures of the splits; without any for training, those of no split are for that."""
     rest = "" if any(picture.split == "train" for picture in pictures) else "train"
     kept = [replace(picture, split=picture.split or rest) for picture in pictures if picture.split or rest]
@@ -179,6 +203,8 @@ def _in_splits(folder: Path, markings: Markings, pictures: Sequence[UsablePictur
         markings.notes.append(f"Not used, having no annotations: all {count(len(tested), 'test picture')}.")
         kept = [picture for picture in kept if picture.split != "test"]
     splits = {picture.split for picture in kept}
+    if not to_learn:
+        return kept
     for split in ("train", "val"):
         if split in markings.splits - splits:
             raise DataError(

@@ -36,12 +36,14 @@ class ObjectDetection(VisionTask[AnnotatedPictures]):
         "prepare": prepare_job.ENTRY,
         "measure": MEASURE,
         "evaluate": f"{_PACKAGE}.evaluate:evaluate",
+        "evaluate-model": f"{_PACKAGE}.evaluate:evaluate_model",
         "predict": f"{_PACKAGE}.predict:predict",
         "draw": f"{_PACKAGE}.predict:predict",
         "export-model": f"{_PACKAGE}.export:export",
         "retrain": f"{_PACKAGE}.retrain:retrain",
     }
     predictor: ClassVar[str | None] = f"{_PACKAGE}.predict:load_predictor"
+    answering: ClassVar[frozenset[str]] = frozenset({"threshold"})
     # The optimisers would import torch._dynamo at their first use, in every trial again.
     preload: ClassVar[tuple[str, ...]] = (
         "torch",

@@ -103,6 +103,14 @@ def decode(
     return found
 
 
+def digests_in(folder: Path) -> tuple[str, ...]:
+    """Return the digest of each file's content that was decoded into `folder`; nothing where that is gone."""
+    try:
+        return tuple(json.loads((folder / "index.json").read_text())["digests"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ()
+
+
 def is_intact(folder: Path, pictures: PictureSet, size: int) -> bool:
     """Whether `folder` holds these pictures decoded at `size` x `size` pixels, complete and undamaged."""
     return _read(folder, (len(pictures.paths), size, size, 3)) is not None

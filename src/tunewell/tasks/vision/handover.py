@@ -1,6 +1,7 @@
 """What the jobs `export-model` share: a folder with all that is needed to use a model elsewhere.
 
-`job.json`: `{"model": model folder, "task_file": the experiment's or null, "search": a `model_card.Search` or null}`.
+`job.json`: `{"model": model folder, "task_file": the experiment's or null, "search": a `model_card.Search` or null,
+"figures": {"val": {metric: value, …}, "test": …}}`, the figures as far as they are known.
 Leaves `artifacts/model`::
 
     README.md              the model card
@@ -71,7 +72,7 @@ def hand_over(
         search = Search(**arguments["search"]) if arguments["search"] else None
         config = json.loads((model / CONFIG).read_text(encoding="utf-8"))
         notes = prepared.notes if prepared else ()
-        card = model_card(config, export.usage, export.facts, data, notes, search)
+        card = model_card(config, export.usage, export.facts, data, notes, search, arguments["figures"])
         (target / CARD).write_text(card, encoding="utf-8")
         leave_result(folder, export.facts)
 

@@ -16,6 +16,8 @@ from tunewell.tasks.data_view import DataSummary
 
 #: Classes that are listed one by one.
 _LISTED = 50
+#: Split of the data → what it is called.
+_SPLITS = {"val": "validation", "test": "test"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +38,18 @@ class Search:
     retrained: bool
     #: Share of the training data that the trial had.
     sampling: float
+    #: Whether the trial is that of the default parameters.
+    is_default: bool
     #: How far the trial's training came, and why no further; empty if it was in full.
     training: str
     #: Row → objective of this trial and of the default parameters; None where there is none.
     objective: Mapping[str, Sequence[float | None]]
     #: Row → intervals of 95 % of these; None where there is none.
     intervals: Mapping[str, Sequence[Sequence[float] | None]] = field(default_factory=dict)
+
+    def ends(self, row: str, place: int) -> Sequence[float] | None:
+        """Return the interval of a value of `objective`."""
+        return self.intervals[row][place] if row in self.intervals else None
 
 
 def model_card(
@@ -51,6 +59,7 @@ def model_card(
     data: DataSummary | None,
     notes: Sequence[str],
     search: Search | None,
+    figures: Mapping[str, Mapping[str, float]],
 ) -> str:
     """Return the card as Markdown.
 
@@ -61,6 +70,7 @@ def model_card(
         data: the data set, where it is still to be had.
         notes: what is known of the data and of the weights that the training began with.
         search: where the model comes from, if that is known.
+        figures: `val` and `test`, as far as they are known → metrics of this very model.
     """
     parts = [
         f"# {search.experiment if search else config['network']}",
@@ -70,7 +80,7 @@ def model_card(
         f"## Use\n\n```sh\ntunewell predict . PICTURES\n```\n\nWithout Tunewell, with ONNX Runtime:\n\n"
         f"```python\n{usage.strip()}\n```",
         _onnx(onnx),
-        _quality(config, search),
+        _quality(config, search, figures),
         _data(data, config),
         _training(config, [note for note in notes if not data or note not in data.notes]),
         _again(config, search),
@@ -99,24 +109,25 @@ def _onnx(onnx: Mapping[str, Any]) -> str:
     )
 
 
-def _quality(config: Mapping[str, Any], search: Search | None) -> str:
+def _quality(config: Mapping[str, Any], search: Search | None, figures: Mapping[str, Mapping[str, float]]) -> str:
     lines = ["## Quality"]
     if config["note"]:
         lines.append(config["note"])
-    if config["metrics"]:
-        lines.append(_table(["metric", "value"], [[name, _number(value)] for name, value in config["metrics"].items()]))
-    if search is not None:
-        whose = "The search found its parameters" if search.retrained else "It is the model of a search"
-        share = "train" if search.sampling == 1 else f"{search.sampling:.0%} of train"
-        trained = "The trial was trained" if search.retrained else "It was trained"
-        lines.append(f"{whose}: trial {search.trial} of {search.trials}. {trained} on {share} and measured on val.")
-        if search.training:
-            lines.append(f"The trial was not trained in full: {search.training}.")
-        between = {name: search.intervals.get(name) or [None] * len(of) for name, of in search.objective.items()}
-        rows = [[name, *map(_within, values, between[name])] for name, values in search.objective.items()]
-        lines.append(_table([search.metric, "this trial", "default parameters"], rows))
-        if any(ends is not None for row in between.values() for ends in row):
-            lines.append(f"In parentheses: 95 % intervals, by resampling the pictures. {choice_text(search.trials)}")
+    own_trial = search if search is not None and not search.retrained else None
+    if own_trial is not None:
+        lines.append(_origin(own_trial))
+    if figures:
+        lines.append(_figures(config, own_trial, figures))
+    if search is not None and search.retrained:
+        lines.append(_origin(search))
+        heads = [search.metric, "that trial", *(() if search.is_default else ("default parameters",))]
+        rows = [
+            [name, *(_within(value, search.ends(name, place)) for place, value in enumerate(values[: len(heads) - 1]))]
+            for name, values in search.objective.items()
+        ]
+        lines.append(_table(heads, rows))
+    if search is not None and any(ends is not None for row in search.intervals.values() for ends in row):
+        lines.append(f"In parentheses: 95 % intervals, by resampling the pictures. {choice_text(search.trials)}")
     thresholds = config.get("thresholds")
     if thresholds:
         rows = [[name, _number(value)] for name, value in zip(config["classes"], thresholds, strict=True)]
@@ -124,6 +135,35 @@ def _quality(config: Mapping[str, Any], search: Search | None) -> str:
     if "score_threshold" in config:
         lines.append(f"Objects with a score of {_number(config['score_threshold'])} or more are reported.")
     return "\n\n".join(lines)
+
+
+def _origin(search: Search) -> str:
+    whose = "The search found its parameters" if search.retrained else "It is the model of a search"
+    share = "train" if search.sampling == 1 else f"{search.sampling:.0%} of train"
+    trained = "The trial was trained" if search.retrained else "It was trained"
+    default = ", the one with the default parameters" if search.is_default else ""
+    cut = f" It was not trained in full: {search.training}." if search.training else ""
+    return f"{whose}: trial {search.trial} of {search.trials}{default}. {trained} on {share} and measured on val.{cut}"
+
+
+def _figures(config: Mapping[str, Any], search: Search | None, figures: Mapping[str, Mapping[str, float]]) -> str:
+    """Return the metrics of the model on each split; below the objective, what the default parameters reach.
+
+    `search` is the one that the model is a trial of, if it is.
+    """
+    names = dict.fromkeys(name.removeprefix("test_") for name in config["metrics"])
+    rows = []
+    for name in names or dict.fromkeys(name for of in figures.values() for name in of):
+        values = {_SPLITS[split]: of.get(name) for split, of in figures.items()}
+        if search is None or name != search.metric:
+            rows.append([name, *map(_number, values.values())])
+            continue
+        rows.append([name, *(_within(value, search.ends(row, 0)) for row, value in values.items())])
+        default = {row: search.objective.get(row, (None, None))[1] for row in values}
+        if not search.is_default and any(value is not None for value in default.values()):
+            told = [_within(value, search.ends(row, 1)) for row, value in default.items()]
+            rows.append([f"{name}, default parameters", *told])
+    return _table(["metric", *(_SPLITS[split] for split in figures)], rows)
 
 
 def _data(data: DataSummary | None, config: Mapping[str, Any]) -> str:

@@ -3,7 +3,8 @@
 `job.json`::
 
     {"model": model folder, "inputs": [files and folders], "directory": where relative ones are, "output": CSV or JSON
-     file, or null, "previews": of how many pictures there is to be a small one, by default none}
+     file, or null, "previews": of how many pictures there is to be a small one, by default none,
+     "answering": {"threshold": …, "probabilities": …}, see `contract.Answering`, by default as trained}
 
 Leaves `artifacts/predictions.json` (and `output`), an object a picture, in the order of the inputs. `file` is the
 picture as it was named; one that can't be read has an `error`; one with a `preview`, its path below `artifacts`, has a
@@ -24,6 +25,7 @@ from typing import Any, TextIO, TypeVar
 from PIL import Image
 
 from tunewell.spec.errors import SpecError
+from tunewell.tasks.contract import Answering
 from tunewell.tasks.job_folder import leave_result
 from tunewell.tasks.vision.depths import ValueRanges
 from tunewell.tasks.vision.files import collect_pictures
@@ -47,7 +49,7 @@ class Predictor:
     """A network that is ready."""
 
     #: Pictures → predictions, `file` left out.
-    predict: Callable[[Sequence[Source]], list[Prediction]]
+    predict: Callable[[Sequence[Source], Answering], list[Prediction]]
     #: Most pictures that are predicted at a time.
     batch_size: int
     #: Which values are black and white, as the network has learned them.
@@ -75,10 +77,11 @@ def predict_pictures(
         with chdir(arguments["directory"]):
             paths = collect_pictures([Path(given) for given in arguments["inputs"]])
             predictor = begin(arguments, paths)
+            answering = Answering(**arguments.get("answering", {}))
             predictions: list[Prediction] = []
             for start in range(0, len(paths), predictor.batch_size):
                 part = paths[start : start + predictor.batch_size]
-                for path, prediction in zip(part, predictor.predict(part), strict=True):
+                for path, prediction in zip(part, predictor.predict(part, answering), strict=True):
                     wanted = len(predictions) < arguments.get("previews", 0) and not prediction["error"]
                     shown = _preview(artifacts, len(predictions), path, predictor.ranges) if wanted else {}
                     predictions.append({"file": str(path), **prediction, **shown})

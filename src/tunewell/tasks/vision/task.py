@@ -56,6 +56,7 @@ class VisionTask(ABC, Generic[Pictures]):
     default_network: ClassVar[str]
     jobs: ClassVar[Mapping[str, str]]
     predictor: ClassVar[str | None]
+    answering: ClassVar[frozenset[str]]
     preload: ClassVar[tuple[str, ...]]
     structural: ClassVar[tuple[str, ...]]
     #: Metric → goal; the first one is the default objective.

@@ -1,0 +1,100 @@
+"""The job that measures a model on data that were labelled anew."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from tunewell.controller.job_kinds import Conclusion, Context, Part
+from tunewell.service.job_kinds.parts import arguments_of, entry_part, heavy, result_of
+from tunewell.service.model_figures import known_figures, published_from
+from tunewell.service.models.tasks import task_of_model
+from tunewell.service.on_record import find_model, is_experiment
+from tunewell.spec.errors import NotFoundError, UserError
+from tunewell.spec.names import MODEL
+from tunewell.tasks.vision.task_file import TASK_FILE
+from tunewell.trial.files import read_json
+
+_KIND = "evaluate-model"
+_ENTRY = f"{__name__}:evaluate_model"
+#: What the job leaves among its files: all that was measured, and a page about it.
+EVALUATION, PAGE = "evaluation.json", "evaluation.html"
+#: Pictures that can't be read, and that the result names.
+_NAMED = 100
+
+
+class EvaluateModel:
+    """Measures a model (`model`, `trial`) on `data`, the pictures of `split`."""
+
+    def parts(self, context: Context) -> Sequence[Part]:
+        """Return the task's own measuring, and the page about it."""
+        asked, store, home = context.job.arguments, context.store, context.home
+        if not Path(asked["data"]).exists():
+            raise NotFoundError("there is no such file or folder", field=asked["data"])
+        model = find_model(store, home, asked["model"], asked["trial"])
+        task = task_of_model(model)
+        if _KIND not in task.jobs:
+            raise UserError("this task can't measure a model on other data")
+        task.require()
+        known = known_figures(store, home, asked["model"], model, asked["trial"])
+        arguments = {
+            **asked,
+            "entry": task.jobs[_KIND],
+            "called": _called(asked),
+            "model": str(model),
+            "known": known,
+            "task_file": _task_file(context),
+        }
+        return [entry_part(_ENTRY, heavy(context), arguments, preload=task.preload)]
+
+    def conclude(self, context: Context, folders: Sequence[Path]) -> Conclusion:
+        """Return the figures beside those that the model came with, and where the rest is."""
+        del context
+        asked, found = arguments_of(folders[-1]), result_of(folders[-1])
+        result = {
+            "model": asked["model"],
+            "data": asked["dataset"].partition("@")[0] or asked["data"],
+            "splits": found["splits"],
+            "figures": {"new": found["figures"], **asked["known"]},
+            "unreadable": dict(list(found["unreadable"].items())[:_NAMED]),
+            "evaluation": EVALUATION,
+            "page": PAGE,
+        }
+        return Conclusion(result, notes=found["notes"])
+
+
+def evaluate_model(folder: Path) -> None:
+    """Measure the model that `job.json` in `folder` names, and write a page about it."""
+    from tunewell.reports.other_data import OtherData, render  # brings in Jinja
+
+    asked = read_json(folder / "job.json") or {}
+    module, _, function = asked["entry"].partition(":")
+    getattr(import_module(module), function)(folder)
+    found, artifacts = result_of(folder), folder / "artifacts"
+    measured = read_json(artifacts / EVALUATION) or {}
+    data = asked["dataset"].partition("@")[0] or asked["data"]
+    about = OtherData(asked["called"], data, found["splits"], measured, asked["known"], found["notes"])
+    (artifacts / PAGE).write_text(render(about), encoding="utf-8", errors="backslashreplace")
+
+
+def _called(asked: dict[str, Any]) -> str:
+    """Return what people call the model."""
+    trial = asked["trial"]
+    return f"{asked['model']}, trial {trial}" if trial is not None else str(asked["model"])
+
+
+def _task_file(context: Context) -> str | None:
+    """Return what the search has recorded of its data that the model comes from; None where that is not known."""
+    model, store = context.job.arguments["model"], context.store
+    name, identity = model, None
+    if model.startswith(MODEL):
+        name, identity = published_from(store, model)
+    elif not is_experiment(model):
+        return None
+    row = store.find_experiment(name)
+    if row is None or identity not in (None, row.identity):
+        return None
+    path = context.home.experiment(row.name) / TASK_FILE
+    return str(path) if path.is_file() else None

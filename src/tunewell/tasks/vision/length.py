@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunewell.spec.errors import count
-from tunewell.spec.space import Choice, Configuration, SearchSpace
+from tunewell.spec.space import Choice, Configuration, SearchSpace, is_number
 
 #: Most epochs that follow from the size of the data: more of a handful of pictures teach little, and each is validated.
 MOST_EPOCHS = 100
@@ -101,8 +101,8 @@ def suited_to_data(space: SearchSpace, given: Mapping[str, Any], pictures: int, 
     if "batch_size" not in given and isinstance(batches, Choice):
         found["batch_size"] = suitable_batches(pictures, batches)
         batch_size = found["batch_size"]["default"]
-    if "epochs" not in given and isinstance(epochs.default, int) and isinstance(batch_size, int):
-        number = suitable_epochs(pictures, batch_size, epochs.default, least_steps)
+    if "epochs" not in given and is_number(epochs.default) and is_number(batch_size):
+        number = suitable_epochs(pictures, int(batch_size), int(epochs.default), least_steps)
         found["epochs"] = {"choices": [number], "default": number}
     return found
 

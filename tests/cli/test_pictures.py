@@ -44,6 +44,9 @@ def test_search_retrain_predict_export(run: Run, digits: Path, tmp_path: Path) -
     assert found.json["default"]["number"] == 1
     assert found.json["objective"] == {"metric": "accuracy", "goal": "maximize", "target": None}
     experiment = tmp_path / ".tunewell" / "experiments" / "digits"
+    for trial in found.json["top"]:
+        left = json.loads((experiment / f"trials/{trial['number']}/1/artifacts/model/model.json").read_text())
+        assert left["metrics"]["accuracy"] == trial["value"], "the value on record is that of the model"
     evaluated = run("evaluate", "digits", "--json")
     assert evaluated.code == 0, evaluated.err
     evaluation = evaluated.json

@@ -81,6 +81,7 @@ class Life:
             preload=program.preload,
             environment={
                 "TUNEWELL_METRIC": self.spec.objective.metric,
+                "TUNEWELL_GOAL": self.spec.objective.goal,
                 "TUNEWELL_FIDELITY": repr(fidelity),
                 **program.environment,
             },

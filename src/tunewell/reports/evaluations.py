@@ -26,6 +26,8 @@ class SplitReport:
     count: int | None
     #: What an item of the data is, such as `picture`.
     unit: str
+    #: What is to be known of the model, such as the epoch that it is of; may be empty.
+    note: str
     #: Confusion matrix, if there is one.
     matrix: Chart | None
     #: Precision over recall, calibration: what there is.
@@ -118,6 +120,7 @@ def split_report(split: str, measured: Mapping[str, Any]) -> SplitReport:
         title=SPLIT_TITLES[split],
         count=measured.get("count"),
         unit=unit,
+        note=str(measured.get("note", "")),
         matrix=_matrix(measured),
         curves=_curves(measured),
         classes=classes if len(classes) <= CLASS_ROWS else weakest,

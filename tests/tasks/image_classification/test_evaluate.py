@@ -86,6 +86,7 @@ def test_validation_metrics_are_those_that_the_trial_reported(trained: Trained, 
     assert {name: evaluation["val"][name] for name in ("accuracy", "f1", "loss")} == {
         name: last[name] for name in ("accuracy", "f1", "loss")
     }
+    assert evaluation["val"]["note"] == evaluation["test"]["note"] == "Epoch 2 of 2 was the best on val."
 
 
 def test_mistakes_show_the_pictures_that_the_model_was_surest_of(trained: Trained, evaluation: dict[str, Any]) -> None:

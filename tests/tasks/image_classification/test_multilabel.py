@@ -80,7 +80,7 @@ def test_a_trial_learns_all_labels(trained: Trained) -> None:
     """The last report is what the model left gives on the validation pictures, and far better than chance."""
     reports = [json.loads(line) for line in (trained.attempt / "reports.jsonl").read_text().splitlines()]
     last = reports[-1]["metrics"]
-    assert set(last) == {"map", "f1_macro", "f1_micro", "subset_accuracy", "loss", "train_loss"}
+    assert set(last) == {"map", "f1_macro", "f1_micro", "subset_accuracy", "loss", "train_loss", "best_epoch"}
     assert last["map"] > 0.75
     _, config = load_model(trained.model)
     assert config.task == TASK.name

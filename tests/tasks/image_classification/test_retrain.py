@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,21 @@ def test_the_validation_pictures_are_learned_from(tmp_path: Path) -> None:
     output, _ = _retrain(trained, tmp_path / "retrained", epochs=3)
     assert _accuracy(trained.model, trained.data / "test") < 0.5
     assert _accuracy(output, trained.data / "test") > 0.7
+
+
+@pytest.mark.parametrize(("schedule", "epochs"), [("constant", 1), ("one-cycle", 3), ("cosine", 3)])
+def test_a_constant_rate_ends_with_the_best_epoch(trained: Trained, tmp_path: Path, schedule: str, epochs: int) -> None:
+    """Where the rate falls to 0 the training goes to its end; where it is constant, as far as the trial's best."""
+    shutil.copytree(trained.model, tmp_path / "model")
+    known = json.loads((tmp_path / "model" / "model.json").read_text())
+    (tmp_path / "model" / "model.json").write_text(json.dumps({**known, "epoch": 1}))
+    part = {"fidelity": 1.0, "parameters": {**PARAMETERS, "epochs": 3, "schedule": schedule}}
+    given = {"task_file": trained.task_file, "schedule": [part], "splits": ALL, "trial": 1}
+    reports = run_job(retrain, tmp_path / "job", **given, model=tmp_path / "model")
+    assert len(reports) == epochs
+    config = json.loads((tmp_path / "job" / "artifacts" / "model" / "model.json").read_text())
+    assert config["epoch"] == epochs
+    assert ("It ended with epoch 1 of 3, the best of the trial." in config["note"]) == (epochs == 1)
 
 
 def test_a_schedule_is_trained_part_by_part(trained: Trained, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -20,7 +21,7 @@ from tunewell.spec.experiment import parse_spec
 from tunewell.tasks.image_classification.data import Manifest
 from tunewell.tasks.image_classification.learner import ClassificationLearner
 from tunewell.tasks.image_classification.metrics import measure
-from tunewell.tasks.image_classification.model import load_model, preprocess
+from tunewell.tasks.image_classification.model import load_model, preprocess, read_config
 from tunewell.tasks.image_classification.task import ImageClassification
 from tunewell.tasks.image_classification.train import train, training_positions
 from tunewell.tasks.vision.task_file import Prepared
@@ -61,11 +62,12 @@ def run_trial(experiment: Path, folder: Path, parameters: dict[str, Any] = PARAM
 
 
 def test_a_trial_reports_each_epoch_and_leaves_its_model(experiment: Path, tmp_path: Path) -> None:
-    """Each epoch is a report; model and predictions are those of the last one, and go with the pictures."""
-    reports = run_trial(experiment, tmp_path)
+    """Each epoch is a report; model and predictions are those of the best one, and go with the pictures."""
+    reports = run_trial(experiment, tmp_path, TUNEWELL_METRIC="accuracy", TUNEWELL_GOAL="maximize")
     assert [step for step, _ in reports] == [1, 2, 3, 4]
     names = {"accuracy", "f1", "loss", "top_5_accuracy", "auroc"}
-    assert all(set(metrics) == {*names, "train_loss"} for _, metrics in reports)
+    others = {"train_loss", "best_epoch", "epoch_accuracy"}
+    assert all(set(metrics) == names | others for _, metrics in reports)
     last = reports[-1][1]
     assert last["accuracy"] > 0.3
     module, config = load_model(tmp_path / "artifacts" / "model")
@@ -106,6 +108,64 @@ def test_a_trial_goes_on_from_its_checkpoint(experiment: Path, tmp_path: Path) -
     assert (parts[0] == parts[1]).all()
 
 
+#: Accuracy climbs, so with this goal the best epoch is never the last one.
+WORST = {"TUNEWELL_METRIC": "accuracy", "TUNEWELL_GOAL": "minimize"}
+
+
+def assert_one_epoch(folder: Path, metrics: dict[str, float]) -> None:
+    """What a trial left must be of the epoch that its last report is of."""
+    config = read_config(folder / "artifacts" / "model")
+    assert config.metrics == {name: metrics[name] for name in config.metrics}
+    assert config.epoch == metrics["best_epoch"]
+    assert config.note == f"Epoch {config.epoch} of {config.parameters['epochs']} was the best on val."
+    with np.load(folder / "artifacts" / "predictions.npz") as left:
+        assert measure(left["logits"], left["labels"]) == config.metrics
+
+
+def test_model_and_value_are_those_of_the_best_epoch(experiment: Path, tmp_path: Path) -> None:
+    """Each report is of the best epoch so far, the later one of equals, and so is what lies in the output folder."""
+    reports = run_trial(experiment, tmp_path, **WORST)
+    own = [metrics["epoch_accuracy"] for _, metrics in reports]
+    assert own[-1] > min(own)
+    for count, (_, metrics) in enumerate(reports, start=1):
+        best = min(range(count), key=lambda epoch: (own[epoch], -epoch))
+        assert (metrics["accuracy"], metrics["best_epoch"]) == (own[best], best + 1)
+    assert_one_epoch(tmp_path, reports[-1][1])
+
+
+def test_the_best_epoch_outlives_a_crash(experiment: Path, tmp_path: Path) -> None:
+    """Another attempt, or a promoted trial, goes on with the best so far: its value and its model."""
+    whole = run_trial(experiment, tmp_path / "whole", **WORST)
+    run_trial(experiment, tmp_path / "half", **WORST, TUNEWELL_FIDELITY="0.5")
+    (tmp_path / "rest").mkdir()
+    (tmp_path / "half" / "checkpoint").rename(tmp_path / "rest" / "checkpoint")
+    assert run_trial(experiment, tmp_path / "rest", **WORST) == whole[2:]
+    assert_one_epoch(tmp_path / "rest", whole[-1][1])
+    best = whole[-1][1]["best_epoch"]
+    assert best <= 2
+    assert [path.name for path in (tmp_path / "rest" / "checkpoint").glob("best-*")] == [f"best-{best:.0f}"]
+
+
+def test_with_other_parameters_the_best_epoch_begins_anew(experiment: Path, tmp_path: Path) -> None:
+    """What the parent reached is no value of a child of a population that goes on with other parameters."""
+    run_trial(experiment, tmp_path / "parent", **WORST, TUNEWELL_FIDELITY="0.5")
+    (tmp_path / "child").mkdir()
+    (tmp_path / "parent" / "checkpoint").rename(tmp_path / "child" / "checkpoint")
+    changed = {**PARAMETERS, "learning_rate": 0.02}
+    (step, metrics), *_ = run_trial(experiment, tmp_path / "child", changed, **WORST)
+    assert step == metrics["best_epoch"] == 3
+    assert metrics["accuracy"] == metrics["epoch_accuracy"]
+
+
+def test_a_checkpoint_without_its_best_model(experiment: Path, tmp_path: Path) -> None:
+    """A best model that is gone ends the trial: its value would have none."""
+    run_trial(experiment, tmp_path, {**PARAMETERS, "epochs": 1}, **WORST)
+    shutil.rmtree(tmp_path / "checkpoint" / "best-1")
+    with pytest.raises(Failed):
+        run_trial(experiment, tmp_path, {**PARAMETERS, "epochs": 1}, **WORST)
+    assert "best-1: the best model so far of this training is missing" in failure(tmp_path)["detail"]
+
+
 @pytest.mark.parametrize("kept", [0, 100, 0.5])
 def test_a_damaged_checkpoint(experiment: Path, tmp_path: Path, kept: float) -> None:
     """A checkpoint that can't be read ends the trial with its name: it does not begin again in silence."""
@@ -129,6 +189,7 @@ def test_a_checkpoint_at_the_end_is_measured(experiment: Path, tmp_path: Path) -
     (step, metrics), *rest = run_trial(experiment, tmp_path / "second", {**PARAMETERS, "epochs": 1})
     assert (step, rest) == (1, [])
     assert metrics == {name: value for name, value in first[0][1].items() if name != "train_loss"}
+    assert metrics["best_epoch"] == 1
     assert (tmp_path / "second" / "artifacts" / "model" / "model.json").exists()
 
 

@@ -25,23 +25,38 @@ from tunewell.trial import Failed
 
 
 def test_a_trial_reports_each_epoch_and_leaves_its_model(trained: Trained) -> None:
-    """Each epoch is a report; model and detections are those of the last one."""
+    """Each epoch is a report; model and detections are those of the best one."""
     lines = (trained.attempt / "reports.jsonl").read_text().splitlines()
     reports = [json.loads(line) for line in lines]
     annotated = AnnotatedPictures.load(trained.folder / "manifest.json")
     boxes = {"box_map", "box_map50"} if annotated.has_masks else set()
     assert [report["step"] for report in reports] == [1, 2]
-    assert all(set(r["metrics"]) == {"map", "map50", "map75", "train_loss"} | boxes for r in reports)
+    assert all(set(r["metrics"]) == {"map", "map50", "map75", "train_loss", "best_epoch"} | boxes for r in reports)
     assert reports[1]["metrics"]["train_loss"] < reports[0]["metrics"]["train_loss"]
     _, config = load_model(trained.model)
     assert config.parameters == PARAMETERS
     assert config.task == ("instance-segmentation" if annotated.has_masks else "object-detection")
     found = load_detections(trained.attempt / "artifacts" / "detections.json")
     assert tuple(found) == annotated.splits["val"]
-    metrics = {name: value for name, value in reports[-1]["metrics"].items() if name != "train_loss"}
+    metrics = {n: value for n, value in reports[-1]["metrics"].items() if n not in ("train_loss", "best_epoch")}
+    assert config.epoch == 2
     assert config.metrics == metrics
     assert measure(found, annotated) == metrics
     assert 0 <= config.score_threshold <= 1
+
+
+def test_model_and_value_are_those_of_the_best_epoch(boxes: Trained, tmp_path: Path) -> None:
+    """The last report is of the best epoch, and so are the model and the detections that are left."""
+    goal = {"TUNEWELL_METRIC": "map50", "TUNEWELL_GOAL": "minimize"}
+    reports = run_trial(boxes, tmp_path, **goal)
+    own = [metrics["epoch_map50"] for _, metrics in reports]
+    metrics = reports[-1][1]
+    assert metrics["map50"] == min(own)
+    assert metrics["best_epoch"] == (1 if own[0] < own[1] else 2)
+    _, config = load_model(tmp_path / "artifacts" / "model")
+    assert config.metrics == {name: metrics[name] for name in config.metrics}
+    annotated = AnnotatedPictures.load(boxes.folder / "manifest.json")
+    assert measure(load_detections(tmp_path / "artifacts" / "detections.json"), annotated) == config.metrics
 
 
 def test_a_target_ends_the_trial(boxes: Trained, tmp_path: Path) -> None:

@@ -44,7 +44,8 @@ def _evaluate_trial(artifacts: Path, prepared: Prepared, manifest: LabelledPictu
     if tested is not None:
         pictures = labelled_pictures(prepared, manifest, config.image_size)
         test = _measure(_logits(module, config, pictures, tested), tested, manifest, config)
-    return {"val": validation, "test": test}
+    measured = {"val": validation, "test": test}
+    return {split: found and {**found, "note": config.note} for split, found in measured.items()}
 
 
 def _left_predictions(file: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -42,7 +42,9 @@ class ModelConfig:
     std: tuple[float, float, float]
     #: Hyperparameters that the model was trained with.
     parameters: dict[str, Any] = field(default_factory=dict)
-    #: Metrics at the end of the training.
+    #: Epoch that its weights are of; of a trial's own model, the best on the validation data. 0: not known.
+    epoch: int = 0
+    #: Metrics of these weights.
     metrics: dict[str, float] = field(default_factory=dict)
     #: What it was trained and measured on, for people.
     note: str = ""

@@ -1,7 +1,7 @@
-"""The trial: train one configuration, report after each epoch, leave the model.
+"""The trial: train one configuration, report after each epoch, leave the model of the best one.
 
 Reads the trial's parameters, and through `TUNEWELL_TASK_FILE` what `prepare` left. Leaves in the trial's output
-folder, renewed before each report so that they belong to the last one wherever the trial ends::
+folder, renewed before the report of an epoch that is the best so far::
 
     model/              see `model`
     predictions.npz     validation set: logits (N, C) float32, labels (N,) or (N, C), positions (N,) in the manifest
@@ -24,6 +24,7 @@ from tunewell.tasks.image_classification.learner import ClassificationLearner, P
 from tunewell.tasks.image_classification.manifest import LabelledPictures, load_manifest
 from tunewell.tasks.image_classification.model import ModelConfig, build_module, last_layer, save_model
 from tunewell.tasks.image_classification.networks import architecture
+from tunewell.tasks.vision.best_epoch import Validated
 from tunewell.tasks.vision.device import best_device
 from tunewell.tasks.vision.foreign_weights import load_into
 from tunewell.tasks.vision.task_file import Prepared
@@ -41,7 +42,7 @@ def _begin(prepared: Prepared) -> Training:
     learner = create_learner(prepared, manifest, parameters())
     pictures = labelled_pictures(prepared, manifest, learner.image_size)
     positions = training_positions(manifest, sampling(), learner.seed)
-    return Training(learner, pictures, positions, partial(_validate_and_save, learner, pictures, manifest))
+    return Training(learner, pictures, positions, partial(_validate, learner, pictures, manifest))
 
 
 def create_learner(
@@ -86,18 +87,20 @@ def training_positions(manifest: LabelledPictures, sampling: float, seed: int) -
     return share
 
 
-def _validate_and_save(
-    learner: ClassificationLearner, pictures: Pictures, manifest: LabelledPictures
-) -> dict[str, float]:
+def _validate(learner: ClassificationLearner, pictures: Pictures, manifest: LabelledPictures) -> Validated:
     positions = np.asarray(manifest.splits["val"])
     labels = pictures.labels[positions]
     logits = learner.logits(pictures, positions)
     kind = learner.config.kind
     thresholds = kind.thresholds(logits, labels)
     metrics = kind.measure(logits, labels, thresholds)
-    output = output_dir()
-    save_model(output / "model", learner.result, replace(learner.config, metrics=metrics, thresholds=thresholds))
-    beside = output / ".predictions.npz"
-    np.savez(beside, logits=logits, labels=labels, positions=positions)
-    beside.replace(output / "predictions.npz")
-    return metrics
+
+    def save(epoch: int, note: str) -> None:
+        output = output_dir()
+        config = replace(learner.config, metrics=metrics, thresholds=thresholds, epoch=epoch, note=note)
+        save_model(output / "model", learner.result, config)
+        beside = output / ".predictions.npz"
+        np.savez(beside, logits=logits, labels=labels, positions=positions)
+        beside.replace(output / "predictions.npz")
+
+    return Validated(metrics, save)

@@ -41,7 +41,8 @@ def _evaluate_trial(artifacts: Path, prepared: Prepared, annotated: AnnotatedPic
         device = best_device()
         found = find_all(on_device(module, device), config, pictures, tested.tolist(), device)
         test = _measure(found, pictures, config.score_threshold)
-    return {"val": validation, "test": test}
+    measured = {"val": validation, "test": test}
+    return {split: found and {**found, "note": config.note} for split, found in measured.items()}
 
 
 def _measure(

@@ -1,7 +1,7 @@
-"""The trial: train one configuration, report after each epoch, leave the model.
+"""The trial: train one configuration, report after each epoch, leave the model of the best one.
 
 Reads the trial's parameters, and through `TUNEWELL_TASK_FILE` what `prepare` left. Leaves in the trial's output
-folder, renewed before each report so that they belong to the last one wherever the trial ends::
+folder, renewed before the report of an epoch that is the best so far::
 
     model/             see `model`
     detections.json    what was found in the validation set; see `detections`
@@ -28,6 +28,7 @@ from tunewell.tasks.object_detection.metrics import measure
 from tunewell.tasks.object_detection.model import ModelConfig, module_for, save_model, task_of
 from tunewell.tasks.object_detection.networks import architecture
 from tunewell.tasks.object_detection.thresholds import best_score
+from tunewell.tasks.vision.best_epoch import Validated
 from tunewell.tasks.vision.device import best_device
 from tunewell.tasks.vision.foreign_weights import load_into
 from tunewell.tasks.vision.splitting import stratified_choice
@@ -46,7 +47,7 @@ def _begin(prepared: Prepared) -> Training:
     learner = create_learner(prepared, annotated, parameters())
     pictures = shared_pictures(prepared, annotated, learner.image_size)
     positions = training_positions(annotated, sampling(), learner.seed)
-    return Training(learner, pictures, positions, partial(_validate_and_save, learner, pictures))
+    return Training(learner, pictures, positions, partial(_validate, learner, pictures))
 
 
 def create_learner(
@@ -87,16 +88,20 @@ def training_positions(annotated: AnnotatedPictures, sampling: float, seed: int)
     return share
 
 
-def _validate_and_save(learner: DetectionLearner, pictures: DecodedPictures) -> dict[str, float]:
+def _validate(learner: DetectionLearner, pictures: DecodedPictures) -> Validated:
     found = learner.detect(pictures, np.asarray(pictures.annotated.splits["val"]))
     metrics = measure(found, pictures.annotated)
-    output = output_dir()
-    config = replace(
-        learner.config,
-        metrics=metrics,
-        score_threshold=best_score(found, pictures.annotated),
-        value_ranges=pictures.annotated.value_ranges,
-    )
-    save_model(output / "model", learner.result, config)
-    save_detections(output / "detections.json", found)
-    return metrics
+
+    def save(epoch: int, note: str) -> None:
+        config = replace(
+            learner.config,
+            metrics=metrics,
+            score_threshold=best_score(found, pictures.annotated),
+            value_ranges=pictures.annotated.value_ranges,
+            epoch=epoch,
+            note=note,
+        )
+        save_model(output_dir() / "model", learner.result, config)
+        save_detections(output_dir() / "detections.json", found)
+
+    return Validated(metrics, save)

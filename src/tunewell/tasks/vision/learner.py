@@ -62,6 +62,11 @@ class Learner(ABC, Generic[Decoded, Batch]):
         return self._training.epochs
 
     @property
+    def keeps_rate(self) -> bool:
+        """Whether the learning rate stays constant to the end of the training."""
+        return self._training.schedule == "constant"
+
+    @property
     def image_size(self) -> int:
         """Return the side of the pictures that it learns from, in pixels; see `TrainingHyperparameters`."""
         return self._training.image_size

@@ -8,18 +8,25 @@
 Each part of the schedule trains on from where the one before ended. The model goes into `artifacts/model`. Nothing is
 held out of these splits, so the only honest figure is that of the test split, where there is one: it is reported with
 the last epoch as `test_accuracy` and the like, and kept with the model. The thresholds from which on labels or objects
-are given are those that the trial found on the validation set. Result: `{"metrics": …, "note": …, "trial": …}`.
+are given are those that the trial found on the validation set. Result: `{"metrics": …, "note": …, "trial": …, "epoch":
+…}`.
+
+No validation data are left to choose an epoch by. The training goes to its end, as the learning rate falls to 0 there;
+where it stays constant, it ends with the epoch that was the trial's best.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
 from tunewell.spec.errors import count
 from tunewell.tasks.vision.learner import Learner
+from tunewell.tasks.vision.model_files import CONFIG
 from tunewell.tasks.vision.picture_set import PictureSet
 from tunewell.tasks.vision.training import epochs_at
 from tunewell.trial import report
@@ -44,7 +51,7 @@ def train_again(
         measure: learner, decoded pictures, positions of the test set → metrics.
 
     Returns:
-        The last learner, and what its configuration is to say of the training: `metrics`, `note`, `trial`.
+        The last learner, and what its configuration is to say of the training: `metrics`, `note`, `trial`, `epoch`.
     """
     splits, schedule = arguments["splits"], arguments["schedule"]
     positions = np.sort(np.concatenate([pictures.splits[split] for split in splits]))
@@ -55,24 +62,29 @@ def train_again(
         before, learner = learner, create(part["parameters"])
         if before is not None:
             learner.load_state(before.state())
-        tested = test if number == len(schedule) else None
-        metrics = _train(learner, decode(learner.image_size), positions, part["fidelity"], tested, measure)
+        last_epoch, tested = epochs_at(part["fidelity"], learner.epochs), None
+        if number == len(schedule):
+            tested = test
+            if learner.keeps_rate:
+                last_epoch = min(last_epoch, _best_epoch(Path(arguments["model"])) or last_epoch)
+        metrics = _train(learner, decode(learner.image_size), positions, last_epoch, tested, measure)
     assert learner is not None, "an empty schedule"
     note = _note(len(positions), splits, len(schedule), None if test is None else len(test))
+    if learner.epoch < learner.epochs and learner.keeps_rate:
+        note += f" It ended with epoch {learner.epoch} of {learner.epochs}, the best of the trial."
     print(note)
-    return learner, {"metrics": metrics, "note": note, "trial": arguments["trial"]}
+    return learner, {"metrics": metrics, "note": note, "trial": arguments["trial"], "epoch": learner.epoch}
 
 
 def _train(
     learner: Trained,
     decoded: Any,
     positions: np.ndarray,
-    fidelity: float,
+    last_epoch: int,
     test: np.ndarray | None,
     measure: Callable[[Trained, Any, np.ndarray], Mapping[str, float]],
 ) -> dict[str, float]:
-    """Train as far as this share of a full training goes; return the metrics on `test` after it (none without it)."""
-    last_epoch = epochs_at(fidelity, learner.epochs)
+    """Train up to an epoch; return the metrics on `test` after it (none without it)."""
     metrics: dict[str, float] = {}
     while True:
         losses: dict[str, float] = {}
@@ -84,6 +96,12 @@ def _train(
             report(step=learner.epoch, **losses, **metrics)
         if learner.epoch >= last_epoch:
             return metrics
+
+
+def _best_epoch(model: Path) -> int:
+    """Return the best epoch of the trial that left this model; 0 where that is gone."""
+    file = model / CONFIG
+    return int(json.loads(file.read_text()).get("epoch", 0)) if file.is_file() else 0
 
 
 def _note(trained: int, splits: Sequence[str], parts: int, tested: int | None) -> str:

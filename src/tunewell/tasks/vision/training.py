@@ -1,5 +1,9 @@
 """A trial of any picture task: go on from a checkpoint, train, validate, report, leave checkpoints; and how it fails.
 
+A report after each epoch is of the model that lies in the trial's output folder then, that of the best epoch so far
+(`best_epoch`): wherever the trial ends, its last report and its model belong together. The other figures of a report
+are `best_epoch`, the mean `train_loss` of this epoch, and, as `epoch_…`, the objective of this epoch.
+
 Leaves in the trial's folder `timing.json`: when the trial was entered and when the first step began (seconds since
 the epoch).
 """
@@ -10,7 +14,7 @@ import json
 import os
 import pickle
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +24,12 @@ import numpy as np
 import torch
 
 from tunewell.spec.errors import DataError, UserError
+from tunewell.tasks.vision import best_epoch
+from tunewell.tasks.vision.best_epoch import Objective, Validated
 from tunewell.tasks.vision.device import configure_torch
 from tunewell.tasks.vision.learner import Learner, NonFiniteLoss
 from tunewell.tasks.vision.task_file import TASK_FILE_VARIABLE, Prepared
-from tunewell.trial import checkpoint_dir, fail, fidelity, report
+from tunewell.trial import checkpoint_dir, fail, fidelity, parameters, report, sampling
 
 #: Shortest time between two checkpoints, but for the last one.
 _CHECKPOINT_SECONDS = 20.0
@@ -38,8 +44,8 @@ class Training:
     pictures: Any
     #: Positions of the training pictures.
     positions: np.ndarray
-    #: Returns the metrics, having written the model, so that the two belong together.
-    validate_and_save: Callable[[], Mapping[str, float]]
+    #: Measures the network as it is now on the validation data.
+    validate: Callable[[], Validated]
 
 
 @contextmanager
@@ -86,33 +92,34 @@ def run_trial(folder: Path, begin: Callable[[Prepared], Training]) -> None:
 
 def _train_and_report(training: Training, on_step: Callable[[], None]) -> None:
     """Train, from the checkpoint if there is one, and report after each epoch."""
-    learner = training.learner
+    learner, objective = training.learner, Objective.of_trial()
     last_epoch = epochs_at(fidelity(), learner.epochs)
-    checkpoint = checkpoint_dir() / "checkpoint.pt"
+    folder, what = checkpoint_dir(), {"parameters": parameters(), "sampling": sampling()}
+    checkpoint, best = folder / "checkpoint.pt", None
     if checkpoint.exists():
-        learner.load_state(_load_checkpoint(checkpoint, learner.device))
+        state = _load_checkpoint(checkpoint, learner.device)
+        learner.load_state(state)
+        best = best_epoch.restored(folder, state["best"], what)
     saved = time.monotonic()
     while True:
-        losses = {}
+        others: dict[str, float] = {}
         # A checkpoint may already be where this training ends: then its quality is all that is wanted.
         if learner.epoch < last_epoch:
-            losses["train_loss"] = learner.train_epoch(training.pictures, training.positions, on_step)
-        metrics = training.validate_and_save()
-        report(step=learner.epoch, **metrics, **losses)
-        finished = learner.epoch >= last_epoch or _reaches_target(metrics)
+            others["train_loss"] = learner.train_epoch(training.pictures, training.positions, on_step)
+        validated = training.validate()
+        best = best_epoch.better(best, learner.epoch, validated, objective, learner.epochs)
+        others["best_epoch"] = best.epoch
+        if objective is not None and objective.metric in validated.metrics:
+            others[f"epoch_{objective.metric}"] = validated.metrics[objective.metric]
+        report(step=learner.epoch, **best.metrics, **others)
+        reached = objective is not None and objective.reached(best.metrics)
+        finished = learner.epoch >= last_epoch or reached
         if finished or time.monotonic() - saved >= _CHECKPOINT_SECONDS:
-            _save_checkpoint(checkpoint, learner.state())
+            _save_checkpoint(checkpoint, {**learner.state(), "best": best_epoch.keep(folder, best, what)})
+            best_epoch.tidy(folder, best)
             saved = time.monotonic()
         if finished:
             return
-
-
-def _reaches_target(metrics: Mapping[str, float]) -> bool:
-    """Whether the search ends with this report: then the model on disk is to be the one that was reported."""
-    target, value = os.environ.get("TUNEWELL_TARGET"), metrics.get(os.environ.get("TUNEWELL_METRIC", ""))
-    if not target or value is None:
-        return False
-    return value >= float(target) if os.environ.get("TUNEWELL_GOAL") == "maximize" else value <= float(target)
 
 
 def _load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:

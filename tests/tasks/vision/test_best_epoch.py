@@ -1,0 +1,60 @@
+"""Which epoch of a training is the best one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tunewell.tasks.vision.best_epoch import Best, Objective, Validated, better
+
+VALUES = st.lists(st.integers(0, 5).map(lambda value: value / 5), min_size=1, max_size=12)
+
+
+def best_of(values: list[float], objective: Objective | None) -> tuple[Best, list[int]]:
+    """Return the best of epochs that reached these values, and which were saved."""
+    saved: list[int] = []
+    best: Best | None = None
+    for epoch, value in enumerate(values, start=1):
+        validated = Validated({"f1": value}, lambda epoch, note: saved.append(epoch))
+        best = better(best, epoch, validated, objective, len(values))
+    assert best is not None
+    return best, saved
+
+
+@given(VALUES, st.booleans())
+def test_the_last_of_the_best_epochs_is_kept(values: list[float], maximized: bool) -> None:
+    """Its metrics are the best of all, none after it are as good, and its model was saved last."""
+    best, saved = best_of(values, Objective("f1", maximized, None))
+    top = max(values) if maximized else min(values)
+    assert values[best.epoch - 1] == best.metrics["f1"] == top
+    assert top not in values[best.epoch :]
+    assert saved[-1] == best.epoch
+
+
+@given(VALUES)
+def test_without_an_objective_the_last_epoch_is_kept(values: list[float]) -> None:
+    """Nobody says what is better, so each epoch takes the place of the one before."""
+    best, saved = best_of(values, None)
+    assert best.epoch == len(values)
+    assert saved == list(range(1, len(values) + 1))
+
+
+@pytest.mark.parametrize("values", [[0.5, math.nan], [math.nan, 0.5], [0.5, math.inf], [0.5, -math.inf]])
+def test_what_is_no_number_is_not_hidden(values: list[float]) -> None:
+    """A value that is not finite is told, for it is what the trial fails for; so is one that comes after it."""
+    assert best_of(values, Objective("f1", True, None))[0].epoch == 2
+
+
+@pytest.mark.parametrize(
+    ("metrics", "maximized", "reached"),
+    [({"f1": 0.9}, True, True), ({"f1": 0.7}, True, False), ({"f1": 0.7}, False, True), ({"loss": 1.0}, True, False)],
+)
+def test_a_target_is_reached_in_the_direction_of_the_goal(
+    metrics: Mapping[str, float], maximized: bool, reached: bool
+) -> None:
+    """At least the target, or at most; without the metric it is not."""
+    assert Objective("f1", maximized, 0.8).reached(metrics) == reached

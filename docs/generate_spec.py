@@ -144,7 +144,8 @@ METRICS = """\
 - a line `{"step": 3, "metrics": {"accuracy": 0.9}}` appended to `$TUNEWELL_TRIAL_FOLDER/reports.jsonl`.
 
 Metric lines count until the program reports in one of the other ways. A report without a step has the last one + 1.
-The value of a trial is what it reported last. Where steps start again (fine-tuning that counts its epochs from 1 again,
+The value of a trial is what it reported last; built-in tasks report, after each epoch, what the best one so far has
+reached, whose model they keep. Where steps start again (fine-tuning that counts its epochs from 1 again,
 another fold), they are counted on: step 1 after step 5 is step 6. Of several values at one and the same step the last
 counts. NaN or an infinity as the objective ends the trial with the cause `non_finite`.
 

@@ -172,6 +172,8 @@ def test_check(digits: Path) -> None:
         "9: 9 + 5, 4: 8 + 6, 8: 8 + 6.",
         "Network: small-cnn.",
         "Weights: none, small-cnn is trained from scratch.",
+        "Training: 84 epochs of 6 steps (100 pictures, 16 a step): small data sets need more passes. To search their "
+        "number: `epochs: {ordinal: [42, 84, 168]}`.",
     ]
 
 

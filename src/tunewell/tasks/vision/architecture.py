@@ -25,6 +25,8 @@ class Architecture:
     #: Mean and standard deviation per channel that its input is normalised with, pixels from 0 to 1.
     statistics: tuple[Channels, Channels]
     pretrained: Pretrained
+    #: Steps that a training takes at least, however few the pictures; see `length`.
+    least_steps: int
 
     @property
     def mean(self) -> Channels:

@@ -22,6 +22,7 @@ from tunewell.tasks.vision.architecture import Architecture
 from tunewell.tasks.vision.domains import check_domains, image_sizes
 from tunewell.tasks.vision.hyperparameters import TrainingHyperparameters
 from tunewell.tasks.vision.inspection import Pictures
+from tunewell.tasks.vision.length import describe, length_of, sampled, suited_to_data
 from tunewell.tasks.vision.memory_ranges import fitted_parameters, sizes_on_gpus
 from tunewell.tasks.vision.preparation import (
     DecodedSet,
@@ -134,8 +135,8 @@ class VisionTask(ABC, Generic[Pictures]):
     def space(self, spec: ExperimentSpec, capacity: Capacity) -> SearchSpace:
         """Return the network's space with the spec's overrides, sizes for the GPU and what suits the data.
 
-        See `memory_ranges` and `suited`. Parameters about pretrained weights are left out where there are none. Data
-        that can't be read change nothing here: `check` says what is wrong with them.
+        See `memory_ranges`, `suited` and `length`. Parameters about pretrained weights are left out where there are
+        none. Data that can't be read change nothing here: `check` says what is wrong with them.
 
         Raises:
             SpecError: an override is malformed, or training can't follow it.
@@ -146,6 +147,9 @@ class VisionTask(ABC, Generic[Pictures]):
         pictures = self._pictures(spec)
         suited = self.suited(design, pictures) if pictures is not None else {}
         space = parse_space({**suited, **fitted_parameters(spec, design.needs, capacity)}, base)
+        if pictures is not None:
+            trained = sampled(len(pictures.splits["train"]), spec.sampling)
+            space = parse_space(suited_to_data(space, spec.parameters, trained, design.least_steps), space)
         check_domains(space, self.hyperparameters)
         self.check_space(spec, space)
         return space
@@ -168,6 +172,7 @@ class VisionTask(ABC, Generic[Pictures]):
         """Look at what describes the data; pictures are decoded, and thereby checked, in `prepare`."""
         self.require()
         weights = foresee_weights(spec.weights, self.architecture(str(spec.network)).pretrained)
+        training = self._training(spec)
         place = (data_folder(spec), spec.seed)
         pictures = self._read.pop(place, None) or self.read(*place)
         self.check_objective(spec, pictures)
@@ -178,9 +183,21 @@ class VisionTask(ABC, Generic[Pictures]):
             by_class(data),
             f"Network: {spec.network}.",
             weights,
+            *training,
             *pictures.notes,
             *advice,
         ]
+
+    def _training(self, spec: ExperimentSpec) -> list[str]:
+        """Return how long the default configuration is trained, a line each; nothing where that can't be told."""
+        pictures, design = self._pictures(spec), self.architecture(str(spec.network))
+        own = design.network.space["epochs"].default
+        with suppress(UserError):
+            default = self.space(spec, Capacity(())).default()
+            if pictures is not None and default is not None and isinstance(own, int):
+                length = length_of(default, sampled(len(pictures.splits["train"]), spec.sampling))
+                return describe(length, own, design.least_steps, "epochs" in spec.parameters)
+        return []
 
     def view(self, spec: ExperimentSpec, progress: OnProgress) -> DataView:
         """Return the data set, all of it decoded, with examples of each class."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -563,3 +564,13 @@ def test_a_command_takes_the_space_of_the_search_whose_best_parameters_it_takes(
     unknown = write(name="other", command=program, parameters=None, max_trials=None, parameters_from="earlyer")
     for verb in ("check", "search"):
         assert "parameters_from: there is no experiment 'earlyer'" in run(verb, unknown).err
+
+
+def test_a_check_knows_how_long_trials_took(run: Run, write: Callable[..., Path]) -> None:
+    """What trained the same in this home tells how long the next search takes; without a home nothing does."""
+    assert "A trial takes" not in run("check", write()).out
+    assert run("search", write(), "--json").code == 0
+    told = run("check", write(name="next"))
+    assert told.code == 0 and re.search(r"A trial takes about \S+ \S+ \(by \d+ trials? of quick\)\.", told.out), (
+        told.out
+    )

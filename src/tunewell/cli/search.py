@@ -293,10 +293,13 @@ def _print_estimate(checked: Checked, console: Console) -> None:
 def _checked(
     raw: Mapping[str, Any], line: str | None, page: Path | None, home: Path, database: str | None, measures: bool
 ) -> Checked:
-    """Check a spec, in a home only if it takes something from there, such as its space."""
-    if not lacks_space(raw) and not names_stored(raw):
+    """Check a spec, with what a home that is there already knows; without one, unless something is taken from it."""
+    try:
+        service = existing(home, database, None)
+    except UserError:
+        if lacks_space(raw) or names_stored(raw):
+            raise
         return check_spec(raw, line, page, measures=measures)
-    service = existing(home, database, None)
     assert isinstance(service, Service)
     with service:
         return service.check(raw, line=line, page=page, measure=measures)

@@ -44,5 +44,6 @@ def test_what_a_comparison_says() -> None:
         "Trials 3, 7 are not to be told apart from the first on 32 validation pictures; "
         "the first is taken since its measured value is the best."
     )
-    assert standing_text((7,), (7,), 12, "row").endswith("So few rows tell little of others.")
+    assert standing_text((7,), (7,), 12, "row").endswith("is the best. From 12 rows, intervals and ties mean little.")
+    assert standing_text((), (), 4, "picture") == "From 4 pictures, intervals and ties mean little."
     assert choice_text(40).startswith("The best of 40 trials was chosen on the validation data")

@@ -40,7 +40,9 @@ def rank_text(place: int, is_tie: bool) -> str:
 
 
 def standing_text(ties: Collection[int], compared: Collection[int], items: int, unit: str) -> str:
-    """Return what the comparison of the best trials with the first one says; empty if there was none.
+    """Return what the comparison of the best trials with the first one says, and whether the items are too few for it.
+
+    Empty if there was none, of items enough.
 
     Args:
         ties: numbers of the trials that can't be told apart from the first.
@@ -48,8 +50,9 @@ def standing_text(ties: Collection[int], compared: Collection[int], items: int, 
         items: number of validation items.
         unit: what an item is, such as `picture`.
     """
+    few = f"From {count(items, unit)}, intervals and ties mean little." if items < LEAST_ITEMS else ""
     if not compared:
-        return ""
+        return few
     amount = count(items, f"validation {unit}")
     numbers = ", ".join(map(str, sorted(ties)))
     if not ties:
@@ -61,7 +64,7 @@ def standing_text(ties: Collection[int], compared: Collection[int], items: int, 
             f"{which} not to be told apart from the first on {amount}; "
             "the first is taken since its measured value is the best."
         )
-    return f"{text} So few {unit}s tell little of others." if items < LEAST_ITEMS else text
+    return f"{text} {few}".rstrip()
 
 
 def choice_text(trials: int) -> str:

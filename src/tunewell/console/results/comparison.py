@@ -103,7 +103,13 @@ class Comparison:
     same: Mapping[str, Any]
 
 
-def compare(result: SearchResult, figures: Figures, counts: Mapping[str, int], unit: str | None) -> Comparison:
+def compare(
+    result: SearchResult,
+    figures: Figures,
+    counts: Mapping[str, int],
+    unit: str | None,
+    intervals: Mapping[int, Mapping[str, Mapping[str, Interval]]] | None = None,
+) -> Comparison:
     """Lay the best trials side by side.
 
     Args:
@@ -111,13 +117,14 @@ def compare(result: SearchResult, figures: Figures, counts: Mapping[str, int], u
         figures: of the trials that were evaluated.
         counts: number of items of each split, as far as it is known.
         unit: what an item is; None for trainings that alone know what they measure on.
+        intervals: of those of the figures that have one.
     """
     default, metric = result.default, result.objective.metric
     trials = result.top
     if default is not None and default.number not in {trial.number for trial in trials}:
         trials = (*trials, default)
     values = {"val": {trial.number: trial.value for trial in trials}, "test": dict(result.test)}
-    judge = _Judge(result, default.number if default is not None else None)
+    judge = _Judge(result, default.number if default is not None else None, intervals or {})
     groups = [_split(split, trials, figures, values[split], judge, counts, unit) for split in SPLIT_TITLES]
     groups = [_sample(result, trials), *groups, _repeats(result, trials), _parameters(trials, default)]
     best = trials[0]
@@ -147,6 +154,8 @@ class _Judge:
 
     result: SearchResult
     default: int | None
+    #: Of all figures: trial → split → figure → interval.
+    between: Mapping[int, Mapping[str, Mapping[str, Interval]]]
 
     @property
     def goal(self) -> str:
@@ -199,7 +208,9 @@ def _split(
     measured = [figures.get(trial.number, {}).get(split, {}) for trial in trials]
     names = dict.fromkeys(name for one in sorted(measured, key=len, reverse=True) for name in one)
     for name in [name for name in names if name != metric and not name.startswith(_MEANS)][:_MEASURES]:
-        rows.append(Row(measure_title(name), tuple(Cell(format.number(one.get(name))) for one in measured)))
+        of_trials = [judge.between.get(trial.number, {}).get(split, {}).get(name) for trial in trials]
+        shown = [_value_cell(one.get(name), ends, is_best=False) for one, ends in zip(measured, of_trials, strict=True)]
+        rows.append(Row(measure_title(name), tuple(shown)))
     if unit is None:
         return Group("Value", tuple(rows))
     amount = counts.get(split)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection
 
 from tunewell.spec.errors import count
-from tunewell.spec.format import number
+from tunewell.spec.format import between, number
 
 #: Fewer items hardly show what others are like: intervals and ties from them mean little.
 LEAST_ITEMS = 20
@@ -65,6 +65,14 @@ def standing_text(ties: Collection[int], compared: Collection[int], items: int, 
             "the first is taken since its measured value is the best."
         )
     return f"{text} {few}".rstrip()
+
+
+def gain_text(ends: tuple[float, float] | None) -> str:
+    """Return whether the gain over the default, of which this is the interval, is more than chance; empty for None."""
+    if ends is None:
+        return ""
+    verdict = "within chance" if ends[0] <= 0 <= ends[1] else "more than chance explains"
+    return f"What the best has over the default ({between(ends)}) is {verdict}."
 
 
 def choice_text(trials: int) -> str:

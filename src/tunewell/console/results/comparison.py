@@ -42,17 +42,16 @@ class Gain:
     @property
     def text(self) -> str:
         """The difference, in the digits that its interval supports."""
-        return _signed(self.difference, self.ends) if self.ends is not None else format.signed(self.difference)
+        return (
+            format.signed_within(self.difference, self.ends)
+            if self.ends is not None
+            else format.signed(self.difference)
+        )
 
     @property
     def between(self) -> str:
         """The interval; empty: there is none."""
-        return f"{_signed(self.ends[0], self.ends)} to {_signed(self.ends[1], self.ends)}" if self.ends else ""
-
-
-def _signed(value: float, ends: Interval) -> str:
-    text = format.rounded(value, ends)
-    return text if text.startswith("−") or not text.strip("0.") else f"+{text}"
+        return format.between(self.ends) if self.ends else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,7 +172,7 @@ ENVIRONMENT = {
     "TUNEWELL_TARGET": "the target, if there is one",
     "TUNEWELL_SAMPLING": "share of the training data to use",
     "TUNEWELL_FIDELITY": "share of the full training that the trial gets",
-    "TUNEWELL_SEED": "seed of the search",
+    "TUNEWELL_SEED": "seed of the search; another one where the best trials are trained again (`tunewell repeat`)",
     "TUNEWELL_REPORT_URL": "commands, under `tunewell serve`: where the attempt reports over the network",
     "TUNEWELL_REPORT_TOKEN": "what it proves itself by there, as `Authorization: Bearer …`",
     "OMP_NUM_THREADS": "the trial's share of the cores, unless it is set already; so are the like of it "

@@ -19,7 +19,7 @@ from tunewell.console.results.details import details_of
 from tunewell.console.results.masks import outline_of
 from tunewell.console.results.predictions import predictions_of
 from tunewell.console.results.recipes import recipes
-from tunewell.service.types import Finalist, Objective, SearchResult, TrialResult, Uncertainty
+from tunewell.service.types import Finalist, Objective, Repeated, SearchResult, TrialResult, Uncertainty
 from tunewell.spec.states import ExperimentState
 from tunewell.tasks.object_detection.masks import encode_pixels
 
@@ -72,7 +72,10 @@ def cells(found: Comparison) -> dict[str, dict[str, list[str]]]:
 def test_gains_are_told_with_direction_and_certainty() -> None:
     """A gain whose interval contains 0 is not clear; where less is better, less is a gain."""
     counts = {"val": 400, "test": 100}
-    found = compare(result_of(test={7: 0.85, 1: 0.84}, uncertainty=uncertainty()), {}, counts, "picture")
+    figures = {7: {"val": {"accuracy": 0.9, "f1": 0.871}, "test": {}}}
+    between = {7: {"val": {"accuracy": (0.87, 0.93), "f1": (0.82, 0.91)}}}
+    result = result_of(test={7: 0.85, 1: 0.84}, uncertainty=uncertainty())
+    found = compare(result, figures, counts, "picture", between)
     assert found.gain is not None and found.gain.is_good and found.gain.is_clear
     assert found.test_gain is not None and found.test_gain.is_better and not found.test_gain.is_good
     assert found.same == {"same": 1}
@@ -82,6 +85,7 @@ def test_gains_are_told_with_direction_and_certainty() -> None:
         "rank": ["1", "2"],
         "accuracy": ["0.900 0.870–0.930", "0.800 0.760–0.840"],
         "over the default": ["+0.100 +0.060 to +0.140", "–"],
+        "F1": ["0.871 0.820–0.910", "–"],
     }
     assert titles["Test, 100 pictures"]["over the default"][0] == "+0.010 −0.020 to +0.040"
     assert any("ahead of the other one by more than chance" in note for note in found.notes)
@@ -101,6 +105,20 @@ def test_ties_are_called_ties() -> None:
     full = cells(compare(result_of(finalists=finalists, uncertainty=known), {}, {"val": 400}, "picture"))
     assert full["Trained on all data"] == {"rank": ["tie with 1", "1"], "accuracy": ["0.79", "0.800 0.760–0.840"]}
     assert full["Validation, 400 pictures"]["accuracy"] == ["0.9", "0.8"]
+
+
+def test_repeats_stand_beside_the_search() -> None:
+    """Means over seeds have ranks of their own, and say how many trainings are missing."""
+    repeats = (
+        Repeated(number=1, values={1: 0.8, 2: 0.82}, mean=0.81, deviation=0.0141, failed={}, unfinished=0),
+        Repeated(number=7, values={1: 0.7}, mean=0.7, deviation=None, failed={2: "crashed"}, unfinished=1),
+    )
+    found = compare(result_of(repeats=repeats), {}, {}, "picture")
+    assert cells(found)["Trained again with other seeds"] == {
+        "rank by mean": ["2", "1"],
+        "accuracy": ["0.7", "0.810 ± 0.014"],
+        "seeds": ["1 1 failed, 1 not finished", "2"],
+    }
 
 
 def test_an_address_that_makes_no_sense_chooses_nothing() -> None:

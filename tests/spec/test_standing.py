@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tunewell.spec.format import within
-from tunewell.spec.standing import choice_text, rank_text, standing_text
+from tunewell.spec.standing import choice_text, gain_text, rank_text, standing_text
 
 
 @pytest.mark.parametrize(
@@ -44,5 +44,9 @@ def test_what_a_comparison_says() -> None:
         "Trials 3, 7 are not to be told apart from the first on 32 validation pictures; "
         "the first is taken since its measured value is the best."
     )
-    assert standing_text((7,), (7,), 12, "row").endswith("So few rows tell little of others.")
+    assert standing_text((7,), (7,), 12, "row").endswith("is the best. From 12 rows, intervals and ties mean little.")
+    assert standing_text((), (), 4, "picture") == "From 4 pictures, intervals and ties mean little."
+    assert gain_text(None) == ""
+    assert gain_text((-0.02, 0.04)) == "What the best has over the default (−0.020 to +0.040) is within chance."
+    assert gain_text((0.02, 0.14)).endswith("(+0.02 to +0.14) is more than chance explains.")
     assert choice_text(40).startswith("The best of 40 trials was chosen on the validation data")

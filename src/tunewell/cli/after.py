@@ -152,15 +152,19 @@ def repeat(
         with console.status("Training …") as status:
             asked = service.repeat_finalists(experiment, seeds)
             carried_out(service, asked, lambda line: status.update(Text(line)))
-            for job in service.jobs(experiment=experiment, kind="repeat", states=tuple(OPEN_JOB_STATES)).items:
-                with suppress(JobFailed):  # what failed is told with the others
-                    carried_out(service, job, lambda line: status.update(Text(line)))
+            while unfinished := service.jobs(experiment=experiment, kind="repeat", states=tuple(OPEN_JOB_STATES)).items:
+                for job in unfinished:
+                    with suppress(JobFailed):  # what failed is told with the others
+                        carried_out(service, job, lambda line: status.update(Text(line)))
             service.write_report(experiment)
         result = service.result(experiment)
     if json_:
         print_json([one.to_json() for one in result.repeats])
         return
     print_repeats(result, console)
+    for one in result.repeats:
+        for seed, detail in one.failed.items():
+            console.print(Text(f"Trial {one.number} failed with seed {seed}: {detail}", style="yellow"), soft_wrap=True)
     if not result.repeats:
         console.print("Nothing to train again: no trial has a result.")
 

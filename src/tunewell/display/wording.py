@@ -10,7 +10,7 @@ from tunewell.service.types import Experiment, Objective, SearchResult
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.format import NOTHING, number, scalar, shortened, signed, within
 from tunewell.spec.space import Value
-from tunewell.spec.standing import standing_text
+from tunewell.spec.standing import gain_text, standing_text
 from tunewell.spec.states import JobState, TrialState
 
 _COMMAND_LENGTH = 70
@@ -146,8 +146,10 @@ def standing_lines(result: SearchResult) -> list[str]:
     if known is None:
         return []
     lines = ["In parentheses: 95 % intervals, by resampling the validation data."] if known.intervals else []
-    told = standing_text(known.ties, known.compared, known.items, known.unit)
-    return [*lines, told] if told else lines
+    best = result.best.number if result.best is not None and not result.finalists else None
+    gain = known.gains.get(best) if best is not None else None
+    told = gain_text(gain), standing_text(known.ties, known.compared, known.items, known.unit)
+    return [*lines, *filter(None, told)]
 
 
 def agreement_text(agreement: float | None) -> str:

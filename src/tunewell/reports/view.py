@@ -94,7 +94,7 @@ class StandingView:
     test_intervals: Mapping[int, tuple[float, float]]
     #: The trials that can't be told apart from the one that ranks first.
     ties: tuple[int, ...]
-    #: What the comparison says, a sentence; empty: there was none.
+    #: What the comparisons with the default and with the first say; empty: there were none.
     text: str
 
 

@@ -23,7 +23,7 @@ from tunewell.service.uncertainty import uncertainty_of
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import DataError
 from tunewell.spec.experiment import parse_spec
-from tunewell.spec.standing import rest_text, spread_text, standing_text
+from tunewell.spec.standing import gain_text, rest_text, spread_text, standing_text
 from tunewell.spec.states import TIME_LIMITS
 from tunewell.store.rows import ExperimentRow
 from tunewell.store.store import Store
@@ -98,7 +98,9 @@ def experiment_view(store: Store, home: Home, name: str) -> ExperimentView:
         default_trial=default.number if default else None,
         evaluations=evaluations(store, home, name),
         version=version("tunewell"),
-        standing=_standing(uncertainty_of(store, row, default)),
+        standing=_standing(
+            uncertainty_of(store, row, default), top[0].number if top and not best_on_all_data else None
+        ),
         finalists=tuple(FinalistView(one.number, one.sample_value, one.value, one.detail) for one in best_on_all_data),
         repeats=tuple(
             RepeatedView(
@@ -113,11 +115,12 @@ def experiment_view(store: Store, home: Home, name: str) -> ExperimentView:
     )
 
 
-def _standing(known: Uncertainty | None) -> StandingView:
+def _standing(known: Uncertainty | None, best: int | None) -> StandingView:
     if known is None:
         return StandingView({}, {}, (), "")
     text = standing_text(known.ties, known.compared, known.items, known.unit)
-    return StandingView(known.intervals, known.test_intervals, known.ties, text)
+    gain = gain_text(known.gains.get(best)) if best is not None else ""
+    return StandingView(known.intervals, known.test_intervals, known.ties, f"{gain} {text}".strip())
 
 
 def algorithm_name(row: ExperimentRow) -> str:

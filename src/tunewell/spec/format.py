@@ -54,6 +54,17 @@ def rounded(value: float, ends: tuple[float, float]) -> str:
     return f"−{text[1:]}" if text.startswith("-") else text
 
 
+def between(ends: tuple[float, float]) -> str:
+    """Return the interval of a difference: `−0.020 to +0.040`."""
+    return " to ".join(signed_within(end, ends) for end in ends)
+
+
+def signed_within(value: float, ends: tuple[float, float]) -> str:
+    """Return a difference with its sign, in as many decimals as its interval supports: `+0.010`."""
+    text = rounded(value, ends)
+    return text if text.startswith("−") or not text.strip("0.") else f"+{text}"
+
+
 def share(value: float | None) -> str:
     """Return a number from 0 to 1 with three decimals, so that columns line up: `0.984`, `1.000`; `–` for None."""
     return NOTHING if value is None else f"{value:.3f}"

@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection
 
 from tunewell.spec.errors import count
-from tunewell.spec.format import number
+from tunewell.spec.format import between, number
 
 #: Fewer items hardly show what others are like: intervals and ties from them mean little.
 LEAST_ITEMS = 20
@@ -40,7 +40,9 @@ def rank_text(place: int, is_tie: bool) -> str:
 
 
 def standing_text(ties: Collection[int], compared: Collection[int], items: int, unit: str) -> str:
-    """Return what the comparison of the best trials with the first one says; empty if there was none.
+    """Return what the comparison of the best trials with the first one says, and whether the items are too few for it.
+
+    Empty if there was none, of items enough.
 
     Args:
         ties: numbers of the trials that can't be told apart from the first.
@@ -48,8 +50,9 @@ def standing_text(ties: Collection[int], compared: Collection[int], items: int, 
         items: number of validation items.
         unit: what an item is, such as `picture`.
     """
+    few = f"From {count(items, unit)}, intervals and ties mean little." if items < LEAST_ITEMS else ""
     if not compared:
-        return ""
+        return few
     amount = count(items, f"validation {unit}")
     numbers = ", ".join(map(str, sorted(ties)))
     if not ties:
@@ -61,7 +64,15 @@ def standing_text(ties: Collection[int], compared: Collection[int], items: int, 
             f"{which} not to be told apart from the first on {amount}; "
             "the first is taken since its measured value is the best."
         )
-    return f"{text} So few {unit}s tell little of others." if items < LEAST_ITEMS else text
+    return f"{text} {few}".rstrip()
+
+
+def gain_text(ends: tuple[float, float] | None) -> str:
+    """Return whether the gain over the default, of which this is the interval, is more than chance; empty for None."""
+    if ends is None:
+        return ""
+    verdict = "within chance" if ends[0] <= 0 <= ends[1] else "more than chance explains"
+    return f"What the best has over the default ({between(ends)}) is {verdict}."
 
 
 def choice_text(trials: int) -> str:

@@ -22,8 +22,6 @@ from scipy.special import ndtr, stdtrit
 RESAMPLES = 2000
 #: How sure an interval is, and how sure all comparisons with the best are together.
 CONFIDENCE = 0.95
-#: An interval from fewer items means little: they hardly show what the other items are like.
-LEAST_ITEMS = 20
 #: Least share of the resamples that a figure has to be defined on.
 _DEFINED = 0.95
 #: Most numbers that are in hand at a time: they fit into the caches of a core.

@@ -32,7 +32,7 @@ from tunewell.service.verbs import Verbs
 from tunewell.spec.errors import NotFoundError
 from tunewell.spec.names import DATASET, in_address, own_name
 from tunewell.spec.rules import WORKERS
-from tunewell.spec.states import JobState
+from tunewell.spec.states import OPEN_JOB_STATES, JobState
 
 router = APIRouter()
 
@@ -75,6 +75,8 @@ def results(request: Request, verbs: AsCaller, caller: TheCaller, name: Name) ->
         return show(request, Page("results-none.html.j2", title, ("results-head",), context, follows=(one.name,)))
     harvest = _harvest(verbs, caller, name, one, result, Chosen.from_query(request.query_params))
     open_jobs = [f"job:{work.job.id}" for work in harvest["work"].values() if work is not None and work.is_open]
+    repeats = verbs.jobs(experiment=name, kind="repeat", states=tuple(OPEN_JOB_STATES)).items
+    open_jobs += [f"job:{job.id}" for job in repeats]
     parts = (*_HEAD, *_WORK, "results-evaluation")
     page = Page("results.html.j2", title, parts, {**context, **harvest}, follows=(one.name, *open_jobs))
     return show(request, page)
@@ -85,7 +87,8 @@ def _harvest(
 ) -> dict[str, Any]:
     """Return what the page shows of a search with a result, which the caller calls `name`."""
     assert result.best is not None
-    figures = {found.number: found.figures for found in verbs.evaluations(name, details=False)}
+    evaluations = verbs.evaluations(name, details=False)
+    figures = {found.number: found.figures for found in evaluations}
     shown = chosen.trial if chosen.trial in figures else _first_evaluated(result, figures)
     evaluation = _evaluation(verbs, name, shown)
     details = details_of(evaluation, chosen)
@@ -93,7 +96,7 @@ def _harvest(
     unit = None
     if one.spec.get("task"):
         unit = details.report.unit if details is not None else "picture"
-    comparison = compare(result, figures, counts, unit)
+    comparison = compare(result, figures, counts, unit, {found.number: found.intervals for found in evaluations})
     taken = _trial(comparison, chosen.trial) or result.best
     rights = Rights.of(caller, one)
     work = {
@@ -224,6 +227,13 @@ def retrain(request: Request, verbs: AsCaller, name: Name, trial: Annotated[int 
     """Have a model trained on all data with the parameters of a trial."""
     verbs.retrain(name, trial)
     return done(request, "A training on all data has been asked for.", _here(name, "train"))
+
+
+@router.post("/experiments/{name}/repeat")
+def repeat(request: Request, verbs: AsCaller, name: Name, seeds: Annotated[int, Form()] = 3) -> Response:
+    """Have the best trials trained again with other seeds."""
+    verbs.repeat_finalists(name, seeds)
+    return done(request, "The best trials are being trained again.", _here(name, "best"))
 
 
 @router.post("/experiments/{name}/export-model")

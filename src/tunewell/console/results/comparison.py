@@ -43,17 +43,16 @@ class Gain:
     @property
     def text(self) -> str:
         """The difference, in the digits that its interval supports."""
-        return _signed(self.difference, self.ends) if self.ends is not None else format.signed(self.difference)
+        return (
+            format.signed_within(self.difference, self.ends)
+            if self.ends is not None
+            else format.signed(self.difference)
+        )
 
     @property
     def between(self) -> str:
         """The interval; empty: there is none."""
-        return f"{_signed(self.ends[0], self.ends)} to {_signed(self.ends[1], self.ends)}" if self.ends else ""
-
-
-def _signed(value: float, ends: Interval) -> str:
-    text = format.rounded(value, ends)
-    return text if text.startswith("−") or not text.strip("0.") else f"+{text}"
+        return format.between(self.ends) if self.ends else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +103,13 @@ class Comparison:
     same: Mapping[str, Any]
 
 
-def compare(result: SearchResult, figures: Figures, counts: Mapping[str, int], unit: str | None) -> Comparison:
+def compare(
+    result: SearchResult,
+    figures: Figures,
+    counts: Mapping[str, int],
+    unit: str | None,
+    intervals: Mapping[int, Mapping[str, Mapping[str, Interval]]] | None = None,
+) -> Comparison:
     """Lay the best trials side by side.
 
     Args:
@@ -112,13 +117,14 @@ def compare(result: SearchResult, figures: Figures, counts: Mapping[str, int], u
         figures: of the trials that were evaluated.
         counts: number of items of each split, as far as it is known.
         unit: what an item is; None for trainings that alone know what they measure on.
+        intervals: of those of the figures that have one.
     """
     default, metric = result.default, result.objective.metric
     trials = result.top
     if default is not None and default.number not in {trial.number for trial in trials}:
         trials = (*trials, default)
     values = {"val": {trial.number: trial.value for trial in trials}, "test": dict(result.test)}
-    judge = _Judge(result, default.number if default is not None else None)
+    judge = _Judge(result, default.number if default is not None else None, intervals or {})
     groups = [_split(split, trials, figures, values[split], judge, counts, unit) for split in SPLIT_TITLES]
     groups = [
         _training(trials),
@@ -154,6 +160,8 @@ class _Judge:
 
     result: SearchResult
     default: int | None
+    #: Of all figures: trial → split → figure → interval.
+    between: Mapping[int, Mapping[str, Mapping[str, Interval]]]
 
     @property
     def goal(self) -> str:
@@ -206,7 +214,9 @@ def _split(
     measured = [figures.get(trial.number, {}).get(split, {}) for trial in trials]
     names = dict.fromkeys(name for one in sorted(measured, key=len, reverse=True) for name in one)
     for name in [name for name in names if name != metric and not name.startswith(_MEANS)][:_MEASURES]:
-        rows.append(Row(measure_title(name), tuple(Cell(format.number(one.get(name))) for one in measured)))
+        of_trials = [judge.between.get(trial.number, {}).get(split, {}).get(name) for trial in trials]
+        shown = [_value_cell(one.get(name), ends, is_best=False) for one, ends in zip(measured, of_trials, strict=True)]
+        rows.append(Row(measure_title(name), tuple(shown)))
     if unit is None:
         return Group("Value", tuple(rows))
     amount = counts.get(split)

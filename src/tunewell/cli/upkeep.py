@@ -22,6 +22,7 @@ from tunewell.cli.options import (
     terminal,
 )
 from tunewell.cli.summary import serve_text
+from tunewell.display.wording import TIDIED
 from tunewell.service.types import GarbageGroup
 from tunewell.service.upkeep.files import restore_backup as restore_file
 from tunewell.service.upkeep.files import write_backup
@@ -95,9 +96,11 @@ def gc(
             return
         if not found.groups:
             console.print("There are no files to remove: all are still needed.")
+            console.print(TIDIED, style="dim", soft_wrap=True)
             return
         console.print(_table(found.groups))
         console.print(f"{size(found.size_bytes)} in all.")
+        console.print(TIDIED, style="dim", soft_wrap=True)
         if dry_run or not (yes or _agreed()):
             return
         done = service.collect_garbage()

@@ -28,7 +28,10 @@ def test_the_life_of_a_model(run: Run, tmp_path: Path) -> None:
     published = run("publish", "e", "--name", "signs", "--note", "the first")
     assert "signs@1 is published, the current version, seen by everybody." in published.out, published.err
     assert run("publish", "e", "--trial", "2", "--name", "signs", "--json").json["number"] == 2
-    assert run("models").out.splitlines()[1].split()[:4] == ["signs", "2", "of", "2"]
+    assert "Its files are those of signs@2" in run("publish", "e", "--trial", "2", "--name", "signs").out
+    assert run("models", "use", "signs", "2").code == 0
+    assert run("models", "delete", "signs@3", "--forever").code == 0
+    assert run("models").out.splitlines()[1].split()[:4] == ["signs", "2", "of", "3"]
     shown = run("models", "signs").out
     assert "the first" in shown and "e (trial 2)" in shown
     assert [one["number"] for one in run("models", "signs", "--json").json["versions"]] == [2, 1]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.cli.conftest import Run
+from tunewell.cli.summary import serve_text
 
 
 def test_an_experiment_from_its_change_to_its_end(run: Run, write: Callable[..., Path]) -> None:
@@ -17,7 +18,10 @@ def test_an_experiment_from_its_change_to_its_end(run: Run, write: Callable[...,
     )  # fmt: skip
     assert done.code == 0, done.err
     assert done.out.startswith("Experiment 'quick' is changed: max_trials, max_failed_trials, description, tags")
-    assert "Go on: the same command, with this budget." in done.out and "interrupted" in run("list").out
+    assert (
+        "Go on: the command that began it, or tunewell serve, with this budget." in done.out
+        and "interrupted" in run("list").out
+    )
     wrong = run("set", "quick", "--weight", 0)
     assert wrong.code == 2 and "weight: 0.0 is not possible. Give a number above 0" in wrong.err
     assert "tries this next: x=5" in run("add", "quick", "x=5").out
@@ -39,3 +43,9 @@ def test_what_is_no_change(run: Run) -> None:
     nothing, nameless = run("set", "quick"), run("add", "quick", "0.5")
     assert nothing.code == 2 and "Give an option" in nothing.err
     assert nameless.code == 2 and "Write NAME=VALUE" in nameless.err
+
+
+def test_a_home_elsewhere_is_named() -> None:
+    """What serves a home that was restored says which one; that of the folder needs no name."""
+    assert serve_text(Path("restored")) == "tunewell serve --home restored"
+    assert serve_text(Path(".tunewell").absolute()) == "tunewell serve"

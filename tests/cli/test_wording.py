@@ -115,3 +115,20 @@ def test_what_comes_from_a_variable_is_called_so(ask: Ask, monkeypatch: pytest.M
     assert ask("list").startswith("error: TUNEWELL_DATABASE: 'mysql' is no kind of database")
     assert ask("list", "--database=oracle://h/d").startswith("error: --database: 'oracle' is no kind of database")
     assert ask("database", "copy", "oracle://h/d", "home").startswith("error: FROM: 'oracle' is no kind of database")
+
+
+@pytest.mark.parametrize(
+    ("command", "field", "called"),
+    [
+        (["compare", "a"], "names", "EXPERIMENT"),
+        (["notify", "add", "https://a.org", "--event", "x"], "events.0", "--event"),
+        (["notify", "add", "https://a.org", "--event", "x"], "events", "--event"),
+        (["set", "e", "--max-trials", "0"], "max_trials", "--max-trials"),
+    ],
+)
+def test_arguments_are_called_as_they_are_given(
+    monkeypatch: pytest.MonkeyPatch, command: list[str], field: str, called: str
+) -> None:
+    """By the option, or by the word of the usage where they have a place instead, whoever has found them wrong."""
+    monkeypatch.setattr(sys, "argv", ["tunewell", *command])
+    assert in_json(ArgumentError(field, "it is not possible"))["field"] == called

@@ -32,6 +32,7 @@ def test_garbage_is_shown_and_removed(administrator: TestClient, service: Servic
     searched(service)
     told = text_of(administrator, f"{HERE}?plan=yes")
     assert "checkpoints of ended trials" in told and "none of the five best" in told
+    assert "as they go by themselves" in told
     answer = administrator.post(f"{HERE}/collect", headers=ACTS).json()
     assert "were removed." in answer["said"] and answer["then"] == HERE
     assert "4 × checkpoints of ended trials" in text_of(administrator)

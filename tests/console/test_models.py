@@ -155,3 +155,16 @@ def test_measuring_a_model(trained: Service) -> None:
     assert job.arguments["model"] == "model:signs@1" and job.arguments["dataset"].startswith("autumn@")
     assert f"/jobs/{job.id}" in {link.attributes.get("href") for link in page(one, "/models/owner~signs").all("a")}
     assert "Evaluation on other data" in page(one, f"/jobs/{job.id}").text
+
+
+def test_a_version_is_removed(trained: Service) -> None:
+    """The current version has no such button; of a list that is all in the bin the page says so."""
+    trained.publish("e", "signs")
+    trained.publish("e", "signs", trial=2)
+    with browser(trained, "owner") as one:
+        shown = one.get("/models/owner~signs").text
+        assert 'aria-label="Delete version 1"' in shown and 'aria-label="Delete version 2"' not in shown
+        assert one.post("/models/owner~signs/versions/2/delete", headers=ACTS).status_code == 409
+        assert "Version 1 is gone." in one.post("/models/owner~signs/versions/1/delete", headers=ACTS).json()["said"]
+        trained.delete_model("signs")
+        assert "No model but those in the bin" in one.get("/models").text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from fastapi.testclient import TestClient
 
 from tests.console.markup import parse
@@ -105,3 +106,28 @@ def test_a_form_that_no_page_has(administrator: TestClient) -> None:
     ):
         answer = administrator.post(PLACE, data=form, headers=SENDS)
         assert answer.status_code in (403, 422) and 'class="error' in answer.text
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "allowed"),
+    [
+        ("hooks.lan:8443", "443", ("hooks.lan", 8443)),
+        ("hooks.lan:8443", "8443", ("hooks.lan", 8443)),
+        (" https://hooks.slack.com/services/T0/B0/X ", "443", ("hooks.slack.com", 443)),
+        ("[2001:db8::7]:8443", "443", ("2001:db8::7", 8443)),
+        ("hooks.lan", "8443", ("hooks.lan", 8443)),
+    ],
+)
+def test_a_host_is_understood_as_it_is_pasted(
+    administrator: TestClient, service: Service, host: str, port: str, allowed: tuple[str, int]
+) -> None:
+    """With its port, or as the whole URL."""
+    answer = administrator.post(f"{PLACE}/hosts/allow", data={"host": host, "port": port}, headers=ACTS)
+    assert answer.status_code == 200, answer.text
+    assert [(one.host, one.port) for one in service.allowed_hosts()] == [allowed]
+
+
+def test_two_ports_are_refused(administrator: TestClient, service: Service) -> None:
+    """Which of them is meant, nobody can know."""
+    answer = administrator.post(f"{PLACE}/hosts/allow", data={"host": "a.org:1", "port": "2"}, headers=ACTS)
+    assert answer.status_code == 422 and "Write the port once" in answer.text and not service.allowed_hosts()

@@ -62,7 +62,10 @@ def test_the_headline_says_why_nothing_is_compared() -> None:
         (replace(examples.hand_signs(3), top=()), "No result: no trial succeeded. "),
         (examples.running(), "Best accuracy so far 0.9811 (trial 2), "),
         (replace(examples.running(), running=True), "The search is still going on, with 9 ended trials so far."),
-        (examples.running(), "The search was interrupted after 9 ended trials; the same command goes on."),
+        (
+            examples.running(),
+            "The search was interrupted after 9 ended trials; the command that began it, or `tunewell serve`, goes on.",
+        ),
     ],
 )
 def test_every_state_is_put_into_words(view: ExperimentView, text: str) -> None:

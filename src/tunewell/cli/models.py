@@ -83,11 +83,14 @@ def publish(
     with existing(home, database, server, "write") as service:
         made = service.publish(experiment, name, trial=trial, note=note, visibility=visibility)
         seers = _seers(service.model(made.model))
+        same = [one.number for one in service.model_versions(made.model).items if one.sha256 == made.sha256]
     if json_:
         print_json(made.to_json())
         return
     console = terminal(soft_wrap=True)
     console.print(f"{made.model}@{made.number} is published, the current version, seen by {seers}.")
+    if earlier := [number for number in same if number != made.number]:
+        console.print(f"Its files are those of {made.model}@{earlier[0]}: the same model once more.", style="dim")
     console.print(f"Use it: tunewell predict model:{made.model} PICTURE...", style="dim")
 
 

@@ -27,7 +27,7 @@ from tunewell.service.service import Service
 from tunewell.service.types import AllowedHost, Delivery
 from tunewell.spec.errors import ArgumentError
 from tunewell.spec.format import moment
-from tunewell.spec.notifications import NotifiedEvent, NotifiedSearches, WebhookBody
+from tunewell.spec.notifications import NotifiedEvent, NotifiedSearches, WebhookBody, host_and_port
 
 if TYPE_CHECKING:
     from tunewell.cli.options import Place
@@ -246,7 +246,7 @@ def allow(
         raise ArgumentError("host", "it is missing", "Name the host that is no longer allowed")
     with made(home, database, server) as service:
         if host is not None:
-            name, port = _host_and_port(host)
+            name, port = host_and_port(host)
             if withdraw:
                 service.withdraw_host(name, port=port)
             else:
@@ -274,14 +274,6 @@ def _body(target: str) -> WebhookBody:
         return "slack" if urlsplit(target).hostname in _SLACK else "json"
     except ValueError:
         return "json"
-
-
-def _host_and_port(text: str) -> tuple[str, int]:
-    """Return what `HOST`, `HOST:PORT` or `[ADDRESS]:PORT` names."""
-    host, _, port = text.rpartition(":")
-    if host and port.isascii() and port.isdecimal() and len(port) <= 5 and (":" not in host or host.endswith("]")):
-        return host, int(port)
-    return text, 443
 
 
 def _entry(one: AllowedHost) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from tunewell.cli.options import HOME, DatabaseOption, ExperimentArgument, HomeOption, ServerOption, existing
+from tunewell.cli.summary import again_text
 from tunewell.display.wording import parameters_text, stays_ended
 from tunewell.service.service import Service
 from tunewell.spec.differences import BUDGET_FIELDS
@@ -62,11 +63,12 @@ def set_(
     with existing(home, database, server, "write") as service:
         changed = service.update(experiment, changes)
         alone = isinstance(service, Service) and not service.readiness().controller
+        again = again_text(service)
     print(f"Experiment '{experiment}' is changed: {', '.join(changes)}.")
     if not BUDGET_FIELDS.isdisjoint(changes) and (stays := stays_ended(changed)):
         print(stays)
     if changed.waits_for is not None and changed.waits_for.code == "no_controller":
-        print(changed.waits_for.detail, *(["Go on: the same command, with this budget."] if alone else []))
+        print(changed.waits_for.detail, *([f"Go on: {again}, with this budget."] if alone else []))
 
 
 def add(

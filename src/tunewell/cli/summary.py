@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -15,6 +16,7 @@ from tunewell.service.verbs import Verbs
 from tunewell.spec.epochs import share_text
 from tunewell.spec.errors import count
 from tunewell.spec.format import duration, number, scalar, shortened, within
+from tunewell.spec.names import DEFAULT_HOME
 from tunewell.spec.rules import WORKERS
 from tunewell.spec.standing import REPEATS_NOTE, rank_text, rest_text, spread_text
 from tunewell.spec.states import CUTS_BY_DESIGN, Cut, TrialState
@@ -47,7 +49,7 @@ def print_summary(service: Verbs, result: SearchResult, console: Console) -> Non
     _print_places(experiment, models, console, there)
     _print_failures(service, result, console, there)
     _print_advice(result, console, there)
-    _print_next(experiment, result, "retrained" in models, console, there)
+    _print_next(service, experiment, result, "retrained" in models, console, there)
 
 
 def _headline(result: SearchResult) -> Text:
@@ -163,7 +165,21 @@ def on_all_data(experiment: Experiment) -> str:
     return ", on all data" if experiment.spec["data"] or experiment.spec["sampling"] < 1 else ""
 
 
-def _print_next(experiment: Experiment, result: SearchResult, retrained: bool, console: Console, there: str) -> None:
+def again_text(service: Verbs) -> str:
+    """Return what goes on with a search that nothing runs: a home may have been served, restored or moved."""
+    if getattr(service, "server", ""):
+        return "whoever runs the service starts its controller"
+    return f"the command that began it, or {serve_text(service.home.folder)}"  # type: ignore[attr-defined]
+
+
+def serve_text(home: Path) -> str:
+    """Return the command that serves a home and runs what is on record there."""
+    return "tunewell serve" + ("" if home.absolute() == DEFAULT_HOME.absolute() else f" --home {home}")
+
+
+def _print_next(
+    service: Verbs, experiment: Experiment, result: SearchResult, retrained: bool, console: Console, there: str
+) -> None:
     name = result.experiment
     waits = experiment.waits_for
     if waits is not None and waits.code == "paused":
@@ -171,7 +187,7 @@ def _print_next(experiment: Experiment, result: SearchResult, retrained: bool, c
     elif experiment.running:
         hint = f"It is running. Stop it: tunewell stop {name}{there}"
     elif not result.state.final:
-        hint = "Go on: the same command."
+        hint = f"Go on: {again_text(service)}."
     elif result.best is None or experiment.spec.get("function") or experiment.spec.get("scheduler") == WORKERS:
         hint = ""
     elif retrained:

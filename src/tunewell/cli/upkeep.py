@@ -21,6 +21,8 @@ from tunewell.cli.options import (
     print_json,
     terminal,
 )
+from tunewell.cli.summary import serve_text
+from tunewell.display.wording import TIDIED
 from tunewell.service.types import GarbageGroup
 from tunewell.service.upkeep.files import restore_backup as restore_file
 from tunewell.service.upkeep.files import write_backup
@@ -64,7 +66,8 @@ def restore_backup(
     files = f"{count(done.files, 'file')}, {count(done.rows, 'row')}"
     console.print(f"Restored into {done.home}, as it was on {moment(done.created_at)}: {files}.")
     if done.running:
-        console.print(f"Trials and jobs that ran then, {done.running} in all, go on when something runs the home.")
+        console.print(f"Trials and jobs that ran then, {done.running} in all, go on then.")
+    console.print(f"Run it: {serve_text(Path(done.home))}", style="dim")
     if not done.is_default:
         console.print(f"From now on, name the database with --database or TUNEWELL_DATABASE: {done.database}")
 
@@ -77,7 +80,7 @@ def gc(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Remove it without asking.")] = False,
 ) -> None:
-    """Remove files that nobody needs any more.
+    """Remove files that are no longer needed.
 
     It is said first which these are. All that is on record stays, and so do models, results, and the files of the
     five best trials of each search.
@@ -92,10 +95,12 @@ def gc(
             print_json(service.collect_garbage().to_json())
             return
         if not found.groups:
-            console.print("There is nothing that nobody needs.")
+            console.print("There are no files to remove: all are still needed.")
+            console.print(TIDIED, style="dim", soft_wrap=True)
             return
         console.print(_table(found.groups))
         console.print(f"{size(found.size_bytes)} in all.")
+        console.print(TIDIED, style="dim", soft_wrap=True)
         if dry_run or not (yes or _agreed()):
             return
         done = service.collect_garbage()

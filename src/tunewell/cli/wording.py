@@ -105,10 +105,13 @@ def _field(error: UserError) -> str:
     """Return what the user knows the field by: an argument's option, or the variable that it came from instead."""
     if not isinstance(error, ArgumentError):
         return error.field
-    option, variable = "--" + error.field.replace("_", "-"), _VARIABLES.get(error.field, "")
-    named = {one.name: one for one in _parameters()}.get(error.field)
-    if named is not None and named.param_type_name == "argument":
-        return (named.metavar or error.field.upper()).rstrip(".")
+    name = error.field.partition(".")[0]  # of several that an option was given, a server names the place, too
+    option, variable = "--" + error.field.replace("_", "-"), _VARIABLES.get(name, "")
+    for one in _parameters():
+        if one.param_type_name == "argument" and one.name == name:
+            return (one.metavar or name.upper()).rstrip(".")
+        if one.param_type_name == "option" and {f"--{name}", f"--{name.removesuffix('s')}"} & {*one.opts}:
+            option = one.opts[0]
     is_given = any(argument.partition("=")[0] == option for argument in sys.argv[1:])
     return variable if variable in os.environ and not is_given else option
 

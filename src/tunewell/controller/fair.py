@@ -251,7 +251,7 @@ def _over_quota(user: str, terms: Terms, used: Use, needs: Resources) -> Reason 
     if quota.disk_bytes is not None and terms.disk_bytes >= quota.disk_bytes:
         taken, most = size(terms.disk_bytes), size(quota.disk_bytes)
         detail = (
-            f"{user} takes up {taken} of the disk and may have {most}. Remove for good what nobody needs: {STORED}."
+            f"{user} takes up {taken} of the disk and may have {most}. Remove for good what is not needed of {STORED}."
         )
         return Reason("disk", detail, "disk_bytes")
     return None

@@ -14,6 +14,11 @@ from tunewell.spec.standing import gain_text, standing_text
 from tunewell.spec.states import JobState, TrialState
 
 _COMMAND_LENGTH = 70
+#: What goes without being asked for, which no plan to remove files has in it.
+TIDIED = (
+    "Not among them, as they go by themselves: uploads to which nothing came for a day, data sets and models after 30 "
+    "days in the bin, answers to repeated requests after a day, tokens and sessions 30 days after they were good."
+)
 #: A SHA-256, and how many letters of it tell it from others.
 _CHECKSUM, _LETTERS = re.compile(r"\b[0-9a-f]{64}\b"), 8
 #: Rank correlation from which on two orders are called much the same.

@@ -110,7 +110,7 @@ def _end(view: ExperimentView) -> str:
         return f"The search is still going on, with {ended} so far."
     if view.state is ExperimentState.CREATED:
         return ""
-    return f"The search was interrupted after {ended}; the same command goes on."
+    return f"The search was interrupted after {ended}; the command that began it, or `tunewell serve`, goes on."
 
 
 def key_figures(view: ExperimentView) -> list[KeyFigure]:

@@ -19,3 +19,20 @@ DeliveryState = Literal["waiting", "delivered", "failed"]
 
 #: For how long a message is tried, in seconds.
 PATIENCE_SECONDS = 24 * 3600.0
+
+
+def host_and_port(text: str, port: int = 443) -> tuple[str, int]:
+    """Return what `HOST`, `HOST:PORT`, `[ADDRESS]:PORT` or a URL names; `port`: where it names none."""
+    text = text.strip()
+    if "://" in text:
+        text = text.partition("://")[2].partition("/")[0]
+    host, _, number = text.rpartition(":")
+    if (
+        host
+        and number.isascii()
+        and number.isdecimal()
+        and len(number) <= 5
+        and (":" not in host or host.endswith("]"))
+    ):
+        return host, int(number)
+    return text, port

@@ -80,7 +80,10 @@ def test_from_a_search_to_a_model_in_use(page: Page, site: Site, troubles: Troub
     check_looks(page)
 
     page.goto("/models/owner~signs")
-    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="Delete version 2").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.locator("#v-2")).to_have_count(0)
+    page.get_by_role("button", name="Delete", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Models")
     page.locator("#said").get_by_role("button", name="Undo").click()
     expect(page.get_by_role("link", name="signs")).to_be_visible()

@@ -21,9 +21,9 @@ def test_the_life_of_a_webhook(page: Page, site: Site, troubles: Troubles) -> No
         page.get_by_role("link", name="Settings").click()
         page.get_by_label("Settings").get_by_role("link", name="Notifications").click()
         form = page.locator("form.told").last
-        form.get_by_label("How").select_option("json")
+        form.get_by_label("Sent to").select_option("json")
         form.get_by_label("URL, or mail address").fill(receiver.url("/hook"))
-        form.get_by_label("Label").fill("my robot")
+        form.get_by_label("Name of it").fill("my robot")
         form.get_by_role("button", name="Add").click()
         expect(form).to_contain_text("is not allowed: nothing is sent there.")
         expect(form.get_by_label("URL, or mail address")).to_have_value(receiver.url("/hook"))

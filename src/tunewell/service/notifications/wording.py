@@ -80,7 +80,7 @@ class Telling:
             return ("If you can read this, notifications arrive here.",)
         if self.kind == "disk_low":
             free, kept = self.facts["free_bytes"], self.facts["reserve_bytes"]
-            remedy = "Nothing new starts until there is room: `tunewell gc` removes what nobody needs."
+            remedy = "Nothing new starts until there is room: `tunewell gc` removes files no longer needed."
             return (f"{size(free)} are free, {size(kept)} are kept free.", remedy)
         if self.kind == "confirmation":
             return _question(self.facts, self.address)

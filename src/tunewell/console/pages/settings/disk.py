@@ -10,6 +10,7 @@ from tunewell.api.asked import AsCaller, TheCaller
 from tunewell.api.lanes import takes_long
 from tunewell.console.pages.actions import done
 from tunewell.console.pages.settings.frame import section
+from tunewell.display.wording import TIDIED
 from tunewell.spec.format import size
 
 router = APIRouter()
@@ -26,6 +27,7 @@ def disk(request: Request, verbs: AsCaller, caller: TheCaller, plan: str = "") -
     context = {
         "disk": found,
         "plan": verbs.garbage() if plan else None,
+        "tidied": TIDIED,
         "budget": "" if found.budget_bytes is None else _typed(found.budget_bytes),
         "reserve": _typed(found.reserve_bytes) if found.reserve_is_set else "",
     }

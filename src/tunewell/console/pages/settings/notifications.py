@@ -17,8 +17,8 @@ from tunewell.console.pages.actions import FORM_BYTES, done
 from tunewell.console.pages.settings.frame import section
 from tunewell.service.types import Caller, NewChannel
 from tunewell.service.verbs import Verbs
-from tunewell.spec.errors import UserError, ended
-from tunewell.spec.notifications import ChannelKind, NotifiedEvent, NotifiedSearches, WebhookBody
+from tunewell.spec.errors import ArgumentError, UserError, ended
+from tunewell.spec.notifications import ChannelKind, NotifiedEvent, NotifiedSearches, WebhookBody, host_and_port
 
 router = APIRouter()
 
@@ -41,6 +41,8 @@ SEARCHES: Final[Mapping[NotifiedSearches, str]] = {
     "all": "all searches that I may see",
     "project": "searches of a project",
 }
+#: Port of a host where none is named.
+_PORT = 443
 #: How the form calls what a channel is → its kind, and what it is sent.
 KINDS: Final[Mapping[str, tuple[ChannelKind, WebhookBody]]] = {
     "slack": ("webhook", "slack"),
@@ -174,15 +176,19 @@ def redeliver(request: Request, verbs: AsCaller, id: _ChannelId, delivery: _Deli
 def allow_host(  # what a form of an entry says
     request: Request,
     verbs: AsCaller,
-    host: Annotated[str, Form(max_length=255)],
-    port: Annotated[int, Form(ge=1, le=65535)] = 443,
+    host: Annotated[str, Form(max_length=2000)],
+    port: Annotated[int, Form(ge=1, le=65535)] = _PORT,
     plain_http: Annotated[bool, Form()] = False,
     private: Annotated[bool, Form()] = False,
 ) -> Response:
     """Let notifications be sent to a host."""
-    request.state.about = f"{host} {port}"
-    verbs.allow_host(host.strip(), port=port, plain_http=plain_http, private=private)
-    return done(request, f"Notifications may be sent to {host.strip()}.", PLACE)
+    host, named = host_and_port(host, port)
+    if port not in (named, _PORT):
+        problem = f"the host names port {named}, and this is another one"
+        raise ArgumentError("port", problem, "Write the port once")
+    request.state.about = f"{host} {named}"
+    verbs.allow_host(host, port=named, plain_http=plain_http, private=private)
+    return done(request, f"Notifications may be sent to {host}{'' if named == _PORT else f':{named}'}.", PLACE)
 
 
 @router.post(f"{PLACE}/hosts/withdraw")

@@ -12,7 +12,7 @@ from tests.tasks.object_detection.scenes import make_scenes, write_coco
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(240)
 def test_search_retrain_predict_export(run: Run, tmp_path: Path) -> None:
     """Search with inherited weights, evaluation, report, retraining, prediction and ONNX follow one another."""
     spec = {
@@ -43,12 +43,6 @@ def test_search_retrain_predict_export(run: Run, tmp_path: Path) -> None:
     assert "objects" in predicted.out
     assert "Drawn: drawn" in predicted.out
     assert len(list((tmp_path / "drawn").iterdir())) == 13
-
-    measured = run("evaluate", "shapes", tmp_path / "shapes", "--json")
-    assert measured.code == 0, measured.err
-    assert set(measured.json["splits"]) == {"test"} and measured.json["figures"]["new"]["map"] == pytest.approx(
-        measured.json["figures"]["test"]["map"]
-    )
 
     exported = run("export-model", "shapes", "--output", "handed over", "--json")
     assert exported.code == 0, exported.err

@@ -28,7 +28,7 @@ def digits(tmp_path: Path) -> Path:
     return few
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(240)
 def test_search_retrain_predict_export(run: Run, digits: Path, tmp_path: Path) -> None:
     """Search, detailed evaluation, report, retraining, prediction and ONNX follow one another, each true."""
     spec = {
@@ -95,27 +95,6 @@ def test_search_retrain_predict_export(run: Run, digits: Path, tmp_path: Path) -
     (tmp_path / "again.yaml").write_text(card.split("```yaml\n")[1].split("```")[0])
     assert run("search", "again.yaml").code == 0, "the card's spec is that of the search, which has ended"
 
-    own = run("export-model", "digits", "--trial", best, "--output", "own", "--json")
-    assert own.code == 0, own.err
-    card = (tmp_path / "own" / "README.md").read_text()
-    assert f"It is the model of a search: trial {best} of 2." in card
-    assert "| metric | validation | test |" in card
-
-    measured = run("evaluate", "digits", digits / "test", "--trial", best, "--output", "measured.html")
-    assert measured.code == 0, measured.err
-    assert "new data" in measured.out and "validation" in measured.out and "broken.png" in measured.out
-    assert "Confusion matrix" in (tmp_path / "measured.html").read_text()
-    by_itself = run("evaluate", folder, digits, "--split", "val", "--json")
-    assert by_itself.code == 0, by_itself.err
-    assert by_itself.json["splits"] == {"val": 24} and set(by_itself.json["figures"]) == {"new", "test"}
-    assert len(by_itself.json["details"]["confusion_matrix"]) == 3
-    for wrong, told in (
-        (("digits", digits, "--split", "all"), "train, val or test"),
-        (("digits", "--trial", "1"), "Name the data, too"),
-    ):
-        refused = run("evaluate", *wrong)
-        assert refused.code == 2 and told in refused.err, refused.err
-
     again = run("predict", folder, digits / "test" / "0", "--output", "again.csv")
     assert again.code == 0, again.err
     assert (tmp_path / "again.csv").read_text() == (tmp_path / "predictions.csv").read_text()
@@ -125,7 +104,41 @@ def test_search_retrain_predict_export(run: Run, digits: Path, tmp_path: Path) -
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(400)
+def test_measuring_and_handing_over_a_trials_model(run: Run, digits: Path, tmp_path: Path) -> None:
+    """A trial's own model is measured on other pictures and handed over; its folder alone can be measured, too."""
+    spec = {"name": "digits", "task": "image-classification", "data": str(digits), "network": "small-cnn"}
+    own = {"epochs": 2, "image_size": 32, "batch_size": 16}
+    (tmp_path / "digits.yaml").write_text(json.dumps({**spec, "max_trials": 1, "parameters": own}))
+    assert run("search", "digits.yaml").code == 0
+    (digits / "test" / "0" / "broken.png").write_text("no picture")
+    measured = run("evaluate", "digits", digits / "test", "--trial", "1", "--output", "measured.html")
+    assert measured.code == 0, measured.err
+    assert "new data" in measured.out and "validation" in measured.out and "broken.png" in measured.out
+    assert "Confusion matrix" in (tmp_path / "measured.html").read_text()
+    for wrong, told in (
+        (("digits", digits, "--split", "all"), "train, val or test"),
+        (("digits", "--trial", "1"), "Name the data, too"),
+        (("digits", digits, "--trial", "7"), "no trial 7"),
+    ):
+        refused = run("evaluate", *wrong)
+        assert refused.code == 2 and told in refused.err, refused.err
+
+    exported = run("export-model", "digits", "--trial", "1", "--output", "own", "--json")
+    assert exported.code == 0, exported.err
+    card = (tmp_path / "own" / "README.md").read_text()
+    assert "It is the model of a search: trial 1 of 1, the one with the default parameters." in card
+    assert "| metric | validation | test |" in card
+    by_itself = run("evaluate", "own", digits, "--split", "val", "--json")
+    assert by_itself.code == 0, by_itself.err
+    found = by_itself.json
+    assert found["splits"] == {"val": 24} and set(found["figures"]) == {"new", "val"}
+    assert found["figures"]["new"]["accuracy"] == pytest.approx(found["figures"]["val"]["accuracy"])
+    assert len(found["details"]["confusion_matrix"]) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
 def test_several_labels(run: Run, tmp_path: Path) -> None:
     """A table of labels is searched and shown with its curves; the retrained model keeps the trial's thresholds."""
     data = write_squares(tmp_path / "squares", 60)

@@ -121,6 +121,7 @@ def test_objects_are_shown_beside_the_truth(owner: TestClient) -> None:
     """A detector's page has pictures with what is marked beside what was found, and worst mistakes as pictures."""
     page = read(owner, OBJECTS)
     assert "What is there, and what was found" in page.text
+    assert page.one("input", name="threshold", type="number").attributes["placeholder"] == "the model's own"
     shown = [one for one in page.all("img") if "beside it what was found" in one.attributes["alt"]]
     assert shown and all(one.attributes["src"].startswith("data:image/jpeg") for one in shown)
 
@@ -218,7 +219,9 @@ def test_a_model_is_measured_on_a_data_set(owner: TestClient, harvest: Service) 
     figures = done.result["figures"]
     assert figures["val"]["accuracy"] == trial.value and done.result["splits"] == {"test": 270}
     assert figures["new"]["accuracy"] == pytest.approx(figures["test"]["accuracy"])
-    assert b"Beside what it came with" in b"".join(harvest.job_artifact(job.id, "evaluation.html"))
+    for file in ("evaluation.html", "evaluation.json"):
+        content = b"".join(harvest.job_artifact(job.id, file))
+        assert b"test/" in content and str(folder).encode() not in content, "pictures are named as from the data set"
 
 
 def test_a_picture_is_predicted_without_scripts(owner: TestClient, harvest: Service) -> None:

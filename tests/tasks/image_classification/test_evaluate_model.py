@@ -63,6 +63,15 @@ def test_classes_are_matched_by_name_and_broken_pictures_named(trained: Trained,
     assert sum(found["confusion_matrix"][3]) == 3 and found["count"] == 5 < whole["count"]
 
 
+def test_a_table_of_test_pictures_alone_can_be_measured(trained: Trained, tmp_path: Path) -> None:
+    """A column that says `test` in every row is no obstacle, nor is a single class."""
+    for place, path in enumerate(sorted((trained.data / "test" / "4").iterdir())[:2]):
+        shutil.copyfile(path, tmp_path / f"{place}.png")
+    (tmp_path / "labels.csv").write_text("image,label,split\n0.png,4,test\n1.png,4,test\n")
+    result, _ = _measure(trained, tmp_path / "job", tmp_path / "labels.csv")
+    assert result["splits"] == {"test": 2}
+
+
 @pytest.mark.parametrize("layout", ["test", ".", "single"])
 def test_data_that_nobody_could_learn_from_can_be_measured(trained: Trained, tmp_path: Path, layout: str) -> None:
     """A test folder alone, class folders with a picture each, and a single class are enough."""

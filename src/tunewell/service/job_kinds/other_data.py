@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from tunewell.controller.job_kinds import Conclusion, Context, Part
-from tunewell.service.job_kinds.parts import arguments_of, entry_part, heavy, result_of
+from tunewell.service.job_kinds.parts import RESULT, arguments_of, entry_part, heavy, result_of
 from tunewell.service.model_figures import known_figures, published_from
 from tunewell.service.models.tasks import task_of_model
 from tunewell.service.on_record import find_model, is_experiment
 from tunewell.spec.errors import NotFoundError, UserError
 from tunewell.spec.names import MODEL
 from tunewell.tasks.vision.task_file import TASK_FILE
-from tunewell.trial.files import read_json
+from tunewell.trial.files import read_json, write_json
 
 _KIND = "evaluate-model"
 _ENTRY = f"{__name__}:evaluate_model"
@@ -72,11 +72,25 @@ def evaluate_model(folder: Path) -> None:
     asked = read_json(folder / "job.json") or {}
     module, _, function = asked["entry"].partition(":")
     getattr(import_module(module), function)(folder)
-    found, artifacts = result_of(folder), folder / "artifacts"
-    measured = read_json(artifacts / EVALUATION) or {}
-    data = asked["dataset"].partition("@")[0] or asked["data"]
+    artifacts, data = folder / "artifacts", asked["dataset"].partition("@")[0] or asked["data"]
+    place = Path(asked["data"])
+    found, measured = (
+        _named(read_json(path) or {}, str(place if place.is_dir() else place.parent), data)
+        for path in (folder / RESULT, artifacts / EVALUATION)
+    )
+    write_json(folder / RESULT, found)
+    write_json(artifacts / EVALUATION, measured)
     about = OtherData(asked["called"], data, found["splits"], measured, asked["known"], found["notes"])
     (artifacts / PAGE).write_text(render(about), encoding="utf-8", errors="backslashreplace")
+
+
+def _named(value: Any, folder: str, data: str) -> Any:
+    """Return JSON in which what lies in the data is named as from there: files of jobs don't tell where the home is."""
+    if isinstance(value, str):
+        return value.replace(f"{folder}/", "").replace(folder, data)
+    if isinstance(value, dict):
+        return {_named(name, folder, data): _named(one, folder, data) for name, one in value.items()}
+    return [_named(one, folder, data) for one in value] if isinstance(value, list) else value
 
 
 def _called(asked: dict[str, Any]) -> str:

@@ -12,11 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import SpecError, nearest, shown
 from tunewell.tasks.contract import Network
+from tunewell.tasks.object_detection.grids import LIGHT_GRIDS, WHOLE_GRIDS, Grid, Kind
 from tunewell.tasks.vision.architecture import HALVES, IMAGENET, Architecture, Channels
 from tunewell.tasks.vision.memory_ranges import Needs, Offer
 from tunewell.tasks.vision.weights import Download, Pretrained
@@ -24,8 +25,6 @@ from tunewell.tasks.vision.weights import Download, Pretrained
 if TYPE_CHECKING:
     from torch import nn
 
-#: Kind of detector; `mask-rcnn` gives masks too.
-Kind = Literal["ssd", "retinanet", "fcos", "faster-rcnn", "mask-rcnn"]
 #: Parts of a network, by the five strides from 2 to 32.
 Stages: TypeAlias = "list[list[nn.Module]]"
 
@@ -177,6 +176,8 @@ class Recipe:
     space: Mapping[str, Any]
     #: Parameter → where its default and range come from.
     sources: Mapping[str, str]
+    #: Largest image size that is chosen without a GPU, where objects are small.
+    largest_on_cpu: int = 512
 
     def network(self, name: str, kind: Kind, description: str, weights: str) -> Network:
         """Return what a network with this recipe offers."""
@@ -191,10 +192,15 @@ class Detector(Architecture):
     """A network with what it takes to build, feed and start it."""
 
     kind: Kind
-    #: Number of labels, the background among them where there is one → one of torchvision's detectors, random weights.
-    build: Callable[[int], nn.Module]
+    #: Number of labels, the background among them where there is one, and most detections of a picture → one of
+    #: torchvision's detectors, with random weights.
+    build: Callable[[int, int], nn.Module]
     #: Such a module → the parts of its backbone, by the five strides from 2 to 32.
     stages: Callable[[Any], Stages]
+    #: Where it looks for objects, and how large they are there.
+    grid: Grid
+    #: Largest image size that is chosen without a GPU, where objects are small.
+    largest_on_cpu: int
 
     @property
     def has_background(self) -> bool:
@@ -261,6 +267,8 @@ class Backbone:
             kind=kind,
             build=partial(_build_light, kind, self),
             stages=partial(_stages_of_body, self.stages),
+            grid=LIGHT_GRIDS[kind],
+            largest_on_cpu=self.recipe.largest_on_cpu,
         )
 
     def _origin(self) -> str:
@@ -295,20 +303,22 @@ def _of_torchvision(
         kind=kind,
         build=partial(_build_whole, kind, torchvision_name),
         stages=stages,
+        grid=WHOLE_GRIDS[kind],
+        largest_on_cpu=recipe.largest_on_cpu,
     )
 
 
-def _build_light(kind: Kind, backbone: Backbone, labels: int) -> nn.Module:
+def _build_light(kind: Kind, backbone: Backbone, labels: int, detections: int) -> nn.Module:
     from tunewell.tasks.object_detection.detectors import light_detector
 
-    module: nn.Module = light_detector(kind, backbone.build(), backbone.channels, labels)
+    module: nn.Module = light_detector(kind, backbone.build(), backbone.channels, labels, detections)
     return module
 
 
-def _build_whole(kind: Kind, torchvision_name: str, labels: int) -> nn.Module:
+def _build_whole(kind: Kind, torchvision_name: str, labels: int, detections: int) -> nn.Module:
     from tunewell.tasks.object_detection.detectors import whole_detector
 
-    module: nn.Module = whole_detector(kind, torchvision_name, labels)
+    module: nn.Module = whole_detector(kind, torchvision_name, labels, detections)
     return module
 
 
@@ -340,7 +350,7 @@ def _stages_of_ssdlite(module: Any) -> Stages:
 
 _full = partial(
     _of_torchvision,
-    recipe=Recipe(_FULL, _FULL_SOURCES),
+    recipe=Recipe(_FULL, _FULL_SOURCES, largest_on_cpu=640),
     stages=partial(_stages_of_body, _stages_of_resnet),
     statistics=IMAGENET,
 )

@@ -120,11 +120,12 @@ _COMMON_SOURCES = {
 _ANCHOR_SOURCES = {
     "anchor_scale": (
         "Anchors of the default sizes times this. Lin et al. 2017, arXiv:1708.02002, section 4, has one octave a "
-        "level; half to double moves a whole level down or up."
+        "level; half to double moves a whole level down or up. Default: 1, unless another one overlaps clearly more "
+        "with the objects of the data set, as shapes (Redmon, Farhadi 2017, arXiv:1612.08242, section 2)."
     ),
     "anchor_ratio": (
         "Anchors stand and lie at this ratio of their sides, besides squares. 2: Ren et al. 2015, arXiv:1506.01497; "
-        "SSD has 2 and 3."
+        "SSD has 2 and 3. Default: 2, or what the objects suggest, as for `anchor_scale`."
     ),
 }
 _LIGHT_SOURCES = {
@@ -135,7 +136,7 @@ _LIGHT_SOURCES = {
     "image_size": (
         "Longer side in pixels; the picture keeps its shape. Default: own choice for machines without a GPU, a step at "
         "224 takes half the time of 320; SSDLite and EfficientDet-D0 have 320 and 512 (Sandler et al. 2018, "
-        "arXiv:1801.04381; Tan et al. 2020, arXiv:1911.09070)."
+        "arXiv:1801.04381; Tan et al. 2020, arXiv:1911.09070). Small objects get up to 512."
     ),
     "epochs": (
         "Passes over the training pictures, not searched by default. Own choice: faster-rcnn-lite0 learns blood cells "
@@ -145,7 +146,7 @@ _LIGHT_SOURCES = {
 _SSDLITE_SOURCES = {
     "image_size": (
         "Longer side in pixels; the picture keeps its shape. Default: what its weights were trained at (Sandler et al. "
-        "2018, arXiv:1801.04381, for SSDLite). A step at 224 takes half the time."
+        "2018, arXiv:1801.04381, for SSDLite). A step at 224 takes half the time. Small objects get up to 512."
     ),
     "epochs": (
         "Passes over the training pictures, not searched by default. Own choice, for a start from COCO weights: "
@@ -159,7 +160,8 @@ _FULL_SOURCES = {
     ),
     "image_size": (
         "Longer side in pixels; the picture keeps its shape. torchvision's recipes train with a shorter side of 800, "
-        "after Lin et al. 2017, arXiv:1612.03144; 512 by 384 costs a quarter of that. Default: own choice."
+        "after Lin et al. 2017, arXiv:1612.03144; 512 by 384 costs a quarter of that. Default: own choice; small "
+        "objects get more."
     ),
     "epochs": (
         "Passes over the training pictures, not searched by default. 12 is the `1x` schedule of Detectron (Girshick et "

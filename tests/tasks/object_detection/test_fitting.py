@@ -14,6 +14,7 @@ from tests.tasks.object_detection.test_task import spec
 
 from tunewell.spec.capacity import Capacity, Gpu, Node
 from tunewell.spec.declaration import parse_space
+from tunewell.spec.errors import SpecError
 from tunewell.tasks.object_detection.anchors import fitted_anchors, mean_overlap
 from tunewell.tasks.object_detection.fitting import sizes_found, suited_sizes
 from tunewell.tasks.object_detection.networks import ARCHITECTURES, architecture
@@ -34,27 +35,37 @@ def objects(*shares: float, ratio: float = 1.0, number: int = 1) -> ObjectSizes:
 def suited(found: ObjectSizes, network: str = "faster-rcnn-lite0", **given: Any) -> dict[str, Any]:
     """Return what suits objects without a GPU."""
     design = architecture(network)
-    return suited_sizes(design, found, design.network.space, given, on_gpu=False)
+    return suited_sizes(design, found, parse_space(given, design.network.space), given, on_gpu=False)
 
 
 @pytest.mark.parametrize(
-    ("share", "sizes", "default"),
+    ("share", "sizes", "default", "tiles"),
     [
-        (0.5, [224, 256, 320], 256),  # never below the network's own
-        (8 / 300, [224, 256, 320], 320),
-        (8 / 400, [320, 416, 512], 416),
-        (8 / 500, [416, 512], 512),
-        (8 / 2000, [416, 512], 512),  # as far as it goes
+        (0.5, [224, 256, 320], 256, 1),  # never below the network's own
+        (8 / 300, [224, 256, 320], 320, 1),
+        (8 / 400, [320, 416, 512], 416, 1),
+        (8 / 500, [416, 512], 512, 1),
+        (8 / 570, [320], 320, 2),  # fewer pixels than 416 in as many tiles
+        (8 / 1067, [416], 416, 3),
+        (8 / 9999, [512], 512, 4),  # as far as it goes
     ],
 )
-def test_smaller_objects_get_larger_pictures(share: float, sizes: list[int], default: int) -> None:
-    """The image size is the first one at which the objects are a stride large, with its neighbours to search."""
-    assert suited(objects(share))["image_size"] == {"ordinal": sizes, "default": default}
+def test_smaller_objects_get_larger_pictures(share: float, sizes: list[int], default: int, tiles: int) -> None:
+    """Image size and tiles are the cheapest ones at which the objects are a stride large."""
+    found = suited(objects(share))
+    assert found["image_size"] == {"ordinal": sizes, "default": default}
+    assert found["tiles"] == tiles
+
+
+def test_what_cannot_be_afforded_is_seen_in_tiles_of_what_is_given() -> None:
+    """Where the spec sets one of image size and tiles, the other one follows."""
+    assert suited(objects(8 / 500), image_size=256)["tiles"] == 3
+    assert suited(objects(8 / 1067), tiles=1)["image_size"] == {"ordinal": [416, 512], "default": 512}
 
 
 def test_what_is_declared_is_kept() -> None:
     """An image size in the spec stays, and so do anchors."""
-    assert suited(objects(8 / 400), image_size=320, anchor_scale=1.0, anchor_ratio=1.5) == {}
+    assert suited(objects(8 / 400), image_size=320, tiles=1, anchor_scale=1.0, anchor_ratio=1.5) == {}
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -64,7 +75,7 @@ def test_usual_objects_leave_networks_as_they_are(name: str) -> None:
     side: Any = design.network.space["image_size"].default
     sides = np.array(design.grid.anchors or (16, 32, 64)) / (1 if design.grid.relative else side)
     found = suited(objects(*sides[sides <= 0.8].tolist()), name)
-    assert found["image_size"]["default"] == side
+    assert found["image_size"]["default"] == side and found["tiles"] == 1
     if design.has_anchors:
         assert (found["anchor_scale"]["default"], found["anchor_ratio"]["default"]) == OWN
 
@@ -113,7 +124,7 @@ def test_objects_that_are_too_small_are_warned_of() -> None:
     lines = said(objects(12 / 1600, number=150), 512)
     assert lines[1].startswith(
         "Too small to be found: a tenth of the objects are below 3.8 px a side, and faster-rcnn-lite0 sees hardly "
-        "anything below 8 px. An `image_size` of 1067 would show them"
+        "anything below 8 px. `tiles: 3` at image size 512, or an `image_size` of 1067, would show them."
     )
     assert len(said(objects(12 / 1600), 1100)) == 1
 
@@ -125,14 +136,20 @@ def test_more_objects_than_can_be_found_are_warned_of() -> None:
 
 
 def test_a_check_tells_of_dots(tmp_path: Path) -> None:
-    """150 dots of 12 pixels in 1600: the data alone decide, and the check says how and that it is not enough."""
+    """150 dots of 12 pixels in 1600: the data alone decide, and a check says how; less than that is warned of."""
     data = write_dots(tmp_path, {"train": 2, "val": 1}, (1600, 1200), 12, 150)
     task, given = ObjectDetection(), spec(data)
-    assert task.space(given, Capacity(()))["image_size"].default == 512
+    space = task.space(given, Capacity(()))
+    assert (space["image_size"].default, space["tiles"].default) == (416, 3)
+    assert task.decoded_sizes(space) == [1081]
     lines = task.check(given)
-    assert any(line.startswith("Object sizes: median 3.8 px a side at image size 512") for line in lines)
-    assert any(line.startswith("Image size 512 instead of 256: there a tenth") for line in lines)
-    assert any(line.startswith("Too small to be found: ") for line in lines)
+    assert lines[3].startswith("Object sizes: median 8.1 px a side at image size 416 in 3 x 3 tiles ")
+    assert lines[4].startswith("Pictures are seen in 3 x 3 tiles at image size 416: whole, at that size, a tenth")
+    plain = spec(data, parameters={"image_size": 256, "tiles": 1})
+    task.space(plain, Capacity(()))
+    lines = task.check(plain)
+    assert lines[3].startswith("Object sizes: median 1.9 px a side at image size 256 (smallest tenth below 1.9 px); up")
+    assert lines[4].startswith("Too small to be found: ")
 
 
 def test_a_gpu_affords_what_the_objects_need(tmp_path: Path) -> None:
@@ -144,3 +161,9 @@ def test_a_gpu_affords_what_the_objects_need(tmp_path: Path) -> None:
     assert space["image_size"].default == 416
     assert [*space["image_size"].values(9)] == [224, 256, 320, 416, 512]
     assert space["batch_size"].values(9)[-1] == 32
+
+
+def test_copies_for_tiles_are_counted() -> None:
+    """Each image size in each number of tiles is a decoded copy: too many are refused."""
+    with pytest.raises(SpecError, match=r"^parameters.tiles: with `image_size` they make more than 8 sizes"):
+        ObjectDetection().space(spec(parameters={"image_size": [256, 320, 416], "tiles": [1, 2, 3]}), Capacity(()))

@@ -33,7 +33,7 @@ def evaluate(folder: Path) -> None:
 
 def _evaluate_trial(artifacts: Path, prepared: Prepared, annotated: AnnotatedPictures) -> dict[str, Measures | None]:
     module, config = load_model(artifacts / "model")
-    pictures = shared_pictures(prepared, annotated, config.frame.longest)
+    pictures = shared_pictures(prepared, annotated, config.decoded_side)
     validation = _measure(load_detections(artifacts / "detections.json"), pictures)
     test = None
     tested = annotated.test_positions()

@@ -46,6 +46,7 @@ _COMMON: dict[str, Any] = {
     "mosaic": {"choices": [0.0], "default": 0.0},
     "mixup": {"choices": [0.0], "default": 0.0},
     "ema": {"choices": [0.0], "default": 0.0},
+    "tiles": {"ordinal": [1], "default": 1},
 }
 _ANCHORS: dict[str, Any] = {
     "anchor_scale": {"low": 0.5, "high": 2.0, "log": True, "default": 1.0},
@@ -115,6 +116,11 @@ _COMMON_SOURCES = {
         "kept: Polyak, Juditsky 1992; 0.9998 and more in long training of detectors (Tan et al. 2020, "
         "arXiv:1911.09070), 0.99 in short. 0 is off: one-cycle and cosine end at a rate of 0, which does much the "
         "same."
+    ),
+    "tiles": (
+        "Not searched by default. Pictures are cut into this many by this many tiles, each at the image size: Akyon et "
+        "al. 2022, arXiv:2202.06934. Default: 1, which is off, but for objects that are too small at any image size "
+        "that can be afforded; a training takes that many times squared as long."
     ),
 }
 _ANCHOR_SOURCES = {

@@ -46,7 +46,8 @@ class _Finder:
     drawn: Mapping[Path, Path]
 
     def __call__(self, sources: Sequence[Source]) -> list[Prediction]:
-        load = partial(load_picture, frame=self.config.frame, ranges=self.config.value_ranges)
+        config = self.config
+        load = partial(load_picture, frame=config.frame, ranges=config.value_ranges, tiles=config.tiles)
         loaded, problems = load_each(sources, load)
         rows = {source: self._find(*item) for source, item in loaded.items()}
         for source, found in rows.items():

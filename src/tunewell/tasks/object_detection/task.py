@@ -14,7 +14,7 @@ from tunewell.spec.space import SearchSpace
 from tunewell.tasks import prepare_job
 from tunewell.tasks.contract import Network
 from tunewell.tasks.object_detection.annotations import AnnotatedPictures
-from tunewell.tasks.object_detection.fitting import sizes_found, suited_sizes
+from tunewell.tasks.object_detection.fitting import decoded_sizes, sizes_found, suited_sizes
 from tunewell.tasks.object_detection.hyperparameters import Hyperparameters
 from tunewell.tasks.object_detection.networks import Detector, architecture, detectors
 from tunewell.tasks.object_detection.object_sizes import ObjectSizes
@@ -53,7 +53,14 @@ class ObjectDetection(VisionTask[AnnotatedPictures]):
         "faster_coco_eval",
         f"{_PACKAGE}.train",
     )
-    structural: ClassVar[tuple[str, ...]] = ("anchor_ratio", "anchor_scale", "epochs", "frozen_stages", "optimizer")
+    structural: ClassVar[tuple[str, ...]] = (
+        "anchor_ratio",
+        "anchor_scale",
+        "epochs",
+        "frozen_stages",
+        "optimizer",
+        "tiles",
+    )
     metrics: ClassVar[Mapping[str, str]] = _BOX_METRICS
     package: ClassVar[str] = _PACKAGE
     libraries: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "timm", "PIL", "safetensors", "faster_coco_eval")
@@ -107,6 +114,10 @@ class ObjectDetection(VisionTask[AnnotatedPictures]):
     ) -> list[str]:
         """Return how large and how many the objects are, and whether they can be found."""
         return sizes_found(self.architecture(design.network.name), ObjectSizes.of(pictures), space, given)
+
+    def decoded_sizes(self, space: SearchSpace) -> list[int]:
+        """Return the sizes that the tiles of every image size are cut from."""
+        return decoded_sizes(space)
 
     def draw(self, pictures: AnnotatedPictures, position: int) -> np.ndarray:
         """Return a picture with its objects drawn in."""

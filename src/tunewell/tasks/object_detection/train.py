@@ -62,6 +62,7 @@ def create_learner(
         network=prepared.network,
         classes=annotated.classes,
         frame=frame_for(architecture(prepared.network), annotated.sizes, hyperparameters.image_size),
+        tiles=hyperparameters.tiles,
         anchor_scale=hyperparameters.anchor_scale,
         anchor_ratio=hyperparameters.anchor_ratio,
         detections=detections_for(ObjectSizes.of(annotated).most),

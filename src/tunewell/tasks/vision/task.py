@@ -115,6 +115,10 @@ class VisionTask(ABC, Generic[Pictures]):
         del design, pictures, space, given
         return []
 
+    def decoded_sizes(self, space: SearchSpace) -> list[int]:
+        """Return every size in pixels that the pictures are decoded at, ascending; raise `SpecError`: too many."""
+        return image_sizes(space)
+
     def check_space(self, spec: ExperimentSpec, space: SearchSpace) -> None:
         """Raise `SpecError` if what the spec asks for makes no sense together."""
 
@@ -171,6 +175,7 @@ class VisionTask(ABC, Generic[Pictures]):
             space = parse_space({**fitted, **sized, **spec.parameters}, base)
             self._spaces[data_folder(spec), spec.seed] = space
         check_domains(space, self.hyperparameters)
+        self.decoded_sizes(space)
         self.check_space(spec, space)
         return space
 
@@ -232,7 +237,7 @@ class VisionTask(ABC, Generic[Pictures]):
         self.require()
         pictures = self.read(data_folder(spec), spec.seed)
         known = known_preparation(spec, folder, pictures, self.load)
-        decoded = decode_set(pictures, image_sizes(space), cache, progress, self.rule)
+        decoded = decode_set(pictures, self.decoded_sizes(space), cache, progress, self.rule)
         decoded = replace(decoded, pictures=self.check_left(pictures, decoded))
         pretrained = self.architecture(str(spec.network)).pretrained
         return write_preparation(spec, folder, known, decoded, pretrained, cache)

@@ -60,7 +60,9 @@ def test_smaller_objects_get_larger_pictures(share: float, sizes: list[int], def
 def test_what_cannot_be_afforded_is_seen_in_tiles_of_what_is_given() -> None:
     """Where the spec sets one of image size and tiles, the other one follows."""
     assert suited(objects(8 / 500), image_size=256)["tiles"] == 3
+    assert suited(objects(8 / 500), image_size={"low": 100, "high": 300, "step": 50})["tiles"] == 3
     assert suited(objects(8 / 1067), tiles=1)["image_size"] == {"ordinal": [416, 512], "default": 512}
+    assert suited(objects(0.2), tiles=[1, 2, 3])["image_size"] == {"ordinal": [256], "default": 256}
 
 
 def test_what_is_declared_is_kept() -> None:

@@ -21,8 +21,8 @@ from tunewell.tasks.vision.domains import MAX_IMAGE_SIZES, image_sizes
 
 #: Side of the smallest objects that are found, in strides of the network.
 _LEAST_STRIDES = 1.0
-#: Most tiles a side that are chosen.
-_MOST_TILES = 4
+#: Tiles a side that are chosen from.
+_CHOSEN_TILES = (1, 2, 3, 4)
 _ANCHORS = ("anchor_scale", "anchor_ratio")
 
 
@@ -110,29 +110,32 @@ def _cheapest(
 
     So many that the objects are large enough; if that can't be had, what comes nearest.
     """
-    usual, known = (
-        int(_default(space, "image_size")),
-        [int(side) for side in space["image_size"].values(MAX_IMAGE_SIZES)],
-    )
-    sides, numbers = known, [int(_default(space, "tiles"))] if "tiles" in given else [*range(1, _MOST_TILES + 1)]
-    if "image_size" in given:
-        tried = [usual]
-    else:
-        larger = () if on_gpu else (side for side in design.needs.offer.sides if side <= design.largest_on_cpu)
-        sides = sorted({*known, *larger})
-        tried = [side for side in sides if side >= usual]
+    usual = int(_default(space, "image_size"))
+    known = [int(side) for side in space["image_size"].values(MAX_IMAGE_SIZES)]
+    larger = () if on_gpu else (side for side in design.needs.offer.sides if side <= design.largest_on_cpu)
+    sides = sorted({*known, *larger})
+    tried = [usual] if "image_size" in given else [side for side in sides if side >= usual]
+    numbers = [int(_default(space, "tiles"))] if "tiles" in given else _CHOSEN_TILES
     pairs = [(side, tiles) for side in tried for tiles in numbers]
-    enough = [pair for pair in pairs if pair[0] * magnification(pair[1]) >= _needed(design, objects)]
-    side, tiles = (
-        min(enough, key=_pixels_seen) if enough else max(pairs, key=lambda pair: pair[0] * magnification(pair[1]))
-    )
-    if tiles > 1:  # each size would be another copy of the pictures, several times as large
+    enough = [pair for pair in pairs if _largest(pair) >= _needed(design, objects)]
+    side, tiles = min(enough, key=_pixels_seen) if enough else max(pairs, key=_largest)
+    searched = space["tiles"].values(MOST_TILES) if "tiles" in given else [tiles]
+    if max(searched) > 1:  # each size would be another copy of the pictures, several times as large
         return [side], side, tiles
+    if side in known or "image_size" in given:
+        return known, side, tiles
     place = sides.index(side)
-    return known if side in known else sides[max(0, place - 1) : place + 2], side, tiles
+    return sides[max(0, place - 1) : place + 2], side, tiles
+
+
+def _largest(pair: tuple[int, int]) -> float:
+    """Return the longer side of a picture in pixels of its tiles."""
+    side, tiles = pair
+    return side * magnification(tiles)
 
 
 def _pixels_seen(pair: tuple[int, int]) -> int:
+    """Return how many pixels all views of a square picture have."""
     side, tiles = pair
     return side**2 * views_number(tiles)
 

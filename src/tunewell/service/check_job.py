@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tunewell.reports.data_page import render
+from tunewell.schedulers.hardware import machine
 from tunewell.service import data_views
 from tunewell.spec.experiment import parse_spec
 from tunewell.tasks.catalogue import task_for
@@ -25,6 +26,7 @@ def check(folder: Path) -> None:
     with arguments_of(folder) as arguments:
         spec = parse_spec(arguments["spec"])
         task = task_for(spec)
+        task.space(spec, machine())  # which `check` speaks of
         result: dict[str, Any] = {"findings": list(task.check(spec))}
         view = task.view(spec, reported_progress()) if arguments.get("view") else None
         if view is not None:

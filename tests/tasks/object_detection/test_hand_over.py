@@ -36,14 +36,21 @@ LEARNED = {"image_size": SIDE, "epochs": 8, "learning_rate": 2e-3, "anchor_ratio
 
 @pytest.fixture(
     scope="module",
-    params=["object-detection", pytest.param("instance-segmentation", marks=pytest.mark.slow)],
+    params=[
+        "object-detection",
+        pytest.param("instance-segmentation", marks=pytest.mark.slow),
+        pytest.param("object-detection in tiles", marks=pytest.mark.slow),
+        pytest.param("instance-segmentation in tiles", marks=pytest.mark.slow),
+    ],
 )
 def uneven(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """An experiment whose pictures have another scale across than down, evaluated. To be read only."""
     home = tmp_path_factory.mktemp("home")
     data = write_coco(home / "data", make_scenes({"train": 24, "val": 4, "test": 3}))
-    experiment = prepare(home, request.param, data, parameters={"image_size": [SIDE]}, weights="auto")
-    run_trial(experiment, experiment.attempt, LEARNED)
+    task, in_tiles, _ = request.param.partition(" in tiles")
+    tiles = 2 if in_tiles else 1
+    experiment = prepare(home, task, data, parameters={"image_size": [SIDE], "tiles": [tiles]}, weights="auto")
+    run_trial(experiment, experiment.attempt, {**LEARNED, "tiles": tiles, "epochs": 3 if in_tiles else 8})
     trials = [{"number": 1, "folder": experiment.attempt}]
     run_job(evaluate, home / "job", task_file=experiment.task_file, trials=trials)
     return experiment

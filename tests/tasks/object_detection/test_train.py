@@ -130,11 +130,13 @@ def test_batches_made_ahead_are_the_same() -> None:
         next(taken)
 
 
-def test_a_probe_changes_nothing(boxes: Trained) -> None:
+@pytest.mark.parametrize("changes", [{}, {"image_size": 36, "tiles": 2}])
+def test_a_probe_changes_nothing(changes: dict[str, int], boxes: Trained) -> None:
     """Trying the largest step leaves weights and statistics as they were."""
     prepared = Prepared.load(boxes.task_file)
     annotated = AnnotatedPictures.load(Path(prepared.manifest))
-    learner = create_learner(prepared, annotated, PARAMETERS)
+    learner = create_learner(prepared, annotated, {**PARAMETERS, **changes})
+    assert learner.image_size == 64
     before = {name: tensor.clone() for name, tensor in learner.module.state_dict().items()}
     learner.probe(shared_pictures(prepared, annotated, 64), np.asarray(annotated.splits["train"]))
     torch.testing.assert_close(dict(learner.module.state_dict()), before, rtol=0, atol=0)

@@ -15,6 +15,7 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from tunewell.tasks.object_detection.networks import Stages, architecture
+from tunewell.tasks.object_detection.object_sizes import USUAL_DETECTIONS
 
 #: Ratio between the two shapes of anchors that SSD has besides squares: 2 and 3.
 _SSD_SECOND_RATIO = 1.5
@@ -34,7 +35,13 @@ class Framed(GeneralizedRCNNTransform):  # type: ignore[misc]  # torchvision has
         return result
 
 
-def build_module(network: str, num_classes: int, anchor_scale: float = 1.0, anchor_ratio: float = 2.0) -> nn.Module:
+def build_module(
+    network: str,
+    num_classes: int,
+    anchor_scale: float = 1.0,
+    anchor_ratio: float = 2.0,
+    detections: int = USUAL_DETECTIONS,
+) -> nn.Module:
     """Return a network with random weights.
 
     Args:
@@ -42,9 +49,10 @@ def build_module(network: str, num_classes: int, anchor_scale: float = 1.0, anch
         num_classes: number of classes, the background not counted.
         anchor_scale: factor of the anchors' sizes.
         anchor_ratio: ratio of the sides of anchors that are no squares.
+        detections: most detections of a picture.
     """
     design = architecture(network)
-    module: Any = design.build(num_classes + design.has_background)
+    module: Any = design.build(num_classes + design.has_background, detections)
     module.transform = Framed(1, 1, list(design.mean), list(design.std))
     if design.has_anchors:
         _set_anchors(module, anchor_scale, anchor_ratio)

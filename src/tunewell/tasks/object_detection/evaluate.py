@@ -22,8 +22,7 @@ from tunewell.tasks.object_detection.dataset import ShownPictures, load_picture,
 from tunewell.tasks.object_detection.detailed_metrics import measure_in_detail
 from tunewell.tasks.object_detection.detections import Detections, are_finite, load_detections
 from tunewell.tasks.object_detection.finding import find, find_all
-from tunewell.tasks.object_detection.frames import Frame
-from tunewell.tasks.object_detection.model import load_model
+from tunewell.tasks.object_detection.model import ModelConfig, load_model
 from tunewell.tasks.object_detection.reading import read_to_measure
 from tunewell.tasks.object_detection.resampling import on_resamples
 from tunewell.tasks.vision.device import best_device, on_device
@@ -60,13 +59,13 @@ def evaluate_model(folder: Path) -> None:
             objects=tuple(replace(objects, labels=places[objects.labels]) for objects in read.objects),
             value_ranges=config.value_ranges,
         )
-        pictures, device = _Fresh(annotated, config.frame), best_device()
+        pictures, device = _Fresh(annotated, config), best_device()
         module = on_device(module, device)
 
         def look(loaded: Sequence[tuple[np.ndarray, tuple[int, int]]]) -> list[Detections]:
             return [find(module, config, pixels, size, device) for pixels, size in loaded]
 
-        load = partial(load_picture, frame=config.frame, ranges=config.value_ranges)
+        load = partial(load_picture, frame=config.frame, ranges=config.value_ranges, tiles=config.tiles)
         found, unreadable = look_at(annotated, wanted, load, look, _AT_A_TIME)
         if not any(len(annotated.objects[position]) for position in found):
             raise DataError("no picture shows an object", field=str(read.folder), remedy="Mark some, or name a --split")
@@ -80,16 +79,17 @@ class _Fresh:
     """Pictures that no search has decoded: each is read when it is wanted."""
 
     annotated: AnnotatedPictures
-    frame: Frame
+    config: ModelConfig
 
     def picture(self, position: int) -> np.ndarray:
         """Return the pixels of a picture as the network gets them."""
-        return load_picture(self.annotated.path(position), self.frame, self.annotated.value_ranges)[0]
+        frame, tiles = self.config.frame, self.config.tiles
+        return load_picture(self.annotated.path(position), frame, self.annotated.value_ranges, tiles)[0]
 
 
 def _evaluate_trial(artifacts: Path, prepared: Prepared, annotated: AnnotatedPictures) -> dict[str, Measures | None]:
     module, config = load_model(artifacts / "model")
-    pictures = shared_pictures(prepared, annotated, config.frame.longest)
+    pictures = shared_pictures(prepared, annotated, config.decoded_side)
     validation = _measure(load_detections(artifacts / "detections.json"), pictures, prepared.seed)
     test = None
     tested = annotated.test_positions()

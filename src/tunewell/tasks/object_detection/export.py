@@ -8,8 +8,9 @@ One picture goes into the ONNX graph at a time, in the network's frame::
     scores   float32 (n,)
     masks    float32 (n, M, M), from 0 to 1, stretched over the boxes; only of networks that give masks
 
-All that is needed to use the file stands in its metadata, too. The model card's code puts a picture into the frame, and
-what is found back into the picture, as `finding` and `masks` do.
+Of a model that sees pictures in tiles each view of a picture is such an input; see `tiling`. All that is needed to use
+the file stands in its metadata, too. The model card's code puts a picture, or its views, into the frame, and what is
+found back into the picture, as `finding` and `masks` do.
 
 PyTorch's newer exporter can't trace torchvision's detectors (pytorch/vision issue 9321), so the older one is used.
 """
@@ -29,15 +30,17 @@ import torch
 from torch import nn
 
 from tunewell.tasks.object_detection.annotations import AnnotatedPictures
+from tunewell.tasks.object_detection.card_code import usage
 from tunewell.tasks.object_detection.dataset import load_picture
 from tunewell.tasks.object_detection.detections import Detections
 from tunewell.tasks.object_detection.detectors import MASK_SIDE
 from tunewell.tasks.object_detection.finding import as_arrays, in_picture, to_input
-from tunewell.tasks.object_detection.masks import MASK_THRESHOLD, decode
+from tunewell.tasks.object_detection.masks import decode
 from tunewell.tasks.object_detection.model import ModelConfig, load_model
 from tunewell.tasks.object_detection.networks import architecture
+from tunewell.tasks.object_detection.tiling import OVERLAP, look, magnification, views_of
 from tunewell.tasks.vision.depths import scaling_in_words
-from tunewell.tasks.vision.handover import Export, hand_over, upright_code
+from tunewell.tasks.vision.handover import Export, hand_over
 from tunewell.tasks.vision.pictures import GREY, PictureError, bombs_refused
 from tunewell.trial import fail
 
@@ -79,7 +82,7 @@ def _write(model: Path, output: Path, manifest: Path | None) -> Export:
         "checked": f"It finds {100 * agreement:.4g} % of what PyTorch finds, on {compared_on}; scores differ by "
         f"{difference:.1g} at most.",
     }
-    return Export(facts, _usage(config))
+    return Export(facts, usage(config))
 
 
 def write_onnx(module: nn.Module, config: ModelConfig, path: Path) -> None:
@@ -138,73 +141,25 @@ def _facts(config: ModelConfig) -> dict[str, Any]:
         "preprocessing": (
             f"{scaling_in_words(config.value_ranges)}RGB, the whole picture in its shape, resized (bicubic) to "
             f"{frame.longest} pixels on its longer side, or less to fit {frame.width} x {frame.height}, in the upper "
-            f"left corner, {GREY} beside it; divided by 255, channels first"
+            f"left corner, {GREY} beside it; divided by 255, channels first" + _tiles_in_words(config)
         ),
         "value_ranges": config.value_ranges,
         "frame": asdict(frame),
+        "tiles": config.tiles,
+        "detections": config.detections,
         "score_threshold": config.score_threshold,
         "normalization": "in the graph",
     }
 
 
-def _usage(config: ModelConfig) -> str:
-    masks = architecture(config.network).has_masks
-    outputs = "boxes, labels, scores" + (", masks" if masks else "")
-    results = "seen[order], labels[order], scores[order]"
-    if masks:
-        results += ", [draw(masks[place], boxes[place], (width, height)) for place in order]"
-    return f"""
-import json
-from pathlib import Path
-
-import numpy as np
-import onnxruntime
-from PIL import Image, ImageOps
-
-model = json.loads(Path("model.json").read_text())
-frame = model["frame"]
-session = onnxruntime.InferenceSession("model.onnx")
-
-
-{upright_code(config.value_ranges)}
-{_DRAW if masks else ""}
-
-def find(file):
-    \"\"\"Return {outputs} of what is in a picture, the surest first; in pixels of the picture, turned upright.\"\"\"
-    picture = Image.open(file)
-    width, height = picture.size
-    on_its_side = picture.getexif().get(0x0112) in (5, 6, 7, 8)
-    if on_its_side and picture.format != "TIFF":  # of which Pillow has changed width and height already
-        width, height = height, width
-    longer = max(width, height)
-    side = max(1, min(frame["longest"], frame["width"] * longer // width, frame["height"] * longer // height))
-    across, down = (max(1, round(side / longer * length)) for length in (width, height))
-    picture = upright(picture, side).resize((across, down), Image.Resampling.BICUBIC)
-    pixels = np.full((frame["height"], frame["width"], 3), {GREY}, dtype=np.uint8)
-    pixels[:down, :across] = picture
-    {outputs} = session.run(None, {{"image": (pixels / np.float32(255)).transpose(2, 0, 1)}})
-    boxes = boxes * np.array([width / across, height / down] * 2)  # pixels are whole, so the scales differ
-    seen = np.clip(boxes, 0, np.array([width, height] * 2))
-    order = np.argsort(-scores, kind="stable")
-    order = order[(seen[order, 2:] > seen[order, :2]).all(axis=1)]
-    return {results}
-
-
-for box, label, score{", mask" if masks else ""} in zip(*find("picture.jpg")):
-    if score >= model["score_threshold"]:
-        print(model["classes"][label], float(score), box.tolist(){", int(mask.sum())" if masks else ""})
-"""
-
-
-_DRAW = f"""
-
-def draw(mask, box, size):
-    \"\"\"Return which pixels of a picture of this size belong to an object, bool (height, width).\"\"\"
-    across, down = np.array(mask.shape[::-1]) / (box[2:] - box[:2])
-    moved = (across, 0, -across * box[0], 0, down, -down * box[1])
-    stretched = Image.fromarray(mask).transform(size, Image.Transform.AFFINE, moved, Image.Resampling.BILINEAR)
-    return np.asarray(stretched) >= {MASK_THRESHOLD}
-"""
+def _tiles_in_words(config: ModelConfig) -> str:
+    if config.tiles == 1:
+        return ""
+    times = magnification(config.tiles)
+    return (
+        f". Besides, each of {config.tiles} x {config.tiles} tiles of the picture at {times:g} times that size, of "
+        f"which neighbours share {OVERLAP:.0%}; what is found in them is put together"
+    )
 
 
 def _pictures(manifest: Path | None, config: ModelConfig) -> tuple[Sequence[Picture], str]:
@@ -215,13 +170,24 @@ def _pictures(manifest: Path | None, config: ModelConfig) -> tuple[Sequence[Pict
         chosen = [annotated.path(position) for position in positions[:: -(-len(positions) // COMPARED)]]
         try:
             with bombs_refused():
-                load = partial(load_picture, frame=config.frame, ranges=config.value_ranges)
-                return [load(path) for path in chosen], "pictures of the data set"
+                load = partial(load_picture, frame=config.frame, ranges=config.value_ranges, tiles=config.tiles)
+                pictures = [load(path) for path in chosen]
+                if config.tiles == 1:
+                    return pictures, "pictures of the data set"
+                return [_view(place, pixels, config) for place, (pixels, _) in enumerate(pictures)], "views of pictures"
         except (PictureError, OSError):
             pass  # it is gone, or no longer what it was
     width, height = config.frame.width, config.frame.height
     noise = np.random.default_rng(0).integers(0, 256, (COMPARED, height, width, 3), dtype=np.uint8)
     return [(pixels, (width, height)) for pixels in noise], "random pictures"
+
+
+def _view(place: int, pixels: np.ndarray, config: ModelConfig) -> Picture:
+    """Return one of the views of a decoded picture, others for other places."""
+    height, width = pixels.shape[:2]
+    views = views_of(width, height, config.tiles)
+    view = views[place % len(views)]
+    return look(pixels, view), (view.across, view.down)
 
 
 def _compare(

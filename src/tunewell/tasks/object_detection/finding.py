@@ -17,6 +17,7 @@ from tunewell.tasks.object_detection.detections import Detections
 from tunewell.tasks.object_detection.masks import encode_pixels, paste
 from tunewell.tasks.object_detection.model import ModelConfig
 from tunewell.tasks.object_detection.networks import architecture
+from tunewell.tasks.object_detection.tiling import look, merged, views_of
 
 #: Pixels of masks that are drawn at a time.
 _PASTED_PIXELS = 1 << 24
@@ -36,12 +37,18 @@ def find(
     Args:
         module: the network, on the device.
         config: what it is.
-        pixels: the picture as large as it is in the network's frame, uint8 (H, W, 3).
+        pixels: the picture, so large that its tiles fit into the network's frame, uint8 (H, W, 3).
         size: width and height of the original picture, in whose pixels detections are given.
         device: where to compute.
     """
-    (output,) = module([to_input(config.frame.fill(pixels), device)])
-    return in_picture(as_arrays(output, config), pixels.shape, size)
+    height, width = pixels.shape[:2]
+    views = views_of(width, height, config.tiles)
+    found = []
+    for view in views:
+        (output,) = module([to_input(config.frame.fill(look(pixels, view)), device)])
+        found.append(as_arrays(output, config))
+    whole = found[0] if len(views) == 1 else merged(found, views, (width, height), config.detections)
+    return in_picture(whole, pixels.shape, size)
 
 
 def find_all(
@@ -68,7 +75,7 @@ def in_picture(found: Mapping[str, np.ndarray], shape: Sequence[int], size: tupl
 
     Args:
         found: `boxes` (n, 4), `scores` and `labels` (n,), and perhaps `masks` (n, M, M) within the boxes, from 0 to 1.
-        shape: height and width of the picture in its frame.
+        shape: height and width of the picture in it.
         size: width and height of the original.
     """
     boxes = found["boxes"] * np.array([size[0] / shape[1], size[1] / shape[0]] * 2)

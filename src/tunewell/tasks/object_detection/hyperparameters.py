@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from tunewell.tasks.object_detection.tiling import MOST_TILES
 from tunewell.tasks.vision.hyperparameters import TrainingHyperparameters
 
 
@@ -24,6 +25,7 @@ class Hyperparameters(TrainingHyperparameters):
         "mixup": (0.0, 1.0),
         "anchor_scale": (0.05, 20.0),
         "anchor_ratio": (1.0, 20.0),
+        "tiles": (1, MOST_TILES),
     }
 
     #: Stages of the backbone, of five, that are not trained.
@@ -40,3 +42,5 @@ class Hyperparameters(TrainingHyperparameters):
     anchor_scale: float = 1.0
     #: Ratio of the sides of anchors that are no squares.
     anchor_ratio: float = 2.0
+    #: Pictures are cut into this many by this many tiles.
+    tiles: int = 1

@@ -5,8 +5,9 @@ Symbols: N pictures in a data set, B in a batch, n objects in a picture.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -21,6 +22,7 @@ from tunewell.tasks.object_detection.hyperparameters import Hyperparameters
 from tunewell.tasks.object_detection.model import ModelConfig
 from tunewell.tasks.object_detection.networks import architecture
 from tunewell.tasks.object_detection.samples import Changes, Sample, change, fill_up, mixup, mosaic
+from tunewell.tasks.object_detection.tiling import decoded_side
 from tunewell.tasks.vision.device import on_device
 from tunewell.tasks.vision.learner import Learner
 
@@ -58,6 +60,19 @@ class DetectionLearner(Learner[DecodedPictures, Sequence[Sample]]):
         self._first_label = int(design.has_background)
         self._shape = (config.frame.height, config.frame.width)
 
+    @property
+    def image_size(self) -> int:
+        """Return the side of the pictures that tiles are cut from, in pixels."""
+        return decoded_side(self.hyperparameters.image_size, self.hyperparameters.tiles)
+
+    def train_epoch(
+        self, pictures: DecodedPictures, positions: np.ndarray, on_step: Callable[[], None] = lambda: None
+    ) -> float:
+        """Train on each picture, or on what its tiles show, once; see `Learner` and `dataset`."""
+        tiled = replace(pictures, tiles=self.hyperparameters.tiles)
+        generator = np.random.default_rng((self.seed, self.epoch, 1))
+        return super().train_epoch(tiled, tiled.items(positions, generator), on_step)
+
     def detect(self, pictures: DecodedPictures, positions: np.ndarray) -> dict[int, Detections]:
         """Return what the network finds in the pictures at these positions, as they are."""
         return find_all(self.result.eval(), self.config, pictures, positions.tolist(), self.device)
@@ -75,9 +90,9 @@ class DetectionLearner(Learner[DecodedPictures, Sequence[Sample]]):
         return batches if self.device.type == "cpu" else ahead(batches)
 
     def _largest_batch(self, pictures: DecodedPictures, positions: np.ndarray) -> Sequence[Sample]:
-        size = self.hyperparameters.batch_size
-        crowded = _most_crowded(pictures, positions, size).tolist()
-        return [fill_up(pictures.sample(position), self._shape) for position in crowded]
+        tiled = replace(pictures, tiles=self.hyperparameters.tiles)
+        crowded = _most_crowded(pictures, positions, self.hyperparameters.batch_size).tolist()
+        return [fill_up(tiled.sample(tiled.fullest_item(position)), self._shape) for position in crowded]
 
     def _predict_largest(self, pictures: DecodedPictures, positions: np.ndarray) -> None:
         self.detect(pictures, _most_crowded(pictures, positions, 1))

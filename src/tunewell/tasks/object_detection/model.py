@@ -18,6 +18,8 @@ from torch import nn
 from tunewell.tasks.object_detection.building import build_module
 from tunewell.tasks.object_detection.frames import Frame
 from tunewell.tasks.object_detection.networks import architecture
+from tunewell.tasks.object_detection.object_sizes import USUAL_DETECTIONS
+from tunewell.tasks.object_detection.tiling import decoded_side
 from tunewell.tasks.vision.depths import ValueRanges
 from tunewell.tasks.vision.model_files import model_in, write_model
 from tunewell.tasks.vision.resize_rules import LETTERBOX
@@ -37,6 +39,10 @@ class ModelConfig:
     #: Factor of the anchors' sizes, and ratio of the sides of those that are no squares.
     anchor_scale: float = 1.0
     anchor_ratio: float = 2.0
+    #: Pictures are seen in this many by this many tiles; see `tiling`.
+    tiles: int = 1
+    #: Most detections of a picture.
+    detections: int = USUAL_DETECTIONS
     #: Detections below it are left out of predictions: the score with the best F1 on the validation data.
     score_threshold: float = 0.5
     #: Hyperparameters that the model was trained with.
@@ -59,6 +65,11 @@ class ModelConfig:
     versions: dict[str, str] = field(
         default_factory=lambda: {name: version(name) for name in ("torch", "torchvision", "timm")}
     )
+
+    @property
+    def decoded_side(self) -> int:
+        """Return the longer side that the pictures of the data set are decoded at for it."""
+        return decoded_side(self.frame.longest, self.tiles)
 
 
 def save_model(folder: Path, module: nn.Module, config: ModelConfig) -> None:
@@ -87,7 +98,9 @@ def read_config(folder: Path) -> ModelConfig:
 
 def module_for(config: ModelConfig) -> nn.Module:
     """Return the network that a model is of, with random weights."""
-    return build_module(config.network, len(config.classes), config.anchor_scale, config.anchor_ratio)
+    return build_module(
+        config.network, len(config.classes), config.anchor_scale, config.anchor_ratio, config.detections
+    )
 
 
 def task_of(network: str) -> str:

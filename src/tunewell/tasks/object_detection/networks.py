@@ -12,11 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import SpecError, nearest, shown
 from tunewell.tasks.contract import Network
+from tunewell.tasks.object_detection.grids import LIGHT_GRIDS, WHOLE_GRIDS, Grid, Kind
 from tunewell.tasks.vision.architecture import HALVES, IMAGENET, Architecture, Channels
 from tunewell.tasks.vision.memory_ranges import Needs, Offer
 from tunewell.tasks.vision.weights import Download, Pretrained
@@ -24,8 +25,6 @@ from tunewell.tasks.vision.weights import Download, Pretrained
 if TYPE_CHECKING:
     from torch import nn
 
-#: Kind of detector; `mask-rcnn` gives masks too.
-Kind = Literal["ssd", "retinanet", "fcos", "faster-rcnn", "mask-rcnn"]
 #: Parts of a network, by the five strides from 2 to 32.
 Stages: TypeAlias = "list[list[nn.Module]]"
 
@@ -47,6 +46,7 @@ _COMMON: dict[str, Any] = {
     "mosaic": {"choices": [0.0], "default": 0.0},
     "mixup": {"choices": [0.0], "default": 0.0},
     "ema": {"choices": [0.0], "default": 0.0},
+    "tiles": {"ordinal": [1], "default": 1},
 }
 _ANCHORS: dict[str, Any] = {
     "anchor_scale": {"low": 0.5, "high": 2.0, "log": True, "default": 1.0},
@@ -120,15 +120,21 @@ _COMMON_SOURCES = {
         "arXiv:1911.09070), 0.99 in short. 0 is off: one-cycle and cosine end at a rate of 0, which does much the "
         "same."
     ),
+    "tiles": (
+        "Not searched by default. Pictures are cut into this many by this many tiles, each at the image size: Akyon et "
+        "al. 2022, arXiv:2202.06934. Default: 1, which is off, but for objects that are too small at any image size "
+        "that can be afforded; a training takes that many times squared as long."
+    ),
 }
 _ANCHOR_SOURCES = {
     "anchor_scale": (
         "Anchors of the default sizes times this. Lin et al. 2017, arXiv:1708.02002, section 4, has one octave a "
-        "level; half to double moves a whole level down or up."
+        "level; half to double moves a whole level down or up. Default: 1, unless another one overlaps clearly more "
+        "with the objects of the data set, as shapes (Redmon, Farhadi 2017, arXiv:1612.08242, section 2)."
     ),
     "anchor_ratio": (
         "Anchors stand and lie at this ratio of their sides, besides squares. 2: Ren et al. 2015, arXiv:1506.01497; "
-        "SSD has 2 and 3."
+        "SSD has 2 and 3. Default: 2, or what the objects suggest, as for `anchor_scale`."
     ),
 }
 _LIGHT_SOURCES = {
@@ -139,7 +145,7 @@ _LIGHT_SOURCES = {
     "image_size": (
         "Longer side in pixels; the picture keeps its shape. Default: own choice for machines without a GPU, a step at "
         "224 takes half the time of 320; SSDLite and EfficientDet-D0 have 320 and 512 (Sandler et al. 2018, "
-        "arXiv:1801.04381; Tan et al. 2020, arXiv:1911.09070)."
+        "arXiv:1801.04381; Tan et al. 2020, arXiv:1911.09070). Small objects get up to 512."
     ),
     "epochs": (
         "Passes over the training pictures, not searched by default: more where so many make fewer than 500 steps, up "
@@ -151,7 +157,7 @@ _LIGHT_SOURCES = {
 _SSDLITE_SOURCES = {
     "image_size": (
         "Longer side in pixels; the picture keeps its shape. Default: what its weights were trained at (Sandler et al. "
-        "2018, arXiv:1801.04381, for SSDLite). A step at 224 takes half the time."
+        "2018, arXiv:1801.04381, for SSDLite). A step at 224 takes half the time. Small objects get up to 512."
     ),
     "epochs": (
         "Passes over the training pictures, not searched by default: more where so many make fewer than 500 steps, up "
@@ -166,7 +172,8 @@ _FULL_SOURCES = {
     ),
     "image_size": (
         "Longer side in pixels; the picture keeps its shape. torchvision's recipes train with a shorter side of 800, "
-        "after Lin et al. 2017, arXiv:1612.03144; 512 by 384 costs a quarter of that. Default: own choice."
+        "after Lin et al. 2017, arXiv:1612.03144; 512 by 384 costs a quarter of that. Default: own choice; small "
+        "objects get more."
     ),
     "epochs": (
         "Passes over the training pictures, not searched by default: more where so many make fewer than 500 steps, up "
@@ -184,6 +191,8 @@ class Recipe:
     space: Mapping[str, Any]
     #: Parameter → where its default and range come from.
     sources: Mapping[str, str]
+    #: Largest image size that is chosen without a GPU, where objects are small.
+    largest_on_cpu: int = 512
 
     def network(self, name: str, kind: Kind, description: str, weights: str) -> Network:
         """Return what a network with this recipe offers."""
@@ -198,10 +207,15 @@ class Detector(Architecture):
     """A network with what it takes to build, feed and start it."""
 
     kind: Kind
-    #: Number of labels, the background among them where there is one → one of torchvision's detectors, random weights.
-    build: Callable[[int], nn.Module]
+    #: Number of labels, the background among them where there is one, and most detections of a picture → one of
+    #: torchvision's detectors, with random weights.
+    build: Callable[[int, int], nn.Module]
     #: Such a module → the parts of its backbone, by the five strides from 2 to 32.
     stages: Callable[[Any], Stages]
+    #: Where it looks for objects, and how large they are there.
+    grid: Grid
+    #: Largest image size that is chosen without a GPU, where objects are small.
+    largest_on_cpu: int
 
     @property
     def has_background(self) -> bool:
@@ -269,6 +283,8 @@ class Backbone:
             kind=kind,
             build=partial(_build_light, kind, self),
             stages=partial(_stages_of_body, self.stages),
+            grid=LIGHT_GRIDS[kind],
+            largest_on_cpu=self.recipe.largest_on_cpu,
         )
 
     def _origin(self) -> str:
@@ -304,20 +320,22 @@ def _of_torchvision(
         kind=kind,
         build=partial(_build_whole, kind, torchvision_name),
         stages=stages,
+        grid=WHOLE_GRIDS[kind],
+        largest_on_cpu=recipe.largest_on_cpu,
     )
 
 
-def _build_light(kind: Kind, backbone: Backbone, labels: int) -> nn.Module:
+def _build_light(kind: Kind, backbone: Backbone, labels: int, detections: int) -> nn.Module:
     from tunewell.tasks.object_detection.detectors import light_detector
 
-    module: nn.Module = light_detector(kind, backbone.build(), backbone.channels, labels)
+    module: nn.Module = light_detector(kind, backbone.build(), backbone.channels, labels, detections)
     return module
 
 
-def _build_whole(kind: Kind, torchvision_name: str, labels: int) -> nn.Module:
+def _build_whole(kind: Kind, torchvision_name: str, labels: int, detections: int) -> nn.Module:
     from tunewell.tasks.object_detection.detectors import whole_detector
 
-    module: nn.Module = whole_detector(kind, torchvision_name, labels)
+    module: nn.Module = whole_detector(kind, torchvision_name, labels, detections)
     return module
 
 
@@ -349,7 +367,7 @@ def _stages_of_ssdlite(module: Any) -> Stages:
 
 _full = partial(
     _of_torchvision,
-    recipe=Recipe(_FULL, _FULL_SOURCES),
+    recipe=Recipe(_FULL, _FULL_SOURCES, largest_on_cpu=640),
     stages=partial(_stages_of_body, _stages_of_resnet),
     statistics=IMAGENET,
 )

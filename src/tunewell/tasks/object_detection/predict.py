@@ -47,7 +47,8 @@ class _Finder:
     drawn: Mapping[Path, Path]
 
     def __call__(self, sources: Sequence[Source], answering: Answering = AS_TRAINED) -> list[Prediction]:
-        load = partial(load_picture, frame=self.config.frame, ranges=self.config.value_ranges)
+        config = self.config
+        load = partial(load_picture, frame=config.frame, ranges=config.value_ranges, tiles=config.tiles)
         loaded, problems = load_each(sources, load)
         threshold = self.config.score_threshold if answering.threshold is None else answering.threshold
         rows = {source: self._find(*item).above(threshold) for source, item in loaded.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -14,8 +14,11 @@ from tunewell.spec.space import SearchSpace
 from tunewell.tasks import prepare_job
 from tunewell.tasks.contract import Network
 from tunewell.tasks.object_detection.annotations import AnnotatedPictures
+from tunewell.tasks.object_detection.fitting import decoded_sizes, sizes_found, suited_sizes
 from tunewell.tasks.object_detection.hyperparameters import Hyperparameters
 from tunewell.tasks.object_detection.networks import Detector, architecture, detectors
+from tunewell.tasks.object_detection.object_sizes import ObjectSizes
+from tunewell.tasks.vision.architecture import Architecture
 from tunewell.tasks.vision.hyperparameters import TrainingHyperparameters
 from tunewell.tasks.vision.resize_rules import LETTERBOX, ResizeRule
 from tunewell.tasks.vision.task import MEASURE, VisionTask, listed_networks
@@ -53,7 +56,14 @@ class ObjectDetection(VisionTask[AnnotatedPictures]):
         "faster_coco_eval",
         f"{_PACKAGE}.train",
     )
-    structural: ClassVar[tuple[str, ...]] = ("anchor_ratio", "anchor_scale", "epochs", "frozen_stages", "optimizer")
+    structural: ClassVar[tuple[str, ...]] = (
+        "anchor_ratio",
+        "anchor_scale",
+        "epochs",
+        "frozen_stages",
+        "optimizer",
+        "tiles",
+    )
     metrics: ClassVar[Mapping[str, str]] = _BOX_METRICS
     package: ClassVar[str] = _PACKAGE
     libraries: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "timm", "PIL", "safetensors", "faster_coco_eval")
@@ -90,6 +100,27 @@ class ObjectDetection(VisionTask[AnnotatedPictures]):
         kind = "Objects with masks" if pictures.has_masks else "Objects"
         classes = "1 class" if len(pictures.classes) == 1 else f"{len(pictures.classes)} classes"
         return [f"Pictures: {counts}; each is decoded when the search begins.", f"{kind}: {totals}, in {classes}."]
+
+    def sized(
+        self,
+        design: Architecture,
+        pictures: AnnotatedPictures,
+        space: SearchSpace,
+        given: Mapping[str, Any],
+        on_gpu: bool,
+    ) -> dict[str, Any]:
+        """Return image sizes and anchors that suit the objects."""
+        return suited_sizes(self.architecture(design.network.name), ObjectSizes.of(pictures), space, given, on_gpu)
+
+    def sizes_found(
+        self, design: Architecture, pictures: AnnotatedPictures, space: SearchSpace, given: Mapping[str, Any]
+    ) -> list[str]:
+        """Return how large and how many the objects are, and whether they can be found."""
+        return sizes_found(self.architecture(design.network.name), ObjectSizes.of(pictures), space, given)
+
+    def decoded_sizes(self, space: SearchSpace) -> list[int]:
+        """Return the sizes that the tiles of every image size are cut from."""
+        return decoded_sizes(space)
 
     def draw(self, pictures: AnnotatedPictures, position: int) -> np.ndarray:
         """Return a picture with its objects drawn in."""

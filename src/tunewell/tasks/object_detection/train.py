@@ -27,6 +27,7 @@ from tunewell.tasks.object_detection.learner import DetectionLearner
 from tunewell.tasks.object_detection.metrics import measure
 from tunewell.tasks.object_detection.model import ModelConfig, module_for, save_model, task_of
 from tunewell.tasks.object_detection.networks import architecture
+from tunewell.tasks.object_detection.object_sizes import ObjectSizes, detections_for
 from tunewell.tasks.object_detection.thresholds import best_score
 from tunewell.tasks.vision.best_epoch import Validated
 from tunewell.tasks.vision.device import best_device
@@ -63,8 +64,10 @@ def create_learner(
         network=prepared.network,
         classes=annotated.classes,
         frame=frame_for(architecture(prepared.network), annotated.sizes, hyperparameters.image_size),
+        tiles=hyperparameters.tiles,
         anchor_scale=hyperparameters.anchor_scale,
         anchor_ratio=hyperparameters.anchor_ratio,
+        detections=detections_for(ObjectSizes.of(annotated).most),
         parameters=dict(configuration),
         task=task_of(prepared.network),
     )

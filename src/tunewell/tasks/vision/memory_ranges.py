@@ -71,8 +71,13 @@ def fitted_parameters(spec: ExperimentSpec, needs: Needs, capacity: Capacity) ->
 
     They are no part of the spec, so that an experiment can go on where there is another GPU.
     """
-    gpu = None if spec.resources.gpus == 0 else _least(capacity)
+    gpu = gpu_of(spec, capacity)
     return {**({} if gpu is None else ranges_on(gpu, needs, spec.parameters)), **spec.parameters}
+
+
+def gpu_of(spec: ExperimentSpec, capacity: Capacity) -> GpuMemory | None:
+    """Return what every GPU that trials may get has at least; None: they get none, or its memory is not known."""
+    return None if spec.resources.gpus == 0 else _least(capacity)
 
 
 def _least(capacity: Capacity) -> GpuMemory | None:

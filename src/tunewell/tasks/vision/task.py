@@ -23,7 +23,7 @@ from tunewell.tasks.vision.domains import check_domains, image_sizes
 from tunewell.tasks.vision.hyperparameters import TrainingHyperparameters
 from tunewell.tasks.vision.inspection import Pictures
 from tunewell.tasks.vision.length import describe, length_of, sampled, suited_to_data
-from tunewell.tasks.vision.memory_ranges import fitted_parameters, sizes_on_gpus
+from tunewell.tasks.vision.memory_ranges import fitted_parameters, gpu_of, sizes_on_gpus
 from tunewell.tasks.vision.preparation import (
     DecodedSet,
     check_weights,
@@ -103,6 +103,27 @@ class VisionTask(ABC, Generic[Pictures]):
         del design, pictures
         return {}
 
+    def sized(
+        self, design: Architecture, pictures: Pictures, space: SearchSpace, given: Mapping[str, Any], on_gpu: bool
+    ) -> dict[str, Any]:
+        """Return declarations of image sizes, and of what depends on them, that suit the data.
+
+        They lie above what the GPU affords, which is in `space`, and below what the spec declares, `given`.
+        """
+        del design, pictures, space, given, on_gpu
+        return {}
+
+    def sizes_found(
+        self, design: Architecture, pictures: Pictures, space: SearchSpace, given: Mapping[str, Any]
+    ) -> list[str]:
+        """Return what the data are to the network at the default sizes of `space`, a line a fact; see `sized`."""
+        del design, pictures, space, given
+        return []
+
+    def decoded_sizes(self, space: SearchSpace) -> list[int]:
+        """Return every size in pixels that the pictures are decoded at, ascending; raise `SpecError`: too many."""
+        return image_sizes(space)
+
     def check_space(self, spec: ExperimentSpec, space: SearchSpace) -> None:
         """Raise `SpecError` if what the spec asks for makes no sense together."""
 
@@ -115,8 +136,9 @@ class VisionTask(ABC, Generic[Pictures]):
         return decoded.pictures
 
     def __init__(self) -> None:
-        #: What was read for the `check` that follows: (folder, seed) → data set.
+        #: What was read, and made of it, for the `check` that follows: (folder, seed) → data set, search space.
         self._read: dict[tuple[Path, int], Pictures] = {}
+        self._spaces: dict[tuple[Path, int], SearchSpace] = {}
 
     def require(self) -> None:
         """Raise `UserError` if a part of the extra `vision` is missing."""
@@ -139,8 +161,8 @@ class VisionTask(ABC, Generic[Pictures]):
     def space(self, spec: ExperimentSpec, capacity: Capacity) -> SearchSpace:
         """Return the network's space with the spec's overrides, sizes for the GPU and what suits the data.
 
-        See `memory_ranges`, `suited` and `length`. Parameters about pretrained weights are left out where there are
-        none. Data that can't be read change nothing here: `check` says what is wrong with them.
+        See `memory_ranges`, `suited`, `sized` and `length`. Parameters about pretrained weights are left out where
+        there are none. Data that can't be read change nothing here: `check` says what is wrong with them.
 
         Raises:
             SpecError: an override is malformed, or training can't follow it.
@@ -150,11 +172,17 @@ class VisionTask(ABC, Generic[Pictures]):
         base = SearchSpace(tuple(parameter for parameter in design.network.space if parameter.name not in left_out))
         pictures = self._pictures(spec)
         suited = self.suited(design, pictures) if pictures is not None else {}
-        space = parse_space({**suited, **fitted_parameters(spec, design.needs, capacity)}, base)
+        fitted = {**suited, **fitted_parameters(spec, design.needs, capacity)}
+        space = parse_space(fitted, base)
         if pictures is not None:
+            on_gpu = gpu_of(spec, capacity) is not None
+            sized = self.sized(design, pictures, space, spec.parameters, on_gpu)
+            space = parse_space({**fitted, **sized, **spec.parameters}, base)
             trained = sampled(len(pictures.splits["train"]), spec.sampling)
             space = parse_space(suited_to_data(space, spec.parameters, trained, design.least_steps), space)
+            self._spaces[data_folder(spec), spec.seed] = space
         check_domains(space, self.hyperparameters)
+        self.decoded_sizes(space)
         self.check_space(spec, space)
         return space
 
@@ -178,35 +206,42 @@ class VisionTask(ABC, Generic[Pictures]):
         return True
 
     def check(self, spec: ExperimentSpec) -> list[str]:
-        """Look at what describes the data; pictures are decoded, and thereby checked, in `prepare`."""
+        """Look at what describes the data; pictures are decoded, and thereby checked, in `prepare`.
+
+        What they are to the network is said of the space that was asked for before, which knows the machine.
+        """
         self.require()
-        weights = foresee_weights(spec.weights, self.architecture(str(spec.network)).pretrained)
-        training = self._training(spec)
+        design = self.architecture(str(spec.network))
+        weights = foresee_weights(spec.weights, design.pretrained)
         place = (data_folder(spec), spec.seed)
+        if place not in self._spaces:
+            with suppress(UserError):
+                self.space(spec, Capacity(()))
         pictures = self._read.pop(place, None) or self.read(*place)
+        space = self._spaces.pop(place, None)
         self.check_objective(spec, pictures)
         data = pictures.summary()
         advice = advise_sampling(spec.sampling, data)
         return [
             *self.found(pictures),
             by_class(data),
+            *(self.sizes_found(design, pictures, space, spec.parameters) if space is not None else ()),
             f"Network: {spec.network}.",
             weights,
-            *training,
+            *(self._training(spec, design, pictures, space) if space is not None else ()),
             *pictures.notes,
             *advice,
         ]
 
-    def _training(self, spec: ExperimentSpec) -> list[str]:
+    def _training(
+        self, spec: ExperimentSpec, design: Architecture, pictures: Pictures, space: SearchSpace
+    ) -> list[str]:
         """Return how long the default configuration is trained, a line each; nothing where that can't be told."""
-        pictures, design = self._pictures(spec), self.architecture(str(spec.network))
-        own = design.network.space["epochs"].default
-        with suppress(UserError):
-            default = self.space(spec, Capacity(())).default()
-            if pictures is not None and default is not None and isinstance(own, int):
-                length = length_of(default, sampled(len(pictures.splits["train"]), spec.sampling))
-                return describe(length, own, design.least_steps, "epochs" in spec.parameters)
-        return []
+        own, default = design.network.space["epochs"].default, space.default()
+        if default is None or not isinstance(own, int):
+            return []
+        length = length_of(default, sampled(len(pictures.splits["train"]), spec.sampling))
+        return describe(length, own, design.least_steps, "epochs" in spec.parameters)
 
     def view(self, spec: ExperimentSpec, progress: OnProgress) -> DataView:
         """Return the data set, all of it decoded, with examples of each class."""
@@ -228,7 +263,7 @@ class VisionTask(ABC, Generic[Pictures]):
         self.require()
         pictures = self.read(data_folder(spec), spec.seed)
         known = known_preparation(spec, folder, pictures, self.load)
-        decoded = decode_set(pictures, image_sizes(space), cache, progress, self.rule)
+        decoded = decode_set(pictures, self.decoded_sizes(space), cache, progress, self.rule)
         decoded = replace(decoded, pictures=self.check_left(pictures, decoded))
         pretrained = self.architecture(str(spec.network)).pretrained
         return write_preparation(spec, folder, known, decoded, pretrained, cache)

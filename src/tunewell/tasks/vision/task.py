@@ -98,11 +98,6 @@ class VisionTask(ABC, Generic[Pictures]):
     def draw(self, pictures: Pictures, position: int) -> np.ndarray:
         """Return a picture for people, with what is known of it, uint8 (H, W, 3)."""
 
-    def suited(self, design: Architecture, pictures: Pictures) -> dict[str, Any]:
-        """Return declarations of the parameters whose ranges or defaults follow from the data, by name."""
-        del design, pictures
-        return {}
-
     def sized(
         self, design: Architecture, pictures: Pictures, space: SearchSpace, given: Mapping[str, Any], on_gpu: bool
     ) -> dict[str, Any]:
@@ -161,8 +156,8 @@ class VisionTask(ABC, Generic[Pictures]):
     def space(self, spec: ExperimentSpec, capacity: Capacity) -> SearchSpace:
         """Return the network's space with the spec's overrides, sizes for the GPU and what suits the data.
 
-        See `memory_ranges`, `suited`, `sized` and `length`. Parameters about pretrained weights are left out where
-        there are none. Data that can't be read change nothing here: `check` says what is wrong with them.
+        See `memory_ranges`, `sized` and `length`. Parameters about pretrained weights are left out where there are
+        none. Data that can't be read change nothing here: `check` says what is wrong with them.
 
         Raises:
             SpecError: an override is malformed, or training can't follow it.
@@ -171,8 +166,7 @@ class VisionTask(ABC, Generic[Pictures]):
         left_out = {*self.about_weights} - {*spec.parameters} if spec.weights == "none" else set()
         base = SearchSpace(tuple(parameter for parameter in design.network.space if parameter.name not in left_out))
         pictures = self._pictures(spec)
-        suited = self.suited(design, pictures) if pictures is not None else {}
-        fitted = {**suited, **fitted_parameters(spec, design.needs, capacity)}
+        fitted = fitted_parameters(spec, design.needs, capacity)
         space = parse_space(fitted, base)
         if pictures is not None:
             on_gpu = gpu_of(spec, capacity) is not None

@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
+from tunewell.spec.declaration import parse_space
 from tunewell.spec.experiment import ExperimentSpec, parse_spec
 from tunewell.tasks.catalogue import task_for
 from tunewell.tasks.job_folder import arguments_of, leave_result
@@ -60,7 +61,8 @@ def _measured(
     amount = max(1, round(spec.sampling * len(pictures.splits["train"])))
     batch = min(int(configuration["batch_size"]), amount)
     wanted = {"train": batch, "val": _VALIDATED}
-    prepared = _prepared(task, spec, _some(pictures, wanted, spec.seed), int(configuration["image_size"]), folder)
+    space = parse_space({name: [value] for name, value in configuration.items()})
+    prepared = _prepared(task, spec, _some(pictures, wanted, spec.seed), task.decoded_sizes(space), folder)
     training: Training = import_module(f"{task.package}.train").begin(prepared)
     learner = training.learner
     times: list[float] = []
@@ -105,9 +107,11 @@ def _some(pictures: Pictures, wanted: Mapping[str, int], seed: int) -> Pictures:
     return replace(pictures, paths=of_chosen(pictures.paths), splits=splits, **content)
 
 
-def _prepared(task: VisionTask[Any], spec: ExperimentSpec, pictures: Any, image_size: int, folder: Path) -> Prepared:
+def _prepared(
+    task: VisionTask[Any], spec: ExperimentSpec, pictures: Any, sizes: Sequence[int], folder: Path
+) -> Prepared:
     """Do what `prepare` does, for these pictures and without the weights."""
-    decoded = decode_set(pictures, [image_size], folder / "cache", lambda what, done, total: None, task.rule)
+    decoded = decode_set(pictures, sizes, folder / "cache", lambda what, done, total: None, task.rule)
     manifest, weights = folder / "manifest.json", folder / "none.safetensors"
     decoded.pictures.save(manifest)
     save_file({}, str(weights))  # with weights some layers may be kept as they are, which takes less time

@@ -50,7 +50,7 @@ def uneven(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     task, in_tiles, _ = request.param.partition(" in tiles")
     tiles = 2 if in_tiles else 1
     experiment = prepare(home, task, data, parameters={"image_size": [SIDE], "tiles": [tiles]}, weights="auto")
-    run_trial(experiment, experiment.attempt, {**LEARNED, "tiles": tiles, "epochs": 3 if in_tiles else 8})
+    run_trial(experiment, experiment.attempt, {**LEARNED, "tiles": tiles, "epochs": 6 if in_tiles else 8})
     trials = [{"number": 1, "folder": experiment.attempt}]
     run_job(evaluate, home / "job", task_file=experiment.task_file, trials=trials)
     return experiment

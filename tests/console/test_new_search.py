@@ -263,7 +263,7 @@ def test_a_copy_of_another(ran: Service, administrator: TestClient) -> None:
     assert value_of(page, "name") == "earlier-2" and value_of(page, "row.0.name") == "x"
     assert "TOKEN" in page and "hunter2" not in page
     assert "Ready to start" in page
-    assert "a trial took" in page and 'href="/experiments/owner~earlier"' in page
+    assert "A trial takes about" in page and 'href="/experiments/owner~earlier"' in page
     assert administrator.get("/new?copy=nothing").status_code == 404
 
 

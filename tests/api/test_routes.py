@@ -83,6 +83,7 @@ COMMANDS: dict[str, tuple[str, Any, int]] = {
     "probe": ("/experiments/e/probe", None, 202),
     "train_finalists": ("/experiments/e/finalists", None, 202),
     "evaluate": ("/experiments/e/evaluate", None, 202),
+    "repeat_finalists": ("/experiments/e/repeats", {"seeds": 2}, 202),
     "retrain": ("/experiments/e/retrain", {"trial": 3}, 202),
     "write_report": ("/experiments/e/report", None, 200),
     "stop_job": ("/jobs/1/stop", None, 202),

@@ -142,7 +142,7 @@ def test_markup_in_names_shows_as_text(owner: TestClient) -> None:
 def test_a_command_has_what_makes_sense_for_it(owner: TestClient, harvest: Service) -> None:
     """There is neither evaluation nor prediction nor model of a command, but its files, its call, and a training."""
     page = read(owner, "/experiments/command/results")
-    assert actions(page) == {"retrain"}
+    assert actions(page) == {"retrain", "repeat"} and "TUNEWELL_SEED" in page.text
     for absent in ("Detailed evaluation", "own picture", "hand over", "validation"):
         assert absent not in page.text
     best = harvest.result("command").best
@@ -164,7 +164,7 @@ def test_another_user_uses_the_model_and_commands_nothing(harvest: Service) -> N
     """Whoever sees a search may use its model; only its owner has it trained."""
     page = read(browser(harvest, "ada"), "/experiments/owner~digits/results")
     assert {"predict-picture", "export-model"} <= actions(page)
-    assert not {"retrain", "evaluate"} & actions(page)
+    assert not {"retrain", "evaluate", "repeat"} & actions(page)
     assert "belongs to owner" in page.text
 
 
@@ -282,6 +282,9 @@ def test_buttons_ask_for_work(evaluation: tuple[Service, TestClient, int]) -> No
     assert (answer.status_code, answer.headers["location"]) == (303, "/experiments/owner~s/results#evaluation")
     assert client.post(f"{place}/retrain", data={"trial": "2"}, headers=ACTS).json().keys() == {"said"}
     assert service.jobs(experiment="s", kind="retrain").items[0].arguments["trial"] == 2
+    assert client.post(f"{place}/repeat", data={"seeds": "4"}, headers=ACTS).json().keys() == {"said"}
+    assert service.jobs(experiment="s", kind="repeats").items[0].arguments == {"seeds": 4}
+    assert client.post(f"{place}/repeat", data={"seeds": "0"}, headers=ACTS).status_code == 422
     assert client.post(f"{place}/retrain", data={"trial": "99"}, headers=ACTS).status_code == 404
     assert client.post(f"{place}/predict", data={"upload": "0" * 32}, headers=ACTS).status_code == 404
 

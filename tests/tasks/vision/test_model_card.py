@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -81,3 +82,14 @@ def test_a_training_that_was_cut_off_is_told(came: str) -> None:
     told = _quality(_config(), _search(retrained=False, training=came), {"val": VALIDATION})
     assert ("not trained in full" in told) is bool(came)
     assert not came or f"It was not trained in full: {came}." in told
+
+
+@pytest.mark.parametrize("retrained", [False, True])
+def test_values_have_their_intervals(retrained: bool) -> None:
+    """Where they are known they stand beside the values, with what the choice of the best does to these."""
+    intervals = {"validation": ((0.84, 1.0), None), "test": ((0.8, 0.98), None)}
+    plain = _search(retrained=retrained)
+    told = _quality(_config(), replace(plain, intervals=intervals), {"val": {"accuracy": 0.9125}})
+    assert "0.91 (0.84–1.00)" in told
+    assert "The best of 20 trials was chosen on the validation data" in told
+    assert "intervals" not in _quality(_config(), plain, {"val": {"accuracy": 0.9125}})

@@ -389,6 +389,12 @@ def test_a_single_class_to_validate_on(tmp_path: Path) -> None:
         TASK.check(spec_of(tmp_path / "data", objective="auroc"))
 
 
+def test_top_5_accuracy_is_no_objective_of_few_classes(digits: Path) -> None:
+    """With ten classes it is refused with what to take in its place."""
+    with pytest.raises(SpecError, match=r"more than 10 classes, and here are \d+\. Take accuracy"):
+        TASK.check(spec_of(digits, objective="top_5_accuracy"))
+
+
 def test_deep_pictures(tmp_path: Path) -> None:
     """What is black and white is measured once, noted, and the same in trials and in what a model is told."""
     for number in range(20):

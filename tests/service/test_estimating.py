@@ -59,6 +59,19 @@ def test_what_was_measured_is_told(monkeypatch: pytest.MonkeyPatch, spec: dict[s
     assert estimate.warnings == ()
 
 
+def test_parts_of_trainings_are_no_whole_ones(monkeypatch: pytest.MonkeyPatch, spec: dict[str, Any]) -> None:
+    """Trials of a population are a round each, and most of those that are promoted are short."""
+    populated = {**spec, "algorithm": {"name": "evolutionary", "population_size": 4, "rounds": 5}}
+    del populated["max_trials"]
+    estimate = checked(monkeypatch, populated, FOUR_MINUTES).estimate
+    assert estimate is not None and estimate.seconds == pytest.approx(4 * 240)
+    assert "All 20 parts of trainings take about 16 min" in estimate.told
+    promoting = {**spec, "early_stopping": "promotion", "max_trials": 40, "parameters": {"epochs": 27}}
+    estimate = checked(monkeypatch, promoting, FOUR_MINUTES).estimate
+    # 27 begin with an epoch, 9, 3 and 1 go on to 3, 9 and 27: 27 x 1 + 9 x 2 + 3 x 6 + 1 x 18 = 81 epochs of 27.
+    assert estimate is not None and estimate.seconds == pytest.approx(3 * 240)
+
+
 def test_limits_that_are_too_short_are_told(monkeypatch: pytest.MonkeyPatch, spec: dict[str, Any]) -> None:
     """What would cut trials off, or end the search after a few of them, is told with what to give."""
     short = {**spec, "max_duration": "10m", "max_trial_duration": "1m"}

@@ -199,6 +199,16 @@ def test_the_experiment_is_locked_while_it_is_prepared(service: Service, monkeyp
     assert not service.home.is_running("e")
 
 
+def test_a_grid_has_what_is_to_be_tried(service: Service, tmp_path: Path) -> None:
+    """A linear probe comes second in searches over a pretrained network, but not in grids: it would take a place."""
+    write_digits(tmp_path / "digits")
+    spec = {"task": "image-classification", "data": str(tmp_path / "digits"), "network": "resnet18"}
+    for algorithm in ("random", "grid"):
+        service.create({**spec, "name": algorithm, "algorithm": algorithm})
+    initial = [service.store.experiment(name).algorithm["initial"] for name in ("random", "grid")]
+    assert [[origin for origin, _ in one] for one in initial] == [["default", "linear probe"], ["default"]]
+
+
 def test_what_is_tried_first_is_on_record(service: Service) -> None:
     """However many trials the search is later allowed, its first ones, those of a source among them, stay the same."""
     service.submit({**SPEC, "max_trials": 5})

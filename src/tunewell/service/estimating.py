@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from tunewell.controller.loading import fixed_epochs
 from tunewell.controller.resources import concurrency, plan_resources
 from tunewell.schedulers import hardware
 from tunewell.service.advice import ample
@@ -14,17 +15,19 @@ from tunewell.service.submission import Plan
 from tunewell.service.types import Estimate
 from tunewell.spec.declaration import declare
 from tunewell.spec.errors import UserError, count
+from tunewell.spec.experiment import PROMOTIONS
 from tunewell.spec.format import roughly
 from tunewell.spec.quantities import format_duration
-from tunewell.spec.states import TrialState
-from tunewell.store.rows import ExperimentRow
+from tunewell.spec.states import LINEAR_PROBE, TrialState
+from tunewell.store.rows import ExperimentRow, TrialRow
 from tunewell.store.store import Store
+from tunewell.tuners.catalogue import rungs_of
+from tunewell.tuners.promotion import ETA
 
 #: How many experiments, the newest, and how many trials of one are looked at.
 _EXPERIMENTS, _TRIALS = 100, 50
 #: Fields of a spec that say what is trained.
 _TRAINED = ("task", "command", "code", "network", "data", "dataset", "working_directory")
-_ENDED = (TrialState.SUCCEEDED, TrialState.PRUNED)
 #: A search with fewer trials has hardly begun.
 _FEW = 5
 
@@ -63,15 +66,20 @@ def _earlier(store: Store, plan: Plan, seen_by: str) -> _Basis | None:
     wanted = plan.spec.model_dump(mode="json")
     epochs = declare(plan.space).get("epochs")
     for row in store.experiments(_EXPERIMENTS, seen_by=seen_by):
-        if not any(row.counts.get(state) for state in _ENDED) or not _is_alike(row, wanted, epochs):
+        if not row.counts.get(TrialState.SUCCEEDED) or not _is_alike(row, wanted, epochs):
             continue
-        trials = store.trials(row.name, states=_ENDED, limit=_TRIALS)
-        whole = (trial for trial in trials if trial.fidelity == 1.0 and trial.resume_from is None)
-        costs = [trial.cost_seconds for trial in whole if trial.cost_seconds]
+        trials = store.trials(row.name, states=(TrialState.SUCCEEDED,), limit=_TRIALS)
+        costs = [trial.cost_seconds for trial in trials if trial.cost_seconds and _is_whole(trial)]
         if costs:
             scale = plan.spec.sampling / row.spec.get("sampling", 1.0)
             return _Basis(scale * sum(costs) / len(costs), row.name, len(costs))
     return None
+
+
+def _is_whole(trial: TrialRow) -> bool:
+    """Whether a trial was trained in full, from the start, and as others are: a linear probe takes far less."""
+    in_full = trial.fidelity == 1.0 and trial.resume_from is None and trial.cut_by is None
+    return in_full and trial.origin != LINEAR_PROBE
 
 
 def _is_alike(row: ExperimentRow, wanted: dict[str, Any], epochs: Any) -> bool:
@@ -88,9 +96,9 @@ def _without_default(declaration: Any) -> Any:
 def _estimate(plan: Plan, basis: _Basis) -> Estimate:
     """Return what follows for the whole search, and what is too short for it."""
     seconds, most = max(basis.trial_seconds, 1e-3), plan.choice.max_trials
-    at_once = min(_at_once(plan), most)
-    room = at_once * int(plan.spec.max_duration.total_seconds() / seconds)
-    total = seconds * math.ceil(most / at_once)
+    at_once, share = min(_at_once(plan), most), _mean_share(plan)
+    room = at_once * int(plan.spec.max_duration.total_seconds() / (share * seconds))
+    total = share * seconds * math.ceil(most / at_once)
     measured = basis.measured
     return Estimate(
         seconds=total,
@@ -104,6 +112,20 @@ def _estimate(plan: Plan, basis: _Basis) -> Estimate:
         told=_trial_told(basis) + _search_told(plan, total, room, at_once),
         warnings=tuple(_warnings(plan, basis, total, room)),
     )
+
+
+def _mean_share(plan: Plan) -> float:
+    """Return how much of a full training a trial gets, on average, of a search that trains configurations in parts."""
+    rule, rounds = plan.spec.early_stopping, plan.choice.options.get("rounds")
+    if rounds is not None:
+        return 1.0 / int(rounds)
+    if rule not in PROMOTIONS:
+        return 1.0
+    shares = rungs_of(rule, fixed_epochs(plan.space))
+    before = (0.0, *shares) if rule == "promotion" else (0.0,) * len(shares)  # which goes on from a checkpoint
+    costs = [share - done for share, done in zip(shares, before, strict=False)]
+    numbers = [float(ETA) ** -rung for rung in range(len(shares))]
+    return math.fsum(cost * number for cost, number in zip(costs, numbers, strict=True)) / math.fsum(numbers)
 
 
 def _at_once(plan: Plan) -> int:
@@ -122,14 +144,14 @@ def _trial_told(basis: _Basis) -> str:
 
 
 def _search_told(plan: Plan, total: float, room: int, at_once: int) -> str:
-    most = plan.choice.max_trials
+    most, what = plan.choice.max_trials, "trials" if _mean_share(plan) == 1.0 else "parts of trainings"
     how = f"{at_once} at once" if at_once > 1 else "one at a time"
     if room < most:
         limit = format_duration(plan.spec.max_duration)
-        return f" With {how}, max_duration {limit} has room for about {room} of {most} trials." if room else ""
+        return f" With {how}, max_duration {limit} has room for about {room} of {most} {what}." if room else ""
     if most == 1:
         return ""
-    return f" All {most} trials take about {roughly(total)}, {how}, less where they are stopped early."
+    return f" All {most} {what} take about {roughly(total)}, {how}, less where they are stopped early."
 
 
 def _warnings(plan: Plan, basis: _Basis, total: float, room: int) -> list[str]:

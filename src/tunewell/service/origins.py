@@ -6,11 +6,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from tunewell.spec.states import LINEAR_PROBE
+
 #: Kind of origin → algorithm → why a trial of that origin was proposed; an empty name stands for all other algorithms.
 #: Origins begin with their kind; behind that, some name trials or an experiment (`child of trials 3 and 7`).
 _SENTENCES: Mapping[str, Mapping[str, str]] = {
     "default": {"": "It is the default configuration, tried so that everything else can be compared with it."},
-    "linear probe": {
+    LINEAR_PROBE: {
         "": "It trains the last layer alone, on pictures that nothing changes, so it takes little time, and shows what "
         "the pretrained layers are worth here."
     },

@@ -178,9 +178,9 @@ def _initial(plan: Plan, store: Store, sources: Sequence[Source]) -> list[tuple[
     single = find_best(store, plan.spec.name, plan.space, plan.spec.parameters_from)
     if single is not None:
         return [single]
-    # The members of a population are all trained as far as each other.
+    # The members of a population are all trained as far as each other, and a grid has all that is to be tried.
     populated = plan.task.resumable(plan.spec) and plan.choice.name in RESUMING
-    promising = [] if populated else plan.task.promising(plan.spec, plan.space)
+    promising = [] if populated or plan.choice.name == "grid" else plan.task.promising(plan.spec, plan.space)
     own = initial_configurations(plan.space, plan.spec.initial, promising)
     found = starts(plan.space, sources, plan.choice.max_trials, [configuration for _, configuration in own])
     return own + (found[: plan.choice.options["population_size"] - len(own)] if populated else found)

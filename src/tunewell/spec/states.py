@@ -186,3 +186,7 @@ def check_trial_transition(number: int, old: TrialState, new: TrialState) -> Non
     if new not in TRIAL_TRANSITIONS[old]:
         allowed = ", ".join(sorted(TRIAL_TRANSITIONS[old])) or "none, it is final"
         raise TransitionRefused(f"trial {number} is {old}: it can't become {new} (allowed: {allowed})")
+
+
+#: Origin of a trial that trains the last layer of a network alone, which takes far less time than others.
+LINEAR_PROBE = "linear probe"

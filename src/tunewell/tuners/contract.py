@@ -20,7 +20,7 @@ import numpy as np
 
 from tunewell.spec.experiment import PROMOTIONS, EarlyStoppingRule
 from tunewell.spec.space import Configuration, SearchSpace, key
-from tunewell.spec.states import DETERMINISTIC_CAUSES, PROGRAM_CAUSES, Cause, TrialState
+from tunewell.spec.states import DETERMINISTIC_CAUSES, LINEAR_PROBE, PROGRAM_CAUSES, Cause, TrialState
 from tunewell.tuners.early_stopping import EarlyStopping
 from tunewell.tuners.promotion import Ladder
 from tunewell.tuners.sources import Source
@@ -55,7 +55,7 @@ class Suggestion:
 
 #: Origins of what a search that promotes trains in full at once: the default configuration, which its gain is measured
 #: against, and what costs little.
-_IN_FULL = ("default", "linear probe")
+_IN_FULL = ("default", LINEAR_PROBE)
 #: Origin of configurations that somebody has added to a running search.
 OWN = "own"
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunewell.tasks.vision.best_epoch import Best, Objective, Validated, better
+from tunewell.tasks.vision import best_epoch
+from tunewell.tasks.vision.best_epoch import Best, Objective, Validated, better, keep, restored, tidy
 
 VALUES = st.lists(st.integers(0, 5).map(lambda value: value / 5), min_size=1, max_size=12)
 
@@ -58,3 +60,21 @@ def test_a_target_is_reached_in_the_direction_of_the_goal(
 ) -> None:
     """At least the target, or at most; without the metric it is not."""
     assert Objective("f1", maximized, 0.8).reached(metrics) == reached
+
+
+def test_files_of_an_attempt_that_died_are_not_taken_for_those_of_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It died between the files of its best epoch and its checkpoint; the next one trains that epoch anew."""
+    checkpoint, output, of = tmp_path / "checkpoint", tmp_path / "output", {"parameters": {}}
+    checkpoint.mkdir()
+    output.mkdir()
+    monkeypatch.setattr(best_epoch, "output_dir", lambda: output)
+    (output / "model").write_text("of the first attempt")
+    keep(checkpoint, Best(3, {"f1": 0.5}), of)
+    tidy(checkpoint, None)
+    (output / "model").write_text("of the second attempt")
+    state = keep(checkpoint, Best(3, {"f1": 0.6}), of)
+    (output / "model").unlink()
+    assert restored(checkpoint, state, of) == Best(3, {"f1": 0.6})
+    assert (output / "model").read_text() == "of the second attempt"

@@ -186,7 +186,9 @@ def _training(
     arguments: Mapping[str, Any],
     **changes: Any,
 ) -> Part:
-    whole = found.spec.model_copy(update={"sampling": 1.0, **changes})
+    # Only a search ends with its target: trainings that are compared are all trained in full.
+    objective = found.spec.objective.model_copy(update={"target": None})
+    whole = found.spec.model_copy(update={"sampling": 1.0, "objective": objective, **changes})
     return Part(resources, partial(_launch, context, replace(found, spec=whole), suggestion, resources), arguments)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from tunewell.spec.errors import SpecError
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.space import Configuration, SearchSpace
+from tunewell.spec.states import LINEAR_PROBE
 from tunewell.tasks import prepare_job
 from tunewell.tasks.contract import Network
 from tunewell.tasks.image_classification.data import check_classes_left, read_manifest
@@ -137,7 +138,7 @@ class ImageClassification(VisionTask[LabelledPictures]):
             return []
         largest = max(space["image_size"].values(MAX_IMAGE_SIZES))
         with suppress(SpecError):  # it is not in the space
-            return [("linear probe", space.check({**default, **_PROBE, "image_size": largest}))]
+            return [(LINEAR_PROBE, space.check({**default, **_PROBE, "image_size": largest}))]
         return []
 
     def check_objective(self, spec: ExperimentSpec, pictures: LabelledPictures) -> None:

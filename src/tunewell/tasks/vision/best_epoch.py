@@ -107,10 +107,14 @@ def keep(checkpoint: Path, best: Best, of: Mapping[str, Any]) -> dict[str, Any]:
     return {"epoch": best.epoch, "metrics": metrics, "of": dict(of)}
 
 
-def tidy(checkpoint: Path, best: Best) -> None:
-    """Remove what earlier best epochs left, now that a checkpoint names this one."""
+def tidy(checkpoint: Path, best: Best | None) -> None:
+    """Remove what other best epochs left than the one that the checkpoint names; None: it names none.
+
+    Before a training goes on this is needed, too: an attempt that died with its checkpoint half written has left the
+    files of an epoch that this one may train to slightly other numbers.
+    """
     for folder in checkpoint.glob("best-*"):
-        if folder != _kept(checkpoint, best.epoch):
+        if best is None or folder != _kept(checkpoint, best.epoch):
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -58,6 +58,7 @@ def train_again(
     test = None if "test" in splits else pictures.test_positions()
     learner: Trained | None = None
     metrics: dict[str, float] = {}
+    best = _best_epoch(Path(arguments["model"]))
     for number, part in enumerate(schedule, start=1):
         before, learner = learner, create(part["parameters"])
         if before is not None:
@@ -66,11 +67,11 @@ def train_again(
         if number == len(schedule):
             tested = test
             if learner.keeps_rate:
-                last_epoch = min(last_epoch, _best_epoch(Path(arguments["model"])) or last_epoch)
+                last_epoch = min(last_epoch, best or last_epoch)
         metrics = _train(learner, decode(learner.image_size), positions, last_epoch, tested, measure)
     assert learner is not None, "an empty schedule"
     note = _note(len(positions), splits, len(schedule), None if test is None else len(test))
-    if learner.epoch < learner.epochs and learner.keeps_rate:
+    if learner.epoch == best < learner.epochs and learner.keeps_rate:
         note += f" It ended with epoch {learner.epoch} of {learner.epochs}, the best of the trial."
     print(note)
     return learner, {"metrics": metrics, "note": note, "trial": arguments["trial"], "epoch": learner.epoch}

@@ -105,6 +105,7 @@ def _train_and_report(training: Training, on_step: Callable[[], None]) -> None:
         state = _load_checkpoint(checkpoint, learner.device)
         learner.load_state(state)
         best = best_epoch.restored(folder, state["best"], what)
+    best_epoch.tidy(folder, best)
     saved = time.monotonic()
     while True:
         others: dict[str, float] = {}

@@ -106,6 +106,7 @@ class Life:
         """Run a job to its end under its supervisor; return its result and its reports."""
         launch = self.bench.launch(self.first + number, entry=self.task.jobs[kind], preload=self.task.preload)
         (launch.folder / "job.json").write_text(json.dumps(arguments))
+        (launch.folder / "parameters.json").write_text(json.dumps(self.parameters()))
         ended, reports = self.run(launch)
         assert ended.cause is None, f"{ended.detail}\n{(launch.folder / 'output.log').read_text()}"
         return json.loads((launch.folder / "result.json").read_text()), reports
@@ -291,6 +292,7 @@ def test_declared_jobs_run(life: Life, trained: tuple[Exit, list[Report], Path],
             "folder": str(tmp_path / "e"),
             "cache": str(tmp_path / "cache"),
         },
+        "measure": {"spec": spec, "seconds": 1.0},
         "evaluate": {"task_file": task_file, "trials": [{"number": 1, "folder": str(attempt)}]},
         "evaluate-model": {"model": model, "data": str(life.place / "data"), "split": None, "task_file": None},
         "retrain": {

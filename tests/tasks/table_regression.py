@@ -23,7 +23,7 @@ from tunewell.spec.capacity import Capacity
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import ConflictError, DataError, SpecError, nearest
 from tunewell.spec.experiment import ExperimentSpec
-from tunewell.spec.space import SearchSpace
+from tunewell.spec.space import Configuration, SearchSpace
 from tunewell.tasks import catalogue, prepare_job
 from tunewell.tasks.contract import Network, OnProgress, PlannedAttempt, Program
 from tunewell.tasks.data_view import DataSummary, DataView, Sample
@@ -69,6 +69,11 @@ class TableRegression:
         """Return the network's space with the spec's overrides."""
         del capacity
         return parse_space(spec.parameters, self.networks[str(spec.network)].space)
+
+    def promising(self, spec: ExperimentSpec, space: SearchSpace) -> list[tuple[str, Configuration]]:
+        """Return nothing: one configuration is as good as another."""
+        del spec, space
+        return []
 
     def resumable(self, spec: ExperimentSpec) -> bool:
         """True: trials leave checkpoints."""

@@ -79,7 +79,9 @@ def evaluate(
     server: ServerOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Measure a model on newly labelled DATA, beside the figures that it came with.
+    """Measure a model on newly labelled DATA.
+
+    The figures that it came with are told beside.
 
     Without DATA, evaluate the five best trials of an experiment in detail, on its own data; the report is written
     again. Built-in tasks only.
@@ -146,7 +148,10 @@ def repeat(
     server: ServerOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Train the five best trials again with other seeds: how much of a value is luck? The report is written again."""
+    """Train the five best trials again with other seeds.
+
+    It shows how much of their values is luck. The report is written again.
+    """
     with existing(home, database, server, "write") as service:
         console = terminal(stderr=json_)
         with console.status("Training …") as status:

@@ -47,11 +47,11 @@ def known_figures(
 
 
 def numbers(found: Mapping[str, Any]) -> dict[str, float]:
-    """Return the single finite numbers among figures."""
+    """Return the single finite numbers among figures, but for how many items they were measured on."""
     return {
         name: float(value)
         for name, value in found.items()
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and name != "count"
     }
 
 

@@ -442,9 +442,9 @@ def test_broken_and_doubled_pictures(own_digits: Path, tmp_path: Path) -> None:
 
 def test_program(digits: Path, tmp_path: Path) -> None:
     """A trial runs the entry that trains, and finds what was prepared."""
-    attempt = PlannedAttempt(AttemptKey("e", 1, 1), tmp_path, {})
+    attempt = PlannedAttempt(AttemptKey("e", 1, 1), tmp_path, {"epochs": 15})
     program = TASK.program(spec_of(digits), tmp_path, attempt)
     assert program.entry == "tunewell.tasks.image_classification.train:train"
-    assert program.command is None
+    assert (program.command, program.epochs) == (None, 15)
     assert program.environment == {"TUNEWELL_TASK_FILE": str(tmp_path / "task.json")}
     assert set(program.preload) >= {"torch", "timm"}

@@ -156,7 +156,7 @@ def test_a_check_tells_of_dots(tmp_path: Path) -> None:
 
 def test_a_gpu_affords_what_the_objects_need(tmp_path: Path) -> None:
     """On a GPU its own sizes are searched, from the one that suits the objects; batches are its own, too."""
-    data = write_dots(tmp_path, {"train": 2, "val": 1}, (400, 300), 8, 5)
+    data = write_dots(tmp_path, {"train": 128, "val": 1}, (400, 300), 8, 5)
     gpu = Gpu("0", memory_bytes=24 * GIB, compute_capability=(9, 0))
     capacity = Capacity((Node("here", 8, 64 * GIB, (gpu,), 8, 64 * GIB, ("0",)),))
     space = ObjectDetection().space(spec(data), capacity)

@@ -68,7 +68,9 @@ def evaluate_model(folder: Path) -> None:
         load = partial(load_picture, frame=config.frame, ranges=config.value_ranges, tiles=config.tiles)
         found, unreadable = look_at(annotated, wanted, load, look, _AT_A_TIME)
         if not any(len(annotated.objects[position]) for position in found):
-            raise DataError("no picture shows an object", field=str(read.folder), remedy="Mark some, or name a --split")
+            raise DataError(
+                "no picture shows an object", field=str(read.folder), remedy="Mark some, or choose another split"
+            )
         measured = _measure(found, pictures, 0, config.score_threshold)
         known = note_known(arguments["task_file"], read, found)
         leave(folder, measured, chosen, found, unreadable, [*known, *read.notes, *notes])

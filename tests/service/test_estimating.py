@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from tests.tasks.image_classification.trained import write_pictures
+from tunewell.schedulers import hardware
+from tunewell.schedulers.claims import Claim, Claims
 from tunewell.service import estimating, measuring
 from tunewell.service.findings import check_spec
 from tunewell.service.measuring import Measured
@@ -90,6 +92,21 @@ def test_what_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch, spec: dic
     monkeypatch.setattr(measuring, "LONGEST_SECONDS", 0.01)
     found = check_spec(spec, measures=True)
     assert found.not_estimated.endswith("a few steps took longer than 0 s.")
+
+
+def test_one_is_measured_at_a_time(spec: dict[str, Any]) -> None:
+    """Whoever wants another is told so at once."""
+    with measuring._turn():
+        found = check_spec(spec, measures=True)
+    assert found.not_estimated.endswith("another measurement is running, ask again.")
+
+
+def test_a_busy_machine_is_told(spec: dict[str, Any], tmp_path: Path) -> None:
+    """What trials hold is left to them."""
+    trials = Claims(tmp_path / "claims")
+    assert trials.take(lambda held: Claim(tmp_path / "trial", cpus=hardware.machine().cpus))
+    found = check_spec(spec, measures=True, claims=tmp_path / "claims")
+    assert found.not_estimated == "How long a trial takes can't be measured: the machine is busy."
 
 
 @pytest.mark.timeout(120)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tunewell.controller.resources import concurrency, plan_resources
@@ -39,18 +40,21 @@ class _Basis:
     measured: Measured | None = None
 
 
-def estimate(store: Store | None, plan: Plan, seen_by: str, measures: bool) -> tuple[Estimate | None, str]:
+def estimate(
+    store: Store | None, plan: Plan, seen_by: str, measures: bool, claims: Path | None = None
+) -> tuple[Estimate | None, str]:
     """Return how long a search takes, or else why that could not be measured.
 
     The newest search of those that `seen_by` sees which trained the same tells best. The epochs must be the same, and
     the share of the data counts in proportion; other hyperparameters, and what else runs on the machine, are not looked
-    at. Where there is none it is measured, if it is wanted (`measures`).
+    at. Where there is none it is measured, if it is wanted (`measures`), with what is free of this machine by the file
+    of `claims`.
     """
     basis = _earlier(store, plan, seen_by) if store is not None else None
     if basis is None and plan.spec.task is not None:
         resources = plan_resources(plan.spec, hardware.machine())
         try:
-            measured = measure(plan, resources) if measures else known(plan, resources)
+            measured = measure(plan, resources, claims) if measures else known(plan, resources)
         except UserError as error:
             return None, f"How long a trial takes can't be measured: {str(error).removesuffix('.')}."
         basis = _Basis(measured.seconds, measured=measured) if measured is not None else None

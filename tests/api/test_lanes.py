@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any
 
 import httpx2
 import pytest
@@ -16,7 +18,7 @@ from tests.schedulers.bench import wait_until
 from tunewell.api import lanes
 from tunewell.api.lanes import PARTS_OF_ONE
 from tunewell.service.service import Service
-from tunewell.service.types import TrialFilter
+from tunewell.service.types import Checked, TrialFilter
 
 
 class Gate:
@@ -108,3 +110,36 @@ def test_slow_senders_keep_nobody_else_from_sending(service: Service) -> None:
         stack.close()
         assert client.put(f"/uploads/{ids[39]}/parts/0", content=b"123").json()["received_bytes"] == 3
         wait_until(lambda: sum(service.upload(id).received_bytes for id in ids[:39]) == PARTS_OF_ONE)
+
+
+def test_measuring_keeps_no_check_waiting(service: Service, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many trainings are to be measured, checks without that, and all else that is lengthy, are answered."""
+    check = Service.check
+    spec = {
+        "name": "new",
+        "command": ["sh", "-c", "echo accuracy={x}"],
+        "parameters": {"x": {"low": 0.0, "high": 1.0}},
+        "objective": {"metric": "accuracy"},
+    }
+
+    def measured(service: Service, given: dict[str, Any], *, line: str | None = None, measure: bool = False) -> Checked:
+        if measure:
+            gate.wait(service, "new")
+        return check(service, given, line=line)
+
+    monkeypatch.setattr(Service, "check", measured)
+    with served(service) as client, ThreadPoolExecutor(8) as pool:
+        try:
+            callers = ["owner", "ada"] * 3
+            ask = partial(client.post, "/experiments", json=spec)
+            checks = [
+                pool.submit(ask, params={"dry_run": True, "measure": True}, headers={"As": caller})
+                for caller in callers
+            ]
+            wait_until(lambda: len(gate.arrived) == lanes.MEASURING_THREADS)
+            for caller in ("owner", "ada"):
+                assert ask(params={"dry_run": True}, headers={"As": caller}, timeout=20).status_code == 200
+            assert len(gate.arrived) == lanes.MEASURING_THREADS
+        finally:
+            gate.open.set()
+        assert {answer.result().status_code for answer in checks} == {200}

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.store.lives import run
 from tests.tasks.image_classification.trained import write_pictures
+from tunewell.schedulers import hardware
+from tunewell.schedulers.claims import Claim, Claims
 from tunewell.service import estimating, measuring
 from tunewell.service.findings import check_spec
 from tunewell.service.measuring import Measured
+from tunewell.service.submission import make_plan
 from tunewell.service.types import Checked
 from tunewell.spec.errors import UserError
+from tunewell.store.store import Store
 
 
 @pytest.fixture
@@ -103,6 +109,64 @@ def test_what_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch, spec: dic
     monkeypatch.setattr(measuring, "LONGEST_SECONDS", 0.01)
     found = check_spec(spec, measures=True)
     assert found.not_estimated.endswith("a few steps took longer than 0 s.")
+
+
+def test_one_is_measured_at_a_time(spec: dict[str, Any]) -> None:
+    """Whoever wants another is told so at once."""
+    with measuring._turn():
+        found = check_spec(spec, measures=True)
+    assert found.not_estimated.endswith("another measurement is running, ask again.")
+
+
+def test_a_busy_machine_is_told(spec: dict[str, Any], tmp_path: Path) -> None:
+    """What trials hold is left to them."""
+    trials = Claims(tmp_path / "claims")
+    assert trials.take(lambda held: Claim(tmp_path / "trial", cpus=hardware.machine().cpus))
+    found = check_spec(spec, measures=True, claims=tmp_path / "claims")
+    assert found.not_estimated == "How long a trial takes can't be measured: the machine is busy."
+
+
+WORKERS: dict[str, Any] = {
+    "name": "elsewhere",
+    "scheduler": "workers",
+    "parameters": {"x": {"low": 0.0, "high": 1.0}},
+    "objective": {"metric": "loss", "goal": "minimize"},
+    "max_trials": 20,
+    "algorithm": "random",
+}
+
+
+@pytest.fixture
+def store(database: str) -> Iterator[Store]:
+    """A store with searches of workers that have trained, for 10 s a trial: one tells what, the other does not."""
+    with Store(database) as store:
+        for name, more in (("told", {"command": ["train", "{x}"]}), ("untold", {})):
+            plan = make_plan({**WORKERS, "name": name, **more})
+            store.create_experiment(name, plan.spec.model_dump(mode="json"), {}, {"name": "random"})
+            for number in range(1, 4):
+                run(store, number, 1.0, name=name)
+        yield store
+
+
+def test_what_is_not_told_is_not_the_same(store: Store) -> None:
+    """Of functions, and of what workers do on their own, nothing says that they train the same."""
+    assert check_spec(WORKERS, store=store).estimate is None
+    function = {name: value for name, value in WORKERS.items() if name != "scheduler"} | {"function": "m:f"}
+    for row in store.experiments(10):
+        assert row.spec["task"] is None
+    assert check_spec(function, store=store).estimate is None
+
+
+def test_nobody_knows_how_many_workers_come(store: Store) -> None:
+    """Then the time of a trial alone is told; `max_concurrency` says how many there are at most."""
+    spec = {**WORKERS, "command": ["train", "{x}"], "max_trial_duration": "5s"}
+    found = check_spec(spec, store=store).estimate
+    assert found is not None
+    assert (found.trial_seconds, found.seconds, found.room) == (10, None, None)
+    assert found.told == "A trial takes about 10 s (by 3 trials of told)."
+    assert found.warnings == ("Trials would be cut off by max_trial_duration 5s: give 15s.",)
+    found = check_spec({**spec, "max_concurrency": 2}, store=store).estimate
+    assert found is not None and found.seconds == 100
 
 
 @pytest.mark.timeout(120)

@@ -9,6 +9,7 @@ from itertools import chain, islice
 from typing import TypeVar
 from urllib.parse import quote
 
+from anyio import CancelScope
 from anyio.to_thread import run_sync
 from fastapi import Request, Response
 from starlette.responses import StreamingResponse
@@ -81,6 +82,10 @@ def _streamed(
     return _Streamed(request, first, parts, {**headers, **SANDBOXED}, media_type)
 
 
+class _NotTaken(Exception):
+    """Nothing of a download was taken for too long."""
+
+
 class _Streamed(StreamingResponse):
     """Parts that hold something until all are sent, such as the files of a home: given up where nobody takes them."""
 
@@ -103,13 +108,17 @@ class _Streamed(StreamingResponse):
             for start in range(0, len(body) or 1, PIECE):
                 last = start + PIECE >= len(body)
                 piece = {**message, "body": body[start : start + PIECE]} if body else message
-                async with asyncio.timeout(TAKEN_SECONDS):
-                    await send(piece if last else {**piece, "more_body": True})
+                try:
+                    async with asyncio.timeout(TAKEN_SECONDS):
+                        await send(piece if last else {**piece, "more_body": True})
+                except TimeoutError:  # not one of the parts, which may come from a disk elsewhere
+                    raise _NotTaken from None
 
         try:
             await super().stream_response(in_time)
-        except TimeoutError:  # the server ends the connection, since the answer is not whole
+        except _NotTaken:  # the server ends the connection, since the answer is not whole
             log.warning("a download is given up: nothing of it was taken for %g s", TAKEN_SECONDS)
         finally:
             if isinstance(self._parts, Generator):
-                await run_sync(self._parts.close)
+                with CancelScope(shield=True):  # who has gone away has cancelled all that is waited for here
+                    await run_sync(self._parts.close)

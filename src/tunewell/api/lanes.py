@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial, wraps
 from typing import Any, TypeVar, cast
@@ -25,6 +25,8 @@ from tunewell.spec.launch import AttemptKey
 
 Result = TypeVar("Result")
 
+#: Threads for checks that may measure a training: one measures, the other says that one does.
+MEASURING_THREADS = 2
 #: Threads of lengthy work, and of uploads, in one process.
 LENGTHY_THREADS, UPLOAD_THREADS = 4, 4
 #: Threads that wait for what models say, and how many requests to models one caller may have answered at once.
@@ -91,6 +93,7 @@ class Lanes:
     def __init__(self) -> None:
         """Make them."""
         self.lengthy = Lane(LENGTHY_THREADS, LENGTHY_OF_ONE)
+        self.measuring = Lane(MEASURING_THREADS, LENGTHY_OF_ONE)
         self.uploads = Lane(UPLOAD_THREADS, PARTS_OF_ONE)
         self.asking = Lane(ASKING_THREADS, ASKING_OF_ONE)
         self.streams = Turns(STREAMS_OF_ONE, STREAMS_OF_ONE)
@@ -139,8 +142,13 @@ async def _run(request: Request, lane: Lane, work: Callable[[], Result]) -> Resu
         return await lane.run(work)
 
 
-def takes_long(endpoint: Callable[..., Any]) -> Callable[..., Any]:
-    """Have a route, which is no coroutine, do lengthy work; it stands right above the function."""
+def takes_long(
+    endpoint: Callable[..., Any], measures: Callable[[Mapping[str, Any]], bool] = lambda arguments: False
+) -> Callable[..., Any]:
+    """Have a route, which is no coroutine, do lengthy work; it stands right above the function.
+
+    `measures` tells of its arguments whether a training may be measured, which takes longer than all else.
+    """
     signature = inspect.signature(endpoint)
     asks = "request" in signature.parameters
     request_parameter = inspect.Parameter("request", inspect.Parameter.KEYWORD_ONLY, annotation=Request)
@@ -149,7 +157,9 @@ def takes_long(endpoint: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(endpoint)
     async def waits(request: Request, **arguments: Any) -> Any:
         given = {**arguments, "request": request} if asks else arguments
-        return await run_lengthy(request, partial(endpoint, **given))
+        lanes = lanes_of(request)
+        lane = lanes.measuring if measures(arguments) else lanes.lengthy
+        return await _checked_run(request, lane, partial(endpoint, **given))
 
     waits.__signature__ = signature.replace(parameters=list(parameters.values()))  # type: ignore[attr-defined]
     return waits

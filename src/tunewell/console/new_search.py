@@ -91,7 +91,7 @@ class Look:
     def duration(self) -> str:
         """How long it may take, as exact as one can say; empty: nothing tells."""
         estimate = self.checked.estimate if self.checked is not None else None
-        return "" if estimate is None else roughly(estimate.seconds)
+        return "" if estimate is None or estimate.seconds is None else roughly(estimate.seconds)
 
     @property
     def limits(self) -> list[str]:

@@ -33,6 +33,24 @@ def reserve_of(use: DiskUse, reserve_bytes: int | None) -> int:
     return min(RESERVE_BYTES, int(RESERVE_SHARE * use.total_bytes))
 
 
+def remove(folder: Path) -> None:
+    """Remove a folder in which some may be closed to whoever owns them; links in it are not followed.
+
+    There may be none; what can't be removed is left.
+    """
+    for parent, folders, _ in os.walk(_opened(folder)):
+        for name in folders:  # before it is looked what is in them
+            _opened(Path(parent, name))
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _opened(folder: Path) -> Path:
+    if not folder.is_symlink():
+        with suppress(OSError):
+            folder.chmod(0o700)
+    return folder
+
+
 def size_of(folder: Path) -> int:
     """Return what all files below a folder take up on the disk, in bytes; what goes away meanwhile takes up nothing."""
     total, folders = 0, [str(folder)]

@@ -7,13 +7,13 @@ for a backup, which may take hours: what can't be removed now is removed later, 
 from __future__ import annotations
 
 import fcntl
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from tunewell.home.disk import remove
 from tunewell.spec.errors import ConflictError, DataError
 
 #: The lock in the home.
@@ -56,7 +56,7 @@ def remove_now(home: Path, folder: Path) -> bool:
     """Remove a folder that nobody needs any more; return whether that could be done now."""
     with removing(home) as may:
         if may:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove(folder)
         return may
 
 

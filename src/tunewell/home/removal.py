@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tunewell.home.disk import remove
 from tunewell.home.home import LOCK, Home
 from tunewell.home.keeping import removing
 from tunewell.schedulers.leftovers import living
@@ -85,7 +86,7 @@ class Removal:
             if folder.is_dir() and {path.name for path in folder.iterdir()} <= {LOCK}:
                 shutil.rmtree(folder, ignore_errors=True)
         for moved in self.folder.glob("*/"):
-            shutil.rmtree(moved, ignore_errors=True)
+            remove(moved)
         if not list(self.folder.glob("*/")):
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -157,7 +158,10 @@ def _finish_collecting(folder: Path, store: Store) -> None:
 
 
 def _put_on_record(folder: Path, store: Store) -> None:
-    """Put on record, once, what was removed by way of a folder, and remove that."""
+    """Put on record, once, what was removed by way of a folder, and remove that.
+
+    What is noted and locked goes last: until all else is gone, whoever comes after a kill goes on from that.
+    """
     note = read_json(folder / _NOTE)
     if note is not None:
         with store.transaction() as tx:
@@ -165,7 +169,17 @@ def _put_on_record(folder: Path, store: Store) -> None:
             known = {event.data.get("run") for event in store.home_events(["collected"], _LATEST)}
             if folder.name not in known:
                 tx.add_home_event("collected", {**note, "run": folder.name})
-    shutil.rmtree(folder, ignore_errors=True)
+    last = [folder / _NOTE, folder / _HELD]
+    with suppress(OSError):  # what can't be removed now is tried again later
+        for path in {*folder.iterdir()} - {*last}:
+            if path.is_dir() and not path.is_symlink():
+                remove(path)
+            else:
+                path.unlink()
+        if {*folder.iterdir()} <= {*last}:
+            for path in last:
+                path.unlink(missing_ok=True)
+            folder.rmdir()
 
 
 def _identities(store: Store, job: int) -> list[str]:

@@ -25,7 +25,8 @@ from pathlib import Path
 from tunewell.schedulers import records
 from tunewell.schedulers.processes import identity, is_running
 from tunewell.schedulers.records import Process
-from tunewell.spec.capacity import Gpu, Node
+from tunewell.spec.capacity import Capacity, Gpu, Node
+from tunewell.spec.launch import Resources
 from tunewell.trial import files
 
 #: How often the file is looked at for what others have written, and whether they live.
@@ -68,6 +69,20 @@ def left_by(node: Node, claims: Sequence[Claim]) -> Node:
         free_memory_bytes=node.memory_bytes - sum(claim.memory_bytes for claim in claims),
         free_gpus=tuple(gpu.device for gpu in node.gpus if name_of(gpu) not in taken),
     )
+
+
+def fitting(node: Node, claims: Sequence[Claim], folder: Path, resources: Resources) -> Claim | None:
+    """Return what an attempt in `folder` is to claim of a machine beside other claims; None if there is no room."""
+    left = left_by(node, claims)
+    if not Capacity((left,)).free(resources):
+        return None
+    free = [name_of(gpu) for gpu in left.gpus if gpu.device in left.free_gpus]
+    return Claim(folder, resources.cpus, resources.memory_bytes or 0, tuple(free[: resources.gpus]))
+
+
+def devices(node: Node, gpus: Sequence[str]) -> str:
+    """Return what CUDA_VISIBLE_DEVICES is to be for whoever holds these GPUs of a machine."""
+    return ",".join(gpu.device for gpu in node.gpus if name_of(gpu) in gpus)
 
 
 class Claims:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tunewell.schedulers import hardware, records
-from tunewell.schedulers.claims import Claim, Claims, left_by, name_of
+from tunewell.schedulers.claims import Claim, Claims, devices, fitting, left_by
 from tunewell.schedulers.contract import LOST, Sink
 from tunewell.schedulers.fork_client import Forked, ForkServerGone, ForkServerProcess
 from tunewell.schedulers.leftovers import settle
@@ -103,21 +103,13 @@ class LocalScheduler:
         """Return what this machine has, and what of it no scheduler has claimed."""
         return Capacity((left_by(self._node, self._claims.held()),))
 
-    def _choose(self, launch: Launch, claims: Sequence[Claim]) -> Claim | None:
-        """Return what `launch` is to claim beside other claims; None if there is no room for it."""
-        node, resources = left_by(self._node, claims), launch.resources
-        if not Capacity((node,)).free(resources):
-            return None
-        free = [name_of(gpu) for gpu in node.gpus if gpu.device in node.free_gpus]
-        return Claim(launch.folder, resources.cpus, resources.memory_bytes or 0, tuple(free[: resources.gpus]))
-
     # Starting and stopping --------------------------------------------------------------------------------
 
     def submit(self, launch: Launch) -> None:
         """Claim room for the attempt and have a fork server fork a supervisor for it."""
         launch = replace(launch, folder=launch.folder.absolute())
         try:
-            claim = self._claims.take(lambda claims: self._choose(launch, claims))
+            claim = self._claims.take(lambda claims: fitting(self._node, claims, launch.folder, launch.resources))
             if claim is None:
                 self._events.append(Refused(launch.key, _NO_ROOM))
                 return
@@ -135,8 +127,8 @@ class LocalScheduler:
         """Return the launch with an environment that shows the trial its GPUs alone."""
         if not self._node.gpus:
             return launch
-        devices = [gpu.device for gpu in self._node.gpus if name_of(gpu) in names]
-        return replace(launch, environment={"CUDA_VISIBLE_DEVICES": ",".join(devices), **launch.environment})
+        shown = {"CUDA_VISIBLE_DEVICES": devices(self._node, names)}
+        return replace(launch, environment={**shown, **launch.environment})
 
     def stop(self, key: WorkKey, grace_seconds: float | None = None) -> None:
         """Leave a request to end in the attempt's folder and nudge its supervisor."""

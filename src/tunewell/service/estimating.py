@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tunewell.controller.loading import fixed_epochs
@@ -18,6 +19,7 @@ from tunewell.spec.errors import UserError, count
 from tunewell.spec.experiment import PROMOTIONS
 from tunewell.spec.format import roughly
 from tunewell.spec.quantities import format_duration
+from tunewell.spec.rules import WORKERS
 from tunewell.spec.states import LINEAR_PROBE, TrialState
 from tunewell.store.rows import ExperimentRow, TrialRow
 from tunewell.store.store import Store
@@ -28,6 +30,8 @@ from tunewell.tuners.promotion import ETA
 _EXPERIMENTS, _TRIALS = 100, 50
 #: Fields of a spec that say what is trained.
 _TRAINED = ("task", "command", "code", "network", "data", "dataset", "working_directory")
+#: Those of them without which nothing says it: only its program knows what a function, or a worker, does.
+_SAYING = ("task", "command")
 #: A search with fewer trials has hardly begun.
 _FEW = 5
 
@@ -42,18 +46,31 @@ class _Basis:
     measured: Measured | None = None
 
 
-def estimate(store: Store | None, plan: Plan, seen_by: str, measures: bool) -> tuple[Estimate | None, str]:
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """What follows for all trials, each trained in full."""
+
+    at_once: int
+    seconds: float
+    #: How many of them the search has time for.
+    room: int
+
+
+def estimate(
+    store: Store | None, plan: Plan, seen_by: str, measures: bool, claims: Path | None = None
+) -> tuple[Estimate | None, str]:
     """Return how long a search takes, or else why that could not be measured.
 
     The newest search of those that `seen_by` sees which trained the same tells best. The epochs must be the same, and
     the share of the data counts in proportion; other hyperparameters, and what else runs on the machine, are not looked
-    at. Where there is none it is measured, if it is wanted (`measures`).
+    at. Where there is none it is measured, if it is wanted (`measures`), with what is free of this machine by the file
+    of `claims`. Nothing tells that a function, or what workers do on their own, trains the same.
     """
     basis = _earlier(store, plan, seen_by) if store is not None else None
     if basis is None and plan.spec.task is not None:
         resources = plan_resources(plan.spec, hardware.machine())
         try:
-            measured = measure(plan, resources) if measures else known(plan, resources)
+            measured = measure(plan, resources, claims) if measures else known(plan, resources)
         except UserError as error:
             return None, f"How long a trial takes can't be measured: {str(error).removesuffix('.')}."
         basis = _Basis(measured.seconds, measured=measured) if measured is not None else None
@@ -64,6 +81,8 @@ def estimate(store: Store | None, plan: Plan, seen_by: str, measures: bool) -> t
 
 def _earlier(store: Store, plan: Plan, seen_by: str) -> _Basis | None:
     wanted = plan.spec.model_dump(mode="json")
+    if not any(wanted.get(field) for field in _SAYING):
+        return None
     epochs = declare(plan.space).get("epochs")
     for row in store.experiments(_EXPERIMENTS, seen_by=seen_by):
         if not row.counts.get(TrialState.SUCCEEDED) or not _is_alike(row, wanted, epochs):
@@ -95,22 +114,19 @@ def _without_default(declaration: Any) -> Any:
 
 def _estimate(plan: Plan, basis: _Basis) -> Estimate:
     """Return what follows for the whole search, and what is too short for it."""
-    seconds, most = max(basis.trial_seconds, 1e-3), plan.choice.max_trials
-    at_once, share = min(_at_once(plan), most), _mean_share(plan)
-    room = at_once * int(plan.spec.max_duration.total_seconds() / (share * seconds))
-    total = share * seconds * math.ceil(most / at_once)
-    measured = basis.measured
+    seconds, measured = max(basis.trial_seconds, 1e-3), basis.measured
+    whole = _whole(plan, seconds)
     return Estimate(
-        seconds=total,
+        seconds=whole.seconds if whole is not None else None,
         trial_seconds=seconds,
-        room=room,
+        room=whole.room if whole is not None else None,
         experiment=basis.experiment,
         trials=basis.trials,
         epochs=measured.epochs if measured is not None else None,
         steps=measured.steps if measured is not None else None,
         step_seconds=measured.step_seconds if measured is not None else None,
-        told=_trial_told(basis) + _search_told(plan, total, room, at_once),
-        warnings=tuple(_warnings(plan, basis, total, room)),
+        told=_trial_told(basis) + (_search_told(plan, whole) if whole is not None else ""),
+        warnings=tuple(_warnings(plan, basis, whole)),
     )
 
 
@@ -128,9 +144,16 @@ def _mean_share(plan: Plan) -> float:
     return math.fsum(cost * number for cost, number in zip(costs, numbers, strict=True)) / math.fsum(numbers)
 
 
-def _at_once(plan: Plan) -> int:
+def _whole(plan: Plan, trial_seconds: float) -> _Whole | None:
+    """Return what follows for all trials; None: as many run at once as there are workers, which nobody knows."""
+    spec, most = plan.spec, plan.choice.max_trials
+    if spec.scheduler == WORKERS and spec.max_concurrency is None:
+        return None
     capacity = hardware.machine()
-    return max(1, concurrency(plan.spec, plan_resources(plan.spec, capacity), capacity, plan.tuner))
+    at_once = max(1, min(concurrency(spec, plan_resources(spec, capacity), capacity, plan.tuner), most))
+    seconds = _mean_share(plan) * trial_seconds
+    room = at_once * int(spec.max_duration.total_seconds() / seconds)
+    return _Whole(at_once, seconds * math.ceil(most / at_once), room)
 
 
 def _trial_told(basis: _Basis) -> str:
@@ -143,18 +166,19 @@ def _trial_told(basis: _Basis) -> str:
     return f"A trial in full takes about {roughly(basis.trial_seconds)} here ({how})."
 
 
-def _search_told(plan: Plan, total: float, room: int, at_once: int) -> str:
-    most, what = plan.choice.max_trials, "trials" if _mean_share(plan) == 1.0 else "parts of trainings"
-    how = f"{at_once} at once" if at_once > 1 else "one at a time"
+def _search_told(plan: Plan, whole: _Whole) -> str:
+    most, room = plan.choice.max_trials, whole.room
+    what = "trials" if _mean_share(plan) == 1.0 else "parts of trainings"
+    how = f"{whole.at_once} at once" if whole.at_once > 1 else "one at a time"
     if room < most:
         limit = format_duration(plan.spec.max_duration)
         return f" With {how}, max_duration {limit} has room for about {room} of {most} {what}." if room else ""
     if most == 1:
         return ""
-    return f" All {most} {what} take about {roughly(total)}, {how}, less where they are stopped early."
+    return f" All {most} {what} take about {roughly(whole.seconds)}, {how}, less where they are stopped early."
 
 
-def _warnings(plan: Plan, basis: _Basis, total: float, room: int) -> list[str]:
+def _warnings(plan: Plan, basis: _Basis, whole: _Whole | None) -> list[str]:
     spec, seconds, warnings = plan.spec, basis.trial_seconds, []
     limit = spec.max_trial_duration
     if limit is not None and limit.total_seconds() < seconds:
@@ -164,8 +188,8 @@ def _warnings(plan: Plan, basis: _Basis, total: float, room: int) -> list[str]:
             where = f" in epoch {done + 1} of {measured.epochs}"
         more = format_duration(ample(1.5 * seconds))
         warnings.append(f"Trials would be cut off{where} by max_trial_duration {format_duration(limit)}: give {more}.")
-    if room < min(_FEW, plan.choice.max_trials):
-        trials = f"about {count(room, 'trial')}" if room else "no trial"
-        short, more = format_duration(spec.max_duration), format_duration(ample(total))
+    if whole is not None and whole.room < min(_FEW, plan.choice.max_trials):
+        trials = f"about {count(whole.room, 'trial')}" if whole.room else "no trial"
+        short, more = format_duration(spec.max_duration), format_duration(ample(whole.seconds))
         warnings.append(f"max_duration {short} has room for {trials}: give {more}.")
     return warnings

@@ -28,6 +28,7 @@ def check_spec(
     seen_by: str = EVERYBODY,
     *,
     measures: bool = False,
+    claims: Path | None = None,
 ) -> Checked:
     """Check everything that can be checked without starting anything.
 
@@ -39,6 +40,7 @@ def check_spec(
             and those that tell how long it may take.
         seen_by: whose eyes the answer is for.
         measures: whether a few steps of a trial are measured where no experiment tells how long it takes.
+        claims: file in which it is counted what is taken of this machine, which must have room for that.
 
     Raises:
         UserError: something is wrong; the message names it and the remedy.
@@ -46,7 +48,7 @@ def check_spec(
     plan = make_plan(with_space(store, raw) if store is not None else raw)
     machine = hardware.machine()
     resources = plan_resources(plan.spec, machine)
-    estimated, not_estimated = estimate(store, plan, seen_by, measures)
+    estimated, not_estimated = estimate(store, plan, seen_by, measures, claims)
     return Checked(
         experiment=plan.spec.name,
         network=plan.spec.network or "",

@@ -1,4 +1,7 @@
-"""How long a trial takes here, measured by a few steps of one, in a process of its own that leaves nothing."""
+"""How long a trial takes here, measured by a few steps of one, in a process of its own that leaves nothing.
+
+It holds what a trial would of the machine (`measuring_process`): where that is taken, nothing is measured.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from tunewell.schedulers.child import trial_environment
+from tunewell.service import measuring_process
+from tunewell.service.measuring_process import ORDER
 from tunewell.service.submission import Plan
 from tunewell.spec.errors import UserError
 from tunewell.spec.launch import JobKey, Launch, Resources
@@ -27,10 +32,8 @@ from tunewell.trial.files import FAILURE, read_json, write_json
 
 #: How long steps are measured, and how long all of it may take, from the start of the process.
 STEPS_SECONDS, LONGEST_SECONDS = 8.0, 40.0
-#: How long it is waited for another one that is being measured.
-_WAIT_SECONDS = 10.0
-#: Lowers the priority of the process by as much as that of a trial.
-_NICE = 10
+#: How much longer the process lives at most, whatever becomes of who started it.
+_SPARE_SECONDS = 5.0
 #: One is measured at a time: two side by side would measure each other.
 _alone = threading.Lock()
 
@@ -69,8 +72,13 @@ def known(plan: Plan, resources: Resources) -> Measured | None:
     return found[1] if found is not None and time.monotonic() - found[0] < _KEPT_SECONDS else None
 
 
-def measure(plan: Plan, resources: Resources) -> Measured:
+def measure(plan: Plan, resources: Resources, claims: Path | None) -> Measured:
     """Measure a training with the default configuration, as a trial would be run with these resources.
+
+    Args:
+        plan: the search whose trial it is.
+        resources: what it occupies of this machine meanwhile.
+        claims: file in which it is counted what is taken of this machine; None: there is none.
 
     Raises:
         UserError: it can't be measured; says why.
@@ -85,7 +93,7 @@ def measure(plan: Plan, resources: Resources) -> Measured:
         spec = plan.spec.model_dump(mode="json")
         write_json(folder / "job.json", {"spec": spec, "seconds": STEPS_SECONDS})
         write_json(folder / "parameters.json", dict(_configuration(plan)))
-        _run(folder, entry, resources)
+        _run(folder, entry, resources, claims)
         result, failure = read_json(folder / "result.json"), read_json(folder / FAILURE)
         if result is not None:
             measured = Measured(**result)
@@ -111,28 +119,28 @@ def _key(plan: Plan, resources: Resources) -> str:
 
 @contextmanager
 def _turn() -> Iterator[None]:
-    if not _alone.acquire(timeout=_WAIT_SECONDS):
-        raise UserError("another one is being measured just now")
+    if not _alone.acquire(blocking=False):  # who waits would keep a thread from others
+        raise UserError("another measurement is running, ask again")
     try:
         yield
     finally:
         _alone.release()
 
 
-def _run(folder: Path, entry: str, resources: Resources) -> None:
+def _run(folder: Path, entry: str, resources: Resources, claims: Path | None) -> None:
     """Run the entry to its end, for the longest time at most; it and whatever it has started are gone then."""
     launch = Launch(JobKey(0, 1), folder, entry=entry, resources=resources)
+    place = str(claims) if claims is not None else None
+    write_json(folder / ORDER, {"entry": entry, "resources": resources.to_json(), "claims": place})
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "tunewell.tasks.job_process", entry, str(folder)],
+        [sys.executable, "-P", "-m", measuring_process.__name__, str(folder), str(LONGEST_SECONDS + _SPARE_SECONDS)],
         env=trial_environment(launch, without_private(os.environ)),
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,  # its end tells that this process is gone
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
     try:
-        with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, process.pid, os.getpriority(os.PRIO_PROCESS, 0) + _NICE)
         process.wait(LONGEST_SECONDS)
     except subprocess.TimeoutExpired:
         raise UserError(f"a few steps took longer than {LONGEST_SECONDS:.0f} s") from None
@@ -140,3 +148,5 @@ def _run(folder: Path, entry: str, resources: Resources) -> None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        assert process.stdin is not None
+        process.stdin.close()

@@ -14,12 +14,12 @@ from PIL import Image
 
 from tests.service.storage.archives import FILES, decent, tar_entry, tar_of, zip_of
 from tests.service.storage.conftest import as_, sent
+from tunewell.home.disk import remove
 from tunewell.service.abroad import abroad
 from tunewell.service.service import Service
 from tunewell.service.storage.limits import BIN_SECONDS
 from tunewell.service.storage.place import Place
 from tunewell.service.storage.tidying import tidy
-from tunewell.service.storage.unpacking import remove
 from tunewell.spec.errors import ConflictError, DataError, ForbiddenError, NotFoundError, SpecError, UserError
 from tunewell.spec.states import ExperimentState, JobState
 from tunewell.tasks.image_classification.digits import write_digits

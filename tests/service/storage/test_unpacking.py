@@ -35,11 +35,12 @@ from tests.service.storage.archives import (
     zip_entry,
     zip_of,
 )
+from tunewell.home.disk import remove
 from tunewell.home.manifest import Content, FileEntry, content_of
 from tunewell.service.storage import members
 from tunewell.service.storage.limits import Limits
 from tunewell.service.storage.names import RefusedEntry, checked_parts
-from tunewell.service.storage.unpacking import remove, unpack
+from tunewell.service.storage.unpacking import unpack
 from tunewell.spec.errors import DataError
 
 SMALL = Limits(bytes=1 << 20, entries=50, ratio=20, harmless_bytes=1 << 16, depth=4)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ import pytest
 from tests.store.lives import add as add_trial
 from tests.store.lives import finish, run, start
 from tunewell.home.keeping import keeping
-from tunewell.home.removal import REMOVED, finish_removals
+from tunewell.home.removal import GARBAGE, REMOVED, finish_removals, note_garbage
 from tunewell.schedulers.records import make_folder
 from tunewell.service.service import Service
 from tunewell.service.upkeep import collecting
@@ -156,6 +159,28 @@ def test_jobs_of_long_ago(service: Service) -> None:
     assert found(service, now)["jobs"] == ["jobs/1/1", "jobs/4/1"]
 
 
+def test_models_of_trainings_with_other_seeds(service: Service) -> None:
+    """Their values alone are of use: once they have succeeded their models go; what they have said stays a while."""
+    searched(service)
+    now = time.time()
+    for number, state in enumerate([JobState.SUCCEEDED, JobState.FAILED], 1):
+        with service.store.transaction() as tx:
+            job = tx.add_job("repeat", "e", {"trial": 1, "seed": number}, "ada", None, now=now - 60)
+            tx.start_job(job, 1, f"{number:032}", now - 60, "host", None)
+        with service.store.transaction() as tx:
+            tx.finish_job(job, 1, JobEnd(state, result={"value": 0.5}, now=now - 30))
+        folder = service.home.job(job) / "1"
+        make_folder(folder, f"{number:032}")
+        (folder / "output.log").write_text("said")
+        for part in ("checkpoint", "artifacts"):
+            (folder / part).mkdir()
+            (folder / part / "weights").write_bytes(b"x" * 10_000)
+    assert found(service, now)["jobs"] == ["jobs/1/1/artifacts", "jobs/1/1/checkpoint"]
+    assert {one.kind: one.count for one in service.collect_garbage().groups}["jobs"] == 2
+    assert (service.home.job(1) / "1" / "output.log").exists()
+    assert found(service, now + KEPT_SECONDS)["jobs"] == ["jobs/1/1", "jobs/2/1"]
+
+
 def test_the_bin_and_leftovers(service: Service) -> None:
     """After 30 days in the bin an experiment goes with its rows; what was left unfinished goes after a day."""
     searched(service)
@@ -213,7 +238,7 @@ def test_killed_in_between(service: Service, monkeypatch: pytest.MonkeyPatch) ->
     def die(place: Path) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(collecting, "_discard", die)
+    monkeypatch.setattr(collecting, "remove", die)
     with pytest.raises(KeyboardInterrupt):
         collect(service.store, service.home, "me")
     monkeypatch.undo()
@@ -227,17 +252,87 @@ def test_killed_in_between(service: Service, monkeypatch: pytest.MonkeyPatch) ->
     assert event.data["by"] == "me" and event.data["groups"][0]["count"] > 0
 
 
+def test_killed_at_any_moment_of_the_end(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever comes after any number of kills finds what is left to be removed, and puts it on record once."""
+    removed = service.home.folder / REMOVED
+    taken = {name: getattr(os, name) for name in ("unlink", "rmdir")}
+    deaths = 0
+    for moment in range(30):
+        left = moment
+
+        def killed(name: str, path: Any, **more: Any) -> None:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise KeyboardInterrupt
+            taken[name](path, **more)
+
+        run = removed / f"{GARBAGE}{moment}"
+        for number in range(4):
+            (run / f"{number:032}" / "0").mkdir(parents=True)
+            (run / f"{number:032}" / "0" / "file").write_text("x")
+        (run / "held").touch()
+        note_garbage(run, {"by": "me", "groups": []})
+        with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+            for name in taken:
+                patch.setattr(os, name, partial(killed, name))
+            deaths += 1
+            finish_removals(service.home, service.store)
+            deaths -= 1
+        finish_removals(service.home, service.store)
+        assert not list(removed.iterdir())
+        assert len(service.store.home_events(["collected"], 100)) == moment + 1
+    assert 10 < deaths < 30
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root can read everything")
+def test_what_a_program_has_closed_goes(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if whoever removes it was killed over it."""
+    searched(service)
+    closed = service.home.folder / "experiments/e/trials/6/1/artifacts/own"
+    closed.mkdir()
+    (closed / "file").write_text("x")
+    closed.chmod(0)
+
+    def die(place: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(collecting, "remove", die)
+    with pytest.raises(KeyboardInterrupt):
+        collect(service.store, service.home, "me")
+    monkeypatch.undo()
+    finish_removals(service.home, service.store)
+    assert not list((service.home.folder / REMOVED).iterdir())
+
+
+def test_a_full_disk_is_made_room_on(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What can't be noted at first for want of room is on record in the end."""
+    searched(service)
+    folder = service.home.folder / "experiments/e/trials/6/1/checkpoint"
+
+    def note(place: Path, data: dict[str, Any]) -> None:
+        if len(list(place.glob("*/*"))):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        note_garbage(place, data)
+
+    monkeypatch.setattr(collecting, "note_garbage", note)
+    gone = {one.kind: one.count for one in collect(service.store, service.home, "me")}
+    assert gone == {"checkpoints": 4, "artifacts": 4} and not folder.exists()
+    (event,) = service.store.home_events(["collected"], 10)
+    assert {group["kind"]: group["count"] for group in event.data["groups"]} == gone
+
+
 def test_what_is_being_removed_is_left_to_whoever_does_it(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another process that tidies up meanwhile takes nothing away, and puts nothing on record."""
     searched(service)
-    discard = collecting._discard
+    discard = collecting.remove
 
     def tidy(place: Path) -> None:
         finish_removals(service.home, service.store)
         assert place.exists() and not service.store.home_events(["collected"], 10)
         discard(place)
 
-    monkeypatch.setattr(collecting, "_discard", tidy)
+    monkeypatch.setattr(collecting, "remove", tidy)
     assert collect(service.store, service.home, "me")
     assert len(service.store.home_events(["collected"], 10)) == 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Header, Query, Request, Response
@@ -48,7 +49,7 @@ Order = Annotated[
     openapi_extra=SPEC_BODY,
 )
 @takes(LARGEST_FILE)
-@takes_long
+@partial(takes_long, measures=lambda arguments: arguments["dry_run"] and arguments["measure"])
 def create(
     request: Request,
     response: Response,

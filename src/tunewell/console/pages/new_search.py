@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
 from pathlib import PurePath
 from typing import Annotated
 
@@ -129,7 +130,7 @@ def look_again(request: Request) -> Response:
 
 @router.post("/new/look")
 @only_looks
-@takes_long
+@partial(takes_long, measures=lambda arguments: arguments["sent"].act == "estimate")
 def look_at(request: Request, verbs: AsCaller, caller: TheCaller, sent: Annotated[Sent, Depends(_sent)]) -> Response:
     """Return the form after what a button does to its fields, with what is wrong, and what follows from it."""
     act = sent.act

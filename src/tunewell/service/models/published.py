@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from tunewell.home import disk
 from tunewell.home.keeping import removing
 from tunewell.service import wire
 from tunewell.service.idempotency import Asked, once, settled
 from tunewell.service.lists import checked_limit, id_in
 from tunewell.service.models.checks import check_note, check_visibility
 from tunewell.service.on_record import checked_model, model_version
-from tunewell.service.storage import contents, unpacking
+from tunewell.service.storage import contents
 from tunewell.service.storage.place import Place
 from tunewell.service.tars import tar
 from tunewell.service.trained_models import members_of
@@ -294,4 +295,4 @@ def remove_unused(place: Place, sha256: str) -> None:
             if tx.has_model_content(sha256):
                 return
             going = contents.take_away(place.home.models / sha256)
-        unpacking.remove(going)
+        disk.remove(going)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from tunewell.home.disk import remove
 from tunewell.home.manifest import Content, content_of, files_in
 from tunewell.service.idempotency import Asked, settled
 from tunewell.service.models import published
@@ -18,7 +19,7 @@ from tunewell.service.models.checks import check_note, check_visibility
 from tunewell.service.models.facts import source_of
 from tunewell.service.storage import contents
 from tunewell.service.storage.place import Place, check_room
-from tunewell.service.storage.unpacking import close, remove
+from tunewell.service.storage.unpacking import close
 from tunewell.service.types import JsonObject, ModelVersion
 from tunewell.spec.errors import ArgumentError, ConflictError, DataError, shown
 from tunewell.spec.names import Visibility, is_name, own_name, owner_of

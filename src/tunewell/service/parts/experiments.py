@@ -53,7 +53,9 @@ class ExperimentsPart(Part):
         self._rights.check_local("page", page)
         submitted = self._submitted(spec)
         with errors_call(self.home, submitted.get("dataset")):
-            checked = check_spec(submitted, line, page, self.store, self._rights.seen_by, measures=measure)
+            checked = check_spec(
+                submitted, line, page, self.store, self._rights.seen_by, measures=measure, claims=self.home.claims
+            )
         dataset = submitted.get("dataset")
         findings = tuple(named_in(self.home, dataset, line) for line in checked.findings)
         why = named_in(self.home, dataset, checked.not_estimated)

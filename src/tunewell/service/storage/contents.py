@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tunewell.home.disk import remove
 from tunewell.home.manifest import Content
 from tunewell.service.storage.limits import Limits
-from tunewell.service.storage.unpacking import remove, unpack
+from tunewell.service.storage.unpacking import unpack
 
 #: How the names begin of folders that are not whole yet, and of those that go.
 COMING, GOING = ".coming-", ".going-"

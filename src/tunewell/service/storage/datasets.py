@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tunewell.home.disk import remove
 from tunewell.home.keeping import removing
 from tunewell.home.manifest import Content, is_sha256
 from tunewell.service import attempt_files, data_views, job_verbs, wire
@@ -21,7 +22,6 @@ from tunewell.service.storage import allowed_folders, contents, samples, uploads
 from tunewell.service.storage.calling import Called
 from tunewell.service.storage.limits import DATA, Limits
 from tunewell.service.storage.place import Place, check_room, free_bytes
-from tunewell.service.storage.unpacking import remove
 from tunewell.service.types import DataSet, DataSetView, Job, JsonObject, Page
 from tunewell.spec.errors import (
     ArgumentError,

@@ -8,12 +8,13 @@ import uuid
 from contextlib import suppress
 from pathlib import Path
 
+from tunewell.home.disk import remove
 from tunewell.service.storage import contents, uploads
 from tunewell.service.storage.limits import PICTURES
 from tunewell.service.storage.members import ARCHIVES, format_of
 from tunewell.service.storage.names import checked_parts
 from tunewell.service.storage.place import Place
-from tunewell.service.storage.unpacking import remove, unpack
+from tunewell.service.storage.unpacking import unpack
 
 
 def folder_of(place: Place, id: str) -> Path:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from tunewell.home.disk import remove
 from tunewell.home.keeping import removing
 from tunewell.home.manifest import is_sha256
 from tunewell.home.removal import finish_removals
@@ -15,7 +16,6 @@ from tunewell.service.storage.contents import COMING, GOING
 from tunewell.service.storage.datasets import remove_unused
 from tunewell.service.storage.limits import BIN_SECONDS, PICTURES_SECONDS, UPLOAD_SECONDS
 from tunewell.service.storage.place import Place
-from tunewell.service.storage.unpacking import remove
 from tunewell.spec.states import JobState
 from tunewell.store.store import Store
 

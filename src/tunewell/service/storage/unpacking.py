@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from tunewell.home.disk import remove
 from tunewell.home.manifest import Content, FileEntry, content_of
 from tunewell.service.storage.limits import Limits
 from tunewell.service.storage.members import Member, format_of, members
@@ -46,13 +46,6 @@ def unpack(archive: Path, name: str, target: Path, limits: Limits, executable: b
         _explain(error, name)
         raise
     return content_of(entries)
-
-
-def remove(folder: Path) -> None:
-    """Remove a folder that may be closed to writing; links in it are not followed. There may be none."""
-    for parent, _, _ in os.walk(folder):
-        os.chmod(parent, 0o700)  # noqa: PTH101
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _explain(error: BaseException, name: str) -> None:

@@ -201,12 +201,12 @@ class DataFindings(Wire):
 class Estimate(Wire):
     """How long a search may take, judged by an earlier one that trained the same, or by a few steps of a training."""
 
-    #: Of all trials, each trained in full, if nothing ends the search before.
-    seconds: float
+    #: Of all trials, each trained in full, if nothing ends the search before; None: that depends on the workers.
+    seconds: float | None
     #: Of a trial that is trained in full.
     trial_seconds: float
-    #: How many trials trained in full `max_duration` has room for.
-    room: int
+    #: How many trials trained in full `max_duration` has room for; None: that depends on the workers, too.
+    room: int | None
     #: The earlier experiment, and how many of its trials were looked at; empty and 0: it was measured now.
     experiment: str = ""
     trials: int = 0

@@ -7,7 +7,6 @@ whoever comes next finishes that (`tunewell.home.removal`), and puts it on recor
 
 from __future__ import annotations
 
-import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -16,12 +15,11 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from tunewell.home.disk import size_of
+from tunewell.home.disk import remove, size_of
 from tunewell.home.home import Home
 from tunewell.home.keeping import removing
 from tunewell.home.removal import Removal, collecting, note_garbage
 from tunewell.schedulers.records import identity_of
-from tunewell.service.storage.unpacking import remove
 from tunewell.service.upkeep.garbage import KINDS, Kind, Piece, find_garbage
 from tunewell.spec.errors import ConflictError, NotFoundError
 from tunewell.spec.states import TrialState
@@ -42,11 +40,25 @@ class Collected:
 
 def sums_of(pieces: Sequence[Piece]) -> list[Collected]:
     """Return how much there is of each kind, the least valuable first."""
-    return [
-        Collected(kind, len(found), sum(piece.size_bytes for piece in found))
-        for kind in KINDS
-        if (found := [piece for piece in pieces if piece.kind == kind])
-    ]
+    sums = _Sums()
+    sums.add(pieces)
+    return sums.by_kind()
+
+
+class _Sums:
+    """How much there is of each kind, by now."""
+
+    def __init__(self) -> None:
+        #: Kind → how many pieces, and how large they are together.
+        self._sums: dict[Kind, tuple[int, int]] = {}
+
+    def add(self, pieces: Sequence[Piece]) -> None:
+        for piece in pieces:
+            number, size = self._sums.get(piece.kind, (0, 0))
+            self._sums[piece.kind] = number + 1, size + piece.size_bytes
+
+    def by_kind(self) -> list[Collected]:
+        return [Collected(kind, *self._sums[kind]) for kind in KINDS if kind in self._sums]
 
 
 def collect(
@@ -69,7 +81,7 @@ def collect(
         ConflictError: a backup is being made.
     """
     found = iter(find_garbage(store, home) if pieces is None else pieces)
-    gone: list[Piece] = []
+    gone = _Sums()
     freed = 0
     with collecting(store, home) as place:
         while not enough(freed) and (batch := list(islice(found, _BATCH))):
@@ -83,7 +95,8 @@ def collect(
                     )
                 for piece in _remove(store, home, batch, place, partial(_note, place, by, gone)):
                     freed += piece.size_bytes
-    return sums_of(gone)
+                _note(place, by, gone)  # there may not have been room for that before
+    return gone.by_kind()
 
 
 def keep_within(store: Store, home: Home, budget: int) -> int:
@@ -97,11 +110,16 @@ def keep_within(store: Store, home: Home, budget: int) -> int:
     return taken
 
 
-def _note(place: Path, by: str, gone: list[Piece], more: Sequence[Piece]) -> None:
-    """Add to what was removed, and note it where whoever comes after a kill finds it."""
-    gone += more
-    groups = [{"kind": one.kind, "count": one.count, "size_bytes": one.size_bytes} for one in sums_of(gone)]
-    note_garbage(place, {"by": by, "groups": groups})
+def _note(place: Path, by: str, gone: _Sums, more: Sequence[Piece] = ()) -> None:
+    """Add to what was removed, and note it where whoever comes after a kill finds it.
+
+    On a full disk that can't be: it is what removing garbage is for, so that goes on.
+    """
+    gone.add(more)
+    groups = [{"kind": one.kind, "count": one.count, "size_bytes": one.size_bytes} for one in gone.by_kind()]
+    if groups:
+        with suppress(OSError):
+            note_garbage(place, {"by": by, "groups": groups})
 
 
 def _remove(
@@ -121,18 +139,12 @@ def _remove(
                     moved.append(piece)
         if moved:
             note(moved)
-    _discard(place)
+    remove(place)
     yield from moved
     for piece in batch:
         if piece.experiment and _purge(store, home, piece.experiment):
             note([piece])
             yield piece
-
-
-def _discard(place: Path) -> None:
-    shutil.rmtree(place, ignore_errors=True)
-    if place.exists():  # a program has closed a folder of its own
-        remove(place)
 
 
 #: Experiment and trial → state, attempt and identity.

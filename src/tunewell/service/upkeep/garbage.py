@@ -34,12 +34,17 @@ WORDS: Mapping[Kind, tuple[str, str]] = {
     "bin": ("experiments in the bin, with all their files", "they have been there for 30 days"),
     "cache": ("decoded pictures", "no search that has not ended needs them; they are decoded again when one does"),
     "attempts": ("folders of earlier attempts at trials that have ended", "a later attempt has taken their place"),
-    "jobs": ("files of jobs that ended 30 days ago", "what they found is on record, or they failed"),
+    "jobs": (
+        "files of jobs of 30 days ago; models of trainings with other seeds",
+        "what they found is on record, or they failed",
+    ),
     "checkpoints": ("checkpoints of ended trials", "none of the five best, and nothing goes on from them"),
     "artifacts": ("files that programs of ended trials have left", "none of the five best; not made by Tunewell"),
 }
 #: Kinds of jobs whose files nobody reads once they have succeeded, as their results are on record.
 _ON_RECORD = frozenset({"probe", "prepare", "report", "import", "finalists", "repeats", "repeat"})
+#: Those of them that leave what is large, which may go at once.
+_LARGE = frozenset({"repeat"})
 DAY_SECONDS, KEPT_SECONDS = 24 * 3600.0, 30 * 24 * 3600.0
 _MAY_RUN_AGAIN = frozenset({TrialState.FAILED, TrialState.STOPPED})
 
@@ -161,14 +166,18 @@ def _wanted(row: ExperimentRow, rows: list[StandingRow]) -> set[int]:
 def _of_jobs(store: Store, home: Home, now: float) -> Iterator[Piece]:
     named = {Path(file).parts[1] for file in store.result_files() if Path(file).parts[0] == "jobs"}
     looked = store.jobs_of_datasets()
-    for job in store.ended_jobs(now - KEPT_SECONDS):
-        on_record = job.kind in _ON_RECORD if job.state is JobState.SUCCEEDED else True
-        if not on_record or str(job.id) in named or job.id in looked:
+    for job in store.ended_jobs(now):
+        succeeded, is_old = job.state is JobState.SUCCEEDED, (job.ended_at or now) < now - KEPT_SECONDS
+        on_record = not succeeded or job.kind in _ON_RECORD
+        is_large = succeeded and job.kind in _LARGE
+        if not on_record or str(job.id) in named or job.id in looked or not (is_old or is_large):
             continue
         for event in store.job_events(job.id):
             folder = home.job(job.id) / str(event.attempt)
             if event.kind == "started" and folder.is_dir() and identity_of(folder) == event.data.get("identity"):
-                yield Piece("jobs", folder, size_of(folder), event.data["identity"], folder)
+                for part in [folder] if is_old else [folder / ARTIFACTS, folder / CHECKPOINT]:
+                    if part.is_dir() and (size := size_of(part)):
+                        yield Piece("jobs", part, size, event.data["identity"], folder)
 
 
 def _experiments(store: Store, deleted: bool = False) -> Iterator[ExperimentRow]:

@@ -25,10 +25,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from tunewell.home.disk import remove
 from tunewell.home.home import RESTORING, Home
 from tunewell.schedulers import records
 from tunewell.service.databases import check_idle, url_of
-from tunewell.service.storage.unpacking import remove
 from tunewell.service.upkeep.archive import ABOUT, About, about_of, damaged, no_backup, noted
 from tunewell.service.upkeep.backup import folder_of
 from tunewell.service.upkeep.former import check_still

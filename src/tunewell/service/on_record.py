@@ -200,8 +200,10 @@ def model_version(store: Store, row: ModelRow, number: int | None) -> ModelVersi
     key = (row.id, row.current if number is None else number)
     found = store.model_versions_of([key]).get(key)
     if found is None:
-        last = f"The last one is {row.latest}"
-        raise NotFoundError(f"There is no model '{row.name}' with a version {number}", field="version", remedy=last)
+        what = f"There is no model '{row.name}' with a version {key[1]}"
+        was_deleted = "it was deleted; " if 1 <= key[1] <= row.latest else ""
+        remedy = f"{was_deleted}the current one is {row.current}".capitalize()
+        raise NotFoundError(what, field="version", remedy=remedy)
     return found
 
 

@@ -137,10 +137,10 @@ def evaluate(desk: Desk, name: str) -> Job:
     return desk.order("evaluate", "evaluate", name, {})
 
 
-def evaluate_model(desk: Desk, model: str, data: Path, dataset: str, trial: int | None, split: str | None) -> Job:
-    """Ask for a model to be measured on other data; `dataset` is the data set that they are, empty if they are none."""
+def evaluate_model(desk: Desk, model: str, data: str, dataset: str, trial: int | None, split: str | None) -> Job:
+    """Ask for a model to be measured on other data; for `data` and `dataset` see `resolving.data_to_measure`."""
     experiment, _ = _found(desk, model, trial)
-    arguments = {"model": model, "data": str(data), "dataset": dataset, "trial": trial, "split": split}
+    arguments = {"model": model, "data": data, "dataset": dataset, "trial": trial, "split": split}
     return desk.order("evaluate_model", "evaluate-model", experiment, arguments)
 
 

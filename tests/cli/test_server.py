@@ -116,6 +116,9 @@ def test_a_search_is_sent_and_followed(there: Run, program: Callable[..., Path],
     report = there("report", "sent")
     assert report.code == 0 and Path(report.out.strip()).name == "sent-report.html", report.err
     assert there("evaluate", "sent").code == 0
+    retrained = there("retrain", "sent", "--output", report.out.strip() + "-model")
+    assert retrained.code == 2 and "a command decides itself where it writes" in retrained.err, retrained.err
+    assert "retrain" not in there("jobs", "--json").out, "it is told before anything is trained"
     more = there("search", program("sent", trials=3), "--json")
     assert more.code == 0 and more.json["trials"]["succeeded"] == 3, more.err
     assert there("delete", "sent").code == 0 and there("restore", "sent").code == 0

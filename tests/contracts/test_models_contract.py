@@ -6,8 +6,10 @@ import io
 import json
 import shutil
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from tunewell.service.types import Caller, Picture
 from tunewell.serving.contract import Limits
 from tunewell.serving.pool import Pool
 from tunewell.spec.errors import ArgumentError, ConflictError, DataError, ForbiddenError, NotFoundError, SpecError
+from tunewell.store.transaction import Transaction
 
 ADA = Caller(name="ada", role="user", run_code=True, local=True)
 BOB = Caller(name="bob", role="user", local=True)
@@ -151,6 +154,85 @@ def test_deleting_a_version(bench: Bench) -> None:
     assert [path.name for path in bench.service.home.models.iterdir()] == [first.sha256]
 
 
+def between(bench: Bench, monkeypatch: pytest.MonkeyPatch, call: Callable[[], None]) -> None:
+    """Have something happen between the first look of the next verb and its transaction."""
+    begun, calls = bench.service.store.transaction, [call]
+
+    @contextmanager
+    def transaction() -> Iterator[Transaction]:
+        while calls:
+            calls.pop()()
+        with begun() as tx:
+            yield tx
+
+    monkeypatch.setattr(bench.service.store, "transaction", transaction)
+
+
+@pytest.mark.in_process
+def test_versions_that_go_while_they_are_changed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A version that is deleted at the same moment becomes no current one, and nothing else is said of it."""
+    verbs = bench.verbs
+    for trial in (1, 2, 1, 2, 1, 2):
+        verbs.publish("e", "signs", trial=trial)
+    changes: dict[int, Callable[[], object]] = {
+        1: lambda: verbs.use_model_version("signs", 1),
+        2: lambda: verbs.change_model_version("signs", 2, note="good"),
+        3: lambda: verbs.delete_model_version("signs", 3),
+        4: lambda: verbs.evaluate_model("model:signs@4", "dataset:autumn"),
+        5: lambda: verbs.export_model("model:signs@5"),
+    }
+    verbs.add_dataset("autumn", sample="digits")
+    for number, change in changes.items():
+        between(bench, monkeypatch, partial(verbs.delete_model_version, "signs", number))
+        with pytest.raises(NotFoundError, match="version"):
+            change()
+    assert verbs.model("signs").current.number == 6 and verbs.jobs().items == ()
+    between(bench, monkeypatch, partial(verbs.delete_dataset, "autumn"))
+    with pytest.raises(NotFoundError, match="no data set 'autumn'"):
+        verbs.evaluate_model("e", "dataset:autumn")
+    assert verbs.jobs().items == ()
+
+
+def test_a_number_that_is_no_versions_tells_what_there_is(bench: Bench) -> None:
+    """Whether it was deleted, or never given; and which one is current."""
+    verbs = bench.verbs
+    for trial in (1, 2):
+        verbs.publish("e", "signs", trial=trial)
+    verbs.use_model_version("signs", 1)
+    verbs.delete_model_version("signs", 2)
+    for number, remedy in ((2, "It was deleted; the current one is 1"), (3, "The current one is 1")):
+        with pytest.raises(NotFoundError, match=f"version {number}") as told:
+            verbs.model_version("signs", number)
+        assert told.value.remedy == remedy
+
+
+@pytest.mark.parametrize("kind", ["predict", "export-model", "evaluate-model"])
+def test_versions_stay_under_jobs_that_work_with_them(bench: Bench, kind: str) -> None:
+    """Neither a version nor the whole model goes for good until a job with it has ended; other versions do."""
+    verbs, store = bench.verbs, bench.service.store
+    for trial in (1, 2, 1, 2):
+        verbs.publish("e", "signs", trial=trial)
+    with store.transaction() as tx:
+        job = tx.add_job(kind, None, {"model": "model:signs@2", "dataset": ""}, "owner")
+        for _ in range(101):
+            tx.add_job(kind, None, {"model": "model:others@2", "dataset": ""}, "owner")
+    verbs.delete_model_version("signs", 1)
+    for delete in (
+        lambda: verbs.delete_model_version("signs", 2),
+        lambda: verbs.delete_model("signs", forever=True),
+    ):
+        with pytest.raises(ConflictError, match="a job works with version 2") as told:
+            delete()
+        assert told.value.kind == "model-used"
+    assert list(verbs.model_files("signs", 2))
+    verbs.stop_job(job)
+    verbs.delete_model_version("signs", 2)
+    with pytest.raises(NotFoundError, match="version 2"):
+        verbs.retry_job(job)
+    assert verbs.job(job).state == "stopped"
+    verbs.delete_model("signs", forever=True)
+
+
 def test_what_is_refused(bench: Bench) -> None:
     """Each wrong thing is named, and nothing is half done."""
     verbs = bench.verbs
@@ -198,6 +280,9 @@ def test_measuring_a_model_on_other_data(bench: Bench) -> None:
     assert job.arguments["dataset"].startswith("autumn@")
     assert (job.arguments["trial"], job.arguments["split"]) == (2, "val")
     assert verbs.evaluate_model("e", "dataset:autumn", trial=2, split="val").id == job.id
+    with service.store.transaction() as tx:
+        for _ in range(101):
+            tx.add_job("evaluate-model", None, {"model": "/m", "dataset": "winter@0"}, "owner")
     with pytest.raises(ConflictError, match="being measured"):
         service.delete_dataset("autumn")
     verbs.publish("e", "signs")
@@ -227,6 +312,30 @@ def test_measurements_are_their_callers_alone(bench: Bench) -> None:
     assert job.id not in [one.id for one in ada.jobs().items]
     with pytest.raises(NotFoundError, match="bob/mine"):
         ada.evaluate_model("shared", "dataset:bob/mine")
+
+
+def test_a_measurement_is_done_again_on_what_its_caller_still_sees(bench: Bench) -> None:
+    """A job that failed does not wait again where its data set or model has become somebody else's secret."""
+    arrange_users(bench)
+    bob, service = bench.as_caller(BOB), bench.service
+    service.as_caller(ADA).add_dataset("ours", sample="digits")
+    service.create({**SPEC, "name": "shared"})
+    add_trial(service, 1, 0.5, "shared")
+    service.publish("shared", "signs")
+    job = bob.evaluate_model("model:owner/signs", "dataset:ada/ours")
+    bob.stop_job(job.id)
+    assert bob.retry_job(job.id).state == "waiting"
+    bob.stop_job(job.id)
+    service.change_model("signs", visibility="private")
+    with pytest.raises(NotFoundError, match="no model"):
+        bob.retry_job(job.id)
+    service.change_model("signs", visibility="team")
+    with service.store.transaction() as tx:
+        tx.set_dataset(service.store.datasets(1)[0].id, {"visibility": "private"})
+    for caller in (bob, bench.verbs):
+        with pytest.raises(NotFoundError, match="no data set"):
+            caller.retry_job(job.id)
+    assert bob.job(job.id).state == "stopped"
 
 
 def test_owners_and_visibility(bench: Bench) -> None:

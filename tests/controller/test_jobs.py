@@ -275,6 +275,23 @@ def test_results_are_on_record_with_checksums(bench: Bench) -> None:
     assert "It is so." in bench.store.experiment("e").notes
 
 
+@pytest.mark.parametrize("name", ["predict", "evaluate-model"])
+def test_what_is_about_a_callers_own_data_stays_in_the_job(bench: Bench, name: str) -> None:
+    """Its notes stand with the job, which its caller alone sees, and not with the experiment, which others see."""
+    bench.create(max_trials=1)
+    bench.kinds[name] = FakeKind(conclusion=lambda context, folders: Conclusion({}, notes=["secret.png is broken."]))
+    with bench.store.transaction() as tx:
+        number = tx.add_job(name, "e", {}, "bob")
+    bench.step(2)
+    end(bench, number)
+    bench.step(2)
+    assert job(bench, number).notes == ("secret.png is broken.",)
+    assert not bench.store.experiment("e").notes
+    trail = {eye: bench.store.events("e", seen_by=eye) for eye in ("ada", "bob", "*")}
+    assert "secret" not in str(trail["ada"]) and {event.job for event in trail["ada"]} == {None}
+    assert "secret" in str(trail["bob"]) and trail["bob"] == trail["*"] == bench.store.events("e")
+
+
 def test_the_first_report_can_be_all_that_is_wanted(bench: Bench) -> None:
     """A job that is to run to its first report is ended then, and has succeeded."""
     kind(bench, until_first_report=True)

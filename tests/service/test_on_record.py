@@ -18,7 +18,7 @@ from tunewell.service.types import JsonObject
 from tunewell.spec.errors import DataError
 from tunewell.spec.launch import AttemptKey
 from tunewell.spec.states import JobState, TrialState
-from tunewell.store.rows import AttemptEnd
+from tunewell.store.rows import AttemptEnd, JobEnd
 from tunewell.tasks.command import CommandTask
 
 SEARCH: dict[str, Any] = {
@@ -219,6 +219,18 @@ def test_the_best_are_trained_again_with_other_seeds(service: Service) -> None:
     assert repeat(service, 3) == {"trainings": 2}
     assert service.result("e").repeats[0].values.keys() == {2, 3, 4}
     assert "Trained again with other seeds" in service.report("e")
+
+
+def test_every_repeat_counts(ran: Service) -> None:
+    """However many there are: none is done again, and all are told."""
+    repeat(ran, 1)
+    known = ran.store.jobs("e", "repeat")
+    with ran.store.transaction() as tx:
+        for seed in range(3, 123):
+            job = tx.add_job("repeat", "e", {**known[0].arguments, "seed": seed}, "job 1")
+            tx.end_waiting_job(job, JobEnd(JobState.SUCCEEDED, result={"value": 0.5}))
+    assert {one.number: len(one.values) for one in ran.result("e").repeats}[known[0].arguments["trial"]] == 121
+    assert repeat(ran, 1) == {"trainings": 0}
 
 
 def test_a_repeat_that_fails_is_told_and_made_again(service: Service) -> None:

@@ -204,7 +204,7 @@ def retrain(
             is_here = isinstance(service, Service)
             if output is not None and not is_here:
                 check_replaceable(output)  # before hours of training
-                if "task" not in service.experiment(experiment).spec:
+                if not service.experiment(experiment).spec.get("task"):
                     raise ArgumentError("output", "a command decides itself where it writes", "Drop it")
             job = service.retrain(experiment, trial, output if is_here else None)
             done = carried_out(service, job, lambda line: status.update(Text(line)), leave=lambda: _leave(status))

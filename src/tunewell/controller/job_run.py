@@ -26,6 +26,7 @@ from tunewell.spec.launch import Ended, Event, Exit, JobKey, Launch, Refused, Re
 from tunewell.spec.names import CONTROLLER, HOME_OWNER, is_user_name, owner_of
 from tunewell.spec.states import LOST_CAUSES, Cause, JobState
 from tunewell.store.dialect import StoreError
+from tunewell.store.queries.visible import OF_CALLERS
 from tunewell.store.rows import JobEnd, JobRow
 from tunewell.store.transaction import Transaction
 from tunewell.trial.files import write_json
@@ -314,7 +315,9 @@ class JobRun:
             for new in conclusion.jobs:
                 caller = brought_about_by(self.id)
                 tx.add_job(new.kind, self.row.experiment, dict(new.arguments), caller, now=self._clock())
-            if conclusion.notes and self.row.experiment is not None:
+            # What a caller's data say is in the job alone, which nobody else sees.
+            is_shared = self.row.kind not in OF_CALLERS
+            if conclusion.notes and self.row.experiment is not None and is_shared:
                 tx.add_notes(self.row.experiment, list(conclusion.notes))
 
         self._finish(JobState.SUCCEEDED, None, "", conclusion, record, exit_)

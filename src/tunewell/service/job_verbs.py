@@ -12,11 +12,13 @@ from tunewell.service import wire
 from tunewell.service.idempotency import Asked, once
 from tunewell.service.models.answering import checked
 from tunewell.service.models.tasks import task_of_model
-from tunewell.service.on_record import chosen, find_model, is_experiment
+from tunewell.service.on_record import chosen, find_model, is_experiment, model_version
+from tunewell.service.rights import Rights, caller_of
 from tunewell.service.submission import make_plan
 from tunewell.service.types import Caller, Job, JobKind, JsonObject
 from tunewell.service.warm_start import with_space
-from tunewell.spec.errors import ArgumentError, ConflictError
+from tunewell.spec.errors import ArgumentError, ConflictError, NotFoundError
+from tunewell.spec.names import MODEL, parse_model
 from tunewell.spec.rules import WORKERS
 from tunewell.spec.secrets import passwords
 from tunewell.spec.states import JobState
@@ -61,13 +63,15 @@ class Desk:
                 self.store.experiment(experiment)
             settled_arguments = {**arguments, **settled()}
             known = None if self.key is not None else self._find_open(kind, experiment, settled_arguments)
-            return {"job": known or tx.add_job(kind, experiment, settled_arguments, self.caller.name)}
+            job = known or tx.add_job(kind, experiment, settled_arguments, self.caller.name)
+            _check_there(self.store, self.caller, settled_arguments)
+            return {"job": job}
 
         return wire.job(self.home, self.store.job(once(self.store, asked, act)["job"]))
 
     def _find_open(self, kind: JobKind, experiment: str | None, arguments: JsonObject) -> int | None:
         same = (experiment, arguments, self.caller.name)
-        found = self.store.jobs(experiment, kind, (JobState.WAITING, JobState.RUNNING))
+        found = (job for job in self.store.open_jobs() if job.kind == kind)
         return next((job.id for job in found if (job.experiment, job.arguments, job.caller) == same), None)
 
     def command(self, verb: str, id: int, act: Callable[[Transaction, JobRow], None]) -> Job:
@@ -133,10 +137,10 @@ def evaluate(desk: Desk, name: str) -> Job:
     return desk.order("evaluate", "evaluate", name, {})
 
 
-def evaluate_model(desk: Desk, model: str, data: Path, dataset: str, trial: int | None, split: str | None) -> Job:
-    """Ask for a model to be measured on other data; `dataset` is the data set that they are, empty if they are none."""
+def evaluate_model(desk: Desk, model: str, data: str, dataset: str, trial: int | None, split: str | None) -> Job:
+    """Ask for a model to be measured on other data; for `data` and `dataset` see `resolving.data_to_measure`."""
     experiment, _ = _found(desk, model, trial)
-    arguments = {"model": model, "data": str(data), "dataset": dataset, "trial": trial, "split": split}
+    arguments = {"model": model, "data": data, "dataset": dataset, "trial": trial, "split": split}
     return desk.order("evaluate_model", "evaluate-model", experiment, arguments)
 
 
@@ -207,12 +211,17 @@ def stop(desk: Desk, id: int) -> Job:
 
 
 def retry(desk: Desk, id: int) -> Job:
-    """Let a job wait again; raise `ConflictError` if it has neither failed nor been stopped."""
+    """Let a job wait again; raise `ConflictError` if it has neither failed nor been stopped.
+
+    Who asked for it must still see what it is to use, or else a `NotFoundError` is raised.
+    """
 
     def act(tx: Transaction, row: JobRow) -> None:
         if row.state not in _RETRIED:
             raise ConflictError(f"Job {id} is {row.state}: only failed and stopped ones are retried")
         tx.retry_job(id)
+        if _used(row.arguments) != ("", ""):
+            _check_there(desk.store, caller_of(desk.store, row.caller), row.arguments)
 
     return desk.command("retry_job", id, act)
 
@@ -225,6 +234,31 @@ def _check_trains_here(desk: Desk, name: str) -> None:
             remedy="Train with the parameters of the best trial where the workers are",
             kind="trained-by-workers",
         )
+
+
+def _used(arguments: JsonObject) -> tuple[str, str]:
+    """Return the published model and the data set that a job is to use, as its arguments name them; empty: none."""
+    model = str(arguments.get("model"))
+    return model if model.startswith(MODEL) else "", arguments.get("dataset") or ""
+
+
+def _check_there(store: Store, caller: Caller, arguments: JsonObject) -> None:
+    """Raise `NotFoundError` if a published model or data set that a job is to use is gone, or hidden from its caller.
+
+    Within the transaction that has the job wait: whoever deletes these, looks for jobs in one before or after it.
+    """
+    rights, (model, dataset) = Rights(store, caller), _used(arguments)
+    if model:
+        name, number = parse_model(model)
+        row = rights.find_model(name)
+        if row is None:
+            raise NotFoundError(f"There is no model '{name}' any more", field="model")
+        model_version(store, row, number)
+    if dataset:
+        name, _, sha256 = dataset.partition("@")
+        found = rights.find_dataset(name)
+        if found is None or found.sha256 != sha256:
+            raise NotFoundError(f"There is no data set '{name}' any more", field="data")
 
 
 def _found(desk: Desk, model: str, trial: int | None = None) -> tuple[str | None, Path]:

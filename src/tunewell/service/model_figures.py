@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tunewell.home.home import Home
 from tunewell.service import on_record
 from tunewell.spec.names import MODEL, parse_model
 from tunewell.store.store import Store
@@ -29,20 +28,18 @@ def own_figures(config: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     return {"test": test} if test else {}
 
 
-def known_figures(
-    store: Store, home: Home, model: str, folder: Path, trial: int | None = None
-) -> dict[str, dict[str, float]]:
-    """Return split (`val`, `test`) → figures of a model that `on_record.find_model` has found in `folder`.
+def known_figures(store: Store, model: str, folder: Path, trial: int | None) -> dict[str, dict[str, float]]:
+    """Return split (`val`, `test`) → figures of a model that is in `folder`, and is that of `trial`.
 
-    Of a trial's model that was evaluated in detail, they are all single numbers of the evaluation.
+    For both see `on_record.find_models_trial`. Of a trial's model that was evaluated in detail, they are all single
+    numbers of the evaluation.
     """
     config = read_json(folder / "model.json") or {}
     own = own_figures({"metrics": {}, "trial": None, **config})
     if model.startswith(MODEL):
         return own | _published(store, model)
-    if on_record.is_experiment(model) and config.get("trial") is None:
-        number = on_record.chosen(store, store.experiment(model), trial).number
-        return {**own, **on_record.figures(store, model, number).get(number, {})}
+    if trial is not None:
+        return {**own, **on_record.figures(store, model, trial).get(trial, {})}
     return own
 
 

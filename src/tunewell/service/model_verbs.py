@@ -106,13 +106,17 @@ class ModelVerbs(Protocol):
         """
 
     def delete_model(self, name: str, *, forever: bool = False, key: str | None = None) -> None:
-        """Put a model into the bin, where it stays for 30 days; `forever`: remove it, even from the bin."""
+        """Put a model into the bin, where it stays for 30 days; `forever`: remove it, even from the bin.
+
+        Raises:
+            ConflictError: it is to be removed, and a job that has not ended works with it.
+        """
 
     def delete_model_version(self, name: str, number: int, *, key: str | None = None) -> None:
         """Remove a version for good, with its files unless another version has the same; no other gets its number.
 
         Raises:
-            ConflictError: it is the current one.
+            ConflictError: it is the current one, or a job that has not ended works with it.
         """
 
     def restore_model(self, name: str, *, key: str | None = None) -> Model:

@@ -129,10 +129,16 @@ def retrained_model(store: Store, home: Home, name: str) -> Path | None:
 
 def best_model(store: Store, home: Home, row: ExperimentRow) -> Path | None:
     """Return the folder of the best trial's model, None if there is none."""
+    best = _best_model(store, home, row)
+    return best[0] if best is not None else None
+
+
+def _best_model(store: Store, home: Home, row: ExperimentRow) -> tuple[Path, int] | None:
+    """Return the folder of the best trial's model, and the number of the trial."""
     for trial in ranked(store, row)[:1]:
         folder = model_of(store, home, row.name, trial)
         if folder.is_dir():
-            return folder
+            return folder, trial.number
     return None
 
 
@@ -159,9 +165,16 @@ def is_folder(model: str) -> bool:
 
 
 def find_model(store: Store, home: Home, model: str, trial: int | None = None) -> Path:
+    """Return a model's folder, and raise what `find_models_trial` does."""
+    return find_models_trial(store, home, model, trial)[0]
+
+
+def find_models_trial(store: Store, home: Home, model: str, trial: int | None = None) -> tuple[Path, int | None]:
     """Return a model's folder: `model` is one, or a version of a published model, or an experiment, all in full.
 
     Of an experiment, it is the model of the trial that is named, or else the retrained one, or else the best trial's.
+    Beside it, return the number of the trial of the experiment whose own model it is; None: it is none's. What else is
+    asked about it has to go by that: while a search runs, the best trial changes.
 
     Raises:
         ArgumentError: a trial is named of what is no experiment.
@@ -170,17 +183,17 @@ def find_model(store: Store, home: Home, model: str, trial: int | None = None) -
     """
     check_has_trials(model, trial)
     if trial is not None:
-        return trial_model(store, home, store.experiment(model), trial)[1]
+        return trial_model(store, home, store.experiment(model), trial)[1], trial
     if is_folder(model):
-        return Path(model)
+        return Path(model), None
     if model.startswith(MODEL):
-        return published_model(store, home, model)
+        return published_model(store, home, model), None
     row = store.experiment(model)
     retrained = retrained_model(store, home, model)
     if retrained is not None:
         _check(home, next(r for r in store.results(model, "model") if r.file and home.folder / r.file == retrained))
-        return retrained
-    best = best_model(store, home, row)
+        return retrained, None
+    best = _best_model(store, home, row)
     if best is None:
         raise NotFoundError(f"Experiment '{model}' has no model (only built-in tasks with a result leave one)")
     return best
@@ -200,8 +213,10 @@ def model_version(store: Store, row: ModelRow, number: int | None) -> ModelVersi
     key = (row.id, row.current if number is None else number)
     found = store.model_versions_of([key]).get(key)
     if found is None:
-        last = f"The last one is {row.latest}"
-        raise NotFoundError(f"There is no model '{row.name}' with a version {number}", field="version", remedy=last)
+        what = f"There is no model '{row.name}' with a version {key[1]}"
+        was_deleted = "it was deleted; " if 1 <= key[1] <= row.latest else ""
+        remedy = f"{was_deleted}the current one is {row.current}".capitalize()
+        raise NotFoundError(what, field="version", remedy=remedy)
     return found
 
 

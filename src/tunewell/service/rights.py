@@ -178,6 +178,11 @@ class Rights:
             return self.caller.role == "administrator" or owner_of(name) == self.caller.name
         return self._sees_shared(row, row.deleted_at is not None)
 
+    def find_dataset(self, name: str) -> DataSetRow | None:
+        """Return the data set of this full name; None: there is none that the caller sees, or it is in the bin."""
+        row = self.store.find_dataset(name)
+        return row if row is not None and self._sees_shared(row, deleted=False) else None
+
     # Models -----------------------------------------------------------------------------------------------
 
     def seen_model(self, name: str, deleted: bool = False) -> ModelRow:
@@ -199,6 +204,11 @@ class Rights:
         row = self.seen_model(name, deleted)
         self._check_owns("Model", row)
         return row
+
+    def find_model(self, name: str) -> ModelRow | None:
+        """Return the model of this full name; None: there is none that the caller sees, or it is in the bin."""
+        row = self.store.find_model(name)
+        return row if row is not None and self._sees_shared(row, deleted=False) else None
 
     # What has an owner and a visibility -------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,17 @@ def test_copies_of_learned_pictures_are_told(trained: Trained, tmp_path: Path) -
             shutil.copyfile(sorted((trained.data / split / digit).iterdir())[0], place)
     result, _ = _measure(trained, tmp_path / "job", tmp_path / "new")
     assert result["notes"][0].startswith("2 of the 4 pictures are among those")
+
+
+def test_a_search_that_is_gone_by_then_costs_no_measurement(trained: Trained, tmp_path: Path) -> None:
+    """Its record is looked at last, when it may have been deleted for good: then nothing is told of its pictures."""
+    gone = replace(trained, folder=tmp_path / "gone")
+    gone.model.parent.mkdir(parents=True)
+    shutil.copytree(trained.model, gone.model)
+    for file in ("task.json", "manifest.json"):
+        result, _ = _measure(gone, tmp_path / file, trained.data, "train")
+        assert result["splits"] == {"train": 240} and result["notes"] == []
+        shutil.copyfile(trained.task_file, gone.task_file)
 
 
 def test_a_split_can_be_chosen_and_others_are_refused(trained: Trained, tmp_path: Path) -> None:

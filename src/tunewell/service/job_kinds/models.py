@@ -12,7 +12,7 @@ from tunewell.service.folders import check_predictions_file, check_replaceable, 
 from tunewell.service.job_kinds.parts import arguments_of, heavy, result_of, task_part
 from tunewell.service.model_figures import known_figures
 from tunewell.service.models.tasks import task_of_model
-from tunewell.service.on_record import chosen, find_model, is_experiment, retrained_model
+from tunewell.service.on_record import find_model, find_models_trial, is_experiment
 from tunewell.service.results import search_result
 from tunewell.service.submission import shareable_spec
 from tunewell.spec.epochs import training_text
@@ -52,17 +52,17 @@ class ExportModel:
     def parts(self, context: Context) -> Sequence[Part]:
         """Return the task's own export."""
         store, home, name = context.store, context.home, context.job.arguments["model"]
-        output, trial = context.job.arguments["output"], context.job.arguments["trial"]
+        output = context.job.arguments["output"]
         if output is not None:
             check_replaceable(Path(output))
-        model = find_model(store, home, name, trial)
+        model, trial = find_models_trial(store, home, name, context.job.arguments["trial"])
         found = store.find_experiment(name) if is_experiment(name) else None
         task_file = home.experiment(found.name) / "task.json" if found is not None else None
         arguments = {
             "model": str(model),
             "task_file": str(task_file) if task_file is not None and task_file.exists() else None,
             "search": _search_of(context, name, model, trial) if found is not None else None,
-            "figures": known_figures(store, home, name, model, trial),
+            "figures": known_figures(store, name, model, trial),
         }
         return [task_part(task_of_model(model), "export-model", heavy(context), arguments)]
 
@@ -79,17 +79,17 @@ def _in(asked: Mapping[str, Any], path: str) -> Path:
     return Path(asked.get("directory", ".")) / path
 
 
-def _search_of(context: Context, name: str, folder: Path, asked: int | None) -> dict[str, Any]:
+def _search_of(context: Context, name: str, folder: Path, own: int | None) -> dict[str, Any]:
     """Return what a model card says of the search that a model comes from; see `model_card.Search`.
 
-    `asked` is the trial whose own model it is, where one was named.
+    `own` is the trial whose own model it is; None: it was retrained.
     """
     store, home = context.store, context.home
-    retrained = folder == retrained_model(store, home, name)
     result = search_result(store, home, name)
-    number = json.loads((folder / "model.json").read_text(encoding="utf-8"))["trial"] if retrained else asked
+    retrained = own is None
+    number = json.loads((folder / "model.json").read_text(encoding="utf-8"))["trial"] if own is None else own
     row = store.experiment(name)
-    trial = chosen(store, row, number)
+    trial = store.trial(name, number)
     default = result.default
     values = {one.number: one.value for one in result.finalists if one.value is not None}
     on_all_data = trial.number in values  # then what the default reached on the sample is no comparison

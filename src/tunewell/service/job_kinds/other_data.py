@@ -11,8 +11,11 @@ from tunewell.controller.job_kinds import Conclusion, Context, Part
 from tunewell.service.job_kinds.parts import RESULT, arguments_of, entry_part, heavy, result_of
 from tunewell.service.model_figures import known_figures, published_from
 from tunewell.service.models.tasks import task_of_model
-from tunewell.service.on_record import find_model, is_experiment
-from tunewell.spec.errors import NotFoundError, UserError
+from tunewell.service.on_record import find_models_trial, is_experiment
+from tunewell.service.rights import Rights, caller_of
+from tunewell.service.storage.place import Place
+from tunewell.service.storage.resolving import place_to_measure
+from tunewell.spec.errors import UserError
 from tunewell.spec.names import MODEL
 from tunewell.tasks.vision.task_file import TASK_FILE
 from tunewell.trial.files import read_json, write_json
@@ -26,26 +29,27 @@ _NAMED = 100
 
 
 class EvaluateModel:
-    """Measures a model (`model`, `trial`) on `data`, the pictures of `split`."""
+    """Measures a model (`model`, `trial`) on `data`, or the data set `dataset`, the pictures of `split`."""
 
     def parts(self, context: Context) -> Sequence[Part]:
         """Return the task's own measuring, and the page about it."""
         asked, store, home = context.job.arguments, context.store, context.home
-        if not Path(asked["data"]).exists():
-            raise NotFoundError("there is no such file or folder", field=asked["data"])
-        model = find_model(store, home, asked["model"], asked["trial"])
+        place = Place(store, home, Rights(store, caller_of(store, context.job.caller)))
+        data = place_to_measure(place, asked["data"], asked["dataset"])
+        model, trial = find_models_trial(store, home, asked["model"], asked["trial"])
         task = task_of_model(model)
         if _KIND not in task.jobs:
             raise UserError("this task can't measure a model on other data")
         task.require()
-        known = known_figures(store, home, asked["model"], model, asked["trial"])
+        known = known_figures(store, asked["model"], model, trial)
         arguments = {
             **asked,
+            "data": str(data),
             "entry": task.jobs[_KIND],
             "called": _called(asked),
             "model": str(model),
             "known": known,
-            "task_file": _task_file(context),
+            "task_file": _task_file(place, asked["model"]),
         }
         return [entry_part(_ENTRY, heavy(context), arguments, preload=task.preload)]
 
@@ -99,16 +103,18 @@ def _called(asked: dict[str, Any]) -> str:
     return f"{asked['model']}, trial {trial}" if trial is not None else str(asked["model"])
 
 
-def _task_file(context: Context) -> str | None:
-    """Return what the search has recorded of its data that the model comes from; None where that is not known."""
-    model, store = context.job.arguments["model"], context.store
+def _task_file(place: Place, model: str) -> str | None:
+    """Return what the search has recorded of its data that a model comes from; None where that is not known.
+
+    Which pictures a search has is nobody's business who does not see it, and so may see a model of it.
+    """
     name, identity = model, None
     if model.startswith(MODEL):
-        name, identity = published_from(store, model)
+        name, identity = published_from(place.store, model)
     elif not is_experiment(model):
         return None
-    row = store.find_experiment(name)
-    if row is None or identity not in (None, row.identity):
+    row = place.store.find_experiment(name)
+    if row is None or identity not in (None, row.identity) or not place.rights.sees(name, even_deleted=True):
         return None
-    path = context.home.experiment(row.name) / TASK_FILE
+    path = place.home.experiment(row.name) / TASK_FILE
     return str(path) if path.is_file() else None

@@ -19,7 +19,7 @@ from tunewell.service.tars import tar
 from tunewell.service.trained_models import members_of
 from tunewell.service.types import JsonObject, Model, ModelVersion, Objective, Page, TrainingData
 from tunewell.spec.errors import ConflictError, NotFoundError
-from tunewell.spec.names import Visibility, owner_of
+from tunewell.spec.names import MODEL, Visibility, owner_of, parse_model
 from tunewell.store.rows import ModelRow, ModelVersionRow
 from tunewell.store.transaction import Transaction
 
@@ -170,12 +170,15 @@ def _set(
     """Set facts of a model that `check` has nothing against, and return it as it is then."""
 
     def act() -> JsonObject:
-        row = place.rights.commanded_model(name)
-        check(row)
-        version = model_version(place.store, row, facts.get("current"))
+        known = place.rights.commanded_model(name)
+        model_version(place.store, known, facts.get("current"))
 
         def do(tx: Transaction) -> JsonObject:
-            return told(place, replace(row, **facts, version=tx.set_model(row.id, facts)), version).to_json()
+            version = tx.set_model(known.id, facts)
+            row = place.rights.commanded_model(name)  # nobody else changes it before the transaction ends
+            check(row)
+            current = model_version(place.store, row, facts.get("current"))
+            return told(place, replace(row, **facts, version=version), current).to_json()
 
         return once(place.store, asked, do)
 
@@ -188,11 +191,13 @@ def change_version(place: Place, name: str, number: int, note: str, key: str | N
     asked = Asked("change_model_version", place.caller, key, {"name": name, "number": number, "note": note})
 
     def act() -> JsonObject:
-        row = place.rights.commanded_model(name)
-        version = model_version(place.store, row, number)
+        known = place.rights.commanded_model(name)
+        model_version(place.store, known, number)
 
         def do(tx: Transaction) -> JsonObject:
-            tx.set_model_note(row.id, number, note)
+            tx.set_model_note(known.id, number, note)
+            row = place.rights.commanded_model(name)  # nobody else changes it before the transaction ends
+            version = model_version(place.store, row, number)
             return told_version(place, row, replace(version, note=note)).to_json()
 
         return once(place.store, asked, do)
@@ -213,6 +218,7 @@ def _delete(place: Place, name: str, forever: bool, asked: Asked) -> JsonObject:
     def act(tx: Transaction) -> JsonObject:
         if forever:
             tx.remove_model(row.id)
+            _check_unused(place, row, None)
         else:
             tx.set_model(row.id, {"deleted_at": time.time()})
         return {}
@@ -230,11 +236,16 @@ def delete_version(place: Place, name: str, number: int, key: str | None) -> Non
 
 
 def _delete_version(place: Place, name: str, number: int, asked: Asked) -> JsonObject:
-    row = place.rights.commanded_model(name)
-    version = model_version(place.store, row, number)
+    known = place.rights.commanded_model(name)
+    version = model_version(place.store, known, number)
 
     def act(tx: Transaction) -> JsonObject:
-        if not tx.remove_model_version(row.id, number):
+        removed = tx.remove_model_version(known.id, number)
+        # Nobody else changes it, or has a job begin with it, before the transaction ends.
+        row = place.rights.commanded_model(name)
+        model_version(place.store, row, number)
+        _check_unused(place, row, number)
+        if not removed:
             raise ConflictError(
                 f"version {number} of model '{row.name}' is the current one",
                 remedy="Make another version current first, or delete the whole model",
@@ -246,6 +257,20 @@ def _delete_version(place: Place, name: str, number: int, asked: Asked) -> JsonO
     answer = once(place.store, asked, act)
     remove_unused(place, version.sha256)
     return answer
+
+
+def _check_unused(place: Place, row: ModelRow, number: int | None) -> None:
+    """Raise `ConflictError` where a job that has not ended works with a version of a model; None: with any."""
+    for job in place.store.open_jobs():
+        model = str(job.arguments.get("model"))
+        name, used = parse_model(model) if model.startswith(MODEL) else ("", None)
+        if name == row.name and number in (None, used):
+            raise ConflictError(
+                f"a job works with version {used} of model '{row.name}'",
+                remedy="Wait for its end",
+                kind="model-used",
+                model=row.name,
+            )
 
 
 def remove(place: Place, row: ModelRow) -> None:

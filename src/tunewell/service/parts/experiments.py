@@ -219,7 +219,8 @@ class ExperimentsPart(Part):
         name = self._rights.seen(name)
         if trial is not None:
             self.store.trial(name, trial)
-        return tuple(map(wire.event, self.store.events(name, after, lists.checked_limit(limit), trial)))
+        found = self.store.events(name, after, lists.checked_limit(limit), trial, self._rights.seen_by)
+        return tuple(map(wire.event, found))
 
     def watch(self, name: str, after: int = 0) -> Iterator[types.Event]:
         """See `Verbs.watch`."""

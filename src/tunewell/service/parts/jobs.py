@@ -70,8 +70,8 @@ class JobsPart(Part):
         model = self._rights.model(model)
         if split not in (None, *get_args(Split)):
             raise ArgumentError("split", f"{shown(split)} is none", "Give train, val or test", split)
-        folder, dataset = resolving.data_to_measure(self._place, data)
-        return job_verbs.evaluate_model(self._desk(key), model, folder, dataset, trial, split)
+        data, dataset = resolving.data_to_measure(self._place, data)
+        return job_verbs.evaluate_model(self._desk(key), model, data, dataset, trial, split)
 
     def retrain(
         self, name: str, trial: int | None = None, output: Path | None = None, *, key: str | None = None

@@ -293,8 +293,8 @@ def _either(place: Place, name: str) -> DataSetRow:
 
 
 def _check_unused(place: Place, row: DataSetRow) -> None:
-    for job in place.store.jobs(None, "evaluate-model", (JobState.WAITING, JobState.RUNNING)):
-        if job.arguments["dataset"] == f"{row.name}@{row.sha256}":
+    for job in place.store.open_jobs():
+        if job.kind == "evaluate-model" and job.arguments["dataset"] == f"{row.name}@{row.sha256}":
             raise ConflictError(
                 f"a model is being measured on data set '{row.name}'", remedy="Wait for its end", kind="dataset-used"
             )

@@ -28,8 +28,10 @@ def resolved(place: Place, spec: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def data_to_measure(place: Place, data: str) -> tuple[Path, str]:
-    """Return where data lie that a model is to be measured on, and the data set (`NAME@CHECKSUM`; empty: it is none).
+def data_to_measure(place: Place, data: str) -> tuple[str, str]:
+    """Return the data that a model is to be measured on, and the data set that they are, for `place_to_measure`.
+
+    They are a path, or `dataset:NAME` in full; the data set is `NAME@CHECKSUM`, or empty where they are none.
 
     Raises:
         NotFoundError: there is no such data set that the caller may see, or no such path.
@@ -37,12 +39,31 @@ def data_to_measure(place: Place, data: str) -> tuple[Path, str]:
     """
     if is_dataset(data):
         row = place.rights.seen_dataset(data.removeprefix(DATASET))
-        return datasets.folder_of(place, row), f"{row.name}@{row.sha256}"
+        datasets.folder_of(place, row)  # which must be allowed
+        return DATASET + row.name, f"{row.name}@{row.sha256}"
     place.rights.check_local("data", data)
     path = Path(data).absolute()
     if not path.exists():
         raise NotFoundError("there is no such file or folder", field=data)
-    return path, ""
+    return str(path), ""
+
+
+def place_to_measure(place: Place, data: str, dataset: str) -> Path:
+    """Return where data lie that `data_to_measure` has returned, perhaps in another home, or at another time.
+
+    Raises:
+        NotFoundError: they are not there any more, or the caller does not see them any more.
+        ForbiddenError: the folder that the data set is made of is not allowed any more.
+    """
+    if dataset:
+        name, _, sha256 = dataset.partition("@")
+        row = place.rights.find_dataset(name)
+        if row is None or row.sha256 != sha256:
+            raise NotFoundError(f"There is no data set '{name}' any more", field="data")
+        return datasets.folder_of(place, row)
+    if not Path(data).exists():
+        raise NotFoundError("there is no such file or folder", field=data)
+    return Path(data)
 
 
 def names_stored(spec: Mapping[str, Any]) -> bool:

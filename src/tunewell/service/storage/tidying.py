@@ -16,7 +16,7 @@ from tunewell.service.storage.contents import COMING, GOING
 from tunewell.service.storage.datasets import remove_unused
 from tunewell.service.storage.limits import BIN_SECONDS, PICTURES_SECONDS, UPLOAD_SECONDS
 from tunewell.service.storage.place import Place
-from tunewell.spec.states import JobState
+from tunewell.service.storage.unpacking import remove
 from tunewell.store.store import Store
 
 #: For how long an answer is kept under its key, and a proof that proves nothing any more, in seconds.
@@ -97,5 +97,4 @@ def _old(folder: Path, now: float, seconds: float = UPLOAD_SECONDS) -> Iterator[
 
 
 def _inputs_in_use(store: Store) -> set[str]:
-    jobs = store.jobs(None, "predict", (JobState.WAITING, JobState.RUNNING))
-    return {str(job.arguments["directory"]) for job in jobs}
+    return {str(job.arguments["directory"]) for job in store.open_jobs() if job.kind == "predict"}

@@ -14,7 +14,7 @@ from tunewell.store import convert
 from tunewell.store.bound import Bound
 from tunewell.store.queries.merging import first_of
 from tunewell.store.queries.reader import PAGE, Reader
-from tunewell.store.queries.visible import sees, sees_job, sees_model
+from tunewell.store.queries.visible import sees, sees_event, sees_job, sees_model
 from tunewell.store.rows import AccessRow, Changed, EventRow, ExperimentRow, ResultKind, ResultRow, Tallies
 from tunewell.store.tables import COUNTS, change, event, experiment, job, model, result, trial
 
@@ -180,12 +180,16 @@ class ExperimentQueries(Reader):
         ]
         return sorted(found, key=lambda one: one.version)
 
-    def events(self, name: str, after: int = 0, limit: int = 1000, number: int | None = None) -> list[EventRow]:
+    def events(
+        self, name: str, after: int = 0, limit: int = 1000, number: int | None = None, seen_by: str | None = None
+    ) -> list[EventRow]:
         """Return the audit trail, at most `limit` entries, beginning after the one with id `after`.
 
-        Of the trial with this number; None: all of it.
+        Of the trial with this number; None: all of it. With `seen_by` without what is about others' own jobs.
         """
         query = select(event).where(event.c.experiment_id == self._id(name), event.c.id > after)
+        if seen_by is not None:
+            query = query.where(sees_event(seen_by))
         if number is not None:
             query = query.where(event.c.trial == number)
         return [convert.event_row(row) for row in self._read(query.order_by(event.c.id).limit(limit))]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, and_, or_, true
+from sqlalchemy import ColumnElement, and_, exists, or_, true
 
-from tunewell.store.tables import code, dataset, experiment, job, model
+from tunewell.store.tables import code, dataset, event, experiment, job, model
 
 #: In place of a user's name: somebody who sees everything.
 EVERYBODY = "*"
@@ -30,6 +30,13 @@ def sees_job(user: str) -> ColumnElement[bool]:
         return or_(of_none, there)
     own = job.c.caller == user
     return or_(and_(of_none, own), and_(there, sees(user), or_(job.c.kind.not_in(OF_CALLERS), own)))
+
+
+def sees_event(user: str) -> ColumnElement[bool]:
+    """Whether a user who sees an experiment sees an entry of its audit trail: it may be about somebody's own job."""
+    if user == EVERYBODY:
+        return true()
+    return ~exists().where(job.c.id == event.c.job, job.c.kind.in_(OF_CALLERS), job.c.caller != user)
 
 
 def sees_dataset(user: str, deleted: bool) -> ColumnElement[bool]:

@@ -45,7 +45,8 @@ class ModelWrites(Writer):
     def set_model_note(self, id: int, number: int, note: str) -> None:
         """Set what is said of a version; raise `NotFoundError` if there is none."""
         this = (model_version.c.model_id == id) & (model_version.c.number == number)
-        self._execute(update(model_version).where(this).values(note=clean(note)))
+        if self._execute(update(model_version).where(this).values(note=clean(note))).rowcount != 1:
+            raise NotFoundError(f"There is no version {number} of this model any more")
         self.set_model(id, {})
 
     def remove_model(self, id: int) -> bool:

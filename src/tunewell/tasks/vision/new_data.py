@@ -129,12 +129,16 @@ def look_at(
 def note_known(task_file: str | None, pictures: PictureSet, positions: Collection[int]) -> list[str]:
     """Return a note on pictures at `positions` that the model was trained or chosen with, which flatter it.
 
-    They are known by their places, and by their contents where the search's decoded pictures are still there.
+    They are known by their places, and by their contents where the search's decoded pictures are still there. Where
+    the search itself is gone, perhaps since the measuring began, nothing is known of them.
     """
     if task_file is None:
         return []
-    prepared = Prepared.load(Path(task_file))
-    known = saved_fields(Path(prepared.manifest))
+    try:
+        prepared = Prepared.load(Path(task_file))
+        known = saved_fields(Path(prepared.manifest))
+    except DataError:
+        return []
     learned = {place for split in ("train", "val") for place in known["splits"].get(split, ())}
     paths = {(known["folder"] / known["paths"][place]).resolve() for place in learned}
     digests = next(filter(None, (digests_in(Path(folder)) for folder in prepared.pixels.values())), ())

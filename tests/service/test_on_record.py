@@ -15,10 +15,10 @@ from tunewell.service.following import JobFailed, result_of
 from tunewell.service.running import Given
 from tunewell.service.service import Service
 from tunewell.service.types import JsonObject
-from tunewell.spec.errors import DataError
+from tunewell.spec.errors import ConflictError, DataError
 from tunewell.spec.launch import AttemptKey
 from tunewell.spec.states import JobState, TrialState
-from tunewell.store.rows import AttemptEnd
+from tunewell.store.rows import AttemptEnd, JobEnd
 from tunewell.tasks.command import CommandTask
 
 SEARCH: dict[str, Any] = {
@@ -234,6 +234,24 @@ def test_a_repeat_that_fails_is_told_and_made_again(service: Service) -> None:
     assert repeat(service, 1) == {"trainings": 1}
     (one,) = service.result("e").repeats
     assert (one.values, one.failed) == ({1: 0.5}, {})
+    again, failed = service.jobs(experiment="e", kind="repeat").items
+    with pytest.raises(ConflictError, match=f"job {again.id} is the same training"):
+        service.retry_job(failed.id)
+
+
+def test_every_repeat_counts_however_many_there_are(ran: Service) -> None:
+    """With many seeds, all values are in the means, and none is asked for again."""
+    assert repeat(ran, 1) == {"trainings": 2}
+    made = {job.arguments["trial"]: job.arguments for job in ran.jobs(experiment="e", kind="repeat").items}
+    with ran.store.transaction() as tx:
+        for seed in range(2, 61):
+            for number, arguments in made.items():
+                job = tx.add_job("repeat", "e", {**arguments, "seed": seed})
+                tx.end_waiting_job(job, JobEnd(JobState.SUCCEEDED, result={"value": number / 4}))
+    best, other = ran.result("e").repeats
+    assert (best.number, len(best.values), best.mean) == (2, 60, 0.5)
+    assert (other.number, len(other.values), other.mean) == (1, 60, 0.25)
+    assert repeat(ran, 60) == {"trainings": 0}
 
 
 def test_a_training_on_all_data_makes_an_evaluation_stale(service: Service) -> None:

@@ -13,6 +13,7 @@ from tunewell.service.idempotency import Asked, once
 from tunewell.service.models.answering import checked
 from tunewell.service.models.tasks import task_of_model
 from tunewell.service.on_record import chosen, find_model, is_experiment
+from tunewell.service.repeats import made_by
 from tunewell.service.submission import make_plan
 from tunewell.service.types import Caller, Job, JobKind, JsonObject
 from tunewell.service.warm_start import with_space
@@ -60,6 +61,7 @@ class Desk:
             if experiment is not None:
                 self.store.experiment(experiment)
             settled_arguments = {**arguments, **settled()}
+            tx.begin()  # from here on, nobody else asks for the same
             known = None if self.key is not None else self._find_open(kind, experiment, settled_arguments)
             return {"job": known or tx.add_job(kind, experiment, settled_arguments, self.caller.name)}
 
@@ -212,6 +214,10 @@ def retry(desk: Desk, id: int) -> Job:
     def act(tx: Transaction, row: JobRow) -> None:
         if row.state not in _RETRIED:
             raise ConflictError(f"Job {id} is {row.state}: only failed and stopped ones are retried")
+        if row.kind == "repeat" and (other := made_by(tx, row)) is not None:
+            raise ConflictError(
+                f"Job {id} need not be retried: job {other} is the same training, asked for after it", kind="made-again"
+            )
         tx.retry_job(id)
 
     return desk.command("retry_job", id, act)

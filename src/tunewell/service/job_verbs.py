@@ -20,7 +20,7 @@ from tunewell.service.warm_start import with_space
 from tunewell.spec.errors import ArgumentError, ConflictError
 from tunewell.spec.rules import WORKERS
 from tunewell.spec.secrets import passwords
-from tunewell.spec.states import JobState
+from tunewell.spec.states import OPEN_JOB_STATES, JobState
 from tunewell.store.rows import JobEnd, JobRow
 from tunewell.store.store import Store
 from tunewell.store.transaction import Transaction
@@ -61,16 +61,15 @@ class Desk:
             if experiment is not None:
                 self.store.experiment(experiment)
             settled_arguments = {**arguments, **settled()}
-            tx.begin()  # from here on, nobody else asks for the same
-            known = None if self.key is not None else self._find_open(kind, experiment, settled_arguments)
+            known = None if self.key is not None else self._find_open(tx, kind, experiment, settled_arguments)
             return {"job": known or tx.add_job(kind, experiment, settled_arguments, self.caller.name)}
 
         return wire.job(self.home, self.store.job(once(self.store, asked, act)["job"]))
 
-    def _find_open(self, kind: JobKind, experiment: str | None, arguments: JsonObject) -> int | None:
-        same = (experiment, arguments, self.caller.name)
-        found = self.store.jobs(experiment, kind, (JobState.WAITING, JobState.RUNNING))
-        return next((job.id for job in found if (job.experiment, job.arguments, job.caller) == same), None)
+    def _find_open(self, tx: Transaction, kind: JobKind, experiment: str | None, arguments: JsonObject) -> int | None:
+        known = tx.job_arguments(kind, experiment, OPEN_JOB_STATES)
+        same = (id for id, others in known.items() if others == arguments)
+        return next((id for id in same if self.store.job(id).caller == self.caller.name), None)
 
     def command(self, verb: str, id: int, act: Callable[[Transaction, JobRow], None]) -> Job:
         """Do something with a job."""

@@ -298,6 +298,14 @@ def test_a_function_is_to_be_called(service: Service, administrator: TestClient)
     assert actions(page) == set() and "call it with the parameters" in page.text
 
 
+def test_what_workers_have_trained_is_trained_where_they_are(service: Service, administrator: TestClient) -> None:
+    """A search whose trials workers train has no button for a training."""
+    service.create(looks.spec("w", scheduler="workers", command=None))
+    looks.trials(service, "w", 1)
+    page = read(administrator, "/experiments/w/results")
+    assert not actions(page) & {"retrain", "repeat"} and "where the workers are" in page.text
+
+
 def square(x: float) -> float:
     """Return what is to be optimised."""
     return x * x

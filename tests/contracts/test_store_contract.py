@@ -791,6 +791,27 @@ class TestJobs:
         assert ids(states=[]) == ids(experiment=NAME, states=[]) == []
         assert [job.id for job in store.open_jobs()] == [one, two, four, five]
 
+    def test_all_that_there_are(self, store: Store) -> None:
+        """Who asks for no number gets all jobs, however many there are."""
+        with store.transaction() as tx:
+            added = [tx.add_job("check", NAME) for _ in range(130)][::-1]
+        assert [job.id for job in store.jobs(NAME, "check")] == added
+        assert [job.id for job in store.jobs(states=[JobState.WAITING])] == added
+
+    def test_those_of_a_kind_as_a_transaction_sees_them(self, store: Store) -> None:
+        """A transaction is told of the jobs that are like one, those that it adds itself among them."""
+        create(store, "other")
+        with store.transaction() as tx:
+            one = tx.add_job("check", NAME, {"n": 1})
+            two = tx.add_job("check", NAME, {"n": 2})
+            tx.add_job("report", NAME, {"n": 1})
+            tx.add_job("check", "other", {"n": 1})
+            tx.add_job("check", None, {"n": 1})
+            tx.end_waiting_job(two, JobEnd(JobState.STOPPED))
+            assert tx.job_arguments("check", NAME, [JobState.WAITING]) == {one: {"n": 1}}
+        with store.transaction() as tx:
+            assert tx.job_arguments("check", NAME, [*JobState]) == {one: {"n": 1}, two: {"n": 2}}
+
     def test_waits_for_another_job(self, store: Store) -> None:
         """A job that comes after another starts once that one has ended, well or not."""
         with store.transaction() as tx:

@@ -21,7 +21,7 @@ from tunewell.controller.job_run import checksum
 from tunewell.home.home import SET_ASIDE
 from tunewell.spec.errors import DataError, UserError
 from tunewell.spec.launch import Ended, Exit, JobKey, Launch, Report, Reported, Resources
-from tunewell.spec.states import Cause, ExperimentState, JobState, TrialState
+from tunewell.spec.states import OPEN_JOB_STATES, Cause, ExperimentState, JobState, TrialState
 from tunewell.store.rows import JobRow
 
 
@@ -248,6 +248,30 @@ def test_a_job_that_needs_no_process_is_concluded_at_once(bench: Bench) -> None:
     bench.step(4)
     assert job(bench, found[0]).state is JobState.SUCCEEDED
     assert job(bench, follows).state is JobState.SUCCEEDED
+
+
+def test_what_two_jobs_find_missing_is_added_once(bench: Bench) -> None:
+    """Jobs that conclude side by side bring about each job once, and again only what has failed meanwhile."""
+    new = NewJob("other", {"n": 1}, unless=(*OPEN_JOB_STATES, JobState.SUCCEEDED))
+    kind(bench, amount=0, conclusion=lambda context, folders: Conclusion({}, jobs=[new]))
+    bench.kinds["other"] = FakeKind()
+    bench.create(max_trials=1)
+    bench.crash()
+    for _ in range(2):
+        add(bench, "e")
+    bench.step(3)
+    (other,) = bench.store.jobs("e", kind="other")
+    end(bench, other.id, Cause.CRASHED)
+    bench.step(2)
+    add(bench, "e")
+    bench.step(3)
+    again, first = bench.store.jobs("e", kind="other")
+    assert (first.id, first.state) == (other.id, JobState.FAILED) and not again.state.final
+    end(bench, again.id)
+    bench.step(2)
+    add(bench, "e")
+    bench.step(3)
+    assert len(bench.store.jobs("e", kind="other")) == 2
 
 
 def test_results_are_on_record_with_checksums(bench: Bench) -> None:

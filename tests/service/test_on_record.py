@@ -15,10 +15,11 @@ from tunewell.service.following import JobFailed, result_of
 from tunewell.service.running import Given
 from tunewell.service.service import Service
 from tunewell.service.types import JsonObject
-from tunewell.spec.errors import DataError
+from tunewell.service.uncertainty import uncertainty_of
+from tunewell.spec.errors import ConflictError, DataError
 from tunewell.spec.launch import AttemptKey
 from tunewell.spec.states import JobState, TrialState
-from tunewell.store.rows import AttemptEnd, JobEnd
+from tunewell.store.rows import AttemptEnd, JobEnd, ResultKind, ResultRow
 from tunewell.tasks.command import CommandTask
 
 SEARCH: dict[str, Any] = {
@@ -120,6 +121,23 @@ def test_an_interval_is_told_of_the_model_that_the_value_is_of_alone(ran: Servic
     assert ran.result("e").uncertainty is None
 
 
+def test_what_was_measured_is_read_once_a_call(ran: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An evaluation holds thousands of numbers: no call of a verb reads them twice."""
+    evaluate(ran)
+    read: list[str] = []
+    results = ran.store.results
+
+    def counted(name: str, kind: ResultKind, *more: Any) -> list[ResultRow]:
+        read.append(kind)
+        return results(name, kind, *more)
+
+    monkeypatch.setattr(ran.store, "results", counted)
+    for call in (lambda: ran.result("e"), lambda: ran.overview("e"), lambda: ran.evaluations("e", details=False)):
+        read.clear()
+        call()
+        assert read.count("evaluation") == 1
+
+
 @pytest.mark.parametrize("content", ["", '{"val": {"accu', "\0" * 40, '{"val": {"accuracy": 1.0}}', None])
 def test_a_damaged_evaluation_is_made_again(ran: Service, content: str | None) -> None:
     """A file that is lost, cut off or another than the recorded one counts as if it had never been."""
@@ -198,6 +216,30 @@ def test_finalists_decide_who_is_the_best(service: Service, tmp_path: Path) -> N
     assert known is not None and '"value": 0.75' in (known / "model.json").read_text()
 
 
+def test_no_gain_is_told_over_a_default_that_had_a_sample(service: Service) -> None:
+    """Trained on all data, the best are not compared with a default trial that was not; with one that was, they are."""
+    service.submit({**SEARCH, **FULL})
+    assert service.run("e")
+    store = service.store
+    row = store.experiment("e")
+    with store.transaction() as tx:
+        for trial in store.results("e", "evaluation"):  # as if they had been measured on the test data, too
+            data = {**trial.data, "resampled": dict.fromkeys(("val", "test"), trial.data["resampled"]["val"])}
+            tx.add_result("e", "evaluation", trial.trial, trial.attempt_identity, data, trial.file, trial.sha256)
+    default = store.trial("e", 1)
+    known = uncertainty_of(store, row, default, on_record.evaluated(store, "e"))
+    assert known is not None and known.gains.keys() == known.test_gains.keys() == {2}
+    with store.transaction() as tx:  # as if it had not been among the finalists
+        (finalist,) = [one for one in store.results("e", "finalist") if one.trial == 1]
+        tx.add_result("e", "finalist", 1, OLD, finalist.data, finalist.file, finalist.sha256)
+        (own,) = [one for one in store.results("e", "evaluation") if one.trial == 1]
+        data = {**own.data, "trained_by": None}
+        tx.add_result("e", "evaluation", 1, own.attempt_identity, data, own.file, own.sha256)
+    known = uncertainty_of(store, row, default, on_record.evaluated(store, "e"))
+    assert known is not None and 1 in known.intervals
+    assert known.gains == known.test_gains == {}
+
+
 def repeat(service: Service, seeds: int) -> JsonObject:
     """Have the best trials trained again; return how many trainings were missing."""
     return result_of(service.carry_out(service.repeat_finalists("e", seeds).id))
@@ -246,6 +288,24 @@ def test_a_repeat_that_fails_is_told_and_made_again(service: Service) -> None:
     assert repeat(service, 1) == {"trainings": 1}
     (one,) = service.result("e").repeats
     assert (one.values, one.failed) == ({1: 0.5}, {})
+    again, failed = service.jobs(experiment="e", kind="repeat").items
+    with pytest.raises(ConflictError, match=f"job {again.id} is the same training"):
+        service.retry_job(failed.id)
+
+
+def test_every_repeat_counts_however_many_there_are(ran: Service) -> None:
+    """With many seeds, all values are in the means, and none is asked for again."""
+    assert repeat(ran, 1) == {"trainings": 2}
+    made = {job.arguments["trial"]: job.arguments for job in ran.jobs(experiment="e", kind="repeat").items}
+    with ran.store.transaction() as tx:
+        for seed in range(2, 61):
+            for number, arguments in made.items():
+                job = tx.add_job("repeat", "e", {**arguments, "seed": seed})
+                tx.end_waiting_job(job, JobEnd(JobState.SUCCEEDED, result={"value": number / 4}))
+    best, other = ran.result("e").repeats
+    assert (best.number, len(best.values), best.mean) == (2, 60, 0.5)
+    assert (other.number, len(other.values), other.mean) == (1, 60, 0.25)
+    assert repeat(ran, 60) == {"trainings": 0}
 
 
 def test_a_training_on_all_data_makes_an_evaluation_stale(service: Service) -> None:

@@ -3,8 +3,9 @@
 Two searches in one home. In `ledger` each configuration trains a 27th first; the best are promoted, from their
 checkpoints, to a ninth, a third and all of the training (`early_stopping: promotion`). In `breeding` a population
 trains in rounds, members that fall behind go on from the checkpoints of better ones (`algorithm: evolutionary`). Their
-reports follow by themselves, and the best of both are trained once more by jobs. Every trial and every job keeps a book
-of what it found and did. Used by a short test and by `benchmarks/kill_loop.py`.
+reports follow by themselves, and the best of both are trained once more by jobs, the five best of one of them with
+another seed, too. Every trial and every job keeps a book of what it found and did. Used by a short test and by
+`benchmarks/kill_loop.py`.
 
 On PostgreSQL two controllers share the work, and connections, the server and the controllers' turns are hit as well.
 """
@@ -185,13 +186,15 @@ class Round:
             for search in (BREEDING, LEDGER):
                 again = [*_TUNEWELL, "retrain", search, *_place(self.home, self.database)]
                 self._drive(again, generator, fewer, victims)
+            seeds = [*_TUNEWELL, "repeat", LEDGER, "--seeds", "1", *_place(self.home, self.database)]
+            self._drive(seeds, generator, fewer, victims)
         self._retry_lost()
 
     def _retry_lost(self) -> None:
         """Retry, as people may, the jobs that have failed because their processes were killed again and again."""
         with self._service() as service:
             for job in service.store.jobs(states=(JobState.FAILED,)):
-                if job.cause in LOST_CAUSES:
+                if job.cause in LOST_CAUSES and not _made_again(service, job):
                     service.retry_job(job.id)
                     service.carry_out(job.id)
 
@@ -220,6 +223,8 @@ class Round:
             with self._service() as service:
                 for search in TRIALS:
                     service.retrain(search)
+                for key in "ab":  # two who ask at once have the same trainings made
+                    service.repeat_finalists(LEDGER, 1, key=key)
             self._kill_some(generator, min(kills, MOST_KILLS_OF_A_JOB), victims)
             self._wait(lambda service: not service.store.open_jobs())
         finally:
@@ -513,10 +518,23 @@ def _check_jobs(service: Service, lines: Sequence[Mapping[str, Any]]) -> Iterato
             if not any(job.kind == kind and job.experiment == search for job in jobs):
                 yield f"{search} has no {kind} job"
     for job in jobs:
+        if _made_again(service, job):
+            continue
         own = [line for line in lines if line["work"] == ["job", job.id]]
         yield from (f"job {job.id} ({job.kind}): {problem}" for problem in _check_job(service, job, own))
     unknown = {line["work"][1] for line in lines if line["work"][0] == "job"} - {job.id for job in jobs}
     yield from (f"job {number} ran and is not on record" for number in unknown)
+    if any(job.kind == "repeats" for job in jobs):
+        made = Counter(job.arguments["trial"] for job in jobs if job.kind == "repeat" and not _made_again(service, job))
+        best = [trial.number for trial in service.result(LEDGER).top]
+        if made != Counter(best):
+            yield f"with another seed, trials {sorted(made.elements())} were trained, not {sorted(best)} once each"
+
+
+def _made_again(service: Service, job: JobRow) -> bool:
+    """Whether a training that was lost too often was asked for again, and made by another job."""
+    others = service.store.jobs(job.experiment, "repeat", [JobState.SUCCEEDED]) if job.kind == "repeat" else []
+    return job.state is JobState.FAILED and any(other.arguments == job.arguments for other in others)
 
 
 def _check_job(service: Service, job: JobRow, lines: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -526,17 +544,19 @@ def _check_job(service: Service, job: JobRow, lines: Sequence[Mapping[str, Any]]
         return
     if max((line["attempt"] for line in lines), default=0) > job.attempt:
         yield "an attempt ran that is not on record"
-    if job.kind == "retrain":
+    if job.kind in ("retrain", "repeat"):
         assert job.experiment is not None and job.result is not None
         trials = exported(service, job.experiment)
-        trial = trials[job.result["trial"] - 1]
+        is_repeat = job.kind == "repeat"
+        trial = trials[(job.arguments if is_repeat else job.result)["trial"] - 1]
+        value = job.result["value"] if is_repeat else job.result["metrics"]["score"]
         legs = _legs(trial, trials)
         if job.experiment == LEDGER:
             legs = [Leg(STEPS, trial["parameters"]["x"])]
         if job.part != len(legs) - 1:
             yield f"{job.part} parts before its last one are on record, not {len(legs) - 1}"
-        if job.result["metrics"]["score"] != score(legs, STEPS):
-            yield f"its result is {job.result['metrics']}, not {score(legs, STEPS)}"
+        if value != score(legs, STEPS):
+            yield f"its result is {value}, not {score(legs, STEPS)}"
         yield from _check_book(lines, legs, 0, {step: ["job", job.id] for step in range(1, STEPS + 1)})
     if job.kind == "report" and not Path(str(job.result and job.result["report"])).is_file():
         yield f"its report is not there: {job.result}"

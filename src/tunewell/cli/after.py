@@ -6,7 +6,6 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -29,14 +28,12 @@ from tunewell.cli.options import (
     print_json,
     terminal,
 )
-from tunewell.cli.summary import on_all_data, print_repeats
+from tunewell.cli.summary import on_all_data
 from tunewell.service.folders import check_predictions_file, check_replaceable, replace_folder
-from tunewell.service.following import JobFailed
 from tunewell.service.service import Service
 from tunewell.spec.errors import ArgumentError, count
 from tunewell.spec.format import number
 from tunewell.spec.names import MODEL, Split
-from tunewell.spec.states import OPEN_JOB_STATES
 
 if TYPE_CHECKING:
     from tunewell.cli.options import Place
@@ -138,40 +135,6 @@ def _evaluate_best(experiment: str, home: Path, database: str | None, server: st
         console.print(f"Report: {report.path}", soft_wrap=True)
     else:
         console.print(f"Report: tunewell report {experiment} --server {service.server}", soft_wrap=True)
-
-
-def repeat(
-    experiment: ExperimentArgument,
-    seeds: Annotated[int, typer.Option("--seeds", help="With how many other seeds, 1 to 100.")] = 3,
-    home: HomeOption = HOME,
-    database: DatabaseOption = None,
-    server: ServerOption = None,
-    json_: JsonOption = False,
-) -> None:
-    """Train the five best trials again with other seeds.
-
-    It shows how much of their values is luck. The report is written again.
-    """
-    with existing(home, database, server, "write") as service:
-        console = terminal(stderr=json_)
-        with console.status("Training …") as status:
-            asked = service.repeat_finalists(experiment, seeds)
-            carried_out(service, asked, lambda line: status.update(Text(line)))
-            while unfinished := service.jobs(experiment=experiment, kind="repeat", states=tuple(OPEN_JOB_STATES)).items:
-                for job in unfinished:
-                    with suppress(JobFailed):  # what failed is told with the others
-                        carried_out(service, job, lambda line: status.update(Text(line)))
-            service.write_report(experiment)
-        result = service.result(experiment)
-    if json_:
-        print_json([one.to_json() for one in result.repeats])
-        return
-    print_repeats(result, console)
-    for one in result.repeats:
-        for seed, detail in one.failed.items():
-            console.print(Text(f"Trial {one.number} failed with seed {seed}: {detail}", style="yellow"), soft_wrap=True)
-    if not result.repeats:
-        console.print("Nothing to train again: no trial has a result.")
 
 
 def _figures(titles: Sequence[str], measures: Mapping[str, Sequence[float | None]]) -> Table:

@@ -18,6 +18,7 @@ from tunewell.cli import (
     models,
     notify,
     program,
+    repeating,
     resources,
     search,
     serve,
@@ -68,7 +69,7 @@ app.command("export")(inspect.export)
 app.command("report")(inspect.report)
 app.command("tasks")(inspect.tasks)
 app.command("evaluate")(after.evaluate)
-app.command("repeat")(after.repeat)
+app.command("repeat")(repeating.repeat)
 app.command("retrain")(after.retrain)
 app.command("predict")(after.predict)
 app.command("export-model")(after.export_model)

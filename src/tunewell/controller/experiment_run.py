@@ -491,7 +491,10 @@ class ExperimentRun:
     def _fail_at_once(self, detail: str) -> None:
         """End the search as failed, and what runs of it, which begins again if the search ever goes on."""
         store, home = self._surroundings.store, self._surroundings.home
-        for row in store.trials(self.name, states=(TrialState.RUNNING,)):
+        running: list[TrialRow] = []
+        while page := store.trials(self.name, states=(TrialState.RUNNING,), after=running[-1].number if running else 0):
+            running += page
+        for row in running:
             key = AttemptKey(self.name, row.number, row.attempt)
             self.scheduler.reconcile([Launch(key, home.attempt(key, row.identity), row.identity or "")])
             self.scheduler.stop(key)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from tunewell.home.home import Home
 from tunewell.spec.capacity import Capacity
 from tunewell.spec.launch import Launch, Resources
+from tunewell.spec.states import JobState
 from tunewell.store.rows import JobRow, ResultKind
 from tunewell.store.store import Store
 
@@ -57,6 +58,8 @@ class NewJob:
 
     kind: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    #: It is not added where there is one with the same arguments in one of these states by then.
+    unless: Collection[JobState] = ()
 
 
 @dataclass(frozen=True, slots=True)

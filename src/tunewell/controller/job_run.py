@@ -13,7 +13,7 @@ from pathlib import Path
 from tunewell.controller.attempts import holds_checkpoint, prepare_folder
 from tunewell.controller.background import Calls, Direct
 from tunewell.controller.fair import Party
-from tunewell.controller.job_kinds import Conclusion, Context, Finding, JobKind, Part
+from tunewell.controller.job_kinds import Conclusion, Context, Finding, JobKind, NewJob, Part
 from tunewell.controller.journal import Journal
 from tunewell.controller.room import Turn
 from tunewell.controller.sequence import Sequence as Reports
@@ -312,15 +312,23 @@ class JobRun:
         def record(tx: Transaction) -> None:
             for finding, sha256 in findings:
                 self._record(tx, finding, sha256)
-            for new in conclusion.jobs:
-                caller = brought_about_by(self.id)
-                tx.add_job(new.kind, self.row.experiment, dict(new.arguments), caller, now=self._clock())
+            self._add_jobs(tx, conclusion.jobs)
             # What a caller's data say is in the job alone, which nobody else sees.
             is_shared = self.row.kind not in OF_CALLERS
             if conclusion.notes and self.row.experiment is not None and is_shared:
                 tx.add_notes(self.row.experiment, list(conclusion.notes))
 
         self._finish(JobState.SUCCEEDED, None, "", conclusion, record, exit_)
+
+    def _add_jobs(self, tx: Transaction, jobs: Sequence[NewJob]) -> None:
+        asked, caller = {(new.kind, frozenset(new.unless)) for new in jobs if new.unless}, brought_about_by(self.id)
+        known = {
+            (kind, states): list(tx.job_arguments(kind, self.row.experiment, states).values()) for kind, states in asked
+        }
+        for new in jobs:
+            arguments = dict(new.arguments)
+            if arguments not in known.get((new.kind, frozenset(new.unless)), ()):
+                tx.add_job(new.kind, self.row.experiment, arguments, caller, now=self._clock())
 
     def _record(self, tx: Transaction, finding: Finding, sha256: str | None) -> None:
         assert self.row.experiment is not None

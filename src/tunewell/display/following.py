@@ -15,6 +15,7 @@ from rich.console import Console
 
 from tunewell.display.lines import ProgressLines, started_line
 from tunewell.display.live import LiveTable
+from tunewell.service.paging import every
 from tunewell.service.running import Situation
 from tunewell.service.types import JobKind
 from tunewell.service.verbs import Verbs
@@ -114,7 +115,7 @@ class _Watch:
             resting = state.final or state is ExperimentState.PAUSED
             if not resting:
                 self._begins_until = 0.0
-            jobs = self._verbs.jobs(experiment=self._name, states=_OPEN).items
+            jobs = list(every(lambda at: self._verbs.jobs(experiment=self._name, states=_OPEN, cursor=at)))
         except DataError as error:
             self.situation = Situation(str(error), False, hint=_HINT)
             return True

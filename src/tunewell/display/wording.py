@@ -134,7 +134,8 @@ def test_text(result: SearchResult) -> str:
         return ""
     value = measured[best.number]
     ends = result.uncertainty.test_intervals.get(best.number) if result.uncertainty is not None else None
-    if default is None or default.number == best.number or default.number not in measured:
+    is_beside = default is not None and default.number in measured and result.is_beside_default(best.number)
+    if default is None or not is_beside or default.number == best.number:
         return f"On the test data: {within(value, ends)}."
     difference = value - measured[default.number]
     figures = (

@@ -145,7 +145,9 @@ def _test_figure(view: ExperimentView) -> list[KeyFigure]:
     if best is None or value is None:
         return []
     other = measure_on(view, default.number, "test") if default is not None and default is not best else None
-    if other is None:
+    on_all_data = {one.number for one in view.finalists if one.value is not None}
+    is_beside = default is not None and (best.number in on_all_data) == (default.number in on_all_data)
+    if other is None or not is_beside:  # a model that has learned from a sample is no rival of one that had all data
         return [KeyFigure("on the test data", number(value))]
     better = value > other if view.goal == "maximize" else value < other
     note = f"default {number(other)}" + ("" if better else ": the gain does not carry over")

@@ -13,6 +13,7 @@ from tunewell.service.idempotency import Asked, once
 from tunewell.service.models.answering import checked
 from tunewell.service.models.tasks import task_of_model
 from tunewell.service.on_record import chosen, find_model, is_experiment, model_version
+from tunewell.service.repeats import made_by
 from tunewell.service.rights import Rights, caller_of
 from tunewell.service.submission import make_plan
 from tunewell.service.types import Caller, Job, JobKind, JsonObject
@@ -21,7 +22,7 @@ from tunewell.spec.errors import ArgumentError, ConflictError, NotFoundError
 from tunewell.spec.names import MODEL, parse_model
 from tunewell.spec.rules import WORKERS
 from tunewell.spec.secrets import passwords
-from tunewell.spec.states import JobState
+from tunewell.spec.states import OPEN_JOB_STATES, JobState
 from tunewell.store.rows import JobEnd, JobRow
 from tunewell.store.store import Store
 from tunewell.store.transaction import Transaction
@@ -62,17 +63,17 @@ class Desk:
             if experiment is not None:
                 self.store.experiment(experiment)
             settled_arguments = {**arguments, **settled()}
-            known = None if self.key is not None else self._find_open(kind, experiment, settled_arguments)
+            known = None if self.key is not None else self._find_open(tx, kind, experiment, settled_arguments)
             job = known or tx.add_job(kind, experiment, settled_arguments, self.caller.name)
             _check_there(self.store, self.caller, settled_arguments)
             return {"job": job}
 
         return wire.job(self.home, self.store.job(once(self.store, asked, act)["job"]))
 
-    def _find_open(self, kind: JobKind, experiment: str | None, arguments: JsonObject) -> int | None:
-        same = (experiment, arguments, self.caller.name)
-        found = (job for job in self.store.open_jobs() if job.kind == kind)
-        return next((job.id for job in found if (job.experiment, job.arguments, job.caller) == same), None)
+    def _find_open(self, tx: Transaction, kind: JobKind, experiment: str | None, arguments: JsonObject) -> int | None:
+        known = tx.job_arguments(kind, experiment, OPEN_JOB_STATES)
+        same = (id for id, others in known.items() if others == arguments)
+        return next((id for id in same if self.store.job(id).caller == self.caller.name), None)
 
     def command(self, verb: str, id: int, act: Callable[[Transaction, JobRow], None]) -> Job:
         """Do something with a job."""
@@ -219,6 +220,10 @@ def retry(desk: Desk, id: int) -> Job:
     def act(tx: Transaction, row: JobRow) -> None:
         if row.state not in _RETRIED:
             raise ConflictError(f"Job {id} is {row.state}: only failed and stopped ones are retried")
+        if row.kind == "repeat" and (other := made_by(tx, row)) is not None:
+            raise ConflictError(
+                f"Job {id} need not be retried: job {other} is the same training, asked for after it", kind="made-again"
+            )
         tx.retry_job(id)
         if _used(row.arguments) != ("", ""):
             _check_there(desk.store, caller_of(desk.store, row.caller), row.arguments)

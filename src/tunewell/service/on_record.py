@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,19 +38,17 @@ def figures(store: Store, name: str, trial: int | None = None) -> dict[int, Any]
     return {number: data["figures"] for number, data in evaluated(store, name, trial).items()}
 
 
-def intervals(store: Store, name: str, trial: int | None = None) -> dict[int, Any]:
-    """Return the intervals of those numbers, trial number → split → figure → [low, high]."""
-    return {number: data["intervals"] for number, data in evaluated(store, name, trial).items()}
-
-
 def evaluated(store: Store, name: str, trial: int | None = None) -> dict[int, Any]:
-    """Return what is on record of each evaluation besides its file, by trial number; see `job_kinds.evaluation`."""
+    """Return what is on record of each evaluation besides its file, by trial number; see `job_kinds.evaluation`.
+
+    It holds thousands of numbers a trial: whoever needs several things of it, reads it once.
+    """
     return {row.trial: row.data for row in _evaluations(store, name, trial)}
 
 
-def test_values(store: Store, name: str, metric: str) -> dict[int, float]:
-    """Return trial number → objective on the test data, where it was measured."""
-    measured = {number: found.get("test", {}).get(metric) for number, found in figures(store, name).items()}
+def test_values(recorded: Mapping[int, Any], metric: str) -> dict[int, float]:
+    """Return trial number → objective on the test data, where it was measured; `recorded` is from `evaluated`."""
+    measured = {number: data["figures"].get("test", {}).get(metric) for number, data in recorded.items()}
     return {number: value for number, value in measured.items() if value is not None}
 
 

@@ -31,7 +31,7 @@ def delete(store: Store, home: Home, name: str, asked: Asked) -> JsonObject:
             raise ConflictError(f"Experiment '{name}' has not ended (it is {row.state})", remedy="Stop it first")
         if row.term != term or home.is_running(name):
             raise ConflictError(f"Experiment '{name}' is being run", remedy="Wait for its end, or stop it")
-        for job in store.jobs(name, states=OPEN_JOB_STATES, limit=1000):
+        for job in store.jobs(name, states=OPEN_JOB_STATES):
             if job.state is not JobState.WAITING:
                 raise ConflictError(
                     f"job {job.id} ({job.kind}) about experiment '{name}' is running", remedy="Stop it, or wait"
@@ -65,7 +65,7 @@ def purge(store: Store, home: Home, name: str, asked: Asked) -> JsonObject:
         ConflictError: a process that it started still runs.
     """
     finish_removals(home, store)
-    jobs = [row.id for row in store.jobs(name, limit=100_000)]
+    jobs = [row.id for row in store.jobs(name)]
     removal = Removal.prepared(home, store, name, jobs)
 
     def act(tx: Transaction) -> JsonObject:

@@ -14,14 +14,17 @@ from tunewell.service.types import JsonObject, Repeated
 from tunewell.spec.states import OPEN_JOB_STATES, JobState
 from tunewell.store.rows import ExperimentRow, JobRow, TrialRow
 from tunewell.store.store import Store
+from tunewell.store.transaction import Transaction
 
+#: States of the trainings that need not be made again.
+MADE = (*OPEN_JOB_STATES, JobState.SUCCEEDED)
 #: How many of the best trials are repeated.
 _BEST = 5
 
 
 def to_repeat(store: Store, row: ExperimentRow, seeds: int) -> list[JsonObject]:
     """Return the arguments of the trainings with so many seeds, the ones after the search's, that are missing."""
-    known = [job.arguments for job in _jobs(store, row) if job.state in {*OPEN_JOB_STATES, JobState.SUCCEEDED}]
+    known = [job.arguments for job in store.jobs(row.name, "repeat", MADE)]
     seed = int(row.spec["seed"])
     wanted = [
         {**what, "seed": seed + number}
@@ -46,6 +49,12 @@ def repeats_of(store: Store, row: ExperimentRow) -> tuple[Repeated, ...]:
     sign = -1.0 if row.goal == "maximize" else 1.0
     told = [one for one in found if one.values or one.failed or one.unfinished]
     return tuple(sorted(told, key=lambda one: (one.mean is None, sign * (one.mean or 0.0), one.number)))
+
+
+def made_by(tx: Transaction, job: JobRow) -> int | None:
+    """Return the id of another job that makes, or has made, the training of a job; None: there is none."""
+    known = tx.job_arguments("repeat", job.experiment, MADE)
+    return next((other for other, arguments in known.items() if other != job.id and arguments == job.arguments), None)
 
 
 def _what(store: Store, row: ExperimentRow, trial: TrialRow) -> dict[str, Any]:

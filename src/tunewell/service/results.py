@@ -29,6 +29,7 @@ def result_of(store: Store, home: Home, row: ExperimentRow) -> SearchResult:
     top = tuple(map(wire.trial_result, best))
     default = default_trial(store, row)
     found = tuple(on_record.finalists(store, home, row))
+    evaluated = on_record.evaluated(store, name)
     return SearchResult(
         experiment=name,
         state=row.state,
@@ -42,8 +43,8 @@ def result_of(store: Store, home: Home, row: ExperimentRow) -> SearchResult:
         elapsed_seconds=round(row.elapsed_seconds, 3),
         notes=(*row.notes, *_notes_on_trials(store, name)),
         advice=advise(row, best, store.cut_trials(name, TIME_LIMITS)),
-        test=on_record.test_values(store, name, objective.metric),
-        uncertainty=uncertainty_of(store, row, default),
+        test=on_record.test_values(evaluated, objective.metric),
+        uncertainty=uncertainty_of(store, row, default, evaluated),
         finalists=found,
         repeats=repeats_of(store, row),
         rank_agreement=on_record.rank_agreement(found),

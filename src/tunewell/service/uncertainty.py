@@ -1,7 +1,8 @@
 """How far chance moves what the best trials have reached, and which of them are ties; from the recorded evaluations.
 
 A value and its interval are of the same model: that of the trial, or of its training on all data, if it had one. Trials
-are compared on the same resamples of the same items (see `tunewell.tasks.uncertainty`).
+are compared on the same resamples of the same items (see `tunewell.tasks.uncertainty`), and with the default one only
+if both have learned from as much of the data.
 """
 
 from __future__ import annotations
@@ -23,12 +24,14 @@ from tunewell.tasks.uncertainty import interval, is_tie
 _SAME = 1e-6
 
 
-def uncertainty_of(store: Store, row: ExperimentRow, default: TrialRow | None) -> Uncertainty | None:
+def uncertainty_of(
+    store: Store, row: ExperimentRow, default: TrialRow | None, recorded: Mapping[int, Any]
+) -> Uncertainty | None:
     """Return how far chance moves the objective of the best trials and the default one; None: nothing tells it.
 
-    Nothing does where the trial that ranks first was not evaluated, or its model is not the one that its value is of.
+    `recorded` is what is on record of the evaluations (`on_record.evaluated`). Nothing tells it where the trial that
+    ranks first was not evaluated, or its model is not the one that its value is of.
     """
-    recorded = on_record.evaluated(store, row.name)
     if not recorded:
         return None
     metric = str(row.spec["objective"]["metric"])
@@ -47,13 +50,15 @@ def uncertainty_of(store: Store, row: ExperimentRow, default: TrialRow | None) -
     if not samples or next(iter(samples)) != numbers[0]:
         return None
     first, *rivals = samples
+    like_default = default is not None and default.number in trained
+    beside = {number: one for number, one in measured.items() if (number in trained) == like_default}
     return Uncertainty(
         items=samples[first].items,
         unit=measured[first].unit,
         intervals=_intervals(measured, "val"),
         test_intervals=_intervals(measured, "test"),
-        gains=_gains(measured, default, "val"),
-        test_gains=_gains(measured, default, "test"),
+        gains=_gains(beside, default, "val"),
+        test_gains=_gains(beside, default, "test"),
         compared=tuple(rivals),
         ties=tuple(n for n in rivals if samples[first].ties(samples[n], len(rivals))),
     )

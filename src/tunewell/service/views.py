@@ -14,7 +14,7 @@ from tunewell.reports.charts.choosing import curved
 from tunewell.reports.view import ExperimentView, FinalistView, RepeatedView, StandingView, TrialView
 from tunewell.service import wire
 from tunewell.service.advice import advise
-from tunewell.service.on_record import evaluations, finalists, rank_agreement
+from tunewell.service.on_record import evaluated, evaluations, finalists, rank_agreement
 from tunewell.service.repeats import repeats_of
 from tunewell.service.results import TOP, command_by_hand, default_trial
 from tunewell.service.submission import shareable_spec
@@ -99,7 +99,8 @@ def experiment_view(store: Store, home: Home, name: str) -> ExperimentView:
         evaluations=evaluations(store, home, name),
         version=version("tunewell"),
         standing=_standing(
-            uncertainty_of(store, row, default), top[0].number if top and not best_on_all_data else None
+            uncertainty_of(store, row, default, evaluated(store, name)),
+            top[0].number if top and not best_on_all_data else None,
         ),
         finalists=tuple(FinalistView(one.number, one.sample_value, one.value, one.detail) for one in best_on_all_data),
         repeats=tuple(

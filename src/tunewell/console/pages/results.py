@@ -26,6 +26,7 @@ from tunewell.console.results.recipes import recipes
 from tunewell.console.results.thresholds import Threshold, takes_threshold, threshold_of
 from tunewell.console.results.work import Work, latest
 from tunewell.console.rights import Rights
+from tunewell.service.paging import every
 from tunewell.service.tars import Member, tar
 from tunewell.service.types import Artifact, Caller, Experiment, JobKind, SearchResult, TrialResult
 from tunewell.service.verbs import Verbs
@@ -75,7 +76,8 @@ def results(request: Request, verbs: AsCaller, caller: TheCaller, name: Name) ->
         return show(request, Page("results-none.html.j2", title, ("results-head",), context, follows=(one.name,)))
     harvest = _harvest(verbs, caller, name, one, result, Chosen.from_query(request.query_params))
     open_jobs = [f"job:{work.job.id}" for work in harvest["work"].values() if work is not None and work.is_open]
-    repeats = verbs.jobs(experiment=name, kind="repeat", states=tuple(OPEN_JOB_STATES)).items
+    states = tuple(OPEN_JOB_STATES)
+    repeats = every(lambda at: verbs.jobs(experiment=name, kind="repeat", states=states, cursor=at))
     open_jobs += [f"job:{job.id}" for job in repeats]
     parts = (*_HEAD, *_WORK, "results-evaluation")
     page = Page("results.html.j2", title, parts, {**context, **harvest}, follows=(one.name, *open_jobs))

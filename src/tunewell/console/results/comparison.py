@@ -179,6 +179,8 @@ class _Judge:
         """Return the gain of a trial on a split; None where there is nothing to compare it with."""
         if self.default in (None, number) or number not in values or self.default not in values:
             return None
+        if split == "test" and not self.result.is_beside_default(number):
+            return None
         difference = values[number] - values[self.default]
         is_better = difference > 0 if self.goal == "maximize" else difference < 0
         known = self.result.uncertainty

@@ -99,6 +99,8 @@ def _search_of(context: Context, name: str, folder: Path, own: int | None) -> di
         "validation": [values.get(one.number) if one else None for one in (trial, default)],
         "test": [result.test.get(one.number) if one else None for one in (trial, default)],
     }
+    if not result.is_beside_default(trial.number):
+        objective["test"][1] = None
     known = result.uncertainty
     ends = {"validation": known.intervals, "test": known.test_intervals} if known is not None else {}
     return {
@@ -113,7 +115,10 @@ def _search_of(context: Context, name: str, folder: Path, own: int | None) -> di
         "sampling": 1.0 if on_all_data else parse_spec(row.spec).sampling,
         "objective": {kind: values for kind, values in objective.items() if any(value is not None for value in values)},
         "intervals": {
-            kind: [of_kind.get(one.number) if one else None for one in (trial, default)]
+            kind: [
+                of_kind.get(one.number) if one and value is not None else None
+                for one, value in zip((trial, default), objective[kind], strict=True)
+            ]
             for kind, of_kind in ends.items()
         },
     }

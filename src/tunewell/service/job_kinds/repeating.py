@@ -8,7 +8,7 @@ from pathlib import Path
 from tunewell.controller.job_kinds import Conclusion, Context, NewJob, Part
 from tunewell.service.job_kinds.parts import experiment_of, recorded_of
 from tunewell.service.job_kinds.training import reached, trainings
-from tunewell.service.repeats import to_repeat
+from tunewell.service.repeats import MADE, to_repeat
 
 
 class Repeats:
@@ -23,7 +23,7 @@ class Repeats:
         """Return the trainings that are missing."""
         del folders
         missing = to_repeat(context.store, experiment_of(context), context.job.arguments["seeds"])
-        jobs = [NewJob("repeat", arguments) for arguments in missing]
+        jobs = [NewJob("repeat", arguments, unless=MADE) for arguments in missing]
         return Conclusion({"trainings": len(jobs)}, jobs=jobs)
 
 

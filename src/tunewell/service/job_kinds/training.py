@@ -21,6 +21,7 @@ from tunewell.service.results import lineage
 from tunewell.spec.errors import ArgumentError, ConflictError, DataError, SpecError, UserError
 from tunewell.spec.experiment import PROMOTIONS
 from tunewell.spec.launch import Launch, Resources
+from tunewell.spec.states import OPEN_JOB_STATES
 from tunewell.store.rows import TrialRow
 from tunewell.store.store import Store
 from tunewell.tuners.contract import Suggestion
@@ -82,7 +83,8 @@ class Finalists:
         known = {one.number for one in finalists(context.store, context.home, row)}
         best = context.store.top(row.name) if recorded_of(context).spec.sampling < 1.0 else []
         missing = [trial.number for trial in best if trial.number not in known]
-        return Conclusion({"trials": missing}, jobs=[NewJob("finalist", {"trial": number}) for number in missing])
+        jobs = [NewJob("finalist", {"trial": number}, unless=OPEN_JOB_STATES) for number in missing]
+        return Conclusion({"trials": missing}, jobs=jobs)
 
 
 class Finalist:

@@ -115,14 +115,14 @@ class JobsPart(Part):
         """See `Verbs.evaluations`."""
         name = self._rights.seen(name)
         self.store.experiment(name)
-        if details:
-            known = on_record.evaluations(self.store, self.home, name, trial)
-        else:
-            known = on_record.figures(self.store, name, trial)
-        intervals = on_record.intervals(self.store, name, trial)
+        brief = on_record.evaluated(self.store, name, trial)
+        known = on_record.evaluations(self.store, self.home, name, trial) if details else {}
         return tuple(
-            types.Evaluation(number=number, figures=figures, intervals=intervals.get(number, {}))
-            for number, figures in sorted(known.items())
+            types.Evaluation(
+                number=number, figures=known[number] if details else data["figures"], intervals=data["intervals"]
+            )
+            for number, data in sorted(brief.items())
+            if number in known or not details
         )
 
     def finalists(self, name: str) -> tuple[types.Finalist, ...]:

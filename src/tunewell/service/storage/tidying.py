@@ -16,7 +16,6 @@ from tunewell.service.storage.contents import COMING, GOING
 from tunewell.service.storage.datasets import remove_unused
 from tunewell.service.storage.limits import BIN_SECONDS, PICTURES_SECONDS, UPLOAD_SECONDS
 from tunewell.service.storage.place import Place
-from tunewell.service.storage.unpacking import remove
 from tunewell.store.store import Store
 
 #: For how long an answer is kept under its key, and a proof that proves nothing any more, in seconds.

@@ -119,6 +119,14 @@ class SearchResult(Wire):
             return None
         return self.objective.gain(self.best.value, self.default.value)
 
+    def is_beside_default(self, number: int) -> bool:
+        """Whether the models of a trial and of the default one have learned from as much of the data.
+
+        Only then does it say something what one of them reaches more than the other on the test data.
+        """
+        on_all_data = {one.number for one in self.finalists if one.value is not None}
+        return self.default is not None and (number in on_all_data) == (self.default.number in on_all_data)
+
 
 class Evaluation(Wire):
     """The detailed evaluation of one trial."""

@@ -181,7 +181,7 @@ def _purge(store: Store, home: Home, name: str) -> bool:
     if access is None or access.deleted_at is None:
         return False
     try:
-        removal = Removal.prepared(home, store, name, [row.id for row in store.jobs(name, limit=100_000)])
+        removal = Removal.prepared(home, store, name, [row.id for row in store.jobs(name)])
     except (ConflictError, NotFoundError):  # processes of it live still, or it is gone
         return False
     with store.transaction() as tx:

@@ -44,10 +44,10 @@ class JobQueries(Reader):
         kind: str | None = None,
         states: Collection[JobState] | None = None,
         before: int | None = None,
-        limit: int = 100,
+        limit: int | None = None,
         seen_by: str | None = None,
     ) -> list[JobRow]:
-        """Return jobs, newest first, at most `limit`, beginning before (older than) the one with id `before`.
+        """Return jobs, newest first, beginning before (older than) the one with id `before`; all, or at most `limit`.
 
         With an `experiment` only those about it; with a `kind` or `states` only those of that kind or in one of them;
         with `seen_by` only those that this user sees.
@@ -61,7 +61,7 @@ class JobQueries(Reader):
             )
         if kind is not None:
             chosen = chosen.where(job.c.kind == kind)
-        if experiment is not None:  # which has few: its index alone will do
+        if experiment is not None:  # which has hundreds at most: its index alone will do
             chosen = chosen.where(job.c.experiment_id == self._id(experiment))
             parts = [chosen if states is None else chosen.where(job.c.state.in_(states))]
         elif kind is None and states is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy import select, update
@@ -50,6 +50,15 @@ class JobWrites(Writer):
         self._job_experiments[added] = this
         self._note(added, "created", now, data={"kind": kind, "caller": caller})
         return added
+
+    def job_arguments(self, kind: str, experiment: str | None, states: Collection[JobState]) -> dict[int, JsonObject]:
+        """Return id → arguments of the jobs of a kind about an experiment that are in one of these states.
+
+        That stays so until the transaction ends, but for what it writes itself.
+        """
+        this = None if experiment is None else self._find(experiment).id
+        wanted = (job.c.kind == kind, job.c.experiment_id == this, job.c.state.in_(states))
+        return {row.id: row.arguments for row in self._execute(select(job.c.id, job.c.arguments).where(*wanted))}
 
     def take_over_job(self, job_id: int) -> int:
         """Make the caller the owner of a job, and return its term: who names an earlier one is refused."""

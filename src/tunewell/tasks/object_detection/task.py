@@ -10,7 +10,7 @@ import numpy as np
 
 from tunewell.spec.errors import SpecError
 from tunewell.spec.experiment import ExperimentSpec
-from tunewell.spec.space import Configuration, SearchSpace
+from tunewell.spec.space import SearchSpace
 from tunewell.tasks import prepare_job
 from tunewell.tasks.contract import Network
 from tunewell.tasks.object_detection.annotations import AnnotatedPictures
@@ -118,7 +118,7 @@ class ObjectDetection(VisionTask[AnnotatedPictures]):
         """Return how large and how many the objects are, and whether they can be found."""
         return sizes_found(self.architecture(design.network.name), ObjectSizes.of(pictures), space, given)
 
-    def items(self, pictures: AnnotatedPictures, configuration: Configuration) -> int:
+    def items(self, pictures: AnnotatedPictures, configuration: Mapping[str, Any]) -> int:
         """Return how many pictures, or views of them where they are seen in tiles, an epoch learns from."""
         from tunewell.tasks.object_detection.dataset import items_number
         from tunewell.tasks.object_detection.tiling import decoded_side

@@ -115,7 +115,7 @@ class VisionTask(ABC, Generic[Pictures]):
         del design, pictures, space, given
         return []
 
-    def items(self, pictures: Pictures, configuration: Configuration) -> int:
+    def items(self, pictures: Pictures, configuration: Mapping[str, Any]) -> int:
         """Return how many items an epoch learns from; each is a training picture, or what is seen of one at a time."""
         del configuration
         return len(pictures.splits["train"])

@@ -9,11 +9,13 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+from tests.tasks.image_classification.trained import write_pictures
 from tests.tasks.object_detection.dots import write_dots
 from tests.tasks.object_detection.scenes import make_scenes, write_coco
 from tests.tasks.supervised import run_job
 
 from tunewell.spec.experiment import parse_spec
+from tunewell.tasks.catalogue import task_for
 from tunewell.tasks.object_detection import train
 from tunewell.tasks.object_detection.frames import frame_for
 from tunewell.tasks.object_detection.learner import DetectionLearner
@@ -60,6 +62,17 @@ def test_the_network_that_is_measured_is_that_of_trials(tmp_path: Path, monkeypa
     assert found["steps"] == ObjectDetection().items(annotated, {"image_size": 64, "tiles": 2}) // 2 > 6
 
 
+@pytest.mark.parametrize("backbone", ["frozen", "fine-tuned"])
+def test_features_that_are_kept_are_computed_once(tmp_path: Path, backbone: str) -> None:
+    """Of a frozen backbone whose pictures never change, the time of the first look at all of them is told apart."""
+    data = write_pictures(tmp_path / "digits", {"train": 60, "val": 20})
+    unchanged = {"augmentation": 0.0, "horizontal_flip": False, "batch_size": 16, "epochs": 5}
+    chosen = {**unchanged, "image_size": 32, "backbone": backbone}
+    found, _ = measured(tmp_path / "job", data, chosen, task="image-classification", network="efficientnet-lite0")
+    assert (found["once_seconds"] > 0) == (backbone == "frozen")
+    assert found["step_seconds"] > 0 and found["steps"] == 3
+
+
 def _leave_one_full(file: Path) -> str:
     """Leave of the objects of a COCO file all in one picture, and a few in each other; return its path."""
     content = json.loads(file.read_text())
@@ -72,18 +85,12 @@ def _leave_one_full(file: Path) -> str:
 
 
 def measured(
-    folder: Path, data: Path, parameters: Mapping[str, Any], sampling: float = 1.0
+    folder: Path, data: Path, parameters: Mapping[str, Any], **fields: Any
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Return what the job finds of a detector on these data, and its reports."""
-    raw: dict[str, Any] = {
-        "name": "e",
-        "task": "object-detection",
-        "network": "faster-rcnn-lite0",
-        "data": str(data),
-        "sampling": sampling,
-        "weights": "none",
-    }
-    spec = parse_spec(ObjectDetection().complete(raw)).model_dump(mode="json")
+    """Return what the job finds of a detector, unless another one is named, on these data, and its reports."""
+    usual_fields = {"task": "object-detection", "network": "faster-rcnn-lite0"}
+    raw: dict[str, Any] = {"name": "e", "data": str(data), **usual_fields, **fields}
+    spec = parse_spec(task_for(raw).complete(raw)).model_dump(mode="json")
     usual = {"image_size": 64, "learning_rate": 1e-3, "optimizer": "adamw", "weight_decay": 0.01}
     reports = run_job(measure, folder, spec=spec, seconds=1.0, parameters={**usual, "schedule": "cosine", **parameters})
     return json.loads((folder / "result.json").read_text()), reports
@@ -108,6 +115,7 @@ class Worker:
     """A learner and its validation, whose first times take longer than others."""
 
     epoch = 0
+    looks_once = False
 
     def __init__(self, clock: Clock, steps: int, step: float, validation: float, saving: float) -> None:
         self.clock, self.steps, self.step, self.validation, self.saving = clock, steps, step, validation, saving
@@ -135,7 +143,7 @@ def test_what_is_slow_at_first_does_not_count(steps: int) -> None:
     clock = Clock()
     worker = Worker(clock, steps, 0.25, 1.0, 7.0)
     training = Training(cast(Any, worker), None, np.zeros(1), worker.validate)
-    assert time_parts(training, 8.0, clock.now) == Parts(step=0.25, validation=1.0, saving=7.0)
+    assert time_parts(training, 8.0, clock.now) == Parts(step=0.25, validation=1.0, saving=7.0, first_look=4.0)
     assert worker.started == 6
 
 
@@ -144,5 +152,5 @@ def test_slow_ones_are_done_once() -> None:
     clock = Clock()
     worker = Worker(clock, 40, 3.0, 2.0, 0.5)
     training = Training(cast(Any, worker), None, np.zeros(1), worker.validate)
-    assert time_parts(training, 8.0, clock.now) == Parts(step=30.0, validation=10.0, saving=0.5)
+    assert time_parts(training, 8.0, clock.now) == Parts(step=30.0, validation=10.0, saving=0.5, first_look=0.0)
     assert (worker.started, worker.validated) == (1, 1)

@@ -2,7 +2,8 @@
 
 `job.json`: `{"spec": …, "seconds": how long steps are measured}`; `parameters.json`: the configuration. Result::
 
-    {"epochs": of a full training, "steps": of an epoch, "step_seconds": …, "validation_seconds": after an epoch}
+    {"epochs": of a full training, "steps": of an epoch, "step_seconds": …, "validation_seconds": after an epoch,
+     "once_seconds": in the first epoch, besides}
 
 Weights are random: they take the time of others. No more pictures are decoded than a step and a look at the validation
 data need, for a network as the whole data set wants it, and nothing is written but in the job's folder.
@@ -59,6 +60,8 @@ class Parts:
     validation: float
     #: Writing the model and what was found.
     saving: float
+    #: How much longer the first validation took.
+    first_look: float
 
 
 def measure(folder: Path) -> None:
@@ -84,11 +87,13 @@ def _measured(
     prepared = _prepared(task, spec, _some(pictures, wanted, spec.seed), task.decoded_sizes(space), folder)
     training: Training = import_module(f"{task.package}.train").begin(prepared, pictures)
     parts = time_parts(training, seconds, partial(_now, training.learner))
+    looked_at = sampled(trained, spec.sampling) + len(pictures.splits["val"])
     return {
         "epochs": training.learner.epochs,
         "steps": steps_an_epoch(sampled(items, spec.sampling), batch_size),
         "step_seconds": parts.step,
         "validation_seconds": parts.validation * len(pictures.splits["val"]) / validated + parts.saving,
+        "once_seconds": parts.first_look * looked_at / validated if training.learner.looks_once else 0.0,
     }
 
 
@@ -105,14 +110,14 @@ def time_parts(training: Training, seconds: float, now: Callable[[], float]) -> 
     step = _step_seconds(training, seconds, now)
     begin = now()
     validated = training.validate()
-    validation = now() - begin
-    if validation < seconds:
+    first = validation = now() - begin
+    if first < seconds or training.learner.looks_once:
         begin = now()
         validated = training.validate()
         validation = now() - begin
     begin = now()
     validated.save(training.learner.epoch, "")
-    return Parts(step, validation, now() - begin)
+    return Parts(step, validation, now() - begin, max(0.0, first - validation))
 
 
 def _step_seconds(training: Training, seconds: float, now: Callable[[], float]) -> float:

@@ -184,7 +184,7 @@ def _warnings(plan: Plan, basis: _Basis, whole: _Whole | None) -> list[str]:
     if limit is not None and limit.total_seconds() < seconds:
         where, measured = "", basis.measured
         if measured is not None:
-            done = int(limit.total_seconds() / measured.epoch_seconds)
+            done = int(max(0.0, limit.total_seconds() - measured.once_seconds) / measured.epoch_seconds)
             where = f" in epoch {done + 1} of {measured.epochs}"
         more = format_duration(ample(1.5 * seconds))
         warnings.append(f"Trials would be cut off{where} by max_trial_duration {format_duration(limit)}: give {more}.")

@@ -48,6 +48,8 @@ class Measured:
     step_seconds: float
     #: After an epoch.
     validation_seconds: float
+    #: In the first epoch, besides.
+    once_seconds: float = 0.0
 
     @property
     def epoch_seconds(self) -> float:
@@ -57,7 +59,7 @@ class Measured:
     @property
     def seconds(self) -> float:
         """How long a training takes in full."""
-        return self.epochs * self.epoch_seconds
+        return self.once_seconds + self.epochs * self.epoch_seconds
 
 
 #: How long what was measured is told again, and how much of it is kept.

@@ -19,7 +19,7 @@ def _weights(count: int) -> np.ndarray:
     return np.vstack([np.ones(count, dtype=int), generator.multinomial(count, np.full(count, 1 / count), size=6)])
 
 
-@pytest.mark.parametrize("classes", [2, 7])
+@pytest.mark.parametrize("classes", [2, 7, 12])
 def test_metrics_of_one_label(classes: int) -> None:
     """Each draw has the metrics that the epochs report, also where it lacks a class and where scores are equal."""
     generator = np.random.default_rng(classes)

@@ -57,6 +57,15 @@ def test_sizes_are_those_of_what_is_learned() -> None:
 
 
 @pytest.mark.parametrize("name", ["faster-rcnn-lite0", "fcos-lite0", "retinanet-lite0", "ssdlite-mobilenetv3"])
+@pytest.mark.parametrize("detections", [100, 250])
+def test_no_network_gives_more_than_its_model_says(name: str, detections: int) -> None:
+    """What `model.json` has as the most detections holds without tiles as it does with them."""
+    module: Any = build_module(name, 2, detections=detections)
+    owner = getattr(module, "roi_heads", module)
+    assert owner.detections_per_img == detections
+
+
+@pytest.mark.parametrize("name", ["faster-rcnn-lite0", "fcos-lite0", "retinanet-lite0", "ssdlite-mobilenetv3"])
 def test_a_network_gives_as_many_as_wanted(name: str) -> None:
     """The limit reaches the network, with proposals and candidates to choose from; few are never fewer than usual."""
     module: Any = build_module(name, 2, detections=500)
@@ -70,9 +79,9 @@ def test_a_network_gives_as_many_as_wanted(name: str) -> None:
 
 
 def test_ssdlite_is_measured_as_its_source_was() -> None:
-    """Its limits are torchvision's own: a score of 0.001, an overlap of 0.55, 300 detections."""
+    """Its limits are torchvision's own: a score of 0.001, an overlap of 0.55, 300 candidates of a class."""
     own: Any = build_module("ssdlite-mobilenetv3", 2)
-    assert (own.score_thresh, own.nms_thresh, own.detections_per_img) == (0.001, 0.55, 300)
+    assert (own.score_thresh, own.nms_thresh, own.topk_candidates) == (0.001, 0.55, 300)
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.tasks.object_detection.test_limits import pictures
 
 from tunewell.tasks.object_detection.annotations import AnnotatedPictures, Objects
 from tunewell.tasks.object_detection.detections import Detections
@@ -88,6 +89,20 @@ def test_metrics_of_a_resample_are_those_of_faster_coco_eval(masks: bool, seed: 
     for place, row in enumerate(weights):
         theirs = measure(*reversed(drawn_so_often(annotated, found, row)))
         assert {name: ours[name][place] for name in ours} == pytest.approx({name: theirs[name] for name in ours})
+
+
+def test_full_pictures_have_the_same_metrics_on_resamples() -> None:
+    """Of 180 objects of a class in a picture, all found, none is left out of the intervals."""
+    generator = np.random.default_rng(0)
+    scenery = pictures(180, 180, 180, 180)
+    found = {
+        position: Detections(objects.boxes, generator.random(180), objects.labels)
+        for position, objects in enumerate(scenery.objects)
+    }
+    classes = match_classes(found, scenery, "bbox", sorted(found))
+    ours = mean_precisions(classes, np.ones((1, 4), dtype=int))
+    assert {name: values[0] for name, values in ours.items()} == pytest.approx(measure(found, scenery))
+    assert ours["map"][0] == pytest.approx(1.0)
 
 
 def test_all_metrics_of_an_epoch_are_resampled() -> None:

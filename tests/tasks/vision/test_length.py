@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.tasks.image_classification.trained import write_pictures
+from tests.tasks.object_detection.dots import write_dots
 from tests.tasks.object_detection.scenes import make_scenes, write_coco
 
 from tunewell.spec.capacity import Capacity, Gpu, Node
@@ -17,6 +20,7 @@ from tunewell.spec.experiment import ExperimentSpec, parse_spec
 from tunewell.spec.space import Choice, SearchSpace
 from tunewell.tasks.catalogue import TASKS, task_for
 from tunewell.tasks.image_classification.task import ImageClassification
+from tunewell.tasks.object_detection.dataset import DecodedPictures
 from tunewell.tasks.object_detection.task import ObjectDetection
 from tunewell.tasks.vision.length import (
     LEAST_STEPS_AN_EPOCH,
@@ -156,6 +160,24 @@ def test_batches_on_a_gpu_are_bounded_too(digits: Path) -> None:
     assert max(ordinal(space, "image_size")) == 288
 
 
+def test_views_count_where_pictures_are_seen_in_tiles(tmp_path: Path) -> None:
+    """Each picture of many dots is as many items as its tiles and itself: an epoch has so many steps, and is short."""
+    data = write_dots(tmp_path, {"train": 8, "val": 1}, (400, 300), 12, 60)
+    parameters = {"image_size": 128, "tiles": 2}
+    spec = spec_of(data, "object-detection", "faster-rcnn-lite0", parameters=parameters)
+    task = ObjectDetection()
+    space = task.space(spec, NONE)
+    default = space.default() or {}
+    annotated = task.read(data, spec.seed)
+    decoded = DecodedPictures(np.zeros((9, 230, 230, 3), dtype=np.uint8), annotated, tiles=2)
+    items = len(decoded.items(np.asarray(annotated.splits["train"]), np.random.default_rng(0)))
+    assert task.items(annotated, default) == items == 32  # four tiles each; in the whole picture the dots are too small
+    assert (ordinal(space, "batch_size"), default["epochs"]) == ((2, 4, 8), math.ceil(500 / (32 // 4)))
+    assert "Training: 63 epochs of 8 steps (32 views of 8 pictures, 4 a step)" in "".join(task.check(spec))
+    untiled = spec_of(data, "object-detection", "faster-rcnn-lite0", parameters={**parameters, "tiles": 1})
+    assert task.items(annotated, task.space(untiled, NONE).default() or {}) == 8
+
+
 def test_a_handful_of_pictures(tmp_path: Path) -> None:
     """Six annotated pictures are searched with batches of two, in as many epochs as there may be."""
     data = write_coco(tmp_path, make_scenes())
@@ -171,18 +193,19 @@ def test_a_handful_of_pictures(tmp_path: Path) -> None:
     ("length", "is_given", "lines"),
     [
         (
-            Length(39, 53, 4),
+            Length(39, 53, 4, 53),
             False,
             [
                 "Training: 39 epochs of 13 steps (53 pictures, 4 a step): small data sets need more passes. "
                 "To search their number: `epochs: {ordinal: [20, 39, 78]}`."
             ],
         ),
-        (Length(8, 8000, 4), False, ["Training: 8 epochs of 2000 steps (8000 pictures, 4 a step)."]),
-        (Length(30, 53, 4), True, ["Training: 30 epochs of 13 steps (53 pictures, 4 a step)."]),
-        (Length(1, 1, 4), False, ["Training: 1 epoch of 1 step (1 picture, 1 a step)."]),
+        (Length(8, 8000, 4, 8000), False, ["Training: 8 epochs of 2000 steps (8000 pictures, 4 a step)."]),
+        (Length(30, 53, 4, 53), True, ["Training: 30 epochs of 13 steps (53 pictures, 4 a step)."]),
+        (Length(1, 1, 4, 1), False, ["Training: 1 epoch of 1 step (1 picture, 1 a step)."]),
+        (Length(8, 401, 4, 53), False, ["Training: 8 epochs of 100 steps (401 views of 53 pictures, 4 a step)."]),
         (
-            Length(8, 53, 4),
+            Length(8, 53, 4, 53),
             True,
             [
                 "Training: 8 epochs of 13 steps (53 pictures, 4 a step).",

@@ -15,20 +15,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
 from tunewell.spec.errors import DataError
 from tunewell.tasks.evaluation import evaluate_trials
 from tunewell.tasks.image_classification.data import read_to_measure
-from tunewell.tasks.image_classification.learner import PREDICTION_BATCH, Pictures, labelled_pictures
+from tunewell.tasks.image_classification.learner import PREDICTION_BATCH, labelled_pictures
 from tunewell.tasks.image_classification.manifest import (
     LabelledPictures,
     Manifest,
     MultilabelManifest,
     load_manifest,
 )
-from tunewell.tasks.image_classification.model import ModelConfig, load_model, normalize
+from tunewell.tasks.image_classification.model import ModelConfig, load_model, outputs
 from tunewell.tasks.image_classification.multilabel_data import read_multilabel_to_measure
 from tunewell.tasks.uncertainty import resampled
 from tunewell.tasks.vision.device import best_device, on_device
@@ -55,8 +54,11 @@ def _evaluate_trial(artifacts: Path, prepared: Prepared, manifest: LabelledPictu
     test = None
     tested = manifest.test_positions()
     if tested is not None:
-        pictures = labelled_pictures(prepared, manifest, config.image_size)
-        test = _measure(_logits(module, config, pictures, tested), tested, manifest, config, prepared.seed)
+        module = on_device(module, best_device())
+        pixels = labelled_pictures(prepared, manifest, config.image_size).pixels
+        batches = (tested[start : start + PREDICTION_BATCH] for start in range(0, len(tested), PREDICTION_BATCH))
+        logits = np.concatenate([_logits(module, config, pixels[batch]) for batch in batches])
+        test = _measure(logits, tested, manifest, config, prepared.seed)
     measured = {"val": validation, "test": test}
     return {split: found and {**found, "note": config.note} for split, found in measured.items()}
 
@@ -74,7 +76,7 @@ def evaluate_model(folder: Path) -> None:
         places, notes = labels_by_name(manifest, occurring, config.classes)
         module = on_device(module, best_device())
         load = partial(load_pixels, size=config.image_size, ranges=config.value_ranges)
-        found, unreadable = look_at(manifest, wanted, load, partial(_logits_of, module, config), PREDICTION_BATCH)
+        found, unreadable = look_at(manifest, wanted, load, partial(_logits, module, config), PREDICTION_BATCH)
         targets = np.zeros((len(found), len(config.classes)), dtype=np.float32)
         for row, position in enumerate(found):
             targets[row, places[list(labels[position])]] = 1
@@ -91,11 +93,9 @@ def _labels_of(manifest: Manifest | MultilabelManifest, position: int) -> tuple[
     return labels if isinstance(labels, tuple) else (labels,)
 
 
-@torch.inference_mode()
-def _logits_of(module: nn.Module, config: ModelConfig, pixels: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Pixels (S, S, 3) of each picture → its outputs (C,)."""
-    inputs = normalize(torch.from_numpy(np.stack(pixels)).to(best_device()), config)
-    return list(module(inputs).cpu().numpy())
+def _logits(module: nn.Module, config: ModelConfig, pixels: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Pixels (S, S, 3) of each picture of a batch → its outputs (C,)."""
+    return list(outputs(module, config, pixels).cpu().numpy())
 
 
 def _left_predictions(file: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -123,14 +123,3 @@ def _in_detail(
     measures = config.kind.measure_in_detail(logits, targets, config.thresholds, config.classes, paths)
     on_resamples = config.kind.on_resamples(logits, targets, config.thresholds)
     return {**measures, "resampled": resampled(on_resamples, len(targets), seed)}
-
-
-@torch.inference_mode()
-def _logits(module: nn.Module, config: ModelConfig, pictures: Pictures, positions: np.ndarray) -> np.ndarray:
-    device = best_device()
-    module = on_device(module, device)
-    parts = []
-    for start in range(0, len(positions), PREDICTION_BATCH):
-        pixels, _ = pictures.batch(positions[start : start + PREDICTION_BATCH], device)
-        parts.append(module(normalize(pixels, config)).cpu().numpy())
-    return np.concatenate(parts)

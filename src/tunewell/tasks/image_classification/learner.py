@@ -97,6 +97,11 @@ class ClassificationLearner(Learner[Pictures, Batch]):
         )
         self._features: dict[int, torch.Tensor] = {}
 
+    @property
+    def looks_once(self) -> bool:
+        """Whether the features of a frozen backbone are kept."""
+        return self._fixed_features
+
     @torch.inference_mode()
     def logits(self, pictures: Pictures, positions: np.ndarray) -> np.ndarray:
         """Return the network's outputs (len(positions), C) float32 for pictures as they are."""

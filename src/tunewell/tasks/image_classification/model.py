@@ -108,6 +108,14 @@ def normalize(pixels: torch.Tensor, config: ModelConfig) -> torch.Tensor:
     return pixels.permute(0, 3, 1, 2).float().sub_(255 * mean[:, None, None]).div_(255 * std[:, None, None])
 
 
+@torch.inference_mode()
+def outputs(module: nn.Module, config: ModelConfig, pixels: Sequence[np.ndarray]) -> torch.Tensor:
+    """Return what a network in evaluation mode gives for a batch of pictures: uint8 (S, S, 3) each → (N, C)."""
+    device = next(module.parameters()).device
+    result: torch.Tensor = module(normalize(torch.from_numpy(np.stack(pixels)).to(device), config))
+    return result
+
+
 def preprocess(pictures: Sequence[Path | str | PIL.Image.Image], config: ModelConfig) -> torch.Tensor:
     """Return the network's input (N, 3, S, S) for pictures, equal to what the same files gave in training.
 

@@ -20,12 +20,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
-import torch
 from torch import nn
 
 from tunewell.tasks.contract import AS_TRAINED, Answering
 from tunewell.tasks.image_classification.learner import PREDICTION_BATCH
-from tunewell.tasks.image_classification.model import ModelConfig, load_model, normalize
+from tunewell.tasks.image_classification.model import ModelConfig, load_model, outputs
 from tunewell.tasks.vision.device import best_device, on_device
 from tunewell.tasks.vision.pictures import load_pixels
 from tunewell.tasks.vision.predicting import Prediction, Predictor, Source, load_each, predict_pictures
@@ -60,13 +59,11 @@ def _predict(
     return [prediction(config, rows.get(source), problems.get(source), answering) for source in sources]
 
 
-@torch.inference_mode()
 def _probabilities(module: nn.Module, config: ModelConfig, pixels: Sequence[np.ndarray]) -> list[list[float]]:
     """Pixels (S, S, 3) of each picture → its probabilities (C,)."""
     if not pixels:
         return []
-    inputs = normalize(torch.from_numpy(np.stack(pixels)).to(best_device()), config)
-    rows: list[list[float]] = config.kind.probabilities(module(inputs).double()).tolist()
+    rows: list[list[float]] = config.kind.probabilities(outputs(module, config, pixels).double()).tolist()
     return rows
 
 

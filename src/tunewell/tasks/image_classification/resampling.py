@@ -37,7 +37,7 @@ def single_label(logits: np.ndarray, labels: np.ndarray) -> Measure:
             "f1": _mean(2 * hits, occurrences, occurrences > 0),
             "loss": weights @ losses / count,
         }
-        if classes > 5:
+        if metrics.has_top_5(classes):
             found["top_5_accuracy"] = weights @ (ranks < 5) / count
         if RESAMPLES * logits.size <= _MOST:
             found["auroc"] = _mean_area(probabilities, labels[:, None] == np.arange(classes), weights)

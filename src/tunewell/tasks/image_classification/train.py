@@ -37,8 +37,12 @@ def train(folder: Path) -> None:
     run_trial(folder, begin)
 
 
-def begin(prepared: Prepared) -> Training:
-    """Return what the trial of this process trains, of what `prepare` left."""
+def begin(prepared: Prepared, whole: LabelledPictures | None = None) -> Training:
+    """Return what the trial of this process trains, of what `prepare` left.
+
+    Nothing of the network follows from the data set `whole`, where only a part of that was prepared.
+    """
+    del whole
     manifest = load_manifest(Path(prepared.manifest))
     learner = create_learner(replace(prepared, seed=own_seed(prepared)), manifest, parameters())
     pictures = labelled_pictures(prepared, manifest, learner.image_size)

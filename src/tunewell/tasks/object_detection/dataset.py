@@ -69,8 +69,8 @@ class DecodedPictures:
         chosen: list[int] = []
         for position in positions.tolist():
             counts = self._counts(position)
-            empty = np.flatnonzero(counts[:-1] == 0)
-            views = [*np.flatnonzero(counts), *(generator.choice(empty, 1) if len(empty) else ())]
+            shown, empty = _learned_views(counts)
+            views = [*shown, *(generator.choice(empty, 1) if len(empty) else ())]
             chosen += [position * len(counts) + int(view) for view in views]
         return np.asarray(chosen)
 
@@ -104,18 +104,41 @@ class DecodedPictures:
 
     def _learnable(self, position: int) -> tuple[Objects, np.ndarray]:
         """Return the objects of a picture but for crowds, and their boxes in pixels of the decoded picture, (n, 4)."""
-        height, width = self.picture(position).shape[:2]
-        original = self.annotated.sizes[position]
         objects = self.annotated.objects[position]
         objects = objects.chosen(~objects.crowd)
-        return objects, objects.boxes * np.array([width / original[0], height / original[1]] * 2)
+        return objects, _decoded_boxes(objects, self.annotated.sizes[position], self.size)
 
     def _counts(self, position: int) -> np.ndarray:
-        """Return how many objects are learned of each view of a picture."""
-        height, width = self.picture(position).shape[:2]
-        _, boxes = self._learnable(position)
-        views = views_of(width, height, self.tiles)
-        return np.array([int(_is_learned(_in_view(boxes, view), view).sum()) for view in views])
+        return _objects_in_views(self.annotated, position, self.size, self.tiles)
+
+
+def items_number(annotated: AnnotatedPictures, size: int, tiles: int) -> int:
+    """Return how many items an epoch has of all training pictures, decoded at `size`; see `DecodedPictures.items`."""
+    total = 0
+    for position in annotated.splits["train"]:
+        shown, empty = _learned_views(_objects_in_views(annotated, position, size, tiles))
+        total += len(shown) + (len(empty) > 0)
+    return total
+
+
+def _objects_in_views(annotated: AnnotatedPictures, position: int, size: int, tiles: int) -> np.ndarray:
+    """Return how many objects are learned of each view of a picture that is decoded at `size`."""
+    original, objects = annotated.sizes[position], annotated.objects[position]
+    boxes = _decoded_boxes(objects, original, size)[~objects.crowd]
+    views = views_of(*letterbox_shape(*original, size), tiles)
+    return np.array([int(_is_learned(_in_view(boxes, view), view).sum()) for view in views])
+
+
+def _learned_views(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the views that are learned, by the objects in each, and the tiles of which one is learned, too."""
+    return np.flatnonzero(counts), np.flatnonzero(counts[:-1] == 0)
+
+
+def _decoded_boxes(objects: Objects, original: tuple[int, int], size: int) -> np.ndarray:
+    """Return the boxes of a picture in pixels of that picture decoded at `size`, (n, 4)."""
+    width, height = letterbox_shape(*original, size)
+    boxes: np.ndarray = objects.boxes * np.array([width / original[0], height / original[1]] * 2)
+    return boxes
 
 
 def _in_view(boxes: np.ndarray, view: View) -> np.ndarray:

@@ -23,10 +23,10 @@ from tunewell.tasks.vision.device import mixed_precision
 
 #: Detections below this score are not given: what Faster R-CNN, RetinaNet and FCOS have in their authors' code.
 SCORE_THRESHOLD = 0.05
-#: SSDLite's, which is less sure of what it finds, and its detections of a picture and of each class before others are
-#: suppressed: what torchvision's was measured with.
+#: SSDLite's, which is less sure of what it finds, and its candidates of each class at least: what torchvision's was
+#: measured with.
 _SSD_SCORE_THRESHOLD = 0.001
-_SSD_DETECTIONS = 300
+_SSD_CANDIDATES = 300
 #: Side of the mask heads' masks (He et al. 2017, arXiv:1703.06870, figure 4).
 MASK_SIDE = 28
 #: Channels of the light feature pyramid.
@@ -129,8 +129,8 @@ def whole_detector(kind: str, name: str, labels: int, detections: int) -> Any:
 def _limits(kind: str, detections: int) -> dict[str, Any]:
     """Return what a detector gives at most: from which score on, and how much of a picture."""
     if kind == "ssd":
-        most = max(_SSD_DETECTIONS, detections)
-        return {"score_thresh": _SSD_SCORE_THRESHOLD, "detections_per_img": most, "topk_candidates": most}
+        candidates = max(_SSD_CANDIDATES, detections)
+        return {"score_thresh": _SSD_SCORE_THRESHOLD, "detections_per_img": detections, "topk_candidates": candidates}
     if kind in ("faster-rcnn", "mask-rcnn"):
         return {"box_score_thresh": SCORE_THRESHOLD, "box_detections_per_img": detections}
     candidates = max(_CANDIDATES, _CANDIDATES_EACH * detections)

@@ -4,8 +4,8 @@
 classes that occur; `map50` and `map75` are for one threshold. With masks, IoU is that of masks, and `box_map` and
 `box_map50` are those of the boxes. Without any object to find a metric is 0.
 
-COCO looks at the surest 100 detections of a picture, which is enough for its pictures. Where pictures are fuller, no
-network could find all objects among so few: as many are looked at as `object_sizes.detections_for` says.
+COCO looks at the surest 100 detections of each class in a picture. Where pictures are fuller, no network could find all
+objects among so few: here all are looked at that a network gives, of which there are `ModelConfig.detections` at most.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ import numpy as np
 from tunewell.tasks.object_detection.annotations import AnnotatedPictures
 from tunewell.tasks.object_detection.detections import Detections
 from tunewell.tasks.object_detection.masks import encode
-from tunewell.tasks.object_detection.object_sizes import detections_for
 
 #: Which overlap is measured.
 Overlap = Literal["bbox", "segm"]
@@ -74,8 +73,8 @@ def evaluate(found: Mapping[int, Detections], annotated: AnnotatedPictures, over
     # The library can't load an empty list.
     given = truth.loadRes(results) if results else COCO({**truth.dataset, "annotations": []})
     evaluation = COCOeval_faster(truth, given, overlap, print_function=_be_silent)
-    most = max((int((~objects.crowd).sum()) for objects in annotated.objects), default=0)
-    evaluation.params.maxDets = [*evaluation.params.maxDets[:-1], detections_for(most)]
+    *smaller, largest = evaluation.params.maxDets
+    evaluation.params.maxDets = [*smaller, max([largest, *map(len, found.values())])]
     evaluation.evaluate()
     evaluation.accumulate()
     precision = np.asarray(evaluation.eval["precision"])  # (T, R, K, A, M)

@@ -21,10 +21,9 @@ from tunewell.tasks.object_detection.masks import encode
 from tunewell.tasks.object_detection.metrics import Overlap
 from tunewell.tasks.uncertainty import resampled
 
-#: COCO's thresholds, recalls, and most detections of a class in a picture.
+#: COCO's thresholds and recalls.
 _OVERLAPS = np.linspace(0.5, 0.95, 10)
 _RECALLS = np.linspace(0, 1, 101)
-_MOST_DETECTIONS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +143,7 @@ def _matches(
 ) -> Iterator[tuple[int, _PictureMatches]]:
     for label in np.unique(found.labels).tolist():
         own = np.flatnonzero(found.labels == label)
-        own = own[np.argsort(-found.scores[own], kind="stable")][:_MOST_DETECTIONS]
+        own = own[np.argsort(-found.scores[own], kind="stable")]
         targets = np.flatnonzero(marked.labels == label)
         overlaps = _overlaps(found, own, marked, targets, size, overlap)
         yield label, _PictureMatches(place, found.scores[own], *_match(overlaps, marked.crowd[targets]))

@@ -118,6 +118,16 @@ class ObjectDetection(VisionTask[AnnotatedPictures]):
         """Return how large and how many the objects are, and whether they can be found."""
         return sizes_found(self.architecture(design.network.name), ObjectSizes.of(pictures), space, given)
 
+    def items(self, pictures: AnnotatedPictures, configuration: Mapping[str, Any]) -> int:
+        """Return how many pictures, or views of them where they are seen in tiles, an epoch learns from."""
+        from tunewell.tasks.object_detection.dataset import items_number
+        from tunewell.tasks.object_detection.tiling import decoded_side
+
+        tiles = int(configuration.get("tiles", 1))
+        if tiles == 1:
+            return len(pictures.splits["train"])
+        return items_number(pictures, decoded_side(int(configuration["image_size"]), tiles), tiles)
+
     def decoded_sizes(self, space: SearchSpace) -> list[int]:
         """Return the sizes that the tiles of every image size are cut from."""
         return decoded_sizes(space)

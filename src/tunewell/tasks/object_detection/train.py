@@ -43,10 +43,14 @@ def train(folder: Path) -> None:
     run_trial(folder, begin)
 
 
-def begin(prepared: Prepared) -> Training:
-    """Return what the trial of this process trains, of what `prepare` left."""
+def begin(prepared: Prepared, whole: AnnotatedPictures | None = None) -> Training:
+    """Return what the trial of this process trains, of what `prepare` left.
+
+    The network is such as suits the data set `whole`, where only a part of that was prepared.
+    """
     annotated = AnnotatedPictures.load(Path(prepared.manifest))
-    learner = create_learner(replace(prepared, seed=own_seed(prepared)), annotated, parameters())
+    suited = annotated if whole is None else whole
+    learner = create_learner(replace(prepared, seed=own_seed(prepared)), suited, parameters())
     pictures = shared_pictures(prepared, annotated, learner.image_size)
     positions = training_positions(annotated, sampling(), prepared.seed)
     return Training(learner, pictures, positions, partial(_validate, learner, pictures))

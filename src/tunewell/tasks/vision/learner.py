@@ -72,6 +72,11 @@ class Learner(ABC, Generic[Decoded, Batch]):
         return self._training.image_size
 
     @property
+    def looks_once(self) -> bool:
+        """Whether pictures pass most of the network in the first epoch only, and what comes out is kept."""
+        return False
+
+    @property
     def result(self) -> nn.Module:
         """The network that is validated and saved: the one in training, or the average of its weights."""
         return self.module if self._average is None else self._average.module

@@ -1,4 +1,6 @@
-"""How long a training is: epochs and batch sizes that suit the number of training pictures.
+"""How long a training is: epochs and batch sizes that suit the number of items that an epoch learns from.
+
+Items are the training pictures, or, where these are seen in tiles, views of them.
 
 What makes a network learn are steps; how many an epoch has, the data decide. With a fixed number of epochs 53 pictures,
 4 a step, would get 104 steps, and most of what a search gained would be that some trials get more. So
@@ -36,14 +38,15 @@ class Length:
     """What a training comes to."""
 
     epochs: int
-    #: Training pictures, and how many of them a step has.
-    pictures: int
+    #: Items of an epoch, how many of them a step has, and of how many pictures they are.
+    items: int
     batch_size: int
+    pictures: int
 
     @property
     def steps_an_epoch(self) -> int:
-        """Steps of an epoch; pictures that fill none are left out."""
-        return steps_an_epoch(self.pictures, self.batch_size)
+        """Steps of an epoch; items that fill none are left out."""
+        return steps_an_epoch(self.items, self.batch_size)
 
     @property
     def steps(self) -> int:
@@ -51,65 +54,65 @@ class Length:
         return self.epochs * self.steps_an_epoch
 
 
-def steps_an_epoch(pictures: int, batch_size: int) -> int:
-    """Return how many steps an epoch has; a batch of more pictures than there are has all of them."""
-    return pictures // min(batch_size, pictures)
+def steps_an_epoch(items: int, batch_size: int) -> int:
+    """Return how many steps an epoch has; a batch of more items than there are has all of them."""
+    return items // min(batch_size, items)
 
 
-def sampled(pictures: int, sampling: float) -> int:
-    """Return about how many pictures a share of the training pictures has."""
-    return max(1, round(pictures * sampling))
+def sampled(items: int, sampling: float) -> int:
+    """Return about how many items a share of the training pictures has."""
+    return max(1, round(items * sampling))
 
 
-def suitable_epochs(pictures: int, batch_size: int, own: int, least_steps: int) -> int:
+def suitable_epochs(items: int, batch_size: int, own: int, least_steps: int) -> int:
     """Return the epochs of a training.
 
     Args:
-        pictures: training pictures, 1 at least.
-        batch_size: pictures of a step.
+        items: of an epoch, 1 at least.
+        batch_size: items of a step.
         own: epochs of the network, whatever the data.
         least_steps: steps that the network wants at least.
     """
-    wanted = math.ceil(least_steps / steps_an_epoch(pictures, batch_size))
+    wanted = math.ceil(least_steps / steps_an_epoch(items, batch_size))
     return max(own, min(wanted, MOST_EPOCHS))
 
 
-def suitable_batches(pictures: int, offered: Choice) -> dict[str, Any]:
-    """Return a declaration with the batch sizes that leave an epoch enough steps; half of the pictures if none does.
+def suitable_batches(items: int, offered: Choice) -> dict[str, Any]:
+    """Return a declaration with the batch sizes that leave an epoch enough steps; half of the items if none does.
 
     The default is the offered one, or the next smaller that is left.
     """
-    sizes = [size for size in offered.values_ if size * LEAST_STEPS_AN_EPOCH <= pictures]
+    sizes = [size for size in offered.values_ if size * LEAST_STEPS_AN_EPOCH <= items]
     if not sizes:
-        only = 1 << max((pictures // 2).bit_length() - 1, 0)
+        only = 1 << max((items // 2).bit_length() - 1, 0)
         return {"ordinal": [only], "default": only}
     return {"ordinal": sizes, "default": max([size for size in sizes if size <= offered.default] or sizes[:1])}
 
 
-def suited_to_data(space: SearchSpace, given: Mapping[str, Any], pictures: int, least_steps: int) -> dict[str, Any]:
+def suited_to_data(space: SearchSpace, given: Mapping[str, Any], items: int, least_steps: int) -> dict[str, Any]:
     """Return declarations of `batch_size` and `epochs` that suit the data, where a spec leaves them open.
 
     Args:
         space: of the network, with what the spec and the machine make of it.
         given: the spec's own declarations, which stay as they are.
-        pictures: training pictures.
+        items: of an epoch.
         least_steps: steps that the network wants at least.
     """
     found: dict[str, Any] = {}
     batches, epochs = space["batch_size"], space["epochs"]
     batch_size = batches.default
     if "batch_size" not in given and isinstance(batches, Choice):
-        found["batch_size"] = suitable_batches(pictures, batches)
+        found["batch_size"] = suitable_batches(items, batches)
         batch_size = found["batch_size"]["default"]
     if "epochs" not in given and is_number(epochs.default) and is_number(batch_size):
-        number = suitable_epochs(pictures, int(batch_size), int(epochs.default), least_steps)
+        number = suitable_epochs(items, int(batch_size), int(epochs.default), least_steps)
         found["epochs"] = {"choices": [number], "default": number}
     return found
 
 
-def length_of(configuration: Configuration, pictures: int) -> Length:
-    """Return what the training of a configuration comes to."""
-    return Length(int(configuration["epochs"]), pictures, int(configuration["batch_size"]))
+def length_of(configuration: Configuration, items: int, pictures: int) -> Length:
+    """Return what the training of a configuration comes to, with so many items of so many pictures an epoch."""
+    return Length(int(configuration["epochs"]), items, int(configuration["batch_size"]), pictures)
 
 
 def describe(length: Length, own: int, least_steps: int, is_given: bool) -> list[str]:
@@ -122,9 +125,12 @@ def describe(length: Length, own: int, least_steps: int, is_given: bool) -> list
         is_given: whether the spec says the epochs.
     """
     of = f"{count(length.epochs, 'epoch')} of {count(length.steps_an_epoch, 'step')}"
-    line = f"Training: {of} ({count(length.pictures, 'picture')}, {min(length.batch_size, length.pictures)} a step)"
+    items = count(length.pictures, "picture")
+    if length.items != length.pictures:
+        items = f"{count(length.items, 'view')} of {items}"
+    line = f"Training: {of} ({items}, {min(length.batch_size, length.items)} a step)"
     if is_given:
-        better = suitable_epochs(length.pictures, length.batch_size, own, least_steps)
+        better = suitable_epochs(length.items, length.batch_size, own, least_steps)
         if 2 * length.steps >= least_steps or better <= length.epochs:
             return [f"{line}."]
         return [f"{line}.", f"Advice: that is short; without `epochs`, it would be {better} for so few pictures."]

@@ -115,6 +115,11 @@ class VisionTask(ABC, Generic[Pictures]):
         del design, pictures, space, given
         return []
 
+    def items(self, pictures: Pictures, configuration: Mapping[str, Any]) -> int:
+        """Return how many items an epoch learns from; each is a training picture, or what is seen of one at a time."""
+        del configuration
+        return len(pictures.splits["train"])
+
     def decoded_sizes(self, space: SearchSpace) -> list[int]:
         """Return every size in pixels that the pictures are decoded at, ascending; raise `SpecError`: too many."""
         return image_sizes(space)
@@ -172,8 +177,8 @@ class VisionTask(ABC, Generic[Pictures]):
             on_gpu = gpu_of(spec, capacity) is not None
             sized = self.sized(design, pictures, space, spec.parameters, on_gpu)
             space = parse_space({**fitted, **sized, **spec.parameters}, base)
-            trained = sampled(len(pictures.splits["train"]), spec.sampling)
-            space = parse_space(suited_to_data(space, spec.parameters, trained, design.least_steps), space)
+            items = sampled(self.items(pictures, space.default() or {}), spec.sampling)
+            space = parse_space(suited_to_data(space, spec.parameters, items, design.least_steps), space)
             self._spaces[data_folder(spec), spec.seed] = space
         check_domains(space, self.hyperparameters)
         self.decoded_sizes(space)
@@ -234,7 +239,8 @@ class VisionTask(ABC, Generic[Pictures]):
         own, default = design.network.space["epochs"].default, space.default()
         if default is None or not isinstance(own, int):
             return []
-        length = length_of(default, sampled(len(pictures.splits["train"]), spec.sampling))
+        items, trained = self.items(pictures, default), len(pictures.splits["train"])
+        length = length_of(default, sampled(items, spec.sampling), sampled(trained, spec.sampling))
         return describe(length, own, design.least_steps, "epochs" in spec.parameters)
 
     def view(self, spec: ExperimentSpec, progress: OnProgress) -> DataView:

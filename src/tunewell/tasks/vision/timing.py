@@ -2,20 +2,23 @@
 
 `job.json`: `{"spec": …, "seconds": how long steps are measured}`; `parameters.json`: the configuration. Result::
 
-    {"epochs": of a full training, "steps": of an epoch, "step_seconds": …, "validation_seconds": after an epoch}
+    {"epochs": of a full training, "steps": of an epoch, "step_seconds": …, "validation_seconds": after an epoch,
+     "once_seconds": in the first epoch, besides}
 
 Weights are random: they take the time of others. No more pictures are decoded than a step and a look at the validation
-data need, and nothing is written but in the job's folder.
+data need, for a network as the whole data set wants it, and nothing is written but in the job's folder.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -31,6 +34,7 @@ from tunewell.tasks.job_folder import arguments_of, leave_result
 from tunewell.tasks.vision.device import configure_torch
 from tunewell.tasks.vision.inspection import Pictures
 from tunewell.tasks.vision.learner import Learner, NonFiniteLoss
+from tunewell.tasks.vision.length import sampled, steps_an_epoch
 from tunewell.tasks.vision.preparation import decode_set
 from tunewell.tasks.vision.specs import data_folder
 from tunewell.tasks.vision.task import VisionTask
@@ -39,8 +43,25 @@ from tunewell.tasks.vision.training import Training, failures_named
 
 #: Steps that are measured, the first of which, slower than all others, does not count.
 _STEPS = 6
-#: Pictures of the validation data that are looked at, at most.
+#: Pictures of the validation data that are looked at, or views of such, about as many at most.
 _VALIDATED = 64
+
+
+class _Enough(Exception):
+    """Enough steps were measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """How long the parts of a training take, in seconds."""
+
+    step: float
+    #: Measuring the network on the validation pictures that there are.
+    validation: float
+    #: Writing the model and what was found.
+    saving: float
+    #: How much longer the first validation took.
+    first_look: float
 
 
 def measure(folder: Path) -> None:
@@ -58,28 +79,62 @@ def _measured(
     task: VisionTask[Any], spec: ExperimentSpec, configuration: Mapping[str, Any], folder: Path, seconds: float
 ) -> dict[str, Any]:
     pictures = task.read(data_folder(spec), spec.seed)
-    amount = max(1, round(spec.sampling * len(pictures.splits["train"])))
-    batch = min(int(configuration["batch_size"]), amount)
-    wanted = {"train": batch, "val": _VALIDATED}
+    batch_size = int(configuration["batch_size"])
+    trained, items = len(pictures.splits["train"]), task.items(pictures, configuration)
+    validated = min(len(pictures.splits["val"]), max(1, _VALIDATED * trained // items))
+    wanted = {"train": min(batch_size, sampled(trained, spec.sampling)), "val": validated}
     space = parse_space({name: [value] for name, value in configuration.items()})
     prepared = _prepared(task, spec, _some(pictures, wanted, spec.seed), task.decoded_sizes(space), folder)
-    training: Training = import_module(f"{task.package}.train").begin(prepared)
-    learner = training.learner
-    times: list[float] = []
-    while not times or (len(times) < _STEPS and sum(times) < seconds):
-        begin = time.perf_counter()
-        with suppress(NonFiniteLoss):  # of random weights that says nothing
-            learner.train_epoch(training.pictures, training.positions)  # one step: there is but one batch
-        times.append(_now(learner) - begin)
-    begin = time.perf_counter()
-    training.validate().save(learner.epoch, "")
-    validated = min(len(pictures.splits["val"]), _VALIDATED)
+    training: Training = import_module(f"{task.package}.train").begin(prepared, pictures)
+    parts = time_parts(training, seconds, partial(_now, training.learner))
+    looked_at = sampled(trained, spec.sampling) + len(pictures.splits["val"])
     return {
-        "epochs": learner.epochs,
-        "steps": max(1, amount // batch),
-        "step_seconds": median(times[1:] or times),
-        "validation_seconds": (_now(learner) - begin) * len(pictures.splits["val"]) / validated,
+        "epochs": training.learner.epochs,
+        "steps": steps_an_epoch(sampled(items, spec.sampling), batch_size),
+        "step_seconds": parts.step,
+        "validation_seconds": parts.validation * len(pictures.splits["val"]) / validated + parts.saving,
+        "once_seconds": parts.first_look * looked_at / validated if training.learner.looks_once else 0.0,
     }
+
+
+def time_parts(training: Training, seconds: float, now: Callable[[], float]) -> Parts:
+    """Return how long the parts of a training take.
+
+    What is slower at first does not count, unless it takes so long that it is not done again.
+
+    Args:
+        training: at its beginning; it is of no use afterwards.
+        seconds: after so many no further step is measured, and validation not a second time.
+        now: the time in seconds.
+    """
+    step = _step_seconds(training, seconds, now)
+    begin = now()
+    validated = training.validate()
+    first = validation = now() - begin
+    if first < seconds or training.learner.looks_once:
+        begin = now()
+        validated = training.validate()
+        validation = now() - begin
+    begin = now()
+    validated.save(training.learner.epoch, "")
+    return Parts(step, validation, now() - begin, max(0.0, first - validation))
+
+
+def _step_seconds(training: Training, seconds: float, now: Callable[[], float]) -> float:
+    """Return how long a step takes, with all that belongs to it: from its begin to that of the next one."""
+    begun: list[float] = []
+
+    def note_step() -> None:
+        begun.append(now())
+        if len(begun) > _STEPS or (len(begun) > 1 and begun[-1] - begun[0] >= seconds):
+            raise _Enough
+
+    with suppress(_Enough):
+        while True:  # the few pictures make few steps, or one
+            with suppress(NonFiniteLoss):  # of random weights that says nothing
+                training.learner.train_epoch(training.pictures, training.positions, note_step)
+    times = [end - begin for begin, end in pairwise(begun)]
+    return median(times[1:] or times)
 
 
 def _now(learner: Learner[Any, Any]) -> float:

@@ -39,7 +39,9 @@ def test_evaluation(trained: Trained, tmp_path: Path) -> None:
     _, config = load_model(trained.model)
     assert {name: splits["val"][name] for name in config.metrics} == config.metrics
     for measured in splits.values():
-        assert {"map", "map50", "precision_recall", "confused_pairs", "worst_mistakes"} <= set(measured)
+        assert {"map", "map50", "average_recall", "precision_recall", "confused_pairs", "worst_mistakes"} <= set(
+            measured
+        )
         assert [row["name"] for row in measured["classes"]] == ["disc", "square"]
         assert np.shape(measured["confusion_matrix"]) == (3, 3)
         assert measured["confusion_classes"][-1] == "background"

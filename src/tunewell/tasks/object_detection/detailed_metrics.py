@@ -47,10 +47,11 @@ def measure_in_detail(
     """Return all metrics of the pictures at these positions as JSON types, None where one is not defined (never NaN).
 
     The metrics of the training (see `metrics`) come first; `map_small` and so on are COCO's for objects under 32² and
-    96² pixels and above. `score_threshold` is the one given, or the one with the best F1 over all classes; precision,
-    recall, F1 and confusions are those of detections above it, at an overlap of 0.5. Rows of the confusion matrix are
-    true classes, columns found ones; the last row and column are the background: what is not there, and what was
-    missed. `cells` has some pictures of each cell (see `cells`), `by_threshold` what other thresholds would do.
+    96² pixels and above, `average_recall` that of all detections. `score_threshold` is the one given, or the one with
+    the best F1 over all classes; precision, recall, F1 and confusions are those of detections above it, at an overlap
+    of 0.5. Rows of the confusion matrix are true classes, columns found ones; the last row and column are the
+    background: what is not there, and what was missed. `cells` has some pictures of each cell (see `cells`),
+    `by_threshold` what other thresholds would do.
     """
     annotated = pictures.annotated
     evaluated = evaluate(found, annotated, "segm" if annotated.has_masks else "bbox")
@@ -68,7 +69,7 @@ def measure_in_detail(
         "map_small": small,
         "map_medium": medium,
         "map_large": large,
-        "recall_at_100": evaluated.mean_recall(),
+        "average_recall": evaluated.mean_recall(),
         "score_threshold": threshold,
         **rates(matches.hits[matches.scores >= threshold], int(matches.objects.sum())),
         "unit": "picture",

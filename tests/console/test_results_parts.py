@@ -19,7 +19,7 @@ from tunewell.console.results.details import details_of
 from tunewell.console.results.masks import outline_of
 from tunewell.console.results.predictions import predictions_of
 from tunewell.console.results.recipes import recipes
-from tunewell.display.wording import test_text
+from tunewell.display.wording import test_text as text_of_test
 from tunewell.service.types import Finalist, Objective, Repeated, SearchResult, TrialResult, Uncertainty
 from tunewell.spec.states import ExperimentState
 from tunewell.tasks.object_detection.masks import encode_pixels
@@ -113,10 +113,10 @@ def test_nothing_is_compared_that_has_learned_from_less_data() -> None:
     finalists = tuple(Finalist(number=n, sample_value=0.5, value=value) for n, value in ((7, 0.9), (1, 0.8)))
     test = {7: 0.85, 1: 0.8}
     fair = result_of(test=test, uncertainty=uncertainty(), finalists=finalists)
-    assert compare(fair, {}, {}, "picture").test_gain is not None and "with the default" in test_text(fair)
+    assert compare(fair, {}, {}, "picture").test_gain is not None and "with the default" in text_of_test(fair)
     for lonely in (result_of(test=test, finalists=finalists[:1]), result_of(test=test, finalists=finalists[1:])):
         assert compare(lonely, {}, {}, "picture").test_gain is None
-        assert test_text(lonely) == "On the test data: 0.85."
+        assert text_of_test(lonely) == "On the test data: 0.85."
 
 
 def test_repeats_stand_beside_the_search() -> None:

@@ -65,7 +65,7 @@ def _what(store: Store, row: ExperimentRow, trial: TrialRow) -> dict[str, Any]:
 
 
 def _jobs(store: Store, row: ExperimentRow) -> list[JobRow]:
-    return sorted(store.jobs(row.name, "repeat", limit=100_000), key=lambda job: job.id)
+    return sorted(store.jobs(row.name, "repeat"), key=lambda job: job.id)
 
 
 def _repeated(number: int, jobs: list[JobRow]) -> Repeated:

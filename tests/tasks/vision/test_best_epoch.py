@@ -10,10 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tunewell.spec.experiment import Objective
 from tunewell.tasks.vision import best_epoch
-from tunewell.tasks.vision.best_epoch import Best, Objective, Validated, better, keep, restored, tidy
+from tunewell.tasks.vision.best_epoch import Best, Validated, better, keep, reaches_target, restored, tidy
 
 VALUES = st.lists(st.integers(0, 5).map(lambda value: value / 5), min_size=1, max_size=12)
+
+
+def judged_by(maximized: bool, target: float | None = None) -> Objective:
+    """Return an objective."""
+    return Objective(metric="f1", goal="maximize" if maximized else "minimize", target=target)
 
 
 def best_of(values: list[float], objective: Objective | None) -> tuple[Best, list[int]]:
@@ -30,7 +36,7 @@ def best_of(values: list[float], objective: Objective | None) -> tuple[Best, lis
 @given(VALUES, st.booleans())
 def test_the_last_of_the_best_epochs_is_kept(values: list[float], maximized: bool) -> None:
     """Its metrics are the best of all, none after it are as good, and its model was saved last."""
-    best, saved = best_of(values, Objective("f1", maximized, None))
+    best, saved = best_of(values, judged_by(maximized))
     top = max(values) if maximized else min(values)
     assert values[best.epoch - 1] == best.metrics["f1"] == top
     assert top not in values[best.epoch :]
@@ -48,7 +54,7 @@ def test_without_an_objective_the_last_epoch_is_kept(values: list[float]) -> Non
 @pytest.mark.parametrize("values", [[0.5, math.nan], [math.nan, 0.5], [0.5, math.inf], [0.5, -math.inf]])
 def test_what_is_no_number_is_not_hidden(values: list[float]) -> None:
     """A value that is not finite is told, for it is what the trial fails for; so is one that comes after it."""
-    assert best_of(values, Objective("f1", True, None))[0].epoch == 2
+    assert best_of(values, judged_by(True))[0].epoch == 2
 
 
 @pytest.mark.parametrize(
@@ -59,7 +65,7 @@ def test_a_target_is_reached_in_the_direction_of_the_goal(
     metrics: Mapping[str, float], maximized: bool, reached: bool
 ) -> None:
     """At least the target, or at most; without the metric it is not."""
-    assert Objective("f1", maximized, 0.8).reached(metrics) == reached
+    assert reaches_target(judged_by(maximized, 0.8), metrics) == reached
 
 
 def test_files_of_an_attempt_that_died_are_not_taken_for_those_of_the_next(

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from tunewell.spec.errors import DataError
+from tunewell.spec.experiment import Goal, Objective
 from tunewell.trial import output_dir
 
 
@@ -35,34 +36,25 @@ class Validated:
     save: Callable[[int, str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Objective:
-    """What trials are judged by."""
+def objective_of_trial() -> Objective | None:
+    """Return what the trial that this process is, is judged by; None where nobody says it."""
+    metric, target = os.environ.get("TUNEWELL_METRIC"), os.environ.get("TUNEWELL_TARGET")
+    if not metric:
+        return None
+    goal: Goal = "maximize" if os.environ.get("TUNEWELL_GOAL") == "maximize" else "minimize"
+    return Objective(metric=metric, goal=goal, target=float(target) if target else None)
 
-    metric: str
-    maximized: bool
-    target: float | None
 
-    @classmethod
-    def of_trial(cls) -> Objective | None:
-        """Return the objective of the trial that this process is; None where nobody says one."""
-        metric, target = os.environ.get("TUNEWELL_METRIC"), os.environ.get("TUNEWELL_TARGET")
-        if not metric:
-            return None
-        return cls(metric, os.environ.get("TUNEWELL_GOAL") == "maximize", float(target) if target else None)
+def reaches_target(objective: Objective, metrics: Mapping[str, float]) -> bool:
+    """Whether the search ends with these metrics."""
+    value = metrics.get(objective.metric)
+    return value is not None and objective.reached(value)
 
-    def reached(self, metrics: Mapping[str, float]) -> bool:
-        """Whether the search ends with these metrics."""
-        value = metrics.get(self.metric)
-        return value is not None and self.target is not None and self._at_least(value, self.target)
 
-    def as_good(self, metrics: Mapping[str, float], others: Mapping[str, float]) -> bool:
-        """Whether metrics are no worse than others. What is missing, or no finite number, counts: it fails a trial."""
-        value, other = (one.get(self.metric, math.nan) for one in (metrics, others))
-        return not math.isfinite(value) or not math.isfinite(other) or self._at_least(value, other)
-
-    def _at_least(self, value: float, other: float) -> bool:
-        return value >= other if self.maximized else value <= other
+def _as_good(objective: Objective, metrics: Mapping[str, float], others: Mapping[str, float]) -> bool:
+    """Whether metrics are no worse than others. What is missing, or no finite number, counts: it fails a trial."""
+    value, other = (one.get(objective.metric, math.nan) for one in (metrics, others))
+    return not math.isfinite(value) or not math.isfinite(other) or not objective.better(other, value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +75,7 @@ def better(best: Best | None, epoch: int, validated: Validated, objective: Objec
 
     Without an objective the latest epoch is the best. `epochs` are those of a full training.
     """
-    if best is not None and objective is not None and not objective.as_good(validated.metrics, best.metrics):
+    if best is not None and objective is not None and not _as_good(objective, validated.metrics, best.metrics):
         return best
     validated.save(epoch, note_of(epoch, epochs))
     return Best(epoch, validated.metrics)

@@ -25,7 +25,7 @@ import torch
 
 from tunewell.spec.errors import DataError, UserError
 from tunewell.tasks.vision import best_epoch
-from tunewell.tasks.vision.best_epoch import Objective, Validated
+from tunewell.tasks.vision.best_epoch import Validated
 from tunewell.tasks.vision.device import configure_torch
 from tunewell.tasks.vision.learner import Learner, NonFiniteLoss
 from tunewell.tasks.vision.task_file import TASK_FILE_VARIABLE, Prepared
@@ -97,7 +97,7 @@ def run_trial(folder: Path, begin: Callable[[Prepared], Training]) -> None:
 
 def _train_and_report(training: Training, on_step: Callable[[], None]) -> None:
     """Train, from the checkpoint if there is one, and report after each epoch."""
-    learner, objective = training.learner, Objective.of_trial()
+    learner, objective = training.learner, best_epoch.objective_of_trial()
     last_epoch = epochs_at(fidelity(), learner.epochs)
     folder, what = checkpoint_dir(), {"parameters": parameters(), "sampling": sampling()}
     checkpoint, best = folder / "checkpoint.pt", None
@@ -118,7 +118,7 @@ def _train_and_report(training: Training, on_step: Callable[[], None]) -> None:
         if objective is not None and objective.metric in validated.metrics:
             others[f"epoch_{objective.metric}"] = validated.metrics[objective.metric]
         report(step=learner.epoch, **best.metrics, **others)
-        reached = objective is not None and objective.reached(best.metrics)
+        reached = objective is not None and best_epoch.reaches_target(objective, best.metrics)
         finished = learner.epoch >= last_epoch or reached
         if finished or time.monotonic() - saved >= _CHECKPOINT_SECONDS:
             _save_checkpoint(checkpoint, {**learner.state(), "best": best_epoch.keep(folder, best, what)})

@@ -63,7 +63,7 @@ def test_the_time_limit_of_the_search_cuts_trials(bench: Bench) -> None:
         Cut.MAX_DURATION,
         "epoch 7 of 10, stopped by the time limit of the search",
     )
-    assert bench.store.trial("e", 1).detail == "stopped by the time limit of the search (max_duration)"
+    assert bench.store.trial("e", 1).detail == "stopped by the time limit of the search"
     (advice,) = advise(bench.store.experiment("e"), bench.store.top("e"), bench.store.cut_trials("e", TIME_LIMITS))
     assert advice.field == "max_duration"
     assert advice.detail == (
@@ -120,8 +120,35 @@ def test_the_target_cuts_trials(bench: Bench) -> None:
     train(bench, 2, 3)
     train(bench, 1, 5, value=0.92)
     bench.step(3)
-    assert told(bench, 1)[1:] == (Cut.TARGET, "epoch 5 of 10, when the search reached its target")
-    assert told(bench, 2)[1:] == (Cut.TARGET, "epoch 3 of 10, when the search reached its target")
+    assert told(bench, 1)[1:] == (Cut.TARGET, "epoch 5 of 10, stopped when the search reached its target")
+    assert told(bench, 2)[1:] == (Cut.TARGET, "epoch 3 of 10, stopped when the search reached its target")
+
+
+def test_each_trial_that_reaches_the_target_was_cut_by_it(bench: Bench) -> None:
+    """Of several that reach it at the same time each says so, with its value then, whether it ends by itself or not."""
+    bench.create(objective={"metric": "accuracy", "target": 0.9})
+    bench.add()
+    bench.step()
+    bench.scheduler.report(1, 0.92, step=5)
+    bench.scheduler.report(2, 0.95, step=4)
+    bench.scheduler.report(2, 0.1, step=6)
+    bench.scheduler.end(1)
+    bench.scheduler.end(2)
+    bench.step(3)
+    assert told(bench, 1) == ("succeeded", Cut.TARGET, "epoch 5 of 10, stopped when the search reached its target")
+    assert told(bench, 2) == ("succeeded", Cut.TARGET, "epoch 6 of 10, stopped when the search reached its target")
+    assert (bench.store.trial("e", 1).value, bench.store.trial("e", 2).value) == (0.92, 0.95)
+
+
+def test_the_second_trial_that_reaches_the_target_is_told_so(bench: Bench) -> None:
+    """A trial that is ended because of another one's value, and has reached the target itself, says that."""
+    bench.create(objective={"metric": "accuracy", "target": 0.9})
+    bench.add()
+    bench.step()
+    for trial in (1, 2):
+        bench.scheduler.report(trial, 0.92, step=5)
+    bench.step(3)
+    assert [bench.store.trial("e", trial).detail for trial in (1, 2)] == ["it reached the target"] * 2
 
 
 def test_early_stopping_is_no_fault(bench: Bench) -> None:
@@ -149,7 +176,7 @@ def test_any_other_end_of_the_search_cuts_trials(bench: Bench) -> None:
         train(bench, trial, 10, value=0.6)
         bench.scheduler.end(trial)
         bench.step(2)
-    assert told(bench, 2) == ("stopped", Cut.SEARCH_ENDED, "epoch 2 of 10, when the search ended")
+    assert told(bench, 2) == ("stopped", Cut.SEARCH_ENDED, "epoch 2 of 10, stopped when the search ended")
 
 
 def test_a_controller_that_takes_over_tells_the_same(bench: Bench) -> None:

@@ -428,7 +428,7 @@ class TrialManager:
             if self.losses.get(number, 0) < self.setting.spec.max_attempts:
                 self._lose(trial, exit_, lost(exit_.detail, exit_.cause))
                 return
-        self._finish(trial, judge_end(self.setting.spec.objective.metric, trial, exit_, self.progress), exit_)
+        self._finish(trial, judge_end(self.setting.spec.objective, trial, exit_), exit_)
 
     def _lose(self, trial: RunningTrial, exit_: Exit, verdict: Verdict) -> None:
         end = self._end(trial, exit_, verdict)
@@ -519,9 +519,9 @@ class TrialManager:
         return seconds
 
     def _value(self, trial: RunningTrial) -> float | None:
-        reached = self.progress.target_reached
-        if reached is not None and reached[0] == trial.suggestion.number:
-            return reached[1]
+        reached = trial.reached(self.setting.spec.objective)
+        if reached is not None:
+            return reached
         return trial.curve[max(trial.curve)] if trial.curve else None
 
     # Requests ---------------------------------------------------------------------------------------------

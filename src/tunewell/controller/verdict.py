@@ -6,21 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tunewell.controller.sequence import Sequence
-from tunewell.controller.stop_rules import Progress
+from tunewell.spec.epochs import stopped_text
 from tunewell.spec.errors import ended, nearest
+from tunewell.spec.experiment import Objective
 from tunewell.spec.launch import AttemptKey, Exit, Launch
 from tunewell.spec.states import Cause, Cut, TrialState
 from tunewell.tuners.contract import Suggestion
 
 #: Metrics that a message names.
 MOST_NAMED = 10
-#: What ended a trial that was asked to → its detail.
-_STOPPED: Mapping[Cut, str] = {
-    Cut.MAX_DURATION: "stopped by the time limit of the search (max_duration)",
-    Cut.BY_HAND: "stopped on request",
-    Cut.TARGET: "stopped when the search had reached its target",
-    Cut.SEARCH_ENDED: "stopped when the search ended",
-}
 #: Rule that ends a search → what it cuts running trials by; any other: `search_ended`.
 _CUTS: Mapping[str, Cut] = {"max_duration": Cut.MAX_DURATION, "by_hand": Cut.BY_HAND, "target": Cut.TARGET}
 
@@ -57,6 +51,10 @@ class RunningTrial:
         """Epochs that it has done; None: it is not known that its steps are epochs."""
         return None if self.launch.epochs is None else max(self.curve, default=0)
 
+    def reached(self, objective: Objective) -> float | None:
+        """Return the first value that reached the target, be it after other trials have; None: none did."""
+        return next((value for value in self.curve.values() if objective.reached(value)), None)
+
 
 def cut_of(rule: str) -> Cut:
     """Return what a rule that ends the search cuts its running trials by."""
@@ -81,24 +79,23 @@ def lost(detail: str, cause: Cause | None = None) -> Verdict:
     return Verdict(TrialState.WAITING, cause, detail)
 
 
-def judge_end(metric: str, trial: RunningTrial, exit_: Exit, progress: Progress) -> Verdict:
-    """Return what becomes of a trial whose attempt, which was not lost, ended so. `metric` is the objective."""
+def judge_end(objective: Objective, trial: RunningTrial, exit_: Exit) -> Verdict:
+    """Return what becomes of a trial whose attempt, which was not lost, ended so."""
     if trial.non_finite is not None:
         return Verdict(TrialState.FAILED, Cause.NON_FINITE, trial.non_finite)
     ended_by_us = exit_.stopped or (trial.asked_to_end is not None and exit_.cause is not None)
     if ended_by_us and trial.asked_to_end == "pruned" and trial.curve:
         return Verdict(TrialState.PRUNED, None, f"pruned after step {max(trial.curve)}", Cut.EARLY_STOPPING)
-    reached = progress.target_reached
-    by_target = reached is not None and reached[0] == trial.suggestion.number
+    by_target = trial.reached(objective) is not None
     if ended_by_us:
         cut_by = Cut.TARGET if by_target else trial.cut_by or Cut.BY_HAND
-        detail = "it reached the target" if by_target else _STOPPED[cut_by]
+        detail = "it reached the target" if by_target else stopped_text(cut_by)
         return Verdict(TrialState.STOPPED, None, detail, cut_by)
     if exit_.cause is not None:
         by_time = exit_.cause is Cause.TIMEOUT
         return Verdict(TrialState.FAILED, exit_.cause, exit_.detail, Cut.MAX_TRIAL_DURATION if by_time else None)
     if not trial.curve:
-        detail = " ".join((_no_metric(metric, trial.metrics), *exit_.notes))
+        detail = " ".join((_no_metric(objective.metric, trial.metrics), *exit_.notes))
         return Verdict(TrialState.FAILED, Cause.NO_METRIC, detail)
     return Verdict(TrialState.SUCCEEDED, cut_by=_cut_by_itself(trial, by_target))
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from tunewell.service import wire
 from tunewell.service.types import Advice
-from tunewell.spec.epochs import share_text
+from tunewell.spec.epochs import CUT_WORDS, share_text
 from tunewell.spec.errors import count
 from tunewell.spec.quantities import format_duration, parse_duration
 from tunewell.spec.states import Cut, TrialState
@@ -22,8 +22,6 @@ _STEPS = [
 ]
 #: Trials take longer or shorter: so much longer than the longest one was judged to be a trial may take.
 _MARGIN = 1.5
-#: What cuts trials → who stopped them.
-_LIMITS = {Cut.MAX_TRIAL_DURATION: "of a trial", Cut.MAX_DURATION: "of the search"}
 
 
 def advise(row: ExperimentRow, best: Sequence[TrialRow], cut: Sequence[CutTrials]) -> tuple[Advice, ...]:
@@ -48,7 +46,7 @@ def _advice(row: ExperimentRow, best: Sequence[TrialRow], cut: CutTrials) -> Adv
     started = sum(number for state, number in row.counts.items() if state is not TrialState.WAITING)
     were = "was" if cut.number == 1 else "were"
     detail = (
-        f"{cut.number} of {count(started, 'trial')} {were} cut off by the time limit {_LIMITS[cut.cut_by]} "
+        f"{cut.number} of {count(started, 'trial')} {were} cut off {CUT_WORDS[cut.cut_by].why} "
         f"({field} {format_duration(limit)}){_which(best, cut.cut_by)}: give {field} {format_duration(wanted)}."
     )
     return Advice(field=field, value=format_duration(wanted), detail=detail)

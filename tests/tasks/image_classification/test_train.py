@@ -57,6 +57,11 @@ def experiment(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run_trial(experiment: Path, folder: Path, parameters: dict[str, Any] = PARAMETERS, **environment: str) -> list[Any]:
     """Run a trial in this process; return its reports as (step, metrics)."""
     run(train, folder, parameters, TUNEWELL_TASK_FILE=str(experiment / "task.json"), **environment)
+    return reports_in(folder)
+
+
+def reports_in(folder: Path) -> list[Any]:
+    """Return what a trial has reported so far as (step, metrics)."""
     lines = map(json.loads, (folder / "reports.jsonl").read_text().splitlines())
     return [(line["step"], line["metrics"]) for line in lines]
 
@@ -103,7 +108,7 @@ def test_a_trial_goes_on_from_its_checkpoint(experiment: Path, tmp_path: Path) -
     assert half == whole[:2]
     (tmp_path / "rest").mkdir()
     (tmp_path / "half" / "checkpoint").rename(tmp_path / "rest" / "checkpoint")
-    assert run_trial(experiment, tmp_path / "rest") == whole[2:]
+    assert run_trial(experiment, tmp_path / "rest")[1:] == whole[2:]
     parts = [np.load(tmp_path / name / "artifacts" / "predictions.npz")["logits"] for name in ("whole", "rest")]
     assert (parts[0] == parts[1]).all()
 
@@ -139,11 +144,40 @@ def test_the_best_epoch_outlives_a_crash(experiment: Path, tmp_path: Path) -> No
     run_trial(experiment, tmp_path / "half", **WORST, TUNEWELL_FIDELITY="0.5")
     (tmp_path / "rest").mkdir()
     (tmp_path / "half" / "checkpoint").rename(tmp_path / "rest" / "checkpoint")
-    assert run_trial(experiment, tmp_path / "rest", **WORST) == whole[2:]
+    assert run_trial(experiment, tmp_path / "rest", **WORST)[1:] == whole[2:]
     assert_one_epoch(tmp_path / "rest", whole[-1][1])
     best = whole[-1][1]["best_epoch"]
     assert best <= 2
     assert [path.name for path in (tmp_path / "rest" / "checkpoint").glob("best-*")] == [f"best-{best:.0f}"]
+
+
+def test_what_goes_on_is_worth_what_it_came_with(
+    experiment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An attempt that ends before it has done another epoch has the value, and the model, of the best one so far."""
+    half = run_trial(experiment, tmp_path / "half", **WORST, TUNEWELL_FIDELITY="0.5")
+    (tmp_path / "rest").mkdir()
+    (tmp_path / "half" / "checkpoint").rename(tmp_path / "rest" / "checkpoint")
+
+    def end(*arguments: object) -> float:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ClassificationLearner, "train_epoch", end)
+    with pytest.raises(KeyboardInterrupt):
+        run_trial(experiment, tmp_path / "rest", **WORST)
+    ((step, metrics),) = reports_in(tmp_path / "rest")
+    assert step == 2
+    assert metrics == {n: value for n, value in half[-1][1].items() if n not in ("train_loss", "epoch_accuracy")}
+    assert_one_epoch(tmp_path / "rest", metrics)
+
+
+def test_what_goes_on_from_a_target_ends(experiment: Path, tmp_path: Path) -> None:
+    """A checkpoint whose best epoch reaches the target leaves nothing to train."""
+    run_trial(experiment, tmp_path / "half", TUNEWELL_METRIC="loss", TUNEWELL_FIDELITY="0.5")
+    (tmp_path / "rest").mkdir()
+    (tmp_path / "half" / "checkpoint").rename(tmp_path / "rest" / "checkpoint")
+    reports = run_trial(experiment, tmp_path / "rest", TUNEWELL_METRIC="loss", TUNEWELL_TARGET="100")
+    assert [step for step, _ in reports] == [2]
 
 
 def test_with_other_parameters_the_best_epoch_begins_anew(experiment: Path, tmp_path: Path) -> None:

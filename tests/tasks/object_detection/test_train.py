@@ -72,7 +72,7 @@ def test_going_on_is_as_good_as_never_stopping(boxes: Trained, tmp_path: Path) -
     assert half == whole[:1]
     (tmp_path / "rest").mkdir()
     (tmp_path / "half" / "checkpoint").rename(tmp_path / "rest" / "checkpoint")
-    assert run_trial(boxes, tmp_path / "rest") == whole[1:]
+    assert run_trial(boxes, tmp_path / "rest")[1:] == whole[1:]
 
 
 def test_other_hyperparameters_go_on_from_a_checkpoint(boxes: Trained, tmp_path: Path) -> None:

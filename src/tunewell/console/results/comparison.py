@@ -256,7 +256,7 @@ def _training(trials: Sequence[TrialResult]) -> Group:
     if not any(trial.training for trial in trials):
         return Group("Training", ())
     done = [share_text(trial.epochs, trial.planned_epochs) or format.NOTHING for trial in trials]
-    why = [CUT_WORDS[trial.cut_by] if trial.training and trial.cut_by is not None else "" for trial in trials]
+    why = [CUT_WORDS[trial.cut_by].brief if trial.training and trial.cut_by is not None else "" for trial in trials]
     return Group("Training", (Row("epochs", tuple(map(Cell, done, why))),))
 
 

@@ -1,8 +1,10 @@
 """A trial of any picture task: go on from a checkpoint, train, validate, report, leave checkpoints; and how it fails.
 
 A report after each epoch is of the model that lies in the trial's output folder then, that of the best epoch so far
-(`best_epoch`): wherever the trial ends, its last report and its model belong together. The other figures of a report
-are `best_epoch`, the mean `train_loss` of this epoch, and, as `epoch_…`, the objective of this epoch.
+(`best_epoch`): wherever the trial ends, its last report and its model belong together. What goes on from a checkpoint
+reports the best epoch that came with it before anything else: it may end before it has done another one. The other
+figures of a report are `best_epoch`, the mean `train_loss` of this epoch, and, as `epoch_…`, the objective of this
+epoch.
 
 Leaves in the trial's folder `timing.json`: when the trial was entered and when the first step began (seconds since
 the epoch).
@@ -14,7 +16,7 @@ import json
 import os
 import pickle
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +27,7 @@ import torch
 
 from tunewell.spec.errors import DataError, UserError
 from tunewell.tasks.vision import best_epoch
-from tunewell.tasks.vision.best_epoch import Validated
+from tunewell.tasks.vision.best_epoch import Best, Validated
 from tunewell.tasks.vision.device import configure_torch
 from tunewell.tasks.vision.learner import Learner, NonFiniteLoss
 from tunewell.tasks.vision.task_file import TASK_FILE_VARIABLE, Prepared
@@ -96,7 +98,7 @@ def run_trial(folder: Path, begin: Callable[[Prepared], Training]) -> None:
 
 
 def _train_and_report(training: Training, on_step: Callable[[], None]) -> None:
-    """Train, from the checkpoint if there is one, and report after each epoch."""
+    """Train, from the checkpoint if there is one, and report what it brings and each epoch."""
     learner, objective = training.learner, best_epoch.objective_of_trial()
     last_epoch = epochs_at(fidelity(), learner.epochs)
     folder, what = checkpoint_dir(), {"parameters": parameters(), "sampling": sampling()}
@@ -106,20 +108,26 @@ def _train_and_report(training: Training, on_step: Callable[[], None]) -> None:
         learner.load_state(state)
         best = best_epoch.restored(folder, state["best"], what)
     best_epoch.tidy(folder, best)
+
+    def tell(best: Best, others: Mapping[str, float]) -> bool:
+        """Report the best epoch so far; return whether the training ends here."""
+        report(step=learner.epoch, **best.metrics, best_epoch=best.epoch, **others)
+        reached = objective is not None and best_epoch.reaches_target(objective, best.metrics)
+        return learner.epoch >= last_epoch or reached
+
+    if best is not None and tell(best, {}):
+        return
     saved = time.monotonic()
     while True:
         others: dict[str, float] = {}
-        # A checkpoint may already be where this training ends: then its quality is all that is wanted.
+        # A checkpoint of other parameters may already be where this training ends: then its quality is wanted.
         if learner.epoch < last_epoch:
             others["train_loss"] = learner.train_epoch(training.pictures, training.positions, on_step)
         validated = training.validate()
         best = best_epoch.better(best, learner.epoch, validated, objective, learner.epochs)
-        others["best_epoch"] = best.epoch
         if objective is not None and objective.metric in validated.metrics:
             others[f"epoch_{objective.metric}"] = validated.metrics[objective.metric]
-        report(step=learner.epoch, **best.metrics, **others)
-        reached = objective is not None and best_epoch.reaches_target(objective, best.metrics)
-        finished = learner.epoch >= last_epoch or reached
+        finished = tell(best, others)
         if finished or time.monotonic() - saved >= _CHECKPOINT_SECONDS:
             _save_checkpoint(checkpoint, {**learner.state(), "best": best_epoch.keep(folder, best, what)})
             best_epoch.tidy(folder, best)

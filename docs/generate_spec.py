@@ -377,7 +377,8 @@ def consequence(cause: Cause) -> str:
 def task_section(name: str) -> str:
     """Return what a built-in task offers: its metrics, its networks, and their parameters."""
     task: Any = task_for({"task": name})
-    metrics = ", ".join(f"`{metric}` ({goal})" for metric, goal in task.metrics.items())
+    needs = {metric: f"; needs {what}" for metric, what in task.needs_of_metrics.items()}
+    metrics = ", ".join(f"`{metric}` ({goal}{needs.get(metric, '')})" for metric, goal in task.metrics.items())
     networks = list(task.networks.values())
     same = next((other for other in TASKS if _networks_of(other) == task.networks), name)
     if same != name:

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 import tunewell
 from tunewell.spec.capacity import Capacity
 from tunewell.spec.experiment import ExperimentSpec, parse_spec
-from tunewell.tasks.catalogue import complete_spec, task_for
+from tunewell.tasks.catalogue import TASKS, complete_spec, task_for
 
 SOURCE = Path(tunewell.__file__).parent
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
@@ -41,6 +41,17 @@ def test_every_variable_is_in_the_reference() -> None:
     names = {name for path in sources for name in re.findall(r"\bTUNEWELL_[A-Z]+(?:_[A-Z]+)*", path.read_text())}
     assert len(names) > 10
     assert [name for name in names - {"TUNEWELL_JOB"} if f"| `{name}" not in page()] == []
+
+
+def test_what_metrics_need_is_in_the_reference() -> None:
+    """A metric that some data do not have says so."""
+    text = " ".join(page().split())
+    assert "`top_5_accuracy` (maximize; needs more than 10 classes)" in text
+    for name in TASKS:
+        task: Any = task_for({"task": name})
+        assert all(
+            f"`{metric}` (" in text and f"; needs {what})" in text for metric, what in task.needs_of_metrics.items()
+        )
 
 
 @pytest.mark.parametrize("example", EXAMPLES)

@@ -24,6 +24,7 @@ from tunewell.tasks.contract import PlannedAttempt
 from tunewell.tasks.image_classification import convert_weights
 from tunewell.tasks.image_classification.data import Manifest
 from tunewell.tasks.image_classification.manifest import load_manifest
+from tunewell.tasks.image_classification.metrics import measure
 from tunewell.tasks.image_classification.model import build_module, normalize, preprocess
 from tunewell.tasks.image_classification.task import ImageClassification
 from tunewell.tasks.image_classification.train import create_learner
@@ -393,6 +394,16 @@ def test_top_5_accuracy_is_no_objective_of_few_classes(digits: Path) -> None:
     """With ten classes it is refused with what to take in its place."""
     with pytest.raises(SpecError, match=r"more than 10 classes, and here are \d+\. Take accuracy"):
         TASK.check(spec_of(digits, objective="top_5_accuracy"))
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "missing"), [([0, 0], 10, {"auroc", "top_5_accuracy"}), ([0, 1], 11, set())]
+)
+def test_what_metrics_need_is_told(labels: list[int], classes: int, missing: set[str]) -> None:
+    """Each metric that some data do not have says what it needs."""
+    found = measure(np.zeros((2, classes), dtype=np.float32), np.array(labels))
+    assert TASK.metrics.keys() - found.keys() == missing
+    assert missing <= TASK.needs_of_metrics.keys()
 
 
 def test_deep_pictures(tmp_path: Path) -> None:

@@ -147,6 +147,11 @@ def test_a_check_tells_of_dots(tmp_path: Path) -> None:
     lines = task.check(given)
     assert lines[3].startswith("Object sizes: median 8.1 px a side at image size 416 in 3 x 3 tiles ")
     assert lines[4].startswith("Pictures are seen in 3 x 3 tiles at image size 416: whole, at that size, a tenth")
+    # Ten views, each of 416² pixels instead of 256²; of the training its steps are told.
+    assert lines[4].endswith(
+        "To look at one, in validation and in use, takes about 26 times as long as at 256 without tiles; `tiles: 1` "
+        "turns them off."
+    )
     plain = spec(data, parameters={"image_size": 256, "tiles": 1})
     task.space(plain, Capacity(()))
     lines = task.check(plain)

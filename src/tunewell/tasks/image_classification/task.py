@@ -65,6 +65,10 @@ class ImageClassification(VisionTask[LabelledPictures]):
         "top_5_accuracy": "maximize",
         "loss": "minimize",
     }
+    needs_of_metrics: ClassVar[Mapping[str, str]] = {
+        "auroc": "validation pictures of more than one class",
+        "top_5_accuracy": f"more than {MOST_WITHOUT_TOP_5} classes",
+    }
     package: ClassVar[str] = _PACKAGE
     libraries: ClassVar[tuple[str, ...]] = ("torch", "timm", "PIL", "safetensors")
     hyperparameters: ClassVar[type[TrainingHyperparameters]] = Hyperparameters
@@ -169,6 +173,9 @@ class MultilabelClassification(ImageClassification):
         "subset_accuracy": "maximize",
         "loss": "minimize",
     }
+    needs_of_metrics: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("map", "f1_macro", "f1_micro"), "validation pictures with labels"
+    )
 
     def read(self, data: Path, seed: int) -> LabelledPictures:
         """Return the data set at `data`; raise `DataError` if it is none."""

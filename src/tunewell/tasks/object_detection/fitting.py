@@ -81,13 +81,13 @@ def sizes_found(design: Detector, objects: ObjectSizes, space: SearchSpace, give
         times = _pixels_seen((side, tiles)) / _pixels_seen((usual, 1))
         lines.append(
             f"Pictures are seen in {tiles} x {tiles} tiles at image size {side}: whole, at that size, a tenth of the "
-            f"objects would be below {_pixels(whole)} px. Trainings take up to {times:.0f} times as long as at {usual} "
-            "without tiles; `tiles: 1` turns them off."
+            f"objects would be below {_pixels(whole)} px. To look at one, in validation and in use, takes about "
+            f"{times:.0f} times as long as at {usual} without tiles; `tiles: 1` turns them off."
         )
     elif "image_size" not in given and min(side, _needed(design, objects)) > usual:
         lines.append(
             f"Image size {side} instead of {usual}: there a tenth of the objects would be below "
-            f"{_pixels(whole * usual / side)} px. A training takes {(side / usual) ** 2:.1f} times as long."
+            f"{_pixels(whole * usual / side)} px. A training takes about {(side / usual) ** 2:.1f} times as long."
         )
     if smallest < design.grid.stride:
         lines.append(

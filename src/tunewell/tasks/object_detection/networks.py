@@ -123,7 +123,7 @@ _COMMON_SOURCES = {
     "tiles": (
         "Not searched by default. Pictures are cut into this many by this many tiles, each at the image size: Akyon et "
         "al. 2022, arXiv:2202.06934. Default: 1, which is off, but for objects that are too small at any image size "
-        "that can be afforded; an epoch takes up to that many times squared as long."
+        "that can be afforded; a picture is then as many views as tiles, and one of the whole."
     ),
 }
 _ANCHOR_SOURCES = {

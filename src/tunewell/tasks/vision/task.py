@@ -61,6 +61,8 @@ class VisionTask(ABC, Generic[Pictures]):
     structural: ClassVar[tuple[str, ...]]
     #: Metric → goal; the first one is the default objective.
     metrics: ClassVar[Mapping[str, str]]
+    #: Metric → what data must have for it, for people, where they may lack it.
+    needs_of_metrics: ClassVar[Mapping[str, str]] = {}
     #: Package whose module `train` is the trial.
     package: ClassVar[str]
     #: Libraries that it needs, of the extra `vision`.

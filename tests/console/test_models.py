@@ -155,6 +155,10 @@ def test_measuring_a_model(trained: Service) -> None:
     assert job.arguments["model"] == "model:signs@1" and job.arguments["dataset"].startswith("autumn@")
     assert f"/jobs/{job.id}" in {link.attributes.get("href") for link in page(one, "/models/owner~signs").all("a")}
     assert "Evaluation on other data" in page(one, f"/jobs/{job.id}").text
+    with trained.store.transaction() as tx:
+        for _ in range(101):
+            tx.add_job("evaluate-model", None, {"model": "model:others@1", "dataset": "autumn@0"}, "owner")
+    assert f"/jobs/{job.id}" in {link.attributes.get("href") for link in page(one, "/models/owner~signs").all("a")}
 
 
 def test_a_version_is_removed(trained: Service) -> None:

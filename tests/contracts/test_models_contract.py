@@ -298,6 +298,25 @@ def test_measuring_a_model_on_other_data(bench: Bench) -> None:
         verbs.evaluate_model("e", "dataset:autumn", split="rest")  # type: ignore[arg-type]
 
 
+def test_measurements_of_a_model_are_found_among_others(bench: Bench) -> None:
+    """However many jobs came after them, those about a model are listed by it; nobody learns of a model from that."""
+    verbs, service = bench.verbs, bench.service
+    service.add_dataset("autumn", sample="digits")
+    verbs.publish("e", "signs")
+    job = verbs.evaluate_model("model:signs", "dataset:autumn")
+    with service.store.transaction() as tx:
+        for number in range(101):
+            tx.add_job("evaluate-model", None, {"model": f"model:others@{number + 1}", "dataset": ""}, "owner")
+    assert [one.id for one in verbs.jobs(model="signs", limit=5).items] == [job.id]
+    assert [one.id for one in verbs.jobs(model="owner/signs", kind="evaluate-model", caller="owner").items] == [job.id]
+    assert verbs.jobs(model="signs", kind="predict").items == verbs.jobs(model="signs", caller="bob").items == ()
+    arrange_users(bench)
+    service.change_model("signs", visibility="private")
+    for unknown in ("owner/signs", "owner/none"):
+        with pytest.raises(NotFoundError, match=f"no model '{unknown}'"):
+            bench.as_caller(BOB).jobs(model=unknown)
+
+
 def test_measurements_are_their_callers_alone(bench: Bench) -> None:
     """Who sees an experiment measures its model on data of their own, of which its owner learns nothing."""
     arrange_users(bench)

@@ -791,6 +791,22 @@ class TestJobs:
         assert ids(states=[]) == ids(experiment=NAME, states=[]) == []
         assert [job.id for job in store.open_jobs()] == [one, two, four, five]
 
+    def test_those_about_a_model_or_of_a_caller(self, store: Store) -> None:
+        """A model is told by its full name, to the letter, whatever its version; a caller by theirs."""
+        asked = (("model:a/s@1", "a"), ("model:a/s@2", "b"), ("model:a/S@1", "a"), ("model:a/s2@1", "a"), (NAME, "a"))
+        with store.transaction() as tx:
+            first, second, *others = (tx.add_job("evaluate-model", None, {"model": m}, c) for m, c in asked)
+            about = tx.add_job("evaluate-model", NAME, {"model": NAME}, "b")
+
+        def ids(**filters: Any) -> list[int]:
+            return [job.id for job in store.jobs(**filters)]
+
+        assert ids(model="a/s") == ids(model="a/s", kind="evaluate-model") == [second, first]
+        assert ids(model="a/s", caller="b") == [second]
+        assert ids(model="a/s", experiment=NAME) == ids(model="s") == ids(model="a/s", kind="predict") == []
+        assert ids(caller="a") == [*others[::-1], first]
+        assert ids(caller="b", experiment=NAME) == [about]
+
     def test_all_that_there_are(self, store: Store) -> None:
         """Who asks for no number gets all jobs, however many there are."""
         with store.transaction() as tx:

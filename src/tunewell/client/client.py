@@ -409,13 +409,23 @@ class Client(StorageClient, ModelsClient, PeopleClient, NotificationsClient, Wor
         experiment: str | None = None,
         kind: types.JobKind | None = None,
         states: Sequence[JobState] | None = None,
+        model: str | None = None,
+        caller: str | None = None,
         cursor: str | None = None,
         limit: int = verbs.PAGE,
     ) -> Page[types.Job]:
         check_name(experiment)
-        about = None if experiment is None else experiment.replace("/", "~", 1)
+        about, published = (None if name is None else name.replace("/", "~", 1) for name in (experiment, model))
         return self._get(
-            Page[types.Job], "/jobs", experiment=about, kind=kind, state=texts(states), cursor=cursor, limit=limit
+            Page[types.Job],
+            "/jobs",
+            experiment=about,
+            kind=kind,
+            state=texts(states),
+            model=published,
+            caller=caller,
+            cursor=cursor,
+            limit=limit,
         )
 
     def job(self, id: int) -> types.Job:

@@ -55,6 +55,9 @@ class ChosenJobs:
     experiment: str | None
     kind: JobKind | None
     states: Sequence[JobState] | None
+    #: Full name of a published model.
+    model: str | None
+    caller: str | None
     #: Who must see them.
     seen_by: str
 
@@ -132,7 +135,9 @@ def jobs(
     """Return jobs, the newest first."""
     before = id_in(cursor) if cursor is not None else None
     most = checked_limit(limit) + 1
-    rows = store.jobs(chosen.experiment, chosen.kind, chosen.states, before, most, chosen.seen_by)
+    rows = store.jobs(
+        chosen.experiment, chosen.kind, chosen.states, before, most, chosen.seen_by, chosen.model, chosen.caller
+    )
     shown = rows[:limit]
     return Page[Job](
         items=tuple(wire.job(home, row) for row in shown), next=str(shown[-1].id) if len(rows) > limit else None

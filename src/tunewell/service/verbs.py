@@ -547,10 +547,22 @@ class Verbs(StorageVerbs, ModelVerbs, NotificationVerbs, WorkerVerbs, UpkeepVerb
         experiment: str | None = None,
         kind: JobKind | None = None,
         states: Sequence[JobState] | None = None,
+        model: str | None = None,
+        caller: str | None = None,
         cursor: str | None = None,
         limit: int = PAGE,
     ) -> Page[Job]:
-        """Return the jobs, the newest first; only those about an experiment, of a kind, or in `states`."""
+        """Return the jobs, the newest first.
+
+        Args:
+            experiment: only those about it.
+            kind: only those of this kind.
+            states: only those in one of these.
+            model: only those about this published model, whichever version, by its name.
+            caller: only those that this user has asked for.
+            cursor: `next` of the page before.
+            limit: how many at most.
+        """
 
     def job(self, id: int) -> Job:
         """Return a job."""

@@ -38,12 +38,18 @@ def jobs(
     ] = None,
     kind: Annotated[JobKind | None, Query(description="Only those of this kind.")] = None,
     state: Annotated[list[JobState] | None, Query(description="Only those in one of these states.")] = None,
+    model: Annotated[
+        Text | None, Query(description="Only those about this published model: `NAME`, `OWNER~NAME`.")
+    ] = None,
+    caller: Annotated[Text | None, Query(description="Only those that this user has asked for.")] = None,
     cursor: Cursor = None,
     limit: Limit = PAGE,
 ) -> Page[Job]:
     """Return the jobs that the caller sees."""
-    about = None if experiment is None else from_address(experiment)
-    return verbs.jobs(experiment=about, kind=kind, states=state, cursor=cursor, limit=limit)
+    about, published = (None if name is None else from_address(name) for name in (experiment, model))
+    return verbs.jobs(
+        experiment=about, kind=kind, states=state, model=published, caller=caller, cursor=cursor, limit=limit
+    )
 
 
 @router.get("/jobs/{id}", summary="Read a job")

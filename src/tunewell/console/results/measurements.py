@@ -11,15 +11,14 @@ from tunewell.reports.evaluations import OTHER_DATA, SplitReport, amounts, side_
 from tunewell.service.types import Job
 from tunewell.service.verbs import Verbs
 from tunewell.spec.errors import NotFoundError
-from tunewell.spec.names import MODEL
 
-#: Data sets that are offered, jobs that are looked through, and those that are listed.
-_DATASETS, _JOBS, _LISTED = 200, 100, 5
+#: Data sets that are offered, and measurements that are listed.
+_DATASETS, _LISTED = 200, 5
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What can be measured on, and the caller's last measurements of a model."""
+    """What can be measured on, and the last measurements of a model that the caller sees."""
 
     datasets: Sequence[str]
     jobs: Sequence[Job]
@@ -37,13 +36,12 @@ class Measurement:
     report: SplitReport
 
 
-def measured_of(verbs: Verbs, *, experiment: str | None = None, model: str = "") -> Measured:
+def measured_of(verbs: Verbs, *, experiment: str | None = None, model: str | None = None) -> Measured:
     """Return what there is for the models of an experiment, or for a published model by its full name."""
     datasets = [one.name for one in verbs.datasets(limit=_DATASETS).items]
-    found = verbs.jobs(experiment=experiment, kind="evaluate-model", limit=_JOBS).items
-    if experiment is None:
-        found = tuple(job for job in found if str(job.arguments["model"]).startswith(f"{MODEL}{model}@"))
-    return Measured(datasets, found[:_LISTED])
+    return Measured(
+        datasets, verbs.jobs(experiment=experiment, model=model, kind="evaluate-model", limit=_LISTED).items
+    )
 
 
 def measurement_of(verbs: Verbs, job: Job) -> Measurement | None:

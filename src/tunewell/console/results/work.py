@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tunewell.service.types import Caller, Job, JobKind, TrialResult
 from tunewell.service.verbs import Verbs
 from tunewell.spec.states import JobState
-
-#: How many of the latest jobs of a kind are looked through for one of the caller's own.
-_LOOKED_THROUGH = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +43,9 @@ def latest(
         trials: those that it may train with.
         caller: only theirs.
     """
-    limit = 1 if caller is None else _LOOKED_THROUGH
-    found: Iterable[Job] = verbs.jobs(experiment=name, kind=kind, limit=limit).items
-    job = next((job for job in found if caller is None or job.caller == caller.name), None)
-    return None if job is None else Work(job, *_progress(job, trials))
+    by = None if caller is None else caller.name
+    found: Sequence[Job] = verbs.jobs(experiment=name, kind=kind, caller=by, limit=1).items
+    return Work(found[0], *_progress(found[0], trials)) if found else None
 
 
 def _progress(job: Job, trials: Sequence[TrialResult]) -> tuple[str, float | None]:

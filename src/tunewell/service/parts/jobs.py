@@ -148,12 +148,15 @@ class JobsPart(Part):
         experiment: str | None = None,
         kind: types.JobKind | None = None,
         states: Sequence[JobState] | None = None,
+        model: str | None = None,
+        caller: str | None = None,
         cursor: str | None = None,
         limit: int = verbs.PAGE,
     ) -> Page[types.Job]:
         """See `Verbs.jobs`."""
         name = self._rights.seen(experiment) if experiment is not None else None
-        chosen = lists.ChosenJobs(name, kind, states, self._rights.seen_by)
+        published = self._rights.seen_model(model).name if model is not None else None
+        chosen = lists.ChosenJobs(name, kind, states, published, caller, self._rights.seen_by)
         return lists.jobs(self.store, self.home, chosen, cursor, limit)
 
     def job(self, id: int) -> types.Job:

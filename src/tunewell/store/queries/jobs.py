@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 
 from tunewell.spec.errors import NotFoundError
+from tunewell.spec.names import MODEL
 from tunewell.spec.states import JobState
 from tunewell.store import convert
 from tunewell.store.queries.merging import first_of
@@ -46,11 +47,14 @@ class JobQueries(Reader):
         before: int | None = None,
         limit: int | None = None,
         seen_by: str | None = None,
+        model: str | None = None,
+        caller: str | None = None,
     ) -> list[JobRow]:
         """Return jobs, newest first, beginning before (older than) the one with id `before`; all, or at most `limit`.
 
         With an `experiment` only those about it; with a `kind` or `states` only those of that kind or in one of them;
-        with `seen_by` only those that this user sees.
+        with `seen_by` only those that this user sees; with a `model` only those about a version of this published one;
+        with a `caller` only those that this user has asked for.
         """
         chosen = select(job.c.id)
         if before is not None:
@@ -61,6 +65,12 @@ class JobQueries(Reader):
             )
         if kind is not None:
             chosen = chosen.where(job.c.kind == kind)
+        if model is not None:
+            versions = f"{MODEL}{model}@"
+            start = func.substr(job.c.arguments["model"].as_string(), 1, len(versions))
+            chosen = chosen.where(job.c.experiment_id.is_(None), start == versions)
+        if caller is not None:
+            chosen = chosen.where(job.c.caller == caller)
         if experiment is not None:  # which has hundreds at most: its index alone will do
             chosen = chosen.where(job.c.experiment_id == self._id(experiment))
             parts = [chosen if states is None else chosen.where(job.c.state.in_(states))]

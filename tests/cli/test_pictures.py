@@ -112,8 +112,9 @@ def test_measuring_and_handing_over_a_trials_model(run: Run, digits: Path, tmp_p
     (tmp_path / "digits.yaml").write_text(json.dumps({**spec, "max_trials": 1, "parameters": own}))
     assert run("search", "digits.yaml").code == 0
     (digits / "test" / "0" / "broken.png").write_text("no picture")
-    measured = run("evaluate", "digits", digits / "test", "--trial", "1", "--output", "measured.html")
+    measured = run("evaluate", "digits", digits / "test", "--output", "measured.html")
     assert measured.code == 0, measured.err
+    assert "Model: digits, trial 1" in measured.out
     assert "new data" in measured.out and "validation" in measured.out and "broken.png" in measured.out
     assert "Confusion matrix" in (tmp_path / "measured.html").read_text()
     for wrong, told in (
@@ -124,6 +125,10 @@ def test_measuring_and_handing_over_a_trials_model(run: Run, digits: Path, tmp_p
         refused = run("evaluate", *wrong)
         assert refused.code == 2 and told in refused.err, refused.err
 
+    predicted = run("predict", "digits", digits / "test" / "1", "--trial", "1")
+    assert predicted.code == 0 and "Model: digits, trial 1" in predicted.out, predicted.err
+    refused = run("predict", "digits", digits / "test" / "1", "--trial", "7")
+    assert refused.code == 2 and "no trial 7" in refused.err, refused.err
     exported = run("export-model", "digits", "--trial", "1", "--output", "own", "--json")
     assert exported.code == 0, exported.err
     card = (tmp_path / "own" / "README.md").read_text()

@@ -27,7 +27,8 @@ class Asked:
         if self.error is not None:
             raise self.error
         top = [{"label": "cat", "probability": 0.75}, {"label": "dog", "probability": 0.25}]
-        return Answer([{"file": one.name, **top[0], "top": top, "error": None} for one in items], 0.01)
+        more = {"probabilities": {"cat": 0.75, "dog": 0.25, "cow": 0.0}} if answering.probabilities else {}
+        return Answer([{"file": one.name, **top[0], "top": top, **more, "error": None} for one in items], 0.01)
 
 
 @pytest.fixture
@@ -133,11 +134,15 @@ def test_trying_a_model(trained: Service) -> None:
     assert next(parse(told).all("svg")).attributes["viewbox"] == "0 0 40 30" and "0.750" in told and "10 ms" in told
     shown = parse(one.post(place, data={"version": 1}, files=sent, headers=SENDS).text)
     assert "cat.png" in shown.text and "0.750" in shown.text and "Versions" in shown.text
+    all_of_them = {"version": 1, "probabilities": "true"}
+    in_full = one.post(place, data=all_of_them, files=sent, headers=ACTS).json()["answer"]
+    assert "cow" not in told and "cow" in in_full
     asked.error = BusyError("others ask too much", remedy="Try again in a second")
     busy = one.post(place, data={"version": 1}, files=sent, headers=ACTS)
     assert (busy.status_code, busy.headers["retry-after"]) == (429, "1")
     assert "others ask too much" in parse(one.post(place, data={"version": 1}, files=sent, headers=SENDS).text).text
-    assert not list(parse(one.get("/models/owner~signs").text).all("input", name="threshold"))
+    box = parse(one.get("/models/owner~signs").text)
+    assert list(box.all("input", name="probabilities")) and not list(box.all("input", name="threshold"))
     refused = one.post(place, data={"version": 1, "threshold": "0.3"}, files=sent, headers=SENDS)
     assert "likeliest label" in parse(refused.text).text
 

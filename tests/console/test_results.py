@@ -243,6 +243,24 @@ def test_a_picture_is_predicted_without_scripts(owner: TestClient, harvest: Serv
     assert owner.get(small.rpartition("/")[0] + "/999").status_code == 404
 
 
+def test_all_probabilities_of_a_trials_model(owner: TestClient, harvest: Service) -> None:
+    """Where the box asks for them, the page shows the probabilities of all classes, and whose model has said so."""
+    box = read(owner, PICTURES)
+    assert next(box.all("input", name="probabilities")).attributes["type"] == "checkbox"
+    number = harvest.result("digits").top[1].number
+    path = next(Path(harvest.experiment("digits").spec["data"], "test", "3").iterdir())
+    files = {"picture": ("3.png", path.read_bytes(), "image/png")}
+    asked = {"trial": str(number), "probabilities": "true"}
+    owner.post("/experiments/digits/predict-picture", files=files, data=asked, headers=SENDS)
+    job = harvest.jobs(experiment="digits", kind="predict").items[0]
+    done = harvest.carry_out(job.id)
+    assert done.result is not None and done.result["trial"] == number
+    page = read(owner, PICTURES)
+    assert f"Trial {number} has said this." in page.text
+    (listed,) = page.all("ul", class_="guesses")
+    assert len(list(listed.all("li"))) == 10
+
+
 @pytest.fixture
 def evaluation(service: Service, harvest: Service) -> tuple[Service, TestClient, int]:
     """A search over pictures with results, whose evaluation waits: home, browser, job."""

@@ -215,3 +215,18 @@ def test_predictions_are_as_their_tasks_leave_them() -> None:
     (box,) = shown[2].objects
     assert (box.x, box.y, box.width, box.height, shown[2].size, shown[2].text_height) == (1, 2, 4, 7, (640, 320), 20)
     assert shown[3].error == "it is truncated"
+
+
+def test_all_probabilities_are_shown_where_they_were_asked_for() -> None:
+    """The likeliest first, up to a hundred; how many are left out is told. Otherwise a few are shown."""
+    many = {f"class {number}": 1 / (number + 2) for number in range(120)}
+    one = {"file": "a.png", "error": None, "label": "class 0", "top": [{"label": "class 0", "probability": 0.5}]}
+    several = {"file": "b.png", "error": None, "labels": ["class 3"]}
+    content = json.dumps([{**each, "probabilities": many} for each in (one, several)]).encode()
+    in_full, in_part = predictions_of(iter([content]), in_full=True).shown, predictions_of(iter([content])).shown
+    assert [(len(each.guesses), each.guesses_left_out) for each in in_full] == [(100, 20), (100, 20)]
+    assert [(len(each.guesses), each.guesses_left_out) for each in in_part] == [(1, 0), (8, 112)]
+    assert [[(guess.label, guess.is_said) for guess in each.guesses[:2]] for each in in_full] == [
+        [("class 0", True), ("class 1", False)],
+        [("class 3", True), ("class 0", False)],
+    ]

@@ -16,6 +16,7 @@ import pytest
 
 from tests.contracts.test_verbs_contract import IMPLEMENTATIONS, Bench
 from tests.service.published import CLASSES, SPEC, add_trial, picture
+from tunewell.client.shipping import send_file
 from tunewell.service.paging import every
 from tunewell.service.types import Caller, Picture
 from tunewell.serving.contract import Limits
@@ -269,6 +270,20 @@ def test_handing_over_a_trials_own_model(bench: Bench) -> None:
     verbs.publish("e", "signs")
     with pytest.raises(ArgumentError, match="have no trials"):
         verbs.export_model("model:signs", trial=2)
+
+
+def test_asking_a_trials_own_model(bench: Bench) -> None:
+    """A prediction is of the model of the trial that is named; there must be such a trial, and experiments alone do."""
+    verbs, service = bench.verbs, bench.service
+    upload = send_file(service, "cat.png", io.BytesIO(picture().content), "pictures")
+    job = verbs.predict("e", upload=upload, trial=2)
+    assert (job.kind, job.experiment, job.arguments["trial"]) == ("predict", "e", 2)
+    assert verbs.predict("e", upload=upload).arguments["trial"] is None
+    with pytest.raises(NotFoundError, match="trial 9"):
+        verbs.predict("e", upload=upload, trial=9)
+    verbs.publish("e", "signs")
+    with pytest.raises(ArgumentError, match="have no trials"):
+        verbs.predict("model:signs", upload=upload, trial=2)
 
 
 def test_measuring_a_model_on_other_data(bench: Bench) -> None:

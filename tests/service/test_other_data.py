@@ -19,6 +19,8 @@ from tunewell.service.upkeep.files import write_backup
 from tunewell.service.upkeep.restoring import restore
 from tunewell.spec.capacity import Capacity, Node
 from tunewell.spec.errors import ForbiddenError, NotFoundError
+from tunewell.spec.names import model_called
+from tunewell.trial.files import write_json
 
 ADA = Caller(name="ada", role="user", run_code=True, local=True)
 BOB = Caller(name="bob", role="user", local=True)
@@ -100,6 +102,23 @@ def test_which_pictures_a_private_search_has_is_not_told(service: Service) -> No
     assert arguments(service, asked["bob"])["task_file"] is None
     ada.update("hush", {"visibility": "team"})
     assert arguments(service, asked["bob"])["task_file"] == str(task_file)
+
+
+def test_whose_model_it_is_is_told(service: Service, tmp_path: Path) -> None:
+    """Also where nobody has named a trial: a better one may end, or a training on all data, before it is measured."""
+    job, folder = service.evaluate_model("e", "dataset:autumn").id, tmp_path / "job"
+    known = [arguments(service, job)]
+    add_trial(service, 2, 0.9)
+    known.append(arguments(service, job))
+    service.publish("e", "signs", trial=1)
+    known.append(arguments(service, service.evaluate_model("model:signs", "dataset:autumn").id))
+    assert [(one["trial"], one["called"]) for one in known] == [(1, "e, trial 1"), (2, "e, trial 2"), (None, "signs@1")]
+    folder.mkdir()
+    write_json(folder / "job.json", {**known[1]})
+    write_json(folder / "result.json", {"splits": {"test": 3}, "figures": {}, "unreadable": {}, "notes": []})
+    context = Context(service.store, service.home, HERE, service.store.job(job))
+    assert EvaluateModel().conclude(context, [folder]).result["trial"] == 2
+    assert model_called("ada/e", None) == "ada/e, trained on all data"
 
 
 def test_figures_are_those_of_the_model_that_is_measured(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,7 +33,7 @@ from tunewell.service.folders import check_predictions_file, check_replaceable, 
 from tunewell.service.service import Service
 from tunewell.spec.errors import ArgumentError, count
 from tunewell.spec.format import number
-from tunewell.spec.names import MODEL, Split
+from tunewell.spec.names import MODEL, Split, model_called
 
 if TYPE_CHECKING:
     from tunewell.cli.options import Place
@@ -109,6 +109,7 @@ def evaluate(
         return
     from tunewell.reports.evaluations import amounts, side_by_side
 
+    console.print(f"Model: {model_called(done['model'], done['trial'])}", soft_wrap=True)
     console.print(f"Measured on {amounts(done['splits'], 'picture')}: {done['data']}", soft_wrap=True)
     for note in job.notes:
         console.print(Text(note, style="yellow" if "can't be read" in note else "dim"), soft_wrap=True)
@@ -214,6 +215,7 @@ def predict(
     drawn: Annotated[
         Path | None, typer.Option("--drawn", help="Folder for pictures with the objects found drawn in.")
     ] = None,
+    trial: TrialOption = None,
     threshold: Annotated[
         float | None,
         typer.Option(
@@ -237,15 +239,14 @@ def predict(
             if output is not None and not is_here:
                 check_predictions_file(output)  # before anything is sent
             target = output if is_here else None
-            job = service.predict(model, inputs, target, drawn, threshold=threshold, probabilities=probabilities)
+            job = service.predict(
+                model, inputs, target, drawn, trial=trial, threshold=threshold, probabilities=probabilities
+            )
             done = carried_out(service, job)
             predictions = json.loads(b"".join(service.job_artifact(job.id, done["predictions"])))
             if output is not None and not is_here:
                 _write_predictions(service, job.id, predictions, output)
-        if isinstance(service, Service):
-            asked = job.arguments["model"]  # a published model is called by its name, not by its place
-            used = asked.removeprefix(MODEL) if asked.startswith(MODEL) else done["model"]
-            console.print(f"Model: {used}", soft_wrap=True)
+        console.print(f"Model: {model_called(job.arguments['model'], done['trial'])}", soft_wrap=True)
     code = 0 if any(not prediction.get("error") for prediction in predictions) else 1
     if json_:
         print_json(predictions)

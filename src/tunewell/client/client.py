@@ -348,7 +348,7 @@ class Client(StorageClient, ModelsClient, PeopleClient, NotificationsClient, Wor
         check_no_path(output=output)
         return self._job(f"{_experiment(name)}/retrain", {"trial": trial}, key=key)
 
-    def predict(
+    def predict(  # noqa: PLR0913 - each is a thing that people choose by name
         self,
         model: str,
         inputs: Sequence[Path] = (),
@@ -356,18 +356,21 @@ class Client(StorageClient, ModelsClient, PeopleClient, NotificationsClient, Wor
         drawn: Path | None = None,
         *,
         upload: str | None = None,
+        trial: int | None = None,
         threshold: float | None = None,
         probabilities: bool = False,
         key: str | None = None,
     ) -> types.Job:
         """Pictures of this machine are sent first. `model` is an experiment, or a published model."""
         check_no_path(output=output, drawn=drawn)
+        check_has_trials(model, trial)
         if bool(inputs) == (upload is not None):
             raise ArgumentError("inputs", "it takes pictures, or an upload", "Name one of the two")
         place = self._place_of(model)  # nothing is sent for nothing
         upload = upload or send_pictures(self, inputs)
         verb = "predictions" if model.startswith(MODEL) else "predict"
-        body = {"upload": upload, "threshold": threshold, "probabilities": probabilities}
+        own = {} if trial is None else {"trial": trial}
+        body = {"upload": upload, **own, "threshold": threshold, "probabilities": probabilities}
         return self._job(f"{place}/{verb}", body, key=key)
 
     def export_model(

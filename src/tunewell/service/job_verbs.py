@@ -161,6 +161,7 @@ class Prediction:
     """What a model is to be asked; see `Verbs.predict`."""
 
     model: str
+    trial: int | None
     inputs: Sequence[Path]
     output: Path | None
     drawn: Path | None
@@ -173,12 +174,13 @@ class Prediction:
 def predict(desk: Desk, wanted: Prediction) -> Job:
     """Ask for predictions."""
     model, sent = wanted.model, wanted.sent
-    experiment, folder = _found(desk, model)
+    experiment, folder = _found(desk, model, wanted.trial)
     answering = AS_TRAINED
     if wanted.threshold is not None or wanted.probabilities:
         answering = checked(task_of_model(folder), wanted.threshold, wanted.probabilities)
     arguments: JsonObject = {
         "model": model,
+        "trial": wanted.trial,
         "inputs": [str(path) for path in wanted.inputs] if sent is None else ["."],
         "directory": str(Path.cwd() if sent is None else sent),
         "output": _place(wanted.output),

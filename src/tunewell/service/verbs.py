@@ -444,10 +444,10 @@ class Verbs(StorageVerbs, ModelVerbs, NotificationVerbs, WorkerVerbs, UpkeepVerb
     ) -> Job:
         """Have a model measured on data that were labelled anew, with the thresholds that it has.
 
-        Classes are matched by their names; some may be missing. Result: `data`, `splits` (how many pictures of which
-        were measured), `figures` (`new`, and those that the model came with: `val`, `test`), `unreadable` (pictures
-        that can't be read, at most 100, and why); `evaluation` and `page`, files of the job: all that was measured,
-        and a page about it.
+        Classes are matched by their names; some may be missing. Result: `model`, `trial` (whose own model it is, if it
+        is any's), `data`, `splits` (how many pictures of which were measured), `figures` (`new`, and those that the
+        model came with: `val`, `test`), `unreadable` (pictures that can't be read, at most 100, and why); `evaluation`
+        and `page`, files of the job: all that was measured, and a page about it.
 
         Args:
             model: as `predict` takes it.
@@ -475,7 +475,7 @@ class Verbs(StorageVerbs, ModelVerbs, NotificationVerbs, WorkerVerbs, UpkeepVerb
             key: see above.
         """
 
-    def predict(
+    def predict(  # noqa: PLR0913 - each is a thing that people choose by name
         self,
         model: str,
         inputs: Sequence[Path] = (),
@@ -483,19 +483,22 @@ class Verbs(StorageVerbs, ModelVerbs, NotificationVerbs, WorkerVerbs, UpkeepVerb
         drawn: Path | None = None,
         *,
         upload: str | None = None,
+        trial: int | None = None,
         threshold: float | None = None,
         probabilities: bool = False,
         key: str | None = None,
     ) -> Job:
-        """Have a model used on pictures. Result: `model` (its folder), `predictions`, a file of the job, one a picture.
+        """Have a model used on pictures. Result: `model` (its folder), `trial`, `predictions`, one a picture.
 
-        `predictions.csv`, beside it, has the same as a table. Of the first pictures of an upload, small ones are among
-        the files of the job, too.
+        `trial` is the one whose own model it is, if it is any's. `predictions` is a file of the job; `predictions.csv`,
+        beside it, has the same as a table. Of the first pictures of an upload, small ones are among the files of the
+        job, too.
 
         Args:
             model: an experiment (its retrained model, or else the best trial's) or a model's folder.
             inputs: pictures, and folders of pictures.
             upload: instead of those: id of a finished upload of a picture, or of an archive of pictures.
+            trial: of an experiment, that whose own model it is.
             output: a CSV or JSON file to be written.
             drawn: folder for pictures with what was found drawn in.
             threshold: score or probability from which on objects or labels are given, above 0 and 1 at most; default:

@@ -77,6 +77,15 @@ def check_has_trials(model: str, trial: int | None) -> None:
         raise ArgumentError("trial", "a published model and a model's folder have no trials", "Leave it out", trial)
 
 
+def model_called(model: str, trial: int | None) -> str:
+    """Return what people call a model: `model` names it, and `trial` says whose of an experiment it is, if anyone's."""
+    if trial is not None:
+        return f"{model}, trial {trial}"
+    if model.startswith(MODEL) or Path(model).is_absolute():
+        return model.removeprefix(MODEL)
+    return f"{model}, trained on all data"
+
+
 def full_name(owner: str, name: str) -> str:
     """Return the full name of what `owner` calls `name`, which may name another owner, also as addresses do."""
     named, _, own = from_address(name).rpartition("/")

@@ -183,15 +183,16 @@ def predict(
     upload: Annotated[
         str, Body(embed=True, description="Id of a finished upload: a picture, or an archive of some.", max_length=64)
     ],
+    trial: OfTrial = None,
     threshold: Threshold = None,
     probabilities: Probabilities = False,
     key: Key = None,
 ) -> Job:
-    """Have the retrained model, or else the best trial's, used on pictures.
+    """Have the model of a trial, the retrained one, or else the best trial's, used on pictures.
 
     `predictions` names the job's file; `predictions.csv` beside it has the same as a table.
     """
-    job = verbs.predict(name, upload=upload, threshold=threshold, probabilities=probabilities, key=key)
+    job = verbs.predict(name, upload=upload, trial=trial, threshold=threshold, probabilities=probabilities, key=key)
     return accepted(request, response, job)
 
 

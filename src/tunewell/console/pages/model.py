@@ -18,9 +18,9 @@ from tunewell.api.sizes import takes
 from tunewell.console.model_uses import uses_of
 from tunewell.console.page import Page, rendered, root, show
 from tunewell.console.pages.actions import done
+from tunewell.console.results.answering import Probabilities, Threshold, answering_of, threshold_of
 from tunewell.console.results.measurements import measured_of
 from tunewell.console.results.predictions import Prediction, prediction_of
-from tunewell.console.results.thresholds import Threshold, takes_threshold, threshold_of
 from tunewell.console.rights import may_change
 from tunewell.display.model_differences import changes, classes_of, data_of, headline
 from tunewell.service.types import Caller, ModelVersion, Picture, Predictions
@@ -81,8 +81,8 @@ def _page(
         "classes_of": classes_of,
         "data_of": data_of,
         "answer": answer,
-        "measured": measured_of(verbs, model=one.name),
-        "takes_threshold": takes_threshold(verbs, one.current.task),
+        "measured": measured_of(verbs, model=name),
+        "answering": answering_of(verbs, one.current.task),
     }
     return show(request, Page("model.html.j2", one.name, PARTS, context, follows=(f"model:{one.name}",)))
 
@@ -103,13 +103,22 @@ async def try_model(
     width: Annotated[int | None, Form(ge=1, le=_SIDE)] = None,
     height: Annotated[int | None, Form(ge=1, le=_SIDE)] = None,
     threshold: Threshold = "",
+    probabilities: Probabilities = False,
 ) -> Response:
     """Say what a version says of a picture: to a script as markup, else as the page with it."""
     sent = Picture(name=picture.filename or "picture", content=await picture.read())
     is_script = "application/json" in request.headers.get("accept", "")
     try:
-        asked = partial(verbs.predict_now, name, [sent], number=version, threshold=threshold_of(threshold))
-        answer = _answer(await run_asking(request, asked), (width, height) if width and height else None)
+        asked = partial(
+            verbs.predict_now,
+            name,
+            [sent],
+            number=version,
+            threshold=threshold_of(threshold),
+            probabilities=probabilities,
+        )
+        size = (width, height) if width and height else None
+        answer = _answer(await run_asking(request, asked), size, probabilities)
     except UserError as error:
         if is_script:
             raise
@@ -119,10 +128,11 @@ async def try_model(
     return await run_sync(partial(_page, request, verbs, caller, name, answer=answer))
 
 
-def _answer(found: Predictions, size: tuple[int, int] | None) -> dict[str, Any]:
+def _answer(found: Predictions, size: tuple[int, int] | None, in_full: bool) -> dict[str, Any]:
     """Return what a template shows of an answer; of a picture whose size is known, what was found is drawn over it."""
     (one,) = found.predictions
-    shown: Prediction = prediction_of(0, {**one, "preview": "the picture itself", "size": size} if size else one)
+    one = {**one, "preview": "the picture itself", "size": size} if size else one
+    shown: Prediction = prediction_of(0, one, in_full)
     return {"prediction": shown, "version": found.version, "seconds": found.seconds, "error": None}
 
 

@@ -17,13 +17,13 @@ from tunewell.api.sizes import takes
 from tunewell.client.shipping import send_file
 from tunewell.console.page import FILE, Page, root, show
 from tunewell.console.pages.actions import done
+from tunewell.console.results.answering import Probabilities, Threshold, answering_of, threshold_of
 from tunewell.console.results.chosen import Chosen
 from tunewell.console.results.comparison import Comparison, compare
 from tunewell.console.results.details import details_of
 from tunewell.console.results.measurements import measured_of
 from tunewell.console.results.predictions import Predictions, predictions_of
 from tunewell.console.results.recipes import recipes
-from tunewell.console.results.thresholds import Threshold, takes_threshold, threshold_of
 from tunewell.console.results.work import Work, latest
 from tunewell.console.rights import Rights
 from tunewell.service.paging import every
@@ -49,6 +49,8 @@ _WORK = (
 _MODEL = "model/"
 #: Bytes of a picture that a form sends without scripts, which send it by parts.
 _PICTURE_BYTES = 256 << 20
+#: Whose model, as a form sends it; empty: the retrained one, or else the best.
+OfTrial = Annotated[str, Form(max_length=19, pattern=r"^\d*$")]
 _KINDS: Mapping[str, JobKind] = {
     "evaluate": "evaluate",
     "retrain": "retrain",
@@ -122,7 +124,7 @@ def _harvest(
         "handed_over": _handed_over(verbs, work["export"]),
         "is_task": bool(one.spec.get("task")),
         "measured": measured_of(verbs, experiment=name),
-        "takes_threshold": takes_threshold(verbs, one.spec.get("task")),
+        "answering": answering_of(verbs, one.spec.get("task")),
         "is_function": bool(one.spec.get("function")),
         "by_workers": one.spec.get("scheduler") == WORKERS,
         "command": shlex.join(result.command),
@@ -148,7 +150,8 @@ def _predictions(verbs: Verbs, work: Work | None) -> Predictions:
     if work is None or not work.has_succeeded:
         return Predictions((), 0)
     try:
-        return predictions_of(verbs.job_artifact(work.job.id, "predictions.json"))
+        in_full = bool(work.job.arguments["answering"]["probabilities"])
+        return predictions_of(verbs.job_artifact(work.job.id, "predictions.json"), in_full)
     except NotFoundError:  # its folder was tidied away
         return Predictions((), 0)
 
@@ -193,12 +196,18 @@ def preview(verbs: AsCaller, id: JobId, number: Annotated[int, Path(ge=0, le=999
 @takes(_PICTURE_BYTES)
 @takes_long
 def predict_picture(
-    request: Request, verbs: AsCaller, name: Name, picture: UploadFile, threshold: Threshold = ""
+    request: Request,
+    verbs: AsCaller,
+    name: Name,
+    picture: UploadFile,
+    trial: OfTrial = "",
+    threshold: Threshold = "",
+    probabilities: Probabilities = False,
 ) -> Response:
     """Have the model used on a picture, or an archive of them, that a form sends in one piece."""
     wanted = threshold_of(threshold)
     upload = send_file(verbs, picture.filename or "picture", picture.file, "pictures")
-    verbs.predict(name, upload=upload, threshold=wanted)
+    verbs.predict(name, upload=upload, trial=_number(trial), threshold=wanted, probabilities=probabilities)
     return done(request, "The model looks at it.", _here(name, "try"))
 
 
@@ -216,10 +225,10 @@ def evaluate_model(
     verbs: AsCaller,
     name: Name,
     data: Annotated[str, Form(max_length=200)],
-    trial: Annotated[str, Form(max_length=19, pattern=r"^\d*$")] = "",
+    trial: OfTrial = "",
 ) -> Response:
     """Have a model measured on a data set that was labelled anew."""
-    job = verbs.evaluate_model(name, f"{DATASET}{data}", trial=int(trial) if trial else None)
+    job = verbs.evaluate_model(name, f"{DATASET}{data}", trial=_number(trial))
     return done(request, "The model is being measured.", f"/jobs/{job.id}", leads=True)
 
 
@@ -244,21 +253,32 @@ def export_model(
     request: Request,
     verbs: AsCaller,
     name: Name,
-    trial: Annotated[str, Form(max_length=19, pattern=r"^\d*$")] = "",
+    trial: OfTrial = "",
 ) -> Response:
     """Have a folder to hand over written of the model of a trial, or of the retrained or best one."""
-    verbs.export_model(name, trial=int(trial) if trial else None)
+    verbs.export_model(name, trial=_number(trial))
     return done(request, "The folder to hand over is being written.", _here(name, "take"))
 
 
 @router.post("/experiments/{name}/predict")
 @takes_long
 def predict(
-    request: Request, verbs: AsCaller, name: Name, upload: Annotated[str, Form()], threshold: Threshold = ""
+    request: Request,
+    verbs: AsCaller,
+    name: Name,
+    upload: Annotated[str, Form()],
+    trial: OfTrial = "",
+    threshold: Threshold = "",
+    probabilities: Probabilities = False,
 ) -> Response:
     """Have the model used on pictures that were sent."""
-    verbs.predict(name, upload=upload, threshold=threshold_of(threshold))
+    wanted = threshold_of(threshold)
+    verbs.predict(name, upload=upload, trial=_number(trial), threshold=wanted, probabilities=probabilities)
     return done(request, "The model looks at it.", _here(name, "try"))
+
+
+def _number(trial: str) -> int | None:
+    return int(trial) if trial else None
 
 
 def _here(name: str, place: str) -> str:

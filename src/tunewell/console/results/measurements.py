@@ -37,7 +37,7 @@ class Measurement:
 
 
 def measured_of(verbs: Verbs, *, experiment: str | None = None, model: str | None = None) -> Measured:
-    """Return what there is for the models of an experiment, or for a published model by its full name."""
+    """Return what there is for the models of an experiment, or for a published model, as the caller names them."""
     datasets = [one.name for one in verbs.datasets(limit=_DATASETS).items]
     return Measured(
         datasets, verbs.jobs(experiment=experiment, model=model, kind="evaluate-model", limit=_LISTED).items

@@ -10,8 +10,8 @@ from typing import Any
 
 from tunewell.console.results.masks import Outline, outline_of
 
-#: Most pictures, guesses of a picture and objects in one that are shown.
-_PICTURES, _GUESSES, _OBJECTS = 12, 8, 60
+#: Most pictures, guesses of a picture (with all probabilities: so many) and objects in one that are shown.
+_PICTURES, _GUESSES, _ALL_GUESSES, _OBJECTS = 12, 8, 100, 60
 #: Larger files are for programs, in bytes.
 _LARGEST = 16 << 20
 #: Colours of classes, which begin again after so many.
@@ -55,6 +55,8 @@ class Prediction:
     #: Why it could not be read; empty: it was.
     error: str
     guesses: Sequence[Guess]
+    #: How many classes more have a probability.
+    guesses_left_out: int
     objects: Sequence[Object]
     #: How many objects there are.
     found: int
@@ -77,8 +79,11 @@ class Predictions:
     count: int
 
 
-def predictions_of(parts: Iterator[bytes]) -> Predictions:
-    """Read the predictions that a job has left; none where they are lost, or too many to be looked at."""
+def predictions_of(parts: Iterator[bytes], in_full: bool = False) -> Predictions:
+    """Read the predictions that a job has left; none where they are lost, or too many to be looked at.
+
+    `in_full`: with the probabilities of all classes.
+    """
     content = bytearray()
     for part in parts:
         content += part
@@ -86,21 +91,24 @@ def predictions_of(parts: Iterator[bytes]) -> Predictions:
             return Predictions((), 0)
     with suppress(ValueError, KeyError, TypeError):
         found = json.loads(content)
-        return Predictions([prediction_of(number, one) for number, one in enumerate(found[:_PICTURES])], len(found))
+        shown = [prediction_of(number, one, in_full) for number, one in enumerate(found[:_PICTURES])]
+        return Predictions(shown, len(found))
     return Predictions((), 0)
 
 
-def prediction_of(number: int, one: Mapping[str, Any]) -> Prediction:
-    """Return a prediction as the task says it, at a place among others, ready to be drawn."""
+def prediction_of(number: int, one: Mapping[str, Any], in_full: bool = False) -> Prediction:
+    """Return a prediction as the task says it, at a place among others, ready to be drawn; see `predictions_of`."""
     objects, size = one.get("objects", ()), one.get("size")
     hues: dict[str, int] = {}
     for item in sorted({str(item["label"]) for item in objects}):
         hues[item] = len(hues) % HUES
+    guesses, left_out = _guesses(one, in_full)
     return Prediction(
         number=number,
         file=str(one["file"]),
         error=str(one["error"] or ""),
-        guesses=_guesses(one),
+        guesses=guesses,
+        guesses_left_out=left_out,
         objects=[_object(item, hues) for item in objects[:_OBJECTS]],
         found=len(objects),
         size=(int(size[0]), int(size[1])) if one.get("preview") and size else None,
@@ -108,12 +116,16 @@ def prediction_of(number: int, one: Mapping[str, Any]) -> Prediction:
     )
 
 
-def _guesses(one: Mapping[str, Any]) -> list[Guess]:
-    if "top" in one:
-        return [Guess(str(top["label"]), float(top["probability"]), place == 0) for place, top in enumerate(one["top"])]
-    said = set(one.get("labels", ()))
+def _guesses(one: Mapping[str, Any], in_full: bool) -> tuple[list[Guess], int]:
+    """Return the guesses that are shown, and how many others there are."""
+    if "top" in one and not in_full:
+        top = [(str(guess["label"]), float(guess["probability"])) for guess in one["top"]]
+        return [Guess(*guess, place == 0) for place, guess in enumerate(top)], 0
+    said = {one["label"]} if "top" in one else set(one.get("labels", ()))
     known = [Guess(label, float(share), label in said) for label, share in one.get("probabilities", {}).items()]
-    return sorted(known, key=lambda guess: (not guess.is_said, -guess.probability))[: max(_GUESSES, len(said))]
+    known.sort(key=lambda guess: (not guess.is_said, -guess.probability))
+    most = max(_ALL_GUESSES if in_full else _GUESSES, len(said))
+    return known[:most], max(0, len(known) - most)
 
 
 def _object(item: Mapping[str, Any], hues: Mapping[str, int]) -> Object:

@@ -29,10 +29,8 @@ async function ask(file) {
   asking?.abort();
   const mine = (asking = new AbortController());
   const address = URL.createObjectURL(file);
-  const sent = new FormData();
+  const sent = new FormData(target);
   sent.set("picture", file);
-  sent.set("version", target.elements.version.value);
-  if (target.elements.threshold) sent.set("threshold", target.elements.threshold.value);
   for (const [name, value] of Object.entries(await sizeOf(address))) sent.set(name, value);
   put("The model is asked.");
   try {

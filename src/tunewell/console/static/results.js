@@ -40,18 +40,21 @@ async function predict(file) {
   if (!file.size) return say("It is empty. Choose another one.", { wrong: true });
   busy = true;
   const chosen = { name: file.name, size: file.size, mark: `${file.lastModified}`, slice: (from, to) => file.slice(from, to) };
+  const asked = new FormData(target);
+  asked.delete("picture");
   const told = ({ state, sent }) =>
     state === "lost" ? progress("The service can't be reached. It goes on by itself.") : progress(`Sending ${file.name}`, sent / file.size);
   try {
     const id = await send(chosen, { purpose: "pictures", told });
     progress("The model is asked.");
-    if (await act(target.dataset.drop, new URLSearchParams({ upload: id, threshold: target.elements.threshold?.value ?? "" }))) settle(id);
+    asked.set("upload", id);
+    if (await act(target.dataset.drop, new URLSearchParams(asked))) settle(id);
     else await forget(id);
   } catch (error) {
     say(error.message, { wrong: true });
   }
   progress("");
-  target.reset();
+  target.elements.picture.value = "";
   busy = false;
 }
 

@@ -12,7 +12,7 @@ from tunewell.service.folders import check_predictions_file, check_replaceable, 
 from tunewell.service.job_kinds.parts import arguments_of, heavy, result_of, task_part
 from tunewell.service.model_figures import known_figures
 from tunewell.service.models.tasks import task_of_model
-from tunewell.service.on_record import find_model, find_models_trial, is_experiment
+from tunewell.service.on_record import find_models_trial, is_experiment
 from tunewell.service.results import search_result
 from tunewell.service.submission import shareable_spec
 from tunewell.spec.epochs import training_text
@@ -22,7 +22,7 @@ from tunewell.spec.files import to_yaml
 
 
 class Predict:
-    """Uses a model (`model`: experiment or folder) on `inputs` in `directory`; draws what it finds if asked to."""
+    """Uses a model (`model`, `trial`) on `inputs` in `directory`; draws what it finds if asked to."""
 
     def parts(self, context: Context) -> Sequence[Part]:
         """Return the task's own prediction."""
@@ -33,17 +33,18 @@ class Predict:
         missing = [path for path in asked["inputs"] if not _in(asked, path).exists()]
         if missing:
             raise NotFoundError("there is no such file or folder", field=missing[0])
-        model = find_model(context.store, context.home, asked["model"])
+        model, trial = find_models_trial(context.store, context.home, asked["model"], asked["trial"])
         task = task_of_model(model)
         if asked.get("drawn") and "draw" not in task.jobs:
             raise ArgumentError("drawn", "this model finds no objects that could be drawn", "Leave it out")
-        arguments = {**asked, "model": str(model)}
+        arguments = {**asked, "model": str(model), "trial": trial}
         return [task_part(task, "draw" if asked.get("drawn") else "predict", heavy(context), arguments)]
 
     def conclude(self, context: Context, folders: Sequence[Path]) -> Conclusion:
         """Return what was used, and where the predictions are."""
         del context
-        return Conclusion({"model": arguments_of(folders[-1])["model"], "predictions": "predictions.json"})
+        used = arguments_of(folders[-1])
+        return Conclusion({"model": used["model"], "trial": used["trial"], "predictions": "predictions.json"})
 
 
 class ExportModel:

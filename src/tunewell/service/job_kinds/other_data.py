@@ -16,7 +16,7 @@ from tunewell.service.rights import Rights, caller_of
 from tunewell.service.storage.place import Place
 from tunewell.service.storage.resolving import place_to_measure
 from tunewell.spec.errors import UserError
-from tunewell.spec.names import MODEL
+from tunewell.spec.names import MODEL, model_called
 from tunewell.tasks.vision.task_file import TASK_FILE
 from tunewell.trial.files import read_json, write_json
 
@@ -44,9 +44,10 @@ class EvaluateModel:
         known = known_figures(store, asked["model"], model, trial)
         arguments = {
             **asked,
+            "trial": trial,
             "data": str(data),
             "entry": task.jobs[_KIND],
-            "called": _called(asked),
+            "called": model_called(asked["model"], trial),
             "model": str(model),
             "known": known,
             "task_file": _task_file(place, asked["model"]),
@@ -59,6 +60,7 @@ class EvaluateModel:
         asked, found = arguments_of(folders[-1]), result_of(folders[-1])
         result = {
             "model": asked["model"],
+            "trial": asked["trial"],
             "data": asked["dataset"].partition("@")[0] or asked["data"],
             "splits": found["splits"],
             "figures": {"new": found["figures"], **asked["known"]},
@@ -95,12 +97,6 @@ def _named(value: Any, folder: str, data: str) -> Any:
     if isinstance(value, dict):
         return {_named(name, folder, data): _named(one, folder, data) for name, one in value.items()}
     return [_named(one, folder, data) for one in value] if isinstance(value, list) else value
-
-
-def _called(asked: dict[str, Any]) -> str:
-    """Return what people call the model."""
-    trial = asked["trial"]
-    return f"{asked['model']}, trial {trial}" if trial is not None else str(asked["model"])
 
 
 def _task_file(place: Place, model: str) -> str | None:

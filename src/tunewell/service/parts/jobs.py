@@ -81,7 +81,7 @@ class JobsPart(Part):
         name = self._rights.commanded(name)
         return job_verbs.retrain(self._desk(key), name, trial, output)
 
-    def predict(
+    def predict(  # noqa: PLR0913 - each is a thing that people choose by name
         self,
         model: str,
         inputs: Sequence[Path] = (),
@@ -89,6 +89,7 @@ class JobsPart(Part):
         drawn: Path | None = None,
         *,
         upload: str | None = None,
+        trial: int | None = None,
         threshold: float | None = None,
         probabilities: bool = False,
         key: str | None = None,
@@ -100,7 +101,7 @@ class JobsPart(Part):
         if bool(inputs) == (upload is not None):
             raise ArgumentError("inputs", "it takes pictures, or an upload", "Name one of the two")
         sent = folder_of(self._place, upload) if upload is not None else None
-        wanted = job_verbs.Prediction(model, inputs, output, drawn, sent, threshold, probabilities)
+        wanted = job_verbs.Prediction(model, trial, inputs, output, drawn, sent, threshold, probabilities)
         return job_verbs.predict(self._desk(key), wanted)
 
     def export_model(

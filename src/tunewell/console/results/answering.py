@@ -1,4 +1,4 @@
-"""The threshold that a model is asked with: from which score or probability on something is given."""
+"""How a model is to answer, as a form asks for it; see `Verbs.predict`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from fastapi import Form
 from tunewell.service.verbs import Verbs
 from tunewell.spec.errors import ArgumentError, shown
 
-#: As a form sends it; empty: the model's own.
+#: From which score or probability on something is given, as a form sends it; empty: the model's own.
 Threshold = Annotated[str, Form(max_length=40)]
+#: Whether the probability of every class is given, as a form sends it.
+Probabilities = Annotated[bool, Form()]
 
 
 def threshold_of(text: str) -> float | None:
@@ -21,6 +23,6 @@ def threshold_of(text: str) -> float | None:
         raise ArgumentError("threshold", f"{shown(text)} is no number", "Give one above 0, and 1 at most") from None
 
 
-def takes_threshold(verbs: Verbs, task: str | None) -> bool:
-    """Whether models of a task can be asked with a threshold."""
-    return any(one.name == task and "threshold" in one.answering for one in verbs.tasks())
+def answering_of(verbs: Verbs, task: str | None) -> tuple[str, ...]:
+    """Return what models of a task can be asked for besides: `threshold`, `probabilities`."""
+    return next((one.answering for one in verbs.tasks() if one.name == task), ())

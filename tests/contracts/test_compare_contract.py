@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from tests.contracts.test_verbs_contract import FAILED, SPEC, SUCCEEDED, Bench, 
 from tunewell.service.types import Caller, ExperimentComparison
 from tunewell.spec.errors import ArgumentError
 from tunewell.spec.launch import AttemptKey
-from tunewell.spec.states import ExperimentState
+from tunewell.spec.states import Cut, ExperimentState
 from tunewell.store.rows import AttemptEnd, DataSetRow
 
 __all__ = ["bench"]  # a fixture
@@ -26,8 +27,11 @@ TASK = {
 }
 
 
-def made(bench: Bench, name: str, *values: float, **fields: Any) -> None:
-    """Record a search with trials of these values, of which the first ended last, and one that failed."""
+def made(bench: Bench, name: str, *values: float, cut_by: Cut | None = None, **fields: Any) -> None:
+    """Record a search with trials of these values, of which the first ended last, and one that failed.
+
+    With `cut_by` they were cut off by that, after seven epochs of ten.
+    """
     bench.verbs.create({**SPEC, "name": name, "max_trials": 10, **fields})
     if values:
         with bench.service.store.transaction() as tx:
@@ -36,8 +40,9 @@ def made(bench: Bench, name: str, *values: float, **fields: Any) -> None:
         key, after = AttemptKey(name, number, 1), 60.0 - number
         with bench.service.store.transaction() as tx:
             tx.add_trial(name, number, {"x": number / 1000}, "random", 1.0, None, 1.0)
-            tx.start_attempt(key, f"{name} {number}", 2.0)
-            tx.finish_trial(key, AttemptEnd(SUCCEEDED, value=value, now=3.0, seconds=1.0, ended_after=after))
+            tx.start_attempt(key, f"{name} {number}", 2.0, planned_epochs=None if cut_by is None else 10)
+            end = AttemptEnd(SUCCEEDED, value=value, now=3.0, seconds=1.0, ended_after=after)
+            tx.finish_trial(key, replace(end, epochs=7, cut_by=cut_by))
     if values:
         bench.add(len(values) + 1, FAILED, name=name)
 
@@ -85,6 +90,25 @@ def test_what_can_not_be_compared_is_said(bench: Bench, objective: dict[str, str
         f"They search for different things (A: maximize accuracy; B: minimize {objective['metric']}). "
         "Their values and gains can't be compared."
     )
+
+
+def test_best_trials_that_were_cut_off_are_told(bench: Bench) -> None:
+    """Their values may not be all that there is to be had; what the algorithm means to be short is no fault."""
+    made(bench, "e", 0.5, 0.4, cut_by=Cut.MAX_DURATION)
+    made(bench, "f", 0.6)
+    made(bench, "g", 0.6, cut_by=Cut.FIDELITY)
+    found = bench.verbs.compare(["e", "f", "g"])
+    assert [one.best_training for one in found.experiments] == [
+        "epoch 7 of 10, stopped by the time limit of the search",
+        "",
+        "7 of 10 epochs, all that the search gave it",
+    ]
+    assert [one.best_cut_by for one in found.experiments] == [Cut.MAX_DURATION, None, Cut.FIDELITY]
+    assert (
+        "A best trial was cut off (A: epoch 7 of 10, stopped by the time limit of the search): trained to the end, the "
+        "value might be better." in found.notes
+    )
+    assert not any("cut off" in note for note in bench.verbs.compare(["f", "g"]).notes)
 
 
 def test_whoever_asks_sees_the_same(bench: Bench) -> None:

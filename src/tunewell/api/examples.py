@@ -265,6 +265,8 @@ _PROGRESS = {"trial": 7, "elapsed_seconds": 2114.0, "value": 0.943}
 _COMPARED = {
     "experiment": _EXPERIMENT,
     "best_parameters": _PARAMETERS,
+    "best_training": "epoch 7 of 10, stopped by the time limit of the search",
+    "best_cut_by": "max_duration",
     "importances": [_IMPORTANCE],
     "data": _COMPARED_DATA,
     "progress": [_PROGRESS],

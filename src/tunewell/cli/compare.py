@@ -28,7 +28,7 @@ from tunewell.spec.format import NOTHING, duration, number, percent, signed
 _FACTS: dict[str, Callable[[ComparedExperiment], str]] = {
     "state": lambda one: str(one.experiment.state),
     "optimises": lambda one: f"{one.experiment.objective.metric} ({one.experiment.objective.goal})",
-    "best": lambda one: number(one.experiment.best.value if one.experiment.best else None),
+    "best": lambda one: _best(one),
     "gain over the default": lambda one: NOTHING if one.experiment.gain is None else signed(one.experiment.gain),
     "trials": lambda one: ", ".join(f"{amount} {state}" for state, amount in one.experiment.trials.items() if amount),
     "time": lambda one: duration(one.experiment.elapsed_seconds),
@@ -73,6 +73,11 @@ def compare(
             for name, values in rows:
                 table.add_row(Text(name), *map(Text, values))
     console.print(table)
+
+
+def _best(one: ComparedExperiment) -> str:
+    value = number(one.experiment.best.value if one.experiment.best else None)
+    return f"{value} ({one.best_training})" if one.best_training else value
 
 
 def _sections(found: ExperimentComparison, all_: bool) -> Iterable[tuple[str, list[tuple[str, Sequence[str]]]]]:

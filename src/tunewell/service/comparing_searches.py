@@ -25,10 +25,12 @@ from tunewell.service.types import (
 )
 from tunewell.service.verbs import Verbs
 from tunewell.spec.declaration import parse_space
+from tunewell.spec.epochs import training_text
 from tunewell.spec.errors import ArgumentError, NotFoundError, listed
 from tunewell.spec.format import scalar
 from tunewell.spec.names import called_by
 from tunewell.spec.space import NO_DEFAULT, Parameter, describe_domain
+from tunewell.spec.states import CUTS_BY_DESIGN
 from tunewell.store.store import Store
 
 #: How many searches are compared at least and at most.
@@ -81,10 +83,12 @@ def _compared(
     table = view.table
     timed = table.results & ~np.isnan(table.ended_after)
     ended = table.numbers[~np.isnan(table.ended_at)]
-    best = table.best
+    best = None if table.best is None else store.trial(one.name, int(table.numbers[table.best]))
     return ComparedExperiment(
         experiment=one,
-        best_parameters={} if best is None else store.trial(one.name, int(table.numbers[best])).parameters,
+        best_parameters={} if best is None else best.parameters,
+        best_training="" if best is None else training_text(best.epochs, best.planned_epochs, best.cut_by),
+        best_cut_by=None if best is None else best.cut_by,
         importances=importances,
         data=data,
         progress=_progress(table, best_steps(view, table.numbers.astype(np.float64), table.results)),
@@ -139,6 +143,15 @@ def _notes(compared: Sequence[ComparedExperiment]) -> Iterator[str]:
     samples = _by_letters(one.experiment.spec.get("sampling") for one in compared)
     if len(samples) > 1:
         yield f"They learn from different shares of the training data ({'; '.join(samples.values())})."
+    cut = {
+        letter: one.best_training
+        for letter, one in zip(LETTERS, compared, strict=False)
+        if one.best_training and one.best_cut_by not in CUTS_BY_DESIGN
+    }
+    if cut:
+        told = "; ".join(f"{letter}: {training}" for letter, training in cut.items())
+        whose = "A best trial was" if len(cut) == 1 else "Best trials were"
+        yield f"{whose} cut off ({told}): trained to the end, the value might be better."
     going_on = [letter for letter, one in zip(LETTERS, compared, strict=False) if not one.experiment.state.final]
     if going_on:
         verb = "has" if len(going_on) == 1 else "have"

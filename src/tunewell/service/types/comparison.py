@@ -8,6 +8,7 @@ from typing import Any
 from tunewell.service.types.base import Wire
 from tunewell.service.types.experiments import Experiment
 from tunewell.service.types.results import ParameterImportance
+from tunewell.spec.states import Cut
 
 
 class Progress(Wire):
@@ -37,6 +38,10 @@ class ComparedExperiment(Wire):
     experiment: Experiment
     #: Those of the best trial; empty: there is none.
     best_parameters: Mapping[str, Any]
+    #: How far the training of the best trial came, and why no further; empty: to its end, as far as that is known.
+    best_training: str
+    #: What has cut it off.
+    best_cut_by: Cut | None
     #: The most important first; empty: there are too few trials to tell.
     importances: tuple[ParameterImportance, ...]
     #: None: it has no data that Tunewell knows of.

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,25 @@ def test_a_constant_rate_ends_with_the_best_epoch(trained: Trained, tmp_path: Pa
     assert len(reports) == epochs
     config = json.loads((tmp_path / "job" / "artifacts" / "model" / "model.json").read_text())
     assert config["epoch"] == epochs
-    assert ("It ended with epoch 1 of 3, the best of the trial." in config["note"]) == (epochs == 1)
+    assert ("It ended with epoch 1 of 3, as the trial was best there." in config["note"]) == (epochs == 1)
+
+
+@pytest.mark.parametrize(("schedule", "epochs"), [("one-cycle", 6), ("constant", 3)])
+def test_after_a_search_on_a_sample_epochs_suit_all_data(
+    trained: Trained, tmp_path: Path, schedule: str, epochs: int
+) -> None:
+    """The trial's follow from the sample; at a constant rate it ends with the share of them that was best there."""
+    sampled = trained.folder / f"sampled-{schedule}.json"
+    replace(Prepared.load(trained.task_file), sampling=0.5, epochs_on_all=6).save(sampled)
+    shutil.copytree(trained.model, tmp_path / "model")
+    known = json.loads((tmp_path / "model" / "model.json").read_text())
+    (tmp_path / "model" / "model.json").write_text(json.dumps({**known, "epoch": 1}))
+    part = {"fidelity": 1.0, "parameters": {**PARAMETERS, "epochs": 2, "schedule": schedule}}
+    given = {"task_file": sampled, "schedule": [part], "splits": ALL, "trial": 1, "model": tmp_path / "model"}
+    assert len(run_job(retrain, tmp_path / "job", **given)) == epochs
+    config = json.loads((tmp_path / "job" / "artifacts" / "model" / "model.json").read_text())
+    assert (config["parameters"]["epochs"], config["epoch"]) == (6, epochs)
+    assert ("It ended with epoch 3 of 6, as the trial was best there." in config["note"]) == (epochs == 3)
 
 
 def test_a_schedule_is_trained_part_by_part(trained: Trained, tmp_path: Path) -> None:

@@ -406,6 +406,17 @@ def test_what_metrics_need_is_told(labels: list[int], classes: int, missing: set
     assert missing <= TASK.needs_of_metrics.keys()
 
 
+@pytest.mark.parametrize(
+    ("fields", "epochs"),
+    [({"sampling": 0.5}, 84), ({}, None), ({"sampling": 0.5, "parameters": {"epochs": 7, "image_size": 32}}, None)],
+)
+def test_epochs_on_all_data_are_recorded(digits: Path, tmp_path: Path, fields: dict[str, Any], epochs: int) -> None:
+    """Where those of a search follow from its sample: what the spec says holds for all trainings."""
+    spec = spec_of(digits, **{"parameters": {"image_size": 32}, **fields})
+    prepare(spec, tmp_path)
+    assert Prepared.load(tmp_path / "e" / "task.json").epochs_on_all == epochs
+
+
 def test_deep_pictures(tmp_path: Path) -> None:
     """What is black and white is measured once, noted, and the same in trials and in what a model is told."""
     for number in range(20):

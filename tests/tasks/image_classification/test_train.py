@@ -285,6 +285,18 @@ def test_another_seed_is_another_training_on_the_same_pictures(experiment: Path,
     assert found[2][0] != found[0][0] and found[2][1] == found[0][1]
 
 
+def test_epochs_follow_from_the_sample(experiment: Path, tmp_path: Path) -> None:
+    """A trial on the sample has its own; one of the best that is trained on all data has as many as suit these."""
+    prepared = replace(Prepared.load(experiment / "task.json"), sampling=0.5, epochs_on_all=2)
+    prepared.save(experiment / "sampled.json")
+    own = {**PARAMETERS, "epochs": 3}
+    for share, epochs in (("0.5", 3), ("1.0", 2)):
+        folder = tmp_path / share
+        run(train, folder, own, TUNEWELL_TASK_FILE=str(experiment / "sampled.json"), TUNEWELL_SAMPLING=share)
+        assert len(reports_in(folder)) == epochs
+        assert read_config(folder / "artifacts" / "model").parameters == {**PARAMETERS, "epochs": epochs}
+
+
 def test_sampling(experiment: Path, tmp_path: Path) -> None:
     """A share of the training pictures is learned from; all validation pictures are looked at."""
     manifest = Manifest.load(experiment / "manifest.json")

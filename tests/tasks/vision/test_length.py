@@ -222,6 +222,12 @@ def test_a_check_says_how_long_a_training_is(length: Length, is_given: bool, lin
 def test_a_check_counts_the_sample(digits: Path) -> None:
     """The pictures are those that trials learn from, and the epochs those of the space."""
     spec = spec_of(digits, "image-classification", "small-cnn", sampling=0.5)
-    assert "Training: 100 epochs of 3 steps (50 pictures, 16 a step): small data sets need more passes. " in "".join(
-        ImageClassification().check(spec)
+    told = "".join(ImageClassification().check(spec))
+    assert "Training: 100 epochs of 3 steps (50 pictures, 16 a step): small data sets need more passes. " in told
+    assert (
+        "Trainings on all data (`finalists: full`, `retrain`) have 84 epochs, as suits 100 training pictures." in told
+    )
+    own = spec_of(digits, "image-classification", "small-cnn", sampling=0.5, parameters={"epochs": 7})
+    assert "(`finalists: full`, `retrain`) have 7 epochs, as the spec says." in "".join(
+        ImageClassification().check(own)
     )

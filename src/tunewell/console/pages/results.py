@@ -103,9 +103,10 @@ def _harvest(
     comparison = compare(result, figures, counts, unit, {found.number: found.intervals for found in evaluations})
     taken = _trial(comparison, chosen.trial) or result.best
     rights = Rights.of(caller, one)
+    # After a search on a sample, a training on all data may have other epochs than its trial.
+    trials = comparison.trials if one.spec.get("sampling", 1.0) == 1.0 else ()
     work = {
-        verb: latest(verbs, name, kind, comparison.trials, caller if verb == "predict" else None)
-        for verb, kind in _KINDS.items()
+        verb: latest(verbs, name, kind, trials, caller if verb == "predict" else None) for verb, kind in _KINDS.items()
     }
     return {
         "chosen": chosen,

@@ -40,7 +40,7 @@ def latest(
         verbs: whom to ask.
         name: of the experiment.
         kind: of the job.
-        trials: those that it may train with.
+        trials: those that it may train with, and whose epochs it has.
         caller: only theirs.
     """
     by = None if caller is None else caller.name

@@ -28,7 +28,7 @@ def retrain(folder: Path) -> None:
         learner, facts = train_again(
             arguments,
             manifest,
-            partial(create_learner, prepared, manifest),
+            lambda found: create_learner(prepared, manifest, prepared.parameters_at(found, 1.0)),
             partial(labelled_pictures, prepared, manifest),
             partial(_measure, thresholds),
         )

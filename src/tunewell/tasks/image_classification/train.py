@@ -44,7 +44,9 @@ def begin(prepared: Prepared, whole: LabelledPictures | None = None) -> Training
     """
     del whole
     manifest = load_manifest(Path(prepared.manifest))
-    learner = create_learner(replace(prepared, seed=own_seed(prepared)), manifest, parameters())
+    learner = create_learner(
+        replace(prepared, seed=own_seed(prepared)), manifest, prepared.parameters_at(parameters(), sampling())
+    )
     pictures = labelled_pictures(prepared, manifest, learner.image_size)
     positions = training_positions(manifest, sampling(), prepared.seed)
     return Training(learner, pictures, positions, partial(_validate, learner, pictures, manifest))

@@ -30,7 +30,7 @@ def retrain(folder: Path) -> None:
         learner, facts = train_again(
             arguments,
             annotated,
-            partial(create_learner, prepared, annotated),
+            lambda found: create_learner(prepared, annotated, prepared.parameters_at(found, 1.0)),
             partial(shared_pictures, prepared, annotated),
             _measure,
         )

@@ -50,7 +50,9 @@ def begin(prepared: Prepared, whole: AnnotatedPictures | None = None) -> Trainin
     """
     annotated = AnnotatedPictures.load(Path(prepared.manifest))
     suited = annotated if whole is None else whole
-    learner = create_learner(replace(prepared, seed=own_seed(prepared)), suited, parameters())
+    learner = create_learner(
+        replace(prepared, seed=own_seed(prepared)), suited, prepared.parameters_at(parameters(), sampling())
+    )
     pictures = shared_pictures(prepared, annotated, learner.image_size)
     positions = training_positions(annotated, sampling(), prepared.seed)
     return Training(learner, pictures, positions, partial(_validate, learner, pictures))

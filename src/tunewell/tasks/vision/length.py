@@ -12,7 +12,9 @@ A large set gets the network's own epochs; a small one as many as make the steps
 (Kolesnikov et al. 2020, arXiv:1912.11370), which gives sets of fewer than 20,000 pictures 500.
 
 The number of epochs follows from the usual batch size and is the same for all trials, so that all cost about the same,
-and early stopping compares like with like. It is not searched: at an equal total of epochs, half, as many and twice as
+and early stopping compares like with like. On a sample of the data (`sampling`) it follows from the sample, which is
+learned well then; trainings on all data, for which a search on a sample is made, have as many epochs as suit these. It
+is not searched: at an equal total of epochs, half, as many and twice as
 many beside each other found nothing better (small-cnn on 80 pictures of hand signs).
 """
 
@@ -138,3 +140,9 @@ def describe(length: Length, own: int, least_steps: int, is_given: bool) -> list
         return [f"{line}."]
     around = ", ".join(str(number) for number in (math.ceil(length.epochs / 2), length.epochs, 2 * length.epochs))
     return [f"{line}: small data sets need more passes. To search their number: `epochs: {{ordinal: [{around}]}}`."]
+
+
+def describe_on_all(length: Length, is_given: bool) -> str:
+    """Return how long trainings on all data are, after a search on a sample; `is_given`: see `describe`."""
+    why = "as the spec says" if is_given else f"as suits {count(length.pictures, 'training picture')}"
+    return f"Trainings on all data (`finalists: full`, `retrain`) have {count(length.epochs, 'epoch')}, {why}."

@@ -17,7 +17,6 @@ from tunewell.tasks.vision.content import are_same, content_digest
 from tunewell.tasks.vision.inspection import Pictures, inspect
 from tunewell.tasks.vision.picture_set import fingerprint
 from tunewell.tasks.vision.resize_rules import ResizeRule
-from tunewell.tasks.vision.sampling import advise_sampling
 from tunewell.tasks.vision.task_file import TASK_FILE, TASK_FILE_VARIABLE, Prepared
 from tunewell.tasks.vision.weights import Pretrained, is_made_from, is_whole, obtain_weights
 from tunewell.trial.files import read_json, write_json
@@ -144,8 +143,12 @@ def write_preparation(
     decoded: DecodedSet[Pictures],
     pretrained: Pretrained,
     cache: Path,
+    advice: Sequence[str],
+    epochs_on_all: int | None,
 ) -> list[str]:
     """Fetch the weights and write what trials need, where that is still to do; return notes for the user.
+
+    `advice` and `epochs_on_all` are as those of `Prepared`.
 
     Raises:
         DataError: the weights can't be used, or are no longer those that the experiment began with.
@@ -173,8 +176,9 @@ def write_preparation(
         seed=spec.seed,
         sampling=spec.sampling,
         notes=(*pictures.notes, weights.origin),
-        advice=tuple(advise_sampling(spec.sampling, pictures.summary())),
+        advice=tuple(advice),
         content=decoded.content,
+        epochs_on_all=epochs_on_all,
     )
     prepared.save(folder / TASK_FILE)
     return [*prepared.notes, *prepared.advice]

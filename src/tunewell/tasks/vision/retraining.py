@@ -12,7 +12,8 @@ are given are those that the trial found on the validation set. Result: `{"metri
 …}`.
 
 No validation data are left to choose an epoch by. The training goes to its end, as the learning rate falls to 0 there;
-where it stays constant, it ends with the epoch that was the trial's best.
+where it stays constant, it ends with the epoch that was the trial's best, or with as large a share of its epochs where
+these are not as many (`Prepared.parameters_at`).
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def train_again(
     Args:
         arguments: content of `job.json`.
         pictures: the data set.
-        create: parameters → a learner that has learned nothing.
+        create: parameters of a part → a learner that has learned nothing.
         decode: image size → the decoded pictures of the whole data set.
         measure: learner, decoded pictures, positions of the test set → metrics.
 
@@ -58,7 +59,7 @@ def train_again(
     test = None if "test" in splits else pictures.test_positions()
     learner: Trained | None = None
     metrics: dict[str, float] = {}
-    best = _best_epoch(Path(arguments["model"]))
+    best, at_best = _best_epoch(Path(arguments["model"])), 0
     for number, part in enumerate(schedule, start=1):
         before, learner = learner, create(part["parameters"])
         if before is not None:
@@ -67,12 +68,13 @@ def train_again(
         if number == len(schedule):
             tested = test
             if learner.keeps_rate:
-                last_epoch = min(last_epoch, best or last_epoch)
+                at_best = round(best / part["parameters"]["epochs"] * learner.epochs)
+                last_epoch = min(last_epoch, at_best or last_epoch)
         metrics = _train(learner, decode(learner.image_size), positions, last_epoch, tested, measure)
     assert learner is not None, "an empty schedule"
     note = _note(len(positions), splits, len(schedule), None if test is None else len(test))
-    if learner.epoch == best < learner.epochs and learner.keeps_rate:
-        note += f" It ended with epoch {learner.epoch} of {learner.epochs}, the best of the trial."
+    if learner.epoch < learner.epochs and learner.epoch == at_best:
+        note += f" It ended with epoch {learner.epoch} of {learner.epochs}, as the trial was best there."
     print(note)
     return learner, {"metrics": metrics, "note": note, "trial": arguments["trial"], "epoch": learner.epoch}
 

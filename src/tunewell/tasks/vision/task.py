@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +22,15 @@ from tunewell.tasks.vision.architecture import Architecture
 from tunewell.tasks.vision.domains import check_domains, image_sizes
 from tunewell.tasks.vision.hyperparameters import TrainingHyperparameters
 from tunewell.tasks.vision.inspection import Pictures
-from tunewell.tasks.vision.length import describe, length_of, sampled, suited_to_data
+from tunewell.tasks.vision.length import (
+    Length,
+    describe,
+    describe_on_all,
+    length_of,
+    sampled,
+    suitable_epochs,
+    suited_to_data,
+)
 from tunewell.tasks.vision.memory_ranges import fitted_parameters, gpu_of, sizes_on_gpus
 from tunewell.tasks.vision.preparation import (
     DecodedSet,
@@ -222,28 +230,46 @@ class VisionTask(ABC, Generic[Pictures]):
         space = self._spaces.pop(place, None)
         self.check_objective(spec, pictures)
         data = pictures.summary()
-        advice = advise_sampling(spec.sampling, data)
+        length = self._lengths(spec, pictures, space) if space is not None else None
         return [
             *self.found(pictures),
             by_class(data),
             *(self.sizes_found(design, pictures, space, spec.parameters) if space is not None else ()),
             f"Network: {spec.network}.",
             weights,
-            *(self._training(spec, design, pictures, space) if space is not None else ()),
+            *(self._training(spec, design, length) if length is not None else ()),
             *pictures.notes,
-            *advice,
+            *(advise_sampling(spec.sampling, data, lambda share: length(share).steps) if length is not None else ()),
         ]
 
-    def _training(
-        self, spec: ExperimentSpec, design: Architecture, pictures: Pictures, space: SearchSpace
-    ) -> list[str]:
-        """Return how long the default configuration is trained, a line each; nothing where that can't be told."""
-        own, default = design.network.space["epochs"].default, space.default()
+    def _training(self, spec: ExperimentSpec, design: Architecture, length: Callable[[float], Length]) -> list[str]:
+        """Return how long the default configuration is trained, a line each."""
+        own, is_given = design.network.space["epochs"].default, "epochs" in spec.parameters
+        assert isinstance(own, int)
+        lines = describe(length(spec.sampling), own, design.least_steps, is_given)
+        return lines if spec.sampling == 1 else [*lines, describe_on_all(length(1.0), is_given)]
+
+    def _lengths(
+        self, spec: ExperimentSpec, pictures: Pictures, space: SearchSpace
+    ) -> Callable[[float], Length] | None:
+        """Return what tells how long the default configuration is trained on a share of the training pictures.
+
+        None: that can't be told.
+        """
+        design, default = self.architecture(str(spec.network)), space.default()
+        own = design.network.space["epochs"].default
         if default is None or not isinstance(own, int):
-            return []
+            return None
         items, trained = self.items(pictures, default), len(pictures.splits["train"])
-        length = length_of(default, sampled(items, spec.sampling), sampled(trained, spec.sampling))
-        return describe(length, own, design.least_steps, "epochs" in spec.parameters)
+
+        def length(share: float) -> Length:
+            number, configuration = sampled(items, share), default
+            if "epochs" not in spec.parameters:
+                epochs = suitable_epochs(number, int(default["batch_size"]), own, design.least_steps)
+                configuration = {**default, "epochs": epochs}
+            return length_of(configuration, number, sampled(trained, share))
+
+        return length
 
     def view(self, spec: ExperimentSpec, progress: OnProgress) -> DataView:
         """Return the data set, all of it decoded, with examples of each class."""
@@ -268,7 +294,13 @@ class VisionTask(ABC, Generic[Pictures]):
         decoded = decode_set(pictures, self.decoded_sizes(space), cache, progress, self.rule)
         decoded = replace(decoded, pictures=self.check_left(pictures, decoded))
         pretrained = self.architecture(str(spec.network)).pretrained
-        return write_preparation(spec, folder, known, decoded, pretrained, cache)
+        length = self._lengths(spec, decoded.pictures, space)
+        advice, epochs_on_all = list[str](), None
+        if length is not None:
+            advice = advise_sampling(spec.sampling, decoded.pictures.summary(), lambda share: length(share).steps)
+        if length is not None and spec.sampling < 1 and "epochs" not in spec.parameters:
+            epochs_on_all = length(1.0).epochs
+        return write_preparation(spec, folder, known, decoded, pretrained, cache, advice, epochs_on_all)
 
     def check_same(self, spec: ExperimentSpec, folder: Path) -> None:
         """Compare the data set and the file of weights with those that the experiment began with.

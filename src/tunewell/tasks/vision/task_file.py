@@ -40,6 +40,14 @@ class Prepared:
     advice: tuple[str, ...] = ()
     #: Digest of what is in the pictures; see `content`.
     content: str = ""
+    #: Epochs of a training on all data, where those of trials follow from the size of a sample; None: the same.
+    epochs_on_all: int | None = None
+
+    def parameters_at(self, parameters: Mapping[str, Any], sampling: float) -> dict[str, Any]:
+        """Return the parameters of a trial for a training on this share of the data: with epochs that suit it."""
+        if self.epochs_on_all is None or sampling == self.sampling:
+            return dict(parameters)
+        return {**parameters, "epochs": self.epochs_on_all}
 
     def save(self, path: Path) -> None:
         """Write it as JSON, whole or not at all, whatever happens afterwards.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,20 @@ def test_what_was_measured_is_told(monkeypatch: pytest.MonkeyPatch, spec: dict[s
         "about 80 min, one at a time, less where they are stopped early."
     )
     assert estimate.warnings == ()
+
+
+def test_the_time_before_the_first_trial_is_told(monkeypatch: pytest.MonkeyPatch, spec: dict[str, Any]) -> None:
+    """Pictures are decoded once for each size that is searched; what takes no time is not told."""
+    slow = replace(FOUR_MINUTES, pass_seconds=150.0)
+    estimate = checked(monkeypatch, {**spec, "parameters": {"image_size": [32, 48]}}, slow).estimate
+    assert estimate is not None and (estimate.prepare_seconds, estimate.seconds) == (300, 4800)
+    assert estimate.told.endswith(
+        "less where they are stopped early. Before that the data are prepared, which takes about 5 min the first time."
+    )
+    estimate = checked(monkeypatch, {**spec, "parameters": {"image_size": 32}}, slow).estimate
+    assert estimate is not None and estimate.prepare_seconds == 150
+    estimate = checked(monkeypatch, spec, FOUR_MINUTES).estimate
+    assert estimate is not None and estimate.prepare_seconds == 0 and "prepared" not in estimate.told
 
 
 def test_parts_of_trainings_are_no_whole_ones(monkeypatch: pytest.MonkeyPatch, spec: dict[str, Any]) -> None:

@@ -75,6 +75,11 @@ class TableRegression:
         del spec, space
         return []
 
+    def passes(self, space: SearchSpace) -> int:
+        """Return 1: the table is read once."""
+        del space
+        return 1
+
     def resumable(self, spec: ExperimentSpec) -> bool:
         """True: trials leave checkpoints."""
         del spec

@@ -255,6 +255,7 @@ _ESTIMATE = {
     "epochs": None,
     "steps": None,
     "step_seconds": None,
+    "prepare_seconds": None,
     "told": "A trial takes about 5 min (by 12 trials of ada/signs). All 10 trials take about 50 min, 1 at a time.",
     "warnings": [],
 }

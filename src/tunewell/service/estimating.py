@@ -116,6 +116,7 @@ def _estimate(plan: Plan, basis: _Basis) -> Estimate:
     """Return what follows for the whole search, and what is too short for it."""
     seconds, measured = max(basis.trial_seconds, 1e-3), basis.measured
     whole = _whole(plan, seconds)
+    prepare_seconds = plan.task.passes(plan.space) * measured.pass_seconds if measured is not None else None
     return Estimate(
         seconds=whole.seconds if whole is not None else None,
         trial_seconds=seconds,
@@ -125,7 +126,10 @@ def _estimate(plan: Plan, basis: _Basis) -> Estimate:
         epochs=measured.epochs if measured is not None else None,
         steps=measured.steps if measured is not None else None,
         step_seconds=measured.step_seconds if measured is not None else None,
-        told=_trial_told(basis) + (_search_told(plan, whole) if whole is not None else ""),
+        prepare_seconds=prepare_seconds,
+        told=_trial_told(basis)
+        + (_search_told(plan, whole) if whole is not None else "")
+        + _told_before(prepare_seconds),
         warnings=tuple(_warnings(plan, basis, whole)),
     )
 
@@ -176,6 +180,13 @@ def _search_told(plan: Plan, whole: _Whole) -> str:
     if most == 1:
         return ""
     return f" All {most} {what} take about {roughly(whole.seconds)}, {how}, less where they are stopped early."
+
+
+def _told_before(prepare_seconds: float | None) -> str:
+    """Return what is to be said of the time before the first trial, which `max_duration` does not count."""
+    if prepare_seconds is None or prepare_seconds < 1:
+        return ""
+    return f" Before that the data are prepared, which takes about {roughly(prepare_seconds)} the first time."
 
 
 def _warnings(plan: Plan, basis: _Basis, whole: _Whole | None) -> list[str]:

@@ -50,6 +50,8 @@ class Measured:
     validation_seconds: float
     #: In the first epoch, besides.
     once_seconds: float = 0.0
+    #: To go through all items before the search, once; see `Task.passes`.
+    pass_seconds: float = 0.0
 
     @property
     def epoch_seconds(self) -> float:

@@ -69,6 +69,11 @@ class CommandTask:
         del spec, space
         return []
 
+    def passes(self, space: SearchSpace) -> int:
+        """Return 0: there is nothing to prepare that takes long."""
+        del space
+        return 0
+
     def resumable(self, spec: ExperimentSpec) -> bool:
         """What the spec says, or else whether the command takes checkpoints and fidelity."""
         if spec.resumable is not None:

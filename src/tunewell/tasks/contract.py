@@ -146,6 +146,12 @@ class Task(Protocol):
         it, or has notes, names a job `prepare`; without one, it is called in the controller's process.
         """
 
+    def passes(self, space: SearchSpace) -> int:
+        """Return how often `prepare` goes through all items for trials over `space`; 0: that is not known.
+
+        What the job `measure` finds of one pass tells with it how long `prepare` takes.
+        """
+
     def check_same(self, spec: ExperimentSpec, folder: Path) -> None:
         """Compare the data and weights that the spec names with those that `prepare` saw, wherever these lay.
 

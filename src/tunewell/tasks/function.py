@@ -62,6 +62,11 @@ class FunctionTask:
         del spec, space
         return []
 
+    def passes(self, space: SearchSpace) -> int:
+        """Return 0: there is nothing to prepare that takes long."""
+        del space
+        return 0
+
     def resumable(self, spec: ExperimentSpec) -> bool:
         """What the spec says: a function doesn't show it."""
         return bool(spec.resumable)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -21,6 +22,7 @@ from tunewell.tasks.object_detection.frames import frame_for
 from tunewell.tasks.object_detection.learner import DetectionLearner
 from tunewell.tasks.object_detection.networks import architecture
 from tunewell.tasks.object_detection.task import ObjectDetection
+from tunewell.tasks.vision import timing
 from tunewell.tasks.vision.best_epoch import Validated
 from tunewell.tasks.vision.learner import NonFiniteLoss
 from tunewell.tasks.vision.timing import Parts, measure, time_parts
@@ -35,6 +37,7 @@ def test_a_detector_is_measured(tmp_path: Path) -> None:
     found, reports = measured(tmp_path / "job", data, {"epochs": 4, "batch_size": 3}, sampling=0.75)
     assert (found["epochs"], found["steps"]) == (4, 2)
     assert found["step_seconds"] > 0 and found["validation_seconds"] > 0
+    assert found["pass_seconds"] > 0
     assert reports == [] and sorted(data.rglob("*")) == before
 
 
@@ -60,6 +63,32 @@ def test_the_network_that_is_measured_is_that_of_trials(tmp_path: Path, monkeypa
     assert config.frame == frame_for(architecture("faster-rcnn-lite0"), annotated.sizes, 64)
     assert config.detections == 150
     assert found["steps"] == ObjectDetection().items(annotated, {"image_size": 64, "tiles": 2}) // 2 > 6
+
+
+@pytest.mark.timeout(240)
+def test_decoding_is_measured_by_a_few_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pass through all pictures takes as much longer as there are more of them than were decoded, at each size."""
+    clock = Clock()
+    decoding: list[int] = []
+
+    def decode_set(pictures: Any, sizes: Sequence[int], *rest: Any) -> Any:
+        decoding.append(len(pictures.paths))
+        clock.work(3.0 * len(sizes))
+        return real(pictures, sizes, *rest)
+
+    real = timing.decode_set
+    monkeypatch.setattr(timing, "decode_set", decode_set)
+    monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=clock.now))
+    data = write_pictures(tmp_path / "digits", {"train": 300, "val": 20})
+    found, _ = measured(
+        tmp_path / "job",
+        data,
+        {"batch_size": 16, "epochs": 1, "image_size": 32},
+        task="image-classification",
+        network="small-cnn",
+    )
+    assert decoding == [16 + 20]
+    assert found["pass_seconds"] == pytest.approx(3.0 * 320 / 36)
 
 
 @pytest.mark.parametrize("backbone", ["frozen", "fine-tuned"])

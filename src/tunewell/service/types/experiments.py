@@ -214,7 +214,9 @@ class Estimate(Wire):
     epochs: int | None = None
     steps: int | None = None
     step_seconds: float | None = None
-    #: One or two sentences for people.
+    #: What the search prepares before its first trial, the first time that its data are used; None: that is not known.
+    prepare_seconds: float | None = None
+    #: A few sentences for people.
     told: str
     #: Sentences on limits that are too short for it.
     warnings: tuple[str, ...] = ()

@@ -204,6 +204,10 @@ class VisionTask(ABC, Generic[Pictures]):
                 self._read[place] = self.read(*place)
         return self._read.get(place)
 
+    def passes(self, space: SearchSpace) -> int:
+        """Return how many sizes the pictures are decoded at, one after the other."""
+        return len(self.decoded_sizes(space))
+
     def promising(self, spec: ExperimentSpec, space: SearchSpace) -> list[tuple[str, Configuration]]:
         """Return (origin, configuration) of what is worth a trial early; nothing, unless a task knows of something."""
         del spec, space

@@ -3,7 +3,7 @@
 `job.json`: `{"spec": …, "seconds": how long steps are measured}`; `parameters.json`: the configuration. Result::
 
     {"epochs": of a full training, "steps": of an epoch, "step_seconds": …, "validation_seconds": after an epoch,
-     "once_seconds": in the first epoch, besides}
+     "once_seconds": in the first epoch, besides, "pass_seconds": decoding all pictures at one size, before any trial}
 
 Weights are random: they take the time of others. No more pictures are decoded than a step and a look at the validation
 data need, for a network as the whole data set wants it, and nothing is written but in the job's folder.
@@ -83,8 +83,9 @@ def _measured(
     trained, items = len(pictures.splits["train"]), task.items(pictures, configuration)
     validated = min(len(pictures.splits["val"]), max(1, _VALIDATED * trained // items))
     wanted = {"train": min(batch_size, sampled(trained, spec.sampling)), "val": validated}
-    space = parse_space({name: [value] for name, value in configuration.items()})
-    prepared = _prepared(task, spec, _some(pictures, wanted, spec.seed), task.decoded_sizes(space), folder)
+    sizes = task.decoded_sizes(parse_space({name: [value] for name, value in configuration.items()}))
+    some = _some(pictures, wanted, spec.seed)
+    prepared, decoding = _prepared(task, spec, some, sizes, folder)
     training: Training = import_module(f"{task.package}.train").begin(prepared, pictures)
     parts = time_parts(training, seconds, partial(_now, training.learner))
     looked_at = sampled(trained, spec.sampling) + len(pictures.splits["val"])
@@ -94,6 +95,7 @@ def _measured(
         "step_seconds": parts.step,
         "validation_seconds": parts.validation * len(pictures.splits["val"]) / validated + parts.saving,
         "once_seconds": parts.first_look * looked_at / validated if training.learner.looks_once else 0.0,
+        "pass_seconds": decoding / len(sizes) * len(pictures.paths) / len(some.paths),
     }
 
 
@@ -164,9 +166,11 @@ def _some(pictures: Pictures, wanted: Mapping[str, int], seed: int) -> Pictures:
 
 def _prepared(
     task: VisionTask[Any], spec: ExperimentSpec, pictures: Any, sizes: Sequence[int], folder: Path
-) -> Prepared:
-    """Do what `prepare` does, for these pictures and without the weights."""
+) -> tuple[Prepared, float]:
+    """Do what `prepare` does, for these pictures and without the weights; return how long decoding took, too."""
+    begin = time.perf_counter()
     decoded = decode_set(pictures, sizes, folder / "cache", lambda what, done, total: None, task.rule)
+    seconds = time.perf_counter() - begin
     manifest, weights = folder / "manifest.json", folder / "none.safetensors"
     decoded.pictures.save(manifest)
     save_file({}, str(weights))  # with weights some layers may be kept as they are, which takes less time
@@ -182,4 +186,4 @@ def _prepared(
         content=decoded.content,
     )
     prepared.save(folder / TASK_FILE)
-    return prepared
+    return prepared, seconds

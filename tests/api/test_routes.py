@@ -56,6 +56,7 @@ READS: dict[str, tuple[str, Any]] = {
     "user": ("/users/owner", types.User),
     "tokens": ("/tokens", Page[types.Token]),
     "audit": ("/audit?caller=owner&verb=create", Page[types.AuditEntry]),
+    "audited_verbs": ("/audit/verbs", Page[str]),
     "uploads": ("/uploads", Page[types.Upload]),
     "datasets": ("/datasets?search=d", Page[types.DataSet]),
     "models": ("/models?search=d", Page[types.Model]),

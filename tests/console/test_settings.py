@@ -289,3 +289,16 @@ def test_the_log_is_narrowed(service: Service, administrator: TestClient) -> Non
     assert "There is no such entry." in page(administrator, "/settings/audit?person=-&verb=stop").text
     chosen = [one.attributes["value"] for one in refused.all("option", selected="")]
     assert chosen == ["ada", "sign_in_link"]
+
+
+def test_all_that_is_on_record_can_be_chosen(service: Service, administrator: TestClient) -> None:
+    """Whatever the console alone calls so, too, and nothing that was never done; alike ones are told apart."""
+    administrator.post("/settings/people", data={"name": "zoe", "role": "user"}, headers=SENDS)
+    for verb in ("share_model", "change_model", "switch_off"):
+        with service.store.transaction() as tx:
+            tx.add_audit("ada", "::1", verb, "", "done", {})
+    offered = {one.attributes["value"]: one.text for one in page(administrator, "/settings/audit").all("option")}
+    assert {entry.verb for entry in service.audit().items} < offered.keys()
+    assert offered["switch_off"] == "switch a channel off" and "purge" not in offered
+    assert offered["share_model"] == "change who sees a model (share_model)"
+    assert offered["change_model"] == "change who sees a model (change_model)"

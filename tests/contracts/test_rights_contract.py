@@ -109,6 +109,7 @@ VERBS: Mapping[str, tuple[Right, Callable[[Any, str, int], Any]]] = {
     "change_user": (Right.ADMINISTER, lambda v, e, job: v.change_user("bob", {"weight": 2})),
     "sign_in_link": (Right.ADMINISTER, lambda v, e, job: v.sign_in_link("bob")),
     "audit": (Right.ADMINISTER, lambda v, e, job: v.audit()),
+    "audited_verbs": (Right.ADMINISTER, lambda v, e, job: v.audited_verbs()),
     "allow_folder": (Right.ADMINISTER, lambda v, e, job: v.allow_folder(Path("data"))),
     "withdraw_folder": (Right.ADMINISTER, lambda v, e, job: v.withdraw_folder(Path("data"))),
     "disk": (Right.ADMINISTER, lambda v, e, job: v.disk()),

@@ -167,6 +167,7 @@ READS: Mapping[str, Callable[[Verbs], Any]] = {
     "tokens": lambda verbs: verbs.tokens(),
     "sign_in_link": lambda verbs: verbs.sign_in_link("owner"),
     "audit": lambda verbs: verbs.audit(),
+    "audited_verbs": lambda verbs: verbs.audited_verbs(),
 }
 #: Those that ask for one experiment by name, and may be told of another.
 OF_ONE = {

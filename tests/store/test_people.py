@@ -68,3 +68,12 @@ def test_the_audit_log_is_read_in_pages(store: Store) -> None:
     assert [row.about for row in page] == ["4", "3"]
     assert [row.about for row in store.audits(before=page[-1].id)] == ["2", "1", "0"]
     assert [row.data for row in store.audits(caller="ada")] == [{"n": 3}, {"n": 1}]
+
+
+def test_the_verbs_of_the_audit_log(store: Store) -> None:
+    """Each one that is on record stands there once."""
+    assert store.audited_verbs() == []
+    with store.transaction() as tx:
+        for verb in ("stop", "create", "stop", "add_user"):
+            tx.add_audit("ada", "127.0.0.1", verb, "", "done", {})
+    assert store.audited_verbs() == ["add_user", "create", "stop"]

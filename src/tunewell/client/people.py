@@ -69,3 +69,6 @@ class PeopleClient(Asking):
         limit: int = verbs.PAGE,
     ) -> Page[types.AuditEntry]:
         return self._get(Page[types.AuditEntry], "/audit", caller=caller, verb=verb, cursor=cursor, limit=limit)
+
+    def audited_verbs(self) -> tuple[str, ...]:
+        return self._get(Page[str], "/audit/verbs").items

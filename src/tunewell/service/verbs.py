@@ -683,3 +683,6 @@ class Verbs(StorageVerbs, ModelVerbs, NotificationVerbs, WorkerVerbs, UpkeepVerb
             cursor: see above.
             limit: most entries of the page.
         """
+
+    def audited_verbs(self) -> tuple[str, ...]:
+        """Return what the audit log calls what was done: all verbs that it has; for administrators."""

@@ -327,6 +327,7 @@ audit = Table(
     _json("data"),
 )
 Index("audit_by_caller", audit.c.caller, audit.c.id)
+Index("audit_by_verb", audit.c.verb, audit.c.id)
 
 #: Files that users send, by parts, before anything is made of them; what has come of one lies in the home.
 upload = Table(

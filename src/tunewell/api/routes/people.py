@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Path, Query, Request, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from tunewell.api.answers import whole
 from tunewell.api.asked import AsCaller, Cursor, Key, Limit, Text, TheCaller
 from tunewell.service.people import check_user_name
 from tunewell.service.types import AuditEntry, Me, NewToken, Page, SignInLink, Token, User, UserUsage
@@ -178,3 +179,9 @@ def audit(
 ) -> Page[AuditEntry]:
     """Return the log of changes, done and refused, the latest first; for administrators."""
     return verbs.audit(caller=caller, verb=verb, cursor=cursor, limit=limit)
+
+
+@router.get("/audit/verbs", summary="List the verbs that the log has")
+def audited_verbs(verbs: AsCaller) -> Page[str]:
+    """Return what was ever done or refused, as the log calls it; for administrators."""
+    return whole(verbs.audited_verbs())

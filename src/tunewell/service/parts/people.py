@@ -90,6 +90,11 @@ class PeoplePart(Part):
         people.check_administrator(self.caller)
         return people.audit(self.store, caller, verb, cursor, limit)
 
+    def audited_verbs(self) -> tuple[str, ...]:
+        """See `Verbs.audited_verbs`."""
+        people.check_administrator(self.caller)
+        return tuple(self.store.audited_verbs())
+
     def _self_or(self, owner: str | None) -> str:
         """Return whom a verb is about: the caller, or whomever an administrator names."""
         if owner is not None and owner != self.caller.name:

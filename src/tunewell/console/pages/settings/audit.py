@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections import Counter
+from collections.abc import Iterable
 from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.routing import APIRoute
 
 from tunewell.api.asked import AsCaller, Cursor, Text, TheCaller
-from tunewell.api.routes import ROUTERS
 from tunewell.console.pages.settings.frame import section
 from tunewell.display.deeds import in_words
 from tunewell.service.paging import every
@@ -47,7 +46,7 @@ def audit(
         "chosen": chosen,
         "people": [one.name for one in every(lambda cursor: verbs.users(cursor=cursor, limit=MOST))],
         "nobody": NOBODY,
-        "verbs": sorted(_changing() | ({verb} if verb else set()), key=in_words),
+        "verbs": _choices({*verbs.audited_verbs(), *([verb] if verb else [])}),
         "is_first": cursor is None,
         "in_words": in_words,
         "link": link,
@@ -55,8 +54,10 @@ def audit(
     return section(request, caller, "audit", "audit", context, parts=("settings-audit",))
 
 
-@cache
-def _changing() -> frozenset[str]:
-    """Return what the log may call what was done: the names of all that changes something."""
-    routes = (route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute))
-    return frozenset(route.endpoint.__name__ for route in routes if (route.methods or set()) - {"GET", "HEAD"})
+def _choices(known: Iterable[str]) -> list[tuple[str, str]]:
+    """Return verbs with what they are called to be chosen by, in the order of that; alike ones are told apart."""
+    words = Counter(map(in_words, known))
+    called = ((verb, in_words(verb)) for verb in known)
+    return sorted(
+        ((verb, told if words[told] == 1 else f"{told} ({verb})") for verb, told in called), key=lambda pair: pair[1]
+    )

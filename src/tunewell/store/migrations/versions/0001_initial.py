@@ -290,6 +290,7 @@ def _create_audit() -> None:
         sa.Column("data", sa.JSON, nullable=False),
     )
     op.create_index("audit_by_caller", "audit", ["caller", "id"])
+    op.create_index("audit_by_verb", "audit", ["verb", "id"])
 
 
 def _create_notifications() -> None:

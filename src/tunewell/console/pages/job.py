@@ -51,7 +51,8 @@ def job(request: Request, verbs: AsCaller, id: JobId) -> Response:
     this = verbs.job(id)
     address = f"{root(request)}{BASE}/jobs/{id}"
     measurement = measurement_of(verbs, this)
-    told = {name: value for name, value in (this.result or {}).items() if not measurement or name not in _SHOWN}
+    shown = _SHOWN if measurement else ()
+    told = {name: value for name, value in (this.result or {}).items() if value is not None and name not in shown}
     context = {
         "this": this,
         "name": NAMES[this.kind],

@@ -257,8 +257,8 @@ def test_all_probabilities_of_a_trials_model(owner: TestClient, harvest: Service
     assert done.result is not None and done.result["trial"] == number
     page = read(owner, PICTURES)
     assert f"Trial {number} has said this." in page.text
-    (listed,) = page.all("ul", class_="guesses")
-    assert len(list(listed.all("li"))) == 10
+    probabilities = re.findall(r"^\d\.\d{3}$", "\n".join(one.text for one in page.all("span")), re.MULTILINE)
+    assert len(probabilities) == 10
 
 
 @pytest.fixture

@@ -27,14 +27,15 @@ DETECTION_SECONDS = 10.0
 class SimulatedClock:
     """Goes on as long as anybody computes, and jumps over the rest."""
 
-    def __init__(self) -> None:
-        """Begin now."""
+    def __init__(self, passed: Callable[[], float] = time.perf_counter) -> None:
+        """Begin now. `passed` measures what computing takes, in seconds."""
+        self._passed = passed
         self._skipped = 0.0
-        self._epoch = time.time() - time.perf_counter()
+        self._epoch = time.time() - passed()
 
     def monotonic(self) -> float:
         """Return the simulated time, in seconds."""
-        return time.perf_counter() + self._skipped
+        return self._passed() + self._skipped
 
     def date(self) -> float:
         """Return it in seconds since the epoch."""

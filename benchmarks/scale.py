@@ -12,6 +12,10 @@ sigma 0.5) and report ten times; a fiftieth crashes, what needs too much memory 
 each node is lost after 8 hours in the mean, to come back after ten minutes. `sleep`: 8 slots, 160 trials that take 20 s
 ± 10 % and report once, no failures: what can be measured for real.
 
+With `--time cpu` it is their CPU time that passes, for a machine that has other work; waits for the disk don't count
+then. Algorithms: random, bayesian, tpe, evolutionary (a population in step), asynchronous (one whose members don't
+wait), breeding (`evolutionary` for trials that can't go on from one another).
+
 Each algorithm has a process of its own. Printed are: the share of slot-seconds that were busy, on the whole and as long
 as there were trials to start; the milliseconds of CPU that a trial cost, in the loop of the controller (with the
 simulation) and in tuners, early and late; the longest steps; memory; and the size of the database.
@@ -24,14 +28,16 @@ import json
 import math
 import os
 import resource
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tests.controller.simulated import Cluster, SimulatedClock, SimulatedScheduler, Training
@@ -52,6 +58,8 @@ MOST_MEMORY = 0.35
 #: Spans of trials whose cost is told, in trials.
 WINDOW = 1000
 SECONDS_TO_OOM = 30.0
+#: What passes on the clock while anybody computes.
+PASSING = {"wall": time.perf_counter, "cpu": time.process_time}
 PARAMETERS = {
     "learning_rate": {"low": 1e-5, "high": 0.1, "log": True},
     "weight_decay": {"low": 1e-6, "high": 0.1, "log": True},
@@ -82,8 +90,17 @@ class Setting:
 
 
 SETTINGS = {
-    "cluster": Setting(1000, 100_000, 600.0, 0.5, 0.0, 10, 0.02, True, 8, 8 * 3600.0),
-    "sleep": Setting(8, 160, 20.0, 0.0, 0.1),
+    "cluster": Setting(
+        slots=1000,
+        trials=100_000,
+        seconds=600.0,
+        sigma=0.5,
+        reports=10,
+        crashes=0.02,
+        memory_is_short=True,
+        node_lifetime=8 * 3600.0,
+    ),
+    "sleep": Setting(slots=8, trials=160, seconds=20.0, spread=0.1),
 }
 
 
@@ -95,6 +112,7 @@ def algorithms(setting: Setting) -> dict[str, dict[str, Any]]:
         "random": {"algorithm": "random"},
         "bayesian": {"algorithm": "bayesian"},
         "tpe": {"algorithm": "tpe"},
+        # A member has a slot, and each of its rounds is a trial.
         "evolutionary": {"algorithm": population, "resumable": True},
         "asynchronous": {"algorithm": {**population, "asynchronous": True}, "resumable": True},
         "breeding": {"algorithm": "evolutionary"},
@@ -141,6 +159,18 @@ def quality(given: Any) -> float:
     return 0.4 + 0.55 * math.exp(-loss)
 
 
+class Mark(NamedTuple):
+    """How far a run was at some moment."""
+
+    #: On the simulated clock.
+    moment: float
+    #: Trials that have ended.
+    ends: int
+    #: CPU seconds of the controller's loop, and of all threads.
+    loop: float
+    all_threads: float
+
+
 class Meter:
     """Takes the figures of a run, step by step."""
 
@@ -149,28 +179,30 @@ class Meter:
         self._controller, self._scheduler, self._clock, self._until = controller, scheduler, clock, until
         self.began = clock.monotonic()
         self.steps: list[float] = []
-        #: (trials that have ended, CPU seconds of the loop and of all), taken a thousand trials apart.
-        self.marks: list[tuple[int, float, float]] = [self._now()]
+        #: Taken a thousand trials apart.
+        self.marks: list[Mark] = [self._now()]
 
     def __call__(self) -> bool:
         """Take note of a step; say whether it was the last one."""
         self.steps.append(self._controller.step_seconds)
-        if self._scheduler.ends - self.marks[-1][0] >= WINDOW:
+        if self._scheduler.ends - self.marks[-1].ends >= WINDOW:
             self.marks.append(self._now())
         return not self._controller.busy or time.perf_counter() > self._until
 
-    def _now(self) -> tuple[int, float, float]:
-        return self._scheduler.ends, time.thread_time(), time.process_time()
+    def _now(self) -> Mark:
+        return Mark(self._clock.monotonic(), self._scheduler.ends, time.thread_time(), time.process_time())
 
     def figures(self) -> dict[str, float]:
         """Return what was measured."""
         ended, scheduler = self._clock.monotonic(), self._scheduler
-        marks = [*self.marks, self._now()]
+        first, last = self.marks[0], self._now()
         full = min(max(scheduler.last_begun, self.began), ended)
         there, busy, lost = scheduler.slot_seconds(self.began, ended)
         there_then, busy_then, _ = scheduler.slot_seconds(self.began, full)
         slowest = sorted(self.steps)
-        _, loop, all_threads = (late - early for early, late in zip(marks[0], marks[-1], strict=True))
+        loop, all_threads = last.loop - first.loop, last.all_threads - first.all_threads
+        # As long as there were trials to start. The first thousand has the starts of all slots in it.
+        marks = [mark for mark in self.marks if mark.moment <= full]
         return {
             "ended": scheduler.ends,
             "hours": (ended - self.began) / 3600,
@@ -180,9 +212,8 @@ class Meter:
             "nodes_lost": scheduler.nodes_lost,
             "loop_ms": 1000 * loop / max(1, scheduler.ends),
             "tuner_ms": 1000 * (all_threads - loop) / max(1, scheduler.ends),
-            # The first thousand has the starts of all slots in it.
-            "early_ms": cost(marks, 1),
-            "late_ms": cost(marks, len(marks) - 3),
+            "early_ms": cost(marks[1:3]),
+            "late_ms": cost(marks[-2:] if len(marks) > 3 else []),
             "share_of_core": all_threads / (ended - self.began),
             "step_p99_ms": 1000 * slowest[int(0.99 * len(slowest))],
             "step_longest_ms": 1000 * slowest[-1],
@@ -190,16 +221,16 @@ class Meter:
         }
 
 
-def cost(marks: list[tuple[int, float, float]], place: int) -> float:
-    """Return the CPU milliseconds a trial, of all threads, between a mark and the next one; NaN: there are too few."""
-    if not 0 <= place < len(marks) - 1:
+def cost(marks: list[Mark]) -> float:
+    """Return the CPU milliseconds a trial, of all threads, between two marks; NaN: there are fewer."""
+    if len(marks) < 2:
         return math.nan
-    (before, _, began), (after, _, ended) = marks[place : place + 2]
-    return 1000 * (ended - began) / max(1, after - before)
+    return 1000 * (marks[1].all_threads - marks[0].all_threads) / (marks[1].ends - marks[0].ends)
 
 
-def run(setting: Setting, algorithm: str, early_stopping: str, seed: int, longest: float, database: str) -> Any:
-    """Run a search to its end, or for so many seconds; return its figures."""
+def run(setting: Setting, algorithm: str, clock: SimulatedClock, given: argparse.Namespace, database: str) -> Any:
+    """Run a search to its end, or for the longest time given; return its figures."""
+    seed = given.seed
     spec = {
         "name": NAME,
         "command": ["true", *(f"{{{name}}}" for name in PARAMETERS)],
@@ -208,11 +239,11 @@ def run(setting: Setting, algorithm: str, early_stopping: str, seed: int, longes
         "max_trials": setting.trials,
         "max_duration": "1000d",
         "resources": {"cpus": 1, "gpus": 0},
-        "early_stopping": early_stopping,
+        "early_stopping": given.early_stopping,
         "seed": seed,
         **algorithms(setting)[algorithm],
     }
-    clock, background = SimulatedClock(), Background()
+    background = Background()
     per_node = math.gcd(setting.slots, setting.slots_per_node)
     cluster = Cluster(setting.slots // per_node, per_node, setting.node_lifetime, seed=seed)
     scheduler = SimulatedScheduler(clock, cluster, trainer(setting, seed), lambda: background.outstanding > 0)
@@ -231,7 +262,7 @@ def run(setting: Setting, algorithm: str, early_stopping: str, seed: int, longes
         )
         controller = Controller(surroundings, Work(), scheduler)
         controller.take_experiment(NAME)
-        meter = Meter(controller, scheduler, clock, time.perf_counter() + longest)
+        meter = Meter(controller, scheduler, clock, time.perf_counter() + given.longest)
         controller.run(meter)
         found = meter.figures()
         controller.leave()
@@ -243,11 +274,12 @@ def run(setting: Setting, algorithm: str, early_stopping: str, seed: int, longes
 def database_bytes(store: Store) -> int:
     """Return how large the database is."""
     if store.kind == "sqlite":
-        files = [Path(store.place + suffix) for suffix in ("", "-wal")]
-        return sum(file.stat().st_size for file in files if file.exists())
+        with closing(sqlite3.connect(store.place)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return Path(store.place).stat().st_size
     import psycopg
 
-    with psycopg.connect(store.url) as connection:
+    with psycopg.connect(store.url.replace("+psycopg", "", 1)) as connection:
         row = connection.execute("SELECT pg_database_size(current_database())").fetchone()
         return int(row[0]) if row else 0
 
@@ -261,10 +293,11 @@ def show(algorithm: str, found: Any) -> None:
         f" {found['in_vain']:.1%} of it in vain"
     )
     print(
-        f"  CPU a trial {found['loop_ms']:.2f} ms in the loop, {found['tuner_ms']:.2f} ms in other threads;"
-        f" all together {found['early_ms']:.2f} ms in the second thousand, {found['late_ms']:.2f} in the last;"
-        f" {found['share_of_core']:.1%} of a core"
+        f"  CPU a trial {found['loop_ms']:.2f} ms in the loop, {found['tuner_ms']:.2f} ms in other threads,"
+        f" {found['share_of_core']:.1%} of a core in all"
     )
+    if not math.isnan(found["late_ms"]):
+        print(f"  CPU a trial {found['early_ms']:.2f} ms in the second thousand, {found['late_ms']:.2f} ms in the last")
     print(
         f"  steps: 99 of 100 within {found['step_p99_ms']:.0f} ms, the longest {found['step_longest_ms']:.0f} ms;"
         f" memory {found['memory_mib']:.0f} MiB;"
@@ -282,6 +315,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, help="median of a trial's duration")
     parser.add_argument("--algorithms", default="random,bayesian,evolutionary,asynchronous,breeding")
     parser.add_argument("--early-stopping", default="halving")
+    parser.add_argument("--time", choices=list(PASSING), default="wall", help="what passes while anybody computes")
     parser.add_argument("--longest", type=float, default=3600.0, help="seconds of real time that a run may take")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--database", choices=KINDS, default="sqlite")
@@ -292,8 +326,8 @@ def main() -> None:
         SETTINGS[arguments.setting], **{name: value for name, value in given.items() if value is not None}
     )
     if arguments.case:
-        rest = (arguments.early_stopping, arguments.seed, arguments.longest, os.environ["TUNEWELL_DATABASE"])
-        print(json.dumps(run(setting, arguments.case, *rest)))
+        clock = SimulatedClock(PASSING[arguments.time])
+        print(json.dumps(run(setting, arguments.case, clock, arguments, os.environ["TUNEWELL_DATABASE"])))
         return
     with new_databases(arguments.database) as new:
         for algorithm in arguments.algorithms.split(","):

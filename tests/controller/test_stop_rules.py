@@ -94,6 +94,12 @@ def test_failure_share_needs_enough_ended_trials(ends: list[Any], stops: bool) -
     assert (decide(spec(max_failed_trials="50%"), progress(*ends)) is not None) is stops
 
 
+def test_trials_that_run_have_not_failed() -> None:
+    """Of many trials that begin at once those that fail soon end first, which says nothing about the others."""
+    assert decide(spec(), progress(*[BAD] * 50, suggested=1000)) is None
+    assert decide(spec(), progress(*[BAD] * 501, suggested=1000)) is not None
+
+
 def test_duration() -> None:
     """The search times out when its running time has reached the limit."""
     limited = spec(max_duration="1h")

@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tunewell.controller.fair import Ledger, Order, Party, Terms, Use
 from tunewell.controller.room import Room, Turn, Turns
+from tunewell.spec import capacity
 from tunewell.spec.capacity import Capacity, Gpu, Node
 from tunewell.spec.launch import JobKey, Resources
 from tunewell.spec.quota import Quota
@@ -306,6 +308,23 @@ def test_what_is_waited_for_is_left_free() -> None:
     assert not room.has(Resources(cpus=1, gpus=1))
     assert room.has(Resources(cpus=1)), "one of the two cores is not awaited"
     assert room.has(Resources(cpus=0)), "what takes no core takes none away"
+
+
+def test_what_is_given_away_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thousandth start of a step costs what the first one does: nothing that is known is worked out again."""
+    room, looks = Room(Machine(1000)), 0  # type: ignore[arg-type]
+
+    def fit(resources: Resources, node: Node) -> int:
+        nonlocal looks
+        looks += 1
+        return int(node.free_cpus // resources.cpus)
+
+    monkeypatch.setattr(capacity, "_free", fit)
+    for number in range(1000):
+        assert room.has(Resources(cpus=1))
+        room.take(JobKey(number, 1), Resources(cpus=1))
+    assert not room.has(Resources(cpus=1))
+    assert looks <= 3 * 1000
 
 
 def asked(play: Play, answer: Turn, *rounds: Sequence[Wanting]) -> Callable[[], list[str]]:

@@ -150,6 +150,22 @@ def test_pending_trials_are_kept_apart() -> None:
     assert np.mean(medians) > 0.03
 
 
+def test_of_very_many_pending_trials_the_latest_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proposal beside a thousand pending trials takes no longer than beside some hundred."""
+
+    def proposal(first: float) -> Any:
+        subject = bayesian(SQUARE)
+        run(subject, bowl, 10)
+        for number in range(11, 21):
+            place = {"x": first + number / 1000, "y": 0.5} if number < 15 else {"x": 0.3, "y": number / 30}
+            subject.replay([Suggestion(number, place, "model")])
+        return subject.propose(21)
+
+    assert proposal(0.3) != proposal(0.9)
+    monkeypatch.setattr("tunewell.tuners.bayesian.MOST_MODELLED", 6)
+    assert proposal(0.3) == proposal(0.9)
+
+
 def test_replay_of_a_long_history_goes_on_the_same() -> None:
     """A tuner that never proposed anything suggests what the original does, whenever its model was fitted last."""
     original = bayesian(MIXED)

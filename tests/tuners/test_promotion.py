@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tunewell.spec.declaration import parse_space
@@ -11,7 +13,7 @@ from tunewell.spec.errors import SpecError
 from tunewell.spec.space import SearchSpace
 from tunewell.tuners.catalogue import DEFAULT_MAX_PARTS, PROMOTING, choose, create, initial_configurations
 from tunewell.tuners.contract import Exhausted, Suggestion, Tuner, Wait
-from tunewell.tuners.promotion import ETA, rungs
+from tunewell.tuners.promotion import ETA, LEAST_ENDED, Ladder, rungs
 
 SPACE = parse_space({"x": {"low": 0.0, "high": 1.0}})
 
@@ -152,3 +154,41 @@ def test_auto_weighs_how_many_run_at_once() -> None:
     choice = choose("auto", SPACE, 16, max_concurrency=16)
     assert (choice.name, "at once" in choice.reason) == ("random", True)
     assert choose("auto", SPACE, 16, max_concurrency=8).name == "bayesian"
+
+
+def test_who_may_go_on_is_what_the_rules_say() -> None:
+    """However trials end, and end again: those may that have not failed, gone on, or been in the worse half once."""
+    for seed in range(30):
+        generator = np.random.default_rng(seed)
+        ladder, shares = Ladder(rungs()), rungs()
+        running: dict[int, tuple[int, int]] = {}
+        ended: dict[int, tuple[int, int]] = {}
+        losses: list[dict[int, float]] = [{} for _ in shares]
+        given_up: set[int] = set()
+        last: dict[int, int] = {}
+        for number in range(1, 150):
+            found = ladder.next(None)
+            assert not isinstance(found, str)
+            before = None if found is None else ended[found.trial]
+            configuration, rung = (number, 0) if before is None else (before[0], before[1] + 1)
+            running[number], last[configuration] = (configuration, rung), number
+            ladder.note_suggestion(number, {"x": configuration}, shares[rung])
+            for _ in range(generator.integers(3)):
+                again = bool(ended) and generator.random() < 0.1
+                trial = int(generator.choice(list(ended if again else running or ended)))
+                configuration, rung = ended[trial] = running.pop(trial, None) or ended[trial]
+                loss = None if generator.random() < 0.1 else float(generator.choice([math.inf, *generator.random(4)]))
+                losses[rung].pop(trial, None)
+                given_up.discard(trial)
+                if loss is not None:
+                    losses[rung][trial] = loss
+                    ranked = sorted(losses[rung], key=lambda one, rung=rung: (losses[rung][one], one))
+                    if len(ranked) >= LEAST_ENDED:
+                        given_up.update(ranked[math.ceil(len(ranked) / 2) :])
+                ladder.note_end(trial, loss)
+            assert ladder.promotable() == {
+                trial
+                for here in losses[:-1]
+                for trial, loss in here.items()
+                if math.isfinite(loss) and trial not in given_up and last[ended[trial][0]] == trial
+            }

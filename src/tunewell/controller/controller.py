@@ -558,11 +558,13 @@ class Controller:
                 run.waits.reason = self._disk_reason
         if self.interrupted or self._store_problem or self._disk_problem:
             return
+        for line in self._lines():
+            line.place.room.refresh()
         again = True
         while again:
             hungry, self._hungry = list(self._hungry), {}
             for line in self._lines():
-                line.place.room.refresh()
+                line.place.room.forget_awaited()
                 here = [run for run in hungry if run.scheduler is line.place.scheduler]
                 line.turns.take(here, self._start_one, line.place.room)
             self._look_for_room()

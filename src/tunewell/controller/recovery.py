@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from tunewell.controller.retention import Retention
 from tunewell.controller.sequence import Sequence
 from tunewell.controller.stop_rules import Progress
 from tunewell.controller.surroundings import Surroundings
@@ -39,7 +40,8 @@ def recover(
         tuner.replay([event])
         told += isinstance(event, Outcome)
         replayed.append((entry, event))
-    calls = TunerCalls(tuner, helpers.tuning, told, setting.spec.stop_when_converged)
+    keeps = Retention(setting.spec).applies
+    calls = TunerCalls(tuner, helpers.tuning, told, setting.spec.stop_when_converged, keeps)
     manager = TrialManager(setting, progress, calls, helpers, surroundings.clock, surroundings.monotonic)
     for entry, event in replayed:
         _take_note(manager, entry, event)

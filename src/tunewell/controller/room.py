@@ -24,16 +24,24 @@ class Room:
         #: What those wait for who found no room in this round.
         self.awaited: set[Resources] = set()
         self._capacity: Capacity | None = None
+        #: Needs → how many attempts with these fit where nothing else runs.
+        self._slots: dict[Resources, int] = {}
+        #: What is free less what is given away, and that less what others wait for; None: it is to be worked out.
+        #: Kept up to date start by start, as a step may start thousands.
+        self._unclaimed: Capacity | None = None
         self._free: Capacity | None = None
 
     def refresh(self) -> None:
         """Begin another round: something may have ended, here or in another process."""
-        self.awaited.clear()
-        self._capacity = self._free = None
+        self._capacity = self._unclaimed = None
+        self._slots.clear()
+        self.forget_awaited()
 
     def slots(self, resources: Resources) -> int:
         """Return how many attempts that need `resources` each fit at once where nothing else runs."""
-        return self._present().slots(resources)
+        if resources not in self._slots:
+            self._slots[resources] = self._present().slots(resources)
+        return self._slots[resources]
 
     def has(self, resources: Resources) -> bool:
         """Whether an attempt that needs `resources` can be started now. If not, others leave it what it waits for."""
@@ -47,7 +55,7 @@ class Room:
 
     def fits(self, resources: Resources) -> bool:
         """Whether an attempt that needs `resources` finds room beside what others wait for."""
-        return self._left().free(resources) > 0
+        return self._left().fits(resources)
 
     def forget_awaited(self) -> None:
         """Leave nothing free for anybody any more."""
@@ -56,13 +64,15 @@ class Room:
 
     def take(self, key: WorkKey, resources: Resources) -> None:
         """Give resources to an attempt that is about to start."""
+        if self._unclaimed is not None:
+            self._unclaimed = self._unclaimed.less(resources)
         self._given[key] = resources
         self._free = None
 
     def give_back(self, key: WorkKey) -> None:
         """Take them back: the attempt is not started, or from now on counted by the scheduler."""
         if self._given.pop(key, None) is not None:
-            self._capacity = self._free = None
+            self._capacity = self._unclaimed = self._free = None
 
     def leave(self, owner: str | int) -> None:
         """Take back all that was given to an experiment or job: what it was about to start, it does not start now."""
@@ -71,10 +81,10 @@ class Room:
                 self.give_back(key)
 
     def _left(self) -> Capacity:
+        if self._unclaimed is None:
+            self._unclaimed = self._present().less(*self._given.values())
         if self._free is None:
-            self._free = self._present()
-            for taken in [*self._given.values(), *self.awaited]:
-                self._free = self._free.less(taken)
+            self._free = self._unclaimed.less(*self.awaited)
         return self._free
 
     def _present(self) -> Capacity:

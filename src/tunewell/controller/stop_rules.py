@@ -103,13 +103,14 @@ def _too_many_failures(spec: ExperimentSpec, progress: Progress) -> StopDecision
     else:
         all_failed = progress.failed == progress.ended
         least = MINIMUM_ENDED_WITHOUT_SUCCESS if all_failed else MINIMUM_ENDED_FOR_SHARE
-        if progress.ended < least or progress.failed <= limit * progress.ended:
+        # Trials that run have not failed. Of a thousand that begin at once, the first to end are those that fail soon.
+        if progress.ended < least or progress.failed <= limit * progress.suggested:
             return None
         rule = f"{limit:.0%}"
     return StopDecision(
         "max_failed_trials",
         ExperimentState.FAILED,
-        f"{progress.failed} of {progress.ended} trials failed, more than are allowed (max_failed_trials: {rule}).",
+        f"{progress.failed} of {progress.suggested} trials failed, more than are allowed (max_failed_trials: {rule}).",
     )
 
 

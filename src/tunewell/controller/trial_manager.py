@@ -483,6 +483,8 @@ class TrialManager:
     def _on_told(self, trial: RunningTrial, outcome: Outcome, convergence: Convergence | None) -> None:
         self._tuner_waits = False
         self.progress.convergence = convergence
+        if not self.retention.applies:
+            return
         surplus = self.retention.note_end(
             trial.suggestion, trial.launch.folder, outcome.state, outcome.objective, self.wanted_checkpoints()
         )

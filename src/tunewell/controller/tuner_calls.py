@@ -38,15 +38,19 @@ class _Judged(NamedTuple):
 class TunerCalls:
     """The calls of one tuner."""
 
-    def __init__(self, tuner: Tuner, calls: Calls, told: int, stop_when_converged: bool = False) -> None:
+    def __init__(
+        self, tuner: Tuner, calls: Calls, told: int, stop_when_converged: bool = False, checkpoints: bool = True
+    ) -> None:
         """Take over a tuner, replayed to where its search is; nobody else may call it from now on.
 
-        `told` is how many outcomes it was told in all.
+        `told` is how many outcomes it was told in all; `checkpoints`, whether it is wanted to say which it needs: these
+        may be tens of thousands.
         """
         self._tuner = tuner
         self._calls = calls
         self._examines = stop_when_converged
-        self.standing = _standing(tuner)
+        self._tells_checkpoints = checkpoints
+        self.standing = self._stand()
         #: Number of outcomes that it will have been told when what is asked for now is computed.
         self.told = told
         #: Whether a suggestion is under way.
@@ -76,7 +80,7 @@ class TunerCalls:
             self.standing = found[1]
             then(found[0], known)
 
-        self._calls.make(lambda: (self._tuner.ask(), _standing(self._tuner)), answer)
+        self._calls.make(lambda: (self._tuner.ask(), self._stand()), answer)
 
     def add(self, configuration: Configuration, then: Callable[[Suggestion | None, int], None]) -> None:
         """Have the tuner take a configuration from outside; `then` gets what `Tuner.add` gives, as `ask` does."""
@@ -106,7 +110,7 @@ class TunerCalls:
 
         def call() -> tuple[Standing, Convergence | None]:
             self._tuner.tell(outcome)
-            return _standing(self._tuner), self._convergence()
+            return self._stand(), self._convergence()
 
         def answer(found: tuple[Standing, Convergence | None]) -> None:
             self.telling -= 1
@@ -133,6 +137,10 @@ class TunerCalls:
 
         self._calls.make(call, then)
 
+    def _stand(self) -> Standing:
+        checkpoints = self._tuner.checkpoints() if self._tells_checkpoints else ()
+        return Standing(self._tuner.concurrency(), frozenset(checkpoints))
+
     def _convergence(self) -> Convergence | None:
         return convergence(self._tuner) if self._examines else None
 
@@ -146,7 +154,3 @@ def convergence(tuner: Tuner) -> Convergence | None:
     ]
     varying = sum(parameter.size != 1 for parameter in tuner.space)
     return examine(losses, varying, tuner.probability_of_gain)
-
-
-def _standing(tuner: Tuner) -> Standing:
-    return Standing(tuner.concurrency(), frozenset(tuner.checkpoints()))

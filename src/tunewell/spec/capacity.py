@@ -57,29 +57,26 @@ class Capacity:
 
     def free(self, resources: Resources) -> int:
         """Return how many more attempts that need `resources` each can be started now."""
-        return sum(
-            _fit(resources, node.free_cpus, node.free_memory_bytes, len(node.free_gpus), node.free_places)
-            for node in self.nodes
-        )
+        return sum(_free(resources, node) for node in self.nodes)
 
-    def less(self, resources: Resources) -> Capacity:
-        """Return what is left with one more attempt, on the first machine where it fits.
+    def fits(self, resources: Resources) -> bool:
+        """Whether one more attempt that needs `resources` can be started now."""
+        return any(_free(resources, node) for node in self.nodes)
 
-        Where it fits on none, the one with most cores free has less than nothing then.
+    def less(self, *taken: Resources) -> Capacity:
+        """Return what is left with more attempts, each on the first machine where it fits.
+
+        Where one fits on none, the machine with most cores free has less than nothing then.
         """
-        if not self.nodes:
+        if not self.nodes or not taken:
             return self
-        fitting = (index for index, node in enumerate(self.nodes) if Capacity((node,)).free(resources))
-        index = next(fitting, max(range(len(self.nodes)), key=lambda index: self.nodes[index].free_cpus))
-        node = self.nodes[index]
-        left = replace(
-            node,
-            free_cpus=node.free_cpus - resources.cpus,
-            free_memory_bytes=node.free_memory_bytes - (resources.memory_bytes or 0),
-            free_gpus=node.free_gpus[resources.gpus :],
-            free_places=None if node.free_places is None else node.free_places - 1,
-        )
-        return Capacity((*self.nodes[:index], left, *self.nodes[index + 1 :]))
+        nodes = list(self.nodes)
+        for resources in taken:
+            index = next((index for index, node in enumerate(nodes) if _free(resources, node)), None)
+            if index is None:
+                index = max(range(len(nodes)), key=lambda index: nodes[index].free_cpus)
+            nodes[index] = _with_one_more(resources, nodes[index])
+        return Capacity(tuple(nodes))
 
     @property
     def cpus(self) -> int:
@@ -90,6 +87,21 @@ class Capacity:
     def gpus(self) -> tuple[Gpu, ...]:
         """The GPUs of all machines."""
         return tuple(gpu for node in self.nodes for gpu in node.gpus)
+
+
+def _free(resources: Resources, node: Node) -> int:
+    return _fit(resources, node.free_cpus, node.free_memory_bytes, len(node.free_gpus), node.free_places)
+
+
+def _with_one_more(resources: Resources, node: Node) -> Node:
+    """Return a machine as it is when an attempt has its `resources` there."""
+    return replace(
+        node,
+        free_cpus=node.free_cpus - resources.cpus,
+        free_memory_bytes=node.free_memory_bytes - (resources.memory_bytes or 0),
+        free_gpus=node.free_gpus[resources.gpus :],
+        free_places=None if node.free_places is None else node.free_places - 1,
+    )
 
 
 def _fit(resources: Resources, cpus: float, memory_bytes: int, gpus: int, places: int | None) -> int:

@@ -333,8 +333,8 @@ class ExperimentSpec(_Model):
     )
     max_failed_trials: CountOrShare = Field(
         default=0.5,
-        description="Failures allowed: a count (5), or a share of the ended trials (0.5 or 50%), "
-        "looked at from 10 ended trials on, from 5 if all have failed.",
+        description="Failures allowed: a count (5), or a share of the trials so far, those that run included (0.5 or "
+        "50%), looked at from 10 ended trials on, from 5 if all have failed.",
     )
     max_trials_without_improvement: Count | None = Field(
         default=None,

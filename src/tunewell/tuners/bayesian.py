@@ -5,8 +5,8 @@ Larochelle, Adams 2012, "Practical Bayesian Optimization of Machine Learning Alg
 
 1. Start with a Latin hypercube that holds every value (or many) of a parameter on which others depend.
 2. Fit Gaussian processes to the outcomes (`surrogate`); failures that the parameters brought about count as the worst
-   loss. Pending trials count as observed with the value that is predicted for them, and so do accidents: those of the
-   machine, and failures of the program where all other trials let success be expected.
+   loss. Pending trials (the latest, of very many) count as observed with the value that is predicted for them, and so
+   do accidents: those of the machine, and failures of the program where all other trials let success be expected.
    Earlier searches, where there are any, say what to expect beforehand (`prior`).
 3. Propose the point with the largest expected improvement (`acquisition`), times the probability of not failing as
    soon as the training itself has failed (`feasibility`), that has not been suggested. Now and then propose at random
@@ -42,7 +42,8 @@ Places = np.ndarray[tuple[int], np.dtype[np.intp]]
 RANDOM_SHARE = 0.07
 #: Best trials around which the acquisition's search begins.
 INCUMBENTS = 5
-#: Most trials that a prediction, and the fit of hyperparameters, take into account: bounds the work of a proposal.
+#: Most trials that a prediction, and the fit of hyperparameters, take into account, and most pending ones and accidents
+#: each beside them: bounds the work of a proposal.
 MOST_MODELLED = 400
 MOST_FITTED = 150
 #: Points at which functions are drawn to tell whether any is better than the best trial.
@@ -61,7 +62,7 @@ class BayesianTuner(Tuner):
     """Proposes what promises the largest improvement on the best trial."""
 
     name: ClassVar[str] = "bayesian"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
 
     def __init__(self, search: Search, *, initial_trials: int = 8) -> None:
         """Set up an empty history; see `Tuner`.
@@ -148,7 +149,8 @@ class BayesianTuner(Tuner):
         return None
 
     def _pending_points(self) -> Array:
-        return np.array([self._points[waiting] for waiting in self.pending]).reshape(-1, len(self._modelled.sizes))
+        latest = list(self.pending)[-MOST_MODELLED:]
+        return np.array([self._points[waiting] for waiting in latest]).reshape(-1, len(self._modelled.sizes))
 
     def _model(self, pending: Array) -> _Model:
         """Return what is known, with points (k, d) pending taken as observed, with the predicted loss.

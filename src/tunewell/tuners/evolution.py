@@ -10,6 +10,7 @@ Algorithms"; Mühlenbein, Schlierkamp-Voosen 1993, "Predictive Models for the Br
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, insort
 from typing import ClassVar
 
 from tunewell.tuners.contract import Exhausted, Outcome, Search, Suggestion, Tuner, Wait
@@ -53,8 +54,9 @@ class EvolutionTuner(Tuner):
         self._fresh = Fresh(self.space)
         size = max(0, population_size - len(self.initial))
         self._design = latin_hypercube(self.generator(0, _DESIGN), size, len(self.space))
-        #: Trial number → loss, of trials with a value.
+        #: Trial number → loss, of trials with a value; and these, the best first.
         self._losses: dict[int, float] = {}
+        self._ranked: list[tuple[float, int]] = []
 
     def propose(self, number: int) -> Suggestion | Wait | Exhausted:
         """Take the next point of the start, or breed."""
@@ -76,14 +78,18 @@ class EvolutionTuner(Tuner):
 
     def learn(self, suggestion: Suggestion, outcome: Outcome) -> None:
         """Take the objective as loss; trials without one have no children."""
-        self._losses.pop(suggestion.number, None)
+        number = suggestion.number
+        known = self._losses.pop(number, None)
+        if known is not None:
+            del self._ranked[bisect_left(self._ranked, (known, number))]
         loss = self.loss(outcome)
         if loss is not None and math.isfinite(loss):
-            self._losses[suggestion.number] = loss
+            self._losses[number] = loss
+            insort(self._ranked, (loss, number))
 
     def _child(self, number: int) -> Suggestion | None:
         generator = self.generator(number, _CHILD)
-        best = sorted(self._losses, key=lambda trial: (self._losses[trial], trial))[: self._breeders]
+        best = [trial for _, trial in self._ranked[: self._breeders]]
         for _ in range(_LITTERS):
             first, second = (best[place] for place in sorted(generator.integers(len(best), size=2)))
             point = cross(self._point(first), self._point(second), CROSSED, generator)

@@ -17,7 +17,7 @@ the best has something to be compared with.
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Collection
 from typing import ClassVar
 
@@ -87,6 +87,8 @@ class PopulationBasedTuner(Tuner):
         #: Trials that have ended their round and have no successor yet, in the order of their ends.
         self._open: deque[int] = deque()
         self._ended: set[int] = set()
+        #: Round → the trials that have ended it.
+        self._of_round: defaultdict[int, list[int]] = defaultdict(list)
         #: Trials of the member that has the default configuration.
         self._reference: set[int] = set()
         self.first_fidelity = 1 / rounds
@@ -116,6 +118,7 @@ class PopulationBasedTuner(Tuner):
         number = suggestion.number
         if number not in self._ended:
             self._ended.add(number)
+            self._of_round[self._round(number)].append(number)
             if self._round(number) < self._rounds:
                 self._open.append(number)
 
@@ -125,7 +128,7 @@ class PopulationBasedTuner(Tuner):
         Members may be rounds apart if they don't wait for one another: what counts is the last of them.
         """
         last = min((self._round(trial) for trial in (*self._open, *self.pending)), default=self._rounds)
-        return {trial for trial in self.outcomes if last <= self._round(trial) < self._rounds}
+        return {trial for round_ in range(last, self._rounds) for trial in self._of_round.get(round_, ())}
 
     def _member(self, number: int) -> Suggestion:
         """Return a new member; no two are alike as long as the space has more."""
@@ -141,7 +144,7 @@ class PopulationBasedTuner(Tuner):
     def _successor(self, number: int, predecessor: int) -> Suggestion | Wait:
         """Return the next round of the member that `predecessor` was the last round of."""
         before = self._round(predecessor)
-        ended = [trial for trial in self.outcomes if self._round(trial) == before]
+        ended = self._of_round[before]
         if not self._asynchronous and len(ended) < self._size and self.pending:
             return Wait()
         fidelity = (before + 1) / self._rounds

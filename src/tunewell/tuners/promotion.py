@@ -13,7 +13,8 @@ trials are running out and nothing has come to the full training, the best confi
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from bisect import bisect_left, insort
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Literal
@@ -46,6 +47,64 @@ class Promotion:
     share: float
 
 
+class _Rung:
+    """What has ended on a rung, in order; nothing is gone through from end to end when one more has."""
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        #: Trial → loss; infinite for failures of the training itself.
+        self.losses: dict[int, float] = {}
+        #: (loss, trial), the best first: of all, and of those that may go on.
+        self._ranked: list[tuple[float, int]] = []
+        self._open: list[tuple[float, int]] = []
+        #: How many were taken away since one was added last.
+        self._taken = 0
+
+    def add(self, trial: int, loss: float) -> None:
+        """Add a trial that may go on, if it has not failed."""
+        self.losses[trial] = loss
+        insort(self._ranked, (loss, trial))
+        if math.isfinite(loss):
+            insort(self._open, (loss, trial))
+
+    def take(self, trial: int) -> None:
+        """Take a trial away, if it is there."""
+        if trial in self.losses:
+            self.close(trial)
+            del self._ranked[bisect_left(self._ranked, (self.losses.pop(trial), trial))]
+            self._taken += 1
+
+    def close(self, trial: int) -> None:
+        """Take note that a trial does not go on, if it is there."""
+        entry = (self.losses.get(trial, math.inf), trial)
+        place = bisect_left(self._open, entry)
+        if self._open[place : place + 1] == [entry]:
+            del self._open[place]
+
+    def worse_half(self, added: int) -> Iterator[int]:
+        """Yield those that have come to the worse half since the last call, when `added` was added.
+
+        Whoever is there has been yielded before, but for those that the border has come by.
+        """
+        half = math.ceil(len(self._ranked) / 2)
+        border = half + self._taken + 2 if len(self._ranked) > LEAST_ENDED else None
+        self._taken = 0
+        yield from (trial for _, trial in self._ranked[half:border])
+        if self._ranked[half - 1] < (self.losses[added], added):
+            yield added
+
+    def best(self, share: int = 1) -> int | None:
+        """Return the best trial that may go on, if it is among the best of all, one in `share`; else None."""
+        if not self._open or bisect_left(self._ranked, self._open[0]) >= len(self._ranked) // share:
+            return None
+        return self._open[0][1]
+
+    @property
+    def open(self) -> list[int]:
+        """The trials that may go on."""
+        return [trial for _, trial in self._open]
+
+
 class Ladder:
     """Knows how far each configuration has come, and which is to go on."""
 
@@ -58,9 +117,7 @@ class Ladder:
         #: Configuration → its last trial, which alone can be promoted.
         self._last: dict[object, int] = {}
         self._configurations: dict[int, object] = {}
-        #: Rung → trial → loss of those that have ended there; infinite for failures of the training itself.
-        self._losses: list[dict[int, float]] = [{} for _ in shares]
-        self._given_up: set[int] = set()
+        self._rungs = [_Rung() for _ in shares]
         self._running: set[int] = set()
         #: Trial that took up a configuration again → the one before it.
         self._promoted: dict[int, int] = {}
@@ -74,7 +131,8 @@ class Ladder:
         """Take note of a trial that begins."""
         identity = key(configuration)
         if identity in self._last:
-            self._promoted[number] = self._last[identity]
+            before = self._promoted[number] = self._last[identity]
+            self._rungs[self._rung[before]].close(before)
         self._running.add(number)
         self._configurations[number] = identity
         self._last[identity] = number
@@ -82,15 +140,17 @@ class Ladder:
 
     def note_end(self, number: int, loss: float | None) -> None:
         """Take note of a trial that ended; `loss` None: it says nothing."""
-        losses = self._losses[self._rung[number]]
-        losses.pop(number, None)
-        self._given_up.discard(number)
+        rung = self._rungs[self._rung[number]]
+        rung.take(number)
         self._running.discard(number)
         if loss is None:
             return
-        losses[number] = loss
-        if len(losses) >= LEAST_ENDED:
-            self._given_up.update(_ranked(losses)[math.ceil(len(losses) / 2) :])
+        rung.add(number, loss)
+        if self._last[self._configurations[number]] != number:  # it has gone on already
+            rung.close(number)
+        if len(rung.losses) >= LEAST_ENDED:
+            for trial in list(rung.worse_half(number)):
+                rung.close(trial)
 
     def next(self, trials_left: int | None) -> Promotion | Literal["wait"] | None:
         """Return what is to be promoted, None if nothing is, or that a promoted trial must end first.
@@ -103,10 +163,9 @@ class Ladder:
         if climb is not None:
             return climb
         for rung in range(self._top - 1, -1, -1):
-            losses = self._losses[rung]
-            for trial in _ranked(losses)[: len(losses) // ETA]:
-                if self._may_go_on(trial):
-                    return Promotion(trial, self._shares[rung + 1])
+            trial = self._rungs[rung].best(ETA)
+            if trial is not None:
+                return Promotion(trial, self._shares[rung + 1])
         return None
 
     def offsets(self) -> dict[int, float]:
@@ -118,37 +177,27 @@ class Ladder:
         offset = 0.0
         for rung in range(self._top, -1, -1):
             if rung < self._top:
-                above, below = self._losses[rung + 1], self._losses[rung]
+                above, below = self._rungs[rung + 1].losses, self._rungs[rung].losses
                 changes = [
                     above[trial] - below[before]
                     for trial, before in self._promoted.items()
                     if trial in above and before in below and math.isfinite(above[trial])
                 ]
                 offset += median(changes) if changes else 0.0
-            found.update(dict.fromkeys(self._losses[rung], offset))
+            found.update(dict.fromkeys(self._rungs[rung].losses, offset))
         return found
 
     def promotable(self) -> set[int]:
         """Return the ended trials that may be promoted some time."""
-        return {trial for losses in self._losses[: self._top] for trial in losses if self._may_go_on(trial)}
-
-    def _may_go_on(self, trial: int) -> bool:
-        rung = self._rung[trial]
-        is_last = self._last[self._configurations[trial]] == trial
-        return is_last and trial not in self._given_up and math.isfinite(self._losses[rung][trial])
+        return {trial for rung in self._rungs[: self._top] for trial in rung.open}
 
     def _climb(self, trials_left: int) -> Promotion | Literal["wait"] | None:
         """Take the best of the highest rung further if no more trials are left than it needs."""
         highest = max((self._rung[trial] for trial in self._running), default=-1)
         for rung in range(self._top - 1, -1, -1):
-            best = [trial for trial in _ranked(self._losses[rung]) if self._may_go_on(trial)]
-            if best or rung == highest:
+            best = self._rungs[rung].best()
+            if best is not None or rung == highest:
                 if self._top - rung < trials_left:
                     return None
-                return "wait" if rung == highest else Promotion(best[0], self._shares[rung + 1])
+                return "wait" if best is None or rung == highest else Promotion(best, self._shares[rung + 1])
         return None
-
-
-def _ranked(losses: dict[int, float]) -> list[int]:
-    """Return the trials, best first."""
-    return sorted(losses, key=lambda trial: (losses[trial], trial))

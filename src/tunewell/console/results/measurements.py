@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tunewell.reports.evaluations import OTHER_DATA, SplitReport, amounts, side_by_side, split_report
+from tunewell.reports.evaluations import OTHER_DATA, SplitReport, amounts, chance_text, side_by_side, split_report
 from tunewell.service.types import Job
 from tunewell.service.verbs import Verbs
 from tunewell.spec.errors import NotFoundError
@@ -30,8 +30,10 @@ class Measurement:
     """What a job has measured, beside the figures that the model came with."""
 
     titles: Sequence[str]
-    #: Measure → its value in each column.
-    measures: Mapping[str, Sequence[float | None]]
+    #: Measure → its value in each column, with its interval.
+    measures: Mapping[str, Sequence[str]]
+    #: What these intervals are; may be empty.
+    chance: str
     #: How many pictures of which splits.
     amount: str
     report: SplitReport
@@ -55,5 +57,7 @@ def measurement_of(verbs: Verbs, job: Job) -> Measurement | None:
     except (NotFoundError, ValueError):
         return None
     report = split_report(OTHER_DATA, measured)
-    titles, measures = side_by_side(measured, job.result["figures"])
-    return Measurement(titles, measures, amounts(job.result["splits"], report.unit), report)
+    titles, measures = side_by_side(job.result["figures"], job.result["intervals"])
+    splits = job.result["splits"]
+    chance = chance_text(splits, job.result["intervals"], report.unit)
+    return Measurement(titles, measures, chance, amounts(splits, report.unit), report)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunewell.reports.evaluations import OTHER_DATA, SplitReport, amounts, chance_text, side_by_side, split_report
-from tunewell.service.types import Job
+from tunewell.service.types import DataSet, Job
 from tunewell.service.verbs import Verbs
 from tunewell.spec.errors import NotFoundError
 from tunewell.spec.names import MODEL
@@ -39,13 +39,22 @@ class Measurement:
     report: SplitReport
 
 
-def measured_of(verbs: Verbs, *, experiment: str | None = None, model: str = "") -> Measured:
-    """Return what there is for the models of an experiment, or for a published model by its full name."""
-    datasets = [one.name for one in verbs.datasets(limit=_DATASETS).items]
-    found = verbs.jobs(experiment=experiment, kind="evaluate-model", limit=_JOBS).items
+def measured_of(verbs: Verbs, task: str | None, *, experiment: str | None = None, model: str = "") -> Measured:
+    """Return what there is for the models of an experiment, or for a published model by its full name.
+
+    Data sets come first that were read as the models' task, and those last that were read as another one.
+    """
+    found = verbs.datasets(limit=_DATASETS).items
+    datasets = [one.name for one in sorted(found, key=lambda one: _strangeness(one, task))]
+    jobs = verbs.jobs(experiment=experiment, kind="evaluate-model", limit=_JOBS).items
     if experiment is None:
-        found = tuple(job for job in found if str(job.arguments["model"]).startswith(f"{MODEL}{model}@"))
-    return Measured(datasets, found[:_LISTED])
+        jobs = tuple(job for job in jobs if str(job.arguments["model"]).startswith(f"{MODEL}{model}@"))
+    return Measured(datasets, jobs[:_LISTED])
+
+
+def _strangeness(data: DataSet, task: str | None) -> int:
+    read_as = data.suggested_task or data.job_task
+    return 1 if read_as is None else 0 if read_as == task else 2
 
 
 def measurement_of(verbs: Verbs, job: Job) -> Measurement | None:

@@ -445,9 +445,9 @@ class Verbs(StorageVerbs, ModelVerbs, NotificationVerbs, WorkerVerbs, UpkeepVerb
         """Have a model measured on data that were labelled anew, with the thresholds that it has.
 
         Classes are matched by their names; some may be missing. Result: `data`, `splits` (how many pictures of which
-        were measured), `figures` (`new`, and those that the model came with: `val`, `test`), `unreadable` (pictures
-        that can't be read, at most 100, and why); `evaluation` and `page`, files of the job: all that was measured,
-        and a page about it.
+        were measured), `figures` (`new`, and those that the model came with: `val`, `test`) and their `intervals`,
+        where they have any, `unreadable` (pictures that can't be read, at most 100, and why); `evaluation` and `page`,
+        files of the job: all that was measured, and a page about it.
 
         Args:
             model: as `predict` takes it.

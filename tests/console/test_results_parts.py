@@ -124,7 +124,10 @@ def test_both_test_values_stand_with_their_intervals() -> None:
     """The default's has the digits that its interval supports, as the best one's has beside it."""
     ends = uncertainty(test_intervals={7: (0.81, 0.89), 1: (0.803, 0.871)})
     told = text_of_test(result_of(uncertainty=ends, test={7: 0.85, 1: 0.8333}))
-    assert told == "On the test data: 0.850 (0.810–0.890) against 0.833 (0.803–0.871) with the default (+0.017)."
+    default = "0.833 (0.803–0.871) with the default (+0.017, within chance)."
+    assert told == f"On the test data: 0.850 (0.810–0.890) against {default}"
+    clear = ends.model_copy(update={"test_gains": {7: (0.01, 0.04)}})
+    assert text_of_test(result_of(uncertainty=clear, test={7: 0.85, 1: 0.8333})).endswith("(+0.017).")
 
 
 def test_repeats_stand_beside_the_search() -> None:

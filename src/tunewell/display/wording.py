@@ -140,7 +140,9 @@ def test_text(result: SearchResult) -> str:
         return f"On the test data: {within(value, ends)}."
     difference = value - measured[default.number]
     other = within(measured[default.number], known.get(default.number))
-    figures = f"{within(value, ends)} against {other} with the default ({signed(difference, 2)})"
+    gain = result.uncertainty.test_gains.get(best.number) if result.uncertainty is not None else None
+    chance = ", within chance" if gain is not None and gain[0] <= 0 <= gain[1] else ""
+    figures = f"{within(value, ends)} against {other} with the default ({signed(difference, 2)}{chance})"
     if (difference if result.objective.goal == "maximize" else -difference) > 0:
         return f"On the test data: {figures}."
     return f"The gain does not carry over to the test data: {figures}."

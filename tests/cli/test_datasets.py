@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Run
+from tests.tasks.object_detection.scenes import make_scenes, write_coco
 from tunewell.tasks.image_classification.digits import write_digits
 
 
@@ -56,6 +57,16 @@ def test_a_folder_where_it_is(run: Run, folder: Path, tmp_path: Path) -> None:
     assert str(folder) in run("datasets", "allow", folder).out
     assert run("datasets", "add", "pets", folder, "--in-place", "--json").json["folder"] == str(folder)
     assert run("datasets", "allow", folder, "--withdraw").out == "No folder is allowed.\n"
+
+
+def test_it_is_read_as_the_task_that_fits(run: Run, tmp_path: Path) -> None:
+    """Boxes are not taken for a folder of classes, and nobody need say which task reads them."""
+    write_coco(tmp_path / "scenes", make_scenes({"train": 8, "val": 4}))
+    assert run("datasets", "add", "scenes", "scenes").code == 0
+    checked = run("datasets", "check", "scenes")
+    assert checked.code == 0 and "read as   object-detection" in checked.out, checked.err
+    refused = run("datasets", "check", "scenes", "--task", "image-classification")
+    assert refused.code == 2 and "Annotations of objects" in refused.err
 
 
 def test_a_spec_names_it(run: Run, tmp_path: Path) -> None:

@@ -22,6 +22,14 @@ def trained(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("trained")
+def test_probabilities_need_a_place(run: Run, tmp_path: Path) -> None:
+    """A table has no room for all of them: that is said before anything is done, and how to get them."""
+    (tmp_path / "cat.png").write_bytes(picture().content)
+    refused = run("predict", "e", "cat.png", "--probabilities")
+    assert refused.code == 2 and "Add --output FILE or --json" in refused.err, refused.err
+
+
+@pytest.mark.usefixtures("trained")
 def test_the_life_of_a_model(run: Run, tmp_path: Path) -> None:
     """Published, listed, shown, rolled back, downloaded, deleted, restored, and gone."""
     assert "No models yet" in run("models").out

@@ -206,6 +206,7 @@ def test_the_time_of_a_trial_is_measured_when_asked(
     told = unescape(looked(administrator, fields, "estimate"))
     assert "Ready to start" in told
     assert "How long a trial takes can't be measured: a few steps took longer than 40 s." in told
+    assert 'value="estimate">Try again</button>' in told, "the machine may have time later"
     assert "Estimate time" not in looked(administrator, PROGRAM)
 
 

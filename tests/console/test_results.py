@@ -219,6 +219,10 @@ def test_a_model_is_measured_on_a_data_set(owner: TestClient, harvest: Service) 
     figures = done.result["figures"]
     assert figures["val"]["accuracy"] == trial.value and done.result["splits"] == {"test": 270}
     assert figures["new"]["accuracy"] == pytest.approx(figures["test"]["accuracy"])
+    new, val, test = (format.within(figures[of]["loss"], done.result["intervals"][of]["loss"]) for of in figures)
+    assert "(" in new and {new, val, test} <= {one.text for one in page.all("td")}, "each value with its interval"
+    assert "In parentheses: 95 % intervals, by resampling the pictures." in page.text
+    assert "intervals: new" not in page.text, "they are not told as raw numbers, too"
     for file in ("evaluation.html", "evaluation.json"):
         content = b"".join(harvest.job_artifact(job.id, file))
         assert b"test/" in content and str(folder).encode() not in content, "pictures are named as from the data set"

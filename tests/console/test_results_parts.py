@@ -58,6 +58,7 @@ def uncertainty(**more: Any) -> Uncertainty:
         "test_gains": {7: (-0.02, 0.04)},
         "compared": (1,),
         "ties": (),
+        "in_full": True,
     }
     return Uncertainty(**{**known, **more})
 
@@ -117,6 +118,16 @@ def test_nothing_is_compared_that_has_learned_from_less_data() -> None:
     for lonely in (result_of(test=test, finalists=finalists[:1]), result_of(test=test, finalists=finalists[1:])):
         assert compare(lonely, {}, {}, "picture").test_gain is None
         assert text_of_test(lonely) == "On the test data: 0.85."
+
+
+def test_both_test_values_stand_with_their_intervals() -> None:
+    """The default's has the digits that its interval supports, as the best one's has beside it."""
+    ends = uncertainty(test_intervals={7: (0.81, 0.89), 1: (0.803, 0.871)})
+    told = text_of_test(result_of(uncertainty=ends, test={7: 0.85, 1: 0.8333}))
+    default = "0.833 (0.803–0.871) with the default (+0.017, within chance)."
+    assert told == f"On the test data: 0.850 (0.810–0.890) against {default}"
+    clear = ends.model_copy(update={"test_gains": {7: (0.01, 0.04)}})
+    assert text_of_test(result_of(uncertainty=clear, test={7: 0.85, 1: 0.8333})).endswith("(+0.017).")
 
 
 def test_repeats_stand_beside_the_search() -> None:

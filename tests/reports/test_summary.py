@@ -7,7 +7,7 @@ import pytest
 from tests.reports import examples
 from tunewell.reports.summary import CAUSES, headline, key_figures, next_steps
 from tunewell.reports.view import ExperimentView
-from tunewell.spec.states import Cause, ExperimentState, TrialState
+from tunewell.spec.states import Cause, Cut, ExperimentState, TrialState
 
 
 def with_values(best: float, default: float, goal: str = "maximize") -> ExperimentView:
@@ -84,6 +84,18 @@ def test_key_figures_show_the_difference_with_its_sign() -> None:
 def test_every_cause_has_words() -> None:
     """No cause of failure is shown as a code in the text."""
     assert set(CAUSES) == set(Cause)
+
+
+def test_more_time_comes_first_where_it_is_advised() -> None:
+    """What the time limit has cut off goes on before anything is made of it, as the command line says, too."""
+    view = replace(examples.hand_signs(), more_time="2h")
+    assert [step.command for step in next_steps(view)][:2] == [
+        "tunewell set hand-signs --max-duration 2h",
+        "tunewell retrain hand-signs --trial 34",
+    ]
+    trials = tuple(replace(t, cut_by=Cut.MAX_DURATION) if t.number == view.top[1] else t for t in view.trials)
+    commands = [step.command for step in next_steps(replace(view, trials=trials))]
+    assert commands[1] == f"tunewell retry hand-signs {view.top[1]}"
 
 
 def test_next_steps_fit_the_kind_of_experiment() -> None:

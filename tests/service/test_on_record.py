@@ -12,6 +12,7 @@ from tests.service.children import results as entries
 from tests.service.test_service import SPEC
 from tunewell.service import on_record
 from tunewell.service.following import JobFailed, result_of
+from tunewell.service.repeats import to_repeat
 from tunewell.service.running import Given
 from tunewell.service.service import Service
 from tunewell.service.types import JsonObject
@@ -97,6 +98,7 @@ def test_values_have_intervals_and_the_best_are_compared(ran: Service) -> None:
     evaluate(ran)
     known = ran.result("e").uncertainty
     assert known is not None and (known.items, known.unit) == (40, "picture")
+    assert known.in_full
     assert (known.compared, known.ties) == ((1,), ())  # 10 of 40 pictures are more than chance
     low, high = known.intervals[2]
     assert 0.3 < low < 0.5 < high < 0.7
@@ -261,6 +263,22 @@ def test_the_best_are_trained_again_with_other_seeds(service: Service) -> None:
     assert repeat(service, 3) == {"trainings": 2}
     assert service.result("e").repeats[0].values.keys() == {2, 3, 4}
     assert "Trained again with other seeds" in service.report("e")
+
+
+def test_a_configuration_is_repeated_once(service: Service) -> None:
+    """The parts of a training that was promoted are trained again as one, in full; so it is on all data."""
+    promoted = {**SEARCH, "early_stopping": "data-promotion", "max_trials": 9}
+    service.create(promoted)
+    with service.store.transaction() as tx:
+        for number, x, fidelity in ((1, 0.25, 1.0), (2, 0.5, 1 / 3), (3, 0.5, 1.0)):
+            key = AttemptKey("e", number, 1)
+            tx.add_trial("e", number, {"x": x}, "random", fidelity, None, 1.0)
+            tx.start_attempt(key, f"{number}" * 32, 2.0)
+            tx.finish_trial(key, AttemptEnd(TrialState.SUCCEEDED, value=x, now=3.0, seconds=1.0))
+    row = service.store.experiment("e")
+    asked = to_repeat(service.store, row, 2)
+    assert [(one["trial"], one["seed"]) for one in asked] == [(3, 1), (1, 1), (3, 2), (1, 2)]
+    assert [trial.number for trial in on_record.to_train(row, service.store.top("e"))] == [3, 1]
 
 
 def test_every_repeat_counts(ran: Service) -> None:

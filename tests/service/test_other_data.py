@@ -43,7 +43,11 @@ def service(tmp_path: Path) -> Iterator[Service]:
 
 def evaluated(service: Service, trial: int, accuracy: float) -> None:
     """Record the evaluation of a trial's model."""
-    found = {"figures": {"test": {"accuracy": accuracy}}, "intervals": {}, "trained_by": None}
+    found = {
+        "figures": {"test": {"accuracy": accuracy}},
+        "intervals": {"test": {"accuracy": [0.4, 0.5]}},
+        "trained_by": None,
+    }
     with service.store.transaction() as tx:
         tx.add_result("e", "evaluation", trial, f"identity e {trial}", found, None, None, None)
 
@@ -136,6 +140,7 @@ def test_figures_are_those_of_the_model_that_is_measured(service: Service, monke
     monkeypatch.setattr(other_data, "task_of_model", better)
     found = arguments(service, jobs[0])
     assert "/trials/1/" in found["model"] and found["known"]["test"] == {"accuracy": 0.45}
+    assert found["intervals"]["test"] == {"accuracy": [0.4, 0.5]}
     chosen = models.find_models_trial
 
     def chosen_before(*asked: Any) -> tuple[Path, int | None]:

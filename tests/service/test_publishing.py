@@ -11,6 +11,7 @@ import pytest
 
 from tests.service.published import SPEC, add_trial, configuration
 from tunewell.controller.job_run import checksum
+from tunewell.service.model_figures import known_intervals
 from tunewell.service.service import Service
 from tunewell.service.storage.contents import COMING
 from tunewell.service.storage.limits import BIN_SECONDS
@@ -51,10 +52,17 @@ def test_a_trial_of_its_own(service: Service) -> None:
     assert (version.trial, version.value, version.retrained) == (2, 0.9, False)
     assert version.gain == pytest.approx(0.2)
     assert version.validation == {"accuracy": 0.2, "loss": 1.0} and version.test == {}
-    figures = {"figures": {"val": {}, "test": {"accuracy": 0.85, "count": 9, "matrix": [1]}}, "trained_by": None}
+    figures = {
+        "figures": {"val": {"macro_f1": 0.3}, "test": {"accuracy": 0.85, "count": 9, "matrix": [1]}},
+        "intervals": {"test": {"accuracy": [0.8, 0.9]}},
+        "trained_by": None,
+    }
     with service.store.transaction() as tx:
         tx.add_result("e", "evaluation", 2, "identity e 2", figures, None, None, None)
-    assert service.publish("e", "m").test == {"accuracy": 0.85}
+    evaluated = service.publish("e", "m")
+    assert evaluated.test == {"accuracy": 0.85}
+    assert evaluated.validation == {"accuracy": 0.2, "loss": 1.0, "macro_f1": 0.3}
+    assert known_intervals(service.store, "model:m@2", None) == {"test": {"accuracy": [0.8, 0.9]}}
     assert service.model_version("m", 1).test == {}, "what was published stays as it was"
     assert service.publish("e", "m", trial=1).gain is None
 

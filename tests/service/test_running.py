@@ -116,7 +116,7 @@ def test_work_elsewhere_is_refused_or_explained(
     tmp_path: Path, database: str, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whose work lives on another machine is refused here; whoever follows is told that no controller has taken it."""
-    monkeypatch.setattr(running, "UNOWNED_SECONDS", 0.0)
+    monkeypatch.setattr(running, "UNOWNED_SECONDS", 1e-9)
     with Service(tmp_path / "home", database) as service:
         job = run_elsewhere(service, what)
         store, home = service.store, service.home
@@ -146,6 +146,22 @@ def test_work_elsewhere_is_refused_or_explained(
         remedy = "Start one there, or say that far-away is gone for good."
         assert f"no controller has taken over {name}, which has work running on far-away. {remedy}" in problems
         assert not any("runs" in sentence for sentence in told)
+
+
+def test_a_search_that_has_ended_waits_for_nobody(
+    tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While its best are evaluated, no controller has it, and none is missed; one that is to go on is."""
+    monkeypatch.setattr(running, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(running, "UNOWNED_SECONDS", 1e-9)
+    with Service(tmp_path / "home", database) as service:
+        service.submit({**SPEC, "max_trials": 1})
+        unowned = running._unowned_experiment(service.store, service.home, "e")
+        assert "no controller has taken over experiment 'e'" in unowned.problem()
+        assert service.run("e", Given(follow_up=False))
+        assert unowned.problem() == ""
+        service.update("e", {"max_trials": 2})
+        assert "no controller has taken over" in unowned.problem()
 
 
 def test_lost_machines_are_checked(tmp_path: Path, database: str) -> None:

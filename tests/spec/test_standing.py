@@ -42,11 +42,14 @@ def test_what_a_comparison_says() -> None:
     assert "the 4 others" in standing_text((), (3, 4, 5, 6), 40, "picture")
     assert standing_text((7, 3), (7, 3, 4), 32, "picture") == (
         "Trials 3, 7 are not to be told apart from the first on 32 validation pictures; "
-        "the first is taken since its measured value is the best."
+        "the first is taken since no measured value is better."
     )
-    assert standing_text((7,), (7,), 12, "row").endswith("is the best. From 12 rows, intervals and ties mean little.")
+    assert standing_text((7,), (7,), 12, "row").endswith("is better. From 12 rows, intervals and ties mean little.")
     assert standing_text((), (), 4, "picture") == "From 4 pictures, intervals and ties mean little."
+    cut = standing_text((), (3,), 40, "picture", in_full=False)
+    assert cut.endswith("validation pictures. That is as far as they were trained: in full, it may be otherwise.")
     assert gain_text(None) == ""
     assert gain_text((-0.02, 0.04)) == "What the best has over the default (−0.020 to +0.040) is within chance."
     assert gain_text((0.02, 0.14)).endswith("(+0.02 to +0.14) is more than chance explains.")
+    assert choice_text(1).startswith("Its best epoch was chosen on the validation data")
     assert choice_text(40).startswith("The best of 40 trials was chosen on the validation data")

@@ -169,6 +169,7 @@ _RESULT: dict[str, Any] = {
         "test_gains": {},
         "compared": [],
         "ties": [],
+        "in_full": True,
     },
     "finalists": [],
     "repeats": [

@@ -107,13 +107,15 @@ def evaluate(
     if json_:
         print_json({**done, "notes": job.notes, "details": details})
         return
-    from tunewell.reports.evaluations import amounts, side_by_side
+    from tunewell.reports.evaluations import amounts, chance_text, side_by_side
 
     console.print(f"Model: {model_called(done['model'], done['trial'])}", soft_wrap=True)
     console.print(f"Measured on {amounts(done['splits'], 'picture')}: {done['data']}", soft_wrap=True)
     for note in job.notes:
         console.print(Text(note, style="yellow" if "can't be read" in note else "dim"), soft_wrap=True)
-    console.print(_figures(*side_by_side(done["figures"]["new"], done["figures"])))
+    console.print(_figures(*side_by_side(done["figures"], done["intervals"])))
+    if chance := chance_text(done["splits"], done["intervals"], "picture"):
+        console.print(chance, style="dim", soft_wrap=True)
     page = "With charts and examples: --output FILE.html" if output is None else f"Page: {output}"
     console.print(page, style="dim" if output is None else "", soft_wrap=True)
 
@@ -138,13 +140,13 @@ def _evaluate_best(experiment: str, home: Path, database: str | None, server: st
         console.print(f"Report: tunewell report {experiment} --server {service.server}", soft_wrap=True)
 
 
-def _figures(titles: Sequence[str], measures: Mapping[str, Sequence[float | None]]) -> Table:
+def _figures(titles: Sequence[str], measures: Mapping[str, Sequence[str]]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("measure")
     for title in titles:
         table.add_column(title.lower(), justify="right", no_wrap=True)
     for name, values in measures.items():
-        table.add_row(name, *map(number, values))
+        table.add_row(name, *values)
     return table
 
 
@@ -232,6 +234,8 @@ def predict(
     json_: JsonOption = False,
 ) -> int:
     """Use a model on new pictures. Exit code 1: none of them could be read."""
+    if probabilities and output is None and not json_:
+        raise ArgumentError("--probabilities", "the table has the likeliest class alone", "Add --output FILE or --json")
     with _home_or_new(model, home, database, server) as service:
         console = terminal(stderr=json_)
         with console.status("Predicting …"):

@@ -22,9 +22,9 @@ from tunewell.cli.options import (
 )
 from tunewell.service.paging import every
 from tunewell.service.service import Service
-from tunewell.service.types import DataSet
+from tunewell.service.types import DataSet, Job
 from tunewell.service.verbs import Verbs
-from tunewell.spec.errors import ArgumentError, NotFoundError, count
+from tunewell.spec.errors import ArgumentError, DataError, NotFoundError, count
 from tunewell.spec.format import moment, size
 from tunewell.spec.names import Visibility
 
@@ -115,7 +115,9 @@ def add(
 @app.command("check")
 def check(
     name: NameArgument,
-    task: Annotated[str, typer.Option("--task", help="The built-in task that reads it.")] = "image-classification",
+    task: Annotated[
+        str | None, typer.Option("--task", help="The built-in task that reads it; default: the one that fits.")
+    ] = None,
     home: HomeOption = HOME,
     database: DatabaseOption = None,
     server: ServerOption = None,
@@ -123,8 +125,20 @@ def check(
 ) -> None:
     """Open every item of a data set, and show what was found."""
     with existing(home, database, server, "write") as service:
-        carried_out(service, service.check_dataset(name, task))
+        carried_out(service, service.check_dataset(name, task) if task else _check_as_fits(service, name))
         _print(service.dataset(name), json_)
+
+
+def _check_as_fits(service: Verbs, name: str) -> Job:
+    """Have a data set checked as it was read last, or else as the task that reads such data."""
+    known = service.dataset(name)
+    try:
+        return service.check_dataset(name, known.suggested_task or known.job_task or "image-classification")
+    except DataError:
+        suggested = service.dataset(name).suggested_task
+        if suggested is None:
+            raise
+        return service.check_dataset(name, suggested)
 
 
 @app.command("delete")
@@ -192,6 +206,8 @@ def _print(one: DataSet, json_: bool) -> None:
     console.print(f"{one.name}: {count(one.files, 'file')}, {size(one.size_bytes)}, seen by {_seers(one)}")
     console.print(f"  from      {one.folder or 'an upload'}")
     console.print(f"  content   {one.sha256}")
+    if one.job_task is not None:
+        console.print(f"  read as   {one.job_task}")
     for line in one.findings or ():
         console.print(f"  found     {line}")
     if one.unusable:

@@ -20,6 +20,16 @@ def thousands(amount: int) -> str:
     return str(amount) if abs(amount) < 10_000 else f"{amount:,}".replace(",", _THIN)
 
 
+def coded(text: str) -> Markup:
+    """Return a sentence in which what stands between backticks, as in a spec, is code: `tiles: 1`."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:  # one of them is alone, and means itself
+        return escape(text)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if place % 2 else escape(part) for place, part in enumerate(parts)
+    )
+
+
 def ago(moment: datetime | None) -> Markup:
     """Return how long ago something was, with the exact moment on hover; scripts keep it true."""
     if moment is None:
@@ -63,6 +73,7 @@ def amount(number: float) -> str:
 
 FILTERS: Mapping[str, Callable[..., Any]] = {
     "thousands": thousands,
+    "coded": coded,
     "ago": ago,
     "breakable": breakable,
     "state_of": state_of,

@@ -133,14 +133,16 @@ def test_text(result: SearchResult) -> str:
     if best is None or best.number not in measured:
         return ""
     value = measured[best.number]
-    ends = result.uncertainty.test_intervals.get(best.number) if result.uncertainty is not None else None
+    known = result.uncertainty.test_intervals if result.uncertainty is not None else {}
+    ends = known.get(best.number)
     is_beside = default is not None and default.number in measured and result.is_beside_default(best.number)
     if default is None or not is_beside or default.number == best.number:
         return f"On the test data: {within(value, ends)}."
     difference = value - measured[default.number]
-    figures = (
-        f"{within(value, ends)} against {number(measured[default.number])} with the default ({signed(difference, 2)})"
-    )
+    other = within(measured[default.number], known.get(default.number))
+    gain = result.uncertainty.test_gains.get(best.number) if result.uncertainty is not None else None
+    chance = ", within chance" if gain is not None and gain[0] <= 0 <= gain[1] else ""
+    figures = f"{within(value, ends)} against {other} with the default ({signed(difference, 2)}{chance})"
     if (difference if result.objective.goal == "maximize" else -difference) > 0:
         return f"On the test data: {figures}."
     return f"The gain does not carry over to the test data: {figures}."
@@ -154,7 +156,7 @@ def standing_lines(result: SearchResult) -> list[str]:
     lines = ["In parentheses: 95 % intervals, by resampling the validation data."] if known.intervals else []
     best = result.best.number if result.best is not None and not result.finalists else None
     gain = known.gains.get(best) if best is not None else None
-    told = gain_text(gain), standing_text(known.ties, known.compared, known.items, known.unit)
+    told = gain_text(gain), standing_text(known.ties, known.compared, known.items, known.unit, in_full=known.in_full)
     return [*lines, *filter(None, told)]
 
 

@@ -10,6 +10,7 @@ from tunewell.reports.charts import Chart, calibration, confusion_matrix, precis
 from tunewell.reports.view import ExperimentView, TrialView
 from tunewell.spec import format
 from tunewell.spec.errors import count
+from tunewell.spec.standing import LEAST_ITEMS
 from tunewell.tasks.evaluation import figures
 
 SPLIT_TITLES = {"val": "Validation", "test": "Test"}
@@ -120,13 +121,24 @@ def measure_texts(splits: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
 
 
 def side_by_side(
-    new: Mapping[str, Any], known: Mapping[str, Mapping[str, float]]
-) -> tuple[list[str], dict[str, list[float | None]]]:
-    """Return the titles of columns, and each measure with its value in each: on the new data, validation, test."""
-    present = [split for split in SPLIT_TITLES if known.get(split)]
-    return [OTHER_DATA, *(SPLIT_TITLES[split] for split in present)], measures_of(
-        [new, *(known[one] for one in present)]
-    )
+    known: Mapping[str, Mapping[str, float]], intervals: Mapping[str, Mapping[str, Sequence[float]]]
+) -> tuple[list[str], dict[str, list[str]]]:
+    """Return the titles of columns, and each measure with its value and interval in each.
+
+    Both arguments have those on the new data (`new`), and on validation (`val`) and test data where they are known.
+    """
+    titles = {"new": OTHER_DATA, **SPLIT_TITLES}
+    present = [split for split in titles if known.get(split)]
+    texts = measure_texts([{**known[split], "intervals": intervals.get(split, {})} for split in present])
+    return [titles[split] for split in present], texts
+
+
+def chance_text(splits: Mapping[str, int], intervals: Mapping[str, Mapping[str, Sequence[float]]], unit: str) -> str:
+    """Return what intervals on new data are, and whether they mean little; empty where there is nothing to say."""
+    items = sum(splits.values())
+    told = f"In parentheses: 95 % intervals, by resampling the {unit}s." if any(intervals.values()) else ""
+    few = f"From {count(items, unit)}, figures mean little." if items < LEAST_ITEMS else ""
+    return f"{told} {few}".strip()
 
 
 def amounts(splits: Mapping[str, int], unit: str) -> str:

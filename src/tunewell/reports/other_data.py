@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunewell.reports.charts.chart import style as style_sheet
-from tunewell.reports.evaluations import OTHER_DATA, amounts, side_by_side, split_report
+from tunewell.reports.evaluations import OTHER_DATA, amounts, chance_text, side_by_side, split_report
 from tunewell.reports.html import environment
 from tunewell.reports.pages import Inline, source
 
@@ -23,15 +23,16 @@ class OtherData:
     splits: Mapping[str, int]
     #: All that was measured.
     measured: Mapping[str, Any]
-    #: `val`, `test` → figures that the model came with.
-    known: Mapping[str, Mapping[str, float]]
+    #: `new`, and `val` and `test`, which the model came with → figures, and metric → interval of such a figure.
+    figures: Mapping[str, Mapping[str, float]]
+    intervals: Mapping[str, Mapping[str, Sequence[float]]]
     notes: Sequence[str]
 
 
 def render(about: OtherData) -> str:
     """Return the page as HTML in one file."""
     split = split_report(OTHER_DATA, about.measured)
-    titles, measures = side_by_side(about.measured, about.known)
+    titles, measures = side_by_side(about.figures, about.intervals)
     style = Inline(style_sheet() + source("report.css"))
     return (
         environment()
@@ -42,6 +43,7 @@ def render(about: OtherData) -> str:
             measured_on=amounts(about.splits, split.unit),
             titles=titles,
             measures=measures,
+            chance=chance_text(about.splits, about.intervals, split.unit),
             style=style,
         )
     )

@@ -20,7 +20,7 @@ from tunewell.reports.view import (
 )
 from tunewell.spec.errors import count
 from tunewell.spec.format import NOTHING, duration, number, percent, scalar, signed
-from tunewell.spec.states import Cause, ExperimentState, TrialState
+from tunewell.spec.states import Cause, Cut, ExperimentState, TrialState
 from tunewell.tasks.catalogue import task_for
 
 #: Causes of failure in words.
@@ -170,6 +170,11 @@ def next_steps(view: ExperimentView) -> list[Step]:
     """Return the commands that use, repeat or continue the search."""
     name = shlex.quote(view.name)
     steps = []
+    if view.more_time is not None:
+        steps.append(Step("Give the search more time", f"tunewell set {name} --max-duration {view.more_time}"))
+        cut = next((number for number in view.top if view.trial(number).cut_by is Cut.MAX_DURATION), None)
+        if cut is not None:
+            steps.append(Step(f"Then train trial {cut} to its end", f"tunewell retry {name} {cut}"))
     best = view.best
     if best is not None and not view.spec.get("function"):
         trained = "on all data" if view.spec.get("task") else "again"

@@ -130,6 +130,8 @@ class ExperimentView:
     notes: tuple[str, ...] = ()
     #: Sentences on how much more time to give, where time limits have cut trials off.
     advice: tuple[str, ...] = ()
+    #: The `max_duration` that is advised for a search that has ended; None: none is.
+    more_time: str | None = None
     #: Seconds since the epoch.
     created_at: float | None = None
     #: Time that the search ran, pauses left out.

@@ -43,6 +43,19 @@ def known_figures(store: Store, model: str, folder: Path, trial: int | None) -> 
     return own
 
 
+def known_intervals(store: Store, model: str, trial: int | None) -> dict[str, dict[str, list[float]]]:
+    """Return split → metric → interval of a figure of `known_figures`, where there is one."""
+    if model.startswith(MODEL):
+        return dict(_facts(store, model)["intervals"])
+    return intervals(store, model, trial) if trial is not None else {}
+
+
+def intervals(store: Store, name: str, trial: int) -> dict[str, dict[str, list[float]]]:
+    """Return split → metric → interval of what the evaluation of a trial's model has on record."""
+    found = on_record.evaluated(store, name, trial).get(trial, {})
+    return {split: dict(ends) for split, ends in found.get("intervals", {}).items()}
+
+
 def numbers(found: Mapping[str, Any]) -> dict[str, float]:
     """Return the single finite numbers among figures, but for how many items they were measured on."""
     return {

@@ -14,6 +14,7 @@ from tunewell.home.home import Home
 from tunewell.home.manifest import content_of, files_in
 from tunewell.service.types import Finalist
 from tunewell.spec.errors import ConflictError, DataError, NotFoundError
+from tunewell.spec.experiment import PROMOTIONS
 from tunewell.spec.launch import AttemptKey
 from tunewell.spec.names import MODEL, check_has_trials, parse_model
 from tunewell.store.rows import ExperimentRow, ModelRow, ModelVersionRow, ResultKind, ResultRow, TrialRow
@@ -88,6 +89,19 @@ def ranked(store: Store, row: ExperimentRow) -> list[TrialRow]:
     first = [store.trial(row.name, one.trial) for one in on_all]
     numbers = {trial.number for trial in first}
     return [*first, *(trial for trial in store.top(row.name) if trial.number not in numbers)]
+
+
+def to_train(row: ExperimentRow, best: Sequence[TrialRow]) -> list[TrialRow]:
+    """Return those of the best trials, best first, that are trained again in full, each configuration once.
+
+    Where configurations are promoted, several trials are parts of one training; the one that ranks first stands for it.
+    """
+    if row.spec.get("early_stopping") not in PROMOTIONS:
+        return list(best)
+    first: dict[str, TrialRow] = {}
+    for trial in best:
+        first.setdefault(json.dumps(trial.parameters, sort_keys=True), trial)
+    return list(first.values())
 
 
 def chosen(store: Store, row: ExperimentRow, number: int | None) -> TrialRow:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from statistics import fmean, stdev
 from typing import Any
 
-from tunewell.service.on_record import ranked, trained_by
+from tunewell.service.on_record import ranked, to_train, trained_by
 from tunewell.service.types import JsonObject, Repeated
 from tunewell.spec.states import OPEN_JOB_STATES, JobState
 from tunewell.store.rows import ExperimentRow, JobRow, TrialRow
@@ -29,7 +29,7 @@ def to_repeat(store: Store, row: ExperimentRow, seeds: int) -> list[JsonObject]:
     wanted = [
         {**what, "seed": seed + number}
         for number in range(1, seeds + 1)
-        for what in (_what(store, row, trial) for trial in ranked(store, row)[:_BEST])
+        for what in (_what(store, row, trial) for trial in to_train(row, ranked(store, row)[:_BEST]))
     ]
     return [arguments for arguments in wanted if arguments not in known]
 

@@ -413,7 +413,11 @@ class _Unowned:
 
 
 def _unowned_experiment(store: Store, home: Home, name: str) -> _Unowned:
-    return _Unowned(f"experiment '{name}'", lambda: home.is_running(name), lambda: _bound_to(store, name))
+    def is_owned() -> bool:
+        # Nobody need have a search that has ended: what follows it are jobs.
+        return home.is_running(name) or (store.experiment(name).state.final and not _is_to_go_on(store, name))
+
+    return _Unowned(f"experiment '{name}'", is_owned, lambda: _bound_to(store, name))
 
 
 def _bound_to(store: Store, name: str) -> Collection[str]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from tunewell.service import on_record
 from tunewell.service.types import Interval, Uncertainty
+from tunewell.spec.epochs import training_text
 from tunewell.store.rows import ExperimentRow, TrialRow
 from tunewell.store.store import Store
 from tunewell.tasks.uncertainty import interval, is_tie
@@ -61,6 +62,7 @@ def uncertainty_of(
         test_gains=_gains(beside, default, "test"),
         compared=tuple(rivals),
         ties=tuple(n for n in rivals if samples[first].ties(samples[n], len(rivals))),
+        in_full=bool(trained) or all(_is_in_full(trial) for trial in order if trial.number in samples),
     )
 
 
@@ -103,6 +105,11 @@ class _Measured:
         """Return the objective on the resamples of a split."""
         found = self.data["resampled"].get(split)
         return None if found is None else _Sample(found["items"], np.array(found["values"], dtype=np.float64))
+
+
+def _is_in_full(trial: TrialRow) -> bool:
+    """Whether nothing has kept a trial from its full training, as far as that is known."""
+    return trial.fidelity == 1 and not training_text(trial.epochs, trial.planned_epochs, trial.cut_by)
 
 
 def _is_same(figure: float | None, value: float | None) -> bool:

@@ -446,8 +446,9 @@ class Verbs(StorageVerbs, ModelVerbs, NotificationVerbs, WorkerVerbs, UpkeepVerb
 
         Classes are matched by their names; some may be missing. Result: `model`, `trial` (whose own model it is, if it
         is any's), `data`, `splits` (how many pictures of which were measured), `figures` (`new`, and those that the
-        model came with: `val`, `test`), `unreadable` (pictures that can't be read, at most 100, and why); `evaluation`
-        and `page`, files of the job: all that was measured, and a page about it.
+        model came with: `val`, `test`) and their `intervals`, where they have any, `unreadable` (pictures that can't be
+        read, at most 100, and why); `evaluation` and `page`, files of the job: all that was measured, and a page about
+        it.
 
         Args:
             model: as `predict` takes it.

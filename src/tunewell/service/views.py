@@ -73,6 +73,7 @@ def experiment_view(store: Store, home: Home, name: str) -> ExperimentView:
     row = store.experiment(name)
     spec = parse_spec(row.spec)
     top = store.top(name, TOP)
+    advice = advise(row, top, store.cut_trials(name, TIME_LIMITS))
     trials = _trial_views(store, name, spec.objective.metric, [trial.number for trial in top])
     default = default_trial(store, row)
     best_on_all_data = finalists(store, home, row)
@@ -88,7 +89,8 @@ def experiment_view(store: Store, home: Home, name: str) -> ExperimentView:
         stop_rule=row.stop_rule,
         stop_detail=row.detail,
         notes=tuple(row.notes),
-        advice=tuple(one.detail for one in advise(row, top, store.cut_trials(name, TIME_LIMITS))),
+        advice=tuple(one.detail for one in advice),
+        more_time=next((one.value for one in advice if one.field == "max_duration" and row.state.final), None),
         created_at=row.created_at,
         elapsed_seconds=row.elapsed_seconds,
         trials=trials,
@@ -119,7 +121,7 @@ def experiment_view(store: Store, home: Home, name: str) -> ExperimentView:
 def _standing(known: Uncertainty | None, best: int | None) -> StandingView:
     if known is None:
         return StandingView({}, {}, (), "")
-    text = standing_text(known.ties, known.compared, known.items, known.unit)
+    text = standing_text(known.ties, known.compared, known.items, known.unit, in_full=known.in_full)
     gain = gain_text(known.gains.get(best)) if best is not None else ""
     return StandingView(known.intervals, known.test_intervals, known.ties, f"{gain} {text}".strip())
 

@@ -39,7 +39,9 @@ def rank_text(place: int, is_tie: bool) -> str:
     return "tie with 1" if is_tie else str(place)
 
 
-def standing_text(ties: Collection[int], compared: Collection[int], items: int, unit: str) -> str:
+def standing_text(
+    ties: Collection[int], compared: Collection[int], items: int, unit: str, *, in_full: bool = True
+) -> str:
     """Return what the comparison of the best trials with the first one says, and whether the items are too few for it.
 
     Empty if there was none, of items enough.
@@ -49,6 +51,7 @@ def standing_text(ties: Collection[int], compared: Collection[int], items: int, 
         compared: numbers of all that were compared with it.
         items: number of validation items.
         unit: what an item is, such as `picture`.
+        in_full: whether all of them were trained in full: a part of a training does not tell what all of it reaches.
     """
     few = f"From {count(items, unit)}, intervals and ties mean little." if items < LEAST_ITEMS else ""
     if not compared:
@@ -58,11 +61,12 @@ def standing_text(ties: Collection[int], compared: Collection[int], items: int, 
     if not ties:
         others = f"the {len(compared)} others" if len(compared) > 1 else "the other one"
         text = f"The first is ahead of {others} by more than chance explains, on {amount}."
+        text += "" if in_full else " That is as far as they were trained: in full, it may be otherwise."
     else:
         which = f"Trial {numbers} is" if len(ties) == 1 else f"Trials {numbers} are"
         text = (
             f"{which} not to be told apart from the first on {amount}; "
-            "the first is taken since its measured value is the best."
+            "the first is taken since no measured value is better."
         )
     return f"{text} {few}".rstrip()
 
@@ -77,7 +81,7 @@ def gain_text(ends: tuple[float, float] | None) -> str:
 
 def choice_text(trials: int) -> str:
     """Return what the choice of the best of so many trials does to its value on the validation data."""
+    best = f"The best of {trials} trials" if trials > 1 else "Its best epoch"
     return (
-        f"The best of {count(trials, 'trial')} was chosen on the validation data, which flatters it there; "
-        "the test data had no part in the choice."
+        f"{best} was chosen on the validation data, which flatters it there; the test data had no part in the choice."
     )

@@ -40,7 +40,7 @@ NAMES: Mapping[JobKind, str] = {
 }
 assert set(NAMES) == set(get_args(JobKind))
 #: What of a measurement is shown otherwise.
-_SHOWN = ("figures", "splits", "unreadable", "evaluation", "page")
+_SHOWN = ("figures", "intervals", "splits", "unreadable", "evaluation", "page")
 #: Characters of a value that is shown.
 _LONGEST = 400
 

@@ -81,7 +81,7 @@ def _page(
         "classes_of": classes_of,
         "data_of": data_of,
         "answer": answer,
-        "measured": measured_of(verbs, model=name),
+        "measured": measured_of(verbs, one.current.task, model=name),
         "answering": answering_of(verbs, one.current.task),
     }
     return show(request, Page("model.html.j2", one.name, PARTS, context, follows=(f"model:{one.name}",)))

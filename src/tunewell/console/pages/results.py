@@ -124,7 +124,7 @@ def _harvest(
         "predictions": _predictions(verbs, work["predict"]),
         "handed_over": _handed_over(verbs, work["export"]),
         "is_task": bool(one.spec.get("task")),
-        "measured": measured_of(verbs, experiment=name),
+        "measured": measured_of(verbs, one.spec.get("task"), experiment=name),
         "answering": answering_of(verbs, one.spec.get("task")),
         "is_function": bool(one.spec.get("function")),
         "by_workers": one.spec.get("scheduler") == WORKERS,

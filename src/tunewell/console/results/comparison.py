@@ -318,7 +318,7 @@ def _notes(result: SearchResult, gain: Gain | None, unit: str | None) -> list[st
     if known is not None:
         notes = [
             f"In small: 95 % intervals, by resampling the {known.unit}s; those of gains are of the same {known.unit}s.",
-            standing_text(known.ties, known.compared, known.items, known.unit),
+            standing_text(known.ties, known.compared, known.items, known.unit, in_full=known.in_full),
         ]
     elif gain is not None and unit is None:
         notes = ["The gain has no uncertainty here: nothing tells how many items the program has measured it on."]

@@ -9,7 +9,7 @@ from typing import Any
 
 from tunewell.controller.job_kinds import Conclusion, Context, Part
 from tunewell.service.job_kinds.parts import RESULT, arguments_of, entry_part, heavy, result_of
-from tunewell.service.model_figures import known_figures, published_from
+from tunewell.service.model_figures import known_figures, known_intervals, published_from
 from tunewell.service.models.tasks import task_of_model
 from tunewell.service.on_record import find_models_trial, is_experiment
 from tunewell.service.rights import Rights, caller_of
@@ -50,6 +50,7 @@ class EvaluateModel:
             "called": model_called(asked["model"], trial),
             "model": str(model),
             "known": known,
+            "intervals": known_intervals(store, asked["model"], trial),
             "task_file": _task_file(place, asked["model"]),
         }
         return [entry_part(_ENTRY, heavy(context), arguments, preload=task.preload)]
@@ -58,12 +59,14 @@ class EvaluateModel:
         """Return the figures beside those that the model came with, and where the rest is."""
         del context
         asked, found = arguments_of(folders[-1]), result_of(folders[-1])
+        figures, intervals = _beside(found, asked)
         result = {
             "model": asked["model"],
             "trial": asked["trial"],
             "data": asked["dataset"].partition("@")[0] or asked["data"],
             "splits": found["splits"],
-            "figures": {"new": found["figures"], **asked["known"]},
+            "figures": figures,
+            "intervals": intervals,
             "unreadable": dict(list(found["unreadable"].items())[:_NAMED]),
             "evaluation": EVALUATION,
             "page": PAGE,
@@ -84,10 +87,17 @@ def evaluate_model(folder: Path) -> None:
         _named(read_json(path) or {}, str(place if place.is_dir() else place.parent), data)
         for path in (folder / RESULT, artifacts / EVALUATION)
     )
+    found["intervals"] = measured.get("intervals", {})
     write_json(folder / RESULT, found)
     write_json(artifacts / EVALUATION, measured)
-    about = OtherData(asked["called"], data, found["splits"], measured, asked["known"], found["notes"])
+    figures, intervals = _beside(found, asked)
+    about = OtherData(asked["called"], data, found["splits"], measured, figures, intervals, found["notes"])
     (artifacts / PAGE).write_text(render(about), encoding="utf-8", errors="backslashreplace")
+
+
+def _beside(found: dict[str, Any], asked: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return `new`, `val`, `test` → figures, and their intervals: what was measured beside what was known."""
+    return {"new": found["figures"], **asked["known"]}, {"new": found["intervals"], **asked["intervals"]}
 
 
 def _named(value: Any, folder: str, data: str) -> Any:

@@ -16,7 +16,7 @@ from tunewell.schedulers.records import read_exit
 from tunewell.schedulers.report_reader import ReportReader
 from tunewell.service.folders import check_replaceable, replace_folder
 from tunewell.service.job_kinds.parts import experiment_of, like_a_trial, recorded_of, task_part
-from tunewell.service.on_record import finalists, model_of
+from tunewell.service.on_record import finalists, model_of, to_train
 from tunewell.service.results import lineage
 from tunewell.spec.errors import ArgumentError, ConflictError, DataError, SpecError, UserError
 from tunewell.spec.experiment import PROMOTIONS
@@ -81,7 +81,7 @@ class Finalists:
         del folders
         row = experiment_of(context)
         known = {one.number for one in finalists(context.store, context.home, row)}
-        best = context.store.top(row.name) if recorded_of(context).spec.sampling < 1.0 else []
+        best = to_train(row, context.store.top(row.name)) if recorded_of(context).spec.sampling < 1.0 else []
         missing = [trial.number for trial in best if trial.number not in known]
         jobs = [NewJob("finalist", {"trial": number}, unless=OPEN_JOB_STATES) for number in missing]
         return Conclusion({"trials": missing}, jobs=jobs)

@@ -5,6 +5,7 @@
     {"experiment": full name, "identity": the experiment's, "trial": number, "retrained": true or false,
      "task", "network", "classes", "parameters", "training": as the model itself says,
      "objective": {"metric", "goal"}, "value", "gain", "validation": metrics, "test": metrics,
+     "intervals": {"val" or "test": {metric: [low, high]}},
      "dataset": full name or null, "folder": name or null, "content": checksum or null}
 """
 
@@ -17,7 +18,7 @@ from typing import Any
 
 from tunewell.home.home import Home
 from tunewell.service import on_record, results, wire
-from tunewell.service.model_figures import numbers, own_figures
+from tunewell.service.model_figures import intervals, numbers, own_figures
 from tunewell.service.types import JsonObject
 from tunewell.spec.epochs import training_text
 from tunewell.spec.errors import DataError
@@ -67,9 +68,7 @@ def _facts(
     store: Store, home: Home, row: ExperimentRow, trial: int, config: Mapping[str, Any], *, is_retrained: bool
 ) -> JsonObject:
     own = own_figures(config)
-    test = own.get("test", {})
-    if not is_retrained:
-        test = numbers(on_record.figures(store, row.name, trial).get(trial, {}).get("test") or {})
+    measured = {} if is_retrained else on_record.figures(store, row.name, trial).get(trial, {})
     value, gain = _reached(store, home, row, trial)
     return {
         "experiment": row.name,
@@ -84,8 +83,9 @@ def _facts(
         "objective": wire.objective_of(row).to_json(),
         "value": value,
         "gain": gain,
-        "validation": own.get("val", {}),
-        "test": test,
+        "validation": own.get("val", {}) | numbers(measured.get("val") or {}),
+        "test": own.get("test", {}) | numbers(measured.get("test") or {}),
+        "intervals": {} if is_retrained else intervals(store, row.name, trial),
         **_data(home, row),
     }
 

@@ -78,6 +78,8 @@ class Uncertainty(Wire):
     compared: tuple[int, ...]
     #: Those of them that can't be told apart from it.
     ties: tuple[int, ...]
+    #: Whether all of these, and the first, were trained in full.
+    in_full: bool
 
 
 class SearchResult(Wire):

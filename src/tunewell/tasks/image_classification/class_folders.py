@@ -181,17 +181,19 @@ def _read_classes(folder: Path, split: str, notes: list[str]) -> list[Found]:
         raise DataError("there are no pictures in its class folders", field=str(folder), remedy=known_endings())
     for held in found:
         if not held.pictures and (held.others or held.unread):
-            remedy = f"Add some, or move the folder elsewhere{_hint(held)}"
-            raise DataError("this class has no picture", field=str(held.folder), remedy=remedy)
+            raise _no_picture(held)
     if empty := [held.folder.name for held in found if not held.pictures]:
         notes.append(f"Left out, being empty: {count(len(empty), 'folder')}, {listed(empty)}.")
     return kept
 
 
-def _hint(held: Found) -> str:
+def _no_picture(held: Found) -> DataError:
+    """Return what is wrong with a folder of a class without pictures, such as one of annotations of objects."""
+    problem, remedy = "this class has no picture", "Add some, or move the folder elsewhere"
     if not any(path.suffix.lower() in (".json", ".xml") for path in held.unread):
-        return ""
-    return ". Annotations of objects are for the tasks object-detection and instance-segmentation"
+        return DataError(problem, field=str(held.folder), remedy=remedy)
+    remedy += ". Annotations of objects are for the tasks object-detection and instance-segmentation"
+    return DataError(problem, field=str(held.folder), remedy=remedy, task="object-detection")
 
 
 def _without_labels(places: Sequence[Path], split: str) -> str:

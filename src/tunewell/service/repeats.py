@@ -6,11 +6,13 @@ the same attempt, on the same share of the data.
 
 from __future__ import annotations
 
+import json
 from statistics import fmean, stdev
 from typing import Any
 
 from tunewell.service.on_record import ranked, trained_by
 from tunewell.service.types import JsonObject, Repeated
+from tunewell.spec.experiment import PROMOTIONS
 from tunewell.spec.states import OPEN_JOB_STATES, JobState
 from tunewell.store.rows import ExperimentRow, JobRow, TrialRow
 from tunewell.store.store import Store
@@ -29,7 +31,7 @@ def to_repeat(store: Store, row: ExperimentRow, seeds: int) -> list[JsonObject]:
     wanted = [
         {**what, "seed": seed + number}
         for number in range(1, seeds + 1)
-        for what in (_what(store, row, trial) for trial in ranked(store, row)[:_BEST])
+        for what in (_what(store, row, trial) for trial in _to_train(store, row))
     ]
     return [arguments for arguments in wanted if arguments not in known]
 
@@ -55,6 +57,18 @@ def made_by(tx: Transaction, job: JobRow) -> int | None:
     """Return the id of another job that makes, or has made, the training of a job; None: there is none."""
     known = tx.job_arguments("repeat", job.experiment, MADE)
     return next((other for other, arguments in known.items() if other != job.id and arguments == job.arguments), None)
+
+
+def _to_train(store: Store, row: ExperimentRow) -> list[TrialRow]:
+    """Return the best trials, of those that would be the same training the first: a part of one, and what came of it.
+
+    With promotions each is trained in full; else what goes on from another trial is a training of its own.
+    """
+    found: dict[str, TrialRow] = {}
+    for trial in ranked(store, row)[:_BEST]:
+        is_own = trial.resume_from is not None and row.spec["early_stopping"] not in PROMOTIONS
+        found.setdefault(json.dumps([trial.number if is_own else None, trial.parameters], sort_keys=True), trial)
+    return list(found.values())
 
 
 def _what(store: Store, row: ExperimentRow, trial: TrialRow) -> dict[str, Any]:

@@ -132,3 +132,10 @@ def test_arguments_are_called_as_they_are_given(
     """By the option, or by the word of the usage where they have a place instead, whoever has found them wrong."""
     monkeypatch.setattr(sys, "argv", ["tunewell", *command])
     assert in_json(ArgumentError(field, "it is not possible"))["field"] == called
+
+
+def test_arguments_are_named_as_they_are_given(ask: Ask) -> None:
+    """Options of `evaluate` have two dashes, and its argument none."""
+    assert ask("evaluate", "e", "--trial", "1").startswith("error: --trial: it is for a model that is measured on DATA")
+    assert ask("evaluate", "e", "data", "-o", "page.txt").startswith("error: --output: 'page.txt' is no page")
+    assert ask("evaluate", "model:e").startswith("error: DATA: a model by itself has none")

@@ -16,6 +16,7 @@ from tunewell.schedulers.claims import Claim, Claims
 from tunewell.service import estimating, measuring
 from tunewell.service.findings import check_spec
 from tunewell.service.measuring import Measured
+from tunewell.service.service import Service
 from tunewell.service.submission import make_plan
 from tunewell.service.types import Checked
 from tunewell.spec.errors import UserError
@@ -123,7 +124,7 @@ def test_what_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch, spec: dic
     """The process that measures is given up after its time, and leaves nothing."""
     monkeypatch.setattr(measuring, "LONGEST_SECONDS", 0.01)
     found = check_spec(spec, measures=True)
-    assert found.not_estimated.endswith("a few steps took longer than 0 s.")
+    assert found.not_estimated.endswith("a few steps, with all that comes before them, took longer than 0 s.")
 
 
 def test_one_is_measured_at_a_time(spec: dict[str, Any]) -> None:
@@ -194,3 +195,18 @@ def test_a_training_is_measured(spec: dict[str, Any]) -> None:
     assert 15 * found.step_seconds <= found.trial_seconds < 15 * found.step_seconds + 60
     again = check_spec({**spec, "parameters": {"batch_size": 8, "epochs": 3, "image_size": 32}, "max_trials": 2})
     assert again.estimate is not None and again.estimate.trial_seconds == found.trial_seconds
+
+
+@pytest.mark.parametrize(("name", "told"), [("epochs", False), ("image_size", False), ("tiles", False), ("x", True)])
+def test_an_earlier_search_tells_of_trainings_as_long_as_its_own(tmp_path: Path, name: str, told: bool) -> None:
+    """One of smaller pictures, say, took less time, and tells nothing of larger ones."""
+    parameters = {"epochs": [2], "image_size": [96], "tiles": [1], "x": [1, 2]}
+    command = ["sh", "-c", "echo score=1", *(f"{{{one}}}" for one in parameters)]
+    spec = {"name": "e", "command": command, "objective": {"metric": "score"}, "max_trials": 2}
+    with Service(tmp_path / "home") as service:
+        service.submit({**spec, "parameters": parameters})
+        assert service.run("e")
+        same = service.check({**spec, "name": "f", "parameters": parameters})
+        assert same.estimate is not None and same.estimate.experiment == "e"
+        other = service.check({**spec, "name": "f", "parameters": {**parameters, name: [3]}})
+        assert (other.estimate is not None) is told

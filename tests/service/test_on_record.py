@@ -281,6 +281,21 @@ def test_a_configuration_is_repeated_once(service: Service) -> None:
     assert [trial.number for trial in on_record.to_train(row, service.store.top("e"))] == [3, 1]
 
 
+def test_one_training_is_not_repeated_twice(service: Service) -> None:
+    """A training in full, and the parts of it that a promotion went on from, are one of the best; the first counts."""
+    command = ["sh", "-c", "touch {checkpoint_dir}/it; echo accuracy={x}", "{epochs}", "{fidelity}"]
+    parameters = {**SEARCH["parameters"], "epochs": [9]}
+    promoted = {"early_stopping": "promotion", "max_trials": 5, "resumable": True, "parameters": parameters}
+    service.submit({**SEARCH, **promoted, "command": command, "initial": [], "max_concurrency": 1})
+    assert service.run("e", Given(follow_up=False))
+    trials = service.trials("e").items
+    different = {trial.parameters["x"] for trial in service.result("e").top}
+    assert len(different) < len(trials), "some were promoted"
+    assert repeat(service, 1) == {"trainings": len(different)}
+    assert {trials[one.number - 1].parameters["x"] for one in service.result("e").repeats} == different
+    assert repeat(service, 1) == {"trainings": 0}
+
+
 def test_every_repeat_counts(ran: Service) -> None:
     """However many there are: none is done again, and all are told."""
     repeat(ran, 1)

@@ -84,16 +84,16 @@ def evaluate(
     again. Built-in tasks only.
     """
     if data is None:
-        given = {"--trial": trial, "--split": split, "--output": output}
+        given = {"trial": trial, "split": split, "output": output}
         for option, value in given.items():
             if value is not None:
                 raise ArgumentError(option, "it is for a model that is measured on DATA", "Name the data, too")
         if model.startswith(MODEL) or (server is None and (Path(model) / "model.json").is_file()):
-            raise ArgumentError("DATA", "a model by itself has none to be measured on", "Name a data set")
+            raise ArgumentError("data", "a model by itself has none to be measured on", "Name a data set")
         _evaluate_best(model, home, database, server, json_)
         return
     if output is not None and output.suffix.lower() not in (".html", ".htm"):
-        raise ArgumentError("--output", f"'{output.name}' is no page", "End its name in .html")
+        raise ArgumentError("output", f"'{output.name}' is no page", "End its name in .html")
     with _home_or_new(model, home, database, server) as service:
         console = terminal(stderr=json_)
         with console.status("Measuring …"):

@@ -109,7 +109,7 @@ def _field(error: UserError) -> str:
     option, variable = "--" + error.field.replace("_", "-"), _VARIABLES.get(name, "")
     for one in _parameters():
         if one.param_type_name == "argument" and one.name == name:
-            return (one.metavar or name.upper()).rstrip(".")
+            return (one.metavar or name.upper()).rstrip(".").strip("[]")
         if one.param_type_name == "option" and {f"--{name}", f"--{name.removesuffix('s')}"} & {*one.opts}:
             option = one.opts[0]
     is_given = any(argument.partition("=")[0] == option for argument in sys.argv[1:])

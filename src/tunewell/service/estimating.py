@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ _EXPERIMENTS, _TRIALS = 100, 50
 _TRAINED = ("task", "command", "code", "network", "data", "dataset", "working_directory")
 #: Those of them without which nothing says it: only its program knows what a function, or a worker, does.
 _SAYING = ("task", "command")
+#: Parameters that say how much of it there is to be done: the time goes by them as by nothing else.
+_LENGTHENING = ("epochs", "image_size", "tiles")
 #: A search with fewer trials has hardly begun.
 _FEW = 5
 
@@ -61,10 +64,11 @@ def estimate(
 ) -> tuple[Estimate | None, str]:
     """Return how long a search takes, or else why that could not be measured.
 
-    The newest search of those that `seen_by` sees which trained the same tells best. The epochs must be the same, and
-    the share of the data counts in proportion; other hyperparameters, and what else runs on the machine, are not looked
-    at. Where there is none it is measured, if it is wanted (`measures`), with what is free of this machine by the file
-    of `claims`. Nothing tells that a function, or what workers do on their own, trains the same.
+    The newest search of those that `seen_by` sees which trained the same tells best. Epochs, image sizes and tiles must
+    be the same, and the share of the data counts in proportion; other hyperparameters, and what else runs on the
+    machine, are not looked at. Where there is none it is measured, if it is wanted (`measures`), with what is free of
+    this machine by the file of `claims`. Nothing tells that a function, or what workers do on their own, trains the
+    same.
     """
     basis = _earlier(store, plan, seen_by) if store is not None else None
     if basis is None and plan.spec.task is not None:
@@ -83,9 +87,9 @@ def _earlier(store: Store, plan: Plan, seen_by: str) -> _Basis | None:
     wanted = plan.spec.model_dump(mode="json")
     if not any(wanted.get(field) for field in _SAYING):
         return None
-    epochs = declare(plan.space).get("epochs")
+    space = declare(plan.space)
     for row in store.experiments(_EXPERIMENTS, seen_by=seen_by):
-        if not row.counts.get(TrialState.SUCCEEDED) or not _is_alike(row, wanted, epochs):
+        if not row.counts.get(TrialState.SUCCEEDED) or not _is_alike(row, wanted, space):
             continue
         trials = store.trials(row.name, states=(TrialState.SUCCEEDED,), limit=_TRIALS)
         costs = [trial.cost_seconds for trial in trials if trial.cost_seconds and _is_whole(trial)]
@@ -101,10 +105,10 @@ def _is_whole(trial: TrialRow) -> bool:
     return in_full and trial.origin != LINEAR_PROBE
 
 
-def _is_alike(row: ExperimentRow, wanted: dict[str, Any], epochs: Any) -> bool:
+def _is_alike(row: ExperimentRow, wanted: dict[str, Any], space: Mapping[str, Any]) -> bool:
     same = all(row.spec.get(field) == wanted.get(field) for field in _TRAINED)
-    known = row.space.get("epochs")
-    return same and _without_default(known) == _without_default(epochs)
+    alike = (_without_default(row.space.get(name)) == _without_default(space.get(name)) for name in _LENGTHENING)
+    return same and all(alike)
 
 
 def _without_default(declaration: Any) -> Any:

@@ -147,7 +147,8 @@ def _run(folder: Path, entry: str, resources: Resources, claims: Path | None) ->
     try:
         process.wait(LONGEST_SECONDS)
     except subprocess.TimeoutExpired:
-        raise UserError(f"a few steps took longer than {LONGEST_SECONDS:.0f} s") from None
+        what = "a few steps, with all that comes before them,"
+        raise UserError(f"{what} took longer than {LONGEST_SECONDS:.0f} s") from None
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
@@ -21,12 +22,13 @@ from tunewell.spec.experiment import parse_spec
 from tunewell.tasks.image_classification.data import Manifest
 from tunewell.tasks.image_classification.learner import ClassificationLearner
 from tunewell.tasks.image_classification.metrics import measure
-from tunewell.tasks.image_classification.model import load_model, preprocess, read_config
+from tunewell.tasks.image_classification.model import ModelConfig, load_model, preprocess, read_config, save_model
 from tunewell.tasks.image_classification.task import ImageClassification
 from tunewell.tasks.image_classification.train import train, training_positions
 from tunewell.tasks.vision.task_file import Prepared
 from tunewell.tasks.vision.training import epochs_at
-from tunewell.trial import Failed
+from tunewell.trial import Failed, Pruned
+from tunewell.trial.trial import raise_pruned
 
 PARAMETERS: dict[str, Any] = {
     "learning_rate": 0.01,
@@ -99,6 +101,30 @@ def test_a_trial_ends_where_it_reaches_the_target(
     """The epoch that reaches the target is the last one, so that the model left is the one that reached it."""
     variables = {"TUNEWELL_GOAL": goal, "TUNEWELL_METRIC": metric, "TUNEWELL_TARGET": target}
     assert len(run_trial(experiment, tmp_path, **variables)) == steps
+
+
+def test_a_request_to_end_leaves_no_model_without_its_report(
+    experiment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that comes while the model of an epoch is written waits for the report: they are of the same epoch."""
+
+    def save_and_be_asked(folder: Path, module: torch.nn.Module, config: ModelConfig) -> None:
+        save_model(folder, module, config)
+        if config.epoch == 2:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr("tunewell.tasks.image_classification.train.save_model", save_and_be_asked)
+    before = signal.signal(signal.SIGTERM, raise_pruned)
+    try:
+        with pytest.raises(Pruned):
+            run_trial(experiment, tmp_path)
+    finally:
+        assert signal.signal(signal.SIGTERM, before) is raise_pruned
+    *_, last = map(json.loads, (tmp_path / "reports.jsonl").read_text().splitlines())
+    config = read_config(tmp_path / "artifacts" / "model")
+    assert (last["step"], last["metrics"]["best_epoch"], config.epoch) == (2, 2, 2)
+    with np.load(tmp_path / "artifacts" / "predictions.npz") as left:
+        assert measure(left["logits"], left["labels"])["loss"] == last["metrics"]["loss"]
 
 
 def test_a_trial_goes_on_from_its_checkpoint(experiment: Path, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ from tunewell.tasks.object_detection.layouts.coco import read_coco
 from tunewell.tasks.object_detection.layouts.picture_index import PictureIndex
 from tunewell.tasks.object_detection.layouts.voc import find_voc_files, read_voc
 from tunewell.tasks.object_detection.masks import encode
-from tunewell.tasks.object_detection.reading import read_annotations
+from tunewell.tasks.object_detection.reading import read_annotations, read_to_measure
 
 WRITERS = {"coco": write_coco, "voc": write_voc, "yolo": write_yolo}
 
@@ -395,3 +395,21 @@ def test_pictures_turned_by_their_camera(tmp_path: Path) -> None:
     image.save(path.with_suffix(".jpg"), exif=exif)
     path.unlink()
     assert set(read(tmp_path).sizes) == {SIZE}
+
+
+def test_what_is_said_of_classes_without_objects(tmp_path: Path) -> None:
+    """They are left out of what is learned; of a model that is measured, their detections count as wrong."""
+    folder = write_coco(tmp_path)
+    for path in folder.rglob("instances_*.json"):
+        edit(path, lambda content: content["categories"].append({"id": 99, "name": "unicorn"}))
+    said = "Classes without an object to learn are left out: unicorn."
+    assert said in read(folder).notes
+    assert not any("unicorn" in note for note in read_to_measure(folder, with_masks=False).notes)
+
+
+@pytest.mark.parametrize(("number", "said"), [(1, "1 picture is"), (2, "2 pictures are")])
+def test_too_few_pictures_to_divide(tmp_path: Path, number: int, said: str) -> None:
+    """The error says how many they are."""
+    folder = write_coco(tmp_path, make_scenes({"train": number}))
+    with pytest.raises(DataError, match=f"{said} too few to divide"):
+        read(folder)

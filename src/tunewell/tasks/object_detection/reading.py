@@ -171,7 +171,7 @@ def _assemble(
         )
     kept = _in_splits(folder, markings, pictures, to_learn)
     unused = [name for name in markings.classes if not occurring[name]]
-    if unused:
+    if unused and to_learn:
         markings.notes.append(f"Classes without an object to learn are left out: {listed(unused)}.")
     unmarked = len(index.paths) - len(markings.pictures)
     if unmarked > 0:

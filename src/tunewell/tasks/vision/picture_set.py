@@ -97,8 +97,9 @@ class PictureSet:
         """
         positions = np.asarray(self.splits["train"])
         if not 0 < len(chosen) < len(positions):
+            pictures = "1 picture is" if len(positions) == 1 else f"{len(positions)} pictures are"
             raise DataError(
-                f"{len(positions)} pictures are too few to divide into train and val",
+                f"{pictures} too few to divide into train and val",
                 field=str(self.folder),
                 remedy="Add pictures, or make the splits yourself",
             )

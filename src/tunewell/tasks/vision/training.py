@@ -1,10 +1,10 @@
 """A trial of any picture task: go on from a checkpoint, train, validate, report, leave checkpoints; and how it fails.
 
 A report after each epoch is of the model that lies in the trial's output folder then, that of the best epoch so far
-(`best_epoch`): wherever the trial ends, its last report and its model belong together. What goes on from a checkpoint
-reports the best epoch that came with it before anything else: it may end before it has done another one. The other
-figures of a report are `best_epoch`, the mean `train_loss` of this epoch, and, as `epoch_…`, the objective of this
-epoch.
+(`best_epoch`): wherever the trial ends, its last report and its model belong together. A request to end that comes
+between them waits for the report. What goes on from a checkpoint reports the best epoch that came with it before
+anything else: it may end before it has done another one. The other figures of a report are `best_epoch`, the mean
+`train_loss` of this epoch, and, as `epoch_…`, the objective of this epoch.
 
 Leaves in the trial's folder `timing.json`: when the trial was entered and when the first step began (seconds since
 the epoch).
@@ -15,6 +15,8 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -124,16 +126,33 @@ def _train_and_report(training: Training, on_step: Callable[[], None]) -> None:
         if learner.epoch < last_epoch:
             others["train_loss"] = learner.train_epoch(training.pictures, training.positions, on_step)
         validated = training.validate()
-        best = best_epoch.better(best, learner.epoch, validated, objective, learner.epochs)
-        if objective is not None and objective.metric in validated.metrics:
-            others[f"epoch_{objective.metric}"] = validated.metrics[objective.metric]
-        finished = tell(best, others)
+        with _whole():
+            best = best_epoch.better(best, learner.epoch, validated, objective, learner.epochs)
+            if objective is not None and objective.metric in validated.metrics:
+                others[f"epoch_{objective.metric}"] = validated.metrics[objective.metric]
+            finished = tell(best, others)
         if finished or time.monotonic() - saved >= _CHECKPOINT_SECONDS:
             _save_checkpoint(checkpoint, {**learner.state(), "best": best_epoch.keep(folder, best, what)})
             best_epoch.tidy(folder, best)
             saved = time.monotonic()
         if finished:
             return
+
+
+@contextmanager
+def _whole() -> Iterator[None]:
+    """Let the block come to its end before a request to end, SIGTERM, is heeded."""
+    if threading.current_thread() is not threading.main_thread():  # signals are for that one alone
+        yield
+        return
+    asked: list[int] = []
+    heed = signal.signal(signal.SIGTERM, lambda number, frame: asked.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, heed)
+        if asked:
+            signal.raise_signal(signal.SIGTERM)
 
 
 def _load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:

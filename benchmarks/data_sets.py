@@ -50,7 +50,7 @@ class DataSet:
 
 SETS = {
     "sign_digits": DataSet("image-classification", "small-cnn", {"image_size": 32}, trials=8),
-    "nuclei_fluo": DataSet("instance-segmentation", "mask-rcnn-lite0", {"image_size": 160}),
+    "nuclei_fluo": DataSet("object-detection", "faster-rcnn-lite0", {"image_size": 224, "tiles": 1}),
     "playing_cards_multilabel": DataSet(
         "multilabel-classification", "efficientnet-lite0", {"image_size": 128}, trials=4
     ),

@@ -3,13 +3,15 @@
 import itertools
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from tests.postgres import Server, running_server
+from tests.schedulers.ray_cluster import RayCluster, running_cluster, scheduler_of
+from tunewell.schedulers.apart import SchedulerApart
 from tunewell.store import Store
 
 # The same commit gets the same verdict: examples are drawn again only by those who look for new ones, with
@@ -47,3 +49,20 @@ def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cal
 def database(new_database: Callable[[], str]) -> str:
     """URL of a new database of each kind, without any rows."""
     return new_database()
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[RayCluster]:
+    """A Ray cluster of one node, for all tests of this process."""
+    with running_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def ray_home(
+    ray_cluster: RayCluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Path, SchedulerApart]]:
+    """A home, and a scheduler for attempts that lie in it: joining a cluster takes seconds."""
+    folder = tmp_path_factory.mktemp("ray")
+    with closing(scheduler_of(ray_cluster, folder / "home", folder / "node")) as scheduler:
+        yield folder / "home", scheduler

@@ -27,7 +27,7 @@ from tunewell.spec.states import ExperimentState
 
 log = logging.getLogger(__name__)
 
-SchedulerName = Literal["auto", "inline", "local"]
+SchedulerName = Literal["auto", "inline", "local", "ray"]
 
 
 #: Kind of an error → what to do about it in Python.
@@ -146,6 +146,7 @@ def search(  # noqa: PLR0913 - each is a thing that users set by name
     database: str | None = None,
     server: str | None = None,
     scheduler: SchedulerName = "auto",
+    ray: str | None = None,
     progress: bool = True,
     **fields: Any,
 ) -> Result:
@@ -172,7 +173,10 @@ def search(  # noqa: PLR0913 - each is a thing that users set by name
             this program ends, and the same call follows it again.
         scheduler: "inline" calls the function in this thread; "local" in a process of its own for each trial,
             supervised, several at once; "auto" is inline unless more than one trial at once or a limit that
-            only a supervisor can enforce is asked for.
+            only a supervisor can enforce is asked for; "ray" on the nodes of a Ray cluster, where the function is sent
+            with what it takes from your own modules.
+        ray: address of that cluster, HOST:PORT of its head; default: TUNEWELL_RAY, or "auto", the one that this machine
+            is a node of.
         progress: print a line a trial.
         fields: any other field of the spec, such as `max_trials`, `algorithm`, `max_concurrency`, `seed`.
 
@@ -196,16 +200,26 @@ def search(  # noqa: PLR0913 - each is a thing that users set by name
                 raise ArgumentError(field, "the server has its own", "Leave it out", value)
         if scheduler == "inline":
             raise ArgumentError("scheduler", "a server calls no function in this thread", "Leave it out", scheduler)
+        if ray is not None:
+            raise ArgumentError("ray", "the server has its own cluster", "Leave it out", ray)
+        if scheduler in ("local", "ray"):
+            raw["scheduler"] = scheduler
         return _search_there(server, function, raw, progress)
-    inline = _inline(scheduler, fields)
+    on_cluster = scheduler == "ray"
+    if ray is not None and not on_cluster:
+        raise ArgumentError("ray", "nothing runs on a cluster", "Add scheduler='ray'", ray)
+    inline = not on_cluster and _inline(scheduler, fields)
     folder, database = _place(home, database)
     with Service(folder, database) as service:
+        if on_cluster:
+            service.join_cluster(ray or os.environ.get("TUNEWELL_RAY") or "auto")
+            raw["scheduler"] = "ray"
         submission = service.submit(raw, function, new="if-ended" if name is None else "never")
         if submission.kind != "finished":
             line = ProgressLines(service, submission.name) if progress else None
             ended = service.run(
                 submission.name,
-                Given(function, inline, follow_up=False),
+                Given(None if on_cluster else function, inline, follow_up=False),
                 on_step=line.update if line else _Warnings().update,
                 tell=line.tell if line else lambda sentence: None,
             )
@@ -277,7 +291,7 @@ class _Warnings:
 
 def _inline(scheduler: str, fields: Mapping[str, Any]) -> bool:
     if scheduler not in ("auto", "inline", "local"):
-        raise ArgumentError("scheduler", f"{scheduler!r} is none", "Known: auto, inline, local", scheduler)
+        raise ArgumentError("scheduler", f"{scheduler!r} is none", "Known: auto, inline, local, ray", scheduler)
     supervised = [
         name
         for name in ("max_trial_duration", "max_trial_silence", "resources", "resumable")

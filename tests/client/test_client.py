@@ -24,7 +24,7 @@ from tests.postgres import free_port
 from tunewell.client import AsyncClient, Client, connection, servers
 from tunewell.client.answers import ServerError, Unavailable
 from tunewell.client.connection import Connection
-from tunewell.client.shipping import PART, send_file, send_pictures, shipped
+from tunewell.client.shipping import PART, send_file, send_pictures, ship_program, shipped
 from tunewell.service.running import Given
 from tunewell.service.service import Service
 from tunewell.service.verbs import Verbs
@@ -218,6 +218,23 @@ def test_what_a_spec_needs_is_sent_once(one: Served, tmp_path: Path) -> None:
         shipped(one.client(), {**spec, "weights": str(folder / "w.pt")})
     with pytest.raises(SpecError, match="data: there is no folder"):
         shipped(one.client(), {**spec, "data": str(folder / "nothing")})
+
+
+def test_program_for_other_machines(one: Served, tmp_path: Path) -> None:
+    """What the command names in its folder is named as from there; of what lies elsewhere it is said."""
+    folder = tmp_path / "my program"
+    folder.mkdir()
+    (folder / "train.py").write_text("print(1)")
+    (tmp_path / "my programs").mkdir()
+    command = ["python", f"{folder}/train.py", f"--out={folder}", f"{tmp_path}/my programs", "/no/such/thing"]
+    told: list[str] = []
+    found = ship_program(one.client(), {"command": command, "working_directory": str(folder)}, told.append)
+    assert found["command"] == ["python", "./train.py", "--out=.", f"{tmp_path}/my programs", "/no/such/thing"]
+    assert len(found["code"]) == 64 and "working_directory" not in found
+    assert told[-1] == (
+        f"Not sent, as it lies in another folder: {tmp_path}/my programs. It must be there where the command runs."
+    )
+    assert ship_program(one.client(), found, told.append) == found
 
 
 def test_pictures_are_sent(one: Served, tmp_path: Path) -> None:

@@ -19,4 +19,4 @@ def test_data_sets_that_the_model_can_read_come_first(service: Service, monkeypa
     found = [any_one.model_copy(update={"name": name, "job_task": task}) for name, task in read_as.items()]
     found[2] = found[2].model_copy(update={"suggested_task": "object-detection"})
     monkeypatch.setattr(Service, "datasets", lambda *_, **__: Page[DataSet](items=tuple(found)))
-    assert measured_of(service, TASK, experiment=None, model="m").datasets == ["signs", "unknown", "boxes", "refused"]
+    assert measured_of(service, TASK).datasets == ["signs", "unknown", "boxes", "refused"]

@@ -276,7 +276,8 @@ def test_a_trial_goes_on_from_a_checkpoint(life: Life, trained: tuple[Exit, list
     shutil.copytree(before / "checkpoint", launch.folder / "checkpoint", dirs_exist_ok=True)
     ended, reports = life.run(launch)
     assert ended.cause is None, ended.detail
-    assert [report.step for report in reports if life.spec.objective.metric in report.metrics] == [2]
+    steps = [report.step for report in reports if life.spec.objective.metric in report.metrics]
+    assert steps in ([2], [1, 2]), "what was restored may be reported first"
 
 
 def test_declared_jobs_run(life: Life, trained: tuple[Exit, list[Report], Path], tmp_path: Path) -> None:

@@ -137,6 +137,10 @@ class FakeTask:
         """Return any program."""
         return Program(command=("true",), epochs=self.epochs)
 
+    def inputs(self, *arguments: object) -> tuple[Path, ...]:
+        """Return nothing."""
+        return ()
+
 
 class ListTuner(Tuner):
     """Suggests what a list says: numbers become values of x, everything else is answered as it is."""

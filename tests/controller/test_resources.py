@@ -56,3 +56,76 @@ def test_more_than_there_is(resources: dict[str, Any], message: str) -> None:
     """What no trial can ever get is an error that says how much there is."""
     with pytest.raises(SpecError, match=message):
         plan_resources(parse_spec({**SPEC, "resources": resources}), machine(GPUS))
+
+
+CLUSTER = Capacity(
+    (
+        Node("a", 4, 8 * GIB, (), 4, 8 * GIB, ()),
+        Node(
+            "b", 16, 64 * GIB, (Gpu("0", "H100"), Gpu("1", "H100")), 16, 64 * GIB, ("0", "1"), labels=(("zone", "x"),)
+        ),
+        Node("c", 8, 32 * GIB, (Gpu("0", "L4"),), 8, 32 * GIB, ("0",), custom=(("licence", 2.0),)),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("resources", "expected", "slots"),
+    [
+        ({}, Resources(cpus=8, gpus=1), 3),
+        ({"gpus": 0}, Resources(cpus=1), 28),
+        ({"gpus": 0.5}, Resources(cpus=4, gpus=0.5), 6),
+        ({"gpus": 2, "cpus": 1}, Resources(cpus=1, gpus=2), 1),
+        ({"gpu_type": "L4"}, Resources(cpus=8, gpus=1, gpu_type="L4"), 1),
+        ({"gpus": 0, "labels": {"zone": "x"}}, Resources(cpus=1, labels=(("zone", "x"),)), 16),
+        ({"gpus": 0, "custom": {"licence": 1}}, Resources(cpus=4, custom=(("licence", 1),)), 2),
+        ({"gpus": 0, "memory": "30G"}, Resources(cpus=8, memory_bytes=30 * GIB), 3),
+    ],
+)
+def test_a_trial_stays_on_one_node(resources: dict[str, Any], expected: Resources, slots: int) -> None:
+    """What a trial gets is what single nodes can give to as many as fit on all of them."""
+    spec = parse_spec({**SPEC, "scheduler": "ray", "resources": resources})
+    assert plan_resources(spec, CLUSTER) == expected
+    assert CLUSTER.slots(expected) == slots
+
+
+@pytest.mark.parametrize(
+    ("resources", "message"),
+    [
+        ({"cpus": 17}, r"resources\.cpus: 17.* no node of the cluster offers trials more than 16\. Give 16 at most"),
+        ({"gpus": 3}, r"resources\.gpus: 3.* no node of the cluster offers trials more than 2"),
+        ({"gpu_type": "H200"}, r"no node of the cluster has such GPUs\. There are: H100, L4"),
+        ({"labels": {"zone": "y"}}, r"no node of the cluster has the label zone: y"),
+        ({"custom": {"licence": 3}}, r"no node of the cluster offers more than 2 of licence"),
+        ({"cpus": 16, "gpu_type": "L4"}, r"no node of the cluster has all of it together"),
+    ],
+)
+def test_more_than_a_node_has(resources: dict[str, Any], message: str) -> None:
+    """What no node can ever give is an error that says what there is."""
+    with pytest.raises(SpecError, match=message):
+        plan_resources(parse_spec({**SPEC, "scheduler": "ray", "resources": resources}), CLUSTER)
+
+
+@pytest.mark.parametrize(
+    ("resources", "message"),
+    [
+        ({"gpus": 0.5}, r"resources\.gpus: .*trials share a GPU only on a cluster"),
+        ({"gpu_type": "H100"}, r"resources\.gpu_type: .*only the nodes of a cluster are told apart by it"),
+        ({"labels": {"zone": "x"}}, r"resources\.labels: "),
+    ],
+)
+def test_what_only_a_cluster_offers(resources: dict[str, Any], message: str) -> None:
+    """On one machine, parts of GPUs and kinds of nodes are an error."""
+    with pytest.raises(SpecError, match=message):
+        parse_spec({**SPEC, "resources": resources})
+
+
+def test_shared_gpus_fill_up() -> None:
+    """Attempts that take parts of GPUs fill one after the other; whole ones are left for those who need them."""
+    part, whole = Resources(cpus=1, gpus=0.5), Resources(cpus=1, gpus=1)
+    left, free = CLUSTER, []
+    for _ in range(6):
+        free.append((left.free(part), left.free(whole)))
+        left = left.less(part)
+    assert free == [(6, 3), (5, 2), (4, 2), (3, 1), (2, 1), (1, 0)]
+    assert left.free(part) == 0

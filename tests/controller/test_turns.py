@@ -314,12 +314,13 @@ def test_what_is_given_away_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> 
     """The thousandth start of a step costs what the first one does: nothing that is known is worked out again."""
     room, looks = Room(Machine(1000)), 0  # type: ignore[arg-type]
 
-    def fit(resources: Resources, node: Node) -> int:
+    def fit(resources: Resources, node: Node, amounts: object) -> int:
+        del amounts
         nonlocal looks
         looks += 1
         return int(node.free_cpus // resources.cpus)
 
-    monkeypatch.setattr(capacity, "_free", fit)
+    monkeypatch.setattr(capacity, "_fit", fit)
     for number in range(1000):
         assert room.has(Resources(cpus=1))
         room.take(JobKey(number, 1), Resources(cpus=1))

@@ -16,7 +16,7 @@ import psutil
 from tunewell.schedulers import records
 from tunewell.schedulers.contract import LOST, Scheduler
 from tunewell.schedulers.local import LocalScheduler
-from tunewell.spec.launch import AttemptKey, Ended, Event, Exit, Launch, Report, Reported, Started
+from tunewell.spec.launch import AttemptKey, Ended, Event, Exit, Launch, Refused, Report, Reported, Started, WorkKey
 from tunewell.spec.states import Cause
 
 #: What the folders of all attempts here have.
@@ -74,8 +74,11 @@ class Bench:
         self.folder = folder
         self.scheduler = scheduler if scheduler is not None else LocalScheduler(cpus=4, gpus=())
         self.events: list[Event] = []
+        self.begun: set[WorkKey] = set()
         #: Fields of every launch that says nothing else.
         self.fields: dict[str, Any] = {}
+        #: Makes another scheduler of the kind.
+        self.new_scheduler: Callable[[], Scheduler] | None = None
 
     def launch(self, number: int = 1, parameters: Mapping[str, Any] | None = None, **fields: Any) -> Launch:
         """Return a launch with a folder that is ready for it."""
@@ -88,7 +91,21 @@ class Bench:
     def start(self, launch: Launch) -> Launch:
         """Hand an attempt to the scheduler."""
         self.scheduler.submit(launch)
+        self.begun.add(launch.key)
         return launch
+
+    def release(self, launch: Launch) -> None:
+        """Let go of an attempt."""
+        self.scheduler.release([launch.key])
+        self.begun.discard(launch.key)
+
+    def end_all(self) -> None:
+        """End what was started and has not ended: another bench uses the scheduler after this one."""
+        for key in self.begun:
+            self.scheduler.stop(key, 0.0)
+        self.wait_until(
+            lambda: self.begun <= {event.key for event in self.events if isinstance(event, Ended | Refused)}
+        )
 
     def poll(self, timeout: float = 0.05) -> None:
         """Collect events."""
@@ -145,7 +162,9 @@ class Bench:
 
     def successor(self) -> Bench:
         """Return a bench on the same folder with a scheduler that knows nothing yet."""
-        return Bench(self.folder)
+        successor = Bench(self.folder, self.new_scheduler() if self.new_scheduler is not None else None)
+        successor.fields = dict(self.fields)
+        return successor
 
 
 def with_environment(launch: Launch, **variables: str) -> Launch:

@@ -8,11 +8,16 @@ from pathlib import Path
 import pytest
 
 from tunewell.controller.job_kinds import Context
+from tunewell.service import job_verbs
 from tunewell.service.job_kinds.evaluation import Evaluate
 from tunewell.service.job_kinds.models import Predict
+from tunewell.service.job_verbs import Desk
 from tunewell.service.service import Service
+from tunewell.service.types.base import OWNER
 from tunewell.spec.capacity import Capacity
 from tunewell.spec.errors import DataError
+from tunewell.spec.states import JobState
+from tunewell.store.rows import JobEnd
 from tunewell.trial.files import write_json
 
 TRIAL = {"number": 7, "identity": "earlier", "trained_by": None, "folder": "anywhere"}
@@ -46,8 +51,28 @@ def test_an_evaluation_that_is_missing_is_told(context: Context, tmp_path: Path)
 
 def test_a_prediction_names_the_model_that_was_used(context: Context, tmp_path: Path) -> None:
     """If another model has become the best meanwhile, or the one that was used is gone, nothing else is named."""
-    write_json(tmp_path / "job.json", {"model": "/models/used", "inputs": []})
+    write_json(tmp_path / "job.json", {"model": "/models/used", "trial": None, "inputs": []})
     assert Predict().conclude(context, [tmp_path]).result["model"] == "/models/used"
     (tmp_path / "job.json").write_text("damaged")
     with pytest.raises(DataError, match=r"job\.json"):
         Predict().conclude(context, [tmp_path])
+
+
+@pytest.mark.parametrize("scheduler", ["ray", "local"])
+def test_lost_pictures_are_decoded_before(context: Context, scheduler: str) -> None:
+    """A job on other machines, which can't decode pictures, waits until those that the cache has lost are back."""
+    store, home = context.store, context.home
+    spec = {**store.experiment("e").spec, "scheduler": scheduler}
+    with store.transaction() as tx:
+        tx.end_waiting_job(context.job.id, JobEnd(JobState.STOPPED))
+        tx.set_spec("e", spec, home=home.real_path)
+    home.claim("e")
+    write_json(home.experiment("e") / "task.json", {"pixels": {"32": "../../cache/pictures/KEY"}})
+    asked = Desk(store, home, OWNER, None)
+    first = store.job(job_verbs.evaluate(asked, "e").id).after
+    if scheduler == "local":
+        assert first is None
+        return
+    assert first is not None and store.job(first).kind == "prepare"
+    (home.cache / "pictures" / "KEY").mkdir(parents=True)
+    assert store.job(job_verbs.train_finalists(asked, "e").id).after is None

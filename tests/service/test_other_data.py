@@ -119,7 +119,9 @@ def test_whose_model_it_is_is_told(service: Service, tmp_path: Path) -> None:
     assert [(one["trial"], one["called"]) for one in known] == [(1, "e, trial 1"), (2, "e, trial 2"), (None, "signs@1")]
     folder.mkdir()
     write_json(folder / "job.json", {**known[1]})
-    write_json(folder / "result.json", {"splits": {"test": 3}, "figures": {}, "unreadable": {}, "notes": []})
+    write_json(
+        folder / "result.json", {"splits": {"test": 3}, "figures": {}, "intervals": {}, "unreadable": {}, "notes": []}
+    )
     context = Context(service.store, service.home, HERE, service.store.job(job))
     assert EvaluateModel().conclude(context, [folder]).result["trial"] == 2
     assert model_called("ada/e", None) == "ada/e, trained on all data"

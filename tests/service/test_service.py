@@ -17,7 +17,7 @@ import pytest
 from tests.service.children import preparations
 from tunewell.controller.loading import trial_budget
 from tunewell.schedulers import hardware
-from tunewell.service import checking, submission
+from tunewell.service import submission
 from tunewell.service.running import Given, Situation
 from tunewell.service.service import Service
 from tunewell.service.submission import make_plan
@@ -118,12 +118,12 @@ def test_a_search_goes_on_where_there_is_another_gpu(
     monkeypatch.setattr(ImageClassification, "check", lambda task, spec: [])
     large, small = (Gpu("0", memory_bytes=gib << 30, compute_capability=(9, 0)) for gib in (80, 2))
     machines = [Capacity((Node("here", 8, 1 << 36, gpus, 8, 1 << 36, ()),)) for gpus in ((large,), (small,), ())]
-    monkeypatch.setattr(checking, "machine", lambda: machines[0])
+    monkeypatch.setattr(hardware, "machine", lambda: machines[0])
     service.submit(raw)
     space = service.store.experiment("e").space
     assert space["image_size"]["ordinal"][-1] == 288
     for other in machines[1:]:
-        monkeypatch.setattr(checking, "machine", lambda other=other: other)
+        monkeypatch.setattr(hardware, "machine", lambda other=other: other)
         assert service.submit({**raw, "max_trials": 30}).kind == "continued"
         assert service.store.experiment("e").space == space
 

@@ -56,6 +56,13 @@ def test_long_paths_are_told_apart() -> None:
     assert str(found) == f"working_directory: '{there}' there, '{here}' here"
 
 
+def test_another_program_is_told_without_its_checksums() -> None:
+    """Of a program that was changed it is said that it was; the folder that it lies in tells nothing more."""
+    here, there = ({**MINIMAL, "code": code * 64, "working_directory": f"/home/code/{code * 64}"} for code in "ab")
+    (found,) = spec_differences(parse_spec(there), parse_spec(here))
+    assert str(found) == "the files of its program: others here"
+
+
 def test_true_differs_from_one() -> None:
     """A constant true is another parameter than a constant 1."""
     found = differences({**MINIMAL, "parameters": {"x": 1}}, {**MINIMAL, "parameters": {"x": True}})

@@ -526,7 +526,7 @@ def _check_jobs(service: Service, lines: Sequence[Mapping[str, Any]]) -> Iterato
     yield from (f"job {number} ran and is not on record" for number in unknown)
     if any(job.kind == "repeats" for job in jobs):
         made = Counter(job.arguments["trial"] for job in jobs if job.kind == "repeat" and not _made_again(service, job))
-        best = [trial.number for trial in service.result(LEDGER).top]
+        best = list({str(trial.parameters): trial.number for trial in reversed(service.result(LEDGER).top)}.values())
         if made != Counter(best):
             yield f"with another seed, trials {sorted(made.elements())} were trained, not {sorted(best)} once each"
 

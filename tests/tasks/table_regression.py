@@ -11,7 +11,7 @@ import csv
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -28,7 +28,7 @@ from tunewell.tasks import catalogue, prepare_job
 from tunewell.tasks.contract import Network, OnProgress, PlannedAttempt, Program
 from tunewell.tasks.data_view import DataSummary, DataView, Sample
 from tunewell.tasks.evaluation import evaluate_trials
-from tunewell.tasks.job_folder import arguments_of
+from tunewell.tasks.job_folder import arguments_of, place_in
 from tunewell.trial import checkpoint_dir, fidelity, output_dir, parameters, report
 from tunewell.trial.files import read_json, write_json
 
@@ -126,6 +126,11 @@ class TableRegression:
             entry=f"{__name__}:train", preload=self.preload, environment={_VARIABLE: str(folder / _TASK_FILE)}
         )
 
+    def inputs(self, spec: ExperimentSpec, folder: Path, configurations: Sequence[Configuration]) -> tuple[Path, ...]:
+        """Return what `prepare` left."""
+        del spec, configurations
+        return (folder / _TASK_FILE, folder / "rows.npy")
+
 
 def train(folder: Path) -> None:
     """Fit by gradient descent from the checkpoint, if there is one; report after each epoch."""
@@ -157,7 +162,7 @@ def prepare(folder: Path) -> None:
 def evaluate(folder: Path) -> None:
     """Run the job `evaluate`."""
     with arguments_of(folder) as arguments:
-        features, targets, splits = _prepared(Path(arguments["task_file"]))
+        features, targets, splits = _prepared(place_in(folder, arguments["task_file"]))
 
         def measured(artifacts: Path) -> dict[str, Any]:
             weights = np.array(json.loads((artifacts / "model" / "model.json").read_text())["weights"])

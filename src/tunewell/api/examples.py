@@ -209,6 +209,8 @@ _USED = {
 }
 _NODE = {
     "name": "here",
+    "called": "",
+    "cluster": False,
     "cpus": 16,
     "memory_bytes": 137438953472,
     "gpus": [_GPU],

@@ -71,6 +71,15 @@ ServerOption = Annotated[
         callback=_one_place,
     ),
 ]
+RayOption = Annotated[
+    str,
+    typer.Option(
+        "--ray",
+        envvar="TUNEWELL_RAY",
+        metavar="ADDRESS",
+        help="Ray cluster that searches with `scheduler: ray` use: HOST:PORT of its head, or `auto` on a node.",
+    ),
+]
 SmtpOption = Annotated[
     str,
     typer.Option(

@@ -36,7 +36,7 @@ def resources(
         return
     console = terminal()
     for node in found.nodes:
-        console.print(Text(node.name, style="bold") + Text(f"  {_free(node)}"))
+        console.print(Text(node.called or node.name, style="bold") + Text(f"  {_free(node)}"))
         for gpu in node.gpus:
             use = "free" if gpu.device in node.free_gpus else "in use"
             memory = f", {size(gpu.memory_bytes)}" if gpu.memory_bytes is not None else ""

@@ -25,6 +25,7 @@ from tunewell.cli.options import (
     HomeOption,
     JsonOption,
     MailFromOption,
+    RayOption,
     ServerOption,
     SmtpOption,
     SmtpPasswordFileOption,
@@ -62,6 +63,7 @@ def search(
     home: HomeOption = HOME,
     database: DatabaseOption = None,
     server: ServerOption = None,
+    ray: RayOption = "",
     new: Annotated[bool, typer.Option("--new", help="Start over, under a numbered name if need be.")] = False,
     private: Annotated[
         bool, typer.Option("--private", help="Only its owner and administrators see it, and the data that are sent.")
@@ -82,6 +84,8 @@ def search(
     if server is not None:
         return _search_there(server, raw, spec_file, json_, new=new)
     with Service(home, database) as service:
+        if ray and not service.home.is_served:
+            service.join_cluster(ray)
         submission = service.create(raw, new="always" if new else "never")
         return run_search(service, submission.name, json_, finished=submission.kind == "finished", details=details)
 
@@ -196,6 +200,7 @@ def resume(
 def controller(
     home: HomeOption = HOME,
     database: DatabaseOption = None,
+    ray: RayOption = "",
     lost_host: Annotated[
         list[str] | None,
         typer.Option("--lost-host", metavar="HOST", help="A machine that is gone for good: what ran there runs again."),
@@ -220,6 +225,8 @@ def controller(
             signal.signal(number, end)
         lines = ControllerLines(service.home.folder, service.store.place)
         outgoing = Outgoing(mail, public_address(service.address))
+        if ray:
+            service.join_cluster(ray, wait=False)
         service.run_all(stop, lines.update, lines.tell, Serving(lost_hosts=lost_host or (), outgoing=outgoing))
 
 

@@ -9,7 +9,15 @@ from typing import Annotated
 
 import typer
 
-from tunewell.cli.options import HOME, DatabaseOption, HomeOption, MailFromOption, SmtpOption, SmtpPasswordFileOption
+from tunewell.cli.options import (
+    HOME,
+    DatabaseOption,
+    HomeOption,
+    MailFromOption,
+    RayOption,
+    SmtpOption,
+    SmtpPasswordFileOption,
+)
 from tunewell.server.launcher import Launcher
 from tunewell.server.options import LogFormat, LogLevel, Options
 
@@ -52,6 +60,7 @@ def serve(
     smtp: SmtpOption = "",
     mail_from: MailFromOption = "",
     smtp_password_file: SmtpPasswordFileOption = None,
+    ray: RayOption = "",
     log_format: Annotated[LogFormat, typer.Option("--log-format", help="Logs on standard error.")] = "text",
     log_level: Annotated[LogLevel, typer.Option("--log-level", help="What is the least that is logged.")] = "info",
 ) -> None:
@@ -76,6 +85,7 @@ def serve(
         smtp=smtp,
         mail_from=mail_from,
         smtp_password_file=smtp_password_file,
+        ray=ray,
         log_format=log_format,
         log_level=log_level,
     )

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 from tunewell.client.answers import Unavailable
 from tunewell.service.packing import Packed, pack_code, pack_data, pack_function
+from tunewell.service.storage.own_programs import within
 from tunewell.service.types import DataSet
 from tunewell.service.verbs import Verbs
 from tunewell.spec.errors import ConflictError, DataError, NotFoundError, SpecError
@@ -139,13 +140,39 @@ def shipped(
     if isinstance(data, str) and not is_dataset(data):
         private = spec.get("visibility") == "private"
         found["data"] = DATASET + ship_data(verbs, "data", Path(data), "private" if private else "team", tell)
-    folder = spec.get("working_directory")
-    if spec.get("command") and spec.get("code") is None and isinstance(folder, str):
-        del found["working_directory"]
-        packed = _packed_program(Path(folder), spec_file)
-        if packed.entries:
-            found["code"] = _shipped_code(verbs, packed, tell)
+    return ship_program(verbs, found, tell, spec_file)
+
+
+def ship_program(
+    verbs: Verbs, spec: Mapping[str, Any], tell: Tell = quietly, spec_file: Path | None = None
+) -> dict[str, Any]:
+    """Return a spec with the folder that its command runs in sent as `code`, for machines that don't have the folder.
+
+    What lies in the folder, and is named by an absolute path in the command, is named by a relative one then; what lies
+    elsewhere on this machine must be at the same path where the command runs, which is said.
+
+    Raises:
+        UserError: the folder can't be sent.
+    """
+    found, folder, command = dict(spec), spec.get("working_directory"), spec.get("command")
+    if not command or spec.get("code") is not None or not isinstance(folder, str):
+        return found
+    del found["working_directory"]
+    packed = _packed_program(Path(folder), spec_file)
+    if packed.entries:
+        found["code"] = _shipped_code(verbs, packed, tell)
+    if isinstance(command, list):
+        found["command"] = [within(part, Path(folder)) if isinstance(part, str) else part for part in command]
+        elsewhere = [part for part in found["command"][1:] if isinstance(part, str) and _is_elsewhere(part)]
+        if elsewhere:
+            named = ", ".join(elsewhere)
+            tell(f"Not sent, as it lies in another folder: {named}. It must be there where the command runs.")
     return found
+
+
+def _is_elsewhere(argument: str) -> bool:
+    """Whether an argument of a command is the path of something on this machine."""
+    return argument.startswith("/") and os.path.exists(argument)  # noqa: PTH110 - no folder on the way need be open
 
 
 def shipped_function(

@@ -51,6 +51,7 @@ def build_launch(
         metric_pattern=program.metric_pattern,
         metric=spec.objective.metric,
         epochs=program.epochs,
+        inputs=task.inputs(spec, experiment_folder, [suggestion.parameters]),
     )
 
 

@@ -22,14 +22,17 @@ from tunewell.controller.job_run import JobRun, belongs_to_search, brought_about
 from tunewell.controller.journal import Effect
 from tunewell.controller.room import Room, Turn, Turns
 from tunewell.controller.surroundings import Ownership, Place, Surroundings
+from tunewell.home.cluster import read_cluster, write_cluster
 from tunewell.home.home import LOCK_SECONDS
+from tunewell.schedulers.apart import SchedulerApart
 from tunewell.schedulers.contract import Scheduler
 from tunewell.schedulers.workers import WorkersScheduler
+from tunewell.spec.capacity import Capacity, with_nothing_free
 from tunewell.spec.errors import ConflictError, TermOver, UserError
 from tunewell.spec.experiment import needs_its_program, parse_spec
 from tunewell.spec.launch import AttemptKey, Event, Resources
 from tunewell.spec.quota import Quota, month_of, parse_quota
-from tunewell.spec.rules import WORKERS
+from tunewell.spec.rules import RAY, WORKERS
 from tunewell.spec.states import ExperimentState, JobState, TrialState
 from tunewell.spec.waits import NO_ROOM, NO_WORKERS, Reason, recorded_reason
 from tunewell.store.errors import Moved, StoreError
@@ -97,7 +100,12 @@ class Controller:
     """Runs experiments and jobs."""
 
     def __init__(
-        self, surroundings: Surroundings, work: Work, scheduler: Scheduler, inline: Scheduler | None = None
+        self,
+        surroundings: Surroundings,
+        work: Work,
+        scheduler: Scheduler,
+        inline: Scheduler | None = None,
+        cluster: SchedulerApart | None = None,
     ) -> None:
         """Own nothing yet.
 
@@ -106,6 +114,7 @@ class Controller:
             work: what to look for in the store.
             scheduler: what runs trials and jobs.
             inline: runs the trials of experiments in this thread, instead of `scheduler`.
+            cluster: runs those of experiments for a cluster, and their jobs that can run there; None: there is none.
         """
         self.store, self.home = surroundings.store, surroundings.home
         self.work = work
@@ -115,6 +124,10 @@ class Controller:
         self._ledger = Ledger(scheduler.capacity())
         self._line = _new_line(scheduler, self._ledger)
         self._inline = _new_line(inline, self._ledger) if inline is not None else None
+        self._cluster = cluster
+        self._cluster_line = _new_line(cluster, self._ledger) if cluster is not None else None
+        #: What is on record of the cluster.
+        self._published: Capacity | None = None
         #: The experiments that workers train have a scheduler each: their workers are nobody else's.
         self._workers: dict[str, _Line] = {}
         self._experiments: dict[str, ExperimentRun] = {}
@@ -189,12 +202,13 @@ class Controller:
         lock = ExitStack()
         lease = lock.enter_context(self.home.lock_job(job.id, patience=0.0))
         with lock:
-            self._check_hosts(f"job {job.id}", lambda: self._hosts_of(job.id), self._line.place.scheduler)
+            line = self._line_of_job(job)
+            self._check_hosts(f"job {job.id}", lambda: self._hosts_of(job.id), line.place.scheduler)
             with self.store.transaction() as tx:
                 term = tx.take_over_job(job.id)
             done = [event.attempt for event in self.store.job_events(job.id) if event.kind == "part" and event.attempt]
             owned, row = Ownership(term, lease, lock.pop_all()), self.store.job(job.id)
-            run = JobRun(self._surroundings, self._line.place, owned, row, self._party_of(row), done)
+            run = JobRun(self._surroundings, line.place, owned, row, self._party_of(row), done)
         self._jobs[job.id] = run
         self._seen_at.pop(job.id, None)
         self._guarded(run, run.begin)
@@ -312,16 +326,61 @@ class Controller:
 
     def _lines(self) -> list[_Line]:
         if self._inline is None:
-            return [self._line, *self._workers.values()]
+            cluster = [self._cluster_line] if self._cluster_line is not None else []
+            return [self._line, *cluster, *self._workers.values()]
         return [self._inline, self._line] if self._jobs else [self._inline]
 
     def _line_of(self, row: ExperimentRow) -> _Line:
         """Return the line of an experiment that is about to be taken over: a new one for its own workers."""
+        if row.spec.get("scheduler") == RAY:
+            return self._line_of_cluster(f"experiment '{row.name}'")
         if row.spec.get("scheduler") != WORKERS:
             return self._inline or self._line
         lease = parse_spec(row.spec).worker_lease.total_seconds()
         scheduler = WorkersScheduler(self.home.experiment(row.name), lease_seconds=lease)
         return _new_line(scheduler, self._ledger, NO_WORKERS)
+
+    def _line_of_job(self, job: JobRow) -> _Line:
+        """Return the line of a job: that of its search, where what it does can be done on other machines."""
+        if job.experiment is None or job.kind not in self._surroundings.on_nodes:
+            return self._line
+        if self.store.experiment(job.experiment).spec.get("scheduler") != RAY:
+            return self._line
+        return self._line_of_cluster(f"job {job.id}")
+
+    def _line_of_cluster(self, what: str) -> _Line:
+        """Return the line of the cluster; raise `UserError` if there is none, or none that can be reached."""
+        if self._cluster is None or self._cluster_line is None:
+            raise UserError(
+                f"{what} is for a Ray cluster, and this controller has none",
+                remedy="Start it with the address of one",
+                kind="no-cluster",
+                problem="the controller was started without one",
+            )
+        if not self._cluster.capacity().nodes:
+            problem = self._cluster.problem or "it has not answered yet"
+            raise UserError(
+                f"{what} is for the Ray cluster, which can't be used now ({problem})",
+                remedy="See to the cluster; it goes on by itself",
+                kind="no-cluster",
+                problem=problem,
+            )
+        return self._cluster_line
+
+    def _publish_cluster(self) -> None:
+        """Put on record what the cluster has, for those who check and show; shares are parts of all there is."""
+        if self._cluster is None:
+            return
+        capacity = self._cluster.capacity()
+        if not capacity.nodes:  # it is away: what it had is what searches are planned for
+            known = self._published or read_cluster(self.home.folder) or capacity
+            capacity = Capacity(tuple(map(with_nothing_free, known.nodes)))
+        if capacity == self._published:
+            return
+        self._published = capacity
+        self._ledger.resize(Capacity((*self._line.place.scheduler.capacity().nodes, *capacity.nodes)))
+        with suppress(OSError):  # a full disk: it is written again with the next change
+            write_cluster(self.home.folder, capacity)
 
     def _guarded(self, run: Run, call: Callable[[], object]) -> None:
         """Make a call for one experiment or job, whose failure is its own."""
@@ -397,6 +456,7 @@ class Controller:
         if now - self._last_terms < LOOK_SECONDS:
             return
         self._last_terms = now
+        self._publish_cluster()
         self._disk_watch.settings = self.store.disk()
         users = [(row, self._quota_of(row)) for row in self.store.users()]
         monthly = any(quota.cpu_hours is not None or quota.gpu_hours is not None for _, quota in users)
@@ -506,6 +566,9 @@ class Controller:
         except UserError as error:  # its folder can't be written, say, which is no other's matter
             refusal = error
         self._note_refusal(key, refusal)
+        if refusal is not None and refusal.kind == "no-cluster":
+            detail = f"The Ray cluster can't be used: {refusal.facts['problem']}."
+            return Reason("no_cluster", detail)
         if refusal is None or refusal.kind != "work-elsewhere":
             return None
         host = refusal.facts["host"]

@@ -24,7 +24,7 @@ from tunewell.spec.errors import UserError, count
 from tunewell.spec.experiment import parse_spec
 from tunewell.spec.launch import AttemptKey, Event, Launch, Resources, WorkKey
 from tunewell.spec.names import CONTROLLER
-from tunewell.spec.rules import WORKERS
+from tunewell.spec.rules import RAY, WORKERS
 from tunewell.spec.states import EXPERIMENT_TRANSITIONS, OPEN_JOB_STATES, ExperimentState, JobState, TrialState
 from tunewell.spec.waits import PAUSING, Reason
 from tunewell.store.dialect import StoreError
@@ -207,7 +207,8 @@ class ExperimentRun:
         if "prepare" not in found.task.jobs and self.scheduler.needs_folder:  # what needs no job takes no time
             found.task.prepare(found.spec, found.space, folder, home.cache, lambda what, done, total: None)
         attempts, has_attempt = partial(store.attempts, self.name), partial(store.has_attempt, self.name)
-        api = self._surroundings.api
+        # On nodes of a cluster, programs report into their folders alone: this machine's own address leads nowhere.
+        api = self._surroundings.api if found.spec.scheduler != RAY else None
         setting = Setting(found.spec, found.task, self.scheduler, home, folder, resources, attempts, has_attempt, api)
         tuner = found.tuner()
         self.concurrency = explain_concurrency(found.spec, resources, capacity, tuner)

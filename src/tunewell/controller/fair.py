@@ -66,7 +66,7 @@ class Use:
 
     attempts: int = 0
     cpus: float = 0.0
-    gpus: int = 0
+    gpus: float = 0
     memory_bytes: int = 0
 
     def add(self, resources: Resources, attempts: int) -> None:
@@ -114,11 +114,7 @@ class Ledger:
 
     def __init__(self, total: Capacity) -> None:
         """Begin with nobody; shares are parts of what the machines in `total` have."""
-        self._total = (
-            float(total.cpus),
-            float(len(total.gpus)),
-            float(sum(node.memory_bytes for node in total.nodes)),
-        )
+        self.resize(total)
         #: What users may have, and what they use where this ledger does not see it.
         self.terms: dict[str, Terms] = {}
         self.elsewhere: Mapping[str, Use] = {}
@@ -128,6 +124,14 @@ class Ledger:
         self._noted: dict[object, tuple[Party, Resources, int]] = {}
         #: Where the clock stood of whoever was given something last.
         self._now = 0.0
+
+    def resize(self, total: Capacity) -> None:
+        """Take note of what the machines have from now on: nodes of a cluster come and go."""
+        self._total = (
+            float(total.cpus),
+            float(len(total.gpus)),
+            float(sum(node.memory_bytes for node in total.nodes)),
+        )
 
     # What is used -----------------------------------------------------------------------------------------
 

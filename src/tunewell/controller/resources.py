@@ -1,12 +1,15 @@
-"""What each trial of an experiment gets of a machine, and how many run at once."""
+"""What each trial of an experiment gets of a machine or a cluster, and how many run at once."""
 
 from __future__ import annotations
+
+import math
+from dataclasses import replace
 
 from tunewell.spec.capacity import NO_LIMIT, Capacity
 from tunewell.spec.errors import SpecError, count
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.launch import Resources
-from tunewell.spec.rules import WORKERS
+from tunewell.spec.rules import RAY, WORKERS
 from tunewell.tuners.contract import Tuner
 
 
@@ -21,24 +24,66 @@ def plan_resources(spec: ExperimentSpec, capacity: Capacity) -> Resources:
     """
     if spec.scheduler == WORKERS:
         return Resources(cpus=0)
-    cores, wanted, memory = max(1, capacity.cpus), spec.resources.cpus, spec.resources.memory
-    found = capacity.slots(Resources(cpus=1, gpus=1))
-    gpus = spec.resources.gpus if spec.resources.gpus is not None else min(found, 1)
-    _check_there_is("cpus", wanted or 0, cores)
-    _check_there_is("gpus", gpus, found)
+    wanted, memory, where = spec.resources.cpus, spec.resources.memory, _where(spec)
+    if not capacity.nodes:
+        raise SpecError("scheduler", "the cluster has no nodes", "Add some", spec.scheduler)
+    # A trial never spreads over two machines.
+    cores = max(1, *(node.cpus for node in capacity.nodes))
+    most_gpus = max(len(node.gpus) for node in capacity.nodes)
+    gpus = spec.resources.gpus if spec.resources.gpus is not None else min(most_gpus, 1)
+    _check_there_is("cpus", wanted or 0, cores, where)
+    _check_there_is("gpus", math.ceil(gpus), most_gpus, where)
+    kind = _kind_of_node(spec, capacity)
     if memory is not None and not capacity.slots(Resources(cpus=0, memory_bytes=memory)):
         largest = max(node.memory_bytes for node in capacity.nodes) >> 20
-        problem = f"{memory >> 20} MiB a trial, but this machine offers trials {largest} MiB"
+        problem = f"{memory >> 20} MiB a trial, but {where} offers trials {largest} MiB"
         raise SpecError("resources.memory", problem, f"Give {largest}M at most")
-    at_once = found // gpus if gpus else cores
-    at_once = min(at_once, most_at_once(spec, gpus) or at_once, cores)
-    at_once = max(1, min(at_once, capacity.slots(Resources(cpus=0, memory_bytes=memory))))
-    return Resources(cpus=cores // at_once if wanted is None else wanted, gpus=gpus, memory_bytes=memory)
+    needs = replace(kind, cpus=1 if wanted is None else wanted, gpus=gpus, memory_bytes=memory)
+    if spec.scheduler == RAY and not capacity.slots(needs):
+        problem = "no node of the cluster has all of it together"
+        raise SpecError("resources", problem, "Ask for less: `tunewell resources` lists the nodes")
+    return needs if wanted is not None else _with_most_cores(needs, capacity, most_at_once(spec, gpus))
 
 
-def most_at_once(spec: ExperimentSpec, gpus: int) -> int | None:
+def _kind_of_node(spec: ExperimentSpec, capacity: Capacity) -> Resources:
+    """Return what is asked of a node beside amounts of cores, GPUs and memory.
+
+    Raises:
+        SpecError: no node has it.
+    """
+    asked = spec.resources
+    types = sorted({gpu.name for gpu in capacity.gpus if gpu.name})
+    if asked.gpu_type and asked.gpu_type not in types:
+        remedy = f"There are: {', '.join(types)}" if types else "Drop it"
+        raise SpecError("resources.gpu_type", "no node of the cluster has such GPUs", remedy, asked.gpu_type)
+    labels, custom = tuple(sorted(asked.labels.items())), tuple(sorted(asked.custom.items()))
+    for label in labels:
+        if not any(label in node.labels for node in capacity.nodes):
+            problem = f"no node of the cluster has the label {label[0]}: {label[1]}"
+            raise SpecError("resources.labels", problem, "Drop it, or give a node that label")
+    for name, amount in custom:
+        most = max(dict(node.custom).get(name, 0.0) for node in capacity.nodes)
+        if amount > most:
+            problem = f"no node of the cluster offers more than {most:g} of {name}"
+            raise SpecError("resources.custom", problem, "Ask for less", amount)
+    return Resources(gpu_type=asked.gpu_type or "", labels=labels, custom=custom)
+
+
+def _with_most_cores(needs: Resources, capacity: Capacity, limit: int | None) -> Resources:
+    """Return what a trial takes, with as many cores as it can have while as many run at once as is asked, or as fit."""
+    at_once = min(limit or NO_LIMIT, capacity.slots(needs))
+    cores = max(1, *(node.cpus for node in capacity.nodes))
+    larger = (replace(needs, cpus=cpus) for cpus in range(cores, 1, -1))
+    return next((one for one in larger if capacity.slots(one) >= at_once), needs)
+
+
+def _where(spec: ExperimentSpec) -> str:
+    return "no node of the cluster" if spec.scheduler == RAY else "this machine"
+
+
+def most_at_once(spec: ExperimentSpec, gpus: float) -> int | None:
     """Return how many trials with so many GPUs each may run at once; None: the user has said nothing about that."""
-    limits = [spec.max_concurrency, max(1, spec.max_gpus // gpus) if spec.max_gpus is not None and gpus else None]
+    limits = [spec.max_concurrency, max(1, int(spec.max_gpus // gpus)) if spec.max_gpus is not None and gpus else None]
     return min((limit for limit in limits if limit is not None), default=None)
 
 
@@ -60,28 +105,28 @@ def explain_concurrency(spec: ExperimentSpec, resources: Resources, capacity: Ca
         return f"At most {count(useful, 'trial')} at once: {tuner.name} learns from these before it proposes more."
     if spec.scheduler == WORKERS:
         return "As many trials at once as workers ask for."
-    bound = _bound(resources, capacity)
+    here = "the cluster" if spec.scheduler == RAY else "this machine"
+    bound = _bound(resources, capacity, here)
     if bound:
         return f"At most {count(slots, 'trial')} at once: {bound}."
-    bound = f"this machine has {count(capacity.cpus, 'core')} and each trial takes {resources.cpus:g}"
+    bound = f"{here} has {count(capacity.cpus, 'core')} and each trial takes {resources.cpus:g}"
     remedy = "; `resources: {cpus: …}` with a fraction lets more run" if asked is not None else ""
     return f"At most {count(slots, 'trial')} at once: {bound}{remedy}."
 
 
-def _bound(resources: Resources, capacity: Capacity) -> str:
+def _bound(resources: Resources, capacity: Capacity, here: str) -> str:
     """Return what other than cores bounds the trials at once; empty if it is the cores."""
     slots, memory = capacity.slots(resources), resources.memory_bytes
     if resources.gpus and slots == capacity.slots(Resources(cpus=0, gpus=resources.gpus)):
-        return f"this machine offers trials {count(len(capacity.gpus), 'GPU')} and each takes {resources.gpus}"
+        return f"{here} offers trials {count(len(capacity.gpus), 'GPU')} and each takes {resources.gpus:g}"
     if memory and slots == capacity.slots(Resources(cpus=0, memory_bytes=memory)):
         total = sum(node.memory_bytes for node in capacity.nodes)
-        return f"this machine offers trials {total >> 20} MiB of memory and each takes {memory >> 20}"
+        return f"{here} offers trials {total >> 20} MiB of memory and each takes {memory >> 20}"
     return ""
 
 
-def _check_there_is(what: str, wanted: float, found: int) -> None:
+def _check_there_is(what: str, wanted: float, found: int, where: str) -> None:
     if wanted > found:
         remedy = f"Give {found} at most" if found else "Drop it"
-        raise SpecError(
-            f"resources.{what}", f"{wanted} a trial, but this machine offers trials {found}", remedy, wanted
-        )
+        more = f"{found}" if where == "this machine" else f"more than {found}"
+        raise SpecError(f"resources.{what}", f"{wanted} a trial, but {where} offers trials {more}", remedy, wanted)

@@ -30,6 +30,8 @@ class Surroundings:
     home: Home
     #: Kind of job → what it is.
     kinds: Mapping[str, JobKind]
+    #: Kinds of jobs that run where the trials of their search do, whatever machines these are.
+    on_nodes: frozenset[str] = field(default=frozenset(), kw_only=True)
     #: Makes of an experiment's record what runs it; may take long.
     load: Callable[[ExperimentRow], Recorded]
     #: Whether finalists, evaluation and report follow a search.

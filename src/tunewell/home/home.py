@@ -111,6 +111,11 @@ class Home:
         return f"sqlite:///{self.folder / 'tunewell.db'}"
 
     @property
+    def identity(self) -> str:
+        """What tells this home from all others; empty before it has any."""
+        return identity_of(self.folder) or ""
+
+    @property
     def cache(self) -> Path:
         """Folder of what experiments share."""
         return self.folder / "cache"

@@ -77,7 +77,7 @@ def fitting(node: Node, claims: Sequence[Claim], folder: Path, resources: Resour
     if not Capacity((left,)).free(resources):
         return None
     free = [name_of(gpu) for gpu in left.gpus if gpu.device in left.free_gpus]
-    return Claim(folder, resources.cpus, resources.memory_bytes or 0, tuple(free[: resources.gpus]))
+    return Claim(folder, resources.cpus, resources.memory_bytes or 0, tuple(free[: math.ceil(resources.gpus)]))
 
 
 def devices(node: Node, gpus: Sequence[str]) -> str:

@@ -81,7 +81,8 @@ def write_launch(launch: Launch, gpus: tuple[str, ...]) -> None:
     content = asdict(launch)
     content["working_directory"] = str(launch.working_directory.absolute())
     # Where it lies, what has a file of its own, and what is for the scheduler alone.
-    del content["folder"], content["parameters"], content["secrets"], content["private_environment"]
+    for name in ("folder", "parameters", "secrets", "private_environment", "inputs"):
+        del content[name]
     files.write_json(launch.folder / LAUNCH, {"launch": content, "gpus": gpus})
 
 

@@ -42,6 +42,8 @@ def run(order: Order, channel: Channel) -> None:
         signal.signal(signal.SIGTERM, end)
         watch = _Watch(service, order, channel)
         options = order.options
+        if options.ray:
+            service.join_cluster(options.ray, wait=False)
         threading.Thread(target=_tidy, args=(service, stop), daemon=True).start()
         with suppress(KeyboardInterrupt):
             api = f"{options.direct_address}{BASE}"

@@ -52,6 +52,8 @@ class Options:
     mail_from: str = ""
     #: File with the password for the mail server; None: it is in the environment, or there is none.
     smtp_password_file: Path | None = None
+    #: Address of a Ray cluster that searches can use; empty: none.
+    ray: str = ""
     log_format: LogFormat = "text"
     log_level: LogLevel = "info"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tunewell.home.home import Home
+from tunewell.schedulers.apart import SchedulerApart
 from tunewell.service import wire
 from tunewell.service.running import Situation, run_job
 from tunewell.service.types import Job
@@ -16,7 +17,14 @@ Tell = Callable[[str], None]
 Leave = Callable[[], bool]
 
 
-def carry_out(store: Store, home: Home, id: int, tell: Tell = lambda line: None, leave: Leave | None = None) -> Job:
+def carry_out(
+    store: Store,
+    home: Home,
+    id: int,
+    tell: Tell = lambda line: None,
+    leave: Leave | None = None,
+    cluster: SchedulerApart | None = None,
+) -> Job:
     """Do what a job is to do; return it as it has ended. One that has ended is returned as it is.
 
     Raises:
@@ -31,6 +39,6 @@ def carry_out(store: Store, home: Home, id: int, tell: Tell = lambda line: None,
             version = job.version
             tell(f"Waiting: {situation.problem}" if situation.problem else wire.progress_line(job))
 
-    if not store.job(id).state.final and not run_job(store, home, id, look, leave):
+    if not store.job(id).state.final and not run_job(store, home, id, look, leave, cluster):
         raise KeyboardInterrupt
     return wire.job(home, store.job(id))

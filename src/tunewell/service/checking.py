@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from tunewell.schedulers.hardware import machine
+from tunewell.spec.capacity import Capacity
 from tunewell.spec.errors import UserError
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.problems import Problems
@@ -59,14 +59,14 @@ def trained_task(
     return None if problems.concern(*kinds, "scheduler") else known or task_for(spec, function)
 
 
-def searched_space(task: Task, spec: ExperimentSpec, problems: Problems) -> SearchSpace | None:
+def searched_space(task: Task, spec: ExperimentSpec, problems: Problems, machines: Capacity) -> SearchSpace | None:
     """Return the space; None if it can't be known. All parameters are looked at, those beside wrong ones, too."""
     if problems.concern(*_SEARCHED[_kind(spec)]):
         return None
     sound = spec
     while True:
         try:
-            space = task.space(sound, machine())
+            space = task.space(sound, machines)
         except UserError as error:
             problems.add(error)
             parameters = _apart_from(error.parts, sound.parameters)

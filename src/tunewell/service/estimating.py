@@ -10,7 +10,6 @@ from typing import Any
 
 from tunewell.controller.loading import fixed_epochs
 from tunewell.controller.resources import concurrency, plan_resources
-from tunewell.schedulers import hardware
 from tunewell.service.advice import ample
 from tunewell.service.measuring import Measured, known, measure
 from tunewell.service.submission import Plan
@@ -20,7 +19,7 @@ from tunewell.spec.errors import UserError, count
 from tunewell.spec.experiment import PROMOTIONS
 from tunewell.spec.format import roughly
 from tunewell.spec.quantities import format_duration
-from tunewell.spec.rules import WORKERS
+from tunewell.spec.rules import RAY, WORKERS
 from tunewell.spec.states import LINEAR_PROBE, TrialState
 from tunewell.store.rows import ExperimentRow, TrialRow
 from tunewell.store.store import Store
@@ -68,11 +67,14 @@ def estimate(
     be the same, and the share of the data counts in proportion; other hyperparameters, and what else runs on the
     machine, are not looked at. Where there is none it is measured, if it is wanted (`measures`), with what is free of
     this machine by the file of `claims`. Nothing tells that a function, or what workers do on their own, trains the
-    same.
+    same; and this machine does not tell how fast the nodes of a cluster are.
     """
     basis = _earlier(store, plan, seen_by) if store is not None else None
+    if basis is None and plan.spec.scheduler == RAY:
+        why = "How long a trial takes on the cluster can't be measured here: its nodes are other machines."
+        return None, why if measures else ""
     if basis is None and plan.spec.task is not None:
-        resources = plan_resources(plan.spec, hardware.machine())
+        resources = plan_resources(plan.spec, plan.machines)
         try:
             measured = measure(plan, resources, claims) if measures else known(plan, resources)
         except UserError as error:
@@ -157,7 +159,7 @@ def _whole(plan: Plan, trial_seconds: float) -> _Whole | None:
     spec, most = plan.spec, plan.choice.max_trials
     if spec.scheduler == WORKERS and spec.max_concurrency is None:
         return None
-    capacity = hardware.machine()
+    capacity = plan.machines
     at_once = max(1, min(concurrency(spec, plan_resources(spec, capacity), capacity, plan.tuner), most))
     seconds = _mean_share(plan) * trial_seconds
     room = at_once * int(spec.max_duration.total_seconds() / seconds)

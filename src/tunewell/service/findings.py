@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from tunewell.controller.resources import concurrency, explain_concurrency, plan_resources
-from tunewell.schedulers import hardware
 from tunewell.service import wire
 from tunewell.service.data_page import write_data_page
 from tunewell.service.estimating import estimate
@@ -15,6 +14,7 @@ from tunewell.service.line_check import look_at_line
 from tunewell.service.submission import Plan, make_plan
 from tunewell.service.types import Checked, DataFindings, LineFindings, Objective
 from tunewell.service.warm_start import with_space
+from tunewell.spec.capacity import Capacity
 from tunewell.store.queries.visible import EVERYBODY
 from tunewell.store.store import Store
 from tunewell.tasks.command import tell_of_line
@@ -29,6 +29,7 @@ def check_spec(
     *,
     measures: bool = False,
     claims: Path | None = None,
+    cluster: Capacity | None = None,
 ) -> Checked:
     """Check everything that can be checked without starting anything.
 
@@ -41,12 +42,13 @@ def check_spec(
         seen_by: whose eyes the answer is for.
         measures: whether a few steps of a trial are measured where no experiment tells how long it takes.
         claims: file in which it is counted what is taken of this machine, which must have room for that.
+        cluster: the nodes of the Ray cluster that searches can use; None: there is none.
 
     Raises:
         UserError: something is wrong; the message names it and the remedy.
     """
-    plan = make_plan(with_space(store, raw) if store is not None else raw)
-    machine = hardware.machine()
+    plan = make_plan(with_space(store, raw) if store is not None else raw, cluster=cluster)
+    machine = plan.machines
     resources = plan_resources(plan.spec, machine)
     estimated, not_estimated = estimate(store, plan, seen_by, measures, claims)
     return Checked(

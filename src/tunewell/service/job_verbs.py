@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tunewell.home.cluster import read_cluster
 from tunewell.home.home import Home
 from tunewell.service import wire
 from tunewell.service.idempotency import Asked, once
@@ -27,11 +28,14 @@ from tunewell.store.rows import JobEnd, JobRow
 from tunewell.store.store import Store
 from tunewell.store.transaction import Transaction
 from tunewell.tasks.contract import AS_TRAINED
+from tunewell.tasks.vision.task_file import pixels_of
 
 #: Of how many pictures that were sent a small one is kept beside what was predicted.
 _PREVIEWS = 12
 #: Most other seeds that a trial is trained with.
 _MOST_SEEDS = 100
+#: Kinds of jobs that read decoded pictures, or bring about such as do.
+_ON_DECODED = ("evaluate", "retrain", "finalists", "repeats")
 _RETRIED = (JobState.FAILED, JobState.STOPPED)
 
 
@@ -64,11 +68,24 @@ class Desk:
                 self.store.experiment(experiment)
             settled_arguments = {**arguments, **settled()}
             known = None if self.key is not None else self._find_open(tx, kind, experiment, settled_arguments)
-            job = known or tx.add_job(kind, experiment, settled_arguments, self.caller.name)
+            job = known or self._add(tx, kind, experiment, settled_arguments)
             _check_there(self.store, self.caller, settled_arguments)
             return {"job": job}
 
         return wire.job(self.home, self.store.job(once(self.store, asked, act)["job"]))
+
+    def _add(self, tx: Transaction, kind: JobKind, experiment: str | None, arguments: JsonObject) -> int:
+        """Add a job; where it is done on other machines and reads what the cache has lost, that is prepared before."""
+        before = None
+        if experiment is not None and kind in _ON_DECODED and self._lacks_pictures(experiment):
+            before = tx.add_job("prepare", experiment, {}, self.caller.name)
+        return tx.add_job(kind, experiment, arguments, self.caller.name, before)
+
+    def _lacks_pictures(self, experiment: str) -> bool:
+        found = self.store.experiment(experiment)
+        if found.spec.get("scheduler") != "ray":  # here they are decoded by whoever needs them
+            return False
+        return not all(folder.is_dir() for folder in pixels_of(self.home.experiment(found.name)))
 
     def _find_open(self, tx: Transaction, kind: JobKind, experiment: str | None, arguments: JsonObject) -> int | None:
         known = tx.job_arguments(kind, experiment, OPEN_JOB_STATES)
@@ -88,7 +105,7 @@ class Desk:
 
 def check_data(desk: Desk, spec: Mapping[str, Any]) -> Job:
     """Ask for a look at all of a spec's data."""
-    plan = make_plan(with_space(desk.store, spec))
+    plan = make_plan(with_space(desk.store, spec), cluster=read_cluster(desk.home.folder))
     if plan.spec.task is None:
         raise ArgumentError("task", "only built-in tasks know their data", "Name a `task`")
     return desk.order("check_data", "check", None, {"spec": plan.spec.model_dump(mode="json"), "view": True})
@@ -108,7 +125,7 @@ def import_in_background(
         raise ArgumentError("table", "it takes a table or a storage", "Name one of the two")
     if storage is not None and passwords(storage):
         raise ArgumentError("storage", "its URL holds a password, which a job would show", "Import it at once")
-    make_plan(with_space(desk.store, spec))
+    make_plan(with_space(desk.store, spec), cluster=read_cluster(desk.home.folder))
     place = str(table.absolute()) if table is not None else None
     arguments = {"spec": dict(spec), "table": place, "storage": storage, "study": study}
     return desk.order("import_in_background", "import", None, arguments)

@@ -9,9 +9,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tunewell.controller.job_run import owner_of_job
+from tunewell.home.cluster import read_cluster
 from tunewell.home.home import Home
 from tunewell.schedulers import hardware
 from tunewell.schedulers.claims import Claim, Claims, left_by, name_of
+from tunewell.schedulers.ray import node_of
 from tunewell.service.rights import Rights
 from tunewell.service.types import Capacity, Node, Used
 from tunewell.service.wire import moment
@@ -25,12 +27,16 @@ _NOTHING: JsonObject = Resources(cpus=0).to_json()
 
 
 def capacity(store: Store, home: Home, rights: Rights) -> Capacity:
-    """Return this machine, what of it is free and who uses it, and what runs on others."""
+    """Return this machine and the nodes of the cluster, what is free and who uses it, and what runs on others."""
     (found,) = hardware.machine().nodes
-    claims = Claims(home.claims).held()
+    claims, cluster = Claims(home.claims).held(), read_cluster(home.folder)
     node, used = left_by(found, claims), _used(store, home, rights, _devices(found, claims))
     here = Node.model_validate({**asdict(node), "used": used.pop(socket.gethostname(), [])})
-    return Capacity(nodes=(here,), elsewhere={host: tuple(some) for host, some in sorted(used.items())})
+    others = [
+        Node.model_validate({**asdict(node), "cluster": True, "used": used.pop(node.name, [])})
+        for node in (cluster.nodes if cluster is not None else ())
+    ]
+    return Capacity(nodes=(here, *others), elsewhere={host: tuple(some) for host, some in sorted(used.items())})
 
 
 def _devices(node: spec.Node, claims: Sequence[Claim]) -> dict[Path, tuple[str, ...]]:
@@ -47,7 +53,7 @@ def _used(
     for row in store.running_trials():
         folder = home.place(AttemptKey(row.experiment, row.number, row.attempt))
         seen = rights.sees(row.experiment)
-        used[row.host or ""].append(
+        used[row.host or node_of(folder)].append(
             Used(
                 owner=row.owner if seen else None,
                 experiment=row.experiment if seen else None,
@@ -60,7 +66,7 @@ def _used(
         )
     for job in _running_jobs(store):
         seen = rights.sees_job(job)
-        used[job.host or ""].append(
+        used[job.host or node_of(home.job(job.id) / str(job.attempt))].append(
             Used(
                 owner=owner_of_job(job) if seen else None,
                 experiment=job.experiment if seen else None,

@@ -18,13 +18,15 @@ from tunewell.controller.experiment_run import add_follow_up
 from tunewell.controller.job_run import belongs_to_search
 from tunewell.controller.loading import Function, recorded
 from tunewell.controller.surroundings import Surroundings
+from tunewell.home.cluster import forget_cluster
 from tunewell.home.home import Home
 from tunewell.home.removal import finish_removals
+from tunewell.schedulers.apart import SchedulerApart
 from tunewell.schedulers.inline import InlineScheduler
 from tunewell.schedulers.local import LocalScheduler
 from tunewell.schedulers.trial_user import find_trial_user
 from tunewell.service import wire
-from tunewell.service.job_kinds import KINDS
+from tunewell.service.job_kinds import KINDS, ON_NODES
 from tunewell.service.notifications.deliverer import delivering
 from tunewell.service.notifications.sending import UNTOLD, Outgoing
 from tunewell.service.upkeep.collecting import keep_within
@@ -89,6 +91,7 @@ def run_experiment(
     given: Given = PLAIN,
     on_step: OnStep = lambda situation: None,
     tell: Tell = lambda sentence: None,
+    cluster: SchedulerApart | None = None,
 ) -> bool:
     """Run a recorded experiment, and the jobs that follow it, to their end; return whether it has ended.
 
@@ -101,6 +104,7 @@ def run_experiment(
         given: how it is run.
         on_step: called after each step.
         tell: told, once it is known, how many trials run at once and why.
+        cluster: the cluster that this process has joined; None: none.
 
     Raises:
         UserError: it can't be run, or another process runs it.
@@ -122,7 +126,7 @@ def run_experiment(
             calls = stack.enter_context(closing(InlineScheduler(given.function, metric)))
         scheduler = stack.enter_context(closing(LocalScheduler(home.claims)))
         surroundings = _surroundings(store, home, given, waits=calls is not None)
-        controller = Controller(surroundings, Work(experiments=frozenset({name})), scheduler, calls)
+        controller = Controller(surroundings, Work(experiments=frozenset({name})), scheduler, calls, cluster)
         _take(controller, name, on_step)
         stack.enter_context(_interruptible(controller, calls))
         stack.callback(controller.leave)
@@ -166,7 +170,13 @@ def _outlast(call: Callable[[], object], on_step: OnStep, stop: threading.Event 
     return False
 
 
-def run_follow_up(store: Store, home: Home, name: str, on_step: OnStep = lambda situation: None) -> bool:
+def run_follow_up(
+    store: Store,
+    home: Home,
+    name: str,
+    on_step: OnStep = lambda situation: None,
+    cluster: SchedulerApart | None = None,
+) -> bool:
     """Run the jobs that follow a search which has ended: those that are open, or new ones if it has no report yet.
 
     Return whether they have ended; False: they were interrupted, and wait.
@@ -182,7 +192,8 @@ def run_follow_up(store: Store, home: Home, name: str, on_step: OnStep = lambda 
     if _wait(store, home, lambda: not open_follow_up(store, name), on_step, doing.line):
         return True
     with closing(LocalScheduler(home.claims)) as scheduler:
-        controller = Controller(_surroundings(store, home), Work(experiments=frozenset({name})), scheduler)
+        work = Work(experiments=frozenset({name}))
+        controller = Controller(_surroundings(store, home), work, scheduler, cluster=cluster)
 
         def until() -> bool:
             on_step(_situation(controller, doing.line()))
@@ -205,6 +216,7 @@ def run_job(
     job: int,
     on_step: OnStep = lambda situation: None,
     leave: Callable[[], bool] | None = None,
+    cluster: SchedulerApart | None = None,
 ) -> bool:
     """Run a recorded job, those that it waits for, and those that it brings about, to their end.
 
@@ -222,6 +234,7 @@ def run_job(
         on_step: called after each step.
         leave: asked at an interruption whether the job is to go on without this process; default: it is ended, and
             waits for the next controller.
+        cluster: the cluster that this process has joined; None: none.
     """
     wanted, after = {job}, store.job(job).after
     while after is not None:
@@ -235,7 +248,7 @@ def run_job(
     if _wait(store, home, ended, on_step, problem=_unowned_job(store, job).problem):
         return True
     with closing(LocalScheduler(home.claims)) as scheduler:
-        controller = Controller(_surroundings(store, home), work, scheduler)
+        controller = Controller(_surroundings(store, home), work, scheduler, cluster=cluster)
 
         def until() -> bool:
             on_step(_situation(controller))
@@ -278,6 +291,7 @@ def run_all(
     on_step: OnStep = lambda situation: None,
     tell: Tell = lambda sentence: None,
     serving: Serving = ALONE,
+    cluster: SchedulerApart | None = None,
 ) -> None:
     """Run everything that is on record, and what is recorded meanwhile, until `stop` is set; trials live on then.
 
@@ -288,6 +302,7 @@ def run_all(
         on_step: called when it begins to serve, and after each step.
         tell: told in sentences what may not be meant so.
         serving: how it is done.
+        cluster: the cluster that this process has joined, or is about to; None: none.
 
     Raises:
         ArgumentError: one of the machines can't be meant.
@@ -305,9 +320,11 @@ def run_all(
         on_step(Situation("", False))
         if user is not None:
             user.prepare()
+        if cluster is None:
+            forget_cluster(home.folder)
         finish_removals(home, store)
         surroundings = replace(_surroundings(store, home), lost_hosts=frozenset(serving.lost_hosts), api=serving.api)
-        controller = Controller(surroundings, Work(everything=True), scheduler)
+        controller = Controller(surroundings, Work(everything=True), scheduler, cluster=cluster)
         stack.callback(controller.leave)
         stack.enter_context(delivering(store, serving.outgoing))
 
@@ -503,6 +520,7 @@ def _surroundings(store: Store, home: Home, given: Given = PLAIN, waits: bool = 
         lambda row: recorded(home, row, given.function),
         given.follow_up,
         waits,
+        on_nodes=ON_NODES,
         keep_within=partial(keep_within, store, home),
     )
 

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tunewell.controller.loading import Function
+from tunewell.home.cluster import forget_cluster
 from tunewell.home.home import Home
+from tunewell.schedulers.apart import SchedulerApart
 from tunewell.service import (
     about,
     algorithms,
@@ -25,6 +27,7 @@ from tunewell.service import (
     watching,
 )
 from tunewell.service.carrying_out import Leave, Tell, carry_out
+from tunewell.service.cluster import join_cluster
 from tunewell.service.drawing import Drawings
 from tunewell.service.gate import Gate
 from tunewell.service.notifications.sending import Outgoing
@@ -38,6 +41,7 @@ from tunewell.service.parts.trials import TrialsPart
 from tunewell.service.parts.upkeep import UpkeepPart
 from tunewell.service.parts.workers import WorkersPart
 from tunewell.service.running import ALONE, PLAIN, Given, OnStep, Serving, run_all, run_experiment, run_follow_up
+from tunewell.service.storage import own_programs
 from tunewell.service.table import Tables
 from tunewell.service.types import OWNER, Caller
 from tunewell.service.upkeep.usage import Usage
@@ -95,6 +99,9 @@ class Service(
         self.disk_usage = Usage()
         self.allows_functions = False
         self.outgoing = Outgoing()
+        #: The Ray cluster that this process has joined.
+        self.cluster: SchedulerApart | None = None
+        self.uses_cluster = False
 
     def as_caller(self, caller: Caller) -> Service:
         """Return the verbs of another caller, on the same home; only this one closes it."""
@@ -109,7 +116,10 @@ class Service(
         self.close()
 
     def close(self) -> None:
-        """Close the database."""
+        """Close the database, and leave the cluster."""
+        if self.cluster is not None:
+            self.cluster.close()
+            forget_cluster(self.home.folder)
         self.store.close()
 
     def hurry(self) -> None:
@@ -126,11 +136,18 @@ class Service(
 
     # In this process --------------------------------------------------------------------------------------
 
+    def join_cluster(self, address: str, *, wait: bool = True) -> None:
+        """Have what this process runs use a Ray cluster, where it is for one; see `cluster.join_cluster`."""
+        self.cluster, self.uses_cluster = join_cluster(self.home, address, wait=wait), True
+
     def submit(
         self, spec: Mapping[str, Any], function: Function | None = None, new: verbs.Fresh = "never"
     ) -> types.Submission:
         """Create or continue the experiment that a spec describes, perhaps over a Python function; see `create`."""
-        return submission.submit(self.store, self.home, self._submitted(spec), function, new)
+        submitted = self._with_program(self._submitted(spec))
+        if function is not None and submitted.get("scheduler") == "ray":  # other machines can't call the one given here
+            submitted, function = own_programs.with_function(self._place, submitted, function), None
+        return submission.submit(self.store, self.home, submitted, function, new)
 
     def run(
         self,
@@ -141,7 +158,7 @@ class Service(
         tell: Tell = lambda sentence: None,
     ) -> bool:
         """Run a recorded experiment, and the jobs that follow it, here; see `running.run_experiment`."""
-        return run_experiment(self.store, self.home, name, given, on_step, tell)
+        return run_experiment(self.store, self.home, name, given, on_step, tell, self.cluster)
 
     def check_idle(self, name: str) -> None:
         """Raise `ConflictError` if another process runs this one experiment now."""
@@ -151,7 +168,7 @@ class Service(
 
     def run_follow_up(self, name: str, on_step: OnStep = lambda situation: None) -> bool:
         """Run the jobs that follow a search which has ended; see `running.run_follow_up`."""
-        return run_follow_up(self.store, self.home, name, on_step)
+        return run_follow_up(self.store, self.home, name, on_step, self.cluster)
 
     def run_all(
         self,
@@ -161,7 +178,7 @@ class Service(
         serving: Serving = ALONE,
     ) -> None:
         """Run everything that is on record in the home, until `stop` is set; see `running.run_all`."""
-        run_all(self.store, self.home, stop, on_step, tell, serving)
+        run_all(self.store, self.home, stop, on_step, tell, serving, self.cluster)
 
     @property
     def address(self) -> str | None:
@@ -186,7 +203,7 @@ class Service(
         Raises:
             KeyboardInterrupt: it was interrupted, and waits, or goes on if `leave` said so.
         """
-        return carry_out(self.store, self.home, id, tell, leave)
+        return carry_out(self.store, self.home, id, tell, leave, self.cluster)
 
     # The service ------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from typing import Any
 from tunewell.controller.going_on import goes_on
 from tunewell.controller.loading import Function, fixed_epochs, make_tuner, recorded_spec
 from tunewell.controller.resources import most_at_once, plan_resources
+from tunewell.home.cluster import read_cluster
 from tunewell.home.home import Home
 from tunewell.schedulers import hardware
 from tunewell.service.checking import completed_spec, findings_of, searched_space, trained_task
@@ -20,13 +21,15 @@ from tunewell.service.idempotency import Asked, settled
 from tunewell.service.types import Submission
 from tunewell.service.verbs import Fresh
 from tunewell.service.warm_start import find_best, find_sources, with_space
+from tunewell.spec.capacity import Capacity
 from tunewell.spec.declaration import declare
 from tunewell.spec.differences import BUDGET_FIELDS, LABEL_FIELDS, Difference, spec_differences
-from tunewell.spec.errors import ConflictError, listed
+from tunewell.spec.errors import ConflictError, SpecError, listed
 from tunewell.spec.experiment import ExperimentSpec, gather_spec, needs_its_program, parse_spec
 from tunewell.spec.names import DATASET, Visibility
 from tunewell.spec.places import PLACES, beside, moved_spec, resolved_spec
 from tunewell.spec.problems import Problems
+from tunewell.spec.rules import RAY
 from tunewell.spec.secrets import without_values
 from tunewell.spec.space import Configuration, SearchSpace
 from tunewell.spec.states import ExperimentState, TrialState
@@ -78,10 +81,17 @@ class Plan:
     tuner: Tuner
     #: What the check found, a line each.
     findings: tuple[str, ...]
+    #: The machines that its trials are for.
+    machines: Capacity
 
 
-def make_plan(raw: Mapping[str, Any], function: Function | None = None) -> Plan:
+def make_plan(raw: Mapping[str, Any], function: Function | None = None, cluster: Capacity | None = None) -> Plan:
     """Check everything that can be checked without starting anything.
+
+    Args:
+        raw: the spec.
+        function: what is trained, for a search over a Python function.
+        cluster: the nodes of the Ray cluster that searches of this home can use; None: there is none.
 
     Raises:
         UserError: something is wrong; the error names it and the remedy.
@@ -91,24 +101,37 @@ def make_plan(raw: Mapping[str, Any], function: Function | None = None) -> Plan:
     completed, task = completed_spec(raw, function, problems)
     spec = resolved_spec(_with_epochs(gather_spec(completed, problems)))
     task = trained_task(spec, function, problems, task)
-    space = searched_space(task, spec, problems) if task is not None else None
+    machines = _machines(spec, cluster, problems)
+    space = searched_space(task, spec, problems, machines) if task is not None else None
     with problems.gathering():
         check_options(spec.algorithm.name, spec.algorithm.options)
-    search = _search(spec, task, space, problems) if task is not None and space is not None else None
+    search = _search(spec, task, space, machines, problems) if task is not None and space is not None else None
     findings = findings_of(task, spec, problems) if task is not None else []
     problems.raise_any()
     assert task is not None and space is not None and search is not None
-    return Plan(spec, task, space, *search, findings=(*findings, *_findings_on_earlier(spec)))
+    return Plan(spec, task, space, *search, (*findings, *_findings_on_earlier(spec)), machines)
+
+
+def _machines(spec: ExperimentSpec, cluster: Capacity | None, problems: Problems) -> Capacity:
+    """Return the machines that trials are for; this one, where those of a cluster are not known."""
+    if spec.scheduler != RAY or problems.concern("scheduler"):
+        return hardware.machine()
+    if cluster is None or not cluster.nodes:
+        problem = "there is no Ray cluster" if cluster is None else "the Ray cluster has no nodes"
+        remedy = "Name its address when the service is started, or a search without one"
+        problems.add(SpecError("scheduler", problem, remedy, RAY))
+        return hardware.machine()
+    return cluster
 
 
 def _search(
-    spec: ExperimentSpec, task: Task, space: SearchSpace, problems: Problems
+    spec: ExperimentSpec, task: Task, space: SearchSpace, machines: Capacity, problems: Problems
 ) -> tuple[AlgorithmChoice, Tuner] | None:
     """Return the algorithm that searches, as far as all that it depends on is right, and its tuner can be made."""
     at_once, initial = None, []
     if not problems.concern("resources", "max_concurrency"):
         with problems.gathering():
-            at_once = _at_once(spec)
+            at_once = _at_once(spec, machines)
     with problems.gathering():
         initial = initial_configurations(space, spec.initial)
     if not problems.concern(*_CHOSEN_BY):
@@ -127,15 +150,14 @@ def _chosen(spec: ExperimentSpec, space: SearchSpace, resumable: bool, at_once: 
     return choose(name, space, spec.max_trials, resumable, fixed_epochs(space), spec.early_stopping, at_once, **options)
 
 
-def _at_once(spec: ExperimentSpec) -> int | None:
+def _at_once(spec: ExperimentSpec, machines: Capacity) -> int | None:
     """Return how many trials run at once, if the user said so: no more than fit.
 
     Raises:
         SpecError: not one fits.
     """
-    capacity = hardware.machine()
-    resources = plan_resources(spec, capacity)
-    slots, most = capacity.slots(resources), most_at_once(spec, resources.gpus)
+    resources = plan_resources(spec, machines)
+    slots, most = machines.slots(resources), most_at_once(spec, resources.gpus)
     return min(most, slots) if most is not None else None
 
 
@@ -219,7 +241,8 @@ def submit(
     if function is not None:
         name, path = name_function(function)
         raw = {"name": name, "function": path, **raw}
-    plan, row = _named(store, home, make_plan(with_space(store, raw), function), new)
+    plan = make_plan(with_space(store, raw), function, read_cluster(home.folder))
+    plan, row = _named(store, home, plan, new)
     if row is not None:
         return _continue(store, home, row, plan, also)
     sources = find_sources(store, plan.spec.name, plan.space, plan.spec.warm_start)

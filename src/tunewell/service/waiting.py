@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from tunewell.controller.experiment_run import party_of
 from tunewell.controller.fair import Ledger, Order, Party, Terms
 from tunewell.controller.job_run import owner_of_job
+from tunewell.home.cluster import read_cluster
 from tunewell.home.home import Home
 from tunewell.schedulers import hardware
 from tunewell.service import wire
 from tunewell.service.rights import Rights
 from tunewell.service.types import Queue, QueueEntry, WaitsFor
+from tunewell.spec.capacity import Capacity
 from tunewell.spec.errors import count, listed
 from tunewell.spec.launch import Resources
 from tunewell.spec.states import JobState, TrialState
@@ -52,7 +54,8 @@ def queue(store: Store, home: Home, rights: Rights) -> Queue:
         *(_of_job(home, row, jobs, _party(store, row, parties), served) for row in jobs),
     ]
     holders = [(one, _held_text(one)) for one in open_ if one.held]
-    ledger = Ledger(hardware.machine())
+    cluster = read_cluster(home.folder)
+    ledger = Ledger(Capacity((*hardware.machine().nodes, *(cluster.nodes if cluster is not None else ()))))
     ledger.terms = {row.name: Terms(row.weight) for row in store.users()}
     for one in open_:
         ledger.note(one)

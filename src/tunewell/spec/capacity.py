@@ -43,6 +43,14 @@ class Node:
     #: How many attempts it takes at once, whatever they need, and how many more now; None: as many as fit.
     places: int | None = None
     free_places: int | None = None
+    #: What people call it, where its name tells them nothing.
+    called: str = ""
+    #: Of GPUs that attempts share, what is free, added up.
+    free_gpu_parts: float = 0.0
+    labels: tuple[tuple[str, str], ...] = ()
+    #: What it has beside all that, and what of it is free; by name.
+    custom: tuple[tuple[str, float], ...] = ()
+    free_custom: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +61,15 @@ class Capacity:
 
     def slots(self, resources: Resources) -> int:
         """Return how many attempts that need `resources` each fit on the empty machines at once (0: none ever)."""
-        return sum(_fit(resources, node.cpus, node.memory_bytes, len(node.gpus), node.places) for node in self.nodes)
+        return sum(_fit(resources, node, _whole(node)) for node in self.nodes)
 
     def free(self, resources: Resources) -> int:
         """Return how many more attempts that need `resources` each can be started now."""
-        return sum(_free(resources, node) for node in self.nodes)
+        return sum(_fit(resources, node, _free(node)) for node in self.nodes)
 
     def fits(self, resources: Resources) -> bool:
         """Whether one more attempt that needs `resources` can be started now."""
-        return any(_free(resources, node) for node in self.nodes)
+        return any(_fits(resources, node) for node in self.nodes)
 
     def less(self, *taken: Resources) -> Capacity:
         """Return what is left with more attempts, each on the first machine where it fits.
@@ -72,7 +80,7 @@ class Capacity:
             return self
         nodes = list(self.nodes)
         for resources in taken:
-            index = next((index for index, node in enumerate(nodes) if _free(resources, node)), None)
+            index = next((index for index, node in enumerate(nodes) if _fits(resources, node)), None)
             if index is None:
                 index = max(range(len(nodes)), key=lambda index: nodes[index].free_cpus)
             nodes[index] = _with_one_more(resources, nodes[index])
@@ -89,28 +97,88 @@ class Capacity:
         return tuple(gpu for node in self.nodes for gpu in node.gpus)
 
 
-def _free(resources: Resources, node: Node) -> int:
-    return _fit(resources, node.free_cpus, node.free_memory_bytes, len(node.free_gpus), node.free_places)
+def with_nothing_free(node: Node) -> Node:
+    """Return a machine of which nobody can have anything now."""
+    free_custom = tuple((name, 0.0) for name, _ in node.free_custom)
+    return replace(node, free_cpus=0.0, free_memory_bytes=0, free_gpus=(), free_gpu_parts=0.0, free_custom=free_custom)
+
+
+@dataclass(frozen=True, slots=True)
+class _Amounts:
+    """What a node has, or has free."""
+
+    cpus: float
+    memory_bytes: int
+    gpus: int
+    gpu_parts: float
+    places: int | None
+    custom: tuple[tuple[str, float], ...]
+
+
+def _whole(node: Node) -> _Amounts:
+    return _Amounts(node.cpus, node.memory_bytes, len(node.gpus), 0.0, node.places, node.custom)
+
+
+def _free(node: Node) -> _Amounts:
+    gpus = len(node.free_gpus)
+    return _Amounts(
+        node.free_cpus, node.free_memory_bytes, gpus, node.free_gpu_parts, node.free_places, node.free_custom
+    )
+
+
+def _fits(resources: Resources, node: Node) -> bool:
+    return _fit(resources, node, _free(node)) > 0
 
 
 def _with_one_more(resources: Resources, node: Node) -> Node:
     """Return a machine as it is when an attempt has its `resources` there."""
+    gpus, parts = _gpus_less(node, resources.gpus)
+    custom = dict(resources.custom)
     return replace(
         node,
         free_cpus=node.free_cpus - resources.cpus,
         free_memory_bytes=node.free_memory_bytes - (resources.memory_bytes or 0),
-        free_gpus=node.free_gpus[resources.gpus :],
+        free_gpus=gpus,
+        free_gpu_parts=parts,
         free_places=None if node.free_places is None else node.free_places - 1,
+        free_custom=tuple((name, amount - custom.get(name, 0.0)) for name, amount in node.free_custom),
     )
 
 
-def _fit(resources: Resources, cpus: float, memory_bytes: int, gpus: int, places: int | None) -> int:
+def _fit(resources: Resources, node: Node, amounts: _Amounts) -> int:
     """Return how often `resources` fit into what one machine has. An attempt never spreads over two."""
-    fitting = NO_LIMIT if places is None else places
+    if not _suits(resources, node):
+        return 0
+    fitting = NO_LIMIT if amounts.places is None else amounts.places
     if resources.cpus:
-        fitting = min(fitting, math.floor(cpus / resources.cpus + _SLACK))
+        fitting = min(fitting, math.floor(amounts.cpus / resources.cpus + _SLACK))
     if resources.gpus:
-        fitting = min(fitting, gpus // resources.gpus)
+        fitting = min(fitting, _fit_gpus(resources.gpus, amounts))
     if resources.memory_bytes:
-        fitting = min(fitting, memory_bytes // resources.memory_bytes)
+        fitting = min(fitting, amounts.memory_bytes // resources.memory_bytes)
+    offered = dict(amounts.custom)
+    for name, amount in resources.custom:
+        fitting = min(fitting, math.floor(offered.get(name, 0.0) / amount + _SLACK))
     return max(0, fitting)
+
+
+def _suits(resources: Resources, node: Node) -> bool:
+    """Whether the machine is of the kind that is asked for."""
+    if resources.gpu_type and not any(gpu.name == resources.gpu_type for gpu in node.gpus):
+        return False
+    return set(resources.labels) <= set(node.labels)
+
+
+def _fit_gpus(gpus: float, amounts: _Amounts) -> int:
+    if gpus >= 1:
+        return int(amounts.gpus // gpus)
+    return amounts.gpus * math.floor(1 / gpus + _SLACK) + math.floor(amounts.gpu_parts / gpus + _SLACK)
+
+
+def _gpus_less(node: Node, gpus: float) -> tuple[tuple[str, ...], float]:
+    """Return the free GPUs of a node, and parts of others, with one attempt more that takes so many."""
+    if gpus >= 1 or not gpus:
+        return node.free_gpus[int(gpus) :], node.free_gpu_parts
+    if node.free_gpu_parts + _SLACK >= gpus:
+        return node.free_gpus, max(0.0, node.free_gpu_parts - gpus)
+    return node.free_gpus[1:], node.free_gpu_parts + 1 - gpus

@@ -45,6 +45,8 @@ class Difference(NamedTuple):
         """Return it for people: both values, or just the field if its values are secret."""
         if is_secret(self.field):
             return f"{self.field}: {self._which()}, with a value that is not shown"
+        if self.field == "code":
+            return f"the files of its program: {'others' if self.old and self.new else 'sent'} here"
         return f"{self.field}: {shown(self.old, _LONGEST_VALUE)} there, {shown(self.new, _LONGEST_VALUE)} here"
 
     def _which(self) -> str:
@@ -55,7 +57,10 @@ class Difference(NamedTuple):
 
 def spec_differences(old: ExperimentSpec, new: ExperimentSpec) -> list[Difference]:
     """Return the fields in which two specs differ, in the order of the spec's fields."""
-    return _compare("", old.model_dump(mode="json"), new.model_dump(mode="json"), depth=2)
+    found = _compare("", old.model_dump(mode="json"), new.model_dump(mode="json"), depth=2)
+    if old.code is not None and new.code is not None:  # its folder follows from it
+        found = [one for one in found if one.field != "working_directory"]
+    return found
 
 
 def _compare(prefix: str, old: Mapping[str, Any], new: Mapping[str, Any], depth: int) -> list[Difference]:

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from tunewell.spec.errors import SpecError, shown
 from tunewell.spec.names import Visibility, is_name
 from tunewell.spec.problems import Problems
-from tunewell.spec.quantities import Cores, CountOrShare, Duration, Flag, Number, Share, Size, WholeNumber
+from tunewell.spec.quantities import Cores, CountOrShare, Duration, Flag, Gpus, Number, Share, Size, WholeNumber
 from tunewell.spec.rules import KINDS, WORKERS, check_rules
 from tunewell.spec.space import is_number
 from tunewell.spec.text import check_extent, check_text
@@ -23,7 +23,7 @@ from tunewell.spec.validation import gather_errors
 
 Goal = Literal["maximize", "minimize"]
 Finalists = Literal["sample", "full"]
-Scheduler = Literal["local", "workers"]
+Scheduler = Literal["local", "ray", "workers"]
 EarlyStoppingRule = Literal["off", "median", "halving", "promotion", "data-promotion"]
 #: Rules under which trials train a part first, and only the best go on.
 PROMOTIONS: tuple[EarlyStoppingRule, ...] = ("promotion", "data-promotion")
@@ -156,6 +156,8 @@ Pattern = Annotated[Text, AfterValidator(_pattern)]
 Names = Annotated[tuple[Text, ...], BeforeValidator(_names)]
 Count = Annotated[WholeNumber, Field(ge=1)]
 CountFromZero = Annotated[WholeNumber, Field(ge=0)]
+Labels = Annotated[dict[Text, Text], BeforeValidator(_plain_mapping)]
+Amounts = Annotated[dict[Text, Annotated[Number, Field(gt=0)]], BeforeValidator(_plain_mapping)]
 
 
 class _Model(BaseModel):
@@ -226,13 +228,27 @@ class TrialResources(_Model):
         description="Cores; by default all cores are divided among the trials that run at once. Trials that mostly "
         "wait may take a fraction, such as 0.25, or 0, which needs `max_concurrency`; they get one thread.",
     )
-    gpus: CountFromZero | None = Field(
-        default=None, description="Whole GPUs; by default 1 where the driver finds any, else 0."
+    gpus: Gpus | None = Field(
+        default=None,
+        description="Whole GPUs, or, with `scheduler: ray`, a part of one, such as 0.5; by default 1 where there are "
+        "any, else 0.",
+    )
+    gpu_type: Text | None = Field(
+        default=None,
+        description="With `scheduler: ray`: the type of its GPUs, as the cluster names it, such as H100; default: any.",
     )
     memory: Size | None = Field(
         default=None,
         description="Largest memory of a trial with all its processes, such as 8G, and no more trials at once than "
         "the machine has such memory for; default: no limit.",
+    )
+    labels: Labels = Field(
+        default_factory=dict, description="With `scheduler: ray`: labels that the node must have, with their values."
+    )
+    custom: Amounts = Field(
+        default_factory=dict,
+        description="With `scheduler: ray`: amounts of resources that nodes offer under names of their own, such as "
+        "`{licence: 1}`.",
     )
 
 
@@ -307,8 +323,9 @@ class ExperimentSpec(_Model):
     )
     scheduler: Scheduler = Field(
         default="local",
-        description="Who starts trials: `local`, the machine of the search; or `workers`, people's own programs "
-        "elsewhere, which ask a service for configurations and tell it what came of them. It can't be changed later.",
+        description="Who starts trials: `local`, the machine of the search; `ray`, the Ray cluster that the "
+        "service or the command was given with `--ray`; or `workers`, people's own programs elsewhere, which ask a "
+        "service for configurations and tell it what came of them. It can't be changed later.",
     )
     worker_lease: Lease = Field(
         default=timedelta(seconds=60),

@@ -53,19 +53,37 @@ class Resources:
 
     #: Processor cores; may be a fraction, or 0.
     cpus: float = 1
-    #: Whole GPUs.
-    gpus: int = 0
+    #: Whole GPUs, or a part of one.
+    gpus: float = 0
     #: Main memory; None: it is not counted.
     memory_bytes: int | None = None
+    #: What the GPUs must be called; empty: anything.
+    gpu_type: str = ""
+    #: Labels that the node must have, and what else it takes of what the node has; by name, in order.
+    labels: tuple[tuple[str, str], ...] = ()
+    custom: tuple[tuple[str, float], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return it as it is put on record."""
-        return {"cpus": self.cpus, "gpus": self.gpus, "memory_bytes": self.memory_bytes}
+        return {"cpus": self.cpus, "gpus": self.gpus, "memory_bytes": self.memory_bytes, **self.of_node}
+
+    @property
+    def of_node(self) -> dict[str, Any]:
+        """What it asks of the node beside amounts of cores, GPUs and memory, as JSON types; empty if nothing."""
+        found = {"gpu_type": self.gpu_type, "labels": dict(self.labels), "custom": dict(self.custom)}
+        return {name: value for name, value in found.items() if value}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Return what `to_json` was made of."""
-        return cls(data["cpus"], data["gpus"], data["memory_bytes"])
+        return cls(
+            data["cpus"],
+            data["gpus"],
+            data["memory_bytes"],
+            data.get("gpu_type", ""),
+            tuple(data.get("labels", {}).items()),
+            tuple(data.get("custom", {}).items()),
+        )
 
     @property
     def threads(self) -> int:
@@ -107,6 +125,8 @@ class Launch:
     epochs: int | None = None
     #: Process, by its number and what tells it from others, with which the attempt ends; None: it outlives everybody.
     ends_with: tuple[int, str] | None = None
+    #: Files and folders that it reads beside its own, for schedulers on other machines, which bring them there.
+    inputs: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

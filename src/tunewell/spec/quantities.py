@@ -119,6 +119,14 @@ def parse_cores(value: Any) -> int | float:
     return int(value) if value == int(value) else value
 
 
+def parse_gpus(value: Any) -> int | float:
+    """Return a number of GPUs: whole, or a share of one from 0.01 on."""
+    if not is_number(value) or not (LEAST_CORES <= value < 1 or (value == int(value) and value >= 0)):
+        remedy = f"Write 2, 0 or, for a part of one, 0.5; {LEAST_CORES} is the least part"
+        raise ValueError(f"{shown(value)} is no number of GPUs", remedy)
+    return int(value) if value == int(value) else value
+
+
 def parse_count_or_share(value: Any) -> int | float:
     """Return a count (int) as it is, a share (`0.5` or `50%`) as a float; both from 0 on."""
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
@@ -137,5 +145,6 @@ Flag = StrictBool
 WholeNumber = Annotated[int, BeforeValidator(parse_whole)]
 Number = Annotated[float, BeforeValidator(parse_number)]
 Cores = Annotated[int | float, BeforeValidator(parse_cores)]
+Gpus = Annotated[int | float, BeforeValidator(parse_gpus)]
 Share = Annotated[float, BeforeValidator(parse_share)]
 CountOrShare = Annotated[int | float, BeforeValidator(parse_count_or_share)]

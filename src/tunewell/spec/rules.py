@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 KINDS = ("task", "command", "function")
 #: The scheduler whose trials are trained elsewhere: a spec need not say by what.
 WORKERS: Literal["workers"] = "workers"
+#: The scheduler whose trials run on the nodes of a Ray cluster.
+RAY: Literal["ray"] = "ray"
 #: Fields about the machine of the search, where workers train nothing, and what is to be done instead.
 _OF_THIS_MACHINE = {
     "data": "Give it to the program of the workers",
@@ -58,9 +60,29 @@ def check_rules(spec: ExperimentSpec, problems: Problems) -> None:
         problems.add(
             SpecError("max_gpus", f"{most} for the search, and each trial takes {gpus}", f"Give {gpus} or more")
         )
+    _check_resources(spec, problems)
     if spec.resources.cpus == 0 and spec.max_concurrency is None and not problems.concern("max_concurrency"):
         problem = "trials that take no core are as many at once as you say"
         problems.add(SpecError("resources.cpus", problem, "Give `max_concurrency`", 0))
+
+
+def _check_resources(spec: ExperimentSpec, problems: Problems) -> None:
+    if problems.concern("resources", "scheduler"):
+        return
+    resources = spec.resources
+    if spec.scheduler not in (RAY, WORKERS):
+        for name in ("gpu_type", "labels", "custom"):
+            if value := getattr(resources, name):
+                shown = value if isinstance(value, str) else ", ".join(f"{key}: {of}" for key, of in value.items())
+                problem = f"{shown}, but only the nodes of a cluster are told apart by it"
+                problems.add(SpecError(f"resources.{name}", problem, "Drop it, or give `scheduler: ray`", value))
+        if resources.gpus is not None and resources.gpus != int(resources.gpus):
+            problem = f"{resources.gpus:g}, but trials share a GPU only on a cluster"
+            remedy = "Give a whole number, or `scheduler: ray`"
+            problems.add(SpecError("resources.gpus", problem, remedy, resources.gpus))
+    if resources.gpu_type and resources.gpus == 0:
+        problem = f"{resources.gpu_type}, but trials get no GPU"
+        problems.add(SpecError("resources.gpu_type", problem, "Drop it, or `gpus: 0`", resources.gpu_type))
 
 
 def _kind(spec: ExperimentSpec, problems: Problems) -> str | None:

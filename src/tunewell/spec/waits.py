@@ -9,7 +9,8 @@ from typing import Any, Literal
 #: `no_room`: others use what it needs, or have their turn first; `user_quota`, `monthly_quota`: its user has as much as
 #: may be; `max_gpus`, `max_concurrency`: the search has; `after`: another job comes first; `paused`: until it is
 #: resumed; `other_host`: what it has running is on a machine without a controller; `no_controller`: nothing runs it;
-#: `disk`: there is no room on the disk, or its user's part is used up; `workers`: nobody has asked for its trials.
+#: `disk`: there is no room on the disk, or its user's part is used up; `workers`: nobody has asked for its trials;
+#: `no_cluster`: the Ray cluster that it is for can't be reached.
 WaitCode = Literal[
     "no_room",
     "user_quota",
@@ -22,6 +23,7 @@ WaitCode = Literal[
     "no_controller",
     "disk",
     "workers",
+    "no_cluster",
 ]
 
 

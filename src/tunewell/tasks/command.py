@@ -112,6 +112,11 @@ class CommandTask:
         del folder
         return program_of(spec.command or (), attempt, working_directory(spec), spec.metric_pattern)
 
+    def inputs(self, spec: ExperimentSpec, folder: Path, configurations: Sequence[Configuration]) -> tuple[Path, ...]:
+        """Return the folder of the command's code, if that is in the home."""
+        del folder, configurations
+        return code_of(spec)
+
 
 def program_of(
     command: Sequence[str], attempt: PlannedAttempt, directory: Path, metric_pattern: str | None = None
@@ -211,6 +216,11 @@ def _check_variables(space: SearchSpace) -> None:
 def working_directory(spec: ExperimentSpec) -> Path:
     """Return the folder that a command runs in."""
     return spec.working_directory or Path.cwd()
+
+
+def code_of(spec: ExperimentSpec) -> tuple[Path, ...]:
+    """Return the folder in the home with the code of a spec; nothing, if that is not in the home."""
+    return (spec.working_directory,) if spec.code is not None and spec.working_directory is not None else ()
 
 
 def tell_of_line(spec: ExperimentSpec, found: Found) -> str:

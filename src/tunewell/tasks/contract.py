@@ -161,3 +161,11 @@ class Task(Protocol):
 
     def program(self, spec: ExperimentSpec, folder: Path, attempt: PlannedAttempt) -> Program:
         """Return how to run one attempt. `folder` is the experiment's, prepared before."""
+
+    def inputs(self, spec: ExperimentSpec, folder: Path, configurations: Sequence[Configuration]) -> tuple[Path, ...]:
+        """Return the files and folders of the home that trainings with these parameters read, beside their own folders.
+
+        They are what a machine without the home's file system is to have for them; so the jobs of `jobs` about such
+        trainings (`evaluate`, `retrain`) read nothing else, but for what trials have left. `folder` is the
+        experiment's, prepared before.
+        """

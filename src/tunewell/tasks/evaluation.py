@@ -1,6 +1,7 @@
 """The job `evaluate`: how good the models of trials are, in detail.
 
-`job.json`: `{"task_file": the experiment's, "trials": [{"number": 7, "folder": attempt folder}, …]}`. Result::
+`job.json`: `{"task_file": the experiment's, "trials": [{"number": 7, "folder": attempt folder}, …]}`, for paths see
+`job_folder.place_in`. Result::
 
     {"trials": {"7": {"val": {metric: value, …}, "test": {…} or null}, …},
      "resampled": {"7": {"val": {metric: [value, …], …}, …}, …}}
@@ -20,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from tunewell.tasks.job_folder import leave_result
+from tunewell.tasks.job_folder import leave_result, place_in
 from tunewell.tasks.uncertainty import interval
 from tunewell.trial import report
 from tunewell.trial.files import write_json
@@ -38,7 +39,7 @@ def evaluate_trials(folder: Path, arguments: Mapping[str, Any], evaluate: Callab
     trials = arguments["trials"]
     found, resampled = {}, {}
     for done, trial in enumerate(trials, start=1):
-        number, measures = str(trial["number"]), evaluate(Path(trial["folder"]) / "artifacts")
+        number, measures = str(trial["number"]), evaluate(place_in(folder, trial["folder"]) / "artifacts")
         evaluation = {split: with_intervals(measured) if measured else None for split, measured in measures.items()}
         (folder / "artifacts").mkdir(exist_ok=True)
         write_json(folder / "artifacts" / f"{number}.json", evaluation)

@@ -10,7 +10,7 @@ import inspect
 import os
 import pickle
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,6 +20,7 @@ from tunewell.spec.errors import NotFoundError, SpecError, nearest
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.space import Configuration, SearchSpace
 from tunewell.tasks import sent_function
+from tunewell.tasks.command import code_of
 from tunewell.tasks.contract import Network, OnProgress, PlannedAttempt, Program
 from tunewell.tasks.pickling import pickled
 from tunewell.trial.context import current
@@ -132,6 +133,11 @@ class FunctionTask:
             environment={_FILE_VARIABLE: str(folder / _FILE)},
             working_directory=folder,
         )
+
+    def inputs(self, spec: ExperimentSpec, folder: Path, configurations: Sequence[Configuration]) -> tuple[Path, ...]:
+        """Return the folder that the function was sent in, or the file that it was pickled into."""
+        del configurations
+        return code_of(spec) or (folder / _FILE,)
 
 
 def run(folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 ::
 
-    job.json       arguments, which the entry documents
+    job.json       arguments, which the entry documents; paths in it may go by the job's folder, see `place_in`
     result.json    written last: what came out, as far as it is small
     artifacts/     whatever is large
     error.json     instead of a result: the parts of the user's error that the job ended with
@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -41,6 +42,14 @@ def arguments_of(folder: Path) -> Iterator[dict[str, Any]]:
         if error.filename is None:
             raise
         fail("data_error", f"{error.filename}: it can't be read or written ({error.strerror}).")
+
+
+def place_in(folder: Path, path: str) -> Path:
+    """Return where a path of `job.json` leads that goes by the job's folder, or is absolute.
+
+    What lies in the home is named so: a job finds it wherever the home is, or a part of it that was brought elsewhere.
+    """
+    return Path(os.path.normpath(folder / path))
 
 
 def leave_result(folder: Path, result: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tunewell.tasks.evaluation import Evaluation, evaluate_trials
-from tunewell.tasks.job_folder import arguments_of, leave_result
+from tunewell.tasks.job_folder import arguments_of, leave_result, place_in
 from tunewell.tasks.uncertainty import resampled
 from tunewell.trial import fail, report
 
@@ -22,7 +22,7 @@ PICTURES = 40
 def retrain(folder: Path) -> None:
     """Leave a model."""
     with arguments_of(folder) as arguments:
-        home = Path(arguments["task_file"]).parents[2]
+        home = place_in(folder, arguments["task_file"]).parents[2]
         model = folder / "artifacts" / "model"
         model.mkdir(parents=True)
         (model / "model.json").write_text((home / "next").read_text())

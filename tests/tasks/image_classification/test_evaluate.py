@@ -163,3 +163,30 @@ def test_a_missing_model_is_one_clear_sentence(trained: Trained, tmp_path: Path)
     assert given["cause"] == "data_error"
     assert str(tmp_path / "gone" / "artifacts" / "predictions.npz") in given["detail"]
     assert not (tmp_path / "job" / "result.json").exists()
+
+
+def test_pictures_that_are_not_here(tmp_path: Path) -> None:
+    """Where the files of the pictures are others, or gone, they are shown as they were decoded, and named as ever."""
+    trained = train_digits(tmp_path, {"train": 60, "val": 30, "test": 20})
+    known = _evaluate(trained, "here")["7"]["test"]["worst_mistakes"]
+    assert known, "no mistake to show"
+    for path in trained.data.glob("test/*/*.png"):
+        Image.new("RGB", (8, 8), "red").save(path)
+    others = _evaluate(trained, "others")["7"]["test"]["worst_mistakes"]
+    shutil.rmtree(trained.data)
+    gone = _evaluate(trained, "gone")["7"]["test"]
+    assert gone["worst_mistakes"] == others
+    assert [one["path"] for one in others] == [one["path"] for one in known]
+    for one, before in zip(others, known, strict=True):
+        assert np.abs(_pixels(one["thumbnail"]) - _pixels(before["thumbnail"])).mean() < 5
+    assert all(one["thumbnail"] for cell in gone["cells"] for one in cell["pictures"])
+    shutil.rmtree(tmp_path / "cache" / "pictures")
+    failed = trained.folder / "jobs" / "nothing"
+    with pytest.raises(Failed):
+        run_job(evaluate, failed, task_file=trained.task_file, trials=[{"number": 7, "folder": str(trained.attempt)}])
+    assert "missing or damaged, and there is no" in failure(failed)["detail"]
+
+
+def _pixels(uri: str) -> np.ndarray:
+    """Return the pixels of a `data:` URI."""
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))).convert("L"), dtype=float)

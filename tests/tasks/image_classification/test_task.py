@@ -470,3 +470,27 @@ def test_program(digits: Path, tmp_path: Path) -> None:
     assert (program.command, program.epochs) == (None, 15)
     assert program.environment == {"TUNEWELL_TASK_FILE": str(tmp_path / "task.json")}
     assert set(program.preload) >= {"torch", "timm"}
+
+
+def test_inputs_are_what_a_size_needs(tmp_path: Path) -> None:
+    """A trial is said to read the decoded pictures at its own size alone, by what `prepare` left; else the record."""
+    task, spec = TASK, spec_of(tmp_path)
+    folder = tmp_path / "home" / "experiments" / "e"
+    folder.mkdir(parents=True)
+    assert task.inputs(spec, folder, [{"image_size": 32}]) == (folder / "task.json",)
+    cache = tmp_path / "home" / "cache"
+    prepared = Prepared(
+        network="small-cnn",
+        weights=str(cache / "weights" / "w.safetensors"),
+        manifest=str(folder / "manifest.json"),
+        fingerprint="",
+        pixels={16: str(cache / "pictures" / "a"), 32: str(cache / "pictures" / "b")},
+        seed=0,
+        sampling=1.0,
+        notes=(),
+    )
+    prepared.save(folder / "task.json")
+    shared = [folder / "task.json", folder / "manifest.json", cache / "weights" / "w.safetensors"]
+    assert task.inputs(spec, folder, [{"image_size": 32}]) == (*shared, cache / "pictures" / "b")
+    both = [{"image_size": 32}, {"image_size": 16}, {"image_size": 32}]
+    assert task.inputs(spec, folder, both) == (*shared, cache / "pictures" / "a", cache / "pictures" / "b")

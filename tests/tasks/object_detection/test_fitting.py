@@ -143,7 +143,7 @@ def test_a_check_tells_of_dots(tmp_path: Path) -> None:
     task, given = ObjectDetection(), spec(data)
     space = task.space(given, Capacity(()))
     assert (space["image_size"].default, space["tiles"].default) == (416, 3)
-    assert task.decoded_sizes(space) == [1081]
+    assert task.decoded_sizes(space) == [1081] == [task.decoded_size(space.default() or {})]
     lines = task.check(given)
     assert lines[3].startswith("Object sizes: median 8.1 px a side at image size 416 in 3 x 3 tiles ")
     assert lines[4].startswith("Pictures are seen in 3 x 3 tiles at image size 416: whole, at that size, a tenth")

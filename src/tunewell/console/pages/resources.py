@@ -104,11 +104,11 @@ def resources(
 
 def _machine(node: Node, caller: Caller) -> Machine:
     with_cores = [one for one in node.used if one.cpus > 0]
-    starts = accumulate((one.cpus / node.cpus for one in with_cores), initial=0.0)
+    starts = accumulate((one.cpus / max(node.cpus, 1) for one in with_cores), initial=0.0)
     return Machine(
         node=node,
         cores=[
-            Stretch(start, one.cpus / node.cpus, _whose(one, caller), _told(one))
+            Stretch(start, one.cpus / max(node.cpus, 1), _whose(one, caller), _told(one))
             for start, one in zip(starts, with_cores, strict=False)
         ],
         slots=[

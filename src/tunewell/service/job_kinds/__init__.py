@@ -13,6 +13,13 @@ from tunewell.service.job_kinds.pages import Import, Report
 from tunewell.service.job_kinds.repeating import Repeat, Repeats
 from tunewell.service.job_kinds.training import Finalist, Finalists, Probe, Retrain
 
+#: Those that run where the trials of their search do: all that they read is among the inputs of their launches.
+#:
+#: The others stay on the machine of the controller. `prepare`, `check`, `predict` and `evaluate-model` read files of
+#: the user, which may be any number and lie anywhere, once; `export-model` compares on some of these, and needs no GPU;
+#: `report` and `import` need the database.
+ON_NODES: frozenset[str] = frozenset({"probe", "finalist", "repeat", "evaluate", "retrain"})
+
 KINDS: Mapping[str, JobKind] = {
     "check": Check(),
     "probe": Probe(),

@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from tunewell.controller.job_kinds import Conclusion, Context, Finding, Part
-from tunewell.service.job_kinds.parts import RESULT, arguments_of, experiment_of, like_a_trial, recorded_of, task_part
+from tunewell.service.job_kinds.parts import (
+    RESULT,
+    arguments_of,
+    experiment_of,
+    from_job,
+    like_a_trial,
+    recorded_of,
+    task_part,
+)
 from tunewell.service.on_record import evaluations, model_of, ranked, trained_by
 from tunewell.service.results import default_trial
 from tunewell.spec.errors import DataError
@@ -28,20 +36,23 @@ class Evaluate:
         missing = self._missing(context)
         if not missing:
             return []
-        jobs = trained_by(context.store, row.name)
+        jobs, home = trained_by(context.store, row.name), context.home.experiment(row.name)
+        models = {trial.number: model_of(context.store, context.home, row.name, trial) for trial in missing}
         arguments = {
-            "task_file": str(context.home.experiment(row.name) / "task.json"),
+            "task_file": from_job(context, home / "task.json"),
             "trials": [
                 {
                     "number": trial.number,
                     "identity": trial.identity,
-                    "folder": str(model_of(context.store, context.home, row.name, trial).parents[1]),
+                    "folder": from_job(context, models[trial.number].parents[1]),
                     "trained_by": jobs.get(trial.number),
                 }
                 for trial in missing
             ],
         }
-        return [task_part(found.task, "evaluate", like_a_trial(context, found), arguments)]
+        read = found.task.inputs(found.spec, home, [trial.parameters for trial in missing])
+        inputs = (*read, *(model.parent for model in models.values()))
+        return [task_part(found.task, "evaluate", like_a_trial(context, found), arguments, inputs)]
 
     def conclude(self, context: Context, folders: Sequence[Path]) -> Conclusion:
         """Put each evaluation on record: its figures, and the file with all the rest."""

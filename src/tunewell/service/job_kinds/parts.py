@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +47,19 @@ def heavy(context: Context) -> Resources:
     return Resources(cpus=max(1, max(node.cpus for node in context.capacity.nodes) // 2), gpus=gpus)
 
 
-def task_part(task: Task, verb: str, resources: Resources, arguments: Mapping[str, Any]) -> Part:
+def task_part(
+    task: Task, verb: str, resources: Resources, arguments: Mapping[str, Any], inputs: Sequence[Path] = ()
+) -> Part:
     """Return the part in which a task does what it declares as `verb`; raise `UserError` where that can't be done."""
     if verb not in task.jobs:
         raise UserError(f"this task can't {verb}")
     task.require()
-    return entry_part(task.jobs[verb], resources, arguments, preload=task.preload)
+    return entry_part(task.jobs[verb], resources, arguments, preload=task.preload, inputs=inputs)
+
+
+def from_job(context: Context, path: Path) -> str:
+    """Return a path as the attempts at a job find it, wherever the home lies; see `job_folder.place_in`."""
+    return os.path.relpath(path, context.home.job(context.job.id) / "1")
 
 
 def entry_part(
@@ -60,10 +68,11 @@ def entry_part(
     arguments: Mapping[str, Any],
     preload: tuple[str, ...] = (),
     private: Mapping[str, str] | None = None,
+    inputs: Sequence[Path] = (),
 ) -> Part:
     """Return the part that calls an entry (`package.module:function`) with the folder of its attempt.
 
-    `private` is added to its environment, and written nowhere.
+    `private` is added to its environment, and written nowhere; for `inputs` see `Launch`.
     """
     values = tuple((private or {}).values())
     secrets = (*values, *(part for value in values for part in passwords(value)))
@@ -76,6 +85,7 @@ def entry_part(
             preload=preload,
             private_environment=private or {},
             secrets=secrets,
+            inputs=tuple(inputs),
         )
 
     return Part(resources, launch, arguments)

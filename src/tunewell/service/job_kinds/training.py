@@ -15,7 +15,7 @@ from tunewell.controller.loading import Recorded
 from tunewell.schedulers.records import read_exit
 from tunewell.schedulers.report_reader import ReportReader
 from tunewell.service.folders import check_replaceable, replace_folder
-from tunewell.service.job_kinds.parts import experiment_of, like_a_trial, recorded_of, task_part
+from tunewell.service.job_kinds.parts import experiment_of, from_job, like_a_trial, recorded_of, task_part
 from tunewell.service.on_record import finalists, model_of, to_train
 from tunewell.service.results import lineage
 from tunewell.spec.errors import ArgumentError, ConflictError, DataError, SpecError, UserError
@@ -41,17 +41,19 @@ class Retrain:
             return trainings(context, found, trial)
         if output is not None:
             check_replaceable(Path(output))
+        home, model = context.home.experiment(row.name), model_of(context.store, context.home, row.name, trial)
+        parts = schedule(context.store, found, trial)
         arguments = {
-            "task_file": str(context.home.experiment(row.name) / "task.json"),
-            "schedule": [
-                {"fidelity": part.fidelity, "parameters": part.parameters}
-                for part in schedule(context.store, found, trial)
-            ],
+            "task_file": from_job(context, home / "task.json"),
+            "schedule": [{"fidelity": part.fidelity, "parameters": part.parameters} for part in parts],
             "splits": ["train", "val"],
             "trial": trial.number,
-            "model": str(model_of(context.store, context.home, row.name, trial)),
+            "model": from_job(context, model),
         }
-        return [task_part(found.task, "retrain", like_a_trial(context, found), arguments)]
+        inputs = found.task.inputs(found.spec, home, [part.parameters for part in parts])
+        if model.is_dir():  # else it is done without
+            inputs = (*inputs, model)
+        return [task_part(found.task, "retrain", like_a_trial(context, found), arguments, inputs)]
 
     def conclude(self, context: Context, folders: Sequence[Path]) -> Conclusion:
         """Put the model on record, or say where a command has written."""

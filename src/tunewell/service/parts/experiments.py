@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+from tunewell.home.cluster import read_cluster
 from tunewell.service import (
     cloning,
     commands,
@@ -54,7 +55,14 @@ class ExperimentsPart(Part):
         submitted = self._submitted(spec)
         with errors_call(self.home, submitted.get("dataset")):
             checked = check_spec(
-                submitted, line, page, self.store, self._rights.seen_by, measures=measure, claims=self.home.claims
+                submitted,
+                line,
+                page,
+                self.store,
+                self._rights.seen_by,
+                measures=measure,
+                claims=self.home.claims,
+                cluster=read_cluster(self.home.folder),
             )
         dataset = submitted.get("dataset")
         findings = tuple(named_in(self.home, dataset, line) for line in checked.findings)
@@ -65,7 +73,7 @@ class ExperimentsPart(Part):
         self, spec: Mapping[str, Any], *, new: verbs.Fresh = "never", key: str | None = None
     ) -> types.Submission:
         """See `Verbs.create`."""
-        spec = self._submitted(spec)
+        spec = self._with_program(self._submitted(spec))
         asked = Asked("create", self.caller, key, {"spec": dict(spec), "new": new})
         with errors_call(self.home, spec.get("dataset")):
             return submission.create(self.store, self.home, spec, new, asked)

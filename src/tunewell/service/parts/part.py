@@ -6,17 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from tunewell.home.home import Home
+from tunewell.service.cluster import await_cluster
 from tunewell.service.drawing import Drawings
 from tunewell.service.gate import Gate
 from tunewell.service.notifications.sending import Outgoing
 from tunewell.service.rights import Rights
-from tunewell.service.storage import resolving
+from tunewell.service.storage import own_programs, resolving
 from tunewell.service.storage.place import Place
 from tunewell.service.table import Tables
 from tunewell.service.types import Caller
 from tunewell.service.upkeep.usage import Usage
 from tunewell.serving.contract import Asks
 from tunewell.spec.errors import SpecError
+from tunewell.spec.rules import RAY
 from tunewell.store.store import Store
 
 
@@ -39,6 +41,8 @@ class Part:
     allows_functions: bool
     #: By what notifications are sent.
     outgoing: Outgoing
+    #: Whether searches that say nothing else run on the Ray cluster.
+    uses_cluster: bool
 
     @property
     def _rights(self) -> Rights:
@@ -53,7 +57,21 @@ class Part:
         place = self._place
         submitted = place.rights.created(spec)
         _check_function(submitted, self.allows_functions)
+        submitted = self._with_scheduler(submitted)
+        if self.uses_cluster and submitted.get("scheduler") == RAY:
+            await_cluster(self.home)
         return resolving.resolved(place, submitted)
+
+    def _with_scheduler(self, spec: dict[str, Any]) -> dict[str, Any]:
+        """Return a spec that says where its trials run: a new search on the cluster, if there is one."""
+        if not self.uses_cluster or spec.get("scheduler") is not None or spec.get("function"):
+            return spec
+        known = self.store.find_experiment(str(spec.get("name")))
+        return {**spec, "scheduler": RAY if known is None else known.spec.get("scheduler")}
+
+    def _with_program(self, spec: dict[str, Any]) -> dict[str, Any]:
+        """Return a spec whose command finds its folder on other machines, if that is where its trials run."""
+        return own_programs.with_program(self._place, spec) if spec.get("scheduler") == "ray" else spec
 
 
 def _check_function(spec: Mapping[str, Any], allowed: bool) -> None:

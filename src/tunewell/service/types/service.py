@@ -140,7 +140,7 @@ class Used(Wire):
     #: When it was started; None: that is not known, or the caller may not see it.
     since: Moment | None
     cpus: float
-    gpus: int
+    gpus: float
     #: Which GPUs, as far as that is known.
     devices: tuple[str, ...] = ()
     #: What is reserved for it; 0: nothing is.
@@ -151,6 +151,10 @@ class Node(Wire):
     """One machine that runs trials and jobs."""
 
     name: str
+    #: What people call it, where its name tells them nothing.
+    called: str = ""
+    #: Whether it is a node of a Ray cluster, by Ray's name for it; else it is a machine with a controller.
+    cluster: bool = False
     #: What trials may use of it in all, …
     cpus: int
     memory_bytes: int

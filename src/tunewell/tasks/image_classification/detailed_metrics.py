@@ -179,3 +179,8 @@ def thumbnail(path: Path) -> str | None:
     except PictureError:
         return None
     return data_uri(Image.fromarray(pixels))
+
+
+def small_picture(pixels: np.ndarray) -> str:
+    """Return a decoded picture, uint8 (S, S, 3), as `thumbnail` gives them."""
+    return data_uri(Image.fromarray(pixels).resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE)))

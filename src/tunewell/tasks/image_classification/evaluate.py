@@ -20,6 +20,7 @@ from torch import nn
 from tunewell.spec.errors import DataError
 from tunewell.tasks.evaluation import evaluate_trials
 from tunewell.tasks.image_classification.data import read_to_measure
+from tunewell.tasks.image_classification.detailed_metrics import small_picture
 from tunewell.tasks.image_classification.learner import PREDICTION_BATCH, labelled_pictures
 from tunewell.tasks.image_classification.manifest import (
     LabelledPictures,
@@ -29,7 +30,10 @@ from tunewell.tasks.image_classification.manifest import (
 )
 from tunewell.tasks.image_classification.model import ModelConfig, load_model, outputs
 from tunewell.tasks.image_classification.multilabel_data import read_multilabel_to_measure
+from tunewell.tasks.job_folder import place_in
 from tunewell.tasks.uncertainty import resampled
+from tunewell.tasks.vision.cache import is_intact, load_cached_pixels
+from tunewell.tasks.vision.content import is_unchanged
 from tunewell.tasks.vision.device import best_device, on_device
 from tunewell.tasks.vision.job import arguments_of
 from tunewell.tasks.vision.new_data import chosen_positions, labels_by_name, leave, look_at, note_known
@@ -42,15 +46,19 @@ Measures = dict[str, Any]
 def evaluate(folder: Path) -> None:
     """Evaluate the trials that `job.json` names."""
     with arguments_of(folder) as arguments:
-        prepared = Prepared.load(Path(arguments["task_file"]))
+        prepared = Prepared.load(place_in(folder, arguments["task_file"]))
         manifest = load_manifest(Path(prepared.manifest))
-        evaluate_trials(folder, arguments, lambda artifacts: _evaluate_trial(artifacts, prepared, manifest))
+        are_here = is_unchanged(manifest, prepared)
+        evaluate_trials(folder, arguments, lambda artifacts: _evaluate_trial(artifacts, prepared, manifest, are_here))
 
 
-def _evaluate_trial(artifacts: Path, prepared: Prepared, manifest: LabelledPictures) -> dict[str, Measures | None]:
+def _evaluate_trial(
+    artifacts: Path, prepared: Prepared, manifest: LabelledPictures, are_here: bool
+) -> dict[str, Measures | None]:
+    """Evaluate the trial that left `artifacts`; `are_here`: whether the pictures themselves are, as they were."""
     logits, positions = _left_predictions(artifacts / "predictions.npz")
     module, config = load_model(artifacts / "model")
-    validation = _measure(logits, positions, manifest, config, prepared.seed)
+    validation = _measure(logits, positions, manifest, config, prepared.seed, are_here)
     test = None
     tested = manifest.test_positions()
     if tested is not None:
@@ -58,9 +66,25 @@ def _evaluate_trial(artifacts: Path, prepared: Prepared, manifest: LabelledPictu
         pixels = labelled_pictures(prepared, manifest, config.image_size).pixels
         batches = (tested[start : start + PREDICTION_BATCH] for start in range(0, len(tested), PREDICTION_BATCH))
         logits = np.concatenate([_logits(module, config, pixels[batch]) for batch in batches])
-        test = _measure(logits, tested, manifest, config, prepared.seed)
+        test = _measure(logits, tested, manifest, config, prepared.seed, are_here)
     measured = {"val": validation, "test": test}
+    for found in filter(None, measured.values()):
+        if not are_here:
+            _show_decoded(found, prepared, manifest, config.image_size)
     return {split: found and {**found, "note": config.note} for split, found in measured.items()}
+
+
+def _show_decoded(measures: Measures, prepared: Prepared, manifest: LabelledPictures, size: int) -> None:
+    """Have pictures that are named by their places in the data set shown as they were decoded, where that is here."""
+    shown = list(measures.get("worst_mistakes", ()))
+    shown += [one for cell in measures.get("cells", ()) for one in cell["pictures"]]
+    folder = Path(prepared.pixels.get(size, ""))
+    pixels = load_cached_pixels(folder) if shown and is_intact(folder, manifest, size) else None
+    positions = {path: position for position, path in enumerate(manifest.paths)}
+    for one in shown:
+        position = positions[one["path"]]
+        one["path"] = str(manifest.path(position))
+        one["thumbnail"] = None if pixels is None else small_picture(pixels[position])
 
 
 def evaluate_model(folder: Path) -> None:
@@ -108,11 +132,12 @@ def _left_predictions(file: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _measure(
-    logits: np.ndarray, positions: np.ndarray, manifest: LabelledPictures, config: ModelConfig, seed: int
+    logits: np.ndarray, places: np.ndarray, manifest: LabelledPictures, config: ModelConfig, seed: int, are_here: bool
 ) -> Measures | None:
-    """Return the metrics of pictures, None if the model does not even give finite numbers."""
-    paths = [manifest.path(position) for position in positions.tolist()]
-    return _in_detail(logits, manifest.targets()[positions], config, paths, seed)
+    """Return the metrics of the pictures at `places`, None if the model does not even give finite numbers."""
+    # Others may lie where these lay: what is not to be opened has no folder.
+    paths = [manifest.path(place) if are_here else Path(manifest.paths[place]) for place in places.tolist()]
+    return _in_detail(logits, manifest.targets()[places], config, paths, seed)
 
 
 def _in_detail(

@@ -13,7 +13,7 @@ from tunewell.tasks.image_classification.learner import ClassificationLearner, P
 from tunewell.tasks.image_classification.manifest import LabelledPictures, load_manifest
 from tunewell.tasks.image_classification.model import read_config, save_model
 from tunewell.tasks.image_classification.train import create_learner
-from tunewell.tasks.job_folder import leave_result
+from tunewell.tasks.job_folder import leave_result, place_in
 from tunewell.tasks.vision.job import arguments_of
 from tunewell.tasks.vision.retraining import train_again
 from tunewell.tasks.vision.task_file import Prepared
@@ -22,11 +22,13 @@ from tunewell.tasks.vision.task_file import Prepared
 def retrain(folder: Path) -> None:
     """Train on all data and save the model."""
     with arguments_of(folder) as arguments:
-        prepared = Prepared.load(Path(arguments["task_file"]))
+        prepared = Prepared.load(place_in(folder, arguments["task_file"]))
         manifest = load_manifest(Path(prepared.manifest))
-        thresholds = _thresholds(Path(arguments["model"]), manifest)
+        model = place_in(folder, arguments["model"])
+        thresholds = _thresholds(model, manifest)
         learner, facts = train_again(
             arguments,
+            model,
             manifest,
             lambda found: create_learner(prepared, manifest, prepared.parameters_at(found, 1.0)),
             partial(labelled_pictures, prepared, manifest),

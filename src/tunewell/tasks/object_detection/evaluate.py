@@ -17,6 +17,7 @@ import numpy as np
 
 from tunewell.spec.errors import DataError
 from tunewell.tasks.evaluation import evaluate_trials
+from tunewell.tasks.job_folder import place_in
 from tunewell.tasks.object_detection.annotations import AnnotatedPictures
 from tunewell.tasks.object_detection.dataset import ShownPictures, load_picture, shared_pictures
 from tunewell.tasks.object_detection.detailed_metrics import measure_in_detail
@@ -38,7 +39,7 @@ _AT_A_TIME = 8
 def evaluate(folder: Path) -> None:
     """Evaluate the trials that `job.json` names."""
     with arguments_of(folder) as arguments:
-        prepared = Prepared.load(Path(arguments["task_file"]))
+        prepared = Prepared.load(place_in(folder, arguments["task_file"]))
         annotated = AnnotatedPictures.load(Path(prepared.manifest))
         evaluate_trials(folder, arguments, lambda artifacts: _evaluate_trial(artifacts, prepared, annotated))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tunewell.tasks.job_folder import leave_result
+from tunewell.tasks.job_folder import leave_result, place_in
 from tunewell.tasks.object_detection.annotations import AnnotatedPictures
 from tunewell.tasks.object_detection.dataset import DecodedPictures, shared_pictures
 from tunewell.tasks.object_detection.learner import DetectionLearner
@@ -24,11 +24,13 @@ from tunewell.tasks.vision.task_file import Prepared
 def retrain(folder: Path) -> None:
     """Train on all data and save the model."""
     with arguments_of(folder) as arguments:
-        prepared = Prepared.load(Path(arguments["task_file"]))
+        prepared = Prepared.load(place_in(folder, arguments["task_file"]))
         annotated = AnnotatedPictures.load(Path(prepared.manifest))
-        threshold = _threshold(Path(arguments["model"]))
+        model = place_in(folder, arguments["model"])
+        threshold = _threshold(model)
         learner, facts = train_again(
             arguments,
+            model,
             annotated,
             lambda found: create_learner(prepared, annotated, prepared.parameters_at(found, 1.0)),
             partial(shared_pictures, prepared, annotated),

@@ -18,6 +18,7 @@ from tunewell.tasks.object_detection.fitting import decoded_sizes, sizes_found, 
 from tunewell.tasks.object_detection.hyperparameters import Hyperparameters
 from tunewell.tasks.object_detection.networks import Detector, architecture, detectors
 from tunewell.tasks.object_detection.object_sizes import ObjectSizes
+from tunewell.tasks.object_detection.tiling import decoded_side
 from tunewell.tasks.vision.architecture import Architecture
 from tunewell.tasks.vision.hyperparameters import TrainingHyperparameters
 from tunewell.tasks.vision.resize_rules import LETTERBOX, ResizeRule
@@ -121,16 +122,19 @@ class ObjectDetection(VisionTask[AnnotatedPictures]):
     def items(self, pictures: AnnotatedPictures, configuration: Mapping[str, Any]) -> int:
         """Return how many pictures, or views of them where they are seen in tiles, an epoch learns from."""
         from tunewell.tasks.object_detection.dataset import items_number
-        from tunewell.tasks.object_detection.tiling import decoded_side
 
         tiles = int(configuration.get("tiles", 1))
         if tiles == 1:
             return len(pictures.splits["train"])
-        return items_number(pictures, decoded_side(int(configuration["image_size"]), tiles), tiles)
+        return items_number(pictures, self.decoded_size(configuration), tiles)
 
     def decoded_sizes(self, space: SearchSpace) -> list[int]:
         """Return the sizes that the tiles of every image size are cut from."""
         return decoded_sizes(space)
+
+    def decoded_size(self, configuration: Mapping[str, Any]) -> int:
+        """Return the size that the tiles of a configuration are cut from."""
+        return decoded_side(int(configuration["image_size"]), int(configuration.get("tiles", 1)))
 
     def draw(self, pictures: AnnotatedPictures, position: int) -> np.ndarray:
         """Return a picture with its objects drawn in."""

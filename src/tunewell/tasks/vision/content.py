@@ -27,6 +27,14 @@ def file_digest(content: bytes) -> str:
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
+def is_unchanged(pictures: PictureSet, known: Prepared) -> bool:
+    """Whether the files of pictures are here, and are those that an experiment was prepared with."""
+    try:
+        return fingerprint(pictures) == known.fingerprint
+    except DataError:
+        return False
+
+
 def are_same(pictures: PictureSet, known: Prepared, kept: PictureSet) -> bool:
     """Whether pictures are those that an experiment was prepared with.
 

@@ -77,14 +77,17 @@ def fitted_parameters(spec: ExperimentSpec, needs: Needs, capacity: Capacity) ->
 
 def gpu_of(spec: ExperimentSpec, capacity: Capacity) -> GpuMemory | None:
     """Return what every GPU that trials may get has at least; None: they get none, or its memory is not known."""
-    return None if spec.resources.gpus == 0 else _least(capacity)
+    return (
+        None if spec.resources.gpus == 0 else _least(capacity, spec.resources.gpu_type, float(spec.resources.gpus or 1))
+    )
 
 
-def _least(capacity: Capacity) -> GpuMemory | None:
-    """Return what every GPU has at least; None without a GPU whose memory is known."""
-    memories = [gpu.memory_bytes for gpu in capacity.gpus if gpu.memory_bytes is not None]
-    bfloat16 = all((gpu.compute_capability or (0, 0)) >= _BFLOAT16_SINCE for gpu in capacity.gpus)
-    return GpuMemory(min(memories), bfloat16) if memories else None
+def _least(capacity: Capacity, type_: str | None, part: float) -> GpuMemory | None:
+    """Return what a trial has of every GPU of a type at least; None without a GPU whose memory is known."""
+    gpus = [gpu for gpu in capacity.gpus if type_ is None or gpu.name == type_]
+    memories = [gpu.memory_bytes for gpu in gpus if gpu.memory_bytes is not None]
+    bfloat16 = all((gpu.compute_capability or (0, 0)) >= _BFLOAT16_SINCE for gpu in gpus)
+    return GpuMemory(int(min(memories) * min(part, 1.0)), bfloat16) if memories else None
 
 
 def ranges_on(gpu: GpuMemory, needs: Needs, given: Mapping[str, Any]) -> dict[str, Any]:

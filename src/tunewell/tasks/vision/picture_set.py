@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import stat
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
@@ -148,7 +149,10 @@ def saved_fields(path: Path) -> dict[str, Any]:
         DataError: the file is missing or damaged.
     """
     fields = read_fields(path)
-    fields["folder"] = moved(Path(fields["folder"]), Path(fields.pop("place")), path.parent.resolve())
+    before = Path(fields["folder"])
+    now = moved(before, Path(fields.pop("place")), path.parent.resolve())
+    # Where the pictures were not brought, they are called by the place that they have at home.
+    fields["folder"] = now if os.path.exists(now) else before  # noqa: PTH110 - see `moved`
     for name in ("classes", "paths", "notes"):
         fields[name] = tuple(fields[name])
     fields["value_ranges"] = {kind: tuple(ends) for kind, ends in fields["value_ranges"].items()}

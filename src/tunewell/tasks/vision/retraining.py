@@ -5,11 +5,11 @@
     {"task_file": …, "schedule": [{"fidelity": 0.5, "parameters": {…}}, …], "splits": ["train", "val"],
      "trial": number of the trial, "model": its model folder}
 
-Each part of the schedule trains on from where the one before ended. The model goes into `artifacts/model`. Nothing is
-held out of these splits, so the only honest figure is that of the test split, where there is one: it is reported with
-the last epoch as `test_accuracy` and the like, and kept with the model. The thresholds from which on labels or objects
-are given are those that the trial found on the validation set. Result: `{"metrics": …, "note": …, "trial": …, "epoch":
-…}`.
+For paths see `job_folder.place_in`. Each part of the schedule trains on from where the one before ended. The model goes
+into `artifacts/model`. Nothing is held out of these splits, so the only honest figure is that of the test split, where
+there is one: it is reported with the last epoch as `test_accuracy` and the like, and kept with the model. The
+thresholds from which on labels or objects are given are those that the trial found on the validation set. Result:
+`{"metrics": …, "note": …, "trial": …, "epoch": …}`.
 
 No validation data are left to choose an epoch by. The training goes to its end, as the learning rate falls to 0 there;
 where it stays constant, it ends with the epoch that was the trial's best, or with as large a share of its epochs where
@@ -37,6 +37,7 @@ Trained = TypeVar("Trained", bound=Learner[Any, Any])
 
 def train_again(
     arguments: Mapping[str, Any],
+    model: Path,
     pictures: PictureSet,
     create: Callable[[Mapping[str, Any]], Trained],
     decode: Callable[[int], Any],
@@ -46,6 +47,7 @@ def train_again(
 
     Args:
         arguments: content of `job.json`.
+        model: the model folder that it names.
         pictures: the data set.
         create: parameters of a part → a learner that has learned nothing.
         decode: image size → the decoded pictures of the whole data set.
@@ -59,7 +61,7 @@ def train_again(
     test = None if "test" in splits else pictures.test_positions()
     learner: Trained | None = None
     metrics: dict[str, float] = {}
-    best, at_best = _best_epoch(Path(arguments["model"])), 0
+    best, at_best = _best_epoch(model), 0
     for number, part in enumerate(schedule, start=1):
         before, learner = learner, create(part["parameters"])
         if before is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,16 @@ def shared_pixels(prepared: Prepared, pictures: PictureSet, image_size: int, rul
     """Return the decoded pictures of the whole data set; they are decoded again if the cache was emptied or damaged.
 
     Raises:
-        DataError: the data set has changed meanwhile, or the cache can't be written.
+        DataError: the data set has changed meanwhile, or is not here; or the cache can't be written.
     """
     folder = Path(prepared.pixels[image_size])
     if not is_intact(folder, pictures, image_size):
+        if not os.path.isdir(pictures.folder):  # noqa: PTH112 - as in `places`
+            raise DataError(
+                f"these decoded pictures are missing or damaged, and there is no {pictures.folder} to decode them from",
+                field=str(folder),
+                remedy="Restore the pictures",
+            )
         if not are_same(pictures, prepared, pictures):
             raise DataError(
                 "the data set has changed since the experiment began", field=str(pictures.folder), remedy="Restore it"

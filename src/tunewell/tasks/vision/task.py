@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -44,6 +44,7 @@ from tunewell.tasks.vision.preparation import (
 from tunewell.tasks.vision.resize_rules import ResizeRule
 from tunewell.tasks.vision.sampling import advise_sampling
 from tunewell.tasks.vision.specs import by_class, complete_objective, data_folder, require_libraries
+from tunewell.tasks.vision.task_file import inputs_of
 from tunewell.tasks.vision.weights import foresee_weights
 
 #: Entry of the job `measure`.
@@ -133,6 +134,10 @@ class VisionTask(ABC, Generic[Pictures]):
     def decoded_sizes(self, space: SearchSpace) -> list[int]:
         """Return every size in pixels that the pictures are decoded at, ascending; raise `SpecError`: too many."""
         return image_sizes(space)
+
+    def decoded_size(self, configuration: Mapping[str, Any]) -> int:
+        """Return the one of `decoded_sizes` that a configuration is trained with."""
+        return int(configuration["image_size"])
 
     def check_space(self, spec: ExperimentSpec, space: SearchSpace) -> None:
         """Raise `SpecError` if what the spec asks for makes no sense together."""
@@ -319,3 +324,8 @@ class VisionTask(ABC, Generic[Pictures]):
         """Return the entry that trains one configuration."""
         del spec
         return trial_program(self.package, self.preload, folder, int(attempt.parameters["epochs"]))
+
+    def inputs(self, spec: ExperimentSpec, folder: Path, configurations: Sequence[Configuration]) -> tuple[Path, ...]:
+        """Return what `prepare` left: the decoded pictures at the sizes of these configurations, and the weights."""
+        del spec
+        return inputs_of(folder, {self.decoded_size(configuration) for configuration in configurations})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -88,6 +88,21 @@ def read_fields(path: Path) -> dict[str, Any]:
             kind="record-damaged",
         )
     return fields
+
+
+def inputs_of(folder: Path, sizes: Collection[int]) -> tuple[Path, ...]:
+    """Return the files and folders that training at these image sizes reads of the experiment in a folder.
+
+    Where the record is missing or damaged it is the only one: whoever trains says so.
+    """
+    record = folder / TASK_FILE
+    try:
+        prepared = Prepared.load(record)
+    except DataError:
+        return (record,)
+    pixels = [prepared.pixels[size] for size in sorted(sizes) if size in prepared.pixels]
+    weights = [prepared.weights] if prepared.weights is not None else []
+    return (record, *map(Path, [prepared.manifest, *weights, *pixels]))
 
 
 def pixels_of(folder: Path) -> set[Path]:

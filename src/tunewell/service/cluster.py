@@ -1,0 +1,57 @@
+"""Joining the Ray cluster that the searches of a home use."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import time
+
+from tunewell.home.cluster import read_cluster, write_cluster
+from tunewell.home.home import Home
+from tunewell.schedulers.apart import SchedulerApart
+from tunewell.schedulers.ray import ray_scheduler
+from tunewell.spec.errors import UserError
+
+#: Variable with the folder of nodes below which files of attempts are kept.
+NODE_FOLDER_VARIABLE = "TUNEWELL_NODE_FOLDER"
+#: How long somebody who submits a search is kept waiting for a cluster that has just been joined.
+JOIN_SECONDS = 20.0
+
+
+def await_cluster(home: Home) -> None:
+    """Wait a while for the nodes of a cluster that is being joined: what is planned for it depends on them."""
+    deadline = time.monotonic() + JOIN_SECONDS
+    while time.monotonic() < deadline:
+        known = read_cluster(home.folder)
+        if known is not None and known.nodes:
+            return
+        time.sleep(0.1)
+
+
+def join_cluster(home: Home, address: str, *, wait: bool) -> SchedulerApart:
+    """Return the scheduler of a Ray cluster, for the home that is settled.
+
+    Args:
+        home: the home whose searches use it.
+        address: of the cluster's head; see `ray_scheduler`.
+        wait: whether it is waited for; else it is joined meanwhile, and as often as it goes away.
+
+    Raises:
+        UserError: Ray is not installed; or it was waited for, and can't be reached.
+    """
+    if importlib.util.find_spec("ray") is None:
+        raise UserError("Ray is not installed", field="ray", remedy="Install tunewell[ray]", kind="library-missing")
+    root = os.environ.get(NODE_FOLDER_VARIABLE) or f"/tmp/tunewell-{os.getuid()}"
+    scheduler = ray_scheduler(address, home.folders, home.identity, root=root)
+    if wait:
+        if not scheduler.wait_until_ready():
+            scheduler.close()
+            problem = scheduler.problem or "it does not answer"
+            raise UserError(
+                f"the Ray cluster at {address} can't be joined ({problem})",
+                field="ray",
+                remedy="See whether it runs (`ray status`), and whether its address and token are right",
+                kind="no-cluster",
+            )
+        write_cluster(home.folder, scheduler.capacity())
+    return scheduler

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tunewell.controller.resources import plan_resources
+from tunewell.controller.resources import plan_again, plan_resources
 from tunewell.spec.capacity import Capacity, Gpu, Node
 from tunewell.spec.errors import SpecError
 from tunewell.spec.experiment import parse_spec
@@ -129,3 +129,16 @@ def test_shared_gpus_fill_up() -> None:
         left = left.less(part)
     assert free == [(6, 3), (5, 2), (4, 2), (3, 1), (2, 1), (1, 0)]
     assert left.free(part) == 0
+
+
+def test_nodes_that_are_away_may_come_back() -> None:
+    """A search goes on with what its trials had where no node has it now; one that never had it asks for too much."""
+    spec = parse_spec({**SPEC, "scheduler": "ray", "resources": {"gpus": 2}})
+    before = plan_resources(spec, CLUSTER)
+    for left in (Capacity(CLUSTER.nodes[:1]), Capacity(())):
+        assert plan_again(spec, left, before.to_json()) == before
+        with pytest.raises(SpecError):
+            plan_again(spec, left, None)
+    here = parse_spec({**SPEC, "resources": {"gpus": 2}})
+    with pytest.raises(SpecError):
+        plan_again(here, machine(), before.to_json())

@@ -76,6 +76,15 @@ def values(service: Service) -> dict[int, float]:
     return {one.number: one.figures["val"]["accuracy"] for one in service.evaluations("e")}
 
 
+def test_what_the_home_has_needs_no_cluster(ran: Service) -> None:
+    """A search that ran on a cluster is evaluated and retrained where there is none: all of it lies in the home."""
+    row = ran.store.experiment("e")
+    with ran.store.transaction() as tx:
+        tx.set_spec("e", {**row.spec, "scheduler": "ray"}, home=row.home)
+    assert evaluate(ran) == {"trials": [1, 2]}
+    assert (retrain(ran, "here") / "model.json").read_text() == "here"
+
+
 # Evaluations ----------------------------------------------------------------------------------------------
 
 

@@ -82,12 +82,22 @@ def search(
     """
     raw = {**read_spec_file(spec_file), **({"visibility": "private"} if private else {})}
     if server is not None:
+        _tell_unused(ray, json_)
         return _search_there(server, raw, spec_file, json_, new=new)
     with Service(home, database) as service:
-        if ray and not service.home.is_served:
+        if ray and service.home.is_served:
+            _tell_unused(ray, json_)
+        elif ray:
             service.join_cluster(ray)
         submission = service.create(raw, new="always" if new else "never")
         return run_search(service, submission.name, json_, finished=submission.kind == "finished", details=details)
+
+
+def _tell_unused(ray: str, json_: bool) -> None:
+    """Say that a cluster counts for nothing where a service runs the search."""
+    if ray:
+        line = f"The Ray cluster at {ray} is not used: the service that runs this search has its own, or none."
+        terminal(stderr=json_, soft_wrap=True).print(line, style="yellow", markup=False)
 
 
 def _search_there(server: str, raw: Mapping[str, Any], spec_file: Path, json_: bool, *, new: bool) -> int:

@@ -22,7 +22,7 @@ from tunewell.controller.job_run import JobRun, belongs_to_search, brought_about
 from tunewell.controller.journal import Effect
 from tunewell.controller.room import Room, Turn, Turns
 from tunewell.controller.surroundings import Ownership, Place, Surroundings
-from tunewell.home.cluster import read_cluster, write_cluster
+from tunewell.home.cluster import has_cluster, read_cluster, write_cluster
 from tunewell.home.home import LOCK_SECONDS
 from tunewell.schedulers.apart import SchedulerApart
 from tunewell.schedulers.contract import Scheduler
@@ -342,8 +342,8 @@ class Controller:
 
     def _line_of_job(self, job: JobRow) -> _Line:
         """Return the line of a job: that of its search, where what it does can be done on other machines."""
-        if job.experiment is None or job.kind not in self._surroundings.on_nodes:
-            return self._line
+        if self._cluster is None or job.experiment is None or job.kind not in self._surroundings.on_nodes:
+            return self._line  # all that it reads lies in the home
         if self.store.experiment(job.experiment).spec.get("scheduler") != RAY:
             return self._line
         return self._line_of_cluster(f"job {job.id}")
@@ -375,7 +375,7 @@ class Controller:
         if not capacity.nodes:  # it is away: what it had is what searches are planned for
             known = self._published or read_cluster(self.home.folder) or capacity
             capacity = Capacity(tuple(map(with_nothing_free, known.nodes)))
-        if capacity == self._published:
+        if capacity == self._published and has_cluster(self.home.folder):  # another controller's end takes it away
             return
         self._published = capacity
         self._ledger.resize(Capacity((*self._line.place.scheduler.capacity().nodes, *capacity.nodes)))

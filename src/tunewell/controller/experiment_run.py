@@ -12,7 +12,7 @@ from tunewell.controller.going_on import goes_on
 from tunewell.controller.journal import Journal
 from tunewell.controller.loading import Recorded
 from tunewell.controller.recovery import launches, recover
-from tunewell.controller.resources import explain_concurrency, plan_resources
+from tunewell.controller.resources import explain_concurrency, plan_again
 from tunewell.controller.room import Turn
 from tunewell.controller.stop_rules import StopDecision, decide
 from tunewell.controller.surroundings import Ownership, Place, Surroundings
@@ -201,7 +201,7 @@ class ExperimentRun:
     def _recovered(self, capacity: Capacity) -> TrialManager:
         found = self._recorded
         assert found is not None
-        resources = plan_resources(found.spec, capacity)
+        resources = plan_again(found.spec, capacity, self._row.resources)
         store, home = self._surroundings.store, self._surroundings.home
         folder = home.experiment(self.name)
         if "prepare" not in found.task.jobs and self.scheduler.needs_folder:  # what needs no job takes no time
@@ -409,7 +409,7 @@ class ExperimentRun:
         if self.manager is None or self.done:
             return
         self._recorded = recorded
-        self.needs = plan_resources(recorded.spec, self.scheduler.capacity())
+        self.needs = plan_again(recorded.spec, self.scheduler.capacity(), self._row.resources)
         self.manager.change(recorded.spec, recorded.max_trials, self.needs, best)
 
     def _obey_early(self, request: RequestRow) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from tunewell.spec.capacity import NO_LIMIT, Capacity
 from tunewell.spec.errors import SpecError, count
@@ -41,8 +43,27 @@ def plan_resources(spec: ExperimentSpec, capacity: Capacity) -> Resources:
     needs = replace(kind, cpus=1 if wanted is None else wanted, gpus=gpus, memory_bytes=memory)
     if spec.scheduler == RAY and not capacity.slots(needs):
         problem = "no node of the cluster has all of it together"
-        raise SpecError("resources", problem, "Ask for less: `tunewell resources` lists the nodes")
+        raise SpecError("resources", problem, "Ask for less, or add a node that has it")
     return needs if wanted is not None else _with_most_cores(needs, capacity, most_at_once(spec, gpus))
+
+
+def plan_again(spec: ExperimentSpec, capacity: Capacity, before: Mapping[str, Any] | None) -> Resources:
+    """Return what each trial gets of these machines; what it had before, if nodes that have so much are away just now.
+
+    Args:
+        spec: the experiment's.
+        capacity: what there is.
+        before: what is on record of it; None: nothing yet.
+
+    Raises:
+        SpecError: the spec asks for more than there is, and not for nodes that may come back.
+    """
+    try:
+        return plan_resources(spec, capacity)
+    except SpecError:
+        if spec.scheduler != RAY or before is None:
+            raise
+        return Resources.from_json(before)
 
 
 def _kind_of_node(spec: ExperimentSpec, capacity: Capacity) -> Resources:

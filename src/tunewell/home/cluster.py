@@ -30,6 +30,11 @@ def read_cluster(home: Path) -> Capacity | None:
     return Capacity(tuple(_node(node) for node in record["nodes"]))
 
 
+def has_cluster(home: Path) -> bool:
+    """Whether it is on record that the home has a cluster."""
+    return (home / FILE).exists()
+
+
 def forget_cluster(home: Path) -> None:
     """Take note that the home has no cluster now."""
     with suppress(OSError):

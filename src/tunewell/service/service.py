@@ -49,6 +49,7 @@ from tunewell.service.working import WaitingRoom
 from tunewell.serving.once import Once
 from tunewell.spec.launch import AttemptKey
 from tunewell.spec.names import DEFAULT_HOME
+from tunewell.spec.rules import RAY
 from tunewell.store.store import Store
 
 #: What a home is opened for: to read it, to write it, too, or to make it first if there is none.
@@ -145,7 +146,7 @@ class Service(
     ) -> types.Submission:
         """Create or continue the experiment that a spec describes, perhaps over a Python function; see `create`."""
         submitted = self._with_program(self._submitted(spec))
-        if function is not None and submitted.get("scheduler") == "ray":  # other machines can't call the one given here
+        if function is not None and submitted.get("scheduler") == RAY:  # other machines can't call the one given here
             submitted, function = own_programs.with_function(self._place, submitted, function), None
         return submission.submit(self.store, self.home, submitted, function, new)
 

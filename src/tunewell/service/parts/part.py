@@ -71,7 +71,7 @@ class Part:
 
     def _with_program(self, spec: dict[str, Any]) -> dict[str, Any]:
         """Return a spec whose command finds its folder on other machines, if that is where its trials run."""
-        return own_programs.with_program(self._place, spec) if spec.get("scheduler") == "ray" else spec
+        return own_programs.with_program(self._place, spec) if spec.get("scheduler") == RAY else spec
 
 
 def _check_function(spec: Mapping[str, Any], allowed: bool) -> None:

@@ -24,6 +24,7 @@ from sqlalchemy.pool import Pool
 from tests.store.job_life import JobLife
 from tests.store.lives import NAME, add, create, finish, lose, report, run, start
 from tests.store.trial_life import TrialLife
+from tunewell.service.table import Tables
 from tunewell.spec.errors import ConflictError, NotFoundError, TermOver, TransitionRefused
 from tunewell.spec.launch import AttemptKey, Report
 from tunewell.spec.states import Cause, ExperimentState, JobState, TrialState
@@ -290,6 +291,18 @@ class TestListing:
         add(store, 8, name=name)
         assert [row.number for row in store.top(name)] == best
         assert [row.number for row in store.top(name, limit=1)] == best[:1]
+
+    def test_top_lists_parameters_once(self, store: Store) -> None:
+        """Parts of one promoted training, and other trials with the same parameters, are listed as the best of them."""
+        name = "promoted"
+        create(store, name, "maximize")
+        for number, (x, fidelity) in enumerate([(0.1, 0.25), (0.2, 0.25), (0.2, 0.5), (0.2, 1.0), (0.3, 0.25)], 1):
+            run(store, number, number / 10, fidelity=fidelity, name=name, x=x)
+        for number in range(6, 60):
+            run(store, number, 0.45, name=name, x=0.2)
+        assert [row.number for row in store.top(name)] == [6, 5, 1]
+        table = Tables(store).of(name).table
+        assert table.numbers[table.top(5)].tolist() == [6, 5, 1]
 
     @pytest.mark.parametrize("limit", [1, 3, 100])
     def test_parts_of_a_list(self, store: Store, limit: int) -> None:

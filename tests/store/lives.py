@@ -17,10 +17,10 @@ def create(store: Store, name: str = NAME, goal: str = "maximize") -> None:
     store.create_experiment(name, spec, {"x": {"low": 0, "high": 1}}, {"name": "random"}, now=0.0)
 
 
-def add(store: Store, number: int, *, fidelity: float = 1.0, name: str = NAME) -> None:
+def add(store: Store, number: int, *, fidelity: float = 1.0, name: str = NAME, x: float | None = None) -> None:
     """Add a trial that waits."""
     with store.transaction() as tx:
-        tx.add_trial(name, number, {"x": number / 2}, "random", fidelity, None, now=float(number))
+        tx.add_trial(name, number, {"x": number / 2 if x is None else x}, "random", fidelity, None, now=float(number))
 
 
 def start(store: Store, number: int, attempt: int = 1, *, now: float = 100.0, name: str = NAME) -> None:
@@ -51,10 +51,17 @@ def lose(store: Store, number: int, attempt: int = 1, cause: Cause | None = Caus
 
 
 def run(
-    store: Store, number: int, value: float | None = None, *, fidelity: float = 1.0, name: str = NAME, **facts: Any
+    store: Store,
+    number: int,
+    value: float | None = None,
+    *,
+    fidelity: float = 1.0,
+    name: str = NAME,
+    x: float | None = None,
+    **facts: Any,
 ) -> None:
     """Add a trial, start it and end it."""
-    add(store, number, fidelity=fidelity, name=name)
+    add(store, number, fidelity=fidelity, name=name, x=x)
     start(store, number, name=name)
     finish(store, number, value=value, name=name, **facts)
 

@@ -69,11 +69,16 @@ class TrialTable:
     def top(self, limit: int) -> list[int]:
         """Return the places of the best trials, best first, the first of equal ones first.
 
-        Those with the full training come before all others.
+        Those with the full training come before all others. Of trials with the same parameters only the first one is
+        listed.
         """
         rows = np.flatnonzero(self.results)
-        order = np.lexsort((self.losses[rows], self.fidelities[rows] < 1))
-        return [int(row) for row in rows[order[:limit]]]
+        best: dict[bytes, int] = {}
+        for row in rows[np.lexsort((self.losses[rows], self.fidelities[rows] < 1))]:
+            if len(best) == limit:
+                break
+            best.setdefault(self.positions[row].tobytes(), int(row))
+        return list(best.values())
 
     @property
     def measured(self) -> Flags:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -14,6 +15,9 @@ from tunewell.store.queries.merging import first_of
 from tunewell.store.queries.reader import PAGE, Reader
 from tunewell.store.rows import AttemptRow, CutTrials, HistoryEntry, RunningRow, TrialRow
 from tunewell.store.tables import event, experiment, trial
+
+#: The best trials are read so many at a time.
+_RANKED_PAGE = 20
 
 
 class TrialQueries(Reader):
@@ -122,13 +126,23 @@ class TrialQueries(Reader):
     def top(self, name: str, limit: int = 5) -> list[TrialRow]:
         """Return the best of the succeeded and stopped trials that have a value, best first by the experiment's goal.
 
-        Those with the full training come before all others; of equal values the lower number comes first.
+        Those with the full training come before all others; of equal values the lower number comes first. Of trials
+        with the same parameters, as the parts of one promoted training are, only the first one is listed.
         """
+        best: dict[str, TrialRow] = {}
+        for row in self._ranked(name):
+            if len(best) == limit:
+                break
+            best.setdefault(json.dumps(row.parameters, sort_keys=True), row)
+        return list(best.values())
+
+    def _ranked(self, name: str) -> Iterator[TrialRow]:
         this: ColumnElement[int] = literal(self._id(name))
-        rows = self._read(statements.ranking(trial, this, in_full=True).limit(limit))
-        if len(rows) < limit:
-            rows += self._read(statements.ranking(trial, this, in_full=False).limit(limit - len(rows)))
-        return [convert.trial_row(row) for row in rows]
+        for in_full in (True, False):
+            query, read = statements.ranking(trial, this, in_full).limit(_RANKED_PAGE), 0
+            while rows := self._read(query.offset(read)):
+                yield from map(convert.trial_row, rows)
+                read += len(rows)
 
     def attempts(self, name: str, number: int) -> list[AttemptRow]:
         """Return the attempts at a trial in their order; raise `NotFoundError` if there is no such trial."""

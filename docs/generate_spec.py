@@ -215,6 +215,7 @@ JOB_STATES = {
 CAUSES = {
     Cause.GPU_OOM: "the GPU's memory did not suffice",
     Cause.HOST_OOM: "the memory did not suffice, or `resources.memory` was exceeded",
+    Cause.GPU_ERROR: "the GPU itself failed, as with memory errors that can't be corrected",
     Cause.NON_FINITE: "the objective was NaN or infinite",
     Cause.NO_METRIC: "the program ended well but never reported the objective",
     Cause.TIMEOUT: "`max_trial_duration` has passed",

@@ -42,6 +42,34 @@ def test_gpu_oom(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        "RuntimeError: CUDA error: uncorrectable ECC error encountered",
+        "torch.AcceleratorError: CUDA error: CUDA-capable device(s) is/are busy or unavailable",
+        "RuntimeError: HIP error: hardware stack error",
+        "INTERNAL: CUDA_ERROR_ECC_UNCORRECTABLE: uncorrectable ECC error encountered",
+        "Unable to determine the device handle for GPU0000:01:00.0: GPU is lost. Reboot the system to recover this GPU",
+    ],
+)
+def test_gpu_error(text: str) -> None:
+    """What is said of a GPU that has failed is recognised."""
+    assert classify_text(text) is Cause.GPU_ERROR
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "RuntimeError: CUDA error: device-side assert triggered",
+        "RuntimeError: CUDA error: an illegal memory access was encountered",
+        "RuntimeError: No CUDA GPUs are available",
+    ],
+)
+def test_errors_of_programs_that_use_a_gpu(text: str) -> None:
+    """What a program may do to a GPU that works is not laid at the GPU's door."""
+    assert classify_text(text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         "MemoryError",
         "numpy._core._exceptions._ArrayMemoryError: Unable to allocate 7.28 TiB for an array",
         "RuntimeError: [enforce fail at alloc_cpu.cpp:124] . DefaultCPUAllocator: can't allocate memory: you tried",

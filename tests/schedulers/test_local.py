@@ -12,10 +12,12 @@ import pytest
 from tests.schedulers.bench import Bench, script, wait_until, with_environment
 from tests.schedulers.children import entries
 from tunewell.schedulers.local import MOST_EVENTS, LocalScheduler
-from tunewell.spec.launch import Ended, Event, Resources
+from tunewell.spec.launch import Ended, Event, Refused, Resources
 from tunewell.spec.metric_line import DEFAULT_METRIC_PATTERN
 from tunewell.spec.states import Cause
 
+#: Fails on the first GPU alone.
+FAULTY = ("sh", "-c", '[ "$CUDA_VISIBLE_DEVICES" != 0 ] || { echo "CUDA error: uncorrectable ECC error"; exit 1; }')
 SHOW = ("sh", "-c", 'echo "${CUDA_VISIBLE_DEVICES-unset}"')
 
 
@@ -84,6 +86,22 @@ def test_gpus_are_exclusive(tmp_path: Path) -> None:
     shown = [(launch.folder / "output.log").read_text().strip() for launch in launches]
     assert shown == ["4", "GPU-5", "", "7"]
     assert bench.scheduler.capacity().free(Resources(gpus=2)) == 1
+    bench.scheduler.close()
+
+
+def test_a_faulty_gpu_is_left_out(tmp_path: Path) -> None:
+    """A GPU on which two attempts in a row fail gets no more, while others do; the end says so."""
+    bench = Bench(tmp_path, LocalScheduler(cpus=8, gpus=("0", "1")))
+    gpu = {"resources": Resources(gpus=1)}
+    ends = [bench.run(bench.launch(number, command=FAULTY, **gpu)) for number in (1, 2, 3)]
+    assert [end.cause for end in ends] == [Cause.GPU_ERROR, Cause.GPU_ERROR, None]
+    assert [len(end.notes) for end in ends] == [0, 1, 0] and "GPU 0" in ends[1].notes[0]
+    assert bench.scheduler.capacity().slots(Resources(gpus=1)) == 2
+    assert bench.scheduler.capacity().free(Resources(gpus=1)) == 1
+    first, second = (bench.start(bench.launch(number, command=("sleep", "60"), **gpu)) for number in (4, 5))
+    bench.wait_until(lambda: any(isinstance(event, Refused) and event.key == second.key for event in bench.events))
+    bench.scheduler.stop(first.key, 0.0)
+    bench.finish(first)
     bench.scheduler.close()
 
 

@@ -72,6 +72,22 @@ def wait_until_clean(folder: Path) -> None:
         raise AssertionError(f"left on nodes: {left_over()}") from None
 
 
+def test_a_faulty_gpu_is_left_out(cluster: RayCluster, tmp_path: Path) -> None:
+    """A GPU on which two attempts in a row fail gets no more: its slot keeps it, and others are used."""
+    node = cluster.add_node(num_cpus=2, num_gpus=2)
+    fails = "if os.environ['CUDA_VISIBLE_DEVICES'] == '0': sys.exit('CUDA error: uncorrectable ECC error encountered')"
+    with bench_on(cluster, tmp_path) as bench:
+        need = {"resources": Resources(cpus=1, gpus=1)}
+        bench.wait_until(lambda: bench.scheduler.capacity().free(Resources(gpus=1)) == 2)
+        ends = [bench.run(bench.launch(number, command=python(fails), **need)) for number in range(1, 6)]
+        causes = [end.cause for end in ends]
+        assert causes.count(Cause.GPU_ERROR) == 2 and causes[-1] is None
+        (note,) = [note for end in ends for note in end.notes]
+        assert "GPU 0 of " in note
+        assert bench.scheduler.capacity().free(Resources(gpus=1)) == 1
+    cluster.kill_node(node["node"])
+
+
 def test_a_node_dies(bench: Bench, cluster: RayCluster, tmp_path: Path) -> None:
     """With its node an attempt is lost, its tree ends, and the next attempt goes on elsewhere from what is at home."""
     code = """

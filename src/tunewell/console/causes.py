@@ -10,6 +10,7 @@ from tunewell.spec.states import Cause
 _REMEDIES: Mapping[str, str] = {
     Cause.GPU_OOM: "Narrow the range of the batch size or the picture size, or give trials a larger GPU.",
     Cause.HOST_OOM: "Give trials more with resources.memory, or let fewer run at once.",
+    Cause.GPU_ERROR: "Look at the GPU with nvidia-smi: reset or replace it, then retry.",
     Cause.NON_FINITE: "Narrow the range of the learning rate: the training diverged.",
     Cause.NO_METRIC: "See that the program reports the objective, under the name that the spec gives it.",
     Cause.TIMEOUT: "Raise max_trial_duration, or have the program do less.",

@@ -27,6 +27,7 @@ from tunewell.tasks.catalogue import task_for
 CAUSES: Mapping[str, str] = {
     Cause.GPU_OOM: "out of GPU memory",
     Cause.HOST_OOM: "out of main memory",
+    Cause.GPU_ERROR: "the GPU failed",
     Cause.NON_FINITE: "the metric was not a finite number",
     Cause.NO_METRIC: "the metric was never reported",
     Cause.TIMEOUT: "over the time limit",

@@ -142,6 +142,10 @@ class Claims:
         self._others = {line: other for line, other in self._others.items() if other.folder != claim.folder}
         self._unwritten = True
 
+    def gpus_of(self, folder: Path) -> tuple[str, ...]:
+        """Return the names of the GPUs that the attempt in `folder` holds."""
+        return next((claim.gpus for claim in self._own.values() if claim.folder == folder), ())
+
     def give_up(self, folder: Path) -> None:
         """Give up what the attempt in `folder` held."""
         left = {line: claim for line, claim in self._own.items() if claim.folder != folder}

@@ -21,6 +21,13 @@ _GPU_OOM = re.compile(
     r"|Out of memory error on GPU",  # Paddle
     re.IGNORECASE,
 )
+_GPU_ERROR = re.compile(
+    r"(?:CUDA|HIP)(?: driver| runtime)? error: "
+    r"(?:uncorrectable (?:ECC|NVLink) error|hardware stack error|\S+-capable device\(s\) is/are busy or unavailable)"
+    r"|CUDA_ERROR_(?:(?:ECC|NVLINK)_UNCORRECTABLE|HARDWARE_STACK_ERROR|DEVICE_UNAVAILABLE)"
+    r"|\bGPU (?:is lost|has fallen off the bus)\b",
+    re.IGNORECASE,
+)
 _HOST_OOM = re.compile(
     r"^(?:\w+\.)*_?(?:Array)?MemoryError\b"  # Python, NumPy
     r"|DefaultCPUAllocator: (?:can't allocate|not enough) memory"  # PyTorch
@@ -71,11 +78,13 @@ def classify_exit(exit_code: int, log: str, oom_killed: bool) -> tuple[Cause | N
 
 
 def classify_text(text: str) -> Cause | None:
-    """Return what an error message says has run out, memory or disk; None if it says nothing like it."""
+    """Return what an error message says has run out, memory or disk, or failed; None: it says nothing like it."""
     if _NO_ROOM.search(text):
         return Cause.DISK_FULL
     if _HOST_OOM.search(text):
         return Cause.HOST_OOM
+    if _GPU_ERROR.search(text):
+        return Cause.GPU_ERROR
     return Cause.GPU_OOM if _GPU_OOM.search(text) else None
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from tunewell.schedulers import hardware, records
 from tunewell.schedulers.claims import Claim, Claims, devices, fitting, left_by
 from tunewell.schedulers.contract import LOST, Sink
+from tunewell.schedulers.device_errors import DeviceErrors
 from tunewell.schedulers.fork_client import Forked, ForkServerGone, ForkServerProcess
 from tunewell.schedulers.leftovers import settle
 from tunewell.schedulers.processes import Handle, is_alive
@@ -90,6 +91,7 @@ class LocalScheduler:
         )
         self.host = socket.gethostname()
         self._claims = Claims(claims)
+        self._device_errors = DeviceErrors()
         self._attempts: dict[WorkKey, _Attempt] = {}
         self._fork_servers: dict[tuple[str, ...], ForkServerProcess] = {}
         self._events: deque[Event] = deque()
@@ -101,7 +103,7 @@ class LocalScheduler:
 
     def capacity(self) -> Capacity:
         """Return what this machine has, and what of it no scheduler has claimed."""
-        return Capacity((left_by(self._node, self._claims.held()),))
+        return Capacity((left_by(self._node, self._with_left_out(self._claims.held())),))
 
     # Starting and stopping --------------------------------------------------------------------------------
 
@@ -109,7 +111,9 @@ class LocalScheduler:
         """Claim room for the attempt and have a fork server fork a supervisor for it."""
         launch = replace(launch, folder=launch.folder.absolute())
         try:
-            claim = self._claims.take(lambda claims: fitting(self._node, claims, launch.folder, launch.resources))
+            claim = self._claims.take(
+                lambda claims: fitting(self._node, self._with_left_out(claims), launch.folder, launch.resources)
+            )
             if claim is None:
                 self._events.append(Refused(launch.key, _NO_ROOM))
                 return
@@ -122,6 +126,11 @@ class LocalScheduler:
         attempt = _Attempt(launch, ReportReader(launch.folder, launch.metric))
         self._attempts[launch.key] = attempt
         self._request(attempt)
+
+    def _with_left_out(self, claims: Sequence[Claim]) -> Sequence[Claim]:
+        """Return claims and, as another one, the GPUs that nothing is to run on for now."""
+        left_out = self._device_errors.left_out()
+        return [*claims, Claim(Path(), gpus=tuple(left_out))] if left_out else claims
 
     def _with_gpus(self, launch: Launch, names: tuple[str, ...]) -> Launch:
         """Return the launch with an environment that shows the trial its GPUs alone."""
@@ -281,6 +290,7 @@ class LocalScheduler:
 
     def _finish(self, attempt: _Attempt, exit_: Exit) -> None:
         self._add_reports(attempt, attempt.reader.read_rest())
+        exit_ = self._device_errors.take(self._claims.gpus_of(attempt.launch.folder), exit_)
         self._forget(attempt)
         secrets = attempt.launch.secrets
         detail = hide_values(exit_.detail, secrets)

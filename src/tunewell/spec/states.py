@@ -92,6 +92,8 @@ class Cause(StrEnum):
 
     GPU_OOM = "gpu_oom"
     HOST_OOM = "host_oom"
+    #: The GPU itself has failed, whatever was computed on it.
+    GPU_ERROR = "gpu_error"
     NON_FINITE = "non_finite"
     NO_METRIC = "no_metric"
     TIMEOUT = "timeout"
@@ -144,7 +146,7 @@ DETERMINISTIC_CAUSES = frozenset({Cause.GPU_OOM, Cause.HOST_OOM, Cause.NON_FINIT
 #: Causes within the program: its parameters may have brought them about, or chance. Other trials tell which.
 PROGRAM_CAUSES = frozenset({Cause.NO_METRIC, Cause.TIMEOUT, Cause.SILENT, Cause.CRASHED, Cause.DATA_ERROR})
 #: Causes that say nothing about the parameters: the attempt is repeated while attempts are left.
-LOST_CAUSES = frozenset({Cause.KILLED, Cause.NODE_LOST, Cause.DISK_FULL})
+LOST_CAUSES = frozenset({Cause.KILLED, Cause.GPU_ERROR, Cause.NODE_LOST, Cause.DISK_FULL})
 
 EXPERIMENT_TRANSITIONS: dict[ExperimentState, frozenset[ExperimentState]] = {
     ExperimentState.CREATED: frozenset(

@@ -462,6 +462,7 @@ class RayScheduler:
 
     def _end(self, attempt: _Attempt, exit_: Exit) -> None:
         launch = attempt.launch
+        exit_ = self._slots.note_end(attempt.slot, exit_)
         self._read(attempt)
         reports = attempt.reader.read_rest()
         self._events.extend(Reported(launch.key, report) for report in reports)

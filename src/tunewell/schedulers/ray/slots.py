@@ -14,10 +14,11 @@ import ray
 import ray._private.state
 from ray.exceptions import ActorUnavailableError, RayActorError, RayError
 
+from tunewell.schedulers.device_errors import DeviceErrors
 from tunewell.schedulers.ray import ends
 from tunewell.schedulers.ray.nodes import Holding, Nodes, why_other, why_unfit
 from tunewell.schedulers.ray.slot import Slot, SlotFacts
-from tunewell.spec.launch import Resources
+from tunewell.spec.launch import Exit, Resources
 
 #: How long a slot is kept that runs nothing.
 IDLE_SECONDS = 10.0
@@ -40,6 +41,8 @@ class SlotHandle:
     resources: Resources
     #: Ray's name for its node, once it has one.
     node: str | None = None
+    #: Its GPUs, by names that are the same for all slots of a machine.
+    devices: tuple[str, ...] = ()
     #: Answers that are waited for: what it is, and that it is there, with nothing left of its last attempt.
     facts: Any = None
     cleared: Any = None
@@ -64,6 +67,7 @@ class Slots:
         self._nodes, self._root, self._home, self._cache_bytes = nodes, root, home, cache_bytes
         self._environment = dict(environment)
         self._slots: dict[str, SlotHandle] = {}
+        self._device_errors = DeviceErrors()
         #: Slots that were ended, and when.
         self._dropped: list[tuple[SlotHandle, float]] = []
 
@@ -74,7 +78,8 @@ class Slots:
     def holdings(self, idle_too: bool = False) -> list[Holding]:
         """Return what slots hold; with `idle_too`, as if idle ones were busy."""
         held = [
-            Holding(slot.node, slot.resources, idle_too or slot.idle_since == math.inf) for slot in self._slots.values()
+            Holding(slot.node, slot.resources, idle_too or slot.idle_since == math.inf or self._rests(slot))
+            for slot in self._slots.values()
         ]
         # What was ended just now is free, although Ray may not say so yet.
         self._dropped = [(slot, at) for slot, at in self._dropped if time.monotonic() - at < SETTLE_SECONDS]
@@ -112,6 +117,10 @@ class Slots:
                 self._slots[name] = slot
         return slot
 
+    def note_end(self, slot: SlotHandle, exit_: Exit) -> Exit:
+        """Count errors of a slot's GPUs; return the end, which says so if the slot gets no attempts for a while."""
+        return self._device_errors.take(slot.devices, exit_)
+
     def give_back(self, slot: SlotHandle, identity: str) -> None:
         """Have a slot remove what an attempt has left; then it is there for another one."""
         if slot in self:
@@ -134,7 +143,11 @@ class Slots:
             self._nodes.clean(slot.node)
 
     def _idle(self) -> list[SlotHandle]:
-        return [slot for slot in self._slots.values() if slot.idle_since < math.inf]
+        return [slot for slot in self._slots.values() if slot.idle_since < math.inf and not self._rests(slot)]
+
+    def _rests(self, slot: SlotHandle) -> bool:
+        """Whether a slot keeps GPUs that are left out for now, so that Ray gives them to nobody."""
+        return not self._device_errors.left_out().isdisjoint(slot.devices)
 
     def _make_room(self, resources: Resources) -> None:
         """End idle slots that hold what an attempt needs, those first that have been idle for longest."""
@@ -180,7 +193,7 @@ class Slots:
                 slot.cleared = None
                 if isinstance(found, RayError):
                     self.kill(slot)
-            if slot in self and now - slot.idle_since > IDLE_SECONDS:
+            if slot in self and now - slot.idle_since > IDLE_SECONDS and not self._rests(slot):
                 self._end(slot)
 
     def _on_facts(self, slot: SlotHandle, found: Any) -> None:
@@ -189,6 +202,7 @@ class Slots:
             return
         if isinstance(found, SlotFacts):
             slot.node, slot.problem = found.node, why_other(found.machine, found.version)
+            slot.devices = tuple(f"{gpu} of {found.machine}" for gpu in found.gpus)
             if not slot.problem:
                 self._nodes.forget()  # Ray may have counted it before we knew where it is
                 return

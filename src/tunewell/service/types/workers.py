@@ -14,6 +14,7 @@ from tunewell.service.types.trials import Metric
 WorkerCause = Literal[
     "gpu_oom",
     "host_oom",
+    "gpu_error",
     "non_finite",
     "timeout",
     "silent",

@@ -1,21 +1,25 @@
-"""Search algorithms on hpo-bench, 24 real tuning problems, beside Optuna's TPE: same problems, seeds and run.
+"""Search algorithms on tuning problems, beside Optuna's TPE: same problems, seeds and run.
 
     ./dev bench tuners --seeds 5
+    ./dev bench tuners --problems generated --by-scenario
 
-Needs the data folder `hpo-bench` (in TUNEWELL_SHARED, or `../shared`) and onnxruntime. Prints the mean normalised
-regret x 1000 after 10, 30, 50 and 100 trials, and the CPU time of a proposal with its outcome. `--workers 8`: so many
-trials run at once, of different lengths (simulated, the same for all searches), so that outcomes arrive late and in
-another order.
+Problems are those of hpo-bench, 24 real ones, for which the data folder `hpo-bench` (in TUNEWELL_SHARED, or
+`../shared`) and onnxruntime are needed, or those of `generated_problems.py`. Prints the mean normalised regret x 1000
+after 10, 30, 50 and 100 trials, and the CPU time of a proposal with its outcome. `--workers 8`: so many trials run at
+once, of different lengths (simulated, the same for all searches), so that outcomes arrive late and in another order.
 """
 
 from __future__ import annotations
 
 import argparse
 import heapq
+import json
 import os
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
+from functools import cache
 from multiprocessing import Pool
 from pathlib import Path
 from typing import Any
@@ -35,12 +39,25 @@ def shared() -> Path:
     return folder
 
 
-def problems() -> list[Any]:
-    """Return all problems."""
+@cache
+def problems(kind: str = "hpo-bench") -> list[Any]:
+    """Return all problems of a kind."""
+    if kind == "generated":
+        import generated_problems
+
+        return list(generated_problems.problems())
     sys.path.insert(0, str(shared()))
     from hpo_bench import load_problems
 
     return list(load_problems())
+
+
+def extent(problem: Any, kind: str) -> tuple[float, float]:
+    """Return the lowest loss of a problem, and the median of configurations drawn at random."""
+    if kind == "generated":
+        return problem.best, problem.median
+    reference = json.loads((shared() / "reference.json").read_text())[problem.id]
+    return reference["best"], reference["median"]
 
 
 def tunewell(
@@ -139,15 +156,14 @@ SEARCHES: dict[str, Callable[[Any, int], Iterator[Any]]] = {
 }
 
 
-def run(task: tuple[str, int, int, int]) -> tuple[str, list[float], float]:
-    """Run one search on one problem; return its name, regrets at the marks, and CPU milliseconds a trial."""
-    import json
+def run(task: tuple[str, str, int, int, int]) -> tuple[str, str, list[float], float]:
+    """Run one search on one problem; return its name, the scenario, regrets at the marks, CPU milliseconds a trial."""
     import warnings
 
     warnings.simplefilter("ignore")
-    name, index, seed, workers = task
-    problem = problems()[index]
-    reference = json.loads((shared() / "reference.json").read_text())[problem.id]
+    name, kind, index, seed, workers = task
+    problem = problems(kind)[index]
+    lowest, median = extent(problem, kind)
     search, best, regrets, spent = SEARCHES[name](problem, seed), float("inf"), [], 0.0
     lengths = np.random.default_rng([index, seed]).lognormal(0.0, 0.5, TRIALS)
     running: list[tuple[float, int, float, Callable[[float], None]]] = []
@@ -165,8 +181,8 @@ def run(task: tuple[str, int, int, int]) -> tuple[str, list[float], float]:
         tell(loss)
         spent += time.process_time() - started
         if ended in MARKS:
-            regrets.append((best - reference["best"]) / (reference["median"] - reference["best"]))
-    return name, regrets, 1000 * spent / TRIALS
+            regrets.append((best - lowest) / (median - lowest))
+    return name, problem.scenario, regrets, 1000 * spent / TRIALS
 
 
 def main() -> None:
@@ -176,21 +192,24 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1, help="trials at once")
     parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--problems", choices=("hpo-bench", "generated"), default="hpo-bench", help="which kind")
+    parser.add_argument("--by-scenario", action="store_true", help="print a line for each scenario, too")
     parser.add_argument("--searches", default=",".join(SEARCHES), help="which, separated by commas")
     arguments = parser.parse_args()
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
     names = arguments.searches.split(",")
-    runs_at = [(index, seed) for index in range(len(problems())) for seed in seeds]
-    tasks = [(name, index, seed, arguments.workers) for name in names for index, seed in runs_at]
-    found: dict[str, list[tuple[list[float], float]]] = {name: [] for name in names}
+    runs_at = [(index, seed) for index in range(len(problems(arguments.problems))) for seed in seeds]
+    tasks = [(name, arguments.problems, index, seed, arguments.workers) for name in names for index, seed in runs_at]
+    found: dict[tuple[str, str], list[tuple[list[float], float]]] = defaultdict(list)
     with Pool(arguments.processes) as pool:
-        for name, regrets, milliseconds in pool.imap_unordered(run, tasks):
-            found[name].append((regrets, milliseconds))
-    print(f"{'search':24}" + "".join(f"{f'@{mark}':>8}" for mark in MARKS) + f"{'ms/trial':>10}")
-    for name, runs in found.items():
+        for name, scenario, regrets, milliseconds in pool.imap_unordered(run, tasks):
+            for group in ("", scenario) if arguments.by_scenario else ("",):
+                found[group, name].append((regrets, milliseconds))
+    print(f"{'':16}{'search':24}" + "".join(f"{f'@{mark}':>8}" for mark in MARKS) + f"{'ms/trial':>10}")
+    for (group, name), runs in sorted(found.items(), key=lambda one: (one[0][0], names.index(one[0][1]))):
         regrets = 1000 * np.mean([run[0] for run in runs], axis=0)
         milliseconds = np.mean([run[1] for run in runs])
-        print(f"{name:24}" + "".join(f"{regret:8.1f}" for regret in regrets) + f"{milliseconds:10.2f}")
+        print(f"{group or 'all':16}{name:24}" + "".join(f"{one:8.1f}" for one in regrets) + f"{milliseconds:10.2f}")
 
 
 if __name__ == "__main__":

@@ -84,11 +84,19 @@ class Searches:
     stack: ExitStack
     #: URL of the database, as the check reaches it.
     database: str
+    #: Cores that a trial takes.
+    cpus: int = 0
     #: How many trials each search has.
     trials: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        (self.folder / "train.py").write_text(PROGRAM)
+        self.program.mkdir(parents=True, exist_ok=True)
+        (self.program / "train.py").write_text(PROGRAM)
+
+    @property
+    def program(self) -> Path:
+        """Folder of what trials run."""
+        return self.folder / "program"
 
     @property
     def home(self) -> Path:
@@ -96,19 +104,19 @@ class Searches:
         return self.folder / "home"
 
     def spec(self, name: str, trials: int, at_once: int = 2) -> Path:
-        """Return the spec of a search, whose trials need nothing of the machine."""
+        """Return the spec of a search."""
         self.trials[name] = trials
         content = {
             "name": name,
             "command": [sys.executable, "-S", "-E", "train.py", str(self.folder), "{x}"],
-            "working_directory": str(self.folder),
+            "working_directory": str(self.program),
             "objective": {"metric": "score", "goal": "maximize"},
             "parameters": {"x": {"low": 0.0, "high": 1.0}},
             "algorithm": "random",
             "max_trials": trials,
             "max_concurrency": at_once,
             "max_attempts": 100,
-            "resources": {"cpus": 0},
+            "resources": {"cpus": self.cpus},
         }
         path = self.folder / f"{name}.yaml"
         path.write_text(json.dumps(content))

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import tunewell
+from tests.postgres import Server
 from tests.schedulers.ray_cluster import RayCluster, running_cluster
 from tests.server.serving import Serving, serving, wait_until
+from tests.system.bookkeeping import Searches
 from tunewell.client.client import Client
 from tunewell.client.shipping import shipped
 from tunewell.spec.errors import UserError
@@ -144,6 +149,41 @@ def test_a_search_waits_for_a_cluster_that_is_away(tmp_path: Path) -> None:
         wait_until(lambda: (bench.state(service)["waits_for"] or {}).get("code") == "no_cluster")
         nodes = [node for node in service.get("/api/v1/resources").json()["nodes"] if node["cluster"]]
         assert [node["free_cpus"] for node in nodes] == [0, 0]
+
+
+def test_controllers_share_a_cluster(tmp_path: Path, postgres: Server) -> None:
+    """Two controllers on one database drive one cluster; what one of them loses goes on with the other, and runs once.
+
+    So do searches that both take at the same time.
+    """
+    with running_cluster(2, num_cpus=2) as cluster, ExitStack() as stack:
+        database = stack.enter_context(postgres.new_database("tables"))
+        searches = Searches(tmp_path, stack, database, cpus=1)
+
+        def controller(name: str) -> subprocess.Popen[str]:
+            started = searches.start("controller", "--ray", cluster.address, database=database, name=name)
+            wait_until(lambda: "Running what is recorded" in searches.said(name) or started.poll() is not None)
+            assert started.poll() is None, searches.said(name)
+            return started
+
+        first = controller("first")
+        for name in ("a", "b", "c"):
+            searches.create(name, trials=3, at_once=1)
+        wait_until(lambda: searches.begun() == {"a", "b", "c"})
+        second = controller("second")
+        first.kill()
+        first.wait()
+        searches.open("a", "b", "c")
+        wait_until(searches.all_ended)
+        first = controller("third")
+        for name in ("d", "e", "f", "g"):
+            searches.open(name)
+            searches.create(name, trials=3, at_once=2)
+        wait_until(searches.all_ended)
+        for process in (first, second):
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 0
+        assert searches.check(killed=True) == []
 
 
 def test_a_function_is_sent_to_the_nodes(tmp_path: Path, ray_cluster: RayCluster) -> None:

@@ -11,10 +11,12 @@ from tunewell.service import wire
 from tunewell.service.data_page import write_data_page
 from tunewell.service.estimating import estimate
 from tunewell.service.line_check import look_at_line
+from tunewell.service.storage.own_programs import what_is_sent
 from tunewell.service.submission import Plan, make_plan
 from tunewell.service.types import Checked, DataFindings, LineFindings, Objective
 from tunewell.service.warm_start import with_space
 from tunewell.spec.capacity import Capacity
+from tunewell.spec.rules import RAY
 from tunewell.store.queries.visible import EVERYBODY
 from tunewell.store.store import Store
 from tunewell.tasks.command import tell_of_line
@@ -48,6 +50,7 @@ def check_spec(
         UserError: something is wrong; the message names it and the remedy.
     """
     plan = make_plan(with_space(store, raw) if store is not None else raw, cluster=cluster)
+    sent = what_is_sent(plan.spec.model_dump()) if plan.spec.scheduler == RAY else ()
     machine = plan.machines
     resources = plan_resources(plan.spec, machine)
     estimated, not_estimated = estimate(store, plan, seen_by, measures, claims)
@@ -64,7 +67,7 @@ def check_spec(
         estimate=estimated,
         not_estimated=not_estimated,
         parameters=wire.parameters(plan.space),
-        findings=plan.findings,
+        findings=(*plan.findings, *sent),
         line=_look_at_line(plan, line) if line is not None else None,
         data=_look_at_data(plan, page) if page is not None else None,
     )

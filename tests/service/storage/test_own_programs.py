@@ -1,108 +1,62 @@
-"""What a search on other machines gets of the folder that its command runs in."""
+"""What a search on other machines says beforehand of the program that is sent there."""
 
 from __future__ import annotations
 
-import stat
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tunewell.service.service import Service
-from tunewell.service.storage import own_programs
-from tunewell.service.storage.own_programs import with_function, with_program
-from tunewell.service.storage.place import Place
-from tunewell.spec.errors import DataError, SpecError
+from tunewell.schedulers import hardware
+from tunewell.service.findings import check_spec
+from tunewell.service.storage import limits, own_programs
+from tunewell.spec.capacity import Capacity
+from tunewell.spec.errors import DataError
 
-SPEC = """
-command: [python, train.py, '{x}']
-objective: score
-parameters: {x: [1, 2]}
-max_trials: 5
-"""
+CLUSTER = Capacity((hardware.empty_node(4, 1 << 34, ()),))
+
+
+def spec_of(folder: Path, *arguments: str, scheduler: str = "ray") -> dict[str, Any]:
+    """Return the spec of a search over a program in a folder."""
+    return {
+        "name": "e",
+        "command": ["python", "train.py", *arguments, "{x}"],
+        "working_directory": str(folder),
+        "objective": {"metric": "loss", "goal": "minimize"},
+        "parameters": {"x": {"low": 0.0, "high": 1.0}},
+        "max_trials": 3,
+        "scheduler": scheduler,
+    }
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    """A home."""
-    with Service(tmp_path / "home") as service:
-        yield Place(service.store, service.home, service._rights)
+def folder(tmp_path: Path) -> Path:
+    """A folder with a program, and with what it reads."""
+    (tmp_path / "train.py").write_text("print('loss=1')")
+    (tmp_path / "words.txt").write_text("x" * 2500)
+    return tmp_path
 
 
-@pytest.fixture
-def spec(tmp_path: Path) -> dict[str, Any]:
-    """A spec with a folder of its own."""
-    folder = tmp_path / "program"
-    (folder / "runs").mkdir(parents=True)
-    for name, text in {
-        "train.py": "print(1)",
-        "search.yaml": SPEC,
-        "other.yaml": "learning_rate: 1",
-        "runs/old": "1",
-        ".tunewellignore": "runs/",
-    }.items():
-        (folder / name).write_text(text)
-    return {"command": ["python", "train.py", "{x}"], "working_directory": str(folder)}
+def sent(spec: dict[str, Any]) -> list[str]:
+    """Return what is found of what nodes get."""
+    return [line for line in check_spec(spec, cluster=CLUSTER).findings if "odes" in line]
 
 
-def test_copied(place: Place, spec: dict[str, Any]) -> None:
-    """The folder becomes code of the home, without what is left out and without the spec; once, if it is the same."""
-    found = with_program(place, spec)
-    folder = Path(found["working_directory"])
-    assert folder == place.home.code / found["code"] and found["command"] == spec["command"]
-    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
-    assert names == [".tunewellignore", "other.yaml", "train.py"]
-    assert stat.S_IMODE((folder / "train.py").stat().st_mode) == 0o444
-    assert place.store.find_code(found["code"]) is not None
-    own = Path(spec["working_directory"])
-    (own / "search.yaml").write_text(SPEC.replace("5", "50"))
-    assert with_program(place, spec) == found == with_program(place, found)
-    (own / "train.py").write_text("print(2)")
-    assert with_program(place, spec)["code"] != found["code"]
-    assert not list(place.home.folder.glob(".program-*")) and len(list(place.home.code.iterdir())) == 2
+def test_what_is_sent_is_said(folder: Path) -> None:
+    """How many files nodes get, and which paths mean what they have themselves."""
+    inside, outside = str(folder / "words.txt"), str(folder.parent / "data")
+    assert sent(spec_of(folder, inside, outside)) == [
+        f"Nodes get a copy of {folder}: 2 files, 2.46 KiB.",
+        f"'{outside}' is not sent: nodes read what they have there themselves.",
+    ]
+    (folder / ".tunewellignore").write_text("words.txt\n.tunewellignore\n")
+    assert sent(spec_of(folder)) == [f"Nodes get a copy of {folder}: 1 file, 15 B."]
+    assert sent(spec_of(folder, outside, scheduler="local")) == []
 
 
-def test_named_by_its_place(place: Place, spec: dict[str, Any]) -> None:
-    """What lies in the folder, and is named by an absolute path, is named as from there; nothing else is changed."""
-    folder = spec["working_directory"]
-    command = ["python", f"{folder}/train.py", f"--data={folder}/data", folder, f"{folder}s/other"]
-    found = with_program(place, {**spec, "command": command})
-    assert found["command"] == ["python", "./train.py", "--data=./data", ".", f"{folder}s/other"]
-
-
-def test_too_large(place: Place, spec: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder that is too large is refused in one sentence, with its size, what takes it, and the remedy."""
-    monkeypatch.setattr("tunewell.service.packing.CODE", replace(own_programs.CODE, bytes=10))
-    with pytest.raises(DataError, match=r"program: it holds .*; the largest: search\.yaml .*\.tunewellignore"):
-        with_program(place, spec)
-    assert not place.home.code.exists()
-
-
-def test_no_folder(place: Place, spec: dict[str, Any]) -> None:
-    """A folder that is not there is named; one with nothing but the spec is not needed."""
-    with pytest.raises(SpecError, match="working_directory: there is no folder"):
-        with_program(place, {**spec, "working_directory": "/no/such"})
-    folder = Path(spec["working_directory"])
-    for name in ("train.py", "other.yaml", ".tunewellignore", "runs/old"):
-        (folder / name).unlink()
-    found = with_program(place, spec)
-    assert found["working_directory"] is None and "code" not in found
-    assert with_program(place, {"task": "image-classification"}) == {"task": "image-classification"}
-
-
-def test_function(place: Place) -> None:
-    """A Python function becomes code, whose trials are a command that calls it."""
-    found = with_function(place, {"parameters": {"x": [1, 2]}}, trained)
-    assert found["function"].endswith("trained")
-    assert [path.suffix for path in Path(found["working_directory"]).iterdir()] == [".pkl"]
-    with pytest.raises(SpecError, match="code: a function needs none"):
-        with_function(place, found, trained)
-    with pytest.raises(SpecError, match=r"parameters\.y"):
-        with_function(place, {"parameters": {"y": [1, 2]}}, trained)
-
-
-def trained(x: float) -> float:
-    """Train nothing."""
-    return x
+def test_a_folder_that_is_too_large(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said before the search begins, with the largest files."""
+    monkeypatch.setattr("tunewell.service.packing.CODE", limits.Limits(bytes=1000, entries=10))
+    with pytest.raises(DataError, match=r"it holds 2\.46 KiB, and 1000 B can be sent; the largest: words\.txt"):
+        check_spec(spec_of(folder), cluster=CLUSTER)
+    assert own_programs.what_is_sent({**spec_of(folder), "code": "0" * 64}) == ()

@@ -21,6 +21,7 @@ from tunewell.service.storage.place import Place, check_room
 from tunewell.spec.errors import SpecError, UserError
 from tunewell.spec.experiment import plain
 from tunewell.spec.files import read_spec_file
+from tunewell.spec.format import size as shown_size
 from tunewell.store.rows import CodeRow
 
 #: Largest file that may be a spec, in bytes.
@@ -36,18 +37,44 @@ def with_program(place: Place, spec: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UserError: there is no such folder, or it can't be copied: it is too large, say.
     """
+    packed = _packed(spec)
+    if packed is None:
+        return dict(spec)
+    command = spec["command"]
+    found = {**spec, "command": [within(part, packed.folder) for part in command] if _is_listed(command) else command}
+    if not packed.entries:
+        return {**found, "working_directory": None}
+    return {**found, **_kept(place, packed)}
+
+
+def what_is_sent(spec: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what nodes get of a command's folder, and what it names that they don't get, a line each.
+
+    Raises:
+        UserError: see `with_program`.
+    """
+    packed = _packed(spec)
+    if packed is None:
+        return ()
+    number, folder = len(packed.entries), packed.folder
+    total = sum(one.size for one in packed.entries)
+    files = "1 file" if number == 1 else f"{number:,} files"
+    sent = f"Nodes get a copy of {folder}: {files}, {shown_size(total)}."
+    elsewhere = [part for part in spec["command"][1:] if Path(part).is_absolute() and within(part, folder) == part]
+    return (sent, *(f"'{path}' is not sent: nodes read what they have there themselves." for path in elsewhere))
+
+
+def _packed(spec: Mapping[str, Any]) -> Packed | None:
+    """Return the folder that a command runs in, without specs of this command; None if none is to be sent."""
     directory, command = spec.get("working_directory"), spec.get("command")
     if not command or spec.get("code") is not None or directory is None:
-        return dict(spec)
+        return None
     folder = Path(directory).absolute()
     if not folder.is_dir():
         raise SpecError("working_directory", f"there is no folder '{folder}'", "Name one that is there", str(folder))
     packed = pack_code(folder)
     entries = tuple(one for one in packed.entries if not _is_spec_of(folder / one.path, command))
-    found = {**spec, "command": [within(part, folder) for part in command] if _is_listed(command) else command}
-    if not entries:
-        return {**found, "working_directory": None}
-    return {**found, **_kept(place, replace(packed, entries=entries))}
+    return replace(packed, entries=entries)
 
 
 def with_function(place: Place, spec: Mapping[str, Any], function: Callable[..., Any]) -> dict[str, Any]:

@@ -54,8 +54,8 @@ class DataSet:
 
 SETS = {
     "sign_digits": DataSet("image-classification", "small-cnn", {"image_size": 32}, trials=8),
-    "sign_digits_quarter": DataSet(
-        "image-classification", "small-cnn", {"image_size": 32}, trials=8, part_of="sign_digits", every=4
+    "sign_digits_tenth": DataSet(
+        "image-classification", "small-cnn", {"image_size": 32}, trials=8, part_of="sign_digits", every=10
     ),
     "nuclei_fluo": DataSet("object-detection", "faster-rcnn-lite0", {"image_size": 224, "tiles": 1}),
     "playing_cards_multilabel": DataSet("multilabel-classification", "efficientnet-lite0", {"image_size": 128}),

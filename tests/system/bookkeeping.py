@@ -84,8 +84,9 @@ class Searches:
     stack: ExitStack
     #: URL of the database, as the check reaches it.
     database: str
-    #: Cores that a trial takes.
+    #: Cores that a trial takes, and what starts it.
     cpus: int = 0
+    scheduler: str = "local"
     #: How many trials each search has.
     trials: dict[str, int] = field(default_factory=dict)
 
@@ -117,6 +118,7 @@ class Searches:
             "max_concurrency": at_once,
             "max_attempts": 100,
             "resources": {"cpus": self.cpus},
+            "scheduler": self.scheduler,
         }
         path = self.folder / f"{name}.yaml"
         path.write_text(json.dumps(content))

@@ -19,6 +19,7 @@ from tests.server.serving import Serving, serving, wait_until
 from tests.system.bookkeeping import Searches
 from tunewell.client.client import Client
 from tunewell.client.shipping import shipped
+from tunewell.home.cluster import read_cluster
 from tunewell.spec.errors import UserError
 from tunewell.trial import Trial
 
@@ -158,7 +159,7 @@ def test_controllers_share_a_cluster(tmp_path: Path, postgres: Server) -> None:
     """
     with running_cluster(2, num_cpus=2) as cluster, ExitStack() as stack:
         database = stack.enter_context(postgres.new_database("tables"))
-        searches = Searches(tmp_path, stack, database, cpus=1)
+        searches = Searches(tmp_path, stack, database, cpus=1, scheduler="ray")
 
         def controller(name: str) -> subprocess.Popen[str]:
             started = searches.start("controller", "--ray", cluster.address, database=database, name=name)
@@ -167,6 +168,7 @@ def test_controllers_share_a_cluster(tmp_path: Path, postgres: Server) -> None:
             return started
 
         first = controller("first")
+        wait_until(lambda: (known := read_cluster(searches.home)) is not None and len(known.nodes) == 2)
         for name in ("a", "b", "c"):
             searches.create(name, trials=3, at_once=1)
         wait_until(lambda: searches.begun() == {"a", "b", "c"})

@@ -72,6 +72,7 @@ class LocalScheduler:
         gpus: tuple[str, ...] | None = None,
         memory_bytes: int | None = None,
         trial_user: TrialUser | None = None,
+        leaves_out_gpus: bool = True,
     ) -> None:
         """Divide cores, GPUs and memory among attempts.
 
@@ -81,6 +82,7 @@ class LocalScheduler:
             gpus: devices as CUDA_VISIBLE_DEVICES names them; default: those that this process may use.
             memory_bytes: main memory; default: what this process may use.
             trial_user: whom users' programs run as; None: as this process does.
+            leaves_out_gpus: whether GPUs that fail again and again get no attempts for a while.
         """
         self._trial_user = trial_user
         (found,) = hardware.machine().nodes
@@ -92,6 +94,7 @@ class LocalScheduler:
         self.host = socket.gethostname()
         self._claims = Claims(claims)
         self._device_errors = DeviceErrors()
+        self._leaves_out_gpus = leaves_out_gpus
         self._attempts: dict[WorkKey, _Attempt] = {}
         self._fork_servers: dict[tuple[str, ...], ForkServerProcess] = {}
         self._events: deque[Event] = deque()
@@ -290,7 +293,8 @@ class LocalScheduler:
 
     def _finish(self, attempt: _Attempt, exit_: Exit) -> None:
         self._add_reports(attempt, attempt.reader.read_rest())
-        exit_ = self._device_errors.take(self._claims.gpus_of(attempt.launch.folder), exit_)
+        if self._leaves_out_gpus:
+            exit_ = self._device_errors.take(self._claims.gpus_of(attempt.launch.folder), exit_)
         self._forget(attempt)
         secrets = attempt.launch.secrets
         detail = hide_values(exit_.detail, secrets)

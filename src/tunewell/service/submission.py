@@ -117,9 +117,11 @@ def _machines(spec: ExperimentSpec, cluster: Capacity | None, problems: Problems
     if spec.scheduler != RAY or problems.concern("scheduler"):
         return hardware.machine()
     if cluster is None or not cluster.nodes:
-        problem = "there is no Ray cluster" if cluster is None else "the Ray cluster has no nodes"
-        remedy = "Name its address when the service is started, or a search without one"
-        problems.add(SpecError("scheduler", problem, remedy, RAY))
+        if cluster is None:
+            problem, remedy = "there is no Ray cluster", "Name its address when the service is started"
+        else:
+            problem, remedy = "the Ray cluster has no nodes just now", "Wait for them, or add some"
+        problems.add(SpecError("scheduler", problem, f"{remedy}; or have trials run here: scheduler: local", RAY))
         return hardware.machine()
     return cluster
 

@@ -129,7 +129,8 @@ class Slot:
         self._raylet = os.getppid()
         # What there is of the machine is Ray's to count: here there is room for one attempt, whatever it takes.
         memory = max(resources.memory_bytes or 0, hardware.detect_memory())
-        self._scheduler = LocalScheduler(cpus=max(1, math.ceil(resources.cpus)), gpus=devices, memory_bytes=memory)
+        cpus = max(1, math.ceil(resources.cpus))
+        self._scheduler = LocalScheduler(cpus=cpus, gpus=devices, memory_bytes=memory, leaves_out_gpus=False)
         self._attempt: _Attempt | None = None
         #: Identities of attempts that may not begin here any more.
         self._barred: set[str] = set()

@@ -205,7 +205,7 @@ def test_which_causes_teach(cause: Cause) -> None:
     assert isinstance(suggestion, Suggestion)
     told = suggestion.failure(cause)
     subject.tell(told)
-    machine = cause in {"killed", "node_lost", "disk_full"}
+    machine = cause in {"killed", "gpu_error", "node_lost", "disk_full"}
     certain = cause in {"gpu_oom", "host_oom", "non_finite", "invalid_parameters"}
     assert subject.loss(told) == (None if machine else math.inf)
     assert subject.may_be_chance(1) == (not machine and not certain)

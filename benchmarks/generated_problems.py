@@ -111,18 +111,18 @@ def _number(entry: Entry, value: Any) -> int:
 
 
 def learners(name: str, generator: np.random.Generator) -> Problem:
-    """Which learner, and its own parameters: one is the best by far when it is tuned, and poor when it is not."""
+    """Which learner, and its own parameters: some are good as they are, some only when they are tuned."""
     kinds = [f"learner{number}" for number in range(6)]
     space: list[Entry] = [{"name": "learner", "type": "cat", "choices": kinds}, _categories("imputation", 3)]
     common = generator.uniform(0, 0.02, 3)
     floors, parts = {}, {}
     for rank, kind in enumerate(generator.permutation(kinds)):
         own: list[tuple[Entry, float, float]] = []
+        care = float(generator.uniform(0.02, 0.25))  # how much tuning it takes
         for number in range(int(generator.integers(3, 9))):
             entry: Entry = {"name": f"{kind}.{number}", "when": [["learner", [kind]]], "type": "float"}
             entry |= {"low": 1e-4, "high": 1.0, "log": True} if generator.random() < 0.4 else {"low": 0.0, "high": 1.0}
-            # The better a learner can be, the more it takes.
-            weight = float(generator.exponential(0.25 / (1 + rank)))
+            weight = float(generator.exponential(care))
             own.append((entry, float(generator.uniform(0.1, 0.9)), weight))
         space += [entry for entry, _, _ in own]
         floors[str(kind)], parts[str(kind)] = 0.1 + 0.03 * rank, own

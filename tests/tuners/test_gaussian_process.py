@@ -57,6 +57,21 @@ def test_features_give_the_distances_of_the_definition() -> None:
     assert FEATURES.distances(FEATURES(some), pairs) == pytest.approx(np.array(expected))
 
 
+def test_lengths_grow_with_the_space() -> None:
+    """A space in which random points are far apart has larger lengths beforehand, a small one half of its range."""
+    many = parse_space({f"c{number}": ["a", "b", "c", "d"] for number in range(32)})
+    assert Features(Encoding(many)).log_length_scale == pytest.approx(math.log(0.5) + 0.5 * math.log(24 / (8 / 6)))
+    few = parse_space({f"x{number}": {"low": 0.0, "high": 1.0} for number in range(8)})
+    assert Features(Encoding(few)).log_length_scale == pytest.approx(math.log(0.5))
+    space = {f"c{number}": {"choices": ["a", "b"], "when": {"kind": "b"}} for number in range(9)}
+    encoding = Encoding(parse_space({"kind": ["a", "b", "c"], **space}))
+    features = Features(encoding)
+    drawn = encoding.snap(np.random.default_rng(0).random((2000, 10)))
+    distances = features.distances(features(drawn), (np.arange(1000), np.arange(1000, 2000))).sum(axis=0)
+    found = math.log(0.5) + 0.5 * math.log(distances.mean() / (8 / 6))
+    assert features.log_length_scale == pytest.approx(found, abs=0.03)
+
+
 def test_correlation_is_that_of_the_definition() -> None:
     """The kernel is Matérn-5/2 of the weighted sum of the parameters' distances."""
     some, others = points(9), points(7, 1)
@@ -79,7 +94,7 @@ def test_gradient_of_the_posterior() -> None:
     """The gradient that the fit follows agrees with differences."""
     x, generator = FEATURES(points(15)), np.random.default_rng(1)
     pairs, y = np.triu_indices(15, 1), generator.standard_normal(15)
-    arguments = (FEATURES.distances(x, pairs), pairs, y)
+    arguments = (FEATURES.distances(x, pairs), pairs, y, FEATURES.log_length_scale)
     for _ in range(3):
         theta = generator.normal(-1.0, 0.7, FEATURES.parameters + 1)
         error = check_grad(
@@ -119,7 +134,7 @@ def test_believing_is_observing_what_is_predicted() -> None:
     """Believed points leave predicted means alone and reduce deviations as observations would."""
     some, pending, others = points(20), points(5, 1), points(9, 2)
     y = np.random.default_rng(3).standard_normal(20)
-    hyperparameters = Hyperparameters.prior_mode(FEATURES.parameters)
+    hyperparameters = Hyperparameters.prior_mode(FEATURES)
     model = GaussianProcess(FEATURES, hyperparameters, some, y)
     before = model.predict(others)
     predicted = model.predict(pending)[0]

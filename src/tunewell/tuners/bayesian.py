@@ -62,7 +62,7 @@ class BayesianTuner(Tuner):
     """Proposes what promises the largest improvement on the best trial."""
 
     name: ClassVar[str] = "bayesian"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
 
     def __init__(self, search: Search, *, initial_trials: int = 8) -> None:
         """Set up an empty history; see `Tuner`.

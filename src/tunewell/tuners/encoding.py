@@ -70,6 +70,13 @@ class Encoding:
             points[~holds, place] = math.nan
         return points
 
+    def activity(self) -> Array:
+        """Return how probable it is that each parameter (d,) is active at a random point, several parents apart."""
+        active = np.ones(len(self.sizes))
+        for place, parent, values in self._conditions:  # parents come first
+            active[place] *= active[parent] * len(values) / self.sizes[parent]
+        return active
+
     def _positions(self, parent: str, values: tuple[Value, ...]) -> Array:
         return np.sort([self.space[parent].to_unit(value) for value in values])
 

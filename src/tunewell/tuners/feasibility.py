@@ -30,7 +30,7 @@ def fit_labels(encoding: Encoding, points: Array, succeeded: Succeeded) -> Hyper
     """Return what fits the labels of trials that succeeded or not (n,) at points (n, d)."""
     features = Features(encoding)
     if succeeded.all() or not succeeded.any():
-        return Hyperparameters.prior_mode(features.parameters)
+        return Hyperparameters.prior_mode(features)
     mean, deviation = _prior(succeeded)
     return fit(features, features(points), (_labels(succeeded) - mean) / deviation)[0]
 

@@ -31,8 +31,12 @@ from tunewell.tuners.threads import on_one_thread
 
 Pairs = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
 
-#: Mean and standard deviation of log ℓ: positions in the unit cube, half of the range is a typical length.
+#: Least mean of log ℓ, positions in the unit cube, and its standard deviation: half of the range is a typical length.
 LENGTH_SCALE_PRIOR = (math.log(0.5), 1.0)
+#: Sum of δ between two random points, from which on lengths grow with it: that of eight continuous parameters. Else all
+#: points of a large space would be strangers to each other, and nothing be learned from any (Hvarfner et al. 2024,
+#: "Vanilla Bayesian Optimization Performs Great in High Dimensions").
+TYPICAL_DISTANCE = 8 / 6
 #: Mean and standard deviation of log η.
 NOISE_PRIOR = (math.log(1e-3), 2.0)
 #: Shape and rate of the prior of the signal variance.
@@ -53,6 +57,9 @@ class Features:
         self._categorical = encoding.categorical[self._varying]
         #: Number of columns.
         self.parameters = len(self._varying)
+        distance = float(self._mean_distances(encoding.activity()[self._varying]).sum())
+        #: Mean of log ℓ beforehand.
+        self.log_length_scale = LENGTH_SCALE_PRIOR[0] + 0.5 * math.log(max(1.0, distance / TYPICAL_DISTANCE))
 
     def __call__(self, points: Array) -> Array:
         """Return the features (n, p) of points (n, d)."""
@@ -64,6 +71,12 @@ class Features:
         """Return δ (p, k) of each parameter between k pairs of rows of x (n, p)."""
         first, second = x[pairs[0]].T, x[pairs[1]].T
         return np.where(self._categorical[:, None], first != second, (first - second) ** 2)
+
+    def _mean_distances(self, active: Array) -> Array:
+        """Return the mean of δ (p,) between two random points, given how probable it is to be active (p,)."""
+        same = active**2 / np.maximum(self._sizes, 1) + (1 - active) ** 2
+        # Uniform positions differ by 1/6 in the square; from the middle, where inactive ones are, by 1/12.
+        return np.where(self._categorical, 1 - same, active / 6)
 
     def correlation(self, x: Array, z: Array, log_length_scales: Array) -> Array:
         """Return the Matérn-5/2 function (n, m) of the distances between rows of x (n, p) and z (m, p)."""
@@ -87,9 +100,9 @@ class Hyperparameters:
     log_noise: float
 
     @classmethod
-    def prior_mode(cls, parameters: int) -> Hyperparameters:
-        """Return the most probable hyperparameters of a space with so many varying parameters, without data."""
-        return cls(np.full(parameters, LENGTH_SCALE_PRIOR[0]), NOISE_PRIOR[0])
+    def prior_mode(cls, features: Features) -> Hyperparameters:
+        """Return the most probable hyperparameters without data."""
+        return cls(np.full(features.parameters, features.log_length_scale), NOISE_PRIOR[0])
 
 
 @on_one_thread
@@ -103,14 +116,14 @@ def fit(features: Features, x: Array, y: Array) -> tuple[Hyperparameters, float]
         x: features (n, p) of the observations.
         y: values (n,).
     """
-    start = Hyperparameters.prior_mode(features.parameters)
+    start = Hyperparameters.prior_mode(features)
     if len(y) < 2 or not features.parameters:
         return start, 0.0
     pairs = np.triu_indices(len(y), 1)
     found = minimize(
         negative_log_posterior,
         np.append(start.log_length_scales, start.log_noise),
-        args=(features.distances(x, pairs), pairs, y),
+        args=(features.distances(x, pairs), pairs, y, features.log_length_scale),
         jac=True,
         method="L-BFGS-B",
         bounds=[_LENGTH_SCALE_RANGE] * features.parameters + [_NOISE_RANGE],
@@ -119,7 +132,9 @@ def fit(features: Features, x: Array, y: Array) -> tuple[Hyperparameters, float]
     return Hyperparameters(found.x[:-1], float(found.x[-1])), float(found.fun)
 
 
-def negative_log_posterior(theta: Array, distances: Array, pairs: Pairs, y: Array) -> tuple[float, Array]:
+def negative_log_posterior(
+    theta: Array, distances: Array, pairs: Pairs, y: Array, log_length_scale: float
+) -> tuple[float, Array]:
     """Return what `fit` minimises, -log p(y, ℓ, η) + const, and its gradient (p + 1,), at (log ℓ, log η).
 
     Args:
@@ -127,6 +142,7 @@ def negative_log_posterior(theta: Array, distances: Array, pairs: Pairs, y: Arra
         distances: δ (p, k) between all k = n (n - 1) / 2 pairs of observations.
         pairs: the pairs, as indices of the upper triangle of an (n, n) matrix.
         y: values (n,).
+        log_length_scale: mean of log ℓ beforehand.
     """
     n = len(y)
     weights = np.exp(-2.0 * theta[:-1])  # 1 / ℓ²
@@ -146,7 +162,7 @@ def negative_log_posterior(theta: Array, distances: Array, pairs: Pairs, y: Arra
     outer = 0.5 * (inverse - (shape / misfit) * np.outer(alpha, alpha))  # dvalue / dC
     slope = (10.0 / 3.0) * outer[pairs] * (1.0 + r) * decay  # both triangles; dk / dr² = -5/6 (1 + √5 r) exp(-√5 r)
     gradient = np.append(weights * (distances @ slope), noise * np.trace(outer))
-    deviation = (theta[:-1] - LENGTH_SCALE_PRIOR[0]) / LENGTH_SCALE_PRIOR[1]
+    deviation = (theta[:-1] - log_length_scale) / LENGTH_SCALE_PRIOR[1]
     noise_deviation = (theta[-1] - NOISE_PRIOR[0]) / NOISE_PRIOR[1]
     value += 0.5 * float(deviation @ deviation + noise_deviation**2)
     gradient[:-1] += deviation / LENGTH_SCALE_PRIOR[1]

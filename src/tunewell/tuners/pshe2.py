@@ -188,7 +188,7 @@ class Pshe2Tuner(Tuner):
         points = np.array([self._points[number] for number in numbers])
         losses = np.array([self._losses[number] for number in numbers])
         features = Features(self._encoding)
-        hyperparameters = Hyperparameters.prior_mode(features.parameters)
+        hyperparameters = Hyperparameters.prior_mode(features)
         chance = np.array([self.may_be_chance(number) for number in numbers])
         if chance.any():
             chance &= Feasibility(self._encoding, hyperparameters, points, np.isfinite(losses)).surprises()

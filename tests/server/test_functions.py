@@ -143,13 +143,13 @@ def test_the_space_of_an_earlier_search_is_taken(server: Serving) -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"code": "0" * 64}, "code: a function needs none"),
+        ({"code": "0" * 64}, "code: search.. has no such argument"),
         ({"parameters": {"z": tunewell.uniform(0, 1)}}, "parameters.z: the function takes no argument of that name"),
         ({"function": 7}, "function: 7 can't be called"),
         ({"home": "here"}, "home: the server has its own"),
         ({"database": "postgresql://db/x"}, "database: the server has its own"),
         ({"scheduler": "inline"}, "scheduler: a server calls no function in this thread"),
-        ({"working_directory": "/tmp"}, "working_directory"),
+        ({"working_directory": "/tmp"}, "working_directory: search.. has no such argument"),
     ],
 )
 def test_wrong_calls_are_refused(server: Serving, given: dict[str, Any], said: str) -> None:

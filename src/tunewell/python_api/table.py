@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
@@ -49,5 +50,11 @@ def rows(trials: Iterable[ExportedTrial]) -> list[dict[str, Any]]:
 def _row(trial: ExportedTrial) -> dict[str, Any]:
     row = {column: getattr(trial, column) for column in COLUMNS}
     texts = {name: str(row[name]) for name in ("state", "cause", "cut_by") if row[name] is not None}
-    metrics = {f"metric:{name}": value for report in trial.reports for name, value in report.metrics.items()}
-    return {**row, **texts, **{f"parameter:{name}": value for name, value in trial.parameters.items()}, **metrics}
+    parameters = {f"parameter:{name}": value for name, value in trial.parameters.items()}
+    metrics = {f"metric:{name}": _float(value) for report in trial.reports for name, value in report.metrics.items()}
+    return {**row, **texts, "value": _float(trial.value), **parameters, **metrics}
+
+
+def _float(value: float | None) -> float:
+    """Return a number that a column of floats can hold, also where all of them are missing."""
+    return math.nan if value is None else value

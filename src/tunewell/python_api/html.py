@@ -51,7 +51,8 @@ def _best(result: SearchResult) -> str:
         for trial in result.top
     ]
     body = "".join(f"<tr>{_cells('td', row)}</tr>" for row in rows)
-    return f"<table><thead><tr>{_cells('th', heads)}</tr></thead><tbody>{body}</tbody></table>"
+    table = f"<thead><tr>{_cells('th', heads)}</tr></thead><tbody>{body}</tbody>"
+    return f'<div style="overflow-x: auto"><table style="color: inherit">{table}</table></div>'
 
 
 def _cells(kind: str, texts: Iterable[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ class Plot:
     """A chart: a notebook shows it, and `save` writes it to a file."""
 
     #: The chart as an SVG document, with all that it needs.
-    svg: str
+    svg: str = field(repr=False)
 
     def save(self, path: str | Path) -> Path:
         """Write it to an SVG file; return its path."""

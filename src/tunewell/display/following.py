@@ -51,12 +51,12 @@ def follow_search(verbs: Verbs, name: str, console: Console, *, goes_on: bool) -
     return watch.has_ended
 
 
-def follow_lines(verbs: Verbs, name: str, stream: TextIO | None = None, *, goes_on: bool, hint: str = _HINT) -> bool:
+def follow_lines(verbs: Verbs, name: str, stream: TextIO | None = None, *, goes_on: bool) -> bool:
     """Do what `follow_search` does with a line for all that happens, on `stream` or else on standard output."""
     print(started_line(verbs.overview(name, 1)), file=stream, flush=True)
     watch, lines = _Watch(verbs, name, goes_on), ProgressLines(verbs, name, stream)
     with watch.heeding():
-        lines.tell(hint)
+        lines.tell(_HINT)
         while watch.look():
             lines.update(watch.situation)
             time.sleep(LOOK_SECONDS)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import tunewell as tw
-from tunewell.python_api import _Warnings
+from tunewell.python_api.progress import Warnings
 from tunewell.service.running import Situation
 from tunewell.service.service import Service
 from tunewell.spec.errors import ConflictError, SpecError, SpecErrors, UserError
@@ -317,7 +317,7 @@ def test_remedies_are_those_of_python(tmp_path: Path) -> None:
 
 def test_a_search_without_progress_warns(caplog: pytest.LogCaptureFixture) -> None:
     """A search in Python that prints nothing logs what keeps it waiting, once."""
-    warnings = _Warnings()
+    warnings = Warnings()
     for problem in ("", "the server is gone.", "the server is gone.", ""):
         warnings.update(Situation(problem, False))
     assert [record.message for record in caplog.records] == ["waiting: the server is gone."]

@@ -2,7 +2,7 @@
 
 Inside a training script: `report`, `parameters`, `checkpoint_dir`, `output_dir`, `Pruned`.
 In a notebook or program: `search`, `load` and the parameter constructors `uniform`, `loguniform`, `integer`,
-`choice`, `ordinal`; and `Client` or `AsyncClient` for the verbs of a server.
+`choice`, `ordinal`; `AskAndTell` for the algorithms alone; and `Client` or `AsyncClient` for the verbs of a server.
 
 Names are loaded on first use, so that `import tunewell` costs a training script next to nothing.
 """
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         report,
         sampling,
     )
+    from tunewell.tuners.ask_and_tell import AskAndTell
 
 __version__: str
 
@@ -45,10 +46,12 @@ _HOME_OF = {
         "report",
         "sampling",
     ),
+    "tunewell.tuners.ask_and_tell": ("AskAndTell",),
 }
 _MODULE_OF = {name: module for module, names in _HOME_OF.items() for name in names}
 
 __all__ = [
+    "AskAndTell",
     "AsyncClient",
     "Client",
     "Pruned",

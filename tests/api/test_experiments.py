@@ -17,9 +17,9 @@ YAML = {"Content-Type": "application/yaml; charset=utf-8"}
 def test_a_spec_comes_as_json_or_yaml(api: TestClient) -> None:
     """Both say the same: what one has created, the other continues."""
     made = api.post("/experiments", json={**SPEC, "name": "x"})
-    assert (made.status_code, made.json()) == (201, {"name": "x", "kind": "new"})
+    assert (made.status_code, made.json()) == (201, {"name": "x", "kind": "new", "notes": []})
     again = api.post("/experiments", content=to_yaml({**SPEC, "name": "x"}), headers=YAML)
-    assert (again.status_code, again.json()) == (200, {"name": "x", "kind": "continued"})
+    assert (again.status_code, again.json()) == (200, {"name": "x", "kind": "continued", "notes": []})
     new = api.post("/experiments?new=always", content=to_yaml({**SPEC, "name": "x"}), headers=YAML)
     assert (new.status_code, new.json()["name"]) == (201, "x-2")
 

@@ -262,7 +262,7 @@ def test_jobs_tell_where_they_are(begun: TestClient) -> None:
     assert begun.get(f"http://testserver{answer.headers['location']}").json() == answer.json()
     assert answer.json()["arguments"]["trial"] == 3
     made = begun.post("/experiments", json={**SPEC, "name": "mine"}, headers={"As": "ada"})
-    assert made.json() == {"name": "ada/mine", "kind": "new"}
+    assert made.json() == {"name": "ada/mine", "kind": "new", "notes": []}
     assert made.headers["location"] == "/api/v1/experiments/ada~mine"
     for caller in ("owner", "ada", "eve"):
         found = begun.get(f"http://testserver{made.headers['location']}", headers={"As": caller})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunewell.controller.sequence import LARGEST_STEP, LONGEST_NAME, Sequence
+from tunewell.controller.sequence import LARGEST_STEP, LONGEST_NAME, LONGEST_NOTE, MOST_NOTES, Sequence
 from tunewell.spec.launch import Report
 
 
@@ -114,3 +114,13 @@ def test_huge_steps_count_on() -> None:
     found = placed(sequence, *((begin + 5 * n, {"a": float(n)}) for n in range(3)))
     assert [step for step, _ in found] == [1, 6, 11]
     assert sequence.notes() == ("Steps beyond 9,007,199,254,740,992 were taken for the next one.",)
+
+
+def test_notes_of_the_trial_are_kept() -> None:
+    """What a trial says of its reports is a note, once however often, and no more than people read."""
+    sequence = Sequence("a")
+    for step in range(1, 21):
+        sequence.place(Report(step, {"a": 0.1}, 0.0, note=f"note {max(1, step - 10)}" + " and so on" * 100))
+    kept = sequence.notes()
+    assert [note[:6] for note in kept] == [f"note {number}" for number in range(1, MOST_NOTES + 1)]
+    assert all(len(note) == LONGEST_NOTE for note in kept)

@@ -183,6 +183,16 @@ def test_workers(terminal: Terminal) -> None:
 
 
 @pytest.mark.timeout(200)
+def test_functions(tmp_path: Path) -> None:
+    """The programs of `functions.md` run one after the other, the later ones on what the earlier ones have left."""
+    found = blocks("functions.md")
+    assert len(found) > 5
+    for language, text in found:
+        Terminal(tmp_path, {}, 0).run(language, text)
+    assert (tmp_path / "history.svg").exists() and (tmp_path / "report.html").exists()
+
+
+@pytest.mark.timeout(200)
 def test_notifications(terminal: Terminal) -> None:
     """Who follows `notifications.md` is sent test messages, and a code by mail."""
     with receiving() as receiver, taking_mail() as box:

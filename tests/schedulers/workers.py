@@ -45,7 +45,8 @@ class LeasedTrial(Trial):
     def _last_step(self) -> int:
         return self._step
 
-    def _send(self, step: int, metrics: Mapping[str, float]) -> None:
+    def _send(self, step: int, metrics: Mapping[str, float], note: str) -> None:
+        del note
         with leases.living(self._folder) as reports:
             if reports is None:
                 raise Pruned("it is over")

@@ -18,7 +18,8 @@ import tunewell
 from tests.server.serving import Serving, serving
 from tunewell.client import Client
 from tunewell.display import following
-from tunewell.spec.errors import SpecError, UserError
+from tunewell.service.types import Trial
+from tunewell.spec.errors import ConflictError, SpecError, UserError
 from tunewell.spec.states import ExperimentState, TrialState
 
 pytestmark = pytest.mark.timeout(300)
@@ -78,6 +79,39 @@ def test_a_function_is_searched_over_there(
     with Client(server.url) as client:
         spec = client.experiment("sent").spec
         assert spec["function"] == "their_loss:loss" and client.code(spec["code"]).files == 1
+
+
+def test_callbacks_here_of_trials_there(server: Serving, caplog: pytest.LogCaptureFixture) -> None:
+    """Each trial that ends there is told here once; what it returned is judged and noted as here."""
+    ended: list[Trial] = []
+    better: list[Trial] = []
+
+    def mixed(trial: tunewell.Trial, x: float) -> dict[str, Any] | None:
+        return None if trial.number == 2 else {"objective": x, "model": "large"}
+
+    def search(function: Callable[..., Any]) -> tunewell.Result:
+        return tunewell.search(
+            function,
+            {"x": tunewell.uniform(0, 1)},
+            goal="maximize",
+            name="told",
+            server=server.url,
+            max_trials=3,
+            progress=False,
+            on_trial_end=ended.append,
+            on_improvement=better.append,
+        )
+
+    result = search(mixed)
+    by_number = {trial.number: trial for trial in ended}
+    assert sorted(by_number) == [1, 2, 3] and len(ended) == 3
+    assert by_number[2].cause == "no_metric" and "returned nothing (None)" in by_number[2].detail
+    assert all("no numbers: model (str)" in " ".join(by_number[number].notes) for number in (1, 3))
+    assert better[-1].number == result.best.number
+    mixed.__code__ = (lambda trial, x: x).__code__
+    with pytest.raises(ConflictError, match="the files of its program: others here"):
+        search(mixed)
+    assert not caplog.records
 
 
 def test_a_search_is_left_and_followed_again(server: Serving, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -143,13 +177,13 @@ def test_the_space_of_an_earlier_search_is_taken(server: Serving) -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"code": "0" * 64}, "code: a function needs none"),
+        ({"code": "0" * 64}, "code: search.. has no such argument"),
         ({"parameters": {"z": tunewell.uniform(0, 1)}}, "parameters.z: the function takes no argument of that name"),
         ({"function": 7}, "function: 7 can't be called"),
         ({"home": "here"}, "home: the server has its own"),
         ({"database": "postgresql://db/x"}, "database: the server has its own"),
         ({"scheduler": "inline"}, "scheduler: a server calls no function in this thread"),
-        ({"working_directory": "/tmp"}, "working_directory"),
+        ({"working_directory": "/tmp"}, "working_directory: search.. has no such argument"),
     ],
 )
 def test_wrong_calls_are_refused(server: Serving, given: dict[str, Any], said: str) -> None:

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 import tunewell
-from tunewell import python_api
 from tunewell.cli import wording
+from tunewell.python_api.wording import REMEDIES
 from tunewell.spec import errors
 
 SOURCE = Path(tunewell.__file__).parent
 #: The fronts, and what makes commands for people to copy.
-FRONTS = ("cli", "console", "python_api.py")
+FRONTS = ("cli", "console", "python_api")
 #: An option such as `--home`, or a command such as `tunewell show`.
 FRONT_WORD = re.compile(r"(?<![\w-])--[a-z]|\btunewell (?:search|check|show|list|stop|retry|logs|export|retrain)\b")
 ERRORS = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, Exception)}
@@ -76,4 +76,4 @@ def test_every_front_words_errors_that_there_are() -> None:
     """Each kind of error that a front has a remedy for is one that is raised somewhere."""
     below = {text for path in MODULES for text in texts(ast.parse(path.read_text(encoding="utf-8")))}
     assert wording.REMEDIES.keys() <= below
-    assert python_api._REMEDIES.keys() <= wording.REMEDIES.keys()
+    assert REMEDIES.keys() <= wording.REMEDIES.keys()

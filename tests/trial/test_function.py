@@ -23,11 +23,13 @@ class ListTrial(Trial):
         """Have parameters and no reports yet."""
         super().__init__(1, parameters)
         self.sent: list[tuple[int, dict[str, float]]] = []
+        self.notes: list[str] = []
 
     def _last_step(self) -> int:
         return self.sent[-1][0] if self.sent else 0
 
-    def _send(self, step: int, metrics: Mapping[str, float]) -> None:
+    def _send(self, step: int, metrics: Mapping[str, float], note: str) -> None:
+        self.notes.append(note)
         self.sent.append((step, dict(metrics)))
 
 

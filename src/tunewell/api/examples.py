@@ -573,7 +573,7 @@ EXAMPLES: dict[str, Any] = {
     "DiskPart": {"name": "experiments", "size_bytes": 180 << 30},
     "Garbage": {"groups": [_GARBAGE], "size_bytes": 12 << 30},
     "GarbageGroup": _GARBAGE,
-    "Submission": {"name": "ada/signs", "kind": "new"},
+    "Submission": {"name": "ada/signs", "kind": "new", "notes": []},
     "Taken": {"reports": 2, "should_stop": False},
     "Task": {
         "name": "image-classification",

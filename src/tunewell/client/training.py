@@ -97,7 +97,8 @@ class RemoteTrial(Trial):
     def _last_step(self) -> int:
         return self._step
 
-    def _send(self, step: int, metrics: Mapping[str, float]) -> None:
+    def _send(self, step: int, metrics: Mapping[str, float], note: str) -> None:
+        del note  # a service takes none
         report = GivenReport(step=step, metrics=metrics, time=datetime.now(UTC))
         try:
             taken = self._client.add_reports(*self._about, [report])

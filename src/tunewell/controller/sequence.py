@@ -16,6 +16,8 @@ from tunewell.spec.text import clean
 LARGEST_STEP = 2**53
 #: Characters of a metric's name that are kept.
 LONGEST_NAME = 200
+#: Notes of a trial on its own reports that are kept, and characters of each.
+MOST_NOTES, LONGEST_NOTE = 5, 500
 
 
 class Sequence:
@@ -34,6 +36,8 @@ class Sequence:
         self._first_replaced = ""
         self._names: dict[str, str] = {}
         self._steps_refused = 0
+        #: What the trial itself says of its reports, once however often.
+        self._given: dict[str, None] = {}
 
     def place(self, report: Report) -> Report:
         """Return the report as it is to be recorded."""
@@ -43,6 +47,8 @@ class Sequence:
         self._last.update(dict.fromkeys(metrics, step))
         self._shift.update(dict.fromkeys(metrics, step - report.step))
         self._value = metrics.get(self._metric, self._value)
+        if report.note and len(self._given) < MOST_NOTES:
+            self._given[report.note[:LONGEST_NOTE]] = None
         return replace(report, step=step, metrics=metrics)
 
     def notes(self) -> tuple[str, ...]:
@@ -66,7 +72,7 @@ class Sequence:
             )
         if self._steps_refused:
             notes.append(f"Steps beyond {LARGEST_STEP:,} were taken for the next one{_and_more(self._steps_refused)}.")
-        return tuple(notes)
+        return (*notes, *self._given)
 
     def _step(self, report: Report, metrics: dict[str, float]) -> int:
         known = [self._last[name] for name in metrics if name in self._last]

@@ -428,7 +428,8 @@ class TrialManager:
             if self.losses.get(number, 0) < self.setting.spec.max_attempts:
                 self._lose(trial, exit_, lost(exit_.detail, exit_.cause))
                 return
-        self._finish(trial, judge_end(self.setting.spec.objective, trial, exit_), exit_)
+        spec = self.setting.spec
+        self._finish(trial, judge_end(spec.objective, trial, exit_, spec.function is not None), exit_)
 
     def _lose(self, trial: RunningTrial, exit_: Exit, verdict: Verdict) -> None:
         end = self._end(trial, exit_, verdict)

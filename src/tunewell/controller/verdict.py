@@ -79,8 +79,8 @@ def lost(detail: str, cause: Cause | None = None) -> Verdict:
     return Verdict(TrialState.WAITING, cause, detail)
 
 
-def judge_end(objective: Objective, trial: RunningTrial, exit_: Exit) -> Verdict:
-    """Return what becomes of a trial whose attempt, which was not lost, ended so."""
+def judge_end(objective: Objective, trial: RunningTrial, exit_: Exit, is_function: bool = False) -> Verdict:
+    """Return what becomes of a trial whose attempt, which was not lost, ended so; `is_function`: it was a call."""
     if trial.non_finite is not None:
         return Verdict(TrialState.FAILED, Cause.NON_FINITE, trial.non_finite)
     ended_by_us = exit_.stopped or (trial.asked_to_end is not None and exit_.cause is not None)
@@ -95,7 +95,7 @@ def judge_end(objective: Objective, trial: RunningTrial, exit_: Exit) -> Verdict
         by_time = exit_.cause is Cause.TIMEOUT
         return Verdict(TrialState.FAILED, exit_.cause, exit_.detail, Cut.MAX_TRIAL_DURATION if by_time else None)
     if not trial.curve:
-        detail = " ".join((_no_metric(objective.metric, trial.metrics), *exit_.notes))
+        detail = " ".join((_no_metric(objective.metric, trial.metrics, is_function), *exit_.notes))
         return Verdict(TrialState.FAILED, Cause.NO_METRIC, detail)
     return Verdict(TrialState.SUCCEEDED, cut_by=_cut_by_itself(trial, by_target))
 
@@ -110,7 +110,12 @@ def _cut_by_itself(trial: RunningTrial, by_target: bool) -> Cut | None:
     return Cut.FIDELITY if trial.suggestion.fidelity < 1 else None
 
 
-def _no_metric(metric: str, seen: set[str]) -> str:
+def _no_metric(metric: str, seen: set[str], is_function: bool) -> str:
+    if not seen and is_function:
+        return (
+            f"the function returned nothing (None) and reported nothing; return the value of '{metric}' at its end, "
+            "or report it with trial.report."
+        )
     if not seen:
         return (
             f"it ended without reporting '{metric}' or any other metric; report it with tunewell.report, "

@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn, TextIO, get_args
@@ -51,12 +51,12 @@ def follow_search(verbs: Verbs, name: str, console: Console, *, goes_on: bool) -
     return watch.has_ended
 
 
-def follow_lines(verbs: Verbs, name: str, stream: TextIO | None = None, *, goes_on: bool, hint: str = _HINT) -> bool:
+def follow_lines(verbs: Verbs, name: str, stream: TextIO | None = None, *, goes_on: bool) -> bool:
     """Do what `follow_search` does with a line for all that happens, on `stream` or else on standard output."""
     print(started_line(verbs.overview(name, 1)), file=stream, flush=True)
     watch, lines = _Watch(verbs, name, goes_on), ProgressLines(verbs, name, stream)
     with watch.heeding():
-        lines.tell(hint)
+        lines.tell(_HINT)
         while watch.look():
             lines.update(watch.situation)
             time.sleep(LOOK_SECONDS)
@@ -64,11 +64,14 @@ def follow_lines(verbs: Verbs, name: str, stream: TextIO | None = None, *, goes_
     return watch.has_ended
 
 
-def wait_for_search(verbs: Verbs, name: str, *, goes_on: bool) -> bool:
-    """Do what `follow_search` does, and show nothing."""
+def wait_for_search(
+    verbs: Verbs, name: str, *, goes_on: bool, on_step: Callable[[Situation], None] = lambda situation: None
+) -> bool:
+    """Do what `follow_search` does, and show nothing; `on_step` is called after each look."""
     watch = _Watch(verbs, name, goes_on)
     with watch.heeding():
         while watch.look():
+            on_step(watch.situation)
             time.sleep(LOOK_SECONDS)
     return watch.has_ended
 

@@ -223,9 +223,9 @@ class InlineTrial(Trial):
     def _last_step(self) -> int:
         return self._step
 
-    def _send(self, step: int, metrics: Mapping[str, float]) -> None:
+    def _send(self, step: int, metrics: Mapping[str, float], note: str) -> None:
         self._step = step
-        self._deliver(Reported(self.key, Report(step, metrics, time.time())))
+        self._deliver(Reported(self.key, Report(step, metrics, time.time(), note=note)))
 
 
 def explain(error: BaseException) -> tuple[Cause | None, str]:

@@ -150,7 +150,8 @@ class ReportReader:
         self._last_step = step
         reported_at = parsed.time if is_moment(parsed.time) else self._clock()
         goes_back = latest is not None and step <= latest and self._metric in parsed.metrics
-        return Report(step, parsed.metrics, reported_at, parsed.line or (self._quote(line) if goes_back else ""))
+        where = parsed.line or (self._quote(line) if goes_back else "")
+        return Report(step, parsed.metrics, reported_at, where, parsed.note)
 
     def _skip(self, which: str) -> None:
         self.skipped += 1
@@ -173,6 +174,8 @@ class ParsedReport(NamedTuple):
     #: Whether the supervisor found it in the output, and in which line, if it says so.
     from_output: bool
     line: str
+    #: What the trial says of it, for people.
+    note: str
 
 
 def parse_report(line: bytes) -> ParsedReport | None:
@@ -191,6 +194,7 @@ def parse_report(line: bytes) -> ParsedReport | None:
             time=math.nan if time_ is None else time_,
             from_output=content.get("source") == "output",
             line=str(content.get("line", "")),
+            note=str(content.get("note", "")) if "metrics" in content else "",
         )
     except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return None

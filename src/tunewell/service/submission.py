@@ -24,7 +24,7 @@ from tunewell.service.warm_start import find_best, find_sources, with_space
 from tunewell.spec.capacity import Capacity
 from tunewell.spec.declaration import declare
 from tunewell.spec.differences import BUDGET_FIELDS, LABEL_FIELDS, Difference, spec_differences
-from tunewell.spec.errors import ConflictError, SpecError, listed
+from tunewell.spec.errors import ConflictError, SpecError, count, listed
 from tunewell.spec.experiment import ExperimentSpec, gather_spec, needs_its_program, parse_spec
 from tunewell.spec.names import DATASET, Visibility
 from tunewell.spec.places import PLACES, beside, moved_spec, resolved_spec
@@ -38,6 +38,7 @@ from tunewell.store.store import Store
 from tunewell.store.transaction import Transaction
 from tunewell.tasks.catalogue import name_function
 from tunewell.tasks.contract import Task
+from tunewell.tasks.function_code import checksum, differ
 from tunewell.tuners.catalogue import (
     RESUMING,
     AlgorithmChoice,
@@ -242,7 +243,7 @@ def submit(
     """
     if function is not None:
         name, path = name_function(function)
-        raw = {"name": name, "function": path, **raw}
+        raw = {"name": name, "function": path, "function_code": checksum(function), **raw}
     plan = make_plan(with_space(store, raw), function, read_cluster(home.folder))
     plan, row = _named(store, home, plan, new)
     if row is not None:
@@ -310,7 +311,9 @@ def _named(store: Store, home: Home, plan: Plan, new: Fresh) -> tuple[Plan, Expe
 def _waits_for(store: Store, home: Home, row: ExperimentRow, spec: ExperimentSpec) -> bool:
     """Whether an experiment has this very spec and is to go on; no other program must be at it with its function."""
     busy = needs_its_program(row.spec) and home.is_running(row.name)
-    return _unfinished(store, row) and not busy and recorded_spec(home, row) == spec
+    recorded = recorded_spec(home, row)
+    same = recorded == spec.model_copy(update={"function_code": recorded.function_code})
+    return _unfinished(store, row) and not busy and same
 
 
 def _unfinished(store: Store, row: ExperimentRow) -> bool:
@@ -328,7 +331,7 @@ def _continue(store: Store, home: Home, row: ExperimentRow, plan: Plan, also: Al
         field for field in PLACES if getattr(spec, field) not in (getattr(recorded, field), getattr(together, field))
     }
     differences = [d for d in spec_differences(recorded, spec) if d.field not in PLACES or d.field in elsewhere]
-    free = BUDGET_FIELDS | LABEL_FIELDS
+    free = BUDGET_FIELDS | LABEL_FIELDS | {"function_code"}
     fixed = [d for d in differences if d.field not in free and not _may_have_moved(d)]
     if fixed:
         changes = "; ".join(map(str, fixed[:5]))
@@ -342,7 +345,10 @@ def _continue(store: Store, home: Home, row: ExperimentRow, plan: Plan, also: Al
     if elsewhere:
         plan.task.check_same(spec, home.experiment(row.name))
     is_to_go_on = _unfinished(store, row) or goes_on(row.stop_rule, row, recorded, spec)
-    submission = Submission(name=row.name, kind="continued" if is_to_go_on else "finished")
+    notes = _notes_on_code(store, row, recorded, spec, is_to_go_on)
+    if not is_to_go_on:  # what is on record was reached with the code that is on record
+        spec = spec.model_copy(update={"function_code": recorded.function_code})
+    submission = Submission(name=row.name, kind="continued" if is_to_go_on else "finished", notes=notes)
     changed = (recorded, row.home) != (spec, home.real_path)
     with home.lock(row.name) if changed else nullcontext(), store.transaction() as tx:
         also(tx, submission)
@@ -352,9 +358,26 @@ def _continue(store: Store, home: Home, row: ExperimentRow, plan: Plan, also: Al
             tx.set_facts(row.name, {"project": spec.project or ""})
         if (recorded.visibility, spec.visibility) == ("team", "private"):  # it is never shared by the way
             tx.set_facts(row.name, {"visibility": "private"})
+        if is_to_go_on and notes:
+            tx.add_notes(row.name, notes)
         if is_to_go_on and row.state.final:
             tx.let_go_on(row.name)
     return submission
+
+
+def _notes_on_code(
+    store: Store, row: ExperimentRow, recorded: ExperimentSpec, spec: ExperimentSpec, is_to_go_on: bool
+) -> tuple[str, ...]:
+    """Return a note if the code of a search's function has changed since it was put on record."""
+    if not differ(recorded.function_code, spec.function_code):
+        return ()
+    if not is_to_go_on:
+        return ("The function's code has changed since: this is what the earlier code has reached.",)
+    ended = sum(amount for state, amount in store.counts(row.name).items() if state.final)
+    if not ended:
+        return ()
+    trials = count(ended, "trial")
+    return (f"The function's code was changed when {trials} had ended: compare values before and after with care.",)
 
 
 def _may_have_moved(difference: Difference) -> bool:

@@ -19,7 +19,7 @@ from collections.abc import Hashable, Iterable, Mapping, Set
 from dataclasses import replace
 from typing import Any
 
-from tunewell.spec.errors import SpecError, UserError, closest, nearest, shown
+from tunewell.spec.errors import SpecError, UserError, closest, nearest, shortened, shown
 from tunewell.spec.problems import Problems
 from tunewell.spec.quantities import LARGEST_INTEGER
 from tunewell.spec.space import (
@@ -47,6 +47,34 @@ _NUMERIC_FIELDS = {"low", "high", "log", "step", "type", "default", "when"}
 _CHOICE_FIELDS = {"choices", "ordinal", "default", "when"}
 #: Share of a step that rounding may add: 0.5 - 0.4 is a little less than 0.1.
 _ROUNDING = 1e-9
+
+
+def check_domains(declarations: Any) -> None:
+    """Check what only a program can give: tuples that may be meant as ranges, which are lists once they are on record.
+
+    Raises:
+        SpecError: it is no mapping, or one declaration could be a range as well as choices.
+        SpecErrors: several could.
+    """
+    if not isinstance(declarations, Mapping):
+        remedy = "Give a mapping such as {'x': {'low': 0, 'high': 1}}"
+        raise SpecError("parameters", f"{shown(declarations)} is not a mapping", remedy, declarations)
+    problems = Problems()
+    for name, declaration in declarations.items():
+        with problems.gathering():
+            _check_no_range(f"parameters.{name}", declaration)
+    problems.raise_any()
+
+
+def _check_no_range(where: str, declaration: Any) -> None:
+    """Refuse a tuple that begins with two numbers: other libraries take some for a range, others for choices."""
+    if not isinstance(declaration, tuple) or len(declaration) < 2 or not all(map(is_number, declaration[:2])):
+        return
+    low, high = (f"{end:.10g}" for end in declaration[:2])
+    written = shortened(repr(declaration), 60)
+    ranges = "tunewell.uniform, tunewell.loguniform or tunewell.integer"
+    remedy = f"For a range take {ranges}, such as tunewell.uniform({low}, {high}); for choices a list"
+    raise SpecError(where, f"{written} could be a range, or choices", remedy, declaration)
 
 
 def parse_space(declarations: Mapping[str, Any], base: SearchSpace | None = None) -> SearchSpace:
@@ -324,6 +352,7 @@ def _as_list(where: str, declaration: Any) -> list[Any] | tuple[Any, ...]:
     """Return the values of a declaration without fields."""
     if declaration is None:  # rather forgotten than meant
         raise SpecError(where, "it says no domain", "Give `low` and `high`, or a list of choices")
+    _check_no_range(where, declaration)
     return declaration if isinstance(declaration, list | tuple) else [declaration]
 
 

@@ -85,6 +85,10 @@ class UserError(TunewellError):
     def __str__(self) -> str:
         return sentence(self.field, self.what, self.remedy)
 
+    def _render_traceback_(self) -> list[str]:
+        """Return the lines that a notebook shows of it: no trace."""
+        return [f"{type(self).__name__}: {self}"]
+
     @property
     def parts(self) -> tuple[UserError, ...]:
         """The single errors that this one consists of: mostly itself alone."""

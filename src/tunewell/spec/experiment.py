@@ -277,6 +277,11 @@ class ExperimentSpec(_Model):
     function: Text | None = Field(
         default=None, description="Set by `tunewell.search` for a Python function; not for spec files."
     )
+    function_code: Text | None = Field(
+        default=None,
+        description="Set by `tunewell.search`: a checksum of the function's code, by which a change is seen; not for "
+        "spec files.",
+    )
     data: Path | None = Field(
         default=None,
         description="Built-in tasks: folder of the data set, relative to the spec file, or `dataset:NAME` for one of a "

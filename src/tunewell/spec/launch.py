@@ -140,6 +140,8 @@ class Report:
     time: float
     #: Where it stands, for people, if its step is not after the last one; may be empty.
     line: str = field(default="", compare=False)
+    #: A sentence for people on what was to be reported and does not count; may be empty.
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,8 @@ _OF_THIS_MACHINE = {
 }
 #: Kind → fields that go with others only.
 _FOREIGN = {
-    "task": ("metric_pattern", "environment", "code", "working_directory", "resumable"),
-    "command": ("data", "dataset", "network"),
+    "task": ("metric_pattern", "environment", "code", "working_directory", "resumable", "function_code"),
+    "command": ("data", "dataset", "network", "function_code"),
     "function": ("data", "dataset", "network", "metric_pattern", "environment"),
 }
 
@@ -133,4 +133,5 @@ def _check_kind(spec: ExperimentSpec, kind: str, problems: Problems) -> None:
     for name in _FOREIGN[kind]:
         if getattr(spec, name) not in (None, {}):
             owners = "commands take" if name in _FOREIGN["task"] else "built-in tasks take"
+            owners = "Python functions have" if name == "function_code" else owners
             problems.add(SpecError(name, f"only {owners} it, and this is a {kind}", "Drop it"))

@@ -93,8 +93,8 @@ class FolderTrial(Trial):
         # Another process of the same trial may have reported before, such as `tunewell report` on a shell.
         return self._step if self._step is not None else _last_step_in(f"{self.folder}/{files.REPORTS}")
 
-    def _send(self, step: int, metrics: Mapping[str, float]) -> None:
-        files.append_report(self.folder, step, metrics, time.time())
+    def _send(self, step: int, metrics: Mapping[str, float], note: str) -> None:
+        files.append_report(self.folder, step, metrics, time.time(), note)
         self._step = step
 
     def _note_failure(self, cause: str, message: str) -> None:
@@ -124,9 +124,11 @@ class StandaloneTrial(Trial):
     def _last_step(self) -> int:
         return self._step
 
-    def _send(self, step: int, metrics: Mapping[str, float]) -> None:
+    def _send(self, step: int, metrics: Mapping[str, float], note: str) -> None:
         self._step = step
         print(f"step={step}", *(f"{name}={value:g}" for name, value in metrics.items()), flush=True)
+        if note:
+            print(note, flush=True)
 
     def _note_failure(self, cause: str, message: str) -> None:
         print(f"{cause}: {message}", flush=True)

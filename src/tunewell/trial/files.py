@@ -39,13 +39,15 @@ _SEARCHED_BYTES = 4 << 20
 RETRY_SECONDS = 0.2
 
 
-def append_report(folder: str | os.PathLike[str], step: int, metrics: Mapping[str, float], time: float) -> None:
-    """Append one report; on a full disk, wait until there is room for it.
+def append_report(
+    folder: str | os.PathLike[str], step: int, metrics: Mapping[str, float], time: float, note: str = ""
+) -> None:
+    """Append one report, with a note for people if there is one; on a full disk, wait until there is room for it.
 
     Raises:
         OSError: it can't be written for another reason.
     """
-    line = report_line(step, metrics, time)
+    line = report_line(step, metrics, time, **({"note": note} if note else {}))
     told = False
     while True:
         try:

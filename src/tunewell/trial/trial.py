@@ -71,17 +71,17 @@ class Trial:
         if self.should_stop:
             raise Pruned(f"trial {self.number} was asked to end")
 
-    def record(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+    def record(self, metrics: Mapping[str, Any], step: int | None = None, note: str = "") -> None:
         """Report metrics of one step without looking whether to end; raise TypeError as `report` does.
 
-        Threads report in turn: no two of them get the same step.
+        Threads report in turn: no two of them get the same step. `note` is a sentence for people about the report.
         """
         if not metrics:
             raise TypeError("a report needs at least one metric, such as report(accuracy=0.9)")
         numbers = {_name(name): _number(name, value) for name, value in metrics.items()}
         given = None if step is None else _step(step)
         with _reporting:
-            self._send(self._last_step() + 1 if given is None else given, numbers)
+            self._send(self._last_step() + 1 if given is None else given, numbers, note)
 
     def fail(self, cause: str, message: str) -> NoReturn:
         """End this trial as failed.
@@ -117,7 +117,7 @@ class Trial:
     def _last_step(self) -> int:
         raise NotImplementedError
 
-    def _send(self, step: int, metrics: Mapping[str, float]) -> None:
+    def _send(self, step: int, metrics: Mapping[str, float], note: str) -> None:
         raise NotImplementedError
 
     def _note_failure(self, cause: str, message: str) -> None:
@@ -137,6 +137,15 @@ def _name(name: object) -> str:
     if not isinstance(name, str):
         raise TypeError(f"a metric's name is text, not {name!r}")
     return name
+
+
+def is_number(value: object) -> bool:
+    """Whether a value can be reported: `float` takes it, and it is no text."""
+    try:
+        _number("", value)
+    except TypeError:
+        return False
+    return True
 
 
 def _number(name: object, value: object) -> float:

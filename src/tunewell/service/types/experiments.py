@@ -156,6 +156,8 @@ class Submission(Wire):
     name: str
     #: `new`: it was created; `continued`: it goes on; `finished`: it has ended, nothing is to be done.
     kind: Literal["new", "continued", "finished"]
+    #: Sentences for people about what was submitted and what is on record.
+    notes: tuple[str, ...] = ()
 
 
 class Parameter(Wire):

@@ -1,0 +1,147 @@
+"""What a search has brought, as a program or a notebook looks at it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tunewell.python_api.html import result_html
+from tunewell.python_api.table import data_frame
+from tunewell.python_api.wording import front, python_words
+from tunewell.reports.charts import standalone
+from tunewell.service.paging import every
+from tunewell.service.service import Service
+from tunewell.service.types import ExportedTrial, SearchResult, TrialResult
+from tunewell.service.verbs import ChartName, Verbs
+from tunewell.service.views import save_report
+from tunewell.spec.errors import count
+from tunewell.spec.names import DEFAULT_HOME
+from tunewell.spec.states import ExperimentState
+
+#: Gives the verbs that a result is asked of.
+Opened = Callable[[], AbstractContextManager[Verbs]]
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """A chart: a notebook shows it, and `save` writes it to a file."""
+
+    #: The chart as an SVG document, with all that it needs.
+    svg: str = field(repr=False)
+
+    def save(self, path: str | Path) -> Path:
+        """Write it to an SVG file; return its path."""
+        target = Path(path)
+        target.write_text(self.svg, encoding="utf-8")
+        return target
+
+    def _repr_svg_(self) -> str:
+        return self.svg
+
+
+class Result:
+    """What a search over a function, a script or a built-in task has brought. A notebook shows it as a table."""
+
+    def __init__(self, opened: Opened, name: str, summary: SearchResult) -> None:
+        """Take the summary of experiment `name`; further figures are asked of the verbs that `opened` gives."""
+        self._open = opened
+        self.name = name
+        self.summary = summary
+
+    @contextmanager
+    def _opened(self) -> Iterator[Verbs]:
+        with python_words(), self._open() as verbs:
+            yield verbs
+
+    @property
+    def state(self) -> ExperimentState:
+        """State of the experiment."""
+        return self.summary.state
+
+    @property
+    def best(self) -> TrialResult:
+        """The best trial; raises ValueError if no trial has a result."""
+        if self.summary.best is None:
+            raise ValueError(f"no trial of '{self.name}' has a result: {self.summary.detail}")
+        return self.summary.best
+
+    def top(self, number: int = 5) -> list[TrialResult]:
+        """Return the best `number` trials, best first."""
+        with self._opened() as verbs:
+            return list(verbs.top(self.name, number))
+
+    def trials(self) -> list[dict[str, Any]]:
+        """Return every trial with state, cause, parameters, value and reports."""
+        return [trial.to_json() for trial in self._trials()]
+
+    def to_dataframe(self) -> Any:
+        """Return a pandas DataFrame, a row a trial, by number.
+
+        Its columns are those of `tunewell export … --format csv`: `number`, `state`, `cause`, `value`, …, then
+        `parameter:NAME` for each parameter, and `metric:NAME` for what the trial has reported last of each metric.
+        `start` and `end` are moments with their zone (UTC). A cell is empty where a trial has no such thing.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        return data_frame(self._trials())
+
+    def _trials(self) -> list[ExportedTrial]:
+        with self._opened() as verbs:
+            return list(every(lambda cursor: verbs.export_trials(self.name, cursor=cursor)))
+
+    def plot(self, chart: ChartName = "history") -> Plot | None:
+        """Return a chart of the search, which a notebook shows; None: there is nothing to draw yet."""
+        with self._opened() as verbs:
+            drawn = verbs.chart(self.name, chart)
+        return None if drawn.svg is None else Plot(standalone(drawn.svg, drawn.title))
+
+    def report(self, path: str | Path | None = None) -> Path:
+        """Write the HTML report; return its path. Without a path it is the experiment's own, where its home is here."""
+        with self._opened() as verbs:
+            if path is None and not isinstance(verbs, Service):
+                path = f"{self.name.replace('/', '-')}-report.html"
+            if path is None:
+                return Path(verbs.write_report(self.name).path)
+            return save_report(verbs.report(self.name), Path(path))
+
+    def __repr__(self) -> str:
+        summary = self.summary
+        best = summary.best
+        value = f"{summary.objective.metric} {best.value:.6g} (trial {best.number})" if best else "no result"
+        ended = sum(number for state, number in summary.trials.items() if state.final)
+        return f"<Result of '{self.name}': {summary.state}, {count(ended, 'trial')}, {value}>"
+
+    def _repr_html_(self) -> str:
+        return result_html(self.name, self.summary)
+
+
+@front
+def load(name: str, home: str | Path | None = None, database: str | None = None, server: str | None = None) -> Result:
+    """Return the result so far of a recorded experiment, of a server's if one is given; raises `NotFoundError`."""
+    opened = on_server(server) if server is not None else reading(*place(home, database))
+    with opened() as verbs:
+        return Result(opened, name, verbs.result(name))
+
+
+def on_server(server: str) -> Opened:
+    """Return what gives the verbs of a server."""
+    from tunewell.client.client import Client
+
+    return partial(Client, server)
+
+
+def reading(folder: Path, database: str | None) -> Opened:
+    """Return what gives the verbs of a home here, to look only."""
+    return partial(Service, folder, database, access="read")
+
+
+def place(home: str | Path | None, database: str | None) -> tuple[Path, str | None]:
+    """Return home and database as given, or else as the environment has them."""
+    folder = Path(home or os.environ.get("TUNEWELL_HOME") or DEFAULT_HOME)
+    return folder, database or os.environ.get("TUNEWELL_DATABASE")

@@ -33,6 +33,7 @@ from tunewell.spec.states import (
 from tunewell.tasks.catalogue import TASKS, task_for
 from tunewell.tasks.command import RESERVED
 from tunewell.tasks.contract import Network
+from tunewell.tasks.vision.task import EARLY_STOPPING
 
 _WIDTH = 120
 #: A paragraph, or an item of a list with the lines that go on from it.
@@ -249,6 +250,7 @@ EXIT_CODES = {
 _DEFAULTS = {
     (ExperimentSpec, "name"): "the file's name, other characters as `-`",
     (ExperimentSpec, "objective"): "required; built-in tasks: their first metric",
+    (ExperimentSpec, "early_stopping"): f"`{EARLY_STOPPING}` for built-in tasks, else `off`",
     (Objective, "goal"): "guessed",
 }
 

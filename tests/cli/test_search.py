@@ -512,17 +512,18 @@ import sys, time
 x = float(sys.argv[1])
 for step in range(1, 10):
     print(f"step={step} score={x * (1 - 0.7 ** step)}", flush=True)
-    if x < 0.5 and step == 3:
+    if x < 0.5 and step == 3 and len(sys.argv) > 2:
         time.sleep(600)
 """
 
 
 def test_trials_that_promise_nothing_are_ended_early(run: Run, write: Write, tmp_path: Path) -> None:
-    """With five good trainings behind it, the search ends bad ones at an early step, says so, and never as a result."""
+    """With five good trainings behind it, a search that is asked to ends bad ones early, and says so."""
     (tmp_path / "curves.py").write_text(CURVES)
     good, bad = [0.9, 0.91, 0.92, 0.93, 0.94], [0.1, 0.2]
     spec = write(
-        command=[sys.executable, "-S", "curves.py", "{x}"],
+        early_stopping="halving",
+        command=[sys.executable, "-S", "curves.py", "{x}", "wait"],
         parameters={"x": {"low": 0.0, "high": 1.0}},
         initial=[{"x": x} for x in good + bad],
         max_trials=7,
@@ -534,6 +535,22 @@ def test_trials_that_promise_nothing_are_ended_early(run: Run, write: Write, tmp
     assert all(len(trial["reports"]) == 3 for trial in trials[5:])
     assert "pruned after step" in trials[5]["detail"]
     assert answer.json["best"]["parameters"]["x"] == 0.94
+    assert "Early stopping: halving" in run("check", spec).out
+
+
+def test_own_commands_train_to_their_end(run: Run, write: Write, tmp_path: Path) -> None:
+    """Nobody knows what early values of somebody else's program are worth, so it must ask for early stopping."""
+    (tmp_path / "curves.py").write_text(CURVES)
+    spec = write(
+        command=[sys.executable, "-S", "curves.py", "{x}"],
+        parameters={"x": {"low": 0.0, "high": 1.0}},
+        initial=[{"x": x} for x in (0.9, 0.91, 0.92, 0.93, 0.94, 0.1, 0.2)],
+        max_trials=7,
+        max_concurrency=1,
+    )
+    assert "Early stopping: off" in run("check", spec).out
+    assert run("check", spec, "--json").json["early_stopping"] == "off"
+    assert run("search", spec, "--json").json["trials"]["succeeded"] == 7
 
 
 def test_import(run: Run, write: Write, tmp_path: Path) -> None:

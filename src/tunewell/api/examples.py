@@ -378,6 +378,7 @@ EXAMPLES: dict[str, Any] = {
         "algorithm": "bayesian",
         "algorithm_reason": "few trials of some minutes each",
         "options": {},
+        "early_stopping": "halving",
         "max_trials": 20,
         "at_once": 2,
         "concurrency": "At most 2 trials at once, as max_concurrency says.",

@@ -37,7 +37,7 @@ from tunewell.cli.summary import print_summary
 from tunewell.display.following import follow_search
 from tunewell.display.lines import ProgressLines, started_line
 from tunewell.display.live import LiveTable
-from tunewell.display.wording import conditions_text
+from tunewell.display.wording import conditions_text, early_stopping_text
 from tunewell.service.findings import check_spec
 from tunewell.service.following import why_failed
 from tunewell.service.notifications.mail import MailServer
@@ -270,6 +270,7 @@ def check(
             {
                 "experiment": checked.experiment,
                 "algorithm": checked.algorithm,
+                "early_stopping": checked.early_stopping,
                 "max_trials": checked.max_trials,
                 "parameters": {parameter.name: parameter.domain for parameter in checked.parameters},
                 "findings": checked.findings,
@@ -286,6 +287,8 @@ def check(
     options = "".join(f", {name} {scalar(value)}" for name, value in checked.options.items())
     console.print(f"Algorithm: {checked.algorithm}{reason}{options}; {count(checked.max_trials, 'trial')}.")
     console.print(f"Objective: {checked.objective.goal} {checked.objective.metric}.")
+    if checked.max_trials > 1:
+        console.print(early_stopping_text(checked.early_stopping))
     console.print(_parameter_table(checked))
     _print_estimate(checked, console)
     if checked.line is not None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from tunewell.service.types import Experiment, Objective, SearchResult
 from tunewell.spec.declaration import parse_space
+from tunewell.spec.experiment import EarlyStoppingRule
 from tunewell.spec.format import NOTHING, number, scalar, shortened, signed, within
 from tunewell.spec.space import Value
 from tunewell.spec.standing import gain_text, standing_text
@@ -91,6 +92,21 @@ _GOES_ON_WITH: Mapping[str, str] = {
     "max_trials": "with more trials",
     "exhausted": "with more trials",
 }
+
+
+#: Rule → which trials it trains no further.
+_EARLY_STOPPING: Mapping[EarlyStoppingRule, str] = {
+    "off": "off, every trial trains to its end",
+    "halving": "halving, of trials that report at several steps only the best third goes on at each rung",
+    "median": "median, trials that report at several steps end where they are worse than the median",
+    "promotion": "promotion, trials train a part first, and only the best third goes on",
+    "data-promotion": "data-promotion, trials train on a part of the data first, and only the best third goes on",
+}
+
+
+def early_stopping_text(rule: EarlyStoppingRule) -> str:
+    """Return what saves training on trials that promise little: one sentence."""
+    return f"Early stopping: {_EARLY_STOPPING[rule]}."
 
 
 def stays_ended(changed: Experiment) -> str:

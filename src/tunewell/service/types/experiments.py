@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from tunewell.service.types.base import JsonObject, Moment, Wire
 from tunewell.service.types.storage import UsedDataSet
+from tunewell.spec.experiment import EarlyStoppingRule
 from tunewell.spec.names import Visibility
 from tunewell.spec.states import ExperimentState, TrialState
 from tunewell.spec.waits import WaitCode
@@ -234,6 +235,8 @@ class Checked(Wire):
     algorithm_reason: str
     #: The algorithm's options: the user's, and those that follow from the number of trials.
     options: JsonObject
+    #: What saves training on trials that promise little; `off`: nothing does.
+    early_stopping: EarlyStoppingRule
     max_trials: int
     #: Most trials at once, and a sentence on what bounds them.
     at_once: int

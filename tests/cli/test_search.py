@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import re
 import signal
@@ -76,8 +77,8 @@ def test_the_list_of_trials_fits_a_narrow_terminal(run: Run, write: Write) -> No
     run("search", write(max_trials=1))
     answer = run("show", "quick", COLUMNS="60").out
     heading = next(line for line in answer.splitlines() if line.startswith("trial  state"))
-    assert heading.split() == ["trial", "state", "score", "time", "parameters"]
-    assert "…" not in answer
+    assert heading.split()[:4] == ["trial", "state", "score", "time"] and heading.split()[-1] == "parameters"
+    assert "…" not in answer and all(len(line) <= 60 for line in answer.splitlines() if "Report:" not in line)
     assert "why proposed" in run("show", "quick", COLUMNS="80").out
 
 
@@ -265,7 +266,7 @@ def test_a_search_goes_on_after_a_pause_that_met_nobody(run: Run, write: Write, 
     wait_for(tmp_path / "begun")
     process.kill()
     process.communicate()
-    assert "interrupted" in run("list").out
+    assert "paused" in run("list").out
     assert run("pause", "quick").code == 0
     (tmp_path / "go").touch()
     answer = run("search", spec, "--json")
@@ -551,6 +552,41 @@ def test_own_commands_train_to_their_end(run: Run, write: Write, tmp_path: Path)
     assert "Early stopping: off" in run("check", spec).out
     assert run("check", spec, "--json").json["early_stopping"] == "off"
     assert run("search", spec, "--json").json["trials"]["succeeded"] == 7
+
+
+def test_a_failed_search_has_its_exit_code_and_cause(run: Run, write: Write) -> None:
+    """Too many failures are a failure, even with a result; the commonest cause is named, and nothing to do in vain."""
+    spec = write(
+        command=["sh", "-c", 'echo "score={x}"; test {x} -lt 2'],
+        parameters={"x": {"low": 0, "high": 11}},
+        algorithm="grid",
+        max_trials=12,
+        max_concurrency=1,
+        max_failed_trials=3,
+    )
+    answer = run("search", spec)
+    assert answer.code == 1, answer.err
+    assert "failed (crashed), such as trial" in answer.out
+    assert "retrain" not in answer.out and "all data" not in answer.out
+    again = run("search", spec, "--json")
+    assert again.code == 1 and again.json["state"] == "failed"
+    first = again.json["failures"][0]
+    assert (first["cause"], first["trials"]) == ("crashed", again.json["trials"]["failed"])
+    shown = run("show", "quick", NO_COLOR="1")
+    assert shown.code == 0 and "4 trials failed (crashed), such as trial" in shown.out and "\x1b" not in shown.out
+
+
+def test_the_list_says_that_there_are_more(run: Run, write: Write, tmp_path: Path) -> None:
+    """Of many experiments a list has the first, and says so; programs are given all."""
+    with Service(tmp_path / ".tunewell") as service:
+        for number in range(3):
+            service.create({**json.loads(write().read_text()), "name": f"e{number}"})
+    some = run("list", "--limit", 2)
+    assert "There are more than 2 experiments: --limit 20 lists more of them" in some.out
+    assert "more than" not in run("list", "--limit", 3).out
+    assert len(run("list", "--json").json) == 3
+    narrow = run("list", COLUMNS="40").out
+    assert all(f"e{number}" in narrow for number in range(3)) and "created" in narrow
 
 
 def test_import(run: Run, write: Write, tmp_path: Path) -> None:

@@ -158,6 +158,7 @@ _RESULT: dict[str, Any] = {
     "trials": _COUNTS,
     "elapsed_seconds": 4541.25,
     "notes": [],
+    "failures": [{"cause": "gpu_oom", "trials": 1, "number": 5, "detail": "CUDA out of memory"}],
     "advice": [],
     "test": {"7": 0.931},
     "uncertainty": {
@@ -447,6 +448,7 @@ EXAMPLES: dict[str, Any] = {
     "Experiment": _EXPERIMENT,
     "ExperimentSummary": _SUMMARY,
     "ExportedTrial": {**_TRIAL, "reports": [_MEASURED]},
+    "Failures": _RESULT["failures"][0],
     "Finalist": {"number": 7, "sample_value": 0.943, "value": 0.957, "folder": f"{_FOLDER}/finalists/7", "detail": ""},
     "GivenReport": {**_MEASURED, "time": None},
     "Gpu": _GPU,
@@ -550,6 +552,7 @@ EXAMPLES: dict[str, Any] = {
         "remaining_seconds": 1710.0,
         "unfinished": [],
         "ended": [_TRIAL],
+        "ended_places": [40894465],
         "latest": {"8": {"step": 4, "value": 0.902}},
     },
     "Suggestion": {"kind": "trial", "detail": "", "trial": _SUGGESTED},

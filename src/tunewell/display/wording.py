@@ -8,6 +8,7 @@ from typing import Any
 
 from tunewell.service.types import Experiment, Objective, SearchResult
 from tunewell.spec.declaration import parse_space
+from tunewell.spec.errors import count
 from tunewell.spec.experiment import EarlyStoppingRule
 from tunewell.spec.format import NOTHING, number, scalar, shortened, signed, within
 from tunewell.spec.space import Value
@@ -176,6 +177,17 @@ def standing_lines(result: SearchResult) -> list[str]:
     return [*lines, *filter(None, told)]
 
 
+def failures_text(result: SearchResult) -> str:
+    """Return how many trials failed and for which causes, with the first of the commonest: one line."""
+    first = result.failures[0]
+    if sum(one.trials for one in result.failures) == 1:
+        return f"Trial {first.number} failed ({first.cause}): {first.detail}"
+    several = len(result.failures) > 1
+    causes = ", ".join(f"{one.trials} {one.cause}" if several else one.cause for one in result.failures)
+    failed = count(sum(one.trials for one in result.failures), "trial")
+    return f"{failed} failed ({causes}), such as trial {first.number}: {first.detail}"
+
+
 def agreement_text(agreement: float | None) -> str:
     """Return how far the order on all data is that on the sample: one sentence."""
     if agreement is None:
@@ -186,5 +198,5 @@ def agreement_text(agreement: float | None) -> str:
 
 def counts_text(result: SearchResult) -> str:
     """Return `12 succeeded, 1 failed, 2 running`: the states that occur."""
-    parts = [f"{count} {state}" for state in TrialState if (count := result.trials.get(state, 0))]
+    parts = [f"{amount} {state}" for state in TrialState if (amount := result.trials.get(state, 0))]
     return ", ".join(parts) or "no trials yet"

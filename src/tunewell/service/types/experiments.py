@@ -66,7 +66,7 @@ class ExperimentSummary(Wire):
     project: str
     tags: tuple[str, ...]
     state: ExperimentState
-    #: Whether a controller runs it now. One that is neither final nor running was interrupted.
+    #: Whether a controller runs it now. One that is neither final nor running is paused, or has not begun.
     running: bool
     #: Why it starts nothing just now that could be started; None: nothing keeps it, or there is nothing to start.
     waits_for: WaitsFor | None

@@ -226,7 +226,7 @@ def search(  # noqa: PLR0913 - each is a thing that users set by name
             if line:
                 line.conclude()
             if not ended:
-                raise KeyboardInterrupt(f"The search was interrupted; call it again to go on ('{submission.name}').")
+                raise KeyboardInterrupt(f"The search is paused; call it again to go on ('{submission.name}').")
         return Result(_reading(folder, database), submission.name, service.result(submission.name))
 
 

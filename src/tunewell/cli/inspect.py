@@ -152,7 +152,9 @@ def show(
         console.print(_trial_table(console.width, result.objective.metric, rows, searched(known)))
         last = rows[-1].number if rows else after
         if sum(result.trials.values()) > last:
-            console.print(f"More: tunewell show {experiment} --after {last}", style="dim")
+            address = getattr(service, "server", "")
+            there = f" --server {address}" if address else ""
+            console.print(f"More: tunewell show {experiment} --after {last}{there}", style="dim")
 
 
 def _most(limit: int | None) -> int | None:

@@ -20,7 +20,7 @@ from tunewell.service.types import Overview, Trial
 from tunewell.service.verbs import Verbs
 from tunewell.spec.errors import DataError, count
 from tunewell.spec.format import duration, number
-from tunewell.spec.states import TrialState
+from tunewell.spec.states import ExperimentState, TrialState
 
 #: Least time between two looks; a look prints a line for each trial that has ended since the last one, …
 UPDATE_SECONDS = 0.5
@@ -79,7 +79,7 @@ class ProgressLines:
         self._look()
         result = self._service.result(self._name)
         self._print(f"{result.state}: {result.detail} {_capital(best_text(result))}. {_capital(counts_text(result))}.")
-        if result.best is None and result.failures:
+        if result.failures and (result.best is None or result.state is ExperimentState.FAILED):
             self._print(failures_text(result))
         for advice in result.advice:
             self._print(f"Advice: {advice.detail}")

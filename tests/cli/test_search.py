@@ -96,7 +96,7 @@ def test_plain_lines_tell_every_trial(run: Run, write: Write) -> None:
     for number in range(1, 5):
         assert f"trial {number}/4 succeeded" in answer.out
     assert "Report:" in answer.out
-    assert "tunewell retrain quick" in answer.out
+    assert "The best by hand: sh -c 'echo \"score=" in answer.out
     assert "\x1b[" not in answer.out
 
 

@@ -33,6 +33,7 @@ from tunewell.spec.states import (
 from tunewell.tasks.catalogue import TASKS, task_for
 from tunewell.tasks.command import RESERVED
 from tunewell.tasks.contract import Network
+from tunewell.tasks.vision.task import EARLY_STOPPING
 
 _WIDTH = 120
 #: A paragraph, or an item of a list with the lines that go on from it.
@@ -183,7 +184,7 @@ ENVIRONMENT = {
 EXPERIMENT_STATES = {
     ExperimentState.CREATED: "recorded, not yet started",
     ExperimentState.RUNNING: "trials run or are about to",
-    ExperimentState.PAUSED: "paused, or interrupted; `tunewell resume`, or the same command, goes on",
+    ExperimentState.PAUSED: "by `tunewell pause` or Ctrl-C; `tunewell resume`, or the same command, goes on",
     ExperimentState.STOPPING: "running trials are being ended",
     ExperimentState.COMPLETED: "all trials have ended, or nothing is left to try",
     ExperimentState.TARGET_REACHED: "a report reached `objective.target`",
@@ -240,15 +241,17 @@ CUTS = {
 
 EXIT_CODES = {
     "0": "the search ended with a result (any other command: done)",
-    "1": "the search ended without a result",
+    "1": "the search failed (its state is `failed`, even if some trials have a result), or ended without a result; so "
+    "for every command that runs a search: `search`, `resume`, `retry`, `demo`",
     "2": "the input was wrong; the message says what, and how to fix it",
-    "130": "interrupted; the same command goes on",
+    "130": "Ctrl-C, or the search was paused; the same command goes on",
 }
 
 # Where a required field is filled in by something else than the user.
 _DEFAULTS = {
     (ExperimentSpec, "name"): "the file's name, other characters as `-`",
     (ExperimentSpec, "objective"): "required; built-in tasks: their first metric",
+    (ExperimentSpec, "early_stopping"): f"`{EARLY_STOPPING}` for built-in tasks, else `off`",
     (Objective, "goal"): "guessed",
 }
 

@@ -87,6 +87,30 @@ def test_reports_are_kept_and_may_prune(tmp_path: Path) -> None:
     assert steps == [1, 2, 3]
 
 
+def test_functions_are_called_to_their_end(tmp_path: Path) -> None:
+    """A function whose early values are bad is not ended, unless that is asked for."""
+
+    def train(trial: tw.Trial, rate: float) -> None:
+        for step in range(1, 10):
+            trial.report(accuracy=rate * (1 - 0.7**step), step=step)
+
+    rates = [{"rate": rate} for rate in (0.9, 0.91, 0.92, 0.93, 0.94, 0.1)]
+    states = {
+        rule: tw.search(
+            train,
+            {"rate": tw.uniform(0.0, 1.0)},
+            metric="accuracy",
+            initial=rates,
+            max_trials=6,
+            home=tmp_path / rule,
+            progress=False,
+            **fields,
+        ).trials()[-1]["state"]
+        for rule, fields in {"default": {}, "halving": {"early_stopping": "halving"}}.items()
+    }
+    assert states == {"default": "succeeded", "halving": "pruned"}
+
+
 def test_exceptions_are_failures_and_the_search_goes_on(tmp_path: Path) -> None:
     """A function that raises for some values costs these trials only; the cause is on record."""
 

@@ -105,7 +105,7 @@ def test_a_search_is_sent_and_followed(there: Run, program: Callable[..., Path],
     again = there("search", spec)
     assert again.code == 0 and "has ended" in again.out and "Sending" not in again.out, again.err
     assert "sent" in there("list").out
-    assert f"tunewell retrain sent --server {server.url}" in there("show", "sent").out
+    assert "The best by hand:" in there("show", "sent").out
     told = there("show", "sent").out + there("show", "sent", 1).out
     for command in ("report sent", "logs sent 1"):
         assert f"tunewell {command} --server {server.url}" in told

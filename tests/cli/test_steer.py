@@ -20,7 +20,7 @@ def test_an_experiment_from_its_change_to_its_end(run: Run, write: Callable[...,
     assert done.out.startswith("Experiment 'quick' is changed: max_trials, max_failed_trials, description, tags")
     assert (
         "Go on: the command that began it, or tunewell serve, with this budget." in done.out
-        and "interrupted" in run("list").out
+        and "paused" in run("list").out
     )
     wrong = run("set", "quick", "--weight", 0)
     assert wrong.code == 2 and "weight: 0.0 is not possible. Give a number above 0" in wrong.err

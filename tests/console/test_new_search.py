@@ -586,6 +586,19 @@ def test_remedies_can_be_followed_in_the_form(
     assert "`" not in found[field][0]
 
 
+@pytest.mark.parametrize(
+    ("fields", "default"), [(PROGRAM, "are trained to the end"), (PICTURES, "stop early (halving)")]
+)
+def test_the_usual_rule_for_bad_trials_comes_first(
+    pictures: Service, administrator: TestClient, fields: dict[str, str], default: str
+) -> None:
+    """Built-in tasks end them early; a program of one's own must ask for it."""
+    page = looked(administrator, fields)
+    options = re.findall(r'<select id="f-early_stopping".*?</select>', page, re.DOTALL)[0]
+    assert re.search(r'<option value=""[^>]*>(.*?)</option>', options)[1] == default  # type: ignore[index]
+    assert "algorithm" not in errors_in(page) and "early_stopping" not in errors_in(page)
+
+
 def test_each_choice_is_there_once(pictures: Service, administrator: TestClient) -> None:
     """The default is no second entry beside the one it stands for."""
     for algorithm in ("random", "evolutionary", "bayesian", "tpe", "cmaes", "pshe2"):

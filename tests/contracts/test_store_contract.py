@@ -29,6 +29,7 @@ from tunewell.spec.errors import ConflictError, NotFoundError, TermOver, Transit
 from tunewell.spec.launch import AttemptKey, Report
 from tunewell.spec.states import Cause, ExperimentState, JobState, TrialState
 from tunewell.store import AttemptEnd, JobEnd, Store
+from tunewell.store.rows import FailedTrials
 from tunewell.store.schema import VERSION_TABLE
 from tunewell.store.tables import metadata
 
@@ -217,6 +218,18 @@ class TestTrials:
         start(store, 2, attempt=2)
         finish(store, 2, attempt=2)
         assert [trial.number for trial in store.last_ended(NAME, 9)] == [2, 4, 3, 1]
+
+    def test_failures_are_counted_by_cause(self, store: Store) -> None:
+        """The commonest cause comes first, with the first trial that it ended; what runs again has none."""
+        causes = (Cause.GPU_OOM, Cause.CRASHED, Cause.TIMEOUT, Cause.CRASHED)
+        assert store.failures(NAME) == []
+        for number, cause in enumerate(causes, 1):
+            add(store, number)
+            start(store, number)
+            finish(store, number, FAILED, cause=cause)
+        with store.transaction() as tx:
+            tx.retry_trial(NAME, 3)
+        assert store.failures(NAME) == [FailedTrials(Cause.CRASHED, 2, 2), FailedTrials(Cause.GPU_OOM, 1, 1)]
 
     def test_refusal_names_trial_and_state(self, store: Store) -> None:
         """A refusal says which trial, in which state at which attempt, and what was wanted."""

@@ -515,8 +515,11 @@ def test_an_overview_is_a_search_at_one_moment(bench: Bench, verbs: Verbs) -> No
     now = verbs.overview("e", recent=1)
     assert [trial.number for trial in now.unfinished] == [3, 4]
     assert [trial.number for trial in now.ended] == [2]
+    later, earlier = verbs.overview("e", recent=9).ended_places
+    assert (later,) == now.ended_places and later > earlier
     assert (now.latest[3].step, now.latest[3].value, now.ended_count) == (4, 0.3, 2)
     assert (now.failures, now.remaining_seconds) == ({Cause.CRASHED: 1}, None)
+    assert [(one.cause, one.trials, one.number) for one in now.result.failures] == [(Cause.CRASHED, 1, 2)]
     assert now.experiment == verbs.experiment("e") and now.result == verbs.result("e")
 
 

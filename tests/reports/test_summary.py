@@ -64,7 +64,7 @@ def test_the_headline_says_why_nothing_is_compared() -> None:
         (replace(examples.running(), running=True), "The search is still going on, with 9 ended trials so far."),
         (
             examples.running(),
-            "The search was interrupted after 9 ended trials; the command that began it, or `tunewell serve`, goes on.",
+            "The search is paused after 9 ended trials; the command that began it, or `tunewell serve`, goes on.",
         ),
     ],
 )

@@ -62,9 +62,11 @@ def test_what_was_measured_is_told(monkeypatch: pytest.MonkeyPatch, spec: dict[s
     assert (estimate.experiment, estimate.epochs, estimate.steps, estimate.step_seconds) == ("", 10, 20, 1.0)
     assert estimate.told == (
         "A trial in full takes about 4 min here (10 epochs of 20 steps, 1 s a step, measured). All 20 trials take "
-        "about 80 min, one at a time, less where they are stopped early."
+        "about 80 min, one at a time."
     )
     assert estimate.warnings == ()
+    halved = checked(monkeypatch, {**spec, "early_stopping": "halving"}, FOUR_MINUTES).estimate
+    assert halved is not None and halved.told.endswith("one at a time, less where they are stopped early.")
 
 
 def test_the_time_before_the_first_trial_is_told(monkeypatch: pytest.MonkeyPatch, spec: dict[str, Any]) -> None:
@@ -73,7 +75,7 @@ def test_the_time_before_the_first_trial_is_told(monkeypatch: pytest.MonkeyPatch
     estimate = checked(monkeypatch, {**spec, "parameters": {"image_size": [32, 48]}}, slow).estimate
     assert estimate is not None and (estimate.prepare_seconds, estimate.seconds) == (300, 4800)
     assert estimate.told.endswith(
-        "less where they are stopped early. Before that the data are prepared, which takes about 5 min the first time."
+        "one at a time. Before that the data are prepared, which takes about 5 min the first time."
     )
     estimate = checked(monkeypatch, {**spec, "parameters": {"image_size": 32}}, slow).estimate
     assert estimate is not None and estimate.prepare_seconds == 150

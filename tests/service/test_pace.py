@@ -70,9 +70,9 @@ def test_what_running_trials_have_left(store: Store) -> None:
         start(store, number, now=100.0)
     assert remaining(store, 40.0, max_trials=4, now=100.0) == pytest.approx(2 * 20.0), "one after the other so far"
     assert remaining(store, 40.0, max_trials=4, now=115.0) == pytest.approx(2 * 15.0), "the short ones are over"
-    assert remaining(store, 40.0, max_trials=4, now=131.0) == 0.0
+    assert remaining(store, 40.0, max_trials=4, now=131.0) is None, "they take longer than any before"
     assert remaining(store, 40.0, max_trials=14, now=131.0) == pytest.approx(10 * 20.0)
-    assert remaining(store, 40.0, max_trials=3, now=131.0) == 0.0
+    assert remaining(store, 40.0, max_trials=3, now=131.0) is None
 
 
 def test_the_last_trial_is_waited_for(store: Store) -> None:

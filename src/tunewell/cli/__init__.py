@@ -1,5 +1,5 @@
-"""The command line. Exit codes: 0 the search ended with a result (or the command did what was asked), 1 it ended
-without one, 2 the input was wrong, 130 interrupted (it can be continued)."""
+"""The command line. Exit codes: 0 the search ended with a result (or the command did what was asked), 1 it failed or
+ended without one, 2 the input was wrong, 130 the command was left before the end (the same one goes on)."""
 
 from __future__ import annotations
 

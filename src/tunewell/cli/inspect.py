@@ -13,7 +13,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -30,6 +29,7 @@ from tunewell.cli.options import (
     terminal,
 )
 from tunewell.cli.summary import print_summary
+from tunewell.display.fitting import Column, fitted
 from tunewell.display.wording import JOB_SIGNS, SIGNS, conditions_text, parameters_text, searched
 from tunewell.service.networks import find_network, list_tasks
 from tunewell.service.paging import every
@@ -42,10 +42,14 @@ from tunewell.spec.format import duration, moment, number, scalar
 from tunewell.spec.names import ExperimentOrder
 from tunewell.spec.states import ExperimentState, TrialState
 
-#: Trials that `show` lists.
-_LISTED = 50
+#: Experiments that `list` lists, and trials that `show` does.
+_LISTED_EXPERIMENTS, _LISTED = 100, 50
+#: Of a name, and of a metric, in a list on a narrow terminal.
+_LEAST_NAME, _MOST_OF_A_METRIC = 24, 18
 #: Reports of a trial that `show` lists, and the time between two looks of `logs --follow`.
 _REPORTS, _FOLLOW_SECONDS = 20, 0.5
+#: Of the parameters, in a list on a narrow terminal.
+_LEAST_ROOM = 20
 
 TrialArgument = Annotated[int, typer.Argument(metavar="TRIAL", help="Number of the trial.")]
 
@@ -69,6 +73,9 @@ def list_(
     sort: Annotated[
         ExperimentOrder, typer.Option("--sort", help="What the list goes by; with a - the other way round.")
     ] = "-created",
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="List so many; default: 100, all with --json.")
+    ] = None,
     home: HomeOption = HOME,
     database: DatabaseOption = None,
     server: ServerOption = None,
@@ -76,9 +83,11 @@ def list_(
 ) -> None:
     """List the experiments of a home."""
     chosen: dict[str, Any] = {"search": search, "owner": owner, "project": project, "tag": tag, "deleted": in_bin}
+    most = _most(limit if limit or json_ else _LISTED_EXPERIMENTS)
     with existing(home, database, server) as service:
-        page = service.experiments(**chosen, states=state or None, sort=sort)
-        known = page.items
+        listed = every(lambda at: service.experiments(**chosen, states=state or None, sort=sort, cursor=at))
+        known = list(islice(listed, most))
+        more = next(listed, None) is not None
         are_in_bin = not known and not in_bin and bool(service.experiments(deleted=True, limit=1).items)
         if json_:
             told = (one.to_json() if in_bin else service.result(one.name).to_json() for one in known)
@@ -91,22 +100,22 @@ def list_(
             first = "No experiments but those in the bin. Look there: tunewell list --bin"
         console.print("There is none of these." if state or any(chosen.values()) else first)
         return
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for column in ("experiment", "state", "trials", "failed", "metric", "best", "time"):
-        table.add_column(column, justify="right" if column in ("trials", "failed", "best", "time") else "left")
-    for one in known:
-        table.add_row(
-            one.name,
-            _state_text(one) + _waiting_text(one),
-            str(sum(one.trials.values())),
-            str(one.trials.get(TrialState.FAILED, 0)),
-            one.objective.metric,
-            number(one.best.value if one.best else None),
-            duration(one.elapsed_seconds),
-        )
-    console.print(table)
-    if page.next is not None:
-        console.print(f"These are the first {len(known)}. Options such as --search and --sort show others.")
+    states = [_state_text(one) + _waiting_text(one) for one in known]
+    failed = [str(one.trials.get(TrialState.FAILED, 0)) for one in known]
+    bests = [number(one.best.value if one.best else None) for one in known]
+    columns = [
+        Column("experiment", [one.name for one in known], least=_LEAST_NAME, folds=True),
+        Column("state", states, least=len(ExperimentState.COMPLETED), folds=True),
+        Column("trials", [str(sum(one.trials.values())) for one in known], is_right=True, rank=1),
+        Column("failed", failed, is_right=True, rank=3),
+        Column("metric", [one.objective.metric for one in known], rank=2, most=_MOST_OF_A_METRIC),
+        Column("best", bests, is_right=True),
+        Column("time", [duration(one.elapsed_seconds) for one in known], is_right=True, rank=1),
+    ]
+    console.print(fitted(columns, console.width))
+    if more:
+        more_than = f"There are more than {count(len(known), 'experiment')}"
+        console.print(f"{more_than}: --limit {10 * len(known)} lists more of them, --search and --sort others.")
 
 
 def show(
@@ -140,10 +149,12 @@ def show(
         if known.waits_for is not None and known.waits_for.code not in ("max_concurrency", "paused"):
             console.print(Text(f"Starts nothing more just now: {known.waits_for.detail}", style="dim"), soft_wrap=True)
         console.print()
-        console.print(_fitting_trial_table(console, result.objective.metric, rows, searched(known)))
+        console.print(_trial_table(console.width, result.objective.metric, rows, searched(known)))
         last = rows[-1].number if rows else after
         if sum(result.trials.values()) > last:
-            console.print(f"More: tunewell show {experiment} --after {last}", style="dim")
+            address = getattr(service, "server", "")
+            there = f" --server {address}" if address else ""
+            console.print(f"More: tunewell show {experiment} --after {last}{there}", style="dim")
 
 
 def _most(limit: int | None) -> int | None:
@@ -152,10 +163,10 @@ def _most(limit: int | None) -> int | None:
 
 
 def _state_text(one: ExperimentSummary) -> str:
-    if one.state.final or one.state is ExperimentState.PAUSED:
+    if one.state.final or one.state in (ExperimentState.PAUSED, ExperimentState.CREATED):
         return str(one.state)
     if not one.running:
-        return "interrupted"
+        return str(ExperimentState.PAUSED)
     return "pausing" if one.waits_for is not None and one.waits_for.code == "paused" else str(one.state)
 
 
@@ -166,37 +177,24 @@ def _waiting_text(one: ExperimentSummary) -> str:
     return "" if one.trials.get(TrialState.RUNNING) else f" ({one.waits_for.code.replace('_', ' ')})"
 
 
-def _fitting_trial_table(console: Console, metric: str, rows: list[Trial], names: list[str]) -> Table:
+def _trial_table(width: int, metric: str, rows: list[Trial], names: list[str]) -> Table:
     """Leave attempts, and why each was proposed, out where they don't fit: else values would be cut off."""
-    table = _trial_table(metric, rows, names, narrow=False)
-    parameters = table.columns[-1]
-    parameters.max_width = parameters.min_width
-    needed = Measurement.get(console, console.options.update(max_width=10**6), table).maximum
-    parameters.max_width = None
-    return table if needed <= console.width else _trial_table(metric, rows, names, narrow=True)
-
-
-def _trial_table(metric: str, rows: list[Trial], names: list[str], *, narrow: bool) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for column in ("trial", "state", metric, "time", *(() if narrow else ("why proposed",))):
-        table.add_column(column, justify="right" if column in ("trial", metric, "time") else "left", no_wrap=True)
-    table.add_column("parameters", min_width=16 if narrow else 26, overflow="fold")
+    states, attempts = [], [str(row.attempts) if row.attempts > 1 else "" for row in rows]
+    times = [duration(row.latest_seconds) if row.end and row.attempts else "" for row in rows]
     for row in rows:
         sign, style = SIGNS[row.state]
         state = f"{sign} {row.cause}" if row.state is TrialState.FAILED else f"{sign} {row.state}"
-        if row.training:
-            state += f" {row.epochs}/{row.planned_epochs}"
-        if row.attempts > 1 and not narrow:
-            state += f" (attempt {row.attempts})"
-        table.add_row(
-            str(row.number),
-            Text(state, style=style),
-            number(row.value),
-            duration(row.cost_seconds) if row.end else "",
-            *(() if narrow else (row.origin,)),
-            parameters_text(row.parameters, names),
-        )
-    return table
+        states.append(Text(state + (f" {row.epochs}/{row.planned_epochs}" if row.training else ""), style=style))
+    columns = [
+        Column("trial", [str(row.number) for row in rows], is_right=True),
+        Column("state", states),
+        Column(metric, [number(row.value) for row in rows], is_right=True),
+        Column("time", times, is_right=True, rank=1),
+        Column("attempt", attempts, is_right=True, rank=2),
+        Column("why proposed", [row.origin for row in rows], rank=3),
+        Column("parameters", [parameters_text(row.parameters, names) for row in rows], least=_LEAST_ROOM, folds=True),
+    ]
+    return fitted([one for one in columns if one.title != "attempt" or any(attempts)], width)
 
 
 def _show_trial(service: Verbs, experiment: str, number_: int, json_: bool) -> None:
@@ -220,7 +218,7 @@ def _show_trial(service: Verbs, experiment: str, number_: int, json_: bool) -> N
         ("lineage", " → ".join(map(str, row.lineage)) if len(row.lineage) > 1 else ""),
         ("trained", _trained(row)),
         ("started", moment(row.start.timestamp()) if row.start else ""),
-        ("time", duration(row.cost_seconds) if row.end else ""),
+        ("time", _time_text(row)),
         ("attempts", row.attempts),
         ("parameters", parameters_text(row.parameters)),
     ]
@@ -242,6 +240,14 @@ def _show_trial(service: Verbs, experiment: str, number_: int, json_: bool) -> N
         address = getattr(service, "server", "")
         place = f"tunewell logs {experiment} {row.number} --server {address}" if address else row.log
         console.print(f"  log           {place}")
+
+
+def _time_text(trial: Trial) -> str:
+    """Return how long a trial took that has ended: its latest attempt, and all of them."""
+    if trial.end is None or not trial.attempts:
+        return ""
+    latest, all_ = duration(trial.latest_seconds), duration(trial.cost_seconds)
+    return latest if trial.attempts == 1 else f"{latest} for the latest attempt, {all_} for all"
 
 
 def _trained(trial: Trial) -> str:

@@ -37,7 +37,7 @@ from tunewell.cli.summary import print_summary
 from tunewell.display.following import follow_search
 from tunewell.display.lines import ProgressLines, started_line
 from tunewell.display.live import LiveTable
-from tunewell.display.wording import conditions_text
+from tunewell.display.wording import conditions_text, early_stopping_text
 from tunewell.service.findings import check_spec
 from tunewell.service.following import why_failed
 from tunewell.service.notifications.mail import MailServer
@@ -52,7 +52,7 @@ from tunewell.spec.errors import ArgumentError, UserError, count
 from tunewell.spec.experiment import needs_its_program
 from tunewell.spec.files import read_spec_file
 from tunewell.spec.format import scalar
-from tunewell.spec.states import Cause, JobState
+from tunewell.spec.states import Cause, ExperimentState, JobState
 
 #: Jobs that follow a search, and what people call them.
 _FOLLOW_UPS: Mapping[JobKind, str] = {"evaluate": "The detailed evaluation", "report": "Writing the report"}
@@ -74,7 +74,7 @@ def search(
         typer.Option("--details/--no-details", help="Evaluate the five best in detail at the end, write the report."),
     ] = True,
 ) -> int:
-    """Run a search to its end, or go on with an interrupted one.
+    """Run a search to its end, or go on with a paused one. Exit code: 1 if it failed, or has no result.
 
     A server is sent what the spec needs: the folder of a command, without what its `.tunewellignore` leaves out, and a
     folder with data, each once. The search is then followed; Ctrl-C leaves it running, and the same command follows it
@@ -138,7 +138,7 @@ def _conclude(service: Verbs, name: str, json_: bool, ended: bool) -> int:
     """Show what a search has brought; return the exit code."""
     console = terminal(stderr=json_)
     try:
-        has_result = _show(service, name, json_, console)
+        is_well = _show(service, name, json_, console)
     except UserError as error:
         if ended:
             raise
@@ -146,18 +146,18 @@ def _conclude(service: Verbs, name: str, json_: bool, ended: bool) -> int:
         return INTERRUPTED
     if not ended:
         return INTERRUPTED
-    return 0 if has_result else 1
+    return 0 if is_well else 1
 
 
 def _show(service: Verbs, name: str, json_: bool, console: Console) -> bool:
-    """Show what a search has brought; return whether it has a best trial."""
+    """Show what a search has brought; return whether it has a best trial and has not failed."""
     _tell_failures(service, name, console)
     result = service.result(name)
     if json_:
         print_json(result.to_json())
     else:
         print_summary(service, result, console)
-    return result.best is not None
+    return result.best is not None and result.state is not ExperimentState.FAILED
 
 
 def _run(service: Service, name: str, console: Console, details: bool) -> bool:
@@ -270,6 +270,7 @@ def check(
             {
                 "experiment": checked.experiment,
                 "algorithm": checked.algorithm,
+                "early_stopping": checked.early_stopping,
                 "max_trials": checked.max_trials,
                 "parameters": {parameter.name: parameter.domain for parameter in checked.parameters},
                 "findings": checked.findings,
@@ -286,6 +287,8 @@ def check(
     options = "".join(f", {name} {scalar(value)}" for name, value in checked.options.items())
     console.print(f"Algorithm: {checked.algorithm}{reason}{options}; {count(checked.max_trials, 'trial')}.")
     console.print(f"Objective: {checked.objective.goal} {checked.objective.metric}.")
+    if checked.max_trials > 1:
+        console.print(early_stopping_text(checked.early_stopping))
     console.print(_parameter_table(checked))
     _print_estimate(checked, console)
     if checked.line is not None:

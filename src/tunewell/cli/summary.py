@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,20 +10,29 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tunewell.display.fitting import Column, fitted, parameter_columns
 from tunewell.display.lines import note_line
-from tunewell.display.wording import agreement_text, best_text, counts_text, searched, standing_lines, test_text
-from tunewell.service.types import Experiment, SearchResult, TrialFilter
+from tunewell.display.wording import (
+    agreement_text,
+    best_text,
+    counts_text,
+    failures_text,
+    searched,
+    standing_lines,
+    test_text,
+)
+from tunewell.service.types import Experiment, SearchResult
 from tunewell.service.verbs import Verbs
 from tunewell.spec.epochs import share_text
-from tunewell.spec.errors import count
-from tunewell.spec.format import duration, number, scalar, shortened, within
-from tunewell.spec.names import DEFAULT_HOME
-from tunewell.spec.rules import WORKERS
+from tunewell.spec.format import duration, number, shortened, within
+from tunewell.spec.names import DEFAULT_HOME, IMPORTED
 from tunewell.spec.standing import REPEATS_NOTE, rank_text, rest_text, spread_text
-from tunewell.spec.states import CUTS_BY_DESIGN, Cut, TrialState
+from tunewell.spec.states import CUTS_BY_DESIGN, Cut
 
 #: Kind of model, and the report → what it is called.
 _PLACES = {"best": "Best model", "retrained": "Trained on all data", "report": "Report"}
+#: What a model of one's own command is called that was trained once more: nobody knows on which data.
+_AGAIN = "Trained again"
 
 
 def print_summary(service: Verbs, result: SearchResult, console: Console) -> None:
@@ -47,7 +57,7 @@ def print_summary(service: Verbs, result: SearchResult, console: Console) -> Non
     address = getattr(service, "server", "")
     there = f" --server {address}" if address else ""
     _print_places(experiment, models, console, there)
-    _print_failures(service, result, console, there)
+    _print_failures(result, console, there)
     _print_advice(result, console, there)
     _print_next(service, experiment, result, "retrained" in models, console, there)
 
@@ -62,31 +72,27 @@ def _headline(result: SearchResult) -> Text:
 
 
 def _best_table(experiment: Experiment, result: SearchResult, width: int) -> Table:
-    names = searched(experiment)
     known, is_first = result.uncertainty, not result.finalists  # then the trials' own models stand here
     compared = known is not None and is_first and bool(known.compared)
     intervals = known.intervals if known is not None and is_first else {}
-    shown = names[: max(1, (width - 32 - 12 * compared - 14 * bool(intervals)) // 16)]
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", title=None)
-    if compared:
-        table.add_column("rank", no_wrap=True)
-    table.add_column("trial", justify="right", no_wrap=True)
-    table.add_column(result.objective.metric, justify="right", no_wrap=True)
-    parts = any(trial.fidelity < 1 or trial.training for trial in result.top)
-    if parts:
-        counted = any(trial.planned_epochs is not None for trial in result.top)
-        table.add_column("epochs" if counted else "trained", justify="right", no_wrap=True)
-    for name in shown:
-        table.add_column(name, no_wrap=True)
-    if len(shown) < len(names):
-        table.add_column(f"+{len(names) - len(shown)} more", style="dim", no_wrap=True)
-    for place, trial in enumerate(result.top, start=1):
-        cells = [scalar(trial.parameters[name]) if name in trial.parameters else "" for name in shown]
-        part = [share_text(trial.epochs, trial.planned_epochs) or f"{trial.fidelity:.0%}"] if parts else []
-        rank = [rank_text(place, trial.number in known.ties)] if compared and known is not None else []
-        value = within(trial.value, intervals.get(trial.number))
-        table.add_row(*rank, str(trial.number), value, *part, *cells)
-    return table
+    top = result.top
+    columns = [
+        Column("trial", [str(trial.number) for trial in top], is_right=True),
+        Column(
+            result.objective.metric,
+            [within(trial.value, intervals.get(trial.number)) for trial in top],
+            is_right=True,
+        ),
+    ]
+    if compared and known is not None:
+        ranks = [rank_text(place, trial.number in known.ties) for place, trial in enumerate(top, start=1)]
+        columns.insert(0, Column("rank", ranks))
+    if any(trial.fidelity < 1 or trial.training for trial in top):
+        counted = any(trial.planned_epochs is not None for trial in top)
+        parts = [share_text(trial.epochs, trial.planned_epochs) or f"{trial.fidelity:.0%}" for trial in top]
+        columns.append(Column("epochs" if counted else "trained", parts, is_right=True, rank=1))
+    names = searched(experiment)
+    return fitted([*columns, *parameter_columns([trial.parameters for trial in top], names, width)], width, len(names))
 
 
 def _print_finalists(result: SearchResult, console: Console) -> None:
@@ -131,19 +137,17 @@ def _print_places(experiment: Experiment, models: Mapping[str, str], console: Co
         return
     report = {"report": experiment.report.path} if experiment.report else {}
     for kind, path in {**models, **report}.items():
-        console.print(f"{_PLACES[kind]}:", Text(path, style="cyan"), soft_wrap=True)
+        is_own = kind == "retrained" and not experiment.spec.get("task")
+        console.print(f"{_AGAIN if is_own else _PLACES[kind]}:", Text(path, style="cyan"), soft_wrap=True)
 
 
-def _print_failures(service: Verbs, result: SearchResult, console: Console, there: str) -> None:
-    failed = result.trials.get(TrialState.FAILED, 0)
-    if not failed:
+def _print_failures(result: SearchResult, console: Console, there: str) -> None:
+    if not result.failures:
         return
-    name = result.experiment
-    example = service.trials(name, filter=TrialFilter(states=(TrialState.FAILED,)), limit=1).items[0]
-    text = Text(f"{count(failed, 'trial')} failed, such as trial {example.number} ({example.cause}): ", style="red")
-    text.append(shortened(example.detail, 200), style="")
-    console.print(text, soft_wrap=True)
-    hint = f"See: tunewell logs {name} {example.number}{there}   Again, once fixed: tunewell retry {name}{there}"
+    name, number_ = result.experiment, result.failures[0].number
+    told, colon, detail = failures_text(result).partition(": ")
+    console.print(Text(told + colon, style="red").append(shortened(detail, 200), style=""), soft_wrap=True)
+    hint = f"See: tunewell logs {name} {number_}{there}   Again, once fixed: tunewell retry {name}{there}"
     console.print(Text(hint, style="dim"), soft_wrap=True)
 
 
@@ -188,13 +192,16 @@ def _print_next(
         hint = f"It is running. Stop it: tunewell stop {name}{there}"
     elif not result.state.final:
         hint = f"Go on: {again_text(service)}."
-    elif result.best is None or experiment.spec.get("function") or experiment.spec.get("scheduler") == WORKERS:
+    elif result.best is None:
+        hint = ""
+    elif result.command:
+        hint = f"The best by hand: {shlex.join(result.command)}"
+    elif not experiment.spec.get("task") or experiment.algorithm == IMPORTED:
         hint = ""
     elif retrained:
         hint = f"Next: tunewell predict {name} PICTURES{there}"
         hint += f"   To hand it over: tunewell export-model {name} -o FOLDER{there}"
     else:
-        again = "" if experiment.spec.get("task") else f" (runs the command once more{on_all_data(experiment)})"
-        hint = f"Next: tunewell retrain {name}{there}{again}"
+        hint = f"Next: tunewell retrain {name}{there}"
     if hint:
         console.print(Text(hint, style="dim"), soft_wrap=True)

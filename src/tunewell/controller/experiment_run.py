@@ -306,7 +306,7 @@ class ExperimentRun:
         elif self._interrupted and not self._rests and not self._pausing:
             self.done = True
         elif self._interrupted or self._pausing:
-            detail = "It was interrupted." if self._interrupted else "It was paused on request."
+            detail = "It was paused by the end of what ran it." if self._interrupted else "It was paused on request."
             self._set_state(ExperimentState.PAUSED, None, detail)
             self._note_pauses_handled()
             self.done = True

@@ -418,7 +418,7 @@ class TrialManager:
         # Stopped, but not by this controller: by an interruption, or by one that is gone.
         interrupted = exit_.stopped and trial.asked_to_end is None
         if interrupted or (trial.asked_to_end == "interrupted" and (exit_.stopped or exit_.cause is not None)):
-            self._lose(trial, exit_, lost("The search was interrupted."))
+            self._lose(trial, exit_, lost("The search was paused."))
             return
         if exit_.cause in LOST_CAUSES and not exit_.stopped and trial.asked_to_end is None:
             if exit_.cause is Cause.DISK_FULL and exit_.started_at is None:

@@ -7,13 +7,20 @@ import time
 from contextlib import suppress
 from typing import TextIO
 
-from tunewell.display.wording import best_text, counts_text, parameters_text, searched, subject_text
+from tunewell.display.wording import (
+    best_text,
+    counts_text,
+    failures_text,
+    parameters_text,
+    searched,
+    subject_text,
+)
 from tunewell.service.running import Situation
 from tunewell.service.types import Overview, Trial
 from tunewell.service.verbs import Verbs
 from tunewell.spec.errors import DataError, count
 from tunewell.spec.format import duration, number
-from tunewell.spec.states import TrialState
+from tunewell.spec.states import ExperimentState, TrialState
 
 #: Least time between two looks; a look prints a line for each trial that has ended since the last one, …
 UPDATE_SECONDS = 0.5
@@ -35,8 +42,9 @@ class ProgressLines:
         self._problem = self._doing = ""
         self._absent = False
         self._told: set[str] = set()
-        overview = service.overview(name, recent=1)
-        self._ended = overview.ended_count
+        self._told_of_trials = False
+        #: Place of the latest end that was told, among all ends on record.
+        self._place = max(service.overview(name, recent=1).ended_places, default=0)
 
     def update(self, run: Situation) -> None:
         """Print what is new, if the last look is long enough ago. For `Service.run(on_step=…)`."""
@@ -71,25 +79,35 @@ class ProgressLines:
         self._look()
         result = self._service.result(self._name)
         self._print(f"{result.state}: {result.detail} {_capital(best_text(result))}. {_capital(counts_text(result))}.")
+        if result.failures and (result.best is None or result.state is ExperimentState.FAILED):
+            self._print(failures_text(result))
         for advice in result.advice:
             self._print(f"Advice: {advice.detail}")
 
     def _look(self) -> None:
-        overview = self._service.overview(self._name, recent=MOST_LINES)
-        for note in overview.result.notes:
-            if note not in self._told:
-                self._told.add(note)
-                self._print(note_line(note))
-        new = overview.ended_count - self._ended
-        self._ended = overview.ended_count
-        if new > MOST_LINES:
+        overview = self._service.overview(self._name, recent=MOST_LINES + 1)
+        self._tell_notes(overview)
+        ended = zip(overview.ended_places, overview.ended, strict=True)
+        new = [trial for place, trial in ended if place > self._place]
+        self._place = max((self._place, *overview.ended_places))
+        if len(new) > MOST_LINES:
             self._print(
                 f"{overview.ended_count}/{overview.experiment.max_trials} trials ended, {best_text(overview.result)}, "
                 f"{duration(overview.result.elapsed_seconds)}"
             )
             return
-        for trial in list(overview.ended[: max(0, new)])[::-1]:
+        for trial in reversed(new):
             self._print(trial_line(overview, trial))
+
+    def _tell_notes(self, overview: Overview) -> None:
+        """Print what is to be known of the search, and the first that is to be known of one of its trials."""
+        notes = overview.experiment.notes
+        of_trials = () if self._told_of_trials else overview.result.notes[len(notes) :]
+        self._told_of_trials |= bool(of_trials)
+        for note in (*notes, *of_trials):
+            if note not in self._told:
+                self._told.add(note)
+                self._print(note_line(note))
 
     def _print(self, text: str) -> None:
         # Whoever read the lines may be gone: no reason to end a search.
@@ -111,7 +129,8 @@ def trial_line(overview: Overview, trial: Trial) -> str:
         f"trial {trial.number}/{overview.experiment.max_trials} {trial.state}",
         what,
         f"({trial.training})" if trial.training else "",
-        f"in {duration(trial.cost_seconds)}",
+        f"in {duration(trial.latest_seconds)}" if trial.attempts else "",
+        f"(attempt {trial.attempts})" if trial.attempts > 1 else "",
         parameters_text(trial.parameters, searched(overview.experiment)),
     ]
     return "  ".join(part for part in parts if part)

@@ -13,6 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from tunewell.display.fitting import Column, fitted, parameter_columns
 from tunewell.display.lines import note_line
 from tunewell.display.wording import SIGNS, arrow, best_text, counts_text, searched, subject_text
 from tunewell.service.running import Situation
@@ -20,7 +21,7 @@ from tunewell.service.types import Overview, Trial
 from tunewell.service.verbs import Verbs
 from tunewell.spec.errors import DataError
 from tunewell.spec.experiment import ExperimentSpec
-from tunewell.spec.format import duration, number, scalar
+from tunewell.spec.format import duration, number
 from tunewell.spec.quantities import format_duration
 from tunewell.spec.states import TrialState
 
@@ -28,10 +29,10 @@ from tunewell.spec.states import TrialState
 UPDATE_SECONDS = 0.25
 #: Lines that the table's surroundings take.
 _SURROUNDINGS = 10
-_FIXED_WIDTH = 46
 #: Longest duration of a search where the user gives none, as specs on record have it.
 _USUAL_DURATION = format_duration(ExperimentSpec.model_fields["max_duration"].default)
-_COLUMN_WIDTH = 13
+#: What is left of the state of a trial where there is no room for it: its sign.
+_LEAST_STATE = 3
 CALM = Situation(problem="", interrupted=False)
 
 
@@ -113,32 +114,31 @@ def _title(overview: Overview) -> Text:
 def _progress(overview: Overview, width: int) -> RenderableType:
     result, max_trials = overview.result, overview.experiment.max_trials
     max_duration = overview.experiment.spec["max_duration"]
-    bar = ProgressBar(total=max_trials, completed=overview.ended_count, width=min(32, width // 3))
-    text = f" {overview.ended_count}/{max_trials} trials · {counts_text(result)}"
-    time_text = duration(result.elapsed_seconds)
+    bar = ProgressBar(total=max_trials, completed=overview.ended_count, width=min(32, width // 4))
+    text = f" {overview.ended_count}/{max_trials} trials · {duration(result.elapsed_seconds)}"
     if max_duration != _USUAL_DURATION:
-        time_text += f" of {max_duration}"
+        text += f" of {max_duration}"
     if overview.remaining_seconds is not None:
-        time_text += f" · about {duration(overview.remaining_seconds)} left"
+        text += f" · about {duration(overview.remaining_seconds)} left"
     grid = Table.grid(padding=0)
     grid.add_row(bar, Text(text, no_wrap=True, overflow="ellipsis"))
-    return Group(grid, Text(time_text, style="dim"))
+    return Group(grid, Text(counts_text(result), style="dim"))
 
 
 def _trials(overview: Overview, width: int, rows: int) -> Table:
-    names = searched(overview.experiment)
-    shown = names[: max(1, (width - _FIXED_WIDTH) // _COLUMN_WIDTH)]
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", expand=False)
-    for title in ("trial", "", overview.result.objective.metric, "step", "time"):
-        table.add_column(title, justify="left" if title == "" else "right", no_wrap=True)
-    for name in shown:
-        table.add_column(name, no_wrap=True, max_width=_COLUMN_WIDTH + 5)
-    if len(shown) < len(names):
-        table.add_column(f"+{len(names) - len(shown)}", no_wrap=True)
     unfinished = sorted(overview.unfinished, key=lambda trial: -trial.number)[: max(1, rows - 2)]
-    for trial in [*unfinished, *overview.ended][:rows]:
-        table.add_row(*_row(overview, trial, shown))
-    return table
+    trials = [*unfinished, *overview.ended][:rows]
+    names, facts = searched(overview.experiment), [_row(overview, trial) for trial in trials]
+    number_, state, value, step, time_ = zip(*facts, strict=True) if facts else ((),) * 5
+    columns = [
+        Column("trial", number_, is_right=True),
+        Column("", state, least=_LEAST_STATE),
+        Column(overview.result.objective.metric, value, is_right=True),
+        Column("step", step, is_right=True, rank=1),
+        Column("time", time_, is_right=True, rank=1),
+        *parameter_columns([trial.parameters for trial in trials], names, width),
+    ]
+    return fitted(columns, width, len(names))
 
 
 def _epoch_text(trial: Trial) -> str:
@@ -146,7 +146,7 @@ def _epoch_text(trial: Trial) -> str:
     return "" if trial.epochs is None or trial.planned_epochs is None else f"{trial.epochs}/{trial.planned_epochs}"
 
 
-def _row(overview: Overview, trial: Trial, names: list[str]) -> list[RenderableType]:
+def _row(overview: Overview, trial: Trial) -> tuple[Text, ...]:
     sign, style = SIGNS[trial.state]
     latest = overview.latest.get(trial.number)
     step, value = (latest.step, latest.value) if latest else (None, trial.value)
@@ -154,14 +154,13 @@ def _row(overview: Overview, trial: Trial, names: list[str]) -> list[RenderableT
     best = overview.result.best
     emphasis = "bold green" if best and best.number == trial.number else ""
     what = f"{sign} {trial.cause}" if trial.cause and trial.state is TrialState.FAILED else f"{sign} {trial.state}"
-    spent = trial.cost_seconds
+    spent = trial.latest_seconds
     if trial.state is TrialState.RUNNING and trial.start is not None:
         spent = max(0.0, (datetime.now(UTC) - trial.start).total_seconds())
-    cells: list[RenderableType] = [
-        str(trial.number),
+    return (
+        Text(str(trial.number)),
         Text(what, style=style),
         Text(number(value), style=emphasis),
-        _epoch_text(trial) if step is None else str(step) + (f"/{planned}" if planned else ""),
-        "" if trial.state is TrialState.WAITING else duration(spent),
-    ]
-    return cells + [Text(scalar(trial.parameters[n]) if n in trial.parameters else "", style="") for n in names]
+        Text(_epoch_text(trial) if step is None else str(step) + (f"/{planned}" if planned else "")),
+        Text("" if trial.state is TrialState.WAITING or not trial.attempts else duration(spent)),
+    )

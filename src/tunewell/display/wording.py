@@ -8,6 +8,8 @@ from typing import Any
 
 from tunewell.service.types import Experiment, Objective, SearchResult
 from tunewell.spec.declaration import parse_space
+from tunewell.spec.errors import count
+from tunewell.spec.experiment import EarlyStoppingRule
 from tunewell.spec.format import NOTHING, number, scalar, shortened, signed, within
 from tunewell.spec.space import Value
 from tunewell.spec.standing import gain_text, standing_text
@@ -93,6 +95,21 @@ _GOES_ON_WITH: Mapping[str, str] = {
 }
 
 
+#: Rule → which trials it trains no further.
+_EARLY_STOPPING: Mapping[EarlyStoppingRule, str] = {
+    "off": "off, every trial trains to its end",
+    "halving": "halving, of trials that report at several steps only the best third goes on at each rung",
+    "median": "median, trials that report at several steps end where they are worse than the median",
+    "promotion": "promotion, trials train a part first, and only the best third goes on",
+    "data-promotion": "data-promotion, trials train on a part of the data first, and only the best third goes on",
+}
+
+
+def early_stopping_text(rule: EarlyStoppingRule) -> str:
+    """Return what saves training on trials that promise little: one sentence."""
+    return f"Early stopping: {_EARLY_STOPPING[rule]}."
+
+
 def stays_ended(changed: Experiment) -> str:
     """Return that a search has ended in spite of its new budget, and what lets it go on; empty if it goes on."""
     if not changed.state.final:
@@ -160,6 +177,17 @@ def standing_lines(result: SearchResult) -> list[str]:
     return [*lines, *filter(None, told)]
 
 
+def failures_text(result: SearchResult) -> str:
+    """Return how many trials failed and for which causes, with the first of the commonest: one line."""
+    first = result.failures[0]
+    if sum(one.trials for one in result.failures) == 1:
+        return f"Trial {first.number} failed ({first.cause}): {first.detail}"
+    several = len(result.failures) > 1
+    causes = ", ".join(f"{one.trials} {one.cause}" if several else one.cause for one in result.failures)
+    failed = count(sum(one.trials for one in result.failures), "trial")
+    return f"{failed} failed ({causes}), such as trial {first.number}: {first.detail}"
+
+
 def agreement_text(agreement: float | None) -> str:
     """Return how far the order on all data is that on the sample: one sentence."""
     if agreement is None:
@@ -170,5 +198,5 @@ def agreement_text(agreement: float | None) -> str:
 
 def counts_text(result: SearchResult) -> str:
     """Return `12 succeeded, 1 failed, 2 running`: the states that occur."""
-    parts = [f"{count} {state}" for state in TrialState if (count := result.trials.get(state, 0))]
+    parts = [f"{amount} {state}" for state in TrialState if (amount := result.trials.get(state, 0))]
     return ", ".join(parts) or "no trials yet"

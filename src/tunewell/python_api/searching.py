@@ -88,8 +88,8 @@ def search(  # noqa: PLR0913 - each is a thing that users set by name
         metric: name of the objective metric.
         goal: "maximize" or "minimize"; guessed for common metric names.
         target: stop as soon as the objective is as good as this.
-        name: name of the experiment. A named one continues what was interrupted, and shows what has ended.
-            Without a name, a search of the same function and spec goes on if it was interrupted, or has trials that
+        name: name of the experiment. A named one continues what is paused, and shows what has ended.
+            Without a name, a search of the same function and spec goes on if it is paused, or has trials that
             `tunewell retry` is to run again; otherwise a new one begins.
         algorithm: name of the search algorithm, or a mapping with its `name` and options; default: "auto".
         early_stopping: how training is saved on trials that promise little.
@@ -131,7 +131,7 @@ def search(  # noqa: PLR0913 - each is a thing that users set by name
 
     Raises:
         UserError: something is wrong with the arguments; the message says what and how to fix it.
-        KeyboardInterrupt: the search was interrupted; the same call goes on.
+        KeyboardInterrupt: the search is paused; the same call goes on.
     """
     fields = {
         "name": name or None,
@@ -182,7 +182,7 @@ def search(  # noqa: PLR0913 - each is a thing that users set by name
         if submission.kind != "finished":
             given = Given(None if on_cluster else function, inline, follow_up=False)
             if not _run_here(service, submission.name, given, progress, calls):
-                raise KeyboardInterrupt(f"The search was interrupted; call it again to go on ('{submission.name}').")
+                raise KeyboardInterrupt(f"The search is paused; call it again to go on ('{submission.name}').")
         return Result(reading(folder, database), submission.name, service.result(submission.name))
 
 

@@ -111,7 +111,7 @@ def _end(view: ExperimentView) -> str:
         return f"The search is still going on, with {ended} so far."
     if view.state is ExperimentState.CREATED:
         return ""
-    return f"The search was interrupted after {ended}; the command that began it, or `tunewell serve`, goes on."
+    return f"The search is paused after {ended}; the command that began it, or `tunewell serve`, goes on."
 
 
 def key_figures(view: ExperimentView) -> list[KeyFigure]:
@@ -177,14 +177,9 @@ def next_steps(view: ExperimentView) -> list[Step]:
         if cut is not None:
             steps.append(Step(f"Then train trial {cut} to its end", f"tunewell retry {name} {cut}"))
     best = view.best
-    if best is not None and not view.spec.get("function"):
-        trained = "on all data" if view.spec.get("task") else "again"
-        steps.append(
-            Step(
-                f"Train {trained} with the parameters of the best trial",
-                f"tunewell retrain {name} --trial {best.number}",
-            )
-        )
+    if best is not None and view.spec.get("task"):
+        what = "Train on all data with the parameters of the best trial"
+        steps.append(Step(what, f"tunewell retrain {name} --trial {best.number}"))
     jobs = task_for(view.spec).jobs if view.spec.get("task") else {}
     if best is not None and "predict" in jobs:
         steps.append(Step("Use the model on new pictures", f"tunewell predict {name} PICTURE_OR_FOLDER"))

@@ -185,7 +185,8 @@ def _search_told(plan: Plan, whole: _Whole) -> str:
         return f" With {how}, max_duration {limit} has room for about {room} of {most} {what}." if room else ""
     if most == 1:
         return ""
-    return f" All {most} {what} take about {roughly(whole.seconds)}, {how}, less where they are stopped early."
+    less = "" if plan.spec.early_stopping == "off" else ", less where they are stopped early"
+    return f" All {most} {what} take about {roughly(whole.seconds)}, {how}{less}."
 
 
 def _told_before(prepare_seconds: float | None) -> str:

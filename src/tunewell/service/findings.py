@@ -61,6 +61,7 @@ def check_spec(
         algorithm=plan.choice.name,
         algorithm_reason=plan.choice.reason,
         options=dict(plan.choice.options),
+        early_stopping=plan.spec.early_stopping,
         max_trials=plan.choice.max_trials,
         at_once=min(concurrency(plan.spec, resources, machine, plan.tuner), plan.choice.max_trials),
         concurrency=explain_concurrency(plan.spec, resources, machine, plan.tuner),

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tunewell.service.idempotency import Asked, settled
-from tunewell.service.submission import IMPORTED, Plan, make_plan, visibility_of
+from tunewell.service.submission import Plan, make_plan, visibility_of
 from tunewell.service.types import JsonObject, Submission
 from tunewell.spec.declaration import declare
 from tunewell.spec.errors import DataError, shown
 from tunewell.spec.launch import AttemptKey, Report
+from tunewell.spec.names import IMPORTED
 from tunewell.spec.space import Choice, Configuration, SearchSpace, describe_domain
 from tunewell.spec.states import Cause, ExperimentState, TrialState
 from tunewell.store.rows import AttemptEnd

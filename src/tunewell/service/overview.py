@@ -27,6 +27,7 @@ def overview(store: Store, home: Home, name: str, trials: Trials, recent: int = 
     unfinished = store.trials(name, states=_UNFINISHED)
     running = [trial.number for trial in unfinished if trial.state is TrialState.RUNNING]
     latest = store.latest_values(name, running, known.objective.metric)
+    ended = store.last_ended(name, recent)
     return Overview(
         experiment=known,
         result=result_of(store, home, row),
@@ -34,7 +35,8 @@ def overview(store: Store, home: Home, name: str, trials: Trials, recent: int = 
         trials_per_hour=pace.trials_per_hour(table, row.elapsed_seconds),
         remaining_seconds=_remaining_seconds(row, known, table),
         unfinished=tuple(map(wire.trial, unfinished)),
-        ended=tuple(map(wire.trial, store.last_ended(name, recent))),
+        ended=tuple(map(wire.trial, ended)),
+        ended_places=tuple(trial.ended_order or 0 for trial in ended),
         latest={number: Latest(step=step, value=value) for number, (step, value) in latest.items()},
     )
 

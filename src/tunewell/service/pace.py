@@ -30,7 +30,8 @@ def remaining_seconds(table: TrialTable, elapsed_seconds: float, max_trials: int
     """Return for how long a search that runs still does until it has made all of its trials; None: nothing is known.
 
     A trial that runs has left what those took longer, on average, that took longer than it has run. The others go at
-    the present pace. `now` is in seconds since the epoch.
+    the present pace. Nothing is known, too, of the last trials where they run longer than all before. `now` is in
+    seconds since the epoch.
     """
     rate = trials_per_hour(table, elapsed_seconds)
     spans = table.cost_seconds[_by_end(table)[-LATELY:]]
@@ -39,6 +40,8 @@ def remaining_seconds(table: TrialTable, elapsed_seconds: float, max_trials: int
     left = _left(spans, now - table.started_at[table.in_state(TrialState.RUNNING)])
     ended = int((~np.isnan(table.ended_at)).sum())
     trials = max(0, max_trials - ended - len(left)) + float(left.sum()) / float(spans.mean())
+    if len(left) and not trials:
+        return None
     return max(float(left.max(initial=0.0)), 3600 * trials / rate)
 
 

@@ -6,9 +6,9 @@ from tunewell.home.home import Home
 from tunewell.service import on_record, wire
 from tunewell.service.advice import advise
 from tunewell.service.repeats import repeats_of
-from tunewell.service.types import Finalist, SearchResult, TrialResult
+from tunewell.service.types import Failures, Finalist, SearchResult, TrialResult
 from tunewell.service.uncertainty import uncertainty_of
-from tunewell.spec.states import TIME_LIMITS
+from tunewell.spec.states import TIME_LIMITS, TrialState
 from tunewell.store.rows import ExperimentRow, TrialRow
 from tunewell.store.store import Store
 from tunewell.tasks.command import fill_in
@@ -42,6 +42,7 @@ def result_of(store: Store, home: Home, row: ExperimentRow) -> SearchResult:
         trials=row.counts,
         elapsed_seconds=round(row.elapsed_seconds, 3),
         notes=(*row.notes, *_notes_on_trials(store, name)),
+        failures=_failures(store, row),
         advice=advise(row, best, store.cut_trials(name, TIME_LIMITS)),
         test=on_record.test_values(evaluated, objective.metric),
         uncertainty=uncertainty_of(store, row, default, evaluated),
@@ -55,6 +56,18 @@ def result_of(store: Store, home: Home, row: ExperimentRow) -> SearchResult:
 def finalists(store: Store, home: Home, name: str) -> tuple[Finalist, ...]:
     """Return the best trials of a search on a sample that were trained on all data, best first."""
     return tuple(on_record.finalists(store, home, store.experiment(name)))
+
+
+def _failures(store: Store, row: ExperimentRow) -> tuple[Failures, ...]:
+    if not row.counts.get(TrialState.FAILED):
+        return ()
+    found = store.failures(row.name)
+    first = {trial.number: trial for trial in store.trials_of(row.name, [one.first for one in found])}
+    return tuple(
+        Failures(cause=one.cause, trials=one.trials, number=one.first, detail=first[one.first].detail)
+        for one in found
+        if one.first in first
+    )
 
 
 def _notes_on_trials(store: Store, name: str) -> list[str]:

@@ -26,7 +26,7 @@ from tunewell.spec.declaration import declare
 from tunewell.spec.differences import BUDGET_FIELDS, LABEL_FIELDS, Difference, spec_differences
 from tunewell.spec.errors import ConflictError, SpecError, count, listed
 from tunewell.spec.experiment import ExperimentSpec, gather_spec, needs_its_program, parse_spec
-from tunewell.spec.names import DATASET, Visibility
+from tunewell.spec.names import DATASET, IMPORTED, Visibility
 from tunewell.spec.places import PLACES, beside, moved_spec, resolved_spec
 from tunewell.spec.problems import Problems
 from tunewell.spec.rules import RAY
@@ -51,8 +51,6 @@ from tunewell.tuners.sources import Source, starts
 
 #: What else is done in the transaction that records a submission.
 Also = Callable[[Transaction, Submission], None]
-#: Name of the algorithm, and origin of the trials, of an experiment that was imported.
-IMPORTED = "imported"
 
 #: Fields that the choice of an algorithm, and its tuner, depend on.
 _CHOSEN_BY = (

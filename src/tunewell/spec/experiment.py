@@ -302,12 +302,13 @@ class ExperimentSpec(_Model):
         default_factory=Algorithm, description="Name of the search algorithm, or name with options."
     )
     early_stopping: EarlyStoppingRule = Field(
-        default="halving",
-        description="How training is saved on trials that promise little. By ending them, judged by what they report "
-        "at each step: `halving` (only the best third goes on at a ninth and a third of the training) or `median`; not "
-        "before 5 full trainings have ended, and not where early values say little about final ones. By promotion: "
-        "each configuration trains a 27th first, and only the best third goes on to a ninth, a third, all of the "
-        "training (`promotion`, from its checkpoint) or the data (`data-promotion`); each part is a trial. Or `off`.",
+        default="off",
+        description="How training is saved on trials that promise little; commands and functions must ask for it. By "
+        "ending them, judged by what they report at each step: `halving` (only the best third goes on at a ninth and a "
+        "third of the training) or `median`; not before 5 full trainings have ended, and not where early values say "
+        "little about final ones. By promotion: each configuration trains a 27th first, and only the best third goes "
+        "on to a ninth, a third, all of the training (`promotion`, from its checkpoint) or the data "
+        "(`data-promotion`); each part is a trial. With `off`, every trial trains to its end.",
     )
     parameters: Declarations = Field(
         default_factory=dict,

@@ -23,6 +23,8 @@ Split = Literal["train", "val", "test"]
 #: What a list of experiments goes by; with a `-`, the newest comes first, or the last of the alphabet.
 ExperimentOrder = Literal["-created", "created", "name", "-name"]
 
+#: Name of the algorithm, and origin of the trials, of an experiment that was imported.
+IMPORTED = "imported"
 #: Where a home is that nobody has named.
 DEFAULT_HOME = Path(".tunewell")
 #: What the person is called whose home it is.

@@ -22,7 +22,7 @@ from tunewell.store.rows import (
 from tunewell.store.tables import COUNTS
 
 #: Columns of `trial` that only queries need.
-_ORDER = ("experiment_id", "loss", "ended_order")
+_ORDER = ("experiment_id", "loss")
 
 
 def _cause(value: str | None) -> Cause | None:

@@ -210,6 +210,18 @@ class TrialRow:
     planned_epochs: int | None = None
     #: What ended it before the end of a full training; None: nothing did, or it failed otherwise.
     cut_by: Cut | None = None
+    #: Its place among all ends on record, which grows from end to end whatever clocks say; None: it has not ended.
+    ended_order: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FailedTrials:
+    """The trials of an experiment that failed for one cause."""
+
+    cause: Cause
+    trials: int
+    #: The lowest number among them.
+    first: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,13 @@ def test_the_objective_is_completed(digits: Path, objective: Any, completed: dic
     assert TASK.complete(raw(digits, network="small-cnn", **fields))["objective"] == completed
 
 
+def test_trials_that_do_badly_are_ended_unless_the_spec_says_otherwise(digits: Path) -> None:
+    """What is known of the networks speaks for early stopping, and what a user says counts more."""
+    assert spec_of(digits).early_stopping == "halving"
+    assert spec_of(digits, early_stopping=None).early_stopping == "halving"
+    assert spec_of(digits, early_stopping="off").early_stopping == "off"
+
+
 def test_unknown_metrics_and_networks(digits: Path) -> None:
     """A metric that is never reported and a network that does not exist are refused at once."""
     with pytest.raises(

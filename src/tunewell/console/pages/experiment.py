@@ -200,7 +200,7 @@ def stands(one: Experiment) -> str:
     if one.state is ExperimentState.STOPPING:
         return one.detail or "It is being stopped."
     if not one.running and one.state is not ExperimentState.CREATED:
-        return "It was interrupted: no controller runs it now. It goes on when one does."
+        return "It is paused: no controller runs it now. It goes on when one does."
     waits = f"{one.waits_for.detail} " if one.waits_for is not None and one.waits_for.code != "max_concurrency" else ""
     return f"{waits}It ends {_ends(one, ended)}."
 

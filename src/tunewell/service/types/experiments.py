@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from tunewell.service.types.base import JsonObject, Moment, Wire
 from tunewell.service.types.storage import UsedDataSet
+from tunewell.spec.experiment import EarlyStoppingRule
 from tunewell.spec.names import Visibility
 from tunewell.spec.states import ExperimentState, TrialState
 from tunewell.spec.waits import WaitCode
@@ -65,7 +66,7 @@ class ExperimentSummary(Wire):
     project: str
     tags: tuple[str, ...]
     state: ExperimentState
-    #: Whether a controller runs it now. One that is neither final nor running was interrupted.
+    #: Whether a controller runs it now. One that is neither final nor running is paused, or has not begun.
     running: bool
     #: Why it starts nothing just now that could be started; None: nothing keeps it, or there is nothing to start.
     waits_for: WaitsFor | None
@@ -236,6 +237,8 @@ class Checked(Wire):
     algorithm_reason: str
     #: The algorithm's options: the user's, and those that follow from the number of trials.
     options: JsonObject
+    #: What saves training on trials that promise little; `off`: nothing does.
+    early_stopping: EarlyStoppingRule
     max_trials: int
     #: Most trials at once, and a sentence on what bounds them.
     at_once: int

@@ -54,6 +54,17 @@ class Repeated(Wire):
     unfinished: int
 
 
+class Failures(Wire):
+    """The trials of a search that failed for the same cause."""
+
+    cause: Cause
+    #: How many.
+    trials: int
+    #: The first of them, and how it ended: one line for people.
+    number: int
+    detail: str
+
+
 #: Ends of an interval.
 Interval = tuple[float, float]
 
@@ -99,6 +110,8 @@ class SearchResult(Wire):
     trials: Mapping[TrialState, int]
     elapsed_seconds: float
     notes: tuple[str, ...]
+    #: Why trials failed, the most frequent cause first.
+    failures: tuple[Failures, ...] = ()
     #: How much more time to give, where time limits have cut trials off.
     advice: tuple[Advice, ...] = ()
     #: Trial number → objective on the test data, of the best trials and the default one, where it was measured.
@@ -175,8 +188,10 @@ class Overview(Wire):
     remaining_seconds: float | None
     #: Running and waiting trials by number, 100 at most.
     unfinished: tuple[Trial, ...]
-    #: The trials that ended last, the latest first.
+    #: The trials whose ends were recorded last, the latest first.
     ended: tuple[Trial, ...]
+    #: The place of each of them among all ends on record: it grows from end to end, whatever clocks say.
+    ended_places: tuple[int, ...]
     #: Number of a running trial → its objective so far.
     latest: Mapping[int, Latest]
 

@@ -104,6 +104,13 @@ class Trial(Wire):
         """How far its training came, and why no further, for people; empty if all was done, or that is not known."""
         return training_text(self.epochs, self.planned_epochs, self.cut_by)
 
+    @property
+    def latest_seconds(self) -> float:
+        """How long its latest attempt took, if that has ended; of several, that is known by the clock of the day."""
+        if self.attempts < 2 or self.start is None or self.end is None:
+            return self.cost_seconds
+        return min(self.cost_seconds, max(0.0, (self.end - self.start).total_seconds()))
+
 
 class TrialPage(Page[Trial]):
     """A part of a list of trials."""

@@ -13,7 +13,7 @@ from tunewell.spec.states import FINAL_TRIAL_STATES, Cause, Cut, TrialState
 from tunewell.store import convert, statements
 from tunewell.store.queries.merging import first_of
 from tunewell.store.queries.reader import PAGE, Reader
-from tunewell.store.rows import AttemptRow, CutTrials, HistoryEntry, RunningRow, TrialRow
+from tunewell.store.rows import AttemptRow, CutTrials, FailedTrials, HistoryEntry, RunningRow, TrialRow
 from tunewell.store.tables import event, experiment, trial
 
 #: The best trials are read so many at a time.
@@ -102,6 +102,14 @@ class TrialQueries(Reader):
         (counted,) = self._read(select(experiment.c.noted_trials).where(experiment.c.id == this))
         rows = self._read(first.order_by(trial.c.number).limit(1)) if counted.noted_trials else []
         return counted.noted_trials, convert.trial_row(rows[0]) if rows else None
+
+    def failures(self, name: str) -> list[FailedTrials]:
+        """Return how many trials failed for each cause, the most frequent first, and the first one of them."""
+        this = (trial.c.experiment_id == self._id(name), trial.c.cause.is_not(None))
+        query = select(trial.c.cause, func.count().label("trials"), func.min(trial.c.number).label("first"))
+        rows = self._read(query.where(*this).group_by(trial.c.cause))
+        found = [FailedTrials(Cause(row.cause), row.trials, row.first) for row in rows]
+        return sorted(found, key=lambda one: (-one.trials, one.first))
 
     def cut_trials(self, name: str, by: Collection[Cut]) -> list[CutTrials]:
         """Return how many trials each of `by` has cut off, those that have cut off any."""

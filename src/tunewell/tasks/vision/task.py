@@ -14,7 +14,7 @@ import numpy as np
 from tunewell.spec.capacity import Capacity
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import UserError
-from tunewell.spec.experiment import ExperimentSpec
+from tunewell.spec.experiment import EarlyStoppingRule, ExperimentSpec
 from tunewell.spec.space import Configuration, SearchSpace
 from tunewell.tasks.contract import Network, OnProgress, PlannedAttempt, Program
 from tunewell.tasks.data_view import DataView
@@ -49,6 +49,8 @@ from tunewell.tasks.vision.weights import foresee_weights
 
 #: Entry of the job `measure`.
 MEASURE = "tunewell.tasks.vision.timing:measure"
+#: What ends trials early, unless the spec says otherwise.
+EARLY_STOPPING: EarlyStoppingRule = "halving"
 
 
 def listed_networks(designs: Mapping[str, Architecture]) -> dict[str, Network]:
@@ -160,7 +162,7 @@ class VisionTask(ABC, Generic[Pictures]):
         require_libraries(f"The task {self.name}", self.libraries)
 
     def complete(self, spec: Mapping[str, object]) -> dict[str, object]:
-        """Fill in the objective (the first of `metrics`) and the network.
+        """Fill in the objective (the first of `metrics`), the network, and that trials which do badly are ended early.
 
         Raises:
             UserError: the metric or the network is unknown, or the data are needed to choose one and can't be read.
@@ -171,6 +173,8 @@ class VisionTask(ABC, Generic[Pictures]):
             self.architecture(str(completed["network"]))
         elif network := self.network_for(spec.get("data")):
             completed["network"] = network
+        if completed.get("early_stopping") is None:
+            completed["early_stopping"] = EARLY_STOPPING
         return completed
 
     def space(self, spec: ExperimentSpec, capacity: Capacity) -> SearchSpace:

@@ -16,7 +16,7 @@ from tunewell.display.following import follow_lines, wait_for_search
 from tunewell.display.lines import ProgressLines
 from tunewell.reports.charts import standalone
 from tunewell.service.paging import every
-from tunewell.service.running import Given, Situation
+from tunewell.service.runs import Given, Situation
 from tunewell.service.service import Service
 from tunewell.service.types import SearchResult, TrialResult
 from tunewell.service.verbs import ChartName, Verbs

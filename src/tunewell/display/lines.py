@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TextIO
 
 from tunewell.display.wording import best_text, counts_text, parameters_text, searched, subject_text
-from tunewell.service.running import Situation
+from tunewell.service.runs import Situation
 from tunewell.service.types import Overview, Trial
 from tunewell.service.verbs import Verbs
 from tunewell.spec.errors import DataError, count

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tunewell.service.idempotency import Asked, settled
-from tunewell.service.submission import IMPORTED, Plan, make_plan, visibility_of
+from tunewell.service.imported import IMPORTED
+from tunewell.service.submission import Plan, make_plan, visibility_of
 from tunewell.service.types import JsonObject, Submission
 from tunewell.spec.declaration import declare
 from tunewell.spec.errors import DataError, shown

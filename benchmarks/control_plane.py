@@ -37,7 +37,7 @@ SPEC = {
 
 def tunewell_inline(folder: Path, trials: int) -> dict[str, float]:
     """Search with the inline scheduler; also return the cost of late trials against early ones."""
-    from tunewell.service.running import Given
+    from tunewell.service.runs import Given
     from tunewell.service.service import Service
 
     marks: list[float] = []

@@ -12,7 +12,7 @@ import pytest
 
 import tunewell as tw
 from tunewell.python_api.progress import Warnings
-from tunewell.service.running import Situation
+from tunewell.service.runs import Situation
 from tunewell.service.service import Service
 from tunewell.spec.errors import ConflictError, SpecError, SpecErrors, UserError
 from tunewell.spec.states import ExperimentState

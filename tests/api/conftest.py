@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.api.serving import SPEC, client_of
-from tunewell.service.running import Given
+from tunewell.service.runs import Given
 from tunewell.service.service import Service
 
 

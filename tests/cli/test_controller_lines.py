@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tunewell.cli.controller_lines import ControllerLines
-from tunewell.service.running import Situation
+from tunewell.service.runs import Situation
 from tunewell.spec.errors import UserError
 
 

@@ -25,7 +25,7 @@ from tunewell.client import AsyncClient, Client, connection, servers
 from tunewell.client.answers import ServerError, Unavailable
 from tunewell.client.connection import Connection
 from tunewell.client.shipping import PART, send_file, send_pictures, ship_program, shipped
-from tunewell.service.running import Given
+from tunewell.service.runs import Given
 from tunewell.service.service import Service
 from tunewell.service.verbs import Verbs
 from tunewell.spec.errors import ArgumentError, NotFoundError, SpecError, SpecErrors, UserError

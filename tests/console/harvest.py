@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.tasks.object_detection.scenes import make_scenes, write_coco
-from tunewell.service.running import Given
+from tunewell.service.runs import Given
 from tunewell.service.service import Service
 from tunewell.tasks.image_classification.digits import write_digits
 

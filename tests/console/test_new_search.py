@@ -21,7 +21,7 @@ from tunewell.console.forms import KINDS, RESERVED
 from tunewell.console.kept import KEPT, Kept
 from tunewell.service import estimating
 from tunewell.service.measuring import Measured
-from tunewell.service.running import Given
+from tunewell.service.runs import Given
 from tunewell.service.service import Service
 from tunewell.spec.errors import UserError
 from tunewell.spec.format import roughly

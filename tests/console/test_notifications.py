@@ -11,7 +11,7 @@ from tests.console.markup import parse
 from tests.console.serving import ACTS, SENDS, browser
 from tests.service.notifications.receiving import receiving, taking_mail
 from tunewell.service.notifications.mail import MailServer
-from tunewell.service.notifications.sending import Outgoing
+from tunewell.service.notifications.outgoing import Outgoing
 from tunewell.service.service import Service
 
 PLACE = "/settings/notifications"

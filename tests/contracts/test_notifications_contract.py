@@ -14,7 +14,7 @@ from tests.service.notifications.receiving import Receiver, receiving, taking_ma
 from tunewell.service.notifications import channels
 from tunewell.service.notifications.deliverer import Deliverer
 from tunewell.service.notifications.mail import MailServer
-from tunewell.service.notifications.sending import Outgoing
+from tunewell.service.notifications.outgoing import Outgoing
 from tunewell.service.types import Caller
 from tunewell.service.verbs import Verbs
 from tunewell.spec.errors import ConflictError, ForbiddenError, NotFoundError, SpecError, UserError

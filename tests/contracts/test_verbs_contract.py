@@ -24,13 +24,13 @@ from tests.schedulers.bench import wait_until
 from tests.store.faulty import Fault, Faults, faulty
 from tunewell.schedulers.records import make_folder, write_exit
 from tunewell.schedulers.report_reader import ReportReader
-from tunewell.service.following import JobFailed, follow
+from tunewell.service.following import follow
 from tunewell.service.paging import every
-from tunewell.service.running import Given
+from tunewell.service.runs import Given
 from tunewell.service.service import Service
 from tunewell.service.types import Caller, GivenReport, Page, Range, Taken, TrialFilter
 from tunewell.service.verbs import MOST, Verbs
-from tunewell.spec.errors import ConflictError, DataError, NotFoundError, SpecError, UserError
+from tunewell.spec.errors import ConflictError, DataError, JobFailed, NotFoundError, SpecError, UserError
 from tunewell.spec.launch import AttemptKey, Exit, Report
 from tunewell.spec.names import ExperimentOrder
 from tunewell.spec.states import Cause, ExperimentState, JobState, TrialState

@@ -15,7 +15,7 @@ from tests.controller.fakes import Bench
 from tunewell.display.lines import ProgressLines, trial_line
 from tunewell.display.live import CALM, render
 from tunewell.display.wording import best_text, counts_text, parameters_text
-from tunewell.service.running import Situation
+from tunewell.service.runs import Situation
 from tunewell.service.service import Service
 from tunewell.spec.launch import AttemptKey
 from tunewell.spec.states import Cause, TrialState

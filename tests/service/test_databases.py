@@ -16,7 +16,7 @@ from tests.postgres import Server
 from tests.schedulers.bench import wait_until
 from tunewell.service import databases
 from tunewell.service.databases import copy_database, set_home, upgrade_database, url_of
-from tunewell.service.running import Given
+from tunewell.service.runs import Given
 from tunewell.service.service import Service
 from tunewell.spec.errors import ArgumentError, ConflictError, DataError, NotFoundError
 from tunewell.spec.states import ExperimentState

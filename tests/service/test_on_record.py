@@ -11,13 +11,13 @@ import pytest
 from tests.service.children import results as entries
 from tests.service.test_service import SPEC
 from tunewell.service import on_record
-from tunewell.service.following import JobFailed, result_of
+from tunewell.service.following import result_of
 from tunewell.service.repeats import to_repeat
-from tunewell.service.running import Given
+from tunewell.service.runs import Given
 from tunewell.service.service import Service
 from tunewell.service.types import JsonObject
 from tunewell.service.uncertainty import uncertainty_of
-from tunewell.spec.errors import ConflictError, DataError
+from tunewell.spec.errors import ConflictError, DataError, JobFailed
 from tunewell.spec.launch import AttemptKey
 from tunewell.spec.states import JobState, TrialState
 from tunewell.store.rows import AttemptEnd, JobEnd, ResultKind, ResultRow

@@ -14,7 +14,8 @@ import pytest
 from tests.postgres import Server
 from tunewell.controller.job_run import CONTROLLER
 from tunewell.service import running
-from tunewell.service.running import Given, Serving, Situation, run_experiment, run_job
+from tunewell.service.running import run_experiment, run_job
+from tunewell.service.runs import Given, Serving, Situation
 from tunewell.service.service import Service
 from tunewell.spec.errors import ArgumentError, UserError
 from tunewell.spec.launch import AttemptKey

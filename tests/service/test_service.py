@@ -18,7 +18,7 @@ from tests.service.children import preparations
 from tunewell.controller.loading import trial_budget
 from tunewell.schedulers import hardware
 from tunewell.service import submission
-from tunewell.service.running import Given, Situation
+from tunewell.service.runs import Given, Situation
 from tunewell.service.service import Service
 from tunewell.service.submission import make_plan
 from tunewell.service.verbs import Fresh

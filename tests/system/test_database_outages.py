@@ -20,7 +20,7 @@ from tests.postgres import PASSWORD, Server, running_server
 from tests.proxy import Proxy, proxy_before
 from tests.schedulers.bench import wait_until
 from tests.system.bookkeeping import Searches, slow
-from tunewell.service.running import Situation
+from tunewell.service.runs import Situation
 
 #: Enough for things to happen between the first and the last one.
 TRIALS = 20

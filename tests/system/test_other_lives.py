@@ -14,7 +14,7 @@ import pytest
 
 from tests.schedulers.bench import has_ended, wait_until
 from tests.system import ledger
-from tunewell.service.running import Situation
+from tunewell.service.runs import Situation
 from tunewell.service.service import Service
 from tunewell.spec.states import ExperimentState
 

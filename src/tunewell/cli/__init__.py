@@ -4,6 +4,7 @@ ended without one, 2 the input was wrong, 130 the command was left before the en
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import signal
 import sys
@@ -16,10 +17,15 @@ if TYPE_CHECKING:
 
 #: Exit code of a command that was interrupted.
 INTERRUPTED = 130
+#: So many new objects have the interpreter look for garbage. Importing makes many, and none of them garbage.
+MANY_OBJECTS = 50_000
 
 
 def main() -> None:
     """Run the `tunewell` program. Ctrl-C ends it with 130 and without a word at any moment."""
+    # What is imported stays, so looking for garbage in it, at each step and again at the end, is a third of a start.
+    gc.set_threshold(MANY_OBJECTS)
+    atexit.register(gc.freeze)
     heeded = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # else somebody has it ignored (nohup)
     if heeded:
         signal.signal(signal.SIGINT, _leave)  # a KeyboardInterrupt in the midst of imports can get lost
@@ -45,10 +51,6 @@ def _command() -> Callable[[], int]:
         from tunewell.trial.command import report_from_shell
 
         return lambda: report_from_shell(arguments[1:])
-    if arguments[:1] == ["serve"]:  # ready sooner without all other commands
-        from tunewell.cli import program, serve
-
-        return lambda: program.run(serve.app)
     from tunewell.cli.app import run
 
     return run

@@ -2,88 +2,95 @@
 
 from __future__ import annotations
 
-from importlib import metadata
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
-from tunewell.cli import (
-    after,
-    compare,
-    database,
-    datasets,
-    demo,
-    import_,
-    inspect,
-    login,
-    models,
-    notify,
-    program,
-    repeating,
-    resources,
-    search,
-    serve,
-    steer,
-    upkeep,
-    users,
-    work,
-)
-from tunewell.service.following import JobFailed
-from tunewell.spec.errors import UserError
-from tunewell.spec.states import Cause
+from tunewell.cli import program
+
+#: Command → the module of this package that has it, and its name there. Groups of commands come last.
+COMMANDS: Mapping[str, str] = {
+    "demo": "demo.demo",
+    "search": "search.search",
+    "check": "search.check",
+    "import": "import_.import_",
+    "list": "inspect.list_",
+    "show": "inspect.show",
+    "compare": "compare.compare",
+    "logs": "inspect.logs",
+    "stop": "inspect.stop",
+    "pause": "inspect.pause",
+    "resume": "search.resume",
+    "retry": "search.retry",
+    "set": "steer.set_",
+    "add": "steer.add",
+    "delete": "steer.delete",
+    "restore": "steer.restore",
+    "queue": "resources.queue",
+    "resources": "resources.resources",
+    "usage": "resources.usage",
+    "jobs": "inspect.jobs",
+    "controller": "search.controller",
+    "serve": "serve.serve",
+    "worker": "work.worker",
+    "login": "login.login",
+    "logout": "login.logout",
+    "export": "inspect.export",
+    "report": "inspect.report",
+    "tasks": "inspect.tasks",
+    "evaluate": "after.evaluate",
+    "repeat": "repeating.repeat",
+    "retrain": "after.retrain",
+    "predict": "after.predict",
+    "export-model": "after.export_model",
+    "publish": "models.publish",
+    "backup": "upkeep.backup",
+    "gc": "upkeep.gc",
+    "disk": "upkeep.disk",
+    "restore-backup": "upkeep.restore_backup",
+    "database": "database.app",
+    "datasets": "datasets.app",
+    "notify": "notify.app",
+    "models": "models.app",
+    "users": "users.users",
+    "tokens": "users.tokens",
+}
+_SETTINGS: Mapping[str, Any] = {
+    "add_completion": False,
+    "rich_markup_mode": None,
+    "pretty_exceptions_enable": False,
+    "context_settings": {"help_option_names": ["-h", "--help"]},
+}
+
+
+class _Commands(TyperGroup):
+    """The commands, each imported when it is called, or shown in a list: so none waits for what others need."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in self.commands and cmd_name in COMMANDS:
+            self.commands[cmd_name] = _imported(cmd_name)
+        return self.commands.get(cmd_name)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[0] not in COMMANDS:  # the nearest are told
+            for name in COMMANDS:
+                self.get_command(ctx, name)
+        return super().resolve_command(ctx, args)
+
 
 app = typer.Typer(
     name="tunewell",
+    cls=_Commands,
     help="Finds good hyperparameters by itself.",
     no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    **_SETTINGS,
 )
-app.command("demo")(demo.demo)
-app.command("search")(search.search)
-app.command("check")(search.check)
-app.command("import")(import_.import_)
-app.command("list")(inspect.list_)
-app.command("show")(inspect.show)
-app.command("compare")(compare.compare)
-app.command("logs")(inspect.logs)
-app.command("stop")(inspect.stop)
-app.command("pause")(inspect.pause)
-app.command("resume")(search.resume)
-app.command("retry")(search.retry)
-app.command("set")(steer.set_)
-app.command("add")(steer.add)
-app.command("delete")(steer.delete)
-app.command("restore")(steer.restore)
-app.command("queue")(resources.queue)
-app.command("resources")(resources.resources)
-app.command("usage")(resources.usage)
-app.command("jobs")(inspect.jobs)
-app.command("controller")(search.controller)
-app.command("serve")(serve.serve)
-app.command("worker")(work.worker)
-app.command("login")(login.login)
-app.command("logout")(login.logout)
-app.command("export")(inspect.export)
-app.command("report")(inspect.report)
-app.command("tasks")(inspect.tasks)
-app.command("evaluate")(after.evaluate)
-app.command("repeat")(repeating.repeat)
-app.command("retrain")(after.retrain)
-app.command("predict")(after.predict)
-app.command("export-model")(after.export_model)
-app.command("publish")(models.publish)
-app.command("backup")(upkeep.backup)
-app.command("gc")(upkeep.gc)
-app.command("disk")(upkeep.disk)
-app.command("restore-backup")(upkeep.restore_backup)
-app.add_typer(database.app, name="database")
-app.add_typer(datasets.app, name="datasets")
-app.add_typer(notify.app, name="notify")
-app.add_typer(models.app, name="models")
-app.add_typer(users.users, name="users")
-app.add_typer(users.tokens, name="tokens")
 
 
 @app.callback(invoke_without_command=True)
@@ -91,14 +98,23 @@ def _version(
     version: bool = typer.Option(False, "--version", help="Print the version and end.", is_eager=True),
 ) -> None:
     if version:
+        from importlib import metadata
+
         print(f"tunewell {metadata.version('tunewell')}")
         raise typer.Exit
 
 
+def _imported(name: str) -> Any:
+    module, _, attribute = COMMANDS[name].partition(".")
+    found = getattr(import_module(f"tunewell.cli.{module}"), attribute)
+    alone = typer.Typer(**_SETTINGS)
+    if isinstance(found, typer.Typer):
+        alone.add_typer(found, name=name)
+        return typer.main.get_group(alone).commands[name]
+    alone.command(name)(found)
+    return typer.main.get_command(alone)
+
+
 def run() -> int:
     """Run the program on the process's arguments; return its exit code."""
-    try:
-        return program.run(app)
-    except JobFailed as error:
-        code = program.WRONG_INPUT if error.cause is Cause.DATA_ERROR else program.NO_RESULT
-        return program.complain(UserError(str(error), kind="job-failed"), code)
+    return program.run(app)

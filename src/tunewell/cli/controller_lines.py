@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tunewell.cli.wording import worded
 from tunewell.display.lines import REACHED_AGAIN
-from tunewell.service.running import Situation
+from tunewell.service.runs import Situation
 
 
 class ControllerLines:

@@ -28,14 +28,11 @@ from tunewell.cli.options import (
     print_json,
     terminal,
 )
-from tunewell.cli.summary import print_summary
 from tunewell.display.fitting import Column, fitted
 from tunewell.display.wording import JOB_SIGNS, SIGNS, conditions_text, parameters_text, searched
-from tunewell.service.networks import find_network, list_tasks
 from tunewell.service.paging import every
 from tunewell.service.types import ExperimentSummary, Network, Range, Report, Task, Trial, TrialFilter
 from tunewell.service.verbs import Verbs
-from tunewell.service.views import save_report
 from tunewell.spec.epochs import share_text
 from tunewell.spec.errors import DataError, NotFoundError, count
 from tunewell.spec.format import duration, moment, number, scalar
@@ -131,6 +128,8 @@ def show(
     ] = None,
 ) -> None:
     """Show an experiment with its trials, or one trial."""
+    from tunewell.cli.summary import print_summary
+
     with existing(home, database, server) as service:
         if trial is not None:
             _show_trial(service, experiment, trial, json_)
@@ -412,6 +411,8 @@ def report(
     server: ServerOption = None,
 ) -> None:
     """Write the HTML report of an experiment. Inside a trial: report metrics (accuracy=0.9 step=3)."""
+    from tunewell.service.views import save_report
+
     with existing(home, database, server) as service:
         if output is None and server is None:
             print(service.write_report(experiment).path)
@@ -434,6 +435,8 @@ def tasks(
         with Client(server) as client:
             _print_tasks(name, client.tasks, client.network, json_)
     else:
+        from tunewell.service.networks import find_network, list_tasks
+
         _print_tasks(name, list_tasks, find_network, json_)
 
 

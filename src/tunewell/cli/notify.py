@@ -22,7 +22,8 @@ from tunewell.cli.options import (
     terminal,
 )
 from tunewell.service.notifications.mail import MailServer
-from tunewell.service.notifications.sending import Outgoing, public_address
+from tunewell.service.notifications.outgoing import Outgoing
+from tunewell.service.notifications.sending import public_address
 from tunewell.service.service import Service
 from tunewell.service.types import AllowedHost, Delivery
 from tunewell.spec.errors import ArgumentError

@@ -8,14 +8,13 @@ import sys
 from typing import Any
 
 import typer
-from pydantic import ValidationError
 
 from tunewell.cli import INTERRUPTED
 from tunewell.cli.options import print_json, terminal
 from tunewell.cli.wording import in_json, print_error
-from tunewell.server.launcher import ServiceFailed
-from tunewell.spec.errors import DataError, UserError, ended
+from tunewell.spec.errors import DataError, JobFailed, ServiceFailed, UserError, ended
 from tunewell.spec.secrets import passwords
+from tunewell.spec.states import Cause
 from tunewell.spec.text import clean, is_text
 
 #: Exit codes.
@@ -35,6 +34,9 @@ def run(app: typer.Typer) -> int:
         return complain(error, WRONG_INPUT)
     except ServiceFailed as error:
         return complain(UserError(str(error), kind="service-failed"), NO_RESULT)
+    except JobFailed as error:
+        code = WRONG_INPUT if error.cause is Cause.DATA_ERROR else NO_RESULT
+        return complain(UserError(str(error), kind="job-failed"), code)
     except typer.Exit as error:
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
@@ -79,8 +81,8 @@ def _warn_of_passwords(arguments: list[str]) -> None:
 
 def _with_value(error: Any) -> str:
     """Return what the parser says, and the value that it was said of, which it leaves out where it asked Pydantic."""
-    cause = error.__cause__
-    given = f" Given: {cause.errors()[0]['input']!r}" if isinstance(cause, ValidationError) else ""
+    found: list[Any] = getattr(error.__cause__, "errors", list)()  # of Pydantic's ValidationError
+    given = f" Given: {found[0]['input']!r}" if found else ""
     return f"{ended(error.format_message())}{given}"
 
 

@@ -24,10 +24,9 @@ from tunewell.cli.options import (
     terminal,
 )
 from tunewell.cli.summary import print_repeats
-from tunewell.service.following import JobFailed
 from tunewell.service.paging import every
 from tunewell.service.service import Service
-from tunewell.spec.errors import ConflictError, count
+from tunewell.spec.errors import ConflictError, JobFailed, count
 from tunewell.spec.states import OPEN_JOB_STATES
 
 if TYPE_CHECKING:

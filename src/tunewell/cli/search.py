@@ -41,8 +41,9 @@ from tunewell.display.wording import conditions_text, early_stopping_text
 from tunewell.service.findings import check_spec
 from tunewell.service.following import why_failed
 from tunewell.service.notifications.mail import MailServer
-from tunewell.service.notifications.sending import Outgoing, public_address
-from tunewell.service.running import Given, Serving
+from tunewell.service.notifications.outgoing import Outgoing
+from tunewell.service.notifications.sending import public_address
+from tunewell.service.runs import Given, Serving
 from tunewell.service.service import Service
 from tunewell.service.storage.resolving import names_stored
 from tunewell.service.types import Checked, DataFindings, JobKind

@@ -109,17 +109,3 @@ def _log(options: Options) -> Callable[[], Callable[[str], None]]:
         return logger.warning
 
     return log
-
-
-app = typer.Typer(
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command("serve")(serve)
-
-
-@app.callback()
-def _commands() -> None:
-    """Keep the name of the only command in the arguments."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from typing import Any, cast
 
 from rich.console import Console
 from rich.table import Table
@@ -118,16 +118,17 @@ def _field(error: UserError) -> str:
 
 def _parameters() -> list[Any]:
     """Return the options and arguments of the command that was called."""
+    from typer.core import TyperGroup
     from typer.main import get_command
 
     from tunewell.cli.app import app
 
     command: Any = get_command(app)
     for argument in sys.argv[1:]:
-        commands = getattr(command, "commands", {})
-        if argument not in commands:
+        found = command.get_command(cast(Any, None), argument) if isinstance(command, TyperGroup) else None
+        if found is None:
             break
-        command = commands[argument]
+        command = found
     return list(command.params)
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from tunewell.home.home import Home
+from tunewell.home.spec_on_record import recorded_spec
 from tunewell.spec.declaration import parse_space
-from tunewell.spec.experiment import ExperimentSpec, parse_spec
-from tunewell.spec.places import moved_spec
+from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.space import SearchSpace
 from tunewell.store.rows import ExperimentRow
 from tunewell.tasks.catalogue import task_for
@@ -36,12 +35,6 @@ class Recorded:
     def tuner(self) -> Tuner:
         """Return its tuner, without any history."""
         return make_tuner(self.spec, self.task, self.space, self.max_trials, self.algorithm)
-
-
-def recorded_spec(home: Home, row: ExperimentRow) -> ExperimentSpec:
-    """Return the spec of an experiment as it is on record, its paths as they are today if the home was moved."""
-    spec = parse_spec(row.spec)
-    return moved_spec(spec, Path(row.home), Path(home.real_path)) if row.home else spec
 
 
 def recorded(home: Home, row: ExperimentRow, function: Function | None = None) -> Recorded:

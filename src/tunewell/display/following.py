@@ -16,7 +16,7 @@ from rich.console import Console
 from tunewell.display.lines import ProgressLines, started_line
 from tunewell.display.live import LiveTable
 from tunewell.service.paging import every
-from tunewell.service.running import Situation
+from tunewell.service.runs import Situation
 from tunewell.service.types import JobKind
 from tunewell.service.verbs import Verbs
 from tunewell.service.wire import progress_line

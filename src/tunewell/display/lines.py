@@ -15,7 +15,7 @@ from tunewell.display.wording import (
     searched,
     subject_text,
 )
-from tunewell.service.running import Situation
+from tunewell.service.runs import Situation
 from tunewell.service.types import Overview, Trial
 from tunewell.service.verbs import Verbs
 from tunewell.spec.errors import DataError, count

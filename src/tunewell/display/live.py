@@ -16,7 +16,7 @@ from rich.text import Text
 from tunewell.display.fitting import Column, fitted, parameter_columns
 from tunewell.display.lines import note_line
 from tunewell.display.wording import SIGNS, arrow, best_text, counts_text, searched, subject_text
-from tunewell.service.running import Situation
+from tunewell.service.runs import Situation
 from tunewell.service.types import Overview, Trial
 from tunewell.service.verbs import Verbs
 from tunewell.spec.errors import DataError

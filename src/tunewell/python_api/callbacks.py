@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from tunewell.service.running import Situation
+from tunewell.service.runs import Situation
 from tunewell.service.types import Trial
 from tunewell.service.verbs import MOST, Verbs
 from tunewell.spec.errors import DataError

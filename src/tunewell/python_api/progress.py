@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from tunewell.display.lines import ProgressLines, note_line
 from tunewell.python_api.html import progress_html
-from tunewell.service.running import Situation
+from tunewell.service.runs import Situation
 from tunewell.service.types import Overview
 from tunewell.service.verbs import Verbs
 from tunewell.spec.errors import DataError

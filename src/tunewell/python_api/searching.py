@@ -15,7 +15,7 @@ from tunewell.python_api.callbacks import Callbacks, OnTrial
 from tunewell.python_api.progress import Progress, progress_of
 from tunewell.python_api.result import Result, on_server, place, reading
 from tunewell.python_api.wording import front
-from tunewell.service.running import Given, Situation
+from tunewell.service.runs import Given, Situation
 from tunewell.service.service import Service
 from tunewell.service.types import Submission
 from tunewell.service.verbs import Verbs

@@ -13,7 +13,7 @@ from tunewell.api.settings import BASE
 from tunewell.server import logs, welcome
 from tunewell.server.channel import Channel, Order
 from tunewell.server.home import opened
-from tunewell.service.running import Serving, Situation
+from tunewell.service.runs import Serving, Situation
 from tunewell.service.service import Service
 from tunewell.spec.errors import UserError
 from tunewell.store.errors import StoreError

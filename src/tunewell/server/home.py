@@ -7,7 +7,8 @@ import time
 
 from tunewell.server.channel import Order
 from tunewell.service.notifications.mail import MailServer
-from tunewell.service.notifications.sending import Outgoing, public_address
+from tunewell.service.notifications.outgoing import Outgoing
+from tunewell.service.notifications.sending import public_address
 from tunewell.service.service import Service
 from tunewell.store.errors import Busy, Unreachable
 

@@ -29,7 +29,7 @@ from tunewell.server.channel import REFUSED, Order
 from tunewell.server.options import Options
 from tunewell.server.sockets import bind
 from tunewell.serving.sockets import listen, path_in
-from tunewell.spec.errors import TunewellError, UserError
+from tunewell.spec.errors import ServiceFailed, UserError
 
 #: How often it is looked whether a child has died without its socket having told.
 TICK_SECONDS = 0.5
@@ -46,10 +46,6 @@ STOP_SECONDS = 20.0
 _CONTROLLER, _MODELS = "controller", "models"
 
 Tell = Callable[[str], None]
-
-
-class ServiceFailed(TunewellError):
-    """The service can't run; what its processes have said tells why."""
 
 
 @dataclass(slots=True)

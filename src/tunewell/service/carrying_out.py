@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from tunewell.home.home import Home
 from tunewell.schedulers.apart import SchedulerApart
 from tunewell.service import wire
-from tunewell.service.running import Situation, run_job
+from tunewell.service.running import run_job
+from tunewell.service.runs import Leave, Situation, Tell
 from tunewell.service.types import Job
 from tunewell.store.store import Store
-
-#: Told in one line what a job is doing.
-Tell = Callable[[str], None]
-#: Asked at an interruption whether the job is to go on without this process.
-Leave = Callable[[], bool]
 
 
 def carry_out(

@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
-from tunewell.controller.loading import recorded_spec
 from tunewell.home.home import Home
+from tunewell.home.spec_on_record import recorded_spec
 from tunewell.service.types import Caller, Clone
 from tunewell.spec.errors import ConflictError, SpecError, nearest
 from tunewell.spec.experiment import ExperimentSpec

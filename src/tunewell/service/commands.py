@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tunewell.service.idempotency import Asked, once
-from tunewell.service.submission import check_searched
+from tunewell.service.imported import check_searched
 from tunewell.service.types import JsonObject
 from tunewell.spec.errors import ConflictError
 from tunewell.spec.states import Cause, ExperimentState, TrialState

@@ -6,13 +6,12 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Sequence
-from textwrap import indent
 from typing import Any
 
 from tunewell.home.home import Home
+from tunewell.home.spec_on_record import shareable_spec
 from tunewell.service import wire
-from tunewell.service.submission import shareable_spec
-from tunewell.service.types import ExportedTrial, JsonObject, Measured, rfc3339
+from tunewell.service.types import ExportedTrial, JsonObject, Measured, Trial, rfc3339
 from tunewell.store.rows import ReportRow, TrialRow
 from tunewell.store.store import Store
 
@@ -60,7 +59,7 @@ def export_csv(store: Store, name: str, numbers: Sequence[int]) -> Iterator[str]
 
     The cell of a parameter that is not active is empty; the value null is `null`.
     """
-    return _csv_lines(list(store.experiment(name).space), exported_trials(store, name, numbers))
+    return _csv_lines(list(store.experiment(name).space), _without_reports(store, name, numbers))
 
 
 def exported_trials(store: Store, name: str, numbers: Sequence[int]) -> Iterator[ExportedTrial]:
@@ -69,6 +68,11 @@ def exported_trials(store: Store, name: str, numbers: Sequence[int]) -> Iterator
         some = numbers[first : first + _AT_ONCE]
         reports = store.latest_reports(name, some)
         yield from (_exported(row, reports.get(row.number, [])) for row in store.trials_of(name, some))
+
+
+def _without_reports(store: Store, name: str, numbers: Sequence[int]) -> Iterator[Trial]:
+    for first in range(0, len(numbers), _AT_ONCE):
+        yield from map(wire.trial, store.trials_of(name, numbers[first : first + _AT_ONCE]))
 
 
 def _exported(row: TrialRow, reports: Sequence[ReportRow]) -> ExportedTrial:
@@ -82,7 +86,8 @@ def _json_parts(head: JsonObject, trials: Iterator[ExportedTrial]) -> Iterator[s
     yield _dumped(head)[: -len("\n}")] + ',\n  "trials": ['
     empty = True
     for trial in trials:
-        yield ("\n" if empty else ",\n") + indent(_dumped(trial.to_json()), "    ")
+        # Pydantic's writer is ten times as fast as Python's; and no text in JSON has a line break.
+        yield ("\n    " if empty else ",\n    ") + trial.model_dump_json(indent=2).replace("\n", "\n    ")
         empty = False
     yield ("" if empty else "\n  ") + "]\n}\n"
 
@@ -91,7 +96,7 @@ def _dumped(value: Any) -> str:
     return json.dumps(value, indent=2, allow_nan=False)
 
 
-def _csv_lines(names: list[str], trials: Iterator[ExportedTrial]) -> Iterator[str]:
+def _csv_lines(names: list[str], trials: Iterator[Trial]) -> Iterator[str]:
     yield _csv_line([*_COLUMNS, *(f"parameter:{name}" for name in names)])
     for trial in trials:
         facts = trial.to_json()

@@ -8,18 +8,8 @@ from pathlib import Path
 
 from tunewell.service.types import Event, Job, JsonObject
 from tunewell.service.verbs import Verbs
-from tunewell.spec.errors import TunewellError
+from tunewell.spec.errors import JobFailed
 from tunewell.spec.states import Cause, ExperimentState, JobState
-
-
-class JobFailed(TunewellError):
-    """A job ended without its result; the message says why."""
-
-    def __init__(self, message: str, cause: Cause | None = None) -> None:
-        """Say why; `cause` is that of its last attempt."""
-        super().__init__(message)
-        self.cause = cause
-
 
 OnChange = Callable[[Job], None]
 #: How often a job is asked for.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
+from tunewell import service
 from tunewell.home.home import Home
-from tunewell.service import export, selection, wire
-from tunewell.service.table import Trials
+from tunewell.service import wire
 from tunewell.service.types import (
     Changed,
     Changes,
@@ -27,6 +27,9 @@ from tunewell.spec.errors import shown as written
 from tunewell.spec.names import ExperimentOrder
 from tunewell.spec.states import ExperimentState, JobState
 from tunewell.store.store import Store
+
+if TYPE_CHECKING:
+    from tunewell.service.table import Trials
 
 #: Digits of an id that databases can hold.
 _LONGEST_CURSOR = 19
@@ -102,7 +105,7 @@ def trials(
     store: Store, name: str, table: Trials, wanted: TrialFilter, sort: str, cursor: str | None, limit: int
 ) -> TrialPage:
     """Return trials in an order."""
-    part = selection.part(table, wanted, sort, cursor, checked_limit(limit))
+    part = service.selection.part(table, wanted, sort, cursor, checked_limit(limit))
     rows = store.trials_of(name, part.numbers)
     return TrialPage(items=tuple(map(wire.trial, rows)), next=part.next, count=part.count)
 
@@ -111,8 +114,8 @@ def exported_trials(
     store: Store, name: str, table: Trials, wanted: TrialFilter, cursor: str | None, limit: int
 ) -> Page[ExportedTrial]:
     """Return trials with their reports in the order of their numbers."""
-    part = selection.part(table, wanted, "number", cursor, checked_limit(limit))
-    return Page[ExportedTrial](items=tuple(export.exported_trials(store, name, part.numbers)), next=part.next)
+    part = service.selection.part(table, wanted, "number", cursor, checked_limit(limit))
+    return Page[ExportedTrial](items=tuple(service.export.exported_trials(store, name, part.numbers)), next=part.next)
 
 
 def reports(

@@ -8,12 +8,11 @@ from tunewell.service.advice import advise
 from tunewell.service.repeats import repeats_of
 from tunewell.service.types import Failures, Finalist, SearchResult, TrialResult
 from tunewell.service.uncertainty import uncertainty_of
+from tunewell.service.verbs import TOP
 from tunewell.spec.states import TIME_LIMITS, TrialState
 from tunewell.store.rows import ExperimentRow, TrialRow
 from tunewell.store.store import Store
 from tunewell.tasks.command import fill_in
-
-TOP = 5
 
 
 def search_result(store: Store, home: Home, name: str) -> SearchResult:

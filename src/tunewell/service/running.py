@@ -9,14 +9,14 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from types import FrameType
 
 from tunewell.controller.controller import Controller, Work, sets_going
 from tunewell.controller.experiment_run import add_follow_up
 from tunewell.controller.job_run import belongs_to_search
-from tunewell.controller.loading import Function, recorded
+from tunewell.controller.loading import recorded
 from tunewell.controller.surroundings import Surroundings
 from tunewell.home.cluster import forget_cluster
 from tunewell.home.home import Home
@@ -28,9 +28,9 @@ from tunewell.schedulers.trial_user import find_trial_user
 from tunewell.service import wire
 from tunewell.service.job_kinds import KINDS, ON_NODES
 from tunewell.service.notifications.deliverer import delivering
-from tunewell.service.notifications.sending import UNTOLD, Outgoing
+from tunewell.service.runs import ALONE, PLAIN, Given, OnStep, Serving, Situation, Tell
 from tunewell.service.upkeep.collecting import keep_within
-from tunewell.spec.errors import ArgumentError, UserError, listed
+from tunewell.spec.errors import ArgumentError, listed
 from tunewell.spec.rules import WORKERS
 from tunewell.spec.states import OPEN_JOB_STATES, ExperimentState, JobState
 from tunewell.store.errors import Busy, Moved, StoreError, Unreachable
@@ -43,45 +43,6 @@ FOLLOW_SECONDS = 0.1
 LOOK_SECONDS = 0.25
 #: After how long it is told that no controller of the home has taken something over.
 UNOWNED_SECONDS = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Situation:
-    """How it stands with a controller in this process."""
-
-    #: What keeps it from going on just now, for people; empty if nothing does.
-    problem: str
-    #: Whether it was interrupted and brings what runs to an end.
-    interrupted: bool
-    #: What is done for the experiment beside its trials, a line; empty if nothing is.
-    doing: str = ""
-    #: What Ctrl-C does, for people, where it is something else than usual.
-    hint: str = ""
-    #: How long the latest step took, without what it waited for.
-    step_seconds: float = 0.0
-    #: Whether the problem is that the database can't be used.
-    absent: bool = False
-    #: The experiments that it runs, by name.
-    experiments: tuple[str, ...] = ()
-    #: Why it can't take over what it should.
-    refused: tuple[UserError, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """How an experiment is run in this process."""
-
-    #: The Python function, for a search over one.
-    function: Function | None = None
-    #: Whether the function is called in this thread, instead of in a process a trial.
-    inline: bool = False
-    #: Whether finalists, evaluation and report follow the search.
-    follow_up: bool = True
-
-
-PLAIN = Given()
-OnStep = Callable[[Situation], None]
-Tell = Callable[[str], None]
 
 
 def run_experiment(
@@ -263,25 +224,6 @@ def run_job(
             controller.run(_until_refused(controller, until))
         controller.leave()
     return ended()
-
-
-@dataclass(frozen=True, slots=True)
-class Serving:
-    """How all that is on record is run."""
-
-    #: Machines that are gone for good; what ran there is lost, and begins again.
-    lost_hosts: Collection[str] = ()
-    #: Whether trials end at the end, instead of living on, so that they can go on later.
-    stop_trials: bool = False
-    #: The user of this system whom users' programs run as; None: as this process does.
-    trial_user: str | None = None
-    #: What the addresses begin with at which programs of trials can report; None: there is none.
-    api: str | None = None
-    #: By what notifications are sent.
-    outgoing: Outgoing = UNTOLD
-
-
-ALONE = Serving()
 
 
 def run_all(

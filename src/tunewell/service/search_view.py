@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from tunewell.reports.table import Flags, SearchView, TrialTable
 from tunewell.service import selection, wire
-from tunewell.service.results import TOP
 from tunewell.service.table import Trials
 from tunewell.service.types import EVERY_TRIAL, TrialFilter
+from tunewell.service.verbs import TOP
 from tunewell.store.rows import ExperimentRow
 from tunewell.store.store import Store
 

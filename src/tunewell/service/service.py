@@ -7,30 +7,14 @@ import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from tunewell.controller.loading import Function
+from tunewell import service
 from tunewell.home.cluster import forget_cluster
 from tunewell.home.home import Home
-from tunewell.schedulers.apart import SchedulerApart
-from tunewell.service import (
-    about,
-    algorithms,
-    credentials,
-    lists,
-    machines,
-    networks,
-    submission,
-    types,
-    verbs,
-    waiting,
-    watching,
-)
-from tunewell.service.carrying_out import Leave, Tell, carry_out
-from tunewell.service.cluster import join_cluster
-from tunewell.service.drawing import Drawings
+from tunewell.service import lists, types, verbs
 from tunewell.service.gate import Gate
-from tunewell.service.notifications.sending import Outgoing
+from tunewell.service.notifications.outgoing import Outgoing
 from tunewell.service.parts.experiments import ExperimentsPart
 from tunewell.service.parts.jobs import JobsPart
 from tunewell.service.parts.models import ModelsPart
@@ -40,17 +24,19 @@ from tunewell.service.parts.storage import StoragePart
 from tunewell.service.parts.trials import TrialsPart
 from tunewell.service.parts.upkeep import UpkeepPart
 from tunewell.service.parts.workers import WorkersPart
-from tunewell.service.running import ALONE, PLAIN, Given, OnStep, Serving, run_all, run_experiment, run_follow_up
-from tunewell.service.storage import own_programs
-from tunewell.service.table import Tables
+from tunewell.service.runs import ALONE, PLAIN, Function, Given, Leave, OnStep, Serving, Tell
+from tunewell.service.shared import Shared
 from tunewell.service.types import OWNER, Caller
 from tunewell.service.upkeep.usage import Usage
-from tunewell.service.working import WaitingRoom
 from tunewell.serving.once import Once
 from tunewell.spec.launch import AttemptKey
 from tunewell.spec.names import DEFAULT_HOME
 from tunewell.spec.rules import RAY
 from tunewell.store.store import Store
+
+if TYPE_CHECKING:
+    from tunewell.schedulers.apart import SchedulerApart
+    from tunewell.service.working import WaitingRoom
 
 #: What a home is opened for: to read it, to write it, too, or to make it first if there is none.
 Access = Literal["read", "write", "make"]
@@ -94,8 +80,7 @@ class Service(
             stack.pop_all()
         self.caller = OWNER
         self.gate = Gate(self.store)
-        self.tables = Tables(self.store)
-        self.drawings = Drawings(self.store, self.tables)
+        self.shared = Shared(self.store)
         self.asks = Once(self.home.models)
         self.disk_usage = Usage()
         self.allows_functions = False
@@ -129,17 +114,17 @@ class Service(
 
     def attempt_of(self, credential: str) -> AttemptKey | None:
         """Return the attempt whose credential it is, which may have ended; None: nobody's."""
-        return credentials.verify(self.store, self.home, credential)
+        return service.credentials.verify(self.store, self.home, credential)
 
     def waiting_room(self, name: str) -> WaitingRoom:
         """Return what is to be known of an experiment, named in full, while its workers wait."""
-        return WaitingRoom(self.store, self.home, name)
+        return service.working.WaitingRoom(self.store, self.home, name)
 
     # In this process --------------------------------------------------------------------------------------
 
     def join_cluster(self, address: str, *, wait: bool = True) -> None:
         """Have what this process runs use a Ray cluster, where it is for one; see `cluster.join_cluster`."""
-        self.cluster, self.uses_cluster = join_cluster(self.home, address, wait=wait), True
+        self.cluster, self.uses_cluster = service.cluster.join_cluster(self.home, address, wait=wait), True
 
     def submit(
         self, spec: Mapping[str, Any], function: Function | None = None, new: verbs.Fresh = "never"
@@ -147,8 +132,8 @@ class Service(
         """Create or continue the experiment that a spec describes, perhaps over a Python function; see `create`."""
         submitted = self._with_program(self._submitted(spec))
         if function is not None and submitted.get("scheduler") == RAY:  # other machines can't call the one given here
-            submitted, function = own_programs.with_function(self._place, submitted, function), None
-        return submission.submit(self.store, self.home, submitted, function, new)
+            submitted, function = service.storage.own_programs.with_function(self._place, submitted, function), None
+        return service.submission.submit(self.store, self.home, submitted, function, new)
 
     def run(
         self,
@@ -159,7 +144,7 @@ class Service(
         tell: Tell = lambda sentence: None,
     ) -> bool:
         """Run a recorded experiment, and the jobs that follow it, here; see `running.run_experiment`."""
-        return run_experiment(self.store, self.home, name, given, on_step, tell, self.cluster)
+        return service.running.run_experiment(self.store, self.home, name, given, on_step, tell, self.cluster)
 
     def check_idle(self, name: str) -> None:
         """Raise `ConflictError` if another process runs this one experiment now."""
@@ -169,7 +154,7 @@ class Service(
 
     def run_follow_up(self, name: str, on_step: OnStep = lambda situation: None) -> bool:
         """Run the jobs that follow a search which has ended; see `running.run_follow_up`."""
-        return run_follow_up(self.store, self.home, name, on_step, self.cluster)
+        return service.running.run_follow_up(self.store, self.home, name, on_step, self.cluster)
 
     def run_all(
         self,
@@ -179,7 +164,7 @@ class Service(
         serving: Serving = ALONE,
     ) -> None:
         """Run everything that is on record in the home, until `stop` is set; see `running.run_all`."""
-        run_all(self.store, self.home, stop, on_step, tell, serving, self.cluster)
+        service.running.run_all(self.store, self.home, stop, on_step, tell, serving, self.cluster)
 
     @property
     def address(self) -> str | None:
@@ -188,11 +173,11 @@ class Service(
 
     def readiness(self) -> types.Readiness:
         """Return whether the database can be read and a controller runs what is on record; raises nothing."""
-        return watching.readiness(self.store, self.home)
+        return service.watching.readiness(self.store, self.home)
 
     def figures(self) -> types.Figures:
         """Return how much there is of everything, whoever it belongs to."""
-        return watching.figures(self.store)
+        return service.watching.figures(self.store)
 
     def first_link(self) -> types.SignInLink | None:
         """Return a link that signs the person in whose home it is; None: somebody has signed in before."""
@@ -204,21 +189,21 @@ class Service(
         Raises:
             KeyboardInterrupt: it was interrupted, and waits, or goes on if `leave` said so.
         """
-        return carry_out(self.store, self.home, id, tell, leave, self.cluster)
+        return service.carrying_out.carry_out(self.store, self.home, id, tell, leave, self.cluster)
 
     # The service ------------------------------------------------------------------------------------------
 
     def tasks(self) -> tuple[types.Task, ...]:
         """See `Verbs.tasks`."""
-        return networks.list_tasks()
+        return service.networks.list_tasks()
 
     def network(self, name: str) -> types.Network:
         """See `Verbs.network`."""
-        return networks.find_network(name)
+        return service.networks.find_network(name)
 
     def algorithms(self) -> tuple[types.Algorithm, ...]:
         """See `Verbs.algorithms`."""
-        return algorithms.list_algorithms()
+        return service.algorithms.list_algorithms()
 
     def version(self) -> int:
         """See `Verbs.version`."""
@@ -230,12 +215,12 @@ class Service(
 
     def queue(self) -> types.Queue:
         """See `Verbs.queue`."""
-        return waiting.queue(self.store, self.home, self._rights)
+        return service.waiting.queue(self.store, self.home, self._rights)
 
     def about(self) -> types.About:
         """See `Verbs.about`."""
-        return about.about(self.store.kind, self.allows_functions)
+        return service.about.about(self.store.kind, self.allows_functions)
 
     def resources(self) -> types.Capacity:
         """See `Verbs.resources`."""
-        return machines.capacity(self.store, self.home, self._rights)
+        return service.machines.capacity(self.store, self.home, self._rights)

@@ -14,7 +14,7 @@ from tunewell.controller.loading import fixed_epochs, trial_budget
 from tunewell.home.home import Home
 from tunewell.service.facts import FACTS, check_facts
 from tunewell.service.idempotency import Asked, once, settled
-from tunewell.service.submission import check_searched
+from tunewell.service.imported import check_searched
 from tunewell.service.types import JsonObject, OwnConfiguration
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.differences import BUDGET_FIELDS

@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from tunewell.controller.going_on import goes_on
-from tunewell.controller.loading import Function, fixed_epochs, make_tuner, recorded_spec
+from tunewell.controller.loading import Function, fixed_epochs, make_tuner
 from tunewell.controller.resources import most_at_once, plan_resources
 from tunewell.home.cluster import read_cluster
 from tunewell.home.home import Home
+from tunewell.home.spec_on_record import recorded_spec
 from tunewell.schedulers import hardware
 from tunewell.service.checking import completed_spec, findings_of, searched_space, trained_task
 from tunewell.service.idempotency import Asked, settled
+from tunewell.service.imported import check_searched
 from tunewell.service.types import Submission
 from tunewell.service.verbs import Fresh
 from tunewell.service.warm_start import find_best, find_sources, with_space
@@ -26,11 +28,10 @@ from tunewell.spec.declaration import declare
 from tunewell.spec.differences import BUDGET_FIELDS, LABEL_FIELDS, Difference, spec_differences
 from tunewell.spec.errors import ConflictError, SpecError, count, listed
 from tunewell.spec.experiment import ExperimentSpec, gather_spec, needs_its_program, parse_spec
-from tunewell.spec.names import DATASET, IMPORTED, Visibility
+from tunewell.spec.names import Visibility
 from tunewell.spec.places import PLACES, beside, moved_spec, resolved_spec
 from tunewell.spec.problems import Problems
 from tunewell.spec.rules import RAY
-from tunewell.spec.secrets import without_values
 from tunewell.spec.space import Configuration, SearchSpace
 from tunewell.spec.states import ExperimentState, TrialState
 from tunewell.store.rows import ExperimentRow
@@ -274,26 +275,6 @@ def visibility_of(store: Store, spec: ExperimentSpec) -> Visibility:
     rows = map(store.find_access, earlier)
     hidden = any(row is not None and row.visibility == "private" for row in rows)
     return "private" if hidden else spec.visibility
-
-
-def shareable_spec(home: Home, row: ExperimentRow) -> dict[str, Any]:
-    """Return the recorded spec as JSON types, for reports and other people's eyes; see `recorded_spec`, `secrets`.
-
-    Data sets and code of a service are called by their names, as its user did.
-    """
-    spec = without_values(recorded_spec(home, row).model_dump(mode="json")) | {"visibility": row.visibility}
-    if spec["dataset"] is not None:
-        spec |= {"data": DATASET + spec["dataset"].partition("@")[0], "dataset": None}
-    return spec | ({"working_directory": None} if spec["code"] is not None else {})
-
-
-def check_searched(row: ExperimentRow) -> None:
-    """Raise `ConflictError` if an experiment was imported, so that it can't go on."""
-    if row.algorithm["name"] == IMPORTED:
-        raise ConflictError(
-            f"Experiment '{row.name}' was imported: it can't go on",
-            remedy=f"Start a search under another `name`, with `warm_start: {row.name}`",
-        )
 
 
 def _named(store: Store, home: Home, plan: Plan, new: Fresh) -> tuple[Plan, ExperimentRow | None]:

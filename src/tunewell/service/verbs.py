@@ -98,6 +98,8 @@ ChartName = Literal[
     "timeline",
 ]
 
+#: The best trials that a result has, unless another number is asked for.
+TOP = 5
 #: Items of a page, where nothing else is said, and the most that can be asked for.
 PAGE, MOST = 100, 1000
 #: What is left as it is.
@@ -218,7 +220,7 @@ class Verbs(StorageVerbs, ModelVerbs, NotificationVerbs, WorkerVerbs, UpkeepVerb
     def result(self, name: str) -> SearchResult:
         """Return what a search has brought so far."""
 
-    def top(self, name: str, number: int = 5) -> tuple[TrialResult, ...]:
+    def top(self, name: str, number: int = TOP) -> tuple[TrialResult, ...]:
         """Return the best `number` trials, best first."""
 
     def overview(self, name: str, recent: int = 30) -> Overview:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tunewell.home.home import Home
+from tunewell.home.spec_on_record import shareable_spec
 from tunewell.reports import html
 from tunewell.reports.charts.choosing import curved
 from tunewell.reports.view import ExperimentView, FinalistView, RepeatedView, StandingView, TrialView
@@ -16,10 +17,10 @@ from tunewell.service import wire
 from tunewell.service.advice import advise
 from tunewell.service.on_record import evaluated, evaluations, finalists, rank_agreement
 from tunewell.service.repeats import repeats_of
-from tunewell.service.results import TOP, command_by_hand, default_trial
-from tunewell.service.submission import shareable_spec
+from tunewell.service.results import command_by_hand, default_trial
 from tunewell.service.types import ReportFile, Uncertainty
 from tunewell.service.uncertainty import uncertainty_of
+from tunewell.service.verbs import TOP
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import DataError
 from tunewell.spec.experiment import parse_spec

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import cast, overload
 
 from tunewell.home.home import Home
+from tunewell.home.spec_on_record import shareable_spec
 from tunewell.service.storage.calling import named_in
-from tunewell.service.submission import shareable_spec
 from tunewell.service.types import (
     Attempt,
     Event,

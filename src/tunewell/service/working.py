@@ -14,9 +14,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from tunewell.controller.attempts import shares
-from tunewell.controller.loading import recorded_spec
 from tunewell.home.credentials import derive
 from tunewell.home.home import Home
+from tunewell.home.spec_on_record import recorded_spec
 from tunewell.schedulers import leases, records
 from tunewell.schedulers.leases import Board, Lease, WrongOffset
 from tunewell.service.remote_reports import over, running_folder

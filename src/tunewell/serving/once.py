@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tunewell.serving.contract import Answer, Item, Limits, Published
-from tunewell.serving.process import ModelProcess
 from tunewell.tasks.contract import AS_TRAINED, Answering
 
 
@@ -20,5 +19,7 @@ class Once:
 
     def ask(self, model: Published, items: Sequence[Item], answering: Answering = AS_TRAINED) -> Answer:
         """Return what a model says of items; see `Asks.ask`."""
+        from tunewell.serving.process import ModelProcess  # for this alone
+
         with ModelProcess(self._models, model, self._limits) as process:
             return process.ask(items, answering, time.monotonic() + self._limits.request_seconds)

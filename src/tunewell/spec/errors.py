@@ -11,6 +11,8 @@ TunewellError
 │   ├── ConflictError    right in itself, but not in the present state (a changed spec, a second controller)
 │   ├── BusyError        right in itself, but more than can be done just now
 │   └── ModelError       a model that failed while it was asked
+├── JobFailed            a job that has ended without its result
+├── ServiceFailed        a service that can't run
 └── TransitionRefused    a state change whose starting point is no longer true
     └── TermOver         a write of a controller that no longer owns the experiment or job
 
@@ -27,9 +29,12 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from tunewell.spec.secrets import is_secret
+
+if TYPE_CHECKING:
+    from tunewell.spec.states import Cause
 
 #: Longest value and field in a message, in characters.
 _LONGEST_VALUE, _LONGEST_FIELD = 60, 100
@@ -187,6 +192,19 @@ class ModelError(UserError):
     """The process of a model has died, or took too long: what it was asked has no answer."""
 
     default_kind = "model-failed"
+
+
+class JobFailed(TunewellError):
+    """A job ended without its result; the message says why."""
+
+    def __init__(self, message: str, cause: Cause | None = None) -> None:
+        """Say why; `cause` is that of its last attempt."""
+        super().__init__(message)
+        self.cause = cause
+
+
+class ServiceFailed(TunewellError):
+    """The service can't run; what its processes have said tells why."""
 
 
 class TransitionRefused(TunewellError):

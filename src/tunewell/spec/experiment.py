@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from tunewell.spec.errors import SpecError, shown
@@ -58,7 +58,8 @@ def plain(value: Any) -> Any:
         return {name: plain(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
         return [plain(part) for part in value]
-    return value.item() if isinstance(value, np.generic) else value
+    numpy = sys.modules.get("numpy")  # who has such a number has imported it
+    return value.item() if numpy is not None and isinstance(value, numpy.generic) else value
 
 
 def _plain_mapping(value: Any) -> Any:

@@ -13,13 +13,14 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum
-from typing import Any, NoReturn, TypeGuard
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard
 
 from tunewell.spec.errors import SpecError, closest, nearest, shortened, shown
 from tunewell.spec.problems import Problems
+
+if TYPE_CHECKING:  # a command that shows something does without NumPy
+    import numpy as np
+    from numpy.typing import NDArray
 
 Value = Any  # a JSON scalar: bool, int, float, str or null (None)
 Configuration = dict[str, Value]
@@ -133,6 +134,8 @@ class Numeric:
 
     def positions(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return `to_unit` of many values at once; NaN of NaN."""
+        import numpy as np
+
         lower, upper = self._edges()
         if lower == upper:
             return np.where(np.isnan(values), np.nan, 0.5)
@@ -161,6 +164,8 @@ class Numeric:
         size = self.size
         if size is not None and size <= steps:
             return [self._discrete(index) for index in range(size)]
+        import numpy as np
+
         positions = np.linspace(0.0, 1.0, steps) if steps > 1 else [0.5]
         return list(dict.fromkeys(self.from_unit(position) for position in positions))
 

@@ -6,7 +6,7 @@ import sys
 import threading
 
 from tunewell.service.notifications import deliverer
-from tunewell.service.notifications.sending import Outgoing
+from tunewell.service.notifications.outgoing import Outgoing
 from tunewell.store import Store
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from tests.store import lives
 from tests.store.notified import CHANNEL
 from tunewell.service.notifications import deliverer, posting
 from tunewell.service.notifications.deliverer import Deliverer, backoff, delivering
-from tunewell.service.notifications.sending import Outgoing
+from tunewell.service.notifications.outgoing import Outgoing
 from tunewell.service.rights import caller_of
 from tunewell.service.service import Service
 from tunewell.service.storage.tidying import DELIVERY_SECONDS, tidy

@@ -9,7 +9,7 @@ import pytest
 
 from tests.service.storage.archives import tar_entry, tar_of, zip_of
 from tests.service.storage.conftest import as_, sent
-from tunewell.service.running import Given
+from tunewell.service.runs import Given
 from tunewell.service.service import Service
 from tunewell.spec.errors import ForbiddenError, NotFoundError, SpecError
 from tunewell.spec.states import ExperimentState

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from tunewell.controller.job_kinds import Conclusion, Context, Part
+from tunewell.home.spec_on_record import shareable_spec
 from tunewell.service.folders import check_predictions_file, check_replaceable, replace_folder
 from tunewell.service.job_kinds.parts import arguments_of, heavy, result_of, task_part
 from tunewell.service.model_figures import known_figures
 from tunewell.service.models.tasks import task_of_model
 from tunewell.service.on_record import find_models_trial, is_experiment
 from tunewell.service.results import search_result
-from tunewell.service.submission import shareable_spec
 from tunewell.spec.epochs import training_text
 from tunewell.spec.errors import ArgumentError, NotFoundError
 from tunewell.spec.experiment import parse_spec

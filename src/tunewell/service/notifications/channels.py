@@ -15,7 +15,7 @@ from tunewell.service.lists import bad_cursor, checked_limit
 from tunewell.service.notifications import deliverer, hosts, mail, signing, told
 from tunewell.service.notifications.facts import check_one_of, checked_facts
 from tunewell.service.notifications.hearing import may_hear
-from tunewell.service.notifications.sending import Outgoing
+from tunewell.service.notifications.outgoing import Outgoing
 from tunewell.service.people import note
 from tunewell.service.rights import Rights
 from tunewell.service.types import Channel, Delivery, JsonObject, NewChannel, Page

@@ -15,7 +15,8 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tunewell.service.notifications.sending import Outcome, Outgoing, send
+from tunewell.service.notifications.outgoing import Outgoing
+from tunewell.service.notifications.sending import Outcome, send
 from tunewell.spec.errors import UserError
 from tunewell.store.rows import ChannelRow, DeliveryRow, JsonObject
 from tunewell.store.store import Store

@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 
 from tunewell.service.notifications import hosts, posting, wording
 from tunewell.service.notifications.hearing import may_hear
-from tunewell.service.notifications.mail import Mail, MailServer, Refused
+from tunewell.service.notifications.mail import Mail, Refused
 from tunewell.service.notifications.mail import send as send_mail
+from tunewell.service.notifications.outgoing import Outgoing
 from tunewell.service.notifications.signing import signed
 from tunewell.service.notifications.wording import Telling
 from tunewell.service.rights import Rights, caller_of
@@ -26,16 +27,6 @@ _LATER = (429, 503)
 _USER_AGENT = "Tunewell"
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """By what, and with what address, the service sends."""
-
-    #: What takes mails; None: nothing does.
-    mail: MailServer | None = None
-    #: Where people find the service, for links, without a slash at its end; empty: that is not known.
-    address: str = ""
-
-
 def public_address(address: str | None) -> str:
     """Return the address of a service for links in messages; empty where it is found from its own machine alone."""
     host = urlsplit(address or "").hostname or ""
@@ -44,10 +35,6 @@ def public_address(address: str | None) -> str:
     except ValueError:
         is_here = host in ("", "localhost")
     return "" if is_here else (address or "").rstrip("/")
-
-
-#: Of a process that nobody has told: webhooks alone, without links.
-UNTOLD = Outgoing()
 
 
 @dataclass(frozen=True, slots=True)

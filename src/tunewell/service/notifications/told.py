@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from tunewell.service.notifications import hosts
 from tunewell.service.notifications.hearing import may_hear
-from tunewell.service.notifications.sending import NO_MAIL, Outgoing
+from tunewell.service.notifications.outgoing import Outgoing
+from tunewell.service.notifications.sending import NO_MAIL
 from tunewell.service.rights import Rights
 from tunewell.service.types import AllowedHost, Caller, Channel, Delivery
 from tunewell.service.wire import moment

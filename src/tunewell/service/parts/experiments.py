@@ -4,42 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
+from tunewell import service
 from tunewell.home.cluster import read_cluster
-from tunewell.service import (
-    cloning,
-    commands,
-    comparing_searches,
-    export,
-    following,
-    importing,
-    lists,
-    recycling,
-    results,
-    selection,
-    steering,
-    submission,
-    types,
-    verbs,
-    views,
-    wire,
-)
-from tunewell.service.findings import check_spec
+from tunewell.service import following, lists, types, verbs, wire
 from tunewell.service.idempotency import Asked, repeatable, settled
-from tunewell.service.import_study import read_study
-from tunewell.service.import_table import read_table
-from tunewell.service.importing import ImportedTrial
-from tunewell.service.overview import overview
 from tunewell.service.parts.part import Part
-from tunewell.service.running import run_experiment
 from tunewell.service.storage.calling import errors_call, named_in
-from tunewell.service.submission import Plan
 from tunewell.service.types import EVERY_TRIAL, JsonObject, Page, TrialFilter
 from tunewell.spec.experiment import needs_its_program
 from tunewell.spec.names import ExperimentOrder
 from tunewell.spec.secrets import without_password
 from tunewell.spec.states import Cause, ExperimentState
+
+if TYPE_CHECKING:
+    from tunewell.service.importing import ImportedTrial
+    from tunewell.service.submission import Plan
 
 
 class ExperimentsPart(Part):
@@ -54,7 +35,7 @@ class ExperimentsPart(Part):
         self._rights.check_local("page", page)
         submitted = self._submitted(spec)
         with errors_call(self.home, submitted.get("dataset")):
-            checked = check_spec(
+            checked = service.findings.check_spec(
                 submitted,
                 line,
                 page,
@@ -76,7 +57,7 @@ class ExperimentsPart(Part):
         spec = self._with_program(self._submitted(spec))
         asked = Asked("create", self.caller, key, {"spec": dict(spec), "new": new})
         with errors_call(self.home, spec.get("dataset")):
-            return submission.create(self.store, self.home, spec, new, asked)
+            return service.submission.create(self.store, self.home, spec, new, asked)
 
     def update(
         self, name: str, changes: Mapping[str, Any], *, revision: int | None = None, key: str | None = None
@@ -84,25 +65,29 @@ class ExperimentsPart(Part):
         """See `Verbs.update`."""
         name = self._rights.commanded(name)
         asked = Asked("update", self.caller, key, {"name": name, "changes": dict(changes), "revision": revision})
-        steering.change(self.store, self.home, name, changes, asked, revision)
+        service.steering.change(self.store, self.home, name, changes, asked, revision)
         return wire.experiment(self.home, self.store.experiment(name))
 
     def clone(self, name: str, changes: Mapping[str, Any] | None = None) -> types.Clone:
         """See `Verbs.clone`."""
         name = self._rights.seen(name)
-        return cloning.clone(self.store, self.home, name, changes or {}, self.caller)
+        return service.cloning.clone(self.store, self.home, name, changes or {}, self.caller)
 
     def delete(self, name: str, *, key: str | None = None) -> None:
         """See `Verbs.delete`."""
         asked = Asked("delete", self.caller, key, {"name": self._rights.full_name(name)})
-        settled(self.store, asked, lambda: recycling.delete(self.store, self.home, self._rights.commanded(name), asked))
+        settled(
+            self.store,
+            asked,
+            lambda: service.recycling.delete(self.store, self.home, self._rights.commanded(name), asked),
+        )
 
     def restore(self, name: str, *, key: str | None = None) -> types.Experiment:
         """See `Verbs.restore`."""
         asked = Asked("restore", self.caller, key, {"name": self._rights.full_name(name)})
 
         def act() -> JsonObject:
-            return recycling.restore(self.store, self.home, self._rights.commanded(name, deleted=True), asked)
+            return service.recycling.restore(self.store, self.home, self._rights.commanded(name, deleted=True), asked)
 
         return types.Experiment.model_validate(settled(self.store, asked, act))
 
@@ -111,7 +96,7 @@ class ExperimentsPart(Part):
         asked = Asked("purge", self.caller, key, {"name": self._rights.full_name(name)})
 
         def act() -> JsonObject:
-            return recycling.purge(self.store, self.home, self._rights.commanded(name, deleted=True), asked)
+            return service.recycling.purge(self.store, self.home, self._rights.commanded(name, deleted=True), asked)
 
         settled(self.store, asked, act)
 
@@ -123,9 +108,9 @@ class ExperimentsPart(Part):
         asked = Asked("import_table", self.caller, key, {"spec": dict(spec), "table": table.hex(), "origin": origin})
 
         def read(plan: Plan) -> list[ImportedTrial]:
-            return read_table(table, origin, plan.space, plan.spec.objective.metric)
+            return service.import_table.read_table(table, origin, plan.space, plan.spec.objective.metric)
 
-        return importing.import_trials(self.store, spec, read, origin, asked)
+        return service.importing.import_trials(self.store, spec, read, origin, asked)
 
     def import_study(
         self, spec: Mapping[str, Any], storage: str, study: str | None = None, *, key: str | None = None
@@ -136,9 +121,9 @@ class ExperimentsPart(Part):
         asked = Asked("import_study", self.caller, key, {"spec": dict(spec), "storage": storage, "study": study})
 
         def read(plan: Plan) -> list[ImportedTrial]:
-            return read_study(storage, study, plan.space, plan.spec.objective)
+            return service.import_study.read_study(storage, study, plan.space, plan.spec.objective)
 
-        return importing.import_trials(self.store, spec, read, without_password(storage), asked)
+        return service.importing.import_trials(self.store, spec, read, without_password(storage), asked)
 
     # Experiments ------------------------------------------------------------------------------------------
 
@@ -166,43 +151,47 @@ class ExperimentsPart(Part):
 
     def compare(self, names: Sequence[str]) -> types.ExperimentComparison:
         """See `Verbs.compare`."""
-        return comparing_searches.compare(cast(verbs.Verbs, self), self.store, self.tables, self.caller.name, names)
+        return service.comparing_searches.compare(
+            cast(verbs.Verbs, self), self.store, self.shared.tables, self.caller.name, names
+        )
 
     def result(self, name: str) -> types.SearchResult:
         """See `Verbs.result`."""
         name = self._rights.seen(name)
-        return results.search_result(self.store, self.home, name)
+        return service.results.search_result(self.store, self.home, name)
 
-    def top(self, name: str, number: int = results.TOP) -> tuple[types.TrialResult, ...]:
+    def top(self, name: str, number: int = verbs.TOP) -> tuple[types.TrialResult, ...]:
         """See `Verbs.top`."""
         name = self._rights.seen(name)
-        return results.best_trials(self.store, name, number)
+        return service.results.best_trials(self.store, name, number)
 
     def overview(self, name: str, recent: int = 30) -> types.Overview:
         """See `Verbs.overview`."""
         name = self._rights.seen(name)
-        return overview(self.store, self.home, name, self.tables.of(name), recent)
+        return service.overview.overview(self.store, self.home, name, self.shared.tables.of(name), recent)
 
     def export(
         self, name: str, format: verbs.ExportFormat = "json", *, filter: TrialFilter = EVERY_TRIAL
     ) -> Iterator[str]:
         """See `Verbs.export`."""
         name = self._rights.seen(name)
-        numbers = selection.numbers(self.tables.of(name), filter)
+        numbers = service.selection.numbers(self.shared.tables.of(name), filter)
         if format == "csv":
-            return export.export_csv(self.store, name, numbers)
-        return export.export_json(self.store, self.home, name, numbers)
+            return service.export.export_csv(self.store, name, numbers)
+        return service.export.export_json(self.store, self.home, name, numbers)
 
     def report(self, name: str) -> str:
         """See `Verbs.report`."""
         name = self._rights.seen(name)
-        return views.render_report(self.store, self.home, name)
+        return service.views.render_report(self.store, self.home, name)
 
     def write_report(self, name: str, *, key: str | None = None) -> types.ReportFile:
         """See `Verbs.write_report`."""
         name = self._rights.commanded(name)
         asked = Asked("write_report", self.caller, key, {"name": name})
-        answer = repeatable(self.store, asked, lambda: views.write_report(self.store, self.home, name).to_json())
+        answer = repeatable(
+            self.store, asked, lambda: service.views.write_report(self.store, self.home, name).to_json()
+        )
         return types.ReportFile.model_validate(answer)
 
     def chart(
@@ -214,11 +203,11 @@ class ExperimentsPart(Part):
         filter: TrialFilter = EVERY_TRIAL,
     ) -> types.Chart:
         """See `Verbs.chart`."""
-        return self.drawings.draw(self._rights.seen(name), chart, of, filter)
+        return self.shared.drawings.draw(self._rights.seen(name), chart, of, filter)
 
     def importances(self, name: str) -> tuple[types.ParameterImportance, ...]:
         """See `Verbs.importances`."""
-        return self.drawings.importances(self._rights.seen(name))
+        return self.shared.drawings.importances(self._rights.seen(name))
 
     def events(
         self, name: str, after: int = 0, limit: int = verbs.MOST, *, trial: int | None = None
@@ -242,11 +231,11 @@ class ExperimentsPart(Part):
         from elsewhere nothing is run here: the request waits for a controller.
         """
         name = self._rights.commanded(name)
-        commands.stop(self.store, name, Asked("stop", self.caller, key, {"name": name}))
+        service.commands.stop(self.store, name, Asked("stop", self.caller, key, {"name": name}))
         row = self.store.experiment(name)
         alone = self.caller.local and not row.state.final and not self._is_owned(name)
         if alone and not needs_its_program(row.spec):
-            run_experiment(self.store, self.home, name)
+            service.running.run_experiment(self.store, self.home, name)
 
     def _is_owned(self, name: str) -> bool:
         """Whether there is a controller that a request to an experiment reaches."""
@@ -255,12 +244,12 @@ class ExperimentsPart(Part):
     def pause(self, name: str, *, key: str | None = None) -> None:
         """See `Verbs.pause`."""
         name = self._rights.commanded(name)
-        commands.pause(self.store, name, Asked("pause", self.caller, key, {"name": name}))
+        service.commands.pause(self.store, name, Asked("pause", self.caller, key, {"name": name}))
 
     def resume(self, name: str, *, key: str | None = None) -> None:
         """See `Verbs.resume`."""
         name = self._rights.commanded(name)
-        commands.resume(self.store, name, Asked("resume", self.caller, key, {"name": name}))
+        service.commands.resume(self.store, name, Asked("resume", self.caller, key, {"name": name}))
 
     def retry(
         self,
@@ -273,4 +262,4 @@ class ExperimentsPart(Part):
         """See `Verbs.retry`. A running controller takes them up at once, else the next run of the experiment does."""
         name = self._rights.commanded(name)
         asked = Asked("retry", self.caller, key, {"name": name, "trials": list(trials), "cause": cause})
-        return commands.retry(self.store, name, trials, cause, asked)
+        return service.commands.retry(self.store, name, trials, cause, asked)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from tunewell import service
 from tunewell.service import types
-from tunewell.service.models import asking, published, publishing
 from tunewell.service.parts.part import Part
 from tunewell.service.types import Page
 from tunewell.service.verbs import PAGE
@@ -26,8 +26,8 @@ class ModelsPart(Part):
         key: str | None = None,
     ) -> types.ModelVersion:
         """See `ModelVerbs.publish`."""
-        wanted = publishing.Wanted(experiment, name, trial, note, visibility)
-        return publishing.publish(self._place, wanted, key)
+        wanted = service.models.publishing.Wanted(experiment, name, trial, note, visibility)
+        return service.models.publishing.publish(self._place, wanted, key)
 
     def models(
         self,
@@ -39,35 +39,35 @@ class ModelsPart(Part):
         limit: int = PAGE,
     ) -> Page[types.Model]:
         """See `ModelVerbs.models`."""
-        return published.find_all(self._place, search, owner, deleted, cursor, limit)
+        return service.models.published.find_all(self._place, search, owner, deleted, cursor, limit)
 
     def model(self, name: str) -> types.Model:
         """See `ModelVerbs.model`."""
-        return published.find(self._place, name)
+        return service.models.published.find(self._place, name)
 
     def model_versions(self, name: str, *, cursor: str | None = None, limit: int = PAGE) -> Page[types.ModelVersion]:
         """See `ModelVerbs.model_versions`."""
-        return published.versions(self._place, name, cursor, limit)
+        return service.models.published.versions(self._place, name, cursor, limit)
 
     def model_version(self, name: str, number: int) -> types.ModelVersion:
         """See `ModelVerbs.model_version`."""
-        return published.version(self._place, name, number)
+        return service.models.published.version(self._place, name, number)
 
     def change_model(self, name: str, *, visibility: Visibility, key: str | None = None) -> types.Model:
         """See `ModelVerbs.change_model`."""
-        return published.change(self._place, name, visibility, key)
+        return service.models.published.change(self._place, name, visibility, key)
 
     def change_model_version(self, name: str, number: int, *, note: str, key: str | None = None) -> types.ModelVersion:
         """See `ModelVerbs.change_model_version`."""
-        return published.change_version(self._place, name, number, note, key)
+        return service.models.published.change_version(self._place, name, number, note, key)
 
     def use_model_version(self, name: str, number: int, *, key: str | None = None) -> types.Model:
         """See `ModelVerbs.use_model_version`."""
-        return published.use(self._place, name, number, key)
+        return service.models.published.use(self._place, name, number, key)
 
     def model_files(self, name: str, number: int | None = None) -> Iterator[bytes]:
         """See `ModelVerbs.model_files`."""
-        return published.files(self._place, name, number)
+        return service.models.published.files(self._place, name, number)
 
     def predict_now(
         self,
@@ -79,17 +79,17 @@ class ModelsPart(Part):
         probabilities: bool = False,
     ) -> types.Predictions:
         """See `ModelVerbs.predict_now`."""
-        asked = asking.Asked(name, number, pictures, threshold, probabilities)
-        return asking.predict(self._place, self.asks, asked)
+        asked = service.models.asking.Asked(name, number, pictures, threshold, probabilities)
+        return service.models.asking.predict(self._place, self.asks, asked)
 
     def delete_model(self, name: str, *, forever: bool = False, key: str | None = None) -> None:
         """See `ModelVerbs.delete_model`."""
-        published.delete(self._place, name, forever, key)
+        service.models.published.delete(self._place, name, forever, key)
 
     def delete_model_version(self, name: str, number: int, *, key: str | None = None) -> None:
         """See `ModelVerbs.delete_model_version`."""
-        published.delete_version(self._place, name, number, key)
+        service.models.published.delete_version(self._place, name, number, key)
 
     def restore_model(self, name: str, *, key: str | None = None) -> types.Model:
         """See `ModelVerbs.restore_model`."""
-        return published.restore(self._place, name, key)
+        return service.models.published.restore(self._place, name, key)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tunewell import service
 from tunewell.service import types, verbs
 from tunewell.service.idempotency import Asked
-from tunewell.service.notifications import allowing, told
-from tunewell.service.notifications.channels import Channels
 from tunewell.service.parts.part import Part
 from tunewell.service.types import Page
 from tunewell.spec.notifications import ChannelKind, NotifiedEvent, NotifiedSearches, WebhookBody
@@ -18,8 +17,8 @@ class NotificationsPart(Part):
     """See `tunewell.service.notification_verbs.NotificationVerbs`."""
 
     @property
-    def _channels(self) -> Channels:
-        return Channels(self._rights, self.outgoing)
+    def _channels(self) -> service.notifications.channels.Channels:
+        return service.notifications.channels.Channels(self._rights, self.outgoing)
 
     def channels(self, *, everyone: bool = False) -> tuple[types.Channel, ...]:
         """See `NotificationVerbs.channels`."""
@@ -70,7 +69,7 @@ class NotificationsPart(Part):
 
     def allowed_hosts(self) -> tuple[types.AllowedHost, ...]:
         """See `NotificationVerbs.allowed_hosts`."""
-        return tuple(map(told.allowed_host, self.store.allowed_hosts()))
+        return tuple(map(service.notifications.told.allowed_host, self.store.allowed_hosts()))
 
     def allow_host(
         self,
@@ -84,10 +83,10 @@ class NotificationsPart(Part):
         """See `NotificationVerbs.allow_host`."""
         given = {"host": host, "port": port, "plain_http": plain_http, "private": private}
         asked = Asked("allow_host", self.caller, key, given)
-        return allowing.allow(self.store, host, port, plain_http, private, asked)
+        return service.notifications.allowing.allow(self.store, host, port, plain_http, private, asked)
 
     def withdraw_host(self, host: str, *, port: int = 443, key: str | None = None) -> None:
         """See `NotificationVerbs.withdraw_host`."""
-        allowing.withdraw(
+        service.notifications.allowing.withdraw(
             self.store, host, port, Asked("withdraw_host", self.caller, key, {"host": host, "port": port})
         )

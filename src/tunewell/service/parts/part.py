@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tunewell import service
 from tunewell.home.home import Home
-from tunewell.service.cluster import await_cluster
-from tunewell.service.drawing import Drawings
 from tunewell.service.gate import Gate
-from tunewell.service.notifications.sending import Outgoing
+from tunewell.service.notifications.outgoing import Outgoing
 from tunewell.service.rights import Rights
-from tunewell.service.storage import own_programs, resolving
+from tunewell.service.shared import Shared
 from tunewell.service.storage.place import Place
-from tunewell.service.table import Tables
 from tunewell.service.types import Caller
 from tunewell.service.upkeep.usage import Usage
 from tunewell.serving.contract import Asks
@@ -31,8 +29,7 @@ class Part:
     #: What finds out who a caller from elsewhere is.
     gate: Gate
     #: The trials of experiments as columns, and charts drawn from them, which all callers share.
-    tables: Tables
-    drawings: Drawings
+    shared: Shared
     #: Who asks published models: each call by itself, or the server that keeps them loaded.
     asks: Asks
     #: What takes up how much of the home, which all callers share, too.
@@ -59,8 +56,8 @@ class Part:
         _check_function(submitted, self.allows_functions)
         submitted = self._with_scheduler(submitted)
         if self.uses_cluster and submitted.get("scheduler") == RAY:
-            await_cluster(self.home)
-        return resolving.resolved(place, submitted)
+            service.cluster.await_cluster(self.home)
+        return service.storage.resolving.resolved(place, submitted)
 
     def _with_scheduler(self, spec: dict[str, Any]) -> dict[str, Any]:
         """Return a spec that says where its trials run: a new search on the cluster, if there is one."""
@@ -71,7 +68,7 @@ class Part:
 
     def _with_program(self, spec: dict[str, Any]) -> dict[str, Any]:
         """Return a spec whose command finds its folder on other machines, if that is where its trials run."""
-        return own_programs.with_program(self._place, spec) if spec.get("scheduler") == RAY else spec
+        return service.storage.own_programs.with_program(self._place, spec) if spec.get("scheduler") == RAY else spec
 
 
 def _check_function(spec: Mapping[str, Any], allowed: bool) -> None:

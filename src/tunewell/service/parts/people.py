@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from tunewell.service import people, types, usage, verbs
+from tunewell import service
+from tunewell.service import types, verbs
 from tunewell.service.idempotency import Asked
 from tunewell.service.parts.part import Part
 from tunewell.service.types import Page
@@ -19,50 +20,54 @@ class PeoplePart(Part):
 
     def me(self) -> types.Me:
         """See `Verbs.me`."""
-        return people.me(self.store, self.caller)
+        return service.people.me(self.store, self.caller)
 
     def usage(
         self, *, month: str | None = None, cursor: str | None = None, limit: int = verbs.PAGE
     ) -> Page[types.UserUsage]:
         """See `Verbs.usage`."""
         everybody = self.caller.role == "administrator"
-        found = people.users(self.store, cursor, limit) if everybody else people.only(self.store, self.caller.name)
-        return Page[types.UserUsage](items=usage.usage(self.store, found.items, month), next=found.next)
+        found = (
+            service.people.users(self.store, cursor, limit)
+            if everybody
+            else service.people.only(self.store, self.caller.name)
+        )
+        return Page[types.UserUsage](items=service.usage.usage(self.store, found.items, month), next=found.next)
 
     def users(self, *, cursor: str | None = None, limit: int = verbs.PAGE) -> Page[types.User]:
         """See `Verbs.users`."""
-        people.check_administrator(self.caller)
-        return people.users(self.store, cursor, limit)
+        service.people.check_administrator(self.caller)
+        return service.people.users(self.store, cursor, limit)
 
     def user(self, name: str) -> types.User:
         """See `Verbs.user`."""
-        people.check_administrator(self.caller)
-        return people.user(self.store, name)
+        service.people.check_administrator(self.caller)
+        return service.people.user(self.store, name)
 
     def add_user(self, name: str, facts: Mapping[str, Any] = verbs.NOTHING, *, key: str | None = None) -> types.User:
         """See `Verbs.add_user`."""
-        people.check_administrator(self.caller)
+        service.people.check_administrator(self.caller)
         asked = Asked("add_user", self.caller, key, {"name": name, "facts": dict(facts)})
-        return people.add_user(self.store, name, facts, asked)
+        return service.people.add_user(self.store, name, facts, asked)
 
     def change_user(self, name: str, changes: Mapping[str, Any], *, key: str | None = None) -> types.User:
         """See `Verbs.change_user`."""
-        people.check_administrator(self.caller)
+        service.people.check_administrator(self.caller)
         asked = Asked("change_user", self.caller, key, {"name": name, "changes": dict(changes)})
-        changed = people.change_user(self.store, name, changes, asked)
+        changed = service.people.change_user(self.store, name, changes, asked)
         self.gate.forget()
         return changed
 
     def sign_in_link(self, name: str, *, key: str | None = None) -> types.SignInLink:
         """See `Verbs.sign_in_link`."""
-        people.check_administrator(self.caller)
-        return people.sign_in_link(self.store, name, Asked("sign_in_link", self.caller, key, {"name": name}))
+        service.people.check_administrator(self.caller)
+        return service.people.sign_in_link(self.store, name, Asked("sign_in_link", self.caller, key, {"name": name}))
 
     def tokens(
         self, *, owner: str | None = None, cursor: str | None = None, limit: int = verbs.PAGE
     ) -> Page[types.Token]:
         """See `Verbs.tokens`."""
-        return people.tokens(self.store, self._self_or(owner), cursor, limit)
+        return service.people.tokens(self.store, self._self_or(owner), cursor, limit)
 
     def create_token(
         self, label: str, expires_at: datetime | None = None, *, owner: str | None = None, key: str | None = None
@@ -71,11 +76,11 @@ class PeoplePart(Part):
         whose = self._self_or(owner)
         arguments = {"label": label, "expires_at": expires_at, "owner": whose}
         asked = Asked("create_token", self.caller, key, arguments)
-        return people.create_token(self.store, whose, label, expires_at, asked)
+        return service.people.create_token(self.store, whose, label, expires_at, asked)
 
     def revoke_token(self, id: int, *, key: str | None = None) -> None:
         """See `Verbs.revoke_token`."""
-        people.revoke_token(self.store, id, Asked("revoke_token", self.caller, key, {"id": id}))
+        service.people.revoke_token(self.store, id, Asked("revoke_token", self.caller, key, {"id": id}))
         self.gate.forget()
 
     def audit(
@@ -87,16 +92,16 @@ class PeoplePart(Part):
         limit: int = verbs.PAGE,
     ) -> Page[types.AuditEntry]:
         """See `Verbs.audit`."""
-        people.check_administrator(self.caller)
-        return people.audit(self.store, caller, verb, cursor, limit)
+        service.people.check_administrator(self.caller)
+        return service.people.audit(self.store, caller, verb, cursor, limit)
 
     def audited_verbs(self) -> tuple[str, ...]:
         """See `Verbs.audited_verbs`."""
-        people.check_administrator(self.caller)
+        service.people.check_administrator(self.caller)
         return tuple(self.store.audited_verbs())
 
     def _self_or(self, owner: str | None) -> str:
         """Return whom a verb is about: the caller, or whomever an administrator names."""
         if owner is not None and owner != self.caller.name:
-            people.check_administrator(self.caller)
+            service.people.check_administrator(self.caller)
         return owner or self.caller.name

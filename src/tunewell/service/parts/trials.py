@@ -5,20 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tunewell.service import (
-    attempt_files,
-    commands,
-    comparing,
-    lists,
-    origins,
-    remote_reports,
-    results,
-    steering,
-    types,
-    verbs,
-    wire,
-    working,
-)
+from tunewell import service
+from tunewell.service import lists, types, verbs, wire
 from tunewell.service.idempotency import Asked
 from tunewell.service.parts.part import Part
 from tunewell.service.types import EVERY_TRIAL, Page, TrialFilter
@@ -41,7 +29,7 @@ class TrialsPart(Part):
     ) -> types.TrialPage:
         """See `Verbs.trials`."""
         name = self._rights.seen(name)
-        return lists.trials(self.store, name, self.tables.of(name), filter, sort, cursor, limit)
+        return lists.trials(self.store, name, self.shared.tables.of(name), filter, sort, cursor, limit)
 
     def trial(self, name: str, number: int) -> types.TrialDetails:
         """See `Verbs.trial`."""
@@ -49,13 +37,13 @@ class TrialsPart(Part):
         row, experiment = self.store.trial(name, number), self.store.experiment(name)
         return types.TrialDetails(
             **dict(wire.trial(row)),
-            reason=origins.reason(row.origin, experiment.algorithm, row.resume_from is not None),
-            beside_default=comparing.compared(self.store, experiment, row, experiment.default_trial),
-            beside_best=comparing.compared(self.store, experiment, row, experiment.best_trial),
+            reason=service.origins.reason(row.origin, experiment.algorithm, row.resume_from is not None),
+            beside_default=service.comparing.compared(self.store, experiment, row, experiment.default_trial),
+            beside_best=service.comparing.compared(self.store, experiment, row, experiment.best_trial),
             attempt_list=tuple(map(wire.attempt, self.store.attempts(name, number))),
-            lineage=tuple(part.number for part in results.lineage(self.store, name, row)),
-            log=attempt_files.log_of(self.store, self.home, name, row),
-            worker=working.worker_of(self.home, name, row),
+            lineage=tuple(part.number for part in service.results.lineage(self.store, name, row)),
+            log=service.attempt_files.log_of(self.store, self.home, name, row),
+            worker=service.working.worker_of(self.home, name, row),
         )
 
     def export_trials(
@@ -63,7 +51,7 @@ class TrialsPart(Part):
     ) -> Page[types.ExportedTrial]:
         """See `Verbs.export_trials`."""
         name = self._rights.seen(name)
-        return lists.exported_trials(self.store, name, self.tables.of(name), filter, cursor, limit)
+        return lists.exported_trials(self.store, name, self.shared.tables.of(name), filter, cursor, limit)
 
     def reports(
         self,
@@ -90,7 +78,7 @@ class TrialsPart(Part):
     ) -> types.Taken:
         """See `Verbs.add_reports`."""
         about = AttemptKey(self._rights.commanded(name), number, attempt)
-        return remote_reports.take(self.store, self.home, about, reports, key)
+        return service.remote_reports.take(self.store, self.home, about, reports, key)
 
     def log(
         self, name: str, number: int, *, attempt: int | None = None, offset: int = 0, limit: int = verbs.LOG_BYTES
@@ -98,37 +86,39 @@ class TrialsPart(Part):
         """See `Verbs.log`."""
         name = self._rights.seen(name)
         row = self.store.trial(name, number)  # before its log is read: what is printed before its end is in there
-        folder = attempt_files.attempt_folder(self.store, self.home, name, row, attempt)
+        folder = service.attempt_files.attempt_folder(self.store, self.home, name, row, attempt)
         ended = row.state.final or (attempt is not None and attempt < row.attempt)
-        return attempt_files.read_log(folder / attempt_files.LOG_FILE, offset, limit, ended)
+        return service.attempt_files.read_log(folder / service.attempt_files.LOG_FILE, offset, limit, ended)
 
     def artifacts(self, name: str, number: int, *, attempt: int | None = None) -> tuple[types.Artifact, ...]:
         """See `Verbs.artifacts`."""
         name = self._rights.seen(name)
         row = self.store.trial(name, number)
-        return attempt_files.list_artifacts(attempt_files.attempt_folder(self.store, self.home, name, row, attempt))
+        return service.attempt_files.list_artifacts(
+            service.attempt_files.attempt_folder(self.store, self.home, name, row, attempt)
+        )
 
     def artifact(self, name: str, number: int, path: str, *, attempt: int | None = None) -> Iterator[bytes]:
         """See `Verbs.artifact`."""
         name = self._rights.seen(name)
         row = self.store.trial(name, number)
-        folder = attempt_files.attempt_folder(self.store, self.home, name, row, attempt)
-        return attempt_files.read_artifact(folder, path)
+        folder = service.attempt_files.attempt_folder(self.store, self.home, name, row, attempt)
+        return service.attempt_files.read_artifact(folder, path)
 
     def add_trial(self, name: str, parameters: Mapping[str, Any], *, key: str | None = None) -> types.OwnConfiguration:
         """See `Verbs.add_trial`."""
         name = self._rights.commanded(name)
         asked = Asked("add_trial", self.caller, key, {"name": name, "parameters": dict(parameters)})
-        return steering.add_trial(self.store, name, parameters, asked)
+        return service.steering.add_trial(self.store, name, parameters, asked)
 
     def stop_trial(self, name: str, number: int, *, key: str | None = None) -> None:
         """See `Verbs.stop_trial`."""
         name = self._rights.commanded(name)
         asked = Asked("stop_trial", self.caller, key, {"name": name, "number": number})
-        commands.stop_trial(self.store, name, number, asked)
+        service.commands.stop_trial(self.store, name, number, asked)
 
     def retry_trial(self, name: str, number: int, *, key: str | None = None) -> None:
         """See `Verbs.retry_trial`."""
         name = self._rights.commanded(name)
         asked = Asked("retry_trial", self.caller, key, {"name": name, "number": number})
-        commands.retry(self.store, name, [number], None, asked)
+        service.commands.retry(self.store, name, [number], None, asked)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tunewell.service import people, types
+from tunewell import service
+from tunewell.service import types
 from tunewell.service.idempotency import Asked
 from tunewell.service.parts.part import Part
-from tunewell.service.upkeep import disk
-from tunewell.service.upkeep.backup import back_up
 
 
 class UpkeepPart(Part):
@@ -17,27 +16,27 @@ class UpkeepPart(Part):
 
     def backup(self) -> Iterator[bytes]:
         """See `UpkeepVerbs.backup`."""
-        people.check_administrator(self.caller)
-        return back_up(self.store, self.home)
+        service.people.check_administrator(self.caller)
+        return service.upkeep.backup.back_up(self.store, self.home)
 
     def disk(self) -> types.Disk:
         """See `UpkeepVerbs.disk`."""
-        people.check_administrator(self.caller)
-        return disk.told(self.store, self.home, self.disk_usage)
+        service.people.check_administrator(self.caller)
+        return service.upkeep.disk.told(self.store, self.home, self.disk_usage)
 
     def change_disk(self, changes: Mapping[str, Any], *, key: str | None = None) -> types.Disk:
         """See `UpkeepVerbs.change_disk`."""
-        people.check_administrator(self.caller)
-        disk.change(self.store, changes, Asked("change_disk", self.caller, key, dict(changes)))
+        service.people.check_administrator(self.caller)
+        service.upkeep.disk.change(self.store, changes, Asked("change_disk", self.caller, key, dict(changes)))
         return self.disk()
 
     def garbage(self) -> types.Garbage:
         """See `UpkeepVerbs.garbage`."""
-        people.check_administrator(self.caller)
-        return disk.garbage(self.store, self.home)
+        service.people.check_administrator(self.caller)
+        return service.upkeep.disk.garbage(self.store, self.home)
 
     def collect_garbage(self, *, key: str | None = None) -> types.Collection:
         """See `UpkeepVerbs.collect_garbage`."""
-        people.check_administrator(self.caller)
+        service.people.check_administrator(self.caller)
         asked = Asked("collect_garbage", self.caller, key, {})
-        return disk.collect_garbage(self.store, self.home, self.disk_usage, asked)
+        return service.upkeep.disk.collect_garbage(self.store, self.home, self.disk_usage, asked)

@@ -14,6 +14,7 @@ from tunewell.cli import program
 #: Command → the module of this package that has it, and its name there. Groups of commands come last.
 COMMANDS: Mapping[str, str] = {
     "demo": "demo.demo",
+    "init": "init.init",
     "search": "search.search",
     "check": "search.check",
     "import": "import_.import_",
@@ -89,7 +90,7 @@ app = typer.Typer(
     cls=_Commands,
     help="Finds good hyperparameters by itself.",
     no_args_is_help=True,
-    **_SETTINGS,
+    **{**_SETTINGS, "add_completion": True},
 )
 
 

@@ -1,0 +1,177 @@
+"""A first spec for a folder of pictures or a program, to be read, changed and searched with."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tunewell.service.findings import check_spec
+from tunewell.spec.errors import ArgumentError, DataError, UserError
+from tunewell.tasks.catalogue import TASKS
+
+#: Built-in tasks, those first that ask most of their data: what the first one can train is most likely meant.
+_IN_ORDER = ("instance-segmentation", "object-detection", "image-classification", "multilabel-classification")
+#: Options of programs that are no hyperparameters.
+_NOT_SEARCHED = ("seed", "num_workers", "workers", "gpu", "gpus", "port", "rank", "local_rank", "epochs", "verbose")
+
+
+@dataclass(frozen=True, slots=True)
+class Starter:
+    """A spec as text."""
+
+    #: What is searched over, for people.
+    about: str
+    text: str
+
+
+def starter_for(path: Path, folder: Path) -> Starter:
+    """Return a spec for what lies at a path, to lie in a folder.
+
+    Raises:
+        ArgumentError: there is nothing.
+        DataError: it is a folder that no built-in task can read.
+    """
+    if not path.exists():
+        remedy = "Name a folder of pictures or a program"
+        raise ArgumentError("path", "there is no such file or folder", remedy, str(path))
+    place = os.path.relpath(path.resolve(), folder.resolve())
+    return _for_data(path, place) if path.is_dir() or path.suffix == ".csv" else _for_program(path, place)
+
+
+# Data ------------------------------------------------------------------------------------------------------
+
+
+def _for_data(path: Path, place: str) -> Starter:
+    assert set(_IN_ORDER) == set(TASKS)
+    able, errors = [], {}
+    for task in _IN_ORDER:
+        try:
+            checked = check_spec({"name": "starter", "task": task, "data": str(path)})
+        except UserError as error:
+            errors[task] = error
+        else:
+            able.append((task, checked))
+    if not able:
+        raise DataError(
+            f"no built-in task can read it; image-classification says: {errors['image-classification']}",
+            field=str(path),
+            remedy="See the page 'Getting started' for the layouts, or name your own program instead",
+        )
+    (task, checked), *others = able
+    also = f"  # or {', '.join(other for other, _ in others)}, which can read this data, too" if others else ""
+    lines = [
+        f"# A search over {task}. `tunewell check` says what follows from it, `tunewell search` runs it.",
+        f"task: {task}{also}",
+        f"data: {_yaml(place)}",
+        f"network: {checked.network}  # the default; `tunewell tasks {task}` lists all",
+        "objective:",
+        f"  metric: {checked.objective.metric}",
+        f"  goal: {checked.objective.goal}",
+        f"max_trials: {checked.max_trials}",
+        "max_duration: 8h",
+        "# parameters:  # what is searched has good defaults; here it can be narrowed, widened or fixed",
+        *(f"#   {name}" for name in _examples([parameter.name for parameter in checked.parameters])),
+    ]
+    return Starter(f"{task} on {path}", "\n".join(lines) + "\n")
+
+
+def _examples(names: list[str]) -> Iterator[str]:
+    if "learning_rate" in names:
+        yield "learning_rate: {low: 1e-4, high: 1e-2, log: true}"
+    if "image_size" in names:
+        yield "image_size: 224"
+
+
+# Programs --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Option:
+    """An option of a program that may be a hyperparameter."""
+
+    flag: str
+    name: str
+    domain: str
+
+
+def _for_program(path: Path, place: str) -> Starter:
+    is_python = path.suffix == ".py"
+    options = list(_options(path)) if is_python else []
+    program = ["python", place] if is_python else [place if "/" in place else f"./{place}"]
+    if options:
+        ranges = "# Ranges are guessed from the defaults of the program's options: make them yours."
+        arguments = [part for one in options for part in (one.flag, f"{{{one.name}}}")]
+    else:
+        ranges = "# Name what is searched, and hand it to the program: {learning_rate} stands for the trial's value."
+        options = [_Option("--learning-rate", "learning_rate", "{low: 1e-4, high: 1e-1, log: true}")]
+        arguments = ["--learning-rate", "{learning_rate}"]
+    command = ", ".join(map(_yaml, [*program, *arguments]))
+    lines = [
+        f"# A search over {path.name}. `tunewell check` says what follows from it, `tunewell search` runs it.",
+        f"command: [{command}]",
+        "objective:",
+        "  metric: accuracy  # the program prints it, such as `accuracy=0.93`, or calls tunewell.report(accuracy=0.93)",
+        "  goal: maximize",
+        ranges,
+        "parameters:",
+        *(f"  {one.name}: {one.domain}" for one in options),
+        "max_trials: 30",
+        "max_duration: 8h",
+        "# early_stopping: halving  # where the program reports after each epoch: `step=3 accuracy=0.91`",
+    ]
+    return Starter(f"the program {path}", "\n".join(lines) + "\n")
+
+
+def _options(path: Path) -> Iterator[_Option]:
+    """Yield the numeric options and choices that a Python program declares with argparse."""
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError):
+        return
+    for call in ast.walk(tree):
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "add_argument":
+            flags = [value for value in map(_literal, call.args) if isinstance(value, str) and value.startswith("--")]
+            given = {one.arg: _literal(one.value) for one in call.keywords if one.arg}
+            if any(one.arg == "type" and ast.unparse(one.value) == "float" for one in call.keywords):
+                given["default"] = _as_float(given.get("default"))
+            if flags and (domain := _domain(given)) is not None:
+                name = str(given.get("dest") or flags[0].lstrip("-").replace("-", "_"))
+                if name.isidentifier() and name not in _NOT_SEARCHED:
+                    yield _Option(flags[0], name, domain)
+
+
+def _domain(given: dict[str, Any]) -> str | None:
+    """Return the declaration of an option by its choices or its default; None: it tells nothing."""
+    choices, default = given.get("choices"), given.get("default")
+    if isinstance(choices, list | tuple) and len(choices) > 1:
+        return json.dumps(list(choices))
+    if isinstance(default, bool) or not isinstance(default, int | float) or default <= 0:
+        return None
+    if isinstance(default, int):
+        return f"{{low: {max(1, default // 4)}, high: {default * 4}, log: true, type: int}}"
+    if default < 0.1 or default >= 10:
+        return f"{{low: {default / 10:g}, high: {default * 10:g}, log: true}}"
+    return f"{{low: 0.0, high: {1.0 if default < 1 else default * 2:g}}}"
+
+
+def _as_float(value: Any) -> Any:
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _literal(node: ast.expr) -> Any:
+    """Return the value of a literal; None: it is something else."""
+    try:
+        return ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError):
+        return None
+
+
+def _yaml(text: str) -> str:
+    """Return text as a YAML string, without quotes where it needs none."""
+    plain = text.replace("_", "a").replace("-", "a").replace("/", "a").replace(".", "a")
+    return text if plain.isalnum() and not text.startswith("-") else json.dumps(text, ensure_ascii=False)

@@ -1,0 +1,88 @@
+"""`tunewell init` writes a spec that is right, for data and for programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+from tests.tasks.image_classification.trained import write_pictures
+from tunewell.spec.files import read_spec_file
+
+PROGRAM = """
+import argparse
+
+options = argparse.ArgumentParser()
+options.add_argument("--lr", "--learning-rate", type=float, default=1e-3)
+options.add_argument("--batch-size", type=int, default=32)
+options.add_argument("--dropout", type=float, default=0.2)
+options.add_argument("--scale", type=float, default=4)
+options.add_argument("--optimizer", choices=["sgd", "adam"])
+options.add_argument("--weight-decay", type=float, default=0)
+options.add_argument("--seed", type=int, default=1)
+options.add_argument("--amp", action="store_true")
+options.add_argument("data")
+"""
+
+
+def test_a_program_with_options(run: Run, tmp_path: Path) -> None:
+    """Options with a default or choices are searched around these, others are left alone; the check passes."""
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "train.py").write_text(PROGRAM)
+    answer = run("init", "src/train.py")
+    assert (answer.code, answer.err) == (0, "") and answer.out.endswith("Next: tunewell check train.yaml\n")
+    spec = read_spec_file(tmp_path / "train.yaml")
+    assert spec["parameters"] == {
+        "lr": {"low": 0.0001, "high": 0.01, "log": True},
+        "batch_size": {"low": 8, "high": 128, "log": True, "type": "int"},
+        "dropout": {"low": 0.0, "high": 1},
+        "scale": {"low": 0.0, "high": 8},
+        "optimizer": ["sgd", "adam"],
+    }
+    assert spec["command"][:4] == ["python", "src/train.py", "--lr", "{lr}"]
+    assert run("check", "train.yaml").code == 0
+
+
+@pytest.mark.parametrize("program", ["train.sh", "broken.py", "plain.py"])
+def test_a_program_that_tells_nothing(run: Run, tmp_path: Path, program: str) -> None:
+    """The spec shows how a value gets to the program."""
+    (tmp_path / program).write_text("print('accuracy=1'" if program == "broken.py" else "echo accuracy=1")
+    (tmp_path / program).chmod(0o755)
+    assert run("init", program, "--output", "a.yaml").code == 0
+    assert list(read_spec_file(tmp_path / "a.yaml")["parameters"]) == ["learning_rate"]
+    assert run("check", "a.yaml").code == 0
+
+
+def test_a_folder_of_pictures(run: Run, tmp_path: Path) -> None:
+    """The task that can read the data is named, with others that can; paths are as from the spec."""
+    write_pictures(tmp_path / "digits", {"train": 40, "val": 20})
+    (tmp_path / "specs").mkdir()
+    answer = run("init", "digits", "--output", "specs/mine.yaml")
+    assert answer.code == 0 and "or multilabel-classification, which can read this data, too" in answer.out
+    spec = read_spec_file(tmp_path / "specs" / "mine.yaml")
+    assert (spec["task"], spec["network"]) == ("image-classification", "small-cnn")
+    assert "data: ../digits\n" in answer.out and spec["data"] == str(tmp_path / "digits")
+    assert run("check", "specs/mine.yaml", "--no-estimate").code == 0
+
+
+def test_nothing_is_overwritten(run: Run, tmp_path: Path) -> None:
+    """A file that is there stays as it is."""
+    (tmp_path / "train.py").write_text(PROGRAM)
+    (tmp_path / "train.yaml").write_text("mine")
+    answer = run("init", "train.py")
+    assert (answer.code, answer.err) == (
+        2,
+        "error: --output: there is such a file. Name another one with --output.\n",
+    )
+    assert (tmp_path / "train.yaml").read_text() == "mine"
+
+
+def test_what_can_not_be_read(run: Run, tmp_path: Path) -> None:
+    """Nothing, and a folder that no task can read, are one clear error, and no file is left."""
+    (tmp_path / "empty").mkdir()
+    missing, empty = run("init", "nope"), run("init", "empty")
+    assert (missing.code, empty.code) == (2, 2)
+    assert "there is no such file or folder" in missing.err
+    assert "no built-in task can read it" in empty.err
+    assert not list(tmp_path.glob("*.yaml"))

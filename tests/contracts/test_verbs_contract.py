@@ -280,8 +280,8 @@ def test_a_result_has_the_keys_that_are_promised(ran: Verbs) -> None:
     result = json.loads(ran.result("e").model_dump_json())
     assert list(result) == [
         "experiment", "state", "stop_rule", "detail", "objective", "best", "default", "top", "trials",
-        "elapsed_seconds", "notes", "advice", "test", "uncertainty", "finalists", "repeats", "rank_agreement",
-        "command",
+        "elapsed_seconds", "notes", "failures", "advice", "test", "uncertainty", "finalists", "repeats",
+        "rank_agreement", "command",
     ]  # fmt: skip
     assert list(result["best"]) == ["number", "parameters", "value", "origin"]
     assert list(result["objective"]) == ["metric", "goal", "target"]

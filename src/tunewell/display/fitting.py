@@ -39,8 +39,8 @@ class Column:
     folds: bool = False
 
     def width(self, heading: int = _NO_BOUND) -> int:
-        """Return how wide it is with so many characters of its heading, which is only cut where the rank is 0."""
-        heading = _NO_BOUND if self.rank else heading
+        """Return how wide it is with so many characters of its heading, which is cut in rank 0 where nothing folds."""
+        heading = _NO_BOUND if self.rank or self.folds else heading
         cells = max((cell.cell_len if isinstance(cell, Text) else cell_len(cell) for cell in self.cells), default=0)
         return min(max(cells, min(cell_len(self.title), heading)), self.most)
 

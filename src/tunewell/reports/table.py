@@ -22,6 +22,8 @@ Flags = NDArray[np.bool_]
 #: Codes of states and causes are their places here; a cause's is -1 where there is none.
 STATES: tuple[TrialState, ...] = tuple(TrialState)
 CAUSES: tuple[Cause, ...] = tuple(Cause)
+#: So many of the best trials are looked at for some with different parameters, as `Store.top` does.
+MOST_RANKED = 100
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,11 +72,11 @@ class TrialTable:
         """Return the places of the best trials, best first, the first of equal ones first.
 
         Those with the full training come before all others. Of trials with the same parameters only the first one is
-        listed.
+        listed; see `Store.top`.
         """
         rows = np.flatnonzero(self.results)
         best: dict[bytes, int] = {}
-        for row in rows[np.lexsort((self.losses[rows], self.fidelities[rows] < 1))]:
+        for row in rows[np.lexsort((self.losses[rows], self.fidelities[rows] < 1))][:MOST_RANKED]:
             if len(best) == limit:
                 break
             best.setdefault(self.positions[row].tobytes(), int(row))

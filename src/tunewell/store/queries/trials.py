@@ -16,8 +16,9 @@ from tunewell.store.queries.reader import PAGE, Reader
 from tunewell.store.rows import AttemptRow, CutTrials, FailedTrials, HistoryEntry, RunningRow, TrialRow
 from tunewell.store.tables import event, experiment, trial
 
-#: The best trials are read so many at a time.
-_RANKED_PAGE = 20
+#: The best trials are read so many at a time, and so many at most: in a space of few points most of them are alike.
+_RANKED_PAGE = 10
+MOST_RANKED = 100
 
 
 class TrialQueries(Reader):
@@ -135,7 +136,8 @@ class TrialQueries(Reader):
         """Return the best of the succeeded and stopped trials that have a value, best first by the experiment's goal.
 
         Those with the full training come before all others; of equal values the lower number comes first. Of trials
-        with the same parameters, as the parts of one promoted training are, only the first one is listed.
+        with the same parameters, as the parts of one promoted training are, only the first one is listed; no more than
+        `MOST_RANKED` are looked at for that.
         """
         best: dict[str, TrialRow] = {}
         for row in self._ranked(name):
@@ -146,11 +148,12 @@ class TrialQueries(Reader):
 
     def _ranked(self, name: str) -> Iterator[TrialRow]:
         this: ColumnElement[int] = literal(self._id(name))
+        left = MOST_RANKED
         for in_full in (True, False):
             query, read = statements.ranking(trial, this, in_full).limit(_RANKED_PAGE), 0
-            while rows := self._read(query.offset(read)):
-                yield from map(convert.trial_row, rows)
-                read += len(rows)
+            while left > 0 and (rows := self._read(query.offset(read))):
+                yield from map(convert.trial_row, rows[:left])
+                read, left = read + len(rows), left - len(rows)
 
     def attempts(self, name: str, number: int) -> list[AttemptRow]:
         """Return the attempts at a trial in their order; raise `NotFoundError` if there is no such trial."""

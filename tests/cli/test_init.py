@@ -8,6 +8,7 @@ import pytest
 
 from tests.cli.conftest import Run
 from tests.tasks.image_classification.trained import write_pictures
+from tunewell.service.starter import starter_for
 from tunewell.spec.files import read_spec_file
 
 PROGRAM = """
@@ -64,6 +65,14 @@ def test_a_folder_of_pictures(run: Run, tmp_path: Path) -> None:
     assert (spec["task"], spec["network"]) == ("image-classification", "small-cnn")
     assert "data: ../digits\n" in answer.out and spec["data"] == str(tmp_path / "digits")
     assert run("check", "specs/mine.yaml", "--no-estimate").code == 0
+
+
+@pytest.mark.parametrize("name", ["123", "null", "1e5", "x: y", "é"])
+def test_names_that_mean_something_else_in_yaml(tmp_path: Path, name: str) -> None:
+    """A folder is found whatever it is called."""
+    write_pictures(tmp_path / name, {"train": 20, "val": 10})
+    (tmp_path / "a.yaml").write_text(starter_for(tmp_path / name, tmp_path).text)
+    assert read_spec_file(tmp_path / "a.yaml")["data"] == str(tmp_path / name)
 
 
 def test_nothing_is_overwritten(run: Run, tmp_path: Path) -> None:

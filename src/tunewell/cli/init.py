@@ -29,8 +29,7 @@ def init(
     file = output or Path(f"{path.resolve().stem or 'search'}.yaml")
     starter = starter_for(path, file.parent)
     try:
-        with file.open("x", encoding="utf-8") as new:
-            new.write(starter.text)
+        _write(file, starter.text)
     except FileExistsError:
         raise ArgumentError("output", "there is such a file", "Name another one with --output", str(file)) from None
     except OSError as error:
@@ -40,3 +39,14 @@ def init(
     console.print(f"{file}: a search over {starter.about}", soft_wrap=True, markup=False, highlight=False)
     console.print(starter.text, soft_wrap=True, markup=False, highlight=False)
     console.print(f"Next: tunewell check {file}", soft_wrap=True, markup=False, highlight=False)
+
+
+def _write(file: Path, text: str) -> None:
+    """Write a new file; on a full disk no half of one stays, which could not be written again."""
+    with file.open("x", encoding="utf-8") as new:
+        try:
+            new.write(text)
+            new.flush()
+        except OSError:
+            file.unlink()
+            raise

@@ -7,24 +7,7 @@ from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
 
-from tunewell.service.types import ExportedTrial
-
-#: Columns before those of parameters and metrics; see `tunewell.service.export`.
-COLUMNS = (
-    "number",
-    "state",
-    "cause",
-    "value",
-    "attempts",
-    "origin",
-    "fidelity",
-    "start",
-    "end",
-    "cost_seconds",
-    "epochs",
-    "planned_epochs",
-    "cut_by",
-)
+from tunewell.service.types import TRIAL_COLUMNS, ExportedTrial
 
 
 def data_frame(trials: Iterable[ExportedTrial]) -> Any:
@@ -36,9 +19,9 @@ def data_frame(trials: Iterable[ExportedTrial]) -> Any:
             raise  # it is there and can't be used: its own error says why
         raise ImportError("to_dataframe needs pandas: pip install pandas", name="pandas") from None
     found = rows(trials)
-    columns = dict.fromkeys([*COLUMNS, *(column for row in found for column in row)])
+    columns = dict.fromkeys([*TRIAL_COLUMNS, *(column for row in found for column in row)])
     # Parameters before metrics, whichever trial came with which of them first.
-    ordered = sorted(columns, key=lambda column: (column not in COLUMNS, column.startswith("metric:")))
+    ordered = sorted(columns, key=lambda column: (column not in TRIAL_COLUMNS, column.startswith("metric:")))
     return pandas.DataFrame(found, columns=ordered)
 
 
@@ -48,7 +31,7 @@ def rows(trials: Iterable[ExportedTrial]) -> list[dict[str, Any]]:
 
 
 def _row(trial: ExportedTrial) -> dict[str, Any]:
-    row = {column: getattr(trial, column) for column in COLUMNS}
+    row = {column: getattr(trial, column) for column in TRIAL_COLUMNS}
     texts = {name: str(row[name]) for name in ("state", "cause", "cut_by") if row[name] is not None}
     parameters = {f"parameter:{name}": value for name, value in trial.parameters.items()}
     metrics = {f"metric:{name}": _float(value) for report in trial.reports for name, value in report.metrics.items()}

@@ -11,28 +11,12 @@ from typing import Any
 from tunewell.home.home import Home
 from tunewell.home.spec_on_record import shareable_spec
 from tunewell.service import wire
-from tunewell.service.types import ExportedTrial, JsonObject, Measured, Trial, rfc3339
+from tunewell.service.types import TRIAL_COLUMNS, ExportedTrial, JsonObject, Measured, Trial, rfc3339
 from tunewell.store.rows import ReportRow, TrialRow
 from tunewell.store.store import Store
 
 #: Trials that are read at once.
 _AT_ONCE = 100
-#: Columns of a CSV export before those of the parameters.
-_COLUMNS = (
-    "number",
-    "state",
-    "cause",
-    "value",
-    "attempts",
-    "origin",
-    "fidelity",
-    "start",
-    "end",
-    "cost_seconds",
-    "epochs",
-    "planned_epochs",
-    "cut_by",
-)
 
 
 def export_json(store: Store, home: Home, name: str, numbers: Sequence[int]) -> Iterator[str]:
@@ -97,12 +81,12 @@ def _dumped(value: Any) -> str:
 
 
 def _csv_lines(names: list[str], trials: Iterator[Trial]) -> Iterator[str]:
-    yield _csv_line([*_COLUMNS, *(f"parameter:{name}" for name in names)])
+    yield _csv_line([*TRIAL_COLUMNS, *(f"parameter:{name}" for name in names)])
     for trial in trials:
         facts = trial.to_json()
         parameters = facts["parameters"]
         values = ("null" if parameters.get(name, "") is None else parameters.get(name) for name in names)
-        yield _csv_line([*(facts[column] for column in _COLUMNS), *values])
+        yield _csv_line([*(facts[column] for column in TRIAL_COLUMNS), *values])
 
 
 def _csv_line(cells: list[Any]) -> str:

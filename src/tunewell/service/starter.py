@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from tunewell.tasks.catalogue import TASKS
 _IN_ORDER = ("instance-segmentation", "object-detection", "image-classification", "multilabel-classification")
 #: Options of programs that are no hyperparameters.
 _NOT_SEARCHED = ("seed", "num_workers", "workers", "gpu", "gpus", "port", "rank", "local_rank", "epochs", "verbose")
+#: Words that are no strings in YAML.
+_YAML_WORDS = ("true", "false", "null", "yes", "no", "on", "off", ".inf", ".nan")
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,5 +176,5 @@ def _literal(node: ast.expr) -> Any:
 
 def _yaml(text: str) -> str:
     """Return text as a YAML string, without quotes where it needs none."""
-    plain = text.replace("_", "a").replace("-", "a").replace("/", "a").replace(".", "a")
-    return text if plain.isalnum() and not text.startswith("-") else json.dumps(text, ensure_ascii=False)
+    is_plain = re.fullmatch(r"[A-Za-z./_][\w./-]*", text, re.ASCII) and text.lower() not in _YAML_WORDS
+    return text if is_plain else json.dumps(text, ensure_ascii=False)

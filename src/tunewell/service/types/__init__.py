@@ -73,6 +73,7 @@ from tunewell.service.types.service import (
 )
 from tunewell.service.types.storage import Code, CodeFile, Content, DataSet, DataSetView, Sample, Upload, UsedDataSet
 from tunewell.service.types.trials import (
+    TRIAL_COLUMNS,
     Artifact,
     Attempt,
     Comparison,
@@ -103,6 +104,7 @@ from tunewell.service.types.workers import (
 __all__ = [
     "EVERY_TRIAL",
     "OWNER",
+    "TRIAL_COLUMNS",
     "About",
     "Account",
     "Advice",

@@ -119,6 +119,24 @@ class TrialPage(Page[Trial]):
     count: int
 
 
+#: Fields of a trial that are columns of a table, before its parameters.
+TRIAL_COLUMNS = (
+    "number",
+    "state",
+    "cause",
+    "value",
+    "attempts",
+    "origin",
+    "fidelity",
+    "start",
+    "end",
+    "cost_seconds",
+    "epochs",
+    "planned_epochs",
+    "cut_by",
+)
+
+
 class ExportedTrial(Trial):
     """A trial as an export has it."""
 

@@ -88,10 +88,12 @@ def test_nothing_is_overwritten(run: Run, tmp_path: Path) -> None:
 
 
 def test_what_can_not_be_read(run: Run, tmp_path: Path) -> None:
-    """Nothing, and a folder that no task can read, are one clear error, and no file is left."""
+    """Nothing, a folder that no task can read, and a spec, are one clear error each, and no file is left."""
     (tmp_path / "empty").mkdir()
-    missing, empty = run("init", "nope"), run("init", "empty")
-    assert (missing.code, empty.code) == (2, 2)
+    (tmp_path / "spec.yml").touch()
+    missing, empty, spec = run("init", "nope"), run("init", "empty"), run("init", "spec.yml")
+    assert (missing.code, empty.code, spec.code) == (2, 2, 2)
+    assert "it looks like a spec itself" in spec.err
     assert "there is no such file or folder" in missing.err
     assert "no built-in task can read it" in empty.err
     assert not list(tmp_path.glob("*.yaml"))

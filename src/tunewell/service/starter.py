@@ -36,12 +36,14 @@ def starter_for(path: Path, folder: Path) -> Starter:
     """Return a spec for what lies at a path, to lie in a folder.
 
     Raises:
-        ArgumentError: there is nothing.
+        ArgumentError: there is nothing, or a spec.
         DataError: it is a folder that no built-in task can read.
     """
     if not path.exists():
         remedy = "Name a folder of pictures or a program"
         raise ArgumentError("path", "there is no such file or folder", remedy, str(path))
+    if path.suffix in (".yaml", ".yml"):
+        raise ArgumentError("path", "it looks like a spec itself", "Look at it with tunewell check", str(path))
     place = os.path.relpath(path.resolve(), folder.resolve())
     return _for_data(path, place) if path.is_dir() or path.suffix == ".csv" else _for_program(path, place)
 

@@ -8,8 +8,9 @@ import pytest
 
 from tests.cli.conftest import Run
 from tests.tasks.image_classification.trained import write_pictures
-from tunewell.service.starter import starter_for
+from tunewell.cli.starter import TASKS_IN_ORDER, starter_for
 from tunewell.spec.files import read_spec_file
+from tunewell.tasks.catalogue import TASKS
 
 PROGRAM = """
 import argparse
@@ -25,6 +26,11 @@ options.add_argument("--seed", type=int, default=1)
 options.add_argument("--amp", action="store_true")
 options.add_argument("data")
 """
+
+
+def test_every_built_in_task_is_tried() -> None:
+    """No built-in task is forgotten when data is looked at."""
+    assert set(TASKS_IN_ORDER) == set(TASKS)
 
 
 def test_a_program_with_options(run: Run, tmp_path: Path) -> None:

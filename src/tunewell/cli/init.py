@@ -24,7 +24,7 @@ def init(
     It names the built-in task that can read the pictures, or searches around the defaults of the options that a Python
     program declares with argparse. It never overwrites a file.
     """
-    from tunewell.service.starter import starter_for
+    from tunewell.cli.starter import starter_for
 
     file = output or Path(f"{path.resolve().stem or 'search'}.yaml")
     starter = starter_for(path, file.parent)

@@ -57,13 +57,13 @@ def test_from_a_search_to_a_model_in_use(page: Page, site: Site, troubles: Troub
     check_looks(page)
 
     page.get_by_role("button", name="Make current: version 1").click()
-    expect(page.locator("#v-1")).to_contain_text("current")
+    expect(page.locator("#v-1 .label")).to_have_text("current")
     expect(page.locator("#said")).to_contain_text("Version 1 is the current one.")
     expect(answer).to_contain_text("Version 2 took")  # what was said stays while the page lives
     page.locator("#said").get_by_role("button", name="Undo").click()
-    expect(page.locator("#v-2")).to_contain_text("current")
+    expect(page.locator("#v-2 .label")).to_have_text("current")
     site.service.use_model_version("signs", 1)
-    expect(page.locator("#v-1")).to_contain_text("current")
+    expect(page.locator("#v-1 .label")).to_have_text("current")
 
     drop_picture(page, "broken.png", b"no picture")
     expect(answer).to_contain_text("broken.png: it can't be read")

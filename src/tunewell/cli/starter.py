@@ -13,10 +13,9 @@ from typing import Any
 
 from tunewell.service.findings import check_spec
 from tunewell.spec.errors import ArgumentError, DataError, UserError
-from tunewell.tasks.catalogue import TASKS
 
 #: Built-in tasks, those first that ask most of their data: what the first one can train is most likely meant.
-_IN_ORDER = ("instance-segmentation", "object-detection", "image-classification", "multilabel-classification")
+TASKS_IN_ORDER = ("instance-segmentation", "object-detection", "image-classification", "multilabel-classification")
 #: Options of programs that are no hyperparameters.
 _NOT_SEARCHED = ("seed", "num_workers", "workers", "gpu", "gpus", "port", "rank", "local_rank", "epochs", "verbose")
 #: Words that are no strings in YAML.
@@ -52,9 +51,8 @@ def starter_for(path: Path, folder: Path) -> Starter:
 
 
 def _for_data(path: Path, place: str) -> Starter:
-    assert set(_IN_ORDER) == set(TASKS)
     able, errors = [], {}
-    for task in _IN_ORDER:
+    for task in TASKS_IN_ORDER:
         try:
             checked = check_spec({"name": "starter", "task": task, "data": str(path)})
         except UserError as error:

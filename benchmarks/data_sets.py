@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import shutil
 import statistics
@@ -69,6 +70,8 @@ WAYS = (DEFAULT, REPEATED, "random", BAYESIAN, EVOLUTIONARY, *STOPPING)
 MANY = 1000
 #: Rounds of a population, at most.
 MOST_ROUNDS = 8
+#: Between two lines of the chart, in units of the objective.
+TICK = 0.05
 #: Seeds of repeated trainings are numbered from here for each seed of a search.
 SEEDS_APART = 1000
 
@@ -169,7 +172,9 @@ def main() -> None:
     """Search, a seed after the other, and print the table after each search."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True, help="where the searches are kept")
-    parser.add_argument("--sets", default=",".join(SETS), help="which, separated by commas")
+    parser.add_argument(
+        "--sets", default=",".join(SETS), help="which, separated by commas; NAME:SEEDS has seeds of its own"
+    )
     parser.add_argument("--ways", default=",".join(WAYS), help="which, separated by commas")
     parser.add_argument("--seeds", type=int, default=3, help="how many")
     parser.add_argument("--chart", type=Path, help="SVG file to draw the test figures in")
@@ -180,8 +185,11 @@ def main() -> None:
         sys.exit(f"{data}: the data sets are not there; set TUNEWELL_SHARED to the folder that holds datasets")
     arguments.folder.mkdir(parents=True, exist_ok=True)
     bench, table = Bench(arguments.folder, data), Table()
-    for seed in range(arguments.seeds):
-        for name in arguments.sets.split(","):
+    chosen = [part.partition(":") for part in arguments.sets.split(",")]
+    seeds_of = {name: int(own or arguments.seeds) for name, _, own in chosen}
+    most = max(seeds_of.values())
+    for seed in range(most):
+        for name in (name for name, seeds in seeds_of.items() if seed < seeds):
             for way in arguments.ways.split(","):
                 found = bench.found(name, way, seed)
                 table.add(name, way, found)
@@ -190,7 +198,7 @@ def main() -> None:
                     f"{found.seconds:.0f} s",
                     flush=True,
                 )
-        print(f"\nAfter {seed + 1} of {arguments.seeds} seeds\n{table.as_text()}\n", flush=True)
+        print(f"\nAfter {seed + 1} of {most} seeds\n{table.as_text()}\n", flush=True)
         if arguments.chart:
             arguments.chart.write_text(table.as_chart())
 
@@ -223,35 +231,45 @@ class Table:
             )
 
     def as_chart(self) -> str:
-        """Return an SVG: a point a seed, and a line at their mean."""
-        left, right, height = 330, 860, 20
-        lines, y = [], 44
-        for name in dict.fromkeys(name for name, _ in self._rows):
-            rows = {way: [one.test for one in found] for (of, way), found in self._rows.items() if of == name}
-            low, high = (pick(value for tests in rows.values() for value in tests) for pick in (min, max))
-            span = max(high - low, 0.01)
+        """Return an SVG: what each seed and their mean have over the mean of the default, all sets at one scale."""
+        left, right, height = 300, 830, 20
+        tests = {key: [one.test for one in found] for key, found in self._rows.items()}
+        base = {name: statistics.mean(tests[name, DEFAULT]) for name, _ in tests}
+        gains = [value - base[name] for (name, _), values in tests.items() for value in values]
+        low, high = (math.floor(min(gains) / TICK) * TICK, math.ceil(max(gains) / TICK) * TICK)
+        y, bottom = 52, 52 + height * (len(tests) + len(base) - 1)
 
-            def at(value: float, low: float = low, span: float = span) -> float:
-                return left + (value - low) / span * (right - left)
+        def at(gain: float) -> float:
+            return left + (gain - low) / (high - low) * (right - left)
 
+        lines = []
+        for tick in (low + TICK * step for step in range(round((high - low) / TICK) + 1)):
+            colour, label = ("#dfe3e8", f"{tick:+.2f}") if abs(tick) > TICK / 2 else ("#8a94a3", "0")
+            lines.append(
+                f'<line x1="{at(tick):.1f}" x2="{at(tick):.1f}" y1="40" y2="{bottom}" stroke="{colour}"/>'
+                f'<text x="{at(tick):.1f}" y="34" text-anchor="middle">{label}</text>'
+            )
+        for name, start in base.items():
             lines.append(f'<text x="4" y="{y + 4}" font-weight="bold">{name}</text>')
-            for way, tests in rows.items():
-                mean = statistics.mean(tests)
+            for way, values in ((way, values) for (of, way), values in tests.items() if of == name):
+                mean = statistics.mean(values)
                 dots = "".join(
-                    f'<circle cx="{at(one):.1f}" cy="{y}" r="4" fill="#2a7de1" fill-opacity="0.5"/>' for one in tests
+                    f'<circle cx="{at(one - start):.1f}" cy="{y}" r="4" fill="#2a7de1" fill-opacity="0.5"/>'
+                    for one in values
                 )
+                middle = at(mean - start)
                 lines.append(
-                    f'<line x1="{left}" x2="{right}" y1="{y}" y2="{y}" stroke="#dfe3e8"/>{dots}'
-                    f'<line x1="{at(mean):.1f}" x2="{at(mean):.1f}" y1="{y - 7}" y2="{y + 7}" stroke="#1c2430" '
-                    f'stroke-width="2"/><text x="200" y="{y + 4}">{way}</text>'
-                    f'<text x="{right + 14}" y="{y + 4}">{mean:.3f}</text>'
+                    f'{dots}<line x1="{middle:.1f}" x2="{middle:.1f}" y1="{y - 7}" y2="{y + 7}" stroke="#1c2430" '
+                    f'stroke-width="2"/><text x="190" y="{y + 4}">{way}</text>'
+                    f'<text x="{right + 20}" y="{y + 4}">{mean:.3f}</text>'
                 )
                 y += height
             y += height
         style = 'font-family="sans-serif" font-size="12" fill="#1c2430"'
-        head = f'<text x="{left}" y="18">objective on test pictures: each seed, and the mean</text>'
+        about = "objective on test pictures, over the mean of the default: each seed (points) and their mean (line)"
+        head = f'<text x="4" y="14">{about}</text>'
         return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="920" height="{y}" {style}>'
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="920" height="{bottom}" {style}>'
             f'<rect width="100%" height="100%" fill="#fff"/>{head}{"".join(lines)}</svg>\n'
         )
 

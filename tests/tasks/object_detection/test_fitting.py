@@ -129,6 +129,7 @@ def test_objects_that_are_too_small_are_warned_of() -> None:
         "anything below 8 px. `tiles: 3` at image size 512, or an `image_size` of 1067, would show them."
     )
     assert len(said(objects(12 / 1600), 1100)) == 1
+    assert len(said(objects(7.98 / 512), 512)) == 1  # "below 8 px" is not said to be below 8 px
 
 
 def test_more_objects_than_can_be_found_are_warned_of() -> None:

@@ -89,7 +89,7 @@ def sizes_found(design: Detector, objects: ObjectSizes, space: SearchSpace, give
             f"Image size {side} instead of {usual}: there a tenth of the objects would be below "
             f"{_pixels(whole * usual / side)} px. A training takes about {(side / usual) ** 2:.1f} times as long."
         )
-    if smallest < design.grid.stride:
+    if float(_pixels(smallest)) < design.grid.stride:
         lines.append(
             f"Too small to be found: a tenth of the objects are below {_pixels(smallest)} px a side, and "
             f"{design.network.name} sees hardly anything below {design.grid.stride} px. "

@@ -26,6 +26,16 @@ SPACE = parse_space(
     }
 )
 
+#: Numbers of the branch with many parameters.
+MANY = {f"y{number}": 0.7 for number in range(12)}
+BRANCHES = parse_space(
+    {
+        "k": ["few", "many", "none"],
+        "x": {"low": 0.0, "high": 1.0, "when": {"k": "few"}},
+        **{name: {"low": 0.0, "high": 1.0, "when": {"k": "many"}} for name in MANY},
+    }
+)
+
 
 def mixture(space: SearchSpace, number: int, seed: int = 0) -> Mixture:
     """Return a mixture around random configurations with random weights."""
@@ -76,9 +86,37 @@ def test_densities_integrate_to_one(declaration: dict[str, object]) -> None:
 def test_sampling_follows_the_density() -> None:
     """The mean of 1/l(x) over draws from l is 1: what is drawn is what the density says, conditions included."""
     subject = mixture(SPACE, 5)
-    draws = subject.sample(40_000, np.random.default_rng(2))
+    draws = subject.sample(40_000, np.random.default_rng(2), np.full(len(SPACE), math.nan))
     ratio = np.exp(-subject.log_density(draws))
     assert ratio.mean() == pytest.approx(1.0, abs=0.1)
+
+
+def test_branches_are_comparable() -> None:
+    """In a branch, draws follow its own density, and the branch counts no more: neither do its parameters' number."""
+    encoding = Encoding(BRANCHES)
+    points = [encoding.encode({"k": "few", "x": 0.2})] * 3 + [encoding.encode({"k": "many", **MANY})]
+    subject = Mixture(encoding, np.array(points), np.ones(4))
+    for name, active in (("few", {"x"}), ("many", set(MANY)), ("none", set())):
+        branch = np.where(encoding.parents, encoding.encode({"k": name}), math.nan)
+        density = subject.within(branch)
+        draws = density.sample(40_000, np.random.default_rng(3), branch)
+        assert {*encoding.decode(draws[0])} == {"k", *active}
+        assert np.exp(-density.log_density(draws)).mean() == pytest.approx(1.0, abs=0.1)
+
+
+def test_a_branch_with_more_parameters_is_not_preferred() -> None:
+    """Of two branches that are as good as one another both are searched, however many parameters each has."""
+    for seed in range(3):
+        subject = create("tpe", BRANCHES, goal="minimize", seed=seed)
+        counts = dict.fromkeys(("few", "many", "none"), 0)
+        for number in range(90):
+            suggestion = subject.ask()
+            assert isinstance(suggestion, Suggestion)
+            name = str(suggestion.parameters["k"])
+            counts[name] += number >= 30
+            near = abs(float(suggestion.parameters["x" if name == "few" else "y0"]) - 0.5) if name != "none" else 1.0
+            subject.tell(suggestion.outcome(near))
+        assert counts["few"] > 10 < counts["many"]
 
 
 def test_log_density_by_hand() -> None:

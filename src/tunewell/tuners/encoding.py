@@ -36,6 +36,8 @@ class Encoding:
             for place, parameter in enumerate(parameters)
             for condition in parameter.when
         ]
+        #: Which parameters decide whether others are active.
+        self.parents = np.isin(np.arange(len(parameters)), [parent for _, parent, _ in self._conditions])
         self._log_scales = {place: _log_scale(p) for place, p in enumerate(parameters) if _is_log_integer(p)}
 
     def encode(self, configuration: Mapping[str, Value]) -> Array:

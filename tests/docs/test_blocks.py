@@ -41,6 +41,8 @@ NOT_OFFERED = {"import_study", "import_in_background", "version"}
 #: Languages of the blocks that are run; all others are to be read.
 RUN = ("sh", "python")
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+#: The head of a block that is a file: a comment with its name, below the line that says what runs it.
+_FILE = re.compile(r"(?:#!.*\n)?# ([\w.-]+\.(?:py|sh|yaml))$", re.MULTILINE)
 _SERVE = re.compile(r"^tunewell serve\b.*$", re.MULTILINE)
 
 
@@ -52,6 +54,18 @@ def page(name: str) -> str:
 def blocks(name: str) -> list[tuple[str, str]]:
     """Return language and text of each block of a page that is run."""
     return [(language, text) for language, text in _BLOCK.findall(page(name)) if language in RUN]
+
+
+def follow(terminal: Terminal, text: str) -> int:
+    """Write the files that a text shows and run its other blocks, all in order; return how many were run."""
+    count = 0
+    for language, block in _BLOCK.findall(text):
+        if (file := _FILE.match(block)) is not None:
+            (terminal.folder / file[1]).write_text(block)
+        elif language in RUN:
+            terminal.run(language, block)
+            count += 1
+    return count
 
 
 @dataclass
@@ -190,6 +204,14 @@ def test_functions(tmp_path: Path) -> None:
     for language, text in found:
         Terminal(tmp_path, {}, 0).run(language, text)
     assert (tmp_path / "history.svg").exists() and (tmp_path / "report.html").exists()
+
+
+@pytest.mark.timeout(200)
+def test_commands(tmp_path: Path) -> None:
+    """Who writes the programs and specs of `commands.md` into files has each of them searched."""
+    assert follow(Terminal(tmp_path, {}, 0), page("commands.md")) == 4
+    for name, number in (("mine", 12), ("shell", 10), ("resumable", 5)):
+        assert len(list((tmp_path / ".tunewell/experiments" / name / "trials").iterdir())) == number
 
 
 @pytest.mark.timeout(200)

@@ -21,6 +21,7 @@ import pytest
 from fastapi.routing import APIRoute
 from PIL import Image
 
+import tunewell
 from tests.postgres import Server, free_port
 from tests.server.serving import wait_until
 from tests.service.notifications.receiving import receiving, taking_mail
@@ -36,11 +37,14 @@ from tunewell.service.verbs import Verbs
 from tunewell.service.worker_verbs import WorkerVerbs
 
 DOCS = Path(__file__).parents[2] / "docs"
+README = DOCS.parent / "README.md"
 #: Verbs that have no request, as they name paths of the machine, or whose request another verb has.
 NOT_OFFERED = {"import_study", "import_in_background", "version"}
 #: Languages of the blocks that are run; all others are to be read.
 RUN = ("sh", "python")
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+#: The head of a block that is a file: a comment with its name, below the line that says what runs it.
+_FILE = re.compile(r"(?:#!.*\n)?# ([\w.-]+\.(?:py|sh|yaml))$", re.MULTILINE)
 _SERVE = re.compile(r"^tunewell serve\b.*$", re.MULTILINE)
 
 
@@ -52,6 +56,18 @@ def page(name: str) -> str:
 def blocks(name: str) -> list[tuple[str, str]]:
     """Return language and text of each block of a page that is run."""
     return [(language, text) for language, text in _BLOCK.findall(page(name)) if language in RUN]
+
+
+def follow(terminal: Terminal, text: str) -> int:
+    """Write the files that a text shows and run its other blocks, all in order; return how many were run."""
+    count = 0
+    for language, block in _BLOCK.findall(text):
+        if (file := _FILE.match(block)) is not None:
+            (terminal.folder / file[1]).write_text(block)
+        elif language in RUN:
+            terminal.run(language, block)
+            count += 1
+    return count
 
 
 @dataclass
@@ -190,6 +206,47 @@ def test_functions(tmp_path: Path) -> None:
     for language, text in found:
         Terminal(tmp_path, {}, 0).run(language, text)
     assert (tmp_path / "history.svg").exists() and (tmp_path / "report.html").exists()
+
+
+@pytest.mark.timeout(200)
+def test_the_readme(tmp_path: Path) -> None:
+    """The functions in the README run, its specs are accepted, and its first screen has the two commands."""
+    text = README.read_text()
+    for language, block in _BLOCK.findall(text):
+        if language == "python":
+            Terminal(tmp_path, {}, 0).run(language, block)
+    assert (tmp_path / "history.svg").exists()
+    (tmp_path / "train.py").touch()
+    for kind in ("one", "two"):
+        for number in range(6):
+            place = tmp_path / "signs/train" / kind / f"{number}.png"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (32, 32), (20 * number, 200 * (kind == "two"), 0)).save(place)
+    specs = [block for language, block in _BLOCK.findall(text) if language == "yaml"]
+    assert len(specs) == 2
+    for spec in specs:
+        (tmp_path / "spec.yaml").write_text(spec)
+        Terminal(tmp_path, {}, 0).run("sh", "tunewell check spec.yaml --no-estimate")
+    first_screen = "\n".join(text.splitlines()[:42])
+    assert "./dev demo " in first_screen and "./dev test " in first_screen
+
+
+@pytest.mark.timeout(200)
+def test_commands(tmp_path: Path) -> None:
+    """Who writes the programs and specs of `commands.md` into files has each of them searched."""
+    assert follow(Terminal(tmp_path, {}, 0), page("commands.md")) == 4
+    for name, number in (("mine", 12), ("shell", 10), ("resumable", 5)):
+        assert len(list((tmp_path / ".tunewell/experiments" / name / "trials").iterdir())) == number
+
+
+@pytest.mark.timeout(200)
+def test_coming_from(tmp_path: Path) -> None:
+    """What `coming_from.md` shows of Optuna runs, and so does what it shows beside; a study can be imported."""
+    pytest.importorskip("optuna")
+    (tmp_path / "train.py").touch()
+    assert follow(Terminal(tmp_path, {}, 0), page("coming_from.md")) == 3
+    for name in ("old", "new"):
+        assert len(tunewell.load(name, home=tmp_path / ".tunewell").trials()) == 20
 
 
 @pytest.mark.timeout(200)

@@ -78,7 +78,7 @@ def evaluate(
 ) -> None:
     """Measure a model on newly labelled DATA.
 
-    The figures that it came with are told beside.
+    The figures that it came with are shown beside.
 
     Without DATA, evaluate the five best trials of an experiment in detail, on its own data; the report is written
     again. Built-in tasks only.

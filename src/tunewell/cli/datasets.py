@@ -96,7 +96,7 @@ def add(
     ] = False,
     private: Annotated[bool, typer.Option("--private", help="Only its owner and administrators see it.")] = False,
 ) -> None:
-    """Add a data set: of a folder, or of an archive.
+    """Add a data set, from a folder or an archive.
 
     It is copied into the home, or sent to the server, once by content, unless the folder is to stay where it is.
     """

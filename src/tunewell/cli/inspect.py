@@ -68,7 +68,7 @@ def list_(
     tag: Annotated[str | None, typer.Option("--tag", help="Only those with this tag.")] = None,
     in_bin: Annotated[bool, typer.Option("--bin", help="Those in the bin.")] = False,
     sort: Annotated[
-        ExperimentOrder, typer.Option("--sort", help="What the list goes by; with a - the other way round.")
+        ExperimentOrder, typer.Option("--sort", help="Order of the list; with a - the other way round.")
     ] = "-created",
     limit: Annotated[
         int | None, typer.Option("--limit", min=1, help="List so many; default: 100, all with --json.")
@@ -122,7 +122,7 @@ def show(
     database: DatabaseOption = None,
     server: ServerOption = None,
     json_: JsonOption = False,
-    after: Annotated[int, typer.Option("--after", help="List trials behind this number.")] = 0,
+    after: Annotated[int, typer.Option("--after", help="List trials after this number.")] = 0,
     limit: Annotated[
         int | None, typer.Option("--limit", min=1, help="List so many trials; default: 50, all with --json.")
     ] = None,

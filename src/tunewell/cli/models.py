@@ -65,7 +65,7 @@ def publish(
         int | None, typer.Option("--trial", help="The model of this trial; default: the retrained one, or the best.")
     ] = None,
     name: Annotated[str | None, typer.Option("--name", help="Of the model; default: the experiment's.")] = None,
-    note: Annotated[str, typer.Option("--note", help="What is to be said of this version.")] = "",
+    note: Annotated[str, typer.Option("--note", help="A note on this version.")] = "",
     private: Annotated[
         bool | None,
         typer.Option("--private/--team", help="Who sees the model; default: as it is, or as the experiment."),
@@ -207,12 +207,12 @@ def use(
 def note(
     name: NameArgument,
     version: VersionArgument,
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="What is to be said of it.")],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="The new note.")],
     home: HomeOption = HOME,
     database: DatabaseOption = None,
     server: ServerOption = None,
 ) -> None:
-    """Say something else of a version."""
+    """Change the note on a version."""
     with existing(home, database, server, "write") as service:
         changed = service.change_model_version(name, version, note=text)
     terminal(soft_wrap=True).print(f"{changed.model}@{version}: {changed.note or 'no note'}")

@@ -33,7 +33,9 @@ from tunewell.spec.notifications import NotifiedEvent, NotifiedSearches, Webhook
 if TYPE_CHECKING:
     from tunewell.cli.options import Place
 
-app = typer.Typer(help="Be told of ends of searches, in Slack or by mail.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Send messages to Slack or by mail when searches end.", no_args_is_help=True, rich_markup_mode=None
+)
 
 #: What takes messages of Slack's.
 _SLACK = ("hooks.slack.com", "hooks.slack-gov.com")
@@ -98,9 +100,9 @@ def add(
     server: ServerOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Have notifications sent to a URL, or to a mail address.
+    """Send notifications to a URL or a mail address.
 
-    The secret that signs what a URL is sent is printed this once.
+    The secret that signs what a URL is sent is printed only once.
     """
     is_mail = "@" in target and "://" not in target
     with _at(made(home, database, server)) as service:
@@ -193,7 +195,7 @@ def confirm(
 @app.command("deliveries")
 def deliveries(
     id: IdArgument,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Most of them.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="List so many.")] = 20,
     home: HomeOption = HOME,
     database: DatabaseOption = None,
     server: ServerOption = None,

@@ -62,7 +62,7 @@ def serve(
     smtp_password_file: SmtpPasswordFileOption = None,
     ray: RayOption = "",
     log_format: Annotated[LogFormat, typer.Option("--log-format", help="Logs on standard error.")] = "text",
-    log_level: Annotated[LogLevel, typer.Option("--log-level", help="What is the least that is logged.")] = "info",
+    log_level: Annotated[LogLevel, typer.Option("--log-level", help="The lowest level that is logged.")] = "info",
 ) -> None:
     """Serve searches to a team, over REST, until Ctrl-C.
 

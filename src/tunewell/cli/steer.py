@@ -44,7 +44,7 @@ def set_(
     database: DatabaseOption = None,
     server: ServerOption = None,
 ) -> None:
-    """Change how far a search goes and what people set of it. A running one goes on with that."""
+    """Change limits, tags and other settings of a search. A running one goes on with them."""
     given: dict[str, Any] = {
         "max_trials": max_trials,
         "max_concurrency": max_concurrency,
@@ -80,7 +80,7 @@ def add(
     database: DatabaseOption = None,
     server: ServerOption = None,
 ) -> None:
-    """Have a configuration of your own tried next by a search. It counts as one of its trials."""
+    """Have a search try a configuration of your own next. It counts as one of its trials."""
     values: dict[str, Any] = {}
     for text in parameters:
         name, given, value = text.partition("=")

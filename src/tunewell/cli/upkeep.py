@@ -55,7 +55,7 @@ def restore_backup(
     home: HomeOption = HOME,
     database: DatabaseOption = None,
 ) -> None:
-    """Make a home of a backup: all of it, or nothing.
+    """Make a home from a backup: all of it, or nothing.
 
     The folder must be empty, and so must the database if that is elsewhere. The home is one of its own then, beside
     the one that was backed up. What ran goes on when something runs it.
@@ -82,7 +82,7 @@ def gc(
 ) -> None:
     """Remove files that are no longer needed.
 
-    It is said first which these are. All that is on record stays, and so do models, results, and the files of the
+    It lists them first. All that is on record stays, and so do models, results, and the files of the
     five best trials of each search.
     """
     console = terminal()

@@ -33,8 +33,8 @@ from tunewell.spec.quota import Quota, amount
 if TYPE_CHECKING:
     from tunewell.cli.options import Place
 
-users = typer.Typer(help="Who may use the service.", no_args_is_help=True, rich_markup_mode=None)
-tokens = typer.Typer(help="What programs prove themselves by.", no_args_is_help=True, rich_markup_mode=None)
+users = typer.Typer(help="Manage the users of a service.", no_args_is_help=True, rich_markup_mode=None)
+tokens = typer.Typer(help="Manage the tokens with which programs sign in.", no_args_is_help=True, rich_markup_mode=None)
 
 _URL = "http://127.0.0.1:8700"
 
@@ -142,7 +142,7 @@ def set_(
 def disable(
     user: NameArgument, home: HomeOption = HOME, database: DatabaseOption = None, server: ServerOption = None
 ) -> None:
-    """Shut a user out, and revoke all that they prove themselves by."""
+    """Shut a user out, and revoke their tokens and sessions."""
     with existing(home, database, server, "write") as service:
         service.change_user(user, {"disabled": True})
 
@@ -160,7 +160,7 @@ def enable(
 def audit(
     user: Annotated[str | None, typer.Option("--user", help="Only what this user did; '': nobody known.")] = None,
     verb: Annotated[str | None, typer.Option("--verb", help="Only this, such as create.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=MOST, help="Most entries.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=MOST, help="List so many entries.")] = 50,
     home: HomeOption = HOME,
     database: DatabaseOption = None,
     server: ServerOption = None,
@@ -214,7 +214,7 @@ def add_token(
     database: DatabaseOption = None,
     server: ServerOption = None,
 ) -> None:
-    """Print a new token, or write it into a file; it is told this once."""
+    """Print a new token, or write it into a file; it is shown only once."""
     until = None if days is None else datetime.now(UTC) + timedelta(days=days)
     with existing(home, database, server, "write") as service:
         made = service.create_token(label, until, owner=owner)
@@ -236,7 +236,7 @@ def revoke(
     database: DatabaseOption = None,
     server: ServerOption = None,
 ) -> None:
-    """Have a token, session or link prove nothing more."""
+    """Revoke a token, session or link."""
     with existing(home, database, server, "write") as service:
         service.revoke_token(id)
 

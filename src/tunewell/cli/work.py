@@ -26,7 +26,7 @@ def worker(
         ),
     ] = None,
     id: Annotated[
-        str, typer.Option("--id", help="What it calls itself; default: the name of this machine.", show_default=False)
+        str, typer.Option("--id", help="Its name; default: the name of this machine.", show_default=False)
     ] = "",
     slots: Annotated[int, typer.Option("--slots", metavar="N", help="How many trials it runs at once.")] = 1,
     folder: Annotated[Path, typer.Option("--folder", help="Where it keeps its trials.")] = Path("tunewell-worker"),

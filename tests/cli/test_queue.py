@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.cli.conftest import Run
+from tunewell.home.cluster import write_cluster
 from tunewell.service.service import Service
+from tunewell.spec.capacity import Capacity, Gpu, Node
 from tunewell.spec.quota import used_amount
 
 SPEC = {"command": ["true"], "parameters": {"x": [1, 2]}, "objective": {"metric": "score", "goal": "maximize"}}
@@ -40,3 +42,13 @@ def test_use_is_told_in_words(run: Run, write: Callable[..., Path]) -> None:
         and used_amount("cpu_hours", 0) == "0"
     )
     assert "of memory not reserved" in run("resources").out
+
+
+def test_gpus_whose_type_no_node_tells(run: Run, tmp_path: Path) -> None:
+    """Where a name is not known, nothing stands for it."""
+    home = tmp_path / "home"
+    Service(home).close()
+    gpus = (Gpu("0"), Gpu("1", "H100"))
+    write_cluster(home, Capacity((Node("a", 4, 1 << 30, gpus, 4, 1 << 30, ("0",)),)))
+    told = run("resources", "--home", home).out
+    assert "  GPU 0: free\n" in told and "  GPU 1  H100: in use\n" in told

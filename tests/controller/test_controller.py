@@ -7,11 +7,14 @@ import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.controller.fakes import Bench
+from tests.controller.fakes import Bench, FakeScheduler
+from tunewell.controller.controller import Controller, Work
 from tunewell.schedulers import records
+from tunewell.spec.capacity import Capacity
 from tunewell.spec.errors import ConflictError, DataError
 from tunewell.spec.launch import AttemptKey, Ended, Exit, Report, Reported
 from tunewell.spec.states import Cause, ExperimentState, TrialState
@@ -766,3 +769,31 @@ def test_a_trial_that_fills_the_disk_uses_up_its_attempts(bench: Bench) -> None:
         bench.step(2)
     trial = bench.store.trial("e", 1)
     assert (trial.state, trial.cause, trial.attempt) == (TrialState.FAILED, Cause.DISK_FULL, 2)
+
+
+class FakeCluster(FakeScheduler):
+    """A cluster that may be away."""
+
+    problem = "no Ray cluster answers at head:1"
+
+    def capacity(self) -> Capacity:
+        """Return nothing while it is away."""
+        return Capacity(()) if self.problem else super().capacity()
+
+
+def test_the_log_tells_that_the_cluster_is_away(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """Once, even if no search is for it, and again when it is back."""
+    caplog.set_level("INFO")
+    cluster: Any = FakeCluster()
+    bench.controller = Controller(bench.surroundings, Work(everything=True), bench.scheduler, cluster=cluster)
+
+    def told() -> list[str]:
+        for _ in range(2):
+            bench.now += 60
+            bench.step()
+        return [record.getMessage() for record in caplog.records if "Ray" in record.getMessage()]
+
+    away = "the Ray cluster can't be used: no Ray cluster answers at head:1"
+    assert told() == [away]
+    cluster.problem = ""
+    assert told() == [away, "the Ray cluster can be used again"]

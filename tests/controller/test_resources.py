@@ -94,9 +94,13 @@ def test_a_trial_stays_on_one_node(resources: dict[str, Any], expected: Resource
     [
         ({"cpus": 17}, r"resources\.cpus: 17.* no node of the cluster offers trials more than 16\. Give 16 at most"),
         ({"gpus": 3}, r"resources\.gpus: 3.* no node of the cluster offers trials more than 2"),
-        ({"gpu_type": "H200"}, r"no node of the cluster has such GPUs\. There are: H100, L4"),
+        ({"gpu_type": "H200"}, r"no node of the cluster has GPUs of the type H200\. There are: H100, L4"),
         ({"labels": {"zone": "y"}}, r"no node of the cluster has the label zone: y"),
-        ({"custom": {"licence": 3}}, r"no node of the cluster offers more than 2 of licence"),
+        ({"custom": {"licence": 3}}, r"3 of licence a trial, but .* offers more than 2\. Give 2 at most"),
+        (
+            {"custom": {"permit": 1}},
+            r"1 of permit a trial, .* offers any\. Drop it, or start a node that",
+        ),
         ({"cpus": 16, "gpu_type": "L4"}, r"no node of the cluster has all of it together"),
     ],
 )
@@ -104,6 +108,13 @@ def test_more_than_a_node_has(resources: dict[str, Any], message: str) -> None:
     """What no node can ever give is an error that says what there is."""
     with pytest.raises(SpecError, match=message):
         plan_resources(parse_spec({**SPEC, "scheduler": "ray", "resources": resources}), CLUSTER)
+
+
+def test_a_part_of_a_gpu_where_there_is_none() -> None:
+    """The error tells what was asked for, as it was asked."""
+    spec = parse_spec({**SPEC, "scheduler": "ray", "resources": {"gpus": 0.5}})
+    with pytest.raises(SpecError, match=r"resources\.gpus: 0\.5 a trial, but no node .* more than 0\. Drop it"):
+        plan_resources(spec, Capacity((Node("a", 4, GIB, (), 4, GIB, ()),)))
 
 
 @pytest.mark.parametrize(

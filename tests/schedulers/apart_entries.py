@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from pathlib import Path
 
 from tunewell.schedulers.contract import Sink
@@ -20,6 +22,19 @@ def absent(attempts: str) -> LocalScheduler:
         file.write("tried\n")
     if len(Path(attempts).read_text().splitlines()) < 3:
         raise ConnectionError("no cluster answers at\n10.0.0.1:6379")
+    return LocalScheduler(cpus=2, gpus=())
+
+
+def aborting() -> LocalScheduler:
+    """End the process before there is a scheduler, as a foreign library does: it says so itself, and nobody else."""
+    os.write(2, b"*** StackTrace Information ***\n")
+    os._exit(1)
+
+
+def noisy() -> LocalScheduler:
+    """Return a scheduler in a process where a library prints, and where something is logged."""
+    os.write(2, b"*** StackTrace Information ***\n")
+    logging.getLogger(__name__).warning("a node is left out")
     return LocalScheduler(cpus=2, gpus=())
 
 

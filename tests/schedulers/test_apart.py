@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import psutil
 import pytest
 
 from tests.schedulers.bench import Bench, script, wait_until
-from tunewell.schedulers.apart import SchedulerApart
+from tunewell.schedulers.apart import FIRST_RETRY_SECONDS, SchedulerApart
 from tunewell.schedulers.contract import LOST
 from tunewell.spec.launch import Ended, Exit, Refused, Reported, Resources, Started
 from tunewell.spec.states import Cause
@@ -155,6 +156,34 @@ def test_failure(tmp_path: Path) -> None:
     assert bench.finish(launch) == Exit(Cause.NODE_LOST, LOST)
     assert isinstance(bench.events[-1], Ended)
     scheduler.close()
+
+
+def test_no_word() -> None:
+    """Where the process ends before it has begun, and says nothing, the problem is what was given for that."""
+    entry = "tests.schedulers.apart_entries:aborting"
+    with closing(SchedulerApart(entry, {}, silent="something else answers there")) as scheduler:
+        assert not scheduler.wait_until_ready()
+        assert scheduler.problem == "something else answers there"
+
+
+def test_what_libraries_print(capfd: pytest.CaptureFixture[str]) -> None:
+    """On standard error there is what the process logs, and nothing that a library prints past that."""
+    with closing(SchedulerApart("tests.schedulers.apart_entries:noisy", {})) as scheduler:
+        assert scheduler.wait_until_ready()
+    assert capfd.readouterr().err == "a node is left out\n"
+
+
+@pytest.mark.parametrize("entry", ["local", "aborting"])
+def test_closed(entry: str) -> None:
+    """Once it is closed nothing is started again, whatever is asked of it."""
+    scheduler = SchedulerApart(f"tests.schedulers.apart_entries:{entry}", {})
+    scheduler.wait_until_ready()
+    scheduler.close()
+    events: list[Any] = []
+    scheduler.poll(events.append, FIRST_RETRY_SECONDS + 0.2)
+    scheduler.poll(events.append, 0.0)
+    assert scheduler.pid is None and not events
+    assert not scheduler.wait_until_ready(0.1) and scheduler.capacity().slots(Resources()) == 0
 
 
 def test_orphan(tmp_path: Path) -> None:

@@ -105,3 +105,19 @@ def test_a_mail_server_is_checked_at_the_start(tmp_path: Path) -> None:
     for field, value in (("smtp", "mail"), ("smtp", ""), ("mail_from", ""), ("smtp_password_file", tmp_path)):
         with pytest.raises(ArgumentError):
             replace(good, **{field: value}).check()
+
+
+@pytest.mark.parametrize("address", ["10.0.0.1:6379", "localhost:1", "[::1]:6379", "head.example.org:65535", "auto"])
+def test_addresses_of_clusters(address: str) -> None:
+    """Names, addresses of both kinds, and that of the cluster that this machine is a node of."""
+    Options(home=Path("h"), ray=address).check()
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["10.0.0.1", "ray://10.0.0.1:10001", "http://a:1", ":6379", "a:", "a:0", "a:65536", "a:6379/x", "a b:1", "local"],
+)
+def test_what_is_no_address_of_a_cluster(address: str) -> None:
+    """It is told before anything is begun, with the forms that there are."""
+    with pytest.raises(ArgumentError, match=f"'{address}' is no address of a Ray cluster. Give HOST:PORT"):
+        Options(home=Path("h"), ray=address).check()

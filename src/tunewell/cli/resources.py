@@ -38,9 +38,10 @@ def resources(
     for node in found.nodes:
         console.print(Text(node.called or node.name, style="bold") + Text(f"  {_free(node)}"))
         for gpu in node.gpus:
+            name = f"  {gpu.name}" if gpu.name else ""
             use = "free" if gpu.device in node.free_gpus else "in use"
             memory = f", {size(gpu.memory_bytes)}" if gpu.memory_bytes is not None else ""
-            console.print(Text(f"  GPU {gpu.device}  {gpu.name}{memory}: {use}"))
+            console.print(Text(f"  GPU {gpu.device}{name}{memory}: {use}"))
         _print_used(node.used)
     for host, there in found.elsewhere.items():
         console.print(Text(host or "with workers, or about to be started", style="bold"))

@@ -126,7 +126,8 @@ class Controller:
         self._inline = _new_line(inline, self._ledger) if inline is not None else None
         self._cluster = cluster
         self._cluster_line = _new_line(cluster, self._ledger) if cluster is not None else None
-        #: What is on record of the cluster.
+        #: Why the cluster can't be used, as far as it was logged, and what is on record of it.
+        self._cluster_problem = ""
         self._published: Capacity | None = None
         #: The experiments that workers train have a scheduler each: their workers are nobody else's.
         self._workers: dict[str, _Line] = {}
@@ -372,6 +373,13 @@ class Controller:
         if self._cluster is None:
             return
         capacity = self._cluster.capacity()
+        problem = self._cluster.problem if not capacity.nodes else ""
+        if problem != self._cluster_problem:
+            self._cluster_problem = problem
+            if problem:
+                log.warning("the Ray cluster can't be used: %s", problem)
+            else:
+                log.info("the Ray cluster can be used again")
         if not capacity.nodes:  # it is away: what it had is what searches are planned for
             known = self._published or read_cluster(self.home.folder) or capacity
             capacity = Capacity(tuple(map(with_nothing_free, known.nodes)))

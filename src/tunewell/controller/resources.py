@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -34,7 +33,7 @@ def plan_resources(spec: ExperimentSpec, capacity: Capacity) -> Resources:
     most_gpus = max(len(node.gpus) for node in capacity.nodes)
     gpus = spec.resources.gpus if spec.resources.gpus is not None else min(most_gpus, 1)
     _check_there_is("cpus", wanted or 0, cores, where)
-    _check_there_is("gpus", math.ceil(gpus), most_gpus, where)
+    _check_there_is("gpus", gpus, most_gpus, where)
     kind = _kind_of_node(spec, capacity)
     if memory is not None and not capacity.slots(Resources(cpus=0, memory_bytes=memory)):
         largest = max(node.memory_bytes for node in capacity.nodes) >> 20
@@ -76,7 +75,8 @@ def _kind_of_node(spec: ExperimentSpec, capacity: Capacity) -> Resources:
     types = sorted({gpu.name for gpu in capacity.gpus if gpu.name})
     if asked.gpu_type and asked.gpu_type not in types:
         remedy = f"There are: {', '.join(types)}" if types else "Drop it"
-        raise SpecError("resources.gpu_type", "no node of the cluster has such GPUs", remedy, asked.gpu_type)
+        problem = f"no node of the cluster has GPUs of the type {asked.gpu_type}"
+        raise SpecError("resources.gpu_type", problem, remedy, asked.gpu_type)
     labels, custom = tuple(sorted(asked.labels.items())), tuple(sorted(asked.custom.items()))
     for label in labels:
         if not any(label in node.labels for node in capacity.nodes):
@@ -85,8 +85,10 @@ def _kind_of_node(spec: ExperimentSpec, capacity: Capacity) -> Resources:
     for name, amount in custom:
         most = max(dict(node.custom).get(name, 0.0) for node in capacity.nodes)
         if amount > most:
-            problem = f"no node of the cluster offers more than {most:g} of {name}"
-            raise SpecError("resources.custom", problem, "Ask for less", amount)
+            offer = f"more than {most:g}" if most else "any"
+            problem = f"{amount:g} of {name} a trial, but no node of the cluster offers {offer}"
+            remedy = f"Give {most:g} at most" if most else "Drop it, or start a node that offers it"
+            raise SpecError("resources.custom", problem, remedy, amount)
     return Resources(gpu_type=asked.gpu_type or "", labels=labels, custom=custom)
 
 
@@ -150,4 +152,4 @@ def _check_there_is(what: str, wanted: float, found: int, where: str) -> None:
     if wanted > found:
         remedy = f"Give {found} at most" if found else "Drop it"
         more = f"{found}" if where == "this machine" else f"more than {found}"
-        raise SpecError(f"resources.{what}", f"{wanted} a trial, but {where} offers trials {more}", remedy, wanted)
+        raise SpecError(f"resources.{what}", f"{wanted:g} a trial, but {where} offers trials {more}", remedy, wanted)

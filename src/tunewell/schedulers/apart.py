@@ -7,6 +7,7 @@ been told of them is not told again.
 
 from __future__ import annotations
 
+import math
 import os
 import queue
 import socket
@@ -65,6 +66,7 @@ class SchedulerApart:
         needs_folder: bool = True,
         keeps_checkpoints: bool = True,
         host: str = "",
+        silent: str = "",
     ) -> None:
         """Start the process.
 
@@ -75,6 +77,7 @@ class SchedulerApart:
             needs_folder: what the scheduler there says of itself; likewise the others.
             keeps_checkpoints: see `Scheduler`.
             host: see `Scheduler`.
+            silent: the `problem` if the process ends before it has begun, without a word; for people.
         """
         self.needs_folder, self.keeps_checkpoints, self.host = needs_folder, keeps_checkpoints, host
         #: Why there is nothing to run attempts on just now, for people; empty if there is.
@@ -82,6 +85,7 @@ class SchedulerApart:
         self._entry, self._arguments, self._variables = entry, dict(arguments), dict(variables or {})
         self._known: dict[WorkKey, _Known] = {}
         self._present = Present(Capacity(()), 0)
+        self._silent = silent
         self._number = 0
         self._is_ready = False
         #: What is to be told that no process has said.
@@ -167,6 +171,10 @@ class SchedulerApart:
                 self._process.wait()
             self._process = None
         self._channel.close()
+        self._events.clear()
+        self._is_ready, self._present = False, Present(Capacity(()), 0)
+        self.problem = self.problem or "it was closed"
+        self._retry_at = math.inf
 
     def poll(self, sink: Sink, timeout: float) -> None:
         """See `Scheduler.poll`."""
@@ -261,9 +269,10 @@ class SchedulerApart:
         code = self._process.wait()
         self._channel.close()
         self._messages.put(None)
-        self._process, self._is_ready = None, False
+        self._process, was_ready, self._is_ready = None, self._is_ready, False
         self._present = Present(Capacity(()), 0)
-        self.problem = self._said or f"the process that speaks with it ended with {_ending(code)}"
+        silent = "" if was_ready else self._silent
+        self.problem = self._said or silent or f"the process that speaks with it ended with {_ending(code)}"
         if time.monotonic() - self._started_at > SOUND_SECONDS and not self._said:
             self._retry_seconds = FIRST_RETRY_SECONDS
         self._retry_at = time.monotonic() + self._retry_seconds

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from tunewell.schedulers.contract import Scheduler
@@ -105,8 +106,16 @@ def _sentence(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+def _silence_libraries() -> None:
+    """Keep standard error for what is logged here: a foreign library that aborts prints its own stack there."""
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
+    with Path(os.devnull).open("wb") as nothing:
+        os.dup2(nothing.fileno(), 2)
+
+
 def main() -> None:
     """Serve on the socket whose descriptor is the only argument."""
+    _silence_libraries()
     with suppress(EOFError, OSError):
         _serve(Connection(int(sys.argv[1])))
 

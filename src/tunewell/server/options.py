@@ -143,6 +143,10 @@ class Options:
             from tunewell.service.notifications.mail import MailServer  # which few launchers need
 
             MailServer.named(self.smtp, self.mail_from, self.smtp_password_file)
+        if self.ray:
+            from tunewell.service.cluster import check_address
+
+            check_address(self.ray)
 
     @property
     def warning(self) -> str:

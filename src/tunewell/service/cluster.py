@@ -10,7 +10,7 @@ from tunewell.home.cluster import read_cluster, write_cluster
 from tunewell.home.home import Home
 from tunewell.schedulers.apart import SchedulerApart
 from tunewell.schedulers.ray import ray_scheduler
-from tunewell.spec.errors import UserError
+from tunewell.spec.errors import ArgumentError, UserError
 
 #: Variable with the folder of nodes below which files of attempts are kept.
 NODE_FOLDER_VARIABLE = "TUNEWELL_NODE_FOLDER"
@@ -28,6 +28,16 @@ def await_cluster(home: Home) -> None:
         time.sleep(0.1)
 
 
+def check_address(address: str) -> None:
+    """Check the form in which a cluster's address is given; raise ArgumentError."""
+    host, _, port = address.rpartition(":")
+    host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    is_named = host != "" and not any(char.isspace() or char in "/[]@?#" for char in host)
+    if address != "auto" and not (is_named and port.isdecimal() and port.isascii() and 0 < int(port) < 1 << 16):
+        remedy = "Give HOST:PORT of its head, such as 10.0.0.1:6379, or `auto` on one of its nodes"
+        raise ArgumentError("ray", f"{address!r} is no address of a Ray cluster", remedy, address)
+
+
 def join_cluster(home: Home, address: str, *, wait: bool) -> SchedulerApart:
     """Return the scheduler of a Ray cluster, for the home that is settled.
 
@@ -37,8 +47,9 @@ def join_cluster(home: Home, address: str, *, wait: bool) -> SchedulerApart:
         wait: whether it is waited for; else it is joined meanwhile, and as often as it goes away.
 
     Raises:
-        UserError: Ray is not installed; or it was waited for, and can't be reached.
+        UserError: Ray is not installed; it is no address of a cluster; or it was waited for, and can't be reached.
     """
+    check_address(address)
     if importlib.util.find_spec("ray") is None:
         raise UserError("Ray is not installed", field="ray", remedy="Install tunewell[ray]", kind="library-missing")
     root = os.environ.get(NODE_FOLDER_VARIABLE) or f"/tmp/tunewell-{os.getuid()}"

@@ -77,6 +77,19 @@ def test_tensorboard(running: bool, tmp_path: Path) -> None:
         assert given["kind"].string_value == trial["parameters"]["kind"]
 
 
+def _content(file: Path) -> bytes:
+    """Return all records of W&B's file, a LevelDB log, whose blocks of 32 KiB may cut one in two."""
+    written, found, place = file.read_bytes(), b"", 7
+    while place + 7 <= len(written):
+        left = 32768 - place % 32768
+        if left < 7:
+            place += left
+        else:
+            size = int.from_bytes(written[place + 4 : place + 6], "little")
+            found, place = found + written[place + 7 : place + 7 + size], place + 7 + size
+    return found
+
+
 def test_wandb(tmp_path: Path) -> None:
     """Each trial is a run on this machine with its parameters and value."""
     library("wandb", "wandb")
@@ -84,7 +97,7 @@ def test_wandb(tmp_path: Path) -> None:
 
     result = search(tmp_path / "home")
     WandbMirror("mine", folder=tmp_path).copy(result)
-    texts = [file.read_bytes() for file in (tmp_path / "wandb").glob("offline-run-*/*.wandb")]
+    texts = [_content(file) for file in (tmp_path / "wandb").glob("offline-run-*/*.wandb")]
     assert len(texts) == 3
     for trial in result.trials():
         (text,) = (text for text in texts if f"trial-{trial['number']:04d}".encode() in text)

@@ -15,7 +15,7 @@ import pytest
 from tests.schedulers.bench import Bench, has_ended, processes_below, script, wait_until
 from tests.schedulers.ray_cluster import RayCluster
 from tunewell.schedulers.apart import SchedulerApart
-from tunewell.schedulers.ray import node_of, ray_scheduler
+from tunewell.schedulers.ray import locks, node_of, ray_scheduler
 from tunewell.spec.launch import Launch, Refused, Resources
 from tunewell.spec.states import Cause
 
@@ -50,7 +50,7 @@ def there(ray_home: tuple[Path, SchedulerApart]) -> Callable[[Launch], Path]:
 Place = Callable[[Launch], Path]
 
 
-def test_stop_reaches_all(bench: Bench, there: Place) -> None:
+def test_stop_reaches_all(bench: Bench, ray_home: tuple[Path, SchedulerApart], there: Place) -> None:
     """A stop ends a trial's whole tree, with what has left its session and is deaf; its folder on the node is gone."""
     launch = bench.start(bench.launch(command=script("breeder", "stay")))
     bench.wait_for_output(launch)
@@ -58,11 +58,15 @@ def test_stop_reaches_all(bench: Bench, there: Place) -> None:
     tree = processes_below(folder)
     assert len(tree) >= 1 and (folder / "output.log").exists()
     children = [int(line.split()[1]) for line in (folder / "output.log").read_text().splitlines() if "child" in line]
+    # Others' locks are there where a test has let go of what a slot had begun.
+    home, _ = ray_home
+    lock = locks.path_of(folder.parents[2] / ".attempts", str(launch.folder.relative_to(home)))
+    assert lock.exists()
     bench.scheduler.stop(launch.key, 0.0)
     assert bench.finish(launch).stopped
     assert len(children) == 3 and all(map(has_ended, children)) and not processes_below(folder)
     bench.wait_until(lambda: not folder.exists())
-    bench.wait_until(lambda: not list((folder.parents[2] / ".attempts").glob("*")))
+    bench.wait_until(lambda: not lock.exists())
 
 
 def test_files(bench: Bench, there: Place) -> None:

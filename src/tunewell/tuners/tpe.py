@@ -19,11 +19,10 @@ Deviations: pending trials belong to the bad set only, which keeps parallel prop
 good. Failures of the training itself belong there, too, from the first on; accidents of the machine are left out. The
 good trials around a failure outweigh it, so one that was chance hardly matters. A kernel says nothing (density 1)
 about a parameter that is inactive in its observation or in the candidate. So l/g of two branches with different
-parameters can't be compared: the one with more of them would win, and the source's choice of the largest l/g at each
-node would leave a branch for good after one miss. Hence a branch is drawn from l, where the uniform kernel keeps all of
-them in play. The start is a Latin hypercube. The
-bandwidth shrinks by Scott's rule, from 0.2 instead of the observations' deviation; the source recommends hyperopt's,
-distances between neighbours. More candidates (64 instead of 24) measured better on mixed spaces.
+parameters can't be compared: the one with more of them would win. Hence a branch is drawn from l, where the uniform
+kernel keeps all of them in play; the source's choice, the largest l/g at each node, measured worse. The start is a
+Latin hypercube. The bandwidth shrinks by Scott's rule, from 0.2 instead of the observations' deviation; the source
+recommends hyperopt's, distances between neighbours. More candidates (64 instead of 24) measured better on mixed spaces.
 """
 
 from __future__ import annotations

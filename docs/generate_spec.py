@@ -375,7 +375,7 @@ def states_section() -> str:
 def consequence(cause: Cause) -> str:
     """Return what the search makes of a cause."""
     if cause in LOST_CAUSES:
-        return "tried again, `max_attempts` in all"
+        return "tried again, `max_attempts` in a row"
     assert cause in DETERMINISTIC_CAUSES | PROGRAM_CAUSES
     away = "the search keeps away from such parameters"
     return away if cause in DETERMINISTIC_CAUSES else f"{away}, unless it looks like chance"

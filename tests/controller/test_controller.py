@@ -237,6 +237,51 @@ def test_lost_trials_run_again_until_attempts_are_used_up(bench: Bench) -> None:
     assert [attempt.state for attempt in bench.store.attempts("e", 1)] == ["lost", "failed"]
 
 
+@pytest.mark.parametrize("crashes", [False, True])
+def test_a_trial_that_gets_further_each_time_may_be_lost_often(bench: Bench, crashes: bool) -> None:
+    """Machines that are taken away cost time; a trial that is lost at one place again and again has failed."""
+    bench.create(max_trials=1, max_attempts=3, max_failed_trials=5)
+    bench.add()
+    bench.step()
+
+    def lose(reached: int | None) -> None:
+        if reached is not None:
+            bench.scheduler.report(1, 0.1, reached)
+        bench.scheduler.end(1, Cause.NODE_LOST)
+        bench.step(2)
+        if crashes:
+            bench.crash()
+            bench.add()
+            bench.step(2)
+
+    for reached in (None, 1, 2, 2, 5, 9, 8):
+        lose(reached)
+    trial = bench.store.trial("e", 1)
+    assert (trial.state, trial.attempt) == (TrialState.RUNNING, 8)
+    lose(9)
+    trial = bench.store.trial("e", 1)
+    assert (trial.state, trial.cause, trial.attempt) == (TrialState.FAILED, Cause.NODE_LOST, 8)
+
+
+def test_a_trial_that_is_retried_has_all_its_attempts_again(bench: Bench) -> None:
+    """What was lost before it had failed is no loss of a trial that was asked for again, after a crash either."""
+    bench.create(max_trials=1, max_attempts=2, max_failed_trials=5)
+    bench.add()
+    for _ in range(2):
+        bench.step(2)
+        bench.scheduler.end(1, Cause.NODE_LOST)
+        bench.step()
+    assert bench.store.trial("e", 1).state is TrialState.FAILED
+    bench.let_go_on(retry=[1])
+    bench.step(2)
+    bench.crash()
+    bench.add()
+    bench.step(2)
+    bench.scheduler.end(1, Cause.NODE_LOST)
+    bench.step(2)
+    assert (bench.store.trial("e", 1).state, bench.store.trial("e", 1).attempt) == (TrialState.RUNNING, 4)
+
+
 def test_reports_of_an_old_attempt_change_nothing(bench: Bench) -> None:
     """The attempt number fences: what an earlier attempt still sends is dropped."""
     bench.create(max_trials=1)

@@ -144,6 +144,20 @@ def test_a_lost_job_is_tried_again(bench: Bench, lost: int) -> None:
     assert (job(bench, number).state, job(bench, number).attempt) == (JobState.SUCCEEDED, lost + 1)
 
 
+def test_a_job_that_gets_further_each_time_may_be_lost_often(bench: Bench) -> None:
+    """Machines that are taken away cost a long training time, and nothing else."""
+    number = add(bench)
+    for reached in range(1, 6):
+        bench.step(2)
+        bench.scheduler.events.append(Reported(attempt_of(bench, number), Report(reached, {"reading": 0.5}, 0.0)))
+        end(bench, number, Cause.NODE_LOST, "gone")
+        bench.step()
+    bench.step(2)
+    end(bench, number)
+    bench.step(2)
+    assert (job(bench, number).state, job(bench, number).attempt) == (JobState.SUCCEEDED, 6)
+
+
 def test_a_job_that_is_lost_each_time_fails(bench: Bench) -> None:
     """After the last attempt a lost job has failed."""
     number = add(bench)

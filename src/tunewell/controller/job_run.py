@@ -15,6 +15,7 @@ from tunewell.controller.background import Calls, Direct
 from tunewell.controller.fair import Party
 from tunewell.controller.job_kinds import Conclusion, Context, Finding, JobKind, NewJob, Part
 from tunewell.controller.journal import Journal
+from tunewell.controller.losses import Losses
 from tunewell.controller.room import Turn
 from tunewell.controller.sequence import Sequence as Reports
 from tunewell.controller.staging import clear_staged, make_way, staged_folder
@@ -33,7 +34,7 @@ from tunewell.trial.files import write_json
 
 log = logging.getLogger(__name__)
 
-#: How often a job is tried again whose machine or process went away.
+#: Tries in a row of a job whose machine or process went away, none of which got further than those before.
 MOST_ATTEMPTS = 3
 #: What a job that is stopped has to end by itself, in seconds.
 GRACE_SECONDS = 2.0
@@ -99,7 +100,7 @@ class JobRun:
         self._forsaken = row.state is JobState.RUNNING
         self._staging = False
         self._retry_at = 0.0
-        self._losses = 0
+        self._losses = Losses()
 
     @property
     def id(self) -> int:
@@ -275,11 +276,13 @@ class JobRun:
         elif exit_.stopped:  # by an interruption, or by a controller that is gone
             self._lose(running, exit_, None, "It was interrupted.")
             self.done = running.asked_to_end == "interrupted"
-        elif exit_.cause in LOST_CAUSES and self._losses + 1 < MOST_ATTEMPTS:
-            self._losses += 1
-            self._lose(running, exit_, exit_.cause, exit_.detail)
         elif exit_.cause is not None:
-            self._finish(JobState.FAILED, exit_.cause, exit_.detail, exit_=exit_)
+            was_lost = exit_.cause in LOST_CAUSES
+            self._losses.note(running.reports.last_step, was_lost)
+            if was_lost and self._losses.in_a_row < MOST_ATTEMPTS:
+                self._lose(running, exit_, exit_.cause, exit_.detail)
+            else:
+                self._finish(JobState.FAILED, exit_.cause, exit_.detail, exit_=exit_)
         else:
             self._on_part_done(running, exit_)
 
@@ -288,6 +291,7 @@ class JobRun:
         self._folders.append(running.launch.folder)
         if len(self._folders) < len(self._parts):
             self._running = None
+            self._losses = Losses()
             self._part += 1
             self.needs = self._parts[self._part].resources
             part, attempt, seconds = self._part, self._attempt, exit_.duration_seconds or 0.0

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from tunewell.controller.losses import Losses
 from tunewell.controller.retention import Retention
 from tunewell.controller.sequence import Sequence
 from tunewell.controller.stop_rules import Progress
@@ -16,7 +17,7 @@ from tunewell.controller.tuner_calls import TunerCalls, convergence
 from tunewell.controller.verdict import RunningTrial
 from tunewell.spec.launch import AttemptKey, Launch
 from tunewell.spec.states import LOST_CAUSES, Cause, TrialState
-from tunewell.store.rows import AttemptRow, HistoryEntry, TrialRow
+from tunewell.store.rows import HistoryEntry, TrialRow
 from tunewell.store.store import Store
 from tunewell.tuners.contract import Outcome, Suggestion, Tuner
 
@@ -51,7 +52,7 @@ def recover(
         if earlier is not None:
             progress.note_retry(earlier)
         manager.costs[row.number] = row.cost_seconds
-        manager.losses[row.number] = sum(map(_counts_as_lost, store.attempts(name, row.number)))
+        manager.losses[row.number] = _losses(store, name, row.number)
         if row.state is TrialState.WAITING:
             manager.waiting.append(WaitingTrial(suggestion, row.attempt))
         else:
@@ -108,9 +109,19 @@ def _tuner_event(entry: HistoryEntry, curves: Mapping[int, Mapping[int, float]])
     return Outcome(entry.number, entry.state, entry.value, entry.cause, entry.cost_seconds or 0.0, curve)
 
 
-def _counts_as_lost(attempt: AttemptRow) -> bool:
-    # On a full disk most attempts could not even begin.
-    return attempt.cause in LOST_CAUSES and attempt.cause is not Cause.DISK_FULL
+def _losses(store: Store, name: str, number: int) -> Losses:
+    last_steps = store.last_steps(name, number)
+    losses = Losses()
+    for attempt in store.attempts(name, number):
+        if attempt.state == TrialState.RUNNING.value:
+            break
+        if attempt.state != "lost":  # it had ended, and was begun again
+            losses = Losses()
+            continue
+        # On a full disk most attempts could not even begin.
+        was_lost = attempt.cause in LOST_CAUSES and attempt.cause is not Cause.DISK_FULL
+        losses.note(last_steps.get(attempt.attempt), was_lost)
+    return losses
 
 
 def _unfinished(store: Store, name: str) -> Iterator[TrialRow]:

@@ -26,6 +26,8 @@ class Sequence:
     def __init__(self, metric: str) -> None:
         """Begin without a report; `metric` is the objective."""
         self._metric = metric
+        #: Largest step at which one is recorded; None: none is yet.
+        self.last_step: int | None = None
         #: Metric → the step at which it is recorded last, and what is added to the steps that the trial gives.
         self._last: dict[str, int] = {}
         self._shift: dict[str, int] = {}
@@ -43,6 +45,7 @@ class Sequence:
         """Return the report as it is to be recorded."""
         metrics = {self._clean(name): value for name, value in report.metrics.items()}
         step = self._step(report, metrics)
+        self.last_step = step if self.last_step is None else max(self.last_step, step)
         self._note_replaced(report, step, metrics)
         self._last.update(dict.fromkeys(metrics, step))
         self._shift.update(dict.fromkeys(metrics, step - report.step))

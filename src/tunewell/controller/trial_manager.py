@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import uuid
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,6 +19,7 @@ from tunewell.controller.attempts import build_launch
 from tunewell.controller.background import Calls, Direct
 from tunewell.controller.convergence import Convergence
 from tunewell.controller.journal import Journal, Write
+from tunewell.controller.losses import Losses
 from tunewell.controller.reporting import reporting
 from tunewell.controller.retention import Retention
 from tunewell.controller.room import Room, Turn
@@ -154,7 +155,7 @@ class TrialManager:
         #: Trials whose next attempt is being prepared.
         self.staging: dict[int, WaitingTrial] = {}
         #: How often each waiting or running trial was lost.
-        self.losses: dict[int, int] = {}
+        self.losses: defaultdict[int, Losses] = defaultdict(Losses)
         #: What the earlier attempts at each waiting or running trial have cost together, in seconds.
         self.costs: dict[int, float] = {}
         #: Whether an attempt could not be started for want of room on the disk.
@@ -418,14 +419,16 @@ class TrialManager:
         # Stopped, but not by this controller: by an interruption, or by one that is gone.
         interrupted = exit_.stopped and trial.asked_to_end is None
         if interrupted or (trial.asked_to_end == "interrupted" and (exit_.stopped or exit_.cause is not None)):
+            self.losses[number].note(trial.sequence.last_step, was_lost=False)
             self._lose(trial, exit_, lost("The search was paused."))
             return
         if exit_.cause in LOST_CAUSES and not exit_.stopped and trial.asked_to_end is None:
-            if exit_.cause is Cause.DISK_FULL and exit_.started_at is None:
-                self.lacked_room = True  # what could not even begin has used up no attempt
-            else:
-                self.losses[number] = self.losses.get(number, 0) + 1
-            if self.losses.get(number, 0) < self.setting.spec.max_attempts:
+            lacked_room = exit_.cause is Cause.DISK_FULL and exit_.started_at is None
+            self.lacked_room |= lacked_room
+            losses = self.losses[number]
+            # What could not even begin has used up no attempt.
+            losses.note(trial.sequence.last_step, was_lost=not lacked_room)
+            if losses.in_a_row < self.setting.spec.max_attempts:
                 self._lose(trial, exit_, lost(exit_.detail, exit_.cause))
                 return
         spec = self.setting.spec

@@ -105,7 +105,7 @@ def search(  # noqa: PLR0913 - each is a thing that users set by name
         stop_when_converged: whether the search stops when further gains are unlikely.
         max_trial_duration: longest time of a trial.
         max_trial_silence: longest time that a trial may print and report nothing.
-        max_attempts: tries for a trial that is lost through no fault of its own.
+        max_attempts: tries in a row for a trial that is lost through no fault of its own, and gets no further.
         resumable: whether a trial goes on from what lies in its `checkpoint_dir`, and trains as far as `fidelity` says.
         resources: what one trial gets: `cpus`, `gpus`, `memory`, …
         sampling: share of the training data to search on; a trial has it as `trial.sampling`.

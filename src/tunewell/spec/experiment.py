@@ -378,7 +378,11 @@ class ExperimentSpec(_Model):
     max_trial_silence: Duration | None = Field(
         default=None, description="Longest time a trial may print and report nothing; default: no limit."
     )
-    max_attempts: Count = Field(default=3, description="Tries for a trial that is lost through no fault of its own.")
+    max_attempts: Count = Field(
+        default=3,
+        description="Tries in a row for a trial that is lost through no fault of its own; one that got further than "
+        "all before it is the first again.",
+    )
     resumable: Flag | None = Field(
         default=None,
         description="Commands and functions: whether a trial goes on from what lies in its checkpoint folder, and "

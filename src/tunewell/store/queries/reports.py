@@ -60,6 +60,12 @@ class ReportQueries(Reader):
         by_step = query.order_by(query.selected_columns["step"]).limit(limit)
         return [convert.report_row(row) for row in self._read(by_step)]
 
+    def last_steps(self, name: str, number: int) -> dict[int, int]:
+        """Return attempt → the largest step that it reported, of all attempts at a trial that reported."""
+        this = (report.c.experiment_id == self._id(name), report.c.trial == number)
+        query = select(report.c.attempt, func.max(report.c.step).label("step")).where(*this).group_by(report.c.attempt)
+        return {row.attempt: row.step for row in self._read(query)}
+
     def latest_reports(self, name: str, numbers: Collection[int]) -> dict[int, list[ReportRow]]:
         """Return trial number → reports of its latest attempt that reported, in the order of steps.
 

@@ -28,8 +28,9 @@ from typing import Any
 
 import numpy as np
 
-from tunewell.controller.controller import Controller, Work
+from tunewell.controller.controller import Controller
 from tunewell.controller.surroundings import Surroundings
+from tunewell.controller.work import Work
 from tunewell.home.home import Home
 from tunewell.schedulers.inline import InlineScheduler
 from tunewell.spec.declaration import declare, parse_space

@@ -44,9 +44,10 @@ from tests.controller.simulated import Cluster, SimulatedClock, SimulatedSchedul
 
 from databases import KINDS, new_databases
 from tunewell.controller.background import Background
-from tunewell.controller.controller import Controller, Work
+from tunewell.controller.controller import Controller
 from tunewell.controller.loading import recorded
 from tunewell.controller.surroundings import Surroundings
+from tunewell.controller.work import Work
 from tunewell.service.service import Service
 from tunewell.spec.launch import AttemptKey, Exit, Launch, Report
 from tunewell.spec.states import Cause

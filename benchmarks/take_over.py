@@ -16,9 +16,10 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from tunewell.controller.controller import Controller, Work
+from tunewell.controller.controller import Controller
 from tunewell.controller.loading import recorded
 from tunewell.controller.surroundings import Surroundings
+from tunewell.controller.work import Work
 from tunewell.schedulers.local import LocalScheduler
 from tunewell.service.service import Service
 from tunewell.spec.launch import AttemptKey, Report

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tests.schedulers.bench import wait_until
-from tunewell.controller.controller import Controller, Work
+from tunewell.controller.controller import Controller
 from tunewell.controller.surroundings import Surroundings
+from tunewell.controller.work import Work
 from tunewell.home.home import Home
 from tunewell.schedulers.contract import LOST, Sink
 from tunewell.spec.capacity import Capacity, Node

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from tests.controller.fakes import Bench, FakeScheduler
-from tunewell.controller.controller import Controller, Work
+from tunewell.controller.controller import Controller
+from tunewell.controller.work import Work
 from tunewell.schedulers import records
 from tunewell.spec.capacity import Capacity
 from tunewell.spec.errors import ConflictError, DataError

@@ -155,7 +155,7 @@ def test_a_budget_that_is_not_kept_holds_all_up(bench: Bench, disk: list[int]) -
     with bench.store.transaction() as tx:
         tx.set_disk({"budget_bytes": 100})
     left = [200]
-    bench.controller._budget_keeper = BudgetKeeper(lambda budget: left[0])
+    bench.controller._disk_room._budget_keeper = BudgetKeeper(lambda budget: left[0])
     bench.add()
 
     def waits_for() -> str:

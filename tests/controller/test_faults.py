@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.controller.fakes import Bench
 from tests.store.faulty import Fault, Faults, faulty
-from tunewell.controller.controller import Work
+from tunewell.controller.work import Work
 from tunewell.spec.launch import AttemptKey, Ended, Exit, Launch, Report, Reported, WorkKey
 from tunewell.spec.states import ExperimentState, TrialState
 

@@ -15,9 +15,9 @@ from tests.controller.fakes import Bench, FakeTask
 from tests.controller.test_controller import finish
 from tests.schedulers.bench import wait_until
 from tunewell.controller import job_run
-from tunewell.controller.controller import Work
 from tunewell.controller.job_kinds import Conclusion, Context, Finding, NewJob, Part
 from tunewell.controller.job_run import checksum
+from tunewell.controller.work import Work
 from tunewell.home.home import SET_ASIDE
 from tunewell.spec.errors import DataError, UserError
 from tunewell.spec.launch import Ended, Exit, JobKey, Launch, Report, Reported, Resources

@@ -13,7 +13,7 @@ from tests.controller.fakes import Bench, FakeTask
 from tests.controller.test_controller import finish
 from tests.controller.test_jobs import FakeKind
 from tests.schedulers.bench import wait_until
-from tunewell.controller.controller import Work
+from tunewell.controller.work import Work
 from tunewell.spec.errors import DataError
 from tunewell.spec.states import Cause, ExperimentState, JobState, TrialState
 from tunewell.spec.waits import PAUSING, recorded_reason

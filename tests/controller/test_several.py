@@ -10,7 +10,8 @@ import pytest
 
 from tests.controller.fakes import Bench, FakeScheduler
 from tests.schedulers.bench import wait_until
-from tunewell.controller.controller import Controller, Work
+from tunewell.controller.controller import Controller
+from tunewell.controller.work import Work
 from tunewell.home.home import Home
 from tunewell.spec.errors import UserError
 from tunewell.store import Store

@@ -12,8 +12,9 @@ import pytest
 
 from tests.controller.fakes import Bench, FakeScheduler
 from tests.schedulers.bench import wait_until
-from tunewell.controller.controller import Controller, Work
+from tunewell.controller.controller import Controller
 from tunewell.controller.disk import DiskCounter
+from tunewell.controller.work import Work
 from tunewell.home.home import Home
 from tunewell.spec.launch import AttemptKey, Ended, Exit, Report, Reported
 from tunewell.spec.quota import month_of
@@ -162,7 +163,7 @@ def test_a_full_part_of_the_disk_holds_a_user_up(bench: Bench) -> None:
     folder = bench.home.folder / "experiments" / "@ada" / "e"
     folder.mkdir(parents=True)
     (folder / "model").write_bytes(bytes(20_000))
-    bench.controller._disk._next = 0.0
+    bench.controller._allowances._disk._next = 0.0
     wait_until(lambda: bench.step() or bench.store.user("ada").disk_bytes >= 20_000)
     bench.step(2)
     end_all(bench)

@@ -12,16 +12,19 @@ import uuid
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
-from tunewell.controller.disk import BudgetKeeper, DiskCounter, DiskWatch, Low
+from tunewell.controller.allowances import Allowances
+from tunewell.controller.disk import DiskCounter
+from tunewell.controller.disk_room import DiskRoom
 from tunewell.controller.experiment_run import ExperimentRun, party_of
-from tunewell.controller.fair import Ledger, Party, Terms, Use
-from tunewell.controller.job_run import JobRun, belongs_to_search, brought_about_by, owner_of_job
+from tunewell.controller.fair import Ledger, Party, Use
+from tunewell.controller.job_run import JobRun, brought_about_by, owner_of_job
 from tunewell.controller.journal import Effect
 from tunewell.controller.room import Room, Turn, Turns
 from tunewell.controller.surroundings import Ownership, Place, Surroundings
+from tunewell.controller.work import Work, sets_going
 from tunewell.home.cluster import has_cluster, read_cluster, write_cluster
 from tunewell.home.home import LOCK_SECONDS
 from tunewell.schedulers.apart import SchedulerApart
@@ -31,13 +34,11 @@ from tunewell.spec.capacity import Capacity, with_nothing_free
 from tunewell.spec.errors import ConflictError, TermOver, UserError
 from tunewell.spec.experiment import needs_its_program, parse_spec
 from tunewell.spec.launch import AttemptKey, Event, Resources
-from tunewell.spec.quota import Quota, month_of, parse_quota
 from tunewell.spec.rules import RAY, WORKERS
 from tunewell.spec.states import ExperimentState, JobState, TrialState
 from tunewell.spec.waits import NO_ROOM, NO_WORKERS, Reason, recorded_reason
 from tunewell.store.errors import Moved, StoreError
-from tunewell.store.rows import ExperimentRow, JobRow, RequestRow, UsageRow, UserRow
-from tunewell.trial import files
+from tunewell.store.rows import ExperimentRow, JobRow, RequestRow
 
 log = logging.getLogger(__name__)
 
@@ -56,32 +57,7 @@ LEAVE_SECONDS = 2.0
 #: How often an experiment is taken over again whose memory and record differ, before it fails.
 MOST_RELOADS = 3
 
-#: Why nothing is started on a full disk.
-_DISK_FULL = Reason("disk", "The disk is full; it goes on by itself once there is room.")
-
 Run = ExperimentRun | JobRun
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """Which work a controller looks for in the store."""
-
-    #: Whether it takes all that there is; else only what follows.
-    everything: bool = False
-    #: Experiments, with the jobs that belong to their searches.
-    experiments: frozenset[str] = frozenset()
-    #: Jobs, with those that they bring about.
-    jobs: frozenset[int] = frozenset()
-
-    def wants_experiment(self, name: str) -> bool:
-        """Whether it takes this experiment over."""
-        return self.everything or name in self.experiments
-
-    def wants_job(self, job: JobRow) -> bool:
-        """Whether it takes this job over."""
-        of_search = job.experiment in self.experiments and belongs_to_search(job)
-        named = job.id in self.jobs or any(job.caller == brought_about_by(one) for one in self.jobs)
-        return self.everything or named or of_search
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +119,8 @@ class Controller:
         self.refused: dict[str | int, UserError] = {}
         #: Errors of users that have ended experiments.
         self.errors: dict[str, UserError] = {}
-        #: What keeps the store from being read or written just now, and trials from being started or from reporting.
-        self._read_problem = self._write_problem = self._disk_problem = self._room_problem = ""
+        #: What keeps the store from being read or written just now, and trials from being started.
+        self._read_problem = self._write_problem = self._room_problem = ""
         #: Since when something is known that was left to others.
         self._seen_at: dict[str | int, float] = {}
         self._interrupts = self._interrupts_obeyed = 0
@@ -153,19 +129,11 @@ class Controller:
         #: How long the latest step took, without what it waited for.
         self.step_seconds = 0.0
         self._last_nudge = self._last_look = self._last_terms = -LOOK_SECONDS
-        #: Which month what users have used is of.
-        self._month = ""
-        #: What was told of quotas that can't be read.
-        self._bad_quotas: set[str] = set()
-        self._disk = DiskCounter(surroundings.home.size_of)
-        self._disk_watch = DiskWatch(surroundings.home.folder, surroundings.monotonic)
-        keep = surroundings.keep_within
-        self._budget_keeper = BudgetKeeper(keep) if keep is not None else None
-        #: Why nothing starts for want of room on the disk, and whether it is on record that it is low.
-        self._disk_reason: Reason | None = None
-        self._is_low_on_record = False
+        counter = DiskCounter(surroundings.home.size_of) if work.everything else None
+        self._allowances = Allowances(self.store, self._ledger, surroundings.clock, counter)
+        self._disk_room = DiskRoom(surroundings)
         self._last_record = self._monotonic()
-        self._hold_until = self._hold_starts_until = 0.0
+        self._hold_until = 0.0
         self._unanswered: _Written | None = None
         self._last_sweep = -SWEEP_SECONDS
 
@@ -248,7 +216,7 @@ class Controller:
     def problem(self) -> str:
         """What keeps the controller, or a trial, from going on just now, for people; empty if nothing does."""
         problems = (run.problem for run in self._experiments.values())
-        return self._store_problem or self._disk_problem or next(filter(None, problems), "") or self._room_problem
+        return self._store_problem or self._disk_room.problem or next(filter(None, problems), "") or self._room_problem
 
     @property
     def absent(self) -> bool:
@@ -460,38 +428,13 @@ class Controller:
             self._note_read_problem(error)
 
     def _look_for_terms(self, now: float) -> None:
-        """Find out what users may have, and have used up; have it counted what they take up of the disk."""
+        """Find out what the cluster has, and what administrators and the record let users have."""
         if now - self._last_terms < LOOK_SECONDS:
             return
         self._last_terms = now
         self._publish_cluster()
-        self._disk_watch.settings = self.store.disk()
-        users = [(row, self._quota_of(row)) for row in self.store.users()]
-        monthly = any(quota.cpu_hours is not None or quota.gpu_hours is not None for _, quota in users)
-        month, last = month_of(self._surroundings.clock()), self._month
-        spent = {row.owner: row for row in self.store.usage(month)} if monthly else {}
-        known, self._month = self._ledger.terms if month == last else {}, month
-        self._ledger.terms = {
-            row.name: _terms(row, quota, spent.get(row.name), known.get(row.name, Terms()), self._stored(row, quota))
-            for row, quota in users
-        }
-        if self.work.everything:
-            for name, size in self._disk.counted([row.name for row, _ in users]).items():
-                self.store.set_user(name, {"disk_bytes": size})
-
-    def _stored(self, user: UserRow, quota: Quota) -> int:
-        """Return how many bytes of the disk a user takes up; without a limit, that makes no difference."""
-        return user.disk_bytes + self.store.stored_bytes(user.name) if quota.disk_bytes is not None else 0
-
-    def _quota_of(self, user: UserRow) -> Quota:
-        try:
-            return parse_quota(user.quota)
-        except UserError as error:  # recorded by another version; nobody's work is to stand still for that
-            told = f"the quota of {user.name} counts for nothing ({error})"
-            if told not in self._bad_quotas:
-                log.error(told)
-            self._bad_quotas.add(told)
-            return Quota()
+        self._disk_room.read_settings()
+        self._allowances.look()
 
     def _reload_lost(self) -> None:
         for name in list(self._to_reload):
@@ -624,10 +567,10 @@ class Controller:
 
     def _start(self) -> None:
         self._look_for_disk()
-        if self._disk_reason is not None:
+        if self._disk_room.reason is not None:
             for run in self._runs():
-                run.waits.reason = self._disk_reason
-        if self.interrupted or self._store_problem or self._disk_problem:
+                run.waits.reason = self._disk_room.reason
+        if self.interrupted or self._store_problem or self._disk_room.problem:
             return
         for line in self._lines():
             line.place.room.refresh()
@@ -657,56 +600,11 @@ class Controller:
         return turn
 
     def _look_for_disk(self) -> None:
-        """Find out whether trials find room on the disk: what would be started without it would only be lost."""
-        now, folder = self._monotonic(), self.home.folder
-        managers = [run.manager for run in self._experiments.values() if run.scheduler.needs_folder and run.manager]
-        if any(manager.lacked_room for manager in managers):
-            self._hold_starts_until = now + RETRY_SECONDS
-        for manager in managers:
-            manager.lacked_room = False
-        if not managers and not self._jobs:
-            self._disk_reason, self._disk_problem = None, ""
-            return
-        full = bool(managers) and (now < self._hold_starts_until or files.is_full(folder))
-        low = self._disk_watch.look()
-        self._note_low_disk(low)
-        budget = self._disk_watch.settings.budget_bytes
-        over = self._budget_keeper.look(budget) if self._budget_keeper is not None else None
-        self._disk_reason = _DISK_FULL if full else low.reason if low is not None else over
-        self._disk_problem = ""
-        if self._disk_reason is not None:
-            what = (
-                "the disk is full. Free some space; the search goes on by itself." if full else self._disk_reason.detail
-            )
-            self._disk_problem = f"{folder}: {what}"
-
-    def _note_low_disk(self, low: Low | None) -> None:
-        """Put on record that room is lacking; let go of trials that can go on later where there is very little."""
-        settings = self._disk_watch.settings
-        if low is None and settings.low_at is not None:
-            with suppress(StoreError), self.store.transaction() as tx:  # else it is tried again
-                tx.set_disk_low(None)
-                self._disk_watch.settings = replace(settings, low_at=None)
-        if low is None:
-            self._is_low_on_record = False
-            return
-        if not self._is_low_on_record:
-            now = self._surroundings.clock()
-            try:
-                with self.store.transaction() as tx:
-                    data = {"free_bytes": low.free_bytes, "reserve_bytes": low.reserve_bytes}
-                    if tx.set_disk_low(now):  # of several controllers, one tells
-                        tx.add_home_event("disk_low", data, now)
-                        tx.notify("disk_low", data, now)
-                self._is_low_on_record = True
-                self._disk_watch.settings = replace(settings, low_at=now)
-                log.warning("%s: %s", self.home.folder, low.reason.detail)
-            except Moved:
-                raise
-            except UserError:  # it is tried again, and nothing starts meanwhile
-                pass
-        if low.is_critical:
-            for run in self._experiments.values():
+        """Find out whether trials find room on the disk; let go of those that can go on later where there is none."""
+        runs = list(self._experiments.values())
+        managers = [run.manager for run in runs if run.scheduler.needs_folder and run.manager]
+        if self._disk_room.look(managers, bool(self._jobs)):
+            for run in runs:
                 self._guarded(run, run.let_go)
 
     # Recording --------------------------------------------------------------------------------------------
@@ -879,18 +777,6 @@ class _Written:
     #: Whose entries are just being written.
     writing: Run | None = None
     parts: dict[Run, _Part] = field(default_factory=dict)
-
-
-def _terms(user: UserRow, quota: Quota, spent: UsageRow | None, known: Terms, stored: int) -> Terms:
-    """Return what a user may have, and has used up: by the record, or by what is known here alone as yet."""
-    cpu_seconds, gpu_seconds = (spent.cpu_seconds, spent.gpu_seconds) if spent is not None else (0.0, 0.0)
-    cpu_seconds, gpu_seconds = max(cpu_seconds, known.cpu_seconds), max(gpu_seconds, known.gpu_seconds)
-    return Terms(user.weight, quota, cpu_seconds, gpu_seconds, stored)
-
-
-def sets_going(request: RequestRow, row: ExperimentRow) -> bool:
-    """Whether a request has an experiment taken over that is paused."""
-    return row.state is ExperimentState.PAUSED and request.verb in ("stop", "resume", "retry")
 
 
 def _about(key: str | int | None) -> dict[str, object]:

@@ -13,11 +13,12 @@ from dataclasses import replace
 from functools import partial
 from types import FrameType
 
-from tunewell.controller.controller import Controller, Work, sets_going
+from tunewell.controller.controller import Controller
 from tunewell.controller.experiment_run import add_follow_up
 from tunewell.controller.job_run import belongs_to_search
 from tunewell.controller.loading import recorded
 from tunewell.controller.surroundings import Surroundings
+from tunewell.controller.work import Work, sets_going
 from tunewell.home.cluster import forget_cluster
 from tunewell.home.home import Home
 from tunewell.home.removal import finish_removals

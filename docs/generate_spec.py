@@ -175,7 +175,7 @@ ENVIRONMENT = {
     "TUNEWELL_FIDELITY": "share of the full training that the trial gets",
     "TUNEWELL_SEED": "seed of the search; another one where the best trials are trained again (`tunewell repeat`)",
     "TUNEWELL_REPORT_URL": "commands, under `tunewell serve`: where the attempt reports over the network",
-    "TUNEWELL_REPORT_TOKEN": "what it proves itself by there, as `Authorization: Bearer …`",
+    "TUNEWELL_REPORT_TOKEN": "its token for that, as `Authorization: Bearer …`",
     "OMP_NUM_THREADS": "the trial's share of the cores, unless it is set already; so are the like of it "
     "that numeric libraries look at",
     "CUDA_VISIBLE_DEVICES": "the trial's GPUs, where the machine has any",

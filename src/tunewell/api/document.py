@@ -52,7 +52,7 @@ _TAGS = {
     "models": "Models that are published: their versions, and what they say of pictures.",
     "code": "Programs that are sent, and what need not be sent again.",
     "upkeep": "What administrators do about the service as a whole.",
-    "people": "Who may use the service, what they prove themselves by, and who has changed what.",
+    "people": "Who may use the service, their tokens and passwords, and who has changed what.",
     "service": "Whether the service is alive, and its figures.",
 }
 

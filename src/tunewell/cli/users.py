@@ -1,4 +1,4 @@
-"""Commands about who may use the service, and what they prove themselves by."""
+"""Commands about who may use the service, their tokens and passwords."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def add(
 ) -> None:
     """Add a user, and print the link with which they sign in first.
 
-    Whoever may run code is trusted with all that the service itself can read.
+    A user who may run code is trusted with all that the service itself can read.
     """
     with existing(home, database, server, "write") as service:
         service.add_user(user, _facts(role, run_code, weight, quota))

@@ -154,7 +154,7 @@ class Options:
         if self.is_loopback or self.trusted_proxies:
             return ""
         return (
-            f"The service listens on {self.host} without TLS: whoever is on the way reads tokens and all else that "
+            f"The service listens on {self.host} without TLS: anybody on the way can read tokens and all else that "
             "is sent. Put a reverse proxy with TLS before it, and name that as trusted."
         )
 

@@ -88,7 +88,7 @@ def channels(
 def add_channel(
     request: Request, response: Response, verbs: AsCaller, asked: Annotated[ChannelAsked, Body()]
 ) -> NewChannel:
-    """Add a channel. A webhook's secret is told this once; an address is sent a code, and must be confirmed with it."""
+    """Add a channel. A webhook's secret is shown once; an address is sent a code, and must be confirmed with it."""
     made = verbs.add_channel(
         asked.target,
         kind=asked.kind,

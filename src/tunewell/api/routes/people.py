@@ -131,7 +131,7 @@ def change_user(
 def sign_in_link(verbs: AsCaller, name: _UserName, key: Key = None) -> SignInLink:
     """Make what signs a user in, once, within a day: `/sign-in?link=SECRET`; earlier links sign in no more.
 
-    The secret is told this once: asked again under its key, none is made, and the answer is 409 (`told-once`).
+    The secret is shown only once: asked again under its key, none is made, and the answer is 409 (`told-once`).
     """
     return verbs.sign_in_link(name, key=key)
 
@@ -151,7 +151,7 @@ def create_token(
 ) -> NewToken:
     """Make a token for programs.
 
-    The secret is told this once: asked again under its key, none is made, and the answer is 409 (`told-once`).
+    The secret is shown only once: asked again under its key, none is made, and the answer is 409 (`told-once`).
     """
     request.state.about = asked.owner or caller.name
     return verbs.create_token(asked.label, asked.expires_at, owner=asked.owner, key=key)

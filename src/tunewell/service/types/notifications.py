@@ -91,7 +91,7 @@ class Channel(Wire):
 
 
 class NewChannel(Wire):
-    """A channel that was just added, and the secret that signs what it is sent, which is told this once."""
+    """A channel that was just added, and the secret that signs what it is sent, which is shown only once."""
 
     channel: Channel
     #: Null: it is a mail.

@@ -86,7 +86,7 @@ class Token(Wire):
 
 
 class NewToken(Wire):
-    """A token that was just made, and the secret, which is told this once."""
+    """A token that was just made, and the secret, which is shown only once."""
 
     token: Token
     secret: str = Field(repr=False)

@@ -30,7 +30,7 @@ Kind = Literal["leftovers", "bin", "cache", "attempts", "jobs", "checkpoints", "
 KINDS: tuple[Kind, ...] = get_args(Kind)
 #: What each kind is, and why it may go.
 WORDS: Mapping[Kind, tuple[str, str]] = {
-    "leftovers": ("unfinished files of Tunewell", "whoever began them was killed, over a day ago"),
+    "leftovers": ("unfinished files of Tunewell", "the process that began them was killed, over a day ago"),
     "bin": ("experiments in the bin, with all their files", "they have been there for 30 days"),
     "cache": ("decoded pictures", "no search that has not ended needs them; they are decoded again when one does"),
     "attempts": ("folders of earlier attempts at trials that have ended", "a later attempt has taken their place"),

@@ -9,8 +9,9 @@ Larochelle, Adams 2012, "Practical Bayesian Optimization of Machine Learning Alg
    do accidents: those of the machine, and failures of the program where all other trials let success be expected.
    Earlier searches, where there are any, say what to expect beforehand (`prior`).
 3. Propose the point with the largest expected improvement (`acquisition`), times the probability of not failing as
-   soon as the training itself has failed (`feasibility`), that has not been suggested. Now and then propose at random
-   instead: insurance against a model that is wrong about a whole region.
+   soon as the training itself has failed (`feasibility`), and by a little more where parameters of such names usually
+   do well (`usual_places`), that has not been suggested. Now and then propose at random instead: insurance against a
+   model that is wrong about a whole region.
 
 No fit starts from an earlier one: hyperparameters are a function of the first outcomes that were told, so that a
 replayed search needs a single fit to go on exactly as it would have gone.
@@ -29,6 +30,7 @@ from tunewell.spec.space import Choice, Configuration, Numeric, SearchSpace
 from tunewell.tuners.contract import Exhausted, Outcome, Search, Suggestion, Tuner, Wait
 from tunewell.tuners.encoding import Array, Encoding
 from tunewell.tuners.fresh import Fresh
+from tunewell.tuners.usual_places import UsualPlaces
 
 if TYPE_CHECKING:
     from tunewell.tuners.feasibility import Feasibility
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 #: Indices (n,).
 Places = np.ndarray[tuple[int], np.dtype[np.intp]]
 
+#: After so many outcomes the usual places count for as much as their density says, after twice as many for its root.
+USUAL_TRIALS = 3
 #: Share of random trials after the start.
 RANDOM_SHARE = 0.07
 #: Best trials around which the acquisition's search begins.
@@ -62,7 +66,7 @@ class BayesianTuner(Tuner):
     """Proposes what promises the largest improvement on the best trial."""
 
     name: ClassVar[str] = "bayesian"
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
 
     def __init__(self, search: Search, *, initial_trials: int = 8) -> None:
         """Set up an empty history; see `Tuner`.
@@ -76,6 +80,7 @@ class BayesianTuner(Tuner):
         self._encoding = Encoding(space)
         #: Of what is modelled: configurations and, where they are promoted, how far they have been trained.
         self._modelled = Encoding(_with_fidelity(space, search.rungs))
+        self._usual = UsualPlaces(space)
         self._fresh = Fresh(space)
         self._points: dict[int, Array] = {}
         #: Trial number → loss to be minimised, infinite for failures that teach; in the order of being told.
@@ -123,7 +128,7 @@ class BayesianTuner(Tuner):
         branches = [space[name].size or 0 for name in parents if not space[name].when]
         size = max(size, min(MOST_BRANCHES, max(branches, default=0)))
         slices = np.array([generator.permutation(size) for _ in space]).T.reshape(size, len(space))
-        return (slices + generator.random(len(space))) / size
+        return self._usual.lean((slices + generator.random(len(space))) / size)
 
     def probability_of_gain(self, least: float) -> float | None:
         """Draw the modelled function at promising points, pending ones included: how often does it beat the best?"""
@@ -182,7 +187,8 @@ class BayesianTuner(Tuner):
         tried = np.vstack([points, believed])
         surrogate = Surrogate(self._modelled, self._prior, members, points, losses, believed, self._in_full(tried))
         incumbents = points[np.argsort(losses, kind="stable")[:INCUMBENTS], : len(self.space)]
-        return _Model(surrogate, feasibility, incumbents, self._in_full)
+        trust = USUAL_TRIALS / len(self._losses)
+        return _Model(surrogate, feasibility, incumbents, self._in_full, self._usual, trust)
 
     def _numbers(self, places: Places) -> list[int]:
         """Return the trials at these places in the order of being told."""
@@ -228,11 +234,18 @@ class _Model:
     incumbents: Array
     #: From candidates (m, d) to points of the model.
     in_full: Callable[[Array], Array]
+    #: Where trials usually do well, and how much that counts.
+    usual: UsualPlaces
+    trust: float
 
     def score(self, candidates: Array) -> Array:
-        """Return the logarithm of expected improvement times probability of success (m,) at candidates (m, d)."""
+        """Return the logarithm of expected improvement times probability of success (m,) at candidates (m, d).
+
+        Where trials usually do well the improvement counts for more, the less the more is known (Hvarfner et al. 2022,
+        "πBO: Augmenting Acquisition Functions with User Beliefs for Bayesian Optimization", equation 6).
+        """
         points = self.in_full(candidates)
-        improvement = self.surrogate.log_improvement(points)
+        improvement = self.surrogate.log_improvement(points) + self.trust * self.usual.log_density(candidates)
         return improvement if self.feasibility is None else improvement + self.feasibility.log_probability(points)
 
 

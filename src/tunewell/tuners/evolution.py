@@ -14,7 +14,7 @@ from bisect import bisect_left, insort
 from typing import ClassVar
 
 from tunewell.tuners.contract import Exhausted, Outcome, Search, Suggestion, Tuner, Wait
-from tunewell.tuners.designs import latin_hypercube
+from tunewell.tuners.designs import start
 from tunewell.tuners.encoding import Array, Encoding
 from tunewell.tuners.explore import cross, perturb
 from tunewell.tuners.fresh import Fresh
@@ -53,7 +53,7 @@ class EvolutionTuner(Tuner):
         self._encoding = Encoding(self.space)
         self._fresh = Fresh(self.space)
         size = max(0, population_size - len(self.initial))
-        self._design = latin_hypercube(self.generator(0, _DESIGN), size, len(self.space))
+        self._design = start(self.generator(0, _DESIGN), size, self.space)
         #: Trial number → loss, of trials with a value; and these, the best first.
         self._losses: dict[int, float] = {}
         self._ranked: list[tuple[float, int]] = []

@@ -26,7 +26,7 @@ import numpy as np
 from tunewell.spec.errors import SpecError
 from tunewell.spec.space import Configuration, SearchSpace
 from tunewell.tuners.contract import Exhausted, Outcome, Search, Suggestion, Tuner, Wait
-from tunewell.tuners.designs import latin_hypercube
+from tunewell.tuners.designs import start
 from tunewell.tuners.encoding import Array, Encoding
 from tunewell.tuners.explore import cross, perturb
 from tunewell.tuners.fresh import Fresh
@@ -83,7 +83,7 @@ class PopulationBasedTuner(Tuner):
         self._encoding = Encoding(self.space)
         self._structural = _with_parents(self.space, search.structural)
         self._fresh = Fresh(self.space)
-        self._design = latin_hypercube(self.generator(0, _DESIGN), self._size, len(self.space))
+        self._design = start(self.generator(0, _DESIGN), self._size, self.space)
         #: Trials that have ended their round and have no successor yet, in the order of their ends.
         self._open: deque[int] = deque()
         self._ended: set[int] = set()

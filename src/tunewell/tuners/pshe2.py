@@ -25,7 +25,7 @@ from typing import ClassVar
 import numpy as np
 
 from tunewell.tuners.contract import Exhausted, Outcome, Search, Suggestion, Tuner, Wait
-from tunewell.tuners.designs import latin_hypercube
+from tunewell.tuners.designs import start
 from tunewell.tuners.encoding import Array, Encoding
 from tunewell.tuners.fresh import Fresh
 from tunewell.tuners.hamiltonian import StepConstants, disturb, exchange_categories, hamiltonian_step
@@ -63,7 +63,7 @@ class Pshe2Tuner(Tuner):
     """Moves particles towards their own best points and the best of all, with momentum and disturbance."""
 
     name: ClassVar[str] = "pshe2"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def __init__(
         self, search: Search, *, population_size: int | None = None, proposals: int = 100, faithful: bool = False
@@ -86,7 +86,7 @@ class Pshe2Tuner(Tuner):
         #: Trial number → loss to be minimised; infinite for failures that teach.
         self._losses: dict[int, float] = {}
         self._particles: list[Particle] = []
-        self._design = latin_hypercube(self.generator(0, _DESIGN), self._population, len(self.space))
+        self._design = start(self.generator(0, _DESIGN), self._population, self.space)
 
     def propose(self, number: int) -> Suggestion | Wait | Exhausted:
         """Let the particle move that has waited for longest, or a new one begin."""

@@ -36,7 +36,7 @@ import numpy.typing as npt
 
 from tunewell.spec.space import Configuration
 from tunewell.tuners.contract import Exhausted, Outcome, Search, Suggestion, Tuner, Wait
-from tunewell.tuners.designs import latin_hypercube
+from tunewell.tuners.designs import start
 from tunewell.tuners.encoding import Array, Encoding
 from tunewell.tuners.fresh import Fresh
 
@@ -58,7 +58,7 @@ class TpeTuner(Tuner):
     """Proposes where good trials are dense and bad, failed or pending ones are not."""
 
     name: ClassVar[str] = "tpe"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     def __init__(self, search: Search, *, initial_trials: int = 8, candidates: int = 64) -> None:
         """Set up an empty history; see `Tuner`.
@@ -75,7 +75,7 @@ class TpeTuner(Tuner):
         #: Trial number → loss to be minimised; infinite for failures that teach.
         self._losses: dict[int, float] = {}
         self._finite = 0
-        self._design = latin_hypercube(self.generator(0, _DESIGN), initial_trials, len(self.space))
+        self._design = start(self.generator(0, _DESIGN), initial_trials, self.space)
 
     def propose(self, number: int) -> Suggestion | Wait | Exhausted:
         """Take the next point of the initial design, or ask the model."""

@@ -45,25 +45,29 @@ def experiments(
     state: Text = "",
     owner: Text = "",
     project: Text = "",
+    tag: Annotated[list[Text] | None, Query()] = None,
     sort: Literal["", "created", "name"] = "",
     cursor: Annotated[str | None, Query(max_length=200)] = None,
 ) -> Response:
     """Return the experiments that match."""
+    tags = [one for one in dict.fromkeys(tag or ()) if one]
     found = verbs.experiments(
         states=GROUPS.get(state),
         deleted=state == BIN,
         search=search,
         owner=owner or None,
         project=project or None,
+        tags=tags,
         sort=sort or "-created",
         cursor=cursor,
         limit=ROWS,
     )
-    chosen = {"search": search, "state": state, "owner": owner, "project": project}
+    chosen = {"search": search, "state": state, "owner": owner, "project": project, "tag": tags}
 
-    def link(**changes: str) -> str:
+    def link(**changes: str | list[str]) -> str:
         """Return the address of the list with other choices."""
-        return "?" + urlencode({name: value for name, value in {**chosen, "sort": sort, **changes}.items() if value})
+        asked = {name: value for name, value in {**chosen, "sort": sort, **changes}.items() if value}
+        return "?" + urlencode(asked, doseq=True)
 
     context = {
         "found": found,

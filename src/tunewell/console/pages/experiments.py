@@ -22,6 +22,8 @@ router = APIRouter()
 
 #: Experiments on a page.
 ROWS = 25
+#: Tags of an experiment that a row shows.
+TAGS = 6
 #: What the list can be narrowed to → states.
 GROUPS: dict[str, tuple[ExperimentState, ...] | None] = {
     "": None,
@@ -80,6 +82,7 @@ def experiments(
         "sort": sort,
         "orders": ORDERS,
         "link": link,
+        "most_tags": TAGS,
         "is_first": cursor is None,
         "is_narrowed": any(chosen.values()),
     }

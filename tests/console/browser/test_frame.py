@@ -129,10 +129,11 @@ def test_projects_and_tags_narrow_the_list(page: Page, site: Site) -> None:
     for name, tags in (("tagged-one", ["first tag", "second"]), ("tagged-two", ["first tag"])):
         site.service.create(looks.spec(name, project="narrow", tags=tags))
     page.goto("/")
-    page.get_by_role("link", name="narrow", exact=True).first.click()
-    page.get_by_role("link", name="first tag", exact=True).first.click()
-    expect(page.get_by_role("link", name="tagged-two")).to_be_visible()
-    page.get_by_role("link", name="second", exact=True).click()
+    for link, address in (("narrow", r"project=narrow$"), ("first tag", r"tag=first\+tag$"), ("second", "tag=second$")):
+        page.get_by_role("link", name=link, exact=True).first.click()
+        expect(page).to_have_url(re.compile(address))
+        expect(page.get_by_role("link", name="tagged-one")).to_be_visible()
+        expect(page.locator(".tag.chosen", has_text=link)).to_be_visible()
     expect(page.get_by_role("link", name="tagged-two")).to_have_count(0)
     page.get_by_role("searchbox").fill("tagged")
     expect(page).to_have_url(re.compile(r"/\?search=tagged&project=narrow&tag=first\+tag&tag=second$"))

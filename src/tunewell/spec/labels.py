@@ -11,7 +11,6 @@ from tunewell.spec.errors import count, shown
 #: Characters of a description, of the name of a project, of a tag; tags of an experiment.
 LONGEST_DESCRIPTION, LONGEST_PROJECT, LONGEST_TAG, MOST_TAGS = 10_000, 100, 50, 20
 
-
 #: Fields of a spec; what is recorded where one says nothing.
 LABELS: Mapping[str, Any] = {"project": "", "tags": (), "description": ""}
 

@@ -36,10 +36,8 @@ def set_(
         str | None, typer.Option("--description", help="What it is about, or what was learned; '' for nothing.")
     ] = None,
     project: Annotated[str | None, typer.Option("--project", help="What it belongs to; '' for nothing.")] = None,
-    tags: Annotated[list[str] | None, typer.Option("--tag", help="A further tag; repeat it for more.")] = None,
-    untags: Annotated[
-        list[str] | None, typer.Option("--untag", help="A tag to be taken away; repeat it for more.")
-    ] = None,
+    tags: Annotated[list[str] | None, typer.Option("--tag", help="A tag to add; repeat it for more.")] = None,
+    untags: Annotated[list[str] | None, typer.Option("--untag", help="A tag to remove; repeat it for more.")] = None,
     weight: Annotated[
         float | None, typer.Option("--weight", help="Its share, in proportion to those of its owner's others.")
     ] = None,

@@ -257,7 +257,9 @@ _DEFAULTS = {
 
 # Annotation in the models → what a user calls it.
 _TYPES = {
-    "Label": "text",
+    "Description": "text",
+    "Project": "text",
+    "Tags": "list of texts, or a text",
     "Text": "text",
     "Name": "text",
     "Pattern": "text",

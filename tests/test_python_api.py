@@ -7,6 +7,7 @@ import sys
 import threading
 import traceback
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -326,6 +327,38 @@ def test_load_reads_what_is_recorded(tmp_path: Path) -> None:
     """`load` gives the result of an earlier search by its name."""
     result = tw.search(lambda x: x, {"x": [1, 2]}, goal="maximize", home=tmp_path, progress=False, name="kept")
     assert tw.load("kept", tmp_path).best == result.best
+
+
+def test_what_people_say_of_searches(tmp_path: Path) -> None:
+    """It is given with the search and changed afterwards; searches are found by it; it makes no other search."""
+
+    def search(name: str | None = None, **said: Any) -> tw.Result:
+        declared = {"x": tw.uniform(0, 1)}
+        return tw.search(
+            cube, declared, goal="minimize", max_trials=2, name=name, home=tmp_path, progress=False, **said
+        )
+
+    result = search("one", project="p", tags=["a"], description="first")
+    assert search("one", project="p", tags="b").summary.tags == ("b",)  # shown again, not searched again
+    assert [one.name for one in tw.experiments(project="p", tags="b", home=tmp_path)] == ["one"]
+    result.update(tags=["c", "d"], description="It helps.")
+    assert (result.summary.tags, result.summary.project) == (("c", "d"), "p")
+    search("two", tags=["c"])
+    assert [one.name for one in tw.experiments(tags=["c"], states=["completed"], home=tmp_path)] == ["two", "one"]
+    assert tw.experiments(tags=["c", "e"], home=tmp_path) == tw.experiments(states=["failed"], home=tmp_path) == []
+    assert tw.load("one", home=tmp_path).summary.description == "It helps."
+    with pytest.raises(SpecError, match="tags: the tag 'a,b' has a comma"):
+        result.update(tags=["a,b"], project="other")
+    assert tw.load("one", home=tmp_path).summary.project == "p"
+    with pytest.raises(SpecError, match="states: 'complete' is none"):
+        tw.experiments(states=["complete"], home=tmp_path)
+    with pytest.raises(UserError, match="Did you mean 'description'"):
+        search(notes="what")
+
+
+def cube(x: float) -> float:
+    """Return what there is to be minimized."""
+    return x**3
 
 
 def test_remedies_are_those_of_python(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """Tunewell finds good hyperparameters by itself.
 
 Inside a training script: `report`, `parameters`, `checkpoint_dir`, `output_dir`, `Pruned`.
-In a notebook or program: `search`, `load` and the parameter constructors `uniform`, `loguniform`, `integer`,
-`choice`, `ordinal`; `AskAndTell` for the algorithms alone; and `Client` or `AsyncClient` for the verbs of a server.
+In a notebook or program: `search`, `load`, `experiments` and the parameter constructors `uniform`, `loguniform`,
+`integer`, `choice`, `ordinal`; `AskAndTell` for the algorithms alone; and `Client` or `AsyncClient` for the verbs of a
+server.
 
 Names are loaded on first use, so that `import tunewell` costs a training script next to nothing.
 """
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tunewell.client import AsyncClient, Client
-    from tunewell.python_api import Result, load, search
+    from tunewell.python_api import Result, experiments, load, search
     from tunewell.spec.constructors import choice, integer, loguniform, ordinal, uniform
     from tunewell.trial import (
         Pruned,
@@ -33,7 +34,7 @@ __version__: str
 
 _HOME_OF = {
     "tunewell.client": ("AsyncClient", "Client"),
-    "tunewell.python_api": ("Result", "load", "search"),
+    "tunewell.python_api": ("Result", "experiments", "load", "search"),
     "tunewell.spec.constructors": ("choice", "integer", "loguniform", "ordinal", "uniform"),
     "tunewell.trial": (
         "Pruned",
@@ -59,6 +60,7 @@ __all__ = [
     "Trial",
     "checkpoint_dir",
     "choice",
+    "experiments",
     "fail",
     "fidelity",
     "integer",

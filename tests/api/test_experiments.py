@@ -152,6 +152,7 @@ def test_who_sees_what(api: TestClient) -> None:
         {"algorithm": {"name": ["x"]}},
         {"resources": {"cpus": -1}},
         {"project": 5},
+        {"tags": ["a,b"]},
     ],
     ids=str,
 )

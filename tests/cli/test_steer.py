@@ -17,7 +17,7 @@ def test_an_experiment_from_its_change_to_its_end(run: Run, write: Callable[...,
         "--private", "--description", "first try",
     )  # fmt: skip
     assert done.code == 0, done.err
-    assert done.out.startswith("Experiment 'quick' is changed: max_trials, max_failed_trials, description, tags")
+    assert done.out.startswith("Experiment 'quick' is changed: max_trials, max_failed_trials, description, weight")
     assert (
         "Go on: the command that began it, or tunewell serve, with this budget." in done.out
         and "paused" in run("list").out
@@ -28,7 +28,8 @@ def test_an_experiment_from_its_change_to_its_end(run: Run, write: Callable[...,
     assert run("search", write(max_trials=4, max_failed_trials="50%"), "--json").json["trials"]["succeeded"] == 4
     ended = run("add", "quick", "x=0.5")
     assert ended.code == 2 and "has ended already" in ended.err
-    assert "quick" in run("list", "--tag", "b", "--state", "completed", "--owner", "owner", "--search", "qui").out
+    narrowed = ("--tag", "b", "--tag", "a", "--state", "completed", "--owner", "owner", "--search", "qui")
+    assert "quick" in run("list", *narrowed).out
     assert "There is none of these." in run("list", "--tag", "c").out
     assert "Take it out again: tunewell restore quick" in run("delete", "quick").out
     assert "quick" not in run("list").out and [one["name"] for one in run("list", "--bin", "--json").json] == ["quick"]
@@ -36,6 +37,20 @@ def test_an_experiment_from_its_change_to_its_end(run: Run, write: Callable[...,
     assert run("restore", "quick").code == 0 == run("delete", "quick").code == run("delete", "quick", "--for-good").code
     gone = run("restore", "quick")
     assert gone.code == 2 and "There is no experiment 'quick' in the bin" in gone.err
+
+
+def test_what_people_say_of_a_search(run: Run, write: Callable[..., Path]) -> None:
+    """Tags come and go one by one; all of it is listed and shown, and nothing else is."""
+    spec = {"max_trials": 1, "project": "signs 2026", "tags": ["baseline"], "description": "What was meant."}
+    assert "Project: signs 2026 · Tags: baseline\nWhat was meant.\n" in run("search", write(**spec)).out
+    assert run("set", "quick", "--tag", "small", "--tag", "baseline", "--untag", "baseline").code == 0
+    shown, listed = run("show", "quick").out, run("list", "--project", "signs 2026", "--tag", "small").out
+    assert "Tags: small\n" in shown and listed.split()[-3:] == ["signs", "2026", "small"]
+    wrong = run("set", "quick", "--untag", "baseline", "--project", "")
+    assert wrong.code == 2 and "--untag: 'quick' has no tag 'baseline'. It has small." in wrong.err
+    assert run("set", "quick", "--untag", "small", "--project", "", "--description", "").code == 0
+    assert "project" not in run("list").out and "Tags" not in run("show", "quick").out
+    assert "has a comma" in run("set", "quick", "--tag", "a,b").err
 
 
 def test_what_is_no_change(run: Run) -> None:

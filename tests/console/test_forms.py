@@ -77,6 +77,8 @@ COMMON: dict[str, st.SearchStrategy[Any]] = {
     "sampling": st.sampled_from([0.5, "50%", 1.0]),
     "finalists": st.sampled_from(["sample", "full"]),
     "project": TEXTS,
+    "tags": st.one_of(NAMES, st.lists(TEXTS, min_size=1, max_size=3)),
+    "description": TEXTS,
     "seed": st.integers(0, 9),
     "resources": st.fixed_dictionaries(
         {}, optional={"gpus": st.integers(0, 8), "cpus": st.sampled_from([1, 0.5]), "memory": st.just("8G")}

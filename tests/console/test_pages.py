@@ -384,6 +384,34 @@ def test_a_form_that_is_too_old_changes_nothing(administrator: TestClient, servi
     assert administrator.post("/experiments/owner~old/change", data=fresh, headers=ACTS).status_code == 200
 
 
+def test_what_people_say_is_changed_without_scripts(administrator: TestClient, service: Service) -> None:
+    """A browser sends the lines of a text with carriage returns, and tags with commas between."""
+    service.create(looks.spec("old"))
+    said = {"project": "signs", "tags": "a, b,, a", "description": "one\r\n\r\ntwo\r\n"}
+    assert administrator.post("/experiments/owner~old/change", data=said).status_code == 303
+    one = service.experiment("old")
+    assert (one.project, one.tags, one.description) == ("signs", ("a", "b"), "one\n\ntwo")
+    page = parse(administrator.get("/experiments/owner~old").text)
+    assert {"/?project=signs", "/?tag=a", "/?tag=b"} <= set(page.addresses)
+    wrong = administrator.post("/experiments/owner~old/change", data={"project": "p" * 101}, headers=ACTS)
+    assert (wrong.status_code, wrong.json()["field"]) == (422, "project")
+
+
+def test_a_list_is_narrowed_by_project_and_tags(administrator: TestClient, service: Service) -> None:
+    """The address keeps what was chosen, through links to more and to less, and only what has it all is listed."""
+    for name, tags in (("few", ["a"]), ("both", ["a", "b & c"]), ("many", [f"tag {number}" for number in range(20)])):
+        service.create(looks.spec(name, tags=tags, project="p&q"))
+    shown = administrator.get("/", params={"project": "p&q", "tag": ["a", "b & c"], "sort": "name"})
+    page = parse(shown.text)
+    assert "owner~both" in shown.text and "owner~few" not in shown.text and "owner~many" not in shown.text
+    assert {"?project=p%26q&tag=b+%26+c&sort=name", "?project=p%26q&tag=a&sort=name"} <= set(page.addresses)
+    kept = [(one.attributes["name"], one.attributes["value"]) for one in page.all("input", type="hidden")]
+    assert kept == [("project", "p&q"), ("tag", "a"), ("tag", "b & c")]
+    every = administrator.get("/").text
+    assert "+14" in every and "tag 5" in every and "tag 6" not in every
+    assert "No experiment matches" in administrator.get("/", params={"tag": "c"}).text
+
+
 @pytest.mark.parametrize(
     ("address", "list_", "called"),
     [

@@ -33,6 +33,9 @@ def result_of(metric: str = "accuracy", goal: Any = "maximize", **more: Any) -> 
     )
     known: dict[str, Any] = {
         "experiment": "e",
+        "project": "",
+        "tags": (),
+        "description": "",
         "state": ExperimentState.COMPLETED,
         "stop_rule": None,
         "detail": "",

@@ -863,10 +863,11 @@ def test_what_people_set_of_an_experiment(verbs: Verbs) -> None:
         ("weight", 0),
         ("weight", float("inf")),
         ("weight", True),
-        ("tags", "a"),
+        ("tags", 5),
+        ("tags", ["a, b"]),
         ("tags", ["a\x1b[0m"]),
         ("tags", [""]),
-        ("tags", ["a"] * 21),
+        ("tags", [str(number) for number in range(21)]),
         ("tags", ["a" * 51]),
         ("project", "a\nb"),
         ("description", "a" * 10_001),
@@ -882,9 +883,48 @@ def test_what_people_set_of_an_experiment(verbs: Verbs) -> None:
 
 def test_experiments_are_found_by_their_tags(verbs: Verbs) -> None:
     """By whole ones, whatever is in them."""
-    verbs.update("e", {"tags": ["a", 'b, ["c', "ä"]})
-    for tag, found in (("a", ["e"]), ("ä", ["e"]), ('b, ["c', ["e"]), ("b", []), (",", []), ("", [])):
-        assert [one.name for one in verbs.experiments(tag=tag, states=[ExperimentState.CREATED]).items] == found
+    verbs.update("e", {"tags": ["a", 'b "] ["c', "ä"]})
+    for tags, found in (
+        (["a"], ["e"]),
+        (["ä"], ["e"]),
+        (['b "] ["c'], ["e"]),
+        (["ä", "a", "a"], ["e"]),
+        (["a", "b"], []),
+        (["b"], []),
+        (['"'], []),
+        ([""], []),
+    ):
+        assert [one.name for one in verbs.experiments(tags=tags, states=[ExperimentState.CREATED]).items] == found
+    with pytest.raises(SpecError, match="21 are too many"):
+        verbs.experiments(tags=[str(number) for number in range(21)])
+
+
+def test_what_people_say_stands_in_the_spec(bench: Bench, verbs: Verbs) -> None:
+    """It is there from the start, and in whatever tells of the experiment; a clone has it as it is by then."""
+    said = {"project": " signs ", "tags": "first", "description": "What was meant.\r\nNext line. "}
+    assert verbs.create({**SPEC, **said, "name": "told"}).kind == "new"
+    read, result, exported = verbs.experiment("told"), verbs.result("told"), json.loads("".join(verbs.export("told")))
+    for one in (read, result):
+        assert (one.project, one.tags, one.description) == ("signs", ("first",), "What was meant.\nNext line.")
+    assert (exported["project"], exported["tags"]) == ("signs", ["first"]) and exported["description"]
+    verbs.update("told", {"project": "", "tags": ["second"]})
+    cloned = verbs.clone("told").spec
+    assert (cloned["project"], cloned["tags"]) == (None, ["second"])
+    assert verbs.experiment("told").spec["tags"] == ["second"]
+
+
+def test_a_list_of_a_project_comes_in_pages(bench: Bench, verbs: Verbs) -> None:
+    """However few of all experiments are of it; what is private is on nobody else's pages."""
+    for number in range(5):
+        said = {"project": "p" if number % 2 == 0 else "q", "tags": ["t", str(number)]}
+        verbs.create({**SPEC, **said, "name": f"of-{number}"})
+    verbs.update("of-2", {"visibility": "private"})
+
+    def names(of: Verbs) -> list[str]:
+        return [one.name for one in every(lambda at: of.experiments(project="p", tags=["t"], cursor=at, limit=1))]
+
+    assert names(verbs) == ["of-4", "of-2", "of-0"]
+    assert names(bench.as_caller(Caller(name="eve", role="viewer"))) == ["of-4", "of-0"]
 
 
 def test_a_change_is_meant_for_what_its_caller_has_seen(bench: Bench, verbs: Verbs) -> None:

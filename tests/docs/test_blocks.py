@@ -234,8 +234,8 @@ def test_the_readme(tmp_path: Path) -> None:
 @pytest.mark.timeout(200)
 def test_commands(tmp_path: Path) -> None:
     """Who writes the programs and specs of `commands.md` into files has each of them searched."""
-    assert follow(Terminal(tmp_path, {}, 0), page("commands.md")) == 4
-    for name, number in (("mine", 12), ("shell", 10), ("resumable", 5)):
+    assert follow(Terminal(tmp_path, {}, 0), page("commands.md")) == 5
+    for name, number in (("mine", 12), ("shell", 10), ("resumable", 5), ("labelled", 5)):
         assert len(list((tmp_path / ".tunewell/experiments" / name / "trials").iterdir())) == number
 
 

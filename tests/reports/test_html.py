@@ -282,6 +282,17 @@ def test_notes_on_trials_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "There are notes on 1 more trial" in text and "Trial 5: line 3" not in text
 
 
+def test_what_people_say_is_at_the_top() -> None:
+    """Project, tags and description stand in the head; where there are none, nothing does."""
+    view = examples.no_success()
+    said = replace(view, project="signs 2026", tags=("baseline", "small"), description="What was meant.")
+    text = Page(html.render(said)).text
+    assert "Project: signs 2026 · Tags: baseline, small" in text and "What was meant." in text
+    assert "Tags: baseline" in Page(html.render(replace(view, tags=("baseline",)))).text
+    silent = Page(html.render(view)).text
+    assert "Project:" not in silent and "Tags:" not in silent
+
+
 def test_no_result_is_told_plainly() -> None:
     """Without a successful trial there are no empty charts, but the failures and their logs."""
     text = Page(html.render(examples.no_success())).text

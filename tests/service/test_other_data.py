@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,13 @@ def test_whose_model_it_is_is_told(service: Service, tmp_path: Path) -> None:
     context = Context(service.store, service.home, HERE, service.store.job(job))
     assert EvaluateModel().conclude(context, [folder]).result["trial"] == 2
     assert model_called("ada/e", None) == "ada/e, trained on all data"
+
+
+def test_what_people_say_of_a_search_is_not_handed_over(service: Service) -> None:
+    """Whoever is handed a model gets the spec that begins the same search, without project, tags and description."""
+    service.update("e", {"project": "hush project", "tags": ["hush tag"], "description": "hush hush"})
+    handed = json.dumps(arguments(service, service.export_model("e").id))
+    assert "max_trials" in handed and "hush" not in handed
 
 
 def test_figures_are_those_of_the_model_that_is_measured(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:

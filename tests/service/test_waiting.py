@@ -153,16 +153,22 @@ def test_the_use_of_a_search_is_told(service: Service) -> None:
     assert (january.cpu_seconds, january.gpu_seconds, february.cpu_seconds) == (13.0, 3.0, 5.0)
 
 
-def test_a_project_may_change(service: Service) -> None:
-    """Another project in the same spec is no other search; what was changed by hand stays while the spec does."""
-    service.create({**SPEC, "name": "e", "project": "birds", "max_gpus": 2})
-    assert service.experiment("e").project == "birds"
-    again = service.create({**SPEC, "name": "e", "project": "signs", "max_gpus": 2})
-    assert again.kind == "continued" and service.experiment("e").project == "signs"
-    with service.store.transaction() as tx:
-        tx.set_facts("e", {"project": "by hand"})
-    service.create({**SPEC, "name": "e", "project": "signs", "max_gpus": 4})
-    assert service.experiment("e").project == "by hand"
+def test_what_people_say_may_change(service: Service) -> None:
+    """It makes no other search, in the same spec; what was changed by hand stays while the spec says what it said."""
+
+    def said() -> tuple[str, tuple[str, ...], str]:
+        one = service.experiment("e")
+        return one.project, one.tags, one.description
+
+    spec = {**SPEC, "name": "e", "max_gpus": 2}
+    service.create({**spec, "project": "birds", "tags": ["a"], "description": "first"})
+    assert said() == ("birds", ("a",), "first")
+    with service.home.lock("e"):  # it runs, and goes on with that
+        again = service.create({**spec, "project": "signs", "tags": ["b"]}, new="if-ended")
+    assert (again.name, again.kind) == ("e", "continued") and said() == ("signs", ("b",), "")
+    service.update("e", {"project": "by hand", "tags": []})
+    service.create({**spec, "max_gpus": 4, "project": "signs", "tags": ["b"], "description": "last"})
+    assert said() == ("by hand", (), "last")
 
 
 def test_more_gpus_a_trial_than_the_search_may_have() -> None:

@@ -148,6 +148,9 @@ _SUGGESTED = {
 _RESULT_OF_TRIAL = {"number": 7, "parameters": _PARAMETERS, "value": 0.943, "origin": "bayesian"}
 _RESULT: dict[str, Any] = {
     "experiment": "ada/signs",
+    "project": "signs-2026",
+    "tags": ["baseline"],
+    "description": "With the pictures of March.",
     "state": "running",
     "stop_rule": None,
     "detail": "",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
@@ -41,8 +41,8 @@ from tunewell.spec.states import ExperimentState, TrialState
 
 #: Experiments that `list` lists, and trials that `show` does.
 _LISTED_EXPERIMENTS, _LISTED = 100, 50
-#: Of a name, and of a metric, in a list on a narrow terminal.
-_LEAST_NAME, _MOST_OF_A_METRIC = 24, 18
+#: Of a name, of a metric, and of projects and tags, in a list on a narrow terminal.
+_LEAST_NAME, _MOST_OF_A_METRIC, _MOST_OF_A_LABEL = 24, 18, 24
 #: Reports of a trial that `show` lists, and the time between two looks of `logs --follow`.
 _REPORTS, _FOLLOW_SECONDS = 20, 0.5
 #: Of the parameters, in a list on a narrow terminal.
@@ -65,7 +65,9 @@ def list_(
     search: Annotated[str, typer.Option("--search", help="Only those with this in their names.")] = "",
     owner: Annotated[str | None, typer.Option("--owner", help="Only those of this user.")] = None,
     project: Annotated[str | None, typer.Option("--project", help="Only those of this project.")] = None,
-    tag: Annotated[str | None, typer.Option("--tag", help="Only those with this tag.")] = None,
+    tags: Annotated[
+        list[str] | None, typer.Option("--tag", help="Only those with this tag; several: with them all.")
+    ] = None,
     in_bin: Annotated[bool, typer.Option("--bin", help="Those in the bin.")] = False,
     sort: Annotated[
         ExperimentOrder, typer.Option("--sort", help="Order of the list; with a - the other way round.")
@@ -79,7 +81,7 @@ def list_(
     json_: JsonOption = False,
 ) -> None:
     """List the experiments of a home."""
-    chosen: dict[str, Any] = {"search": search, "owner": owner, "project": project, "tag": tag, "deleted": in_bin}
+    chosen = dict[str, Any](search=search, owner=owner, project=project, tags=tags or (), deleted=in_bin)
     most = _most(limit if limit or json_ else _LISTED_EXPERIMENTS)
     with existing(home, database, server) as service:
         listed = every(lambda at: service.experiments(**chosen, states=state or None, sort=sort, cursor=at))
@@ -108,11 +110,22 @@ def list_(
         Column("metric", [one.objective.metric for one in known], rank=2, most=_MOST_OF_A_METRIC),
         Column("best", bests, is_right=True),
         Column("time", [duration(one.elapsed_seconds) for one in known], is_right=True, rank=1),
+        *_label_columns(known),
     ]
     console.print(fitted(columns, console.width))
     if more:
         more_than = f"There are more than {count(len(known), 'experiment')}"
         console.print(f"{more_than}: --limit {10 * len(known)} lists more of them, --search and --sort others.")
+
+
+def _label_columns(known: Sequence[ExperimentSummary]) -> list[Column]:
+    """Return columns of the projects and the tags, where there are any."""
+    labels = {"project": [one.project for one in known], "tags": [", ".join(one.tags) for one in known]}
+    return [
+        Column(title, [Text(cell, style="dim") for cell in cells], rank=2, most=_MOST_OF_A_LABEL)
+        for title, cells in labels.items()
+        if any(cells)
+    ]
 
 
 def show(

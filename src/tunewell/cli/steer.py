@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -12,8 +13,10 @@ from tunewell.cli.options import HOME, DatabaseOption, ExperimentArgument, HomeO
 from tunewell.cli.summary import again_text
 from tunewell.display.wording import parameters_text, stays_ended
 from tunewell.service.service import Service
+from tunewell.service.types import Experiment
+from tunewell.service.verbs import Verbs
 from tunewell.spec.differences import BUDGET_FIELDS
-from tunewell.spec.errors import SpecError, UserError, shown
+from tunewell.spec.errors import ArgumentError, ConflictError, SpecError, UserError, listed, shown
 
 
 def set_(
@@ -29,11 +32,12 @@ def set_(
     target: Annotated[
         float | None, typer.Option("--target", help="The search stops as soon as a report reaches this.")
     ] = None,
-    description: Annotated[str | None, typer.Option("--description", help="What it is about.")] = None,
-    project: Annotated[str | None, typer.Option("--project", help="What it belongs to; '' for nothing.")] = None,
-    tags: Annotated[
-        list[str] | None, typer.Option("--tag", help="A tag, instead of those that there are; repeat it for more.")
+    description: Annotated[
+        str | None, typer.Option("--description", help="What it is about, or what was learned; '' for nothing.")
     ] = None,
+    project: Annotated[str | None, typer.Option("--project", help="What it belongs to; '' for nothing.")] = None,
+    tags: Annotated[list[str] | None, typer.Option("--tag", help="A tag to add; repeat it for more.")] = None,
+    untags: Annotated[list[str] | None, typer.Option("--untag", help="A tag to remove; repeat it for more.")] = None,
     weight: Annotated[
         float | None, typer.Option("--weight", help="Its share, in proportion to those of its owner's others.")
     ] = None,
@@ -53,22 +57,42 @@ def set_(
         "objective.target": target,
         "description": description,
         "project": project,
-        "tags": tags or None,
         "weight": weight,
         "visibility": None if private is None else "private" if private else "team",
     }
     changes = {field: value for field, value in given.items() if value is not None}
-    if not changes:
+    if not changes and not tags and not untags:
         raise UserError("there is nothing to change", remedy="Give an option such as --max-trials 50; see --help")
     with existing(home, database, server, "write") as service:
-        changed = service.update(experiment, changes)
+        changed = _changed(service, experiment, changes, tags or [], untags or [])
         alone = isinstance(service, Service) and not service.readiness().controller
         again = again_text(service)
-    print(f"Experiment '{experiment}' is changed: {', '.join(changes)}.")
+    fields = [*changes, *(["tags"] if tags or untags else [])]
+    print(f"Experiment '{experiment}' is changed: {', '.join(fields)}.")
     if not BUDGET_FIELDS.isdisjoint(changes) and (stays := stays_ended(changed)):
         print(stays)
     if changed.waits_for is not None and changed.waits_for.code == "no_controller":
         print(changed.waits_for.detail, *([f"Go on: {again}, with this budget."] if alone else []))
+
+
+def _changed(
+    service: Verbs, name: str, changes: Mapping[str, Any], tags: Sequence[str], untags: Sequence[str]
+) -> Experiment:
+    """Change an experiment; tags are added to those that it has, and taken away, even while others do so, too."""
+    if not tags and not untags:
+        return service.update(name, changes)
+    while True:
+        known = service.experiment(name)
+        for tag in untags:
+            if tag not in known.tags:
+                has = f"It has {listed(known.tags)}" if known.tags else "It has none"
+                raise ArgumentError("untag", f"'{name}' has no tag {shown(tag)}", has, tag)
+        kept = [tag for tag in (*known.tags, *tags) if tag not in untags]
+        try:
+            return service.update(name, {**changes, "tags": kept}, revision=known.revision)
+        except ConflictError as error:
+            if error.kind != "stale":
+                raise
 
 
 def add(

@@ -41,6 +41,8 @@ def print_summary(service: Verbs, result: SearchResult, console: Console) -> Non
     models: dict[str, str] = {model.kind: model.folder for model in service.trained_models(result.experiment)}
     console.print()
     console.print(_headline(result), soft_wrap=True)
+    for line in _labels(result):
+        console.print(Text(line, style="dim"), soft_wrap=True)
     for note in result.notes:
         console.print(Text(note_line(note), style="dim"), soft_wrap=True)
     if result.top:
@@ -69,6 +71,13 @@ def _headline(result: SearchResult) -> Text:
     facts = f"{counts_text(result).capitalize()}; {duration(result.elapsed_seconds)}."
     text.append("\n" + " ".join(part for part in (result.detail, facts) if part))
     return text
+
+
+def _labels(result: SearchResult) -> list[str]:
+    """Return lines of what people say of an experiment."""
+    tags = f"Tags: {', '.join(result.tags)}" if result.tags else ""
+    project = f"Project: {result.project}" if result.project else ""
+    return [line for line in (" · ".join(filter(None, (project, tags))), result.description) if line]
 
 
 def _best_table(experiment: Experiment, result: SearchResult, width: int) -> Table:

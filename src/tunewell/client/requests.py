@@ -89,9 +89,9 @@ def file_path(path: str) -> str:
     return "/".join(part.replace(".", "%2E") if part in (".", "..") else part for part in parts)
 
 
-def texts(states: Sequence[str] | None) -> list[str] | None:
-    """Return states as parameters of an address."""
-    return None if states is None else [str(state) for state in states]
+def texts(values: Sequence[str] | None) -> list[str] | None:
+    """Return words as parameters of an address."""
+    return None if values is None else [str(value) for value in values]
 
 
 def selected(filter: TrialFilter) -> dict[str, list[str]]:

@@ -44,6 +44,8 @@ LABELS = {
     "more": "More fields",
     "name": "Name",
     "project": "Project",
+    "tags": "Tags",
+    "description": "Description",
 }
 #: Names of a spec that a remedy may tell, where the form has a field of another name.
 _PLACES = {

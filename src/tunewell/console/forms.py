@@ -40,7 +40,13 @@ BEST, WARM = "best", "warm"
 KINDS = ("number", "log", "whole", "whole-log", "values", "fixed")
 _NUMERIC = KINDS[:4]
 #: Field → place in the spec, of those that are texts and of those that are any values; a switch is true or left out.
-_TEXTS = {"name": "name", "project": "project", "metric": "objective.metric", "goal": "objective.goal"}
+_TEXTS = {
+    "name": "name",
+    "project": "project",
+    "description": "description",
+    "metric": "objective.metric",
+    "goal": "objective.goal",
+}
 _OF_TASKS = {"data": "data", "network": "network", "weights": "weights"}
 _LIMITS = {
     "max_duration": "max_duration",
@@ -109,6 +115,8 @@ def spec_of(fields: Fields) -> Draft:
     spec: dict[str, Any] = {}
     task, mode = fields.get("task", ""), mode_of(fields)
     _put(spec, fields, _TEXTS, str)
+    if tags := names_in(fields.get("tags", "")):
+        spec["tags"] = tags
     if task == COMMAND:
         command = _command(fields.get("command", ""))
         if by_workers(fields):
@@ -354,6 +362,9 @@ def fields_of(spec: Mapping[str, Any], goals: Mapping[str, str]) -> dict[str, st
         if isinstance(value, str | int | float):
             fields[field] = str(value) if field in _TEXTS or field in _OF_TASKS else written(value)
     fields |= _algorithm_fields(given.get("algorithm"))
+    tags = given.get("tags")
+    if isinstance(tags, list | tuple) and all(isinstance(one, str) for one in tags):
+        fields["tags"] = ", ".join(tags)
     if isinstance(given.get("command"), list | tuple) and all(isinstance(one, str) for one in given["command"]):
         fields["command"] = shlex.join(given["command"])
     if isinstance(given.get("code"), str):
@@ -472,8 +483,8 @@ def field_of(error: UserError, fields: Fields) -> str:
         return "metric"
     if outer == "parameters_from":
         return "best_of"
-    if outer == "warm_start":
-        return "warm_start"
+    if outer in ("warm_start", "tags"):
+        return outer
     if place == "parameters":
         return "parameters"
     if outer == "parameters" and inner:

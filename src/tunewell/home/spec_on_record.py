@@ -19,12 +19,18 @@ def recorded_spec(home: Home, row: ExperimentRow) -> ExperimentSpec:
     return moved_spec(spec, Path(row.home), Path(home.real_path)) if row.home else spec
 
 
+def current_labels(row: ExperimentRow) -> dict[str, Any]:
+    """Return what people say of an experiment now, and who sees it, as a spec would say it."""
+    said = {"project": row.project or None, "tags": list(row.tags), "description": row.description or None}
+    return said | {"visibility": row.visibility}
+
+
 def shareable_spec(home: Home, row: ExperimentRow) -> dict[str, Any]:
     """Return the recorded spec as JSON types, for reports and other people's eyes; see `recorded_spec`, `secrets`.
 
-    Data sets and code of a service are called by their names, as its user did.
+    What people say of it is as it is now. Data sets and code of a service are called by their names, as its user did.
     """
-    spec = without_values(recorded_spec(home, row).model_dump(mode="json")) | {"visibility": row.visibility}
+    spec = without_values(recorded_spec(home, row).model_dump(mode="json")) | current_labels(row)
     if spec["dataset"] is not None:
         spec |= {"data": DATASET + spec["dataset"].partition("@")[0], "dataset": None}
     return spec | ({"working_directory": None} if spec["code"] is not None else {})

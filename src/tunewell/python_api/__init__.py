@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tunewell.python_api.result import Plot, Result, load
+from tunewell.python_api.result import Plot, Result, experiments, load
 from tunewell.python_api.searching import search
 
-__all__ = ["Plot", "Result", "load", "search"]
+__all__ = ["Plot", "Result", "experiments", "load", "search"]

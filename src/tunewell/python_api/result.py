@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tunewell.python_api.html import result_html
 from tunewell.python_api.table import data_frame
@@ -16,15 +16,16 @@ from tunewell.python_api.wording import front, python_words
 from tunewell.reports.charts import standalone
 from tunewell.service.paging import every
 from tunewell.service.service import Service
-from tunewell.service.types import ExportedTrial, SearchResult, TrialResult
+from tunewell.service.types import ExperimentSummary, ExportedTrial, SearchResult, TrialResult
 from tunewell.service.verbs import ChartName, Verbs
 from tunewell.service.views import save_report
-from tunewell.spec.errors import count
+from tunewell.spec.errors import ArgumentError, count, shown
 from tunewell.spec.names import DEFAULT_HOME
 from tunewell.spec.states import ExperimentState
 
+Access = Literal["read", "write"]
 #: Gives the verbs that a result is asked of.
-Opened = Callable[[], AbstractContextManager[Verbs]]
+Opened = Callable[[Access], AbstractContextManager[Verbs]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,8 @@ class Result:
         self.summary = summary
 
     @contextmanager
-    def _opened(self) -> Iterator[Verbs]:
-        with python_words(), self._open() as verbs:
+    def _opened(self, access: Access = "read") -> Iterator[Verbs]:
+        with python_words(), self._open(access) as verbs:
             yield verbs
 
     @property
@@ -110,6 +111,24 @@ class Result:
                 return Path(verbs.write_report(self.name).path)
             return save_report(verbs.report(self.name), Path(path))
 
+    def update(
+        self, *, project: str | None = None, tags: str | Sequence[str] | None = None, description: str | None = None
+    ) -> None:
+        """Change what is said of the experiment, running or not; None leaves it as it is, an empty text takes it away.
+
+        Args:
+            project: what experiments are grouped by.
+            tags: words that experiments are found by, instead of those that there are (`summary.tags`).
+            description: what it is about, or what was learned.
+
+        Raises:
+            UserError: a value is wrong, and nothing is changed.
+        """
+        labels = {"project": project, "tags": tags, "description": description}
+        with self._opened("write") as verbs:
+            verbs.update(self.name, {field: label for field, label in labels.items() if label is not None})
+            self.summary = verbs.result(self.name)
+
     def __repr__(self) -> str:
         summary = self.summary
         best = summary.best
@@ -124,21 +143,62 @@ class Result:
 @front
 def load(name: str, home: str | Path | None = None, database: str | None = None, server: str | None = None) -> Result:
     """Return the result so far of a recorded experiment, of a server's if one is given; raises `NotFoundError`."""
-    opened = on_server(server) if server is not None else reading(*place(home, database))
-    with opened() as verbs:
+    opened = _opened(home, database, server)
+    with opened("read") as verbs:
         return Result(opened, name, verbs.result(name))
 
 
+@front
+def experiments(
+    *,
+    states: Sequence[str] | None = None,
+    search: str = "",
+    owner: str | None = None,
+    project: str | None = None,
+    tags: str | Sequence[str] = (),
+    home: str | Path | None = None,
+    database: str | None = None,
+    server: str | None = None,
+) -> list[ExperimentSummary]:
+    """Return the recorded experiments, of a server's if one is given, the newest first.
+
+    Args:
+        states: only those in one of these states, such as `["completed"]`.
+        search: only those with this in their names.
+        owner: only those of this user.
+        project: only those of this project.
+        tags: only those with this tag; several: with them all.
+        home: folder of database and trials; default: TUNEWELL_HOME, or `.tunewell`.
+        database: URL of the database; default: TUNEWELL_DATABASE, or one in the home.
+        server: address of a server.
+
+    Raises:
+        ArgumentError: a state is none.
+        NotFoundError: there is no such home.
+    """
+    for state in states or ():
+        if state not in list(ExperimentState):
+            raise ArgumentError("states", f"{shown(state)} is none", f"Known: {', '.join(ExperimentState)}", state)
+    wanted = [tags] if isinstance(tags, str) else tags
+    chosen = dict[str, Any](states=states, search=search, owner=owner, project=project, tags=wanted)
+    with _opened(home, database, server)("read") as verbs:
+        return list(every(lambda cursor: verbs.experiments(**chosen, cursor=cursor)))
+
+
+def _opened(home: str | Path | None, database: str | None, server: str | None) -> Opened:
+    return on_server(server) if server is not None else at_home(*place(home, database))
+
+
 def on_server(server: str) -> Opened:
-    """Return what gives the verbs of a server."""
+    """Return what gives the verbs of a server, whose rights say what they may do."""
     from tunewell.client.client import Client
 
-    return partial(Client, server)
+    return lambda access: Client(server)
 
 
-def reading(folder: Path, database: str | None) -> Opened:
-    """Return what gives the verbs of a home here, to look only."""
-    return partial(Service, folder, database, access="read")
+def at_home(folder: Path, database: str | None) -> Opened:
+    """Return what gives the verbs of a home here, to look only or to change something."""
+    return partial(Service, folder, database)
 
 
 def place(home: str | Path | None, database: str | None) -> tuple[Path, str | None]:

@@ -13,7 +13,7 @@ from tunewell.display.following import wait_for_search
 from tunewell.display.lines import started_line
 from tunewell.python_api.callbacks import Callbacks, OnTrial
 from tunewell.python_api.progress import Progress, progress_of
-from tunewell.python_api.result import Result, on_server, place, reading
+from tunewell.python_api.result import Result, at_home, on_server, place
 from tunewell.python_api.wording import front
 from tunewell.service.runs import Given, Situation
 from tunewell.service.service import Service
@@ -63,6 +63,8 @@ def search(  # noqa: PLR0913 - each is a thing that users set by name
     resources: Mapping[str, Any] | None = None,
     sampling: float | str | None = None,
     project: str | None = None,
+    tags: str | Sequence[str] | None = None,
+    description: str | None = None,
     visibility: Visibility | None = None,
     seed: int | None = None,
     on_trial_end: OnTrial | None = None,
@@ -110,6 +112,9 @@ def search(  # noqa: PLR0913 - each is a thing that users set by name
         resources: what one trial gets: `cpus`, `gpus`, `memory`, …
         sampling: share of the training data to search on; a trial has it as `trial.sampling`.
         project: what experiments are grouped by.
+        tags: words that experiments are found by.
+        description: what it is about. Project, tags and description are no part of what is searched: a call that gives
+            others goes on with the same search.
         visibility: who sees it: "team" or "private".
         seed: source of all randomness of the search.
         on_trial_end: called here with each trial that ends from now on, a `tunewell.service.types.Trial`. If it raises
@@ -154,6 +159,8 @@ def search(  # noqa: PLR0913 - each is a thing that users set by name
         "resources": resources,
         "sampling": sampling,
         "project": project,
+        "tags": tags,
+        "description": description,
         "visibility": visibility,
         "seed": seed,
     }
@@ -183,7 +190,7 @@ def search(  # noqa: PLR0913 - each is a thing that users set by name
             given = Given(None if on_cluster else function, inline, follow_up=False)
             if not _run_here(service, submission.name, given, progress, calls):
                 raise KeyboardInterrupt(f"The search is paused; call it again to go on ('{submission.name}').")
-        return Result(reading(folder, database), submission.name, service.result(submission.name))
+        return Result(at_home(folder, database), submission.name, service.result(submission.name))
 
 
 def _tell_notes(submission: Submission) -> None:

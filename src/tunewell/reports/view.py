@@ -128,6 +128,10 @@ class ExperimentView:
     #: The command of the best trial, ready to be run by hand; empty if it is no command, or began from a checkpoint.
     best_command: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    #: What people group it by, find it by and say of it; empty: nothing.
+    project: str = ""
+    tags: tuple[str, ...] = ()
+    description: str = ""
     #: Sentences on how much more time to give, where time limits have cut trials off.
     advice: tuple[str, ...] = ()
     #: The `max_duration` that is advised for a search that has ended; None: none is.

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tunewell.home.home import Home
-from tunewell.home.spec_on_record import recorded_spec
+from tunewell.home.spec_on_record import current_labels, recorded_spec
 from tunewell.service.types import Caller, Clone
 from tunewell.spec.errors import ConflictError, SpecError, nearest
 from tunewell.spec.experiment import ExperimentSpec
@@ -31,7 +31,8 @@ def clone(store: Store, home: Home, name: str, changes: Mapping[str, Any], calle
         raise ConflictError(
             f"Experiment '{name}' is a search over a Python function", remedy="Run its program under another `name`"
         )
-    spec = recorded.model_dump(mode="json", exclude_defaults=True) | {"visibility": row.visibility}
+    spec = recorded.model_dump(mode="json", exclude_defaults=True)
+    spec |= {field: label for field, label in current_labels(row).items() if label or field in spec}
     if recorded.dataset is not None:
         spec["data"] = DATASET + called_by(caller.name, spec.pop("dataset").partition("@")[0])
     if recorded.code is not None:

@@ -36,7 +36,7 @@ from tunewell.store.store import Store
 #: How many searches are compared at least and at most.
 LEAST, MOST = 2, 5
 #: Fields of a spec that are told in another way, or tell nothing.
-_LEFT_OUT = ("name", "parameters", "dataset")
+_LEFT_OUT = ("name", "parameters", "dataset", "description")
 #: A letter for each, as people call them beside each other.
 LETTERS = "ABCDE"
 

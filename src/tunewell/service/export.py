@@ -27,6 +27,9 @@ def export_json(store: Store, home: Home, name: str, numbers: Sequence[int]) -> 
     row = store.experiment(name)
     head: JsonObject = {
         "experiment": name,
+        "project": row.project,
+        "tags": list(row.tags),
+        "description": row.description,
         "state": str(row.state),
         "stop_rule": row.stop_rule,
         "spec": shareable_spec(home, row),

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
-from unicodedata import category
 
 from tunewell.service.types import JsonObject
 from tunewell.spec.errors import SpecError, shown
+from tunewell.spec.labels import description_text, project_name, tag_names
 from tunewell.spec.space import is_number
 from tunewell.spec.text import check_text
-
-#: Characters of a description, of the name of a project, of a tag; tags of an experiment.
-LONGEST_DESCRIPTION, LONGEST_PROJECT, LONGEST_TAG, MOST_TAGS = 10_000, 100, 50, 20
 
 
 def check_facts(facts: Mapping[str, Any]) -> JsonObject:
@@ -25,23 +22,18 @@ def check_facts(facts: Mapping[str, Any]) -> JsonObject:
     return {field: FACTS[field](field, value) for field, value in facts.items()}
 
 
-def _description(field: str, value: Any) -> str:
-    return _text(field, value, LONGEST_DESCRIPTION, spaces="\n\t").rstrip()
+def _label(read: Callable[[Any], Any]) -> Callable[[str, Any], Any]:
+    """Return what checks a label as `read` does for specs."""
 
+    def check(field: str, value: Any) -> Any:
+        check_text(field, value)
+        try:
+            return read(value)
+        except ValueError as error:
+            what, remedy = error.args
+            raise SpecError(field, what, remedy, value) from None
 
-def _project(field: str, value: Any) -> str:
-    return _text(field, value, LONGEST_PROJECT).strip()
-
-
-def _tags(field: str, value: Any) -> list[str]:
-    if not isinstance(value, Sequence) or isinstance(value, str):
-        raise SpecError(field, f"{shown(value)} is no list of texts", "Write it like ['baseline', 'small']", value)
-    if len(value) > MOST_TAGS:
-        raise SpecError(field, f"{len(value)} are too many", f"Give {MOST_TAGS} at most")
-    tags = [_text(field, tag, LONGEST_TAG).strip() for tag in value]
-    if "" in tags:
-        raise SpecError(field, "a tag is empty", "Drop it")
-    return list(dict.fromkeys(tags))
+    return check
 
 
 def _weight(field: str, value: Any) -> float:
@@ -56,23 +48,11 @@ def _visibility(field: str, value: Any) -> str:
     return str(value)
 
 
-def _text(field: str, value: Any, longest: int, spaces: str = "") -> str:
-    """Return a text that can be recorded and shown anywhere; of control characters it may have `spaces`."""
-    if not isinstance(value, str):
-        raise SpecError(field, f"{shown(value)} is not a text", "Write a text", value)
-    if len(value) > longest:
-        raise SpecError(field, f"it has {len(value)} characters", f"Give {longest} at most")
-    check_text(field, value)
-    if any(category(character) == "Cc" and character not in spaces for character in value):
-        raise SpecError(field, f"{shown(value)} has a control character", "Remove it", value)
-    return value
-
-
 #: Fact → what checks its value.
 FACTS: Mapping[str, Callable[[str, Any], Any]] = {
-    "description": _description,
-    "project": _project,
-    "tags": _tags,
+    "description": _label(description_text),
+    "project": _label(project_name),
+    "tags": _label(tag_names),
     "visibility": _visibility,
     "weight": _weight,
 }

@@ -24,6 +24,7 @@ from tunewell.service.types import (
 from tunewell.service.verbs import MOST
 from tunewell.spec.errors import SpecError
 from tunewell.spec.errors import shown as written
+from tunewell.spec.labels import MOST_TAGS
 from tunewell.spec.names import ExperimentOrder
 from tunewell.spec.states import ExperimentState, JobState
 from tunewell.store.store import Store
@@ -43,7 +44,8 @@ class Chosen:
     search: str
     owner: str | None
     project: str | None
-    tag: str | None
+    #: All of which it has.
+    tags: Sequence[str]
     #: Those in the bin, instead of all others.
     deleted: bool
     order: ExperimentOrder
@@ -89,7 +91,7 @@ def experiments(
         states=chosen.states,
         search=chosen.search,
         seen_by=chosen.seen_by,
-        where={name: value for name in ("owner", "project", "tag") if (value := getattr(chosen, name)) is not None},
+        where=_where(chosen),
         deleted=chosen.deleted,
         order=chosen.order,
     )
@@ -99,6 +101,15 @@ def experiments(
         items=tuple(wire.experiment_summary(home, row, row.name in running) for row in shown),
         next=str(shown[-1].name if by_name else shown[-1].id) if len(rows) > limit else None,
     )
+
+
+def _where(chosen: Chosen) -> list[tuple[str, str]]:
+    """Return the owner, the project and each of the tags that were chosen; raises `SpecError`."""
+    tags = set(chosen.tags)
+    if len(tags) > MOST_TAGS:
+        raise SpecError("tags", f"{len(tags)} are too many", f"No search has more than {MOST_TAGS}")
+    given = [(name, value) for name in ("owner", "project") if (value := getattr(chosen, name)) is not None]
+    return given + [("tag", tag) for tag in sorted(tags)]
 
 
 def trials(

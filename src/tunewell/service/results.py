@@ -31,6 +31,9 @@ def result_of(store: Store, home: Home, row: ExperimentRow) -> SearchResult:
     evaluated = on_record.evaluated(store, name)
     return SearchResult(
         experiment=name,
+        project=row.project,
+        tags=row.tags,
+        description=row.description,
         state=row.state,
         stop_rule=row.stop_rule,
         detail=row.detail or "",

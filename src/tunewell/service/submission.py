@@ -28,6 +28,7 @@ from tunewell.spec.declaration import declare
 from tunewell.spec.differences import BUDGET_FIELDS, LABEL_FIELDS, Difference, spec_differences
 from tunewell.spec.errors import ConflictError, SpecError, count, listed
 from tunewell.spec.experiment import ExperimentSpec, gather_spec, needs_its_program, parse_spec
+from tunewell.spec.labels import LABELS, labels_of
 from tunewell.spec.names import Visibility
 from tunewell.spec.places import PLACES, beside, moved_spec, resolved_spec
 from tunewell.spec.problems import Problems
@@ -288,11 +289,19 @@ def _named(store: Store, home: Home, plan: Plan, new: Fresh) -> tuple[Plan, Expe
 
 
 def _waits_for(store: Store, home: Home, row: ExperimentRow, spec: ExperimentSpec) -> bool:
-    """Whether an experiment has this very spec and is to go on; no other program must be at it with its function."""
+    """Whether an experiment has this spec, but for what people say of it, and is to go on.
+
+    No other program must be at it with its function.
+    """
     busy = needs_its_program(row.spec) and home.is_running(row.name)
     recorded = recorded_spec(home, row)
-    same = recorded == spec.model_copy(update={"function_code": recorded.function_code})
+    same = _searched(recorded) == _searched(spec.model_copy(update={"function_code": recorded.function_code}))
     return _unfinished(store, row) and not busy and same
+
+
+def _searched(spec: ExperimentSpec) -> ExperimentSpec:
+    """Return a spec without what people say of the experiment."""
+    return spec.model_copy(update=dict.fromkeys(LABELS))
 
 
 def _unfinished(store: Store, row: ExperimentRow) -> bool:
@@ -329,12 +338,16 @@ def _continue(store: Store, home: Home, row: ExperimentRow, plan: Plan, also: Al
         spec = spec.model_copy(update={"function_code": recorded.function_code})
     submission = Submission(name=row.name, kind="continued" if is_to_go_on else "finished", notes=notes)
     changed = (recorded, row.home) != (spec, home.real_path)
-    with home.lock(row.name) if changed else nullcontext(), store.transaction() as tx:
+    # What people have changed since stays where the spec says what it said.
+    before, said = labels_of(dict(recorded)), labels_of(dict(spec))
+    labels = {field: label for field, label in said.items() if label != before[field]}
+    is_other = (_searched(recorded), row.home) != (_searched(spec), home.real_path)
+    with home.lock(row.name) if is_other else nullcontext(), store.transaction() as tx:
         also(tx, submission)
         if changed:
             tx.set_spec(row.name, spec.model_dump(mode="json"), home=home.real_path)
-        if spec.project != recorded.project:  # the recorded one may have been changed since, by hand
-            tx.set_facts(row.name, {"project": spec.project or ""})
+        if labels:
+            tx.set_facts(row.name, labels)
         if (recorded.visibility, spec.visibility) == ("team", "private"):  # it is never shared by the way
             tx.set_facts(row.name, {"visibility": "private"})
         if is_to_go_on and notes:

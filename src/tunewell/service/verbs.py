@@ -195,7 +195,7 @@ class Verbs(StorageVerbs, ModelVerbs, NotificationVerbs, WorkerVerbs, UpkeepVerb
         search: str = "",
         owner: str | None = None,
         project: str | None = None,
-        tag: str | None = None,
+        tags: Sequence[str] = (),
         deleted: bool = False,
         sort: ExperimentOrder = "-created",
         cursor: str | None = None,
@@ -203,8 +203,9 @@ class Verbs(StorageVerbs, ModelVerbs, NotificationVerbs, WorkerVerbs, UpkeepVerb
     ) -> Page[ExperimentSummary]:
         """Return the experiments, the newest first; `deleted`: those in the bin.
 
-        Only those in `states`, of an owner or a project, with a tag, or with `search` in their names. They can also be
-        sorted by `name`, or `created`, the oldest first; with a `-` before it, the order is the other way round.
+        Only those in `states`, of an owner or a project, with all of `tags`, or with `search` in their names. They can
+        also be sorted by `name`, or `created`, the oldest first; with a `-` before it, the order is the other way
+        round.
         """
 
     def experiment(self, name: str) -> Experiment:

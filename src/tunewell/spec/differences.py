@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from tunewell.spec.errors import shown
 from tunewell.spec.experiment import ExperimentSpec
+from tunewell.spec.labels import LABELS
 from tunewell.spec.secrets import is_secret
 
 #: Fields that may change when an experiment is continued: they say how far it goes, not what is searched.
@@ -26,7 +27,7 @@ BUDGET_FIELDS = frozenset(
 )
 
 #: Fields that may differ, too, and make no difference to the search.
-LABEL_FIELDS = frozenset({"project", "visibility"})
+LABEL_FIELDS = frozenset({*LABELS, "visibility"})
 
 #: Characters of a value that are shown: two paths or commands may differ at their ends alone.
 _LONGEST_VALUE = 500

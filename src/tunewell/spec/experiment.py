@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from tunewell.spec.errors import SpecError, shown
+from tunewell.spec.labels import description_text, project_name, tag_names
 from tunewell.spec.names import Visibility, is_name
 from tunewell.spec.problems import Problems
 from tunewell.spec.quantities import Cores, CountOrShare, Duration, Flag, Gpus, Number, Share, Size, WholeNumber
@@ -151,7 +152,9 @@ Arguments = Annotated[tuple[Argument, ...], BeforeValidator(_arguments)]
 Declarations = Annotated[dict[str, Any], BeforeValidator(_plain_mapping)]
 Variables = Annotated[dict[str, Annotated[str, BeforeValidator(_secret)]], BeforeValidator(_variables)]
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
-Label = Annotated[str, Field(max_length=100)]
+Project = Annotated[str, BeforeValidator(project_name)]
+Tags = Annotated[tuple[str, ...], BeforeValidator(tag_names)]
+Description = Annotated[str, BeforeValidator(description_text)]
 Name = Annotated[Text, AfterValidator(_name)]
 Pattern = Annotated[Text, AfterValidator(_pattern)]
 Names = Annotated[tuple[Text, ...], BeforeValidator(_names)]
@@ -394,7 +397,18 @@ class ExperimentSpec(_Model):
         description="With `sampling`: `full` trains the five best trials on all training data when the search has "
         "ended; what they reach there decides which one is the best.",
     )
-    project: Label | None = Field(default=None, description="What experiments are grouped by; it can be changed later.")
+    project: Project | None = Field(
+        default=None, description="What experiments are grouped by, at most 100 characters; it can be changed later."
+    )
+    tags: Tags = Field(
+        default=(),
+        description="Words that experiments are found by, such as `[baseline, small]`: at most 20, of at most 50 "
+        "characters each. They can be changed later.",
+    )
+    description: Description | None = Field(
+        default=None,
+        description="What it is about, or what was learned, in at most 10,000 characters; it can be changed later.",
+    )
     visibility: Visibility = Field(
         default="team",
         description="Who sees it: `team`, every user of a service; `private`, its owner and administrators. It can be "

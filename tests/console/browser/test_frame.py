@@ -124,6 +124,27 @@ def test_what_is_typed_stays(page: Page, site: Site) -> None:
         expect(page.get_by_role("searchbox")).to_have_value("tyip")
 
 
+def test_projects_and_tags_narrow_the_list(page: Page, site: Site) -> None:
+    """Each click narrows further, what is typed comes to it, and each filter goes again by itself."""
+    for name, tags in (("tagged-one", ["first tag", "second"]), ("tagged-two", ["first tag"])):
+        site.service.create(looks.spec(name, project="narrow", tags=tags))
+    page.goto("/")
+    for link, address in (("narrow", r"project=narrow$"), ("first tag", r"tag=first\+tag$"), ("second", "tag=second$")):
+        page.get_by_role("link", name=link, exact=True).first.click()
+        expect(page).to_have_url(re.compile(address))
+        expect(page.get_by_role("link", name="tagged-one")).to_be_visible()
+        expect(page.locator(".tag.chosen", has_text=link)).to_be_visible()
+    expect(page.get_by_role("link", name="tagged-two")).to_have_count(0)
+    page.get_by_role("searchbox").fill("tagged")
+    expect(page).to_have_url(re.compile(r"/\?search=tagged&project=narrow&tag=first\+tag&tag=second$"))
+    page.get_by_label("Remove the filter on the tag first tag").click()
+    expect(page).to_have_url(re.compile(r"/\?search=tagged&project=narrow&tag=second$"))
+    page.go_back()
+    expect(page).to_have_url(re.compile(r"tag=first\+tag&tag=second$"))
+    page.get_by_role("searchbox").fill("tagged-")
+    expect(page).to_have_url(re.compile(r"/\?search=tagged-&project=narrow&tag=first\+tag&tag=second$"))
+
+
 def test_back_after_filtering(page: Page) -> None:
     """A filter is an address; Back shows the list of before, and what was chosen there."""
     page.goto("/")

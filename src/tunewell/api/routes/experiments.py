@@ -88,14 +88,14 @@ def experiments(
     search: Annotated[Text, Query(description="Only those with this in their names.")] = "",
     owner: Annotated[Text | None, Query(description="Only those of this user.")] = None,
     project: Annotated[Text | None, Query(description="Only those of this project.")] = None,
-    tag: Annotated[Text | None, Query(description="Only those with this tag.")] = None,
+    tag: Annotated[list[Text] | None, Query(description="Only those with this tag; several: with them all.")] = None,
     sort: Order = "-created",
     cursor: Cursor = None,
     limit: Limit = PAGE,
 ) -> Page[ExperimentSummary]:
     """Return the experiments that the caller sees."""
     return verbs.experiments(
-        states=state, search=search, owner=owner, project=project, tag=tag, sort=sort, cursor=cursor, limit=limit
+        states=state, search=search, owner=owner, project=project, tags=tag or (), sort=sort, cursor=cursor, limit=limit
     )
 
 
@@ -122,14 +122,14 @@ def experiments_in_bin(
     search: Annotated[Text, Query(description="Only those with this in their names.")] = "",
     owner: Annotated[Text | None, Query(description="Only those of this user.")] = None,
     project: Annotated[Text | None, Query(description="Only those of this project.")] = None,
-    tag: Annotated[Text | None, Query(description="Only those with this tag.")] = None,
+    tag: Annotated[list[Text] | None, Query(description="Only those with this tag; several: with them all.")] = None,
     sort: Order = "-created",
     cursor: Cursor = None,
     limit: Limit = PAGE,
 ) -> Page[ExperimentSummary]:
     """Return the experiments in the bin that the caller sees."""
     return verbs.experiments(
-        search=search, owner=owner, project=project, tag=tag, deleted=True, sort=sort, cursor=cursor, limit=limit
+        search=search, owner=owner, project=project, tags=tag or (), deleted=True, sort=sort, cursor=cursor, limit=limit
     )
 
 

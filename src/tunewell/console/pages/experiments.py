@@ -22,6 +22,8 @@ router = APIRouter()
 
 #: Experiments on a page.
 ROWS = 25
+#: Tags of an experiment that a row shows.
+TAGS = 6
 #: What the list can be narrowed to → states.
 GROUPS: dict[str, tuple[ExperimentState, ...] | None] = {
     "": None,
@@ -45,25 +47,29 @@ def experiments(
     state: Text = "",
     owner: Text = "",
     project: Text = "",
+    tag: Annotated[list[Text] | None, Query()] = None,
     sort: Literal["", "created", "name"] = "",
     cursor: Annotated[str | None, Query(max_length=200)] = None,
 ) -> Response:
     """Return the experiments that match."""
+    tags = [one for one in dict.fromkeys(tag or ()) if one]
     found = verbs.experiments(
         states=GROUPS.get(state),
         deleted=state == BIN,
         search=search,
         owner=owner or None,
         project=project or None,
+        tags=tags,
         sort=sort or "-created",
         cursor=cursor,
         limit=ROWS,
     )
-    chosen = {"search": search, "state": state, "owner": owner, "project": project}
+    chosen = {"search": search, "state": state, "owner": owner, "project": project, "tag": tags}
 
-    def link(**changes: str) -> str:
+    def link(**changes: str | list[str]) -> str:
         """Return the address of the list with other choices."""
-        return "?" + urlencode({name: value for name, value in {**chosen, "sort": sort, **changes}.items() if value})
+        asked = {name: value for name, value in {**chosen, "sort": sort, **changes}.items() if value}
+        return "?" + urlencode(asked, doseq=True)
 
     context = {
         "found": found,
@@ -76,6 +82,7 @@ def experiments(
         "sort": sort,
         "orders": ORDERS,
         "link": link,
+        "most_tags": TAGS,
         "is_first": cursor is None,
         "is_narrowed": any(chosen.values()),
     }

@@ -22,18 +22,18 @@ document.addEventListener("click", (event) => {
 
 const CHOOSES = "form[method=get]:not([action])";
 
-const firstOf = (form, name) => form.querySelector(`[name="${CSS.escape(name)}"]`);
+const allOf = (form, name) => [...form.querySelectorAll(`[name="${CSS.escape(name)}"]`)];
 
 /** Have forms say what the address says; what it leaves out is empty, or the first choice. */
 function fillForms() {
   const asked = new URLSearchParams(location.search);
   for (const form of document.querySelectorAll(CHOOSES)) {
     for (const field of form.elements) {
-      const given = asked.getAll(field.name);
+      const given = asked.getAll(field.name), place = field.type === "hidden" ? allOf(form, field.name).indexOf(field) : 0;
       if (field.type === "checkbox") field.checked = given.length ? given.includes(field.value) : field.defaultChecked;
-      else if (field.type === "radio") field.checked = field.value === (given[0] ?? firstOf(form, field.name).value);
+      else if (field.type === "radio") field.checked = field.value === (given[0] ?? allOf(form, field.name)[0].value);
       else if (field.options && !given.length) field.selectedIndex = 0;
-      else if (field.name && field.value !== (given[0] ?? "")) field.value = given[0] ?? "";
+      else if (field.name && field.value !== (given[place] ?? "")) field.value = given[place] ?? "";
     }
   }
 }

@@ -19,6 +19,7 @@ from tunewell.spec.epochs import training_text
 from tunewell.spec.errors import ArgumentError, NotFoundError
 from tunewell.spec.experiment import parse_spec
 from tunewell.spec.files import to_yaml
+from tunewell.spec.labels import LABELS
 
 
 class Predict:
@@ -104,9 +105,11 @@ def _search_of(context: Context, name: str, folder: Path, own: int | None) -> di
         objective["test"][1] = None
     known = result.uncertainty
     ends = {"validation": known.intervals, "test": known.test_intervals} if known is not None else {}
+    # What people say of the search is not for those who are handed the model.
+    spec = {field: value for field, value in shareable_spec(home, row).items() if field not in LABELS}
     return {
         "experiment": name,
-        "spec": to_yaml(shareable_spec(home, row)),
+        "spec": to_yaml(spec),
         "metric": result.objective.metric,
         "trial": trial.number,
         "trials": sum(result.trials.values()),

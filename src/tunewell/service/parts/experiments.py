@@ -134,14 +134,14 @@ class ExperimentsPart(Part):
         search: str = "",
         owner: str | None = None,
         project: str | None = None,
-        tag: str | None = None,
+        tags: Sequence[str] = (),
         deleted: bool = False,
         sort: ExperimentOrder = "-created",
         cursor: str | None = None,
         limit: int = verbs.PAGE,
     ) -> Page[types.ExperimentSummary]:
         """See `Verbs.experiments`."""
-        chosen = lists.Chosen(states, search, owner, project, tag, deleted, sort, self._rights.seen_by)
+        chosen = lists.Chosen(states, search, owner, project, tags, deleted, sort, self._rights.seen_by)
         return lists.experiments(self.store, self.home, chosen, cursor, limit)
 
     def experiment(self, name: str) -> types.Experiment:

@@ -97,6 +97,10 @@ class SearchResult(Wire):
     """What a search has brought so far: what `--json` prints."""
 
     experiment: str
+    #: What people group experiments by, find them by and say of them; empty: nothing.
+    project: str
+    tags: tuple[str, ...]
+    description: str
     state: ExperimentState
     stop_rule: str | None
     detail: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, and_, func, literal, select
@@ -72,20 +72,20 @@ class ExperimentQueries(Reader):
         states: Collection[ExperimentState] | None = None,
         search: str = "",
         seen_by: str | None = None,
-        where: Mapping[str, str] | None = None,
+        where: Collection[tuple[str, str]] = (),
         deleted: bool = False,
         order: ExperimentOrder = "-created",
     ) -> list[ExperimentRow]:
         """Return experiments in an order, at most `limit`, beginning after that with this id, or name, as it goes by.
 
         With `states` only those in one of them, with `search` only those whose name contains it, in any case; with
-        `seen_by` only those that this user sees; with `where` only those of an `owner` or a `project`, or with a `tag`.
-        Those in the bin (`deleted`) are in a list of their own.
+        `seen_by` only those that this user sees; with `where` only those of an `owner` or a `project`, or with each
+        `tag` in it. Those in the bin (`deleted`) are in a list of their own.
         """
         key = experiment.c.name if order.endswith("name") else experiment.c.id
         descending = order.startswith("-")
         chosen = select(experiment.c.id, experiment.c.name).where(experiment.c.deleted_at.is_not(None) == deleted)
-        for column, value in (where or {}).items():
+        for column, value in where:
             is_there = literal(value).in_(select(self._elements(experiment.c.tags)))
             chosen = chosen.where(is_there if column == "tag" else experiment.c[column] == value)
         if seen_by is not None:

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import delete, func, or_, select, update
 
 from tunewell.spec.errors import ConflictError, NotFoundError, TransitionRefused
+from tunewell.spec.labels import labels_of
 from tunewell.spec.names import Visibility, owner_of
 from tunewell.spec.quota import month_of
 from tunewell.spec.states import ExperimentState, check_experiment_transition
@@ -33,8 +34,8 @@ class ExperimentWrites(Writer):
     ) -> None:
         """Add an experiment in state `created`; raise `ConflictError` if the name is taken.
 
-        Its owner is the one in its name, its data set the one that its spec names. The goal of the spec's objective
-        (`maximize`, if it has none) is the experiment's for good.
+        Its owner is the one in its name; data set, project, tags and description are those of its spec. The goal of the
+        spec's objective (`maximize`, if it has none) is the experiment's for good.
         """
         now = or_present(now)
         goal: Goal = spec.get("objective", {}).get("goal", "maximize")
@@ -42,8 +43,8 @@ class ExperimentWrites(Writer):
         new = (
             self._dialect.insert(experiment)
             .values(name=name, identity=identity, goal=goal, spec=spec, home=home, space=space, algorithm=algorithm)
-            .values(owner=owner_of(name), visibility=visibility, project=spec.get("project") or "", weight=1.0)
-            .values(description="", tags=[], dataset_id=self._dataset_of(spec))
+            .values(owner=owner_of(name), visibility=visibility, weight=1.0)
+            .values(**labels_of(spec), dataset_id=self._dataset_of(spec))
             .values(created_at=now, state=ExperimentState.CREATED, detail="", notes=[])
             .values(dict.fromkeys(("elapsed_seconds", "cpu_seconds", "gpu_seconds"), 0.0))
             .values(dict.fromkeys(("term", "version", "revision", "noted_trials", *COUNTS.values()), 0))

@@ -13,6 +13,7 @@ import pytest
 
 from tests.controller.fakes import Bench, FakeScheduler
 from tunewell.controller.controller import Controller, Work
+from tunewell.home.cluster import Cluster, read_cluster
 from tunewell.schedulers import records
 from tunewell.spec.capacity import Capacity
 from tunewell.spec.errors import ConflictError, DataError
@@ -774,7 +775,8 @@ def test_a_trial_that_fills_the_disk_uses_up_its_attempts(bench: Bench) -> None:
 class FakeCluster(FakeScheduler):
     """A cluster that may be away."""
 
-    problem = "no Ray cluster answers at head:1"
+    address = "head:1"
+    problem = "nothing answers there"
 
     def capacity(self) -> Capacity:
         """Return nothing while it is away."""
@@ -793,7 +795,35 @@ def test_the_log_tells_that_the_cluster_is_away(bench: Bench, caplog: pytest.Log
             bench.step()
         return [record.getMessage() for record in caplog.records if "Ray" in record.getMessage()]
 
-    away = "the Ray cluster can't be used: no Ray cluster answers at head:1"
+    away = "the Ray cluster at head:1 can't be used: nothing answers there"
     assert told() == [away]
     cluster.problem = ""
-    assert told() == [away, "the Ray cluster can be used again"]
+    assert told() == [away, "the Ray cluster at head:1 can be used again"]
+
+
+def test_since_when_the_cluster_is_away_is_on_record(bench: Bench) -> None:
+    """With its address and the reason, though it was never reached, and through the end of the controller."""
+    cluster: Any = FakeCluster()
+
+    def known_to(controller: Controller) -> Cluster:
+        bench.controller = controller
+        bench.now += 60
+        bench.step()
+        known = read_cluster(bench.home.folder)
+        assert known is not None
+        return known
+
+    def controller() -> Controller:
+        return Controller(bench.surroundings, Work(everything=True), bench.scheduler, cluster=cluster)
+
+    first = controller()
+    since = bench.now + 61
+    assert known_to(first) == Cluster("head:1", Capacity(()), since, "nothing answers there")
+    cluster.problem = "it has no nodes"
+    assert known_to(controller()) == Cluster("head:1", Capacity(()), since, "it has no nodes")
+    cluster.problem = ""
+    assert known_to(first) == Cluster("head:1", bench.scheduler.capacity())
+    cluster.problem = "nothing answers there"
+    gone = known_to(first)
+    assert gone.away_since is not None and gone.away_since > since
+    assert [node.free_cpus for node in gone.capacity.nodes] == [0]

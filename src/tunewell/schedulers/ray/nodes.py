@@ -72,7 +72,7 @@ class Nodes:
     def problem(self) -> str:
         """Why nothing can run on any node, for people; empty if something can, or that is not known yet."""
         if not self._entries:
-            return "the Ray cluster has no nodes"
+            return "it has no nodes"
         problems = [self._of(entry).problem for entry in self._entries]
         return problems[0] if all(problems) else ""
 

@@ -123,7 +123,7 @@ def _machine(node: Node, caller: Caller) -> Machine:
             Slot(gpu, gpu.device in node.free_devices, _user_of(gpu, node))
             for gpu in (() if node.cluster else node.gpus)
         ],
-        gpus=gpus_text(node) if node.cluster and node.gpus else "",
+        gpus=(gpus_text(node) if node.gpus else "none") if node.cluster else "",
         custom=custom_texts(node),
         labels=labels_of(node),
         used_memory=node.memory_bytes - max(0, node.free_memory_bytes),

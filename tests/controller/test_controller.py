@@ -801,6 +801,28 @@ def test_the_log_tells_that_the_cluster_is_away(bench: Bench, caplog: pytest.Log
     assert told() == [away, "the Ray cluster at head:1 can be used again"]
 
 
+def test_a_search_whose_cluster_goes_away_says_so(bench: Bench) -> None:
+    """It waits for the cluster, not for room or for its own trials, of which nobody knows whether they run."""
+    cluster: Any = FakeCluster()
+    cluster.problem = ""
+    bench.create(scheduler="ray", max_trials=5, max_concurrency=2)
+    bench.controller = Controller(bench.surroundings, Work(everything=True), bench.scheduler, cluster=cluster)
+
+    def reason() -> tuple[str, str]:
+        for _ in range(3):
+            bench.now += 2
+            bench.step()
+        waits = bench.store.experiment("e").waits_for
+        return (waits["code"], waits["detail"]) if waits is not None else ("", "")
+
+    assert reason()[0] == "max_concurrency" and len(cluster.alive) == 2
+    cluster.problem = "nothing answers there"
+    away = ("no_cluster", "The Ray cluster at head:1 can't be used: nothing answers there.")
+    assert reason() == reason() == away
+    cluster.problem = ""
+    assert reason()[0] == "max_concurrency"
+
+
 def test_since_when_the_cluster_is_away_is_on_record(bench: Bench) -> None:
     """With its address and the reason, though it was never reached, and through the end of the controller."""
     cluster: Any = FakeCluster()

@@ -93,6 +93,10 @@ class _Line:
     turns: Turns[Run]
 
 
+def _no_cluster(problem: str) -> Reason:
+    return Reason("no_cluster", f"{problem[0].upper()}{problem[1:]}.")
+
+
 def _new_line(scheduler: Scheduler, ledger: Ledger, no_room: Reason = NO_ROOM) -> _Line:
     return _Line(Place(scheduler, Room(scheduler), ledger, no_room), Turns(ledger))
 
@@ -359,16 +363,21 @@ class Controller:
                 kind="no-cluster",
                 problem="it is for a Ray cluster, and the controller was started without one",
             )
-        if not self._cluster.capacity().nodes:
-            problem = self._cluster.problem or "it has not answered yet"
-            called = cluster_called(self._cluster.address)
+        if problem := self._cluster_problem():
             raise UserError(
-                f"{what} is for {called}, which can't be used now ({problem})",
+                f"{what} has to wait: {problem}",
                 remedy="See to the cluster; it goes on by itself",
                 kind="no-cluster",
-                problem=f"{called} can't be used: {problem}",
+                problem=problem,
             )
         return self._cluster_line
+
+    def _cluster_problem(self) -> str:
+        """Return why the cluster can't be used; empty if it can be, or there is none."""
+        if self._cluster is None or self._cluster.capacity().nodes:
+            return ""
+        why = self._cluster.problem or "it has not answered yet"
+        return f"{cluster_called(self._cluster.address)} can't be used: {why}"
 
     def _look_at_cluster(self) -> None:
         """Put on record what the cluster has; shares are parts of all there is."""
@@ -560,8 +569,7 @@ class Controller:
             refusal = error
         self._note_refusal(key, refusal)
         if refusal is not None and refusal.kind == "no-cluster":
-            problem = str(refusal.facts["problem"])
-            return Reason("no_cluster", f"{problem[0].upper()}{problem[1:]}.")
+            return _no_cluster(str(refusal.facts["problem"]))
         if refusal is None or refusal.kind != "work-elsewhere":
             return None
         host = refusal.facts["host"]
@@ -626,6 +634,10 @@ class Controller:
             self._look_for_room()
             # What slow calls have answered by now may be started in the same step.
             again = self._deliver()
+        if self._cluster is not None and self._cluster.problem and (problem := self._cluster_problem()):
+            for run in self._runs():
+                if run.scheduler is self._cluster:
+                    run.waits.reason = _no_cluster(problem)
 
     def _look_for_room(self) -> None:
         """Find out whether all wait for what other processes have taken."""

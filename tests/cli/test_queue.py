@@ -6,12 +6,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import Run
 from tunewell.home.cluster import Cluster, write_cluster
 from tunewell.service.service import Service
 from tunewell.spec.capacity import Capacity, Gpu, Node
+from tunewell.spec.errors import SpecError
 from tunewell.spec.files import read_spec_file
 from tunewell.spec.quota import used_amount
+from tunewell.spec.states import ExperimentState
+from tunewell.spec.waits import Reason
 
 SPEC = {"command": ["true"], "parameters": {"x": [1, 2]}, "objective": {"metric": "score", "goal": "maximize"}}
 
@@ -100,6 +105,25 @@ def test_a_check_plans_for_where_the_search_will_run(run: Run, write: Callable[.
             refused = run("check", spec, "--home", home, COLUMNS="")
     assert refused.code == 2
     assert "the Ray cluster at 10.0.0.1:6379 can't be used (nothing answers there (Connection ref" in refused.err
+
+
+def test_a_search_that_waits_for_its_cluster(run: Run, tmp_path: Path) -> None:
+    """It is waiting, not paused, and nobody is told to begin it again; what is not known of the cluster is no error."""
+    home, why = tmp_path / "home", "The Ray cluster at 10.0.0.1:6379 can't be used: nothing answers there."
+    spec = {**SPEC, "name": "e", "scheduler": "ray", "resources": {"gpus": 0.5}}
+    with Service(home) as service, service.home.serve():
+        write_cluster(home, Cluster("10.0.0.1:6379", Capacity((NODE,))))
+        service.create(spec)
+        with service.store.transaction() as tx:
+            tx.set_experiment_state("e", ExperimentState.CREATED, ExperimentState.RUNNING)
+            tx.set_wait("e", Reason("no_cluster", why).to_json(1.0))
+        assert "waiting (no cluster)" in run("list", "--home", home, COLUMNS="").out
+        told = run("show", "e", "--home", home, COLUMNS="").out
+        assert why in told and "It goes on by itself once the cluster can be used." in told
+        write_cluster(home, Cluster("10.0.0.1:6379", Capacity(()), 1772373600.0, "nothing answers there"))
+        with pytest.raises(SpecError, match="nothing answers there") as caught:
+            service.check({**spec, "name": "f"})
+        assert caught.value.field == "scheduler", "all else can't be judged"
 
 
 def test_a_cluster_that_is_away(run: Run, tmp_path: Path) -> None:

@@ -164,9 +164,10 @@ def _most(limit: int | None) -> int | None:
 def _state_text(one: ExperimentSummary) -> str:
     if one.state.final or one.state in (ExperimentState.PAUSED, ExperimentState.CREATED):
         return str(one.state)
+    code = one.waits_for.code if one.waits_for is not None else ""
     if not one.running:
-        return str(ExperimentState.PAUSED)
-    return "pausing" if one.waits_for is not None and one.waits_for.code == "paused" else str(one.state)
+        return "waiting" if code == "no_cluster" else str(ExperimentState.PAUSED)
+    return "pausing" if code == "paused" else str(one.state)
 
 
 def _waiting_text(one: ExperimentSummary) -> str:

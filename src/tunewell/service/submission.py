@@ -135,7 +135,7 @@ def _search(
 ) -> tuple[AlgorithmChoice, Tuner] | None:
     """Return the algorithm that searches, as far as all that it depends on is right, and its tuner can be made."""
     at_once, initial = None, []
-    if not problems.concern("resources", "max_concurrency"):
+    if not problems.concern("resources", "max_concurrency", "scheduler"):
         with problems.gathering():
             at_once = _at_once(spec, machines)
     with problems.gathering():

@@ -10,6 +10,7 @@ import pytest
 
 from tests.cli.conftest import Run
 from tunewell.home.cluster import Cluster, write_cluster
+from tunewell.service.runs import Situation
 from tunewell.service.service import Service
 from tunewell.spec.capacity import Capacity, Gpu, Node
 from tunewell.spec.errors import SpecError
@@ -111,6 +112,11 @@ def test_a_search_that_waits_for_its_cluster(run: Run, tmp_path: Path) -> None:
     """It is waiting, not paused, and nobody is told to begin it again; what is not known of the cluster is no error."""
     home, why = tmp_path / "home", "The Ray cluster at 10.0.0.1:6379 can't be used: nothing answers there."
     spec = {**SPEC, "name": "e", "scheduler": "ray", "resources": {"gpus": 0.5}}
+
+    def interrupt(situation: Situation) -> None:
+        if situation.problem:
+            raise KeyboardInterrupt(situation.problem)
+
     with Service(home) as service, service.home.serve():
         write_cluster(home, Cluster("10.0.0.1:6379", Capacity((NODE,))))
         service.create(spec)
@@ -120,6 +126,8 @@ def test_a_search_that_waits_for_its_cluster(run: Run, tmp_path: Path) -> None:
         assert "waiting (no cluster)" in run("list", "--home", home, COLUMNS="").out
         told = run("show", "e", "--home", home, COLUMNS="").out
         assert why in told and "It goes on by itself once the cluster can be used." in told
+        with pytest.raises(KeyboardInterrupt, match=why):  # who follows it is told at once
+            service.run("e", on_step=interrupt)
         write_cluster(home, Cluster("10.0.0.1:6379", Capacity(()), 1772373600.0, "nothing answers there"))
         with pytest.raises(SpecError, match="nothing answers there") as caught:
             service.check({**spec, "name": "f"})

@@ -819,6 +819,16 @@ def test_a_search_whose_cluster_goes_away_says_so(bench: Bench) -> None:
     cluster.problem = "nothing answers there"
     away = ("no_cluster", "The Ray cluster at head:1 can't be used: nothing answers there.")
     assert reason() == reason() == away
+    assert not bench.controller.problem, "other searches go on"
+    bench.controller.leave()
+    cluster.problem = ""
+    work = Work(experiments=frozenset({"e"}))
+    bench.controller = Controller(bench.surroundings, work, bench.scheduler, cluster=cluster)
+    bench.controller.take_experiment("e")
+    assert reason()[0] == "max_concurrency"
+    cluster.problem = "nothing answers there"
+    assert reason() == away
+    assert bench.controller.problem == "the Ray cluster at head:1 can't be used: nothing answers there."
     cluster.problem = ""
     assert reason()[0] == "max_concurrency"
 

@@ -635,9 +635,11 @@ class Controller:
             # What slow calls have answered by now may be started in the same step.
             again = self._deliver()
         if self._cluster is not None and self._cluster.problem and (problem := self._cluster_problem()):
-            for run in self._runs():
-                if run.scheduler is self._cluster:
-                    run.waits.reason = _no_cluster(problem)
+            there = [run for run in self._runs() if run.scheduler is self._cluster]
+            for run in there:
+                run.waits.reason = _no_cluster(problem)
+            if there and not self.work.everything:  # else it keeps some from going on, and is in the log
+                self._room_problem = f"{problem}."
 
     def _look_for_room(self) -> None:
         """Find out whether all wait for what other processes have taken."""

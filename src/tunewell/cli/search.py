@@ -54,6 +54,7 @@ from tunewell.spec.errors import ArgumentError, UserError, count
 from tunewell.spec.experiment import needs_its_program
 from tunewell.spec.files import read_spec_file
 from tunewell.spec.format import scalar
+from tunewell.spec.names import cluster_called
 from tunewell.spec.states import Cause, ExperimentState, JobState
 
 #: Jobs that follow a search, and what people call them.
@@ -98,7 +99,8 @@ def search(
 def _tell_unused(ray: str | None, json_: bool) -> None:
     """Say that a cluster counts for nothing where a service runs the search."""
     if ray is not None:
-        line = f"The Ray cluster at {ray} is not used: the service that runs this search has its own, or none."
+        called = cluster_called(ray)
+        line = f"T{called[1:]} is not used: the service that runs this search has its own, or none."
         terminal(stderr=json_, soft_wrap=True).print(line, style="yellow", markup=False)
 
 

@@ -109,6 +109,22 @@ def test_mistakes_on_the_command_line(arguments: tuple[str, ...], expected: str,
     assert not (tmp_path / ".tunewell").exists()
 
 
+@pytest.mark.parametrize("arguments", [("search", "s.yaml"), ("check", "s.yaml"), ("controller",), ("serve",)])
+@pytest.mark.parametrize("address", ["", " ", "head"])
+def test_no_address_of_a_cluster(arguments: tuple[str, ...], address: str, run: Run, tmp_path: Path) -> None:
+    """Nothing runs here instead of on a cluster whose address is empty or wrong; it is refused before all else."""
+    answer = run(*arguments, "--ray", address)
+    assert answer.code == 2
+    told = f"'{address}' is no address of a Ray cluster. Give HOST:PORT of its head, such as 10.0.0.1:6379"
+    assert told in " ".join(answer.err.split())
+    assert not (tmp_path / ".tunewell").exists()
+
+
+def test_a_variable_that_is_empty_names_no_cluster(run: Run, write: Callable[..., Path]) -> None:
+    """As an empty variable of the environment means nothing to any program."""
+    assert run("check", write(), TUNEWELL_RAY="").code == 0
+
+
 def test_unknown_names(run: Run, write: Callable[..., Path]) -> None:
     """An unknown experiment gets the nearest right name; an unknown trial or attempt says what there is."""
     run("search", write(max_trials=1))

@@ -81,7 +81,14 @@ COMMON: dict[str, st.SearchStrategy[Any]] = {
     "description": TEXTS,
     "seed": st.integers(0, 9),
     "resources": st.fixed_dictionaries(
-        {}, optional={"gpus": st.integers(0, 8), "cpus": st.sampled_from([1, 0.5]), "memory": st.just("8G")}
+        {},
+        optional={
+            "gpus": st.sampled_from([0, 1, 8, 0.5]),
+            "gpu_type": st.just("H100"),
+            "cpus": st.sampled_from([1, 0.5]),
+            "memory": st.just("8G"),
+            "labels": st.just({"zone": "a"}),
+        },
     ),
 }
 OF_TASKS = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -19,10 +20,13 @@ from tests.service.storage.archives import zip_of
 from tunewell.console.form_words import LABELS
 from tunewell.console.forms import KINDS, RESERVED
 from tunewell.console.kept import KEPT, Kept
+from tunewell.home.cluster import Cluster, write_cluster
+from tunewell.schedulers import hardware
 from tunewell.service import estimating
 from tunewell.service.measuring import Measured
 from tunewell.service.runs import Given
 from tunewell.service.service import Service
+from tunewell.spec.capacity import Capacity, Gpu
 from tunewell.spec.errors import UserError
 from tunewell.spec.format import roughly
 from tunewell.tasks import command as command_task
@@ -86,6 +90,25 @@ def created(client: TestClient, fields: Mapping[str, str]) -> str:
     answer = client.post("/new", data={**fields, "act": "create"}, headers=SENDS)
     assert answer.status_code == 303, errors_in(answer.text)
     return answer.headers["location"]
+
+
+def test_what_a_cluster_offers(service: Service) -> None:
+    """Parts and types of its GPUs, not those of this machine; a search that asks for them is made as it says."""
+    client = browser(service)
+    assert 'name="gpu_type"' not in looked(client, PROGRAM)
+    gpus = tuple(Gpu(str(number), name) for number, name in enumerate(("H100", "L4", "L4")))
+    node = replace(hardware.empty_node(8, 64 << 30, gpus), name="58b7a01e")
+    write_cluster(service.home.folder, Cluster("head:6379", Capacity((node,))))
+    service.uses_cluster = True
+    page = looked(client, PROGRAM, "check")
+    assert re.findall(r'<option value="(\w*)"(?: selected)?>(?:any|H100|L4)</option>', page) == ["", "H100", "L4"]
+    assert "or a part such as 0.5" in page and "labels of the nodes" in page
+    wrong = looked(client, PROGRAM | {"gpu_type": "H200", "gpus": "0.5"}, "check")
+    assert "No node of the cluster has GPUs of the type H200. There are: H100, L4." in unescape(wrong)
+    created(client, PROGRAM | {"gpu_type": "L4", "gpus": "0.5"})
+    (one,) = service.experiments().items
+    spec = service.experiment(one.name).spec
+    assert (spec["scheduler"], spec["resources"]["gpu_type"], spec["resources"]["gpus"]) == ("ray", "L4", 0.5)
 
 
 def errors_in(page: str) -> dict[str, list[str]]:

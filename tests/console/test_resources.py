@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from fastapi.testclient import TestClient
@@ -11,6 +12,7 @@ from fastapi.testclient import TestClient
 from tests.console import looks
 from tests.console.markup import Document, parse
 from tests.console.serving import SENDS, browser
+from tunewell.home.cluster import Cluster, write_cluster
 from tunewell.schedulers import hardware
 from tunewell.schedulers.claims import Claim
 from tunewell.service import machines
@@ -67,6 +69,29 @@ def test_who_uses_what(crowded: Service) -> None:
     seen = page(browser(crowded, "ben"))
     assert "hidden" not in seen.text and not any("hidden" in one for one in seen.addresses)
     assert "another user's" in seen.text
+
+
+def test_nodes_of_a_cluster(crowded: Service) -> None:
+    """A node shows what a spec can ask of it, and how much of its GPUs is free; which of them, nobody knows."""
+    node = replace(
+        hardware.empty_node(8, 64 << 30, GPUS),
+        name="58b7a01e",
+        called="gpu-1, node 58b7",
+        free_gpus=("0",),
+        free_gpu_parts=(0.5,),
+        labels=(("ray.io/node-id", "58b7a01e"), ("zone", "a")),
+        custom=(("licence", 2.0),),
+        free_custom=(("licence", 1.0),),
+    )
+    write_cluster(crowded.home.folder, Cluster("head:6379", Capacity((node,))))
+    document = page(browser(crowded))
+    told = [" ".join(one.text.split()) for one in document.all("dl")]
+    assert told == ["GPUs1.5 of 2 free (2 NVIDIA H100, 80 GiB each)licence1 of 2 freeLabelszone: a"]
+    assert "can't be used" not in document.text
+    away = Cluster("head:6379", Capacity(()), 1772373600.0, "nothing answers there (Connection refused)")
+    write_cluster(crowded.home.folder, away)
+    text = page(browser(crowded)).text
+    assert "The Ray cluster at head:6379 can't be used: nothing answers there (Connection refused). Noticed" in text
 
 
 def test_the_queue_comes_in_pages(crowded: Service) -> None:

@@ -14,6 +14,7 @@ import pytest
 from tests.controller.fakes import Bench, FakeScheduler
 from tunewell.controller.controller import Controller
 from tunewell.controller.work import Work
+from tunewell.home.cluster import Cluster, read_cluster
 from tunewell.schedulers import records
 from tunewell.spec.capacity import Capacity
 from tunewell.spec.errors import ConflictError, DataError
@@ -820,7 +821,8 @@ def test_a_trial_that_fills_the_disk_uses_up_its_attempts(bench: Bench) -> None:
 class FakeCluster(FakeScheduler):
     """A cluster that may be away."""
 
-    problem = "no Ray cluster answers at head:1"
+    address = "head:1"
+    problem = "nothing answers there"
 
     def capacity(self) -> Capacity:
         """Return nothing while it is away."""
@@ -839,7 +841,67 @@ def test_the_log_tells_that_the_cluster_is_away(bench: Bench, caplog: pytest.Log
             bench.step()
         return [record.getMessage() for record in caplog.records if "Ray" in record.getMessage()]
 
-    away = "the Ray cluster can't be used: no Ray cluster answers at head:1"
+    away = "the Ray cluster at head:1 can't be used: nothing answers there"
     assert told() == [away]
     cluster.problem = ""
-    assert told() == [away, "the Ray cluster can be used again"]
+    assert told() == [away, "the Ray cluster at head:1 can be used again"]
+
+
+def test_a_search_whose_cluster_goes_away_says_so(bench: Bench) -> None:
+    """It waits for the cluster, not for room or for its own trials, of which nobody knows whether they run."""
+    cluster: Any = FakeCluster()
+    cluster.problem = ""
+    bench.create(scheduler="ray", max_trials=5, max_concurrency=2)
+    bench.controller = Controller(bench.surroundings, Work(everything=True), bench.scheduler, cluster=cluster)
+
+    def reason() -> tuple[str, str]:
+        for _ in range(3):
+            bench.now += 2
+            bench.step()
+        waits = bench.store.experiment("e").waits_for
+        return (waits["code"], waits["detail"]) if waits is not None else ("", "")
+
+    assert reason()[0] == "max_concurrency" and len(cluster.alive) == 2
+    cluster.problem = "nothing answers there"
+    away = ("no_cluster", "The Ray cluster at head:1 can't be used: nothing answers there.")
+    assert reason() == reason() == away
+    assert not bench.controller.problem, "other searches go on"
+    bench.controller.leave()
+    cluster.problem = ""
+    work = Work(experiments=frozenset({"e"}))
+    bench.controller = Controller(bench.surroundings, work, bench.scheduler, cluster=cluster)
+    bench.controller.take_experiment("e")
+    assert reason()[0] == "max_concurrency"
+    cluster.problem = "nothing answers there"
+    assert reason() == away
+    assert bench.controller.problem == "the Ray cluster at head:1 can't be used: nothing answers there."
+    cluster.problem = ""
+    assert reason()[0] == "max_concurrency"
+
+
+def test_since_when_the_cluster_is_away_is_on_record(bench: Bench) -> None:
+    """With its address and the reason, though it was never reached, and through the end of the controller."""
+    cluster: Any = FakeCluster()
+
+    def known_to(controller: Controller) -> Cluster:
+        bench.controller = controller
+        bench.now += 60
+        bench.step()
+        known = read_cluster(bench.home.folder)
+        assert known is not None
+        return known
+
+    def controller() -> Controller:
+        return Controller(bench.surroundings, Work(everything=True), bench.scheduler, cluster=cluster)
+
+    first = controller()
+    since = bench.now + 61
+    assert known_to(first) == Cluster("head:1", Capacity(()), since, "nothing answers there")
+    cluster.problem = "it has no nodes"
+    assert known_to(controller()) == Cluster("head:1", Capacity(()), since, "it has no nodes")
+    cluster.problem = ""
+    assert known_to(first) == Cluster("head:1", bench.scheduler.capacity())
+    cluster.problem = "nothing answers there"
+    gone = known_to(first)
+    assert gone.away_since is not None and gone.away_since > since
+    assert [node.free_cpus for node in gone.capacity.nodes] == [0]

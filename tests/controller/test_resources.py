@@ -60,7 +60,7 @@ def test_more_than_there_is(resources: dict[str, Any], message: str) -> None:
 
 CLUSTER = Capacity(
     (
-        Node("a", 4, 8 * GIB, (), 4, 8 * GIB, ()),
+        Node("a", 4, 8 * GIB, (), 4, 8 * GIB, (), labels=(("zone", "y"),)),
         Node(
             "b", 16, 64 * GIB, (Gpu("0", "H100"), Gpu("1", "H100")), 16, 64 * GIB, ("0", "1"), labels=(("zone", "x"),)
         ),
@@ -78,6 +78,9 @@ CLUSTER = Capacity(
         ({"gpus": 2, "cpus": 1}, Resources(cpus=1, gpus=2), 1),
         ({"gpu_type": "L4"}, Resources(cpus=8, gpus=1, gpu_type="L4"), 1),
         ({"gpus": 0, "labels": {"zone": "x"}}, Resources(cpus=1, labels=(("zone", "x"),)), 16),
+        ({"labels": {"zone": "y"}}, Resources(cpus=1, labels=(("zone", "y"),)), 4),
+        ({"labels": {"zone": "x"}}, Resources(cpus=8, gpus=1, labels=(("zone", "x"),)), 2),
+        ({"cpus": 9, "memory": "40G"}, Resources(cpus=9, gpus=1, memory_bytes=40 * GIB), 1),
         ({"gpus": 0, "custom": {"licence": 1}}, Resources(cpus=4, custom=(("licence", 1),)), 2),
         ({"gpus": 0, "memory": "30G"}, Resources(cpus=8, memory_bytes=30 * GIB), 3),
     ],
@@ -95,13 +98,14 @@ def test_a_trial_stays_on_one_node(resources: dict[str, Any], expected: Resource
         ({"cpus": 17}, r"resources\.cpus: 17.* no node of the cluster offers trials more than 16\. Give 16 at most"),
         ({"gpus": 3}, r"resources\.gpus: 3.* no node of the cluster offers trials more than 2"),
         ({"gpu_type": "H200"}, r"no node of the cluster has GPUs of the type H200\. There are: H100, L4"),
-        ({"labels": {"zone": "y"}}, r"no node of the cluster has the label zone: y"),
+        ({"labels": {"zone": "z"}}, r"no node of the cluster has the label zone: z\. There are: x, y"),
+        ({"labels": {"rack": "1"}}, r"has the label rack: 1\. Drop it, or give a node that label"),
         ({"custom": {"licence": 3}}, r"3 of licence a trial, but .* offers more than 2\. Give 2 at most"),
         (
             {"custom": {"permit": 1}},
             r"1 of permit a trial, .* offers any\. Drop it, or start a node that",
         ),
-        ({"cpus": 16, "gpu_type": "L4"}, r"no node of the cluster has all of it together"),
+        ({"cpus": 16, "gpu_type": "L4"}, r"no node of the cluster has all of it together \(16 cores, 1 L4 GPU\)"),
     ],
 )
 def test_more_than_a_node_has(resources: dict[str, Any], message: str) -> None:

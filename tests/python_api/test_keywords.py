@@ -17,7 +17,7 @@ import tunewell as tw
 from tunewell.python_api.searching import AlgorithmName
 from tunewell.python_api.wording import _INSTEAD
 from tunewell.service.algorithms import list_algorithms
-from tunewell.spec.errors import SpecError, SpecErrors
+from tunewell.spec.errors import ArgumentError, SpecError, SpecErrors
 from tunewell.spec.experiment import ExperimentSpec
 
 #: Fields of a spec that no Python function has, or that `search` fills in.
@@ -126,3 +126,9 @@ def test_mypy_knows_the_keywords(tmp_path: Path) -> None:
     assert 'Unexpected keyword argument "max_trails"' in done.stdout, done.stdout + done.stderr
     assert 'Argument "algorithm"' in done.stdout and 'Argument "max_trials"' in done.stdout
     assert all(line.startswith("wrong.py") for line in ours)
+
+
+def test_an_empty_address_names_no_cluster(tmp_path: Path) -> None:
+    """It does not mean the cluster of this machine."""
+    with pytest.raises(ArgumentError, match="'' is no address of a Ray cluster"):
+        tw.search(abs, {"x": tw.uniform(0, 1)}, home=tmp_path / "home", scheduler="ray", ray="")

@@ -95,7 +95,9 @@ def test_handed_over_and_killed(apart: Bench) -> None:
     process.suspend()
     launch = apart.start(apart.launch(command=("true",)))
     process.kill()
-    assert apart.finish(launch) == Exit(Cause.NODE_LOST, LOST)
+    exit_ = apart.finish(launch)
+    assert exit_ == Exit(Cause.NODE_LOST, LOST)
+    assert "was running" not in exit_.detail and "controller" not in exit_.detail, "it never began, and that one lives"
     apart.poll(0.3)
     assert len(apart.events) == 1 and not (launch.folder / "output.log").exists()
 

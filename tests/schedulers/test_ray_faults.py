@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.schedulers.bench import Bench, processes_below, wait_until
+from tests.schedulers.bench import Bench, processes_below, script, wait_until
 from tests.schedulers.ray_cluster import RayCluster, running_cluster, scheduler_of
 from tests.schedulers.test_apart import counting, process_of, steps_of
 from tests.schedulers.test_ray import python
@@ -85,6 +85,20 @@ def test_a_faulty_gpu_is_left_out(cluster: RayCluster, tmp_path: Path) -> None:
         (note,) = [note for end in ends for note in end.notes]
         assert "GPU 0 of " in note
         assert bench.scheduler.capacity().free(Resources(gpus=1)) == 1
+    cluster.kill_node(node["node"])
+
+
+def test_parts_of_gpus(cluster: RayCluster, tmp_path: Path) -> None:
+    """What is left of two GPUs does not add up to room for an attempt, which would wait there in vain."""
+    node = cluster.add_node(num_cpus=4, num_gpus=2)
+    with bench_on(cluster, tmp_path) as bench:
+        need = Resources(cpus=0.1, gpus=0.4)
+        bench.wait_until(lambda: bench.scheduler.capacity().free(need) == 4)
+        fields = {"command": script("polite"), "resources": need}
+        for launch in [bench.start(bench.launch(number, **fields)) for number in range(1, 5)]:
+            bench.wait_for_output(launch)
+        (parts,) = [one.free_gpu_parts for one in bench.scheduler.capacity().nodes if one.name == node["node"]]
+        assert parts == (0.2, 0.2) and bench.scheduler.capacity().free(need) == 0
     cluster.kill_node(node["node"])
 
 

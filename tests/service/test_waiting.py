@@ -107,6 +107,19 @@ def test_without_a_controller_that_is_the_reason(service: Service) -> None:
     assert all(one.place is None for one in entries)
 
 
+def test_a_cluster_that_can_not_be_reached_is_the_reason(service: Service) -> None:
+    """A controller that can't take a search over for want of its cluster says so; without one, nobody runs it."""
+    waits(service, "ada/e", Reason("no_cluster", "The Ray cluster at head:1 can't be used: nothing answers there."))
+
+    def code() -> str:
+        (entry,) = service.as_caller(ADA).queue().entries
+        return entry.waits_for.code
+
+    with service.home.serve():
+        assert code() == "no_cluster"
+    assert code() == "no_controller"
+
+
 def test_who_uses_what(service: Service) -> None:
     """What runs is told by machine; who it is of, to those alone who may see it."""
     waits(service, "ada/e", None, running=2)

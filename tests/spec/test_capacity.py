@@ -41,6 +41,22 @@ def test_what_fits_on_one_machine(resources: Resources, slots: int, free: int) -
     assert (Capacity((NODE,)).slots(resources), Capacity((NODE,)).free(resources)) == (slots, free)
 
 
+def test_parts_of_gpus_do_not_add_up() -> None:
+    """An attempt has its part of one GPU: what two others have left is no room for it, however much that is together.
+
+    It is where least is free that suffices, so that whole GPUs stay free for those who need them.
+    """
+    node = replace(NODE, free_cpus=8, free_gpus=("0", "1"))
+    part = Resources(cpus=0, gpus=0.4)
+    left = [Capacity((node,)).less(*[part] * number) for number in range(6)]
+    assert [one.free(part) for one in left] == [4, 3, 2, 1, 0, 0]
+    assert [one.free(Resources(cpus=0, gpus=1)) for one in left] == [2, 1, 1, 0, 0, 0]
+    assert left[4].nodes[0].free_gpu_parts == (0.2, 0.2)
+    assert left[1].less(Resources(cpus=0, gpus=0.6)).nodes[0] == replace(left[1].nodes[0], free_gpu_parts=())
+    third = Resources(cpus=0, gpus=1 / 3)
+    assert not Capacity((replace(node, free_gpus=("0",)),)).less(third, third, third).nodes[0].free_gpu_parts
+
+
 def test_an_attempt_lies_on_one_machine() -> None:
     """What is left on two machines does not add up to room for one attempt."""
     capacity = Capacity((NODE, BARE))

@@ -168,7 +168,7 @@ def test_controllers_share_a_cluster(tmp_path: Path, postgres: Server) -> None:
             return started
 
         first = controller("first")
-        wait_until(lambda: (known := read_cluster(searches.home)) is not None and len(known.nodes) == 2)
+        wait_until(lambda: (known := read_cluster(searches.home)) is not None and len(known.capacity.nodes) == 2)
         for name in ("a", "b", "c"):
             searches.create(name, trials=3, at_once=1)
         wait_until(lambda: searches.begun() == {"a", "b", "c"})

@@ -212,17 +212,22 @@ _USED = {
     "memory_bytes": 8589934592,
 }
 _NODE = {
-    "name": "here",
-    "called": "",
-    "cluster": False,
+    "name": "58b7a01e",
+    "called": "gpu-1, node 58b7a01e",
+    "cluster": True,
     "cpus": 16,
     "memory_bytes": 137438953472,
     "gpus": [_GPU],
     "free_cpus": 12.0,
     "free_memory_bytes": 98784247808,
-    "free_gpus": ["0"],
+    "free_gpus": 0.0,
+    "free_devices": [],
+    "labels": {"zone": "a"},
+    "custom": {"licence": 2.0},
+    "free_custom": {"licence": 1.0},
     "used": [_USED],
 }
+_CLUSTER = {"address": "10.0.0.1:6379", "away_since": None, "problem": ""}
 _QUEUED = {
     "experiment": "ada/signs",
     "job": None,
@@ -353,7 +358,12 @@ EXAMPLES: dict[str, Any] = {
         "data": {"status": 202},
     },
     "TrialValue": {"number": 7, "value": 0.943},
-    "Capacity": {"nodes": [_NODE], "elsewhere": {}},
+    "Cluster": _CLUSTER,
+    "Capacity": {
+        "nodes": [_NODE],
+        "cluster": _CLUSTER,
+        "elsewhere": {},
+    },
     "Changed": _CHANGED,
     "Changes": {"version": 812, "items": [_CHANGED]},
     "ParameterImportance": _IMPORTANCE,

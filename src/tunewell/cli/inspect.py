@@ -177,16 +177,21 @@ def _most(limit: int | None) -> int | None:
 def _state_text(one: ExperimentSummary) -> str:
     if one.state.final or one.state in (ExperimentState.PAUSED, ExperimentState.CREATED):
         return str(one.state)
+    code = one.waits_for.code if one.waits_for is not None else ""
     if not one.running:
-        return str(ExperimentState.PAUSED)
-    return "pausing" if one.waits_for is not None and one.waits_for.code == "paused" else str(one.state)
+        return "waiting" if code == "no_cluster" else str(ExperimentState.PAUSED)
+    return "pausing" if code == "paused" else str(one.state)
 
 
 def _waiting_text(one: ExperimentSummary) -> str:
-    """Return why nothing of an experiment runs, in a word; empty if something does, or the state says it."""
-    if one.waits_for is None or one.waits_for.code in ("paused", "no_controller"):
+    """Return why nothing of an experiment runs, in a word; empty if something does, or the state says it.
+
+    Of what runs on a cluster that is away, nobody knows whether it does.
+    """
+    code = one.waits_for.code if one.waits_for is not None else ""
+    if code in ("", "paused", "no_controller") or (one.trials.get(TrialState.RUNNING) and code != "no_cluster"):
         return ""
-    return "" if one.trials.get(TrialState.RUNNING) else f" ({one.waits_for.code.replace('_', ' ')})"
+    return f" ({code.replace('_', ' ')})"
 
 
 def _trial_table(width: int, metric: str, rows: list[Trial], names: list[str]) -> Table:

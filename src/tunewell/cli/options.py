@@ -71,13 +71,25 @@ ServerOption = Annotated[
         callback=_one_place,
     ),
 ]
+
+
+def _address(value: str | None) -> str | None:
+    """Return the address of a cluster; raise `ArgumentError` for what is none, before anything is done with it."""
+    if value is not None:
+        from tunewell.service.cluster import check_address
+
+        check_address(value)
+    return value
+
+
 RayOption = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--ray",
         envvar="TUNEWELL_RAY",
         metavar="ADDRESS",
         help="Ray cluster that searches with `scheduler: ray` use: HOST:PORT of its head, or `auto` on a node.",
+        callback=_address,
     ),
 ]
 SmtpOption = Annotated[

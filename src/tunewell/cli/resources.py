@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -18,8 +20,9 @@ from tunewell.cli.options import (
     print_json,
     terminal,
 )
+from tunewell.display.machines import away_text, custom_texts, gpus_text, labels_of
 from tunewell.service.paging import every
-from tunewell.service.types import Node, Used, UserUsage
+from tunewell.service.types import Gpu, Node, Used, UserUsage
 from tunewell.spec.errors import count
 from tunewell.spec.format import NOTHING, moment, number, size
 from tunewell.spec.quota import WORDS, amount, used_amount
@@ -37,12 +40,13 @@ def resources(
     console = terminal()
     for node in found.nodes:
         console.print(Text(node.called or node.name, style="bold") + Text(f"  {_free(node)}"))
-        for gpu in node.gpus:
-            name = f"  {gpu.name}" if gpu.name else ""
-            use = "free" if gpu.device in node.free_gpus else "in use"
-            memory = f", {size(gpu.memory_bytes)}" if gpu.memory_bytes is not None else ""
-            console.print(Text(f"  GPU {gpu.device}{name}{memory}: {use}"))
+        for line in _of_cluster(node) if node.cluster else map(partial(_gpu, node), node.gpus):
+            console.print(Text(f"  {line}"))
         _print_used(node.used)
+    if found.cluster is not None and found.cluster.away_since is not None:
+        since = moment(found.cluster.away_since.timestamp())
+        told = f"{away_text(found.cluster)} Noticed {since}; searches for it wait, and go on by themselves."
+        console.print(Text(told, style="yellow"))
     for host, there in found.elsewhere.items():
         console.print(Text(host or "with workers, or about to be started", style="bold"))
         _print_used(there)
@@ -53,6 +57,22 @@ def _free(node: Node) -> str:
     return f"{cores}, {size(max(0, node.free_memory_bytes))} of {size(node.memory_bytes)} of memory not reserved"
 
 
+def _gpu(node: Node, gpu: Gpu) -> str:
+    name = f"  {gpu.name}" if gpu.name else ""
+    memory = f", {size(gpu.memory_bytes)}" if gpu.memory_bytes is not None else ""
+    return f"GPU {gpu.device}{name}{memory}: {'free' if gpu.device in node.free_devices else 'in use'}"
+
+
+def _of_cluster(node: Node) -> Iterator[str]:
+    """Yield what else than cores and memory a node of a cluster has."""
+    if node.gpus:
+        yield f"GPUs: {gpus_text(node)}"
+    for name, told in custom_texts(node).items():
+        yield f"{name}: {told}"
+    if labels := labels_of(node):
+        yield f"labels: {', '.join(f'{name}: {value}' for name, value in labels.items())}"
+
+
 def _print_used(found: tuple[Used, ...]) -> None:
     if not found:
         terminal().print(Text("  Nothing runs.", style="dim"))
@@ -61,7 +81,7 @@ def _print_used(found: tuple[Used, ...]) -> None:
     for title in ("what", "owner", "since", "cores", "GPUs"):
         table.add_column(title, overflow="fold", justify="right" if title == "cores" else "left")
     for one in found:
-        gpus = ", ".join(one.devices) or (str(one.gpus) if one.gpus else "")
+        gpus = ", ".join(one.devices) or (number(one.gpus) if one.gpus else "")
         since = moment(one.since.timestamp()) if one.since is not None else NOTHING
         table.add_row(Text(_called(one)), one.owner or NOTHING, since, number(one.cpus), gpus)
     terminal().print(table)

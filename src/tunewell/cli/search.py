@@ -6,10 +6,11 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -53,6 +54,7 @@ from tunewell.spec.errors import ArgumentError, UserError, count
 from tunewell.spec.experiment import needs_its_program
 from tunewell.spec.files import read_spec_file
 from tunewell.spec.format import scalar
+from tunewell.spec.names import cluster_called
 from tunewell.spec.states import Cause, ExperimentState, JobState
 
 #: Jobs that follow a search, and what people call them.
@@ -64,7 +66,7 @@ def search(
     home: HomeOption = HOME,
     database: DatabaseOption = None,
     server: ServerOption = None,
-    ray: RayOption = "",
+    ray: RayOption = None,
     new: Annotated[bool, typer.Option("--new", help="Start over, under a numbered name if need be.")] = False,
     private: Annotated[
         bool, typer.Option("--private", help="Only its owner and administrators see it, and the data that are sent.")
@@ -86,18 +88,19 @@ def search(
         _tell_unused(ray, json_)
         return _search_there(server, raw, spec_file, json_, new=new)
     with Service(home, database) as service:
-        if ray and service.home.is_served:
+        if ray is not None and service.home.is_served:
             _tell_unused(ray, json_)
-        elif ray:
+        elif ray is not None:
             service.join_cluster(ray)
         submission = service.create(raw, new="always" if new else "never")
         return run_search(service, submission.name, json_, finished=submission.kind == "finished", details=details)
 
 
-def _tell_unused(ray: str, json_: bool) -> None:
+def _tell_unused(ray: str | None, json_: bool) -> None:
     """Say that a cluster counts for nothing where a service runs the search."""
-    if ray:
-        line = f"The Ray cluster at {ray} is not used: the service that runs this search has its own, or none."
+    if ray is not None:
+        called = cluster_called(ray)
+        line = f"T{called[1:]} is not used: the service that runs this search has its own, or none."
         terminal(stderr=json_, soft_wrap=True).print(line, style="yellow", markup=False)
 
 
@@ -211,7 +214,7 @@ def resume(
 def controller(
     home: HomeOption = HOME,
     database: DatabaseOption = None,
-    ray: RayOption = "",
+    ray: RayOption = None,
     lost_host: Annotated[
         list[str] | None,
         typer.Option("--lost-host", metavar="HOST", help="A machine that is gone for good: what ran there runs again."),
@@ -236,7 +239,7 @@ def controller(
             signal.signal(number, end)
         lines = ControllerLines(service.home.folder, service.store.place)
         outgoing = Outgoing(mail, public_address(service.address))
-        if ray:
+        if ray is not None:
             service.join_cluster(ray, wait=False)
         service.run_all(stop, lines.update, lines.tell, Serving(lost_hosts=lost_host or (), outgoing=outgoing))
 
@@ -255,6 +258,7 @@ def check(
     home: HomeOption = HOME,
     database: DatabaseOption = None,
     server: ServerOption = None,
+    ray: RayOption = None,
     json_: JsonOption = False,
 ) -> int:
     """Check a spec, its data and program; start nothing."""
@@ -263,9 +267,10 @@ def check(
     measures = not no_estimate and raw.get("task") is not None
     with terminal(stderr=True).status(doing) if measures or pictures is not None else nullcontext():
         if server is not None:
+            _tell_unused(ray, json_)
             checked = _checked_there(server, raw, spec_file, line, pictures, measures)
         else:
-            checked = _checked(raw, line, pictures, home, database, measures)
+            checked = _checked(raw, line, pictures, home, database, measures, ray, json_)
     if json_:
         print_json(
             {
@@ -273,6 +278,7 @@ def check(
                 "algorithm": checked.algorithm,
                 "early_stopping": checked.early_stopping,
                 "max_trials": checked.max_trials,
+                "concurrency": checked.concurrency,
                 "parameters": {parameter.name: parameter.domain for parameter in checked.parameters},
                 "findings": checked.findings,
                 "estimate": checked.estimate.to_json() if checked.estimate else None,
@@ -290,6 +296,7 @@ def check(
     console.print(f"Objective: {checked.objective.goal} {checked.objective.metric}.")
     if checked.max_trials > 1:
         console.print(early_stopping_text(checked.early_stopping))
+        console.print(checked.concurrency)
     console.print(_parameter_table(checked))
     _print_estimate(checked, console)
     if checked.line is not None:
@@ -312,18 +319,36 @@ def _print_estimate(checked: Checked, console: Console) -> None:
 
 
 def _checked(
-    raw: Mapping[str, Any], line: str | None, page: Path | None, home: Path, database: str | None, measures: bool
+    raw: Mapping[str, Any],
+    line: str | None,
+    page: Path | None,
+    home: Path,
+    database: str | None,
+    measures: bool,
+    ray: str | None,
+    json_: bool,
 ) -> Checked:
     """Check a spec, with what a home that is there already knows; without one, unless something is taken from it."""
-    try:
-        service = existing(home, database, None)
-    except UserError:
-        if lacks_space(raw) or names_stored(raw):
-            raise
-        return check_spec(raw, line, page, measures=measures)
-    assert isinstance(service, Service)
-    with service:
+    with ExitStack() as stack:
+        try:
+            service = stack.enter_context(_known(home, database, "read" if ray is None else "write"))
+        except UserError:
+            if lacks_space(raw) or names_stored(raw):
+                raise
+            if ray is None:
+                return check_spec(raw, line, page, measures=measures)
+            service = stack.enter_context(Service(Path(stack.enter_context(TemporaryDirectory()))))
+        if service.home.is_served:
+            _tell_unused(ray, json_)
+        elif ray is not None:
+            service.join_cluster(ray)
         return service.check(raw, line=line, page=page, measure=measures)
+
+
+def _known(home: Path, database: str | None, access: Literal["read", "write"]) -> Service:
+    service = existing(home, database, None, access)
+    assert isinstance(service, Service)
+    return service
 
 
 def _checked_there(

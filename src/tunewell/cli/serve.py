@@ -60,7 +60,7 @@ def serve(
     smtp: SmtpOption = "",
     mail_from: MailFromOption = "",
     smtp_password_file: SmtpPasswordFileOption = None,
-    ray: RayOption = "",
+    ray: RayOption = None,
     log_format: Annotated[LogFormat, typer.Option("--log-format", help="Logs on standard error.")] = "text",
     log_level: Annotated[LogLevel, typer.Option("--log-level", help="The lowest level that is logged.")] = "info",
 ) -> None:

@@ -197,6 +197,8 @@ def _print_next(
     waits = experiment.waits_for
     if waits is not None and waits.code == "paused":
         hint = f"{waits.detail} Go on: tunewell resume {name}{there}"
+    elif waits is not None and waits.code == "no_cluster":
+        hint = f"It goes on by itself once the cluster can be used. Stop it: tunewell stop {name}{there}"
     elif experiment.running:
         hint = f"It is running. Stop it: tunewell stop {name}{there}"
     elif not result.state.final:

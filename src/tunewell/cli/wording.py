@@ -38,6 +38,8 @@ REMEDIES = {
     "in-bin": "Take it out again: tunewell restore {experiment}",
     "newer-database": "Upgrade Tunewell, or use another --home or --database",
     "no-allowed-host": "Say by which names it is addressed, with --allowed-host",
+    "no-cluster-named": "Name its address with --ray or TUNEWELL_RAY, here or to `tunewell serve`; or have trials run "
+    "here: scheduler: local",
     "no-mail-server": "Whoever runs it names one with `tunewell serve --smtp URL --mail-from ADDRESS`",
     "plain-http-not-allowed": "Write https://, or have it allowed: tunewell notify allow {host} --plain-http",
     "no-result": "Name one with --trial",

@@ -38,6 +38,7 @@ LABELS = {
     "stop_when_converged": "When no more progress is likely",
     "max_trial_duration": "Longest time of a trial",
     "gpus": "GPUs per trial",
+    "gpu_type": "Type of GPU",
     "max_gpus": "GPUs in all",
     "cpus": "CPU cores per trial",
     "memory": "Memory per trial",
@@ -55,6 +56,7 @@ _PLACES = {
     "objective.goal": "goal",
     "parameters_from": "best_of",
     "resources.gpus": "gpus",
+    "resources.gpu_type": "gpu_type",
     "resources.cpus": "cpus",
     "resources.memory": "memory",
 }

@@ -53,6 +53,7 @@ _LIMITS = {
     "max_trial_duration": "max_trial_duration",
     "sampling": "sampling",
     "gpus": "resources.gpus",
+    "gpu_type": "resources.gpu_type",
     "cpus": "resources.cpus",
     "memory": "resources.memory",
 }
@@ -68,7 +69,7 @@ _LIMITS_OF_SEARCHES = {
     "finalists": "finalists",
 }
 #: Those of the machines of the service.
-OF_MACHINES = ("code", "cpus", "gpus", "memory", "max_gpus", "finalists")
+OF_MACHINES = ("code", "cpus", "gpus", "gpu_type", "memory", "max_gpus", "finalists")
 _SWITCHES = {"stop_when_converged": "stop_when_converged"}
 #: Fields that are not shown where nothing is searched; the rule for trials that do badly is hidden with the algorithm.
 OF_SEARCHES = ({*_LIMITS_OF_SEARCHES} | {*_SWITCHES}) - {"early_stopping"}

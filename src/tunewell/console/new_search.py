@@ -289,8 +289,9 @@ def _basis(verbs: Verbs, fields: Fields) -> _Basis:
     if "task" not in spec:
         return _Basis(None, "", (), spec)
     basis = {field: spec[field] for field in _BASIS if field in spec}
-    if "gpus" in spec.get("resources", {}):
-        basis["resources"] = {"gpus": spec["resources"]["gpus"]}
+    resources = {name: spec["resources"][name] for name in ("gpus", "gpu_type") if name in spec.get("resources", {})}
+    if resources:
+        basis["resources"] = resources
     named = str(basis.get("network", ""))
     try:
         checked = verbs.check({"name": "search", **basis})

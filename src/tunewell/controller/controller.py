@@ -11,11 +11,12 @@ import logging
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 
 from tunewell.controller.allowances import Allowances
+from tunewell.controller.cluster_watch import ClusterWatch
 from tunewell.controller.disk import DiskCounter
 from tunewell.controller.disk_room import DiskRoom
 from tunewell.controller.experiment_run import ExperimentRun, party_of
@@ -25,15 +26,15 @@ from tunewell.controller.journal import Effect
 from tunewell.controller.room import Room, Turn, Turns
 from tunewell.controller.surroundings import Ownership, Place, Surroundings
 from tunewell.controller.work import Work, sets_going
-from tunewell.home.cluster import has_cluster, read_cluster, write_cluster
 from tunewell.home.home import LOCK_SECONDS
 from tunewell.schedulers.apart import SchedulerApart
 from tunewell.schedulers.contract import Scheduler
 from tunewell.schedulers.workers import WorkersScheduler
-from tunewell.spec.capacity import Capacity, with_nothing_free
+from tunewell.spec.capacity import Capacity
 from tunewell.spec.errors import ConflictError, TermOver, UserError
 from tunewell.spec.experiment import needs_its_program, parse_spec
 from tunewell.spec.launch import AttemptKey, Event, Resources
+from tunewell.spec.names import cluster_called
 from tunewell.spec.rules import RAY, WORKERS
 from tunewell.spec.states import ExperimentState, JobState, TrialState
 from tunewell.spec.waits import NO_ROOM, NO_WORKERS, Reason, recorded_reason
@@ -66,6 +67,10 @@ class _Line:
 
     place: Place
     turns: Turns[Run]
+
+
+def _no_cluster(problem: str) -> Reason:
+    return Reason("no_cluster", f"{problem[0].upper()}{problem[1:]}.")
 
 
 def _new_line(scheduler: Scheduler, ledger: Ledger, no_room: Reason = NO_ROOM) -> _Line:
@@ -102,9 +107,9 @@ class Controller:
         self._inline = _new_line(inline, self._ledger) if inline is not None else None
         self._cluster = cluster
         self._cluster_line = _new_line(cluster, self._ledger) if cluster is not None else None
-        #: Why the cluster can't be used, as far as it was logged, and what is on record of it.
-        self._cluster_problem = ""
-        self._published: Capacity | None = None
+        self._cluster_watch = (
+            ClusterWatch(self.home.folder, cluster, surroundings.clock) if cluster is not None else None
+        )
         #: The experiments that workers train have a scheduler each: their workers are nobody else's.
         self._workers: dict[str, _Line] = {}
         self._experiments: dict[str, ExperimentRun] = {}
@@ -324,39 +329,28 @@ class Controller:
                 f"{what} is for a Ray cluster, and this controller has none",
                 remedy="Start it with the address of one",
                 kind="no-cluster",
-                problem="the controller was started without one",
+                problem="it is for a Ray cluster, and the controller was started without one",
             )
-        if not self._cluster.capacity().nodes:
-            problem = self._cluster.problem or "it has not answered yet"
+        if problem := self._cluster_problem():
             raise UserError(
-                f"{what} is for the Ray cluster, which can't be used now ({problem})",
+                f"{what} has to wait: {problem}",
                 remedy="See to the cluster; it goes on by itself",
                 kind="no-cluster",
                 problem=problem,
             )
         return self._cluster_line
 
-    def _publish_cluster(self) -> None:
-        """Put on record what the cluster has, for those who check and show; shares are parts of all there is."""
-        if self._cluster is None:
-            return
-        capacity = self._cluster.capacity()
-        problem = self._cluster.problem if not capacity.nodes else ""
-        if problem != self._cluster_problem:
-            self._cluster_problem = problem
-            if problem:
-                log.warning("the Ray cluster can't be used: %s", problem)
-            else:
-                log.info("the Ray cluster can be used again")
-        if not capacity.nodes:  # it is away: what it had is what searches are planned for
-            known = self._published or read_cluster(self.home.folder) or capacity
-            capacity = Capacity(tuple(map(with_nothing_free, known.nodes)))
-        if capacity == self._published and has_cluster(self.home.folder):  # another controller's end takes it away
-            return
-        self._published = capacity
-        self._ledger.resize(Capacity((*self._line.place.scheduler.capacity().nodes, *capacity.nodes)))
-        with suppress(OSError):  # a full disk: it is written again with the next change
-            write_cluster(self.home.folder, capacity)
+    def _cluster_problem(self) -> str:
+        """Return why the cluster can't be used; empty if it can be, or there is none."""
+        if self._cluster is None or self._cluster.capacity().nodes:
+            return ""
+        why = self._cluster.problem or "it has not answered yet"
+        return f"{cluster_called(self._cluster.address)} can't be used: {why}"
+
+    def _look_at_cluster(self) -> None:
+        """Put on record what the cluster has; shares are parts of all there is."""
+        if self._cluster_watch is not None and (capacity := self._cluster_watch.look()) is not None:
+            self._ledger.resize(Capacity((*self._line.place.scheduler.capacity().nodes, *capacity.nodes)))
 
     def _guarded(self, run: Run, call: Callable[[], object]) -> None:
         """Make a call for one experiment or job, whose failure is its own."""
@@ -432,7 +426,7 @@ class Controller:
         if now - self._last_terms < LOOK_SECONDS:
             return
         self._last_terms = now
-        self._publish_cluster()
+        self._look_at_cluster()
         self._disk_room.read_settings()
         self._allowances.look()
 
@@ -518,8 +512,7 @@ class Controller:
             refusal = error
         self._note_refusal(key, refusal)
         if refusal is not None and refusal.kind == "no-cluster":
-            detail = f"The Ray cluster can't be used: {refusal.facts['problem']}."
-            return Reason("no_cluster", detail)
+            return _no_cluster(str(refusal.facts["problem"]))
         if refusal is None or refusal.kind != "work-elsewhere":
             return None
         host = refusal.facts["host"]
@@ -584,6 +577,12 @@ class Controller:
             self._look_for_room()
             # What slow calls have answered by now may be started in the same step.
             again = self._deliver()
+        if self._cluster is not None and self._cluster.problem and (problem := self._cluster_problem()):
+            there = [run for run in self._runs() if run.scheduler is self._cluster]
+            for run in there:
+                run.waits.reason = _no_cluster(problem)
+            if there and not self.work.everything:  # else it keeps some from going on, and is in the log
+                self._room_problem = f"{problem}."
 
     def _look_for_room(self) -> None:
         """Find out whether all wait for what other processes have taken."""

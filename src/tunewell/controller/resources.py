@@ -7,17 +7,21 @@ from dataclasses import replace
 from typing import Any
 
 from tunewell.spec.capacity import NO_LIMIT, Capacity
-from tunewell.spec.errors import SpecError, count
+from tunewell.spec.errors import SpecError, count, listed
 from tunewell.spec.experiment import ExperimentSpec
 from tunewell.spec.launch import Resources
 from tunewell.spec.rules import RAY, WORKERS
 from tunewell.tuners.contract import Tuner
 
+#: Of how many values of a label it is said that there are these.
+_MOST_VALUES = 8
+
 
 def plan_resources(spec: ExperimentSpec, capacity: Capacity) -> Resources:
     """Return what each trial of an experiment gets of these machines.
 
-    GPUs: one a trial where there are any. Cores: all, divided among the trials that run at once. Memory: its limit.
+    GPUs: one a trial where a machine that has all else has any. Cores: all, divided among the trials that run at once.
+    Memory: its limit.
     What workers train elsewhere gets nothing.
 
     Raises:
@@ -31,19 +35,37 @@ def plan_resources(spec: ExperimentSpec, capacity: Capacity) -> Resources:
     # A trial never spreads over two machines.
     cores = max(1, *(node.cpus for node in capacity.nodes))
     most_gpus = max(len(node.gpus) for node in capacity.nodes)
-    gpus = spec.resources.gpus if spec.resources.gpus is not None else min(most_gpus, 1)
     _check_there_is("cpus", wanted or 0, cores, where)
-    _check_there_is("gpus", gpus, most_gpus, where)
+    _check_there_is("gpus", spec.resources.gpus or 0, most_gpus, where)
     kind = _kind_of_node(spec, capacity)
     if memory is not None and not capacity.slots(Resources(cpus=0, memory_bytes=memory)):
         largest = max(node.memory_bytes for node in capacity.nodes) >> 20
         problem = f"{memory >> 20} MiB a trial, but {where} offers trials {largest} MiB"
         raise SpecError("resources.memory", problem, f"Give {largest}M at most")
-    needs = replace(kind, cpus=1 if wanted is None else wanted, gpus=gpus, memory_bytes=memory)
+    needs = replace(kind, cpus=1 if wanted is None else wanted, memory_bytes=memory)
+    needs = replace(needs, gpus=_gpus(spec, needs, capacity))
     if spec.scheduler == RAY and not capacity.slots(needs):
-        problem = "no node of the cluster has all of it together"
+        problem = f"no node of the cluster has all of it together ({_listed(needs)})"
         raise SpecError("resources", problem, "Ask for less, or add a node that has it")
-    return needs if wanted is not None else _with_most_cores(needs, capacity, most_at_once(spec, gpus))
+    return needs if wanted is not None else _with_most_cores(needs, capacity, most_at_once(spec, needs.gpus))
+
+
+def _gpus(spec: ExperimentSpec, others: Resources, capacity: Capacity) -> float:
+    """Return how many GPUs a trial gets beside what else it needs."""
+    if spec.resources.gpus is not None:
+        return spec.resources.gpus
+    return 1 if others.gpu_type or capacity.slots(replace(others, gpus=1)) else 0
+
+
+def _listed(needs: Resources) -> str:
+    """Return what a trial needs: `2 cores, 1 H100 GPU, 512 MiB, zone: a, 2 licence`."""
+    parts = [count(needs.cpus, "core")]
+    if needs.gpus:
+        parts.append(count(needs.gpus, f"{needs.gpu_type} GPU".lstrip()))
+    if needs.memory_bytes:
+        parts.append(f"{needs.memory_bytes >> 20} MiB")
+    parts += [f"{name}: {value}" for name, value in needs.labels]
+    return ", ".join([*parts, *(f"{amount:g} {name}" for name, amount in needs.custom)])
 
 
 def plan_again(spec: ExperimentSpec, capacity: Capacity, before: Mapping[str, Any] | None) -> Resources:
@@ -81,7 +103,9 @@ def _kind_of_node(spec: ExperimentSpec, capacity: Capacity) -> Resources:
     for label in labels:
         if not any(label in node.labels for node in capacity.nodes):
             problem = f"no node of the cluster has the label {label[0]}: {label[1]}"
-            raise SpecError("resources.labels", problem, "Drop it, or give a node that label")
+            known = sorted({value for node in capacity.nodes for name, value in node.labels if name == label[0]})
+            remedy = f"There are: {listed(known, _MOST_VALUES)}" if known else "Drop it, or give a node that label"
+            raise SpecError("resources.labels", problem, remedy, label[1])
     for name, amount in custom:
         most = max(dict(node.custom).get(name, 0.0) for node in capacity.nodes)
         if amount > most:

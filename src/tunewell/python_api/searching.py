@@ -182,7 +182,7 @@ def search(  # noqa: PLR0913 - each is a thing that users set by name
     folder, database = place(home, database)
     with Service(folder, database) as service:
         if on_cluster:
-            service.join_cluster(ray or os.environ.get("TUNEWELL_RAY") or "auto")
+            service.join_cluster(ray if ray is not None else os.environ.get("TUNEWELL_RAY") or "auto")
             raw["scheduler"] = "ray"
         submission = service.submit(raw, function, new="if-ended" if name is None else "never")
         _tell_notes(submission)

@@ -66,6 +66,7 @@ class SchedulerApart:
         needs_folder: bool = True,
         keeps_checkpoints: bool = True,
         host: str = "",
+        address: str = "",
         silent: str = "",
     ) -> None:
         """Start the process.
@@ -77,9 +78,11 @@ class SchedulerApart:
             needs_folder: what the scheduler there says of itself; likewise the others.
             keeps_checkpoints: see `Scheduler`.
             host: see `Scheduler`.
+            address: where what it runs attempts on is reached, as people have named it.
             silent: the `problem` if the process ends before it has begun, without a word; for people.
         """
         self.needs_folder, self.keeps_checkpoints, self.host = needs_folder, keeps_checkpoints, host
+        self.address = address
         #: Why there is nothing to run attempts on just now, for people; empty if there is.
         self.problem = ""
         self._entry, self._arguments, self._variables = entry, dict(arguments), dict(variables or {})

@@ -11,7 +11,7 @@ from tunewell.spec.launch import Event, Launch, WorkKey
 Sink = Callable[[Event], None]
 
 #: What the end of an attempt says that `reconcile` does not know.
-LOST = "It was running when the controller ended, and did not live on."
+LOST = "It was lost: nothing runs it any more, and nothing says how it ended."
 
 
 class Scheduler(Protocol):

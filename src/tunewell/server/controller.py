@@ -42,7 +42,7 @@ def run(order: Order, channel: Channel) -> None:
         signal.signal(signal.SIGTERM, end)
         watch = _Watch(service, order, channel)
         options = order.options
-        if options.ray:
+        if options.ray is not None:
             service.join_cluster(options.ray, wait=False)
         threading.Thread(target=_tidy, args=(service, stop), daemon=True).start()
         with suppress(KeyboardInterrupt):

@@ -29,7 +29,7 @@ def opened(order: Order) -> Service:
             service = Service(order.options.home, order.options.database)
             options = order.options
             service.allows_functions = options.allow_functions
-            service.uses_cluster = bool(options.ray)
+            service.uses_cluster = options.ray is not None
             mail = MailServer.named(options.smtp, options.mail_from, options.smtp_password_file)
             service.outgoing = Outgoing(mail, public_address(options.address))
             return service

@@ -52,8 +52,8 @@ class Options:
     mail_from: str = ""
     #: File with the password for the mail server; None: it is in the environment, or there is none.
     smtp_password_file: Path | None = None
-    #: Address of a Ray cluster that searches can use; empty: none.
-    ray: str = ""
+    #: Address of a Ray cluster that searches can use; None: there is none.
+    ray: str | None = None
     log_format: LogFormat = "text"
     log_level: LogLevel = "info"
 
@@ -143,7 +143,7 @@ class Options:
             from tunewell.service.notifications.mail import MailServer  # which few launchers need
 
             MailServer.named(self.smtp, self.mail_from, self.smtp_password_file)
-        if self.ray:
+        if self.ray is not None:
             from tunewell.service.cluster import check_address
 
             check_address(self.ray)

@@ -6,11 +6,12 @@ import importlib.util
 import os
 import time
 
-from tunewell.home.cluster import read_cluster, write_cluster
+from tunewell.home.cluster import Cluster, read_cluster, write_cluster
 from tunewell.home.home import Home
 from tunewell.schedulers.apart import SchedulerApart
 from tunewell.schedulers.ray import ray_scheduler
 from tunewell.spec.errors import ArgumentError, UserError
+from tunewell.spec.names import cluster_called
 
 #: Variable with the folder of nodes below which files of attempts are kept.
 NODE_FOLDER_VARIABLE = "TUNEWELL_NODE_FOLDER"
@@ -19,11 +20,14 @@ JOIN_SECONDS = 20.0
 
 
 def await_cluster(home: Home) -> None:
-    """Wait a while for the nodes of a cluster that is being joined: what is planned for it depends on them."""
+    """Wait a while for the nodes of a cluster that is being joined: what is planned for it depends on them.
+
+    Of one that can't be reached nothing is to be waited for.
+    """
     deadline = time.monotonic() + JOIN_SECONDS
     while time.monotonic() < deadline:
         known = read_cluster(home.folder)
-        if known is not None and known.nodes:
+        if known is not None and (known.capacity.nodes or known.problem):
             return
         time.sleep(0.1)
 
@@ -59,10 +63,10 @@ def join_cluster(home: Home, address: str, *, wait: bool) -> SchedulerApart:
             scheduler.close()
             problem = scheduler.problem or "it does not answer"
             raise UserError(
-                f"the Ray cluster at {address} can't be joined ({problem})",
+                f"{cluster_called(address)} can't be joined ({problem})",
                 field="ray",
                 remedy="See whether it runs (`ray status`), and whether its address and token are right",
                 kind="no-cluster",
             )
-        write_cluster(home.folder, scheduler.capacity())
+        write_cluster(home.folder, Cluster(address, scheduler.capacity()))
     return scheduler

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tunewell.controller.resources import concurrency, explain_concurrency, plan_resources
+from tunewell.home.cluster import Cluster
 from tunewell.service import wire
 from tunewell.service.data_page import write_data_page
 from tunewell.service.estimating import estimate
@@ -15,7 +16,6 @@ from tunewell.service.storage.own_programs import what_is_sent
 from tunewell.service.submission import Plan, make_plan
 from tunewell.service.types import Checked, DataFindings, LineFindings, Objective
 from tunewell.service.warm_start import with_space
-from tunewell.spec.capacity import Capacity
 from tunewell.spec.rules import RAY
 from tunewell.store.queries.visible import EVERYBODY
 from tunewell.store.store import Store
@@ -31,7 +31,7 @@ def check_spec(
     *,
     measures: bool = False,
     claims: Path | None = None,
-    cluster: Capacity | None = None,
+    cluster: Cluster | None = None,
 ) -> Checked:
     """Check everything that can be checked without starting anything.
 
@@ -44,7 +44,7 @@ def check_spec(
         seen_by: whose eyes the answer is for.
         measures: whether a few steps of a trial are measured where no experiment tells how long it takes.
         claims: file in which it is counted what is taken of this machine, which must have room for that.
-        cluster: the nodes of the Ray cluster that searches can use; None: there is none.
+        cluster: the Ray cluster that searches can use; None: there is none.
 
     Raises:
         UserError: something is wrong; the message names it and the remedy.

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import socket
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from tunewell.controller.job_run import owner_of_job
+from tunewell.home.cluster import Cluster as KnownCluster
 from tunewell.home.cluster import read_cluster
 from tunewell.home.home import Home
 from tunewell.schedulers import hardware
 from tunewell.schedulers.claims import Claim, Claims, left_by, name_of
 from tunewell.schedulers.ray import node_of
 from tunewell.service.rights import Rights
-from tunewell.service.types import Capacity, Node, Used
+from tunewell.service.types import Capacity, Cluster, Gpu, Node, Used
 from tunewell.service.wire import moment
 from tunewell.spec import capacity as spec
 from tunewell.spec.launch import AttemptKey, Resources
@@ -31,12 +33,38 @@ def capacity(store: Store, home: Home, rights: Rights) -> Capacity:
     (found,) = hardware.machine().nodes
     claims, cluster = Claims(home.claims).held(), read_cluster(home.folder)
     node, used = left_by(found, claims), _used(store, home, rights, _devices(found, claims))
-    here = Node.model_validate({**asdict(node), "used": used.pop(socket.gethostname(), [])})
+    here = _node(node, used.pop(socket.gethostname(), []), free_devices=node.free_gpus)
     others = [
-        Node.model_validate({**asdict(node), "cluster": True, "used": used.pop(node.name, [])})
-        for node in (cluster.nodes if cluster is not None else ())
+        _node(node, used.pop(node.name, []), cluster=True)
+        for node in (cluster.capacity.nodes if cluster is not None else ())
     ]
-    return Capacity(nodes=(here, *others), elsewhere={host: tuple(some) for host, some in sorted(used.items())})
+    return Capacity(
+        nodes=(here, *others),
+        cluster=_cluster(cluster) if cluster is not None else None,
+        elsewhere={host: tuple(some) for host, some in sorted(used.items())},
+    )
+
+
+def _node(node: spec.Node, used: Sequence[Used], **more: Any) -> Node:
+    return Node(
+        name=node.name,
+        called=node.called,
+        cpus=node.cpus,
+        memory_bytes=node.memory_bytes,
+        gpus=tuple(Gpu(device=gpu.device, name=gpu.name, memory_bytes=gpu.memory_bytes) for gpu in node.gpus),
+        free_cpus=node.free_cpus,
+        free_memory_bytes=node.free_memory_bytes,
+        free_gpus=round(len(node.free_gpus) + math.fsum(node.free_gpu_parts), 4),
+        labels=dict(node.labels),
+        custom=dict(node.custom),
+        free_custom=dict(node.free_custom),
+        used=tuple(used),
+        **more,
+    )
+
+
+def _cluster(known: KnownCluster) -> Cluster:
+    return Cluster(address=known.address, away_since=moment(known.away_since), problem=known.problem)
 
 
 def _devices(node: spec.Node, claims: Sequence[Claim]) -> dict[Path, tuple[str, ...]]:

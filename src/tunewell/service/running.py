@@ -34,6 +34,7 @@ from tunewell.service.upkeep.collecting import keep_within
 from tunewell.spec.errors import ArgumentError, listed
 from tunewell.spec.rules import WORKERS
 from tunewell.spec.states import OPEN_JOB_STATES, ExperimentState, JobState
+from tunewell.spec.waits import recorded_reason
 from tunewell.store.errors import Busy, Moved, StoreError, Unreachable
 from tunewell.store.rows import JobRow
 from tunewell.store.store import Store
@@ -349,9 +350,18 @@ class _Doing:
 class _Unowned:
     """Whether the controllers of a home leave something alone that one of them is to run."""
 
-    def __init__(self, what: str, is_owned: Callable[[], bool], hosts: Callable[[], Collection[str]]) -> None:
-        """Take what people call it, whether a process has it, and the machines that it has work running on."""
-        self._what, self._is_owned, self._hosts = what, is_owned, hosts
+    def __init__(
+        self,
+        what: str,
+        is_owned: Callable[[], bool],
+        hosts: Callable[[], Collection[str]],
+        reason: Callable[[], str] = lambda: "",
+    ) -> None:
+        """Take what people call it, whether a process has it, and the machines that it has work running on.
+
+        `reason`: why it can't go on, though there is a controller for it, as that says; empty: it says nothing.
+        """
+        self._what, self._is_owned, self._hosts, self._reason = what, is_owned, hosts, reason
         self._looked_at = self._owned_at = time.monotonic()
         self._problem = ""
 
@@ -362,7 +372,7 @@ class _Unowned:
             self._looked_at = now
             if self._is_owned():
                 self._owned_at = now
-            self._problem = self._why() if now - self._owned_at >= UNOWNED_SECONDS else ""
+            self._problem = self._reason() or (self._why() if now - self._owned_at >= UNOWNED_SECONDS else "")
         return self._problem
 
     def _why(self) -> str:
@@ -377,7 +387,11 @@ def _unowned_experiment(store: Store, home: Home, name: str) -> _Unowned:
         # Nobody need have a search that has ended: what follows it are jobs.
         return home.is_running(name) or (store.experiment(name).state.final and not _is_to_go_on(store, name))
 
-    return _Unowned(f"experiment '{name}'", is_owned, lambda: _bound_to(store, name))
+    def what_it_waits_for() -> str:
+        reason = recorded_reason(store.experiment(name).waits_for)
+        return reason.detail if reason is not None and reason.code == "no_cluster" else ""
+
+    return _Unowned(f"experiment '{name}'", is_owned, lambda: _bound_to(store, name), what_it_waits_for)
 
 
 def _bound_to(store: Store, name: str) -> Collection[str]:

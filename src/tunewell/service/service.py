@@ -130,7 +130,7 @@ class Service(
         self, spec: Mapping[str, Any], function: Function | None = None, new: verbs.Fresh = "never"
     ) -> types.Submission:
         """Create or continue the experiment that a spec describes, perhaps over a Python function; see `create`."""
-        submitted = self._with_program(self._submitted(spec))
+        submitted = self._with_program(self._submitted(spec, calls_here=function is not None))
         if function is not None and submitted.get("scheduler") == RAY:  # other machines can't call the one given here
             submitted, function = service.storage.own_programs.with_function(self._place, submitted, function), None
         return service.submission.submit(self.store, self.home, submitted, function, new)

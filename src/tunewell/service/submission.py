@@ -13,7 +13,7 @@ from typing import Any
 from tunewell.controller.going_on import goes_on
 from tunewell.controller.loading import Function, fixed_epochs, make_tuner
 from tunewell.controller.resources import most_at_once, plan_resources
-from tunewell.home.cluster import read_cluster
+from tunewell.home.cluster import Cluster, read_cluster
 from tunewell.home.home import Home
 from tunewell.home.spec_on_record import recorded_spec
 from tunewell.schedulers import hardware
@@ -29,7 +29,7 @@ from tunewell.spec.differences import BUDGET_FIELDS, LABEL_FIELDS, Difference, s
 from tunewell.spec.errors import ConflictError, SpecError, count, listed
 from tunewell.spec.experiment import ExperimentSpec, gather_spec, needs_its_program, parse_spec
 from tunewell.spec.labels import LABELS, labels_of
-from tunewell.spec.names import Visibility
+from tunewell.spec.names import Visibility, cluster_called
 from tunewell.spec.places import PLACES, beside, moved_spec, resolved_spec
 from tunewell.spec.problems import Problems
 from tunewell.spec.rules import RAY
@@ -86,13 +86,13 @@ class Plan:
     machines: Capacity
 
 
-def make_plan(raw: Mapping[str, Any], function: Function | None = None, cluster: Capacity | None = None) -> Plan:
+def make_plan(raw: Mapping[str, Any], function: Function | None = None, cluster: Cluster | None = None) -> Plan:
     """Check everything that can be checked without starting anything.
 
     Args:
         raw: the spec.
         function: what is trained, for a search over a Python function.
-        cluster: the nodes of the Ray cluster that searches of this home can use; None: there is none.
+        cluster: the Ray cluster that searches of this home can use; None: there is none.
 
     Raises:
         UserError: something is wrong; the error names it and the remedy.
@@ -113,18 +113,22 @@ def make_plan(raw: Mapping[str, Any], function: Function | None = None, cluster:
     return Plan(spec, task, space, *search, (*findings, *_findings_on_earlier(spec)), machines)
 
 
-def _machines(spec: ExperimentSpec, cluster: Capacity | None, problems: Problems) -> Capacity:
+def _machines(spec: ExperimentSpec, cluster: Cluster | None, problems: Problems) -> Capacity:
     """Return the machines that trials are for; this one, where those of a cluster are not known."""
     if spec.scheduler != RAY or problems.concern("scheduler"):
         return hardware.machine()
-    if cluster is None or not cluster.nodes:
+    if cluster is None or not cluster.capacity.nodes:
+        kind = "no-cluster-named" if cluster is None else "no-cluster"
         if cluster is None:
             problem, remedy = "there is no Ray cluster", "Name its address when the service is started"
         else:
-            problem, remedy = "the Ray cluster has no nodes just now", "Wait for them, or add some"
-        problems.add(SpecError("scheduler", problem, f"{remedy}; or have trials run here: scheduler: local", RAY))
+            why = cluster.problem or "it has not answered yet"
+            problem, remedy = f"{cluster_called(cluster.address)} can't be used ({why})", "See to it, and try again"
+        problems.add(
+            SpecError("scheduler", problem, f"{remedy}; or have trials run here: scheduler: local", RAY, kind=kind)
+        )
         return hardware.machine()
-    return cluster
+    return cluster.capacity
 
 
 def _search(
@@ -132,7 +136,7 @@ def _search(
 ) -> tuple[AlgorithmChoice, Tuner] | None:
     """Return the algorithm that searches, as far as all that it depends on is right, and its tuner can be made."""
     at_once, initial = None, []
-    if not problems.concern("resources", "max_concurrency"):
+    if not problems.concern("resources", "max_concurrency", "scheduler"):
         with problems.gathering():
             at_once = _at_once(spec, machines)
     with problems.gathering():

@@ -55,7 +55,7 @@ def queue(store: Store, home: Home, rights: Rights) -> Queue:
     ]
     holders = [(one, _held_text(one)) for one in open_ if one.held]
     cluster = read_cluster(home.folder)
-    ledger = Ledger(Capacity((*hardware.machine().nodes, *(cluster.nodes if cluster is not None else ()))))
+    ledger = Ledger(Capacity((*hardware.machine().nodes, *(cluster.capacity.nodes if cluster is not None else ()))))
     ledger.terms = {row.name: Terms(row.weight) for row in store.users()}
     for one in open_:
         ledger.note(one)

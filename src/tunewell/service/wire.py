@@ -100,7 +100,8 @@ def experiment_waits(home: Home, row: ExperimentRow, running: bool) -> WaitsFor 
     if row.state is ExperimentState.PAUSED:
         return WaitsFor(code="paused", detail="It is paused, until it is resumed.")
     recorded = recorded_wait(row.waits_for)
-    if running or (recorded is not None and recorded.code == "other_host"):
+    code = recorded.code if recorded is not None else ""
+    if running or code == "other_host" or (code == "no_cluster" and home.is_served):
         return recorded
     if needs_its_program(row.spec):
         return WaitsFor(code="no_controller", detail="It goes on when its program runs again.")

@@ -11,6 +11,8 @@ from tunewell.spec.launch import Resources
 NO_LIMIT = 10**6
 #: Rounding errors that are forgiven when fractions of cores are added up: ten times 0.1 is 1.
 _SLACK = 1e-9
+#: What is left of a GPU is told in steps of this; one step is none, as three thirds leave that.
+_LEAST_PART = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,8 @@ class Node:
     free_places: int | None = None
     #: What people call it, where its name tells them nothing.
     called: str = ""
-    #: Of GPUs that attempts share, what is free, added up.
-    free_gpu_parts: float = 0.0
+    #: Of each GPU that attempts share, what is free.
+    free_gpu_parts: tuple[float, ...] = ()
     labels: tuple[tuple[str, str], ...] = ()
     #: What it has beside all that, and what of it is free; by name.
     custom: tuple[tuple[str, float], ...] = ()
@@ -97,10 +99,15 @@ class Capacity:
         return tuple(gpu for node in self.nodes for gpu in node.gpus)
 
 
+def part_of_gpu(amount: float) -> tuple[float, ...]:
+    """Return the part of a GPU that is left, as an item of `free_gpu_parts`; none if only a rounding error is."""
+    return (round(amount, 4),) if amount > _LEAST_PART else ()
+
+
 def with_nothing_free(node: Node) -> Node:
     """Return a machine of which nobody can have anything now."""
     free_custom = tuple((name, 0.0) for name, _ in node.free_custom)
-    return replace(node, free_cpus=0.0, free_memory_bytes=0, free_gpus=(), free_gpu_parts=0.0, free_custom=free_custom)
+    return replace(node, free_cpus=0.0, free_memory_bytes=0, free_gpus=(), free_gpu_parts=(), free_custom=free_custom)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +117,13 @@ class _Amounts:
     cpus: float
     memory_bytes: int
     gpus: int
-    gpu_parts: float
+    gpu_parts: tuple[float, ...]
     places: int | None
     custom: tuple[tuple[str, float], ...]
 
 
 def _whole(node: Node) -> _Amounts:
-    return _Amounts(node.cpus, node.memory_bytes, len(node.gpus), 0.0, node.places, node.custom)
+    return _Amounts(node.cpus, node.memory_bytes, len(node.gpus), (), node.places, node.custom)
 
 
 def _free(node: Node) -> _Amounts:
@@ -172,13 +179,23 @@ def _suits(resources: Resources, node: Node) -> bool:
 def _fit_gpus(gpus: float, amounts: _Amounts) -> int:
     if gpus >= 1:
         return int(amounts.gpus // gpus)
-    return amounts.gpus * math.floor(1 / gpus + _SLACK) + math.floor(amounts.gpu_parts / gpus + _SLACK)
+    in_parts = sum(math.floor((part + _LEAST_PART) / gpus) for part in amounts.gpu_parts)
+    return amounts.gpus * math.floor(1 / gpus + _SLACK) + in_parts
 
 
-def _gpus_less(node: Node, gpus: float) -> tuple[tuple[str, ...], float]:
-    """Return the free GPUs of a node, and parts of others, with one attempt more that takes so many."""
+def _gpus_less(node: Node, gpus: float) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    """Return the free GPUs of a node, and parts of others, with one attempt more that takes so many.
+
+    A part comes from the GPU that has least free and enough, as Ray chooses it.
+    """
     if gpus >= 1 or not gpus:
         return node.free_gpus[int(gpus) :], node.free_gpu_parts
-    if node.free_gpu_parts + _SLACK >= gpus:
-        return node.free_gpus, max(0.0, node.free_gpu_parts - gpus)
-    return node.free_gpus[1:], node.free_gpu_parts + 1 - gpus
+    whole, parts = node.free_gpus, sorted(node.free_gpu_parts)
+    fitting = next((index for index, part in enumerate(parts) if part + _LEAST_PART >= gpus), None)
+    if fitting is not None:
+        rest = parts.pop(fitting) - gpus
+    elif whole:
+        whole, rest = whole[1:], 1 - gpus
+    else:  # it fits nowhere, and is left what may soon be enough
+        parts, rest = parts[:-1], 0.0
+    return whole, (*parts, *part_of_gpu(rest))

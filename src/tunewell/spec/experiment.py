@@ -234,8 +234,8 @@ class TrialResources(_Model):
     )
     gpus: Gpus | None = Field(
         default=None,
-        description="Whole GPUs, or, with `scheduler: ray`, a part of one, such as 0.5; by default 1 where there are "
-        "any, else 0.",
+        description="Whole GPUs, or, with `scheduler: ray`, a part of one, such as 0.5; by default 1 where a machine "
+        "that has all else has one, else 0.",
     )
     gpu_type: Text | None = Field(
         default=None,

@@ -59,6 +59,11 @@ def is_dataset(value: object) -> bool:
     return isinstance(value, str) and value.startswith(DATASET)
 
 
+def cluster_called(address: str) -> str:
+    """Return what people call the Ray cluster at an address, `HOST:PORT` or `auto`, within a sentence."""
+    return "the Ray cluster of this machine" if address == "auto" else f"the Ray cluster at {address}"
+
+
 def parse_model(text: str) -> tuple[str, int | None]:
     """Return name and version that `model:NAME` or `model:NAME@VERSION` says; None: the current version.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,22 @@ def test_the_smallest_gpu_counts(tmp_path: Path) -> None:
     assert found(large, small) == ranges_on(GpuMemory(8 * GIB, True), needs, {})
     assert found(large, old) == ranges_on(GpuMemory(80 * GIB, False), needs, {})
     assert found(Gpu("0")) == found() == {}
+
+
+def test_nodes_count_that_a_trial_can_run_on(tmp_path: Path) -> None:
+    """Of a cluster those that have its labels, its memory and all else; none of them may have a GPU."""
+    raw = {"name": "e", "task": "image-classification", "data": str(tmp_path), "network": "resnet50"}
+    cluster = Capacity((node(gpu(8)), replace(node(gpu(80)), labels=(("zone", "a"),), memory_bytes=32 * GIB)))
+    bare = Capacity((*cluster.nodes, replace(node(), labels=(("zone", "b"),))))
+
+    def found(capacity: Capacity, **resources: Any) -> dict[str, Any]:
+        spec = parse_spec(task_for(raw).complete({**raw, "scheduler": "ray", "resources": resources}))
+        return fitted_parameters(spec, NEEDS["resnet50"], capacity)
+
+    small, large = (ranges_on(GpuMemory(gib * GIB, True), NEEDS["resnet50"], {}) for gib in (8, 80))
+    assert found(cluster) == found(cluster, memory="48G") == small
+    assert found(cluster, labels={"zone": "a"}) == large
+    assert found(bare, labels={"zone": "b"}) == {}
 
 
 @pytest.mark.parametrize("task", TOLD)

@@ -211,6 +211,8 @@ def _answer(
     fields, tasks = found.fields, {task.name: task for task in verbs.tasks()}
     experiments, data = verbs.experiments(limit=_OFFERED).items, fields.get("data", "")
     files = _files(verbs, fields["code"]) if fields.get("code") else ()
+    machines = verbs.resources()
+    has_cluster = machines.cluster is not None
     context = {
         "look": found,
         "fields": fields,
@@ -227,7 +229,8 @@ def _answer(
         "algorithms": verbs.algorithms(),
         "files": files,
         "commands": _commands(files),
-        "gpus": [gpu for node in verbs.resources().nodes for gpu in node.gpus],
+        "on_cluster": has_cluster,
+        "gpus": [gpu for node in machines.nodes if node.cluster == has_cluster for gpu in node.gpus],
         "snippets": snippets(found.spec, server(request)),
         "by_workers": forms.by_workers(fields),
         "worker_command": worker_command(

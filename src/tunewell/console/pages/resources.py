@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Annotated, Literal
@@ -14,6 +14,7 @@ from tunewell.api.asked import AsCaller, Cursor, Text, TheCaller
 from tunewell.api.lanes import takes_long
 from tunewell.console.page import Page, show
 from tunewell.console.rights import may_change
+from tunewell.display.machines import away_text, custom_texts, gpus_text, labels_of
 from tunewell.service.types import Caller, Gpu, Node, Used, UserUsage
 from tunewell.spec.errors import count
 from tunewell.spec.format import number
@@ -53,7 +54,12 @@ class Machine:
 
     node: Node
     cores: list[Stretch]
+    #: The GPUs of a machine that knows what uses each; of a cluster's node, what is free of all, in words.
     slots: list[Slot]
+    gpus: str
+    #: What a node of a cluster offers beside, and how much of it is free; its labels.
+    custom: Mapping[str, str]
+    labels: Mapping[str, str]
     used_memory: int
     #: What runs, as far as it is listed, and how much more does.
     listed: Sequence[Used]
@@ -81,6 +87,8 @@ def resources(
         return "?" + urlencode({name: value for name, value in {**shown, **changes}.items() if value})
 
     context = {
+        "cluster": found.cluster,
+        "away": away_text(found.cluster) if found.cluster is not None else "",
         "machines": [_machine(node, caller) for node in found.nodes],
         "elsewhere": {host: (used[:RUNNING], max(0, len(used) - RUNNING)) for host, used in found.elsewhere.items()},
         "queue": queue,
@@ -112,13 +120,20 @@ def _machine(node: Node, caller: Caller) -> Machine:
             for start, one in zip(starts, with_cores, strict=False)
         ],
         slots=[
-            Slot(gpu, gpu.device in node.free_gpus, next((one for one in node.used if gpu.device in one.devices), None))
-            for gpu in node.gpus
+            Slot(gpu, gpu.device in node.free_devices, _user_of(gpu, node))
+            for gpu in (() if node.cluster else node.gpus)
         ],
+        gpus=(gpus_text(node) if node.gpus else "none") if node.cluster else "",
+        custom=custom_texts(node),
+        labels=labels_of(node),
         used_memory=node.memory_bytes - max(0, node.free_memory_bytes),
         listed=node.used[:RUNNING],
         more=max(0, len(node.used) - RUNNING),
     )
+
+
+def _user_of(gpu: Gpu, node: Node) -> Used | None:
+    return next((one for one in node.used if gpu.device in one.devices), None)
 
 
 def _whose(one: Used, caller: Caller) -> Literal["own", "other", "private"]:

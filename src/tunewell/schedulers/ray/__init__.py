@@ -61,8 +61,9 @@ def ray_scheduler(
         # Else Ray takes the machine's own address instead, where the cluster can't be reached.
         variables["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     # Ray ends a process that has found something else at the address, and says nothing that could be caught.
-    silent = f"what answers at {address} does not speak as the head of a Ray cluster"
-    return SchedulerApart("tunewell.schedulers.ray.scheduler:join", arguments, variables=variables, silent=silent)
+    silent = "what answers there does not speak as the head of a Ray cluster"
+    entry = "tunewell.schedulers.ray.scheduler:join"
+    return SchedulerApart(entry, arguments, variables=variables, address=address, silent=silent)
 
 
 def node_of(folder: Path) -> str:

@@ -22,7 +22,7 @@ def connect(address: str, namespace: str) -> None:
         try:
             socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_SECONDS).close()
         except OSError as error:
-            raise ConnectionError(f"no Ray cluster answers at {address} ({error.strerror or error})") from error
+            raise ConnectionError(f"nothing answers there ({error.strerror or error})") from error
     with _printed() as printed:
         try:
             ray.init(address=address, namespace=namespace, log_to_driver=False, configure_logging=False)
@@ -30,7 +30,7 @@ def connect(address: str, namespace: str) -> None:
             text = f"{error} {_read(printed)}"
             if isinstance(error, AuthenticationError) or "Unauthenticated" in text or "AuthToken" in text:
                 raise ConnectionError(
-                    f"the Ray cluster at {address} does not accept the token: RAY_AUTH_TOKEN, or the file that "
+                    "it does not accept the token: RAY_AUTH_TOKEN, or the file that "
                     "RAY_AUTH_TOKEN_PATH names, must be the one that the cluster was started with"
                 ) from error
             raise ConnectionError(" ".join(str(error).split())) from error

@@ -16,7 +16,7 @@ from ray.exceptions import RayError, RayTaskError, RuntimeEnvSetupError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from tunewell.schedulers.ray.greeting import Greeting, greet
-from tunewell.spec.capacity import Capacity, Gpu, Node
+from tunewell.spec.capacity import Capacity, Gpu, Node, part_of_gpu
 from tunewell.spec.launch import Resources
 
 log = logging.getLogger(__name__)
@@ -37,6 +37,8 @@ class Holding:
     resources: Resources
     #: Whether an attempt has it, or is about to.
     busy: bool
+    #: Its GPUs, once it has a place.
+    devices: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -70,7 +72,7 @@ class Nodes:
     def problem(self) -> str:
         """Why nothing can run on any node, for people; empty if something can, or that is not known yet."""
         if not self._entries:
-            return "the Ray cluster has no nodes"
+            return "it has no nodes"
         problems = [self._of(entry).problem for entry in self._entries]
         return problems[0] if all(problems) else ""
 
@@ -199,7 +201,7 @@ class Nodes:
             free_memory,
             devices[: int(free_gpus)],
             called=f"{entry['NodeManagerHostname']}, node {entry['NodeID'][:8]}",
-            free_gpu_parts=round(free_gpus % 1, 4),
+            free_gpu_parts=part_of_gpu(free_gpus % 1),
             labels=tuple(sorted(entry.get("Labels", {}).items())),
             custom=custom,
             free_custom=tuple((name, _free_of(name, amount, available, ours)) for name, amount in custom),
@@ -226,9 +228,21 @@ def _free_of(name: str, amount: float, available: Mapping[str, float], ours: Ite
 
 
 def _less(node: Node, holdings: Iterable[Holding]) -> Node:
+    """Return a node without what slots of ours hold of it for attempts."""
+    shared: dict[str, float] = {}
     for one in holdings:
         if one.busy:
-            (node,) = Capacity((node,)).less(one.resources).nodes
+            needs = one.resources
+            if needs.gpus < 1 and one.devices:
+                shared[one.devices[0]] = shared.get(one.devices[0], 0.0) + needs.gpus
+                needs = replace(needs, gpus=0)
+            (node,) = Capacity((node,)).less(needs).nodes
+    for taken in shared.values():
+        if node.free_gpus:
+            parts = (*node.free_gpu_parts, *part_of_gpu(1 - taken))
+            node = replace(node, free_gpus=node.free_gpus[1:], free_gpu_parts=parts)
+        else:  # others share it, too
+            (node,) = Capacity((node,)).less(Resources(cpus=0, gpus=taken)).nodes
     return node
 
 

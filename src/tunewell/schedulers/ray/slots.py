@@ -78,7 +78,7 @@ class Slots:
     def holdings(self, idle_too: bool = False) -> list[Holding]:
         """Return what slots hold; with `idle_too`, as if idle ones were busy."""
         held = [
-            Holding(slot.node, slot.resources, idle_too or slot.idle_since == math.inf or self._rests(slot))
+            Holding(slot.node, slot.resources, idle_too or self._is_taken(slot), slot.devices)
             for slot in self._slots.values()
         ]
         # What was ended just now is free, although Ray may not say so yet.
@@ -144,6 +144,9 @@ class Slots:
 
     def _idle(self) -> list[SlotHandle]:
         return [slot for slot in self._slots.values() if slot.idle_since < math.inf and not self._rests(slot)]
+
+    def _is_taken(self, slot: SlotHandle) -> bool:
+        return slot.idle_since == math.inf or self._rests(slot)
 
     def _rests(self, slot: SlotHandle) -> bool:
         """Whether a slot keeps GPUs that are left out for now, so that Ray gives them to nobody."""

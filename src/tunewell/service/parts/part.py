@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tunewell import service
+from tunewell.home.cluster import has_cluster
 from tunewell.home.home import Home
 from tunewell.service.gate import Gate
 from tunewell.service.notifications.outgoing import Outgoing
@@ -38,7 +39,7 @@ class Part:
     allows_functions: bool
     #: By what notifications are sent.
     outgoing: Outgoing
-    #: Whether searches that say nothing else run on the Ray cluster.
+    #: Whether this process, or the service that it is one of, has a Ray cluster.
     uses_cluster: bool
 
     @property
@@ -49,19 +50,28 @@ class Part:
     def _place(self) -> Place:
         return Place(self.store, self.home, self._rights)
 
-    def _submitted(self, spec: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a spec that the caller may submit, with everything that it names in full; see `Rights.created`."""
+    def _submitted(self, spec: Mapping[str, Any], calls_here: bool = False) -> dict[str, Any]:
+        """Return a spec that the caller may submit, with everything that it names in full; see `Rights.created`.
+
+        `calls_here`: its trials are calls of a function that this process has, unless it says otherwise.
+        """
         place = self._place
         submitted = place.rights.created(spec)
         _check_function(submitted, self.allows_functions)
-        submitted = self._with_scheduler(submitted)
-        if self.uses_cluster and submitted.get("scheduler") == RAY:
+        if not calls_here:
+            submitted = self._with_scheduler(submitted)
+        if self._has_cluster and submitted.get("scheduler") == RAY:
             service.cluster.await_cluster(self.home)
         return service.storage.resolving.resolved(place, submitted)
 
+    @property
+    def _has_cluster(self) -> bool:
+        """Whether searches that say nothing else run on a cluster: this process's, or that of the home's service."""
+        return self.uses_cluster or (self.home.is_served and has_cluster(self.home.folder))
+
     def _with_scheduler(self, spec: dict[str, Any]) -> dict[str, Any]:
         """Return a spec that says where its trials run: a new search on the cluster, if there is one."""
-        if not self.uses_cluster or spec.get("scheduler") is not None or spec.get("function"):
+        if spec.get("scheduler") is not None or spec.get("function") or not self._has_cluster:
             return spec
         known = self.store.find_experiment(str(spec.get("name")))
         return {**spec, "scheduler": RAY if known is None else known.spec.get("scheduler")}

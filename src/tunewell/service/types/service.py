@@ -159,18 +159,39 @@ class Node(Wire):
     cpus: int
     memory_bytes: int
     gpus: tuple[Gpu, ...]
-    #: … and what of it is free now; of memory, what is not reserved by `resources: {memory: …}` of what runs.
+    #: … and what of it is free now; of memory, what is not reserved by `resources: {memory: …}` of what runs. Parts of
+    #: GPUs count, too: 0.5 and 0.5 are 1, although no attempt gets a whole GPU then.
     free_cpus: float
     free_memory_bytes: int
-    free_gpus: tuple[str, ...]
+    free_gpus: float
+    #: Which GPUs these are; of a cluster's nodes nobody knows.
+    free_devices: tuple[str, ...] = ()
+    #: What a spec can ask of a cluster's node by name: its labels, amounts that it offers, and what of them is free.
+    labels: Mapping[str, str] = Field(default_factory=dict)
+    custom: Mapping[str, float] = Field(default_factory=dict)
+    free_custom: Mapping[str, float] = Field(default_factory=dict)
     #: Who uses what of it.
     used: tuple[Used, ...] = ()
+
+
+class Cluster(Wire):
+    """The Ray cluster that searches with `scheduler: ray` run on."""
+
+    #: HOST:PORT of its head, or `auto`: the one that the machine of the service is a node of.
+    address: str
+    #: Since when it can't be used, so that searches for it wait; None: it can be.
+    away_since: Moment | None
+    #: Why it can't be used; empty: it can be, or has not answered yet.
+    problem: str
 
 
 class Capacity(Wire):
     """What there is for trials and jobs."""
 
+    #: The nodes of a cluster that is away are those that it had, with nothing free.
     nodes: tuple[Node, ...]
+    #: None: there is none.
+    cluster: Cluster | None = None
     #: What runs on machines that this one knows nothing about, by their names.
     elsewhere: Mapping[str, tuple[Used, ...]] = Field(default_factory=dict)
 

@@ -8,12 +8,13 @@ trials begin with a probe; the search then keeps away from such sizes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tunewell.spec.capacity import Capacity
+from tunewell.spec.capacity import Capacity, Gpu
 from tunewell.spec.experiment import ExperimentSpec
+from tunewell.spec.launch import Resources
 
 #: Share of the memory that is planned with, and what CUDA and its libraries take of it, in bytes.
 _USABLE_SHARE = 0.85
@@ -77,14 +78,22 @@ def fitted_parameters(spec: ExperimentSpec, needs: Needs, capacity: Capacity) ->
 
 def gpu_of(spec: ExperimentSpec, capacity: Capacity) -> GpuMemory | None:
     """Return what every GPU that trials may get has at least; None: they get none, or its memory is not known."""
-    return (
-        None if spec.resources.gpus == 0 else _least(capacity, spec.resources.gpu_type, float(spec.resources.gpus or 1))
+    asked = spec.resources
+    if asked.gpus == 0:
+        return None
+    others = Resources(
+        cpus=asked.cpus or 0,
+        memory_bytes=asked.memory,
+        labels=tuple(asked.labels.items()),
+        custom=tuple(asked.custom.items()),
     )
+    fitting = [node for node in capacity.nodes if Capacity((node,)).slots(others)]
+    gpus = [gpu for node in fitting for gpu in node.gpus if asked.gpu_type in (None, gpu.name)]
+    return _least(gpus, float(asked.gpus or 1))
 
 
-def _least(capacity: Capacity, type_: str | None, part: float) -> GpuMemory | None:
-    """Return what a trial has of every GPU of a type at least; None without a GPU whose memory is known."""
-    gpus = [gpu for gpu in capacity.gpus if type_ is None or gpu.name == type_]
+def _least(gpus: Sequence[Gpu], part: float) -> GpuMemory | None:
+    """Return what a trial has of each of these GPUs at least; None without one whose memory is known."""
     memories = [gpu.memory_bytes for gpu in gpus if gpu.memory_bytes is not None]
     bfloat16 = all((gpu.compute_capability or (0, 0)) >= _BFLOAT16_SINCE for gpu in gpus)
     return GpuMemory(int(min(memories) * min(part, 1.0)), bfloat16) if memories else None

@@ -44,7 +44,7 @@ NOT_OFFERED = {"import_study", "import_in_background", "version"}
 RUN = ("sh", "python")
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 #: The head of a block that is a file: a comment with its name, below the line that says what runs it.
-_FILE = re.compile(r"(?:#!.*\n)?# ([\w.-]+\.(?:py|sh|yaml))$", re.MULTILINE)
+_FILE = re.compile(r"(?:#!.*\n)?# ([\w.-]+\.(?:py|sh|yaml|yml))$", re.MULTILINE)
 _SERVE = re.compile(r"^tunewell serve\b.*$", re.MULTILINE)
 
 
@@ -241,12 +241,12 @@ def test_commands(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(200)
 def test_coming_from(tmp_path: Path) -> None:
-    """What `coming_from.md` shows of Optuna runs, and so does what it shows beside; a study can be imported."""
+    """What `coming_from.md` shows of Optuna runs, and so does what it shows beside; files of others are taken over."""
     pytest.importorskip("optuna")
     (tmp_path / "train.py").touch()
-    assert follow(Terminal(tmp_path, {}, 0), page("coming_from.md")) == 3
-    for name in ("old", "new"):
-        assert len(tunewell.load(name, home=tmp_path / ".tunewell").trials()) == 20
+    assert follow(Terminal(tmp_path, {}, 0), page("coming_from.md")) == 5
+    for name, number in (("old", 20), ("new", 20), ("digits", 5), ("signs", 5)):
+        assert len(tunewell.load(name, home=tmp_path / ".tunewell").trials()) == number
 
 
 @pytest.mark.timeout(200)

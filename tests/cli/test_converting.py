@@ -11,10 +11,11 @@ import pytest
 from tests.cli.conftest import Run
 from tunewell.cli.converting.conversion import convert
 from tunewell.cli.converting.nni_space import parameters_of
-from tunewell.cli.converting.source import Notes
+from tunewell.cli.converting.source import TAKEN, Notes
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import UserError
 from tunewell.spec.files import read_spec_file
+from tunewell.tasks.command import RESERVED
 
 NNI_SPACE = {
     "lr": {"_type": "loguniform", "_value": [0.0001, 0.1]},
@@ -317,6 +318,14 @@ def test_a_file_that_is_wrong_leaves_nothing(run: Run, tmp_path: Path) -> None:
     answer = run("init", "config.yml")
     assert answer.code == 2 and answer.err.startswith("error: searchSpace.x: 5 has no `_type`")
     assert [path.name for path in tmp_path.iterdir()] == ["config.yml"]
+
+
+def test_names_that_stand_for_something_else(tmp_path: Path) -> None:
+    """A parameter gets another name where a command means something else by its own, and that is said."""
+    assert set(RESERVED) == TAKEN
+    (tmp_path / "a.yaml").write_text("{trialCommand: a, searchSpace: {trial: {_type: choice, _value: [1]}}}")
+    made = convert(tmp_path / "a.yaml", tmp_path)
+    assert "_trial: [1]" in made.text and any("trial: its name becomes _trial" in note for note in made.notes)
 
 
 def test_names_can_not_break_out_of_a_comment(tmp_path: Path) -> None:

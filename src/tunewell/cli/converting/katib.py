@@ -99,7 +99,8 @@ def _algorithm(algorithm: Source) -> dict[str, Any]:
         text = "its budgets are not carried over; the default algorithm searches, `early_stopping: halving` is like it"
         algorithm.note("algorithmName", text)
     elif found is None:
-        algorithm.note("algorithmName", f"{name or 'none'} is not built in; the default algorithm searches")
+        other = f"{name} is not built in" if name else "there is none"
+        algorithm.note("algorithmName", f"{other}; the default algorithm searches")
     if name == "pbt":
         text = "checkpoints are in $TUNEWELL_CHECKPOINT_DIR; a program that goes on there is `resumable`"
         algorithm.note("algorithmName", text)

@@ -12,6 +12,11 @@ from tunewell.spec.errors import SpecError, shown
 
 T = TypeVar("T")
 
+#: Placeholders of a command that stand for something else.
+TAKEN = frozenset(
+    ("output_dir", "checkpoint_dir", "trial_folder", "parameters_file")
+    + ("trial", "attempt", "experiment", "sampling", "fidelity")
+)
 _NO_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 _BRACES = re.compile(rf"\{{\{{({PARAMETER_NAME.pattern})\}}\}}|\{{({PARAMETER_NAME.pattern})\}}")
 
@@ -116,7 +121,7 @@ def _folded(name: str) -> str:
 def parameter_name(name: str, where: str, notes: Notes) -> str:
     """Return a name that a parameter may have, with a note if it is another one."""
     plain = _NO_NAME.sub("_", name).lstrip("-.")
-    plain = plain if PARAMETER_NAME.fullmatch(plain) else f"_{plain}"
+    plain = plain if PARAMETER_NAME.fullmatch(plain) and plain not in TAKEN else f"_{plain}"
     if plain != name:
         notes.add(where, f"its name becomes {plain}, by which the program finds it")
     return plain

@@ -13,10 +13,17 @@ from tunewell.spec.errors import SpecError, shown
 T = TypeVar("T")
 
 #: Placeholders of a command that stand for something else.
-TAKEN = frozenset(
-    ("output_dir", "checkpoint_dir", "trial_folder", "parameters_file")
-    + ("trial", "attempt", "experiment", "sampling", "fidelity")
-)
+TAKEN = {
+    "attempt",
+    "checkpoint_dir",
+    "experiment",
+    "fidelity",
+    "output_dir",
+    "parameters_file",
+    "sampling",
+    "trial",
+    "trial_folder",
+}
 _NO_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 _BRACES = re.compile(rf"\{{\{{({PARAMETER_NAME.pattern})\}}\}}|\{{({PARAMETER_NAME.pattern})\}}")
 

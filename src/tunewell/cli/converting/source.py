@@ -69,7 +69,7 @@ class Source:
         """Return a field's value, None if it is not there or null; raises `SpecError` if it is of another kind."""
         self._left.pop(_folded(name), None)
         value = self._fields.get(_folded(name), (name, None))[1]
-        if value is None or (isinstance(value, kind) and not (isinstance(value, bool) and kind is not bool)):
+        if value is None or (isinstance(value, kind) and (kind is not int or not isinstance(value, bool))):
             return value
         wanted = _KINDS.get(kind, "a value")
         raise SpecError(self.place(name), f"{shown(value)} is not {wanted}", f"Give {wanted}", value)

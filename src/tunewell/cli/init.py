@@ -22,10 +22,10 @@ def init(
         ),
     ] = None,
 ) -> None:
-    """Write a first spec, for pictures, a program, or a file of NNI or Katib.
+    """Write a first spec, or make one of another tool's file.
 
-    It names the built-in task that can read the pictures, or searches around the defaults of the options that a Python
-    program declares with argparse. A configuration of NNI, or an Experiment of Katib, becomes a spec for the same
+    For pictures it names the built-in task that can read them; for a Python program it searches around the defaults of
+    its argparse options. A configuration of NNI, or an Experiment of Katib, becomes a spec for the same
     search, with a note on whatever is not carried over. It never overwrites a file.
     """
     from tunewell.cli.starter import starter_for

@@ -55,7 +55,8 @@ class Server:
         self.port = free_port()
         self._given = settings
         self._settings = {**SETTINGS, **settings, "port": str(self.port)}
-        self._programs = _programs(folder)
+        #: Where its programs lie, such as pg_dump.
+        self.programs = _programs(folder)
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count(1)
         if os.geteuid() == 0:
@@ -76,7 +77,7 @@ class Server:
         self._call("pg_basebackup", "-D", self._data, *options, "-d", url.render_as_string(hide_password=False))
 
     def _call(self, program: str, *arguments: object) -> None:
-        command = [str(self._programs / program), *map(str, arguments)]
+        command = [str(self.programs / program), *map(str, arguments)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, **_as_other_user())
         assert done.returncode == 0, done.stderr
 
@@ -94,7 +95,7 @@ class Server:
         settings = [f"-c{name}={value}" for name, value in self._settings.items()]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [str(self._programs / "postgres"), "-D", str(self._data), *settings],
+                [str(self.programs / "postgres"), "-D", str(self._data), *settings],
                 stdout=log,
                 stderr=log,
                 preexec_fn=_end_with_parent,

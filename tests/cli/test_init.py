@@ -96,7 +96,7 @@ def test_nothing_is_overwritten(run: Run, tmp_path: Path) -> None:
 def test_what_can_not_be_read(run: Run, tmp_path: Path) -> None:
     """Nothing, a folder that no task can read, and a spec, are one clear error each, and no file is left."""
     (tmp_path / "empty").mkdir()
-    (tmp_path / "spec.yml").touch()
+    (tmp_path / "spec.yml").write_text("objective: loss")
     missing, empty, spec = run("init", "nope"), run("init", "empty"), run("init", "spec.yml")
     assert (missing.code, empty.code, spec.code) == (2, 2, 2)
     assert "it looks like a spec itself" in spec.err

@@ -122,7 +122,8 @@ def test_new_starts_afresh(run: Run, write: Write) -> None:
     spec = write()
     run("search", spec)
     assert run("search", spec, "--new", "--json").json["experiment"] == "quick-2"
-    assert [row["experiment"] for row in run("list", "--json").json] == ["quick-2", "quick"]
+    listed = run("list", "--json").json
+    assert [(row["name"], row["trials"]["succeeded"]) for row in listed] == [("quick-2", 4), ("quick", 4)]
 
 
 def test_changed_spec_is_refused_with_the_difference(run: Run, write: Write) -> None:

@@ -13,7 +13,19 @@ from tunewell import uniform
 from tunewell.service import __all__ as late
 from tunewell.service.service import Service
 
-HEAVY = ("alembic", "fastapi", "jinja2", "numpy", "ray", "ruamel.yaml", "scipy", "sklearn", "torch", "uvicorn")
+HEAVY = (
+    "alembic",
+    "fastapi",
+    "jinja2",
+    "numpy",
+    "psutil",
+    "ray",
+    "ruamel.yaml",
+    "scipy",
+    "sklearn",
+    "torch",
+    "uvicorn",
+)
 OF_A_HOME = ("sqlalchemy",)
 ENGINES = ("tunewell.controller", "tunewell.reports", "tunewell.tuners")
 PROGRAM = f"""

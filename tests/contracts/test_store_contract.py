@@ -29,9 +29,9 @@ from tunewell.spec.errors import ConflictError, NotFoundError, TermOver, Transit
 from tunewell.spec.launch import AttemptKey, Report
 from tunewell.spec.states import Cause, ExperimentState, JobState, TrialState
 from tunewell.store import AttemptEnd, JobEnd, Store
+from tunewell.store.indexes import metadata
 from tunewell.store.rows import FailedTrials
 from tunewell.store.schema import VERSION_TABLE
-from tunewell.store.tables import metadata
 
 WAITING, RUNNING, SUCCEEDED, STOPPED, PRUNED, FAILED = TrialState
 

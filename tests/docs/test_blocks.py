@@ -3,141 +3,42 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import shlex
-import signal
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from itertools import zip_longest
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-from fastapi.routing import APIRoute
 from PIL import Image
 
 import tunewell
+from tests.docs.pages import Block, Terminal, all_blocks, blocks, follow, page
 from tests.postgres import Server, free_port
 from tests.server.serving import wait_until
 from tests.service.notifications.receiving import receiving, taking_mail
-from tunewell.api.routes import ROUTERS
-from tunewell.cli.app import COMMANDS
-from tunewell.client import Client
-from tunewell.service.model_verbs import ModelVerbs
-from tunewell.service.notification_verbs import NotificationVerbs
+from tests.tasks.object_detection.dots import write_dots
 from tunewell.service.notifications.signing import new_secret, signed
-from tunewell.service.storage_verbs import StorageVerbs
-from tunewell.service.upkeep_verbs import UpkeepVerbs
-from tunewell.service.verbs import Verbs
-from tunewell.service.worker_verbs import WorkerVerbs
 
-DOCS = Path(__file__).parents[2] / "docs"
-README = DOCS.parent / "README.md"
-#: Verbs that have no request, as they name paths of the machine, or whose request another verb has.
-NOT_OFFERED = {"import_study", "import_in_background", "version"}
-#: Languages of the blocks that are run; all others are to be read.
-RUN = ("sh", "python")
-_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-#: The head of a block that is a file: a comment with its name, below the line that says what runs it.
-_FILE = re.compile(r"(?:#!.*\n)?# ([\w.-]+\.(?:py|sh|yaml))$", re.MULTILINE)
-_SERVE = re.compile(r"^tunewell serve\b.*$", re.MULTILINE)
-
-
-def page(name: str) -> str:
-    """Return the text of a page."""
-    return (DOCS / name).read_text()
-
-
-def blocks(name: str) -> list[tuple[str, str]]:
-    """Return language and text of each block of a page that is run."""
-    return [(language, text) for language, text in _BLOCK.findall(page(name)) if language in RUN]
-
-
-def follow(terminal: Terminal, text: str) -> int:
-    """Write the files that a text shows and run its other blocks, all in order; return how many were run."""
-    count = 0
-    for language, block in _BLOCK.findall(text):
-        if (file := _FILE.match(block)) is not None:
-            (terminal.folder / file[1]).write_text(block)
-        elif language in RUN:
-            terminal.run(language, block)
-            count += 1
-    return count
-
-
-@dataclass
-class Terminal:
-    """A folder in which blocks are run; what one of them exports, the next ones have. A service runs beside it."""
-
-    folder: Path
-    #: What stands in the page → what is used here instead.
-    instead: Mapping[str, str]
-    port: int
-    service: subprocess.Popen[bytes] | None = field(default=None, init=False)
-
-    def run(self, language: str, text: str) -> None:
-        """Run a block."""
-        for written, used in self.instead.items():
-            text = text.replace(written, used)
-        if language == "python":
-            self.call(f"{shlex.quote(sys.executable)} -", text)
-            return
-        found = _SERVE.search(text)
-        before, serve, after = (text, "", "") if found is None else text.partition(found[0])
-        self.call(before)
-        if serve:
-            self.serve(serve)
-        self.call(after)
-
-    def call(self, script: str, given: str = "") -> None:
-        """Run lines of a shell to their end; each must succeed."""
-        if not script.strip():
-            return
-        kept = self.folder / ".exported"
-        lines = f"touch {kept}; source {kept}; cd {self.folder}\nset -e -o pipefail\n{script}\nexport -p > {kept}"
-        done = subprocess.run(
-            ["bash", "-c", lines],
-            input=given.encode(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=self.environment,
-            timeout=150,
-        )
-        assert done.returncode == 0, f"{given or script}\n{done.stdout.decode()}"
-
-    def serve(self, command: str) -> None:
-        """Start a service; the one before is ended by Ctrl-C first. Return when it says that it is ready."""
-        self.end()
-        kept = self.folder / ".exported"
-        lines = f"touch {kept}; source {kept}; cd {self.folder}\nexec {command} --port {self.port}"
-        said = self.folder / ".said"
-        with said.open("w") as out:
-            self.service = subprocess.Popen(["bash", "-c", lines], stdout=out, env=self.environment)
-
-        def is_ready() -> bool:
-            assert self.service is not None and self.service.poll() is None, command
-            return "Tunewell serves" in said.read_text()
-
-        wait_until(is_ready)
-
-    def end(self) -> None:
-        """End the service."""
-        if self.service is not None:
-            self.service.send_signal(signal.SIGINT)
-            assert self.service.wait(100) == 0
-            self.service = None
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """Environment of somebody whose home directory is the folder."""
-        kept = {name: os.environ[name] for name in ("PYTHONPATH", "OMP_NUM_THREADS") if name in os.environ}
-        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        return {**kept, "PATH": path, "HOME": str(self.folder), "LANG": "C.UTF-8"}
+#: A search over pictures that takes seconds.
+SIGNS = (
+    "{name: signs, task: image-classification, data: signs, network: small-cnn, algorithm: random, max_trials: 2, "
+    "parameters: {epochs: 1, image_size: 32, batch_size: 8}}"
+)
+#: A search whose trials wait for a file, all but the seventh.
+WAITING = {
+    "command": ["sh", "-c", "[ {trial} = 7 ] || until [ -e go ]; do sleep 0.1; done; echo accuracy=0.{trial}"],
+    "objective": {"metric": "accuracy"},
+    "parameters": {"learning_rate": {"low": 0.001, "high": 0.1, "log": True}, "batch_size": [16, 32]},
+    "algorithm": "random",
+    "max_trials": 20,
+    "max_concurrency": 8,
+    "resources": {"cpus": 0.1},
+}
 
 
 @pytest.fixture
@@ -164,6 +65,16 @@ def terminal(tmp_path: Path, postgres: Server) -> Iterator[Terminal]:
                 one.service.kill()
                 one.service.wait()
                 psutil.wait_procs(children, timeout=30)
+
+
+def write_signs(folder: Path, **splits: int) -> None:
+    """Write pictures of two classes, so many of each in each split."""
+    for split, number in splits.items():
+        for kind in ("one", "two"):
+            (folder / split / kind).mkdir(parents=True)
+            for count in range(number):
+                picture = Image.new("RGB", (32, 32), (20 * count, 200 * (kind == "two"), 0))
+                picture.save(folder / split / kind / f"{count}.png")
 
 
 @pytest.mark.timeout(400)
@@ -211,42 +122,163 @@ def test_functions(tmp_path: Path) -> None:
 @pytest.mark.timeout(200)
 def test_the_readme(tmp_path: Path) -> None:
     """The functions in the README run, its specs are accepted, and its first screen has the two commands."""
-    text = README.read_text()
-    for language, block in _BLOCK.findall(text):
-        if language == "python":
-            Terminal(tmp_path, {}, 0).run(language, block)
+    one, found = Terminal(tmp_path, {}, 0), all_blocks("README.md")
+    for block in found:
+        if block.language == "python":
+            one.run("python", block.text)
     assert (tmp_path / "history.svg").exists()
     (tmp_path / "train.py").touch()
-    for kind in ("one", "two"):
-        for number in range(6):
-            place = tmp_path / "signs/train" / kind / f"{number}.png"
-            place.parent.mkdir(parents=True, exist_ok=True)
-            Image.new("RGB", (32, 32), (20 * number, 200 * (kind == "two"), 0)).save(place)
-    specs = [block for language, block in _BLOCK.findall(text) if language == "yaml"]
-    assert len(specs) == 2
+    write_signs(tmp_path / "signs", train=6)
+    specs = [block for block in found if block.language == "yaml"]
+    assert [spec.file for spec in specs] == ["signs.yaml", "mine.yaml"]
     for spec in specs:
-        (tmp_path / "spec.yaml").write_text(spec)
-        Terminal(tmp_path, {}, 0).run("sh", "tunewell check spec.yaml --no-estimate")
-    first_screen = "\n".join(text.splitlines()[:42])
+        (tmp_path / str(spec.file)).write_text(spec.text)
+        one.run("sh", f"tunewell check {spec.file} --no-estimate")
+    first_screen = "\n".join(page("README.md").splitlines()[:42])
     assert "./dev demo " in first_screen and "./dev test " in first_screen
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_pictures_of_the_readme(tmp_path: Path) -> None:
+    """The README's commands lead from a folder of pictures to a model that is handed over."""
+    write_signs(tmp_path / "signs", train=12, val=4, test=4)
+    write_signs(tmp_path / "labelled_pictures", test=4)
+    shutil.copytree(tmp_path / "signs/test/one", tmp_path / "new_pictures")
+    (tmp_path / "signs.yaml").write_text(SIGNS)
+    for language, text in blocks("README.md"):
+        if language == "sh":
+            Terminal(tmp_path, {}, 0).run(language, text)
+    assert (tmp_path / "signs-model/model.onnx").exists()
+
+
+@pytest.mark.timeout(300)
+def test_getting_started(terminal: Terminal) -> None:
+    """A search of `index.md` is looked at, paused, steered and deleted while it runs, and others are imported."""
+    folder = terminal.folder
+    (folder / "signs.yaml").write_text(json.dumps(WAITING))
+    for name in ("old", "other"):
+        spec = {"command": ["true"], "objective": {"metric": "accuracy"}, "parameters": {"x": {"low": 0.0, "high": 1}}}
+        (folder / f"{name}.yaml").write_text(json.dumps(spec))
+    (folder / "trials.csv").write_text("x,accuracy\n0.5,0.9\n0.1,0.8\n")
+    optuna = pytest.importorskip("optuna")
+    study = optuna.create_study(study_name="one", storage=f"sqlite:///{folder}/study.db", direction="maximize")
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
+    until = "until tunewell show signs{} --json | grep -q {}; do sleep 0.2; done"
+    one = replace(
+        terminal,
+        instead={
+            "tunewell list  ": f"tunewell search signs.yaml & {until.format(' 7', 'succeeded')}; tunewell list  ",
+            "tunewell stop signs 7": "tunewell stop signs 8",
+            "tunewell pause signs": "tunewell pause signs; touch go; wait; rm go",
+            "tunewell resume signs": f"tunewell resume signs & {until.format('', 'running')}; true",
+            "tunewell stop signs  ": "tunewell stop signs; wait; touch go #",
+            "tunewell delete signs   ": "tunewell search signs.yaml; tunewell delete signs   ",
+            "--max-trials 60": "--max-trials 24",
+            "old.yaml --optuna": "other.yaml --optuna",
+        },
+    )
+    try:
+        for language, text in blocks("index.md"):
+            if text != "tunewell demo\n":
+                one.run(language, text)
+    finally:
+        terminal.service = one.service
+    assert [len(tunewell.load(name, home=folder / ".tunewell").trials()) for name in ("old", "other")] == [2, 2]
+    assert not (folder / ".tunewell/experiments/signs").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_demo(tmp_path: Path) -> None:
+    """The first search of `index.md` runs, here with two trials."""
+    one = Terminal(tmp_path, {"tunewell demo": "tunewell demo --max-trials 2"}, 0)
+    one.run("sh", next(text for _, text in blocks("index.md")))
+    assert (tmp_path / ".tunewell/experiments/demo/report.html").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(500)
+def test_objects(tmp_path: Path) -> None:
+    """The commands of `objects.md` lead from boxes to a detector that draws what it finds."""
+    write_dots(tmp_path / "cells", {"train": 4, "val": 2}, (64, 64), 10, 3)
+    shutil.copytree(tmp_path / "cells/images", tmp_path / "new_pictures")
+    short = {"max_trials": 1, "weights": "none", "algorithm": "random"}
+    spec = {"task": "object-detection", "data": "cells", **short, "parameters": {"epochs": 1, "image_size": 64}}
+    (tmp_path / "cells.yaml").write_text(json.dumps(spec))
+    for language, text in blocks("objects.md"):
+        Terminal(tmp_path, {}, 0).run(language, text)
+    assert (tmp_path / "cells-model").is_dir() and any((tmp_path / "drawn").iterdir())
+
+
+@pytest.mark.timeout(200)
+def test_the_console(terminal: Terminal) -> None:
+    """The service that `console.md` starts says where it is."""
+    for language, text in blocks("console.md"):
+        terminal.run(language, text)
+
+
+@pytest.mark.timeout(300)
+def test_postgresql(terminal: Terminal, postgres: Server, tmp_path: Path) -> None:
+    """What `postgresql.md` says of roles, backups, upgrades, moves and several machines holds."""
+    spec = {"command": ["echo", "accuracy={x}"], "objective": {"metric": "accuracy"}, "max_trials": 2}
+    (tmp_path / "signs.yaml").write_text(json.dumps({**spec, "parameters": {"x": [0.1, 0.2]}}))
+    programs = f"export PATH={postgres.programs}:$PATH"
+    one = replace(
+        terminal, instead={**terminal.instead, "/shared/tunewell": ".tunewell", "pg_dump": f"{programs}; pg_dump"}
+    )
+    try:
+        for block in all_blocks("postgresql.md"):
+            if block.text.startswith("tunewell database copy"):
+                _move(block, postgres, tmp_path)
+            elif block.language == "sql":
+                _execute(postgres, block.text)
+            else:
+                one.run(block.language, block.script)
+    finally:
+        terminal.service = one.service
+        for statement in ("DROP DATABASE IF EXISTS shop", "DROP ROLE IF EXISTS shop", "DROP ROLE IF EXISTS reader"):
+            postgres.execute(statement)
+    assert (tmp_path / "tunewell.dump").stat().st_size > 0
+
+
+def _execute(postgres: Server, text: str) -> None:
+    """Execute the statements of a block, a line each, for another role than the one that is there already."""
+    database = "postgres"
+    for line in text.replace("tunewell", "shop").splitlines():
+        if line.startswith("\\c "):
+            database = line.split()[1]
+        else:
+            postgres.execute(line, database)
+
+
+def _move(block: Block, postgres: Server, folder: Path) -> None:
+    """Move a home that is in a file."""
+    home = folder / "second"
+    home.mkdir()
+    with postgres.new_database() as database:
+        one = Terminal(home, {"postgresql://tunewell@db.example.org/tunewell": database}, 0)
+        one.run("sh", f"tunewell search {folder}/signs.yaml")
+        one.run("sh", block.text)
+        one.run("sh", f"tunewell show signs --database {database}")
 
 
 @pytest.mark.timeout(200)
 def test_commands(tmp_path: Path) -> None:
     """Who writes the programs and specs of `commands.md` into files has each of them searched."""
-    assert follow(Terminal(tmp_path, {}, 0), page("commands.md")) == 5
+    assert follow(Terminal(tmp_path, {}, 0), "commands.md") == 5
     for name, number in (("mine", 12), ("shell", 10), ("resumable", 5), ("labelled", 5)):
         assert len(list((tmp_path / ".tunewell/experiments" / name / "trials").iterdir())) == number
 
 
 @pytest.mark.timeout(200)
 def test_coming_from(tmp_path: Path) -> None:
-    """What `coming_from.md` shows of Optuna runs, and so does what it shows beside; a study can be imported."""
+    """What `coming_from.md` shows of Optuna runs, and so does what it shows beside; files of others are taken over."""
     pytest.importorskip("optuna")
     (tmp_path / "train.py").touch()
-    assert follow(Terminal(tmp_path, {}, 0), page("coming_from.md")) == 3
-    for name in ("old", "new"):
-        assert len(tunewell.load(name, home=tmp_path / ".tunewell").trials()) == 20
+    assert follow(Terminal(tmp_path, {}, 0), "coming_from.md") == 5
+    for name, number in (("old", 20), ("new", 20), ("digits", 5), ("signs", 5)):
+        assert len(tunewell.load(name, home=tmp_path / ".tunewell").trials()) == number
 
 
 @pytest.mark.timeout(200)
@@ -284,16 +316,8 @@ def test_the_snippet_for_receivers() -> None:
 @pytest.mark.timeout(300)
 def test_models(terminal: Terminal, tmp_path: Path) -> None:
     """The commands of `models.md` lead from a search to a model that is asked, rolled back and deleted."""
-    for split, number in (("train", 12), ("val", 4), ("test", 4)):
-        for kind in ("one", "two"):
-            (tmp_path / "signs" / split / kind).mkdir(parents=True)
-            for count in range(number):
-                place = tmp_path / "signs" / split / kind / f"{count}.png"
-                Image.new("RGB", (32, 32), (20 * count, 200 * (kind == "two"), 0)).save(place)
-    (tmp_path / "signs.yaml").write_text(
-        "{name: signs, task: image-classification, data: signs, network: small-cnn, algorithm: random, max_trials: 2, "
-        "parameters: {epochs: 1, image_size: 32, batch_size: 8}}"
-    )
+    write_signs(tmp_path / "signs", train=12, val=4, test=4)
+    (tmp_path / "signs.yaml").write_text(SIGNS)
     for language, text in blocks("models.md"):
         terminal.run(language, text)
 
@@ -306,38 +330,3 @@ def test_operations(terminal: Terminal) -> None:
     terminal.run("sh", "tunewell search e.yaml")
     for language, text in blocks("operations.md"):
         terminal.run(language, text)
-
-
-#: Protocols of verbs that have a page of their own → that page.
-PAGES_OF_VERBS = {ModelVerbs: "models.md", NotificationVerbs: "notifications.md", WorkerVerbs: "workers.md"}
-
-
-def verbs_of(*protocols: type) -> set[str]:
-    """Return the names of the verbs of protocols."""
-    return {name for one in protocols for name in dir(one) if not name.startswith("_")}
-
-
-@pytest.mark.parametrize(
-    ("page_name", "verbs"),
-    [
-        ("service.md", verbs_of(Verbs) - verbs_of(StorageVerbs, UpkeepVerbs, *PAGES_OF_VERBS) - NOT_OFFERED),
-        *((page_name, verbs_of(protocol)) for protocol, page_name in PAGES_OF_VERBS.items()),
-    ],
-)
-def test_the_tables_of_verbs(page_name: str, verbs: set[str]) -> None:
-    """Each method, request and command that the table of a page names is there, and no verb is missing."""
-    found = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
-    routes = {(route.name, f"{min(route.methods)} {route.path.replace(':path', '')}") for route in found}
-    commands = set(COMMANDS)
-    row = r"^\| (`[^|]*`) \| (`(?:GET|POST|PATCH|DELETE)[^|]*) \| ([^|]*) \|$"
-    told = set()
-    for methods, requests, command in re.findall(row, page(page_name), re.MULTILINE):
-        names, asked = re.findall(r"`(\w+)[`(]", methods), re.findall(r"`([^`?]+)[^`]*`", requests)
-        told.update(names)
-        for verb, request in zip_longest(names, asked, fillvalue=asked[0]):
-            assert hasattr(Client, verb)
-            route = {"check": "create", "watch": "events"}.get(verb, verb)
-            assert (f"{route}_in_bin" if "deleted" in methods else route, request) in routes
-        for one in re.findall(r"`tunewell ([\w-]+)", command):
-            assert one in commands
-    assert verbs <= told

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.test_blocks import Terminal, blocks
+from tests.docs.pages import Terminal, blocks
 from tests.integrations.searching import library
 
 FOUND = [text for _, text in blocks("integrations.md")]

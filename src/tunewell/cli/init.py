@@ -13,21 +13,25 @@ from tunewell.spec.errors import ArgumentError
 
 def init(
     path: Annotated[
-        Path, typer.Argument(metavar="PATH", help="A folder of pictures, a table of labels, or a program.")
+        Path, typer.Argument(metavar="PATH", help="Pictures, a table of labels, a program, or a file of NNI or Katib.")
     ],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The file to write; default: named like PATH, `.yaml`.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="The file to write; default: named like PATH, or as the file says, `.yaml`."
+        ),
     ] = None,
 ) -> None:
-    """Write a first spec, for pictures or a program.
+    """Write a first spec, or make one of another tool's file.
 
-    It names the built-in task that can read the pictures, or searches around the defaults of the options that a Python
-    program declares with argparse. It never overwrites a file.
+    For pictures it names the built-in task that can read them; for a Python program it searches around the defaults of
+    its argparse options. A configuration of NNI, or an Experiment of Katib, becomes a spec for the same
+    search, with a note on whatever is not carried over. It never overwrites a file.
     """
     from tunewell.cli.starter import starter_for
 
-    file = output or Path(f"{path.resolve().stem or 'search'}.yaml")
-    starter = starter_for(path, file.parent)
+    starter = starter_for(path, output.parent if output else Path())
+    file = output or Path(f"{starter.name}.yaml")
     try:
         _write(file, starter.text)
     except FileExistsError:
@@ -37,7 +41,8 @@ def init(
         raise ArgumentError("output", problem, "Name another file", str(file)) from None
     console = terminal()
     console.print(f"{file}: a search over {starter.about}", soft_wrap=True, markup=False, highlight=False)
-    console.print(starter.text, soft_wrap=True, markup=False, highlight=False)
+    for line in [f"Note: {note}" for note in starter.notes] or [starter.text]:
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
     console.print(f"Next: tunewell check {file}", soft_wrap=True, markup=False, highlight=False)
 
 

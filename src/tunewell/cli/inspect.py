@@ -89,8 +89,7 @@ def list_(
         more = next(listed, None) is not None
         are_in_bin = not known and not in_bin and bool(service.experiments(deleted=True, limit=1).items)
         if json_:
-            told = (one.to_json() if in_bin else service.result(one.name).to_json() for one in known)
-            print_json([{**facts, "running": one.running} for facts, one in zip(told, known, strict=True)])
+            print_json([one.to_json() for one in known])
             return
     console = terminal()
     if not known:

@@ -1,4 +1,4 @@
-"""A first spec for a folder of pictures or a program, to be read, changed and searched with."""
+"""A first spec for pictures, a program or a file of another tool, to be read, changed and searched with."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tunewell.cli.converting.conversion import SUFFIXES, convert
 from tunewell.service.findings import check_spec
 from tunewell.spec.errors import ArgumentError, DataError, UserError
 
@@ -26,9 +27,13 @@ _YAML_WORDS = ("true", "false", "null", "yes", "no", "on", "off", ".inf", ".nan"
 class Starter:
     """A spec as text."""
 
+    #: What the search may be called.
+    name: str
     #: What is searched over, for people.
     about: str
     text: str
+    #: What a file of another tool says, and the spec does not, or in another way.
+    notes: tuple[str, ...] = ()
 
 
 def starter_for(path: Path, folder: Path) -> Starter:
@@ -36,15 +41,21 @@ def starter_for(path: Path, folder: Path) -> Starter:
 
     Raises:
         ArgumentError: there is nothing, or a spec.
-        DataError: it is a folder that no built-in task can read.
+        DataError: it is a folder that no built-in task can read, or a file that can't be read.
+        SpecError, SpecErrors: it is a file of another tool, and wrong.
     """
     if not path.exists():
-        remedy = "Name a folder of pictures or a program"
+        remedy = "Name a folder of pictures, a program, or a file of NNI or Katib"
         raise ArgumentError("path", "there is no such file or folder", remedy, str(path))
-    if path.suffix in (".yaml", ".yml"):
-        raise ArgumentError("path", "it looks like a spec itself", "Look at it with tunewell check", str(path))
+    if path.suffix.lower() in SUFFIXES and path.is_file():
+        made = convert(path, folder)
+        return Starter(made.name, f"the space of {path} ({made.tool})", made.text, made.notes)
     place = os.path.relpath(path.resolve(), folder.resolve())
     return _for_data(path, place) if path.is_dir() or path.suffix == ".csv" else _for_program(path, place)
+
+
+def _name(path: Path) -> str:
+    return path.resolve().stem or "search"
 
 
 # Data ------------------------------------------------------------------------------------------------------
@@ -80,7 +91,7 @@ def _for_data(path: Path, place: str) -> Starter:
         "# parameters:  # what is searched has good defaults; here it can be narrowed, widened or fixed",
         *(f"#   {name}" for name in _examples([parameter.name for parameter in checked.parameters])),
     ]
-    return Starter(f"{task} on {path}", "\n".join(lines) + "\n")
+    return Starter(_name(path), f"{task} on {path}", "\n".join(lines) + "\n")
 
 
 def _examples(names: list[str]) -> Iterator[str]:
@@ -127,7 +138,7 @@ def _for_program(path: Path, place: str) -> Starter:
         "max_duration: 8h",
         "# early_stopping: halving  # where the program reports after each epoch: `step=3 accuracy=0.91`",
     ]
-    return Starter(f"the program {path}", "\n".join(lines) + "\n")
+    return Starter(_name(path), f"the program {path}", "\n".join(lines) + "\n")
 
 
 def _options(path: Path) -> Iterator[_Option]:

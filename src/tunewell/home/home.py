@@ -53,7 +53,6 @@ from typing import Any, Literal, TextIO
 
 from tunewell.home.address import ADDRESS
 from tunewell.home.disk import size_of
-from tunewell.schedulers.leftovers import living
 from tunewell.schedulers.records import IDENTITY, identity_of, inode, make_folder
 from tunewell.spec.errors import ArgumentError, ConflictError, DataError
 from tunewell.spec.launch import AttemptKey
@@ -405,6 +404,8 @@ class Home:
 
     def _make_way(self, name: str) -> None:
         """Set the folder of another experiment aside, whose lock is held, and put the own one back, if there is one."""
+        from tunewell.schedulers.leftovers import living  # a folder is seldom in the way
+
         place = self.folder / _place_of_experiment(name)
         busy = living(place.glob("trials/*/*"))
         if busy is not None:

@@ -45,9 +45,12 @@ def read_spec_file(path: Path) -> dict[str, Any]:
         DataError: the file can't be read.
         SpecError: it is no valid YAML or JSON, or no mapping.
     """
-    text = _read(path)
-    data = parse_spec(text, "json" if path.suffix.lower() == ".json" else "yaml", str(path))
-    return complete_paths(data, path.resolve().parent, experiment_name(path.stem))
+    return complete_paths(read_mapping(path), path.resolve().parent, experiment_name(path.stem))
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """Return the mapping in a YAML (1.2) or JSON file as it is; raises as `read_spec_file` does."""
+    return parse_spec(_read(path), "json" if path.suffix.lower() == ".json" else "yaml", str(path))
 
 
 def parse_spec(text: str, form: Literal["json", "yaml"], place: str) -> dict[str, Any]:
@@ -82,10 +85,14 @@ def _read(path: Path) -> str:
         raise DataError("it is no text in UTF-8", field=str(path), remedy="Give the path of a spec file") from None
 
 
-def to_yaml(spec: Mapping[str, Any]) -> str:
-    """Return a spec as a file that would start the same search; fields without a value are left out."""
+def to_yaml(spec: Mapping[str, Any], is_compact: bool = False) -> str:
+    """Return a spec as a file that would start the same search; fields without a value are left out.
+
+    With `is_compact`, lists and mappings of single values stand in a line.
+    """
     yaml = YAML()
     yaml.Representer = _Representer
+    yaml.default_flow_style = None if is_compact else False
     yaml.width = 1000
     text = io.StringIO()
     yaml.dump(_given(spec), text)

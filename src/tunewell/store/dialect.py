@@ -12,11 +12,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy
 from sqlalchemy import URL, Connection, Engine, Table, event
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, QueuePool
 
@@ -31,7 +31,10 @@ from tunewell.store.errors import Unreachable as Unreachable
 from tunewell.store.nudges import CHANNEL
 from tunewell.store.patience import CONNECT_SECONDS, Patience
 
-InsertFunction = Callable[[Table], sqlite.Insert | postgresql.Insert]
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
+
+    InsertFunction = Callable[[Table], sqlite.Insert | postgresql.Insert]
 
 #: How long a writer waits for another process to finish its transaction.
 LOCK_SECONDS = 30.0
@@ -501,6 +504,8 @@ class PostgreSQL(Dialect):
     @property
     def insert(self) -> InsertFunction:
         """PostgreSQL's."""
+        from sqlalchemy.dialects import postgresql  # a home in a file needs none of it
+
         return postgresql.insert
 
     def begin(self, connection: Connection, durable: bool) -> int:

@@ -7,7 +7,7 @@ change are one step.
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     BigInteger,
@@ -28,8 +28,10 @@ from sqlalchemy import (
 )
 
 from tunewell.spec.states import TRIAL_TRANSITIONS, TrialState
-from tunewell.store.dialect import InsertFunction
 from tunewell.store.tables import event, experiment, report, trial, usage
+
+if TYPE_CHECKING:
+    from tunewell.store.dialect import InsertFunction
 
 #: Final states that a trial can leave again.
 RETRIED_STATES = [s.value for s in TrialState if s.final and TrialState.WAITING in TRIAL_TRANSITIONS[s]]

@@ -1,4 +1,4 @@
-"""The tables. Queries are built from these; `migrations/` makes them.
+"""The tables. Queries are built from these; `indexes.py` has what they need to be fast, and `migrations/` makes both.
 
 A row of `trial` or `job` carries the facts of its latest attempt, and one of `experiment` what a line about it shows,
 so that no list has to read the trials. `event` is the audit trail, and at the same time what past attempts and the
@@ -15,13 +15,11 @@ from sqlalchemy import (
     Double,
     ForeignKey,
     ForeignKeyConstraint,
-    Index,
     Integer,
     MetaData,
     String,
     Table,
     Text,
-    text,
 )
 
 from tunewell.spec.states import TrialState
@@ -34,16 +32,6 @@ COUNTS = {state: f"{state.value}_trials" for state in TrialState}
 
 def _json(name: str, nullable: bool = False) -> Column[object]:
     return Column(name, JSON(none_as_null=True), nullable=nullable)
-
-
-def _partial_index(name: str, condition: str, *columns: Column[object]) -> None:
-    where = text(condition)
-    Index(name, *columns, sqlite_where=where, postgresql_where=where)
-
-
-def _version_index(name: str, column: Column[object]) -> None:
-    """Index what changes with every transaction; PostgreSQL rewrites a row in its place only without a B-tree on it."""
-    Index(name, column, postgresql_using="brin", postgresql_with={"pages_per_range": 4})
 
 
 #: One row: the home whose folders belong to this database.
@@ -116,10 +104,6 @@ experiment = Table(
     _json("algorithm"),
     sqlite_autoincrement=True,
 )
-Index("experiment_by_state", experiment.c.state, experiment.c.id)
-Index("experiment_by_owner", experiment.c.owner, experiment.c.id)
-_partial_index("experiment_by_dataset", "dataset_id IS NOT NULL", experiment.c.dataset_id)
-_version_index("experiment_by_version", experiment.c.version)
 
 trial = Table(
     "trial",
@@ -154,17 +138,6 @@ trial = Table(
     Column("cut_by", String(30)),
     sqlite_with_rowid=False,
 )
-Index("trial_by_state", trial.c.experiment_id, trial.c.state, trial.c.number)
-# Of ended trials alone, so that a trial enters each once. Lists by other columns are made from `trial_columns`.
-_ended, _failed = "ended_order IS NOT NULL", "cause IS NOT NULL"
-_partial_index("trial_by_end", _ended, trial.c.experiment_id, trial.c.state, trial.c.ended_order, trial.c.number)
-_partial_index("trial_by_cause", _failed, trial.c.experiment_id, trial.c.cause, trial.c.number)
-_partial_index("trial_best", "loss IS NOT NULL AND fidelity = 1", trial.c.experiment_id, trial.c.loss, trial.c.number)
-_partial_index(
-    "trial_best_in_part", "loss IS NOT NULL AND fidelity < 1", trial.c.experiment_id, trial.c.loss, trial.c.number
-)
-_partial_index("trial_by_cut", "cut_by IS NOT NULL", trial.c.experiment_id, trial.c.cut_by)
-_partial_index("trial_noted", "notes IS NOT NULL", trial.c.experiment_id, trial.c.number)
 
 report = Table(
     "report",
@@ -211,10 +184,6 @@ job = Table(
     _json("result", nullable=True),
     sqlite_autoincrement=True,
 )
-Index("job_by_experiment", job.c.experiment_id, job.c.id)
-Index("job_by_state", job.c.state, job.c.id)
-Index("job_by_kind", job.c.kind, job.c.state, job.c.id)
-_version_index("job_by_version", job.c.version)
 
 #: What jobs found out or made: small figures here, anything large in a file.
 result = Table(
@@ -231,7 +200,6 @@ result = Table(
     Column("sha256", String(64)),
     Column("created_at", Double, nullable=False),
 )
-Index("result_by_trial", result.c.experiment_id, result.c.kind, result.c.trial, unique=True)
 
 event = Table(
     "event",
@@ -246,9 +214,6 @@ event = Table(
     _json("data", nullable=True),
     sqlite_autoincrement=True,
 )
-Index("event_by_experiment", event.c.experiment_id, event.c.id)
-Index("event_by_trial", event.c.experiment_id, event.c.trial, event.c.id)
-_partial_index("event_by_job", "job IS NOT NULL", event.c.job, event.c.id)
 
 request = Table(
     "request",
@@ -263,9 +228,6 @@ request = Table(
     Column("created_at", Double, nullable=False),
     Column("handled_at", Double),
 )
-Index("request_by_key", request.c.experiment_id, request.c.key, unique=True)
-Index("request_by_job_key", request.c.job, request.c.key, unique=True)
-_partial_index("request_unhandled", "handled_at IS NULL", request.c.id)
 
 #: Who may use a service.
 account = Table(
@@ -309,7 +271,6 @@ token = Table(
     Column("used_at", Double),
     Column("revoked_at", Double),
 )
-Index("token_by_owner", token.c.owner, token.c.id)
 
 #: Who has changed what, and what was refused to whom; only ever added to.
 audit = Table(
@@ -326,8 +287,6 @@ audit = Table(
     Column("outcome", String(20), nullable=False),
     _json("data"),
 )
-Index("audit_by_caller", audit.c.caller, audit.c.id)
-Index("audit_by_verb", audit.c.verb, audit.c.id)
 
 #: Files that users send, by parts, before anything is made of them; what has come of one lies in the home.
 upload = Table(
@@ -345,7 +304,6 @@ upload = Table(
     # What is to be made of it, as its user says.
     Column("purpose", String(20)),
 )
-Index("upload_by_owner", upload.c.owner)
 
 #: Data sets: files that were sent, which lie in the home by their content, or a folder of this machine.
 dataset = Table(
@@ -370,8 +328,6 @@ dataset = Table(
     # Why it could not even be begun to look at, if that was asked for last.
     _json("refusal", nullable=True),
 )
-Index("dataset_by_owner", dataset.c.owner)
-Index("dataset_by_content", dataset.c.sha256)
 
 #: Programs that users have sent, which lie in the home by their content.
 code = Table(
@@ -403,8 +359,6 @@ model = Table(
     Column("deleted_at", Double),
     sqlite_autoincrement=True,
 )
-Index("model_by_owner", model.c.owner)
-_version_index("model_by_version", model.c.version)
 
 #: Their versions, whose files lie in the home by their content. They refer to no experiment: they outlive it.
 model_version = Table(
@@ -422,7 +376,6 @@ model_version = Table(
     # Where it comes from and what it reached, as it was then.
     _json("facts"),
 )
-Index("model_version_by_content", model_version.c.sha256)
 
 #: Folders of this machine that data sets may be made of.
 allowed_folder = Table(
@@ -477,7 +430,6 @@ channel = Table(
     Column("removed_at", Double),
     sqlite_autoincrement=True,
 )
-Index("channel_by_owner", channel.c.owner, channel.c.id)
 
 #: Notifications on their way: one a channel, recorded in the transaction that does what they tell of.
 delivery = Table(
@@ -507,8 +459,6 @@ delivery = Table(
     Column("claimed_until", Double),
     sqlite_autoincrement=True,
 )
-Index("delivery_by_channel", delivery.c.channel_id, delivery.c.id)
-_partial_index("delivery_waiting", "state = 'waiting'", delivery.c.channel_id, delivery.c.next_at)
 #: One row: what administrators have said about the disk of the home, in bytes; NULL: nothing.
 disk = Table(
     "disk",

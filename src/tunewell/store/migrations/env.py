@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from alembic import context
 
+from tunewell.store.indexes import metadata
 from tunewell.store.schema import VERSION_TABLE
-from tunewell.store.tables import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -16,28 +16,24 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from tunewell.controller.allowances import Allowances
-from tunewell.controller.cluster_watch import ClusterWatch
 from tunewell.controller.disk import DiskCounter
 from tunewell.controller.disk_room import DiskRoom
 from tunewell.controller.experiment_run import ExperimentRun, party_of
 from tunewell.controller.fair import Ledger, Party, Use
 from tunewell.controller.job_run import JobRun, brought_about_by, owner_of_job
 from tunewell.controller.journal import Effect
-from tunewell.controller.room import Room, Turn, Turns
-from tunewell.controller.surroundings import Ownership, Place, Surroundings
+from tunewell.controller.lines import Lines, Run, no_cluster
+from tunewell.controller.room import Turn
+from tunewell.controller.surroundings import Ownership, Surroundings
 from tunewell.controller.work import Work, sets_going
 from tunewell.home.home import LOCK_SECONDS
 from tunewell.schedulers.apart import SchedulerApart
 from tunewell.schedulers.contract import Scheduler
-from tunewell.schedulers.workers import WorkersScheduler
-from tunewell.spec.capacity import Capacity
 from tunewell.spec.errors import ConflictError, TermOver, UserError
-from tunewell.spec.experiment import needs_its_program, parse_spec
+from tunewell.spec.experiment import needs_its_program
 from tunewell.spec.launch import AttemptKey, Event, Resources
-from tunewell.spec.names import cluster_called
-from tunewell.spec.rules import RAY, WORKERS
 from tunewell.spec.states import ExperimentState, JobState, TrialState
-from tunewell.spec.waits import NO_ROOM, NO_WORKERS, Reason, recorded_reason
+from tunewell.spec.waits import Reason, recorded_reason
 from tunewell.store.errors import Moved, StoreError
 from tunewell.store.rows import ExperimentRow, JobRow, RequestRow
 
@@ -57,24 +53,6 @@ SWEEP_SECONDS = 0.25
 LEAVE_SECONDS = 2.0
 #: How often an experiment is taken over again whose memory and record differ, before it fails.
 MOST_RELOADS = 3
-
-Run = ExperimentRun | JobRun
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """One scheduler, and whose turn it is there."""
-
-    place: Place
-    turns: Turns[Run]
-
-
-def _no_cluster(problem: str) -> Reason:
-    return Reason("no_cluster", f"{problem[0].upper()}{problem[1:]}.")
-
-
-def _new_line(scheduler: Scheduler, ledger: Ledger, no_room: Reason = NO_ROOM) -> _Line:
-    return _Line(Place(scheduler, Room(scheduler), ledger, no_room), Turns(ledger))
 
 
 class Controller:
@@ -103,15 +81,7 @@ class Controller:
         self._background = surroundings.background
         self._monotonic = surroundings.monotonic
         self._ledger = Ledger(scheduler.capacity())
-        self._line = _new_line(scheduler, self._ledger)
-        self._inline = _new_line(inline, self._ledger) if inline is not None else None
-        self._cluster = cluster
-        self._cluster_line = _new_line(cluster, self._ledger) if cluster is not None else None
-        self._cluster_watch = (
-            ClusterWatch(self.home.folder, cluster, surroundings.clock) if cluster is not None else None
-        )
-        #: The experiments that workers train have a scheduler each: their workers are nobody else's.
-        self._workers: dict[str, _Line] = {}
+        self._lines = Lines(surroundings, self._ledger, scheduler, inline, cluster)
         self._experiments: dict[str, ExperimentRun] = {}
         self._jobs: dict[int, JobRun] = {}
         #: Those that something has happened to in this step, and those that may have something to start.
@@ -154,15 +124,14 @@ class Controller:
         lock = ExitStack()
         lease = lock.enter_context(self.home.lock(name, patience))
         with lock:
-            line = self._line_of(self.store.experiment(name))
+            line = self._lines.of_experiment(self.store.experiment(name))
             self._check_hosts(f"experiment '{name}'", lambda: self.store.hosts(name), line.place.scheduler)
             with self.store.transaction() as tx:
                 term = tx.take_over(name)
             row, requests = self.store.experiment(name), self.store.requests(name)
             run = ExperimentRun(self._surroundings, line.place, Ownership(term, lease, lock.pop_all()), row, requests)
         self._experiments[name] = run
-        if run.is_for_workers:
-            self._workers[name] = line
+        self._lines.keep(run, line)
         self._seen_at.pop(name, None)
         self._guarded(run, run.begin)
 
@@ -176,7 +145,7 @@ class Controller:
         lock = ExitStack()
         lease = lock.enter_context(self.home.lock_job(job.id, patience=0.0))
         with lock:
-            line = self._line_of_job(job)
+            line = self._lines.of_job(job)
             self._check_hosts(f"job {job.id}", lambda: self._hosts_of(job.id), line.place.scheduler)
             with self.store.transaction() as tx:
                 term = tx.take_over_job(job.id)
@@ -275,12 +244,12 @@ class Controller:
             run.close()
         self._experiments.clear()
         self._jobs.clear()
-        self._workers.clear()
+        self._lines.forget()
 
     def step(self, timeout: float = 0.1) -> None:
         """Do one round: events, work, decisions, one transaction, effects. Waits at most `timeout` seconds."""
         self._obey_interrupts()
-        lines = self._lines()
+        lines = self._lines.all(bool(self._jobs))
         wait = min(timeout, SHORT_WAIT_SECONDS) if self._background.outstanding else timeout
         for line in lines:
             line.place.scheduler.poll(self._on_event, wait / len(lines))
@@ -297,60 +266,6 @@ class Controller:
 
     def _runs(self) -> list[Run]:
         return [*self._experiments.values(), *self._jobs.values()]
-
-    def _lines(self) -> list[_Line]:
-        if self._inline is None:
-            cluster = [self._cluster_line] if self._cluster_line is not None else []
-            return [self._line, *cluster, *self._workers.values()]
-        return [self._inline, self._line] if self._jobs else [self._inline]
-
-    def _line_of(self, row: ExperimentRow) -> _Line:
-        """Return the line of an experiment that is about to be taken over: a new one for its own workers."""
-        if row.spec.get("scheduler") == RAY:
-            return self._line_of_cluster(f"experiment '{row.name}'")
-        if row.spec.get("scheduler") != WORKERS:
-            return self._inline or self._line
-        lease = parse_spec(row.spec).worker_lease.total_seconds()
-        scheduler = WorkersScheduler(self.home.experiment(row.name), lease_seconds=lease)
-        return _new_line(scheduler, self._ledger, NO_WORKERS)
-
-    def _line_of_job(self, job: JobRow) -> _Line:
-        """Return the line of a job: that of its search, where what it does can be done on other machines."""
-        if self._cluster is None or job.experiment is None or job.kind not in self._surroundings.on_nodes:
-            return self._line  # all that it reads lies in the home
-        if self.store.experiment(job.experiment).spec.get("scheduler") != RAY:
-            return self._line
-        return self._line_of_cluster(f"job {job.id}")
-
-    def _line_of_cluster(self, what: str) -> _Line:
-        """Return the line of the cluster; raise `UserError` if there is none, or none that can be reached."""
-        if self._cluster is None or self._cluster_line is None:
-            raise UserError(
-                f"{what} is for a Ray cluster, and this controller has none",
-                remedy="Start it with the address of one",
-                kind="no-cluster",
-                problem="it is for a Ray cluster, and the controller was started without one",
-            )
-        if problem := self._cluster_problem():
-            raise UserError(
-                f"{what} has to wait: {problem}",
-                remedy="See to the cluster; it goes on by itself",
-                kind="no-cluster",
-                problem=problem,
-            )
-        return self._cluster_line
-
-    def _cluster_problem(self) -> str:
-        """Return why the cluster can't be used; empty if it can be, or there is none."""
-        if self._cluster is None or self._cluster.capacity().nodes:
-            return ""
-        why = self._cluster.problem or "it has not answered yet"
-        return f"{cluster_called(self._cluster.address)} can't be used: {why}"
-
-    def _look_at_cluster(self) -> None:
-        """Put on record what the cluster has; shares are parts of all there is."""
-        if self._cluster_watch is not None and (capacity := self._cluster_watch.look()) is not None:
-            self._ledger.resize(Capacity((*self._line.place.scheduler.capacity().nodes, *capacity.nodes)))
 
     def _guarded(self, run: Run, call: Callable[[], object]) -> None:
         """Make a call for one experiment or job, whose failure is its own."""
@@ -426,7 +341,7 @@ class Controller:
         if now - self._last_terms < LOOK_SECONDS:
             return
         self._last_terms = now
-        self._look_at_cluster()
+        self._lines.look_at_cluster()
         self._disk_room.read_settings()
         self._allowances.look()
 
@@ -480,7 +395,7 @@ class Controller:
 
     def _leaves(self, key: str | int) -> bool:
         """Whether something is left to others for a while: there is no room for it here, but there may be with them."""
-        if self.store.session is None or not (self._line.turns.waits and self._runs()):
+        if self.store.session is None or not (self._lines.here.turns.waits and self._runs()):
             return False
         now = self._monotonic()
         return now - self._seen_at.setdefault(key, now) < LEAVE_SECONDS
@@ -512,7 +427,7 @@ class Controller:
             refusal = error
         self._note_refusal(key, refusal)
         if refusal is not None and refusal.kind == "no-cluster":
-            return _no_cluster(str(refusal.facts["problem"]))
+            return no_cluster(str(refusal.facts["problem"]))
         if refusal is None or refusal.kind != "work-elsewhere":
             return None
         host = refusal.facts["host"]
@@ -565,28 +480,30 @@ class Controller:
                 run.waits.reason = self._disk_room.reason
         if self.interrupted or self._store_problem or self._disk_room.problem:
             return
-        for line in self._lines():
+        for line in self._lines.all(bool(self._jobs)):
             line.place.room.refresh()
         again = True
         while again:
             hungry, self._hungry = list(self._hungry), {}
-            for line in self._lines():
+            for line in self._lines.all(bool(self._jobs)):
                 line.place.room.forget_awaited()
                 here = [run for run in hungry if run.scheduler is line.place.scheduler]
                 line.turns.take(here, self._start_one, line.place.room)
             self._look_for_room()
             # What slow calls have answered by now may be started in the same step.
             again = self._deliver()
-        if self._cluster is not None and self._cluster.problem and (problem := self._cluster_problem()):
-            there = [run for run in self._runs() if run.scheduler is self._cluster]
+        if (away := self._lines.away()) is not None:
+            cluster, problem = away
+            there = [run for run in self._runs() if run.scheduler is cluster]
             for run in there:
-                run.waits.reason = _no_cluster(problem)
+                run.waits.reason = no_cluster(problem)
             if there and not self.work.everything:  # else it keeps some from going on, and is in the log
                 self._room_problem = f"{problem}."
 
     def _look_for_room(self) -> None:
         """Find out whether all wait for what other processes have taken."""
-        waits = any(line.turns.waits for line in self._lines()) and not any(run.at_work for run in self._runs())
+        waits = any(line.turns.waits for line in self._lines.all(bool(self._jobs)))
+        waits = waits and not any(run.at_work for run in self._runs())
         self._room_problem = "other searches and jobs of this home take up the machine." if waits else ""
 
     def _start_one(self, run: Run) -> Turn:
@@ -732,12 +649,9 @@ class Controller:
         run.close()
         self._touched.pop(run, None)
         self._hungry.pop(run, None)
-        for line in self._lines():
-            line.turns.drop(run)
+        self._lines.leave(run)
         if isinstance(run, ExperimentRun):
             del self._experiments[run.name]
-            if run.name in self._workers:
-                self._workers.pop(run.name).place.scheduler.close()
         else:
             del self._jobs[run.id]
 

@@ -21,7 +21,7 @@ def leaned(parameter: Parameter, *others: Parameter) -> list[float]:
     """Return where evenly spread positions of a parameter move to, in a space with these others."""
     space = SearchSpace((*others, parameter))
     even = np.linspace(0.005, 0.995, 100)
-    return list(UsualPlaces(space).lean(np.tile(even[:, None], len(space)))[:, -1])
+    return list(UsualPlaces(space).lean(np.tile(np.append(0.5, even)[:, None], len(space)))[1:, -1])
 
 
 def median(parameter: Parameter, *others: Parameter) -> object:
@@ -100,7 +100,19 @@ def test_the_density_is_that_of_the_start(name: str, low: float, factor: float) 
     below = np.append(0.0, np.cumsum((density[1:] + density[:-1]) / 2 * np.diff(grid)))
     assert below[-1] == pytest.approx(1.0, abs=1e-3)
     even = np.linspace(0.1, 0.9, 9)
-    assert np.interp(usual.lean(even[:, None])[:, 0], grid, below) == pytest.approx(even, abs=5e-3)
+    moved = usual.lean(np.append(0.5, even)[:, None])[1:, 0]
+    assert np.interp(moved, grid, below) == pytest.approx(even, abs=5e-3)
+
+
+@pytest.mark.parametrize("algorithm", ["bayesian", "tpe", "pshe2", "evolutionary"])
+def test_the_first_trial_is_the_usual_one(algorithm: str) -> None:
+    """Who looks at the first result sees a sensible configuration; what has no usual place is drawn."""
+    space = SearchSpace((RATE, Numeric("batch_size", 8, 512, integer=True, log=True), Numeric("x", 0.0, 1.0)))
+    for seed in range(3):
+        first = create(algorithm, space, goal="minimize", seed=seed, max_trials=30).ask()
+        assert isinstance(first, Suggestion)
+        rate, size = (float(str(first.parameters[name])) for name in ("learning_rate", "batch_size"))
+        assert rate == pytest.approx(5e-3) and size == 32
 
 
 def test_what_is_inactive_does_not_count() -> None:

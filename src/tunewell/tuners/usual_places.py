@@ -89,11 +89,15 @@ class UsualPlaces:
         ]
 
     def lean(self, points: Array) -> Array:
-        """Return evenly spread points (n, d) moved to where parameters usually do well; they stay spread out."""
+        """Return evenly spread points (n, d) moved to where parameters usually do well; they stay spread out.
+
+        The first one has what is most usual: the first trial that anybody sees is a sensible one.
+        """
         moved, grid = points.copy(), np.linspace(0.0, 1.0, 201)
         for place, usual, below, inside in self._known:
             shares = np.array([(usual.cdf(position) - below) / inside for position in grid.tolist()])
             moved[:, place] = np.interp(points[:, place], SHARE * shares + (1.0 - SHARE) * grid, grid)
+            moved[:1, place] = usual.mean
         return moved
 
     def log_density(self, points: Array) -> Array:

@@ -384,6 +384,13 @@ def test_a_seed_that_is_no_number_is_noted(tmp_path: Path) -> None:
     assert any("random_state=-7 has no counterpart" in note for note in made.notes)
 
 
+@pytest.mark.parametrize("entry", ["{name: DATA,", "{name: other,", "{name: layers,", "{name: TOKEN,"])
+def test_a_field_that_is_not_known_is_noted(tmp_path: Path, entry: str) -> None:
+    """In the entries of lists, too: nothing is dropped in silence."""
+    (tmp_path / "a.yaml").write_text(KATIB.replace(entry, f"{entry} odd: 1,"))
+    assert any(".odd: has no counterpart" in note for note in convert(tmp_path / "a.yaml", tmp_path).notes)
+
+
 def test_names_of_files_can_not_break_out_of_a_comment(run: Run, tmp_path: Path) -> None:
     """What a file is called stands in one line of the spec."""
     for name, content in (("a\ntask: b.yaml", _space("x")), ("a\ntask: b.py", "")):

@@ -85,7 +85,10 @@ def _objective(objective: Source) -> dict[str, Any]:
     if goal not in ("maximize", "minimize"):
         raise SpecError(objective.place("type"), f"{shown(goal)} is no goal", "Give maximize or minimize", goal)
     objective.ignore("additionalMetricNames")  # all that a trial prints is recorded
-    rules = {one.take("name", str): one.take("value", str) for one in objective.each("metricStrategies")}
+    rules = {}
+    for one in objective.each("metricStrategies"):
+        rules[one.take("name", str)] = one.take("value", str)
+        one.end()
     rule = rules.get(metric) or {"maximize": "max", "minimize": "min"}[goal]
     if rule != "latest":
         text = f"Katib takes a trial's {rule}; here the value that it prints last counts"
@@ -129,7 +132,11 @@ def _early_stopping(rule: Source) -> str | None:
 
 
 def _settings(source: Source) -> dict[str, str]:
-    return {str(one.take("name", str)): str(one.take("value", object)) for one in source.each("algorithmSettings")}
+    found = {}
+    for one in source.each("algorithmSettings"):
+        found[str(one.take("name", str))] = str(one.take("value", object))
+        one.end()
+    return found
 
 
 # Parameters ------------------------------------------------------------------------------------------------

@@ -63,7 +63,8 @@ def _argument(value: Any, where: str) -> str:
 def _placeholder(parameter: Source, names: Mapping[str, str]) -> str:
     """Return what stands for a parameter of a template in a command."""
     reference, where = parameter.take("reference", str) or "", parameter.place("reference")
-    parameter.ignore("description")
+    parameter.ignore("name", "description")
+    parameter.end()
     if reference in names:
         return f"{{{names[reference]}}}"
     if reference == "${trialSpec.Name}":
@@ -109,6 +110,8 @@ def _environment(container: Source, values: Mapping[str, str], template: Source)
     changing, constant = [], {}
     for variable in container.each("env"):
         name, value = variable.take("name", str), variable.take("value", object)
+        variable.ignore("valueFrom")
+        variable.end()
         if name is None or not _VARIABLE_NAME.fullmatch(name):
             remedy = "Give letters, digits and underscores"
             raise SpecError(variable.place("name"), f"{shown(name)} is no name of a variable", remedy, name)

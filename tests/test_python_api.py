@@ -352,6 +352,12 @@ def test_what_people_say_of_searches(tmp_path: Path) -> None:
     assert tw.load("one", home=tmp_path).summary.project == "p"
     with pytest.raises(SpecError, match="states: 'complete' is none"):
         tw.experiments(states=["complete"], home=tmp_path)
+    for wrong in ({"tags": 5}, {"tags": [5]}, {"search": 5}, {"project": 5}, {"owner": ["me"]}, {"states": 5}):
+        with pytest.raises(SpecError, match=f"{next(iter(wrong))}: .* is no text"):
+            tw.experiments(**wrong, home=tmp_path)
+    with pytest.raises(SpecError, match="not valid Unicode"):
+        tw.experiments(tags="\ud800", home=tmp_path)
+    assert len(tw.experiments(states="completed", home=tmp_path)) == 2
     with pytest.raises(UserError, match="Did you mean 'description'"):
         search(notes="what")
 

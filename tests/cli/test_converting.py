@@ -12,8 +12,10 @@ from tests.cli.conftest import Run
 from tunewell.cli.converting.conversion import convert
 from tunewell.cli.converting.nni_space import parameters_of
 from tunewell.cli.converting.source import TAKEN, Notes
+from tunewell.integrations import nni
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.errors import UserError
+from tunewell.spec.files import parse_spec as parse_text
 from tunewell.spec.files import read_spec_file
 from tunewell.tasks.command import RESERVED
 
@@ -266,6 +268,18 @@ def test_the_fields_of_nni_1(tmp_path: Path) -> None:
 SPACE = "searchSpace: {x: {_type: uniform, _value: [0, 1]}}"
 
 
+def _space(*names: str) -> str:
+    """Return a configuration of NNI with parameters of these names."""
+    space = {name: {"_type": "choice", "_value": [1]} for name in names}
+    return json.dumps({"trialCommand": "a", "searchSpace": space})
+
+
+def _branches(*names: str) -> str:
+    """Return a configuration of NNI with a choice among sub-spaces of these names, each with a parameter `k`."""
+    values = [{"_name": name, "k": {"_type": "choice", "_value": [1]}} for name in names]
+    return json.dumps({"trialCommand": "a", "searchSpace": {"x": {"_type": "choice", "_value": values}}})
+
+
 @pytest.mark.parametrize(
     ("text", "error"),
     [
@@ -302,6 +316,29 @@ SPACE = "searchSpace: {x: {_type: uniform, _value: [0, 1]}}"
         (KATIB.replace("command:", "order:"), "containers[1].command: there is none"),
         (KATIB.replace("    trialSpec:", "    configMap: {configMapName: a}\n    trialSpec:"), "lies elsewhere"),
         (KATIB.replace("cpu: 500m", "cpu: half"), "'half' is no quantity"),
+        # What would be lost, or be something else, without a word.
+        ("trialCommand: a\nsearchSpace: {x: {_type: [a], _value: [0]}}", "x._type: ['a'] is not known"),
+        ("trialCommand: a\nsearchSpace: {x: {_type: lognormal, _value: [0, 1.0e+308]}}", "is too wide"),
+        (f"trialCommand: a\nmaxTrialNumber: -1\n{SPACE}", "max_trials: -1 is below 1"),
+        (f"trialCommand: a\nmaxTrialNumber: 5\nmax_trial_number: 6\n{SPACE}", "there as 'maxTrialNumber', too"),
+        (f"trialCommand: a\nmaxTrialNum: 5\nmaxTrialNumber: 6\n{SPACE}", "maxTrialNumber says the same"),
+        (f"trialCommand: a\ntrial: {{command: b}}\n{SPACE}", "trial.command: trialCommand says the same"),
+        (_space("x y", "x_y"), "searchSpace.x_y: another parameter is called 'x_y', too"),
+        (_space("x-y", "x_y"), "a program can't tell it from 'x-y'"),
+        (_branches("a b", "a_b"), "searchSpace.x.a_b.k: another parameter is called 'x.a_b.k', too"),
+        (_branches("a", "a"), "searchSpace.x._value: two sub-spaces are called 'a'"),
+        (KATIB.replace("name: share", "name: lr"), "spec.parameters.lr: another parameter is called 'lr', too"),
+        (KATIB.replace("name: share", "name: batch"), "another parameter is called 'batch', too"),
+        (KATIB.replace("cpu: 500m", "nvidia.com/gpu: 500m"), "'500m' is no whole number"),
+        (KATIB.replace("cpu: 500m", f"cpu: {'9' * 400}"), "is too much"),
+        (KATIB.replace("{name: BATCH,", "{name: --chdir,"), "'--chdir' is no name of a variable"),
+        (KATIB.replace("{name: BATCH,", "{"), "null is no name of a variable"),
+        (KATIB.replace("value: /data}", "value: {a: 1}}"), ": it is not a text"),
+        (KATIB.replace("[sh, train.sh,", "[sh, {a: 1},"), "command[1]: it is not a text"),
+        (
+            KATIB.replace("--lr=${trialParameters.learningRate}", "{${trialParameters.learningRate}}"),
+            "right between braces",
+        ),
     ],
 )
 def test_what_can_not_be_taken_over(tmp_path: Path, text: str, error: str) -> None:
@@ -326,6 +363,41 @@ def test_names_that_stand_for_something_else(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("{trialCommand: a, searchSpace: {trial: {_type: choice, _value: [1]}}}")
     made = convert(tmp_path / "a.yaml", tmp_path)
     assert "_trial: [1]" in made.text and any("trial: its name becomes _trial" in note for note in made.notes)
+
+
+def test_names_of_sub_spaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program for NNI finds what is in a sub-space, whatever that is called."""
+    for name in ("trial", "3x3", "-a b", "."):
+        (tmp_path / "a.json").write_text(_branches(name))
+        made = parse_text(convert(tmp_path / "a.json", tmp_path).text, "yaml", "")
+        assert set(made["parameters"]) == {"x._name", f"x.{name.replace(' ', '_')}.k"}
+        values = {"x._name": name, f"x.{name.replace(' ', '_')}.k": 1}
+        monkeypatch.setattr(nni, "parameters", values.copy)
+        assert nni.get_next_parameter() == {"x": {"_name": name, "k": 1}}
+
+
+def test_a_seed_that_is_no_number_is_noted(tmp_path: Path) -> None:
+    """What a setting says is in the spec, or in a note."""
+    (tmp_path / "a.yaml").write_text(KATIB.replace('value: "7"', 'value: "-7"'))
+    made = convert(tmp_path / "a.yaml", tmp_path)
+    assert "seed" not in parse_text(made.text, "yaml", "")
+    assert any("random_state=-7 has no counterpart" in note for note in made.notes)
+
+
+@pytest.mark.parametrize("entry", ["{name: DATA,", "{name: other,", "{name: layers,", "{name: TOKEN,"])
+def test_a_field_that_is_not_known_is_noted(tmp_path: Path, entry: str) -> None:
+    """In the entries of lists, too: nothing is dropped in silence."""
+    (tmp_path / "a.yaml").write_text(KATIB.replace(entry, f"{entry} odd: 1,"))
+    assert any(".odd: has no counterpart" in note for note in convert(tmp_path / "a.yaml", tmp_path).notes)
+
+
+def test_names_of_files_can_not_break_out_of_a_comment(run: Run, tmp_path: Path) -> None:
+    """What a file is called stands in one line of the spec."""
+    for name, content in (("a\ntask: b.yaml", _space("x")), ("a\ntask: b.py", "")):
+        (tmp_path / name).write_text(content)
+        assert run("init", name, "--output", "out.yaml").code == 0
+        assert "task" not in read_spec_file(tmp_path / "out.yaml")
+        (tmp_path / "out.yaml").unlink()
 
 
 def test_names_can_not_break_out_of_a_comment(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from tests.schedulers.bench import wait_until
@@ -229,8 +230,10 @@ class Bench:
         tuner = self.tuners.get(row.name) or ListTuner(space, list(range(100)))
         return FakeRecord(spec, FakeTask(), space, row.algorithm, spec.max_trials or 20, tuner)
 
-    def create(self, name: str = "e", **fields: Any) -> ExperimentSpec:
-        """Record an experiment over x with these fields of the spec."""
+    def create(
+        self, name: str = "e", recorded: Mapping[str, Any] = MappingProxyType({"name": "list"}), **fields: Any
+    ) -> ExperimentSpec:
+        """Record an experiment over x with these fields of the spec; `recorded`: of its algorithm."""
         raw = {
             "name": name,
             "command": ["true"],
@@ -240,7 +243,7 @@ class Bench:
         }
         spec = parse_spec(raw)
         space = parse_space(raw["parameters"])
-        algorithm = {"name": "list", "max_trials": spec.max_trials or 20}
+        algorithm = {**recorded, "max_trials": spec.max_trials or 20}
         self.store.create_experiment(name, spec.model_dump(mode="json"), declare(space), algorithm)
         return spec
 

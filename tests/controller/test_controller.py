@@ -21,6 +21,7 @@ from tunewell.spec.errors import ConflictError, DataError
 from tunewell.spec.launch import AttemptKey, Ended, Exit, Report, Reported
 from tunewell.spec.states import Cause, ExperimentState, TrialState
 from tunewell.store.rows import AttemptEnd
+from tunewell.tuners.catalogue import ALGORITHMS
 from tunewell.tuners.contract import Suggestion, Wait
 
 
@@ -54,6 +55,18 @@ def test_a_search_runs_to_its_end(bench: Bench) -> None:
     assert [trial.value for trial in bench.store.trials("e")] == [0.5, 0.7, 0.6]
     assert [tuner.outcomes[number].objective for number in (1, 2, 3)] == [0.5, 0.7, 0.6]
     assert not bench.controller.busy
+
+
+def test_another_version_of_the_algorithm_is_told(bench: Bench) -> None:
+    """Who goes on with a search after an update reads that its suggestions may be others; else there is no note."""
+    for name, kind in ALGORITHMS.items():
+        for version in (kind.version, 0):
+            search = f"{name}-{version}"
+            bench.create(search, recorded={"name": name, "version": version}, max_trials=1)
+            bench.add(search)
+            bench.step(2)
+            told = [note for note in bench.store.experiment(search).notes if "version" in note]
+            assert len(told) == (version == 0) and all(f"version 0 of {name}" in note for note in told)
 
 
 def test_what_is_running_is_on_record_before_it_starts(bench: Bench) -> None:

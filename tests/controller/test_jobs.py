@@ -169,6 +169,32 @@ def test_a_job_that_is_lost_each_time_fails(bench: Bench) -> None:
     assert (job(bench, number).state, job(bench, number).cause) == (JobState.FAILED, Cause.KILLED)
 
 
+@pytest.mark.parametrize("gets_further", [False, True])
+def test_a_job_that_brings_its_controller_down(bench: Bench, gets_further: bool) -> None:
+    """Losses count on when a job ends its machine and with it the controller: it does not begin anew for ever."""
+    number = add(bench)
+    for reached in range(1, 6):
+        bench.step(2)
+        if job(bench, number).state is JobState.FAILED:
+            break
+        step = reached if gets_further else 1
+        bench.scheduler.events.append(Reported(attempt_of(bench, number), Report(step, {"reading": 0.5}, 0.0)))
+        end(bench, number, Cause.KILLED, "killed")
+        bench.step()
+        bench.crash()
+    assert job(bench, number).attempt == (5 if gets_further else 3)
+
+
+def test_a_job_with_very_many_attempts(bench: Bench) -> None:
+    """What was done of it is known however often it was lost."""
+    number = add(bench)
+    with bench.store.transaction() as tx:
+        for attempt in range(1, 601):
+            tx.start_job(number, attempt, str(attempt))
+            tx.lose_job(number, attempt, Cause.NODE_LOST, "gone", last_step=attempt)
+    assert len(bench.store.job_events(number)) == 1201
+
+
 def test_parts_go_on_from_one_another(bench: Bench) -> None:
     """A part finds the checkpoint of the one before, a lost one its own; those that are done are not repeated."""
     known = kind(bench, amount=3)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tunewell.cli.converting.conversion import SUFFIXES, convert
+from tunewell.cli.converting.source import in_a_line
 from tunewell.service.findings import check_spec
 from tunewell.spec.errors import ArgumentError, DataError, UserError
 
@@ -126,7 +127,8 @@ def _for_program(path: Path, place: str) -> Starter:
         arguments = ["--learning-rate", "{learning_rate}"]
     command = ", ".join(map(_yaml, [*program, *arguments]))
     lines = [
-        f"# A search over {path.name}. `tunewell check` says what follows from it, `tunewell search` runs it.",
+        f"# A search over {in_a_line(path.name)}. "
+        "`tunewell check` says what follows from it, `tunewell search` runs it.",
         f"command: [{command}]",
         "objective:",
         "  metric: accuracy  # the program prints it, such as `accuracy=0.93`, or calls tunewell.report(accuracy=0.93)",

@@ -149,9 +149,9 @@ class Controller:
             self._check_hosts(f"job {job.id}", lambda: self._hosts_of(job.id), line.place.scheduler)
             with self.store.transaction() as tx:
                 term = tx.take_over_job(job.id)
-            done = [event.attempt for event in self.store.job_events(job.id) if event.kind == "part" and event.attempt]
+            events = self.store.job_events(job.id)
             owned, row = Ownership(term, lease, lock.pop_all()), self.store.job(job.id)
-            run = JobRun(self._surroundings, line.place, owned, row, self._party_of(row), done)
+            run = JobRun(self._surroundings, line.place, owned, row, self._party_of(row), events)
         self._jobs[job.id] = run
         self._seen_at.pop(job.id, None)
         self._guarded(run, run.begin)

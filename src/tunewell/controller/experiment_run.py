@@ -30,6 +30,7 @@ from tunewell.spec.waits import PAUSING, Reason
 from tunewell.store.dialect import StoreError
 from tunewell.store.rows import AttemptEnd, ExperimentRow, JobRow, RequestRow, TrialRow
 from tunewell.store.transaction import Transaction
+from tunewell.tuners.catalogue import other_version
 
 log = logging.getLogger(__name__)
 
@@ -233,6 +234,8 @@ class ExperimentRun:
         self.needs = manager.setting.resources
         if (resources := self.needs.to_json()) != self._row.resources:
             self.journal.add(lambda tx: tx.set_resources(self.name, resources))
+        if note := other_version(self._row.algorithm):
+            self.journal.add(lambda tx: tx.add_notes(self.name, [note]))
         self._ticked_at = self._monotonic()
         if self.state is not ExperimentState.RUNNING:
             self._set_state(ExperimentState.RUNNING, None, "")

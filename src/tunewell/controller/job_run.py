@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,7 @@ from tunewell.spec.names import CONTROLLER, HOME_OWNER, is_user_name, owner_of
 from tunewell.spec.states import LOST_CAUSES, Cause, JobState
 from tunewell.store.dialect import StoreError
 from tunewell.store.queries.visible import OF_CALLERS
-from tunewell.store.rows import JobEnd, JobRow
+from tunewell.store.rows import EventRow, JobEnd, JobRow
 from tunewell.store.transaction import Transaction
 from tunewell.trial.files import write_json
 
@@ -60,7 +60,7 @@ class JobRun:
         owned: Ownership,
         row: JobRow,
         party: Party,
-        done: Sequence[int],
+        events: Iterable[EventRow],
     ) -> None:
         """Take over a job that is on record; `begin` sets it going.
 
@@ -70,7 +70,7 @@ class JobRun:
             owned: what says that this process owns it.
             row: its record.
             party: for whom it runs.
-            done: the attempts that have done a part of it, in order.
+            events: what its attempts have come to so far, in order.
         """
         self.row = row
         self.term = owned.term
@@ -94,13 +94,26 @@ class JobRun:
         self._parts: Sequence[Part] | None = None
         self._part = row.part
         self._attempt = row.attempt
-        self._folders = [surroundings.home.job(row.id) / str(attempt) for attempt in done]
+        self._folders: list[Path] = []
+        self._losses = Losses()
+        for event in events:
+            self._take_note(event)
         self._running: _Attempt | None = None
         #: Whether an attempt that an earlier controller has started is on record as running, and is not followed yet.
         self._forsaken = row.state is JobState.RUNNING
         self._staging = False
         self._retry_at = 0.0
-        self._losses = Losses()
+
+    def _take_note(self, event: EventRow) -> None:
+        """Take note of what an earlier controller has put on record."""
+        if event.kind == "lost":
+            cause = event.data.get("cause")
+            if cause is not None:  # else it was interrupted, or not started
+                self._losses.note(event.data.get("last_step"), cause in LOST_CAUSES)
+        elif event.kind in ("part", "retried"):
+            self._losses = Losses()
+        if event.kind == "part":
+            self._folders.append(self._context.home.job(self.id) / str(event.attempt))
 
     @property
     def id(self) -> int:
@@ -358,8 +371,8 @@ class JobRun:
         seconds = exit_.duration_seconds
         if seconds is None:
             seconds = self._monotonic() - running.watched_from
-        spent = seconds
-        self._record_end(running, spent, lambda tx: tx.lose_job(self.id, attempt, cause, detail, spent, now))
+        spent, last_step = seconds, running.reports.last_step
+        self._record_end(running, spent, lambda tx: tx.lose_job(self.id, attempt, cause, detail, spent, now, last_step))
 
     def _record_end(self, running: _Attempt, seconds: float, record: Callable[[Transaction], None]) -> None:
         """Have it put on record that an attempt has ended, and what it has used."""

@@ -8,9 +8,8 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from tunewell.spec.capacity import Capacity, Gpu, Node
+from tunewell.spec.capacity import Capacity
 from tunewell.trial.files import read_json, write_json
 
 #: Its name in the home.
@@ -37,12 +36,16 @@ def write_cluster(home: Path, cluster: Cluster) -> None:
 
 
 def read_cluster(home: Path) -> Cluster | None:
-    """Return the cluster as it was when it was last looked at; None if this home has none."""
+    """Return the cluster as it was when it was last looked at; None if this home has none, or the record is damaged."""
     record = read_json(home / FILE)
     if record is None:
         return None
-    capacity = Capacity(tuple(map(_node, record["capacity"]["nodes"])))
-    return Cluster(record["address"], capacity, record["away_since"], record["problem"])
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(Cluster).validate_python(record)
+    except ValidationError:  # another version's, or changed by hand: the next controller writes it again
+        return None
 
 
 def has_cluster(home: Path) -> bool:
@@ -54,14 +57,3 @@ def forget_cluster(home: Path) -> None:
     """Take note that the home has no cluster now."""
     with suppress(OSError):
         (home / FILE).unlink(missing_ok=True)
-
-
-def _node(fields: dict[str, Any]) -> Node:
-    pairs = {name: tuple(map(tuple, fields[name])) for name in ("labels", "custom", "free_custom")}
-    lists = {name: tuple(fields[name]) for name in ("free_gpus", "free_gpu_parts")}
-    return Node(**{**fields, **lists, **pairs, "gpus": tuple(map(_gpu, fields["gpus"]))})
-
-
-def _gpu(fields: dict[str, Any]) -> Gpu:
-    capability = fields["compute_capability"]
-    return Gpu(**{**fields, "compute_capability": tuple(capability) if capability else None})

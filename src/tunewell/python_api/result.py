@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,6 +22,7 @@ from tunewell.service.views import save_report
 from tunewell.spec.errors import ArgumentError, count, shown
 from tunewell.spec.names import DEFAULT_HOME
 from tunewell.spec.states import ExperimentState
+from tunewell.spec.text import check_text
 
 Access = Literal["read", "write"]
 #: Gives the verbs that a result is asked of.
@@ -151,7 +152,7 @@ def load(name: str, home: str | Path | None = None, database: str | None = None,
 @front
 def experiments(
     *,
-    states: Sequence[str] | None = None,
+    states: str | Sequence[str] | None = None,
     search: str = "",
     owner: str | None = None,
     project: str | None = None,
@@ -173,16 +174,29 @@ def experiments(
         server: address of a server.
 
     Raises:
-        ArgumentError: a state is none.
+        ArgumentError: a state is none, or an argument is no text where it should be one.
         NotFoundError: there is no such home.
+        SpecError: an argument holds what no text may.
     """
+    for name, value in (("search", search), ("owner", owner), ("project", project)):
+        _checked_texts(name, () if value is None else (value,))
+    states = None if states is None else _checked_texts("states", states)
     for state in states or ():
         if state not in list(ExperimentState):
             raise ArgumentError("states", f"{shown(state)} is none", f"Known: {', '.join(ExperimentState)}", state)
-    wanted = [tags] if isinstance(tags, str) else tags
+    wanted = _checked_texts("tags", tags)
     chosen = dict[str, Any](states=states, search=search, owner=owner, project=project, tags=wanted)
     with _opened(home, database, server)("read") as verbs:
         return list(every(lambda cursor: verbs.experiments(**chosen, cursor=cursor)))
+
+
+def _checked_texts(name: str, given: Any) -> list[str]:
+    """Return an argument's texts, of which it may be a single one."""
+    texts = [given] if isinstance(given, str) else given
+    if not isinstance(texts, Collection) or not all(isinstance(text, str) for text in texts):
+        raise ArgumentError(name, f"{shown(given)} is no text", "Give texts, such as 'baseline'", given)
+    check_text(name, list(texts))
+    return list(texts)
 
 
 def _opened(home: str | Path | None, database: str | None, server: str | None) -> Opened:

@@ -16,10 +16,21 @@ from tunewell.service.storage.own_programs import what_is_sent
 from tunewell.service.submission import Plan, make_plan
 from tunewell.service.types import Checked, DataFindings, LineFindings, Objective
 from tunewell.service.warm_start import with_space
+from tunewell.spec.experiment import parse_spec
 from tunewell.spec.rules import RAY
 from tunewell.store.queries.visible import EVERYBODY
 from tunewell.store.store import Store
-from tunewell.tasks.command import tell_of_line
+from tunewell.tasks.command import check_placeholders, declared_space, tell_of_line
+
+
+def check_form(raw: Mapping[str, Any]) -> None:
+    """Check what is right or wrong of a command's spec wherever it runs, whether its program is there or not.
+
+    Raises:
+        SpecError, SpecErrors: something is wrong.
+    """
+    spec = parse_spec(raw)
+    check_placeholders(spec, declared_space(spec))
 
 
 def check_spec(

@@ -324,6 +324,22 @@ def build(algorithm: str, options: Mapping[str, Any], search: Search) -> Tuner:
     return kind(search, **options)
 
 
+def other_version(algorithm: Mapping[str, Any]) -> str:
+    """Return what is to be told of a search that goes on with another version of its algorithm; empty: nothing.
+
+    Args:
+        algorithm: what is on record about it, its name and version among other things.
+    """
+    name, recorded = algorithm["name"], algorithm.get("version")
+    kind = ALGORITHMS.get(name)
+    if kind is None or recorded in (None, kind.version):
+        return ""
+    return (
+        f"The search was put on record with version {recorded} of {name}, and went on with version {kind.version}: "
+        "it may suggest other trials than the version before would have."
+    )
+
+
 def takes_own(algorithm: str, resumable: bool) -> bool:
     """Whether configurations from outside can be added to a search by an algorithm."""
     return (RESUMING if resumable else {}).get(algorithm, ALGORITHMS[algorithm]).takes_own

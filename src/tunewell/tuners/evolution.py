@@ -30,6 +30,7 @@ class EvolutionTuner(Tuner):
     """Breeds configurations from the best ones so far."""
 
     name: ClassVar[str] = "evolutionary"
+    version: ClassVar[int] = 2
 
     def __init__(
         self,

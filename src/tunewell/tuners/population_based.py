@@ -43,6 +43,7 @@ class PopulationBasedTuner(Tuner):
     """Trains a population in rounds; a trial is one round of one member."""
 
     name: ClassVar[str] = "evolutionary"
+    version: ClassVar[int] = 2
     takes_own: ClassVar[bool] = False
 
     def __init__(

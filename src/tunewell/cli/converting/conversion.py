@@ -10,10 +10,10 @@ from typing import Any
 
 from tunewell.cli.converting.katib import from_katib, is_katib
 from tunewell.cli.converting.nni import from_nni, is_nni
-from tunewell.cli.converting.source import Notes
-from tunewell.spec.declaration import parse_space
+from tunewell.cli.converting.source import Notes, in_a_line
+from tunewell.service.findings import check_form
 from tunewell.spec.errors import ArgumentError
-from tunewell.spec.files import experiment_name, read_mapping, to_yaml
+from tunewell.spec.files import experiment_name, parse_spec, read_mapping, to_yaml
 
 #: Endings of files that may be another tool's.
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -50,10 +50,9 @@ def convert(path: Path, folder: Path) -> Conversion:
         if is_its(data):
             notes = Notes()
             name, fields = converter(data, path.resolve(), notes)
-            parse_space(fields["parameters"])
-            return Conversion(
-                tool, _free_name(name, path), _text(tool, path, fields, folder, notes), tuple(notes.lines)
-            )
+            text = _text(tool, path, fields, folder, notes)
+            check_form({"name": "converted", **parse_spec(text, "yaml", "the spec")})
+            return Conversion(tool, _free_name(name, path), text, tuple(notes.lines))
     if not {"command", "objective", "parameters", "task"}.isdisjoint(data):
         raise ArgumentError("path", "it looks like a spec itself", "Look at it with tunewell check", str(path))
     remedy = "Name a configuration or search space of NNI, or an Experiment of Katib"
@@ -73,7 +72,8 @@ def _text(tool: str, path: Path, fields: Mapping[str, Any], folder: Path, notes:
         relative = os.path.relpath(place, folder.resolve())
         ordered["working_directory"] = None if relative == os.curdir else relative
     head = [
-        f"# From {path.name}, a file of {tool}. `tunewell check` says what follows from it, `tunewell search` runs it.",
+        f"# From {in_a_line(path.name)}, a file of {tool}. "
+        "`tunewell check` says what follows from it, `tunewell search` runs it.",
         *(["# What is not carried over, or in another way:"] if notes.lines else []),
         *(f"# - {line}" for line in notes.lines),
     ]

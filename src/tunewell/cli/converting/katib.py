@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tunewell.cli.converting.katib_trial import program_of
-from tunewell.cli.converting.source import Notes, Source, parameter_name
+from tunewell.cli.converting.source import Notes, Source, check_distinct, parameter_name
 from tunewell.spec.errors import SpecError, nearest, shown
 
 VERSION = "kubeflow.org/v1beta1"
@@ -47,7 +47,13 @@ def from_katib(data: Mapping[str, Any], file: Path, notes: Notes) -> tuple[str, 
     metadata.ignore("namespace")
     if spec.has("nasConfig"):
         raise SpecError("spec.nasConfig", "a search for networks can't be taken over", "Search for hyperparameters")
-    names = {one: parameter_name(one, f"spec.parameters.{one}", notes) for one in _names(spec)}
+    names: dict[str, str] = {}
+    for one in _names(spec):
+        where = f"spec.parameters.{one}"
+        check_distinct(where, one, names)
+        name_here = parameter_name(one, where, notes)
+        check_distinct(where, name_here, names.values())
+        names[one] = name_here
     fields = {
         **program_of(spec.inside("trialTemplate"), names, notes),
         **_objective(spec.inside("objective")),
@@ -79,7 +85,10 @@ def _objective(objective: Source) -> dict[str, Any]:
     if goal not in ("maximize", "minimize"):
         raise SpecError(objective.place("type"), f"{shown(goal)} is no goal", "Give maximize or minimize", goal)
     objective.ignore("additionalMetricNames")  # all that a trial prints is recorded
-    rules = {one.take("name", str): one.take("value", str) for one in objective.each("metricStrategies")}
+    rules = {}
+    for one in objective.each("metricStrategies"):
+        rules[one.take("name", str)] = one.take("value", str)
+        one.end()
     rule = rules.get(metric) or {"maximize": "max", "minimize": "min"}[goal]
     if rule != "latest":
         text = f"Katib takes a trial's {rule}; here the value that it prints last counts"
@@ -105,10 +114,12 @@ def _algorithm(algorithm: Source) -> dict[str, Any]:
         text = "checkpoints are in $TUNEWELL_CHECKPOINT_DIR; a program that goes on there is `resumable`"
         algorithm.note("algorithmName", text)
     settings = _settings(algorithm)
-    seed = settings.pop("random_state", None)
+    seed = settings.get("random_state", "")
+    if seed.isdecimal():
+        del settings["random_state"]
     for setting, value in settings.items():
         algorithm.note("algorithmSettings", f"{setting}={value} has no counterpart and is left out")
-    return {"algorithm": found, "seed": int(seed) if seed is not None and seed.isdecimal() else None}
+    return {"algorithm": found, "seed": int(seed) if seed.isdecimal() else None}
 
 
 def _early_stopping(rule: Source) -> str | None:
@@ -121,7 +132,11 @@ def _early_stopping(rule: Source) -> str | None:
 
 
 def _settings(source: Source) -> dict[str, str]:
-    return {str(one.take("name", str)): str(one.take("value", object)) for one in source.each("algorithmSettings")}
+    found = {}
+    for one in source.each("algorithmSettings"):
+        found[str(one.take("name", str))] = str(one.take("value", object))
+        one.end()
+    return found
 
 
 # Parameters ------------------------------------------------------------------------------------------------

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tunewell.cli.converting.source import Notes, Source, as_text
 from tunewell.spec.errors import SpecError, nearest, shown
+from tunewell.spec.space import is_number
 
 _REFERENCE = re.compile(r"\$\{trialParameters\.(.+?)\}")
 _VARIABLE = re.compile(r"\$\$|\$\(([A-Za-z_.-][\w.-]*)\)")
+_VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(m|[kMGT]|[KMGT]i)?")
 _UNITS = {"k": 1000, "M": 1000**2, "G": 1000**3, "T": 1000**4}
 _UNITS |= {"Ki": 1024, "Mi": 1024**2, "Gi": 1024**3, "Ti": 1024**4}
@@ -29,12 +32,12 @@ def program_of(template: Source, names: Mapping[str, str], notes: Notes) -> dict
     template.ignore("retain", "primaryPodLabels", "successCondition", "failureCondition")
     values = {str(one.take("name", str)): _placeholder(one, names) for one in template.each("trialParameters")}
     container = _container(template, template.take("primaryContainerName", str))
-    words = [*(container.take("command", list) or []), *(container.take("args", list) or [])]
+    words = [*_words(container, "command"), *_words(container, "args")]
     if not container.has("command"):
         problem, remedy = "there is none, and what the image runs can't be seen", "Write the image's entrypoint there"
         raise SpecError(container.place("command"), problem, remedy)
     prefix, environment = _environment(container, values, template)
-    command = [_filled(_with_variables(str(word), environment, container), values, template) for word in words]
+    command = [_filled(_with_variables(word, environment, container), values, template) for word in words]
     if image := container.take("image", str):
         container.note("image", f"{image} is not used; the program and what it needs must be on this machine")
     if folder := container.take("workingDir", str):
@@ -45,10 +48,23 @@ def program_of(template: Source, names: Mapping[str, str], notes: Notes) -> dict
     return {"command": [*prefix, *command], "environment": environment, "resources": resources}
 
 
+def _words(container: Source, name: str) -> list[str]:
+    """Return the arguments in a field, numbers as texts."""
+    words = container.take(name, list) or []
+    return [_argument(word, f"{container.place(name)}[{place}]") for place, word in enumerate(words)]
+
+
+def _argument(value: Any, where: str) -> str:
+    if isinstance(value, str) or is_number(value):
+        return str(value)
+    raise SpecError(where, "it is not a text", "Write a text, in quotes")
+
+
 def _placeholder(parameter: Source, names: Mapping[str, str]) -> str:
     """Return what stands for a parameter of a template in a command."""
     reference, where = parameter.take("reference", str) or "", parameter.place("reference")
-    parameter.ignore("description")
+    parameter.ignore("name", "description")
+    parameter.end()
     if reference in names:
         return f"{{{names[reference]}}}"
     if reference == "${trialSpec.Name}":
@@ -66,7 +82,12 @@ def _filled(text: str, values: Mapping[str, str], template: Source) -> str:
         if match[1] not in values:
             place = template.place("trialParameters")
             raise SpecError(place, f"{match[1]} is not there", nearest(match[1], values), match[1])
-        parts += [as_text(text[end : match.start()]), values[match[1]]]
+        value = values[match[1]]
+        in_braces = text[: match.start()].endswith("{") and text[match.end() :].startswith("}")
+        if in_braces and value.startswith("{") and value != _TRIAL_NAME:
+            problem = f"{match[0]} stands right between braces, which makes a text of it"
+            raise SpecError(template.place("trialSpec"), problem, "Put a space between", match[0])
+        parts += [as_text(text[end : match.start()]), value]
         end = match.end()
     return "".join([*parts, as_text(text[end:])])
 
@@ -89,12 +110,19 @@ def _environment(container: Source, values: Mapping[str, str], template: Source)
     changing, constant = [], {}
     for variable in container.each("env"):
         name, value = variable.take("name", str), variable.take("value", object)
+        variable.ignore("valueFrom")
+        variable.end()
+        if name is None or not _VARIABLE_NAME.fullmatch(name):
+            remedy = "Give letters, digits and underscores"
+            raise SpecError(variable.place("name"), f"{shown(name)} is no name of a variable", remedy, name)
         if variable.has("valueFrom"):
             variable.notes.add(variable.place("valueFrom"), f"{name} comes from the cluster and is left out")
-        elif _REFERENCE.search(str(value)):
-            changing.append(f"{name}={_filled(str(value), values, template)}")
+            continue
+        text = "" if value is None else _argument(value, variable.place("value"))
+        if _REFERENCE.search(text):
+            changing.append(f"{name}={_filled(text, values, template)}")
         else:
-            constant[str(name)] = "" if value is None else str(value)
+            constant[name] = text
     return (["env", *changing] if changing else []), constant
 
 
@@ -145,9 +173,9 @@ def _resources(resources: Source, notes: Notes) -> dict[str, Any]:
             if name == "cpu":
                 found["cpus"] = _quantity(amount, where)
             elif name == "memory":
-                found["memory"] = _size(int(_quantity(amount, where)))
+                found["memory"] = _size(_whole(amount, where))
             elif str(name).endswith("/gpu"):
-                found["gpus"] = int(_quantity(amount, where))
+                found["gpus"] = _whole(amount, where)
             else:
                 notes.add(where, "has no counterpart and is left out")
     return found
@@ -158,7 +186,16 @@ def _quantity(amount: Any, where: str) -> float:
     if match is None:
         raise SpecError(where, f"{shown(amount)} is no quantity", "Write it like 2, 500m or 4Gi", amount)
     number = float(match[1]) * (0.001 if match[2] == "m" else _UNITS.get(match[2] or "", 1))
+    if not math.isfinite(number):
+        raise SpecError(where, f"{shown(amount)} is too much", "Write it like 2, 500m or 4Gi", amount)
     return int(number) if number == int(number) else number
+
+
+def _whole(amount: Any, where: str) -> int:
+    number = _quantity(amount, where)
+    if number != int(number):
+        raise SpecError(where, f"{shown(amount)} is no whole number", "Write it like 2 or 4Gi", amount)
+    return int(number)
 
 
 def _size(amount: int) -> str | int:

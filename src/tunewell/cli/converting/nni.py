@@ -82,11 +82,21 @@ def from_nni(data: Mapping[str, Any], file: Path, notes: Notes) -> tuple[str, di
 
 
 def _with_new_names(data: Mapping[str, Any]) -> dict[str, Any]:
-    renamed = {_RENAMED.get(name, name): value for name, value in data.items()}
-    trial = renamed.pop("trial", None)
-    if isinstance(trial, Mapping):
-        renamed |= {_RENAMED_IN_TRIAL.get(name, f"trial.{name}"): value for name, value in trial.items()}
-    return renamed
+    """Return the fields under their names in version 2; raises `SpecError` if two are the same one."""
+    trial = data.get("trial")
+    inside = trial if isinstance(trial, Mapping) else {}
+    renamed = [
+        (name, _RENAMED.get(name, name), value) for name, value in data.items() if trial is None or name != "trial"
+    ]
+    renamed += [
+        (f"trial.{name}", _RENAMED_IN_TRIAL.get(name, f"trial.{name}"), value) for name, value in inside.items()
+    ]
+    found: dict[str, Any] = {}
+    for given, name, value in renamed:
+        if name in found:
+            raise SpecError(str(given), f"{name} says the same", "Keep one of them")
+        found[name] = value
+    return found
 
 
 def _program(source: Source, file: Path) -> dict[str, Any]:

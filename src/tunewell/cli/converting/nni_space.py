@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from tunewell.cli.converting.source import Notes, parameter_name
+from tunewell.cli.converting.source import Notes, check_distinct, parameter_name, plain_name
 from tunewell.spec.errors import SpecError, nearest, shown
 from tunewell.spec.space import identity, is_number
 
@@ -48,16 +48,20 @@ def _add(
     notes: Notes,
 ) -> None:
     kind, value = _kind_and_value(field, where)
-    full = prefix + parameter_name(name, where, notes)
+    full = parameter_name(name, where, notes, prefix)
     condition = {"when": dict(when)} if when else {}
     branches = value if kind == "choice" and any(isinstance(one, Mapping) for one in value) else []
+    check_distinct(where, full if not branches else f"{full}._name", found)
     if not branches:
         found[full] = {**_KINDS[kind](value, where, notes), **condition}
         return
     names = [_branch_name(branch, f"{where}._value[{place}]") for place, branch in enumerate(branches)]
-    found[f"{full}._name"] = {"choices": _distinct(names, where, notes), **condition}
+    for chosen in names:
+        if names.count(chosen) > 1:
+            raise SpecError(f"{where}._value", f"two sub-spaces are called {shown(chosen)}", "Rename one of them")
+    found[f"{full}._name"] = {"choices": names, **condition}
     for branch, chosen in zip(branches, names, strict=True):
-        inner = f"{full}.{parameter_name(chosen, where, notes)}."
+        inner = f"{full}.{plain_name(chosen)}."
         for part, inside in branch.items():
             if part != "_name":
                 _add(found, inner, str(part), inside, f"{where}.{chosen}.{part}", {f"{full}._name": chosen}, notes)
@@ -68,7 +72,7 @@ def _kind_and_value(field: Any, where: str) -> tuple[str, list[Any]]:
         remedy = 'Write it like {"_type": "uniform", "_value": [0, 1]}'
         raise SpecError(where, f"{shown(field)} has no `_type` and `_value`", remedy)
     kind, value = field["_type"], field["_value"]
-    if kind not in _KINDS:
+    if not isinstance(kind, str) or kind not in _KINDS:
         raise SpecError(f"{where}._type", f"{shown(kind)} is not known", nearest(str(kind), _KINDS), kind)
     if not isinstance(value, list) or not value:
         raise SpecError(f"{where}._value", f"{shown(value)} is not a list of values", "Write it as [a, b]", value)
@@ -146,6 +150,8 @@ def _qloguniform(values: list[Any], where: str, notes: Notes) -> Declaration:
 def _normal(values: list[Any], where: str, notes: Notes) -> Declaration:
     mean, deviation = _numbers(values, 2, where)
     low, high = mean - DEVIATIONS * deviation, mean + DEVIATIONS * deviation
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise SpecError(f"{where}._value", f"{shown(values)} is too wide", "Narrow it", values)
     notes.add(where, f"{DEVIATIONS} standard deviations about the mean are searched evenly; NNI's range has no ends")
     return {"low": _rounded(low), "high": _rounded(high)}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -36,18 +36,31 @@ class Notes:
 
     def add(self, where: str, text: str) -> None:
         """Add a line about a field of the file; names in it may hold anything."""
-        line = "".join(sign if sign.isprintable() else " " for sign in f"{where}: {text}")
+        line = in_a_line(f"{where}: {text}")
         if line not in self.lines:
             self.lines.append(line)
+
+
+def in_a_line(text: str) -> str:
+    """Return a text that stays in the comment it is put into."""
+    return "".join(sign if sign.isprintable() else " " for sign in text)
 
 
 class Source:
     """A mapping in the file. Names are told apart without regard to capitals and underscores, as NNI does."""
 
     def __init__(self, fields: Mapping[str, Any], notes: Notes, where: str = "") -> None:
-        """Read `fields`; `where` is their place in the file as a dotted path, with a full stop at its end."""
-        self._fields = {_folded(str(name)): (str(name), value) for name, value in fields.items()}
+        """Read `fields`; `where` is their place in the file as a dotted path, with a full stop at its end.
+
+        Raises:
+            SpecError: a field is there twice, written in two ways.
+        """
+        self._fields: dict[str, tuple[str, Any]] = {}
         self._where = where
+        for name, value in fields.items():
+            other = self._fields.setdefault(_folded(str(name)), (str(name), value))[0]
+            if other != str(name):
+                raise SpecError(f"{where}{name}", f"it is there as {shown(other)}, too", "Keep one of them")
         self._left = dict(self._fields)
         self._inner: dict[str, Source] = {}
         self.notes = notes
@@ -125,13 +138,26 @@ def _folded(name: str) -> str:
     return name.replace("_", "").lower()
 
 
-def parameter_name(name: str, where: str, notes: Notes) -> str:
-    """Return a name that a parameter may have, with a note if it is another one."""
-    plain = _NO_NAME.sub("_", name).lstrip("-.")
-    plain = plain if PARAMETER_NAME.fullmatch(plain) and plain not in TAKEN else f"_{plain}"
+def plain_name(name: str) -> str:
+    """Return a name with an underscore for whatever no name of a parameter may hold."""
+    return _NO_NAME.sub("_", name)
+
+
+def parameter_name(name: str, where: str, notes: Notes, prefix: str = "") -> str:
+    """Return a name that a parameter may have, with a note if it is another one; `prefix`: what it begins with."""
+    plain = plain_name(name)
+    if not prefix:
+        plain = plain.lstrip("-.")
+        plain = plain if PARAMETER_NAME.fullmatch(plain) and plain not in TAKEN else f"_{plain}"
     if plain != name:
         notes.add(where, f"its name becomes {plain}, by which the program finds it")
-    return plain
+    return prefix + plain
+
+
+def check_distinct(where: str, name: str, known: Container[str]) -> None:
+    """Raise `SpecError` if a parameter has the name of another one, whose place in a spec it would take."""
+    if name in known:
+        raise SpecError(where, f"another parameter is called {shown(name)}, too", "Rename one of them")
 
 
 def as_text(text: str) -> str:

@@ -91,8 +91,11 @@ class JobQueries(Reader):
         """Return the jobs that ended before a moment, in the order of their numbers."""
         return self._read_jobs(_jobs.where(job.c.ended_at < before).order_by(job.c.id))
 
-    def job_events(self, job_id: int, after: int = 0, limit: int = 1000) -> list[EventRow]:
-        """Return the audit trail of a job, at most `limit` entries, beginning after the one with id `after`."""
+    def job_events(self, job_id: int, after: int = 0, limit: int | None = None) -> list[EventRow]:
+        """Return the audit trail of a job, at most `limit` entries, beginning after the one with id `after`.
+
+        A job may have any number of them: it goes on as often as it likes while it gets further.
+        """
         query = select(event).where(event.c.job == job_id, event.c.id > after).order_by(event.c.id).limit(limit)
         return [convert.event_row(row) for row in self._read(query)]
 

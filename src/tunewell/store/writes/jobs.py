@@ -136,14 +136,18 @@ class JobWrites(Writer):
         detail: str,
         seconds: float = 0.0,
         now: float | None = None,
+        last_step: int | None = None,
     ) -> None:
-        """Move a job from running back to waiting, because its attempt went away through no fault of its own."""
+        """Move a job from running back to waiting, because its attempt went away through no fault of its own.
+
+        `last_step` is the largest step that it reported; None: it reported none.
+        """
         now = or_present(now)
         values = {"of_job": job_id, "of_attempt": attempt, "seconds": seconds}
         row = self._execute(statements.LOSE_JOB, values).first()
         if row is None:
             raise self._job_refusal(job_id, f"to lose attempt {attempt}")
-        facts = {"cause": cause and cause.value, "detail": clean(detail)}
+        facts = {"cause": cause and cause.value, "detail": clean(detail), "last_step": last_step}
         self._note(job_id, "lost", now, attempt, {**facts, **row._mapping})
 
     def finish_job(self, job_id: int, attempt: int, end: JobEnd) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from tests.controller.fakes import Bench, FakeScheduler
 from tunewell.controller.controller import Controller
+from tunewell.controller.losses import MOST_IN_ALL
 from tunewell.controller.work import Work
 from tunewell.home.cluster import Cluster, read_cluster
 from tunewell.schedulers import records
@@ -276,6 +277,19 @@ def test_a_trial_that_gets_further_each_time_may_be_lost_often(bench: Bench, cra
     lose(9)
     trial = bench.store.trial("e", 1)
     assert (trial.state, trial.cause, trial.attempt) == (TrialState.FAILED, Cause.NODE_LOST, 8)
+
+
+def test_no_trial_is_lost_for_ever(bench: Bench) -> None:
+    """Steps that grow by themselves, such as timestamps, are no progress: there is an end to it."""
+    bench.create(max_trials=1, max_attempts=2, max_failed_trials=5)
+    bench.add()
+    bench.step()
+    for attempt in range(1, MOST_IN_ALL + 1):
+        assert bench.store.trial("e", 1).state is TrialState.RUNNING
+        bench.scheduler.report(1, 0.1, attempt)
+        bench.scheduler.end(1, Cause.KILLED)
+        bench.step(2)
+    assert bench.store.trial("e", 1).state is TrialState.FAILED
 
 
 def test_a_trial_that_is_retried_has_all_its_attempts_again(bench: Bench) -> None:

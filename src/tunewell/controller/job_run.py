@@ -292,7 +292,7 @@ class JobRun:
         elif exit_.cause is not None:
             was_lost = exit_.cause in LOST_CAUSES
             self._losses.note(running.reports.last_step, was_lost)
-            if was_lost and self._losses.in_a_row < MOST_ATTEMPTS:
+            if was_lost and self._losses.allow_another(MOST_ATTEMPTS):
                 self._lose(running, exit_, exit_.cause, exit_.detail)
             else:
                 self._finish(JobState.FAILED, exit_.cause, exit_.detail, exit_=exit_)

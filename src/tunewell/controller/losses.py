@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+#: Losses of a trial or job in all, unless more in a row are allowed: steps of a program may grow without it getting on.
+MOST_IN_ALL = 100
+
 
 @dataclass(slots=True)
 class Losses:
@@ -15,6 +18,8 @@ class Losses:
 
     #: Attempts that were lost since one has got further than all before it, that one included.
     in_a_row: int = 0
+    #: Attempts that were lost.
+    in_all: int = 0
     #: Largest step that any attempt has reported; None: none has reported any.
     furthest: int | None = None
 
@@ -29,3 +34,8 @@ class Losses:
             self.furthest = last_step
             self.in_a_row = 0
         self.in_a_row += was_lost
+        self.in_all += was_lost
+
+    def allow_another(self, most_in_a_row: int) -> bool:
+        """Whether there is to be another attempt, if so many may be lost in a row."""
+        return self.in_a_row < most_in_a_row and self.in_all < max(most_in_a_row, MOST_IN_ALL)

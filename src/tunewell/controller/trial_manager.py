@@ -428,7 +428,7 @@ class TrialManager:
             losses = self.losses[number]
             # What could not even begin has used up no attempt.
             losses.note(trial.sequence.last_step, was_lost=not lacked_room)
-            if losses.in_a_row < self.setting.spec.max_attempts:
+            if losses.allow_another(self.setting.spec.max_attempts):
                 self._lose(trial, exit_, lost(exit_.detail, exit_.cause))
                 return
         spec = self.setting.spec

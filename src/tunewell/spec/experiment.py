@@ -384,7 +384,7 @@ class ExperimentSpec(_Model):
     max_attempts: Count = Field(
         default=3,
         description="Tries in a row for a trial that is lost through no fault of its own; one that got further than "
-        "all before it is the first again.",
+        "all before it is the first again. At most 100 in all, or this if it is more.",
     )
     resumable: Flag | None = Field(
         default=None,

@@ -56,7 +56,7 @@ def from_nni(data: Mapping[str, Any], file: Path, notes: Notes) -> tuple[str, di
         DataError: the file of the search space can't be read.
         SpecError: a field is wrong, or says something that a spec can't say.
     """
-    notes.add("program", "`from tunewell.integrations import nni` does there in place of `import nni`")
+    notes.add("program", "put `from tunewell.integrations import nni` in the place of `import nni`")
     if is_space(data):
         notes.add("command", "the file names no program: put yours in the place of train.py")
         notes.add("objective", "the file names no metric and no goal: maximize is a guess")

@@ -280,7 +280,10 @@ SPACE = "searchSpace: {x: {_type: uniform, _value: [0, 1]}}"
         ("a: [", "never closed"),
         ("[1, 2]", "it holds no mapping"),
         ("trialCommand: python a.py", "searchSpace: there is none"),
-        ("trialCommand: a\nsearchSpaceFile: none.json", "there is no such file"),
+        (
+            "trialCommand: a\nsearchSpaceFile: none.json",
+            "searchSpaceFile: there is no file 'none.json'. Give its",
+        ),
         ("trialCommand: a\nuseAnnotation: true", "annotations in a program are not read"),
         ("trialCommand: a\nexperimentType: nas\n" + SPACE, "experimentType: only searches for hyperparameters"),
         (SPACE, "trialCommand: there is none"),

@@ -124,7 +124,11 @@ def _space(source: Source, file: Path) -> dict[str, Any]:
         return parameters_of(space, source.notes, f"{source.place('searchSpace')}.")
     if path is None:
         raise SpecError("searchSpace", "there is none", "Give `searchSpace`, or a file as `searchSpaceFile`")
-    return parameters_of(read_mapping(file.parent / Path(path).expanduser()), source.notes)
+    space_file = file.parent / Path(path).expanduser()
+    if not space_file.exists():
+        place, remedy = source.place("searchSpaceFile"), f"Give its path, as seen from the folder of {file.name}"
+        raise SpecError(place, f"there is no file {shown(path)}", remedy, path)
+    return parameters_of(read_mapping(space_file), source.notes)
 
 
 def _limit(source: Source, name: str, otherwise: str) -> int | None:

@@ -342,11 +342,11 @@ def test_what_people_say_of_searches(tmp_path: Path) -> None:
     assert search("one", project="p", tags="b").summary.tags == ("b",)  # shown again, not searched again
     assert [one.name for one in tw.experiments(project="p", tags="b", home=tmp_path)] == ["one"]
     result.update(tags=["c", "d"], description="It helps.")
-    assert (result.summary.tags, result.summary.project) == (("c", "d"), "p")
+    assert (result.tags, result.project, result.description) == (("c", "d"), "p", "It helps.")
     search("two", tags=["c"])
     assert [one.name for one in tw.experiments(tags=["c"], states=["completed"], home=tmp_path)] == ["two", "one"]
     assert tw.experiments(tags=["c", "e"], home=tmp_path) == tw.experiments(states=["failed"], home=tmp_path) == []
-    assert tw.load("one", home=tmp_path).summary.description == "It helps."
+    assert tw.load("one", home=tmp_path).description == "It helps."
     with pytest.raises(SpecError, match="tags: the tag 'a,b' has a comma"):
         result.update(tags=["a,b"], project="other")
     assert tw.load("one", home=tmp_path).summary.project == "p"

@@ -275,6 +275,7 @@ def test_data_checks(api: TestClient) -> None:
     assert (answer.status_code, answer.json()["field"]) == (422, "task")
     answer = api.post("/data-checks", json={"name": "d", "task": "image-classification", "data": "/etc"})
     assert (answer.status_code, answer.json()["field"]) == (403, "data")
+    assert answer.json()["remedy"] == "Name a data set of the service, as dataset:NAME"
 
 
 def test_files_of_jobs(ran: TestClient) -> None:

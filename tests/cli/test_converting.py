@@ -56,7 +56,10 @@ nni.report_final_result({"default": given["lr"], "kernel": given["block"].get("k
 KATIB = r"""
 apiVersion: kubeflow.org/v1beta1
 kind: Experiment
-metadata: {name: signs, namespace: kubeflow}
+metadata:
+  name: signs
+  namespace: kubeflow
+  labels: {team: vision, baseline: "", app.kubernetes.io/managed-by: a-tool-of-some-long-name-that-says-much}
 spec:
   objective: {type: maximize, goal: 0.99, objectiveMetricName: Validation-accuracy, additionalMetricNames: [loss]}
   algorithm:
@@ -119,7 +122,7 @@ def test_a_configuration_of_nni_is_searched(run: Run, tmp_path: Path) -> None:
     assert (answer.code, answer.err) == (0, "") and answer.out.endswith("Next: tunewell check my-signs.yaml\n")
     text = (tmp_path / "my-signs.yaml").read_text()
     for note in (
-        "program: `from tunewell.integrations import nni` does there in place of `import nni`",
+        "program: put `from tunewell.integrations import nni` in the place of `import nni`",
         "batch size: its name becomes batch_size, by which the program finds it",
         "tuner.classArgs.tpe_args: has no counterpart and is left out",
         "trainingService: trials run on this machine",
@@ -180,6 +183,8 @@ def test_an_experiment_of_katib_is_searched(run: Run, tmp_path: Path) -> None:
         "max_trials": 3,
         "max_concurrency": 1,
         "max_failed_trials": 2,
+        "project": "kubeflow",
+        "tags": ["team=vision", "baseline"],
     }
     noted = [line.removeprefix("Note: ") for line in answer.out.splitlines() if line.startswith("Note: ")]
     for part in (
@@ -193,10 +198,11 @@ def test_an_experiment_of_katib_is_searched(run: Run, tmp_path: Path) -> None:
         "spec.algorithm.algorithmSettings: other=1 has no counterpart",
         "spec.earlyStopping.algorithmSettings: start_step=5 has no counterpart",
         "spec.resumePolicy: has no counterpart",
+        "metadata.labels: app.kubernetes.io/managed-by=a-tool-of-some-long-name-that-says-much is left out: 20",
         "metricStrategies: Katib takes a trial's max; here the value that it prints last counts",
     ):
         assert any(part in note for note in noted), part
-    assert len(noted) == 11
+    assert len(noted) == 12
     assert run("check", "signs-search.yaml").code == 0
     assert run("search", "signs-search.yaml", "--json").json["best"]["value"] == 0.5
     (log,) = (tmp_path / ".tunewell/experiments/signs-search/trials/2").glob("*/output.log")
@@ -288,7 +294,10 @@ def _branches(*names: str) -> str:
         ("a: [", "never closed"),
         ("[1, 2]", "it holds no mapping"),
         ("trialCommand: python a.py", "searchSpace: there is none"),
-        ("trialCommand: a\nsearchSpaceFile: none.json", "there is no such file"),
+        (
+            "trialCommand: a\nsearchSpaceFile: none.json",
+            "searchSpaceFile: there is no file 'none.json'. Give its",
+        ),
         ("trialCommand: a\nuseAnnotation: true", "annotations in a program are not read"),
         ("trialCommand: a\nexperimentType: nas\n" + SPACE, "experimentType: only searches for hyperparameters"),
         (SPACE, "trialCommand: there is none"),

@@ -49,7 +49,8 @@ def test_use_is_told_in_words(run: Run, write: Callable[..., Path]) -> None:
         and used_amount("gpu_hours", 2.5) == "2.5 h"
         and used_amount("cpu_hours", 0) == "0"
     )
-    assert "of memory not reserved" in run("resources").out
+    there = run("resources").out
+    assert "of memory not reserved" in there and ("no GPU" in there) != ("GPU 0" in there)
 
 
 NODE = Node(

@@ -100,6 +100,28 @@ def test_plain_lines_tell_every_trial(run: Run, write: Write) -> None:
     assert "\x1b[" not in answer.out
 
 
+def test_no_command_by_hand_that_would_do_something_else(run: Run, write: Write) -> None:
+    """A program that reads its parameters elsewhere than in its arguments would run without them."""
+    answer = run("search", write(command=["sh", "-c", 'echo "score=$TUNEWELL_PARAMETER_X"']))
+    assert answer.code == 0 and "by hand" not in answer.out
+    command = ["sh", "-c", "echo score=1", "{parameters_file}"]
+    assert "by hand" not in run("search", write(name="file", command=command)).out
+
+
+def test_what_names_tell_is_told_beforehand_and_afterwards(run: Run, write: Write) -> None:
+    """Where the name of a parameter moves the first trials, the check and each of them say so, and not else."""
+    declared = {"learning_rate": {"low": 1e-5, "high": 1.0, "log": True}}
+    given = {"command": ["sh", "-c", "echo score={learning_rate}"], "algorithm": "bayesian", "max_trials": 2}
+    spec = write(parameters=declared, **given)
+    told = "The first trials lean to where parameters called learning_rate usually do well."
+    checked = run("check", spec)
+    assert told in checked.out and "A default of your own" in checked.out
+    run("search", spec)
+    assert told in " ".join(run("show", "quick", "1").out.split())
+    declared["learning_rate"]["default"] = 0.5
+    assert "usually do well" not in run("check", write(parameters=declared, **given)).out
+
+
 def test_finished_search_is_shown_and_not_repeated(run: Run, write: Write) -> None:
     """The same command after the end shows the same result and starts nothing."""
     spec = write()

@@ -57,7 +57,7 @@ def _specs(folder: Path) -> list[dict[str, Any]]:
     }
     command = {
         "name": "command",
-        "command": ["sh", "-c", "echo accuracy={x}; echo > {output_dir}/'<b>model'"],
+        "command": ["sh", "-c", "echo accuracy={x}; echo > {output_dir}/'<b>model'", "{kind}"],
         "parameters": {"x": {"low": 0.0, "high": 1.0, "default": 0.25}, "kind": {"choices": [HOSTILE]}},
         "objective": {"metric": "accuracy"},
         "algorithm": "random",

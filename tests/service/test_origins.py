@@ -100,3 +100,12 @@ def test_every_kind_is_that_of_some_tuner() -> None:
 def test_what_sentences_say(origin: str, name: str, options: dict[str, object], resumes: bool, sentence: str) -> None:
     """They fit the algorithm, and name what the origin names."""
     assert re.search(sentence, reason(origin, {"name": name, "options": options}, resumes))
+
+
+def test_well_known_names_are_told_of_where_a_search_spreads_its_first_trials() -> None:
+    """What lies where parameters usually do well is not said to be spread evenly; later trials are another matter."""
+    algorithm = {"name": "bayesian", "options": {}}
+    told = reason("spread out", algorithm, False, ["lr", "dropout"])
+    assert told.startswith("It is one of the first trials") and told.endswith("called lr, dropout usually do well.")
+    assert reason("spread out", algorithm, False).endswith("something to learn from.")
+    assert "usually" not in reason("model", algorithm, False, ["lr", "dropout"])

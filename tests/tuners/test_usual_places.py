@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tunewell.spec.space import Choice, Condition, Numeric, Parameter, SearchSpace
 from tunewell.tuners import create
+from tunewell.tuners.catalogue import ALGORITHMS, leans_on
 from tunewell.tuners.contract import Suggestion
 from tunewell.tuners.usual_places import SHARE, UsualPlaces
 
@@ -138,3 +139,17 @@ def test_what_is_observed_outweighs_what_is_usual(algorithm: str) -> None:
             tuner.tell(suggestion.outcome(loss))
             best = min(best, loss)
         assert best < 0.1
+
+
+@pytest.mark.parametrize(("algorithm", "resumable"), [*((name, False) for name in ALGORITHMS), ("evolutionary", True)])
+def test_what_a_search_leans_on_is_told(algorithm: str, resumable: bool) -> None:
+    """It is a well-known name where the first trials depend on that, and nothing where any other name would do."""
+    spaces = [SearchSpace((Numeric(name, 1e-5, 1.0, log=True), Numeric("x", 0.0, 1.0))) for name in ("lr", "y")]
+    firsts = []
+    for space in spaces:
+        tuner = create(algorithm, space, goal="minimize", seed=3, max_trials=20, resumable=resumable, epochs=20)
+        first = tuner.ask()
+        assert isinstance(first, Suggestion)
+        firsts.append(tuple(first.parameters.values()))
+    assert leans_on(algorithm, spaces[0]) == (("lr",) if firsts[0] != firsts[1] else ())
+    assert leans_on(algorithm, spaces[1]) == ()

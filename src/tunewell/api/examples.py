@@ -392,6 +392,7 @@ EXAMPLES: dict[str, Any] = {
         "algorithm": "bayesian",
         "algorithm_reason": "few trials of some minutes each",
         "options": {},
+        "first_trials": "The first trials lean to where parameters called batch_size usually do well.",
         "early_stopping": "halving",
         "max_trials": 20,
         "at_once": 2,

@@ -54,7 +54,8 @@ def resources(
 
 def _free(node: Node) -> str:
     cores = f"{number(node.free_cpus)} of {count(node.cpus, 'core')} free"
-    return f"{cores}, {size(max(0, node.free_memory_bytes))} of {size(node.memory_bytes)} of memory not reserved"
+    memory = f"{size(max(0, node.free_memory_bytes))} of {size(node.memory_bytes)} of memory not reserved"
+    return f"{cores}, {memory}" + ("" if node.gpus else ", no GPU")
 
 
 def _gpu(node: Node, gpu: Gpu) -> str:

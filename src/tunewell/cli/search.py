@@ -293,6 +293,8 @@ def check(
     reason = f" ({checked.algorithm_reason})" if checked.algorithm_reason else ""
     options = "".join(f", {name} {scalar(value)}" for name, value in checked.options.items())
     console.print(f"Algorithm: {checked.algorithm}{reason}{options}; {count(checked.max_trials, 'trial')}.")
+    if checked.first_trials:
+        console.print(f"{checked.first_trials} A default of your own tells the search otherwise.")
     console.print(f"Objective: {checked.objective.goal} {checked.objective.metric}.")
     if checked.max_trials > 1:
         console.print(early_stopping_text(checked.early_stopping))

@@ -66,6 +66,21 @@ class Result:
         return self.summary.state
 
     @property
+    def project(self) -> str:
+        """What the experiment belongs to; empty: nothing."""
+        return self.summary.project
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Words that the experiment is found by."""
+        return self.summary.tags
+
+    @property
+    def description(self) -> str:
+        """What the experiment is about, or what was learned."""
+        return self.summary.description
+
+    @property
     def best(self) -> TrialResult:
         """The best trial; raises ValueError if no trial has a result."""
         if self.summary.best is None:
@@ -119,7 +134,7 @@ class Result:
 
         Args:
             project: what experiments are grouped by.
-            tags: words that experiments are found by, instead of those that there are (`summary.tags`).
+            tags: words that experiments are found by, instead of those that there are (`result.tags`).
             description: what it is about, or what was learned.
 
         Raises:

@@ -12,6 +12,7 @@ from tunewell.service import wire
 from tunewell.service.data_page import write_data_page
 from tunewell.service.estimating import estimate
 from tunewell.service.line_check import look_at_line
+from tunewell.service.origins import lean_text
 from tunewell.service.storage.own_programs import what_is_sent
 from tunewell.service.submission import Plan, make_plan
 from tunewell.service.types import Checked, DataFindings, LineFindings, Objective
@@ -21,6 +22,7 @@ from tunewell.spec.rules import RAY
 from tunewell.store.queries.visible import EVERYBODY
 from tunewell.store.store import Store
 from tunewell.tasks.command import check_placeholders, declared_space, tell_of_line
+from tunewell.tuners.catalogue import leans_on
 
 
 def check_form(raw: Mapping[str, Any]) -> None:
@@ -72,6 +74,7 @@ def check_spec(
         algorithm=plan.choice.name,
         algorithm_reason=plan.choice.reason,
         options=dict(plan.choice.options),
+        first_trials=lean_text(leans_on(plan.choice.name, plan.space)) if plan.choice.max_trials > 1 else "",
         early_stopping=plan.spec.early_stopping,
         max_trials=plan.choice.max_trials,
         at_once=min(concurrency(plan.spec, resources, machine, plan.tuner), plan.choice.max_trials),

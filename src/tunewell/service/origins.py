@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tunewell.spec.errors import listed
 from tunewell.spec.states import LINEAR_PROBE
 
 #: Kind of origin → algorithm → why a trial of that origin was proposed; an empty name stands for all other algorithms.
@@ -92,13 +93,14 @@ def kind_of(origin: str) -> str:
     return found[1] if found else OTHER
 
 
-def reason(origin: str, algorithm: Mapping[str, Any], resumes: bool) -> str:
-    """Return why a trial was proposed, in a sentence.
+def reason(origin: str, algorithm: Mapping[str, Any], resumes: bool, leans_on: Sequence[str] = ()) -> str:
+    """Return why a trial was proposed, in a sentence or two.
 
     Args:
         origin: as it is on record.
         algorithm: `name` and `options` of the algorithm, as they are on record.
         resumes: whether the trial goes on from the checkpoint of another.
+        leans_on: parameters whose well-known names say where the first trials lie.
     """
     known = _SENTENCES.get(kind_of(origin))
     if known is None:
@@ -108,4 +110,12 @@ def reason(origin: str, algorithm: Mapping[str, Any], resumes: bool) -> str:
     text = known.get("resumed" if resumes and "resumed" in known else name, known[""])
     trials, source = _TRIALS.search(origin), _SOURCE.match(origin)
     first, second = trials.groups() if trials else ("", "")
-    return text.format(first=first, second=second, source=source[1] if source else "")
+    told = text.format(first=first, second=second, source=source[1] if source else "")
+    return f"{told} {lean_text(leans_on)}".rstrip() if kind_of(origin) == "spread out" else told
+
+
+def lean_text(names: Sequence[str]) -> str:
+    """Return where the first trials lie because of parameters with well-known names; empty: there are none."""
+    if not names:
+        return ""
+    return f"The first trials lean to where parameters called {listed(names)} usually do well."

@@ -12,7 +12,7 @@ from tunewell.service.verbs import TOP
 from tunewell.spec.states import TIME_LIMITS, TrialState
 from tunewell.store.rows import ExperimentRow, TrialRow
 from tunewell.store.store import Store
-from tunewell.tasks.command import fill_in
+from tunewell.tasks.command import fill_in, placeholders
 
 
 def search_result(store: Store, home: Home, name: str) -> SearchResult:
@@ -94,15 +94,18 @@ def default_trial(store: Store, row: ExperimentRow) -> TrialRow | None:
 def command_by_hand(row: ExperimentRow, trial: TrialRow) -> tuple[str, ...]:
     """Return the command of a trial, writing into folders below the working directory; empty where there is none.
 
-    A trial that went on from another one's checkpoint has none that would do the same by itself.
+    There is none that would do the same by itself for a trial that went on from another one's checkpoint, or of a
+    program that reads parameters from a file or its environment.
     """
     command = row.spec.get("command")
     if not command or trial.resume_from is not None:
         return ()
+    given = {name for argument in command for name in placeholders(argument)}
+    if "parameters_file" in given or not trial.parameters.keys() <= given:
+        return ()
     places = {"output_dir": "output", "checkpoint_dir": "checkpoint", "trial_folder": "."}
     facts = {"trial": trial.number, "attempt": 1, "experiment": row.name, "sampling": 1.0, "fidelity": 1.0}
-    values = {**trial.parameters, **places, **facts, "parameters_file": "parameters.json"}
-    return fill_in(command, values)
+    return fill_in(command, {**trial.parameters, **places, **facts})
 
 
 def lineage(store: Store, name: str, trial: TrialRow) -> list[TrialRow]:

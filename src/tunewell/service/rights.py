@@ -24,6 +24,12 @@ from tunewell.store.store import Store
 _CODE = ("command", "function", "environment")
 #: Fields of a spec that name a path on this machine.
 _PATHS = ("data", "working_directory")
+#: Field that names a path on this machine → what goes from elsewhere.
+_INSTEAD = {
+    "data": "Name a data set of the service, as dataset:NAME",
+    "weights": "Give auto or none",
+    "working_directory": "Leave it out, and send the folder of the program",
+}
 #: Names that an error looks for the nearest among, at most.
 _NAMED = 1000
 
@@ -231,7 +237,8 @@ class Rights:
     def check_local(self, field: str, value: object) -> None:
         """Raise `ForbiddenError` where the caller gives a path on this machine and is not on it."""
         if value is not None and not self.caller.local:
-            raise ForbiddenError("a path on the server can't be named from elsewhere", field=field)
+            what, remedy = "a path on the server can't be named from elsewhere", _INSTEAD.get(field, "")
+            raise ForbiddenError(what, field=field, remedy=remedy)
 
     def check_code(self, field: str, value: object = "") -> None:
         """Raise `ForbiddenError` where the caller gives what may run code, and may not have any run."""

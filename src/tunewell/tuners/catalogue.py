@@ -23,6 +23,7 @@ from tunewell.tuners.pshe2 import Pshe2Tuner
 from tunewell.tuners.random import SEQUENCES, RandomTuner
 from tunewell.tuners.sources import Source
 from tunewell.tuners.tpe import TpeTuner
+from tunewell.tuners.usual_places import UsualPlaces
 
 #: Name → class. `auto` is not one of them: `choose` resolves it.
 ALGORITHMS: Mapping[str, type[Tuner]] = {
@@ -44,6 +45,8 @@ DEFAULT_MAX_TRIALS = 20
 DEFAULT_MAX_PARTS = 60
 #: Algorithms whose configurations can be promoted.
 PROMOTING = ("bayesian", "grid", "random")
+#: Algorithms whose first trials lean to where parameters with well-known names usually do well.
+LEANING = ("bayesian", "evolutionary", "pshe2", "tpe")
 #: Members and rounds of a population, where there is room for them, and the least of both.
 DEFAULT_POPULATION, DEFAULT_ROUNDS, LEAST_POPULATION, LEAST = 8, 10, 4, 2
 
@@ -338,6 +341,11 @@ def other_version(algorithm: Mapping[str, Any]) -> str:
         f"The search was put on record with version {recorded} of {name}, and went on with version {kind.version}: "
         "it may suggest other trials than the version before would have."
     )
+
+
+def leans_on(algorithm: str, space: SearchSpace) -> tuple[str, ...]:
+    """Return the parameters whose well-known names say where the first trials of a search lie."""
+    return tuple(space.names[place] for place in UsualPlaces(space).places) if algorithm in LEANING else ()
 
 
 def takes_own(algorithm: str, resumable: bool) -> bool:

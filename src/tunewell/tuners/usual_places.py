@@ -88,6 +88,11 @@ class UsualPlaces:
             (place, usual, usual.cdf(0.0), usual.cdf(1.0) - usual.cdf(0.0)) for place, usual in _known(space)
         ]
 
+    @property
+    def places(self) -> tuple[int, ...]:
+        """Places in the space of the parameters that are known."""
+        return tuple(place for place, *_ in self._known)
+
     def lean(self, points: Array) -> Array:
         """Return evenly spread points (n, d) moved to where parameters usually do well; they stay spread out.
 

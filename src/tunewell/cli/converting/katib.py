@@ -10,6 +10,7 @@ from typing import Any
 from tunewell.cli.converting.katib_trial import program_of
 from tunewell.cli.converting.source import Notes, Source, check_distinct, parameter_name
 from tunewell.spec.errors import SpecError, nearest, shown
+from tunewell.spec.labels import LONGEST_TAG, MOST_TAGS
 
 VERSION = "kubeflow.org/v1beta1"
 #: Algorithm of Katib → algorithm.
@@ -44,7 +45,6 @@ def from_katib(data: Mapping[str, Any], file: Path, notes: Notes) -> tuple[str, 
     spec, metadata = source.inside("spec"), source.inside("metadata")
     name = metadata.take("name", str) or file.stem
     source.ignore("kind", "status")
-    metadata.ignore("namespace")
     if spec.has("nasConfig"):
         raise SpecError("spec.nasConfig", "a search for networks can't be taken over", "Search for hyperparameters")
     names: dict[str, str] = {}
@@ -64,11 +64,24 @@ def from_katib(data: Mapping[str, Any], file: Path, notes: Notes) -> tuple[str, 
         "max_concurrency": spec.take("parallelTrialCount", int),
         "max_failed_trials": spec.take("maxFailedTrialCount", int),
         "metric_pattern": _metric_pattern(spec.inside("metricsCollectorSpec")),
+        "project": metadata.take("namespace", str),
+        "tags": _tags(metadata),
     }
     if fields["max_trials"] is None:
         spec.note("maxTrialCount", "there is none; here it is 20 trials, unless the algorithm says otherwise")
     source.end()
     return name, fields
+
+
+def _tags(metadata: Source) -> list[str] | None:
+    """Return the labels as tags such as `team=vision`, those that are not too long or too many."""
+    labels = metadata.take("labels", dict) or {}
+    tags = [f"{name}={value}" if value not in (None, "") else str(name) for name, value in labels.items()]
+    short = [tag for tag in tags if len(tag) <= LONGEST_TAG][:MOST_TAGS]
+    for tag in tags:
+        if tag not in short:
+            metadata.note("labels", f"{tag} is left out: {MOST_TAGS} tags at most, of {LONGEST_TAG} characters")
+    return short or None
 
 
 def _names(spec: Source) -> list[str]:

@@ -56,7 +56,7 @@ def from_nni(data: Mapping[str, Any], file: Path, notes: Notes) -> tuple[str, di
         DataError: the file of the search space can't be read.
         SpecError: a field is wrong, or says something that a spec can't say.
     """
-    notes.add("program", "`from tunewell.integrations import nni` does there in place of `import nni`")
+    notes.add("program", "put `from tunewell.integrations import nni` in the place of `import nni`")
     if is_space(data):
         notes.add("command", "the file names no program: put yours in the place of train.py")
         notes.add("objective", "the file names no metric and no goal: maximize is a guess")
@@ -134,7 +134,11 @@ def _space(source: Source, file: Path) -> dict[str, Any]:
         return parameters_of(space, source.notes, f"{source.place('searchSpace')}.")
     if path is None:
         raise SpecError("searchSpace", "there is none", "Give `searchSpace`, or a file as `searchSpaceFile`")
-    return parameters_of(read_mapping(file.parent / Path(path).expanduser()), source.notes)
+    space_file = file.parent / Path(path).expanduser()
+    if not space_file.exists():
+        place, remedy = source.place("searchSpaceFile"), f"Give its path, as seen from the folder of {file.name}"
+        raise SpecError(place, f"there is no file {shown(path)}", remedy, path)
+    return parameters_of(read_mapping(space_file), source.notes)
 
 
 def _limit(source: Source, name: str, otherwise: str) -> int | None:

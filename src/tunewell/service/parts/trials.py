@@ -10,7 +10,9 @@ from tunewell.service import lists, types, verbs, wire
 from tunewell.service.idempotency import Asked
 from tunewell.service.parts.part import Part
 from tunewell.service.types import EVERY_TRIAL, Page, TrialFilter
+from tunewell.spec.declaration import parse_space
 from tunewell.spec.launch import AttemptKey
+from tunewell.tuners.catalogue import leans_on
 
 
 class TrialsPart(Part):
@@ -37,7 +39,12 @@ class TrialsPart(Part):
         row, experiment = self.store.trial(name, number), self.store.experiment(name)
         return types.TrialDetails(
             **dict(wire.trial(row)),
-            reason=service.origins.reason(row.origin, experiment.algorithm, row.resume_from is not None),
+            reason=service.origins.reason(
+                row.origin,
+                experiment.algorithm,
+                row.resume_from is not None,
+                leans_on(experiment.algorithm["name"], parse_space(experiment.space)),
+            ),
             beside_default=service.comparing.compared(self.store, experiment, row, experiment.default_trial),
             beside_best=service.comparing.compared(self.store, experiment, row, experiment.best_trial),
             attempt_list=tuple(map(wire.attempt, self.store.attempts(name, number))),

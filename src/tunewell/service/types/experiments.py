@@ -237,6 +237,8 @@ class Checked(Wire):
     algorithm_reason: str
     #: The algorithm's options: the user's, and those that follow from the number of trials.
     options: JsonObject
+    #: Where the first trials lie because of what parameters are called, in a sentence; empty: names tell nothing here.
+    first_trials: str = ""
     #: What saves training on trials that promise little; `off`: nothing does.
     early_stopping: EarlyStoppingRule
     max_trials: int

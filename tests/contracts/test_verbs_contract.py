@@ -279,7 +279,8 @@ def test_a_result_has_the_keys_that_are_promised(ran: Verbs) -> None:
     """The JSON of a result is what programs read from `tunewell search --json`."""
     result = json.loads(ran.result("e").model_dump_json())
     assert list(result) == [
-        "experiment", "state", "stop_rule", "detail", "objective", "best", "default", "top", "trials",
+        "experiment", "project", "tags", "description", "state", "stop_rule", "detail", "objective", "best", "default",
+        "top", "trials",
         "elapsed_seconds", "notes", "failures", "advice", "test", "uncertainty", "finalists", "repeats",
         "rank_agreement", "command",
     ]  # fmt: skip

@@ -141,6 +141,7 @@ def test_projects_and_tags_narrow_the_list(page: Page, site: Site) -> None:
     expect(page).to_have_url(re.compile(r"/\?search=tagged&project=narrow&tag=second$"))
     page.go_back()
     expect(page).to_have_url(re.compile(r"tag=first\+tag&tag=second$"))
+    expect(page.locator(".tag.chosen", has_text="first tag")).to_be_visible()
     page.get_by_role("searchbox").fill("tagged-")
     expect(page).to_have_url(re.compile(r"/\?search=tagged-&project=narrow&tag=first\+tag&tag=second$"))
 

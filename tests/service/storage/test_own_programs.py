@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
+from tunewell.home.cluster import Cluster
 from tunewell.schedulers import hardware
 from tunewell.service.findings import check_spec
 from tunewell.service.storage import limits, own_programs
 from tunewell.spec.capacity import Capacity
 from tunewell.spec.errors import DataError
 
-CLUSTER = Capacity((hardware.empty_node(4, 1 << 34, ()),))
+CLUSTER = Cluster("head:1", Capacity((hardware.empty_node(4, 1 << 34, ()),)))
 
 
 def spec_of(folder: Path, *arguments: str, scheduler: str = "ray") -> dict[str, Any]:

@@ -12,7 +12,6 @@ from tunewell.service.parts.part import Part
 from tunewell.service.types import EVERY_TRIAL, Page, TrialFilter
 from tunewell.spec.declaration import parse_space
 from tunewell.spec.launch import AttemptKey
-from tunewell.tuners.catalogue import leans_on
 
 
 class TrialsPart(Part):
@@ -35,6 +34,9 @@ class TrialsPart(Part):
 
     def trial(self, name: str, number: int) -> types.TrialDetails:
         """See `Verbs.trial`."""
+        # Commands that list and stop should not wait for what algorithms import.
+        from tunewell.tuners.catalogue import leans_on
+
         name = self._rights.seen(name)
         row, experiment = self.store.trial(name, number), self.store.experiment(name)
         return types.TrialDetails(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -141,15 +142,19 @@ def test_what_is_observed_outweighs_what_is_usual(algorithm: str) -> None:
         assert best < 0.1
 
 
-@pytest.mark.parametrize(("algorithm", "resumable"), [*((name, False) for name in ALGORITHMS), ("evolutionary", True)])
-def test_what_a_search_leans_on_is_told(algorithm: str, resumable: bool) -> None:
+@pytest.mark.parametrize(
+    ("algorithm", "options", "resumable"),
+    [*((name, {}, False) for name in ALGORITHMS), ("evolutionary", {}, True), ("pshe2", {"faithful": True}, False)],
+)
+def test_what_a_search_leans_on_is_told(algorithm: str, options: dict[str, bool], resumable: bool) -> None:
     """It is a well-known name where the first trials depend on that, and nothing where any other name would do."""
     spaces = [SearchSpace((Numeric(name, 1e-5, 1.0, log=True), Numeric("x", 0.0, 1.0))) for name in ("lr", "y")]
     firsts = []
     for space in spaces:
-        tuner = create(algorithm, space, goal="minimize", seed=3, max_trials=20, resumable=resumable, epochs=20)
+        more: dict[str, Any] = {"resumable": resumable, "epochs": 20, **options}
+        tuner = create(algorithm, space, goal="minimize", seed=3, max_trials=20, **more)
         first = tuner.ask()
         assert isinstance(first, Suggestion)
         firsts.append(tuple(first.parameters.values()))
-    assert leans_on(algorithm, spaces[0]) == (("lr",) if firsts[0] != firsts[1] else ())
-    assert leans_on(algorithm, spaces[1]) == ()
+    assert leans_on(algorithm, options, spaces[0]) == (("lr",) if firsts[0] != firsts[1] else ())
+    assert leans_on(algorithm, options, spaces[1]) == ()

@@ -74,7 +74,9 @@ def check_spec(
         algorithm=plan.choice.name,
         algorithm_reason=plan.choice.reason,
         options=dict(plan.choice.options),
-        first_trials=lean_text(leans_on(plan.choice.name, plan.space)) if plan.choice.max_trials > 1 else "",
+        first_trials=lean_text(leans_on(plan.choice.name, plan.choice.options, plan.space))
+        if plan.choice.max_trials > 1
+        else "",
         early_stopping=plan.spec.early_stopping,
         max_trials=plan.choice.max_trials,
         at_once=min(concurrency(plan.spec, resources, machine, plan.tuner), plan.choice.max_trials),

@@ -343,9 +343,11 @@ def other_version(algorithm: Mapping[str, Any]) -> str:
     )
 
 
-def leans_on(algorithm: str, space: SearchSpace) -> tuple[str, ...]:
+def leans_on(algorithm: str, options: Mapping[str, Any], space: SearchSpace) -> tuple[str, ...]:
     """Return the parameters whose well-known names say where the first trials of a search lie."""
-    return tuple(space.names[place] for place in UsualPlaces(space).places) if algorithm in LEANING else ()
+    if algorithm not in LEANING or options.get("faithful"):  # the latter begins around the default
+        return ()
+    return tuple(space.names[place] for place in UsualPlaces(space).places)
 
 
 def takes_own(algorithm: str, resumable: bool) -> bool:

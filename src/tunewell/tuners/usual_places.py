@@ -1,8 +1,9 @@
 """Where parameters with well-known names usually do well: a search starts there more often than elsewhere.
 
 The places are what practitioners and the defaults of libraries (PyTorch, scikit-learn, XGBoost, LightGBM) agree on.
-They count for the start of a search alone, and for three quarters of it: what is observed decides all that follows. A
-range that leaves the place out, and a default, say that somebody knows better.
+They count for three quarters of the start of a search, and for some trials after it where a tuner weighs its proposals
+by the density; what is observed soon outweighs them. A range that leaves the place out, and a default, say that
+somebody knows better.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from tunewell.tuners.encoding import Array
 SHARE = 0.75
 #: Least standard deviation in the unit cube: nobody knows a place better than that.
 LEAST_SPREAD = 0.15
-
 #: A place so close to an end of the range is another parameter's of the same name (an `alpha` from 0 to 1, say).
 EDGE = 0.01
 

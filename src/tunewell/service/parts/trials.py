@@ -45,7 +45,7 @@ class TrialsPart(Part):
                 row.origin,
                 experiment.algorithm,
                 row.resume_from is not None,
-                leans_on(experiment.algorithm["name"], parse_space(experiment.space)),
+                leans_on(experiment.algorithm["name"], experiment.algorithm["options"], parse_space(experiment.space)),
             ),
             beside_default=service.comparing.compared(self.store, experiment, row, experiment.default_trial),
             beside_best=service.comparing.compared(self.store, experiment, row, experiment.best_trial),

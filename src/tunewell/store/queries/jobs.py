@@ -94,7 +94,7 @@ class JobQueries(Reader):
     def job_events(self, job_id: int, after: int = 0, limit: int | None = None) -> list[EventRow]:
         """Return the audit trail of a job, at most `limit` entries, beginning after the one with id `after`.
 
-        A job may have any number of them: it goes on as often as it likes while it gets further.
+        A job has many of them where its machine went away often, or it was retried.
         """
         query = select(event).where(event.c.job == job_id, event.c.id > after).order_by(event.c.id).limit(limit)
         return [convert.event_row(row) for row in self._read(query)]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +152,8 @@ def test_a_configuration_of_nni_is_searched(run: Run, tmp_path: Path) -> None:
         "max_concurrency": 1,
     }
     assert run("check", "my-signs.yaml").code == 0
-    result = run("search", "my-signs.yaml", "--json")
+    own = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # as where its environment is activated
+    result = run("search", "my-signs.yaml", "--json", PATH=own)
     assert result.code == 0 and result.json["best"]["value"] < 0.2
 
 

@@ -347,6 +347,13 @@ def test_trials_find_tunewell_and_python(run: Run, write: Write) -> None:
     assert run("search", spec, "--json", PATH="/usr/bin:/bin").json["trials"]["succeeded"] == 1
 
 
+def test_a_python_that_has_no_tunewell_is_told_so(run: Run, write: Write) -> None:
+    """A program that another Python runs than one expects fails with what helps."""
+    command = [sys.executable, "-I", "-S", "-c", "import tunewell", "{x}"]
+    told = " ".join(run("search", write(command=command, max_trials=1)).out.split())
+    assert "No module named 'tunewell' (its Python has no Tunewell: install it there, or" in told
+
+
 def test_killed_trial_processes_are_tried_again(run: Run, write: Write, tmp_path: Path) -> None:
     """A trial whose process is killed from outside is lost, not failed: it runs again under its number."""
     script = tmp_path / "dies.sh"

@@ -69,7 +69,7 @@ def next_trial(one: Served, worker: str = "a") -> RemoteTrial:
 def test_how_a_block_ends_is_how_the_trial_ends(one: Served, capsys: pytest.CaptureFixture[str]) -> None:
     """An error is told and printed, a failure has its cause, Ctrl-C goes on and hands the trial back."""
     client = one.client()
-    client.create(SPEC)
+    client.create({**SPEC, "max_concurrency": 1})  # otherwise another trial may be given before this one again
     with next_trial(one):
         raise ValueError("bad luck")
     assert "ValueError: bad luck" in capsys.readouterr().err

@@ -92,12 +92,20 @@ def judge_end(objective: Objective, trial: RunningTrial, exit_: Exit, is_functio
         detail = "it reached the target" if by_target else stopped_text(cut_by)
         return Verdict(TrialState.STOPPED, None, detail, cut_by)
     if exit_.cause is not None:
-        by_time = exit_.cause is Cause.TIMEOUT
-        return Verdict(TrialState.FAILED, exit_.cause, exit_.detail, Cut.MAX_TRIAL_DURATION if by_time else None)
+        cut_by = Cut.MAX_TRIAL_DURATION if exit_.cause is Cause.TIMEOUT else None
+        return Verdict(TrialState.FAILED, exit_.cause, _with_remedy(exit_.detail), cut_by)
     if not trial.curve:
         detail = " ".join((_no_metric(objective.metric, trial.metrics, is_function), *exit_.notes))
         return Verdict(TrialState.FAILED, Cause.NO_METRIC, detail)
     return Verdict(TrialState.SUCCEEDED, cut_by=_cut_by_itself(trial, by_target))
+
+
+def _with_remedy(detail: str) -> str:
+    """Return why an attempt failed, with what helps where the Python of a command is another than this one."""
+    if "No module named 'tunewell'" not in detail:
+        return detail
+    remedy = "its Python has no Tunewell: install it there, or have `command` begin with the path of a Python that has"
+    return f"{detail} ({remedy})"
 
 
 def _cut_by_itself(trial: RunningTrial, by_target: bool) -> Cut | None:

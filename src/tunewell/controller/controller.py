@@ -26,7 +26,7 @@ from tunewell.controller.lines import Lines, Run, no_cluster
 from tunewell.controller.room import Turn
 from tunewell.controller.surroundings import Ownership, Surroundings
 from tunewell.controller.work import Work, sets_going
-from tunewell.home.home import LOCK_SECONDS
+from tunewell.home.locks import LOCK_SECONDS
 from tunewell.schedulers.apart import SchedulerApart
 from tunewell.schedulers.contract import Scheduler
 from tunewell.spec.errors import ConflictError, TermOver, UserError

@@ -92,8 +92,8 @@ def judge_end(objective: Objective, trial: RunningTrial, exit_: Exit, is_functio
         detail = "it reached the target" if by_target else stopped_text(cut_by)
         return Verdict(TrialState.STOPPED, None, detail, cut_by)
     if exit_.cause is not None:
-        cut_by = Cut.MAX_TRIAL_DURATION if exit_.cause is Cause.TIMEOUT else None
-        return Verdict(TrialState.FAILED, exit_.cause, _with_remedy(exit_.detail), cut_by)
+        limit = Cut.MAX_TRIAL_DURATION if exit_.cause is Cause.TIMEOUT else None
+        return Verdict(TrialState.FAILED, exit_.cause, _with_remedy(exit_.detail), limit)
     if not trial.curve:
         detail = " ".join((_no_metric(objective.metric, trial.metrics, is_function), *exit_.notes))
         return Verdict(TrialState.FAILED, Cause.NO_METRIC, detail)

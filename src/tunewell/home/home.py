@@ -38,12 +38,10 @@ have run the experiment, and only keeps those away who come with another databas
 from __future__ import annotations
 
 import errno
-import fcntl
 import itertools
 import os
 import secrets
 import socket
-import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -51,8 +49,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
+from tunewell.home import locks
 from tunewell.home.address import ADDRESS
 from tunewell.home.disk import size_of
+from tunewell.home.locks import LOCK_SECONDS
 from tunewell.schedulers.records import IDENTITY, identity_of, inode, make_folder
 from tunewell.spec.errors import ArgumentError, ConflictError, DataError
 from tunewell.spec.launch import AttemptKey
@@ -63,8 +63,6 @@ from tunewell.store.session import Lease
 from tunewell.store.store import Store
 from tunewell.trial.files import read_json, write_json
 
-#: How long a lock is waited for: whoever only looks whether it is held has it for a moment.
-LOCK_SECONDS = 1.0
 #: How long a controller may be away that has lost its connection to the database.
 AWAY_SECONDS = 10.0
 _SECRET_BYTES = 32
@@ -268,7 +266,7 @@ class Home:
     def adopt(self) -> None:
         """Make this the home of the database, whose own is gone for good."""
         assert self._store is not None
-        with _held(self.folder / "home.lock", fcntl.LOCK_EX, self._explain_settling):
+        with locks.held(self.folder / "home.lock", self._explain_settling):
             self._store.set_home(HomeRow(self._settle_identity(self._store), str(self.folder)))
 
     def settle(self) -> None:
@@ -284,7 +282,7 @@ class Home:
         self.check()
         self.create()
         if not self._is_as_recorded(self._store):
-            with _held(self.folder / "home.lock", fcntl.LOCK_EX, self._explain_settling):
+            with locks.held(self.folder / "home.lock", self._explain_settling):
                 identity = self._settle_identity(self._store)
             self._check_database(identity)
             row = HomeRow(identity, str(self.folder))
@@ -461,7 +459,7 @@ class Home:
                     yield lease
                     return
                 # Whoever else may be at work in the folder is of another database.
-                holder = _lock(file, fcntl.LOCK_EX, patience)
+                holder = locks.lock(file, patience)
                 if holder is not None:
                     raise explain(holder)
                 self._make_way(name)
@@ -495,7 +493,7 @@ class Home:
 
         session = self._store.session if self._store is not None else None
         if session is None:
-            with _held(self.folder / _SERVE, fcntl.LOCK_EX, explain):
+            with locks.held(self.folder / _SERVE, explain):
                 yield
         else:
             with session.own("serve", 0, LOCK_SECONDS) as holder:
@@ -508,13 +506,13 @@ class Home:
         """Whether a controller runs all that is on record in this home."""
         if self._store is not None and self._is_shared:
             return bool(self._store.owned("serve"))
-        return _is_held(self.folder / _SERVE)
+        return locks.is_held(self.folder / _SERVE)
 
     @property
     def address(self) -> str | None:
         """Where people find the service of this home; None: no service runs on this machine."""
         with suppress(OSError):
-            if _is_held(self.folder / ADDRESS):
+            if locks.is_held(self.folder / ADDRESS):
                 return (self.folder / ADDRESS).read_text()
         return None
 
@@ -530,7 +528,7 @@ class Home:
             return "a controller runs what is recorded in it"
         for kind in ("experiments", "jobs"):
             for lock in (*self.folder.glob(f"{kind}/*/{LOCK}"), *self.folder.glob(f"{kind}/@*/*/{LOCK}")):
-                if _is_held(lock):
+                if locks.is_held(lock):
                     name = str(lock.parent.relative_to(self.folder / kind)).removeprefix("@")
                     return f"{kind[:-1]} '{name}' is being run"
         return ""
@@ -539,14 +537,14 @@ class Home:
         """Whether a controller runs the experiment now."""
         if self._store is not None and self._is_shared:
             return self._store.experiment_id(name) in self._store.owned("experiment")
-        return _is_held(self.experiment(name) / LOCK)
+        return locks.is_held(self.experiment(name) / LOCK)
 
     def running(self, ids: Mapping[str, int]) -> set[str]:
         """Return those of several experiments, given with their ids in the store, that a controller runs now."""
         if self._store is not None and self._is_shared:
             owned = self._store.owned("experiment")
             return {name for name, id in ids.items() if id in owned}
-        return {name for name in ids if _is_held(self.experiment(name) / LOCK)}
+        return {name for name in ids if locks.is_held(self.experiment(name) / LOCK)}
 
     @contextmanager
     def _owned(
@@ -564,14 +562,14 @@ class Home:
         """
         store = self._store
         if store is None or store.session is None:
-            with _held(folder / LOCK, fcntl.LOCK_EX, explain, patience) as file:
+            with locks.held(folder / LOCK, explain, patience) as file:
                 yield Lease(), file
             return
         number = which if isinstance(which, int) else store.experiment_id(which)
         with store.session.own(kind, number, patience) as lease:
             if isinstance(lease, str):
                 raise explain(lease)
-            with _held(folder / LOCK, fcntl.LOCK_SH, explain, patience) as file:
+            with locks.held(folder / LOCK, explain, patience, shared=True) as file:
                 yield lease, file
 
 
@@ -591,69 +589,3 @@ def _place_of_attempt(key: AttemptKey) -> Path:
 def _of_database(folder: Path) -> str:
     database = (read_json(folder / IDENTITY) or {}).get("database")
     return f" (database: {database})" if database else ""
-
-
-@contextmanager
-def _held(
-    path: Path, how: int, explain: Callable[[str], ConflictError], patience: float = LOCK_SECONDS
-) -> Iterator[TextIO]:
-    while True:
-        with _opened(path) as file:
-            holder = _lock(file, how, patience)
-            if holder is not None:
-                raise explain(holder)
-            if not _is_at(file, path):  # its folder was set aside meanwhile
-                continue
-            if how == fcntl.LOCK_EX:
-                file.truncate(0)
-                file.write(str(os.getpid()))
-                file.flush()
-            yield file
-            return
-
-
-def _is_held(path: Path) -> bool:
-    """Whether a process holds a lock."""
-    try:
-        with path.open() as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # others who look, or may only read, do the same
-    except (FileNotFoundError, PermissionError):
-        return False
-    except BlockingIOError:
-        return True
-    return False
-
-
-def _opened(path: Path) -> TextIO:
-    """Open a lock, in a folder that is closed to all but its owner where it has to be made."""
-    try:
-        path.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        return path.open("a+")
-    except OSError as error:
-        raise DataError(
-            f"it can't be written ({error.strerror}), and must be to run anything", field=str(path)
-        ) from None
-
-
-def _is_at(file: TextIO, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
-
-
-def _lock(file: TextIO, how: int, patience: float) -> str | None:
-    """Lock an open file, shared or not; return None, or what its holder wrote into it if it stays locked."""
-    deadline = time.monotonic() + patience
-    while True:
-        try:
-            fcntl.flock(file, how | fcntl.LOCK_NB)
-        except OSError:
-            file.seek(0)
-            holder = file.read().strip()
-            if time.monotonic() >= deadline:
-                return holder or "unknown"
-            time.sleep(0.02)
-        else:
-            return None

@@ -127,6 +127,21 @@ def test_failures_teach_to_keep_away() -> None:
     assert avoided < 0.5 * accidents
 
 
+def test_random_trials_keep_away_from_failures_too() -> None:
+    """Chance is for what nobody knows: where nearly all have failed, it is known."""
+    failing = []
+    for seed in range(6):
+        subject = bayesian(SQUARE, seed)
+        for _ in range(50):
+            suggestion = ask(subject)
+            fails = suggestion.parameters["x"] > 0.4
+            if suggestion.origin == "random" and suggestion.number > 12:
+                failing.append(fails)
+            subject.tell(suggestion.failure("gpu_oom") if fails else suggestion.outcome(suggestion.parameters["y"]))
+    assert len(failing) >= 10
+    assert np.mean(failing) < 0.2  # 0.6 if drawn anywhere
+
+
 def test_search_leaves_a_region_of_failures_when_nothing_has_succeeded() -> None:
     """Where only failures are known, the next proposals lie away from them."""
     subject = bayesian(SQUARE, initial_trials=1)

@@ -10,8 +10,8 @@ Larochelle, Adams 2012, "Practical Bayesian Optimization of Machine Learning Alg
    Earlier searches, where there are any, say what to expect beforehand (`prior`).
 3. Propose the point with the largest expected improvement (`acquisition`), times the probability of not failing as
    soon as the training itself has failed (`feasibility`), and by a little more where parameters of such names usually
-   do well (`usual_places`), that has not been suggested. Now and then propose at random instead: insurance against a
-   model that is wrong about a whole region.
+   do well (`usual_places`), that has not been suggested. Now and then propose at random instead, where trials are not
+   expected to fail: insurance against a model that is wrong about a whole region.
 
 No fit starts from an earlier one: hyperparameters are a function of the first outcomes that were told, so that a
 replayed search needs a single fit to go on exactly as it would have gone.
@@ -44,6 +44,8 @@ Places = np.ndarray[tuple[int], np.dtype[np.intp]]
 USUAL_TRIALS = 3
 #: Share of random trials after the start.
 RANDOM_SHARE = 0.07
+#: Configurations of which a random trial is the one that is least likely to fail.
+RANDOM_DRAWS = 8
 #: Best trials around which the acquisition's search begins.
 INCUMBENTS = 5
 #: Most trials that a prediction, and the fit of hyperparameters, take into account, and most pending ones and accidents
@@ -66,7 +68,7 @@ class BayesianTuner(Tuner):
     """Proposes what promises the largest improvement on the best trial."""
 
     name: ClassVar[str] = "bayesian"
-    version: ClassVar[int] = 7
+    version: ClassVar[int] = 8
 
     def __init__(self, search: Search, *, initial_trials: int = 8) -> None:
         """Set up an empty history; see `Tuner`.
@@ -100,7 +102,7 @@ class BayesianTuner(Tuner):
         elif self._losses and generator.random() >= RANDOM_SHARE:
             configuration, origin = self._from_model(number), "model"
         if configuration is None or not self._fresh.is_new(configuration):
-            configuration, origin = self._fresh.draw(generator), "random"
+            configuration, origin = self._at_random(generator), "random"
         return Exhausted() if configuration is None else Suggestion(number, configuration, origin)
 
     def accept(self, suggestion: Suggestion) -> None:
@@ -153,6 +155,25 @@ class BayesianTuner(Tuner):
                 return configuration
         return None
 
+    def _at_random(self, generator: np.random.Generator) -> Configuration | None:
+        """Draw a new configuration; where some fail, the one of several that is least likely to. None: nothing left."""
+        points, losses = self._observed()
+        kept = modelled(losses, MOST_MODELLED)
+        feasibility = self._feasibility(points[kept], losses[kept])
+        configuration = self._fresh.draw(generator)
+        if feasibility is None or configuration is None:
+            return configuration
+        others = [self.space.sample(generator) for _ in range(1, RANDOM_DRAWS)]
+        drawn = [configuration, *filter(self._fresh.is_new, others)]
+        drawn_points = self._in_full(np.array([self._encoding.encode(one) for one in drawn]))
+        return drawn[int(np.argmax(feasibility.log_probability(drawn_points)))]
+
+    def _observed(self) -> tuple[Array, Array]:
+        """Return points (n, d) of the model and losses (n,) of the trials told, in that order."""
+        points = np.array([self._points[told] for told in self._losses]).reshape(-1, len(self._modelled.sizes))
+        offsets = self.offsets()
+        return points, np.array([loss + offsets.get(told, 0.0) for told, loss in self._losses.items()])
+
     def _pending_points(self) -> Array:
         latest = list(self.pending)[-MOST_MODELLED:]
         return np.array([self._points[waiting] for waiting in latest]).reshape(-1, len(self._modelled.sizes))
@@ -167,9 +188,7 @@ class BayesianTuner(Tuner):
         from tunewell.tuners.prior import Prior
         from tunewell.tuners.surrogate import Surrogate
 
-        points = np.array([self._points[told] for told in self._losses]).reshape(-1, len(self._modelled.sizes))
-        offsets = self.offsets()
-        losses = np.array([loss + offsets.get(told, 0.0) for told, loss in self._losses.items()])
+        points, losses = self._observed()
         fitted = last_fit(len(losses))
         if self._prior is None:
             self._prior = Prior(self._encoding, self.search.sources)

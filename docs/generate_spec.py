@@ -16,10 +16,8 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from tunewell.spec.differences import BUDGET_FIELDS, LABEL_FIELDS
-from tunewell.spec.errors import shown
 from tunewell.spec.experiment import Algorithm, ExperimentSpec, Objective, TrialResources
 from tunewell.spec.quantities import format_duration
-from tunewell.spec.space import NO_DEFAULT, Parameter, SearchSpace, describe_domain
 from tunewell.spec.states import (
     DETERMINISTIC_CAUSES,
     LOST_CAUSES,
@@ -32,7 +30,6 @@ from tunewell.spec.states import (
 )
 from tunewell.tasks.catalogue import TASKS, task_for
 from tunewell.tasks.command import RESERVED
-from tunewell.tasks.contract import Network
 from tunewell.tasks.vision.task import EARLY_STOPPING
 
 _WIDTH = 120
@@ -312,7 +309,7 @@ def page() -> str:
         COMMAND_RULES + "\n" + table(("variable", "meaning"), ((f"`{n}`", text) for n, text in ENVIRONMENT.items())),
         METRICS,
         states_section(),
-        *(task_section(name) for name in TASKS),
+        tasks_section(),
     ]
     return filled("\n".join(section.rstrip() + "\n" for section in sections))
 
@@ -383,51 +380,19 @@ def consequence(cause: Cause) -> str:
     return away if cause in DETERMINISTIC_CAUSES else f"{away}, unless it looks like chance"
 
 
-def task_section(name: str) -> str:
-    """Return what a built-in task offers: its metrics, its networks, and their parameters."""
-    task: Any = task_for({"task": name})
+def tasks_section() -> str:
+    """Return the built-in tasks and their metrics."""
+    rows = ((f"`{name}`", _metrics(task_for({"task": name}))) for name in TASKS)
+    return (
+        "## Built-in tasks\n\nThe first metric is the objective where a spec names none. "
+        "[Networks](networks.md) has the networks of each task, and their parameters.\n\n"
+        + table(("task", "metrics"), rows)
+    )
+
+
+def _metrics(task: Any) -> str:
     needs = {metric: f"; needs {what}" for metric, what in task.needs_of_metrics.items()}
-    metrics = ", ".join(f"`{metric}` ({goal}{needs.get(metric, '')})" for metric, goal in task.metrics.items())
-    networks = list(task.networks.values())
-    same = next((other for other in TASKS if _networks_of(other) == task.networks), name)
-    if same != name:
-        return f"## {name}\n\nMetrics: {metrics}. Networks and their parameters: those of [{same}](#{same}).\n"
-    metrics += f". Network, where none is named: {task.default_network}"
-    heads = ("network", "what it is", "weights", "searched on GPUs")
-    shown = len(heads) if any(network.on_gpus for network in networks) else len(heads) - 1
-    about = ((f"`{n.name}`", n.description, n.weights, n.on_gpus)[:shown] for n in networks)
-    parts = [f"## {name}\n\nMetrics: {metrics}. Networks:\n", table(heads[:shown], about)]
-    for first, alike in _alike(networks).items():
-        names = ", ".join(f"`{network.name}`" for network in alike)
-        rows = ((f"`{p.name}`", default_text(p), domain_text(p), alike[0].sources.get(p.name, "")) for p in first)
-        parts.append(f"Parameters of {names}:\n")
-        parts.append(table(("parameter", "default", "range", "source"), rows))
-    return "\n".join(parts)
-
-
-def _networks_of(task: str) -> Any:
-    found: Any = task_for({"task": task})
-    return found.networks
-
-
-def _alike(networks: Iterable[Network]) -> dict[SearchSpace, list[Network]]:
-    """Return the networks by their search space, in order."""
-    found: dict[SearchSpace, list[Network]] = {}
-    for network in networks:
-        found.setdefault(network.space, []).append(network)
-    return found
-
-
-def default_text(parameter: Parameter) -> str:
-    """Return a parameter's default; a constant is its own."""
-    default = parameter.from_unit(0.5) if parameter.size == 1 else parameter.default
-    return "" if default is NO_DEFAULT else f"`{default if isinstance(default, str) else shown(default)}`"
-
-
-def domain_text(parameter: Parameter) -> str:
-    """Return a parameter's domain and condition."""
-    when = "; ".join(f"{c.parent} is {' or '.join(map(str, c.values))}" for c in parameter.when)
-    return (describe_domain(parameter) if parameter.size != 1 else "fixed") + (f", when {when}" if when else "")
+    return ", ".join(f"`{metric}` ({goal}{needs.get(metric, '')})" for metric, goal in task.metrics.items())
 
 
 def fields_table(model: type[BaseModel]) -> str:

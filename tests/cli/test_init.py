@@ -88,7 +88,7 @@ def test_nothing_is_overwritten(run: Run, tmp_path: Path) -> None:
     answer = run("init", "train.py")
     assert (answer.code, answer.err) == (
         2,
-        "error: --output: there is such a file. Name another one with --output.\n",
+        "error: --output: there is a file train.yaml already. Name another one with --output, or move that one away.\n",
     )
     assert (tmp_path / "train.yaml").read_text() == "mine"
 
@@ -100,6 +100,6 @@ def test_what_can_not_be_read(run: Run, tmp_path: Path) -> None:
     missing, empty, spec = run("init", "nope"), run("init", "empty"), run("init", "spec.yml")
     assert (missing.code, empty.code, spec.code) == (2, 2, 2)
     assert "it looks like a spec itself" in spec.err
-    assert "there is no such file or folder" in missing.err
+    assert "there is no file or folder 'nope'" in missing.err
     assert "no built-in task can read it" in empty.err
     assert not list(tmp_path.glob("*.yaml"))

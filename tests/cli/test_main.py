@@ -36,6 +36,17 @@ def own_handlers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.parametrize("arguments", [[], ["datasets"]])
+def test_a_group_alone_shows_its_help(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who calls the program, or a group of commands, without a command gets its help, and no error."""
+    monkeypatch.setattr(sys, "argv", ["tunewell", *arguments])
+    assert cli_app.run() == 2
+    answer = capsys.readouterr()
+    assert answer.err.startswith(f"Usage: {' '.join(['tunewell', *arguments])} [OPTIONS] COMMAND") and not answer.out
+
+
 @pytest.mark.usefixtures("own_handlers")
 @pytest.mark.parametrize(
     ("arguments", "module"),

@@ -18,10 +18,7 @@ def test_an_experiment_from_its_change_to_its_end(run: Run, write: Callable[...,
     )  # fmt: skip
     assert done.code == 0, done.err
     assert done.out.startswith("Experiment 'quick' is changed: max_trials, max_failed_trials, description, weight")
-    assert (
-        "Go on: the command that began it, or tunewell serve, with this budget." in done.out
-        and "paused" in run("list").out
-    )
+    assert "Go on: tunewell resume quick, or tunewell serve." in done.out and "paused" in run("list").out
     wrong = run("set", "quick", "--weight", 0)
     assert wrong.code == 2 and "weight: 0.0 is not possible. Give a number above 0" in wrong.err
     assert "tries this next: x=5" in run("add", "quick", "x=5").out
@@ -30,13 +27,34 @@ def test_an_experiment_from_its_change_to_its_end(run: Run, write: Callable[...,
     assert ended.code == 2 and "has ended already" in ended.err
     narrowed = ("--tag", "b", "--tag", "a", "--state", "completed", "--owner", "owner", "--search", "qui")
     assert "quick" in run("list", *narrowed).out
-    assert "There is none of these." in run("list", "--tag", "c").out
+    assert "No experiment has the tag 'c'. Known: a, b." in run("list", "--tag", "c").out
     assert "Take it out again: tunewell restore quick" in run("delete", "quick").out
     assert "quick" not in run("list").out and [one["name"] for one in run("list", "--bin", "--json").json] == ["quick"]
     assert "it is in the bin. Take it out again: tunewell restore quick" in run("show", "quick").err
     assert run("restore", "quick").code == 0 == run("delete", "quick").code == run("delete", "quick", "--for-good").code
     gone = run("restore", "quick")
     assert gone.code == 2 and "There is no experiment 'quick' in the bin" in gone.err
+
+
+def test_a_search_with_a_new_budget_is_resumed(run: Run, write: Callable[..., Path]) -> None:
+    """What `set` lets go on, though nobody runs it, `resume` runs; what has ended is refused, with the reason."""
+    assert run("search", write(max_trials=2), "--no-details").code == 0
+    ended = run("resume", "quick")
+    assert ended.code == 2 and "has ended already" in ended.err
+    assert run("set", "quick", "--max-trials", 3).code == 0
+    assert run("resume", "quick", "--json").json["trials"]["succeeded"] == 3
+
+
+def test_labels_that_find_nothing_are_told_those_that_there_are(run: Run, write: Callable[..., Path]) -> None:
+    """A tag or a project that no search has is named, with the one that was meant, or all."""
+    for number, tags in enumerate((["baseline"], ["small", "old"])):
+        spec = write(max_trials=1, name=f"search-{number}", tags=tags, project="signs")
+        assert run("search", spec, "--no-details").code == 0
+    assert run("list", "--tag", "basline").out == "No experiment has the tag 'basline'. Did you mean 'baseline'?\n"
+    assert run("list", "--tag", "c").out == "No experiment has the tag 'c'. Known: baseline, old, small.\n"
+    assert run("list", "--project", "cars").out == "No experiment has the project 'cars'. Known: signs.\n"
+    assert run("list", "--tag", "baseline", "--tag", "small").out == "There is none of these.\n"
+    assert run("list", "--tag", "c", "--json").json == []
 
 
 def test_what_people_say_of_a_search(run: Run, write: Callable[..., Path]) -> None:

@@ -167,6 +167,17 @@ def test_clean_end_without_the_metric_is_no_metric(bench: Bench) -> None:
     assert "Did you mean" in trial.detail
 
 
+def test_without_a_metric_of_a_like_name_it_is_told_how_to_name_one(bench: Bench) -> None:
+    """Where nothing that was reported is called much the same, the remedy is the field that names the metric."""
+    bench.create(max_trials=1, max_failed_trials=5)
+    bench.add()
+    bench.step()
+    bench.scheduler.report(1, 0.9, metric="f1")
+    bench.scheduler.end(1)
+    bench.step()
+    assert "only f1. Say which one counts, such as `objective: {metric: f1}`." in bench.store.trial("e", 1).detail
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_non_finite_objective_is_a_failure_at_once(bench: Bench, value: float) -> None:
     """A NaN or infinite objective ends the trial with that cause, whatever came before, and is never a value."""

@@ -30,7 +30,7 @@ _READY = ("Tunewell serves", "Running what is recorded")
 NOT_RUN: Mapping[str, Mapping[str, str]] = {
     "README.md": {
         "pip install .": "it installs; tests/cli/test_base_install.py looks at what is missing then",
-        "./dev demo": "it is the demo, most of which index.md runs, and this very test suite",
+        "./dev demo": "it is the demo, most of which searches.md runs, and this very test suite",
     },
     "CONTRIBUTING.md": {
         "./dev setup": "it installs, and runs this very test suite",
@@ -55,7 +55,7 @@ NOT_RUN: Mapping[str, Mapping[str, str]] = {
 }
 #: Lines that are deliberately left out of blocks that are run: page → how the line begins → why.
 LINES_NOT_RUN: Mapping[str, Mapping[str, str]] = {
-    "README.md": {"tunewell pause signs": "from another terminal, while the search runs; index.md has it, too"},
+    "README.md": {"tunewell pause signs": "from another terminal, while the search runs; searches.md has it, too"},
     "postgresql.md": {"pip install 'tunewell[postgresql]'": "it installs"},
 }
 

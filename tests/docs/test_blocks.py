@@ -123,6 +123,7 @@ def test_functions(tmp_path: Path) -> None:
 def test_the_readme(tmp_path: Path) -> None:
     """The functions in the README run, its specs are accepted, and its first screen has the two commands."""
     one, found = Terminal(tmp_path, {}, 0), all_blocks("README.md")
+    assert [text for language, text in blocks("index.md") if language == "python"] == [found[1].text]  # run below
     for block in found:
         if block.language == "python":
             one.run("python", block.text)
@@ -153,8 +154,8 @@ def test_the_pictures_of_the_readme(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_getting_started(terminal: Terminal) -> None:
-    """A search of `index.md` is looked at, paused, steered and deleted while it runs, and others are imported."""
+def test_searches(terminal: Terminal) -> None:
+    """A search of `searches.md` is looked at, paused, steered and deleted while it runs, and others are imported."""
     folder = terminal.folder
     (folder / "signs.yaml").write_text(json.dumps(WAITING))
     for name in ("old", "other"):
@@ -180,9 +181,8 @@ def test_getting_started(terminal: Terminal) -> None:
         },
     )
     try:
-        for language, text in blocks("index.md"):
-            if text != "tunewell demo\n":
-                one.run(language, text)
+        for language, text in blocks("searches.md"):
+            one.run(language, text)
     finally:
         terminal.service = one.service
     assert [len(tunewell.load(name, home=folder / ".tunewell").trials()) for name in ("old", "other")] == [2, 2]

@@ -31,6 +31,7 @@ RUN_BY = {
             "objects.md",
             "operations.md",
             "postgresql.md",
+            "searches.md",
             "service.md",
             "workers.md",
         ),

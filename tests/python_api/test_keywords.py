@@ -11,6 +11,7 @@ import traceback
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 import pytest
 
 import tunewell as tw
@@ -103,6 +104,21 @@ def test_tuples_of_numbers_are_not_taken_for_choices(declaration: tuple[object, 
     assert not (tmp_path / "home").exists()
     result = tw.search(lambda x: len(x), {"x": ("a", "bc")}, goal="maximize", home=tmp_path, progress=False)
     assert result.best.parameters == {"x": "bc"}
+
+
+@pytest.mark.parametrize(
+    ("declaration", "remedy"),
+    [
+        (range(1, 5), r"tunewell\.integer\(1, 4\)"),
+        (range(16, 65, 16), r"tunewell\.integer\(16, 64, step=16\)"),
+        (np.linspace(0, 1, 3), r"array\.tolist\(\)"),
+        ({"a", "b"}, "Write it as a list"),
+    ],
+)
+def test_what_only_a_program_can_give_is_told_what_to_write(declaration: object, remedy: str, tmp_path: Path) -> None:
+    """A range, an array or a set is refused with what to write instead of it."""
+    with pytest.raises(SpecError, match=f"^parameters.x: .* is not a .*list. .*{remedy}"):
+        tw.search(f, {"x": declaration}, goal="minimize", home=tmp_path / "home")
 
 
 @pytest.mark.slow

@@ -137,6 +137,19 @@ def test_a_notebook_shows_a_result(tmp_path: Path) -> None:
     assert "<i>" not in html and "color" not in html.replace("color: inherit", "") and len(html) < 3000
 
 
+def test_a_search_without_a_result_says_why(tmp_path: Path) -> None:
+    """Who asks for the best trial of a search that failed is told what went wrong, and so is a notebook."""
+
+    def divide(x: int) -> float:
+        return x / 0
+
+    result = searched(tmp_path, divide)
+    why = "2 trials failed (crashed), such as trial 1: ZeroDivisionError: division by zero"
+    with pytest.raises(ValueError, match=re.escape(f"no trial of 'divide' has a result. {why}")):
+        _ = result.best
+    assert why in result._repr_html_()
+
+
 class Shell:
     """What IPython is in a notebook, as far as a search asks it: cells whose output can be changed."""
 

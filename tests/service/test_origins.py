@@ -103,9 +103,14 @@ def test_what_sentences_say(origin: str, name: str, options: dict[str, object], 
 
 
 def test_well_known_names_are_told_of_where_a_search_spreads_its_first_trials() -> None:
-    """What lies where parameters usually do well is not said to be spread evenly; later trials are another matter."""
+    """What lies where parameters usually do well is not said to be spread evenly; a model that counts it says so."""
     algorithm = {"name": "bayesian", "options": {}}
     told = reason("spread out", algorithm, False, ["lr", "dropout"])
     assert told.startswith("It is one of the first trials") and told.endswith("called lr, dropout usually do well.")
     assert reason("spread out", algorithm, False).endswith("something to learn from.")
-    assert "usually" not in reason("model", algorithm, False, ["lr", "dropout"])
+    told = reason("model", algorithm, False, ["lr", "dropout"])
+    assert told.endswith(
+        "Where parameters called lr, dropout usually do well counts, too: the less, the more trials there are."
+    )
+    assert "usually" not in reason("model", algorithm, False)
+    assert "usually" not in reason("model", {"name": "tpe", "options": {}}, False, ["lr"])

@@ -35,7 +35,8 @@ def init(
     try:
         _write(file, starter.text)
     except FileExistsError:
-        raise ArgumentError("output", "there is such a file", "Name another one with --output", str(file)) from None
+        problem, remedy = f"there is a file {file} already", "Name another one with --output, or move that one away"
+        raise ArgumentError("output", problem, remedy, str(file)) from None
     except OSError as error:
         problem = f"it can't be written ({error.strerror})"
         raise ArgumentError("output", problem, "Name another file", str(file)) from None

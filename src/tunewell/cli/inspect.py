@@ -17,6 +17,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from tunewell.cli.labels import unknown_labels
 from tunewell.cli.options import (
     HOME,
     DatabaseOption,
@@ -88,6 +89,7 @@ def list_(
         known = list(islice(listed, most))
         more = next(listed, None) is not None
         are_in_bin = not known and not in_bin and bool(service.experiments(deleted=True, limit=1).items)
+        unknown = [] if known or json_ else unknown_labels(service, project, tags or (), in_bin)
         if json_:
             print_json([one.to_json() for one in known])
             return
@@ -96,7 +98,8 @@ def list_(
         first = "No experiments yet. Start one: tunewell search SPEC.yaml"
         if are_in_bin:
             first = "No experiments but those in the bin. Look there: tunewell list --bin"
-        console.print("There is none of these." if state or any(chosen.values()) else first)
+        found_none = "There is none of these." if state or any(chosen.values()) else first
+        console.print("\n".join(unknown) or found_none, soft_wrap=True, markup=False, highlight=False)
         return
     states = [_state_text(one) + _waiting_text(one) for one in known]
     failed = [str(one.trials.get(TrialState.FAILED, 0)) for one in known]

@@ -50,6 +50,9 @@ def run(app: typer.Typer) -> int:
         problem, place = f"it can't be read or written ({error.strerror})", str(error.filename or "")
         return complain(DataError(problem, field=place), WRONG_INPUT)
     except Exception as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # the name of a group alone: help, and no complaint
+            print(error, file=sys.stderr)
+            return WRONG_INPUT
         if hasattr(error, "format_message"):  # a wrong option or argument, found by the parser
             what, context = _with_value(error), getattr(error, "ctx", None)
             remedy = f"See: {context.command_path} --help" if context is not None and "\n" not in what else ""

@@ -127,6 +127,10 @@ def _search_there(server: str, raw: Mapping[str, Any], spec_file: Path, json_: b
         return _conclude(client, name, json_, ended)
 
 
+#: What is said of a search over a function that this program does not have.
+GOES_ON_IN_ITS_PROGRAM = "Run the program that calls tunewell.search again to go on."
+
+
 def run_search(service: Service, name: str, json_: bool, *, finished: bool = False, details: bool = True) -> int:
     """Run a recorded experiment with progress on the terminal, then show what it brought; return the exit code."""
     console = terminal(stderr=json_)
@@ -202,11 +206,18 @@ def resume(
     server: ServerOption = None,
     json_: JsonOption = False,
 ) -> int:
-    """Let a paused experiment go on: in the controller, or here."""
+    """Let a paused experiment go on: in the controller, or here. So does one that nobody runs, as after `set`."""
     with existing(home, database, server, "write") as service:
-        service.resume(experiment)
-        if not isinstance(service, Service) or service.experiment(experiment).running:
+        before = service.experiment(experiment)
+        is_left = before.waits_for is not None and before.waits_for.code == "no_controller"
+        if not is_left or not isinstance(service, Service):
+            service.resume(experiment)
+        known = service.experiment(experiment)
+        if not isinstance(service, Service) or known.running or service.home.is_served:
             print(f"Experiment '{experiment}' goes on.")
+            return 0
+        if is_left and needs_its_program(known.spec):
+            print(GOES_ON_IN_ITS_PROGRAM)
             return 0
         return run_search(service, experiment, json_)
 
@@ -412,6 +423,6 @@ def retry(
         if known.running or not isinstance(service, Service):
             return 0
         if needs_its_program(known.spec):
-            console.print("Run the program that calls tunewell.search again to go on.")
+            console.print(GOES_ON_IN_ITS_PROGRAM)
             return 0
         return run_search(service, experiment, json_)

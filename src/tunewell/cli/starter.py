@@ -14,7 +14,7 @@ from typing import Any
 from tunewell.cli.converting.conversion import SUFFIXES, convert
 from tunewell.cli.converting.source import in_a_line
 from tunewell.service.findings import check_spec
-from tunewell.spec.errors import ArgumentError, DataError, UserError
+from tunewell.spec.errors import ArgumentError, DataError, UserError, shown
 
 #: Built-in tasks, those first that ask most of their data: what the first one can train is most likely meant.
 TASKS_IN_ORDER = ("instance-segmentation", "object-detection", "image-classification", "multilabel-classification")
@@ -47,7 +47,7 @@ def starter_for(path: Path, folder: Path) -> Starter:
     """
     if not path.exists():
         remedy = "Name a folder of pictures, a program, or a file of NNI or Katib"
-        raise ArgumentError("path", "there is no such file or folder", remedy, str(path))
+        raise ArgumentError("path", f"there is no file or folder {shown(str(path))}", remedy, str(path))
     if path.suffix.lower() in SUFFIXES and path.is_file():
         made = convert(path, folder)
         return Starter(made.name, f"the space of {path} ({made.tool})", made.text, made.notes)

@@ -66,13 +66,13 @@ def set_(
     with existing(home, database, server, "write") as service:
         changed = _changed(service, experiment, changes, tags or [], untags or [])
         alone = isinstance(service, Service) and not service.readiness().controller
-        again = again_text(service)
+        again = again_text(service, changed)
     fields = [*changes, *(["tags"] if tags or untags else [])]
     print(f"Experiment '{experiment}' is changed: {', '.join(fields)}.")
     if not BUDGET_FIELDS.isdisjoint(changes) and (stays := stays_ended(changed)):
         print(stays)
     if changed.waits_for is not None and changed.waits_for.code == "no_controller":
-        print(changed.waits_for.detail, *([f"Go on: {again}, with this budget."] if alone else []))
+        print(changed.waits_for.detail, *([f"Go on: {again}."] if alone else []))
 
 
 def _changed(

@@ -24,6 +24,7 @@ from tunewell.display.wording import (
 from tunewell.service.types import Experiment, SearchResult
 from tunewell.service.verbs import Verbs
 from tunewell.spec.epochs import share_text
+from tunewell.spec.experiment import needs_its_program
 from tunewell.spec.format import duration, number, shortened, within
 from tunewell.spec.names import DEFAULT_HOME, IMPORTED
 from tunewell.spec.standing import REPEATS_NOTE, rank_text, rest_text, spread_text
@@ -178,16 +179,23 @@ def on_all_data(experiment: Experiment) -> str:
     return ", on all data" if experiment.spec["data"] or experiment.spec["sampling"] < 1 else ""
 
 
-def again_text(service: Verbs) -> str:
+def again_text(service: Verbs, experiment: Experiment) -> str:
     """Return what goes on with a search that nothing runs: a home may have been served, restored or moved."""
     if getattr(service, "server", ""):
         return "whoever runs the service starts its controller"
-    return f"the command that began it, or {serve_text(service.home.folder)}"  # type: ignore[attr-defined]
+    if needs_its_program(experiment.spec):
+        return "run the program that calls tunewell.search again"
+    home: Path = service.home.folder  # type: ignore[attr-defined]
+    return f"tunewell resume {experiment.name}{_home_text(home)}, or {serve_text(home)}"
 
 
 def serve_text(home: Path) -> str:
     """Return the command that serves a home and runs what is on record there."""
-    return "tunewell serve" + ("" if home.absolute() == DEFAULT_HOME.absolute() else f" --home {home}")
+    return f"tunewell serve{_home_text(home)}"
+
+
+def _home_text(home: Path) -> str:
+    return "" if home.absolute() == DEFAULT_HOME.absolute() else f" --home {home}"
 
 
 def _print_next(
@@ -202,7 +210,7 @@ def _print_next(
     elif experiment.running:
         hint = f"It is running. Stop it: tunewell stop {name}{there}"
     elif not result.state.final:
-        hint = f"Go on: {again_text(service)}."
+        hint = f"Go on: {again_text(service, experiment)}."
     elif result.best is None:
         hint = ""
     elif result.command:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from tunewell.controller.sequence import Sequence
 from tunewell.spec.epochs import stopped_text
-from tunewell.spec.errors import ended, nearest
+from tunewell.spec.errors import closest, ended
 from tunewell.spec.experiment import Objective
 from tunewell.spec.launch import AttemptKey, Exit, Launch
 from tunewell.spec.states import Cause, Cut, TrialState
@@ -88,9 +88,9 @@ def judge_end(objective: Objective, trial: RunningTrial, exit_: Exit, is_functio
         return Verdict(TrialState.PRUNED, None, f"pruned after step {max(trial.curve)}", Cut.EARLY_STOPPING)
     by_target = trial.reached(objective) is not None
     if ended_by_us:
-        cut_by = Cut.TARGET if by_target else trial.cut_by or Cut.BY_HAND
-        detail = "it reached the target" if by_target else stopped_text(cut_by)
-        return Verdict(TrialState.STOPPED, None, detail, cut_by)
+        cut = Cut.TARGET if by_target else trial.cut_by or Cut.BY_HAND
+        detail = "it reached the target" if by_target else stopped_text(cut)
+        return Verdict(TrialState.STOPPED, None, detail, cut)
     if exit_.cause is not None:
         limit = Cut.MAX_TRIAL_DURATION if exit_.cause is Cause.TIMEOUT else None
         return Verdict(TrialState.FAILED, exit_.cause, _with_remedy(exit_.detail), limit)
@@ -134,4 +134,7 @@ def _no_metric(metric: str, seen: set[str], is_function: bool) -> str:
         return (
             f"it never reported '{metric}', only {', '.join(names[:MOST_NAMED])} and {len(names) - MOST_NAMED} others."
         )
-    return f"it never reported '{metric}', only {', '.join(names)}. {ended(nearest(metric, names))}"
+    near = closest(metric, names)
+    named = f"metric={names[0]!r}" if is_function else f"`objective: {{metric: {names[0]}}}`"
+    remedy = f"Did you mean '{near}'" if near else f"Say which one counts, such as {named}"
+    return f"it never reported '{metric}', only {', '.join(names)}. {ended(remedy)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
-from tunewell.display.wording import best_text, counts_text
+from tunewell.display.wording import best_text, counts_text, failures_text
 from tunewell.service.types import Overview, SearchResult
 from tunewell.spec.format import duration, number, scalar
 
@@ -18,8 +18,9 @@ _FAINT = 'style="opacity: 0.7"'
 def result_html(name: str, result: SearchResult) -> str:
     """Return what a search has brought: its state, and the best trials as a table."""
     head = f"<b>{escape(name)}</b> · {escape(str(result.state))} · {escape(counts_text(result))}"
-    detail = f"<div {_FAINT}>{escape(result.detail)}</div>" if result.detail else ""
-    return f"<div><div>{head}</div>{detail}{_best(result)}</div>"
+    lines = [line for line in (result.detail, failures_text(result) if result.failures else "") if line]
+    more = "".join(f"<div {_FAINT}>{escape(line)}</div>" for line in lines)
+    return f"<div><div>{head}</div>{more}{_best(result)}</div>"
 
 
 def progress_html(overview: Overview, lines: Iterable[str]) -> str:

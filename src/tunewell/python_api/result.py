@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from tunewell.display.wording import failures_text
 from tunewell.python_api.html import result_html
 from tunewell.python_api.table import data_frame
 from tunewell.python_api.wording import front, python_words
@@ -84,7 +85,8 @@ class Result:
     def best(self) -> TrialResult:
         """The best trial; raises ValueError if no trial has a result."""
         if self.summary.best is None:
-            raise ValueError(f"no trial of '{self.name}' has a result: {self.summary.detail}")
+            why = failures_text(self.summary) if self.summary.failures else self.summary.detail
+            raise ValueError(f"no trial of '{self.name}' has a result. {why}")
         return self.summary.best
 
     def top(self, number: int = 5) -> list[TrialResult]:

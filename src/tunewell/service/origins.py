@@ -79,6 +79,8 @@ _SENTENCES: Mapping[str, Mapping[str, str]] = {
     },
 }
 KINDS = tuple(_SENTENCES)
+#: Algorithms whose model weighs where parameters with well-known names usually do well.
+_WEIGHING = ("bayesian",)
 #: Of an origin that no algorithm of this version records.
 OTHER = "other"
 
@@ -100,7 +102,7 @@ def reason(origin: str, algorithm: Mapping[str, Any], resumes: bool, leans_on: S
         origin: as it is on record.
         algorithm: `name` and `options` of the algorithm, as they are on record.
         resumes: whether the trial goes on from the checkpoint of another.
-        leans_on: parameters whose well-known names say where the first trials lie.
+        leans_on: parameters whose well-known names say where trials usually do well, which the search counts.
     """
     known = _SENTENCES.get(kind_of(origin))
     if known is None:
@@ -111,7 +113,10 @@ def reason(origin: str, algorithm: Mapping[str, Any], resumes: bool, leans_on: S
     trials, source = _TRIALS.search(origin), _SOURCE.match(origin)
     first, second = trials.groups() if trials else ("", "")
     told = text.format(first=first, second=second, source=source[1] if source else "")
-    return f"{told} {lean_text(leans_on)}".rstrip() if kind_of(origin) == "spread out" else told
+    by_names = lean_text(leans_on) if kind_of(origin) == "spread out" else ""
+    if kind_of(origin) == "model" and name in _WEIGHING:
+        by_names = weigh_text(leans_on)
+    return f"{told} {by_names}".rstrip()
 
 
 def lean_text(names: Sequence[str]) -> str:
@@ -119,3 +124,10 @@ def lean_text(names: Sequence[str]) -> str:
     if not names:
         return ""
     return f"The first trials lean to where parameters called {listed(names)} usually do well."
+
+
+def weigh_text(names: Sequence[str]) -> str:
+    """Return how parameters with well-known names count for what a model proposes; empty: there are none."""
+    if not names:
+        return ""
+    return f"Where parameters called {listed(names)} usually do well counts, too: the less, the more trials there are."

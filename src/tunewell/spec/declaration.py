@@ -352,8 +352,18 @@ def _as_list(where: str, declaration: Any) -> list[Any] | tuple[Any, ...]:
     """Return the values of a declaration without fields."""
     if declaration is None:  # rather forgotten than meant
         raise SpecError(where, "it says no domain", "Give `low` and `high`, or a list of choices")
+    if isinstance(declaration, Iterable) and not isinstance(declaration, str | bytes | list | tuple):
+        raise SpecError(where, f"{shown(declaration)} is not a list", _listing(declaration), declaration)
     _check_no_range(where, declaration)
     return declaration if isinstance(declaration, list | tuple) else [declaration]
+
+
+def _listing(declaration: Iterable[Any]) -> str:
+    """Return what to write instead of what only a program can give: a range, an array, a set."""
+    if isinstance(declaration, range) and len(declaration) > 1 and declaration.step > 0:
+        step = f", step={declaration.step}" if declaration.step > 1 else ""
+        return f"Write tunewell.integer({declaration[0]}, {declaration[-1]}{step})"
+    return "Give the values as a list, such as array.tolist() of an array"
 
 
 def _choice_values(where: str, values: Any) -> tuple[Value, ...]:

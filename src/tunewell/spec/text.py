@@ -49,7 +49,8 @@ def check_plain(field: str, value: Any) -> None:
         for part in value:
             check_plain(field, part)
     elif isinstance(value, bytes | bytearray | set | frozenset):
-        raise SpecError(field, f"{shown(str(value))} is not a text, number or list", "Put it in quotes")
+        remedy = "Put it in quotes" if isinstance(value, bytes | bytearray) else "Write it as a list"
+        raise SpecError(field, f"{shown(str(value))} is not a text, number or list", remedy)
 
 
 def is_text(text: str) -> bool:

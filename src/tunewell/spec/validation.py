@@ -36,6 +36,18 @@ _PROBLEMS = {
     "literal_error": ("{value} is not {expected}", "Write one of them"),
 }
 
+#: What others call a field, where the letters do not tell which one is meant → the field. None of them is a mapping:
+#: `labels` of `resources` is one.
+_INSTEAD = {
+    "comment": "description",
+    "comments": "description",
+    "group": "project",
+    "label": "tags",
+    "labels": "tags",
+    "note": "description",
+    "notes": "description",
+}
+
 
 def gather_errors(error: ValidationError, model: type[BaseModel], problems: Problems) -> None:
     """Add what is wrong with the fields of a `model` that failed to validate, names that don't exist first.
@@ -45,7 +57,7 @@ def gather_errors(error: ValidationError, model: type[BaseModel], problems: Prob
     items = error.errors()
     for item in items:
         if item["type"] == "extra_forbidden":
-            unknown, meant = _unknown(item["loc"], model)
+            unknown, meant = _unknown(item["loc"], item["input"], model)
             problems.add(unknown)
             problems.suspect(*meant)
     for item in items:
@@ -73,14 +85,16 @@ def _error_of(path: str, item: ErrorDetails) -> SpecError:
     return SpecError(path, problem.format(**words), remedy.format(**words), value)
 
 
-def _unknown(location: tuple[int | str, ...], root: type[BaseModel]) -> tuple[SpecError, list[str]]:
+def _unknown(location: tuple[int | str, ...], value: Any, root: type[BaseModel]) -> tuple[SpecError, list[str]]:
     """Return the error for a name that no field has, and the paths of those that it may have been meant for."""
     path, name, model = _path(location), str(location[-1]), model_at(root, location[:-1])
+    meant = _INSTEAD.get(name) if model is root and not isinstance(value, Mapping) else None
     for field, inner in _inner_models(root).items():
-        if model is root and name in inner.model_fields:
+        if model is root and name in inner.model_fields and meant is None:
             return SpecError(path, "there is no such field here", f"Write it inside `{field}`"), [field]
-    meant = closest(name, model.model_fields)
-    error = SpecError(path, "there is no such field", nearest(name, model.model_fields))
+    meant = meant if meant in model.model_fields else closest(name, model.model_fields)
+    remedy = f"Did you mean '{meant}'" if meant else nearest(name, model.model_fields)
+    error = SpecError(path, "there is no such field", remedy)
     return error, [_path((*location[:-1], meant))] if meant else []
 
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.console import looks
 from tests.console.browser.conftest import OpenContext, Troubles
@@ -169,6 +169,26 @@ def test_back_after_filtering(page: Page) -> None:
     page.get_by_role("link", name="Show all").click()
     expect(page.get_by_role("link", name="few")).to_be_visible()
     expect(page.get_by_role("searchbox")).to_have_value("")
+
+
+def test_what_is_typed_right_after_back_stays(page: Page) -> None:
+    """Back fills the forms at once, and what is typed before the page is there comes to it, and is looked for."""
+    page.goto("/")
+    page.get_by_role("searchbox").fill("few")
+    expect(page).to_have_url(re.compile(r"/\?search=few$"))
+    page.get_by_label("failed").check(force=True)
+    expect(page).to_have_url(re.compile(r"state=failed"))
+
+    def type_meanwhile(route: Route) -> None:
+        expect(page.get_by_label("all", exact=True)).to_be_checked()
+        page.get_by_role("searchbox").fill("many")
+        route.continue_()
+
+    page.route(re.compile(r"/\?search=few$"), type_meanwhile)
+    page.go_back()
+    expect(page).to_have_url(re.compile(r"/\?search=many$"))
+    expect(page.get_by_role("searchbox")).to_have_value("many")
+    expect(page.get_by_role("link", name="many")).to_be_visible()
 
 
 def test_the_list_is_sorted(page: Page) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 import tunewell as tw
 from tests.integrations.searching import library
+from tests.schedulers.bench import wait_until
 
 pytestmark = pytest.mark.filterwarnings("default")
 
@@ -97,10 +98,17 @@ def test_wandb(tmp_path: Path) -> None:
 
     result = search(tmp_path / "home")
     WandbMirror("mine", folder=tmp_path).copy(result)
-    texts = [_content(file) for file in (tmp_path / "wandb").glob("offline-run-*/*.wandb")]
-    assert len(texts) == 3
+    files = list((tmp_path / "wandb").glob("offline-run-*/*.wandb"))
+    assert len(files) == 3
     for trial in result.trials():
-        (text,) = (text for text in texts if f"trial-{trial['number']:04d}".encode() in text)
-        wanted = [trial["parameters"]["x"], *(report["metrics"]["loss"] for report in trial["reports"])]
-        assert all(str(number).encode() in text for number in wanted), "parameters and reports"
-        assert (b"value" in text, trial["state"].encode() in text) == (trial["value"] is not None, True)
+        wanted = [f"trial-{trial['number']:04d}", trial["state"], str(trial["parameters"]["x"])]
+        wanted += [str(report["metrics"]["loss"]) for report in trial["reports"]]
+        wanted += [] if trial["value"] is None else ["value"]
+        text = wait_until(lambda wanted=tuple(wanted): _run_with(files, wanted))  # a process of W&B's writes it
+        assert (b"value" in text) == (trial["value"] is not None)
+
+
+def _run_with(files: list[Path], wanted: tuple[str, ...]) -> bytes | None:
+    """Return the run that holds all that is wanted; None: it is not written yet."""
+    texts = map(_content, files)
+    return next((text for text in texts if all(one.encode() in text for one in wanted)), None)

@@ -52,6 +52,16 @@ def test_what_to_install_is_said(command: str, tmp_path: Path) -> None:
         assert "torch" in line
 
 
+def test_pictures_that_nothing_can_look_at(tmp_path: Path) -> None:
+    """A first spec for pictures needs what reads them: that is said, and nothing of the pictures."""
+    (tmp_path / "signs" / "stop").mkdir(parents=True)
+    done = run_without(["init", "signs"], tmp_path)
+    assert done.returncode == 2 and not (tmp_path / "signs.yaml").exists()
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: The task image-classification needs torch")
+    assert line.endswith(": pip install 'tunewell[vision]'")
+
+
 @pytest.mark.parametrize("command", ["predict model data", "export-model model -o exported"])
 def test_models_need_the_extra(command: str, tmp_path: Path) -> None:
     """A model can't be used or handed over without it; no job begins."""

@@ -51,6 +51,18 @@ def test_a_program_with_options(run: Run, tmp_path: Path) -> None:
     assert run("check", "train.yaml").code == 0
 
 
+def test_a_program_whose_options_all_have_defaults(run: Run, tmp_path: Path) -> None:
+    """Trial 1 is the program as it is, so that the result says what the search has gained."""
+    program = PROGRAM.replace('choices=["sgd", "adam"]', 'choices=["sgd", "adam"], default="adam"')
+    (tmp_path / "train.py").write_text(program)
+    assert "Trial 1 has the defaults." in run("init", "train.py").out
+    parameters = read_spec_file(tmp_path / "train.yaml")["parameters"]
+    assert parameters["lr"] == {"low": 0.0001, "high": 0.01, "log": True, "default": 0.001}
+    assert parameters["batch_size"]["default"] == 32
+    assert parameters["optimizer"] == {"choices": ["sgd", "adam"], "default": "adam"}
+    assert run("check", "train.yaml").code == 0
+
+
 @pytest.mark.parametrize("program", ["train.sh", "broken.py", "plain.py"])
 def test_a_program_that_tells_nothing(run: Run, tmp_path: Path, program: str) -> None:
     """The spec shows how a value gets to the program."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tunewell.home.cluster import FILE, Cluster, read_cluster, write_cluster
+from tunewell.home.cluster import FILE, Cluster, has_cluster, last_cluster, read_cluster, write_cluster
 from tunewell.spec.capacity import Capacity, Gpu, Node
 
 NODE = Node(
@@ -32,6 +35,27 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     assert read_cluster(tmp_path) is None
     write_cluster(tmp_path, CLUSTER)
     assert read_cluster(tmp_path) == CLUSTER
+
+
+def test_what_a_killed_process_has_left_is_no_cluster(tmp_path: Path) -> None:
+    """Who was killed takes nothing away: the record of a process that is gone counts for the next controller alone."""
+    program = (
+        "import os, signal, sys; from pathlib import Path; from tests.home.test_cluster import CLUSTER; "
+        "from tunewell.home.cluster import write_cluster; write_cluster(Path(sys.argv[1]), CLUSTER); "
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False, cwd=Path(__file__).parents[2])
+    assert done.returncode == -signal.SIGKILL
+    assert read_cluster(tmp_path) is None and not has_cluster(tmp_path)
+    assert last_cluster(tmp_path) == CLUSTER
+
+
+def test_what_another_machine_has_written_counts(tmp_path: Path) -> None:
+    """Whether a process of another machine is there can't be known here."""
+    write_cluster(tmp_path, CLUSTER)
+    file = tmp_path / FILE
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"written_by": ["another-machine", 1, "gone"]}))
+    assert read_cluster(tmp_path) == CLUSTER and has_cluster(tmp_path)
 
 
 @pytest.mark.parametrize(

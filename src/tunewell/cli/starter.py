@@ -43,6 +43,7 @@ def starter_for(path: Path, folder: Path) -> Starter:
     Raises:
         ArgumentError: there is nothing, or a spec.
         DataError: it is a folder that no built-in task can read, or a file that can't be read.
+        UserError: what the built-in tasks need is not installed.
         SpecError, SpecErrors: it is a file of another tool, and wrong.
     """
     if not path.exists():
@@ -63,7 +64,7 @@ def _name(path: Path) -> str:
 
 
 def _for_data(path: Path, place: str) -> Starter:
-    able, errors = [], {}
+    able, errors = [], dict[str, UserError]()
     for task in TASKS_IN_ORDER:
         try:
             checked = check_spec({"name": "starter", "task": task, "data": str(path)})
@@ -72,10 +73,13 @@ def _for_data(path: Path, place: str) -> Starter:
         else:
             able.append((task, checked))
     if not able:
+        why = errors["image-classification"]
+        if why.kind == "library-missing":  # which says nothing of the data
+            raise why
         raise DataError(
-            f"no built-in task can read it; image-classification says: {errors['image-classification']}",
+            f"no built-in task can read it; image-classification says: {why}",
             field=str(path),
-            remedy="See the page 'Getting started' for the layouts, or name your own program instead",
+            remedy="See the page 'Pictures', or 'Objects in pictures', for the layouts, or name a program of your own",
         )
     (task, checked), *others = able
     also = f"  # or {', '.join(other for other, _ in others)}, which can read this data, too" if others else ""
@@ -111,15 +115,26 @@ class _Option:
 
     flag: str
     name: str
+    #: Range or choices, as a declaration in YAML.
     domain: str
+    #: What the program takes if the option is not given; None: that is not known.
+    default: Any = None
+
+    @property
+    def with_default(self) -> str:
+        """The declaration with its default."""
+        fields = f"{{choices: {self.domain}" if self.domain.startswith("[") else self.domain.removesuffix("}")
+        return f"{fields}, default: {json.dumps(self.default)}}}"
 
 
 def _for_program(path: Path, place: str) -> Starter:
     is_python = path.suffix == ".py"
-    options = list(_options(path)) if is_python else []
+    options, has_defaults = list(_options(path)) if is_python else [], False
     program = ["python", place] if is_python else [place if "/" in place else f"./{place}"]
     if options:
         ranges = "# Ranges are guessed from the defaults of the program's options: make them yours."
+        if has_defaults := all(one.default is not None for one in options):
+            ranges += " Trial 1 has the defaults."
         arguments = [part for one in options for part in (one.flag, f"{{{one.name}}}")]
     else:
         ranges = "# Name what is searched, and hand it to the program: {learning_rate} stands for the trial's value."
@@ -135,7 +150,7 @@ def _for_program(path: Path, place: str) -> Starter:
         "  goal: maximize",
         ranges,
         "parameters:",
-        *(f"  {one.name}: {one.domain}" for one in options),
+        *(f"  {one.name}: {one.with_default if has_defaults else one.domain}" for one in options),
         "max_trials: 30",
         "max_duration: 8h",
         "# early_stopping: halving  # where the program reports after each epoch: `step=3 accuracy=0.91`",
@@ -158,7 +173,9 @@ def _options(path: Path) -> Iterator[_Option]:
             if flags and (domain := _domain(given)) is not None:
                 name = str(given.get("dest") or flags[0].lstrip("-").replace("-", "_"))
                 if name.isidentifier() and name not in _NOT_SEARCHED:
-                    yield _Option(flags[0], name, domain)
+                    default, choices = given.get("default"), given.get("choices")
+                    is_known = default is not None and (not choices or default in choices)
+                    yield _Option(flags[0], name, domain, default if is_known else None)
 
 
 def _domain(given: dict[str, Any]) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from tunewell.home.cluster import Cluster, has_cluster, read_cluster, write_cluster
+from tunewell.home.cluster import Cluster, has_cluster, last_cluster, write_cluster
 from tunewell.schedulers.apart import SchedulerApart
 from tunewell.spec.capacity import Capacity, with_nothing_free
 from tunewell.spec.names import cluster_called
@@ -34,7 +34,9 @@ class ClusterWatch:
         """Put on record what has changed; return what there is then, or was before it went away; None: as before."""
         known = self._present()
         self._log(known.problem)
-        if known == self._known and has_cluster(self._home):  # another controller's end takes it away
+        if known == self._known and has_cluster(
+            self._home
+        ):  # another controller takes it away at its end, or was killed
             return None
         self._known = known
         with suppress(OSError):  # a full disk: it is written again with the next change
@@ -45,7 +47,7 @@ class ClusterWatch:
         address, capacity = self._cluster.address, self._cluster.capacity()
         if capacity.nodes:
             return Cluster(address, capacity)
-        before = self._known or read_cluster(self._home)
+        before = self._known or last_cluster(self._home)
         if before is None or before.address != address:
             before = Cluster(address, capacity)
         # It is away: what it had is what searches are planned for.

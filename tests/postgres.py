@@ -172,7 +172,8 @@ class Server:
     def new_database(self, template: str = "template0") -> Iterator[str]:
         """Give the URL of a new database, which is dropped afterwards."""
         name = f"test_{next(self._numbers)}"
-        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        # To copy files takes the server a third of what it takes to write all pages into its log, as it does else.
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
         try:
             yield self.url(name).render_as_string(hide_password=False)
         finally:

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.cli.forked import Forker, forking
+
+#: A spec over a quick command.
+QUICK: Mapping[str, Any] = {
+    "command": ["sh", "-c", 'echo "score={x}"'],
+    "objective": {"metric": "score", "goal": "maximize"},
+    "parameters": {"x": {"low": 0, "high": 100}},
+    "algorithm": "random",
+    "max_trials": 4,
+}
 
 
 @dataclass(frozen=True)
@@ -31,23 +40,21 @@ class Answer:
 Run = Callable[..., Answer]
 
 
+@pytest.fixture(scope="session")
+def forker() -> Iterator[Forker]:
+    """What runs commands, for all tests of this process."""
+    with forking() as forker:
+        yield forker
+
+
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
+def run(forker: Forker, tmp_path: Path) -> Run:
     """Return a function that runs `tunewell` with arguments in an empty folder with its own home."""
 
     def call(*arguments: object, **variables: str) -> Answer:
         environment = {**os.environ, "COLUMNS": "160", **variables}
         environment.pop("TUNEWELL_HOME", None)
-        done = subprocess.run(
-            [sys.executable, "-m", "tunewell", *map(str, arguments)],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
-        )
-        return Answer(done.returncode, done.stdout, done.stderr)
+        return Answer(*forker.run([*map(str, arguments)], tmp_path, environment))
 
     return call
 
@@ -57,14 +64,7 @@ def write(tmp_path: Path) -> Callable[..., Path]:
     """Return a function that writes a spec over a quick command, with these fields, as a file."""
 
     def call(name: str = "quick", **fields: Any) -> Path:
-        spec = {
-            "command": ["sh", "-c", 'echo "score={x}"'],
-            "objective": {"metric": "score", "goal": "maximize"},
-            "parameters": {"x": {"low": 0, "high": 100}},
-            "algorithm": "random",
-            "max_trials": 4,
-            **fields,
-        }
+        spec = {**QUICK, **fields}
         path = tmp_path / f"{name}.yaml"
         path.write_text(json.dumps({field: value for field, value in spec.items() if value is not None}))
         return path

@@ -8,12 +8,15 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Answer, Run
+from tests.cli.conftest import QUICK, Answer, Run
+from tunewell.service.runs import Given
+from tunewell.service.service import Service
 
 #: prctl's operation, and the capabilities by which root gets past the permissions of files.
 _DROP, _CAPABILITIES = 24, (0, 1, 2, 3)
@@ -26,13 +29,15 @@ def bind_root() -> None:
             ctypes.CDLL(None).prctl(_DROP, capability, 0, 0, 0)
 
 
-@pytest.fixture
-def home(run: Run, write: Callable[..., Path], tmp_path: Path) -> Iterator[Path]:
-    """A home with one search, `quick`, that nobody may write."""
+@contextmanager
+def read_only(folder: Path) -> Iterator[Path]:
+    """Give a home in a folder, with one search, `quick`, that nobody may write."""
     if sys.platform != "linux" and os.geteuid() == 0:
         pytest.skip("root writes everywhere")
-    home = tmp_path / "home"
-    run("search", write(), "--home", home)
+    home = folder / "home"
+    with Service(home) as service:
+        service.create({**QUICK, "name": "quick"})
+        assert service.run("quick", Given())
     shutil.rmtree(home / "cache", ignore_errors=True)
     every = [home, *home.rglob("*")]
     for path in every:
@@ -42,16 +47,22 @@ def home(run: Run, write: Callable[..., Path], tmp_path: Path) -> Iterator[Path]
         path.chmod(0o755)
 
 
-@pytest.fixture
-def ask(home: Path, tmp_path: Path) -> Run:
-    """Return a function that runs `tunewell` on that home."""
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A home that nobody may write."""
+    with read_only(tmp_path_factory.mktemp("read_only")) as home:
+        yield home
+
+
+def asking(home: Path, folder: Path) -> Run:
+    """Return a function that runs `tunewell` on a home, in a folder."""
 
     def call(*arguments: object, **variables: str) -> Answer:
         command: list[Any] = [sys.executable, "-m", "tunewell", *map(str, arguments), "--home", str(home)]
         environment = {**os.environ, "COLUMNS": "160", **variables}
         done = subprocess.run(
             command,
-            cwd=tmp_path,
+            cwd=folder,
             env=environment,
             capture_output=True,
             text=True,
@@ -62,6 +73,13 @@ def ask(home: Path, tmp_path: Path) -> Run:
         return Answer(done.returncode, done.stdout, done.stderr)
 
     return call
+
+
+@pytest.fixture
+def ask(home: Path, write: Callable[..., Path], tmp_path: Path) -> Run:
+    """Return a function that runs `tunewell` on that home, beside the search's spec."""
+    write()
+    return asking(home, tmp_path)
 
 
 def contents(home: Path) -> dict[str, int]:
@@ -121,16 +139,18 @@ def test_writing(arguments: tuple[object, ...], ask: Run, home: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to somebody else")
-def test_somebody_else_who_may_read(ask: Run, home: Path) -> None:
+def test_somebody_else_who_may_read(tmp_path: Path) -> None:
     """Who may read somebody else's home reads it; who may not is told so, without a traceback."""
-    for path in [home, *home.rglob("*")]:
-        os.chown(path, 65534, 65534)
-    assert "4 succeeded" in ask("show", "quick").out
-    assert "can't be written" in ask("retry", "quick").err
-    (home / "tunewell.db").chmod(0o400)
-    assert "database can't be opened" in ask("show", "quick").err
-    home.chmod(0o700)
-    answer = ask("list")
-    assert answer.code == 2
-    assert "--home" in answer.err
-    assert "is not readable" in answer.err
+    with read_only(tmp_path) as home:
+        ask = asking(home, tmp_path)
+        for path in [home, *home.rglob("*")]:
+            os.chown(path, 65534, 65534)
+        assert "4 succeeded" in ask("show", "quick").out
+        assert "can't be written" in ask("retry", "quick").err
+        (home / "tunewell.db").chmod(0o400)
+        assert "database can't be opened" in ask("show", "quick").err
+        home.chmod(0o700)
+        answer = ask("list")
+        assert answer.code == 2
+        assert "--home" in answer.err
+        assert "is not readable" in answer.err

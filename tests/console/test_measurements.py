@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.service.published import add_pictures
 from tunewell.console.results.measurements import measured_of
 from tunewell.service.service import Service
 from tunewell.service.types import DataSet, Page
@@ -13,7 +14,7 @@ TASK = "image-classification"
 
 def test_data_sets_that_the_model_can_read_come_first(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was read as another task comes last, so that it is not the one that is chosen unless somebody means it."""
-    service.add_dataset("any", sample="digits")
+    add_pictures(service, "any")
     (any_one,) = service.datasets().items
     read_as = {"boxes": "object-detection", "unknown": None, "refused": "image-classification", "signs": TASK}
     found = [any_one.model_copy(update={"name": name, "job_task": task}) for name, task in read_as.items()]

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from tests.console import looks
 from tests.console.markup import Document, parse
 from tests.console.serving import ACTS, SENDS, browser
-from tests.service.published import SPEC, add_trial, picture
+from tests.service.published import SPEC, add_pictures, add_trial, picture
 from tunewell.service.service import Service
 from tunewell.serving.contract import Answer, Item, Published
 from tunewell.spec.errors import BusyError, UserError
@@ -152,7 +152,7 @@ def test_measuring_a_model(trained: Service) -> None:
     trained.publish("e", "signs")
     one = browser(trained, "owner")
     assert "There is no data set yet" in page(one, "/models/owner~signs").text
-    trained.add_dataset("autumn", sample="digits")
+    add_pictures(trained, "autumn")
     assert [option.text for option in page(one, "/models/owner~signs").all("option", value="autumn")] == ["autumn"]
     answer = one.post("/models/owner~signs/evaluate", data={"version": 1, "data": "autumn"}, headers=SENDS)
     (job,) = trained.jobs(kind="evaluate-model").items

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.contracts.test_verbs_contract import IMPLEMENTATIONS, Bench
-from tests.service.published import CLASSES, SPEC, add_trial, picture
+from tests.service.published import CLASSES, SPEC, add_pictures, add_trial, picture
 from tunewell.client.shipping import send_file
 from tunewell.service.paging import every
 from tunewell.service.types import Caller, Picture
@@ -182,7 +182,7 @@ def test_versions_that_go_while_they_are_changed(bench: Bench, monkeypatch: pyte
         4: lambda: verbs.evaluate_model("model:signs@4", "dataset:autumn"),
         5: lambda: verbs.export_model("model:signs@5"),
     }
-    verbs.add_dataset("autumn", sample="digits")
+    add_pictures(verbs, "autumn")
     for number, change in changes.items():
         between(bench, monkeypatch, partial(verbs.delete_model_version, "signs", number))
         with pytest.raises(NotFoundError, match="version"):
@@ -289,7 +289,7 @@ def test_asking_a_trials_own_model(bench: Bench) -> None:
 def test_measuring_a_model_on_other_data(bench: Bench) -> None:
     """The job is about the model and the data set that were named, once each; what is not there is told at once."""
     verbs, service = bench.verbs, bench.service
-    service.add_dataset("autumn", sample="digits")
+    add_pictures(service, "autumn")
     job = verbs.evaluate_model("e", "dataset:autumn", trial=2, split="val")
     assert (job.kind, job.experiment) == ("evaluate-model", "e")
     assert job.arguments["dataset"].startswith("autumn@")
@@ -316,7 +316,7 @@ def test_measuring_a_model_on_other_data(bench: Bench) -> None:
 def test_measurements_of_a_model_are_found_among_others(bench: Bench) -> None:
     """However many jobs came after them, those about a model are listed by it; nobody learns of a model from that."""
     verbs, service = bench.verbs, bench.service
-    service.add_dataset("autumn", sample="digits")
+    add_pictures(service, "autumn")
     verbs.publish("e", "signs")
     job = verbs.evaluate_model("model:signs", "dataset:autumn")
     with service.store.transaction() as tx:
@@ -336,7 +336,7 @@ def test_measurements_are_their_callers_alone(bench: Bench) -> None:
     """Who sees an experiment measures its model on data of their own, of which its owner learns nothing."""
     arrange_users(bench)
     ada, bob = bench.as_caller(ADA), bench.as_caller(BOB)
-    bench.service.as_caller(BOB).add_dataset("mine", sample="digits", visibility="private")
+    add_pictures(bench.service.as_caller(BOB), "mine", visibility="private")
     ada.create({**SPEC, "name": "shared", "visibility": "team"})
     add_trial(bench.service, 1, 0.5, "ada/shared")
     job = bob.evaluate_model("ada/shared", "dataset:mine")
@@ -352,7 +352,7 @@ def test_a_measurement_is_done_again_on_what_its_caller_still_sees(bench: Bench)
     """A job that failed does not wait again where its data set or model has become somebody else's secret."""
     arrange_users(bench)
     bob, service = bench.as_caller(BOB), bench.service
-    service.as_caller(ADA).add_dataset("ours", sample="digits")
+    add_pictures(service.as_caller(ADA), "ours")
     service.create({**SPEC, "name": "shared"})
     add_trial(service, 1, 0.5, "shared")
     service.publish("shared", "signs")

@@ -193,6 +193,8 @@ VERBS: Mapping[str, tuple[Right, Callable[[Any, str, int], Any]]] = {
     "restore": (Right.COMMAND_BIN, lambda v, e, job: v.restore(e)),
     "purge": (Right.COMMAND_BIN, lambda v, e, job: v.purge(e)),
 }
+#: What takes no experiment.
+ABOUT_NONE = (Right.NONE, Right.ACT, Right.ADMINISTER)
 #: Those that are called with a path of the machine.
 OF_PATHS = ("allow_folder", "withdraw_folder", "import_study", "import_in_background", "predict", "export_model")
 
@@ -274,15 +276,21 @@ def test_the_table_has_every_verb() -> None:
     assert verbs == set(VERBS)
 
 
+@pytest.mark.one_database(
+    "rights are decided before the database is asked; what lists leave out, others look at over each"
+)
 @pytest.mark.parametrize("verb", [pytest.param(verb, marks=IN_PROCESS if verb in OF_PATHS else ()) for verb in VERBS])
 def test_who_may_do_what(bench: Bench, verb: str) -> None:
-    """Every verb does for every role what the table says, on an experiment that all see and on a private one."""
+    """Every verb does for every role what the table says, on an experiment that all see and on a private one.
+
+    Who may see an experiment makes no difference to a verb that is about none.
+    """
     right, call = VERBS[verb]
     with bench.service.store.transaction() as tx:
         for caller in CALLERS.values():
             tx.add_user(caller.name, caller.role, run_code=caller.run_code)
     found, expected = {}, {}
-    for visibility in VISIBILITIES:
+    for visibility in VISIBILITIES[:1] if right in ABOUT_NONE else VISIBILITIES:
         for role, caller in CALLERS.items():
             name = f"{visibility}-{role}"
             job = arranged(bench, name, visibility)

@@ -12,9 +12,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-import sqlalchemy
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
@@ -29,9 +26,7 @@ from tunewell.spec.errors import ConflictError, NotFoundError, TermOver, Transit
 from tunewell.spec.launch import AttemptKey, Report
 from tunewell.spec.states import Cause, ExperimentState, JobState, TrialState
 from tunewell.store import AttemptEnd, JobEnd, Store
-from tunewell.store.indexes import metadata
 from tunewell.store.rows import FailedTrials
-from tunewell.store.schema import VERSION_TABLE
 
 WAITING, RUNNING, SUCCEEDED, STOPPED, PRUNED, FAILED = TrialState
 
@@ -978,14 +973,6 @@ class TestTogether:
                 functools.partial(TrialLife, store, database),
                 settings=settings(max_examples=20, stateful_step_count=20, deadline=None),
             )
-
-    def test_migrations_make_the_tables(self, database: str, store: Store) -> None:
-        """What the migrations make is what the queries are built from."""
-        engine = sqlalchemy.create_engine(database)
-        with engine.connect() as connection:
-            context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-            assert compare_metadata(context, metadata) == []
-        engine.dispose()
 
     def test_closing_beside_a_reader(self, database: str, store: Store) -> None:
         """A connection that is in use when the store is closed is closed with its last use, and so are later ones."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from PIL import Image
 from tunewell.schedulers.records import make_folder
 from tunewell.service.service import Service
 from tunewell.service.types import Picture
+from tunewell.service.verbs import Verbs
 from tunewell.spec.launch import AttemptKey
 from tunewell.spec.states import TrialState
 from tunewell.store.rows import AttemptEnd
@@ -82,3 +84,15 @@ def picture(seed: int = 0, name: str = "cat.png", side: int = 40) -> Picture:
     content = io.BytesIO()
     Image.fromarray(pixels).save(content, "PNG")
     return Picture(name=name, content=content.getvalue())
+
+
+def add_pictures(verbs: Verbs, name: str, **facts: Any) -> None:
+    """Add a data set of a few pictures; the sample would take seconds to make."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as packed:
+        for number, kind in enumerate(CLASSES):
+            packed.writestr(f"test/{kind}/0.png", picture(number, side=8).content)
+    content = archive.getvalue()
+    upload = verbs.create_upload("pictures.zip", len(content))
+    verbs.put_part(upload.id, 0, [content])
+    verbs.add_dataset(name, upload=verbs.finish_upload(upload.id).id, **facts)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.service.published import SPEC, add_trial
+from tests.service.published import SPEC, add_pictures, add_trial
 from tunewell.controller.job_kinds import Context
 from tunewell.service.job_kinds import models, other_data
 from tunewell.service.job_kinds.models import ExportModel
@@ -35,7 +35,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
     with Service(tmp_path / "home") as service:
         for caller in (ADA, BOB):
             service.add_user(caller.name, {"role": caller.role, "run_code": caller.run_code})
-        service.add_dataset("autumn", sample="digits")
+        add_pictures(service, "autumn")
         service.create(SPEC)
         add_trial(service, 1, 0.5)
         evaluated(service, 1, 0.45)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, event
@@ -46,14 +48,21 @@ def upgrade():
 
 
 @pytest.fixture(params=DATABASES)
-def bare(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """URL of a database of each kind, without tables."""
+def new_bare(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], str]]:
+    """What makes databases of each kind, without tables, and gives their URLs."""
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'home' / 'tunewell.db'}"
+        numbers = itertools.count(1)
+        yield lambda: f"sqlite:///{tmp_path / f'home-{next(numbers)}' / 'tunewell.db'}"
         return
     server: Server = request.getfixturevalue("postgres")
-    with server.new_database() as url:
-        yield url
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(server.new_database())
+
+
+@pytest.fixture
+def bare(new_bare: Callable[[], str]) -> str:
+    """URL of a database of each kind, without tables."""
+    return new_bare()
 
 
 @pytest.fixture
@@ -99,6 +108,38 @@ def upgrade(url: str) -> str | None:
         engine.dispose()
 
 
+def migrate(url: str) -> None:
+    """Make the tables of a new database as migrations do, one after the other."""
+    engine = dialect_of(url, create=True).engine()
+    try:
+        with engine.connect() as connection:
+            config = Config(attributes={"connection": connection})
+            config.set_main_option("script_location", str(schema.SCRIPTS))
+            command.upgrade(config, schema.HEAD)
+            connection.commit()
+    finally:
+        engine.dispose()
+
+
+def described(url: str) -> list[set[Any]]:
+    """Return tables, columns, constraints and indexes of a database, and the rows that it has from the beginning."""
+    of_sqlite = ["SELECT type, name, tbl_name, sql FROM sqlite_master"]
+    of_postgresql = [
+        "SELECT table_name, column_name, ordinal_position, data_type, character_maximum_length, is_nullable, "
+        "column_default FROM information_schema.columns WHERE table_schema = 'public'",
+        "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint "
+        "WHERE connamespace = 'public'::regnamespace",
+        "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'",
+    ]
+    rows = ["SELECT * FROM change", f"SELECT * FROM {schema.VERSION_TABLE}"]
+    queries = of_sqlite if url.startswith("sqlite") else of_postgresql
+
+    def plain(value: Any) -> Any:
+        return " ".join(value.split()) if isinstance(value, str) else value
+
+    return [{tuple(map(plain, row)) for row in ask(url, query)} for query in (*queries, *rows)]
+
+
 def read(path: Path, query: str) -> list[Any]:
     """Read a file without the store."""
     with closing(sqlite3.connect(path)) as connection:
@@ -111,6 +152,13 @@ class TestMigrations:
         config = Config()
         config.set_main_option("script_location", str(schema.SCRIPTS))
         assert ScriptDirectory.from_config(config).get_heads() == [schema.HEAD]
+
+    def test_what_is_made_at_once_is_what_migrations_make(self, new_bare: Callable[[], str]) -> None:
+        """A new database is in all as if it had been made by the first version, and upgraded ever since."""
+        new, old = new_bare(), new_bare()
+        Store(new).close()
+        migrate(old)
+        assert described(new) == described(old)
 
     def test_upgrade_keeps_the_data_and_a_backup(
         self, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -242,11 +290,12 @@ class TestMigrations:
         with Store(database) as store:
             add(store, 1)
 
-    def test_up_to_date_database_opens_without_alembic(self, path: Path) -> None:
-        """Opening what needs no migration does not even import the tool for it."""
-        open_store(path).close()
+    def test_only_an_older_database_is_opened_with_alembic(self, path: Path) -> None:
+        """Opening what is new, or needs no migration, does not even import the tool for it."""
         script = (
-            "import sys; from tunewell.store import Store; Store(sys.argv[1]).close(); print('alembic' in sys.modules)"
+            "import sys; from tunewell.store import Store\n"
+            "for _ in range(2): Store(sys.argv[1]).close()\n"
+            "print('alembic' in sys.modules)"
         )
         command = [sys.executable, "-c", script, f"sqlite:///{path}"]
         assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "False\n"

@@ -266,8 +266,9 @@ def _is_for_person(request: Request) -> bool:
 def _methods_of(request: Request, path: str) -> set[str]:
     """Return the methods that an address knows."""
     every = ("GET", "POST", "PUT", "PATCH", "DELETE")
-    routes = request.app.router.routes
     scope = {**request.scope, "path": path}
+    # What has the address for another method matches in part, so that few routes are left for all methods.
+    routes = [route for route in request.app.router.routes if route.matches(scope)[0] is not Match.NONE]
     found = {
         method
         for method in every

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from functools import cache
+
+from fastapi import APIRouter, FastAPI
+from starlette.routing import BaseRoute
 
 from tunewell.console import assets
 from tunewell.console.pages import ROUTERS
@@ -10,5 +13,13 @@ from tunewell.console.pages import ROUTERS
 
 def add_console(app: FastAPI) -> None:
     """Have an app answer with pages where the API has no routes; a guard that is given `problem_page` does its part."""
+    app.router.routes.extend(_routes())
+
+
+@cache
+def _routes() -> list[BaseRoute]:
+    # The same ones for all apps of a process: FastAPI takes a tenth of a second to work them out.
+    all_ = APIRouter()
     for router in (assets.router, *ROUTERS):
-        app.include_router(router, include_in_schema=False)
+        all_.include_router(router, include_in_schema=False)
+    return all_.routes

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, inspect
+from sqlalchemy import Connection, Engine, inspect, make_url
+from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 
 from tunewell.spec.errors import DataError, NotFoundError
 from tunewell.store.dialect import Dialect, damaged, moved, moved_to
@@ -14,6 +16,11 @@ HEAD = "0001"
 SCRIPTS = Path(__file__).parent / "migrations"
 #: Not Alembic's usual name, so that a database of another program is not taken for ours.
 VERSION_TABLE = "tunewell_version"
+#: What makes that table, as Alembic does.
+_VERSION = f"""CREATE TABLE {VERSION_TABLE} (
+    version_num VARCHAR(32) NOT NULL,
+    CONSTRAINT {VERSION_TABLE}_pkc PRIMARY KEY (version_num)
+)"""
 #: Tables in which there is something from the beginning on.
 _NEVER_EMPTY = (VERSION_TABLE, "change")
 
@@ -55,7 +62,9 @@ def bring_up_to_date(engine: Engine, dialect: Dialect, create: bool, backed_up: 
     with engine.connect() as connection:
         dialect.begin_upgrade(connection)
         found = version_of(connection, dialect)
-        if found != HEAD:
+        if found is None:
+            _make(connection)
+        elif found != HEAD:
             _upgrade(connection, dialect, found, backed_up)
         connection.commit()
     return found
@@ -115,22 +124,41 @@ def holds_rows(connection: Connection) -> bool:
     return any(connection.exec_driver_sql(f'SELECT 1 FROM "{table}" LIMIT 1').first() for table in sorted(tables))
 
 
-def _upgrade(connection: Connection, dialect: Dialect, found: str | None, backed_up: bool) -> None:
+def _make(connection: Connection) -> None:
+    for statement in _statements(connection.dialect.name):
+        connection.exec_driver_sql(statement)
+    connection.exec_driver_sql("INSERT INTO change (id, number) VALUES (1, 0)")
+    connection.exec_driver_sql(f"INSERT INTO {VERSION_TABLE} (version_num) VALUES ('{HEAD}')")
+
+
+@cache
+def _statements(kind: str) -> tuple[str, ...]:
+    """Return what makes in an empty database of a kind all at once what migrations make one after the other."""
+    # Not at the top: with the indexes comes much that only who makes tables needs.
+    from tunewell.store.indexes import metadata
+
+    dialect = make_url(f"{kind}://").get_dialect()()
+    tables = metadata.sorted_tables
+    indexes = [index for table in tables for index in table.indexes]
+    made: list[ExecutableDDLElement] = [*map(CreateTable, tables), *map(CreateIndex, indexes)]
+    return (_VERSION, *(str(one.compile(dialect=dialect)) for one in made))
+
+
+def _upgrade(connection: Connection, dialect: Dialect, found: str, backed_up: bool) -> None:
     # Alembic takes a fifth of a second to import, and is needed only once per version.
     from alembic import command
     from alembic.config import Config
 
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
-    if found is not None:
-        if found not in known_versions():
-            raise unknown_version(dialect.place, found)
-        if not dialect.back_up(found) and not backed_up and holds_rows(connection):
-            raise DataError(
-                f"this database must be upgraded (its tables are at {found}, this version needs {HEAD}), and nobody "
-                "has said that there is a backup",
-                field=dialect.place,
-                remedy="Make one (pg_dump), then have it upgraded",
-                kind="backup-needed",
-            )
+    if found not in known_versions():
+        raise unknown_version(dialect.place, found)
+    if not dialect.back_up(found) and not backed_up and holds_rows(connection):
+        raise DataError(
+            f"this database must be upgraded (its tables are at {found}, this version needs {HEAD}), and nobody "
+            "has said that there is a backup",
+            field=dialect.place,
+            remedy="Make one (pg_dump), then have it upgraded",
+            kind="backup-needed",
+        )
     command.upgrade(config, HEAD)

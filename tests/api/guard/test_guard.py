@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from starlette.types import Message
 
+from tests.api.guard import matrix
 from tests.api.guard.asking import HOST, Answer, Asker
 from tests.api.guard.conftest import ADA, SECRET, SPEC, People
-from tests.api.guard.matrix import SAFE, Operation, operations
+from tests.api.guard.matrix import SAFE, Operation, operations, unseen
 from tunewell.api.rates import Buckets
 from tunewell.api.visits import COOKIE, PUBLIC, SECURE_COOKIE, STATIC
 from tunewell.service import credentials
@@ -28,11 +29,11 @@ from tunewell.store.rows import AttemptEnd, AuditRow
 ORIGIN = f"http://{HOST}"
 PLAIN = "http://tune.example"
 #: Routes that are tried in every way that can be thought of; all others in those that matter most.
-THOROUGH = ("/api/v1/users/{name}", "/healthz", "/api/v1/nothing")
+THOROUGH = (*matrix.THOROUGH, "/api/v1/nothing")
 
 
 def every(ask: Asker) -> list[Operation]:
-    """Return every route of the app with every method."""
+    """Return every route of the app with its methods and others."""
     return operations(ask.app)  # type: ignore[arg-type]
 
 
@@ -59,6 +60,11 @@ def session_of(service: Service, name: str) -> str:
     session = service.gate.sign_in(service.sign_in_link(name).secret)
     assert session is not None
     return session.secret
+
+
+def test_no_route_is_overlooked(ask: Asker) -> None:
+    """Whatever the document of the API has is among what these tests try."""
+    assert unseen(ask.app) == set()  # type: ignore[arg-type]
 
 
 # Who asks ---------------------------------------------------------------------------------------------------
@@ -326,7 +332,7 @@ def test_what_may_not_be_seen_does_not_exist(ask: Asker, service: Service, peopl
         return [
             ask(operation.method, operation.path(name="ada~hidden"), token=token, json_=body)
             for operation in about
-            for body in (None, {})
+            for body in ((None,) if operation.method in SAFE else (None, {}))
         ]
 
     nothing = answers()

@@ -435,6 +435,44 @@ def test_checkpoints_of_another_life_are_not_gone_on_from(tmp_path: Path) -> Non
     bench.store.close()
 
 
+@pytest.mark.parametrize("crash", ["", "while it waits", "while it runs"])
+@pytest.mark.parametrize("lost_again", [False, True])
+@pytest.mark.parametrize("leaves", [True, False])
+def test_what_had_nothing_left_to_do_has_its_earlier_value(
+    tmp_path: Path, leaves: bool, lost_again: bool, crash: str
+) -> None:
+    """A program that is killed between its last checkpoint and its end reports nothing more when it goes on.
+
+    Where there was no checkpoint, it has begun anew, and reports nothing for another reason.
+    """
+    bench = Bench(tmp_path)
+    bench.scheduler.needs_folder = True
+    bench.create(max_trials=1)
+    bench.add()
+    bench.step()
+    if leaves:
+        folder = bench.scheduler.alive[bench.scheduler.key(1)].folder
+        (folder / "checkpoint" / "model.bin").write_bytes(b"weights")
+    for step, value in ((1, 0.5), (2, 0.75)):
+        bench.scheduler.report(1, value, step)
+    for _ in range(1 + lost_again):
+        bench.scheduler.end(1, Cause.KILLED)
+        bench.step(1 if crash == "while it waits" else 2)
+        if crash:
+            bench.crash()
+            bench.add()
+            bench.step(2)
+    bench.scheduler.end(1)
+    bench.step(2)
+    trial = bench.store.trial("e", 1)
+    if leaves:
+        assert (trial.state, trial.value) == (TrialState.SUCCEEDED, 0.75)
+        assert ["had nothing left to do" in note for note in trial.notes] == [True]
+    else:
+        assert (trial.state, trial.cause, trial.notes) == (TrialState.FAILED, Cause.NO_METRIC, ())
+    bench.store.close()
+
+
 def test_stop_by_hand_ends_everything(bench: Bench) -> None:
     """A stop request from outside stops running trials for good and keeps the best value."""
     bench.create()

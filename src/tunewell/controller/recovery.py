@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from tunewell.controller.attempts import holds_checkpoint
 from tunewell.controller.losses import Losses
 from tunewell.controller.retention import Retention
 from tunewell.controller.sequence import Sequence
@@ -27,7 +28,7 @@ def recover(
 ) -> TrialManager:
     """Return the manager of an experiment, new or known, with each unfinished trial on its way or waiting.
 
-    `tuner` has no history yet. Takes as long as the history is long; touches nothing but the store and the tuner.
+    `tuner` has no history yet. Takes as long as the history is long; writes nothing.
     """
     store = surroundings.store
     name = setting.name
@@ -54,9 +55,9 @@ def recover(
         manager.costs[row.number] = row.cost_seconds
         manager.losses[row.number] = _losses(store, name, row.number)
         if row.state is TrialState.WAITING:
-            manager.waiting.append(WaitingTrial(suggestion, row.attempt))
+            manager.waiting.append(WaitingTrial(suggestion, row.attempt, curves.get(row.number, {})))
         else:
-            _adopt(manager, suggestion, row)
+            _adopt(manager, suggestion, row, curves.get(row.number, {}))
     if setting.spec.stop_when_converged:
         progress.convergence = convergence(tuner)
     return manager
@@ -131,13 +132,15 @@ def _unfinished(store: Store, name: str) -> Iterator[TrialRow]:
         after = page[-1].number
 
 
-def _adopt(manager: TrialManager, suggestion: Suggestion, row: TrialRow) -> None:
+def _adopt(manager: TrialManager, suggestion: Suggestion, row: TrialRow, curve: Mapping[int, float]) -> None:
     s = manager.setting
     launch = s.launch(suggestion, row.attempt, row.identity or "")
     started_at = row.started_at if row.started_at is not None else manager.clock()
-    manager.running[row.number] = RunningTrial(
-        suggestion, launch, started_at, manager.monotonic(), Sequence(s.spec.objective.metric)
-    )
+    sequence = Sequence(s.spec.objective.metric)
+    running = RunningTrial(suggestion, launch, started_at, manager.monotonic(), sequence)
+    manager.running[row.number] = running
+    if row.attempt > 1 and holds_checkpoint(launch.folder / "checkpoint"):
+        running.earlier = curve
 
 
 def launches(manager: TrialManager) -> list[Launch]:

@@ -37,6 +37,8 @@ class Staged:
     missing: str = ""
     #: What people should know about the search.
     note: str = ""
+    #: Whether the attempt goes on from a checkpoint of the attempts before it.
+    goes_on: bool = False
 
 
 def wants_checkpoint(launch: Launch, suggestion: Suggestion) -> bool:
@@ -64,6 +66,7 @@ def stage(
     note = make_way(home, launch, is_on_record)
     if key.attempt > 1:
         checkpoint = newest_checkpoint(home, key.experiment, key.trial, attempts(key.trial))
+    goes_on = checkpoint is not None
     if checkpoint is None and source is not None:
         checkpoint = newest_checkpoint(home, key.experiment, source, attempts(source))
     folder = staged_folder(launch)
@@ -72,7 +75,7 @@ def stage(
     missing = ""
     if checkpoint is None and source is not None:
         missing = f"Trial {source} has left nothing in its checkpoint folder to go on from."
-    return Staged(folder, missing, note)
+    return Staged(folder, missing, note, goes_on)
 
 
 def make_way(home: Home, launch: Launch, is_on_record: OnRecord) -> str:

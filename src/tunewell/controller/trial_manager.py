@@ -10,8 +10,8 @@ import logging
 import math
 import uuid
 from collections import defaultdict, deque
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -47,6 +47,8 @@ from tunewell.tuners.contract import Exhausted, Outcome, Suggestion, Wait
 
 log = logging.getLogger(__name__)
 
+#: What is told of an attempt that reports nothing, since the one before it was at its end.
+NOTHING_LEFT = "It went on from its checkpoint and had nothing left to do: what it had reported before counts."
 #: Wait before a trial that could not be started is tried again; it doubles with each time, up to the longest.
 RETRY_SECONDS, LONGEST_RETRY_SECONDS = 2.0, 60.0
 
@@ -58,6 +60,8 @@ class WaitingTrial:
     suggestion: Suggestion
     #: Number of its latest attempt; 0: there was none.
     attempt: int
+    #: Finite objective at each step that the latest attempt to report has reported.
+    curve: Mapping[int, float] = field(default_factory=dict)
     #: Why its next attempt could not be started, for people; empty if nothing has kept it.
     problem: str = ""
     #: How often that was so, and when it is tried again, on the monotonic clock.
@@ -316,9 +320,10 @@ class TrialManager:
         if staged.note:
             self._note(staged.note)
         now = self.clock()
-        running = self.running[number] = RunningTrial(
-            trial.suggestion, launch, now, self.monotonic(), Sequence(self.setting.spec.objective.metric)
-        )
+        sequence = Sequence(self.setting.spec.objective.metric)
+        running = self.running[number] = RunningTrial(trial.suggestion, launch, now, self.monotonic(), sequence)
+        if staged.goes_on:
+            running.earlier = trial.curve
         self.journal.add(
             lambda tx: tx.start_attempt(
                 running.key, launch.identity, now, self.setting.scheduler.host, planned_epochs=launch.epochs
@@ -432,12 +437,15 @@ class TrialManager:
                 self._lose(trial, exit_, lost(exit_.detail, exit_.cause))
                 return
         spec = self.setting.spec
+        if exit_.cause is None and not exit_.stopped and not trial.curve and trial.earlier:
+            trial.curve.update(trial.earlier)
+            exit_ = replace(exit_, notes=(*exit_.notes, NOTHING_LEFT))
         self._finish(trial, judge_end(spec.objective, trial, exit_, spec.function is not None), exit_)
 
     def _lose(self, trial: RunningTrial, exit_: Exit, verdict: Verdict) -> None:
         end = self._end(trial, exit_, verdict)
         del self.running[trial.suggestion.number]
-        self.waiting.append(WaitingTrial(trial.suggestion, trial.key.attempt))
+        self.waiting.append(WaitingTrial(trial.suggestion, trial.key.attempt, trial.curve or trial.earlier))
         self._record_end(trial, end, lambda tx: tx.lose_attempt(trial.key, end))
 
     def _finish(self, trial: RunningTrial, verdict: Verdict, exit_: Exit) -> None:

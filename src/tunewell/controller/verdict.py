@@ -31,6 +31,8 @@ class RunningTrial:
     sequence: Sequence
     #: Finite objective at each step.
     curve: dict[int, float] = field(default_factory=dict)
+    #: What the attempts reported whose checkpoint this one goes on from: it counts if nothing was left to be done.
+    earlier: Mapping[int, float] = field(default_factory=dict)
     #: Names of all metrics reported.
     metrics: set[str] = field(default_factory=set)
     #: Step and text of a non-finite objective, if one was reported.

@@ -45,7 +45,7 @@ def session_of(service: Service, name: str) -> str:
     return session.secret
 
 
-#: Service → the app before it, whose first answer takes long.
+#: Service → the app before it.
 _APPS: WeakKeyDictionary[Service, ASGIApp] = WeakKeyDictionary()
 
 

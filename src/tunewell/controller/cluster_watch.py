@@ -34,9 +34,8 @@ class ClusterWatch:
         """Put on record what has changed; return what there is then, or was before it went away; None: as before."""
         known = self._present()
         self._log(known.problem)
-        if known == self._known and has_cluster(
-            self._home
-        ):  # another controller takes it away at its end, or was killed
+        # Another controller takes the record away at its end, or leaves one that counts for nothing if it is killed.
+        if known == self._known and has_cluster(self._home):
             return None
         self._known = known
         with suppress(OSError):  # a full disk: it is written again with the next change

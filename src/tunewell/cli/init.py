@@ -25,8 +25,8 @@ def init(
     """Write a first spec, or make one of another tool's file.
 
     For pictures it names the built-in task that can read them; for a Python program it searches around the defaults of
-    its argparse options. A configuration of NNI, or an Experiment of Katib, becomes a spec for the same
-    search, with a note on whatever is not carried over. It never overwrites a file.
+    its argparse options, for the metric that it prints. A configuration of NNI, or an Experiment of Katib, becomes a
+    spec for the same search, with a note on whatever is not carried over. It never overwrites a file.
     """
     from tunewell.cli.starter import starter_for
 

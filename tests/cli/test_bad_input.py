@@ -94,10 +94,14 @@ def test_errors_of_all_origins_are_json(run: Run, tmp_path: Path) -> None:
     [
         (("search", "nowhere.yaml"), "nowhere.yaml"),
         (("show", "x"), "no Tunewell home"),
-        (("show", "x", "first"), "Given: 'first'"),
+        (("show", "x", "first"), "TRIAL: 'first' is no whole number"),
+        (("set", "x", "--max-trials", "many"), "--max-trials: 'many' is no whole number"),
+        (("predict", "x", "y", "--threshold", "half"), "--threshold: 'half' is no number"),
+        (("list", "--sort", "size"), "--sort: 'size' is not one of"),
         (("frobnicate",), "frobnicate"),
         (("search",), "SPEC"),
         (("tasks", "resnet-18"), "resnet18"),
+        (("tasks", "nothing"), "resnet18, resnet50,"),
     ],
 )
 def test_mistakes_on_the_command_line(arguments: tuple[str, ...], expected: str, run: Run, tmp_path: Path) -> None:
@@ -105,7 +109,7 @@ def test_mistakes_on_the_command_line(arguments: tuple[str, ...], expected: str,
     answer = run(*arguments)
     assert answer.code == 2
     assert expected in answer.err
-    assert "Traceback" not in answer.err
+    assert "Traceback" not in answer.err and "Input should" not in answer.err
     assert not (tmp_path / ".tunewell").exists()
 
 

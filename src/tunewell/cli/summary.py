@@ -28,7 +28,7 @@ from tunewell.spec.experiment import needs_its_program
 from tunewell.spec.format import duration, number, shortened, within
 from tunewell.spec.names import DEFAULT_HOME, IMPORTED
 from tunewell.spec.standing import REPEATS_NOTE, rank_text, rest_text, spread_text
-from tunewell.spec.states import CUTS_BY_DESIGN, Cut
+from tunewell.spec.states import CUTS_BY_DESIGN, Cause, Cut
 
 #: Kind of model, and the report → what it is called.
 _PLACES = {"best": "Best model", "retrained": "Trained on all data", "report": "Report"}
@@ -158,6 +158,8 @@ def _print_failures(result: SearchResult, console: Console, there: str) -> None:
     told, colon, detail = failures_text(result).partition(": ")
     console.print(Text(told + colon, style="red").append(shortened(detail, 200), style=""), soft_wrap=True)
     hint = f"See: tunewell logs {name} {number_}{there}   Again, once fixed: tunewell retry {name}{there}"
+    if result.failures[0].cause is Cause.NO_METRIC:  # which a retry does not mend if the spec names the wrong one
+        hint += f"   With another objective: tunewell search SPEC.yaml --new{there}"
     console.print(Text(hint, style="dim"), soft_wrap=True)
 
 

@@ -33,6 +33,7 @@ from tunewell.spec.space import (
     describe_domain,
     identity,
     is_number,
+    misfit,
     unknown_parent,
 )
 from tunewell.spec.text import check_text
@@ -398,8 +399,7 @@ def _default(where: str, declaration: Mapping[str, Any], parameter: Parameter) -
     if default is NO_DEFAULT or (default is None and not parameter.contains(None)):
         return NO_DEFAULT
     if not parameter.contains(default):
-        problem = f"{shown(default)} is outside {describe_domain(parameter)}"
-        raise SpecError(f"{where}.default", problem, "Give a value in it", default)
+        raise SpecError(f"{where}.default", misfit(parameter, default), "Give a value in it", default)
     return parameter.canonical(default)
 
 
@@ -437,7 +437,7 @@ def _checked_condition(parameter: Parameter, condition: Condition, space: Search
         if not parent.contains(value):
             raise SpecError(
                 where,
-                f"{shown(value)} is outside {describe_domain(parent)}",
+                misfit(parent, value),
                 f"Name values that '{parent.name}' can take",
                 value,
             )

@@ -129,6 +129,20 @@ def test_a_variable_that_is_empty_names_no_cluster(run: Run, write: Callable[...
     assert run("check", write(), TUNEWELL_RAY="").code == 0
 
 
+def test_what_is_given_for_a_spec(run: Run, write: Callable[..., Path], tmp_path: Path) -> None:
+    """A program or a folder leads to `init`, a name without its ending to the file; nothing is searched."""
+    write()
+    (tmp_path / "train.py").write_text("import argparse\nfor x in range(3):\n    print(x)\n")
+    (tmp_path / "pictures").mkdir()
+    for command in ("check", "search"):
+        assert "it is no spec. If it is what you search over, make a spec of it first: tunewell init train.py" in (
+            run(command, "train.py").err
+        )
+        assert "it is a folder, and no spec. If it is what" in run(command, "pictures").err
+        assert "Did you mean 'quick.yaml'?" in run(command, "quick").err
+    assert not (tmp_path / ".tunewell").exists()
+
+
 def test_unknown_names(run: Run, write: Callable[..., Path]) -> None:
     """An unknown experiment gets the nearest right name; an unknown trial or attempt says what there is."""
     run("search", write(max_trials=1))

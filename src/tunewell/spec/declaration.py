@@ -46,6 +46,18 @@ MOST_PARAMETERS = 1000
 
 _NUMERIC_FIELDS = {"low", "high", "log", "step", "type", "default", "when"}
 _CHOICE_FIELDS = {"choices", "ordinal", "default", "when"}
+#: What other tools call a field, where the letters do not tell which one is meant → the field.
+_INSTEAD = {
+    "lower": "low",
+    "max": "high",
+    "maximum": "high",
+    "min": "low",
+    "minimum": "low",
+    "options": "choices",
+    "q": "step",
+    "upper": "high",
+    "values": "choices",
+}
 #: Share of a step that rounding may add: 0.5 - 0.4 is a little less than 0.1.
 _ROUNDING = 1e-9
 
@@ -448,8 +460,10 @@ def _gather_unknown(where: str, declaration: Mapping[str, Any], known: Set[str],
     """Add the names that no field has; fields that they may have been meant for are suspect."""
     for name in declaration:
         if name not in known:
-            problems.add(SpecError(f"{where}.{name}", "there is no such field", nearest(str(name), known)))
-            problems.suspect(f"{where}.{closest(str(name), known)}")
+            meant = _INSTEAD.get(name) if _INSTEAD.get(name) in known else closest(str(name), known)
+            remedy = f"Did you mean '{meant}'" if meant else nearest(str(name), known)
+            problems.add(SpecError(f"{where}.{name}", "there is no such field", remedy))
+            problems.suspect(f"{where}.{meant}")
 
 
 def _number(where: str, value: Any) -> float:

@@ -129,6 +129,19 @@ def test_a_variable_that_is_empty_names_no_cluster(run: Run, write: Callable[...
     assert run("check", write(), TUNEWELL_RAY="").code == 0
 
 
+def test_predictions_that_can_not_be_begin_no_job(run: Run, write: Callable[..., Path], tmp_path: Path) -> None:
+    """A picture that is not there, and a file that is neither kind of table, are refused before a job is on record."""
+    run("search", write(max_trials=1), "--no-details")
+    (tmp_path / "cat.png").write_bytes(b"")
+    gone = run("predict", "quick", "cat.png", "dog.png")
+    assert gone.code == 2
+    assert gone.err == "error: dog.png: there is no such file or folder. Name pictures, or folders of pictures.\n"
+    neither = run("predict", "quick", "cat.png", "--output", "out.txt")
+    assert neither.code == 2
+    assert neither.err == "error: --output: 'out.txt' is neither CSV nor JSON. End its name in .csv or .json.\n"
+    assert "predict" not in run("jobs").out
+
+
 def test_what_is_given_for_a_spec(run: Run, write: Callable[..., Path], tmp_path: Path) -> None:
     """A program or a folder leads to `init`, a name without its ending to the file; nothing is searched."""
     write()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -44,7 +45,7 @@ def init(
     console.print(f"{file}: a search over {starter.about}", soft_wrap=True, markup=False, highlight=False)
     for line in [f"Note: {note}" for note in starter.notes] or [starter.text]:
         console.print(line, soft_wrap=True, markup=False, highlight=False)
-    console.print(f"Next: tunewell check {file}", soft_wrap=True, markup=False, highlight=False)
+    console.print(f"Next: tunewell check {shlex.quote(str(file))}", soft_wrap=True, markup=False, highlight=False)
 
 
 def _write(file: Path, text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sys
 import threading
@@ -121,7 +122,7 @@ def _search_there(server: str, raw: Mapping[str, Any], spec_file: Path, json_: b
             try:
                 ended = follow_search(client, name, terminal(stderr=json_), goes_on=submission.kind == "continued")
             except KeyboardInterrupt:
-                again = f"tunewell search {spec_file} --server {server}"
+                again = f"tunewell search {shlex.quote(str(spec_file))} --server {server}"
                 console.print(f"'{name}' goes on without this terminal. Follow it again: {again}")
                 return INTERRUPTED
         return _conclude(client, name, json_, ended)

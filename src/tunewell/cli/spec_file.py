@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -32,4 +33,4 @@ def read_spec(path: Path) -> dict[str, Any]:
 
 
 def _make_one(path: Path) -> str:
-    return f"If it is what you search over, make a spec of it first: tunewell init {path}"
+    return f"If it is what you search over, make a spec of it first: tunewell init {shlex.quote(str(path))}"

@@ -188,16 +188,17 @@ def again_text(service: Verbs, experiment: Experiment) -> str:
     if needs_its_program(experiment.spec):
         return "run the program that calls tunewell.search again"
     home: Path = service.home.folder  # type: ignore[attr-defined]
-    return f"tunewell resume {experiment.name}{_home_text(home)}, or {serve_text(home)}"
+    return f"tunewell resume {experiment.name}{home_text(home)}, or {serve_text(home)}"
 
 
 def serve_text(home: Path) -> str:
     """Return the command that serves a home and runs what is on record there."""
-    return f"tunewell serve{_home_text(home)}"
+    return f"tunewell serve{home_text(home)}"
 
 
-def _home_text(home: Path) -> str:
-    return "" if home.absolute() == DEFAULT_HOME.absolute() else f" --home {home}"
+def home_text(home: Path) -> str:
+    """Return the option that names a home, as a shell takes it; empty for the usual one."""
+    return "" if home.absolute() == DEFAULT_HOME.absolute() else f" --home {shlex.quote(str(home))}"
 
 
 def _print_next(

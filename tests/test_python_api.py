@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import tunewell as tw
 from tunewell.python_api.progress import Warnings
 from tunewell.service.runs import Situation
 from tunewell.service.service import Service
-from tunewell.spec.errors import ConflictError, SpecError, SpecErrors, UserError
+from tunewell.spec.errors import ArgumentError, ConflictError, SpecError, SpecErrors, UserError
 from tunewell.spec.states import ExperimentState
 
 
@@ -287,10 +288,15 @@ def test_a_thread_may_search(tmp_path: Path) -> None:
         ({"parameters": {"y": tw.uniform(0, 1)}}, "parameters.y"),
         ({"parameters": {"x": tw.uniform(2, 1)}}, "parameters.x.low"),
         ({"parameters": {}}, "parameters"),
-        ({"goal": None}, "objective.goal"),
+        ({"goal": None}, 'goal: it is missing. Write goal="maximize" or goal="minimize"'),
         ({"scheduler": "ray2"}, "scheduler"),
         ({"scheduler": "inline", "max_concurrency": 4}, "max_concurrency"),
         ({"max_trails": 3}, "max_trials"),
+        ({"on_trial_end": 5}, "on_trial_end: 5 can't be called. Give a Python function."),
+        ({"parameters": {"x": tw.choice(5)}}, "parameters.x.choices: 5 is not a list of values"),  # type: ignore[arg-type]
+        ({"parameters": {"x": tw.choice({"a": 1})}}, "parameters.x.choices"),  # type: ignore[arg-type]
+        ({"parameters": {"x": tw.choice([1], when=5)}}, "parameters.x.when: 5 is not a mapping"),  # type: ignore[arg-type]
+        ({"target": "high"}, "^target: 'high' is a text"),
     ],
 )
 def test_mistakes_are_named(arguments: dict[str, object], expected: str, tmp_path: Path) -> None:
@@ -321,6 +327,26 @@ def test_report_and_plot(tmp_path: Path) -> None:
     assert plot is not None and plot._repr_svg_() == plot.svg
     assert plot.save(tmp_path / "history.svg").read_text().startswith("<svg ") and "<style>" in plot.svg
     assert result.plot("learning-curves") is None
+    with pytest.raises(ArgumentError, match=r"path: 'history\.png' is no name for an SVG file. End it in \.svg"):
+        plot.save(tmp_path / "history.png")
+    assert not (tmp_path / "history.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        (lambda home: tw.search(None, {"x": [1]}, home=home), "function: null can't be called"),  # type: ignore[arg-type]
+        (lambda home: tw.search(abs, {"x": [1]}, home=5), "home: 5 is no path"),  # type: ignore[arg-type]
+        (lambda home: tw.load(5, home), "name: 5 is no text"),  # type: ignore[arg-type]
+        (lambda home: tw.load("kept", home).top(-1), "number: -1 is no number of trials. Give 0 or more"),
+        (lambda home: tw.load("kept", home).report(5), "path: 5 is no path"),  # type: ignore[arg-type]
+    ],
+)
+def test_wrong_types_are_named(call: Callable[[Path], object], expected: str, tmp_path: Path) -> None:
+    """What a type checker would have found is an error that names the argument, and no crash further in."""
+    tw.search(lambda x: x, {"x": [1, 2]}, goal="maximize", home=tmp_path, progress=False, name="kept")
+    with pytest.raises(ArgumentError, match=expected):
+        call(tmp_path)
 
 
 def test_load_reads_what_is_recorded(tmp_path: Path) -> None:

@@ -94,10 +94,14 @@ def test_errors_of_all_origins_are_json(run: Run, tmp_path: Path) -> None:
     [
         (("search", "nowhere.yaml"), "nowhere.yaml"),
         (("show", "x"), "no Tunewell home"),
-        (("show", "x", "first"), "Given: 'first'"),
+        (("show", "x", "first"), "TRIAL: 'first' is no whole number"),
+        (("set", "x", "--max-trials", "many"), "--max-trials: 'many' is no whole number"),
+        (("predict", "x", "y", "--threshold", "half"), "--threshold: 'half' is no number"),
+        (("list", "--sort", "size"), "--sort: 'size' is not one of"),
         (("frobnicate",), "frobnicate"),
         (("search",), "SPEC"),
         (("tasks", "resnet-18"), "resnet18"),
+        (("tasks", "nothing"), "resnet18, resnet50,"),
     ],
 )
 def test_mistakes_on_the_command_line(arguments: tuple[str, ...], expected: str, run: Run, tmp_path: Path) -> None:
@@ -105,7 +109,7 @@ def test_mistakes_on_the_command_line(arguments: tuple[str, ...], expected: str,
     answer = run(*arguments)
     assert answer.code == 2
     assert expected in answer.err
-    assert "Traceback" not in answer.err
+    assert "Traceback" not in answer.err and "Input should" not in answer.err
     assert not (tmp_path / ".tunewell").exists()
 
 
@@ -123,6 +127,33 @@ def test_no_address_of_a_cluster(arguments: tuple[str, ...], address: str, run: 
 def test_a_variable_that_is_empty_names_no_cluster(run: Run, write: Callable[..., Path]) -> None:
     """As an empty variable of the environment means nothing to any program."""
     assert run("check", write(), TUNEWELL_RAY="").code == 0
+
+
+def test_predictions_that_can_not_be_begin_no_job(run: Run, write: Callable[..., Path], tmp_path: Path) -> None:
+    """A picture that is not there, and a file that is neither kind of table, are refused before a job is on record."""
+    run("search", write(max_trials=1), "--no-details")
+    (tmp_path / "cat.png").write_bytes(b"")
+    gone = run("predict", "quick", "cat.png", "dog.png")
+    assert gone.code == 2
+    assert gone.err == "error: dog.png: there is no such file or folder. Name pictures, or folders of pictures.\n"
+    neither = run("predict", "quick", "cat.png", "--output", "out.txt")
+    assert neither.code == 2
+    assert neither.err == "error: --output: 'out.txt' is neither CSV nor JSON. End its name in .csv or .json.\n"
+    assert "predict" not in run("jobs").out
+
+
+def test_what_is_given_for_a_spec(run: Run, write: Callable[..., Path], tmp_path: Path) -> None:
+    """A program or a folder leads to `init`, a name without its ending to the file; nothing is searched."""
+    write()
+    (tmp_path / "train.py").write_text("import argparse\nfor x in range(3):\n    print(x)\n")
+    (tmp_path / "pictures").mkdir()
+    for command in ("check", "search"):
+        assert "it is no spec. If it is what you search over, make a spec of it first: tunewell init train.py" in (
+            run(command, "train.py").err
+        )
+        assert "it is a folder, and no spec. If it is what" in run(command, "pictures").err
+        assert "Did you mean 'quick.yaml'?" in run(command, "quick").err
+    assert not (tmp_path / ".tunewell").exists()
 
 
 def test_unknown_names(run: Run, write: Callable[..., Path]) -> None:

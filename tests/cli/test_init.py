@@ -9,6 +9,7 @@ import pytest
 from tests.cli.conftest import Run
 from tests.tasks.image_classification.trained import write_pictures
 from tunewell.cli.starter import TASKS_IN_ORDER, starter_for
+from tunewell.cli.summary import serve_text
 from tunewell.spec.files import read_spec_file
 from tunewell.tasks.catalogue import TASKS
 
@@ -91,6 +92,14 @@ def test_names_that_mean_something_else_in_yaml(tmp_path: Path, name: str) -> No
     write_pictures(tmp_path / name, {"train": 20, "val": 10})
     (tmp_path / "a.yaml").write_text(starter_for(tmp_path / name, tmp_path).text)
     assert read_spec_file(tmp_path / "a.yaml")["data"] == str(tmp_path / name)
+
+
+def test_commands_that_are_named_can_be_copied(run: Run, tmp_path: Path) -> None:
+    """A path with spaces stands in quotes in what comes next, and where a spec's home is not the usual one."""
+    (tmp_path / "my train.py").write_text("print(1)")
+    assert run("init", "my train.py").out.endswith("Next: tunewell check 'my train.yaml'\n")
+    assert "first: tunewell init 'my train.py'." in run("check", "my train.py").err
+    assert serve_text(tmp_path / "my home") == f"tunewell serve --home '{tmp_path / 'my home'}'"
 
 
 def test_nothing_is_overwritten(run: Run, tmp_path: Path) -> None:

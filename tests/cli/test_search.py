@@ -169,7 +169,8 @@ def test_no_result_is_exit_code_1(run: Run, write: Write) -> None:
 
 def test_metric_that_never_appears(run: Run, write: Write) -> None:
     """A script that ends well without the metric fails with no_metric, naming what it did report."""
-    run("search", write(command=["sh", "-c", "echo scor={x}"], max_trials=1))
+    answer = run("search", write(command=["sh", "-c", "echo scor={x}"], max_trials=1))
+    assert "With another objective: tunewell search SPEC.yaml --new" in answer.out
     trial = run("show", "quick", 1, "--json").json
     assert trial["cause"] == "no_metric"
     assert "scor" in trial["detail"]

@@ -21,6 +21,8 @@ def test_an_experiment_from_its_change_to_its_end(run: Run, write: Callable[...,
     assert "Go on: tunewell resume quick, or tunewell serve." in done.out and "paused" in run("list").out
     wrong = run("set", "quick", "--weight", 0)
     assert wrong.code == 2 and "weight: 0.0 is not possible. Give a number above 0" in wrong.err
+    twice = run("add", "quick", "x=5", "x=6")
+    assert twice.code == 2 and "parameters.x: it is given twice. Give it once." in twice.err
     assert "tries this next: x=5" in run("add", "quick", "x=5").out
     assert run("search", write(max_trials=4, max_failed_trials="50%"), "--json").json["trials"]["succeeded"] == 4
     ended = run("add", "quick", "x=0.5")
@@ -28,6 +30,9 @@ def test_an_experiment_from_its_change_to_its_end(run: Run, write: Callable[...,
     narrowed = ("--tag", "b", "--tag", "a", "--state", "completed", "--owner", "owner", "--search", "qui")
     assert "quick" in run("list", *narrowed).out
     assert "No experiment has the tag 'c'. Known: a, b." in run("list", "--tag", "c").out
+    still_there = run("delete", "quick", "--for-good")
+    assert still_there.code == 2 and "put it into the bin first: tunewell delete quick" in still_there.err
+    assert "Experiment 'quick' is not in the bin" in run("restore", "quick").err
     assert "Take it out again: tunewell restore quick" in run("delete", "quick").out
     assert "quick" not in run("list").out and [one["name"] for one in run("list", "--bin", "--json").json] == ["quick"]
     assert "it is in the bin. Take it out again: tunewell restore quick" in run("show", "quick").err
@@ -41,6 +46,8 @@ def test_a_search_with_a_new_budget_is_resumed(run: Run, write: Callable[..., Pa
     assert run("search", write(max_trials=2), "--no-details").code == 0
     ended = run("resume", "quick")
     assert ended.code == 2 and "has ended already" in ended.err
+    assert "raise the limit that ended it (tunewell set quick --help), then: tunewell resume quick" in ended.err
+    assert run("pause", "quick").err == ended.err
     assert run("set", "quick", "--max-trials", 3).code == 0
     assert run("resume", "quick", "--json").json["trials"]["succeeded"] == 3
 

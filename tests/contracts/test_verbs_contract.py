@@ -1033,7 +1033,7 @@ def test_what_is_in_the_bin_is_out_of_the_way(bench: Bench, ran: Verbs) -> None:
         update={"version": 0, "revision": 0}
     )
     assert ran.job(waiting.id).state is JobState.STOPPED
-    with pytest.raises(NotFoundError, match="There is no experiment 'e' in the bin"):
+    with pytest.raises(NotFoundError, match=r"'e' is not in the bin\. Delete it first"):
         ran.restore("e")
 
 

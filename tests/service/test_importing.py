@@ -135,7 +135,7 @@ def test_an_export_comes_back_as_it_was(service: Service, tmp_path: Path) -> Non
         (["lr,opt,momentum,nesterov,layers,los", GOOD], "there is no column 'loss'. Did you mean 'los'?"),
         (
             [HEADER, GOOD, "5,adam,,True,2,0.5"],
-            ", row 3, parameter 'lr': 5 is outside 0.001 … 1 (log). Widen the range in the spec, or leave the",
+            ", row 3, parameter 'lr': 5 is outside 0.001 … 1 (log). Have the spec's range hold it, or leave the",
         ),
         (
             [HEADER, "0.1,lion,,True,2,0.5"],
@@ -147,7 +147,7 @@ def test_an_export_comes_back_as_it_was(service: Service, tmp_path: Path) -> Non
         ),
         (
             [HEADER, "0.1,adam,,True,2.5,0.5"],
-            ", row 2, parameter 'layers': 2.5 is outside 1 … 4. Widen the range in the spec, or leave the",
+            ", row 2, parameter 'layers': 2.5 is no whole number in 1 … 4. Have the spec's range hold it, or leave the",
         ),
         (
             [HEADER, "0.1,adam,,True,2,nan"],

@@ -217,6 +217,10 @@ def test_default_configuration() -> None:
             {"optimizer": "sgd", "momentum": 2, "momentum_kind": 1},
             "parameters.momentum: 2 is outside 0.5 … 0.99. Give a value in it.",
         ),
+        (
+            {"optimizer": "sgd", "momentum": "much", "momentum_kind": 1},
+            "parameters.momentum: 'much' is no number, and so outside 0.5 … 0.99. Give a value in it.",
+        ),
     ],
 )
 def test_check_refuses(configuration: dict[str, object], message: str) -> None:

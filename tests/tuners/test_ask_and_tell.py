@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,6 +34,28 @@ def test_a_search_by_hand() -> None:
     assert (tuner.best.number, tuner.best.value) == min(values.items(), key=lambda item: item[1])
     assert loss(**tuner.best.parameters) == tuner.best.value
     assert [one.value for one in tuner.told] == [values[number] for number in sorted(values)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({"max_trials": "4"}, "max_trials: '4' is no whole number from 1 on. Give 1 or more"),
+        ({"max_trials": True}, "max_trials: true is no whole number"),
+        ({"max_concurrency": 0}, "max_concurrency: 0 is no whole number from 1 on"),
+        ({"seed": -1}, "seed: -1 is no whole number from 0 on"),
+        ({"algorithm": 5}, "algorithm: 5 is no mapping"),
+        ({"initial": {"x": 0}}, "initial: {x: 0} is no list"),
+        ({"initial": [0.5]}, r"initial\.0: 0\.5 is no mapping"),
+        ({"parameters": {}}, "parameters: there is nothing to search"),
+        ({"parameters": {"x": (0, 1)}}, r"parameters\.x: \(0, 1\) could be a range, or choices"),
+    ],
+)
+def test_wrong_arguments_are_named(arguments: dict[str, Any], expected: str) -> None:
+    """What is wrong with an argument is told with its name and value, and what to write instead."""
+    with pytest.raises(SpecError, match=expected):
+        tw.AskAndTell(**{"parameters": SPACE, "goal": "minimize", **arguments})
+    with pytest.raises(SpecError, match="parameters: 5 is no mapping"):
+        tw.AskAndTell(SPACE, goal="minimize").add(5)  # type: ignore[arg-type]
 
 
 def test_failures_and_corrections() -> None:

@@ -110,3 +110,9 @@ def test_spaces_may_be_declarations() -> None:
     suggestion = subject.ask()
     assert isinstance(suggestion, Suggestion)
     subject.tell(suggestion.failure("gpu_oom"))
+
+
+def test_a_single_configuration_is_told_as_one() -> None:
+    """Where nothing but one configuration can be tried, the reason says so, and does not count to one."""
+    space = parse_space({"x": {"low": 1, "high": 1}})
+    assert choose("auto", space, max_trials=5).reason == "chosen because the only configuration can be tried"

@@ -31,7 +31,7 @@ from tunewell.cli.options import (
 from tunewell.cli.summary import on_all_data
 from tunewell.service.folders import check_predictions_file, check_replaceable, replace_folder
 from tunewell.service.service import Service
-from tunewell.spec.errors import ArgumentError, count
+from tunewell.spec.errors import ArgumentError, DataError, count
 from tunewell.spec.format import number
 from tunewell.spec.names import MODEL, Split, model_called
 
@@ -240,8 +240,7 @@ def predict(
         console = terminal(stderr=json_)
         with console.status("Predicting …"):
             is_here = isinstance(service, Service)
-            if output is not None and not is_here:
-                check_predictions_file(output)  # before anything is sent
+            _check_files(inputs, output)  # before anything is sent, or a job is on record
             target = output if is_here else None
             job = service.predict(
                 model, inputs, target, drawn, trial=trial, threshold=threshold, probabilities=probabilities
@@ -266,6 +265,14 @@ def predict(
             complaint = Text(f"{prediction['file']}: {prediction['error']}", style="yellow")
             terminal(stderr=True, soft_wrap=True).print(complaint)
     return code
+
+
+def _check_files(inputs: Sequence[Path], output: Path | None) -> None:
+    if missing := [path for path in inputs if not path.exists()]:
+        remedy = "Name pictures, or folders of pictures"
+        raise DataError("there is no such file or folder", field=str(missing[0]), remedy=remedy)
+    if output is not None:
+        check_predictions_file(output)
 
 
 def export_model(

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from tunewell.cli.options import HOME, DatabaseOption, HomeOption, JsonOption, ServerOption, made, print_json, terminal
+from tunewell.cli.spec_file import read_spec
 from tunewell.cli.summary import print_summary
 from tunewell.spec.errors import ArgumentError, DataError, UserError
-from tunewell.spec.files import read_spec_file
 
 
 def import_(
@@ -33,7 +33,7 @@ def import_(
 
     It serves `show`, `report`, `export` and `warm_start`.
     """
-    raw = read_spec_file(spec_file)
+    raw = read_spec(spec_file)
     if (table is None) == (optuna is None):
         raise UserError("it takes either a CSV file or --optuna", field="import", remedy="Give one of them")
     if study is not None and optuna is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -25,8 +26,8 @@ def init(
     """Write a first spec, or make one of another tool's file.
 
     For pictures it names the built-in task that can read them; for a Python program it searches around the defaults of
-    its argparse options. A configuration of NNI, or an Experiment of Katib, becomes a spec for the same
-    search, with a note on whatever is not carried over. It never overwrites a file.
+    its argparse options, for the metric that it prints. A configuration of NNI, or an Experiment of Katib, becomes a
+    spec for the same search, with a note on whatever is not carried over. It never overwrites a file.
     """
     from tunewell.cli.starter import starter_for
 
@@ -44,7 +45,7 @@ def init(
     console.print(f"{file}: a search over {starter.about}", soft_wrap=True, markup=False, highlight=False)
     for line in [f"Note: {note}" for note in starter.notes] or [starter.text]:
         console.print(line, soft_wrap=True, markup=False, highlight=False)
-    console.print(f"Next: tunewell check {file}", soft_wrap=True, markup=False, highlight=False)
+    console.print(f"Next: tunewell check {shlex.quote(str(file))}", soft_wrap=True, markup=False, highlight=False)
 
 
 def _write(file: Path, text: str) -> None:

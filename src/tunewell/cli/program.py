@@ -11,8 +11,8 @@ import typer
 
 from tunewell.cli import INTERRUPTED
 from tunewell.cli.options import print_json, terminal
-from tunewell.cli.wording import in_json, print_error
-from tunewell.spec.errors import DataError, JobFailed, ServiceFailed, UserError, ended
+from tunewell.cli.wording import in_json, name_of, print_error
+from tunewell.spec.errors import NO_VALUE, DataError, JobFailed, ServiceFailed, UserError, ended, shown
 from tunewell.spec.secrets import passwords
 from tunewell.spec.states import Cause
 from tunewell.spec.text import clean, is_text
@@ -22,6 +22,9 @@ DONE, NO_RESULT, WRONG_INPUT = 0, 1, 2
 
 #: What a disk or a folder refuses, wherever that comes up.
 _REFUSALS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
+
+#: What Pydantic calls a text that is no number, and what people call the number.
+_KINDS_OF_NUMBERS = {"int_parsing": "whole number", "float_parsing": "number"}
 
 
 def run(app: typer.Typer) -> int:
@@ -54,9 +57,9 @@ def run(app: typer.Typer) -> int:
             print(error, file=sys.stderr)
             return WRONG_INPUT
         if hasattr(error, "format_message"):  # a wrong option or argument, found by the parser
-            what, context = _with_value(error), getattr(error, "ctx", None)
+            (field, what, value), context = _worded(error), getattr(error, "ctx", None)
             remedy = f"See: {context.command_path} --help" if context is not None and "\n" not in what else ""
-            return complain(UserError(what, kind="usage", remedy=remedy), WRONG_INPUT)
+            return complain(UserError(what, field=field, value=value, kind="usage", remedy=remedy), WRONG_INPUT)
         raise
     return result if isinstance(result, int) else DONE
 
@@ -82,11 +85,20 @@ def _warn_of_passwords(arguments: list[str]) -> None:
         )
 
 
-def _with_value(error: Any) -> str:
-    """Return what the parser says, and the value that it was said of, which it leaves out where it asked Pydantic."""
+def _worded(error: Any) -> tuple[str, str, object]:
+    """Return field, problem and value of what the parser says; Pydantic, which it asks, does not name the value."""
     found: list[Any] = getattr(error.__cause__, "errors", list)()  # of Pydantic's ValidationError
-    given = f" Given: {found[0]['input']!r}" if found else ""
-    return f"{ended(error.format_message())}{given}"
+    parameter = getattr(error, "param", None)
+    if not found or parameter is None:
+        return "", ended(error.format_message()), NO_VALUE
+    kind, value = found[0]["type"], found[0]["input"]
+    if kind in _KINDS_OF_NUMBERS:
+        problem = f"{shown(value)} is no {_KINDS_OF_NUMBERS[kind]}"
+    elif kind == "value_error":
+        problem = str(found[0]["ctx"]["error"])
+    else:
+        problem = f"{found[0]['msg']}; given: {shown(value)}"
+    return name_of(parameter), ended(problem), value
 
 
 def complain(error: UserError, code: int) -> int:

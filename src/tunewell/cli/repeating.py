@@ -23,7 +23,7 @@ from tunewell.cli.options import (
     print_json,
     terminal,
 )
-from tunewell.cli.summary import print_repeats
+from tunewell.cli.summary import home_text, print_repeats
 from tunewell.service.paging import every
 from tunewell.service.service import Service
 from tunewell.spec.errors import ConflictError, JobFailed, count
@@ -66,7 +66,7 @@ def repeat(
                             carried_out(service, job, lambda line: status.update(Text(line)), leave)
             except KeyboardInterrupt:
                 goes_on = answers[0] if answers else leave()
-                there = f" --server {server}" if server is not None else "" if home == HOME else f" --home {home}"
+                there = f" --server {server}" if server is not None else home_text(home)
                 again = f"tunewell repeat {experiment} --seeds {seeds}{there}"
                 console.print(_left(service, experiment, again, goes_on=goes_on), soft_wrap=True)
                 raise

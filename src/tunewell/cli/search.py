@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sys
 import threading
@@ -34,6 +35,7 @@ from tunewell.cli.options import (
     print_json,
     terminal,
 )
+from tunewell.cli.spec_file import read_spec
 from tunewell.cli.summary import print_summary
 from tunewell.display.following import follow_search
 from tunewell.display.lines import ProgressLines, started_line
@@ -52,7 +54,6 @@ from tunewell.service.verbs import Verbs
 from tunewell.service.warm_start import lacks_space
 from tunewell.spec.errors import ArgumentError, UserError, count
 from tunewell.spec.experiment import needs_its_program
-from tunewell.spec.files import read_spec_file
 from tunewell.spec.format import scalar
 from tunewell.spec.names import cluster_called
 from tunewell.spec.states import Cause, ExperimentState, JobState
@@ -83,7 +84,7 @@ def search(
     folder with data, each once. The search is then followed; Ctrl-C leaves it running, and the same command follows it
     again.
     """
-    raw = {**read_spec_file(spec_file), **({"visibility": "private"} if private else {})}
+    raw = {**read_spec(spec_file), **({"visibility": "private"} if private else {})}
     if server is not None:
         _tell_unused(ray, json_)
         return _search_there(server, raw, spec_file, json_, new=new)
@@ -121,7 +122,7 @@ def _search_there(server: str, raw: Mapping[str, Any], spec_file: Path, json_: b
             try:
                 ended = follow_search(client, name, terminal(stderr=json_), goes_on=submission.kind == "continued")
             except KeyboardInterrupt:
-                again = f"tunewell search {spec_file} --server {server}"
+                again = f"tunewell search {shlex.quote(str(spec_file))} --server {server}"
                 console.print(f"'{name}' goes on without this terminal. Follow it again: {again}")
                 return INTERRUPTED
         return _conclude(client, name, json_, ended)
@@ -273,7 +274,7 @@ def check(
     json_: JsonOption = False,
 ) -> int:
     """Check a spec, its data and program; start nothing."""
-    raw = read_spec_file(spec_file)
+    raw = read_spec(spec_file)
     doing = "Opening every picture …" if pictures is not None else "Checking, and measuring a few steps of a trial …"
     measures = not no_estimate and raw.get("task") is not None
     with terminal(stderr=True).status(doing) if measures or pictures is not None else nullcontext():

@@ -13,8 +13,10 @@ from typing import Any
 
 from tunewell.cli.converting.conversion import SUFFIXES, convert
 from tunewell.cli.converting.source import in_a_line
+from tunewell.cli.printed import printed_metrics
 from tunewell.service.findings import check_spec
-from tunewell.spec.errors import ArgumentError, DataError, UserError, shown
+from tunewell.spec.errors import ArgumentError, DataError, UserError, listed, shown
+from tunewell.spec.experiment import guess_goal
 
 #: Built-in tasks, those first that ask most of their data: what the first one can train is most likely meant.
 TASKS_IN_ORDER = ("instance-segmentation", "object-detection", "image-classification", "multilabel-classification")
@@ -79,7 +81,7 @@ def _for_data(path: Path, place: str) -> Starter:
         raise DataError(
             f"no built-in task can read it; image-classification says: {why}",
             field=str(path),
-            remedy="See the page 'Pictures', or 'Objects in pictures', for the layouts, or name a program of your own",
+            remedy="The pages 'Pictures' and 'Objects in pictures' have the layouts; or name your own program",
         )
     (task, checked), *others = able
     also = f"  # or {', '.join(other for other, _ in others)}, which can read this data, too" if others else ""
@@ -129,7 +131,8 @@ class _Option:
 
 def _for_program(path: Path, place: str) -> Starter:
     is_python = path.suffix == ".py"
-    options, has_defaults = list(_options(path)) if is_python else [], False
+    tree = _code(path) if is_python else ast.Module([], [])
+    options, has_defaults = list(_options(tree)), False
     program = ["python", place] if is_python else [place if "/" in place else f"./{place}"]
     if options:
         ranges = "# Ranges are guessed from the defaults of the program's options: make them yours."
@@ -146,8 +149,7 @@ def _for_program(path: Path, place: str) -> Starter:
         "`tunewell check` says what follows from it, `tunewell search` runs it.",
         f"command: [{command}]",
         "objective:",
-        "  metric: accuracy  # the program prints it, such as `accuracy=0.93`, or calls tunewell.report(accuracy=0.93)",
-        "  goal: maximize",
+        *_objective(printed_metrics(tree)),
         ranges,
         "parameters:",
         *(f"  {one.name}: {one.with_default if has_defaults else one.domain}" for one in options),
@@ -158,12 +160,29 @@ def _for_program(path: Path, place: str) -> Starter:
     return Starter(_name(path), f"the program {path}", "\n".join(lines) + "\n")
 
 
-def _options(path: Path) -> Iterator[_Option]:
-    """Yield the numeric options and choices that a Python program declares with argparse."""
+def _code(path: Path) -> ast.Module:
+    """Return the code of a Python program; one that can't be read tells nothing."""
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-    except (OSError, SyntaxError, ValueError):
+        return ast.parse(path.read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        return ast.Module([], [])
+
+
+def _objective(metrics: list[str]) -> Iterator[str]:
+    """Yield the lines of the objective: the first of the metrics that the program prints, if that is known."""
+    if not metrics:
+        yield "  metric: accuracy  # write what your program prints, as in `accuracy=0.93`; or what it reports with"
+        yield "                    # tunewell.report(accuracy=0.93)"
+        yield "  goal: maximize"
         return
+    name, *others = metrics
+    more = f", as are {listed(others, 5)}" if others else ""
+    yield f"  metric: {_yaml(name)}  # printed or reported by the program{more}"
+    yield f"  goal: {guess_goal(name)}"
+
+
+def _options(tree: ast.Module) -> Iterator[_Option]:
+    """Yield the numeric options and choices that a Python program declares with argparse."""
     for call in ast.walk(tree):
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "add_argument":
             flags = [value for value in map(_literal, call.args) if isinstance(value, str) and value.startswith("--")]

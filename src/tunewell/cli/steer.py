@@ -110,6 +110,8 @@ def add(
         name, given, value = text.partition("=")
         if not given or not name:
             raise SpecError("parameters", f"{shown(text)} is not possible", "Write NAME=VALUE, such as epochs=10", text)
+        if name in values:
+            raise SpecError(f"parameters.{name}", "it is given twice", "Give it once")
         values[name] = _value(value)
     with existing(home, database, server, "write") as service:
         added = service.add_trial(experiment, values)

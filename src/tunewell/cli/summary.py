@@ -28,7 +28,7 @@ from tunewell.spec.experiment import needs_its_program
 from tunewell.spec.format import duration, number, shortened, within
 from tunewell.spec.names import DEFAULT_HOME, IMPORTED
 from tunewell.spec.standing import REPEATS_NOTE, rank_text, rest_text, spread_text
-from tunewell.spec.states import CUTS_BY_DESIGN, Cut
+from tunewell.spec.states import CUTS_BY_DESIGN, Cause, Cut
 
 #: Kind of model, and the report → what it is called.
 _PLACES = {"best": "Best model", "retrained": "Trained on all data", "report": "Report"}
@@ -158,6 +158,8 @@ def _print_failures(result: SearchResult, console: Console, there: str) -> None:
     told, colon, detail = failures_text(result).partition(": ")
     console.print(Text(told + colon, style="red").append(shortened(detail, 200), style=""), soft_wrap=True)
     hint = f"See: tunewell logs {name} {number_}{there}   Again, once fixed: tunewell retry {name}{there}"
+    if result.failures[0].cause is Cause.NO_METRIC:  # which a retry does not mend if the spec names the wrong one
+        hint += f"   With another objective: tunewell search SPEC.yaml --new{there}"
     console.print(Text(hint, style="dim"), soft_wrap=True)
 
 
@@ -186,16 +188,17 @@ def again_text(service: Verbs, experiment: Experiment) -> str:
     if needs_its_program(experiment.spec):
         return "run the program that calls tunewell.search again"
     home: Path = service.home.folder  # type: ignore[attr-defined]
-    return f"tunewell resume {experiment.name}{_home_text(home)}, or {serve_text(home)}"
+    return f"tunewell resume {experiment.name}{home_text(home)}, or {serve_text(home)}"
 
 
 def serve_text(home: Path) -> str:
     """Return the command that serves a home and runs what is on record there."""
-    return f"tunewell serve{_home_text(home)}"
+    return f"tunewell serve{home_text(home)}"
 
 
-def _home_text(home: Path) -> str:
-    return "" if home.absolute() == DEFAULT_HOME.absolute() else f" --home {home}"
+def home_text(home: Path) -> str:
+    """Return the option that names a home, as a shell takes it; empty for the usual one."""
+    return "" if home.absolute() == DEFAULT_HOME.absolute() else f" --home {shlex.quote(str(home))}"
 
 
 def _print_next(

@@ -35,7 +35,10 @@ REMEDIES = {
     "set-home",
     "home-still-there": "Name that one with --home, or give it up with --force",
     "home-not-writable": "Choose another with --home or TUNEWELL_HOME",
+    "has-ended": "To have it go on, raise the limit that ended it (tunewell set {experiment} --help), then: tunewell "
+    "resume {experiment}",
     "in-bin": "Take it out again: tunewell restore {experiment}",
+    "not-in-bin": "It is there as ever. To remove it for good, put it into the bin first: tunewell delete {experiment}",
     "newer-database": "Upgrade Tunewell, or use another --home or --database",
     "no-allowed-host": "Say by which names it is addressed, with --allowed-host",
     "no-cluster-named": "Name its address with --ray or TUNEWELL_RAY, here or to `tunewell serve`; or have trials run "
@@ -111,11 +114,18 @@ def _field(error: UserError) -> str:
     option, variable = "--" + error.field.replace("_", "-"), _VARIABLES.get(name, "")
     for one in _parameters():
         if one.param_type_name == "argument" and one.name == name:
-            return (one.metavar or name.upper()).rstrip(".").strip("[]")
+            return name_of(one)
         if one.param_type_name == "option" and {f"--{name}", f"--{name.removesuffix('s')}"} & {*one.opts}:
-            option = one.opts[0]
+            option = name_of(one)
     is_given = any(argument.partition("=")[0] == option for argument in sys.argv[1:])
     return variable if variable in os.environ and not is_given else option
+
+
+def name_of(parameter: Any) -> str:
+    """Return what an option or argument of a command is called in its help."""
+    if parameter.param_type_name == "option":
+        return str(parameter.opts[0])
+    return str(parameter.metavar or parameter.name.upper()).rstrip(".").strip("[]")
 
 
 def _parameters() -> list[Any]:

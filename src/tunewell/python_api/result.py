@@ -38,8 +38,14 @@ class Plot:
     svg: str = field(repr=False)
 
     def save(self, path: str | Path) -> Path:
-        """Write it to an SVG file; return its path."""
-        target = Path(path)
+        """Write it to an SVG file; return its path.
+
+        Raises:
+            ArgumentError: the name is that of another kind of file.
+        """
+        target = checked_path("path", path)
+        if target.suffix.lower() not in ("", ".svg"):
+            raise ArgumentError("path", f"{shown(target.name)} is no name for an SVG file", "End it in .svg", str(path))
         target.write_text(self.svg, encoding="utf-8")
         return target
 
@@ -90,9 +96,10 @@ class Result:
         return self.summary.best
 
     def top(self, number: int = 5) -> list[TrialResult]:
-        """Return the best `number` trials, best first."""
+        """Return the best `number` trials, best first; raises `ArgumentError` if it is no whole number from 0 on."""
+        wanted = _checked_count("number", number)
         with self._opened() as verbs:
-            return list(verbs.top(self.name, number))
+            return list(verbs.top(self.name, wanted))
 
     def trials(self) -> list[dict[str, Any]]:
         """Return every trial with state, cause, parameters, value and reports."""
@@ -127,7 +134,7 @@ class Result:
                 path = f"{self.name.replace('/', '-')}-report.html"
             if path is None:
                 return Path(verbs.write_report(self.name).path)
-            return save_report(verbs.report(self.name), Path(path))
+            return save_report(verbs.report(self.name), checked_path("path", path))
 
     def update(
         self, *, project: str | None = None, tags: str | Sequence[str] | None = None, description: str | None = None
@@ -161,6 +168,7 @@ class Result:
 @front
 def load(name: str, home: str | Path | None = None, database: str | None = None, server: str | None = None) -> Result:
     """Return the result so far of a recorded experiment, of a server's if one is given; raises `NotFoundError`."""
+    _checked_texts("name", (name,))
     opened = _opened(home, database, server)
     with opened("read") as verbs:
         return Result(opened, name, verbs.result(name))
@@ -210,14 +218,28 @@ def experiments(
 def _checked_texts(name: str, given: Any) -> list[str]:
     """Return an argument's texts, of which it may be a single one."""
     texts = [given] if isinstance(given, str) else given
-    if not isinstance(texts, Collection) or not all(isinstance(text, str) for text in texts):
-        raise ArgumentError(name, f"{shown(given)} is no text", "Give texts, such as 'baseline'", given)
+    wrong = [text for text in texts if not isinstance(text, str)] if isinstance(texts, Collection) else [given]
+    if wrong:
+        raise ArgumentError(name, f"{shown(wrong[0])} is no text", "Give texts, such as 'baseline'", given)
     check_text(name, list(texts))
     return list(texts)
 
 
 def _opened(home: str | Path | None, database: str | None, server: str | None) -> Opened:
     return on_server(server) if server is not None else at_home(*place(home, database))
+
+
+def _checked_count(name: str, given: Any) -> int:
+    if isinstance(given, bool) or not isinstance(given, int) or given < 0:
+        raise ArgumentError(name, f"{shown(given)} is no number of trials", "Give 0 or more", given)
+    return given
+
+
+def checked_path(name: str, given: Any) -> Path:
+    """Return an argument's path; raises `ArgumentError` if it is none."""
+    if not isinstance(given, str | os.PathLike):
+        raise ArgumentError(name, f"{shown(given)} is no path", "Give one as a text or a pathlib.Path", given)
+    return Path(given)
 
 
 def on_server(server: str) -> Opened:
@@ -234,5 +256,5 @@ def at_home(folder: Path, database: str | None) -> Opened:
 
 def place(home: str | Path | None, database: str | None) -> tuple[Path, str | None]:
     """Return home and database as given, or else as the environment has them."""
-    folder = Path(home or os.environ.get("TUNEWELL_HOME") or DEFAULT_HOME)
+    folder = checked_path("home", home or os.environ.get("TUNEWELL_HOME") or DEFAULT_HOME)
     return folder, database or os.environ.get("TUNEWELL_DATABASE")

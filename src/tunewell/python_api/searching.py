@@ -20,7 +20,7 @@ from tunewell.service.service import Service
 from tunewell.service.types import Submission
 from tunewell.service.verbs import Verbs
 from tunewell.spec.declaration import check_domains
-from tunewell.spec.errors import ArgumentError, SpecError
+from tunewell.spec.errors import ArgumentError, SpecError, shown
 from tunewell.spec.experiment import EarlyStoppingRule, Goal
 from tunewell.spec.names import Visibility
 
@@ -165,6 +165,7 @@ def search(  # noqa: PLR0913 - each is a thing that users set by name
         "seed": seed,
     }
     check_domains(parameters)
+    _check_calls({"function": function, "on_trial_end": on_trial_end, "on_improvement": on_improvement})
     objective = {"metric": metric, "goal": goal, "target": target}
     raw = {field: value for field, value in fields.items() if value is not None}
     raw["objective"] = {field: value for field, value in objective.items() if value is not None}
@@ -191,6 +192,12 @@ def search(  # noqa: PLR0913 - each is a thing that users set by name
             if not _run_here(service, submission.name, given, progress, calls):
                 raise KeyboardInterrupt(f"The search is paused; call it again to go on ('{submission.name}').")
         return Result(at_home(folder, database), submission.name, service.result(submission.name))
+
+
+def _check_calls(given: Mapping[str, object]) -> None:
+    for field, function in given.items():
+        if not callable(function) and (function is not None or field == "function"):
+            raise ArgumentError(field, f"{shown(function)} can't be called", "Give a Python function", function)
 
 
 def _tell_notes(submission: Submission) -> None:

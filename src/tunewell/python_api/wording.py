@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
-from tunewell.spec.errors import ArgumentError, UserError, closest, shortened
+from tunewell.spec.errors import ArgumentError, SpecErrors, UserError, closest, shortened
 from tunewell.spec.problems import Problems
 
 Arguments = ParamSpec("Arguments")
@@ -28,6 +28,10 @@ REMEDIES: Mapping[str, str] = {
     "home-not-writable": "Choose another with `home=` or TUNEWELL_HOME",
     "newer-database": "Upgrade Tunewell, or use another `home=` or `database=`",
 }
+
+#: What stands before the name of a field of the objective, each of which is a keyword here.
+_OBJECTIVE = "objective."
+_GOAL_MISSING = 'Write goal="maximize" or goal="minimize"; the metric\'s name does not tell'
 
 #: Keyword of another library, or field of a spec, that `search` does not take → what it has instead.
 _INSTEAD: Mapping[str, str] = {
@@ -98,6 +102,11 @@ def front(function: Callable[Arguments, Answer]) -> Callable[Arguments, Answer]:
 def _worded(error: UserError) -> UserError:
     told = copy.copy(error)  # without the way that it has come
     told.remedy = REMEDIES.get(error.kind, error.remedy)
+    if isinstance(told, SpecErrors):
+        told.errors = tuple(map(_worded, told.errors))
+    elif error.field.startswith(_OBJECTIVE):
+        told.field = error.field.removeprefix(_OBJECTIVE)
+        told.remedy = _GOAL_MISSING if told.field == "goal" and "`goal: " in error.remedy else told.remedy
     return told
 
 

@@ -13,6 +13,8 @@ from tunewell.store.rows import ExperimentRow, TrialRow
 from tunewell.store.store import Store
 from tunewell.store.transaction import Transaction
 
+#: What an experiment that has ended needs to be paused or to go on.
+_LET_GO_ON = "Raise the limit that has ended it"
 _RETRIED = (TrialState.FAILED, TrialState.STOPPED)
 
 
@@ -32,7 +34,7 @@ def pause(store: Store, name: str, asked: Asked) -> None:
 
     def act(tx: Transaction) -> JsonObject:
         row = store.experiment(name)
-        _check_goes_on(row)
+        _check_goes_on(row, _LET_GO_ON)
         if row.state not in (ExperimentState.CREATED, ExperimentState.RUNNING):
             raise ConflictError(f"Experiment '{name}' does not run (it is {row.state})")
         tx.add_request(name, "pause")
@@ -46,7 +48,7 @@ def resume(store: Store, name: str, asked: Asked) -> None:
 
     def act(tx: Transaction) -> JsonObject:
         row = store.experiment(name)
-        _check_goes_on(row)
+        _check_goes_on(row, _LET_GO_ON)
         is_asked = any(request.verb == "pause" for request in store.requests(name))
         if row.state is not ExperimentState.PAUSED and not is_asked:
             raise ConflictError(f"Experiment '{name}' is not paused (it is {row.state})")
@@ -96,9 +98,10 @@ def retry(store: Store, name: str, numbers: Sequence[int], cause: Cause | None, 
     return tuple(once(store, asked, act)["trials"])
 
 
-def _check_goes_on(row: ExperimentRow) -> None:
+def _check_goes_on(row: ExperimentRow, remedy: str = "") -> None:
     if row.state.final:
-        raise ConflictError(f"Experiment '{row.name}' has ended already (it is {row.state})")
+        what, kind = f"Experiment '{row.name}' has ended already (it is {row.state})", "has-ended" if remedy else ""
+        raise ConflictError(what, remedy=remedy, kind=kind, experiment=row.name)
 
 
 def _failed(store: Store, name: str, cause: Cause | None) -> Iterator[TrialRow]:

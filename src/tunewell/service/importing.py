@@ -11,10 +11,10 @@ from tunewell.service.idempotency import Asked, settled
 from tunewell.service.submission import Plan, make_plan, visibility_of
 from tunewell.service.types import JsonObject, Submission
 from tunewell.spec.declaration import declare
-from tunewell.spec.errors import DataError, shown
+from tunewell.spec.errors import DataError
 from tunewell.spec.launch import AttemptKey, Report
 from tunewell.spec.names import IMPORTED
-from tunewell.spec.space import Choice, Configuration, SearchSpace, describe_domain
+from tunewell.spec.space import Choice, Configuration, SearchSpace, misfit
 from tunewell.spec.states import Cause, ExperimentState, TrialState
 from tunewell.store.rows import AttemptEnd
 from tunewell.store.store import Store
@@ -118,9 +118,9 @@ def check_parameters(place: str, space: SearchSpace, given: Mapping[str, Any]) -
                 "there is no value, but it is active here", field=where, remedy="Give one, or leave the trial out"
             )
         if not parameter.contains(value):
-            remedy = "Add it to the spec's values" if isinstance(parameter, Choice) else "Widen the range in the spec"
+            remedy = "Add it to the spec's values" if isinstance(parameter, Choice) else "Have the spec's range hold it"
             raise DataError(
-                f"{shown(value)} is outside {describe_domain(parameter)}",
+                misfit(parameter, value),
                 field=where,
                 remedy=f"{remedy}, or leave the trial out. A search that starts from these trials may have a narrower "
                 "space",

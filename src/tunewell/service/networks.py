@@ -30,7 +30,7 @@ def find_network(name: str) -> types.Network:
     offering = {task: entry.networks[name] for task, entry in known.items() if name in entry.networks}
     if not offering:
         names = [*known, *(network for entry in known.values() for network in entry.networks)]
-        raise NotFoundError(f"There is no task or network '{name}'", remedy=nearest(name, names))
+        raise NotFoundError(f"There is no task or network '{name}'", remedy=nearest(name, dict.fromkeys(names)))
     network = next(iter(offering.values()))
     return types.Network(
         name=name,

@@ -145,7 +145,10 @@ class Rights:
         if row is not None and self._sees(row) and row.deleted_at is not None and not deleted:
             what = f"There is no experiment '{name}': it is in the bin"
             raise NotFoundError(what, remedy="Restore it", kind="in-bin", experiment=row.name)
-        if row is None or not self._sees(row) or (row.deleted_at is not None) != deleted:
+        if row is not None and self._sees(row) and row.deleted_at is None and deleted:
+            what = f"Experiment '{name}' is not in the bin"
+            raise NotFoundError(what, remedy="Delete it first", kind="not-in-bin", experiment=row.name)
+        if row is None or not self._sees(row):
             names = self.store.names(self.seen_by, deleted)
             remedy = nearest(full, names) if names else "There is none yet"
             where = " in the bin" if deleted else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tunewell.spec.space import NO_DEFAULT
@@ -51,12 +51,13 @@ def _chosen(declaration: Declaration, default: Any) -> Declaration:
 
 
 def _as_list(values: Any) -> Any:
-    # A text is a sequence, too, but of letters; left as it is, it is refused with a clear error.
-    return values if isinstance(values, str) else list(values)
+    # A text is a sequence, too, but of letters, and a mapping one of names; what is left as it is, is refused with a
+    # clear error.
+    return list(values) if isinstance(values, Iterable) and not isinstance(values, str | Mapping) else values
 
 
-def _declaration(when: When, **fields: Any) -> Declaration:
+def _declaration(when: Any, **fields: Any) -> Declaration:
     declaration = {name: value for name, value in fields.items() if value is not None}
     if when is not None:
-        declaration["when"] = dict(when)
+        declaration["when"] = dict(when) if isinstance(when, Mapping) else when
     return declaration

@@ -33,6 +33,7 @@ from tunewell.spec.space import (
     describe_domain,
     identity,
     is_number,
+    misfit,
     unknown_parent,
 )
 from tunewell.spec.text import check_text
@@ -45,6 +46,18 @@ MOST_PARAMETERS = 1000
 
 _NUMERIC_FIELDS = {"low", "high", "log", "step", "type", "default", "when"}
 _CHOICE_FIELDS = {"choices", "ordinal", "default", "when"}
+#: What other tools call a field, where the letters do not tell which one is meant → the field.
+_INSTEAD = {
+    "lower": "low",
+    "max": "high",
+    "maximum": "high",
+    "min": "low",
+    "minimum": "low",
+    "options": "choices",
+    "q": "step",
+    "upper": "high",
+    "values": "choices",
+}
 #: Share of a step that rounding may add: 0.5 - 0.4 is a little less than 0.1.
 _ROUNDING = 1e-9
 
@@ -398,8 +411,7 @@ def _default(where: str, declaration: Mapping[str, Any], parameter: Parameter) -
     if default is NO_DEFAULT or (default is None and not parameter.contains(None)):
         return NO_DEFAULT
     if not parameter.contains(default):
-        problem = f"{shown(default)} is outside {describe_domain(parameter)}"
-        raise SpecError(f"{where}.default", problem, "Give a value in it", default)
+        raise SpecError(f"{where}.default", misfit(parameter, default), "Give a value in it", default)
     return parameter.canonical(default)
 
 
@@ -437,7 +449,7 @@ def _checked_condition(parameter: Parameter, condition: Condition, space: Search
         if not parent.contains(value):
             raise SpecError(
                 where,
-                f"{shown(value)} is outside {describe_domain(parent)}",
+                misfit(parent, value),
                 f"Name values that '{parent.name}' can take",
                 value,
             )
@@ -448,8 +460,10 @@ def _gather_unknown(where: str, declaration: Mapping[str, Any], known: Set[str],
     """Add the names that no field has; fields that they may have been meant for are suspect."""
     for name in declaration:
         if name not in known:
-            problems.add(SpecError(f"{where}.{name}", "there is no such field", nearest(str(name), known)))
-            problems.suspect(f"{where}.{closest(str(name), known)}")
+            meant = _INSTEAD.get(name) if _INSTEAD.get(name) in known else closest(str(name), known)
+            remedy = f"Did you mean '{meant}'" if meant else nearest(str(name), known)
+            problems.add(SpecError(f"{where}.{name}", "there is no such field", remedy))
+            problems.suspect(f"{where}.{meant}")
 
 
 def _number(where: str, value: Any) -> float:

@@ -356,13 +356,27 @@ def _checked(where: str, parameter: Parameter, configuration: Mapping[str, Value
         raise SpecError(where, "it is active here but has no value", "Give it one")
     value = configuration[parameter.name]
     if not parameter.contains(value):
-        raise SpecError(where, f"{shown(value)} is outside {describe_domain(parameter)}", "Give a value in it", value)
+        raise SpecError(where, misfit(parameter, value), "Give a value in it", value)
     return parameter.canonical(value)
 
 
 def key(configuration: Mapping[str, Value]) -> tuple[tuple[str, str], ...]:
     """Return a hashable identity: equal for equal configurations, whatever their order."""
     return tuple(sorted((name, repr(value)) for name, value in configuration.items()))
+
+
+def misfit(parameter: Parameter, value: Any) -> str:
+    """Return why a parameter does not contain a value, with the domain."""
+    domain = describe_domain(parameter)
+    if isinstance(parameter, Choice):
+        return f"{shown(value)} is outside {domain}"
+    if not is_number(value):
+        return f"{shown(value)} is no number, and so outside {domain}"
+    if not parameter.low <= value <= parameter.high:
+        return f"{shown(value)} is outside {domain}"
+    if parameter.integer and value != int(value):
+        return f"{shown(value)} is no whole number in {domain}"
+    return f"{shown(value)} is between the steps of {domain}"
 
 
 def describe_domain(parameter: Parameter) -> str:

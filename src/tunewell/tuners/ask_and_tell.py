@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tunewell.spec.declaration import parse_space
+from tunewell.spec.declaration import check_domains, parse_space
 from tunewell.spec.errors import ArgumentError, ConflictError, NotFoundError, listed, shown
 from tunewell.spec.space import Configuration
 from tunewell.spec.states import Cause
@@ -59,11 +59,15 @@ class AskAndTell:
         Raises:
             SpecError: one of these is wrong; SpecErrors: several are.
         """
-        if max_trials is not None and (isinstance(max_trials, bool) or max_trials < 1):
-            raise ArgumentError("max_trials", f"{shown(max_trials)} is not above 0", "Give 1 or more", max_trials)
-        named = {"name": algorithm} if isinstance(algorithm, str) else dict(algorithm)
+        max_trials, max_concurrency = _checked("max_trials", max_trials), _checked("max_concurrency", max_concurrency)
+        seed = _checked("seed", seed, least=0) or 0
+        named = {"name": algorithm} if isinstance(algorithm, str) else dict(_checked_mapping("algorithm", algorithm))
         name = named.pop("name", "auto")
+        check_domains(parameters)
         space = parse_space(parameters)
+        if not space.names:
+            raise ArgumentError("parameters", "there is nothing to search", "Give at least one parameter", {})
+        initial = _checked_list("initial", initial)
         self._tuner = create(
             name,
             space,
@@ -140,7 +144,7 @@ class AskAndTell:
             SpecError: it is none of the space.
             ConflictError: it was suggested before, or the algorithm takes none.
         """
-        configuration = self._tuner.space.check(parameters)
+        configuration = self._tuner.space.check(_checked_mapping("parameters", parameters))
         with self._changed:
             added = self._tuner.add(configuration) if self._tuner.takes_own else None
         if added is None:
@@ -162,6 +166,31 @@ class AskAndTell:
         """All that was told, by number."""
         with self._changed:
             return [self._told[number] for number in sorted(self._told)]
+
+
+def _checked(argument: str, value: Any, least: int = 1) -> int | None:
+    """Return an argument that is a whole number, or None."""
+    try:
+        number = None if value is None else operator.index(value)
+    except TypeError:
+        number = least - 1
+    if number is not None and (number < least or isinstance(value, bool)):
+        problem = f"{shown(value)} is no whole number from {least} on"
+        raise ArgumentError(argument, problem, f"Give {least} or more", value)
+    return number
+
+
+def _checked_mapping(argument: str, value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        example = "{'name': 'tpe'}" if argument == "algorithm" else "{'x': 0.5}"
+        raise ArgumentError(argument, f"{shown(value)} is no mapping", f"Give one such as {example}", value)
+    return value
+
+
+def _checked_list(argument: str, value: Any) -> list[Mapping[str, Any]]:
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise ArgumentError(argument, f"{shown(value)} is no list", "Give a list of mappings", value)
+    return [_checked_mapping(f"{argument}.{place}", one) for place, one in enumerate(value)]
 
 
 def _whole(value: Any) -> int:

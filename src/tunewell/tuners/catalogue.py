@@ -159,7 +159,8 @@ def _automatic(space: SearchSpace, max_trials: int, max_concurrency: int | None)
     """
     size = space.size()
     if size is not None and size <= max_trials:
-        return "grid", f"chosen because all {size} configurations can be tried"
+        which = "the only configuration" if size == 1 else f"all {size} configurations"
+        return "grid", f"chosen because {which} can be tried"
     if max_concurrency is not None and max_concurrency >= max_trials:
         return "random", "chosen because all trials run at once: none could learn from another"
     return "bayesian", "chosen because the space is larger than the number of trials"

@@ -109,7 +109,7 @@ def evaluate(
         return
     from tunewell.reports.evaluations import amounts, chance_text, side_by_side
 
-    console.print(f"Model: {model_called(done['model'], done['trial'])}", soft_wrap=True)
+    console.print(f"Model: {model_called(job.arguments['model'], done['trial'])}", soft_wrap=True)
     console.print(f"Measured on {amounts(done['splits'], 'picture')}: {done['data']}", soft_wrap=True)
     for note in job.notes:
         console.print(Text(note, style="yellow" if "can't be read" in note else "dim"), soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -89,6 +90,17 @@ def test_two_databases_never_run_in_one_folder(homes: tuple[Home, Home]) -> None
         for home, runs in ((first, {"e"}), (second, set())):
             assert home._store is not None
             assert home.running({"e": home._store.experiment_id("e")}) == runs
+
+
+def test_a_place_is_claimed_while_its_run_begins(homes: tuple[Home, Home], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is to write there just when a controller makes the folder the experiment's own is not turned away."""
+    home, _ = homes
+    look = home._is_own
+    looks = itertools.count()
+    with home.lock("e"):
+        monkeypatch.setattr(home, "_is_own", lambda name: next(looks) > 0 and look(name))  # as it was a moment before
+        home.claim("e")
+    assert next(looks) > 1
 
 
 def test_a_folder_with_living_processes_is_not_moved(homes: tuple[Home, Home]) -> None:

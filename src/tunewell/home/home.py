@@ -259,9 +259,14 @@ class Home:
             ConflictError: an experiment of this name in another database is at work there.
         """
         self.settle()
-        if not self._is_own(name):
+        if self._is_own(name):
+            return
+        try:
             with self.lock(name):
                 pass
+        except ConflictError:
+            if not self._is_own(name):  # else it has been made its own meanwhile, by who runs it
+                raise
 
     def adopt(self) -> None:
         """Make this the home of the database, whose own is gone for good."""

@@ -1,4 +1,4 @@
-"""What a page of 10,000 trials may cost whoever looks at it."""
+"""What a page of 10,000 trials may have sent. What it costs the browser in time, `benchmarks/console.py` measures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.store.many_trials import fill
 from tunewell.api.visits import COOKIE
 from tunewell.service.service import Service
 
-BYTES, CPU_SECONDS = 250_000, 0.6
+BYTES = 250_000
 
 
 @pytest.fixture
@@ -29,19 +29,16 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 
 def test_a_page_of_ten_thousand_trials(site: Site, chromium: Browser) -> None:
-    """With nothing in the browser's cache, all that comes is small, and so is the work of the page's own thread."""
+    """With nothing in the browser's cache, all that comes is small."""
     with chromium.new_context(base_url=site.address, viewport={"width": 1400, "height": 900}) as context:
         context.add_cookies([{"name": COOKIE, "value": session_of(site.service, "owner"), "url": site.address}])
         page = context.new_page()
         page.set_default_timeout(PATIENCE)
         devtools = context.new_cdp_session(page)
         devtools.send("Network.enable")
-        devtools.send("Performance.enable", {"timeDomain": "threadTicks"})
         received: list[float] = []
         devtools.on("Network.loadingFinished", lambda one: received.append(one["encodedDataLength"]))
         page.goto("/experiments/owner~large")
         expect(page.locator("#connection")).to_have_text("live")
         assert page.locator("svg.chart").count() > 5 and page.locator("#trials tbody tr").count() >= 25
-        metrics = {one["name"]: one["value"] for one in devtools.send("Performance.getMetrics")["metrics"]}
     assert len(received) > 5 and sum(received) <= BYTES
-    assert 0 < metrics["TaskDuration"] <= CPU_SECONDS

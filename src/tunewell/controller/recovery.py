@@ -54,10 +54,11 @@ def recover(
             progress.note_retry(earlier)
         manager.costs[row.number] = row.cost_seconds
         manager.losses[row.number] = _losses(store, name, row.number)
+        curve = curves.get(row.number, {}) if _reported_before_a_loss(store, name, row.number) else {}
         if row.state is TrialState.WAITING:
-            manager.waiting.append(WaitingTrial(suggestion, row.attempt, curves.get(row.number, {})))
+            manager.waiting.append(WaitingTrial(suggestion, row.attempt, curve))
         else:
-            _adopt(manager, suggestion, row, curves.get(row.number, {}))
+            _adopt(manager, suggestion, row, curve)
     if setting.spec.stop_when_converged:
         progress.convergence = convergence(tuner)
     return manager
@@ -123,6 +124,12 @@ def _losses(store: Store, name: str, number: int) -> Losses:
         was_lost = attempt.cause in LOST_CAUSES and attempt.cause is not Cause.DISK_FULL
         losses.note(last_steps.get(attempt.attempt), was_lost)
     return losses
+
+
+def _reported_before_a_loss(store: Store, name: str, number: int) -> bool:
+    """Whether the latest attempt to report was lost: what one has reported that failed does not count for the next."""
+    latest = max(store.last_steps(name, number), default=None)
+    return any(one.attempt == latest and one.state == "lost" for one in store.attempts(name, number))
 
 
 def _unfinished(store: Store, name: str) -> Iterator[TrialRow]:

@@ -46,6 +46,7 @@ def test_a_search_with_a_new_budget_is_resumed(run: Run, write: Callable[..., Pa
     assert run("search", write(max_trials=2), "--no-details").code == 0
     ended = run("resume", "quick")
     assert ended.code == 2 and "has ended already" in ended.err
+    assert run("list", "--tag", "c").out == "No experiment has the tag 'c'. None has any tag.\n"
     assert "raise the limit that ended it (tunewell set quick --help), then: tunewell resume quick" in ended.err
     assert run("pause", "quick").err == ended.err
     assert run("set", "quick", "--max-trials", 3).code == 0

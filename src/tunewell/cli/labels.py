@@ -19,7 +19,7 @@ def unknown_labels(service: Verbs, project: str | None, tags: Sequence[str], in_
     asked = [("project", project, projects)] if project else []
     asked += [("tag", tag, known) for tag in tags]
     return [
-        " ".join((f"No experiment has the {kind} {shown(name)}.", *filter(None, [ended(nearest(name, there))])))
+        f"No experiment has the {kind} {shown(name)}. {ended(nearest(name, there) or f'None has any {kind}')}"
         for kind, name, there in asked
         if name not in there
     ]

@@ -176,7 +176,7 @@ def _objective(metrics: list[str]) -> Iterator[str]:
         yield "  goal: maximize"
         return
     name, *others = metrics
-    more = f", as are {listed(others, 5)}" if others else ""
+    more = f", like {listed(others, 5)}" if others else ""
     yield f"  metric: {_yaml(name)}  # printed or reported by the program{more}"
     yield f"  goal: {guess_goal(name)}"
 

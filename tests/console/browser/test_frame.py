@@ -80,8 +80,9 @@ def test_signing_out(context_of: OpenContext, site: Site, troubles: Troubles) ->
     page.goto("/experiments/ada~secret")
     page.get_by_label("ada: menu").click()
     page.get_by_role("button", name="Sign out").click()
-    expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+    page.wait_for_url("**/sign-in")  # whole: before that, the browser may still take the page before for this one
     page.go_back()
+    page.wait_for_url("**/sign-in?next=*secret")
     expect(page.get_by_role("button", name="Sign in")).to_be_visible()
     assert page.get_by_text("secret").count() == 0
 

@@ -151,6 +151,7 @@ def stop_a_trial(page: Page) -> None:
     page.get_by_role("button", name="Stop").click()
     page.get_by_role("dialog").get_by_role("button", name="Stop").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("stopped", timeout=COMPUTING)
+    page.wait_for_load_state()
     page.go_back()
     expect(page.locator(f"#t{number}")).to_contain_text("stopped", timeout=COMPUTING)
 

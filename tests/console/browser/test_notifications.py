@@ -54,6 +54,7 @@ def test_the_life_of_a_webhook(page: Page, site: Site, troubles: Troubles) -> No
         line.get_by_role("link", name="All deliveries").click()
         expect(page.locator("table.deliveries tbody tr")).to_have_count(1)
         check_looks(page)
+        page.wait_for_load_state()
         page.go_back()
         line.get_by_role("button", name="Remove").click()
         page.get_by_role("dialog").get_by_role("button", name="Remove").click()

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -236,7 +237,7 @@ def test_interrupt_stops_in_order_and_the_same_command_goes_on(run: Run, write: 
     """Ctrl-C ends the running trials, exits with 130 and leaves no process; the same command completes the search."""
     script = tmp_path / "slow.sh"
     script.write_text('touch begun; while [ ! -e go ]; do sleep 0.05; done; echo "score=$1"')
-    spec = write(command=["sh", "slow.sh", "{x}"], max_trials=2)
+    spec = write(command=["sh", str(script), "{x}"], max_trials=2)
     process = start(spec)
     wait_for(tmp_path / "begun")
     process.send_signal(signal.SIGINT)
@@ -244,7 +245,7 @@ def test_interrupt_stops_in_order_and_the_same_command_goes_on(run: Run, write: 
     assert process.returncode == 130, err
     assert '"state": "paused"' in out
     assert "paused" in run("list").out and "Go on: tunewell resume quick" in run("show", "quick").out
-    left = [p.pid for p in psutil.process_iter() if "slow.sh" in " ".join(_command_line(p))]
+    left = [p.pid for p in psutil.process_iter() if str(script) in _command_line(p)]
     assert left == []
     (tmp_path / "go").touch()
     assert run("search", spec, "--json").json["trials"]["succeeded"] == 2
@@ -379,6 +380,30 @@ def test_closed_output_is_no_crash(write: Write) -> None:
         ["sh", "-c", program], cwd=spec.parent, capture_output=True, text=True, check=False, env=os.environ
     )
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["tasks", "--json"], ["check", "quick.yaml"]])
+def test_output_that_is_lost_is_told(arguments: list[str], write: Write) -> None:
+    """Where nothing more can be printed, a command says so, without a traceback, and does not count as done."""
+    spec = write()
+    done = subprocess.run(
+        ["sh", "-c", shlex.join([sys.executable, "-m", "tunewell", *arguments]) + " >/dev/full"],
+        cwd=spec.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONUNBUFFERED": ""},
+    )
+    assert done.stderr == "error: standard output: nothing more can be written to it (No space left on device).\n"
+    assert done.returncode == 2
+
+
+def test_closed_output_needs_no_word(write: Write) -> None:
+    """A command whose output was closed from the start runs."""
+    spec = write()
+    program = f"{sys.executable} -m tunewell search {spec.name} >&-"
+    done = subprocess.run(["sh", "-c", program], cwd=spec.parent, capture_output=True, text=True, check=False)
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
 
 
 def test_text_that_looks_like_markup_is_printed_as_it_is(run: Run, write: Write) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from contextlib import suppress
 from typing import Any
 
 import typer
@@ -29,6 +30,25 @@ _KINDS_OF_NUMBERS = {"int_parsing": "whole number", "float_parsing": "number"}
 
 def run(app: typer.Typer) -> int:
     """Run commands on the process's arguments; return the exit code."""
+    code = _run(app)
+    if sys.stdout is None:  # closed by whoever started the program
+        return code
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = NO_RESULT
+    except OSError as error:
+        problem = f"nothing more can be written to it ({error.strerror})"
+        print_error(terminal(stderr=True), DataError(problem, field="standard output"))
+        code = WRONG_INPUT
+    else:
+        return code
+    with suppress(OSError):  # the interpreter tries again at its end, and would complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
+
+
+def _run(app: typer.Typer) -> int:
     _warn_of_passwords(sys.argv[1:])
     try:
         _check_encoding(sys.argv[1:])
@@ -45,11 +65,12 @@ def run(app: typer.Typer) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except BrokenPipeError:
-        sys.stderr.close()
         return NO_RESULT
     except OSError as error:
         if error.errno not in _REFUSALS:
             raise
+        if error.filename is None and not _can_print():
+            return WRONG_INPUT  # told by the caller
         problem, place = f"it can't be read or written ({error.strerror})", str(error.filename or "")
         return complain(DataError(problem, field=place), WRONG_INPUT)
     except Exception as error:
@@ -62,6 +83,15 @@ def run(app: typer.Typer) -> int:
             return complain(UserError(what, field=field, value=value, kind="usage", remedy=remedy), WRONG_INPUT)
         raise
     return result if isinstance(result, int) else DONE
+
+
+def _can_print() -> bool:
+    """Whether standard output takes what was written to it."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        return False
+    return True
 
 
 def _check_encoding(arguments: list[str]) -> None:
@@ -105,5 +135,6 @@ def complain(error: UserError, code: int) -> int:
     """Print an error, also as JSON where the output is to be that; return the code."""
     print_error(terminal(stderr=True), error)
     if "--json" in sys.argv[1:]:
-        print_json({"error": in_json(error)})
+        with suppress(OSError):  # such as a full disk, which may be what the error is about
+            print_json({"error": in_json(error)})
     return code

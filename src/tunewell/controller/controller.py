@@ -8,11 +8,9 @@ at any point leaves a store that another one goes on from.
 from __future__ import annotations
 
 import logging
-import uuid
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from functools import partial
 
 from tunewell.controller.allowances import Allowances
@@ -21,8 +19,8 @@ from tunewell.controller.disk_room import DiskRoom
 from tunewell.controller.experiment_run import ExperimentRun, party_of
 from tunewell.controller.fair import Ledger, Party, Use
 from tunewell.controller.job_run import JobRun, brought_about_by, owner_of_job
-from tunewell.controller.journal import Effect
 from tunewell.controller.lines import Lines, Run, no_cluster
+from tunewell.controller.recording import Recorder, StoreProblems, term_over, time_is_due
 from tunewell.controller.room import Turn
 from tunewell.controller.surroundings import Ownership, Surroundings
 from tunewell.controller.work import Work, sets_going
@@ -41,8 +39,6 @@ log = logging.getLogger(__name__)
 
 #: How often it is looked whether anything has changed in the store, and longest time between two looks at the work.
 NUDGE_SECONDS, LOOK_SECONDS = 0.05, 0.5
-#: Wait before the store is tried again after it refused to write (a full disk, say).
-RETRY_SECONDS = 2.0
 #: Longest time that reports wait for the end of a step (an inline trial runs within one).
 REPORT_SECONDS = 0.5
 #: Longest wait for events while a slow call is under way, whose answer ends no wait.
@@ -94,8 +90,10 @@ class Controller:
         self.refused: dict[str | int, UserError] = {}
         #: Errors of users that have ended experiments.
         self.errors: dict[str, UserError] = {}
-        #: What keeps the store from being read or written just now, and trials from being started.
-        self._read_problem = self._write_problem = self._room_problem = ""
+        self._store_problems = StoreProblems()
+        self._recorder = Recorder(self.store, self._store_problems, self._monotonic, self._guarded)
+        #: What keeps trials from being started just now.
+        self._room_problem = ""
         #: Since when something is known that was left to others.
         self._seen_at: dict[str | int, float] = {}
         self._interrupts = self._interrupts_obeyed = 0
@@ -107,9 +105,6 @@ class Controller:
         counter = DiskCounter(surroundings.home.size_of) if work.everything else None
         self._allowances = Allowances(self.store, self._ledger, surroundings.clock, counter)
         self._disk_room = DiskRoom(surroundings)
-        self._last_record = self._monotonic()
-        self._hold_until = 0.0
-        self._unanswered: _Written | None = None
         self._last_sweep = -SWEEP_SECONDS
 
     # From outside -----------------------------------------------------------------------------------------
@@ -183,19 +178,16 @@ class Controller:
             )
 
     @property
-    def _store_problem(self) -> str:
-        return self._write_problem or self._read_problem
-
-    @property
     def problem(self) -> str:
         """What keeps the controller, or a trial, from going on just now, for people; empty if nothing does."""
-        problems = (run.problem for run in self._experiments.values())
-        return self._store_problem or self._disk_room.problem or next(filter(None, problems), "") or self._room_problem
+        of_runs = (run.problem for run in self._experiments.values())
+        every = (str(self._store_problems), self._disk_room.problem, *of_runs, self._room_problem)
+        return next(filter(None, every), "")
 
     @property
     def absent(self) -> bool:
         """Whether the problem is that the store can't be used."""
-        return bool(self._store_problem)
+        return str(self._store_problems) != ""
 
     @property
     def experiments(self) -> tuple[str, ...]:
@@ -295,7 +287,7 @@ class Controller:
         if run is None:
             return
         self._guarded(run, partial(run.on_event, event))
-        if self._monotonic() - self._last_record >= REPORT_SECONDS:
+        if self._monotonic() - self._recorder.recorded_at >= REPORT_SECONDS:
             self._record()
 
     def _deliver(self) -> bool:
@@ -330,7 +322,7 @@ class Controller:
             for request in requests:
                 self._pass_on(request)
             self._look_after_jobs()
-            self._read_problem = ""
+            self._store_problems.reading = ""
         except Moved:
             raise
         except UserError as error:
@@ -478,7 +470,7 @@ class Controller:
         if self._disk_room.reason is not None:
             for run in self._runs():
                 run.waits.reason = self._disk_room.reason
-        if self.interrupted or self._store_problem or self._disk_room.problem:
+        if self.interrupted or self.absent or self._disk_room.problem:
             return
         for line in self._lines.all(bool(self._jobs)):
             line.place.room.refresh()
@@ -526,93 +518,18 @@ class Controller:
     # Recording --------------------------------------------------------------------------------------------
 
     def _record(self) -> None:
-        now = self._monotonic()
-        if now < self._hold_until or not self._settle_unanswered():
-            return
-        for run in self._touched:
-            run.note_wait()
-        runs = [run for run in self._touched if run.journal.entries or _time_is_due(run)]
-        if not runs:
-            self._write_problem = ""
-            return
-        written = _Written(uuid.uuid4().hex)
         try:
-            self._write(runs, written)
+            differing = self._recorder.record(self._touched)
         except TermOver as over:
             self._drop(over)
-        except Moved:
-            raise
-        except Exception as error:
-            if written.writing is not None and not isinstance(error, StoreError):
-                self._guarded(written.writing, partial(written.writing.give_up, error))
-            elif isinstance(error, UserError):
-                self._unanswered = written
-                self._hold(error)
-            else:
-                raise
         else:
-            self._write_problem = ""
-            self._last_record = now
-            self._carry_out(written)
-
-    def _write(self, runs: list[Run], written: _Written) -> None:
-        with self.store.transaction() as tx:
-            for run in runs:
-                written.writing = run
-                if not run.owned:
-                    raise _term_over(run)
-                if isinstance(run, ExperimentRun):
-                    tx.name_term(run.name, run.term, written.mark)
-                else:
-                    tx.name_job_term(run.id, run.term, written.mark)
-                effects = run.journal.write(tx)
-                seconds = run.unrecorded_seconds if isinstance(run, ExperimentRun) and run.time_is_due else 0.0
-                if isinstance(run, ExperimentRun) and seconds:
-                    tx.add_elapsed(run.name, seconds)
-                written.parts[run] = _Part(len(run.journal.entries), effects, seconds)
-            written.writing = None
-
-    def _carry_out(self, written: _Written) -> None:
-        """Do what was announced, now that it is on record."""
-        for run, part in written.parts.items():
-            run.journal.drop(part.entries)
-            if isinstance(run, ExperimentRun):
-                run.unrecorded_seconds -= part.seconds
-        for run, part in written.parts.items():
-            for effect in part.effects:
-                self._guarded(run, effect)
-            if run.journal.refusal:
+            for run in differing:
                 self._reload(run)
 
-    def _settle_unanswered(self) -> bool:
-        """Find out whether a transaction whose answer was lost was committed; say whether that is known now."""
-        written = self._unanswered
-        if written is None:
-            return True
-        try:
-            committed = any(self._mark(run) == written.mark for run in written.parts)
-        except UserError as error:
-            self._hold(error)
-            return False
-        self._unanswered = None
-        if committed:
-            self._carry_out(written)
-        return True
-
-    def _mark(self, run: Run) -> str | None:
-        return self.store.experiment(run.name).mark if isinstance(run, ExperimentRun) else self.store.job(run.id).mark
-
-    def _hold(self, error: UserError) -> None:
-        """Wait a while before the store is written again."""
-        if str(error) not in (self._write_problem, self._read_problem):
-            log.error("the store can't be used (%s); trying again", error)
-        self._write_problem = str(error)
-        self._hold_until = self._monotonic() + RETRY_SECONDS
-
     def _note_read_problem(self, error: UserError) -> None:
-        if str(error) not in (self._write_problem, self._read_problem):
+        if not self._store_problems.knows(error):
             log.info("%s It is tried again.", error)
-        self._read_problem = str(error)
+        self._store_problems.reading = str(error)
 
     def _drop(self, over: TermOver) -> None:
         """Let go of what another controller has taken over; nothing of it is recorded or done."""
@@ -626,7 +543,7 @@ class Controller:
         """Let go of what this process no longer owns, whether or not there is anything to write on it."""
         for run in self._runs():
             if not run.owned:
-                self._drop(_term_over(run))
+                self._drop(term_over(run))
 
     def _reload(self, run: Run) -> None:
         """Begin again from the record with something that differs from it in memory."""
@@ -657,14 +574,14 @@ class Controller:
 
     def _let_go(self) -> None:
         # Interrupted while nothing can be recorded: the next controller finds out what became of everything.
-        abandoned = self.interrupted and bool(self._store_problem)
+        abandoned = self.interrupted and self.absent
         for run in self._runs() if abandoned else list(self._touched):
             if run.unread is not None and not abandoned:
                 self._note_read_problem(run.unread)
                 if isinstance(run, ExperimentRun):
                     self._to_reload.add(run.name)
                 self._forget(run)
-            elif abandoned or (run.done and not run.journal.entries and not _time_is_due(run)):
+            elif abandoned or (run.done and not run.journal.entries and not time_is_due(run)):
                 self._reloads.pop(run.key, None)
                 if isinstance(run, ExperimentRun) and run.error is not None:
                     self.errors[run.name] = run.error
@@ -673,33 +590,6 @@ class Controller:
                 del self._touched[run]
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """What one experiment or job had written in a transaction, and what was to be done after it."""
-
-    entries: int
-    effects: list[Effect]
-    seconds: float
-
-
-@dataclass(slots=True)
-class _Written:
-    """One transaction, which has a mark: so it can be found out whether it was committed."""
-
-    mark: str
-    #: Whose entries are just being written.
-    writing: Run | None = None
-    parts: dict[Run, _Part] = field(default_factory=dict)
-
-
 def _about(key: str | int | None) -> dict[str, object]:
     """Return what a line of the log is about: an experiment, or the job of this number."""
     return {"experiment": key} if isinstance(key, str) else {"job": key}
-
-
-def _term_over(run: Run) -> TermOver:
-    return TermOver(experiment=run.name) if isinstance(run, ExperimentRun) else TermOver(job=run.id)
-
-
-def _time_is_due(run: Run) -> bool:
-    return isinstance(run, ExperimentRun) and run.time_is_due

@@ -52,8 +52,8 @@ def run(forker: Forker, tmp_path: Path) -> Run:
     """Return a function that runs `tunewell` with arguments in an empty folder with its own home."""
 
     def call(*arguments: object, **variables: str) -> Answer:
-        environment = {**os.environ, "COLUMNS": "160", **variables}
-        environment.pop("TUNEWELL_HOME", None)
+        inherited = {name: value for name, value in os.environ.items() if name != "TUNEWELL_HOME"}
+        environment = {**inherited, "COLUMNS": "160", **variables}
         return Answer(*forker.run([*map(str, arguments)], tmp_path, environment))
 
     return call

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import Run
 from tunewell.cli.summary import serve_text
 
@@ -86,7 +88,11 @@ def test_what_is_no_change(run: Run) -> None:
     assert nameless.code == 2 and "Write NAME=VALUE" in nameless.err
 
 
-def test_a_home_elsewhere_is_named() -> None:
-    """What serves a home that was restored says which one; that of the folder needs no name."""
+def test_a_home_elsewhere_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What serves a home that was restored says which one; the one that commands take by themselves needs no name."""
+    monkeypatch.delenv("TUNEWELL_HOME", raising=False)
     assert serve_text(Path("restored")) == "tunewell serve --home restored"
     assert serve_text(Path(".tunewell").absolute()) == "tunewell serve"
+    monkeypatch.setenv("TUNEWELL_HOME", "restored")
+    assert serve_text(Path("restored")) == "tunewell serve"
+    assert serve_text(Path(".tunewell")) == "tunewell serve --home .tunewell"

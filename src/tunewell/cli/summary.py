@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -197,8 +198,9 @@ def serve_text(home: Path) -> str:
 
 
 def home_text(home: Path) -> str:
-    """Return the option that names a home, as a shell takes it; empty for the usual one."""
-    return "" if home.absolute() == DEFAULT_HOME.absolute() else f" --home {shlex.quote(str(home))}"
+    """Return the option that names a home, as a shell takes it; empty for the one that commands take by themselves."""
+    usual = Path(os.environ.get("TUNEWELL_HOME") or DEFAULT_HOME)
+    return "" if home.absolute() == usual.absolute() else f" --home {shlex.quote(str(home))}"
 
 
 def _print_next(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import uvicorn
 from fastapi.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from tests.listening import listening
 from tunewell.api.app import Api, make_app
 from tunewell.api.settings import Settings
 from tunewell.schedulers.records import make_folder
@@ -74,7 +74,7 @@ def served(service: Service, settings: Settings = QUICK) -> Iterator[httpx2.Clie
     app = api_of(service, settings)
     config = uvicorn.Config(app, log_level="warning", lifespan="off", ws="none")
     server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as place:
+    with listening() as place:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [place]})
         thread.start()
         address = f"http://127.0.0.1:{place.getsockname()[1]}{BASE}"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import uvicorn
 
+from tests.listening import listening
 from tunewell.api.app import make_app
 from tunewell.api.guard import Guard
 from tunewell.api.settings import Settings
@@ -34,7 +35,7 @@ def served(service: Service, settings: Settings = OPEN) -> Iterator[str]:
     app = make_app(service, settings)
     config = uvicorn.Config(Guard(app, service, settings), log_level="warning", lifespan="off", ws="none")
     server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0), backlog=64) as place:
+    with listening() as place:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [place]})
         thread.start()
         try:
@@ -84,7 +85,7 @@ class Losing:
     def __init__(self, address: str) -> None:
         """Listen before the server at an address; `close` ends it."""
         self._server = ("127.0.0.1", int(address.rpartition(":")[2]))
-        self._place = socket.create_server(("127.0.0.1", 0))
+        self._place = listening()
         #: How many answers are still to be lost.
         self.to_lose = 0
         self.address = f"http://127.0.0.1:{self._place.getsockname()[1]}"

@@ -16,6 +16,7 @@ import uvicorn
 
 from tests.api.guard.conftest import OPEN, People, make_app
 from tests.api.serving import add_trial
+from tests.listening import listening
 from tunewell.api.settings import Settings
 from tunewell.service.service import Service
 from tunewell.spec.states import TrialState
@@ -28,7 +29,7 @@ def serving(service: Service, settings: Settings) -> Iterator[tuple[str, int]]:
     """Give where a server of the whole app listens."""
     app = make_app(service, settings)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
-    with socket.create_server(("127.0.0.1", 0)) as bound:
+    with listening() as bound:
         thread = threading.Thread(target=server.run, args=([bound],))
         thread.start()
         yield bound.getsockname()

@@ -9,6 +9,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from tests.console.serving import whole
+from tests.listening import listening
 from tunewell.service.service import Service
 
 
@@ -35,7 +36,7 @@ class Site:
     def start(self) -> None:
         """Serve, at the address of before if there was one."""
         self._app, self._guard = whole(self.service)
-        place = socket.create_server(("127.0.0.1", self._port), backlog=64)
+        place = listening(self._port)
         self._port = place.getsockname()[1]
         config = uvicorn.Config(
             self._noted, interface="asgi3", log_level="warning", lifespan="off", ws="none", proxy_headers=False

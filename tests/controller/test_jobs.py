@@ -20,7 +20,7 @@ from tunewell.controller.job_run import checksum
 from tunewell.controller.work import Work
 from tunewell.home.home import SET_ASIDE
 from tunewell.spec.errors import DataError, UserError
-from tunewell.spec.launch import Ended, Exit, JobKey, Launch, Report, Reported, Resources
+from tunewell.spec.launch import AttemptKey, Ended, Exit, JobKey, Launch, Report, Reported, Resources
 from tunewell.spec.states import OPEN_JOB_STATES, Cause, ExperimentState, JobState, TrialState
 from tunewell.store.rows import JobRow
 
@@ -490,6 +490,36 @@ def test_a_search_that_is_prepared_waits_for_it(bench: Bench, monkeypatch: pytes
     finish(bench, 1, 0.5)
     bench.step(2)
     assert bench.store.experiment("e").state is ExperimentState.COMPLETED
+
+
+def test_what_runs_is_followed_before_its_data_is_prepared_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trials that take up the whole machine are followed at once by the next controller; new ones wait for the data."""
+    monkeypatch.setattr(FakeTask, "jobs", {"prepare": "module:function"})
+    bench.kinds["prepare"] = FakeKind()
+    bench.create(max_trials=3)
+    bench.step(3)
+    end(bench, 1)
+    bench.step(4)
+    bench.crash()
+    bench.step(3)
+    assert running(bench) == [1, 2]
+    assert bench.store.job(2).state is JobState.WAITING
+    finish(bench, 1, 0.5)
+    bench.step(3)
+    assert bench.store.trial("e", 1).value == 0.5
+    assert running(bench) == [2]
+    assert bench.store.job(2).state is JobState.RUNNING
+    end(bench, 2)
+    bench.step(4)
+    assert running(bench) == [2, 3]
+    assert [row.id for row in bench.store.jobs("e", kind="prepare")] == [2, 1]
+
+
+def running(bench: Bench) -> list[int]:
+    """Return the trials that run, of which the scheduler knows."""
+    found = [trial.number for trial in bench.store.trials("e") if trial.state is TrialState.RUNNING]
+    assert found == sorted(key.trial for key in bench.scheduler.alive if isinstance(key, AttemptKey))
+    return found
 
 
 def test_a_preparation_that_fails_fails_the_search(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

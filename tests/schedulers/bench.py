@@ -23,7 +23,7 @@ from tunewell.spec.states import Cause
 IDENTITY = "0" * 32
 CHILDREN = Path(__file__).parent / "children"
 #: No wait of a test takes longer; on a busy machine everything takes its time.
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 60.0
 
 
 def wait_until(condition: Callable[[], Any], meanwhile: Callable[[], Any] = lambda: time.sleep(0.005)) -> Any:

@@ -259,11 +259,11 @@ class Round:
             return so(service)
 
     def _kill_some(self, generator: random.Random, kills: int, victims: Sequence[Victim]) -> None:
-        """Hit victims while controllers run; those that are killed are started again."""
+        """Hit victims while controllers run, first those that were hit least; who is killed is started again."""
         order: Sequence[Victim] = ()
         for number in range(kills):
             if number % len(victims) == 0:
-                order = generator.sample(victims, len(victims))
+                order = sorted(generator.sample(victims, len(victims)), key=self.kills.__getitem__)
             time.sleep(generator.uniform(0.0, 1.0))  # the random moment is what is tested
             if not self.served and self._is_idle():
                 break

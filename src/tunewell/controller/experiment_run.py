@@ -90,7 +90,11 @@ class ExperimentRun:
         calls: Sequence[Calls] = [Direct()] * 3 if surroundings.waits else self._owners
         self._slow, self._tuning, self._copies = calls
         self._recorded: Recorded | None = None
+        #: Whether its data is to be prepared before a trial starts, and the job that does that.
+        self._preparing = False
         self._job: int | None = None
+        #: Whether it is made from the record what was known of its trials, or is made already.
+        self._recovers = False
         self._requests: set[int] = set()
         #: Requests to pause that are obeyed, but not fulfilled yet.
         self._pause_requests: list[int] = []
@@ -166,9 +170,11 @@ class ExperimentRun:
         if self.done:  # paused meanwhile, as in all that follows
             return
         self._recorded = found
-        if "prepare" in found.task.jobs and not self._stopped_by_hand:
+        self._preparing = "prepare" in found.task.jobs and not self._stopped_by_hand
+        if self._preparing:
             self.journal.add(self._add_preparation, partial(self.scheduler.preload, found.task.preload))
-        else:
+        # What runs is followed at once: it may take up the very room that the preparation waits for.
+        if not self._preparing or self._row.counts[TrialState.RUNNING]:
             self._recover()
 
     def _add_preparation(self, tx: Transaction) -> None:
@@ -185,17 +191,19 @@ class ExperimentRun:
 
     def on_job_end(self, job: JobRow) -> None:
         """Go on after the preparation, or end with it."""
-        self._job = None
+        self._job, self._preparing = None, False
         if self.done:
             return
         if job.state is JobState.SUCCEEDED or self._stopped_by_hand:
-            self._recover()
+            if not self._recovers:
+                self._recover()
         elif job.state is JobState.FAILED:
             self.fail(UserError(job.detail.removesuffix(".")))
         else:
             self.fail(UserError("the preparation of its data was stopped"))
 
     def _recover(self) -> None:
+        self._recovers = True
         # A scheduler is asked in the loop alone.
         self._slow.make(partial(self._recovered, self.scheduler.capacity()), self._on_recovered)
 
@@ -251,7 +259,7 @@ class ExperimentRun:
 
     def start_next(self) -> Turn:
         """Start the next trial, if there is one and there is room for it."""
-        if self.manager is None or self.decision is not None or self._interrupted or self.done:
+        if self.manager is None or self._preparing or self.decision is not None or self._interrupted or self.done:
             self.waits.reason = None
             return Turn.NOTHING
         turn = self.manager.start_next()
@@ -279,7 +287,7 @@ class ExperimentRun:
         """Count the time that has passed, while the search is at work: not while it waits, and nothing of it runs."""
         now = self._monotonic()
         passed, self._ticked_at = now - self._ticked_at, now
-        waits = self.waits.reason is not None and not self.at_work
+        waits = (self.waits.reason is not None or self._preparing) and not self.at_work
         if self.manager is not None and self.state is not ExperimentState.PAUSED and not waits:
             self.manager.progress.elapsed_seconds += passed
             self.unrecorded_seconds += passed

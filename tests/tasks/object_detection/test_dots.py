@@ -37,6 +37,7 @@ def dots(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_tiles_find_dots_that_are_lost_without(dots: Trained, tmp_path: Path) -> None:
     """After as many steps, tiles show most dots that few are found of in whole pictures; trained again, too."""
     tiled = {**LEARNED, "tiles": 3, "epochs": 10}

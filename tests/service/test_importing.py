@@ -127,6 +127,7 @@ def test_an_export_comes_back_as_it_was(service: Service, tmp_path: Path) -> Non
     ]
 
 
+@pytest.mark.one_database("they are read before anything is recorded")
 @pytest.mark.parametrize(
     ("rows", "message"),
     [

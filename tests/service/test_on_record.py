@@ -23,6 +23,10 @@ from tunewell.spec.states import JobState, TrialState
 from tunewell.store.rows import AttemptEnd, JobEnd, ResultKind, ResultRow
 from tunewell.tasks.command import CommandTask
 
+pytestmark = pytest.mark.one_database(
+    "it is about files and what they say; that results on record are kept and read over each kind, contracts look at"
+)
+
 SEARCH: dict[str, Any] = {
     **SPEC,
     "command": [

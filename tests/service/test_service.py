@@ -149,6 +149,7 @@ def test_rounds_in_epochs_give_the_length_of_a_training(tmp_path: Path) -> None:
         make_plan({**raw, "parameters": {"epochs": 10}})
 
 
+@pytest.mark.one_database("it is planned before anything is recorded")
 @pytest.mark.parametrize(
     ("fields", "at_once", "why"),
     [
@@ -199,6 +200,7 @@ def test_the_experiment_is_locked_while_it_is_prepared(service: Service, monkeyp
     assert not service.home.is_running("e")
 
 
+@pytest.mark.one_database("it is planned before anything is recorded")
 def test_a_grid_has_what_is_to_be_tried(service: Service, tmp_path: Path) -> None:
     """A linear probe comes second in searches over a pretrained network, but not in grids: it would take a place."""
     write_digits(tmp_path / "digits")
@@ -209,6 +211,7 @@ def test_a_grid_has_what_is_to_be_tried(service: Service, tmp_path: Path) -> Non
     assert [[origin for origin, _ in one] for one in initial] == [["default", "linear probe"], ["default"]]
 
 
+@pytest.mark.one_database("it is planned before anything is recorded")
 def test_what_is_tried_first_is_on_record(service: Service) -> None:
     """However many trials the search is later allowed, its first ones, those of a source among them, stay the same."""
     service.submit({**SPEC, "max_trials": 5})

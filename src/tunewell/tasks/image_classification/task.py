@@ -87,7 +87,7 @@ class ImageClassification(VisionTask[LabelledPictures]):
         self.require()
         from PIL import Image
 
-        manifest = self.read(Path(data), 0)
+        manifest = self.read_lately(Path(data), 0)
         self._read = {(Path(data).resolve(), 0): manifest}
         sides = []
         for position in range(0, len(manifest.paths), -(-len(manifest.paths) // _SAMPLED_PICTURES)):

@@ -41,6 +41,7 @@ from tunewell.tasks.vision.preparation import (
     with_value_ranges,
     write_preparation,
 )
+from tunewell.tasks.vision.recent import recently_read
 from tunewell.tasks.vision.resize_rules import ResizeRule
 from tunewell.tasks.vision.sampling import advise_sampling
 from tunewell.tasks.vision.specs import by_class, complete_objective, data_folder, require_libraries
@@ -98,6 +99,10 @@ class VisionTask(ABC, Generic[Pictures]):
     @abstractmethod
     def read(self, data: Path, seed: int) -> Pictures:
         """Return the data set at `data`; raise `DataError` if it is none."""
+
+    def read_lately(self, data: Path, seed: int) -> Pictures:
+        """Return the data set at `data`, read now or a moment ago; raise `DataError` if it is none."""
+        return recently_read(self.name, data, seed, self.read)
 
     @abstractmethod
     def load(self, manifest: Path) -> Pictures:
@@ -210,7 +215,7 @@ class VisionTask(ABC, Generic[Pictures]):
         if place not in self._read:
             with suppress(UserError):
                 self.require()
-                self._read[place] = self.read(*place)
+                self._read[place] = self.read_lately(*place)
         return self._read.get(place)
 
     def passes(self, space: SearchSpace) -> int:
@@ -239,7 +244,7 @@ class VisionTask(ABC, Generic[Pictures]):
         if place not in self._spaces:
             with suppress(UserError):
                 self.space(spec, Capacity(()))
-        pictures = self._read.pop(place, None) or self.read(*place)
+        pictures = self._read.pop(place, None) or self.read_lately(*place)
         space = self._spaces.pop(place, None)
         self.check_objective(spec, pictures)
         data = pictures.summary()

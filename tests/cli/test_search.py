@@ -382,20 +382,37 @@ def test_closed_output_is_no_crash(write: Write) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["tasks", "--json"], ["check", "quick.yaml"]])
-def test_output_that_is_lost_is_told(arguments: list[str], write: Write) -> None:
+@pytest.mark.parametrize(
+    ("unbuffered", "told"),
+    [
+        ("", "error: standard output: nothing more can be written to it (No space left on device).\n"),
+        ("1", "error: a file, or the output, can't be read or written (No space left on device).\n"),
+    ],
+)
+@pytest.mark.parametrize("arguments", [["--version"], ["tasks", "--json"], ["check", "quick.yaml"]])
+def test_output_that_is_lost_is_told(arguments: list[str], unbuffered: str, told: str, write: Write) -> None:
     """Where nothing more can be printed, a command says so, without a traceback, and does not count as done."""
-    spec = write()
+    write()
+    assert printed(arguments, ">/dev/full", unbuffered, write) == (2, told.removesuffix("\n"))
+    assert printed(arguments, ">/dev/full 2>&1", unbuffered, write) == (2, "")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_mistake_is_one_wherever_the_output_goes(unbuffered: str, write: Write) -> None:
+    """Its exit code and words are the same into a closed output, and into a pipe that nobody reads."""
+    for output in (">&-", "| true; exit ${PIPESTATUS[0]}"):
+        code, told = printed(["show", "nothing"], output, unbuffered, write)
+        assert code == 2 and told.startswith("error: ") and "\n" not in told, output
+
+
+def printed(arguments: list[str], output: str, unbuffered: str, write: Write) -> tuple[int, str]:
+    """Return the exit code of a command, and what it told on the other output."""
+    command = f"{shlex.join([sys.executable, '-m', 'tunewell', *arguments])} {output}"
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered, "COLUMNS": "500"}
     done = subprocess.run(
-        ["sh", "-c", shlex.join([sys.executable, "-m", "tunewell", *arguments]) + " >/dev/full"],
-        cwd=spec.parent,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONUNBUFFERED": ""},
+        ["bash", "-c", command], cwd=write().parent, capture_output=True, text=True, check=False, env=environment
     )
-    assert done.stderr == "error: standard output: nothing more can be written to it (No space left on device).\n"
-    assert done.returncode == 2
+    return done.returncode, done.stderr.strip()
 
 
 def test_closed_output_needs_no_word(write: Write) -> None:

@@ -137,7 +137,7 @@ VERBS: Mapping[str, tuple[Right, Callable[[Any, str, int], Any]]] = {
     "delete_model": (Right.COMMAND, lambda v, e, job: v.delete_model(e)),
     "restore_model": (Right.OWN_BIN, lambda v, e, job: v.restore_model(e)),
     "experiment": (Right.SEE, lambda v, e, job: v.experiment(e)),
-    "compare": (Right.SEE, lambda v, e, job: v.compare([e, "ada/team"])),
+    "compare": (Right.SEE, lambda v, e, job: v.compare([e, "ada/beside"])),
     "result": (Right.SEE, lambda v, e, job: v.result(e)),
     "top": (Right.SEE, lambda v, e, job: v.top(e)),
     "overview": (Right.SEE, lambda v, e, job: v.overview(e)),
@@ -291,6 +291,8 @@ def test_who_may_do_what(bench: Bench, verb: str) -> None:
     with bench.service.store.transaction() as tx:
         for caller in CALLERS.values():
             tx.add_user(caller.name, caller.role, run_code=caller.run_code)
+    if verb == "compare":
+        arranged(bench, "beside", "team")
     found, expected, jobs = {}, {}, {}
     for visibility in VISIBILITIES[:1] if right in ABOUT_NONE else VISIBILITIES:
         for role, caller in CALLERS.items():

@@ -20,7 +20,7 @@ from tunewell.controller.job_run import checksum
 from tunewell.controller.work import Work
 from tunewell.home.home import SET_ASIDE
 from tunewell.spec.errors import DataError, UserError
-from tunewell.spec.launch import AttemptKey, Ended, Exit, JobKey, Launch, Report, Reported, Resources
+from tunewell.spec.launch import AttemptKey, Ended, Exit, JobKey, Launch, Report, Reported, Resources, WorkKey
 from tunewell.spec.states import OPEN_JOB_STATES, Cause, ExperimentState, JobState, TrialState
 from tunewell.store.rows import JobRow
 
@@ -492,8 +492,9 @@ def test_a_search_that_is_prepared_waits_for_it(bench: Bench, monkeypatch: pytes
     assert bench.store.experiment("e").state is ExperimentState.COMPLETED
 
 
-def test_what_runs_is_followed_before_its_data_is_prepared_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trials that take up the whole machine are followed at once by the next controller; new ones wait for the data."""
+@pytest.fixture
+def followed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """The next controller of a search whose trials take up the whole machine: its data is to be prepared again."""
     monkeypatch.setattr(FakeTask, "jobs", {"prepare": "module:function"})
     bench.kinds["prepare"] = FakeKind()
     bench.create(max_trials=3)
@@ -504,15 +505,85 @@ def test_what_runs_is_followed_before_its_data_is_prepared_again(bench: Bench, m
     bench.step(3)
     assert running(bench) == [1, 2]
     assert bench.store.job(2).state is JobState.WAITING
-    finish(bench, 1, 0.5)
-    bench.step(3)
-    assert bench.store.trial("e", 1).value == 0.5
-    assert running(bench) == [2]
-    assert bench.store.job(2).state is JobState.RUNNING
-    end(bench, 2)
-    bench.step(4)
-    assert running(bench) == [2, 3]
-    assert [row.id for row in bench.store.jobs("e", kind="prepare")] == [2, 1]
+    return bench
+
+
+def test_what_runs_is_followed_before_its_data_is_prepared_again(followed: Bench) -> None:
+    """Trials are followed at once, and their ends count; new ones wait for the data."""
+    finish(followed, 1, 0.5)
+    followed.step(3)
+    assert followed.store.trial("e", 1).value == 0.5
+    assert running(followed) == [2]
+    assert followed.store.job(2).state is JobState.RUNNING
+    end(followed, 2)
+    followed.step(4)
+    assert running(followed) == [2, 3]
+    assert [row.id for row in followed.store.jobs("e", kind="prepare")] == [2, 1]
+
+
+def test_what_ends_needs_no_data(followed: Bench) -> None:
+    """A search that is stopped, or ends by itself, before its data was prepared again ends that, too."""
+    followed.store.request("e", "stop")
+    followed.step(4)
+    assert followed.store.experiment("e").state is ExperimentState.STOPPED
+    assert followed.store.job(2).state is JobState.STOPPED
+    assert not followed.scheduler.alive and not followed.store.open_requests() and not followed.controller.busy
+
+
+def test_a_search_that_goes_on_at_once_is_prepared_anew(followed: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The preparation that is being stopped is not waited for as if it was to succeed."""
+    finish(followed, 1, 0.5)
+    followed.step(3)
+    job, stop = attempt_of(followed, 2), followed.scheduler.stop
+    monkeypatch.setattr(followed.scheduler, "stop", lambda key, grace_seconds=None: key != job and stop(key))
+    followed.store.request("e", "stop")
+    followed.step(4)
+    assert followed.store.experiment("e").state is ExperimentState.STOPPED
+    followed.let_go_on()
+    followed.step(3)
+    assert [(row.id, row.after) for row in followed.store.jobs("e", kind="prepare")] == [(3, 2), (2, None), (1, None)]
+    stop(job)
+    followed.step(4)
+    end(followed, 3)
+    followed.step(4)
+    assert followed.store.job(2).state is JobState.STOPPED
+    assert running(followed) == [3]
+
+
+def test_trials_whose_data_can_not_be_prepared_again_go_on_later(followed: Bench) -> None:
+    """The search fails, and its trials wait: once the data is there again, it goes on with them."""
+    finish(followed, 1, 0.5)
+    followed.step(3)
+    end(followed, 2, Cause.DATA_ERROR, "the disk is not there")
+    followed.step(4)
+    row = followed.store.experiment("e")
+    assert (row.state, row.detail) == (ExperimentState.FAILED, "the disk is not there.")
+    assert "the disk is not there" in str(followed.controller.errors["e"])
+    assert [trial.state for trial in followed.store.trials("e")] == [TrialState.SUCCEEDED, TrialState.WAITING]
+    followed.let_go_on()
+    followed.step(4)
+    end(followed, 3)
+    followed.step(4)
+    assert running(followed) == [2, 3]
+    assert followed.store.trial("e", 2).attempt == 2
+
+
+def test_what_is_ending_is_not_failed_by_its_data(followed: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A preparation that fails while a search is being stopped changes nothing about its end."""
+    finish(followed, 1, 0.5)
+    followed.step(3)
+    stop, asked = followed.scheduler.stop, list[WorkKey]()
+    monkeypatch.setattr(followed.scheduler, "stop", lambda key, grace_seconds=None: asked.append(key))
+    followed.store.request("e", "stop")
+    followed.step(2)
+    end(followed, 2, Cause.DATA_ERROR, "the disk is not there")
+    followed.step(2)
+    for key in asked:
+        stop(key)
+    followed.step(3)
+    row = followed.store.experiment("e")
+    assert (row.state, row.stop_rule) == (ExperimentState.STOPPED, "by_hand")
+    assert "e" not in followed.controller.errors
 
 
 def running(bench: Bench) -> list[int]:

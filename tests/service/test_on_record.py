@@ -23,8 +23,8 @@ from tunewell.spec.states import JobState, TrialState
 from tunewell.store.rows import AttemptEnd, JobEnd, ResultKind, ResultRow
 from tunewell.tasks.command import CommandTask
 
-pytestmark = pytest.mark.one_database(
-    "it is about files and what they say; that results on record are kept and read over each kind, contracts look at"
+FILES_ALONE = pytest.mark.one_database(
+    "it is about files and what they say; that results on record are kept and read over each kind, others look at"
 )
 
 SEARCH: dict[str, Any] = {
@@ -80,6 +80,7 @@ def values(service: Service) -> dict[int, float]:
     return {one.number: one.figures["val"]["accuracy"] for one in service.evaluations("e")}
 
 
+@FILES_ALONE
 def test_what_the_home_has_needs_no_cluster(ran: Service) -> None:
     """A search that ran on a cluster is evaluated and retrained where there is none: all of it lies in the home."""
     row = ran.store.experiment("e")
@@ -126,6 +127,7 @@ def test_values_have_intervals_and_the_best_are_compared(ran: Service) -> None:
     assert "Trial 1 is not to be told apart from the first on 40 validation pictures" in ran.report("e")
 
 
+@FILES_ALONE
 def test_an_interval_is_told_of_the_model_that_the_value_is_of_alone(ran: Service) -> None:
     """Where the best model has another figure than its trial has reported, nothing is said of chance."""
     evaluate(ran)
@@ -153,6 +155,7 @@ def test_what_was_measured_is_read_once_a_call(ran: Service, monkeypatch: pytest
         assert read.count("evaluation") == 1
 
 
+@FILES_ALONE
 @pytest.mark.parametrize("content", ["", '{"val": {"accu', "\0" * 40, '{"val": {"accuracy": 1.0}}', None])
 def test_a_damaged_evaluation_is_made_again(ran: Service, content: str | None) -> None:
     """A file that is lost, cut off or another than the recorded one counts as if it had never been."""
@@ -168,6 +171,7 @@ def test_a_damaged_evaluation_is_made_again(ran: Service, content: str | None) -
     assert values(ran) == {1: 0.25, 2: 0.5}
 
 
+@FILES_ALONE
 def test_results_move_with_their_home(ran: Service, tmp_path: Path, database: str) -> None:
     """Where files lie goes by the home, which may be moved."""
     evaluate(ran)
@@ -231,6 +235,7 @@ def test_finalists_decide_who_is_the_best(service: Service, tmp_path: Path) -> N
     assert known is not None and '"value": 0.75' in (known / "model.json").read_text()
 
 
+@FILES_ALONE
 def test_no_gain_is_told_over_a_default_that_had_a_sample(service: Service) -> None:
     """Trained on all data, the best are not compared with a default trial that was not; with one that was, they are."""
     service.submit({**SEARCH, **FULL})
@@ -354,6 +359,7 @@ def test_every_repeat_counts_however_many_there_are(ran: Service) -> None:
     assert repeat(ran, 60) == {"trainings": 0}
 
 
+@FILES_ALONE
 def test_a_training_on_all_data_makes_an_evaluation_stale(service: Service) -> None:
     """What was measured of the model on the sample is not taken for a measurement of the model on all data."""
     service.submit({**SEARCH, "sampling": 0.5, "command": [*SEARCH["command"], "{sampling}"]})
@@ -371,6 +377,7 @@ def test_a_training_on_all_data_makes_an_evaluation_stale(service: Service) -> N
 # Models ---------------------------------------------------------------------------------------------------
 
 
+@FILES_ALONE
 def test_a_retraining_that_fails_leaves_the_model(ran: Service) -> None:
     """The older model stays the experiment's until a training has ended well; then the new one is."""
     old = retrain(ran, "old")
@@ -385,6 +392,7 @@ def test_a_retraining_that_fails_leaves_the_model(ran: Service) -> None:
     assert (new / "model.json").read_text() == "new"
 
 
+@FILES_ALONE
 def test_the_model_that_was_trained_last_is_used(ran: Service) -> None:
     """Whichever trials were trained again, and in whatever order, the last training counts."""
     for trial in (1, 2, 1):
@@ -392,6 +400,7 @@ def test_the_model_that_was_trained_last_is_used(ran: Service) -> None:
         assert on_record.find_model(ran.store, ran.home, "e") == folder
 
 
+@FILES_ALONE
 def test_a_damaged_model_is_refused(ran: Service) -> None:
     """A model that is another than the recorded one is not used as if it were that."""
     folder = retrain(ran, "whole")
@@ -402,6 +411,7 @@ def test_a_damaged_model_is_refused(ran: Service) -> None:
     assert on_record.find_model(ran.store, ran.home, "e") == again
 
 
+@FILES_ALONE
 def test_an_output_is_replaced_whole_or_not_at_all(ran: Service, tmp_path: Path) -> None:
     """The older model at `output` stays until the training has ended well, and nothing is left beside the new one."""
     output = tmp_path / "model"

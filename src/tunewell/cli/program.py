@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 from contextlib import suppress
-from typing import Any
+from typing import Any, TextIO
 
 import typer
 
@@ -31,21 +31,29 @@ _KINDS_OF_NUMBERS = {"int_parsing": "whole number", "float_parsing": "number"}
 def run(app: typer.Typer) -> int:
     """Run commands on the process's arguments; return the exit code."""
     code = _run(app)
-    if sys.stdout is None:  # closed by whoever started the program
-        return code
     try:
-        sys.stdout.flush()
+        if sys.stdout is not None:  # else it was closed by whoever started the program
+            sys.stdout.flush()
     except BrokenPipeError:
-        code = NO_RESULT
+        code = code or NO_RESULT
     except OSError as error:
         problem = f"nothing more can be written to it ({error.strerror})"
-        print_error(terminal(stderr=True), DataError(problem, field="standard output"))
-        code = WRONG_INPUT
-    else:
-        return code
-    with suppress(OSError):  # the interpreter tries again at its end, and would complain
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _tell(DataError(problem, field="standard output"))
+        code = code or WRONG_INPUT
+    for stream in (sys.stdout, sys.stderr):
+        _give_up_if_full(stream)
     return code
+
+
+def _give_up_if_full(stream: TextIO | None) -> None:
+    """Drop what a stream can't be rid of: the interpreter tries again at its end, and would complain."""
+    if stream is None:
+        return
+    try:
+        stream.flush()
+    except OSError:
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _run(app: typer.Typer) -> int:
@@ -71,7 +79,9 @@ def _run(app: typer.Typer) -> int:
             raise
         if error.filename is None and not _can_print():
             return WRONG_INPUT  # told by the caller
-        problem, place = f"it can't be read or written ({error.strerror})", str(error.filename or "")
+        place = str(error.filename or "")
+        what = "it" if place else "a file, or the output,"
+        problem = f"{what} can't be read or written ({error.strerror})"
         return complain(DataError(problem, field=place), WRONG_INPUT)
     except Exception as error:
         if type(error).__name__ == "NoArgsIsHelpError":  # the name of a group alone: help, and no complaint
@@ -88,7 +98,8 @@ def _run(app: typer.Typer) -> int:
 def _can_print() -> bool:
     """Whether standard output takes what was written to it."""
     try:
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except OSError:
         return False
     return True
@@ -131,10 +142,15 @@ def _worded(error: Any) -> tuple[str, str, object]:
     return name_of(parameter), ended(problem), value
 
 
+def _tell(error: UserError) -> None:
+    with suppress(OSError):  # such as that of a full disk, which may be what the error is about
+        print_error(terminal(stderr=True), error)
+
+
 def complain(error: UserError, code: int) -> int:
     """Print an error, also as JSON where the output is to be that; return the code."""
-    print_error(terminal(stderr=True), error)
+    _tell(error)
     if "--json" in sys.argv[1:]:
-        with suppress(OSError):  # such as a full disk, which may be what the error is about
+        with suppress(OSError):
             print_json({"error": in_json(error)})
     return code

@@ -95,6 +95,8 @@ class ExperimentRun:
         self._job: int | None = None
         #: Whether it is made from the record what was known of its trials, or is made already.
         self._recovers = False
+        #: Why its data could not be prepared, which ends it once nothing runs any more.
+        self._unprepared = ""
         self._requests: set[int] = set()
         #: Requests to pause that are obeyed, but not fulfilled yet.
         self._pause_requests: list[int] = []
@@ -178,11 +180,18 @@ class ExperimentRun:
             self._recover()
 
     def _add_preparation(self, tx: Transaction) -> None:
-        under_way = self._surroundings.store.jobs(self.name, kind="prepare", states=OPEN_JOB_STATES, limit=1)
-        if under_way:  # since before the last controller of the search went away
-            self._job = under_way[0].id
+        store = self._surroundings.store
+        under_way = store.jobs(self.name, kind="prepare", states=OPEN_JOB_STATES, limit=1)
+        if under_way and all(request.job != under_way[0].id for request in store.open_requests()):
+            self._job = under_way[0].id  # since before the last controller of the search went away
         else:
-            self._job = tx.add_job("prepare", self.name, caller=CONTROLLER, now=self._clock())
+            after = under_way[0].id if under_way else None  # one that is being stopped
+            self._job = tx.add_job("prepare", self.name, caller=CONTROLLER, after=after, now=self._clock())
+
+    def _stop_preparation(self, tx: Transaction) -> None:
+        """Ask for the end of the job that prepares the data, where nothing is left to be prepared for."""
+        if self._job is not None and not self._surroundings.store.job(self._job).state.final:
+            tx.add_request(name=None, verb="stop_job", job=self._job)
 
     @property
     def awaits_job(self) -> int | None:
@@ -192,15 +201,23 @@ class ExperimentRun:
     def on_job_end(self, job: JobRow) -> None:
         """Go on after the preparation, or end with it."""
         self._job, self._preparing = None, False
-        if self.done:
+        if self.done or self.decision is not None or self._interrupted:
             return
         if job.state is JobState.SUCCEEDED or self._stopped_by_hand:
             if not self._recovers:
                 self._recover()
         elif job.state is JobState.FAILED:
-            self.fail(UserError(job.detail.removesuffix(".")))
+            self._end_unprepared(UserError(job.detail.removesuffix(".")))
         else:
-            self.fail(UserError("the preparation of its data was stopped"))
+            self._end_unprepared(UserError("the preparation of its data was stopped"))
+
+    def _end_unprepared(self, error: UserError) -> None:
+        """End the search as failed; what runs of it waits, and goes on if the search ever does."""
+        if self.manager is None:
+            self.fail(error)
+        else:
+            self.error, self._unprepared = error, str(error)
+            self.manager.interrupt()
 
     def _recover(self) -> None:
         self._recovers = True
@@ -259,12 +276,17 @@ class ExperimentRun:
 
     def start_next(self) -> Turn:
         """Start the next trial, if there is one and there is room for it."""
-        if self.manager is None or self._preparing or self.decision is not None or self._interrupted or self.done:
+        if self.manager is None or self._starts_nothing or self.done:
             self.waits.reason = None
             return Turn.NOTHING
         turn = self.manager.start_next()
         self.waits.reason = PAUSING if self._pausing else self.manager.waits_for
         return turn
+
+    @property
+    def _starts_nothing(self) -> bool:
+        """Whether its data are not prepared, or it is about to end."""
+        return self._preparing or self._unprepared != "" or self.decision is not None or self._interrupted
 
     def note_wait(self) -> None:
         """Have it put on record why it starts nothing, where that has changed."""
@@ -302,7 +324,7 @@ class ExperimentRun:
         manager = self.manager
         if manager is None or self.done:
             return
-        if self.decision is None and not self._interrupted:
+        if self.decision is None and not self._interrupted and not self._unprepared:
             assert self._recorded is not None
             decision = self.decision = decide(self._recorded.spec, manager.progress)
             if decision is not None:
@@ -314,6 +336,10 @@ class ExperimentRun:
         if self.decision is not None:
             if not manager.tuner.telling or self.decision.rule in _AT_ONCE:
                 self._end(self.decision)
+        elif self._unprepared:
+            self._note_pauses_handled()
+            self._set_failed(self._unprepared)
+            self.done = True
         elif self._interrupted and not self._rests and not self._pausing:
             self.done = True
         elif self._interrupted or self._pausing:
@@ -325,6 +351,7 @@ class ExperimentRun:
     def _end(self, decision: StopDecision) -> None:
         self._note_pauses_handled()
         self._set_state(decision.state, decision.rule, decision.detail)
+        self.journal.add(self._stop_preparation)
         self.journal.add(partial(self._go_on_or_follow_up, decision))
         self.done = True
 
@@ -383,8 +410,7 @@ class ExperimentRun:
         if self.state.final:  # it was to go on
             self._set_state(ExperimentState.RUNNING, None, "")
         self._set_state(ExperimentState.STOPPING, "by_hand", "It was stopped by hand.")
-        if self._job is not None:
-            self.journal.add(partial(Transaction.add_request, name=None, verb="stop_job", job=self._job))
+        self.journal.add(self._stop_preparation)
 
     def _obey(self, request: RequestRow, manager: TrialManager) -> bool:
         """Do what is asked for; False: that can't be done yet."""
@@ -519,6 +545,7 @@ class ExperimentRun:
         if ExperimentState.FAILED not in EXPERIMENT_TRANSITIONS[self.state]:
             self._set_state(ExperimentState.RUNNING, None, "")
         self._set_state(ExperimentState.FAILED, "error", detail)
+        self.journal.add(self._stop_preparation)
 
     def close(self) -> None:
         """Let go of it."""

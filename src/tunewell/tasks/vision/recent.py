@@ -1,7 +1,6 @@
 """Data sets that were read a moment ago: a form asks at every change of a field, and a large set takes seconds to read.
 
-What was read counts as long as no folder of the data set has changed, and no file in it that is no picture: then no
-picture has come or gone, and no label is another one.
+What was read counts as long as no folder and no file of the data set has changed, as far as their times and sizes tell.
 """
 
 from __future__ import annotations
@@ -12,24 +11,22 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from tunewell.tasks.vision.names import is_picture
-
-#: So many data sets are kept, for so many seconds.
-MOST, KEPT_SECONDS = 2, 60.0
+#: So many data sets are kept, those that were asked for last, for so many seconds.
+MOST, KEPT_SECONDS = 4, 60.0
 #: What has changed since may have the same time stamp if that is no older than this, in seconds.
 SETTLED_SECONDS = 2.0
 
 Read = TypeVar("Read")
-#: Time of the last change in nanoseconds, and size in bytes.
-_Stamp = tuple[int, int]
+#: Times of the last change to contents and to anything, in nanoseconds, size in bytes, and which file it is.
+_Stamp = tuple[int, int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
     what: Any
-    #: Folders, and files that are no pictures → how they were before it was read.
+    #: Folders and files → how they were before it was read.
     stamps: Mapping[str, _Stamp]
     #: When it was read, monotonic.
     at: float
@@ -45,34 +42,36 @@ def recently_read(task: str, data: Path, seed: int, read: Callable[[Path, int], 
 
     What `read` raises is passed on, and not kept.
     """
-    key = (task, data.absolute(), seed)
+    key, now = (task, data.absolute(), seed), time.monotonic()
     with _lock:
-        known = _kept.get(key)
-    if known is not None and time.monotonic() - known.at < KEPT_SECONDS and _is_as_it_was(known.stamps):
-        what: Read = known.what
-        return what
-    stamps, now = dict(_stamps(data)), time.time()
-    found = read(data, seed)
+        for old in [one for one, kept in _kept.items() if now - kept.at >= KEPT_SECONDS]:
+            del _kept[old]
+        known = _kept.pop(key, None)
+    if known is None or any(_stamp(path) != stamp for path, stamp in known.stamps.items()):
+        before, stamps = time.time() - SETTLED_SECONDS, dict(_stamps(data))
+        known = _Kept(read(data, seed), stamps, now)
+        if any(changed / 1e9 > before for changed, *_ in stamps.values()):
+            return cast(Read, known.what)
     with _lock:
-        _kept.pop(key, None)
-        if all(changed / 1e9 < now - SETTLED_SECONDS for changed, _ in stamps.values()):
-            _kept[key] = _Kept(found, stamps, time.monotonic())
+        _kept[key] = known
         while len(_kept) > MOST:
             del _kept[next(iter(_kept))]
-    return found
+    return cast(Read, known.what)
 
 
 def _stamps(data: Path) -> Iterator[tuple[str, _Stamp]]:
-    """Yield how everything is that labels or pictures come from, but for the contents of pictures."""
-    places = [(str(data.parent), [], [data.name])] if data.is_file() else os.walk(data)
-    for folder, _, files in places:
-        for path in (folder, *(os.path.join(folder, name) for name in files if not is_picture(name))):  # noqa: PTH118
+    """Yield how all is that a data set may consist of; what a table names may lie in all folders beside it."""
+    seen: set[tuple[int, ...]] = set()
+    for folder, folders, files in os.walk(data.parent if data.is_file() else data, followlinks=True):
+        stamp = _stamp(folder)
+        if stamp is None or stamp[-2:] in seen:  # a link may lead back
+            folders.clear()
+            continue
+        seen.add(stamp[-2:])
+        yield folder, stamp
+        for path in (os.path.join(folder, name) for name in files):  # noqa: PTH118
             if (stamp := _stamp(path)) is not None:
                 yield path, stamp
-
-
-def _is_as_it_was(stamps: Mapping[str, _Stamp]) -> bool:
-    return all(_stamp(path) == stamp for path, stamp in stamps.items())
 
 
 def _stamp(path: str) -> _Stamp | None:
@@ -81,4 +80,4 @@ def _stamp(path: str) -> _Stamp | None:
         found = os.stat(path)  # noqa: PTH116 - a data set has tens of thousands of them
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_dev, found.st_ino

@@ -40,6 +40,12 @@ def finish(bench: Bench, trial: int, value: float) -> None:
     bench.scheduler.end(trial)
 
 
+def leave_a_checkpoint(bench: Bench, trial: int) -> None:
+    """Have a trial leave something to go on from."""
+    folder = bench.scheduler.alive[bench.scheduler.key(trial)].folder
+    (folder / "checkpoint" / "model.bin").write_bytes(b"weights")
+
+
 def test_a_search_runs_to_its_end(bench: Bench) -> None:
     """Trials fill the slots, their values reach store and tuner, and the last end completes the search."""
     bench.create(max_trials=3)
@@ -446,8 +452,7 @@ def test_what_had_nothing_left_to_do_has_its_earlier_value(
     bench.add()
     bench.step()
     if leaves:
-        folder = bench.scheduler.alive[bench.scheduler.key(1)].folder
-        (folder / "checkpoint" / "model.bin").write_bytes(b"weights")
+        leave_a_checkpoint(bench, 1)
     for step, value in ((1, 0.5), (2, 0.75)):
         bench.scheduler.report(1, value, step)
     for _ in range(1 + lost_again):
@@ -476,8 +481,7 @@ def test_what_a_failed_attempt_reported_does_not_count(tmp_path: Path, crash: bo
     bench.create(max_trials=1, max_failed_trials=5)
     bench.add()
     bench.step()
-    folder = bench.scheduler.alive[bench.scheduler.key(1)].folder
-    (folder / "checkpoint" / "model.bin").write_bytes(b"weights")
+    leave_a_checkpoint(bench, 1)
     bench.scheduler.report(1, 0.5)
     bench.scheduler.end(1, Cause.CRASHED)
     bench.step(2)

@@ -17,6 +17,8 @@ from tests.schedulers.bench import wait_until
 from tunewell.controller import job_run
 from tunewell.controller.job_kinds import Conclusion, Context, Finding, NewJob, Part
 from tunewell.controller.job_run import checksum
+from tunewell.controller.journal import Journal
+from tunewell.controller.preparation import Preparation
 from tunewell.controller.work import Work
 from tunewell.home.home import SET_ASIDE
 from tunewell.spec.errors import DataError, UserError
@@ -474,10 +476,15 @@ def test_the_input_is_blamed_in_words(bench: Bench) -> None:
     assert job(bench, number).detail == "/a/b: it is damaged."
 
 
+def prepares(bench: Bench, monkeypatch: pytest.MonkeyPatch, **facts: Any) -> None:
+    """Have searches prepare their data, by a job that is what the test says."""
+    monkeypatch.setattr(FakeTask, "jobs", {"prepare": "module:function"})
+    bench.kinds["prepare"] = FakeKind(**facts)
+
+
 def test_a_search_that_is_prepared_waits_for_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """The preparation of a task's data is a job, which the first trial waits for; a crash does not repeat it."""
-    monkeypatch.setattr(FakeTask, "jobs", {"prepare": "module:function"})
-    bench.kinds["prepare"] = FakeKind()
+    prepares(bench, monkeypatch)
     bench.create(max_trials=1)
     bench.step(3)
     (prepare,) = bench.store.jobs("e", kind="prepare")
@@ -495,8 +502,7 @@ def test_a_search_that_is_prepared_waits_for_it(bench: Bench, monkeypatch: pytes
 @pytest.fixture
 def followed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """The next controller of a search whose trials take up the whole machine: its data is to be prepared again."""
-    monkeypatch.setattr(FakeTask, "jobs", {"prepare": "module:function"})
-    bench.kinds["prepare"] = FakeKind()
+    prepares(bench, monkeypatch)
     bench.create(max_trials=3)
     bench.step(3)
     end(bench, 1)
@@ -519,6 +525,22 @@ def test_what_runs_is_followed_before_its_data_is_prepared_again(followed: Bench
     followed.step(4)
     assert running(followed) == [2, 3]
     assert [row.id for row in followed.store.jobs("e", kind="prepare")] == [2, 1]
+
+
+def test_a_preparation_whose_record_was_undone_is_not_waited_for(bench: Bench) -> None:
+    """Its number is known once it is on record: until then there may be no such job, or another one of this number."""
+    bench.create()
+    preparation, journal = Preparation("e", bench.store, lambda: 1.0), Journal()
+    preparation.begin(journal)
+    with pytest.raises(ZeroDivisionError), bench.store.transaction() as tx:
+        journal.write(tx)
+        raise ZeroDivisionError
+    assert preparation.under_way and preparation.job is None
+    with bench.store.transaction() as tx:
+        effects = journal.write(tx)
+    for effect in effects:
+        effect()
+    assert [row.id for row in bench.store.jobs("e", kind="prepare")] == [preparation.job]
 
 
 def test_what_ends_needs_no_data(followed: Bench) -> None:
@@ -595,8 +617,7 @@ def running(bench: Bench) -> list[int]:
 
 def test_a_preparation_that_fails_fails_the_search(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is wrong with the data is said of the search, which has no trial."""
-    monkeypatch.setattr(FakeTask, "jobs", {"prepare": "module:function"})
-    bench.kinds["prepare"] = FakeKind(problem=DataError("it is damaged", field="/data/1.png"))
+    prepares(bench, monkeypatch, problem=DataError("it is damaged", field="/data/1.png"))
     bench.create(max_trials=1)
     bench.step(4)
     row = bench.store.experiment("e")
@@ -606,8 +627,7 @@ def test_a_preparation_that_fails_fails_the_search(bench: Bench, monkeypatch: py
 
 def test_a_search_can_be_stopped_while_it_is_prepared(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """The preparation ends, and the search is stopped without a trial."""
-    monkeypatch.setattr(FakeTask, "jobs", {"prepare": "module:function"})
-    bench.kinds["prepare"] = FakeKind()
+    prepares(bench, monkeypatch)
     bench.create(max_trials=1)
     bench.step(3)
     bench.store.request("e", "stop")

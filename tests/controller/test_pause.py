@@ -11,7 +11,7 @@ import pytest
 
 from tests.controller.fakes import Bench, FakeTask
 from tests.controller.test_controller import finish
-from tests.controller.test_jobs import FakeKind
+from tests.controller.test_jobs import prepares
 from tests.schedulers.bench import wait_until
 from tunewell.controller.work import Work
 from tunewell.spec.errors import DataError
@@ -177,8 +177,7 @@ def test_a_finished_search_is_taken_up_for_a_retry(bench: Bench) -> None:
 @pytest.fixture
 def preparing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """The controller while it runs the preparation of an experiment."""
-    monkeypatch.setattr(FakeTask, "jobs", {"prepare": "module:function"})
-    bench.kinds["prepare"] = FakeKind()
+    prepares(bench, monkeypatch)
     bench.create(max_trials=1)
     bench.step(3)
     assert bench.store.job(1).state is JobState.RUNNING

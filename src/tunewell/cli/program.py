@@ -31,29 +31,28 @@ _KINDS_OF_NUMBERS = {"int_parsing": "whole number", "float_parsing": "number"}
 def run(app: typer.Typer) -> int:
     """Run commands on the process's arguments; return the exit code."""
     code = _run(app)
-    try:
-        if sys.stdout is not None:  # else it was closed by whoever started the program
-            sys.stdout.flush()
-    except BrokenPipeError:
+    problem = _problem_of(sys.stdout)
+    if isinstance(problem, BrokenPipeError):
         code = code or NO_RESULT
-    except OSError as error:
-        problem = f"nothing more can be written to it ({error.strerror})"
-        _tell(DataError(problem, field="standard output"))
+    elif problem is not None:
+        told = f"nothing more can be written to it ({problem.strerror})"
+        _tell(DataError(told, field="standard output"))
         code = code or WRONG_INPUT
     for stream in (sys.stdout, sys.stderr):
-        _give_up_if_full(stream)
+        if _problem_of(stream) is not None:  # the interpreter tries again at its end, and would complain
+            with suppress(OSError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     return code
 
 
-def _give_up_if_full(stream: TextIO | None) -> None:
-    """Drop what a stream can't be rid of: the interpreter tries again at its end, and would complain."""
-    if stream is None:
-        return
+def _problem_of(stream: TextIO | None) -> OSError | None:
+    """Return what keeps a stream from being rid of what was written to it; None: nothing does, or it was closed."""
     try:
-        stream.flush()
-    except OSError:
-        with suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        if stream is not None:
+            stream.flush()
+    except OSError as error:
+        return error
+    return None
 
 
 def _run(app: typer.Typer) -> int:
@@ -77,7 +76,7 @@ def _run(app: typer.Typer) -> int:
     except OSError as error:
         if error.errno not in _REFUSALS:
             raise
-        if error.filename is None and not _can_print():
+        if error.filename is None and _problem_of(sys.stdout) is not None:
             return WRONG_INPUT  # told by the caller
         place = str(error.filename or "")
         what = "it" if place else "a file, or the output,"
@@ -93,16 +92,6 @@ def _run(app: typer.Typer) -> int:
             return complain(UserError(what, field=field, value=value, kind="usage", remedy=remedy), WRONG_INPUT)
         raise
     return result if isinstance(result, int) else DONE
-
-
-def _can_print() -> bool:
-    """Whether standard output takes what was written to it."""
-    try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except OSError:
-        return False
-    return True
 
 
 def _check_encoding(arguments: list[str]) -> None:

@@ -159,7 +159,7 @@ def _print_failures(result: SearchResult, console: Console, there: str) -> None:
     told, colon, detail = failures_text(result).partition(": ")
     console.print(Text(told + colon, style="red").append(shortened(detail, 200), style=""), soft_wrap=True)
     hint = f"See: tunewell logs {name} {number_}{there}   Again, once fixed: tunewell retry {name}{there}"
-    if result.failures[0].cause is Cause.NO_METRIC:  # which a retry does not mend if the spec names the wrong one
+    if result.failures[0].cause is Cause.NO_METRIC:  # which a retry does not fix if the spec names the wrong one
         hint += f"   With another objective: tunewell search SPEC.yaml --new{there}"
     console.print(Text(hint, style="dim"), soft_wrap=True)
 

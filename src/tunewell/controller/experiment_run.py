@@ -11,6 +11,7 @@ from tunewell.controller.fair import Party
 from tunewell.controller.going_on import goes_on
 from tunewell.controller.journal import Journal
 from tunewell.controller.loading import Recorded
+from tunewell.controller.preparation import Preparation
 from tunewell.controller.recovery import launches, recover
 from tunewell.controller.resources import explain_concurrency, plan_again
 from tunewell.controller.room import Turn
@@ -25,7 +26,7 @@ from tunewell.spec.experiment import parse_spec
 from tunewell.spec.launch import AttemptKey, Event, Launch, Resources, WorkKey
 from tunewell.spec.names import CONTROLLER
 from tunewell.spec.rules import RAY, WORKERS
-from tunewell.spec.states import EXPERIMENT_TRANSITIONS, OPEN_JOB_STATES, ExperimentState, JobState, TrialState
+from tunewell.spec.states import EXPERIMENT_TRANSITIONS, ExperimentState, JobState, TrialState
 from tunewell.spec.waits import PAUSING, Reason
 from tunewell.store.dialect import StoreError
 from tunewell.store.rows import AttemptEnd, ExperimentRow, JobRow, RequestRow, TrialRow
@@ -90,9 +91,7 @@ class ExperimentRun:
         calls: Sequence[Calls] = [Direct()] * 3 if surroundings.waits else self._owners
         self._slow, self._tuning, self._copies = calls
         self._recorded: Recorded | None = None
-        #: Whether its data is to be prepared before a trial starts, and the job that does that.
-        self._preparing = False
-        self._job: int | None = None
+        self._preparation = Preparation(row.name, surroundings.store, surroundings.clock)
         #: Whether it is made from the record what was known of its trials, or is made already.
         self._recovers = False
         #: Why its data could not be prepared, which ends it once nothing runs any more.
@@ -172,35 +171,20 @@ class ExperimentRun:
         if self.done:  # paused meanwhile, as in all that follows
             return
         self._recorded = found
-        self._preparing = "prepare" in found.task.jobs and not self._stopped_by_hand
-        if self._preparing:
-            self.journal.add(self._add_preparation, partial(self.scheduler.preload, found.task.preload))
+        if "prepare" in found.task.jobs and not self._stopped_by_hand:
+            self._preparation.begin(self.journal, partial(self.scheduler.preload, found.task.preload))
         # What runs is followed at once: it may take up the very room that the preparation waits for.
-        if not self._preparing or self._row.counts[TrialState.RUNNING]:
+        if not self._preparation.under_way or self._row.counts[TrialState.RUNNING]:
             self._recover()
-
-    def _add_preparation(self, tx: Transaction) -> None:
-        store = self._surroundings.store
-        under_way = store.jobs(self.name, kind="prepare", states=OPEN_JOB_STATES, limit=1)
-        if under_way and all(request.job != under_way[0].id for request in store.open_requests()):
-            self._job = under_way[0].id  # since before the last controller of the search went away
-        else:
-            after = under_way[0].id if under_way else None  # one that is being stopped
-            self._job = tx.add_job("prepare", self.name, caller=CONTROLLER, after=after, now=self._clock())
-
-    def _stop_preparation(self, tx: Transaction) -> None:
-        """Ask for the end of the job that prepares the data, where nothing is left to be prepared for."""
-        if self._job is not None and not self._surroundings.store.job(self._job).state.final:
-            tx.add_request(name=None, verb="stop_job", job=self._job)
 
     @property
     def awaits_job(self) -> int | None:
         """Number of the job that prepares the data, while it is waited for."""
-        return self._job
+        return self._preparation.job
 
     def on_job_end(self, job: JobRow) -> None:
         """Go on after the preparation, or end with it."""
-        self._job, self._preparing = None, False
+        self._preparation.end()
         if self.done or self.decision is not None or self._interrupted:
             return
         if job.state is JobState.SUCCEEDED or self._stopped_by_hand:
@@ -286,7 +270,7 @@ class ExperimentRun:
     @property
     def _starts_nothing(self) -> bool:
         """Whether its data are not prepared, or it is about to end."""
-        return self._preparing or self._unprepared != "" or self.decision is not None or self._interrupted
+        return self._preparation.under_way or self._unprepared != "" or self.decision is not None or self._interrupted
 
     def note_wait(self) -> None:
         """Have it put on record why it starts nothing, where that has changed."""
@@ -309,7 +293,7 @@ class ExperimentRun:
         """Count the time that has passed, while the search is at work: not while it waits, and nothing of it runs."""
         now = self._monotonic()
         passed, self._ticked_at = now - self._ticked_at, now
-        waits = (self.waits.reason is not None or self._preparing) and not self.at_work
+        waits = (self.waits.reason is not None or self._preparation.under_way) and not self.at_work
         if self.manager is not None and self.state is not ExperimentState.PAUSED and not waits:
             self.manager.progress.elapsed_seconds += passed
             self.unrecorded_seconds += passed
@@ -351,7 +335,7 @@ class ExperimentRun:
     def _end(self, decision: StopDecision) -> None:
         self._note_pauses_handled()
         self._set_state(decision.state, decision.rule, decision.detail)
-        self.journal.add(self._stop_preparation)
+        self._preparation.stop(self.journal)
         self.journal.add(partial(self._go_on_or_follow_up, decision))
         self.done = True
 
@@ -410,7 +394,7 @@ class ExperimentRun:
         if self.state.final:  # it was to go on
             self._set_state(ExperimentState.RUNNING, None, "")
         self._set_state(ExperimentState.STOPPING, "by_hand", "It was stopped by hand.")
-        self.journal.add(self._stop_preparation)
+        self._preparation.stop(self.journal)
 
     def _obey(self, request: RequestRow, manager: TrialManager) -> bool:
         """Do what is asked for; False: that can't be done yet."""
@@ -545,7 +529,7 @@ class ExperimentRun:
         if ExperimentState.FAILED not in EXPERIMENT_TRANSITIONS[self.state]:
             self._set_state(ExperimentState.RUNNING, None, "")
         self._set_state(ExperimentState.FAILED, "error", detail)
-        self.journal.add(self._stop_preparation)
+        self._preparation.stop(self.journal)
 
     def close(self) -> None:
         """Let go of it."""

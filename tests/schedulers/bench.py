@@ -75,6 +75,7 @@ class Bench:
         self.scheduler = scheduler if scheduler is not None else LocalScheduler(cpus=4, gpus=())
         self.events: list[Event] = []
         self.begun: set[WorkKey] = set()
+        self.started: set[WorkKey] = set()
         #: Fields of every launch that says nothing else.
         self.fields: dict[str, Any] = {}
         #: Makes another scheduler of the kind.
@@ -109,7 +110,14 @@ class Bench:
 
     def poll(self, timeout: float = 0.05) -> None:
         """Collect events."""
-        self.scheduler.poll(self.events.append, timeout)
+        self.scheduler.poll(self._note, timeout)
+
+    def _note(self, event: Event) -> None:
+        if isinstance(event, Started):
+            self.started.add(event.key)
+        if isinstance(event, Reported) and event.key in self.begun:
+            assert event.key in self.started, "an attempt has reported before it was told that it has started"
+        self.events.append(event)
 
     def wait_until(self, condition: Callable[[], Any]) -> Any:
         """Poll until `condition` holds."""

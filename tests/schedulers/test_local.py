@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -11,8 +12,10 @@ import pytest
 
 from tests.schedulers.bench import Bench, script, wait_until, with_environment
 from tests.schedulers.children import entries
+from tunewell.schedulers import records
+from tunewell.schedulers.fork_client import ForkServerGone, ForkServerProcess
 from tunewell.schedulers.local import MOST_EVENTS, LocalScheduler
-from tunewell.spec.launch import Ended, Event, Refused, Resources
+from tunewell.spec.launch import Ended, Event, Refused, Reported, Resources, Started
 from tunewell.spec.metric_line import DEFAULT_METRIC_PATTERN
 from tunewell.spec.states import Cause
 
@@ -62,6 +65,25 @@ def test_a_fork_server_is_made_ready_before_it_is_needed(bench: Bench) -> None:
     launch = bench.launch(command=None, entry=f"{entries.__name__}:describe", preload=(entries.__name__,))
     assert bench.finish(bench.start(launch)).cause is None
     assert _fork_servers() == [ready]
+
+
+@pytest.mark.parametrize(("behaviour", "reports"), [("report_three", 3), ("crash", 0)])
+def test_started_comes_first(bench: Bench, monkeypatch: pytest.MonkeyPatch, behaviour: str, reports: int) -> None:
+    """What a fork server began, and did not say so before its end, is told as what has started, and ended."""
+    launch = bench.launch(
+        parameters={"x": 1.0} if reports else {},
+        entry="tests.schedulers.behaviours:run",
+        preload=("tests.schedulers.behaviours",),
+        environment={"BEHAVIOUR": behaviour, "TUNEWELL_METRIC": "score"},
+    )
+
+    def answers(_server: ForkServerProcess) -> Iterator[ForkServerGone]:
+        if records.read_exit(launch.folder) is not None:
+            yield ForkServerGone((launch.folder,), "", "it ended with code 1", killed=False)
+
+    monkeypatch.setattr(ForkServerProcess, "answers", answers)
+    bench.run(launch)
+    assert [type(event) for event in bench.events] == [Started, *[Reported] * reports, Ended]
 
 
 def _fork_servers() -> list[psutil.Process]:

@@ -292,6 +292,8 @@ class LocalScheduler:
         return attempt.supervisor is None or attempt.supervisor.has_ended()
 
     def _finish(self, attempt: _Attempt, exit_: Exit) -> None:
+        if exit_.started_at is not None:
+            self._on_started(attempt)
         self._add_reports(attempt, attempt.reader.read_rest())
         if self._leaves_out_gpus:
             exit_ = self._device_errors.take(self._claims.gpus_of(attempt.launch.folder), exit_)
@@ -307,6 +309,8 @@ class LocalScheduler:
         self._claims.give_up(attempt.launch.folder)
 
     def _add_reports(self, attempt: _Attempt, reports: list[Report]) -> None:
+        if reports:  # they may come before the answer of the fork server, or without one
+            self._on_started(attempt)
         self._events.extend(Reported(attempt.launch.key, report) for report in reports)
 
     def _find_supervisor(self, attempt: _Attempt) -> None:
@@ -361,11 +365,14 @@ class LocalScheduler:
     def _on_forked(self, answer: Forked) -> None:
         for attempt in self._in(answer.folder):
             self._on_started(attempt)
+            self._let_go(attempt)
             self._watch(attempt, answer.supervisor)
 
     def _on_started(self, attempt: _Attempt) -> None:
-        attempt.requested = False
-        self._events.append(Started(attempt.launch.key))
+        """Tell that an attempt has started, unless that was told."""
+        if attempt.requested:
+            attempt.requested = False
+            self._events.append(Started(attempt.launch.key))
 
     def _on_fork_server_gone(self, fork_server: ForkServerProcess, answer: ForkServerGone) -> None:
         del self._fork_servers[fork_server.preload]

@@ -234,7 +234,9 @@ class Slot:
                 return Look(known=True, refused=True)
             # First whether it has ended, then its files: so nothing of them is missed.
             exit_, has_started = attempt.exit, attempt.started
-            new = {name: piece for name in GROWING if (piece := _grown(attempt.folder / name, known[name]))}
+            # What runs may have reported before its start is known here, which is to be told first.
+            names = GROWING if has_started or exit_ is not None else ()
+            new = {name: piece for name in names if (piece := _grown(attempt.folder / name, known[name]))}
             different = None
             if checkpoint is not None and exit_ is None and now >= checkpoint_at:
                 different = _changed(attempt.folder, checkpoint)

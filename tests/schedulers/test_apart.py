@@ -4,16 +4,18 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from tests.schedulers.bench import Bench, script, wait_until
+from tests.schedulers.bench import PATIENCE_SECONDS, Bench, script, wait_until
 from tunewell.schedulers.apart import FIRST_RETRY_SECONDS, SchedulerApart
 from tunewell.schedulers.contract import LOST
 from tunewell.spec.launch import Ended, Exit, Refused, Reported, Resources, Started
@@ -100,6 +102,33 @@ def test_handed_over_and_killed(apart: Bench) -> None:
     assert "was running" not in exit_.detail and "controller" not in exit_.detail, "it never began, and that one lives"
     apart.poll(0.3)
     assert len(apart.events) == 1 and not (launch.folder / "output.log").exists()
+
+
+class Lengthy:
+    """A number that takes until it is told to become a message."""
+
+    def __init__(self) -> None:
+        """Wait to be told."""
+        self.begun, self.told = threading.Event(), threading.Event()
+
+    def __reduce__(self) -> tuple[type[float], tuple[float]]:
+        """Return what makes the number."""
+        self.begun.set()
+        assert self.told.wait(PATIENCE_SECONDS)
+        return float, (1.0,)
+
+
+def test_killed_while_it_is_handed_over(apart: Bench) -> None:
+    """A process that dies while something is being sent to it is followed by another one, and nobody complains."""
+    number = Lengthy()
+    launch = apart.start(apart.launch(command=("true",), parameters={"x": 1.0}))
+    apart.finish(launch)
+    lengthy = apart.start(replace(apart.launch(2, command=("true",)), parameters={"x": number}))
+    assert number.begun.wait(PATIENCE_SECONDS)
+    process_of(apart.scheduler).kill()  # type: ignore[arg-type]
+    apart.wait_until(lambda: apart.scheduler.problem)  # type: ignore[attr-defined]
+    number.told.set()
+    assert apart.finish(lengthy) == Exit(Cause.NODE_LOST, LOST)
 
 
 def test_asked_anew(apart: Bench) -> None:

@@ -207,7 +207,8 @@ class SchedulerApart:
         self._number = 0
         self._present, self._said = Present(Capacity(()), 0), ""
         self._started_at = time.monotonic()
-        threading.Thread(target=_pump, args=(self._messages, self._channel), daemon=True).start()
+        own = Connection(os.dup(self._channel.fileno()))  # which nobody else closes while it is written to
+        threading.Thread(target=_pump, args=(self._messages, own), daemon=True).start()
         self._messages.put((self._entry, self._arguments, list(sys.path)))
 
     def _send(self, method: str, *arguments: Any) -> None:
@@ -288,7 +289,7 @@ def _ending(code: int) -> str:
 
 def _pump(messages: queue.SimpleQueue[Any], channel: Connection) -> None:
     """Send messages: the other process may take its time, and its reader must not keep a controller waiting."""
-    with suppress(OSError, ValueError):
+    with channel, suppress(OSError):
         while (message := messages.get()) is not None:
             channel.send(message)
         with socket.socket(fileno=os.dup(channel.fileno())) as ours:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import APIResponse, Page, Route, expect
 
 from tests.console import looks
 from tests.console.browser.conftest import OpenContext, Troubles
@@ -85,6 +85,35 @@ def test_signing_out(context_of: OpenContext, site: Site, troubles: Troubles) ->
     page.wait_for_url("**/sign-in?next=*secret")
     expect(page.get_by_role("button", name="Sign in")).to_be_visible()
     assert page.get_by_text("secret").count() == 0
+
+
+def test_signing_out_while_the_page_looks(context_of: OpenContext, troubles: Troubles) -> None:
+    """The page of the sign-in follows, even if the old page hears sooner that nobody is signed in any more."""
+    troubles.expect("401")
+    page = context_of("ada").new_page()
+    looking: list[Route] = []
+    leaving: list[tuple[Route, APIResponse]] = []
+
+    def look(route: Route) -> None:
+        if "x-have" in route.request.headers:
+            looking.append(route)
+        else:
+            route.continue_()
+
+    def leave(route: Route) -> None:
+        leaving.append((route, route.fetch(max_redirects=0)))
+        looking[0].continue_()
+
+    page.route("**/ada~secret", look)
+    page.route("**/sign-out", leave)
+    with page.expect_request(lambda request: "x-have" in request.headers):
+        page.goto("/experiments/ada~secret")
+    page.get_by_label("ada: menu").click()
+    with page.expect_response(lambda answer: answer.status == 401):
+        page.get_by_role("button", name="Sign out").dispatch_event("click")
+    ((route, answer),) = leaving
+    route.fulfill(response=answer)
+    page.wait_for_url("**/sign-in")
 
 
 # Looking on -------------------------------------------------------------------------------------------------

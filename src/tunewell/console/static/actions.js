@@ -127,6 +127,18 @@ export function working(button) {
 /** Do something when the page is left: whoever comes back by the browser's button finds it so. */
 export const onceLeft = (then) => addEventListener("pagehide", then, { once: true });
 
+/** How long a form that leads to another page may take to get there, in milliseconds; after that it was called off. */
+const LEAVING = 60_000;
+
+// On the window, which hears of it last: no script keeps this form from leading elsewhere, so nothing else may.
+addEventListener("submit", (event) => {
+  if (event.defaultPrevented || event.target.method === "dialog") return;
+  document.body.dataset.acting = "";
+  const stay = () => delete document.body.dataset.acting;
+  setTimeout(stay, LEAVING);
+  onceLeft(stay);
+});
+
 document.addEventListener("submit", async (event) => {
   const form = event.target;
   if (!form.matches("form[data-act]")) return;

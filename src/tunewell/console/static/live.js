@@ -32,7 +32,8 @@ async function ask(address, signal) {
   const have = parts().map((part) => part.dataset.stamp).join(",");
   const response = await fetch(address, { headers: { "X-Have": have || "none", accept: "application/json, text/html" }, signal });
   if (response.redirected || !response.headers.get("content-type")?.startsWith("application/json")) {
-    if (response.ok || response.status === 401) location.assign(address);
+    const elsewhere = response.ok || response.status === 401;
+    if (elsewhere && !("acting" in document.body.dataset)) location.assign(address);
     throw new Error(`${response.status}`);
   }
   const news = await response.json();

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,22 @@ def test_supervisor_hangs(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None
     bench.scheduler.stop(launch.key, grace_seconds=0.1)
     assert bench.finish(launch).cause is Cause.KILLED
     wait_until(lambda: all(map(has_ended, [pids["trial"]["pid"], *children_in(log)])))
+
+
+def test_supervisor_at_work(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A supervisor lives as long as it writes what its trial had printed, however long that takes on a busy machine."""
+    monkeypatch.setattr(local, "OVERDUE_SECONDS", 0.05)
+    launch = bench.start(bench.launch(**BREEDERS["command"]))
+    bench.wait_for_output(launch)
+    os.kill(bench.supervisor_of(launch)["supervisor"]["pid"], signal.SIGSTOP)
+    bench.scheduler.stop(launch.key, grace_seconds=0.0)
+    until = time.monotonic() + 20 * local.OVERDUE_SECONDS
+    while time.monotonic() < until:
+        with (launch.folder / "output.log").open("a") as log:
+            log.write("more")
+        bench.poll(0.01)
+    assert bench.exit_of(launch) is None
+    assert bench.finish(launch).cause is Cause.KILLED
 
 
 @pytest.mark.parametrize("program", ["command", "entry"])

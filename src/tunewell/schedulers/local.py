@@ -27,12 +27,13 @@ from tunewell.spec.capacity import Capacity, Gpu
 from tunewell.spec.launch import Ended, Event, Exit, Launch, Refused, Report, Reported, Started, WorkKey
 from tunewell.spec.secrets import hide_values
 from tunewell.spec.states import Cause
+from tunewell.trial import files
 
 #: How often reports are looked for.
 TAIL_SECONDS = 0.1
 #: How often an attempt is asked for again after a fork server died before it answered.
 RELAUNCHES = 1
-#: How long after its grace time an attempt that was asked to end may still have a supervisor.
+#: How long after its grace time the supervisor of an attempt that was asked to end may write nothing and still live.
 OVERDUE_SECONDS = 15.0
 #: From so many events on, one `poll` looks for no more: a trial that reports without end keeps nobody else waiting.
 MOST_EVENTS = 1000
@@ -54,8 +55,9 @@ class _Attempt:
     requested: bool = False
     #: How often the fork server died before it answered.
     fork_servers_lost: int = 0
-    #: When its supervisor must have ended it, on the monotonic clock.
+    #: When its supervisor must have ended it, on the monotonic clock, unless its log is longer then than before.
     deadline: float = math.inf
+    logged_bytes: int = 0
 
 
 class LocalScheduler:
@@ -148,7 +150,9 @@ class LocalScheduler:
         if attempt is None:
             return
         grace = attempt.launch.limits.grace_seconds if grace_seconds is None else grace_seconds
-        attempt.deadline = min(attempt.deadline, time.monotonic() + grace + OVERDUE_SECONDS)
+        deadline = time.monotonic() + grace + OVERDUE_SECONDS
+        if deadline < attempt.deadline:
+            attempt.deadline, attempt.logged_bytes = deadline, _logged_bytes(attempt)
         with suppress(OSError):  # a full disk: the nudge alone has the trial end, with its own grace time
             records.write_stop(attempt.launch.folder, grace)
         if attempt.supervisor is not None:
@@ -274,8 +278,8 @@ class LocalScheduler:
             before = attempt.reader.position
             self._add_reports(attempt, attempt.reader.read())
         if not ended:
-            if attempt.supervisor is not None and time.monotonic() > attempt.deadline:
-                attempt.supervisor.kill()  # it hangs; what it leaves behind is swept away when it is gone
+            if attempt.supervisor is not None and _hangs(attempt):
+                attempt.supervisor.kill()  # what it leaves behind is swept away when it is gone
             return
         exit_ = settle(attempt.launch.folder, Cause.KILLED, _KILLED)
         if exit_ is not None:
@@ -393,3 +397,19 @@ class LocalScheduler:
 
     def _in(self, folder: Path) -> list[_Attempt]:
         return [attempt for attempt in self._attempts.values() if attempt.launch.folder == folder]
+
+
+def _hangs(attempt: _Attempt) -> bool:
+    """Whether an attempt should have ended, and its supervisor isn't at work on what it has printed either."""
+    if time.monotonic() <= attempt.deadline:
+        return False
+    before, attempt.logged_bytes = attempt.logged_bytes, _logged_bytes(attempt)
+    attempt.deadline = time.monotonic() + OVERDUE_SECONDS
+    return attempt.logged_bytes <= before
+
+
+def _logged_bytes(attempt: _Attempt) -> int:
+    try:
+        return (attempt.launch.folder / files.OUTPUT).stat().st_size
+    except OSError:
+        return 0

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Run
-from tests.cli.test_search import wait_for
+from tests.schedulers.bench import wait_until
 from tunewell.service.service import Service
 from tunewell.spec.states import JobState
 
@@ -66,7 +66,7 @@ def test_ctrl_c_says_what_becomes_of_the_rest(run: Run, tmp_path: Path, answer: 
         ) as process,
     ):
         os.close(theirs)
-        wait_for(tmp_path / "begun")
+        wait_until((tmp_path / "begun").exists)
         keyboard.write(f"{answer}\n".encode())
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=60)

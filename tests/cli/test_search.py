@@ -11,7 +11,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import psutil
 import pytest
 
 from tests.cli.conftest import Run
+from tests.schedulers.bench import wait_until
 from tunewell.service.service import Service
 from tunewell.spec.states import JobState
 
@@ -225,21 +225,13 @@ def start(spec: Path, *options: str) -> subprocess.Popen[str]:
     )
 
 
-def wait_for(path: Path) -> None:
-    """Wait until a file exists."""
-    deadline = time.monotonic() + 30
-    while not path.exists():
-        assert time.monotonic() < deadline, f"{path} never came"
-        time.sleep(0.02)
-
-
 def test_interrupt_stops_in_order_and_the_same_command_goes_on(run: Run, write: Write, tmp_path: Path) -> None:
     """Ctrl-C ends the running trials, exits with 130 and leaves no process; the same command completes the search."""
     script = tmp_path / "slow.sh"
     script.write_text('touch begun; while [ ! -e go ]; do sleep 0.05; done; echo "score=$1"')
     spec = write(command=["sh", str(script), "{x}"], max_trials=2)
     process = start(spec)
-    wait_for(tmp_path / "begun")
+    wait_until((tmp_path / "begun").exists)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
@@ -257,7 +249,7 @@ def test_stop_from_another_terminal(run: Run, write: Write, tmp_path: Path) -> N
     script.write_text('echo "score=$1"; touch begun; sleep 60')
     spec = write(command=["sh", "slow.sh", "{x}"], max_trials=2)
     process = start(spec)
-    wait_for(tmp_path / "begun")
+    wait_until((tmp_path / "begun").exists)
     refused = run("search", spec)
     assert refused.code == 2
     assert "is being run by process" in refused.err
@@ -274,7 +266,7 @@ def test_stop_of_an_interrupted_search_ends_its_trials(run: Run, write: Write, t
     script.write_text('echo "score=$1"; touch begun; sleep 60')
     spec = write(command=["sh", "orphan.sh", "{x}"], max_trials=2)
     process = start(spec)
-    wait_for(tmp_path / "begun")
+    wait_until((tmp_path / "begun").exists)
     process.kill()
     process.communicate()
     stopped = run("stop", "quick")
@@ -288,7 +280,7 @@ def test_a_search_goes_on_after_a_pause_that_met_nobody(run: Run, write: Write, 
     wait = "touch begun; while ! test -e go; do sleep 0.05; done; echo score={x}"
     spec = write(command=["sh", "-c", wait], max_trials=4, max_concurrency=1)
     process = start(spec)
-    wait_for(tmp_path / "begun")
+    wait_until((tmp_path / "begun").exists)
     process.kill()
     process.communicate()
     assert "paused" in run("list").out
@@ -304,10 +296,7 @@ def test_of_two_first_searches_one_runs(run: Run, write: Write, tmp_path: Path) 
     wait = "while ! test -e go; do sleep 0.05; done; echo score={x}"
     spec = write(command=["sh", "-c", wait], max_trials=1)
     both = {process.pid: process for process in (start(spec), start(spec))}
-    deadline = time.monotonic() + 60
-    while not (ended := [pid for pid, process in both.items() if process.poll() is not None]):
-        assert time.monotonic() < deadline
-    (loser,) = ended
+    (loser,) = wait_until(lambda: [pid for pid, process in both.items() if process.poll() is not None])
     (tmp_path / "go").touch()
     _, error = both.pop(loser).communicate()
     ((winner, process),) = both.items()
@@ -331,9 +320,7 @@ def test_the_search_goes_on_when_nobody_reads_its_lines(run: Run, write: Write) 
     spec = write(command=["sh", "-c", "sleep 0.3; echo score={x}"], max_trials=8)
     program = f"{sys.executable} -m tunewell search {spec.name} --no-details | head -n 1"
     subprocess.run(["sh", "-c", program], cwd=spec.parent, capture_output=True, check=False, timeout=60)
-    deadline = time.monotonic() + 60
-    while run("show", "quick", "--json").json["trials"]["succeeded"] < 8:
-        assert time.monotonic() < deadline
+    wait_until(lambda: run("show", "quick", "--json").json["trials"]["succeeded"] == 8)
 
 
 def test_metrics_of_one_step_come_together(run: Run, write: Write) -> None:
@@ -471,7 +458,7 @@ def test_ctrl_c_after_the_last_trial(run: Run, write: Write, tmp_path: Path) -> 
     spec = write(command=["sh", "-c", wait], sampling=0.5, finalists="full", max_trials=1)
     command = [sys.executable, "-m", "tunewell", "search", str(spec), "--json"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        wait_for(tmp_path / "begun")
+        wait_until((tmp_path / "begun").exists)
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130
     assert run("show", "quick", "--json").json["state"] == "completed"

@@ -55,8 +55,9 @@ class _Attempt:
     requested: bool = False
     #: How often the fork server died before it answered.
     fork_servers_lost: int = 0
-    #: When its supervisor must have ended it, on the monotonic clock, unless its log is longer then than before.
+    #: When its supervisor must have ended it, on the monotonic clock, unless its log has grown by then.
     deadline: float = math.inf
+    #: How long the log was when the deadline was set.
     logged_bytes: int = 0
 
 
@@ -278,8 +279,7 @@ class LocalScheduler:
             before = attempt.reader.position
             self._add_reports(attempt, attempt.reader.read())
         if not ended:
-            if attempt.supervisor is not None and _hangs(attempt):
-                attempt.supervisor.kill()  # what it leaves behind is swept away when it is gone
+            _end_if_it_hangs(attempt)
             return
         exit_ = settle(attempt.launch.folder, Cause.KILLED, _KILLED)
         if exit_ is not None:
@@ -369,8 +369,8 @@ class LocalScheduler:
     def _on_forked(self, answer: Forked) -> None:
         for attempt in self._in(answer.folder):
             self._on_started(attempt)
-            self._let_go(attempt)
-            self._watch(attempt, answer.supervisor)
+            if attempt.supervisor is None:  # its reports may have led to it already
+                self._watch(attempt, answer.supervisor)
 
     def _on_started(self, attempt: _Attempt) -> None:
         """Tell that an attempt has started, unless that was told."""
@@ -399,13 +399,14 @@ class LocalScheduler:
         return [attempt for attempt in self._attempts.values() if attempt.launch.folder == folder]
 
 
-def _hangs(attempt: _Attempt) -> bool:
-    """Whether an attempt should have ended, and its supervisor isn't at work on what it has printed either."""
-    if time.monotonic() <= attempt.deadline:
-        return False
+def _end_if_it_hangs(attempt: _Attempt) -> None:
+    """Kill a supervisor that should have ended, and isn't at work on what its trial has printed either."""
+    if attempt.supervisor is None or time.monotonic() <= attempt.deadline:
+        return
     before, attempt.logged_bytes = attempt.logged_bytes, _logged_bytes(attempt)
     attempt.deadline = time.monotonic() + OVERDUE_SECONDS
-    return attempt.logged_bytes <= before
+    if attempt.logged_bytes <= before:
+        attempt.supervisor.kill()  # what it leaves behind is swept away when it is gone
 
 
 def _logged_bytes(attempt: _Attempt) -> int:
